@@ -1,0 +1,1 @@
+"""Routes and schemas; knows Studio, not the host."""

@@ -1,0 +1,258 @@
+"""The nouns that stages pass on: frozen, small, free of torch and of the WebUI.
+
+Images travel between processes as paths and between modules as uint8 RGB arrays of shape (height, width, 3).
+Coordinates are pixels of the upright picture, x to the right, y down. Similarities are cosines in -1..1.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import parse_obj_as
+from pydantic.json import pydantic_encoder
+
+T = TypeVar("T")
+FORMAT_VERSION = 1
+
+
+class Reason(str, Enum):
+    """Why a photo was rejected; the codes of the photo report."""
+
+    UNREADABLE = "UNREADABLE"
+    TOO_LARGE = "TOO_LARGE"
+    NO_FACE = "NO_FACE"
+    SEVERAL_FACES = "SEVERAL_FACES"
+    FACE_TOO_SMALL = "FACE_TOO_SMALL"
+    BLURRED = "BLURRED"
+    DARK = "DARK"
+    OVEREXPOSED = "OVEREXPOSED"
+    OCCLUDED = "OCCLUDED"
+    EXTREME_POSE = "EXTREME_POSE"
+    DUPLICATE = "DUPLICATE"
+    OTHER_PERSON = "OTHER_PERSON"
+
+
+class Method(str, Enum):
+    """How an avatar is trained."""
+
+    LORA = "lora"
+
+
+class Family(str, Enum):
+    """Architecture of a checkpoint."""
+
+    SD1 = "sd1"
+    SD2 = "sd2"
+    SDXL = "sdxl"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture as it was given; `size_px` is (width, height) after the EXIF rotation."""
+
+    path: Path
+    sha256: str
+    size_px: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One found face. `landmarks_px`: left eye, right eye, nose, left and right corner of the mouth, as seen by the viewer."""
+
+    box_px: tuple[float, float, float, float]
+    landmarks_px: tuple[tuple[float, float], ...]
+    score: float
+    embedding: tuple[float, ...] | None = None
+
+    @property
+    def width_px(self) -> float:
+        return self.box_px[2] - self.box_px[0]
+
+    @property
+    def height_px(self) -> float:
+        return self.box_px[3] - self.box_px[1]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measured on the upright face crop. `sharpness`: see photos.quality; `brightness`, `clipped` in 0..1; angles in degrees."""
+
+    sharpness: float
+    brightness: float
+    clipped: float
+    yaw_deg: float
+    roll_deg: float
+
+
+@dataclass(frozen=True)
+class PhotoVerdict:
+    """What the report says of one photo. `reasons` empty means accepted; `similarity` to the centre of the person's photos."""
+
+    path: Path
+    reasons: tuple[Reason, ...] = ()
+    detail: str = ""
+    photo: Photo | None = None
+    face: Face | None = None
+    faces: int = 0
+    quality: Quality | None = None
+    similarity: float | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class PhotoReport:
+    """Verdicts in the order of the photos, and advice for the set."""
+
+    photos: tuple[PhotoVerdict, ...]
+    advice: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[PhotoVerdict, ...]:
+        return tuple(verdict for verdict in self.photos if verdict.accepted)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training picture: a square PNG and its caption, in the dataset's folder."""
+
+    image: Path
+    caption: str
+    source_sha256: str
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared pictures. `held_out` are never trained on: likeness is measured against them. Paths are relative to `folder`."""
+
+    id: str
+    folder: Path
+    samples: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+    resolution_px: int
+    trigger: str
+    class_noun: str
+    fingerprint: str
+    version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class BaseModelFile:
+    """A checkpoint that pictures are made with. `config`: the yaml beside it, when there is one."""
+
+    path: Path
+    title: str
+    family: Family
+    sha256: str = ""
+    prediction: str = "epsilon"
+    config: Path | None = None
+    native_px: int = 512
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Mean cosine similarity to held-out photos; the words are defined in the README."""
+
+    floor: float
+    after: float
+    ceiling: float
+    leakage: float | None = None
+
+    @property
+    def recovered(self) -> float:
+        """Share of the way from the untrained model to the real photos."""
+        span = self.ceiling - self.floor
+        return (self.after - self.floor) / span if abs(span) > 1e-6 else 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained file. `step` is the optimiser step at which it was saved."""
+
+    path: Path
+    sha256: str
+    step: int
+    method: Method
+    family: Family
+    trigger: str
+    likeness: Likeness | None = None
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Who stated that the person agreed, when (ISO 8601, UTC), and for which photos."""
+
+    statement: str
+    given_by: str
+    given_at: str
+    photo_sha256: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person (or an invented character) that can be put into pictures; one folder, relocatable."""
+
+    id: str
+    name: str
+    user_id: str
+    class_noun: str
+    trigger: str
+    created_at: str
+    base_title: str = ""
+    reference: tuple[float, ...] = ()
+    recogniser: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    dataset_fingerprint: str = ""
+    consent: Consent | None = None
+    job_id: str = ""
+    version: int = FORMAT_VERSION
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The checkpoint to use: the likeliest that was scored, else the last."""
+        scored = [point for point in self.checkpoints if point.likeness is not None]
+        if scored:
+            return max(scored, key=lambda point: point.likeness.after if point.likeness else -1.0)
+        return self.checkpoints[-1] if self.checkpoints else None
+
+
+@dataclass(frozen=True)
+class Style:
+    """A template for portraits: `prompt` has one `{subject}`. `origin`: shipped or the user's own."""
+
+    id: str
+    name: str
+    prompt: str
+    negative_prompt: str = ""
+    category: str = ""
+    origin: str = "shipped"
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A generated picture with its scores. `likeness` None: no face was found in it."""
+
+    path: Path
+    seed: int
+    prompt: str
+    style: str = ""
+    likeness: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    faces: int = 0
+    restored: Path | None = None
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON data (dicts, lists, numbers, strings) of any noun in this file."""
+    return json.loads(json.dumps(value, default=pydantic_encoder))
+
+
+def from_json(kind: type[T], data: Any) -> T:
+    """The inverse of `to_json`; raises `pydantic.ValidationError` when `data` is not of the shape of `kind`."""
+    return parse_obj_as(kind, data)

@@ -1,0 +1,222 @@
+"""Everything that can go wrong, by name.
+
+AvatarError                        code, message (what happened), hint (what to do next), http_status
+├── BadInput                       the caller can mend it
+│   ├── InvalidSettings            INVALID_SETTINGS    422  every problem of a form at once
+│   ├── UnreadablePhoto            UNREADABLE          422
+│   ├── FileTooLarge               TOO_LARGE           413
+│   ├── NoFace                     NO_FACE             422
+│   ├── TooFewPhotos               TOO_FEW_PHOTOS      422
+│   ├── ConsentMissing             CONSENT_MISSING     422
+│   ├── NotFound                   NOT_FOUND           404
+│   ├── WrongState                 WRONG_STATE         409
+│   └── QueueFull                  QUEUE_FULL          429
+├── HostError                      whoever runs us cannot help now
+│   ├── NoCheckpoint               NO_CHECKPOINT       503
+│   ├── TrainerMissing             TRAINER_MISSING     503
+│   ├── GenerationFailed           GENERATION_FAILED   500
+│   └── RestorerMissing            RESTORER_MISSING    503
+├── WeightsError
+│   ├── WeightsMissing             WEIGHTS_MISSING     503
+│   └── WeightsCorrupt             WEIGHTS_CORRUPT     502
+└── JobFailed                      a job ended before its time
+    ├── BaseNotFound               BASE_NOT_FOUND      404
+    ├── BaseUnsupported            BASE_UNSUPPORTED    422
+    ├── OutOfVram                  OUT_OF_VRAM         507
+    ├── OutOfMemory                OUT_OF_MEMORY       507
+    ├── DiskFull                   DISK_FULL           507
+    ├── NanLoss                    NAN_LOSS            500
+    ├── SelfTestFailed             SELFTEST            500
+    ├── Cancelled                  CANCELLED           409
+    ├── Killed                     KILLED              500
+    └── Crashed                    CRASHED             500
+
+Errors are raised where they are known and translated once, at the border (API, UI, command line, job status).
+"""
+from __future__ import annotations
+
+import errno
+from typing import Any, ClassVar
+
+
+class AvatarError(Exception):
+    """Base of all named failures. `message` says what happened, `hint` what to do next."""
+
+    code: ClassVar[str] = "FAILED"
+    http_status: ClassVar[int] = 500
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which an error is stored in a job and sent in an answer."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+class BadInput(AvatarError):
+    code, http_status = "BAD_INPUT", 400
+
+
+class InvalidSettings(BadInput):
+    code, http_status = "INVALID_SETTINGS", 422
+    default_hint = "Correct the values named and try again."
+
+
+class UnreadablePhoto(BadInput):
+    code, http_status = "UNREADABLE", 422
+    default_hint = "Open it in an image viewer and save it again as JPEG or PNG."
+
+
+class FileTooLarge(BadInput):
+    code, http_status = "TOO_LARGE", 413
+    default_hint = "Reduce the picture to at most 8000 pixels a side and 40 MB."
+
+
+class NoFace(BadInput):
+    code, http_status = "NO_FACE", 422
+    default_hint = "Use a picture on which the face is turned to the camera and at least 80 pixels wide."
+
+
+class TooFewPhotos(BadInput):
+    code, http_status = "TOO_FEW_PHOTOS", 422
+    default_hint = "Add sharper photos that show only you."
+
+
+class ConsentMissing(BadInput):
+    code, http_status = "CONSENT_MISSING", 422
+    default_hint = "Confirm that the person in the photos agreed to the training."
+
+
+class NotFound(BadInput):
+    code, http_status = "NOT_FOUND", 404
+
+
+class WrongState(BadInput):
+    code, http_status = "WRONG_STATE", 409
+
+
+class QueueFull(BadInput):
+    code, http_status = "QUEUE_FULL", 429
+    default_hint = "Wait until a job has ended, or cancel one."
+
+
+class HostError(AvatarError):
+    code, http_status = "HOST_ERROR", 500
+
+
+class NoCheckpoint(HostError):
+    code, http_status = "NO_CHECKPOINT", 503
+    default_hint = "Load a Stable Diffusion checkpoint, or install the shipped avatar-tiny."
+
+
+class TrainerMissing(HostError):
+    code, http_status = "TRAINER_MISSING", 503
+    default_hint = "Run `python install.py` in the extension's folder with a network connection, then `personal-avatar doctor`."
+
+
+class GenerationFailed(HostError):
+    code, http_status = "GENERATION_FAILED", 500
+    default_hint = "Try the same prompt in txt2img; if it fails there too, the checkpoint or its settings are at fault."
+
+
+class RestorerMissing(HostError):
+    code, http_status = "RESTORER_MISSING", 503
+    default_hint = "Install CodeFormer or GFPGAN weights in the WebUI, or switch restoration off."
+
+
+class WeightsError(AvatarError):
+    code = "WEIGHTS_ERROR"
+
+
+class WeightsMissing(WeightsError):
+    code, http_status = "WEIGHTS_MISSING", 503
+    default_hint = "Connect to the network once and run `personal-avatar doctor --fetch`."
+
+
+class WeightsCorrupt(WeightsError):
+    code, http_status = "WEIGHTS_CORRUPT", 502
+    default_hint = "The file was removed; try the download again."
+
+
+class JobFailed(AvatarError):
+    code = "JOB_FAILED"
+
+
+class BaseNotFound(JobFailed):
+    code, http_status = "BASE_NOT_FOUND", 404
+    default_hint = "Check that the checkpoint file still exists and choose it again."
+
+
+class BaseUnsupported(JobFailed):
+    code, http_status = "BASE_UNSUPPORTED", 422
+    default_hint = "Load a Stable Diffusion 1.x checkpoint."
+
+
+class OutOfVram(JobFailed):
+    code, http_status = "OUT_OF_VRAM", 507
+    default_hint = "Lower the resolution or the batch size, or close other programs that use the GPU."
+
+
+class OutOfMemory(JobFailed):
+    code, http_status = "OUT_OF_MEMORY", 507
+    default_hint = "Close other programs, or lower the resolution or the batch size."
+
+
+class DiskFull(JobFailed):
+    code, http_status = "DISK_FULL", 507
+    default_hint = "Free some space on the disk, then resume the job."
+
+
+class NanLoss(JobFailed):
+    code, http_status = "NAN_LOSS", 500
+    default_hint = "Lower the learning rate."
+
+
+class SelfTestFailed(JobFailed):
+    code, http_status = "SELFTEST", 500
+    default_hint = "Train longer or with a higher learning rate, and look at the photo report."
+
+
+class Cancelled(JobFailed):
+    code, http_status = "CANCELLED", 409
+
+
+class Killed(JobFailed):
+    code, http_status = "KILLED", 500
+    default_hint = "Start the job again; if it happens repeatedly, look at the log and at the free memory."
+
+
+class Crashed(JobFailed):
+    code, http_status = "CRASHED", 500
+    default_hint = "The end of the log says why; start the job again after mending it."
+
+
+def _all_errors(base: type[AvatarError]) -> list[type[AvatarError]]:
+    return [base] + [found for child in base.__subclasses__() for found in _all_errors(child)]
+
+
+def from_json(data: dict[str, Any]) -> AvatarError:
+    """Rebuild an error that `AvatarError.to_json` wrote; an unknown code becomes a plain `AvatarError`."""
+    by_code = {kind.code: kind for kind in _all_errors(AvatarError)}
+    kind = by_code.get(str(data.get("code")), AvatarError)
+    return kind(str(data.get("message", "")), str(data.get("hint", "")))
+
+
+def named(error: BaseException) -> AvatarError:
+    """Name an exception of a library: memory, disk and everything else; an `AvatarError` stays what it is."""
+    if isinstance(error, AvatarError):
+        return error
+    text = f"{type(error).__name__}: {error}".strip()
+    if type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in text:
+        return OutOfVram("The graphics card ran out of memory.")
+    if isinstance(error, MemoryError) or "not enough memory" in text or "can't allocate memory" in text:
+        return OutOfMemory("The machine ran out of memory.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"The disk is full ({error.filename or 'while writing'}).")
+    return Crashed(f"An unexpected error ended the work: {text}.")

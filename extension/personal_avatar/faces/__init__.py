@@ -1,0 +1,1 @@
+"""Detectors and recognisers behind one protocol, and alignment."""

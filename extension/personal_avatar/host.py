@@ -1,0 +1,101 @@
+"""What we ask of whoever runs us. Two implementations: webui/host.py and standalone/host.py."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from personal_avatar.domain import BaseModelFile, Style
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where results belong so that the host finds them, and where our own data live."""
+
+    data: Path
+    loras: Path
+    embeddings: Path
+    checkpoints: Path
+
+
+@dataclass(frozen=True)
+class TrainerPython:
+    """How to start `python -m personal_avatar.worker`: interpreter, and environment variables to set."""
+
+    executable: Path
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class PictureRequest:
+    """One batch to generate. Prompts may hold `<lora:name:weight>`; picture i uses `seeds[i]`. Sizes are multiples of 8."""
+
+    prompt: str
+    negative_prompt: str
+    seeds: tuple[int, ...]
+    width_px: int
+    height_px: int
+    steps: int = 20
+    guidance: float = 6.0
+    sampler: str = "DPM++ 2M"
+    infotext: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A generated picture: `image` uint8 RGB (height, width, 3); `infotext` as the host would write it into the file."""
+
+    image: np.ndarray
+    seed: int
+    infotext: str = ""
+    path: Path | None = None
+
+
+class Host(Protocol):
+    """Everything that differs between the WebUI and the standalone app."""
+
+    @property
+    def name(self) -> str:
+        """"webui" or "standalone"."""
+        ...
+
+    def folders(self) -> Folders: ...
+
+    def checkpoint(self) -> BaseModelFile:
+        """The checkpoint that is loaded now; raises `NoCheckpoint`."""
+        ...
+
+    def find_checkpoint(self, wanted: str) -> BaseModelFile:
+        """A checkpoint by title, file name or path; raises `BaseNotFound`."""
+        ...
+
+    def install_checkpoint(self, source: Path) -> BaseModelFile:
+        """Put the folder of a shipped checkpoint (avatar-tiny) where the host finds checkpoints; the answer names it."""
+        ...
+
+    def trainer(self) -> TrainerPython:
+        """Raises `TrainerMissing` with the reason when the trainer environment is not usable."""
+        ...
+
+    def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
+        """Yield pictures one by one; `on_step(step, total)` within a picture. Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled`."""
+        ...
+
+    def published(self, file: Path) -> None:
+        """A LoRA, embedding or checkpoint was written into the host's folders: make it known."""
+        ...
+
+    def restorers(self) -> tuple[str, ...]:
+        """Names of the face restorers that work here and now, best first; empty when there is none."""
+        ...
+
+    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+        """Restore all faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Raises `RestorerMissing`."""
+        ...
+
+    def styles(self) -> tuple[Style, ...]:
+        """The user's own styles in this host."""
+        ...

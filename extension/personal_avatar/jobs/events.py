@@ -1,0 +1,152 @@
+"""Typed events, one JSON object a line in `events.jsonl`: the only way in which a running job speaks.
+
+The job appends and flushes; page, API and command line read the same file. A torn last line (the machine went down
+while it was written) is left for the next read and never an error.
+"""
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Union
+
+EVENTS_FILE = "events.jsonl"
+
+
+@dataclass(frozen=True)
+class Started:
+    """The work began in process `pid`."""
+
+    kind: ClassVar[str] = "started"
+    pid: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named part of the work begins: check, prepare, cache, train, score, selftest, generate, rank, restore."""
+
+    kind: ClassVar[str] = "stage"
+    name: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `total` of the main loop are done. `loss` only while training."""
+
+    kind: ClassVar[str] = "progress"
+    step: int
+    total: int
+    loss: float | None = None
+    seconds_per_step: float | None = None
+
+
+@dataclass(frozen=True)
+class SampleMade:
+    """A picture that shows how far the work is; `path` relative to the job's folder."""
+
+    kind: ClassVar[str] = "sample"
+    path: str
+    step: int
+    prompt: str = ""
+    likeness: float | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Likeness (mean cosine to held-out photos) of the checkpoint saved at `step`; step 0 is the untrained model."""
+
+    kind: ClassVar[str] = "score"
+    step: int
+    likeness: float
+    leakage: float | None = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A sentence for the user."""
+
+    kind: ClassVar[str] = "log"
+    message: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The work succeeded; `result` is the kind's own document."""
+
+    kind: ClassVar[str] = "done"
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The work ended with a named error: code, message, hint."""
+
+    kind: ClassVar[str] = "failed"
+    error: dict[str, Any] = field(default_factory=dict)
+
+
+Event = Union[Started, Stage, Progress, SampleMade, Score, Log, Done, Failed]
+_KINDS: dict[str, type[Event]] = {
+    kind.kind: kind for kind in (Started, Stage, Progress, SampleMade, Score, Log, Done, Failed)
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event with its place in the file (`id`, a line number from 1) and its time (`at`, Unix seconds)."""
+
+    id: int
+    at: float
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.id, "at": self.at, "kind": self.event.kind, **asdict(self.event)}
+
+
+class EventWriter:
+    """Appends events to a job's folder. One writer a job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EVENTS_FILE
+        self._end_torn_line()
+
+    def _end_torn_line(self) -> None:
+        if not self._path.exists() or self._path.stat().st_size == 0:
+            return
+        with self._path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+    def __call__(self, event: Event) -> None:
+        line = json.dumps({"at": round(time.time(), 3), "kind": event.kind, **asdict(event)}, ensure_ascii=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+
+
+def parse(line: str) -> tuple[float, Event] | None:
+    """(time, event) of one line, or None when the line is torn or of an unknown kind."""
+    try:
+        data = json.loads(line)
+        at, kind = float(data.pop("at")), _KINDS[data.pop("kind")]
+        return at, kind(**data)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def read_events(folder: Path, after: int = 0) -> Iterator[Record]:
+    """Complete events of a job with an id greater than `after`, in order."""
+    path = folder / EVENTS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if number <= after or not line.endswith("\n"):
+                continue
+            parsed = parse(line)
+            if parsed is not None:
+                yield Record(number, *parsed)

@@ -1,0 +1,79 @@
+"""One declaration per setting: default, range, unit and place on the page follow from it.
+
+A settings class derives from `Settings`; each field is declared with `setting(...)`. The same declaration is the API's
+schema, the widget (ui/widgets.py), the JSON in a job and the validation, which reports all problems together.
+"""
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from personal_avatar.errors import InvalidSettings
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Frozen, closed: an unknown key is an error."""
+
+    class Config:
+        frozen = True
+        extra = "forbid"
+        allow_population_by_field_name = True
+
+
+def setting(
+    default: Any,
+    title: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    step: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    advanced: bool = False,
+    unit: str = "",
+    regex: str | None = None,
+    max_length: int | None = None,
+) -> Any:
+    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away on the page."""
+    extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit}
+    if choices is not None:
+        regex = "^(" + "|".join(choices) + ")$"
+    return Field(default, title=title, ge=ge, le=le, regex=regex, max_length=max_length, **extra)
+
+
+def _problem(kind: type[Settings], problem: dict[str, Any], values: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    got = values.get(str(problem["loc"][0]))
+    if problem["type"] == "value_error.extra":
+        return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
+    model_field = kind.__fields__.get(str(problem["loc"][0]))
+    if model_field is None:
+        return f"{name}: {problem['msg']}"
+    info = model_field.field_info
+    choices = info.extra.get("choices")
+    if choices:
+        return f"{name} must be one of {', '.join(choices)}, got {got!r}"
+    if info.ge is not None and info.le is not None:
+        return f"{name} must be in [{info.ge:g}, {info.le:g}], got {got!r}"
+    return f"{name}: {problem['msg']}, got {got!r}"
+
+
+def validated(kind: type[S], values: dict[str, Any]) -> S:
+    """Build settings from untrusted values; raises `InvalidSettings` that names every problem at once."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_problem(kind, problem, values) for problem in error.errors())) from None
+
+
+def from_pairs(kind: type[S], pairs: list[str]) -> S:
+    """Settings from the command line's `key=value` words."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, mark, value = pair.partition("=")
+        if not mark:
+            raise InvalidSettings(f"{pair!r} is not of the form key=value")
+        values[key.strip()] = value.strip()
+    return validated(kind, values)

@@ -1,0 +1,1 @@
+"""Photo -> dataset: read, detect, select, crop, caption, write, report."""

@@ -1,0 +1,1 @@
+"""The Host without a WebUI: diffusers pipelines, gradio app, FastAPI app."""

@@ -1,0 +1,1 @@
+"""Style templates: prompts with a place for the subject."""

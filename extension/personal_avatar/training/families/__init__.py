@@ -1,0 +1,1 @@
+"""Load, encode, predict and name the keys, one file a model family."""

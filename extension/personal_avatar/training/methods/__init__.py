@@ -1,0 +1,1 @@
+"""What is trainable and how it is saved, one file a method."""

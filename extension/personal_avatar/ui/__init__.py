@@ -1,0 +1,1 @@
+"""The tab, one file per panel; knows Studio, not the host."""

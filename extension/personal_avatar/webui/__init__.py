@@ -1,0 +1,1 @@
+"""The Host for AUTOMATIC1111: the only place that imports `modules`."""

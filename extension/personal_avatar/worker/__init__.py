@@ -1,0 +1,1 @@
+"""The child process: python -m personal_avatar.worker <job folder>."""
