@@ -36,7 +36,7 @@ def setting(
     regex: str | None = None,
     max_length: int | None = None,
 ) -> Any:
-    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away on the page."""
+    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away."""
     extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit}
     if choices is not None:
         regex = "^(" + "|".join(choices) + ")$"

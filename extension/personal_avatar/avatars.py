@@ -1,0 +1,111 @@
+"""Avatars on disk: one folder each, which can be copied to another machine.
+
+avatars/<id>/  avatar.json  photos/  dataset/  portraits/
+"""
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from personal_avatar.domain import Avatar, Consent, from_json, to_json
+from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.storage import sha256_of, slug, write_json
+
+AVATAR_FILE = "avatar.json"
+TRIGGER_TOKEN = "sks"
+
+
+def now_iso() -> str:
+    """This moment in UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+
+
+class AvatarStore:
+    """All avatars below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def folder(self, avatar_id: str) -> Path:
+        """The folder of an avatar; raises `NotFound`, also for names that are no ids."""
+        path = self._folder / avatar_id
+        if avatar_id != slug(avatar_id) or not (path / AVATAR_FILE).is_file():
+            raise NotFound(f"There is no avatar {avatar_id!r}.", "Look at the list of avatars, or train one first.")
+        return path
+
+    def load(self, avatar_id: str) -> Avatar:
+        return from_json(Avatar, json.loads((self.folder(avatar_id) / AVATAR_FILE).read_text(encoding="utf-8")))
+
+    def save(self, avatar: Avatar) -> None:
+        write_json(self._folder / avatar.id / AVATAR_FILE, to_json(avatar))
+
+    def all(self, user_id: str | None = None) -> list[Avatar]:
+        """Avatars in the order of their names; a damaged folder is left out."""
+        found = []
+        for path in sorted(self._folder.glob(f"*/{AVATAR_FILE}")):
+            try:
+                avatar = self.load(path.parent.name)
+            except (ValueError, NotFound):
+                continue
+            if user_id is None or avatar.user_id == user_id:
+                found.append(avatar)
+        return found
+
+    def find(self, name_or_id: str, user_id: str | None = None) -> Avatar:
+        """An avatar by id or by its name; raises `NotFound`."""
+        for avatar in self.all(user_id):
+            if name_or_id in (avatar.id, avatar.name):
+                return avatar
+        raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+
+    def open(self, name: str, *, user_id: str, class_noun: str, statement: str) -> Avatar:
+        """The user's avatar of this name, made when there is none. Another user's name gives a number behind the id."""
+        name = name.strip()
+        if not name or len(name) > 80:
+            raise InvalidSettings("The name must have 1 to 80 characters.")
+        consent = Consent(statement, user_id, now_iso())
+        number, avatar_id = 1, slug(name)
+        while (self._folder / avatar_id / AVATAR_FILE).exists():
+            avatar = self.load(avatar_id)
+            if (avatar.user_id, avatar.name) == (user_id, name):
+                return replace(avatar, class_noun=class_noun, trigger=_trigger(class_noun), consent=consent)
+            number += 1
+            avatar_id = f"{slug(name)[:44]}-{number}"
+        return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
+
+    def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
+        """Copy the originals into the avatar's folder, named by content, in place of earlier ones; duplicates stay two files."""
+        target = self._folder / avatar.id / "photos"
+        fresh = target.with_name("photos.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        names = []
+        for number, photo in enumerate(photos, start=1):
+            name = f"{number:02d}-{sha256_of(photo)[:12]}{photo.suffix.lower()[:8]}"
+            shutil.copyfile(photo, fresh / name)
+            names.append(name)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+        return tuple(target / name for name in names)
+
+    def delete(self, avatar_id: str, extra: Iterable[Path] = ()) -> list[str]:
+        """Erase an avatar's photos, embeddings, portraits and the trained files named in `extra`; returns what is left."""
+        folder = self.folder(avatar_id)
+        for file in extra:
+            for companion in (file, file.with_suffix(".png"), file.with_suffix(".json")):
+                companion.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        left = [str(path) for path in [*extra, folder] if path.exists()]
+        if left:
+            raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close programs that use them and try again.")
+        return left
+
+
+def _trigger(class_noun: str) -> str:
+    if not class_noun.isascii() or not class_noun.replace(" ", "").isalpha() or len(class_noun) > 30:
+        raise InvalidSettings(f"class_type must be an English noun such as man, woman or person, got {class_noun!r}.")
+    return f"{TRIGGER_TOKEN} {class_noun}"

@@ -1,0 +1,92 @@
+"""The child process of a job: start it, find it again, and say how it ended."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, from_json
+from personal_avatar.host import TrainerPython
+from personal_avatar.jobs.events import Done, Failed, read_events
+
+LOG_FILE = "log.txt"
+
+
+def start(folder: Path, trainer: TrainerPython) -> subprocess.Popen[bytes]:
+    """Start the worker for a job folder, detached from our terminal and session, its output in `log.txt`."""
+    package_parent = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, **dict(trainer.environment), "PYTHONUNBUFFERED": "1"}
+    paths = [environment.get("PYTHONPATH", ""), package_parent]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    command = [str(trainer.executable), "-m", "personal_avatar.worker", str(folder)]
+    detached = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+    with (folder / LOG_FILE).open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached  # type: ignore[call-overload]
+        )
+
+
+def started_at(pid: int) -> float:
+    """When a process began (Unix seconds), 0 when it is gone: with the id it names a process for good."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def alive(pid: int | None, since: float | None = None) -> bool:
+    """Whether that very process still runs (a zombie does not)."""
+    if not pid:
+        return False
+    try:
+        process = psutil.Process(pid)
+        same = since is None or abs(process.create_time() - since) < 2.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def oom_kills() -> int:
+    """How often this kernel has killed a process for memory; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def outcome(folder: Path, exit_code: int | None, oom_kills_before: int) -> Done | AvatarError:
+    """How a child ended: by its last word, else by its exit code (None: it was adopted and the code is not known)."""
+    last = None
+    for record in read_events(folder):
+        if isinstance(record.event, (Done, Failed)):
+            last = record.event
+    if isinstance(last, Done):
+        return last
+    if isinstance(last, Failed):
+        return from_json(last.error)
+    tail = _tail(folder)
+    if exit_code in (-signal.SIGKILL, 137, None) if hasattr(signal, "SIGKILL") else exit_code is None:
+        if oom_kills() > oom_kills_before:
+            return OutOfMemory("The system ended the training because the machine ran out of memory." + tail)
+        return Killed("The training process was ended from outside before it was done." + tail)
+    return Crashed(f"The training process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
+
+
+def _signal_name(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return ""
+    try:
+        return f" ({signal.Signals(-exit_code).name})"
+    except ValueError:
+        return ""
+
+
+def _tail(folder: Path, lines: int = 5) -> str:
+    path = folder / LOG_FILE
+    text = path.read_bytes()[-2000:].decode("utf-8", errors="replace").strip() if path.exists() else ""
+    return " Its last words: " + " | ".join(text.splitlines()[-lines:]) if text else ""

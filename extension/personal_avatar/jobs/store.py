@@ -1,0 +1,236 @@
+"""Jobs on disk. The directories are the truth: `job.json` is written once, `status.json` is replaced at every move.
+
+jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  claim
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
+from personal_avatar.errors import AvatarError, NotFound, WrongState
+from personal_avatar.jobs import process
+from personal_avatar.jobs.events import Done, Progress, Record, Score, Stage, read_events
+from personal_avatar.jobs.states import ACTIVE, State, move
+from personal_avatar.storage import write_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for; never changes. Times are Unix seconds."""
+
+    id: str
+    kind: str
+    title: str
+    user_id: str
+    avatar_id: str
+    created_at: float
+    payload: dict[str, Any]
+    version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a job stands. `pid` and `pid_started_at` name the process that runs it."""
+
+    state: State = State.QUEUED
+    started_at: float | None = None
+    ended_at: float | None = None
+    pid: int | None = None
+    pid_started_at: float | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as page, API and command line show it, read from its directory at this moment."""
+
+    job: Job
+    status: Status
+    stage: str = ""
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    eta_s: float | None = None
+    likeness: float | None = None
+    position: int = 0
+    result: dict[str, Any] | None = None
+
+    @property
+    def progress(self) -> float:
+        """0..1 of the main loop; 1 when the job succeeded."""
+        if self.status.state is State.SUCCEEDED:
+            return 1.0
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `GET /jobs/{id}` and `personal-avatar jobs show`."""
+        job, status = self.job, self.status
+        return {
+            "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
+            "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
+            "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
+            "eta_s": self.eta_s, "position": self.position, "error": status.error, "result": self.result,
+            "created_at": job.created_at, "started_at": status.started_at, "ended_at": status.ended_at,
+        }
+
+
+class JobStore:
+    """All job directories below one folder. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.RLock()
+
+    def folder(self, job_id: str) -> Path:
+        """The directory of a job; raises `NotFound` (also for names that are no ids)."""
+        path = self._folder / job_id
+        if not job_id.isalnum() or not (path / "job.json").is_file():
+            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+        return path
+
+    def create(self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str) -> Job:
+        """Write a new queued job; it appears in lists only when it is complete."""
+        job = Job(uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload))
+        hidden = self._folder / f".{job.id}"
+        (hidden / "artifacts").mkdir(parents=True)
+        write_json(hidden / "job.json", to_json(job))
+        write_json(hidden / "status.json", to_json(Status()))
+        os.replace(hidden, self._folder / job.id)
+        return job
+
+    def job(self, job_id: str) -> Job:
+        return from_json(Job, json.loads((self.folder(job_id) / "job.json").read_text(encoding="utf-8")))
+
+    def status(self, job_id: str) -> Status:
+        return from_json(Status, json.loads((self.folder(job_id) / "status.json").read_text(encoding="utf-8")))
+
+    def move(self, job_id: str, state: State, **changes: Any) -> Status:
+        """Move a job by the table; start and end times are set here. Raises `WrongState`."""
+        with self._lock:
+            now = self.status(job_id)
+            times: dict[str, float] = {}
+            if state is State.RUNNING and now.started_at is None:
+                times["started_at"] = time.time()
+            if state not in ACTIVE:
+                times["ended_at"] = time.time()
+            status = replace(now, state=move(now.state, state), **{**times, **changes})
+            write_json(self.folder(job_id) / "status.json", to_json(status))
+            return status
+
+    def note_process(self, job_id: str, pid: int, started_at: float) -> None:
+        """Remember the child of a running job, so that it can be found again."""
+        with self._lock:
+            status = replace(self.status(job_id), pid=pid, pid_started_at=started_at)
+            write_json(self.folder(job_id) / "status.json", to_json(status))
+
+    def fail(self, job_id: str, error: AvatarError, state: State = State.FAILED) -> None:
+        """End a job with a named error; a job that has ended already stays as it is."""
+        try:
+            self.move(job_id, state, error=error.to_json())
+        except WrongState:
+            return
+
+    def ids(self) -> list[str]:
+        """Ids of complete jobs, oldest first."""
+        if not self._folder.is_dir():
+            return []
+        found = [path for path in self._folder.iterdir() if (path / "job.json").is_file() and path.name.isalnum()]
+        return [path.name for path in sorted(found, key=_age)]
+
+    def views(self, *, user_id: str | None = None, states: Iterable[State] | None = None) -> list[JobView]:
+        """Jobs, newest first; a directory that was damaged by hand is left out."""
+        wanted = set(states) if states is not None else None
+        found = []
+        for job_id in reversed(self.ids()):
+            try:
+                view = self.view(job_id)
+            except (ValueError, OSError, NotFound):
+                continue
+            if (user_id is None or view.job.user_id == user_id) and (wanted is None or view.status.state in wanted):
+                found.append(view)
+        return found
+
+    def view(self, job_id: str) -> JobView:
+        job, status = self.job(job_id), self.status(job_id)
+        position = self._position(job) if status.state is State.QUEUED else 0
+        return _with_events(JobView(job, status, position=position), read_events(self.folder(job_id)))
+
+    def _position(self, job: Job) -> int:
+        """1 for the next to run: queued jobs of the same kind that were asked for earlier, plus one."""
+        before = 0
+        for other_id in self.ids():
+            if other_id == job.id:
+                break
+            if self.job(other_id).kind == job.kind and self.status(other_id).state is State.QUEUED:
+                before += 1
+        return before + 1
+
+    def claim(self, job_id: str) -> bool:
+        """True for exactly one process, which may then run the job."""
+        try:
+            handle = os.open(self.folder(job_id) / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{os.getpid()} {process.started_at(os.getpid())}")
+        return True
+
+    def free_if_orphaned(self, job_id: str) -> None:
+        """Take away the claim of a process that is gone."""
+        try:
+            pid, since = (self.folder(job_id) / "claim").read_text().split()
+        except FileNotFoundError:
+            return
+        except ValueError:
+            self.release(job_id)
+            return
+        if not process.alive(int(pid), float(since)):
+            self.release(job_id)
+
+    def release(self, job_id: str) -> None:
+        (self.folder(job_id) / "claim").unlink(missing_ok=True)
+
+    def log_tail(self, job_id: str, characters: int = 8000) -> str:
+        """The end of what the child printed."""
+        path = self.folder(job_id) / "log.txt"
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - characters))
+            return file.read().decode("utf-8", errors="replace")
+
+    def delete(self, job_id: str) -> None:
+        """Remove the directory of a job that has ended."""
+        if self.status(job_id).state in ACTIVE:
+            raise WrongState("The job has not ended.", "Cancel it first.")
+        shutil.rmtree(self.folder(job_id))
+
+
+def _age(folder: Path) -> tuple[int, str]:
+    return (folder / "job.json").stat().st_mtime_ns, folder.name
+
+
+def _with_events(view: JobView, records: Iterable[Record]) -> JobView:
+    """Fold a job's events into what is shown."""
+    for record in records:
+        event = record.event
+        if isinstance(event, Stage):
+            view = replace(view, stage=event.name, step=0, total_steps=0, eta_s=None)
+        elif isinstance(event, Progress):
+            left = (event.total - event.step) * event.seconds_per_step if event.seconds_per_step else None
+            eta = round(left, 1) if left is not None else None
+            view = replace(view, step=event.step, total_steps=event.total, loss=event.loss, eta_s=eta)
+        elif isinstance(event, Score):
+            view = replace(view, likeness=event.likeness)
+        elif isinstance(event, Done):
+            view = replace(view, result=event.result)
+    return view

@@ -1,0 +1,169 @@
+"""An avatar and styles become ranked portraits: generate, score, order, restore the best."""
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import Avatar, BaseModelFile, Portrait, Style, to_json
+from personal_avatar.errors import AvatarError
+from personal_avatar.host import Host, Picture, PictureRequest
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.params import Settings, setting
+from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.ranking.likeness import Scorer
+from personal_avatar.restoration.restore import RestoreSettings, restore_best
+from personal_avatar.storage import write_json
+from personal_avatar.styles.library import fill
+
+BATCH = 4
+
+
+class CreateSettings(Settings):
+    """How portraits are made. Sizes 0: the checkpoint's own."""
+
+    count: int = setting(8, "create.count", ge=1, le=200, step=1)
+    lora_weight: float = setting(1.0, "create.lora_weight", ge=0.0, le=2.0, step=0.05)
+    restore: bool = setting(True, "create.restore")
+    restore_count: int = setting(4, "create.restore_count", ge=1, le=200, step=1, advanced=True)
+    max_likeness_drop: float = setting(0.0, "create.max_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
+    steps: int = setting(20, "create.steps", ge=1, le=150, step=1, advanced=True)
+    guidance: float = setting(5.0, "create.guidance", ge=1.0, le=30.0, step=0.5, advanced=True)
+    width_px: int = setting(0, "create.width", ge=0, le=2048, step=64, advanced=True, unit="px")
+    height_px: int = setting(0, "create.height", ge=0, le=2048, step=64, advanced=True, unit="px")
+    sampler: str = setting("DPM++ 2M", "create.sampler", max_length=60, advanced=True)
+    seed: int = setting(-1, "create.seed", ge=-1, le=2**32 - 1, step=1)
+
+
+@dataclass(frozen=True)
+class CreateTask:
+    """Payload of a job that makes portraits. `settings`: validated `CreateSettings` as a dict."""
+
+    avatar_id: str
+    styles: tuple[Style, ...]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the stages share: who, with what, judged by whom, where to."""
+
+    avatar: Avatar
+    base: BaseModelFile
+    host: Host
+    scorer: Scorer
+    settings: CreateSettings
+    folder: Path
+    emit: EventWriter
+    control: Control
+
+
+def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any]:
+    """Generate, rank and restore; returns the result document with `images` best first."""
+    started = time.monotonic()
+    session.emit(Stage("generate"))
+    portraits = list(_generate(styles, session))
+    session.emit(Stage("rank"))
+    ranked = sorted(portraits, key=_worth, reverse=True)
+    if session.settings.restore:
+        ranked = _restore(ranked, session)
+    result = {
+        "model_id": session.avatar.id,
+        "images": [to_json(portrait) for portrait in ranked],
+        "checkpoint": session.base.title,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(session.folder / "artifacts" / "portraits.json", result)
+    return result
+
+
+def _worth(portrait: Portrait) -> float:
+    return portrait.likeness if portrait.likeness is not None else -2.0
+
+
+def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]:
+    """Pictures in turn for each style, scored as they come."""
+    settings, done, began = session.settings, 0, time.monotonic()
+    first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
+    session.emit(Progress(0, settings.count))
+    for style, seeds in _share(styles, first_seed, settings.count):
+        request = _request(style, seeds, session)
+        for picture in session.host.generate(request, lambda step, total: session.control.check()):
+            yield _keep(picture, request, style, done, session)
+            done += 1
+            session.emit(Progress(done, settings.count, seconds_per_step=(time.monotonic() - began) / done))
+        session.control.check()
+
+
+def _share(styles: tuple[Style, ...], first_seed: int, count: int) -> Iterator[tuple[Style, tuple[int, ...]]]:
+    """Split `count` pictures evenly among the styles, in batches; picture i has seed `first_seed` + i."""
+    for index, style in enumerate(styles):
+        begin, end = index * count // len(styles), (index + 1) * count // len(styles)
+        for start in range(begin, end, BATCH):
+            yield style, tuple((first_seed + i) % 2**32 for i in range(start, min(start + BATCH, end)))
+
+
+def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
+    settings, best = session.settings, session.avatar.best
+    prompt, negative = fill(style, session.avatar.trigger)
+    if best is not None:
+        prompt += f" <lora:{best.path.stem}:{settings.lora_weight:g}>"
+    return PictureRequest(
+        prompt=prompt, negative_prompt=negative, seeds=seeds,
+        width_px=settings.width_px or session.base.native_px, height_px=settings.height_px or session.base.native_px,
+        steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler,
+        infotext=(("Personal Avatar", session.avatar.id), ("Personal Avatar style", style.id)),
+    )
+
+
+def _keep(picture: Picture, request: PictureRequest, style: Style, number: int, session: Session) -> Portrait:
+    """Save a picture when the host did not, score it, tell about it."""
+    path = picture.path or save_picture(
+        picture.image, session.folder / "artifacts" / f"{number:04d}-{_file_word(style.id)}.png", picture.infotext
+    )
+    scored = session.scorer.score(picture.image)
+    session.emit(SampleMade(str(path), number, request.prompt, scored.likeness))
+    return Portrait(path, picture.seed, request.prompt, style.id, scored.likeness, scored.scores, scored.faces)
+
+
+def _file_word(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", text)[:40] or "picture"
+
+
+def _restore(ranked: list[Portrait], session: Session) -> list[Portrait]:
+    """Restore the first few; a picture whose likeness would fall keeps its original only."""
+    models = session.host.restorers()
+    if not models:
+        session.emit(Log("No face restorer is installed: the pictures are as they were generated."))
+        return ranked
+    session.emit(Stage("restore"))
+    best, rest = ranked[: session.settings.restore_count], ranked[session.settings.restore_count :]
+    restored = []
+    for number, portrait in enumerate(best, start=1):
+        session.control.check()
+        restored.append(_restored(portrait, models[0], session))
+        session.emit(Progress(number, len(best)))
+    return restored + rest
+
+
+def _restored(portrait: Portrait, model: str, session: Session) -> Portrait:
+    if portrait.likeness is None:
+        return portrait
+    settings = RestoreSettings(max_drop=session.settings.max_likeness_drop)
+    try:
+        image = load_picture(portrait.path)
+        found = restore_best(image, session.scorer, lambda part, w: session.host.restore(part, model, w), settings)
+    except AvatarError as error:
+        session.emit(Log(f"{portrait.path.name} was not restored: {error}"))
+        return portrait
+    if not found.accepted:
+        session.emit(Log(f"{portrait.path.name} stays as it is: {found.reason}"))
+        return portrait
+    path = save_picture(found.image, session.folder / "artifacts" / f"{portrait.path.stem}-restored.png", "")
+    scores = {**portrait.scores, "restored": found.likeness_after, "fidelity": found.fidelity}
+    return replace(portrait, restored=path, scores=scores)

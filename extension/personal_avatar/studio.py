@@ -1,0 +1,328 @@
+"""The use cases. Page, API and command line call only this; it knows the host by its protocol alone."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.avatars import AvatarStore
+from personal_avatar.domain import (
+    Avatar,
+    BaseModelFile,
+    Checkpoint,
+    Dataset,
+    Family,
+    Likeness,
+    Method,
+    PhotoReport,
+    Style,
+    from_json,
+)
+from personal_avatar.errors import BaseUnsupported, ConsentMissing, InvalidSettings, NotFound, TooFewPhotos, WrongState
+from personal_avatar.host import Host
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Record, read_events
+from personal_avatar.jobs.queue import JobQueue
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import Job, JobStore, JobView
+from personal_avatar.params import validated
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.styles import library
+from personal_avatar.training.plan import PLANS, TrainTask
+
+if TYPE_CHECKING:
+    from personal_avatar.faces.analyser import FaceAnalyser
+    from personal_avatar.portraits import CreateSettings
+    from personal_avatar.ranking.likeness import Scorer
+
+TRAIN = "train"
+CREATE = "create"
+MAX_PHOTOS = 100
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults."""
+
+    name: str
+    photos: tuple[Path, ...]
+    class_noun: str = "person"
+    user_id: str = "local"
+    method: Method = Method.LORA
+    plan: dict[str, Any] = field(default_factory=dict)
+    photo_settings: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str = ""
+    consent: str = ""
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """Portraits of an avatar in styles (ids) or after a prompt of the user's own, which may hold `{subject}`."""
+
+    avatar_id: str
+    styles: tuple[str, ...] = ()
+    prompt: str = ""
+    negative_prompt: str = ""
+    user_id: str = "local"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Studio:
+    """One studio per host. Creating it does no work; `open()` takes up the jobs that wait."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        data = host.folders().data
+        self.avatars = AvatarStore(data / "avatars")
+        self.jobs = JobStore(data / "jobs")
+        self.queue = JobQueue(self.jobs, {CREATE: self._create_work}, host.trainer, self._on_end)
+        self._analyser: FaceAnalyser | None = None
+
+    def open(self) -> None:
+        """Go on with jobs of an earlier start."""
+        self.queue.recover()
+
+    # -- photos
+
+    @property
+    def weights_folder(self) -> Path:
+        return self.host.folders().data / "weights"
+
+    def analyser(self) -> FaceAnalyser:
+        """Detector and recogniser, fetched at first use; raises `WeightsMissing`."""
+        from personal_avatar.faces.registry import default_analyser
+
+        if self._analyser is None:
+            self._analyser = default_analyser(self.weights_folder)
+        return self._analyser
+
+    def check_photos(
+        self, photos: Sequence[Path], settings: dict[str, Any] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> PhotoReport:
+        """The report before training, one verdict a photo."""
+        from personal_avatar.photos.report import check
+
+        if not photos:
+            raise TooFewPhotos("No photos were given.")
+        if len(photos) > MAX_PHOTOS:
+            raise InvalidSettings(f"{len(photos)} photos were given, the limit is {MAX_PHOTOS}.", "Choose the best 10 to 20.")
+        return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress)
+
+    def prepare_photos(self, photos: Sequence[Path], out: Path, resolution_px: int, class_noun: str) -> Dataset:
+        """Crop and caption the accepted photos into `out`, in the layout that trainers read."""
+        from personal_avatar.photos.prepare import prepare
+
+        report = self.check_photos(photos)
+        return prepare(
+            report, out, resolution_px=resolution_px, trigger=f"sks {class_noun}", class_noun=class_noun,
+            held_out=0.0, seed=1, analyser=self.analyser(),
+        )
+
+    # -- training
+
+    def train(self, request: TrainRequest) -> Job:
+        """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
+        return self.queue.submit(TRAIN, self._train_task(request), **self._labels(request))
+
+    def train_here(self, request: TrainRequest) -> JobView:
+        """Train and wait for the end, in this process's foreground."""
+        job = self.jobs.create(TRAIN, self._train_task(request), **self._labels(request))
+        return self.queue.run_here(job)
+
+    def _labels(self, request: TrainRequest) -> dict[str, str]:
+        avatar = self.avatars.find(request.name.strip(), request.user_id)
+        return {"title": avatar.name, "user_id": request.user_id, "avatar_id": avatar.id}
+
+    def _train_task(self, request: TrainRequest) -> TrainTask:
+        if not request.consent.strip():
+            raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+        if not 1 <= len(request.photos) <= MAX_PHOTOS:
+            raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
+        plan = validated(PLANS[request.method], request.plan)
+        validated(PhotoSettings, request.photo_settings)
+        base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
+        if base.family is not Family.SD1:
+            raise BaseUnsupported(f"{base.title} is of the {base.family.value} family, which cannot be trained yet.")
+        self.host.trainer()
+        avatar = self.avatars.open(
+            request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
+        )
+        self._refuse_second_start(avatar)
+        photos = self.avatars.add_photos(avatar, request.photos)
+        self.avatars.save(replace(avatar, base_title=base.title))
+        return TrainTask(
+            avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base, method=request.method,
+            plan=plan.dict(), publish_to=self.host.folders().loras, weights_folder=self.weights_folder,
+            photo_settings=request.photo_settings,
+        )
+
+    def _refuse_second_start(self, avatar: Avatar) -> None:
+        for view in self.jobs.views(states=ACTIVE):
+            if view.job.kind == TRAIN and view.job.avatar_id == avatar.id:
+                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait for it, or cancel it.")
+
+    # -- portraits
+
+    def create(self, request: CreateRequest) -> Job:
+        """Put the making of portraits into the queue."""
+        return self.queue.submit(CREATE, self._create_task(request), **self._create_labels(request))
+
+    def create_here(self, request: CreateRequest) -> JobView:
+        """Make portraits and wait for the end."""
+        job = self.jobs.create(CREATE, self._create_task(request), **self._create_labels(request))
+        return self.queue.run_here(job)
+
+    def _create_labels(self, request: CreateRequest) -> dict[str, str]:
+        avatar = self.avatars.find(request.avatar_id)
+        return {"title": avatar.name, "user_id": request.user_id, "avatar_id": avatar.id}
+
+    def _create_task(self, request: CreateRequest) -> Any:
+        from personal_avatar.portraits import CreateSettings, CreateTask
+
+        avatar = self.avatars.find(request.avatar_id)
+        if avatar.best is None:
+            raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until its training has ended.")
+        self.host.checkpoint()
+        settings: CreateSettings = validated(CreateSettings, request.settings)
+        return CreateTask(avatar.id, self._wanted_styles(request), settings.dict())
+
+    def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
+        own = self.host.styles()
+        styles = tuple(library.find(style, own) for style in request.styles)
+        if request.prompt.strip():
+            prompt = request.prompt if "{subject}" in request.prompt else "{subject}, " + request.prompt
+            styles += (Style("prompt", "Prompt", prompt, request.negative_prompt, origin="own"),)
+        if not styles:
+            raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
+        return styles
+
+    def _create_work(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+        from personal_avatar.portraits import CreateSettings, CreateTask, Session, make_portraits
+
+        task = from_json(CreateTask, job.payload)
+        avatar = self.avatars.load(task.avatar_id)
+        session = Session(
+            avatar, self.host.checkpoint(), self.host, self.scorer(avatar), validated(CreateSettings, task.settings),
+            folder, emit, control,
+        )
+        return make_portraits(task.styles, session)
+
+    def styles(self) -> tuple[Style, ...]:
+        """Shipped styles and the user's own."""
+        return library.shipped() + self.host.styles()
+
+    # -- likeness and restoration
+
+    def scorer(self, avatar: Avatar) -> Scorer:
+        """Scores pictures by likeness to an avatar; raises `WrongState` when its reference is of another recogniser."""
+        import numpy as np
+
+        from personal_avatar.ranking.likeness import Scorer
+
+        analyser = self.analyser()
+        if not avatar.reference or avatar.recogniser != analyser.name:
+            raise WrongState(f"{avatar.name} has no reference for the recogniser {analyser.name}.", "Train it again.")
+        return Scorer(analyser, np.asarray(avatar.reference, dtype=np.float32))
+
+    def scorer_from(self, reference: Path) -> Scorer:
+        """Scores pictures by likeness to the photos in a file or folder."""
+        from personal_avatar.ranking.likeness import scorer_from
+
+        return scorer_from(reference, self.analyser())
+
+    def rank(
+        self, images: Sequence[Path], reference: Path, on_progress: Callable[[int, int], None] | None = None
+    ) -> dict[str, Any]:
+        """Existing pictures in the order of their likeness: the document of `personal-avatar rank`."""
+        from personal_avatar.ranking.likeness import rank_files, to_document
+
+        return to_document(rank_files(images, self.scorer_from(reference), on_progress))
+
+    # -- avatars
+
+    def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
+        """Erase a person: photos, embeddings, trained files, portraits, jobs. Says what was erased and what is left."""
+        avatar = self.avatars.find(avatar_id)
+        self._refuse_second_start(avatar)
+        views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
+        if any(view.status.state in ACTIVE for view in views):
+            raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
+        files = [point.path for point in avatar.checkpoints]
+        left = self.avatars.delete(avatar.id, files)
+        for view in views:
+            self.jobs.delete(view.job.id)
+        return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
+
+    def _on_end(self, job: Job, result: dict[str, Any]) -> None:
+        """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
+        if job.kind != TRAIN:
+            return
+        avatar = self.avatars.load(job.avatar_id)
+        points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
+        self.avatars.save(replace(
+            avatar, checkpoints=points, reference=tuple(result["reference"]), recogniser=result["recogniser"],
+            dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
+        ))
+        for point in points:
+            self.host.published(point.path)
+
+    # -- jobs
+
+    def events(self, job_id: str, after: int = 0) -> Iterator[Record]:
+        return read_events(self.jobs.folder(job_id), after)
+
+    def job_image(self, job_id: str, number: int) -> Path:
+        """Picture `number` of a job that made portraits, 0 being the likeliest; the restored one when there is one."""
+        result = self.jobs.view(job_id).result or {}
+        images = result.get("images", [])
+        if not 0 <= number < len(images):
+            raise NotFound(f"Job {job_id} has {len(images)} pictures; there is no number {number}.")
+        return Path(images[number]["restored"] or images[number]["path"])
+
+    def results(self, avatar_id: str | None = None) -> list[JobView]:
+        """Finished portrait jobs, newest first."""
+        views = self.jobs.views(states=[State.SUCCEEDED])
+        return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
+
+    # -- the shipped checkpoint, health
+
+    def install_tiny(self) -> BaseModelFile:
+        """Put avatar-tiny where the host finds checkpoints."""
+        return self.host.install_checkpoint(Path(__file__).parent / "assets" / "avatar-tiny")
+
+    def estimate(self, photos: int, plan: dict[str, Any]) -> dict[str, Any]:
+        """Seconds, memory and file size that a training will need on this machine."""
+        from personal_avatar.training.estimate import estimate
+
+        return estimate(validated(PLANS[Method.LORA], plan), self.host.checkpoint(), photos)
+
+    def health(self) -> dict[str, Any]:
+        """Short answer for `GET /health`."""
+        from personal_avatar import __version__
+        from personal_avatar.errors import AvatarError
+
+        try:
+            checkpoint: str | None = self.host.checkpoint().title
+        except AvatarError:
+            checkpoint = None
+        active = self.jobs.views(states=ACTIVE)
+        return {"status": "ok", "version": __version__, "host": self.host.name, "checkpoint": checkpoint,
+                "active_jobs": len(active)}
+
+
+def likeness_of(avatar: Avatar) -> Likeness | None:
+    """Measured likeness of the checkpoint that an avatar uses."""
+    return avatar.best.likeness if avatar.best else None
+
+
+def pictures_in(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are given; of folders, the files directly inside, in the order of their names."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
+        else:
+            found.append(path)
+    return found
