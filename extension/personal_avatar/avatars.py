@@ -78,7 +78,7 @@ class AvatarStore:
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
-        """Copy the originals into the avatar's folder, named by content, in place of earlier ones; duplicates stay two files."""
+        """Copy the originals into the avatar's folder, named by content, in place of earlier ones; order is kept."""
         target = self._folder / avatar.id / "photos"
         fresh = target.with_name("photos.new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -93,7 +93,7 @@ class AvatarStore:
         return tuple(target / name for name in names)
 
     def delete(self, avatar_id: str, extra: Iterable[Path] = ()) -> list[str]:
-        """Erase an avatar's photos, embeddings, portraits and the trained files named in `extra`; returns what is left."""
+        """Erase an avatar's photos, embeddings, portraits and the files in `extra`; returns what is left."""
         folder = self.folder(avatar_id)
         for file in extra:
             for companion in (file, file.with_suffix(".png"), file.with_suffix(".json")):
@@ -101,7 +101,7 @@ class AvatarStore:
         shutil.rmtree(folder, ignore_errors=True)
         left = [str(path) for path in [*extra, folder] if path.exists()]
         if left:
-            raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close programs that use them and try again.")
+            raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close what uses them and try again.")
         return left
 
 

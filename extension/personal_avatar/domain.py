@@ -60,7 +60,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Face:
-    """One found face. `landmarks_px`: left eye, right eye, nose, left and right corner of the mouth, as seen by the viewer."""
+    """One found face. `landmarks_px`: eyes, nose, corners of the mouth; the viewer's left one first."""
 
     box_px: tuple[float, float, float, float]
     landmarks_px: tuple[tuple[float, float], ...]
@@ -78,7 +78,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Quality:
-    """Measured on the upright face crop. `sharpness`: see photos.quality; `brightness`, `clipped` in 0..1; angles in degrees."""
+    """Measured on the face crop. `sharpness`: see photos.quality; `brightness`, `clipped` 0..1; angles in degrees."""
 
     sharpness: float
     brightness: float
@@ -89,7 +89,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class PhotoVerdict:
-    """What the report says of one photo. `reasons` empty means accepted; `similarity` to the centre of the person's photos."""
+    """What the report says of one photo: accepted without `reasons`; `similarity` is to the centre of the set."""
 
     path: Path
     reasons: tuple[Reason, ...] = ()
@@ -129,7 +129,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Prepared pictures. `held_out` are never trained on: likeness is measured against them. Paths are relative to `folder`."""
+    """Prepared pictures, paths relative to `folder`. `held_out` are not trained on: likeness is measured on them."""
 
     id: str
     folder: Path

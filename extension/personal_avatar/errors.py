@@ -117,7 +117,7 @@ class NoCheckpoint(HostError):
 
 class TrainerMissing(HostError):
     code, http_status = "TRAINER_MISSING", 503
-    default_hint = "Run `python install.py` in the extension's folder with a network connection, then `personal-avatar doctor`."
+    default_hint = "Run install.py in the extension's folder with a network connection, then `personal-avatar doctor`."
 
 
 class GenerationFailed(HostError):

@@ -31,7 +31,7 @@ class TrainerPython:
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """One batch to generate. Prompts may hold `<lora:name:weight>`; picture i uses `seeds[i]`. Sizes are multiples of 8."""
+    """One batch: picture i uses `seeds[i]`; prompts may hold `<lora:name:weight>`; sizes are multiples of 8."""
 
     prompt: str
     negative_prompt: str
@@ -46,7 +46,7 @@ class PictureRequest:
 
 @dataclass(frozen=True)
 class Picture:
-    """A generated picture: `image` uint8 RGB (height, width, 3); `infotext` as the host would write it into the file."""
+    """A generated picture: `image` uint8 RGB (height, width, 3); `infotext` as the host writes it into files."""
 
     image: np.ndarray
     seed: int
@@ -73,7 +73,7 @@ class Host(Protocol):
         ...
 
     def install_checkpoint(self, source: Path) -> BaseModelFile:
-        """Put the folder of a shipped checkpoint (avatar-tiny) where the host finds checkpoints; the answer names it."""
+        """Put the folder of a shipped checkpoint (avatar-tiny) where the host finds checkpoints."""
         ...
 
     def trainer(self) -> TrainerPython:
@@ -81,7 +81,10 @@ class Host(Protocol):
         ...
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
-        """Yield pictures one by one; `on_step(step, total)` within a picture. Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled`."""
+        """Yield pictures one by one, calling `on_step(step, total)` within each.
+
+        Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled`.
+        """
         ...
 
     def published(self, file: Path) -> None:

@@ -5,6 +5,7 @@ schema, the widget (ui/widgets.py), the JSON in a job and the validation, which 
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -43,7 +44,7 @@ def setting(
     return Field(default, title=title, ge=ge, le=le, regex=regex, max_length=max_length, **extra)
 
 
-def _problem(kind: type[Settings], problem: dict[str, Any], values: dict[str, Any]) -> str:
+def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     got = values.get(str(problem["loc"][0]))
     if problem["type"] == "value_error.extra":

@@ -107,7 +107,7 @@ class Studio:
         if not photos:
             raise TooFewPhotos("No photos were given.")
         if len(photos) > MAX_PHOTOS:
-            raise InvalidSettings(f"{len(photos)} photos were given, the limit is {MAX_PHOTOS}.", "Choose the best 10 to 20.")
+            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
         return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress)
 
     def prepare_photos(self, photos: Sequence[Path], out: Path, resolution_px: int, class_noun: str) -> Dataset:
@@ -153,15 +153,15 @@ class Studio:
         photos = self.avatars.add_photos(avatar, request.photos)
         self.avatars.save(replace(avatar, base_title=base.title))
         return TrainTask(
-            avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base, method=request.method,
-            plan=plan.dict(), publish_to=self.host.folders().loras, weights_folder=self.weights_folder,
-            photo_settings=request.photo_settings,
+            avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
+            method=request.method, plan=plan.dict(), publish_to=self.host.folders().loras,
+            weights_folder=self.weights_folder, photo_settings=request.photo_settings,
         )
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
         for view in self.jobs.views(states=ACTIVE):
             if view.job.kind == TRAIN and view.job.avatar_id == avatar.id:
-                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait for it, or cancel it.")
+                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
 
     # -- portraits
 
@@ -183,7 +183,7 @@ class Studio:
 
         avatar = self.avatars.find(request.avatar_id)
         if avatar.best is None:
-            raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until its training has ended.")
+            raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
         self.host.checkpoint()
         settings: CreateSettings = validated(CreateSettings, request.settings)
         return CreateTask(avatar.id, self._wanted_styles(request), settings.dict())

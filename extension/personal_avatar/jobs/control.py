@@ -32,4 +32,5 @@ class Control:
     def check(self) -> None:
         """Raise `Cancelled` when the user wants the job to end."""
         if self.asked(CANCEL):
-            raise Cancelled("The job was cancelled.", "What was finished until then is kept." if not self.asked(DISCARD) else "")
+            kept = "" if self.asked(DISCARD) else "What was finished until then is kept."
+            raise Cancelled("The job was cancelled.", kept)

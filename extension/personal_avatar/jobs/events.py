@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 EVENTS_FILE = "events.jsonl"
 
@@ -88,7 +88,7 @@ class Failed:
     error: dict[str, Any] = field(default_factory=dict)
 
 
-Event = Union[Started, Stage, Progress, SampleMade, Score, Log, Done, Failed]
+Event = Started | Stage | Progress | SampleMade | Score | Log | Done | Failed
 _KINDS: dict[str, type[Event]] = {
     kind.kind: kind for kind in (Started, Stage, Progress, SampleMade, Score, Log, Done, Failed)
 }

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -23,10 +24,10 @@ def start(folder: Path, trainer: TrainerPython) -> subprocess.Popen[bytes]:
     paths = [environment.get("PYTHONPATH", ""), package_parent]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [str(trainer.executable), "-m", "personal_avatar.worker", str(folder)]
-    detached = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+    detached: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     with (folder / LOG_FILE).open("ab") as log:
-        return subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached  # type: ignore[call-overload]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached
         )
 
 

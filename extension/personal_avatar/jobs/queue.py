@@ -1,4 +1,7 @@
-"""Runs queued jobs, one at a time in each lane, and survives restarts: what still runs is found again, what died is named."""
+"""Runs queued jobs, one at a time in each lane.
+
+It survives restarts: what still runs is found again, what died is named.
+"""
 from __future__ import annotations
 
 import os
