@@ -1,0 +1,76 @@
+"""What every face backend offers: find faces, and turn one face into a vector."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from personal_avatar.domain import Face
+from personal_avatar.faces.alignment import align_to
+from personal_avatar.faces.detection import Detector, find_faces
+
+
+class FaceAnalyser(Protocol):
+    """Thread-safe. Pictures are uint8 RGB (height, width, 3) of any size.
+
+    `name` says which recogniser made a vector: vectors of different names must not be compared.
+    `same_person_above`: two photos with a higher cosine very likely show the same person. Measured on photos;
+    drawings of different characters score higher than that, see photos.persons.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def same_person_above(self) -> float: ...
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces, largest first, without embeddings; empty when there is none."""
+        ...
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
+        """float32 (d,), L2 norm 1; the cosine of two of them is their dot product."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """`vector`: uint8 RGB (112, 112, 3), aligned -> float32 (d,) as the network gives it, not normalised."""
+
+    name: str
+    same_person_above: float
+    vector: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Analyser:
+    """A detector and a recogniser put together."""
+
+    detector: Detector
+    recogniser: Recogniser
+
+    @property
+    def name(self) -> str:
+        return self.recogniser.name
+
+    @property
+    def same_person_above(self) -> float:
+        return self.recogniser.same_person_above
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        return find_faces(self.detector, image)
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
+        return normalised(self.raw_embedding(image, face))
+
+    def raw_embedding(self, image: np.ndarray, face: Face) -> np.ndarray:
+        """float32 (d,) before normalisation, as identity adapters want it."""
+        return self.recogniser.vector(align_to(image, face.landmarks_px))
+
+
+def normalised(vector: np.ndarray) -> np.ndarray:
+    """float32, L2 norm 1; a zero vector stays zero."""
+    length = float(np.linalg.norm(vector))
+    return (vector / max(length, 1e-12)).astype(np.float32)

@@ -1,0 +1,46 @@
+"""SCRFD (Guo and others: Sample and computation redistribution for efficient face detection, 2021): insightface's detectors."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from personal_avatar.domain import Face
+from personal_avatar.faces.detection import distinct
+from personal_avatar.faces.sessions import session
+
+CANVAS_PX = 640
+STRIDES_PX = (8, 16, 32)
+ANCHORS = 2
+
+
+@dataclass(frozen=True)
+class Scrfd:
+    """Files with landmarks: det_10g, det_500m, scrfd_*_bnkps, ... `score_above` in 0..1, insightface's default."""
+
+    path: Path
+    score_above: float = 0.5
+    canvas_px: int = CANVAS_PX
+
+    def __call__(self, canvas: np.ndarray) -> list[Face]:
+        """`canvas`: uint8 RGB (640, 640, 3). Outputs of the network: 3 scores, 3 boxes, 3 landmarks, by stride."""
+        rgb = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32)
+        network = session(self.path)
+        outputs = network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 128.0})
+        flat = [output.reshape(-1, output.shape[-1]) for output in outputs]
+        maps = zip(STRIDES_PX, flat[0:3], flat[3:6], flat[6:9], strict=True)
+        return distinct([face for stride, *arrays in maps for face in self._faces(stride, *arrays)])
+
+    def _faces(self, stride: int, scores: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> list[Face]:
+        """Boxes are distances (left, top, right, bottom) from the anchor's point, in strides; landmarks likewise."""
+        good = np.flatnonzero(scores[:, 0] >= self.score_above)
+        cells = good // ANCHORS
+        side = CANVAS_PX // stride
+        anchors = np.stack([cells % side, cells // side], axis=1) * float(stride)
+        corners = np.hstack([anchors - boxes[good, :2] * stride, anchors + boxes[good, 2:] * stride])
+        landmarks = anchors[:, None] + points[good].reshape(-1, 5, 2) * stride
+        return [
+            Face(tuple(box.tolist()), tuple(map(tuple, marks.tolist())), float(score))
+            for box, marks, score in zip(corners, landmarks, scores[good, 0], strict=True)
+        ]

@@ -1,0 +1,62 @@
+"""Files that are either whole and verified, or not there."""
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.weights.registry import Weight
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file; remembered as long as its size and modification time stay the same."""
+    status = path.stat()
+    return _sha256(str(path), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: str, _modified_ns: int, _size: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def matches(path: Path, weight: Weight) -> bool:
+    """Whether `path` holds exactly the bytes of `weight`."""
+    return path.is_file() and path.stat().st_size == weight.size_bytes and sha256_of(path) == weight.sha256
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `target` at the end of the block, or leaves no trace when the block fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def store(source: BinaryIO, weight: Weight, target: Path) -> Path:
+    """Copy a stream to `target` if it has the right bytes; raises `WeightsCorrupt` and writes nothing otherwise."""
+    digest = hashlib.sha256()
+    with replaced(target) as file:
+        for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
+            digest.update(chunk)
+            file.write(chunk)
+        if digest.hexdigest() != weight.sha256:
+            raise WeightsCorrupt(f"{weight.file_name} is not the expected file (sha256 {digest.hexdigest()[:12]}...).")
+    return target
