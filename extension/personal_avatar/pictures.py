@@ -1,0 +1,81 @@
+"""Reading any picture as upright RGB, and writing generated ones so that they say how they were made.
+
+A written PNG carries the WebUI's text chunk `parameters` and an XMP packet with IPTC's digital source type
+"trained algorithmic media", the agreed mark of generated pictures.
+"""
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.storage import write_bytes
+
+PARAMETERS = "parameters"
+XMP_CHUNK = "XML:com.adobe.xmp"
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# Layout: XMP specification part 1 (packet wrapper); property: IPTC Photo Metadata Standard, "Digital Source Type".
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    f'Iptc4xmpExt:DigitalSourceType="{GENERATED}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+
+
+def load_picture(path: Path) -> np.ndarray:
+    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            upright = ImageOps.exif_transpose(file) or file
+            return np.asarray(_flat(upright)).copy()
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise UnreadablePhoto(f"{Path(path).name} cannot be read as a picture ({error}).") from None
+
+
+def save_picture(image: np.ndarray, path: Path, infotext: str = "") -> Path:
+    """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    chunks = PngInfo()
+    if infotext:
+        chunks.add_text(PARAMETERS, infotext)
+    chunks.add_itxt(XMP_CHUNK, _XMP)
+    data = BytesIO()
+    Image.fromarray(image).save(data, "PNG", pnginfo=chunks)
+    write_bytes(path, data.getvalue())
+    return path
+
+
+def infotext_of(path: Path) -> str:
+    """The text that `save_picture` or the WebUI wrote; empty when there is none."""
+    from PIL import Image
+
+    with Image.open(path) as file:
+        return str(getattr(file, "text", {}).get(PARAMETERS, ""))
+
+
+def marked_as_generated(path: Path) -> bool:
+    """Whether the file says of itself that a model made it."""
+    from PIL import Image
+
+    with Image.open(path) as file:
+        return GENERATED in str(getattr(file, "text", {}).get(XMP_CHUNK, ""))
+
+
+def _flat(picture: object) -> object:
+    """RGB, with a white ground behind transparent parts."""
+    from PIL import Image
+
+    assert isinstance(picture, Image.Image)
+    if "A" not in picture.getbands() and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    ground = Image.new("RGBA", layer.size, "white")
+    ground.alpha_composite(layer)
+    return ground.convert("RGB")

@@ -1,0 +1,103 @@
+"""Shipped styles are well formed; the user's own become the same kind of template."""
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import Style
+from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.styles.library import SUBJECT, categories, fill, find, own_style, shipped
+
+PROMPT_WORDS = st.text(alphabet="abc ,{}()prompt:<>1.0ÄÖ字", max_size=60)
+
+
+def test_there_are_at_least_24_portrait_styles_and_4_for_the_shipped_checkpoint() -> None:
+    groups = categories(shipped())
+    assert sum(len(members) for name, members in groups.items() if name != "avatar-tiny") >= 24
+    assert len(groups["avatar-tiny"]) >= 4
+
+
+@pytest.mark.parametrize("style", shipped(), ids=lambda style: style.id)
+def test_every_shipped_style_is_well_formed(style: Style) -> None:
+    assert style.prompt.count(SUBJECT) == 1
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", style.id)
+    assert style.category and style.origin == "shipped"
+    for text in (style.name, style.prompt, style.negative_prompt):
+        assert text == text.strip(" ,") and "  " not in text and " ," not in text and ",," not in text
+        assert "<" not in text and "{" not in text.replace(SUBJECT, "")
+    assert style.category == "avatar-tiny" or len(style.negative_prompt.split(",")) >= 5
+
+
+def test_ids_names_and_prompts_are_unique() -> None:
+    for values in ([s.id for s in shipped()], [s.name.casefold() for s in shipped()], [s.prompt for s in shipped()]):
+        assert len(values) == len(set(values))
+
+
+def test_every_prompt_and_negative_fits_into_one_window_of_the_text_encoder() -> None:
+    """77 positions, two of them for start and end; counted generously as words, hyphenated parts and commas."""
+    for style in shipped():
+        for text in fill(style, "anna-maria person"):
+            assert len(re.findall(r"[a-z]+|\d|[^\w\s]", text.lower())) <= 75, style.id
+
+
+def test_styles_of_the_shipped_checkpoint_use_its_words_only() -> None:
+    colours = "red|green|blue|yellow|purple|orange|pink|white|black|grey"
+    pattern = re.compile(
+        rf"a (flat cartoon|shaded portrait|soft 3d portrait) of {re.escape(SUBJECT)}, ({colours}) shirt, "
+        rf"({colours}) background, (smiling|neutral expression|sad|surprised)"
+    )
+    for style in categories(shipped())["avatar-tiny"]:
+        assert pattern.fullmatch(style.prompt), style.prompt
+
+
+def test_a_style_is_found_by_id_or_name_and_the_users_own_come_first() -> None:
+    mine = own_style("Oil painting", "impasto, {prompt}")
+    assert find("oil-painting").name == "Oil painting"
+    assert find(" oil PAINTING ").origin == "shipped"
+    assert find("Oil painting", [mine]) == mine
+    assert find("oil-painting", [mine]).origin == "shipped"
+    assert find(mine.id, [mine]) == mine
+
+
+def test_an_unknown_style_names_those_that_exist() -> None:
+    with pytest.raises(NotFound) as caught:
+        find("baroque-selfie")
+    assert "baroque-selfie" in caught.value.message and "oil-painting" in caught.value.hint
+
+
+def test_the_subject_is_put_in() -> None:
+    prompt, negative = fill(find("oil-painting"), "  sks \n woman ")
+    assert "oil painting of sks woman," in prompt and SUBJECT not in prompt and "photograph" in negative
+
+
+def test_a_style_without_subject_is_refused() -> None:
+    with pytest.raises(BadInput):
+        fill(find("anime"), "  ")
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("masterpiece, {prompt}, 8k", "masterpiece, {subject}, 8k"),
+    ("cinematic still, film grain", "{subject}, cinematic still, film grain"),
+    ("", "{subject}"),
+    (" , ,", "{subject}"),
+    ("{prompt}", "{subject}"),
+    ("{prompt} and {prompt}", "{subject} and"),
+    ("statue of {subject} , marble,,", "statue of {subject}, marble"),
+])
+def test_the_users_own_styles_become_templates(text: str, expected: str) -> None:
+    assert own_style("Mine", text).prompt == expected
+
+
+def test_an_own_style_keeps_its_negative_prompt_and_says_where_it_is_from() -> None:
+    style = own_style("My  Style (v2)", "{prompt}, x", "{prompt}, ugly,  blurry ,")
+    assert (style.id, style.negative_prompt, style.origin) == ("own:my-style-v2", "ugly, blurry", "own")
+
+
+@given(name=st.text(max_size=30), prompt=PROMPT_WORDS, negative=PROMPT_WORDS)
+def test_any_own_style_has_exactly_one_place_for_the_subject(name: str, prompt: str, negative: str) -> None:
+    style = own_style(name, prompt, negative)
+    assert style.prompt.count(SUBJECT) == 1 and style.id.startswith("own:") and len(style.id) > 4
+    assert "  " not in style.prompt and style.prompt == style.prompt.strip(" ,")
+    assert SUBJECT not in fill(style, "anna woman")[0]

@@ -1,0 +1,70 @@
+"""Pictures on disk: upright RGB in, marked and complete PNG out."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.pictures import infotext_of, load_picture, marked_as_generated, save_picture
+from PIL import Image
+
+
+def noise(height: int = 12, width: int = 20) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_saved_picture_comes_back_pixel_by_pixel_with_its_infotext(tmp_path: Path) -> None:
+    text = "a portrait of anna <lora:anna:1>\nNegative prompt: blurry\nSteps: 20, Sampler: Euler, Seed: 5"
+    path = save_picture(noise(), tmp_path / "new" / "a.png", text)
+    assert np.array_equal(load_picture(path), noise())
+    assert infotext_of(path) == text
+
+
+def test_an_infotext_in_any_script_survives(tmp_path: Path) -> None:
+    path = save_picture(noise(), tmp_path / "a.png", "chân dung của Hoà, 肖像")
+    assert infotext_of(path) == "chân dung của Hoà, 肖像"
+
+
+def test_a_saved_picture_says_that_a_model_made_it(tmp_path: Path) -> None:
+    assert marked_as_generated(save_picture(noise(), tmp_path / "a.png"))
+    Image.fromarray(noise()).save(tmp_path / "plain.png")
+    assert not marked_as_generated(tmp_path / "plain.png")
+
+
+def test_saving_leaves_nothing_but_the_picture(tmp_path: Path) -> None:
+    save_picture(noise(), tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_rotated_photo_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise()).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(load_picture(tmp_path / "turned.png"), np.rot90(noise(), -1))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "1"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("L", (6, 4), 128).convert(mode) if mode != "I;16" else Image.new("I;16", (6, 4), 128)
+    suffix = "tif" if mode in ("CMYK", "I;16") else "png"
+    picture.save(tmp_path / f"a.{suffix}")
+    image = load_picture(tmp_path / f"a.{suffix}")
+    assert image.shape == (4, 6, 3) and image.dtype == np.uint8
+
+
+def test_transparency_lies_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    assert load_picture(tmp_path / "a.png").min() == 255
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"])
+def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(UnreadablePhoto, match=r"bad\.png"):
+        load_picture(tmp_path / "bad.png")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadablePhoto, match=r"gone\.png"):
+        load_picture(tmp_path / "gone.png")
