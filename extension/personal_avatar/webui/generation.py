@@ -1,0 +1,139 @@
+"""Pictures through the WebUI's own `process_images`: its queue, progress, interrupt, options, saving and infotext.
+
+Every picture waits its turn in the WebUI's queue, so that other users of the WebUI get theirs in between. The scripts
+of other extensions do not run on our pictures (`p.scripts` is None): they are made for their own panels, and a portrait
+must not depend on what somebody left switched on in txt2img.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from modules import processing, script_callbacks, sd_samplers, shared
+from modules.call_queue import queue_lock
+
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
+from personal_avatar.host import Picture, PictureRequest
+
+OnStep = Callable[[int, int], None]
+JOB = "Personal Avatar"
+
+
+@dataclass
+class _Outcome:
+    """What one turn in the queue gave. `picture` None: skipped by the user; `stop`: the user wants no more pictures."""
+
+    picture: Picture | None = None
+    stop: bool = False
+
+
+def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
+    """One picture a seed. Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled` (the WebUI's Interrupt button too)."""
+    for seed in request.seeds:
+        outcome = _one(request, seed, on_step)
+        if outcome.picture is not None:
+            yield outcome.picture
+        if outcome.stop:
+            raise Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
+
+
+def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
+    with turn():
+        on_step(0, request.steps)
+        with closing(_processing(request, seed)) as p, _following(on_step) as follower:
+            processed = process(p)
+        if follower.cancelled is not None:
+            raise follower.cancelled
+        if shared.state.interrupted:
+            return _Outcome(stop=True)
+        if shared.state.skipped:
+            return _Outcome()
+        return _Outcome(_picture(processed, seed), stop=shared.state.stopping_generation)
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Our turn in the WebUI's queue, shown as a job of its own. The lock is not re-entrant: never nest."""
+    with queue_lock:
+        if shared.sd_model is None:  # the first access waits for the load at start-up
+            raise NoCheckpoint("The WebUI could not load its checkpoint.", "Its console says why; choose another one.")
+        shared.state.begin(job=JOB)
+        shared.state.job_count = 1
+        shared.state.textinfo = JOB
+        try:
+            yield
+        finally:
+            shared.state.end()
+            shared.state.interrupted = shared.state.skipped = shared.state.stopping_generation = False
+            shared.total_tqdm.clear()
+
+
+def _processing(request: PictureRequest, seed: int) -> Any:
+    sampler, scheduler = sampler_and_scheduler(request.sampler)
+    return processing.StableDiffusionProcessingTxt2Img(
+        sd_model=shared.sd_model, prompt=request.prompt, negative_prompt=request.negative_prompt, seed=seed,
+        sampler_name=sampler, scheduler=scheduler, steps=request.steps, cfg_scale=request.guidance,
+        width=request.width_px, height=request.height_px, restore_faces=False, do_not_save_grid=True,
+        outpath_samples=shared.opts.outdir_samples or shared.opts.outdir_txt2img_samples,
+        extra_generation_params=dict(request.infotext),
+    )
+
+
+def sampler_and_scheduler(wanted: str) -> tuple[str, str]:
+    """The WebUI's names for `DPM++ 2M`, `DPM++ 2M Karras` and so on. Raises `GenerationFailed` for an unknown one."""
+    sampler, scheduler = sd_samplers.get_sampler_and_scheduler(wanted, "Automatic")
+    if not wanted.startswith(sampler):
+        raise GenerationFailed(f"The WebUI has no sampler {wanted!r}.", "Choose one of txt2img's, such as DPM++ 2M.")
+    return sampler, scheduler
+
+
+@dataclass
+class _Follower:
+    """Tells `on_step` of every step, and stops the sampling when it raises `Cancelled`."""
+
+    on_step: OnStep
+    cancelled: Cancelled | None = field(default=None)
+
+    def __call__(self, params: Any) -> None:
+        try:
+            self.on_step(params.sampling_step + 1, params.total_sampling_steps)
+        except Cancelled as wish:
+            self.cancelled = wish
+            shared.state.interrupt()
+
+
+@contextmanager
+def _following(on_step: OnStep) -> Iterator[_Follower]:
+    """A callback of the sampler for the duration of one picture; we hold the queue, so that it sees ours alone."""
+    follower = _Follower(on_step)
+    script_callbacks.on_cfg_denoised(follower)
+    try:
+        yield follower
+    finally:
+        script_callbacks.remove_callbacks_for_function(follower)
+
+
+def process(p: Any) -> Any:
+    """`process_images` with named errors; only within `turn()`."""
+    try:
+        return processing.process_images(p)
+    except AvatarError:
+        raise
+    except Exception as error:
+        known = named(error)
+        if isinstance(known, Crashed):
+            raise GenerationFailed(f"The WebUI made no picture ({type(error).__name__}: {error}).") from error
+        raise known from error
+
+
+def _picture(processed: Any, seed: int) -> Picture:
+    if not processed.images:
+        raise GenerationFailed("The WebUI made no picture.")
+    image = processed.images[processed.index_of_first_image]
+    saved = getattr(image, "already_saved_as", None)
+    pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return Picture(pixels, seed, processed.infotexts[processed.index_of_first_image], Path(saved) if saved else None)

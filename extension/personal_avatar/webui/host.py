@@ -1,0 +1,63 @@
+"""The WebUI as our host: every answer comes from the WebUI's own state, nothing of it is changed."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from modules import paths, sd_models, shared
+
+from personal_avatar.domain import BaseModelFile, Style
+from personal_avatar.environment import trainer
+from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.styles.library import own_style
+from personal_avatar.webui import checkpoints, generation, published, restorers
+
+DIVIDER = "do_not_save"
+
+
+class WebuiHost:
+    """AUTOMATIC1111's WebUI; see `personal_avatar.host.Host` for the contract."""
+
+    name = "webui"
+
+    def folders(self) -> Folders:
+        """Our data and the WebUI's own folders, as --avatar-data-dir, --lora-dir, --embeddings-dir, --ckpt-dir say."""
+        data = getattr(shared.cmd_opts, "avatar_data_dir", None) or Path(paths.data_path) / "personal-avatar"
+        loras = getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora"
+        return Folders(
+            data=Path(data).absolute(),
+            loras=Path(loras).absolute(),
+            embeddings=Path(shared.cmd_opts.embeddings_dir).absolute(),
+            checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),
+        )
+
+    def checkpoint(self) -> BaseModelFile:
+        return checkpoints.selected()
+
+    def find_checkpoint(self, wanted: str) -> BaseModelFile:
+        return checkpoints.find(wanted)
+
+    def install_checkpoint(self, source: Path) -> BaseModelFile:
+        return checkpoints.install(source, self.folders().checkpoints)
+
+    def trainer(self) -> TrainerPython:
+        return trainer.find(self.folders().data)
+
+    def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
+        return generation.pictures(request, on_step)
+
+    def published(self, file: Path) -> None:
+        """Besides making the file known, try a LoRA on the loaded checkpoint; raises `SelfTestFailed`."""
+        published.announce(file.absolute(), self.folders())
+
+    def restorers(self) -> tuple[str, ...]:
+        return restorers.available()
+
+    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+        return restorers.restore(image, model, fidelity)
+
+    def styles(self) -> tuple[Style, ...]:
+        """The styles of txt2img's list; rows that only divide the list are left out."""
+        rows = [row for row in list(shared.prompt_styles.styles.values()) if row.path != DIVIDER]
+        return tuple(own_style(row.name, row.prompt or "", row.negative_prompt or "") for row in rows)

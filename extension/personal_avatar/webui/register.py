@@ -1,0 +1,94 @@
+"""Entry from scripts/personal_avatar.py: the tab, the HTTP routes, the settings. Loads nothing heavy and never raises.
+
+"Reload UI" runs `register` again on the same module: the callbacks are new then, the studio with its jobs is not.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from fastapi import FastAPI
+from modules import initialize_util, paths, script_callbacks, shared
+
+if TYPE_CHECKING:
+    from personal_avatar.studio import Studio
+
+log = logging.getLogger(__name__)
+TITLE = "Personal Avatar"
+ELEMENT_ID = "personal_avatar"
+ADVICE = (
+    "Run `python install.py` in the extension's folder with the WebUI's Python and a network connection, then restart "
+    "the WebUI. The WebUI's console shows the whole error."
+)
+
+
+def register() -> None:
+    """Tell the WebUI what to call; called once at start and again after every "Reload UI"."""
+    script_callbacks.on_ui_settings(add_settings, name="settings")
+    script_callbacks.on_ui_tabs(build_tab, name="tab")
+    script_callbacks.on_app_started(add_routes, name="routes")
+
+
+@lru_cache(maxsize=1)
+def studio() -> Studio:
+    """The one studio of this process. Raises when something that we need is missing; it is tried again next time."""
+    from personal_avatar.studio import Studio
+    from personal_avatar.webui.host import WebuiHost
+
+    return Studio(WebuiHost())
+
+
+def build_tab() -> list[tuple[gr.Blocks, str, str]]:
+    """The tab, or in its place a page that says why there is none and what to do."""
+    try:
+        from personal_avatar.ui.tab import build
+
+        blocks = build(studio(), send_to_txt2img=True)
+    except Exception as error:  # the WebUI would show no tab at all and no reason
+        log.exception("The Personal Avatar tab could not be built")
+        blocks = trouble_page(error)
+    return [(blocks, TITLE, ELEMENT_ID)]
+
+
+def trouble_page(error: Exception) -> gr.Blocks:
+    """What a user sees when the tab cannot be built."""
+    hint = getattr(error, "hint", "") or ADVICE
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        gr.Markdown(f"## {TITLE} could not start", elem_id="pa_trouble")
+        gr.Markdown(f"```\n{type(error).__name__}: {error}\n```")
+        gr.Markdown(hint)
+    return blocks
+
+
+def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
+    """The HTTP API, and the jobs of an earlier start; `demo` is None with --nowebui."""
+    try:
+        from personal_avatar.api import problems
+        from personal_avatar.api.routes import build_router
+
+        app.include_router(build_router(studio(), credentials))
+        problems.install(app)
+        threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
+    except Exception:  # the WebUI goes on without our routes
+        log.exception("The HTTP API of Personal Avatar could not be started")
+
+
+def credentials() -> dict[str, str]:
+    """Users and passwords of --api-auth, and of --gradio-auth: who must log in to the page must log in here too."""
+    listed = [pair.split(":", 1) for pair in (shared.cmd_opts.api_auth or "").split(",") if ":" in pair]
+    pages = [pair for pair in initialize_util.get_gradio_auth_creds() if len(pair) == 2]
+    return dict([*listed, *pages])
+
+
+def add_settings() -> None:
+    """One line in the WebUI's settings: where our data are."""
+    folder = getattr(shared.cmd_opts, "avatar_data_dir", None) or Path(paths.data_path) / "personal-avatar"
+    where = f"Photos, avatars and jobs are kept in <code>{escape(str(folder))}</code>."
+    note = shared.OptionHTML(f"{where} Start the WebUI with --avatar-data-dir to change it.")
+    note.section = ("personal_avatar", TITLE)
+    shared.opts.add_option("personal_avatar_note", note)

@@ -1,0 +1,11 @@
+"""Registers Personal Avatar with the WebUI; everything else is in extension/personal_avatar."""
+import sys
+from pathlib import Path
+
+from modules import scripts
+
+sys.path.insert(0, str(Path(scripts.basedir()) / "extension"))
+
+from personal_avatar.webui import register
+
+register.register()

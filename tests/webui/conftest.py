@@ -1,0 +1,57 @@
+"""Servers and a browser for the tests in a real WebUI: `make test-webui`, with WEBUI_DIR where it is installed."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.webui.webui_data import make_data_folder, training
+from tests.webui.webui_page import Page, chromium
+from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = Path(__file__).parent
+    for item in items:
+        if ours in item.path.parents:
+            item.add_marker(pytest.mark.webui)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _webui_is_there() -> None:
+    if not webui_python(webui_folder()).is_file():
+        pytest.skip(f"no WebUI with a venv at {webui_folder()}; set WEBUI_DIR")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with this working tree as the extension and a trainer environment."""
+    return make_data_folder(tmp_path_factory.mktemp("webui") / "data", extension=REPOSITORY)
+
+
+@pytest.fixture(scope="session")
+def server(data: Path) -> Iterator[Server]:
+    """The WebUI with the extension, shared by the tests."""
+    with Server(data) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def avatar(server: Server) -> dict[str, Any]:
+    """An avatar trained over HTTP: its model document, with the finished job as `job`."""
+    accepted = server.post("/personal-avatar/v1/models/train", training("Sample", steps=250))
+    assert accepted.status_code == 202, accepted.text
+    job = server.wait_job(accepted.json()["training_job_id"])
+    assert job["state"] == "succeeded", job["error"]
+    model = server.get(f"/personal-avatar/v1/models/{job['model_id']}").json()
+    return {**model, "job": job}
+
+
+@pytest.fixture()
+def page(server: Server) -> Iterator[Page]:
+    """The WebUI's page in headless Chromium."""
+    with chromium() as driver:
+        yield Page(driver, server.url)

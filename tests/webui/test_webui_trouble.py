@@ -1,0 +1,138 @@
+"""What goes wrong is named, loses nothing and leaves the WebUI alive."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.webui.webui_data import training
+from tests.webui.webui_server import Server
+
+LONG = 20000
+
+
+def start_long(server: Server, name: str) -> str:
+    accepted = server.post("/personal-avatar/v1/models/train", training(name, steps=LONG))
+    assert accepted.status_code == 202, accepted.text
+    return str(accepted.json()["training_job_id"])
+
+
+def wait_for_steps(server: Server, job_id: str, wait_s: float = 240) -> dict[str, Any]:
+    end = time.monotonic() + wait_s
+    while not ((job := server.job(job_id))["stage"] == "train" and job["step"] > 0):
+        assert time.monotonic() < end and job["state"] in ("queued", "running"), job
+        time.sleep(0.3)
+    return job
+
+
+def worker_pid(data: Path, job_id: str) -> int:
+    status = json.loads((data / "personal-avatar" / "jobs" / job_id / "status.json").read_text(encoding="utf-8"))
+    return int(status["pid"])
+
+
+def test_two_starts_at_once_become_one_training(server: Server) -> None:
+    body = training("Twice", steps=LONG)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: server.post("/personal-avatar/v1/models/train", body), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409).json()
+    assert refused["code"] == "WRONG_STATE" and refused["hint"]
+    job_id = next(answer for answer in answers if answer.status_code == 202).json()["training_job_id"]
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": False})
+    assert server.wait_job(job_id)["state"] == "cancelled"
+
+
+def test_a_killed_training_is_named_and_the_webui_lives(server: Server, data: Path) -> None:
+    job_id = start_long(server, "Killed")
+    wait_for_steps(server, job_id)
+    os.kill(worker_pid(data, job_id), signal.SIGKILL)
+    job = server.wait_job(job_id, wait_s=30)
+    assert (job["state"], job["error"]["code"]) == ("failed", "KILLED")
+    assert job["error"]["hint"]
+    assert server.alive() and server.txt2img("a portrait", steps=2)["images"]
+
+
+def test_the_webui_makes_pictures_while_it_trains(server: Server) -> None:
+    job_id = start_long(server, "Busy")
+    before = wait_for_steps(server, job_id)["step"]
+    assert server.txt2img("a portrait", steps=8)["images"]
+    after = wait_for_steps(server, job_id)["step"]
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": True})
+    assert server.wait_job(job_id)["state"] == "cancelled"
+    assert after > before
+
+
+def test_interrupt_of_the_webui_ends_the_making_of_portraits(server: Server, avatar: dict[str, Any]) -> None:
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 100, "settings": {"steps": 40},
+    })
+    job_id = accepted.json()["generation_job_id"]
+    end = time.monotonic() + 120
+    while server.get("/sdapi/v1/progress").json()["textinfo"] != "Personal Avatar":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    server.post("/sdapi/v1/interrupt")
+    job = server.wait_job(job_id, wait_s=20)
+    assert (job["state"], job["error"]["code"]) == ("cancelled", "CANCELLED")
+    assert server.txt2img("a portrait", steps=2)["images"]
+
+
+def test_cancel_of_ours_stops_within_a_picture(server: Server, avatar: dict[str, Any]) -> None:
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 8, "settings": {"steps": 150},
+    })
+    job_id = accepted.json()["generation_job_id"]
+    server.wait_job(job_id, until=("running",))
+    time.sleep(1.0)
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel")
+    assert server.wait_job(job_id, wait_s=10)["state"] == "cancelled"
+
+
+def test_an_unknown_sampler_is_refused_by_name(server: Server, avatar: dict[str, Any]) -> None:
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "{subject}", "num_images": 1, "settings": {"sampler": "No Such Sampler"},
+    })
+    job = server.wait_job(accepted.json()["generation_job_id"])
+    assert (job["state"], job["error"]["code"]) == ("failed", "GENERATION_FAILED")
+    assert "No Such Sampler" in job["error"]["message"]
+
+
+def test_the_options_of_the_user_are_as_before(server: Server, avatar: dict[str, Any]) -> None:
+    options = server.get("/sdapi/v1/options").json()
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "{subject}", "num_images": 1, "settings": {"steps": 2},
+    })
+    assert server.wait_job(accepted.json()["generation_job_id"])["state"] == "succeeded"
+    assert server.get("/sdapi/v1/options").json() == options
+
+
+def test_api_auth_protects_our_routes_too(data: Path) -> None:
+    with Server(data, flags=("--nowebui", "--api-auth", "anna:secret")) as server:
+        for path in ("/health", "/models", "/jobs", "/styles"):
+            assert server.get(f"/personal-avatar/v1{path}").status_code == 401
+            assert server.get(f"/personal-avatar/v1{path}", auth=("anna", "wrong")).status_code == 401
+            assert server.get(f"/personal-avatar/v1{path}", auth=("anna", "secret")).status_code == 200
+        assert server.post("/sdapi/v1/txt2img").status_code == 401
+
+
+def test_jobs_survive_the_end_of_the_webui(data: Path, server: Server) -> None:
+    """A WebUI of its own on a copy of the data folder: its worker outlives it and is found again."""
+    other = data.parent / "other"
+    other.mkdir()
+    for name in ("models", "extensions"):
+        (other / name).symlink_to(data / name)
+    (other / "personal-avatar").mkdir()
+    for name in ("trainer", "weights"):
+        if (data / "personal-avatar" / name).exists():
+            (other / "personal-avatar" / name).symlink_to(data / "personal-avatar" / name)
+    with Server(other, flags=("--nowebui",)) as first:
+        job_id = start_long(first, "Survivor")
+        wait_for_steps(first, job_id)
+    with Server(other, flags=("--nowebui",)) as second:
+        assert wait_for_steps(second, job_id)["state"] == "running"
+        second.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": False})
+        assert second.wait_job(job_id)["state"] == "cancelled"
