@@ -1,6 +1,7 @@
 """The use cases. Page, API and command line call only this; it knows the host by its protocol alone."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,6 +79,7 @@ class Studio:
         self.jobs = JobStore(data / "jobs")
         self.queue = JobQueue(self.jobs, {CREATE: self._create_work}, host.trainer, self._on_end)
         self._analyser: FaceAnalyser | None = None
+        self._starting = threading.Lock()
 
     def open(self) -> None:
         """Go on with jobs of an earlier start."""
@@ -124,7 +126,8 @@ class Studio:
 
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
-        return self.queue.submit(TRAIN, self._train_task(request), **self._labels(request))
+        with self._starting:
+            return self.queue.submit(TRAIN, self._train_task(request), **self._labels(request))
 
     def train_here(self, request: TrainRequest) -> JobView:
         """Train and wait for the end, in this process's foreground."""
@@ -297,6 +300,12 @@ class Studio:
         from personal_avatar.training.estimate import estimate
 
         return estimate(validated(PLANS[Method.LORA], plan), self.host.checkpoint(), photos)
+
+    def estimate_portraits(self, count: int) -> float | None:
+        """Seconds that `count` portraits took of late on this machine; None while none were made."""
+        results = [view.result for view in self.results()[:5] if view.result and view.result.get("images")]
+        pictures = sum(len(result["images"]) for result in results)
+        return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
 
     def health(self) -> dict[str, Any]:
         """Short answer for `GET /health`."""

@@ -123,9 +123,12 @@ class EventWriter:
 
     def __call__(self, event: Event) -> None:
         line = json.dumps({"at": round(time.time(), 3), "kind": event.kind, **asdict(event)}, ensure_ascii=False)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
+        try:
+            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(line + "\n")
+        except OSError:
+            self._end_torn_line()
+            raise
 
 
 def parse(line: str) -> tuple[float, Event] | None:

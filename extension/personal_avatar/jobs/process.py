@@ -62,10 +62,7 @@ def oom_kills() -> int:
 
 def outcome(folder: Path, exit_code: int | None, oom_kills_before: int) -> Done | AvatarError:
     """How a child ended: by its last word, else by its exit code (None: it was adopted and the code is not known)."""
-    last = None
-    for record in read_events(folder):
-        if isinstance(record.event, (Done, Failed)):
-            last = record.event
+    last = last_word(folder)
     if isinstance(last, Done):
         return last
     if isinstance(last, Failed):
@@ -76,6 +73,24 @@ def outcome(folder: Path, exit_code: int | None, oom_kills_before: int) -> Done 
             return OutOfMemory("The system ended the training because the machine ran out of memory." + tail)
         return Killed("The training process was ended from outside before it was done." + tail)
     return Crashed(f"The training process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
+
+
+def last_word(folder: Path) -> Done | Failed | None:
+    """The event with which the job itself said that it has ended."""
+    words = [record.event for record in read_events(folder) if isinstance(record.event, Done | Failed)]
+    return words[-1] if words else None
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """The result of what a job kept although it failed or was cancelled; empty when it kept nothing."""
+    last = last_word(folder)
+    return dict(last.error.get("result") or {}) if isinstance(last, Failed) else {}
+
+
+def kill(pid: int | None, since: float | None) -> None:
+    """End that very process at once, if it still runs."""
+    if pid and alive(pid, since):
+        psutil.Process(pid).kill()
 
 
 def _signal_name(exit_code: int | None) -> str:

@@ -4,8 +4,8 @@ It survives restarts: what still runs is found again, what died is named.
 """
 from __future__ import annotations
 
+import logging
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +22,8 @@ from personal_avatar.jobs.store import Job, JobStore, JobView, Status
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 POLL_S = 0.3
 CANCEL_GRACE_S = 60.0
+IDLE_S = 5.0
+log = logging.getLogger(__name__)
 
 
 class JobQueue:
@@ -101,12 +103,16 @@ class JobQueue:
 
     def _work(self, kind: str) -> None:
         while True:
-            job = self._next(kind)
+            try:
+                job = self._next(kind)
+            except OSError as error:
+                log.warning("The jobs cannot be read or claimed now: %s", error)
+                job = None
             if job is not None:
                 self._run(job)
                 continue
             with self._wake:
-                self._wake.wait(timeout=5.0)
+                self._wake.wait(timeout=IDLE_S)
 
     def _next(self, kind: str) -> Job | None:
         """The oldest job of this kind that nobody else runs, claimed for us."""
@@ -153,7 +159,7 @@ class JobQueue:
         before = process.oom_kills()
         child = process.start(folder, self._trainer())
         self.store.note_process(job.id, child.pid, process.started_at(child.pid))
-        self._watch(job.id, lambda: child.poll() is None, child)
+        self._watch(job.id, lambda: child.poll() is None)
         return self._result(job, folder, child.wait(), before)
 
     def _adopt(self, job: Job, status: Status) -> dict:
@@ -162,24 +168,27 @@ class JobQueue:
         if job.kind in self._inline:
             raise Killed("The program was closed while this job ran.", "Start the job again.")
         before = process.oom_kills()
-        self._watch(job.id, lambda: process.alive(status.pid, status.pid_started_at), None)
+        self._watch(job.id, lambda: process.alive(status.pid, status.pid_started_at))
         return self._result(job, folder, None, before)
 
-    def _watch(self, job_id: str, running: Callable[[], bool], child: subprocess.Popen[bytes] | None) -> None:
+    def _watch(self, job_id: str, running: Callable[[], bool]) -> None:
         """Wait for a child; one that ignores a cancel for a minute is ended."""
         asked_at: float | None = None
         control = Control(self.store.folder(job_id))
         while running():
             if control.asked(CANCEL):
                 asked_at = asked_at or time.monotonic()
-                if child is not None and time.monotonic() - asked_at > CANCEL_GRACE_S:
-                    child.kill()
+                if time.monotonic() - asked_at > CANCEL_GRACE_S:
+                    status = self.store.status(job_id)
+                    process.kill(status.pid, status.pid_started_at)
             time.sleep(POLL_S)
 
     def _result(self, job: Job, folder: Path, exit_code: int | None, oom_kills_before: int) -> dict:
         ended = process.outcome(folder, exit_code, oom_kills_before)
         if isinstance(ended, Done):
             return ended.result
+        if kept := process.kept(folder):
+            self._on_end(job, kept)
         if Control(folder).asked(CANCEL) and not isinstance(ended, Cancelled):
             ended = Cancelled("The job was cancelled.")
         raise ended

@@ -18,9 +18,11 @@ from typing import Any
 from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
 from personal_avatar.jobs import process
-from personal_avatar.jobs.events import Done, Progress, Record, Score, Stage, read_events
+from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events
 from personal_avatar.jobs.states import ACTIVE, State, move
 from personal_avatar.storage import write_json
+
+CLAIM_GRACE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class JobStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.RLock()
+        self._unwritten: dict[str, Status] = {}
 
     def folder(self, job_id: str) -> Path:
         """The directory of a job; raises `NotFound` (also for names that are no ids)."""
@@ -111,6 +114,8 @@ class JobStore:
         return from_json(Job, json.loads((self.folder(job_id) / "job.json").read_text(encoding="utf-8")))
 
     def status(self, job_id: str) -> Status:
+        if job_id in self._unwritten:
+            return self._unwritten[job_id]
         return from_json(Status, json.loads((self.folder(job_id) / "status.json").read_text(encoding="utf-8")))
 
     def move(self, job_id: str, state: State, **changes: Any) -> Status:
@@ -133,18 +138,24 @@ class JobStore:
             write_json(self.folder(job_id) / "status.json", to_json(status))
 
     def fail(self, job_id: str, error: AvatarError, state: State = State.FAILED) -> None:
-        """End a job with a named error; a job that has ended already stays as it is."""
+        """End a job with a named error; a job that has ended already stays as it is.
+
+        On a full disk the end is told from memory; after a restart the job's own events tell it again.
+        """
+        changes = {"error": error.to_json()}
         try:
-            self.move(job_id, state, error=error.to_json())
+            self.move(job_id, state, **changes)
         except WrongState:
             return
+        except OSError:
+            self._unwritten[job_id] = replace(self.status(job_id), state=state, ended_at=time.time(), **changes)
 
     def ids(self) -> list[str]:
         """Ids of complete jobs, oldest first."""
         if not self._folder.is_dir():
             return []
-        found = [path for path in self._folder.iterdir() if (path / "job.json").is_file() and path.name.isalnum()]
-        return [path.name for path in sorted(found, key=_age)]
+        ages = [(_age(path), path.name) for path in self._folder.iterdir() if path.name.isalnum()]
+        return [name for age, name in sorted(ages) if age]
 
     def views(self, *, user_id: str | None = None, states: Iterable[State] | None = None) -> list[JobView]:
         """Jobs, newest first; a directory that was damaged by hand is left out."""
@@ -170,9 +181,15 @@ class JobStore:
         for other_id in self.ids():
             if other_id == job.id:
                 break
-            if self.job(other_id).kind == job.kind and self.status(other_id).state is State.QUEUED:
-                before += 1
+            before += self._waits(other_id, job.kind)
         return before + 1
+
+    def _waits(self, job_id: str, kind: str) -> bool:
+        """Whether a job of that kind is queued; a damaged directory is not."""
+        try:
+            return self.status(job_id).state is State.QUEUED and self.job(job_id).kind == kind
+        except (ValueError, OSError, NotFound):
+            return False
 
     def claim(self, job_id: str) -> bool:
         """True for exactly one process, which may then run the job."""
@@ -180,24 +197,28 @@ class JobStore:
             handle = os.open(self.folder(job_id) / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{os.getpid()} {process.started_at(os.getpid())}")
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{os.getpid()} {process.started_at(os.getpid())}")
+        except OSError:
+            self.release(job_id)
+            raise
         return True
 
     def free_if_orphaned(self, job_id: str) -> None:
-        """Take away the claim of a process that is gone."""
+        """Take away the claim of a process that is gone. An empty one may be in the making: it gets ten seconds."""
+        claim = self.folder(job_id) / "claim"
         try:
-            pid, since = (self.folder(job_id) / "claim").read_text().split()
+            words, age_s = claim.read_text().split(), time.time() - claim.stat().st_mtime
         except FileNotFoundError:
             return
-        except ValueError:
-            self.release(job_id)
-            return
-        if not process.alive(int(pid), float(since)):
+        orphaned = not process.alive(int(words[0]), float(words[1])) if len(words) == 2 else age_s > CLAIM_GRACE_S
+        if orphaned:
             self.release(job_id)
 
     def release(self, job_id: str) -> None:
-        (self.folder(job_id) / "claim").unlink(missing_ok=True)
+        """Give the job back; harmless when it was deleted meanwhile."""
+        (self._folder / job_id / "claim").unlink(missing_ok=True)
 
     def log_tail(self, job_id: str, characters: int = 8000) -> str:
         """The end of what the child printed."""
@@ -213,10 +234,15 @@ class JobStore:
         if self.status(job_id).state in ACTIVE:
             raise WrongState("The job has not ended.", "Cancel it first.")
         shutil.rmtree(self.folder(job_id))
+        self._unwritten.pop(job_id, None)
 
 
-def _age(folder: Path) -> tuple[int, str]:
-    return (folder / "job.json").stat().st_mtime_ns, folder.name
+def _age(folder: Path) -> int:
+    """When a job was asked for (ns); 0 for a folder that is no job, or was deleted meanwhile."""
+    try:
+        return (folder / "job.json").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _with_events(view: JobView, records: Iterable[Record]) -> JobView:
@@ -233,4 +259,6 @@ def _with_events(view: JobView, records: Iterable[Record]) -> JobView:
             view = replace(view, likeness=event.likeness)
         elif isinstance(event, Done):
             view = replace(view, result=event.result)
+        elif isinstance(event, Failed):
+            view = replace(view, result=event.error.get("result"))
     return view

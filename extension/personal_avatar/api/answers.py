@@ -1,0 +1,71 @@
+"""Answers of the API, built from what the studio returns."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import FileResponse, Response
+
+from personal_avatar import documents
+from personal_avatar.api.problems import PREFIX
+from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
+from personal_avatar.documents import public
+from personal_avatar.domain import Avatar, PhotoReport
+from personal_avatar.errors import NotFound
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.studio import TRAIN, Studio
+
+__all__ = ["accepted", "job", "model", "photo_check", "png", "public"]
+
+
+def accepted(studio: Studio, job: Job, seconds: float | None) -> dict[str, Any]:
+    """The fields that both kinds of jobs answer with."""
+    view = studio.jobs.view(job.id)
+    status = "queued" if view.status.state is State.QUEUED else "processing"
+    return {"status": status, "estimated_time": seconds, "position": view.position}
+
+
+def job(view: JobView) -> JobDocument:
+    """A job without embeddings and paths; each picture with its address."""
+    document = public(view.to_json())
+    document["error"] = documents.plain_error(view)
+    for number, image in enumerate((document["result"] or {}).get("images", [])):
+        image["url"] = f"{PREFIX}/jobs/{view.job.id}/images/{number}"
+    return JobDocument(**document)
+
+
+def model(studio: Studio, avatar: Avatar) -> ModelDocument:
+    """An avatar with its number of photos and whether it can be used."""
+    photos = studio.avatars.folder(avatar.id) / "photos"
+    count = sum(1 for _ in photos.iterdir()) if photos.is_dir() else 0
+    return ModelDocument(**documents.avatar(avatar, count, _state(studio, avatar)))
+
+
+def _state(studio: Studio, avatar: Avatar) -> str:
+    active = studio.jobs.views(states=ACTIVE)
+    if any(view.job.kind == TRAIN and view.job.avatar_id == avatar.id for view in active):
+        return "training"
+    return "ready" if avatar.best else "untrained"
+
+
+def photo_check(report: PhotoReport) -> PhotoCheck:
+    """The photo report, with the places in the request for names."""
+    document = public(documents.photo_report(report))
+    for number, photo in enumerate(document["photos"]):
+        photo["path"] = f"images[{number}]"
+    return PhotoCheck(**document)
+
+
+def png(path: Path) -> Response:
+    """A picture as PNG, whatever format the host saved it in; raises `NotFound` when its file is gone."""
+    if not path.is_file():
+        raise NotFound("The file of this picture is gone.", "It was moved or deleted after it was made; make it again.")
+    if path.suffix.lower() == ".png":
+        return FileResponse(path, media_type="image/png")
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(path).convert("RGB").save(buffer, "PNG")
+    return Response(buffer.getvalue(), media_type="image/png")

@@ -1,0 +1,182 @@
+"""Errors as RFC 9457 problem documents, for our own routes only: the app that we are part of keeps its own error answers.
+
+Everything is translated in the class of the routes, not in handlers of the app, so that nothing outside the prefix changes.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from personal_avatar.errors import (
+    AvatarError,
+    BadInput,
+    Crashed,
+    FileTooLarge,
+    InvalidSettings,
+    NotFound,
+    named,
+)
+
+PREFIX = "/personal-avatar/v1"
+MEDIA_TYPE = "application/problem+json"
+MAX_BODY_BYTES = 256 * 2**20
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: "The request cannot be read",
+    401: "Name and password are wanted",
+    404: "There is no such thing",
+    405: "This cannot be done here",
+    409: "Not possible in the present state",
+    413: "Too large",
+    422: "Some values are not possible",
+    429: "Too much waits already",
+    500: "It failed",
+    502: "A download is damaged",
+    503: "Something is missing on this machine",
+    507: "Out of memory or disk",
+}
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details with a stable `code` and a `hint` that says what to do."""
+
+    type: str = Field(..., description="A URN that ends in the code")
+    title: str
+    status: int
+    detail: str = Field(..., description="What happened")
+    code: str = Field(..., description="Stable; the codes of errors.py")
+    hint: str = Field("", description="What to do next")
+
+    class Config:
+        schema_extra = {
+            "example": {
+                "type": "urn:personal-avatar:problem:NOT_FOUND", "title": TITLES[404], "status": 404,
+                "detail": "There is no avatar 'anna'.", "code": "NOT_FOUND",
+                "hint": "Look at the list of avatars, or train one first.",
+            }
+        }
+
+
+class Unauthorised(BadInput):
+    code, http_status = "UNAUTHORISED", 401
+    default_hint = "Send the name and password that the server was started with."
+
+
+class WrongMethod(BadInput):
+    code, http_status = "WRONG_METHOD", 405
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of error answers; those that every route may give are added."""
+    schema = Problem.schema()
+    every = sorted({400, 401, 422, 500, *statuses})
+    return {status: {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in every}
+
+
+def answer(error: AvatarError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The HTTP answer for a named error."""
+    status = error.http_status
+    problem = Problem(
+        type=f"urn:personal-avatar:problem:{error.code}", title=TITLES.get(status, TITLES[500]), status=status,
+        detail=error.message, code=error.code, hint=error.hint,
+    )
+    return JSONResponse(problem.dict(), status, headers, media_type=MEDIA_TYPE)
+
+
+def from_validation(error: RequestValidationError) -> AvatarError:
+    """All problems of a request in one sentence each."""
+    problems = error.errors()
+    if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
+        return BadInput("The body is not JSON.", "Send one JSON object with content type application/json.")
+    return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems))
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc if part not in ("body", "query", "path", "header")) or "body"
+
+
+def from_http(error: HTTPException) -> AvatarError:
+    """What FastAPI itself refuses."""
+    kinds = {401: Unauthorised, 404: NotFound, 405: WrongMethod}
+    return kinds.get(error.status_code, BadInput)(str(error.detail))
+
+
+def unexpected(error: Exception, request: Request) -> AvatarError:
+    """Name a library's exception; what has no name goes to the server's log, not to the caller."""
+    found = named(error)
+    if isinstance(found, Crashed) and not isinstance(error, AvatarError):
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return Crashed(f"The server failed with {type(error).__name__}.", "Its log says more.")
+    return found
+
+
+class BoundedRequest(Request):
+    """A request whose body is refused while it comes in, once it is too large."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            chunks, size = [], 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise FileTooLarge(
+                        f"The request is larger than {MAX_BODY_BYTES >> 20} MB.", "Send fewer or smaller pictures."
+                    )
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
+
+class ProblemRoute(APIRoute):
+    """A route whose every error is a problem document."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await inner(BoundedRequest(request.scope, request.receive))
+            except RequestValidationError as error:
+                return answer(from_validation(error))
+            except HTTPException as error:
+                return answer(from_http(error), error.headers)
+            except Exception as error:  # noqa: BLE001  the border: every error gets a name here
+                return answer(unexpected(error, request))
+
+        return handler
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in self.methods:
+            await super().handle(scope, receive, send)
+        else:
+            await self.refusal(scope["method"])(scope, receive, send)
+
+    def refusal(self, method: str) -> Response:
+        """The answer to a method that this address does not have."""
+        allowed = ", ".join(sorted(self.methods))
+        return answer(WrongMethod(f"{method} is not possible here, {allowed} is."), {"Allow": allowed})
+
+
+async def _nothing_here(request: Request) -> Response:
+    """404, or 405 when one of our routes has this address for another method."""
+    for route in request.app.routes:
+        if isinstance(route, ProblemRoute) and route.path_regex.match(request.url.path):
+            return route.refusal(request.method)
+    return answer(NotFound(f"There is no {request.url.path}.", f"The addresses are listed in {PREFIX}/openapi.json."))
+
+
+def install(app: FastAPI) -> None:
+    """Answer unknown addresses under our prefix with a problem too; call it after the router was included."""
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    app.add_route(PREFIX + "/{rest:path}", _nothing_here, methods, include_in_schema=False)

@@ -1,0 +1,190 @@
+"""The HTTP API: every route translates a request into a call of the studio, and its answer into a document.
+
+The functions are plain `def`, so that FastAPI runs them in worker threads and nothing blocks the host's event loop.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from personal_avatar.api import answers, schemas
+from personal_avatar.api.guard import Credentials, guard
+from personal_avatar.api.openapi import document
+from personal_avatar.api.problems import PREFIX, ProblemRoute, documented
+from personal_avatar.api.stream import stream
+from personal_avatar.api.uploads import received
+from personal_avatar.domain import to_json
+from personal_avatar.errors import WrongState
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.studio import CreateRequest, Studio, TrainRequest
+
+LATER = "Cancel the job with keep_checkpoint, or let it go on."
+
+
+class Api:
+    """One method a route."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    # -- models
+
+    def train(self, body: schemas.TrainBody) -> schemas.TrainAccepted:
+        """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
+        estimate = self.studio.estimate(len(body.images), body.plan)
+        with received(body.images) as photos:
+            job = self.studio.train(TrainRequest(
+                name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
+                method=body.method, plan=body.plan, consent=body.consent,
+            ))
+        return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
+
+    def models(self, user_id: str | None = Query(None)) -> schemas.ModelList:
+        """Avatars, of one user or of all."""
+        found = self.studio.avatars.all(user_id)
+        return schemas.ModelList(models=[answers.model(self.studio, avatar) for avatar in found])
+
+    def model(self, model_id: str) -> schemas.ModelDocument:
+        """One avatar: what it was trained on and how well."""
+        return answers.model(self.studio, self.studio.avatars.load(model_id))
+
+    def erase(self, model_id: str) -> schemas.Erased:
+        """Erase the photos, embeddings, checkpoints, portraits and jobs of a person."""
+        self.studio.avatars.folder(model_id)
+        return schemas.Erased(**answers.public(self.studio.delete_avatar(model_id)))
+
+    # -- images
+
+    def generate(self, body: schemas.GenerateBody) -> schemas.GenerateAccepted:
+        """Put the making of portraits into the queue: ranked by likeness, the best restored."""
+        job = self.studio.create(CreateRequest(
+            avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "",
+            negative_prompt=body.negative_prompt, user_id=body.user_id, settings=body.all_settings(),
+        ))
+        seconds = self.studio.estimate_portraits(body.num_images)
+        return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
+
+    def image(self, job_id: str, n: int = Path(..., ge=0)) -> Response:
+        """A finished picture as PNG; 0 is the likeliest. Its scores are in the job's result.images[n]."""
+        return answers.png(self.studio.job_image(job_id, n))
+
+    def styles(self) -> schemas.StyleList:
+        """Style templates: the shipped ones and the host's own."""
+        return schemas.StyleList(styles=[to_json(style) for style in self.studio.styles()])
+
+    def check_photos(self, body: schemas.CheckBody) -> schemas.PhotoCheck:
+        """What a training would say of these pictures: a verdict for each, advice for all."""
+        with received(body.images) as photos:
+            return answers.photo_check(self.studio.check_photos(photos))
+
+    # -- jobs
+
+    def jobs(self, user_id: str | None = Query(None), state: State | None = Query(None)) -> schemas.JobList:
+        """Jobs, newest first."""
+        views = self.studio.jobs.views(user_id=user_id, states=[state] if state else None)
+        return schemas.JobList(jobs=[answers.job(view) for view in views])
+
+    def job(self, job_id: str) -> schemas.JobDocument:
+        """Where a job stands, and its result or its error when it has ended."""
+        return answers.job(self.studio.jobs.view(job_id))
+
+    def events(self, job_id: str, last_event_id: int = Header(0, ge=0)) -> Response:
+        """Server-sent events, from the one after Last-Event-ID; 204 when the job has ended and nothing is left."""
+        view = self.studio.jobs.view(job_id)
+        if view.status.state not in ACTIVE and next(self.studio.events(job_id, last_event_id), None) is None:
+            return Response(status_code=204)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(stream(self.studio, job_id, last_event_id), 200, headers, "text/event-stream")
+
+    def log(self, job_id: str) -> Response:
+        """The end of what the job's process printed, for people."""
+        return PlainTextResponse(self.studio.jobs.log_tail(job_id))
+
+    def cancel(self, job_id: str, body: schemas.CancelBody | None = None) -> schemas.JobDocument:
+        """Ask a job to end; one that waits ends at once, one that runs after its present step."""
+        keep = body.keep_checkpoint if body else True
+        return answers.job(self.studio.queue.cancel(job_id, keep_checkpoint=keep))
+
+    def pause(self, job_id: str) -> schemas.JobDocument:
+        """Not possible yet: answers 409."""
+        state = self.studio.jobs.status(job_id).state.value
+        raise WrongState(f"The job is {state}, and jobs cannot be paused yet.", LATER)
+
+    def resume(self, job_id: str) -> schemas.JobDocument:
+        """Not possible yet: answers 409."""
+        state = self.studio.jobs.status(job_id).state.value
+        raise WrongState(f"The job is {state}, and only a paused job can be resumed.", LATER)
+
+    # -- the machine
+
+    def health(self) -> schemas.Health:
+        """Whether it works, and with which checkpoint."""
+        return schemas.Health(**self.studio.health())
+
+    def install_tiny(self) -> schemas.TinyInstalled:
+        """Put the shipped tiny checkpoint where the host finds checkpoints."""
+        return schemas.TinyInstalled(title=self.studio.install_tiny().title)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of routes. `errors`: statuses besides those that every route may answer."""
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    errors: tuple[int, ...] = ()
+    status: int = 200
+    answer: dict[str, Any] | None = None
+
+    def add_to(self, router: APIRouter, api: Api) -> None:
+        success = {self.status: self.answer, **({204: {"description": "Ended"}} if "events" in self.path else {})}
+        router.add_api_route(
+            self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
+            responses=documented(*self.errors) | (success if self.answer else {}),
+            response_class=Response if self.answer else JSONResponse,
+            operation_id=f"personal_avatar_{self.endpoint.__name__}",
+        )
+
+
+def plain(media_type: str, description: str) -> dict[str, Any]:
+    """OpenAPI entry of an answer that is not JSON."""
+    kind = {"type": "string", "format": "binary"} if media_type.startswith("image/") else {"type": "string"}
+    return {"description": description, "content": {media_type: {"schema": kind}}}
+
+
+TABLE = (
+    Row("POST", "/models/train", Api.train, (404, 409, 413, 429, 503, 507), 202),
+    Row("GET", "/models", Api.models),
+    Row("GET", "/models/{model_id}", Api.model, (404,)),
+    Row("DELETE", "/models/{model_id}", Api.erase, (404, 409)),
+    Row("POST", "/images/generate_avatar", Api.generate, (404, 409, 413, 429, 503, 507), 202),
+    Row("POST", "/photos/check", Api.check_photos, (413, 502, 503, 507)),
+    Row("GET", "/styles", Api.styles),
+    Row("GET", "/jobs", Api.jobs),
+    Row("GET", "/jobs/{job_id}", Api.job, (404,)),
+    Row("GET", "/jobs/{job_id}/events", Api.events, (404,), answer=plain("text/event-stream", "Events of the job")),
+    Row("GET", "/jobs/{job_id}/log", Api.log, (404,), answer=plain("text/plain", "The end of the log")),
+    Row("GET", "/jobs/{job_id}/images/{n}", Api.image, (404,), answer=plain("image/png", "The picture")),
+    Row("POST", "/jobs/{job_id}/cancel", Api.cancel, (404, 409)),
+    Row("POST", "/jobs/{job_id}/pause", Api.pause, (404, 409)),
+    Row("POST", "/jobs/{job_id}/resume", Api.resume, (404, 409)),
+    Row("GET", "/health", Api.health),
+    Row("POST", "/checkpoints/avatar-tiny", Api.install_tiny, (503, 507)),
+)
+
+
+def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
+    """All routes, to be included into an app. `credentials()` gives names and passwords, or nothing to be open."""
+    guards = [Depends(guard(credentials))] if credentials else []
+    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=guards)
+    api = Api(studio)
+    for row in TABLE:
+        row.add_to(router, api)
+    routes = list(router.routes)
+    router.add_api_route("/openapi.json", lambda: document(routes), methods=["GET"], include_in_schema=False)
+    return router

@@ -1,0 +1,240 @@
+"""What requests and answers look like. Requests are closed and strict: an unknown key or a wrong type is an error."""
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field, StrictBool, conint, conlist, constr, root_validator
+
+from personal_avatar.domain import Method
+from personal_avatar.jobs.states import State
+from personal_avatar.studio import MAX_PHOTOS
+
+Line = constr(strict=True, min_length=1, max_length=200, regex=r"^[^\x00-\x1f]+$")
+Prompt = constr(strict=True, max_length=4000)
+Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
+StyleId = constr(strict=True, min_length=1, max_length=100)
+Encoded = constr(strict=True, min_length=1)
+STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
+
+
+class Body(BaseModel):
+    """Base of request bodies."""
+
+    class Config:
+        extra = "forbid"
+
+    @root_validator(pre=True)
+    def _readable(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        if "callback_url" in values:
+            raise ValueError("callback_url is not supported yet; read GET /jobs/{id} or GET /jobs/{id}/events")
+        _refuse_half_characters(values)
+        return values
+
+
+def _refuse_half_characters(value: Any) -> None:
+    """JSON can hold half of a surrogate pair, which no file can."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("the text holds half of a surrogate pair") from None
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _refuse_half_characters(name)
+            _refuse_half_characters(part)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_half_characters(part)
+
+
+class TrainBody(Body):
+    """Photos of one person (or of a character) and how to train on them."""
+
+    user_id: Line = Field(..., description="Whose avatar it is; lists can be filtered by it")
+    instance_name: Line = Field(..., max_length=80, description="The avatar's name; a known one is trained anew")
+    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(
+        ..., description="base64 or data URLs; each at most 40 MB, all together 256 MB"
+    )
+    class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
+    method: Method = Method.LORA
+    plan: dict[str, Any] = Field(default_factory=dict, description="Settings that differ from the defaults")
+    consent: constr(strict=True, max_length=1000) = Field(  # type: ignore[valid-type]
+        STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
+    )
+
+
+class GenerateBody(Body):
+    """An avatar, and a style or a prompt."""
+
+    model_id: Line
+    style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
+        None, description="One id or several; see GET /styles"
+    )
+    prompt: Prompt | None = Field(None, description="May hold {subject}, which becomes the avatar's trigger")
+    negative_prompt: Prompt = ""
+    num_images: conint(strict=True, ge=1, le=200) = 4
+    seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
+    restore: StrictBool = True
+    user_id: Line = "local"
+    settings: dict[str, Any] = Field(default_factory=dict, description="More settings of the tab's Create panel")
+
+    def styles(self) -> tuple[str, ...]:
+        """The ids that were named."""
+        named = self.style_template or ()
+        return (named,) if isinstance(named, str) else tuple(named)
+
+    def all_settings(self) -> dict[str, Any]:
+        """`settings` with the fields that have names of their own."""
+        return {**self.settings, "count": self.num_images, "seed": self.seed, "restore": self.restore}
+
+
+class CheckBody(Body):
+    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
+
+
+class CancelBody(Body):
+    keep_checkpoint: StrictBool = Field(True, description="Keep what was trained until now")
+
+
+class Accepted(BaseModel):
+    status: str = Field(..., description="queued, or processing when the job has begun already")
+    estimated_time: float | None = Field(None, description="Seconds; null when nothing is known yet")
+    position: int = Field(..., description="1: the next; 0: it runs")
+
+
+class TrainAccepted(Accepted):
+    training_job_id: str
+
+
+class GenerateAccepted(Accepted):
+    generation_job_id: str
+
+
+class ErrorDocument(BaseModel):
+    code: str
+    message: str
+    hint: str = ""
+
+
+class JobDocument(BaseModel):
+    id: str
+    kind: str
+    title: str
+    user_id: str
+    model_id: str
+    state: State
+    stage: str = Field("", description="check, prepare, cache, train, score, selftest, generate, rank, restore")
+    progress: float = Field(..., ge=0, le=1)
+    step: int
+    total_steps: int
+    loss: float | None
+    likeness: float | None
+    eta_s: float | None
+    position: int
+    error: ErrorDocument | None
+    result: dict[str, Any] | None = Field(None, description="Of portraits: images, best first, with scores and url")
+    created_at: float = Field(..., description="Unix seconds, like the other times")
+    started_at: float | None
+    ended_at: float | None
+
+
+class JobList(BaseModel):
+    jobs: list[JobDocument]
+
+
+class LikenessDocument(BaseModel):
+    """Mean cosine similarities; see the README for the words."""
+
+    floor: float
+    after: float
+    ceiling: float
+    leakage: float | None
+    recovered: float
+
+
+class CheckpointDocument(BaseModel):
+    file: str
+    sha256: str
+    step: int
+    method: str
+    family: str
+    likeness: LikenessDocument | None
+
+
+class ConsentDocument(BaseModel):
+    statement: str
+    given_by: str
+    given_at: str
+
+
+class ModelDocument(BaseModel):
+    id: str
+    name: str
+    user_id: str
+    class_type: str
+    state: str = Field(..., description="training, ready or untrained")
+    trigger: str
+    prompt: str = Field(..., description="What to put into any prompt to get this avatar")
+    base: str
+    photos: int
+    created_at: str
+    job_id: str | None
+    likeness: LikenessDocument | None
+    checkpoints: list[CheckpointDocument]
+    consent: ConsentDocument | None
+
+
+class ModelList(BaseModel):
+    models: list[ModelDocument]
+
+
+class Erased(BaseModel):
+    id: str
+    erased: list[str]
+    left: list[str] = Field(..., description="What could not be erased or lies where others put it")
+
+
+class StyleDocument(BaseModel):
+    id: str
+    name: str
+    prompt: str
+    negative_prompt: str
+    category: str
+    origin: str
+
+
+class StyleList(BaseModel):
+    styles: list[StyleDocument]
+
+
+class PhotoDocument(BaseModel):
+    path: str = Field(..., description="images[n], n as in the request")
+    verdict: str
+    reasons: list[str]
+    detail: str
+    face: dict[str, Any] | None
+    faces: int
+    quality: dict[str, Any] | None
+    similarity: float | None
+
+
+class PhotoSet(BaseModel):
+    accepted: int
+    advice: list[str]
+
+
+class PhotoCheck(BaseModel):
+    photos: list[PhotoDocument]
+    set: PhotoSet
+
+
+class Health(BaseModel):
+    status: str
+    version: str
+    host: str
+    checkpoint: str | None
+    active_jobs: int
+
+
+class TinyInstalled(BaseModel):
+    title: str = Field(..., description="Choose this checkpoint in the host to use it")

@@ -1,0 +1,50 @@
+"""Pictures that came in a request: base64 text becomes files in a private temporary folder.
+
+Names never come from outside, sizes are checked before anything is decoded, and the folder is gone when the request ends.
+"""
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from personal_avatar.errors import FileTooLarge, InvalidSettings
+
+MAX_PICTURE_BYTES = 40 * 2**20
+DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
+
+
+def decode(text: str, number: int, limit_bytes: int = MAX_PICTURE_BYTES) -> bytes:
+    """The bytes of one picture given as base64 or as a data URL; `number` (from 0) names it in errors.
+
+    Raises `FileTooLarge` before decoding, `InvalidSettings` when the text is not base64.
+    """
+    if len(text) * 3 // 4 > limit_bytes + 1024:
+        raise FileTooLarge(f"images[{number}] is larger than {limit_bytes >> 20} MB.")
+    prefix = DATA_URL.match(text[:200])
+    try:
+        plain = re.sub(r"\s+", "", text[prefix.end() if prefix else 0 :])
+        data = base64.b64decode(plain.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise InvalidSettings(
+            f"images[{number}] is not base64.", "Send each picture's file as base64 text, or as a data URL."
+        ) from None
+    if not data:
+        raise InvalidSettings(f"images[{number}] is empty.")
+    return data
+
+
+@contextmanager
+def received(images: Sequence[str]) -> Iterator[list[Path]]:
+    """Files of the pictures, in order, readable by this user only, for the duration of the `with` block."""
+    with tempfile.TemporaryDirectory(prefix="personal-avatar-") as folder:
+        paths = []
+        for number, text in enumerate(images):
+            path = Path(folder) / f"{number:03d}"
+            path.write_bytes(decode(text, number))
+            paths.append(path)
+        yield paths

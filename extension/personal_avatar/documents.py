@@ -1,0 +1,97 @@
+"""The JSON documents that command line and HTTP API give out, built from the nouns.
+
+What goes out holds no embedding; `public` also takes the folders of this machine away.
+"""
+from __future__ import annotations
+
+import math
+from pathlib import PurePath
+from typing import Any
+
+from personal_avatar.domain import Avatar, Checkpoint, PhotoReport, PhotoVerdict, to_json
+from personal_avatar.jobs.store import JobView
+
+LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
+PRIVATE_KEYS = frozenset({"reference", "embedding"})
+FREE_TEXT_KEYS = frozenset({"prompt", "negative_prompt", "message", "hint", "title", "name", "caption"})
+
+
+def photo_report(report: PhotoReport) -> dict[str, Any]:
+    """The document of `photos check`."""
+    return {
+        "photos": [_photo(verdict) for verdict in report.photos],
+        "set": {"accepted": len(report.accepted), "advice": list(report.advice)},
+    }
+
+
+def _photo(verdict: PhotoVerdict) -> dict[str, Any]:
+    face = to_json(verdict.face)
+    if face is not None:
+        face.pop("embedding")
+    return {
+        "path": str(verdict.path), "verdict": "accepted" if verdict.accepted else "rejected",
+        "reasons": [reason.value for reason in verdict.reasons], "detail": verdict.detail, "face": face,
+        "faces": verdict.faces, "quality": to_json(verdict.quality), "similarity": verdict.similarity,
+    }
+
+
+def training(view: JobView) -> dict[str, Any]:
+    """The document of `train` and `demo`. A cancelled training that kept something has files too."""
+    result = view.result or {}
+    likeness = result.get("likeness") or {}
+    return {
+        "job": view.job.id, "model_id": view.job.avatar_id, "state": view.status.state.value,
+        "files": [str(path) for path in result.get("files", [])],
+        "likeness": {key: likeness.get(key) for key in LIKENESS_KEYS},
+        "leakage": result.get("leakage"), "seconds": result.get("seconds"), "error": plain_error(view),
+    }
+
+
+def plain_error(view: JobView) -> dict[str, str] | None:
+    """code, message and hint of a job that failed."""
+    error = view.status.error
+    return {key: str(error.get(key, "")) for key in ("code", "message", "hint")} if error else None
+
+
+def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
+    """What is told of an avatar: no embedding, no path. `state`: training, ready or untrained."""
+    best = avatar.best
+    return {
+        "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun, "state": state,
+        "trigger": avatar.trigger, "prompt": f"<lora:{best.path.stem}:1> {avatar.trigger}" if best else "",
+        "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
+        "likeness": _likeness(best), "checkpoints": [_checkpoint(point) for point in avatar.checkpoints],
+        "consent": {"statement": avatar.consent.statement, "given_by": avatar.consent.given_by,
+                    "given_at": avatar.consent.given_at} if avatar.consent else None,
+    }
+
+
+def _checkpoint(point: Checkpoint) -> dict[str, Any]:
+    return {
+        "file": point.path.name, "sha256": point.sha256, "step": point.step, "method": point.method.value,
+        "family": point.family.value, "likeness": _likeness(point),
+    }
+
+
+def _likeness(point: Checkpoint | None) -> dict[str, float | None] | None:
+    if point is None or point.likeness is None:
+        return None
+    return {**to_json(point.likeness), "recovered": point.likeness.recovered}
+
+
+def public(value: Any, key: str = "") -> Any:
+    """The same data without embeddings, with file names in place of paths, and null for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: public(part, name) for name, part in value.items() if name not in PRIVATE_KEYS}
+    if isinstance(value, (list, tuple)):
+        return [public(part, key) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str) and key not in FREE_TEXT_KEYS and _is_path(value):
+        return PurePath(value).name
+    return value
+
+
+def _is_path(text: str) -> bool:
+    """A rooted path of this machine (POSIX or Windows), as the job's results hold them."""
+    return text.startswith("/") or text[1:3] in (":\\", ":/")
