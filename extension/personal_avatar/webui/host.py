@@ -8,7 +8,6 @@ import numpy as np
 from modules import paths, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile, Style
-from personal_avatar.environment import trainer
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, published, restorers
@@ -42,6 +41,8 @@ class WebuiHost:
         return checkpoints.install(source, self.folders().checkpoints)
 
     def trainer(self) -> TrainerPython:
+        from personal_avatar.environment import trainer
+
         return trainer.find(self.folders().data)
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:

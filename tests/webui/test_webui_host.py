@@ -1,0 +1,144 @@
+"""The host's answers, asked inside a running WebUI by a small extension of the tests (probe/)."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.webui.webui_data import TINY, make_data_folder
+from tests.webui.webui_server import REPOSITORY, Server
+
+PROBE = Path(__file__).parent / "probe"
+STYLES = "name,prompt,negative_prompt\nIn Chalk,\"chalk drawing of {prompt}, paper\",\"photo\"\n"
+ATTENTION = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+IN_FILE = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_data_folder(tmp_path_factory.mktemp("probe") / "data", extension=REPOSITORY)
+    (made / "extensions" / "zz-probe").symlink_to(PROBE)
+    (made / "styles.csv").write_text(STYLES, encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def probed(folder: Path) -> Iterator[Server]:
+    with Server(folder, flags=("--nowebui",)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def width() -> int:
+    """Width of the attention layer that the LoRAs of these tests change."""
+    return int(load_file(TINY / "avatar-tiny.safetensors")[IN_FILE].shape[1])
+
+
+def lora(folder: Path, name: str, key: str, width: int, scale: float, base: str = "base.safetensors") -> Path:
+    """A LoRA of rank 4 for one layer, in the WebUI's folder."""
+    random = np.random.default_rng(3)
+    file = folder / "models" / "Lora" / f"{name}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    save_file({
+        f"{key}.lora_down.weight": random.normal(size=(4, width)).astype(np.float16),
+        f"{key}.lora_up.weight": (random.normal(size=(width, 4)) * scale).astype(np.float16),
+        f"{key}.alpha": np.asarray(4.0, dtype=np.float16),
+    }, file, {"ss_sd_model_name": base, "ss_base_model_version": "sd_v1"})
+    return file
+
+
+def published(server: Server, file: Path) -> dict[str, Any]:
+    return dict(server.post("/probe/published", {"file": str(file)}).json())
+
+
+def test_a_good_lora_passes_the_hosts_own_test(probed: Server, folder: Path, width: int) -> None:
+    assert published(probed, lora(folder, "good", ATTENTION, width, 0.5)) == {"answer": None}
+    assert "good" in {entry["name"] for entry in probed.get("/sdapi/v1/loras").json()}
+
+
+def test_a_lora_with_names_that_the_webui_ignores_fails(probed: Server, folder: Path, width: int) -> None:
+    key = "unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q_unknown"
+    error = published(probed, lora(folder, "ignored", key, width, 0.5))["error"]
+    assert error["code"] == "SELFTEST" and "0 of 1" in error["message"]
+
+
+def test_a_lora_of_another_size_fails(probed: Server, folder: Path, width: int) -> None:
+    error = published(probed, lora(folder, "other-size", ATTENTION, width * 2, 0.5))["error"]
+    assert error["code"] == "SELFTEST" and "does not fit" in error["message"]
+
+
+def test_a_lora_that_changes_nothing_fails(probed: Server, folder: Path, width: int) -> None:
+    error = published(probed, lora(folder, "nothing", ATTENTION, width, 0.0))["error"]
+    assert error["code"] == "SELFTEST" and "changes nothing" in error["message"]
+
+
+def test_a_lora_of_another_checkpoint_is_not_tried(probed: Server, folder: Path, width: int) -> None:
+    file = lora(folder, "elsewhere", ATTENTION, width * 2, 0.0, base="another.safetensors")
+    assert published(probed, file) == {"answer": None}
+
+
+def test_the_test_pictures_leave_no_trace(probed: Server, folder: Path, width: int) -> None:
+    probed.txt2img("the user's last prompt", steps=1)
+    published(probed, lora(folder, "traceless", ATTENTION, width, 0.5))
+    assert (folder / "params.txt").read_text(encoding="utf-8").startswith("the user's last prompt")
+    assert not list(folder.glob("outputs/**/*.png"))
+
+
+def test_the_checkpoint_is_known_with_family_hash_and_size(probed: Server, folder: Path) -> None:
+    found = probed.get("/probe/checkpoint").json()["answer"]
+    assert (found["family"], found["prediction"], found["native_px"]) == ("sd1", "epsilon", 128)
+    assert len(found["sha256"]) == 64 and found["title"] == f"base.safetensors [{found['sha256'][:10]}]"
+    assert found["config"] == str(folder / "models" / "Stable-diffusion" / "base.yaml")
+
+
+@pytest.mark.parametrize("wanted", ["base.safetensors", "base"])
+def test_a_checkpoint_is_found_by_what_the_webui_calls_it(probed: Server, wanted: str) -> None:
+    found = probed.post("/probe/find_checkpoint", {"wanted": wanted}).json()["answer"]
+    assert found["title"].startswith("base.safetensors [")
+
+
+def test_a_checkpoint_is_found_by_its_path(probed: Server, folder: Path) -> None:
+    path = folder / "models" / "Stable-diffusion" / "base.safetensors"
+    assert probed.post("/probe/find_checkpoint", {"wanted": str(path)}).json()["answer"]["path"] == str(path)
+
+
+@pytest.mark.parametrize("wanted", ["", "/etc/passwd", "bas", str(TINY / "avatar-tiny.safetensors")])
+def test_what_is_not_on_the_list_is_not_found(probed: Server, wanted: str) -> None:
+    assert probed.post("/probe/find_checkpoint", {"wanted": wanted}).json()["error"]["code"] == "BASE_NOT_FOUND"
+
+
+def test_no_restorer_is_offered_without_weights(probed: Server) -> None:
+    assert probed.get("/probe/restorers").json() == {"answer": []}
+
+
+@pytest.mark.parametrize(("files", "expected"), [
+    (("c/codeformer-v0.1.0.pth", "g/GFPGANv1.4.pth"), []),
+    (("c/codeformer-v0.1.0.pth", "g/detection_Resnet50_Final.pth", "g/parsing_parsenet.pth"), ["CodeFormer"]),
+    (("g/GFPGANv1.4.pth", "g/detection_Resnet50_Final.pth", "g/parsing_parsenet.pth"), ["GFPGAN"]),
+])
+def test_a_restorer_is_offered_when_all_its_weights_are_there(
+    probed: Server, tmp_path: Path, files: tuple[str, ...], expected: list[str]
+) -> None:
+    for name in ("c", "g"):
+        (tmp_path / name).mkdir()
+    for file in files:
+        (tmp_path / file).touch()
+    asked = {"codeformer": str(tmp_path / "c"), "gfpgan": str(tmp_path / "g")}
+    assert probed.post("/probe/present", asked).json() == {"answer": expected}
+
+
+def test_the_users_own_styles_are_offered(probed: Server) -> None:
+    own = [style for style in probed.get("/personal-avatar/v1/styles").json()["styles"] if style["origin"] == "own"]
+    assert [(style["name"], style["prompt"]) for style in own] == [("In Chalk", "chalk drawing of {subject}, paper")]
+
+
+def test_data_lie_in_the_webuis_data_folder(probed: Server, folder: Path) -> None:
+    folders = probed.get("/probe/folders").json()["answer"]
+    assert folders == {
+        "data": str(folder / "personal-avatar"), "loras": str(folder / "models" / "Lora"),
+        "embeddings": str(folder / "embeddings"), "checkpoints": str(folder / "models" / "Stable-diffusion"),
+    }
