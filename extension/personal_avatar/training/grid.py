@@ -1,0 +1,41 @@
+"""The fixed prompts and seeds by which every checkpoint is judged: short, long and stylised ones."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.training.presets import is_tiny
+from personal_avatar.training.samples import Shot
+
+PHOTO_PROMPTS = (
+    "a photo of {subject}",
+    "a close portrait photo of {subject}, soft light, looking at the camera, blurred street behind",
+    "a photo of {subject} in a garden, wearing a blue shirt, natural light",
+    "an oil painting portrait of {subject}, visible brush strokes",
+)
+DRAWING_PROMPTS = (
+    "a portrait of {subject}",
+    "a shaded portrait of {subject}, blue background, smiling",
+    "a soft 3d portrait of {subject}, green shirt, red background, neutral expression",
+    "a 3d portrait of {subject}, white background",
+)
+CHOOSING_SEED = 1000
+FINAL_SEED = 5000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`subject` shows the person, `other` somebody else of the same class: same seeds, same prompts."""
+
+    subject: tuple[Shot, ...]
+    other: tuple[Shot, ...]
+
+
+def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, first_seed: int) -> Grid:
+    """`pictures` shots that go through the prompts in turn. `trigger` is a phrase with the class noun ("sks man")."""
+    prompts = DRAWING_PROMPTS if is_tiny(base) else PHOTO_PROMPTS
+
+    def shots(subject: str) -> tuple[Shot, ...]:
+        return tuple(Shot(prompts[i % len(prompts)].format(subject=subject), first_seed + i) for i in range(pictures))
+
+    return Grid(shots(trigger), shots(f"another {class_noun}"))

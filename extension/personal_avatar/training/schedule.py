@@ -1,0 +1,53 @@
+"""When the learning rate is how high, when checkpoints are saved, in which order pictures come."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from personal_avatar.training.plan import LoraPlan
+
+if TYPE_CHECKING:
+    import torch
+
+LAST_RATE = 0.05
+
+
+def rate_factor(step: int, total: int, plan: LoraPlan) -> float:
+    """What the learning rate is multiplied with at `step` (0-based): linear warm-up, then constant or a half cosine
+    down to `LAST_RATE`."""
+    warm = min(1.0, (step + 1) / plan.warmup_steps) if plan.warmup_steps else 1.0
+    if plan.schedule == "constant":
+        return warm
+    passed = (step - plan.warmup_steps) / max(1, total - plan.warmup_steps)
+    falling = LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, passed))))
+    return warm * falling
+
+
+def save_steps(total: int, count: int) -> tuple[int, ...]:
+    """Steps after which a checkpoint is saved: evenly spread, the last one at the end."""
+    return tuple(sorted({max(1, round(total * number / count)) for number in range(1, count + 1)}))
+
+
+@dataclass
+class RowOrder:
+    """Rows in random order without end; each comes once before any comes again."""
+
+    rows: int
+    generator: torch.Generator
+    waiting: list[int] = field(default_factory=list)
+
+    def take(self, count: int) -> torch.Tensor:
+        """int64 (count,)"""
+        import torch
+
+        while len(self.waiting) < count:
+            self.waiting += torch.randperm(self.rows, generator=self.generator).tolist()
+        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        return torch.tensor(taken)
+
+    def state(self) -> list[int]:
+        return list(self.waiting)
+
+    def set_state(self, waiting: list[int]) -> None:
+        self.waiting = list(waiting)

@@ -1,0 +1,39 @@
+"""Kind of job -> its work. A new kind is one function and one line in `KINDS`."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import from_json
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter
+
+Work = Callable[[Path, EventWriter, Control], dict[str, Any]]
+
+
+def train(payload: dict[str, Any]) -> Work:
+    """`payload` is a `training.plan.TrainTask` as JSON."""
+    from personal_avatar.training.plan import TrainTask
+    from personal_avatar.training.run import run
+
+    task = from_json(TrainTask, payload)
+
+    def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+        limit_threads()
+        return run(task, folder, emit, control)
+
+    return start
+
+
+def limit_threads() -> None:
+    """As many threads for torch as OMP_NUM_THREADS says; torch's own choice when it says nothing."""
+    import torch
+
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        torch.set_num_threads(int(wanted))
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {"train": train}

@@ -1,0 +1,84 @@
+"""One job from its folder to its last event. Exactly one Done or Failed is written, whatever happens in between."""
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.errors import Crashed, named
+from personal_avatar.jobs.control import CANCEL, Control
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Started
+from personal_avatar.worker.kinds import KINDS
+from personal_avatar.worker.wishes import FolderControl
+
+logger = logging.getLogger(__name__)
+
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+NICENESS = 5  # who makes pictures meanwhile comes first
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call."""
+    if len(arguments) != 1 or not (Path(arguments[0]) / "job.json").is_file():
+        sys.stderr.write("usage: python -m personal_avatar.worker <job folder with a job.json>\n")
+        return WRONG_USAGE
+    folder = Path(arguments[0]).resolve()
+    prepare_process()
+    control = FolderControl(folder)
+    cancel_on_signals(control)
+    return work(folder, EventWriter(folder), control)
+
+
+def prepare_process() -> None:
+    """Nothing goes to the network, others come first on the processor, a crash in native code leaves a trace."""
+    os.environ.update(QUIET)
+    faulthandler.enable()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def cancel_on_signals(control: Control) -> None:
+    """A request to terminate, and Ctrl-C, are wishes to cancel: what was finished is kept."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: control.ask(CANCEL))
+
+
+def work(folder: Path, emit: EventWriter, control: Control) -> int:
+    emit(Started(os.getpid()))
+    try:
+        result = _kind(folder)(folder, emit, control)
+    except BaseException as error:  # noqa: BLE001  the border of the process: every end has a name
+        logger.exception("the job failed")
+        return _failed(folder, emit, error)
+    emit(Done(result))
+    return DONE
+
+
+def _kind(folder: Path) -> Callable[[Path, EventWriter, Control], dict[str, Any]]:
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    if job.get("kind") not in KINDS:
+        raise Crashed(f"This version cannot do jobs of the kind {job.get('kind')!r}.", "Update the trainer environment.")
+    return KINDS[job["kind"]](job["payload"])
+
+
+def _failed(folder: Path, emit: EventWriter, error: BaseException) -> int:
+    """The folder may be gone (the job was deleted): then there is nobody left to tell."""
+    if folder.is_dir():
+        emit(Failed(named(error).to_json()))
+    return FAILED

@@ -1,0 +1,25 @@
+"""The wishes for the worker's own job; a job whose folder is gone was deleted, which is a wish too."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from personal_avatar.errors import Cancelled
+from personal_avatar.jobs.control import Control
+
+
+class FolderControl(Control):
+    """`Control` that also ends the work when the job's folder has disappeared."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._job_file = folder / "job.json"
+
+    def check(self) -> None:
+        if not self._job_file.exists():
+            raise Cancelled("The job was deleted while it ran.")
+        super().check()
+
+    def ask(self, wish: str) -> None:
+        """Never makes the folder of a deleted job anew."""
+        if self._job_file.exists():
+            super().ask(wish)
