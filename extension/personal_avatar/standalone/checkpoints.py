@@ -1,0 +1,132 @@
+"""The checkpoints of the standalone app: the shipped one and the files in the user's folder."""
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import BaseNotFound, NoCheckpoint
+from personal_avatar.storage import sha256_of, write_json
+from personal_avatar.training.families.detect import Shapes, detect, read_shapes
+
+SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
+SUFFIXES = (".safetensors", ".ckpt")
+NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
+
+
+@dataclass(frozen=True)
+class CheckpointShelf:
+    """`folder`: where the user puts checkpoints; `settings`: JSON file with the choice; `cache`: one with hashes."""
+
+    folder: Path
+    settings: Path
+    cache: Path
+
+    def files(self) -> list[Path]:
+        """All checkpoints, the user's in the order of their names, then the shipped one unless a copy is there."""
+        own = sorted(path for path in self.folder.rglob("*") if path.suffix in SUFFIXES)
+        return own if any(path.stem == SHIPPED.name for path in own) else [*own, *_weights_in(SHIPPED)]
+
+    def titles(self) -> list[str]:
+        return [path.stem for path in self.files()]
+
+    def current(self) -> BaseModelFile:
+        """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`."""
+        wanted = str(_read(self.settings).get("checkpoint", "")) or SHIPPED.name
+        try:
+            return self.find(wanted)
+        except BaseNotFound:
+            raise NoCheckpoint(f"The chosen checkpoint {wanted!r} is gone.") from None
+
+    def choose(self, wanted: str) -> BaseModelFile:
+        """Use a checkpoint from now on, also after a restart. Raises `BaseNotFound`, `BaseUnsupported`."""
+        base = self.find(wanted)
+        write_json(self.settings, {**_read(self.settings), "checkpoint": str(base.path)})
+        return base
+
+    def find(self, wanted: str) -> BaseModelFile:
+        """By path, title or file name, in any case of letters. Raises `BaseNotFound`, `BaseUnsupported`."""
+        path = Path(wanted).expanduser()
+        if path.suffix in SUFFIXES and path.is_file():
+            return self.describe(path.resolve())
+        for file in self.files():
+            if wanted.casefold() in (str(file).casefold(), file.name.casefold(), file.stem.casefold()):
+                return self.describe(file)
+        raise BaseNotFound(f"There is no checkpoint {wanted!r}.", f"There are: {', '.join(self.titles()) or 'none'}.")
+
+    def install(self, source: Path) -> BaseModelFile:
+        """Copy the checkpoint in folder `source` and its yaml, unless the same files are there already."""
+        weights = _weights_in(source)
+        if not weights:
+            raise BaseNotFound(f"There is no checkpoint in {source}.", "The extension is incomplete; install it again.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in (weights[0].with_suffix(".yaml"), weights[0]):
+            if file.is_file():
+                _copy(file, self.folder / file.name)
+        return self.describe(self.folder / weights[0].name)
+
+    def describe(self, path: Path) -> BaseModelFile:
+        """What a file is, from its header and the yaml beside it. Raises `BaseNotFound`, `BaseUnsupported`."""
+        shapes = read_shapes(path)
+        family = detect(shapes, path.name)
+        config = path.with_suffix(".yaml") if path.with_suffix(".yaml").is_file() else None
+        base = BaseModelFile(path, path.stem, family, self._sha256(path), _prediction(shapes, config), config)
+        return replace(base, native_px=_native_px(config) or NATIVE_PX[family])
+
+    def _sha256(self, path: Path) -> str:
+        """Read once per file and time of change."""
+        status = path.stat()
+        key = f"{path}|{status.st_mtime_ns}|{status.st_size}"
+        known = _read(self.cache)
+        if key not in known:
+            known = {**known, key: sha256_of(path)}
+            write_json(self.cache, known)
+        return str(known[key])
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Complete or not at all; nothing is written when the target is the same already."""
+    if target.is_file() and target.stat().st_size == source.stat().st_size and sha256_of(target) == sha256_of(source):
+        return
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, part)
+    part.replace(target)
+
+
+def _params(config: Path | None) -> dict[str, Any]:
+    """`model.params` of the WebUI's yaml, empty when there is none or it is none."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {}
+        return dict(document.get("model", {}).get("params", {}))
+    except (yaml.YAMLError, OSError, AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _native_px(config: Path | None) -> int:
+    """`image_size` of the configuration is in cells of the latent picture, 8 pixels each."""
+    size = _params(config).get("image_size", 0)
+    return size * 8 if isinstance(size, int) else 0
+
+
+def _prediction(shapes: Shapes, config: Path | None) -> str:
+    if "v_pred" in shapes or _params(config).get("parameterization") == "v":
+        return "v_prediction"
+    return "epsilon"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty when the file is missing or damaged."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,133 @@
+"""From noise, or from a picture with some noise on it, to a picture."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from personal_avatar.errors import GenerationFailed
+from personal_avatar.standalone.samplers import scheduler
+from personal_avatar.standalone.texts import encode_pair
+
+if TYPE_CHECKING:
+    import torch
+
+    from personal_avatar.training.families.model import Conditioning, DiffusionModel
+
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What to paint. `prompt` without network tags; one picture a seed; sizes are multiples of 8."""
+
+    prompt: str
+    negative_prompt: str
+    seeds: tuple[int, ...]
+    width_px: int
+    height_px: int
+    steps: int
+    guidance: float
+    sampler: str
+
+
+def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndarray:
+    """uint8 RGB (seeds, height, width, 3). A picture depends on its seed only, not on its neighbours in the batch.
+
+    `on_step(step, total)` is called before each step and may raise. Raises `GenerationFailed`, `InvalidSettings`.
+    """
+    import torch
+
+    with torch.no_grad():
+        steps = _prepared(model, painting)
+        noise = _noise(painting, steps.generators).to(model.compute.device)
+        return _decoded(model, _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step))
+
+
+def repaint(
+    model: DiffusionModel, image: np.ndarray, painting: Painting, strength: float, on_step: OnStep
+) -> np.ndarray:
+    """`image` (uint8 RGB, of the painting's size) with the last `strength` (0..1) of the steps done again, one seed."""
+    import torch
+
+    with torch.no_grad():
+        steps = _prepared(model, painting)
+        start = painting.steps - round(painting.steps * min(max(strength, 0.0), 1.0))
+        if start >= painting.steps:
+            return image
+        steps = steps.from_step(start)
+        mean, _ = model.encode_images(image[None])
+        noise = _noise(painting, steps.generators).to(model.compute.device)
+        noisy = steps.scheduler.add_noise(mean.to(noise), noise, steps.timesteps[:1])
+        return _decoded(model, _denoised(model, noisy, steps, on_step))[0]
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A scheduler that stands at the first of `timesteps`, and what every step needs."""
+
+    scheduler: Any
+    timesteps: torch.Tensor
+    generators: list[torch.Generator]
+    text: Conditioning
+    guidance: float
+
+    def from_step(self, start: int) -> _Steps:
+        self.scheduler.set_begin_index(start)
+        return _Steps(self.scheduler, self.timesteps[start:], self.generators, self.text, self.guidance)
+
+
+def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
+    import torch
+
+    steps = scheduler(painting.sampler, model.scheduler_config())
+    steps.set_timesteps(painting.steps, device=model.compute.device)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in painting.seeds]
+    with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt)
+    rows = len(painting.seeds)
+    text = {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in with_prompt.items()}
+    if painting.guidance != 1.0:
+        empty = {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in without.items()}
+        text = {name: torch.cat([empty[name], text[name]]) for name in text}
+    return _Steps(steps, steps.timesteps, generators, text, painting.guidance)
+
+
+def _noise(painting: Painting, generators: list[torch.Generator]) -> torch.Tensor:
+    """float32 (seeds, 4, height / 8, width / 8), made on the CPU so that every device paints the same."""
+    import torch
+
+    shape = (4, painting.height_px // 8, painting.width_px // 8)
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def _denoised(model: DiffusionModel, latents: torch.Tensor, steps: _Steps, on_step: OnStep) -> torch.Tensor:
+    for number, timestep in enumerate(steps.timesteps):
+        on_step(number, len(steps.timesteps))
+        seen = steps.scheduler.scale_model_input(latents, timestep)
+        answer = _guided(model, seen, timestep, steps)
+        latents = steps.scheduler.step(answer, timestep, latents, generator=steps.generators).prev_sample
+    on_step(len(steps.timesteps), len(steps.timesteps))
+    return latents
+
+
+def _guided(model: DiffusionModel, latents: torch.Tensor, timestep: torch.Tensor, steps: _Steps) -> torch.Tensor:
+    """The UNet's answer, moved away from the one for the negative prompt; one call for both."""
+    import torch
+
+    if steps.guidance == 1.0:
+        return model.predict(latents, timestep.expand(len(latents)), steps.text)
+    both = torch.cat([latents, latents])
+    without, answer = model.predict(both, timestep.expand(len(both)), steps.text).chunk(2)
+    return without + steps.guidance * (answer - without)
+
+
+def _decoded(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
+    import torch
+
+    if not bool(torch.isfinite(latents).all()):
+        raise GenerationFailed(
+            "The checkpoint answered with values that are no numbers.", "Lower the weight of the LoRA, or the guidance."
+        )
+    return model.decode(latents)

@@ -1,0 +1,134 @@
+"""The host without a WebUI: our own folders, our own models, diffusers and torch on whatever device there is."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from personal_avatar.domain import BaseModelFile, Style
+from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.standalone.checkpoints import CheckpointShelf
+from personal_avatar.standalone.denoise import Painting
+from personal_avatar.standalone.infotext import infotext
+from personal_avatar.standalone.networks import find_networks
+from personal_avatar.standalone.pipelines import Pipelines, batches
+from personal_avatar.standalone.prompts import split_networks
+from personal_avatar.standalone.restorers import Restorers, redrawn
+from personal_avatar.standalone.styles import read_styles
+
+HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
+
+
+def default_data_folder() -> Path:
+    """$PERSONAL_AVATAR_HOME, or the place that the system has for data of a program."""
+    if os.environ.get(HOME_VARIABLE):
+        return Path(os.environ[HOME_VARIABLE]).expanduser().resolve()
+    if sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Application Support"
+    else:
+        parent = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return parent / "personal-avatar"
+
+
+class StandaloneHost:
+    """Implements `host.Host`. `data`: our folder; models lie in `data/models/{checkpoints,loras,embeddings,...}`."""
+
+    name = "standalone"
+
+    def __init__(self, data: Path | None = None) -> None:
+        self._data = (data or default_data_folder()).resolve()
+        models = self._data / "models"
+        self._folders = Folders(self._data, models / "loras", models / "embeddings", models / "checkpoints")
+        self._pipelines = Pipelines()
+        self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
+        self._last_prompt = "portrait"
+        self.shelf = CheckpointShelf(
+            self._folders.checkpoints, self._data / "settings.json", self._data / "cache" / "checkpoints.json"
+        )
+
+    def folders(self) -> Folders:
+        """Our folders; they are made when they are missing."""
+        for folder in (self._folders.loras, self._folders.embeddings, self._folders.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self._folders
+
+    # -- checkpoints
+
+    def checkpoint(self) -> BaseModelFile:
+        return self.shelf.current()
+
+    def find_checkpoint(self, wanted: str) -> BaseModelFile:
+        return self.shelf.find(wanted)
+
+    def checkpoints(self) -> tuple[str, ...]:
+        """Titles of all checkpoints that can be chosen."""
+        return tuple(self.shelf.titles())
+
+    def choose_checkpoint(self, wanted: str) -> BaseModelFile:
+        """Use a checkpoint from now on. Raises `BaseNotFound`, `BaseUnsupported`."""
+        return self.shelf.choose(wanted)
+
+    def install_checkpoint(self, source: Path) -> BaseModelFile:
+        return self.shelf.install(source)
+
+    # -- training
+
+    def trainer(self) -> TrainerPython:
+        """This interpreter: what pictures are made with can train as well."""
+        package_parent = str(Path(__file__).resolve().parents[2])
+        paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
+        return TrainerPython(Path(sys.executable), (("PYTHONPATH", os.pathsep.join(paths)),))
+
+    def published(self, file: Path) -> None:
+        """Nothing to do: folders are read whenever a name is looked up."""
+
+    # -- pictures
+
+    def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
+        base = self.checkpoint()
+        prompt, tags = split_networks(request.prompt)
+        networks = find_networks(tags, self.folders().loras)
+        self._last_prompt = request.prompt
+        for seeds in batches(request.seeds, request.width_px, request.height_px):
+            painting = Painting(
+                prompt, request.negative_prompt, seeds, request.width_px, request.height_px, request.steps,
+                request.guidance, request.sampler,
+            )
+            images = self._pipelines.paint(base, networks, painting, on_step)
+            for image, seed in zip(images, seeds, strict=True):
+                yield Picture(image, seed, infotext(request, base, seed))
+
+    def unload(self) -> None:
+        """Give the memory of the loaded checkpoint back; the next picture loads it again."""
+        self._pipelines.unload()
+
+    # -- restoration
+
+    def restorers(self) -> tuple[str, ...]:
+        return self._restorers.names()
+
+    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+        return self._restorers.restore(image, model, fidelity)
+
+    def _redraw(self, image: np.ndarray, strength: float) -> np.ndarray:
+        """Image to image with the loaded checkpoint and the prompt and LoRAs of the last picture that was generated."""
+        base = self.checkpoint()
+        prompt, tags = split_networks(self._last_prompt)
+        networks = find_networks(tags, self.folders().loras)
+
+        def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
+            painting = Painting(prompt, "", (0,), fitted.shape[1], fitted.shape[0], 20, 4.0, "DPM++ 2M")
+            return self._pipelines.repaint(base, networks, fitted, painting, share)
+
+        return redrawn(image, strength, base.native_px, repaint)
+
+    # -- styles
+
+    def styles(self) -> tuple[Style, ...]:
+        """The user's own, from `styles.csv` in the data folder, in the WebUI's format."""
+        return read_styles(self._data / "styles.csv")

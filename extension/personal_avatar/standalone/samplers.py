@@ -1,0 +1,24 @@
+"""The WebUI's names of samplers -> schedulers of diffusers."""
+from __future__ import annotations
+
+from typing import Any
+
+from personal_avatar.errors import InvalidSettings
+
+SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False}),
+    "DPM++ 2M Karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "Euler": ("EulerDiscreteScheduler", {}),
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "DDIM": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+}
+
+
+def scheduler(name: str, schedule: dict[str, Any]) -> Any:
+    """A fresh scheduler; `schedule`: the model's noise schedule. Raises `InvalidSettings` for an unknown name."""
+    import diffusers
+
+    if name not in SAMPLERS:
+        raise InvalidSettings(f"There is no sampler {name!r}.", f"Choose one of: {', '.join(SAMPLERS)}.")
+    kind, options = SAMPLERS[name]
+    return getattr(diffusers, kind)(**schedule, **options)
