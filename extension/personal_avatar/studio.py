@@ -30,7 +30,7 @@ from personal_avatar.jobs.store import Job, JobStore, JobView
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.styles import library
-from personal_avatar.training.plan import PLANS, TrainTask
+from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -157,7 +157,7 @@ class Studio:
         self.avatars.save(replace(avatar, base_title=base.title))
         return TrainTask(
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
-            method=request.method, plan=plan.dict(), publish_to=self.host.folders().loras,
+            method=request.method, plan=plan.dict(exclude_unset=True), publish_to=self.host.folders().loras,
             weights_folder=self.weights_folder, photo_settings=request.photo_settings,
         )
 
@@ -299,7 +299,8 @@ class Studio:
         """Seconds, memory and file size that a training will need on this machine."""
         from personal_avatar.training.estimate import estimate
 
-        return estimate(validated(PLANS[Method.LORA], plan), self.host.checkpoint(), photos)
+        base = self.host.checkpoint()
+        return estimate(plan_for(base, Method.LORA, plan), base, photos)
 
     def estimate_portraits(self, count: int) -> float | None:
         """Seconds that `count` portraits took of late on this machine; None while none were made."""

@@ -1,4 +1,5 @@
-"""Everything a training is judged by: the untrained checkpoint's pictures, the photos that are held out, the ceiling."""
+"""What a training is judged by: the untrained checkpoint's pictures, the photos that are held out, the ceiling."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -69,9 +70,17 @@ def set_up(
 
     proof = choosing.subject[:PROOF_SHOTS]
     return Bench(
-        model, meter, settings, choosing, final,
-        floor=measured(choosing.subject), final_floor=measured(final.subject), final_other=measured(final.other),
-        ceiling=ceiling, bare=BarePictures(proof, make_pictures(model, proof, settings), settings), stop=stop,
+        model,
+        meter,
+        settings,
+        choosing,
+        final,
+        floor=measured(choosing.subject),
+        final_floor=measured(final.subject),
+        final_other=measured(final.other),
+        ceiling=ceiling,
+        bare=BarePictures(proof, make_pictures(model, proof, settings), settings),
+        stop=stop,
     )
 
 

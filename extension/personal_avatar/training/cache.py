@@ -1,4 +1,5 @@
 """Pictures as latents and captions as text states, computed once and kept in the job's folder."""
+
 from __future__ import annotations
 
 import hashlib
@@ -21,7 +22,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Latents:
-    """Mean and standard deviation of every picture's latents, float32 (pictures, channels, height, width), on the CPU."""
+    """Mean and standard deviation of every picture's latents, float32 (pictures, channels, height, width), CPU."""
 
     mean: torch.Tensor
     std: torch.Tensor

@@ -1,4 +1,5 @@
 """Where and in which number format the work runs."""
+
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +14,7 @@ PLAIN_ATTENTION_UP_TO_PX = 256
 
 @dataclass(frozen=True)
 class Compute:
-    """`weights`: format of the frozen weights; `autocast`: format of products, None for plain fp32. Trained weights are fp32."""
+    """`weights`: format of the frozen weights; `autocast`: of products, None for fp32. Trained weights are fp32."""
 
     device: torch.device
     weights: torch.dtype
@@ -28,8 +29,8 @@ class Compute:
         return torch.autocast(self.device.type, self.autocast)
 
     def plain_attention(self, resolution_px: int) -> bool:
-        """Explicit attention instead of the fused kernel: faster on a CPU for small pictures (its backward pass is slow there),
-        and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
+        """Explicit attention instead of the fused kernel: faster on a CPU for small pictures (the fused backward pass
+        is slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
         if self.device.type != "cpu":
             return False
         return resolution_px <= PLAIN_ATTENTION_UP_TO_PX or self.autocast is not None

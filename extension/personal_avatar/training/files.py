@@ -1,4 +1,5 @@
 """Writing tensors so that a half-written file is never seen, and names under which no user's file is replaced."""
+
 from __future__ import annotations
 
 import itertools
@@ -21,6 +22,6 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
 
 
 def free_stem(folder: Path, stem: str) -> str:
-    """`stem`, or `stem-2`, `stem-3`, ...: the first under which `folder` has neither a model nor its card or preview."""
+    """`stem`, or `stem-2`, `stem-3`, ...: the first under which `folder` has no model, card or preview."""
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if not any((folder / f"{name}{suffix}").exists() for suffix in COMPANIONS))

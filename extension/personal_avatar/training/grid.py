@@ -1,4 +1,5 @@
 """The fixed prompts and seeds by which every checkpoint is judged: short, long and stylised ones."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

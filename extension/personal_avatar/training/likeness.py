@@ -4,6 +4,7 @@ Likeness of a picture: mean cosine between the embedding of its largest face and
 without a face counts 0, for it shows nobody; the share of pictures with a face is reported beside.
 Ceiling: each held-out photo once through the checkpoint's VAE, against the other held-out photos.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """One training loop for all methods and all model families."""
+
 from __future__ import annotations
 
 import copy
@@ -27,7 +28,7 @@ SNAPSHOTS = 20
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Row i of `latents` has `captions[i]`, and `class_captions[i]`, which says "man" in place of the person's trigger."""
+    """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger."""
 
     latents: Latents
     captions: list[str]
@@ -37,7 +38,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Hooks:
-    """`step(done, total, loss, seconds_per_step)` after each step, may raise to stop; `save(step)`; `note(sentence)`."""
+    """`step(done, total, loss, seconds_per_step)` may raise to stop; `save(step)`; `note(sentence)`."""
 
     step: Callable[[int, int, float, float], None]
     save: Callable[[int], None]
@@ -116,7 +117,7 @@ class Trainer:
         return [weight for group in self._optimiser.param_groups for weight in group["params"]]
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        """Error on the person's pictures, plus, when asked for, how far the class has moved away from the checkpoint."""
+        """Error on the person's pictures and, when asked for, how far the class has moved from the checkpoint."""
         device = self.model.compute.device
         latents = self.data.latents.draw(rows, self._generator)
         noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self._generator)
@@ -147,13 +148,15 @@ class Trainer:
         import torch
 
         dropped = torch.rand(len(rows), generator=self._generator) < self.plan.caption_dropout
-        return ["" if drop else self.data.captions[row] for row, drop in zip(rows.tolist(), dropped.tolist(), strict=True)]
+        return [
+            "" if drop else self.data.captions[row] for row, drop in zip(rows.tolist(), dropped.tolist(), strict=True)
+        ]
 
     def _text(self, captions: list[str]) -> Conditioning:
         return self.data.text.of(captions) if self.data.text else self.model.encode_text(captions)
 
     def _halve(self, good: dict[str, Any], halvings: int, hooks: Hooks) -> None:
-        """Back to the last good state at half the learning rate; the order of pictures and noise goes on, so it differs."""
+        """Back to the last good state at half the learning rate; the random numbers go on, so that they differ."""
         at = self.done
         if halvings > HALVINGS:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")

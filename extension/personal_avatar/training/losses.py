@@ -1,4 +1,5 @@
 """Noise, targets and weights of the diffusion loss."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

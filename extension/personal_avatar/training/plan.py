@@ -1,4 +1,5 @@
 """What to train and how: settings without torch, shared by page, API, command line and worker."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ PLANS: dict[Method, type[LoraPlan]] = {Method.LORA: LoraPlan}
 
 
 def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> LoraPlan:
-    """A plan of the user's `values`, then the preset for this checkpoint, then the defaults; raises `InvalidSettings`."""
+    """The user's `values`, then the preset for this checkpoint, then the defaults; raises `InvalidSettings`."""
     return validated(PLANS[method], {**preset_for(base, method), **values})
 
 

@@ -1,4 +1,5 @@
 """Settings that work, by family and purpose. What a user sets himself goes before them."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,14 +12,28 @@ TINY_UP_TO_PX = 256
 Values = dict[str, Any]
 PRESETS: dict[tuple[Method, Family, str], Values] = {
     (Method.LORA, Family.SD1, FACE): {
-        "rank": 32, "alpha": 16.0, "learning_rate": 1e-4, "batch_size": 2, "min_snr_gamma": 5.0, "noise_offset": 0.05,
+        "rank": 32,
+        "alpha": 16.0,
+        "learning_rate": 1e-4,
+        "batch_size": 2,
+        "min_snr_gamma": 5.0,
+        "noise_offset": 0.05,
         "save_count": 5,
     },
 }
 TINY_PRESETS: dict[Method, Values] = {
     Method.LORA: {
-        "steps": 300, "rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 2e-3, "batch_size": 4,
-        "warmup_steps": 10, "min_snr_gamma": 5.0, "noise_offset": 0.0, "save_count": 3, "held_out": 0.3,
+        "steps": 300,
+        "rank": 16,
+        "alpha": 16.0,
+        "conv_rank": 16,
+        "learning_rate": 2e-3,
+        "batch_size": 4,
+        "warmup_steps": 10,
+        "min_snr_gamma": 5.0,
+        "noise_offset": 0.0,
+        "save_count": 3,
+        "held_out": 0.3,
     },
 }
 

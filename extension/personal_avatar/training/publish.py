@@ -1,4 +1,5 @@
 """Putting the finished file where the host finds it, with preview and card, never over a file of the user's."""
+
 from __future__ import annotations
 
 import json
@@ -64,7 +65,7 @@ def metadata(stem: str, task: TrainTask, plan: LoraPlan, facts: Facts) -> dict[s
 def publish(
     method: TrainingMethod, task: TrainTask, plan: LoraPlan, facts: Facts, preview: Path | None
 ) -> tuple[Path, list[Path]]:
-    """Save the loaded weights under a free name in `task.publish_to`; returns the file, and all files that were written."""
+    """Save the loaded weights under a free name in `task.publish_to`; returns the file, and all that was written."""
     stem = free_stem(task.publish_to, slug(task.avatar.name))
     file = task.publish_to / f"{stem}.safetensors"
     method.save(file, metadata(stem, task, plan, facts))

@@ -1,4 +1,5 @@
 """The training's own report: one HTML file that needs nothing else, and the same facts as JSON."""
+
 from __future__ import annotations
 
 import base64
@@ -40,15 +41,20 @@ def page(document: dict[str, Any], losses: Sequence[float], rows: Sequence[Row])
         "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"
         + _numbers(document)
-        + "<h2>Loss</h2>" + curve(list(enumerate(smoothed(losses), 1)), [])
-        + "<h2>Likeness of each checkpoint</h2>" + _likeness(document, rows)
-        + "<h2>The same prompts and seeds</h2>" + "".join(_pictures(row) for row in rows)
+        + "<h2>Loss</h2>"
+        + curve(list(enumerate(smoothed(losses), 1)), [])
+        + "<h2>Likeness of each checkpoint</h2>"
+        + _likeness(document, rows)
+        + "<h2>The same prompts and seeds</h2>"
+        + "".join(_pictures(row) for row in rows)
     )
 
 
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}"
-    "table{border-collapse:collapse}td,th{padding:.2rem 1rem .2rem 0;text-align:left}img{width:9rem;margin:0 .4rem .4rem 0}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+    "body{color:#222;background:#fff}"
+    "table{border-collapse:collapse}td,th{padding:.2rem 1rem .2rem 0;text-align:left}"
+    "img{width:9rem;margin:0 .4rem .4rem 0}"
     "svg{max-width:100%;height:auto}svg text{font-size:11px;fill:#555}"
     "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}svg text{fill:#aaa}}"
 )
@@ -108,10 +114,14 @@ def curve(points: Sequence[tuple[float, float]], lines: Sequence[tuple[str, floa
 
     path = " ".join("{},{}".format(*place(x, y)) for x, y in points)
     marks = [f"<text x=0 y={place(left, value)[1] + 4}>{value:.3g}</text>" for value in sorted({low, high})]
-    marks += [f"<text x={place(value, low)[0] - 8} y={HEIGHT_PX - 8}>{value:g}</text>" for value in sorted({left, right})]
+    marks += [
+        f"<text x={place(value, low)[0] - 8} y={HEIGHT_PX - 8}>{value:g}</text>" for value in sorted({left, right})
+    ]
     for name, height in lines:
         y = place(left, height)[1]
-        marks.append(f"<line x1={MARGIN_PX} x2={WIDTH_PX - MARGIN_PX} y1={y} y2={y} stroke='#999' stroke-dasharray=4 />")
+        marks.append(
+            f"<line x1={MARGIN_PX} x2={WIDTH_PX - MARGIN_PX} y1={y} y2={y} stroke='#999' stroke-dasharray=4 />"
+        )
         marks.append(f"<text x={WIDTH_PX - MARGIN_PX - 40} y={y - 4}>{html.escape(name)}</text>")
     line = f"<polyline points='{path}' fill=none stroke='#3b7dd8' stroke-width=2 />"
     return f"<svg viewBox='0 0 {WIDTH_PX} {HEIGHT_PX}' width={WIDTH_PX} height={HEIGHT_PX}>{''.join(marks)}{line}</svg>"

@@ -1,4 +1,5 @@
 """A training job from photos to a published file: check, prepare, cache, train, score, selftest, publish."""
+
 from __future__ import annotations
 
 import time
@@ -56,7 +57,7 @@ class Point:
 
 
 class CancelledButKept(Cancelled):
-    """The job was cancelled after checkpoints had been saved; `result` is the document of the one that was published."""
+    """The job was cancelled after checkpoints had been saved; `result` tells of the one that was published."""
 
     def __init__(self, message: str, hint: str = "", result: dict[str, Any] | None = None) -> None:
         super().__init__(message, hint)
@@ -67,7 +68,7 @@ class CancelledButKept(Cancelled):
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-    """Train and publish; returns the result document. Raises `AvatarError`; `CancelledButKept` when something was kept."""
+    """Train and publish; returns the result document. Raises `AvatarError`, among them `CancelledButKept`."""
     work = Work(task, task.settings(), folder, emit, control, _analyser(task))
     photos = _check(work)
     dataset = _prepare(work, photos)
@@ -122,9 +123,14 @@ def _prepare(work: Work, photos: PhotoReport) -> Dataset:
     work.emit(Stage("prepare"))
     avatar = work.task.avatar
     return prepare(
-        photos, work.task.avatar_folder / "dataset",
-        resolution_px=benches.resolution_of(work.plan, work.task.base), trigger=avatar.trigger,
-        class_noun=avatar.class_noun, held_out=work.plan.held_out, seed=work.plan.seed, analyser=work.analyser,
+        photos,
+        work.task.avatar_folder / "dataset",
+        resolution_px=benches.resolution_of(work.plan, work.task.base),
+        trigger=avatar.trigger,
+        class_noun=avatar.class_noun,
+        held_out=work.plan.held_out,
+        seed=work.plan.seed,
+        analyser=work.analyser,
     )
 
 
@@ -152,9 +158,7 @@ def _training_set(work: Work, bench: Bench, dataset: Dataset, resolution_px: int
     return TrainingSet(latents, captions, class_captions, text)
 
 
-def _train(
-    work: Work, bench: Bench, method: TrainingMethod, data: TrainingSet, points: list[Point]
-) -> Trainer:
+def _train(work: Work, bench: Bench, method: TrainingMethod, data: TrainingSet, points: list[Point]) -> Trainer:
     """The loop; every saved checkpoint is scored at once and added to `points`."""
     work.emit(Stage("train"))
     total = work.plan.steps_for(len(data.captions))
@@ -232,7 +236,7 @@ def _selftest(work: Work, bench: Bench, method: TrainingMethod, best: Point, lik
 def _result(
     work: Work, dataset: Dataset, method: TrainingMethod, points: list[Point], likeness: Likeness | None
 ) -> dict[str, Any]:
-    """Publish the best checkpoint and say everything about it. `likeness` None: the job ended before it was measured."""
+    """Publish the best checkpoint and tell about it. `likeness` None: the job ended before it was measured."""
     from personal_avatar.photos.prepare import reference_embedding
 
     best, total, avatar = _best(points), points[-1].step, work.task.avatar

@@ -1,4 +1,5 @@
 """Pictures made inside the worker: the same prompts and seeds give the same noise on every device."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

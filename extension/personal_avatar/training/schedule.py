@@ -1,4 +1,5 @@
 """When the learning rate is how high, when checkpoints are saved, in which order pictures come."""
+
 from __future__ import annotations
 
 import math

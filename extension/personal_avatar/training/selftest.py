@@ -1,4 +1,5 @@
 """Is the file that the user gets any good? Read it again and try it, before it is published."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -44,21 +45,19 @@ def check_likeness(path: Path, floor: float, after: float) -> None:
     """Raises `SelfTestFailed` when the training did not bring the pictures nearer to the person."""
     if after <= floor:
         raise SelfTestFailed(
-            f"After the training the pictures look no more like the person than before ({after:.3f} against {floor:.3f}). "
+            f"The pictures look no more like the person than before the training ({after:.3f}, {floor:.3f} before). "
             f"The file was not published; it is {path}."
         )
 
 
 def check_names(path: Path, model: DiffusionModel, method: TrainingMethod) -> int:
-    """Every module of the file is found by the WebUI, and it is the module that was trained. Raises `SelfTestFailed`."""
+    """The WebUI finds every module of the file, and it is the one that was trained. Raises `SelfTestFailed`."""
     shapes, known, trained_on = product_shapes(path), model.webui_weight_names(), method.places()
     names = {key: known.get(webui_name(key) or "") for key in shapes}
     lost = [key for key, name in names.items() if name is None or key not in trained_on]
     if lost or not shapes or len(set(names.values())) < len(names):
-        raise SelfTestFailed(
-            f"The WebUI would find {len(names) - len(lost)} of {len(names)} modules of {path.name} in {model.base.title}"
-            + (f"; lost: {lost[0]}." if lost else "."), _REPORT
-        )
+        found = f"{len(names) - len(lost)} of {len(names)} modules"
+        raise SelfTestFailed(f"The WebUI would find {found} of {path.name}; lost: {lost[:1]}.", _REPORT)
     in_file = model.file_weights([name for name in names.values() if name])
     for key, name in names.items():
         if not _same_place(shapes[key], in_file[str(name)], trained_on[key]):

@@ -1,4 +1,5 @@
 """`python -m personal_avatar.worker <job folder>`: do the work of one job and tell about it in its events."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,5 @@
 """Kind of job -> its work. A new kind is one function and one line in `KINDS`."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """One job from its folder to its last event. Exactly one Done or Failed is written, whatever happens in between."""
+
 from __future__ import annotations
 
 import faulthandler
@@ -63,7 +64,7 @@ def work(folder: Path, emit: EventWriter, control: Control) -> int:
     emit(Started(os.getpid()))
     try:
         result = _kind(folder)(folder, emit, control)
-    except BaseException as error:  # noqa: BLE001  the border of the process: every end has a name
+    except BaseException as error:
         logger.exception("the job failed")
         return _failed(folder, emit, error)
     emit(Done(result))
@@ -73,7 +74,9 @@ def work(folder: Path, emit: EventWriter, control: Control) -> int:
 def _kind(folder: Path) -> Callable[[Path, EventWriter, Control], dict[str, Any]]:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     if job.get("kind") not in KINDS:
-        raise Crashed(f"This version cannot do jobs of the kind {job.get('kind')!r}.", "Update the trainer environment.")
+        raise Crashed(
+            f"This version cannot do jobs of the kind {job.get('kind')!r}.", "Update the trainer environment."
+        )
     return KINDS[job["kind"]](job["payload"])
 
 

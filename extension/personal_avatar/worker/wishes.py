@@ -1,4 +1,5 @@
 """The wishes for the worker's own job; a job whose folder is gone was deleted, which is a wish too."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""What a checkpoint file is, from the names and shapes of its tensors: no weights are read, no torch for safetensors."""
+"""What a checkpoint file is, by the names and shapes of its tensors; no weights are read, no torch for safetensors."""
+
 from __future__ import annotations
 
 import json
@@ -35,7 +36,9 @@ def _header_shapes(path: Path) -> Shapes:
             header = json.loads(file.read(length))
         return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", "Download it again.") from None
+        raise BaseUnsupported(
+            f"{path.name} is not a readable safetensors file ({error}).", "Download it again."
+        ) from None
 
 
 def _pickle_shapes(path: Path) -> Shapes:
@@ -60,18 +63,22 @@ def load_pickle(path: Path, device: str) -> dict:
 
 
 def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
-    """The architecture. Raises `BaseUnsupported` for everything that is not a text-to-image Stable Diffusion of LDM layout."""
+    """The architecture. Raises `BaseUnsupported` for what is not a text-to-image Stable Diffusion of LDM layout."""
     first = shapes.get(UNET + "input_blocks.0.0.weight")
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
     if first[1] != 4:
-        raise BaseUnsupported(f"{name} takes {first[1]} channels: it is made for inpainting or editing, not for text to image.")
+        raise BaseUnsupported(
+            f"{name} takes {first[1]} channels: it is made for inpainting or editing."
+        )
     if any(key.startswith(CONDITIONER) for key in shapes):
         return Family.SDXL
     if any(key.startswith(OPEN_CLIP) for key in shapes):
         return Family.SD2
     if not any(key.startswith(CLIP_L) for key in shapes):
-        raise BaseUnsupported(f"{name} has no text encoder in it.", "Choose a full checkpoint, not one of the UNet alone.")
+        raise BaseUnsupported(
+            f"{name} has no text encoder in it.", "Choose a full checkpoint, not one of the UNet alone."
+        )
     return Family.SD1
 
 

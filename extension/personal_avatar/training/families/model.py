@@ -1,4 +1,5 @@
 """What the loop, the samples and the scores need of a loaded checkpoint, whatever its family."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 
 @dataclass
 class DiffusionModel:
-    """A frozen checkpoint in memory. `text_encoders`: kohya prefix (`lora_te`) -> module. Families derive from this class.
+    """A frozen checkpoint in memory; families derive from this. `text_encoders`: kohya prefix (`lora_te`) -> module.
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance.
     """
@@ -45,7 +46,7 @@ class DiffusionModel:
         raise NotImplementedError
 
     def alphas_cumprod(self) -> torch.Tensor:
-        """float64 (1000,): product of 1 - beta up to each timestep, beta linear in its square root (the SD schedule)."""
+        """float64 (1000,): product of 1 - beta up to each timestep; beta is linear in its square root."""
         import torch
 
         betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
@@ -58,7 +59,7 @@ class DiffusionModel:
         return {**schedule, "num_train_timesteps": TIMESTEPS, "prediction_type": kind, "steps_offset": 1}
 
     def encode_images(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of the scaled latents, float32 on the CPU."""
+        """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of scaled latents, float32, CPU."""
         import torch
 
         pixels = torch.from_numpy(images).to(self.compute.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
@@ -79,7 +80,9 @@ class DiffusionModel:
 
     def decode_many(self, latents: torch.Tensor) -> np.ndarray:
         """`decode`, a few at a time."""
-        return np.concatenate([self.decode(latents[at : at + DECODE_BATCH]) for at in range(0, len(latents), DECODE_BATCH)])
+        return np.concatenate(
+            [self.decode(latents[at : at + DECODE_BATCH]) for at in range(0, len(latents), DECODE_BATCH)]
+        )
 
     def park(self, *, text: bool) -> None:
         """Move what training does not need (the VAE; with `text` the text encoders too) off the graphics card."""
@@ -102,7 +105,7 @@ class DiffusionModel:
         return {"lora_unet": self.unet, **self.text_encoders}
 
     def webui_weight_names(self) -> dict[str, str]:
-        """The WebUI's name of every weight of the file (as its LoRA code builds it) -> name of that tensor in the file."""
+        """The WebUI's name of every weight (as its LoRA code builds it) -> name of that tensor in the file."""
         raise NotImplementedError
 
     def file_weights(self, names: Sequence[str]) -> dict[str, torch.Tensor]:

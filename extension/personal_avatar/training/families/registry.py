@@ -1,4 +1,5 @@
-"""Family -> module that loads it. A new family is one file with `load(base, compute, resolution_px)` and one line here."""
+"""Family -> module that loads it. A new family: a file with `load(base, compute, resolution_px)`, one line here."""
+
 from __future__ import annotations
 
 from importlib import import_module

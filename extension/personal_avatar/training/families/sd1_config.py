@@ -3,6 +3,7 @@
 Shapes tell everything but two numbers, the attention heads of UNet and text encoder. Standard sizes have known heads
 (8 in the UNet, one per 64 channels in CLIP); for other sizes the yaml beside the checkpoint says them.
 """
+
 from __future__ import annotations
 
 import json
@@ -121,7 +122,8 @@ def _unet_heads(width: int, params: dict[str, Any], base: BaseModelFile) -> int:
     if width == STANDARD_WIDTH:
         return STANDARD_HEADS
     raise BaseUnsupported(
-        f"{base.path.name} is of an unusual size and has no configuration.", "Put its yaml beside it, under the same name."
+        f"{base.path.name} is of an unusual size and has no configuration.",
+        "Put its yaml beside it, under the same name.",
     )
 
 

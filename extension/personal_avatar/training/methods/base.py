@@ -1,4 +1,5 @@
 """What the loop needs of a training method."""
+
 from __future__ import annotations
 
 from contextlib import AbstractContextManager

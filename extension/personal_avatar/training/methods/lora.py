@@ -1,4 +1,5 @@
 """LoRA: low-rank additions to attention, and on request to the residual blocks (LoCon), saved under kohya's names."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

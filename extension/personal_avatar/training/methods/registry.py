@@ -1,4 +1,5 @@
 """Method -> class. A new method is one file with a class like `TrainingMethod`, and one line here."""
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -3,6 +3,7 @@
 The WebUI counts blocks as if every level had two residual blocks and a sampler, and ignores keys that it does not find
 without a message. So each key is turned into the WebUI's name here, and must exist in the checkpoint.
 """
+
 from __future__ import annotations
 
 import re
