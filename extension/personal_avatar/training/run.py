@@ -64,7 +64,7 @@ class CancelledButKept(Cancelled):
         self.result = result
 
     def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "kept": self.result}
+        return {**super().to_json(), "result": self.result}
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
