@@ -16,6 +16,9 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── TrainerMissing             TRAINER_MISSING     503
 │   ├── GenerationFailed           GENERATION_FAILED   500
 │   └── RestorerMissing            RESTORER_MISSING    503
+├── InstallError                   the WebUI's environment or the trainer's packages
+│   ├── WouldMove                  WOULD_MOVE          409
+│   └── PipFailed                  PIP_FAILED          502
 ├── WeightsError
 │   ├── WeightsMissing             WEIGHTS_MISSING     503
 │   └── WeightsCorrupt             WEIGHTS_CORRUPT     502
@@ -128,6 +131,18 @@ class GenerationFailed(HostError):
 class RestorerMissing(HostError):
     code, http_status = "RESTORER_MISSING", 503
     default_hint = "Install CodeFormer or GFPGAN weights in the WebUI, or switch restoration off."
+
+
+class InstallError(AvatarError):
+    code = "INSTALL_FAILED"
+
+
+class WouldMove(InstallError):
+    code, http_status = "WOULD_MOVE", 409
+
+
+class PipFailed(InstallError):
+    code, http_status = "PIP_FAILED", 502
 
 
 class WeightsError(AvatarError):
