@@ -57,8 +57,9 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
     """What is told of an avatar: no embedding, no path. `state`: training, ready or untrained."""
     best = avatar.best
     return {
-        "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun, "state": state,
-        "trigger": avatar.trigger, "prompt": f"<lora:{best.path.stem}:1> {avatar.trigger}" if best else "",
+        "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun,
+        "state": state, "trigger": avatar.trigger,
+        "prompt": f"<lora:{best.path.stem}:1> {avatar.trigger}" if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
         "likeness": _likeness(best), "checkpoints": [_checkpoint(point) for point in avatar.checkpoints],
         "consent": {"statement": avatar.consent.statement, "given_by": avatar.consent.given_by,

@@ -9,13 +9,13 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.exceptions import HTTPException
 
 Credentials = Callable[[], dict[str, str]]
-_scheme = HTTPBasic(auto_error=False)
+_given = Depends(HTTPBasic(auto_error=False))
 
 
 def guard(credentials: Credentials) -> Callable[..., None]:
     """A dependency that refuses (401) who does not know a name and its password; open while there are none."""
 
-    def check(given: HTTPBasicCredentials | None = Depends(_scheme)) -> None:
+    def check(given: HTTPBasicCredentials | None = _given) -> None:
         known = credentials()
         if known and not _matches(known, given):
             raise HTTPException(401, "A name and its password are wanted.", {"WWW-Authenticate": "Basic"})

@@ -1,6 +1,7 @@
-"""Errors as RFC 9457 problem documents, for our own routes only: the app that we are part of keeps its own error answers.
+"""Errors as RFC 9457 problem documents, for our own routes only.
 
-Everything is translated in the class of the routes, not in handlers of the app, so that nothing outside the prefix changes.
+Everything is translated in the class of the routes, not in handlers of the app that we are part of, so that nothing
+outside the prefix changes.
 """
 from __future__ import annotations
 
@@ -107,7 +108,9 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def from_http(error: HTTPException) -> AvatarError:
-    """What FastAPI itself refuses."""
+    """What FastAPI itself refuses; it wraps the errors of reading the body."""
+    if isinstance(error.__cause__, AvatarError):
+        return error.__cause__
     kinds = {401: Unauthorised, 404: NotFound, 405: WrongMethod}
     return kinds.get(error.status_code, BadInput)(str(error.detail))
 

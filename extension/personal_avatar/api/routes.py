@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from personal_avatar.api import answers, schemas
@@ -43,7 +43,7 @@ class Api:
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
 
-    def models(self, user_id: str | None = Query(None)) -> schemas.ModelList:
+    def models(self, user_id: str | None = None) -> schemas.ModelList:
         """Avatars, of one user or of all."""
         found = self.studio.avatars.all(user_id)
         return schemas.ModelList(models=[answers.model(self.studio, avatar) for avatar in found])
@@ -83,7 +83,7 @@ class Api:
 
     # -- jobs
 
-    def jobs(self, user_id: str | None = Query(None), state: State | None = Query(None)) -> schemas.JobList:
+    def jobs(self, user_id: str | None = None, state: State | None = None) -> schemas.JobList:
         """Jobs, newest first."""
         views = self.studio.jobs.views(user_id=user_id, states=[state] if state else None)
         return schemas.JobList(jobs=[answers.job(view) for view in views])

@@ -10,6 +10,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.studio import MAX_PHOTOS
 
 Line = constr(strict=True, min_length=1, max_length=200, regex=r"^[^\x00-\x1f]+$")
+Name = constr(strict=True, min_length=1, max_length=80, regex=r"^[^\x00-\x1f]+$")
 Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 StyleId = constr(strict=True, min_length=1, max_length=100)
@@ -51,7 +52,7 @@ class TrainBody(Body):
     """Photos of one person (or of a character) and how to train on them."""
 
     user_id: Line = Field(..., description="Whose avatar it is; lists can be filtered by it")
-    instance_name: Line = Field(..., max_length=80, description="The avatar's name; a known one is trained anew")
+    instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(
         ..., description="base64 or data URLs; each at most 40 MB, all together 256 MB"
     )

@@ -1,6 +1,7 @@
 """Pictures that came in a request: base64 text becomes files in a private temporary folder.
 
-Names never come from outside, sizes are checked before anything is decoded, and the folder is gone when the request ends.
+Names never come from outside, sizes are checked before anything is decoded, and the folder is gone when the request
+ends.
 """
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ MAX_PICTURE_BYTES = 40 * 2**20
 DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
 
 
-def decode(text: str, number: int, limit_bytes: int = MAX_PICTURE_BYTES) -> bytes:
+def decode(text: str, number: int) -> bytes:
     """The bytes of one picture given as base64 or as a data URL; `number` (from 0) names it in errors.
 
     Raises `FileTooLarge` before decoding, `InvalidSettings` when the text is not base64.
     """
-    if len(text) * 3 // 4 > limit_bytes + 1024:
-        raise FileTooLarge(f"images[{number}] is larger than {limit_bytes >> 20} MB.")
+    if len(text) * 3 // 4 > MAX_PICTURE_BYTES + 1024:
+        raise FileTooLarge(f"images[{number}] is larger than {MAX_PICTURE_BYTES >> 20} MB.")
     prefix = DATA_URL.match(text[:200])
     try:
         plain = re.sub(r"\s+", "", text[prefix.end() if prefix else 0 :])

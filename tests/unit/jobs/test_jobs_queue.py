@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from personal_avatar import storage
 from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.jobs import process, queue, store
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, JobView
+
 from tests.unit.jobs.children import PATIENT, QUICK, trainer
 
 LABELS = {"title": "Anna", "user_id": "u1", "avatar_id": "anna"}
@@ -198,7 +198,7 @@ def test_two_queues_never_run_one_job_twice(house: House) -> None:
 
 
 class Abandoned:
-    """The store as a program left it that died: a child that it started, a claim in the name of a process that is gone."""
+    """The store as a program left it that died: its child, and a claim in the name of a process that is gone."""
 
     def __init__(self, house: House, body: str) -> None:
         house.body = body

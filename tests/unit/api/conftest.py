@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from personal_avatar.api.problems import install
+from personal_avatar.api.routes import build_router
+from personal_avatar.jobs import queue
+from personal_avatar.studio import Studio
+from tests.unit.api.house import build_studio
+
+
+@pytest.fixture(autouse=True)
+def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "POLL_S", 0.02)
+    monkeypatch.setattr(queue, "IDLE_S", 0.2)
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path) -> Studio:
+    return build_studio(tmp_path / "data", face_weights)
+
+
+@pytest.fixture()
+def app(studio: Studio) -> FastAPI:
+    """An app of somebody else's with our router in it."""
+    app = FastAPI()
+
+    @app.get("/theirs/{number}")
+    def theirs(number: int) -> int:
+        return number
+
+    app.include_router(build_router(studio))
+    install(app)
+    return app
+
+
+@pytest.fixture()
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client

@@ -1,0 +1,176 @@
+"""What the API answers to what it cannot do: always a problem document, never another app's business."""
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from personal_avatar.api import problems, uploads
+from personal_avatar.errors import NoCheckpoint
+from personal_avatar.studio import Studio
+from tests.unit.api.house import GOOD, encoded
+
+V1 = "/personal-avatar/v1"
+TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
+GENERATE = {"model_id": "anna", "style_template": "oil-painting"}
+
+
+def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["type"].endswith(code)
+    assert document["detail"]
+    return dict(document)
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"images": []}, "images"),
+    ({"images": "aGVsbG8="}, "images"),
+    ({"images": [None]}, "images.0"),
+    ({"images": ["%%%"]}, "images[0] is not base64"),
+    ({"images": ["data:image/png;base64,%"]}, "images[0] is not base64"),
+    ({"images": ["  "]}, "images[0] is empty"),
+    ({"images": ["aGVsbG8="] * 101}, "images"),
+    ({"instance_name": ""}, "instance_name"),
+    ({"instance_name": "   "}, "1 to 80"),
+    ({"instance_name": "x" * 81}, "instance_name"),
+    ({"instance_name": 7}, "instance_name"),
+    ({"user_id": None}, "user_id"),
+    ({"user_id": "a\nb"}, "user_id"),
+    ({"class_type": "Frau!"}, "class_type"),
+    ({"method": "magic"}, "method"),
+    ({"plan": {"rank": 0, "steps": -3}}, "; rank must be in [1, 256], got 0"),
+    ({"plan": {"rank": float("nan")}}, "rank"),
+    ({"plan": {"learning_rate": float("nan")}}, "learning_rate"),
+    ({"plan": {"steps": 10**400}}, "steps"),
+    ({"plan": {"no_such": 1}}, "no_such"),
+    ({"plan": 7}, "plan"),
+    ({"surprise": 1}, "surprise"),
+    ({"callback_url": "http://localhost/"}, "not supported yet"),
+    ({"instance_name": "half \ud800"}, "surrogate"),
+    ({"consent": ""}, "agreed"),
+])
+def test_impossible_trainings_are_refused_with_the_reason(
+    client: TestClient, changes: dict[str, Any], words: str
+) -> None:
+    answer = client.post(f"{V1}/models/train", content=json.dumps({**TRAIN, **changes}))
+    assert answer.status_code == 422, answer.text
+    assert words in answer.json()["detail"]
+    assert answer.json()["hint"]
+    assert client.get(f"{V1}/jobs").json() == {"jobs": []}
+
+
+@pytest.mark.parametrize(("changes", "status"), [
+    ({"num_images": 0}, 422), ({"num_images": True}, 422), ({"num_images": "4"}, 422), ({"num_images": 1e999}, 422),
+    ({"num_images": float("nan")}, 422), ({"seed": 2**32}, 422), ({"restore": 1}, 422), ({"prompt": 7}, 422),
+    ({"model_id": "../../etc"}, 404), ({"model_id": "nobody"}, 404), ({"model_id": "an\x00na"}, 422),
+    ({"style_template": ["oil-painting", 7]}, 422), ({"settings": {"steps": 0}}, 404),
+])
+def test_impossible_portraits_are_refused(client: TestClient, changes: dict[str, Any], status: int) -> None:
+    answer = client.post(f"{V1}/images/generate_avatar", content=json.dumps({**GENERATE, **changes}))
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"[" * 100_000, b'"' + b"x" * 1000])
+def test_a_body_that_is_no_object_is_refused(client: TestClient, body: bytes) -> None:
+    answer = client.post(f"{V1}/models/train", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_is_not_there_is_404(client: TestClient) -> None:
+    is_problem(client.get(f"{V1}/jobs/0123"), 404, "NOT_FOUND")
+    is_problem(client.get(f"{V1}/jobs/..%2f..%2fetc/log"), 404, "NOT_FOUND")
+    is_problem(client.get(f"{V1}/models/.."), 404, "NOT_FOUND")
+    is_problem(client.get(f"{V1}/models/a%00b"), 404, "NOT_FOUND")
+    is_problem(client.delete(f"{V1}/models/nobody"), 404, "NOT_FOUND")
+    is_problem(client.get(f"{V1}/nowhere/at/all"), 404, "NOT_FOUND")
+    is_problem(client.post(f"{V1}/nowhere"), 404, "NOT_FOUND")
+
+
+def test_a_wrong_method_is_405_and_says_which_is_right(client: TestClient) -> None:
+    answer = client.delete(f"{V1}/health")
+    is_problem(answer, 405, "WRONG_METHOD")
+    assert answer.headers["allow"] == "GET"
+
+
+def test_the_errors_of_other_routes_stay_as_they_are(client: TestClient) -> None:
+    wrong = client.get("/theirs/x")
+    assert wrong.status_code == 422
+    assert wrong.headers["content-type"] == "application/json"
+    assert wrong.json()["detail"][0]["loc"] == ["path", "number"]
+    assert client.get("/nowhere").json() == {"detail": "Not Found"}
+    assert client.post("/theirs/1").json() == {"detail": "Method Not Allowed"}
+
+
+def test_no_checkpoint_is_503(client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> None:
+        raise NoCheckpoint("No checkpoint is loaded.")
+
+    monkeypatch.setattr(studio.host, "checkpoint", nothing)
+    document = is_problem(client.post(f"{V1}/models/train", json=TRAIN), 503, "NO_CHECKPOINT")
+    assert "avatar-tiny" in document["hint"]
+    assert client.get(f"{V1}/health").json()["checkpoint"] is None
+
+
+def test_a_full_queue_is_429(client: TestClient, studio: Studio) -> None:
+    studio.queue._limit = 0
+    is_problem(client.post(f"{V1}/models/train", json={**TRAIN, "images": [encoded(GOOD[0])]}), 429, "QUEUE_FULL")
+
+
+def test_an_avatar_without_training_cannot_be_painted(client: TestClient, studio: Studio) -> None:
+    studio.avatars.save(studio.avatars.open("Anna", user_id="u", class_noun="woman", statement="she"))
+    is_problem(client.post(f"{V1}/images/generate_avatar", json=GENERATE), 409, "WRONG_STATE")
+
+
+def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    is_problem(client.post(f"{V1}/models/train", json=TRAIN), 507, "DISK_FULL")
+
+
+def test_an_unexpected_error_tells_the_log_and_not_the_caller(
+    client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("/home/anna/secret")
+
+    monkeypatch.setattr(studio, "health", broken)
+    document = is_problem(client.get(f"{V1}/health"), 500, "CRASHED")
+    assert "secret" not in json.dumps(document)
+    assert "secret" in caplog.text
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> bytes:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(uploads, "MAX_PICTURE_BYTES", 100)
+    monkeypatch.setattr(uploads.base64, "b64decode", never)
+    answer = client.post(f"{V1}/models/train", json={**TRAIN, "images": ["A" * 10_000]})
+    is_problem(answer, 413, "TOO_LARGE")
+
+
+def test_a_request_that_is_too_large_is_refused_while_it_comes_in(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "MAX_BODY_BYTES", 1000)
+    is_problem(client.post(f"{V1}/photos/check", json={"images": ["A" * 2000]}), 413, "TOO_LARGE")
+
+
+def test_uploaded_pictures_are_gone_when_the_request_has_ended() -> None:
+    with uploads.received([encoded(GOOD[0])]) as paths:
+        assert paths[0].stat().st_size == GOOD[0].stat().st_size
+        assert paths[0].parent.stat().st_mode & 0o077 == 0
+    assert not paths[0].parent.exists()
