@@ -29,7 +29,7 @@ class YuNet:
     """Faces on a canvas of 640 pixels. `score_above` in 0..1."""
 
     path: Path
-    score_above: float = 0.6
+    score_above: float = 0.65
     canvas_px: int = CANVAS_PX
 
     def __call__(self, canvas: np.ndarray) -> list[Face]:

@@ -1,0 +1,58 @@
+"""Any mode of Pillow -> 8-bit sRGB."""
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_DEEP = ("I", "F")
+
+
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """RGB without alpha (transparent parts on white), embedded colour profile applied. A broken profile is ignored."""
+    if picture.mode.startswith(_DEEP):
+        return _eight_bit(picture).convert("RGB")
+    if picture.mode == "P" or (picture.mode in ("1", "L", "RGB") and "transparency" in picture.info):
+        picture = _keeping_info(picture.convert("RGBA" if "transparency" in picture.info else "RGB"), picture)
+    if picture.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
+        return _on_white(_keeping_info(picture.convert("RGBA"), picture))
+    return _profiled(picture)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """16- and 32-bit greys; floats are taken as 0..1 if no value is above 1."""
+    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+    top = float(values.max(initial=0.0))
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and top > 255):
+        values = values / 257.0
+    elif picture.mode == "F" and top <= 1.0:
+        values = values * 255.0
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    colours = _profiled(_keeping_info(picture.convert("RGB"), picture))
+    white = Image.new("RGB", picture.size, (255, 255, 255))
+    white.paste(colours, mask=picture.getchannel("A"))
+    return white
+
+
+def _profiled(picture: Image.Image) -> Image.Image:
+    """Apply the embedded ICC profile; sRGB itself, and anything that the colour engine refuses, is taken as it is."""
+    data = picture.info.get("icc_profile")
+    if not data or picture.mode not in ("L", "RGB", "CMYK", "LAB"):
+        return picture.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        if picture.mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(profile):
+            return picture
+        converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture.convert("RGB")
+    return converted if converted is not None else picture.convert("RGB")
+
+
+def _keeping_info(converted: Image.Image, original: Image.Image) -> Image.Image:
+    converted.info = {"icc_profile": original.info.get("icc_profile")}
+    return converted

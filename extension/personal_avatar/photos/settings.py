@@ -1,0 +1,25 @@
+"""What the photo report asks of a photo, and how pictures are cut out. Defaults were measured, see the modules that use them."""
+from __future__ import annotations
+
+from personal_avatar.params import Settings, setting
+
+
+class PhotoSettings(Settings):
+    """Limits of the photo report and settings of the preparation."""
+
+    min_face_px: int = setting(64, "Smallest width of a face", ge=16, le=1024, step=8, unit="px")
+    min_sharpness: float = setting(27, "Lowest sharpness", ge=0, le=100, step=1)
+    min_brightness: float = setting(0.17, "Lowest brightness", ge=0, le=1, step=0.01, advanced=True)
+    max_clipped: float = setting(0.2, "Largest overexposed share of the face", ge=0, le=1, step=0.01, advanced=True)
+    max_yaw_deg: float = setting(55, "Farthest turn of the head", ge=10, le=90, step=1, unit="°", advanced=True)
+    second_face_share: float = setting(
+        0.45, "Width from which a second face counts, against the first", ge=0.05, le=1, step=0.05, advanced=True
+    )
+    max_side_px: int = setting(8000, "Longest side of a photo", ge=256, le=20000, step=100, unit="px", advanced=True)
+    max_file_mb: int = setting(40, "Largest file", ge=1, le=500, step=1, unit="MB", advanced=True)
+    wanted_photos: int = setting(8, "Photos that make a good avatar", ge=1, le=100, step=1, advanced=True)
+    crop_margin: float = setting(2.2, "Side of the crop, in heights of the face", ge=1, le=6, step=0.1)
+    level_from_deg: float = setting(8, "Tilt from which a head is levelled", ge=0, le=90, step=1, unit="°", advanced=True)
+    max_upscale: float = setting(2, "Largest enlargement of a crop", ge=1, le=8, step=0.1, advanced=True)
+    caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
+    repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)
