@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FLAGS = (
@@ -110,6 +111,12 @@ class Server:
         if self.alive():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
+
+    def processor_s(self) -> float:
+        """Processor time that the process has used until now."""
+        assert self.process is not None
+        spent = psutil.Process(self.process.pid).cpu_times()
+        return float(spent.user + spent.system)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=120, **options)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from modules import processing, script_callbacks, sd_samplers, shared
+from modules import processing, sd_samplers, shared
 from modules.call_queue import queue_lock
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
+from personal_avatar.webui import callbacks
 
 OnStep = Callable[[int, int], None]
 JOB = "Personal Avatar"
@@ -44,7 +45,8 @@ def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
 def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     with turn():
         on_step(0, request.steps)
-        with closing(_processing(request, seed)) as p, _following(on_step) as follower:
+        follower = _Follower(on_step)
+        with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower):
             processed = process(p)
         if follower.cancelled is not None:
             raise follower.cancelled
@@ -93,7 +95,10 @@ def sampler_and_scheduler(wanted: str) -> tuple[str, str]:
 
 @dataclass
 class _Follower:
-    """Tells `on_step` of every step, and stops the sampling when it raises `Cancelled`."""
+    """A callback of the sampler: tells `on_step` of every step, and stops the sampling when it raises `Cancelled`.
+
+    While it is added we hold the queue, so that it sees our pictures alone.
+    """
 
     on_step: OnStep
     cancelled: Cancelled | None = field(default=None)
@@ -104,17 +109,6 @@ class _Follower:
         except Cancelled as wish:
             self.cancelled = wish
             shared.state.interrupt()
-
-
-@contextmanager
-def _following(on_step: OnStep) -> Iterator[_Follower]:
-    """A callback of the sampler for the duration of one picture; we hold the queue, so that it sees ours alone."""
-    follower = _Follower(on_step)
-    script_callbacks.on_cfg_denoised(follower)
-    try:
-        yield follower
-    finally:
-        script_callbacks.remove_callbacks_for_function(follower)
 
 
 def process(p: Any) -> Any:

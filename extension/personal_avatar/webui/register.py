@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 from fastapi import FastAPI
-from modules import initialize_util, paths, script_callbacks, shared
+from modules import initialize_util, paths, shared
+
+from personal_avatar.webui import callbacks
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -29,9 +31,9 @@ ADVICE = (
 
 def register() -> None:
     """Tell the WebUI what to call; called once at start and again after every "Reload UI"."""
-    script_callbacks.on_ui_settings(add_settings, name="settings")
-    script_callbacks.on_ui_tabs(build_tab, name="tab")
-    script_callbacks.on_app_started(add_routes, name="routes")
+    callbacks.add("ui_settings", add_settings)
+    callbacks.add("ui_tabs", build_tab)
+    callbacks.add("app_started", add_routes)
 
 
 @lru_cache(maxsize=1)
@@ -68,11 +70,9 @@ def trouble_page(error: Exception) -> gr.Blocks:
 def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
     """The HTTP API, and the jobs of an earlier start; `demo` is None with --nowebui."""
     try:
-        from personal_avatar.api import problems
         from personal_avatar.api.routes import build_router
 
         app.include_router(build_router(studio(), credentials))
-        problems.install(app)
         threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
     except Exception:  # the WebUI goes on without our routes
         log.exception("The HTTP API of Personal Avatar could not be started")
