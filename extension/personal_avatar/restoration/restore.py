@@ -31,7 +31,7 @@ class RestoreSettings(Settings):
     feather: float = setting(0.3, "restore.feather", ge=0.05, le=1.0, step=0.05, advanced=True)
 
 
-class Scored(Protocol):
+class Measure(Protocol):
     """What is read of a score; ranking.likeness.Scored has it."""
 
     @property
@@ -47,8 +47,10 @@ class Scored(Protocol):
     def face(self) -> Face | None: ...
 
 
-class Scorer(Protocol):
-    def score(self, image: np.ndarray) -> Scored: ...
+class Measurer(Protocol):
+    """ranking.likeness.Scorer is one."""
+
+    def score(self, image: np.ndarray) -> Measure: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Attempt:
     problem: str
 
 
-def restore_best(image: np.ndarray, scorer: Scorer, restorer: Restorer, settings: RestoreSettings) -> Restored:
+def restore_best(image: np.ndarray, scorer: Measurer, restorer: Restorer, settings: RestoreSettings) -> Restored:
     """Restore the face most like the person in a uint8 RGB (height, width, 3) picture.
 
     `restorer` takes a uint8 RGB crop and a fidelity and answers a crop of the same size (another size is scaled back).
@@ -114,10 +116,10 @@ class _Trial:
     """Restores, pastes and measures at a given fidelity."""
 
     image: np.ndarray
-    scorer: Scorer
+    scorer: Measurer
     restorer: Restorer
     settings: RestoreSettings
-    before: Scored
+    before: Measure
     face: Face
 
     def __call__(self, fidelity: float) -> Attempt:
@@ -131,7 +133,7 @@ class _Trial:
         after = self.scorer.score(result)
         return Attempt(result, fidelity, after.likeness, self._problem(after))
 
-    def _problem(self, after: Scored) -> str:
+    def _problem(self, after: Measure) -> str:
         """Why a measured result is refused; empty when it is fine."""
         if after.likeness is None or self.before.likeness is None:
             return "the face was no longer found"

@@ -60,7 +60,7 @@ class Pipelines:
 
 
 def _load(base: BaseModelFile) -> DiffusionModel:
-    """Half precision on a graphics card; fp32 on the CPU, since bf16 is 1.3 times as fast on some and slower on others."""
+    """Half precision on a graphics card; fp32 on the CPU, where bf16 is faster on some machines and slower on others."""
     from personal_avatar.training.compute import choose, release
     from personal_avatar.training.families.registry import load
 
@@ -79,7 +79,7 @@ def batches(seeds: tuple[int, ...], width_px: int, height_px: int) -> Iterator[t
 
 @contextmanager
 def _few_threads(painting: Painting) -> Iterator[None]:
-    """One thread for small pictures: with more, a busy machine waits for the slowest at every layer (4 times slower)."""
+    """One thread for small pictures: with more, a busy machine waits for the slowest at every layer."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,0 +1,118 @@
+"""All portraits on one picture, best first, each with its likeness and style; above them what the numbers mean."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personal_avatar.domain import Portrait
+from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.reports.content import Report
+from personal_avatar.reports.letters import font, shortened, width_of
+
+COLUMNS = 6
+TILE_PX, CAPTION_PX, GAP_PX, MARGIN_PX = 208, 46, 14, 32
+HEADER_PX, PHOTO_PX = 176, 72
+GROUND, CARD, INK, DIM = (20, 22, 27), (32, 35, 43), (240, 241, 244), (158, 164, 176)
+ACCENT, GOOD, LOW = (94, 158, 255), (88, 196, 130), (120, 124, 134)
+
+
+def write_contact_sheet(report: Report, path: Path) -> Path:
+    """Write the sheet as a PNG; answers `path`."""
+    return save_picture(contact_sheet(report), path, "")
+
+
+def contact_sheet(report: Report) -> np.ndarray:
+    """uint8 RGB; as high as the portraits need."""
+    from PIL import Image, ImageDraw
+
+    columns = min(COLUMNS, max(4, len(report.portraits)))
+    rows = -(-max(1, len(report.portraits)) // columns)
+    width = 2 * MARGIN_PX + columns * (TILE_PX + GAP_PX) - GAP_PX
+    height = HEADER_PX + MARGIN_PX + rows * (TILE_PX + CAPTION_PX + GAP_PX)
+    sheet = Image.new("RGB", (width, height), GROUND)
+    pen = ImageDraw.Draw(sheet)
+    _header(sheet, pen, report)
+    for number, portrait in enumerate(report.portraits):
+        x = MARGIN_PX + number % columns * (TILE_PX + GAP_PX)
+        y = HEADER_PX + number // columns * (TILE_PX + CAPTION_PX + GAP_PX)
+        _tile(sheet, pen, _Tile(number, portrait, report.style_name(portrait), x, y))
+    return np.asarray(sheet)
+
+
+def _header(sheet: Any, pen: Any, report: Report) -> None:
+    """Title, the LoRA line, the scale of likeness, and some of the photos it was trained on."""
+    pen.text((MARGIN_PX, 26), report.title, INK, font(30, bold=True))
+    line = report.network or report.subject
+    pen.text((MARGIN_PX, 70), shortened(line, 16, sheet.width * 0.55), DIM, font(16))
+    _scale(pen, report, MARGIN_PX, 122, min(560, int(sheet.width * 0.5)))
+    photos = list(report.photos.accepted[:6]) if report.photos else []
+    left = sheet.width - MARGIN_PX - len(photos) * (PHOTO_PX + 8) + 8
+    if photos:
+        pen.text((left, 28), "The photos", DIM, font(14))
+    for number, photo in enumerate(photos):
+        picture = _square(photo.path, PHOTO_PX)
+        if picture is not None:
+            sheet.paste(picture, (left + number * (PHOTO_PX + 8), 52))
+
+
+def _scale(pen: Any, report: Report, x: int, y: int, width: int) -> None:
+    """A bar from the untrained model to the real photos, filled as far as the training went."""
+    likeness = report.likeness
+    if likeness is None:
+        return
+    pen.rounded_rectangle((x, y, x + width, y + 12), 6, CARD)
+    reached = int(width * min(max(likeness.recovered, 0.0), 1.0))
+    if reached > 12:
+        pen.rounded_rectangle((x, y, x + reached, y + 12), 6, ACCENT)
+    pen.text((x, y + 19), f"before {likeness.floor:.2f}", DIM, font(14))
+    _centred(pen, x + width // 2, y - 26, f"after training {likeness.after:.2f}  ({likeness.recovered:.0%})", 16, INK)
+    end = f"real pictures {likeness.ceiling:.2f}"
+    pen.text((x + width - width_of(end, 14), y + 19), end, DIM, font(14))
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One portrait at its place."""
+
+    number: int
+    portrait: Portrait
+    style: str
+    x: int
+    y: int
+
+
+def _tile(sheet: Any, pen: Any, tile: _Tile) -> None:
+    bottom = tile.y + TILE_PX + CAPTION_PX
+    pen.rounded_rectangle((tile.x, tile.y, tile.x + TILE_PX - 1, bottom - 1), 10, CARD)
+    picture = _square(tile.portrait.restored or tile.portrait.path, TILE_PX - 12)
+    if picture is not None:
+        sheet.paste(picture, (tile.x + 6, tile.y + 6))
+    likeness = tile.portrait.scores.get("restored", tile.portrait.likeness)
+    text = f"{likeness:.2f}" if likeness is not None else "no face"
+    colour = LOW if likeness is None else GOOD if tile.number < 4 else INK
+    left = tile.x + 10
+    pen.text((left, tile.y + TILE_PX + 1), f"{tile.number + 1}", DIM, font(15))
+    pen.text((left + 30, tile.y + TILE_PX - 1), text, colour, font(17, bold=True))
+    if tile.portrait.restored is not None:
+        mark = "restored"
+        pen.text((tile.x + TILE_PX - 10 - width_of(mark, 12), tile.y + TILE_PX + 3), mark, ACCENT, font(12))
+    pen.text((left + 30, tile.y + TILE_PX + 23), shortened(tile.style, 13, TILE_PX - 56), DIM, font(13))
+
+
+def _centred(pen: Any, x: int, y: int, text: str, size_px: int, colour: tuple[int, int, int]) -> None:
+    pen.text((x - width_of(text, size_px) / 2, y), text, colour, font(size_px))
+
+
+def _square(path: Path, side_px: int) -> Any:
+    """The middle square of a picture at `side_px`; None when the file is gone or damaged."""
+    from PIL import Image, ImageOps
+
+    try:
+        picture = Image.fromarray(load_picture(path))
+    except UnreadablePhoto:
+        return None
+    return ImageOps.fit(picture, (side_px, side_px), Image.Resampling.LANCZOS)

@@ -1,0 +1,166 @@
+"""The app without a WebUI: the same page and the same API on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from personal_avatar.errors import HostError
+from personal_avatar.studio import Studio
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SCRIPT = REPOSITORY / "javascript" / "personal_avatar.js"
+STYLE = REPOSITORY / "style.css"
+MAX_UPLOAD_BYTES = 400 * 1024 * 1024
+HEAD = (
+    '<link rel="stylesheet" href="personal-avatar/page/style.css">'
+    '<script src="personal-avatar/page/page.js" defer></script>'
+    '<link rel="icon" href="data:,"><meta name="referrer" content="no-referrer">'
+)
+FOREIGN = re.compile(r"<(link|script)\b[^>]*https://(fonts|cdnjs)\.[^>]*>(\s*</script>)?")
+
+
+class PortTaken(HostError):
+    code = "PORT_TAKEN"
+    default_hint = "Choose another one with --port, or end the program that uses it."
+
+
+def build_app(studio: Studio) -> FastAPI:
+    """API and page; the studio must be opened by the caller (see `serve`)."""
+    from personal_avatar.api.routes import build_router
+
+    app = FastAPI(title="Personal Avatar", docs_url="/docs", redoc_url=None)
+    app.include_router(build_router(studio, None))
+    app.add_middleware(UploadLimit)
+    mount_page(app, studio)
+    return app
+
+
+def mount_page(app: FastAPI, studio: Studio) -> None:
+    """Put the page at `/`, with our script and style, and nothing loaded from other hosts."""
+    import gradio as gr
+
+    from personal_avatar.ui.tab import build
+
+    blocks = build(studio, send_to_txt2img=False, theme=_theme())
+    blocks.queue()
+    blocks.allowed_paths, blocks.blocked_paths = [], []
+    app.get("/personal-avatar/page/page.js", include_in_schema=False)(
+        lambda: FileResponse(SCRIPT, media_type="text/javascript")
+    )
+    app.get("/personal-avatar/page/style.css", include_in_schema=False)(
+        lambda: FileResponse(STYLE, media_type="text/css")
+    )
+    inner = gr.routes.App.create_app(_ready(blocks))
+    inner.cwd = tempfile.mkdtemp(prefix="personal-avatar-")
+    page = next(route.endpoint for route in inner.routes if getattr(route, "path", "") == "/")
+
+    @app.get("/", include_in_schema=False)
+    def index(request: Request) -> Response:
+        return _own_page(page(request, user=None))
+
+    @app.on_event("startup")
+    async def start_queue() -> None:
+        blocks.startup_events()
+
+    app.mount("/", inner)
+
+
+def _ready(blocks: Any) -> Any:
+    """What gradio's own launch does before it serves."""
+    blocks.dev_mode = False
+    blocks.is_running = True
+    blocks.show_api = False
+    blocks.config = blocks.get_config_file()
+    blocks.validate_queue_settings()
+    return blocks
+
+
+def _own_page(response: Response) -> Response:
+    """gradio's page with our files in its head, without fonts and scripts from elsewhere, and free to be zoomed."""
+    text = FOREIGN.sub("", response.body.decode("utf-8")).replace(", maximum-scale=1", "")
+    return Response(text.replace("</head>", HEAD + "</head>", 1), media_type="text/html")
+
+
+def _theme() -> Any:
+    """Calm colours and the system's own fonts: nothing is fetched."""
+    import gradio as gr
+
+    return gr.themes.Default(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        font=["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
+
+
+class UploadLimit:
+    """ASGI middleware: refuses bodies larger than any set of photos, also those that do not say how long they are."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int = MAX_UPLOAD_BYTES) -> None:
+        self._app, self._limit = app, limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limit:
+            answer = JSONResponse({"detail": f"At most {self._limit // 2**20} MB at once."}, status_code=413)
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if seen > self._limit else message
+
+        return counted
+
+
+def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None) -> None:
+    """Serve until interrupted. Raises `PortTaken`, or what the host raises when it cannot start."""
+    import uvicorn
+
+    _check_port(host, port)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    with tempfile.TemporaryDirectory(prefix="personal-avatar-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        from personal_avatar.standalone.host import StandaloneHost
+
+        studio = Studio(StandaloneHost(data))
+        studio.open()
+        sys.stderr.write(f"Personal Avatar: http://{host}:{port}/  (data in {studio.host.folders().data})\n")
+        asyncio.run(
+            uvicorn.Server(uvicorn.Config(build_app(studio), host=host, port=port, log_level="warning")).serve()
+        )
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(f"Port {port} on {host} is in use.") from None
+            raise HostError(
+                f"Cannot listen on {host}:{port}: {error.strerror}.", "Choose another --host or --port."
+            ) from None
