@@ -8,31 +8,12 @@ import math
 from pathlib import PurePath
 from typing import Any
 
-from personal_avatar.domain import Avatar, Checkpoint, PhotoReport, PhotoVerdict, to_json
+from personal_avatar.domain import Avatar, Checkpoint, to_json
 from personal_avatar.jobs.store import JobView
 
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})
 FREE_TEXT_KEYS = frozenset({"prompt", "negative_prompt", "message", "hint", "title", "name", "caption"})
-
-
-def photo_report(report: PhotoReport) -> dict[str, Any]:
-    """The document of `photos check`."""
-    return {
-        "photos": [_photo(verdict) for verdict in report.photos],
-        "set": {"accepted": len(report.accepted), "advice": list(report.advice)},
-    }
-
-
-def _photo(verdict: PhotoVerdict) -> dict[str, Any]:
-    face = to_json(verdict.face)
-    if face is not None:
-        face.pop("embedding")
-    return {
-        "path": str(verdict.path), "verdict": "accepted" if verdict.accepted else "rejected",
-        "reasons": [reason.value for reason in verdict.reasons], "detail": verdict.detail, "face": face,
-        "faces": verdict.faces, "quality": to_json(verdict.quality), "similarity": verdict.similarity,
-    }
 
 
 def training(view: JobView) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.photos.report import to_document
 from personal_avatar.studio import TRAIN, Studio
 
 __all__ = ["accepted", "job", "model", "photo_check", "png", "public"]
@@ -52,7 +53,7 @@ def _state(studio: Studio, avatar: Avatar) -> str:
 
 def photo_check(report: PhotoReport) -> PhotoCheck:
     """The photo report, with the places in the request for names."""
-    document = public(documents.photo_report(report))
+    document = public(to_document(report))
     for number, photo in enumerate(document["photos"]):
         photo["path"] = f"images[{number}]"
     return PhotoCheck(**document)

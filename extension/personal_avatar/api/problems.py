@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
@@ -171,15 +170,9 @@ class ProblemRoute(APIRoute):
         return answer(WrongMethod(f"{method} is not possible here, {allowed} is."), {"Allow": allowed})
 
 
-async def _nothing_here(request: Request) -> Response:
-    """404, or 405 when one of our routes has this address for another method."""
+async def nothing_here(request: Request) -> Response:
+    """The last route of ours: 404, or 405 when one of the others has this address for another method."""
     for route in request.app.routes:
         if isinstance(route, ProblemRoute) and route.path_regex.match(request.url.path):
             return route.refusal(request.method)
     return answer(NotFound(f"There is no {request.url.path}.", f"The addresses are listed in {PREFIX}/openapi.json."))
-
-
-def install(app: FastAPI) -> None:
-    """Answer unknown addresses under our prefix with a problem too; call it after the router was included."""
-    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    app.add_route(PREFIX + "/{rest:path}", _nothing_here, methods, include_in_schema=False)

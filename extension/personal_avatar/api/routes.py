@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from personal_avatar.api import answers, schemas
 from personal_avatar.api.guard import Credentials, guard
 from personal_avatar.api.openapi import document
-from personal_avatar.api.problems import PREFIX, ProblemRoute, documented
+from personal_avatar.api.problems import PREFIX, ProblemRoute, documented, nothing_here
 from personal_avatar.api.stream import stream
 from personal_avatar.api.uploads import received
 from personal_avatar.domain import to_json
@@ -22,6 +22,7 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 LATER = "Cancel the job with keep_checkpoint, or let it go on."
 
 
@@ -187,4 +188,5 @@ def build_router(studio: Studio, credentials: Credentials | None = None) -> APIR
         row.add_to(router, api)
     routes = list(router.routes)
     router.add_api_route("/openapi.json", lambda: document(routes), methods=["GET"], include_in_schema=False)
+    router.add_route(PREFIX + "/{rest:path}", nothing_here, METHODS, include_in_schema=False)
     return router

@@ -213,14 +213,16 @@ class PhotoDocument(BaseModel):
     verdict: str
     reasons: list[str]
     detail: str
+    size_px: list[int] | None
     face: dict[str, Any] | None
     faces: int
-    quality: dict[str, Any] | None
+    quality: dict[str, Any]
     similarity: float | None
 
 
 class PhotoSet(BaseModel):
     accepted: int
+    photos: int
     advice: list[str]
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-
-from personal_avatar.api.problems import install
 from personal_avatar.api.routes import build_router
 from personal_avatar.jobs import queue
 from personal_avatar.studio import Studio
+
 from tests.unit.api.house import build_studio
 
 
@@ -35,7 +34,6 @@ def app(studio: Studio) -> FastAPI:
         return number
 
     app.include_router(build_router(studio))
-    install(app)
     return app
 
 

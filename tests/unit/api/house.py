@@ -1,4 +1,4 @@
-"""A studio for tests of the doors: the real one, on a host whose painter hands out drawings and whose trainer is a script.
+"""A studio for tests of the doors: the real one, on a host that hands out drawings and trains with a script.
 
 Everything else is real: folders, checkpoint, queue, child processes, detector, recogniser, ranking.
 """
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-
 from personal_avatar.host import Picture, PictureRequest, TrainerPython
 from personal_avatar.pictures import load_picture
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
+
 from tests.unit.jobs.children import trainer
 
 ASSETS = Path(__file__).resolve().parents[3] / "extension" / "personal_avatar" / "assets"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from PIL import Image
-
 from personal_avatar.api.routes import build_router
 from personal_avatar.studio import Studio
+from PIL import Image
+
 from tests.unit.api.house import GOOD, SAMPLES, encoded
 
 V1 = "/personal-avatar/v1"
@@ -132,7 +132,7 @@ def test_erasing_a_person_leaves_nothing(client: TestClient, studio: Studio) -> 
 
 @pytest.fixture()
 def held(client: TestClient, studio: Studio) -> dict[str, Any]:
-    """A training that runs until it is cancelled: it looks for the file `hold`, which only its queue can have written."""
+    """A training that runs until it is cancelled, because a file `hold` lies in its folder."""
     from personal_avatar.jobs import process
 
     start = process.start
@@ -249,5 +249,5 @@ def test_names_and_passwords_are_asked_for_when_the_server_has_them(studio: Stud
 
 def test_without_names_the_api_is_open(studio: Studio) -> None:
     app = FastAPI()
-    app.include_router(build_router(studio, lambda: {}))
+    app.include_router(build_router(studio, dict))
     assert TestClient(app).get(f"{V1}/health").status_code == 200

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-
 from personal_avatar.api import problems, uploads
 from personal_avatar.errors import NoCheckpoint
 from personal_avatar.studio import Studio
+
 from tests.unit.api.house import GOOD, encoded
 
 V1 = "/personal-avatar/v1"
