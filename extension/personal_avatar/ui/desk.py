@@ -1,0 +1,170 @@
+"""What a user has laid out before a training starts: photos, name, consent and the report, kept on disk.
+
+drafts/<key>/  draft.json  photos/      one a browser; `key` is drawn by the browser and remembered there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import PhotoReport, from_json, to_json
+from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, named
+from personal_avatar.storage import write_json
+from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
+
+KEEP_DAYS = 14
+_KEY = re.compile(r"[0-9a-f]{16,64}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One laid-out person. `report` None: not checked yet; `error`: why the last check ended early."""
+
+    name: str = ""
+    class_noun: str = "person"
+    consent: bool = False
+    photos: tuple[Path, ...] = ()
+    report: PhotoReport | None = None
+    error: dict[str, str] | None = None
+
+    @property
+    def accepted(self) -> tuple[Path, ...]:
+        return tuple(verdict.path for verdict in self.report.accepted) if self.report else ()
+
+
+@dataclass(frozen=True)
+class Checking:
+    """A check that goes on now."""
+
+    done: int
+    total: int
+
+
+class Desk:
+    """Drafts below one folder, and the checks that run for them, each in a thread of its own."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._folder = studio.host.folders().data / "drafts"
+        self._running: dict[str, Checking] = {}
+        self._drafts: dict[str, Draft] = {}
+        self._lock = threading.Lock()
+
+    def draft(self, key: str) -> Draft:
+        """The draft of a browser; an empty one when there is none or it is damaged."""
+        if not _KEY.fullmatch(key):
+            return Draft()
+        with self._lock:
+            if key not in self._drafts:
+                self._drafts[key] = self._read(key)
+            return self._drafts[key]
+
+    def checking(self, key: str) -> Checking | None:
+        return self._running.get(key)
+
+    def _read(self, key: str) -> Draft:
+        try:
+            draft = from_json(Draft, json.loads((self._folder / key / "draft.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return Draft()
+        return draft if all(path.is_file() for path in draft.photos) else Draft()
+
+    def save(self, key: str, draft: Draft) -> None:
+        """Remember a draft; raises `BadInput` for a browser without a key."""
+        if not _KEY.fullmatch(key):
+            raise BadInput("This browser did not say who it is.", "Reload the page; allow it to store data if asked.")
+        with self._lock:
+            self._drafts[key] = draft
+            write_json(self._folder / key / "draft.json", to_json(draft))
+
+    def clear(self, key: str) -> None:
+        """Erase a draft and its copies of photos."""
+        if _KEY.fullmatch(key):
+            with self._lock:
+                self._drafts.pop(key, None)
+                shutil.rmtree(self._folder / key, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Erase drafts that nobody has touched for two weeks."""
+        for path in self._folder.glob("*/draft.json"):
+            if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
+                self.clear(path.parent.name)
+
+    def start_check(self, key: str, draft: Draft, files: list[Path], folder: str) -> None:
+        """Copy the photos into the draft and check them in the background."""
+        photos = _chosen(files, folder) or list(draft.photos)
+        if not photos:
+            raise TooFewPhotos("No photos were given.", "Choose files, or name a folder with pictures.")
+        if len(photos) > MAX_PHOTOS:
+            raise InvalidSettings(
+                f"{len(photos)} photos were given, the limit is {MAX_PHOTOS}.", "Choose the best 10 to 20."
+            )
+        with self._lock:
+            if key in self._running:
+                return
+            self._running[key] = Checking(0, len(photos))
+        try:
+            draft = replace(draft, photos=self._copied(key, photos), report=None, error=None)
+            self.save(key, draft)
+        except BaseException:
+            self._running.pop(key, None)
+            raise
+        threading.Thread(target=self._check, args=(key, draft), name="avatar-photos", daemon=True).start()
+
+    def _copied(self, key: str, photos: list[Path]) -> tuple[Path, ...]:
+        """Copies in the draft's folder under the names they had; a name that comes twice gets a number."""
+        target = self._folder / key / "photos"
+        if all(photo.parent == target for photo in photos):
+            return tuple(photos)
+        fresh = target.with_name("photos.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        names: list[str] = []
+        for photo in photos:
+            name, number = photo.name, 2
+            while name in names:
+                name, number = f"{photo.stem}-{number}{photo.suffix}", number + 1
+            shutil.copyfile(photo, fresh / name)
+            names.append(name)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+        return tuple(target / name for name in names)
+
+    def _check(self, key: str, draft: Draft) -> None:
+        def progress(done: int, total: int) -> None:
+            self._running[key] = Checking(done, total)
+
+        changes: dict[str, Any] = {}
+        try:
+            changes["report"] = self._studio.check_photos(draft.photos, on_progress=progress)
+        except Exception as error:  # noqa: BLE001  the border: a check that fails is named in the panel
+            changes["error"] = named(error).to_json()
+        finally:
+            changes = changes or {"error": Crashed("The check ended early.").to_json()}
+            self._finish(key, draft, changes)
+
+    def _finish(self, key: str, draft: Draft, changes: dict[str, Any]) -> None:
+        if self.draft(key).photos == draft.photos:
+            self.save(key, replace(self.draft(key), **changes))
+        self._running.pop(key, None)
+
+
+def _chosen(files: list[Path], folder: str) -> list[Path]:
+    """Uploaded files and the pictures in a named folder. Raises `NotFound` when there is no such folder."""
+    found = list(files)
+    if folder.strip():
+        path = Path(folder.strip().strip('"')).expanduser()
+        if not path.is_dir():
+            raise NotFound(
+                f"There is no folder {folder.strip()}.",
+                "Give the full path of a folder on the machine that runs this page.",
+            )
+        found += pictures_in([path])
+    return found

@@ -1,0 +1,145 @@
+"""Panel "Jobs": everything that was started, with its state, and the end of its log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import JobView
+from personal_avatar.studio import TRAIN
+from personal_avatar.ui.live import headline, state_badge
+from personal_avatar.ui.markup import facts, progress_bar, stored_error_box, tag
+from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import text
+
+SHOWN = 50
+TAKE = "(...all) => window.personalAvatar ? window.personalAvatar.take(...all) : all"
+
+
+def build(page: Page) -> None:
+    """The panel, inside the current tab. Buttons in the list press hidden ones, which our script hands the job's id."""
+    message = gr.HTML(elem_id=elem_id("jobs_message"))
+    page.show(gr.HTML(elem_id=elem_id("jobs")), lambda scene: {"value": jobs_html(scene)})
+    chosen = page.read("log_of", gr.Textbox("", visible=False, elem_id=elem_id("log_of")))
+    log = page.say(
+        gr.Textbox(
+            label=text("jobs.log"),
+            lines=14,
+            max_lines=14,
+            interactive=False,
+            visible=False,
+            elem_id=elem_id("job_log"),
+            elem_classes="pa-log",
+            show_copy_button=True,
+        ),
+        label="jobs.log",
+    )
+    page.show(log, _log)
+    for name, handler in (("cancel_keep", _cancel_keep), ("cancel_discard", _cancel_discard), ("log", _open_log)):
+        hidden = gr.Button(visible=False, elem_id=elem_id(f"job_{name}"))
+        page.on(hidden.click, handler, [chosen], [chosen], message, script=TAKE)
+
+
+def _cancel_keep(scene: Scene, job_id: str) -> list[Any]:
+    scene.studio.queue.cancel(job_id, keep_checkpoint=True)
+    return [gr.update()]
+
+
+def _cancel_discard(scene: Scene, job_id: str) -> list[Any]:
+    scene.studio.queue.cancel(job_id, keep_checkpoint=False)
+    return [gr.update()]
+
+
+def _open_log(scene: Scene, job_id: str) -> list[Any]:
+    scene.studio.jobs.folder(job_id)
+    return [job_id]
+
+
+def _log(scene: Scene) -> dict[str, Any]:
+    job_id = scene.values.get("log_of") or ""
+    view = next((view for view in scene.views if view.job.id == job_id), None)
+    if view is None:
+        return {"visible": False, "value": ""}
+    return {"visible": True, "value": scene.studio.jobs.log_tail(job_id) or scene.say("jobs.nolog")}
+
+
+def jobs_html(scene: Scene) -> str:
+    """The list, newest first."""
+    if not scene.views:
+        return tag(
+            "div",
+            tag("h3", escape(scene.say("jobs.none"))),
+            tag("p", escape(scene.say("jobs.none.info"))),
+            class_="pa-empty",
+        )
+    rows = "".join(_row(view, scene) for view in scene.views[:SHOWN])
+    more = len(scene.views) - SHOWN
+    return tag("ul", rows, class_="pa-jobs") + (tag("p", escape(scene.say("jobs.more", n=more))) if more > 0 else "")
+
+
+def _row(view: JobView, scene: Scene) -> str:
+    active = view.status.state in ACTIVE
+    head = tag("div", state_badge(view, scene), tag("strong", escape(_title(view, scene))), class_="pa-head")
+    bar = (
+        progress_bar(view.progress, headline(view, scene), known=bool(view.total_steps))
+        if view.status.state is State.RUNNING
+        else ""
+    )
+    line = tag("p", escape(headline(view, scene))) if active else ""
+    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
+    return tag(
+        "li",
+        head,
+        line,
+        bar,
+        _times(view, scene),
+        error,
+        _buttons(view, scene, active),
+        class_="pa-job",
+        data_job=view.job.id,
+    )
+
+
+def _title(view: JobView, scene: Scene) -> str:
+    return f"{scene.say('kind.' + view.job.kind)} · {view.job.title}"
+
+
+def _times(view: JobView, scene: Scene) -> str:
+    pairs = [(scene.say("jobs.created"), clock(view.job.created_at)), (scene.say("jobs.id"), view.job.id[:8])]
+    if view.status.ended_at:
+        pairs.insert(1, (scene.say("jobs.ended"), clock(view.status.ended_at)))
+    return facts(pairs)
+
+
+def clock(unix_s: float) -> str:
+    """A moment on this machine's clock, to the minute."""
+    return datetime.fromtimestamp(unix_s).strftime("%Y-%m-%d %H:%M")
+
+
+def _buttons(view: JobView, scene: Scene, active: bool) -> str:
+    buttons = []
+    if active:
+        buttons.append(_button(view, "cancel_keep", scene.say("jobs.cancel")))
+    if active and view.job.kind == TRAIN:
+        buttons.append(_button(view, "cancel_discard", scene.say("jobs.discard")))
+    buttons.append(_button(view, "log", scene.say("jobs.showlog")))
+    return tag("div", *buttons, class_="pa-buttons")
+
+
+def _button(view: JobView, action: str, words: str) -> str:
+    label = f"{words}: {view.job.title}"
+    return tag(
+        "button",
+        escape(words),
+        type="button",
+        id=f"pa-{action}-{view.job.id}",
+        aria_label=label,
+        data_pa_press=elem_id(f"job_{action}"),
+        data_pa_value=view.job.id,
+        class_="pa-button",
+    )

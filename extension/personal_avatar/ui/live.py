@@ -1,0 +1,76 @@
+"""How a job that goes on is told: a sentence, a badge, a bar."""
+
+from __future__ import annotations
+
+from html import escape
+
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import JobView
+from personal_avatar.ui.markup import badge, duration, progress_bar, stored_error_box, tag
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import has
+
+KINDS = {
+    State.QUEUED: "info",
+    State.RUNNING: "busy",
+    State.PAUSED: "info",
+    State.SUCCEEDED: "good",
+    State.FAILED: "bad",
+    State.CANCELLED: "warn",
+}
+
+
+def state_badge(view: JobView, scene: Scene) -> str:
+    return badge(KINDS[view.status.state], scene.say(f"state.{view.status.state.value}"))
+
+
+def stage_name(view: JobView, scene: Scene) -> str:
+    """The stage in words; a stage that the table does not know as the job calls it."""
+    key = f"stage.{view.stage or 'start'}"
+    return scene.say(key) if has(key) else view.stage
+
+
+def headline(view: JobView, scene: Scene) -> str:
+    """One sentence: where the job stands, how far, how long."""
+    if view.status.state is State.QUEUED:
+        return scene.say("live.queued", position=view.position)
+    if view.status.state is not State.RUNNING:
+        return scene.say(f"state.{view.status.state.value}")
+    words = [stage_name(view, scene)]
+    if view.total_steps:
+        words.append(scene.say("live.steps", step=view.step, total=view.total_steps))
+    if view.eta_s:
+        words.append(scene.say("live.eta", time=duration(view.eta_s, scene.language)))
+    return " · ".join(words)
+
+
+def announcement(view: JobView, scene: Scene) -> str:
+    """What a screen reader is told: changes with the stage and every tenth of the way, not with every step."""
+    if view.status.state is not State.RUNNING:
+        return f"{view.job.title}: {scene.say('state.' + view.status.state.value)}"
+    tenth = int(view.progress * 10) * 10
+    return f"{view.job.title}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "")
+
+
+def progress_html(view: JobView, scene: Scene) -> str:
+    """Badge, sentence and bar of a job; the named error of one that failed."""
+    head = tag("div", state_badge(view, scene), tag("strong", escape(view.job.title)), class_="pa-head")
+    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
+    if view.status.state not in ACTIVE:
+        return head + error
+    words = headline(view, scene)
+    bar = progress_bar(view.progress, words, known=bool(view.total_steps))
+    return head + tag("p", escape(words), class_="pa-sentence") + bar
+
+
+def status_html(scene: Scene) -> str:
+    """The strip above the panels, with what our script needs: whether to look again soon, and what to read out."""
+    lines = "".join(tag("li", escape(f"{view.job.title}: {headline(view, scene)}")) for view in scene.active[:4])
+    spoken = ". ".join(announcement(view, scene) for view in scene.views[:1])
+    return tag(
+        "div",
+        tag("ul", lines) if lines else "",
+        class_="pa-strip",
+        data_pa_busy="1" if scene.busy else "0",
+        data_pa_say=spoken,
+    )

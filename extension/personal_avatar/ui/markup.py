@@ -1,0 +1,90 @@
+"""Small pieces of HTML. What comes from outside passes `escape`; states are words and signs, never colour alone."""
+
+from __future__ import annotations
+
+from html import escape
+
+from personal_avatar.errors import AvatarError
+from personal_avatar.ui.texts import has, text
+
+SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "…"}
+
+
+def attributes(**values: object) -> str:
+    """` name="value"` pairs; underscores become dashes, None and False are left out, True stands alone."""
+    words = []
+    for name, value in values.items():
+        if value is None or value is False:
+            continue
+        plain = name.rstrip("_").replace("_", "-")
+        words.append(plain if value is True else f'{plain}="{escape(str(value))}"')
+    return "".join(f" {word}" for word in words)
+
+
+def tag(name: str, *inner: str, **values: object) -> str:
+    """An element around HTML that is safe already."""
+    return f"<{name}{attributes(**values)}>{''.join(inner)}</{name}>"
+
+
+def badge(kind: str, words: str) -> str:
+    """A sign and a word; `kind` is one of SIGNS."""
+    return tag("span", tag("span", SIGNS[kind], aria_hidden="true"), " " + escape(words), class_=f"pa-badge pa-{kind}")
+
+
+def box(kind: str, title: str, body: str = "", hint: str = "") -> str:
+    """A message to the user; errors interrupt a screen reader, the rest waits for a pause."""
+    parts = [tag("strong", tag("span", SIGNS[kind], aria_hidden="true", class_="pa-sign"), escape(title))]
+    parts += [tag("p", escape(part)) for part in (body, hint) if part]
+    return tag("div", *parts, class_=f"pa-box pa-{kind}", role="alert" if kind == "bad" else "status")
+
+
+def error_box(error: AvatarError, language: str) -> str:
+    """What happened, with its numbers, in English; what kind of failure it is and what to do in the user's language."""
+    title = _of_code(error.code, "title", language) or text("error.other", language)
+    hint = _of_code(error.code, "hint", language) if language != "en" or error.hint == error.default_hint else ""
+    return box("bad", title, error.message, hint or error.hint)
+
+
+def stored_error_box(error: dict[str, str], language: str) -> str:
+    """`error_box` of the document that a job keeps."""
+    from personal_avatar.errors import from_json
+
+    return error_box(from_json(dict(error)), language)
+
+
+def _of_code(code: str, part: str, language: str) -> str:
+    key = f"error.{code}.{part}"
+    return text(key, language) if has(key) else ""
+
+
+def progress_bar(share: float, label: str, *, known: bool = True) -> str:
+    """A bar for `share` in 0..1; `known` False: something is going on, nobody knows how long."""
+    percent = round(100 * min(1.0, max(0.0, share)))
+    fill = tag("div", class_="pa-fill", style=f"width:{percent}%" if known else None)
+    return tag(
+        "div",
+        fill,
+        class_="pa-bar" if known else "pa-bar pa-unknown",
+        role="progressbar",
+        aria_label=label,
+        aria_valuemin=0,
+        aria_valuemax=100,
+        aria_valuenow=percent if known else None,
+    )
+
+
+def facts(pairs: list[tuple[str, str]]) -> str:
+    """Names and values side by side."""
+    rows = [tag("div", tag("dt", escape(name)), tag("dd", escape(value))) for name, value in pairs if value]
+    return tag("dl", *rows, class_="pa-facts") if rows else ""
+
+
+def duration(seconds: float | None, language: str) -> str:
+    """A rough span of time in words; empty when it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return text("time.seconds", language, n=max(1, round(seconds)))
+    if seconds < 5400:
+        return text("time.minutes", language, n=round(seconds / 60))
+    return text("time.hours", language, n=f"{seconds / 3600:.1f}")

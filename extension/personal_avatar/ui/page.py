@@ -1,0 +1,190 @@
+"""The page's bookkeeping: which component shows which text, what is refreshed, and where errors become boxes.
+
+A panel tells `say` which of a component's texts come from the table, and `show` how a component follows the state of
+things. When the page opens or its language changes everything is set; a refresh sends only what differs from the last time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from personal_avatar.errors import named
+from personal_avatar.studio import Studio
+from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.markup import error_box
+from personal_avatar.ui.scene import JobWatch, Scene
+from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
+
+Provider = Callable[[Scene], dict[str, Any]]
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
+
+
+class Page:
+    """One page while it is built, and afterwards what its handlers share."""
+
+    def __init__(self, studio: Studio, *, send_to_txt2img: bool) -> None:
+        self.studio = studio
+        self.desk = Desk(studio)
+        self.send_to_txt2img = send_to_txt2img
+        self._watch = JobWatch(studio)
+        self._components: list[gr.components.Component] = []
+        self._says: dict[int, dict[str, str]] = {}
+        self._shows: dict[int, Provider] = {}
+        self._watched: dict[int, tuple[str, ...]] = {}
+        self._reads: dict[str, gr.components.Component] = {}
+        self._answered: list[Any] = []
+        self.key = gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False)
+        self.seen = gr.State({})
+        self.language = gr.Dropdown(
+            list(LANGUAGE_NAMES.values()),
+            value=LANGUAGE_NAMES["en"],
+            label=text("page.language"),
+            elem_id=elem_id("language"),
+            min_width=190,
+            scale=0,
+            render=False,
+        )
+        self.say(self.language, label="page.language")
+
+    # -- declaring
+
+    def keep(self, component: Any) -> Any:
+        """Its value belongs to us, not to the host's saved defaults."""
+        component.do_not_save_to_config = True
+        return component
+
+    def _take(self, component: Any) -> Any:
+        if all(component is not other for other in self._components):
+            self._components.append(self.keep(component))
+        return component
+
+    def say(self, component: Any, **props: str) -> Any:
+        """Texts of a component by key, e.g. `label="photos.name"`."""
+        self._says.setdefault(self._take(component)._id, {}).update(props)
+        return component
+
+    def show(self, component: Any, provider: Provider, *, watched: tuple[str, ...] = ()) -> Any:
+        """Let a component follow the scene; `provider` returns what `gr.update` takes, plain data.
+
+        `watched`: only a change of these makes an update; for components whose value is the user's own choice.
+        """
+        self._shows[self._take(component)._id] = provider
+        self._watched[component._id] = watched
+        return component
+
+    def read(self, name: str, component: Any) -> Any:
+        """Let providers see what a component holds, as `scene.values[name]`."""
+        self._reads[name] = self.keep(component)
+        return component
+
+    # -- events
+
+    def on(
+        self,
+        event: Callable[..., Any],
+        handler: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        message: Any,
+        *,
+        script: str | None = None,
+    ) -> None:
+        """Let `handler(scene, *inputs)` answer an event with the new values of `outputs`, then refresh the page.
+
+        A failure, named or not, becomes a box in `message` and changes nothing else.
+        """
+
+        def answer(language: str, key: str, *values: Any) -> list[Any]:
+            scene = self.scene(language, key, {})
+            try:
+                made = handler(scene, *values)
+            except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
+                return [error_box(named(error), scene.language)] + [gr.update() for _ in outputs]
+            return [""] + (list(made) if outputs else [])
+
+        self._answered.append(
+            event(answer, [self.language, self.key, *inputs], [message, *outputs], _js=script, **QUIET)
+        )
+
+    def refresh_on(self, event: Callable[..., Any]) -> None:
+        """Refresh the page on an event; to be called when all panels are built."""
+        event(self._refresh, *self._refresh_io(), **QUIET)
+
+    def connect(self, blocks: gr.Blocks, refresh: gr.Button) -> None:
+        """Wire opening, language and refresh, when all panels are built."""
+        inputs = [self.language, self.key, *self._reads.values()]
+        outputs = [self.key, self.seen, *self._components]
+        blocks.load(self._arrive, inputs, outputs, _js=_call("arrive"), **QUIET)
+        self.language.input(self._arrive, inputs, outputs, _js=_call("speak"), **QUIET)
+        self.refresh_on(refresh.click)
+        for component in self._reads.values():
+            if component.visible:
+                self.refresh_on(getattr(component, "release", None) or getattr(component, "input", component.change))
+        for answered in self._answered:
+            answered.then(self._refresh, *self._refresh_io(), **QUIET)
+
+    def _refresh_io(self) -> tuple[list[Any], list[Any]]:
+        live = [component for component in self._components if component._id in self._shows]
+        return [self.language, self.key, self.seen, *self._reads.values()], [self.seen, *live]
+
+    # -- answering
+
+    def scene(self, language: str, key: str, values: dict[str, Any]) -> Scene:
+        return Scene(self.studio, self.desk, self._watch, code_of(language), key or "", values)
+
+    def _arrive(self, request: gr.Request, language: str, key: str, *values: Any) -> list[Any]:
+        header = request.headers.get("accept-language", "") if request else ""
+        spoken = choose(code_of(language, ""), header)
+        scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
+        seen: dict[str, str] = {}
+        updates = [self._full(component, scene, seen) for component in self._components]
+        return [scene.key, seen, *updates]
+
+    def _full(self, component: Any, scene: Scene, seen: dict[str, str]) -> dict[str, Any]:
+        changes = {prop: scene.say(key) for prop, key in self._says.get(component._id, {}).items()}
+        if component is self.language:
+            changes["value"] = LANGUAGE_NAMES[scene.language]
+        if component._id in self._shows:
+            shown = self._shown(component, scene)
+            seen[str(component._id)] = self._digest(component, shown)
+            changes.update(shown)
+        return gr.update(**changes)
+
+    def _refresh(self, language: str, key: str, seen: dict[str, str], *values: Any) -> list[Any]:
+        scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
+        fresh, updates = dict(seen), []
+        for component in self._components:
+            if component._id not in self._shows:
+                continue
+            shown = self._shown(component, scene)
+            digest, name = self._digest(component, shown), str(component._id)
+            updates.append(gr.update() if fresh.get(name) == digest else gr.update(**shown))
+            fresh[name] = digest
+        return [fresh, *updates]
+
+    def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
+        """What a provider says; one that fails shows why in its place, or leaves its component alone."""
+        try:
+            return self._shows[component._id](scene)
+        except Exception as error:  # noqa: BLE001  the border: one broken part must not take the page down
+            return {"value": error_box(named(error), scene.language)} if isinstance(component, gr.HTML) else {}
+
+    def _digest(self, component: Any, shown: dict[str, Any]) -> str:
+        watched = self._watched[component._id] or tuple(shown)
+        relevant = {name: shown[name] for name in watched if name in shown}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def elem_id(name: str) -> str:
+    """The DOM id of one of our components."""
+    return f"personal_avatar_{name}"
+
+
+def _call(function: str) -> str:
+    """JavaScript that asks our script, and goes on without it when it did not load."""
+    return f"(...all) => window.personalAvatar ? window.personalAvatar.{function}(...all) : all"

@@ -1,0 +1,104 @@
+"""What one refresh of the page sees: read once, shown in all panels."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from personal_avatar.domain import Avatar, BaseModelFile
+from personal_avatar.errors import AvatarError, named
+from personal_avatar.jobs.states import ACTIVE, ENDED
+from personal_avatar.jobs.store import JobView
+from personal_avatar.studio import CREATE, TRAIN, Studio
+from personal_avatar.ui.desk import Checking, Desk, Draft
+from personal_avatar.ui.texts import text
+
+
+class JobWatch:
+    """Reads jobs; those that have ended do not change, so they are read once."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._ended: dict[str, JobView] = {}
+
+    def views(self) -> list[JobView]:
+        """All jobs, newest first."""
+        return [view for job_id in reversed(self._studio.jobs.ids()) if (view := self._view(job_id)) is not None]
+
+    def _view(self, job_id: str) -> JobView | None:
+        if job_id in self._ended:
+            return self._ended[job_id]
+        try:
+            view = self._studio.jobs.view(job_id)
+        except (AvatarError, OSError, ValueError):
+            return None
+        if view.status.state in ENDED:
+            self._ended[job_id] = view
+        return view
+
+
+class Scene:
+    """`values` are what the components that steer the display hold, by the names under which they were registered."""
+
+    def __init__(
+        self, studio: Studio, desk: Desk, watch: JobWatch, language: str, key: str, values: dict[str, Any]
+    ) -> None:
+        self.studio, self.desk, self.language, self.key, self.values = studio, desk, language, key, values
+        self._watch = watch
+
+    def say(self, key: str, **values: object) -> str:
+        return text(key, self.language, **values)
+
+    @cached_property
+    def draft(self) -> Draft:
+        return self.desk.draft(self.key)
+
+    @property
+    def checking(self) -> Checking | None:
+        return self.desk.checking(self.key)
+
+    @cached_property
+    def views(self) -> list[JobView]:
+        return self._watch.views()
+
+    @cached_property
+    def avatars(self) -> list[Avatar]:
+        """Avatars that can be put into pictures."""
+        return [avatar for avatar in self.studio.avatars.all() if avatar.best is not None]
+
+    @cached_property
+    def checkpoint(self) -> BaseModelFile | AvatarError:
+        try:
+            return self.studio.host.checkpoint()
+        except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
+            return named(error)
+
+    @property
+    def active(self) -> list[JobView]:
+        return [view for view in self.views if view.status.state in ACTIVE]
+
+    @property
+    def busy(self) -> bool:
+        """Whether the page should look again soon."""
+        return bool(self.active) or self.checking is not None
+
+    @property
+    def training(self) -> JobView | None:
+        """The training to show: the one that runs, else the next to run, else the last that ended."""
+        return _foremost(self.views, TRAIN)
+
+    @property
+    def creating(self) -> JobView | None:
+        return _foremost(self.views, CREATE)
+
+    @property
+    def results(self) -> list[JobView]:
+        """Portrait jobs with pictures, newest first."""
+        return [view for view in self.views if view.job.kind == CREATE and (view.result or {}).get("images")]
+
+
+def _foremost(views: list[JobView], kind: str) -> JobView | None:
+    mine = [view for view in views if view.job.kind == kind]
+    running = [view for view in mine if view.status.started_at and view.status.state in ACTIVE]
+    waiting = [view for view in mine if view.status.state in ACTIVE]
+    return next(iter(running or waiting[::-1] or mine), None)

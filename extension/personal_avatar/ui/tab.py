@@ -1,0 +1,61 @@
+"""The whole tab: a header, a strip with what goes on, and five panels."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from personal_avatar.studio import Studio
+from personal_avatar.ui import create, jobs, photos, results, train
+from personal_avatar.ui.live import status_html
+from personal_avatar.ui.markup import tag
+from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import text
+
+PANELS = ("photos", "train", "create", "results", "jobs")
+
+
+def build(studio: Studio, *, send_to_txt2img: bool, theme: gr.themes.Base | None = None) -> gr.Blocks:
+    """The tab as gradio blocks, to be rendered inside a host's page or to be a page of its own.
+
+    `send_to_txt2img`: the page around has a txt2img tab that can take a picture's parameters.
+    """
+    with (
+        gr.Blocks(analytics_enabled=False, title="Personal Avatar", theme=theme) as blocks,
+        gr.Column(elem_id=elem_id("root")),
+    ):
+        page = Page(studio, send_to_txt2img=send_to_txt2img)
+        page.desk.sweep()
+        with gr.Row(elem_classes="pa-header"):
+            page.show(gr.HTML(elem_id=elem_id("header")), _header)
+            page.language.render()
+        page.key.render()
+        page.show(gr.HTML(elem_id=elem_id("status")), lambda scene: {"value": status_html(scene)})
+        refresh = gr.Button(visible=False, elem_id=elem_id("refresh"))
+        _panels(page)
+        page.connect(blocks, refresh)
+    return blocks
+
+
+def _panels(page: Page) -> None:
+    with page.keep(gr.Tabs(elem_id=elem_id("panels"))) as tabs:
+        for name in PANELS:
+            with page.keep(gr.TabItem(text(f"tab.{name}"), id=name, elem_id=elem_id(f"panel_{name}"))):
+                _panel(name, page, tabs)
+
+
+def _panel(name: str, page: Page, tabs: gr.Tabs) -> None:
+    if name == "photos":
+        photos.build(page, tabs)
+    elif name == "train":
+        train.build(page, tabs)
+    elif name == "create":
+        create.build(page, tabs)
+    elif name == "results":
+        results.build(page)
+    else:
+        jobs.build(page)
+
+
+def _header(scene: Scene) -> dict[str, str]:
+    return {"value": tag("h2", "Personal Avatar") + tag("p", scene.say("page.tagline"))}

@@ -1,0 +1,360 @@
+// Personal Avatar: what the page needs in the browser, in the WebUI and without it.
+// Texts come from the server (a hidden element holds them); nothing here is spoken in a language of its own.
+(function () {
+    "use strict";
+
+    const BUSY_MS = 2000;
+    const IDLE_MS = 15000;
+    const KEY = "personal_avatar_key";
+    const LANGUAGE = "personal_avatar_language";
+
+    let pressed = "";
+    let lastRefresh = 0;
+    let spoken = "";
+    let spokenLanguage = "";
+    const opened = new Set();
+
+    // -- small helpers
+
+    function byId(name) {
+        return document.getElementById("personal_avatar_" + name);
+    }
+
+    function stored(name, fresh) {
+        try {
+            let value = window.localStorage.getItem(name);
+            if (!value && fresh) {
+                value = fresh();
+                window.localStorage.setItem(name, value);
+            }
+            return value || "";
+        } catch (error) {
+            return fresh ? fresh() : "";
+        }
+    }
+
+    function remember(name, value) {
+        try {
+            window.localStorage.setItem(name, value);
+        } catch (error) {
+            // A browser that forbids storage forgets the choice; nothing else depends on it.
+        }
+    }
+
+    function randomKey() {
+        const bytes = new Uint8Array(16);
+        window.crypto.getRandomValues(bytes);
+        return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+
+    const sessionKey = stored(KEY, randomKey);
+
+    function element(name, attributes, ...children) {
+        const made = document.createElement(name);
+        for (const [key, value] of Object.entries(attributes || {})) {
+            made.setAttribute(key, value);
+        }
+        made.append(...children);
+        return made;
+    }
+
+    function words() {
+        const holder = document.querySelector("#personal_avatar_words [data-pa-words]");
+        try {
+            return holder ? JSON.parse(holder.dataset.paWords) : null;
+        } catch (error) {
+            return null;
+        }
+    }
+
+    // -- called by gradio's events (the `_js` of ui/page.py and ui/jobs.py)
+
+    function arrive(language, key, ...rest) {
+        return [stored(LANGUAGE) || "", sessionKey, ...rest];
+    }
+
+    function speak(language, key, ...rest) {
+        remember(LANGUAGE, language);
+        return [language, sessionKey, ...rest];
+    }
+
+    function take(language, key, value, ...rest) {
+        const taken = pressed || value;
+        pressed = "";
+        return [language, key, taken, ...rest];
+    }
+
+    window.personalAvatar = {arrive, speak, take};
+
+    // -- refreshing
+
+    function visible() {
+        const root = byId("root");
+        return document.visibilityState === "visible" && root !== null && root.offsetParent !== null;
+    }
+
+    function busy() {
+        const strip = document.querySelector("#personal_avatar_status [data-pa-busy]");
+        return strip !== null && strip.dataset.paBusy === "1";
+    }
+
+    function refresh() {
+        const button = byId("refresh");
+        if (button) {
+            lastRefresh = Date.now();
+            button.click();
+        }
+    }
+
+    function tick() {
+        if (visible() && Date.now() - lastRefresh >= (busy() ? BUSY_MS : IDLE_MS) - 50) {
+            refresh();
+        }
+    }
+
+    // -- telling a screen reader: one region that stays, whatever gradio replaces
+
+    function region() {
+        let found = byId("live_region");
+        if (!found) {
+            found = element("div", {id: "personal_avatar_live_region", role: "status", "aria-live": "polite", class: "pa-hidden"});
+            document.body.append(found);
+        }
+        return found;
+    }
+
+    function announce() {
+        const strip = document.querySelector("#personal_avatar_status [data-pa-say]");
+        const text = strip ? strip.dataset.paSay : "";
+        if (text !== spoken) {
+            const first = spoken === "";
+            spoken = text;
+            if (!first || busy()) {
+                region().textContent = text;
+            }
+        }
+    }
+
+    // -- tabs: gradio keeps the first labels and has no roles
+
+    function labelTabs() {
+        const list = document.querySelector("#personal_avatar_panels > .tab-nav");
+        const texts = words();
+        if (!list || !texts) {
+            return;
+        }
+        list.setAttribute("role", "tablist");
+        Array.from(list.children).forEach((button, index) => {
+            const chosen = button.classList.contains("selected");
+            const label = texts.tabs[index];
+            if (label && button.firstChild && button.firstChild.data !== label) {
+                button.firstChild.data = label;
+            }
+            const values = {role: "tab", "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1"};
+            for (const [name, value] of Object.entries(values)) {
+                if (button.getAttribute(name) !== value) {
+                    button.setAttribute(name, value);
+                }
+            }
+        });
+        const root = byId("root");
+        if (root && spokenLanguage !== texts.language) {
+            spokenLanguage = texts.language;
+            root.setAttribute("lang", texts.language);
+            root.setAttribute("role", "region");
+            root.setAttribute("aria-label", "Personal Avatar");
+        }
+    }
+
+    function moveBetweenTabs(event) {
+        const list = event.target.closest ? event.target.closest("#personal_avatar_panels > .tab-nav") : null;
+        const steps = {ArrowRight: 1, ArrowLeft: -1};
+        if (!list || !(event.key in steps)) {
+            return;
+        }
+        const buttons = Array.from(list.children);
+        const next = (buttons.indexOf(event.target) + steps[event.key] + buttons.length) % buttons.length;
+        buttons[next].click();
+        event.preventDefault();
+        window.requestAnimationFrame(() => window.requestAnimationFrame(() => {
+            labelTabs();
+            list.children[next].focus();
+        }));
+    }
+
+    // -- keeping what the user has in hand when a part of the page is replaced
+
+    let focused = "";
+
+    function noteFocus(event) {
+        focused = event.target.id && event.target.closest("#personal_avatar_root") ? event.target.id : "";
+    }
+
+    function noteToggle(event) {
+        if (event.target.id && event.target.id.startsWith("pa-")) {
+            opened[event.target.open ? "add" : "delete"](event.target.id);
+        }
+    }
+
+    function restore() {
+        for (const id of opened) {
+            const found = document.getElementById(id);
+            if (found && !found.open) {
+                found.open = true;
+            }
+        }
+        if (focused && document.activeElement === document.body) {
+            const found = document.getElementById(focused);
+            if (found) {
+                found.focus({preventScroll: true});
+            }
+        }
+    }
+
+    // -- buttons inside HTML press gradio's hidden ones
+
+    function press(button) {
+        pressed = button.dataset.paValue;
+        const target = document.getElementById(button.dataset.paPress);
+        if (target) {
+            target.click();
+        }
+    }
+
+    // -- the large view
+
+    let current = null;
+
+    function picture(source, caption) {
+        const image = element("img", {src: source, alt: caption});
+        return element("figure", {}, image, element("figcaption", {}, caption));
+    }
+
+    function dialog() {
+        let found = byId("large");
+        if (!found) {
+            found = element("dialog", {id: "personal_avatar_large", class: "pa-dialog"});
+            found.addEventListener("close", () => current && current.isConnected && current.focus());
+            found.addEventListener("click", (event) => event.target === found && found.close());
+            found.addEventListener("keydown", (event) => {
+                const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+                if (step) {
+                    showNext(step);
+                }
+            });
+            byId("root").append(found);
+        }
+        return found;
+    }
+
+    function action(label, handler, kind) {
+        const button = element("button", {type: "button", class: "pa-button" + (kind || "")}, label);
+        button.addEventListener("click", handler);
+        return button;
+    }
+
+    function showLarge(opener) {
+        const texts = (words() || {large: {}}).large;
+        const data = JSON.parse(opener.dataset.paLarge);
+        const box = dialog();
+        const captions = [
+            texts.original + (data.original_likeness ? " · " + data.original_likeness : ""),
+            texts.restored + (data.restored_likeness ? " · " + data.restored_likeness : ""),
+        ];
+        const pictures = element("div", {class: "pa-compare"});
+        [data.original, data.restored].forEach((source, index) => source && pictures.append(picture(source, captions[index])));
+        const facts = element("dl", {class: "pa-facts"},
+            element("div", {}, element("dt", {}, texts.prompt), element("dd", {}, data.prompt)),
+            element("div", {}, element("dt", {}, texts.seed), element("dd", {}, String(data.seed))));
+        const buttons = element("div", {class: "pa-buttons"});
+        const close = action(texts.close, () => box.close());
+        close.setAttribute("autofocus", "");
+        buttons.append(close, action(texts.previous, () => showNext(-1)), action(texts.next, () => showNext(1)));
+        buttons.append(element("a", {href: data.restored || data.original, download: "", class: "pa-button"}, texts.download));
+        if (data.txt2img) {
+            buttons.append(action(texts.txt2img, () => sendToTxt2img(data.infotext), " pa-main"));
+        }
+        const title = element("h3", {id: "personal_avatar_large_title"}, data.title);
+        box.replaceChildren(title, buttons, pictures, facts);
+        box.setAttribute("aria-labelledby", title.id);
+        current = opener;
+        if (!box.open) {
+            box.showModal();
+        }
+    }
+
+    function showNext(step) {
+        const all = Array.from(document.querySelectorAll("#personal_avatar_gallery [data-pa-large]"));
+        if (all.length) {
+            showLarge(all[(all.indexOf(current) + step + all.length) % all.length]);
+        }
+    }
+
+    // The WebUI reads parameters that stand in the prompt when its "paste" button is pressed.
+    function sendToTxt2img(infotext) {
+        const prompt = document.querySelector("#txt2img_prompt textarea");
+        const paste = document.querySelector("#txt2img_tools #paste, #paste");
+        if (!prompt) {
+            return;
+        }
+        prompt.value = infotext;
+        const event = new Event("input", {bubbles: true});
+        prompt.dispatchEvent(event);
+        if (typeof window.switch_to_txt2img === "function") {
+            window.switch_to_txt2img();
+        }
+        dialog().close();
+        if (paste) {
+            window.setTimeout(() => paste.click(), 200);
+        }
+    }
+
+    // -- one listener for each kind of event, on the document: gradio may replace anything below
+
+    document.addEventListener("click", (event) => {
+        const target = event.target.closest ? event.target.closest("[data-pa-press], [data-pa-large]") : null;
+        if (target && target.dataset.paPress) {
+            press(target);
+        } else if (target) {
+            showLarge(target);
+        } else if (event.target.closest && event.target.closest("#personal_avatar_panels > .tab-nav, #tabs > .tab-nav")) {
+            window.setTimeout(() => visible() && refresh(), 50);
+        }
+    });
+    document.addEventListener("keydown", moveBetweenTabs);
+    document.addEventListener("focusin", noteFocus);
+    document.addEventListener("toggle", noteToggle, true);
+    document.addEventListener("visibilitychange", () => visible() && refresh());
+
+    let pending = false;
+    const observer = new MutationObserver(() => {
+        if (pending) {
+            return;
+        }
+        pending = true;
+        window.requestAnimationFrame(() => {
+            pending = false;
+            labelTabs();
+            announce();
+            restore();
+        });
+    });
+
+    function begin() {
+        const root = byId("root");
+        if (!root) {
+            window.setTimeout(begin, 300);
+            return;
+        }
+        observer.observe(root, {childList: true, subtree: true});
+        region();
+        labelTabs();
+        window.setInterval(tick, 500);
+    }
+
+    if (document.readyState === "loading") {
+        document.addEventListener("DOMContentLoaded", begin);
+    } else {
+        begin();
+    }
+})();
