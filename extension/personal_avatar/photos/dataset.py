@@ -1,0 +1,73 @@
+"""A dataset on disk: pictures, captions and a manifest, in the layout that kohya's trainers read as well.
+
+    <folder>/manifest.json
+             images/<repeats>_<trigger>/001-<hash>.png + .txt      `--train_data_dir <folder>/images`
+             held_out/001-<hash>.png + .txt
+
+The manifest is written last and removed first: without one there is no dataset, and a half-written one is never read.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from personal_avatar.domain import FORMAT_VERSION, Dataset, Sample, from_json, to_json
+from personal_avatar.errors import NotFound
+from personal_avatar.photos.crop import Crop
+
+MANIFEST = "manifest.json"
+HELD_OUT = "held_out"
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Read a manifest; `folder` of the answer is where it lies now. Raises `NotFound` without a complete dataset."""
+    path = folder / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        dataset = from_json(Dataset, {**data["dataset"], "folder": str(folder)})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotFound(f"There is no prepared dataset in {folder} ({error}).", "Prepare the photos again.") from error
+    if dataset.version > FORMAT_VERSION:
+        raise NotFound(f"The dataset in {folder} was made by a newer version.", "Update, or prepare the photos again.")
+    missing = [sample.image for sample in (*dataset.samples, *dataset.held_out) if not (folder / sample.image).is_file()]
+    if missing:
+        raise NotFound(f"{len(missing)} pictures of the dataset in {folder} are missing.", "Prepare the photos again.")
+    return dataset
+
+
+def image_folder(trigger: str, repeats: int) -> Path:
+    """`images/<repeats>_<trigger>`, without characters that file systems refuse."""
+    name = re.sub(r"[^\w .-]", "_", trigger).strip(" .") or "subject"
+    return Path("images") / f"{repeats}_{name}"
+
+
+def write_sample(folder: Path, sample: Sample, crop: Crop) -> None:
+    """The PNG and beside it the caption as .txt."""
+    path = folder / sample.image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(crop.image).save(path, format="PNG")
+    path.with_suffix(".txt").write_text(sample.caption + "\n", encoding="utf-8")
+
+
+def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:
+    """`crops`: how each picture was cut, for people and for later stages. Paths inside are relative: it can be moved."""
+    data = {"dataset": to_json(replace(dataset, folder=Path("."))), "crops": list(crops)}
+    path = dataset.folder / MANIFEST
+    temporary = path.with_name(f"{MANIFEST}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def clear(folder: Path) -> None:
+    """Make room for another dataset; what is not of a dataset stays."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for part in ("images", HELD_OUT):
+        shutil.rmtree(folder / part, ignore_errors=True)
