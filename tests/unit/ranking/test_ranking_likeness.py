@@ -1,0 +1,133 @@
+"""Scores and the order of pictures."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import Portrait
+from personal_avatar.errors import NoFace, UnreadablePhoto
+from personal_avatar.pictures import save_picture
+from personal_avatar.ranking.likeness import (
+    Ranked,
+    Scorer,
+    rank,
+    rank_files,
+    reference_from,
+    scorer_from,
+    to_document,
+)
+from PIL import Image, ImageFilter
+
+from tests.unit.painted_faces import PaintedFaces, person, picture
+
+ME, OTHER = 1, 2
+SAMPLES = Path(__file__).parents[3] / "extension" / "personal_avatar" / "assets" / "samples"
+
+
+@pytest.fixture
+def scorer() -> Scorer:
+    faces = PaintedFaces()
+    return Scorer(faces, faces.embed(picture(ME), faces.detect(picture(ME))[0]))
+
+
+def test_the_same_face_scores_one_and_another_one_less(scorer: Scorer) -> None:
+    assert scorer.score(picture(ME)).likeness == pytest.approx(1.0, abs=1e-3)
+    assert scorer.score(picture(OTHER)).likeness < 0.5  # type: ignore[operator]
+
+
+def test_a_picture_without_a_face_has_no_likeness(scorer: Scorer) -> None:
+    scored = scorer.score(picture(None))
+    assert (scored.likeness, scored.faces, scored.face, scored.scores) == (None, 0, None, {})
+
+
+def test_of_several_faces_the_one_most_like_the_person_counts_and_all_are_counted(scorer: Scorer) -> None:
+    scored = scorer.score(picture(OTHER, ME, 3))
+    assert scored.likeness == pytest.approx(1.0, abs=1e-3) and scored.faces == 3
+    assert scored.face is not None and scored.face.box_px[0] == 64
+
+
+def test_scores_tell_sharpness_and_size_of_the_face(scorer: Scorer) -> None:
+    sharp, blurred = picture(ME, None), np.asarray(Image.fromarray(picture(ME, None)).filter(ImageFilter.GaussianBlur(3)))
+    scores = scorer.score(sharp).scores
+    assert scores["face_size"] == 0.5 and scores["detection"] == 0.9
+    assert scorer.score(blurred).scores["sharpness"] < 0.5 * scores["sharpness"]
+
+
+def test_a_reference_of_any_length_gives_cosines(scorer: Scorer) -> None:
+    faces = PaintedFaces()
+    reference = 17.0 * faces.embed(picture(ME), faces.detect(picture(ME))[0])
+    assert Scorer(faces, reference).score(picture(ME)).likeness == pytest.approx(1.0, abs=1e-3)
+
+
+def portrait(likeness: float | None, faces: int = 1, sharpness: float = 0.5) -> Portrait:
+    return Portrait(Path("a.png"), 0, "", "", likeness, {"sharpness": sharpness}, faces)
+
+
+def test_order_is_likeness_then_fewer_faces_then_sharpness_and_no_face_last() -> None:
+    items = [portrait(None, 0), portrait(0.4), portrait(0.6, 2), portrait(0.6, 1, 0.2), portrait(0.6, 1, 0.9), portrait(-0.2)]
+    assert [items.index(item) for item in rank(items)] == [4, 3, 2, 1, 5, 0]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1, 1, allow_nan=False)), max_size=30))
+def test_ranking_loses_nothing_and_is_sorted(likeness: list[float | None]) -> None:
+    ranked = rank([portrait(value) for value in likeness])
+    values = [item.likeness for item in ranked]
+    found = [value for value in values if value is not None]
+    assert sorted(map(str, values)) == sorted(map(str, likeness))
+    assert found == sorted(found, reverse=True) and values == found + [None] * (len(values) - len(found))
+
+
+def test_files_are_ranked_and_damaged_ones_come_last_with_the_reason(scorer: Scorer, tmp_path: Path) -> None:
+    for name, image in {"other": picture(OTHER), "none": picture(None), "me": picture(ME)}.items():
+        save_picture(image, tmp_path / f"{name}.png")
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    seen: list[tuple[int, int]] = []
+    ranked = rank_files(sorted(tmp_path.iterdir()), scorer, lambda done, total: seen.append((done, total)))
+    assert [item.path.stem for item in ranked] == ["me", "other", "none", "bad"]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    document = to_document(ranked)
+    assert set(document["images"][0]) == {"path", "likeness", "scores", "faces"}
+    assert document["images"][-1]["error"]["code"] == "UNREADABLE"
+
+
+def test_the_document_of_nothing_is_empty() -> None:
+    assert to_document([]) == {"images": []}
+    assert to_document([Ranked(Path("x"), None)])["images"][0]["faces"] == 0
+
+
+def test_a_reference_is_the_mean_of_the_faces_in_a_folder(tmp_path: Path) -> None:
+    faces = PaintedFaces()
+    for number in range(3):
+        noisy = np.clip(person(ME) + np.random.default_rng(number).normal(0, 20, (64, 64, 3)), 0, 255).astype(np.uint8)
+        save_picture(noisy, tmp_path / f"{number}.png")
+    save_picture(picture(None), tmp_path / "landscape.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / ".hidden").write_text("x")
+    scorer = scorer_from(tmp_path, faces)
+    assert scorer.score(picture(ME)).likeness > 0.98  # type: ignore[operator]
+
+
+def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
+    save_picture(picture(None), tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    with pytest.raises(NoFace, match=r"a\.png"):
+        scorer_from(tmp_path / "a.png", PaintedFaces())
+    with pytest.raises(UnreadablePhoto, match=r"b\.png"):
+        scorer_from(tmp_path / "b.png", PaintedFaces())
+    with pytest.raises(NoFace, match="2 reference pictures"):
+        scorer_from(tmp_path, PaintedFaces())
+
+
+def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(face_weights: Path) -> None:
+    from personal_avatar.faces.registry import default_analyser
+
+    analyser = default_analyser(face_weights)
+    scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
+    names = ["no-face.jpg", "someone-else.jpg", "two-people.jpg", "04.jpg"]
+    ranked = rank_files([SAMPLES / name for name in names], scorer)
+    assert [item.path.name for item in ranked][0] == "04.jpg"
+    assert [item.path.name for item in ranked][2:] == ["someone-else.jpg", "no-face.jpg"]
+    assert {item.path.name: item.faces for item in ranked}["two-people.jpg"] == 2

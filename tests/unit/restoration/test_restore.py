@@ -1,0 +1,197 @@
+"""Restoration never costs likeness, never touches what is outside the face, and says why it was refused."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from personal_avatar.domain import Face
+from personal_avatar.errors import RestorerMissing
+from personal_avatar.pictures import load_picture
+from personal_avatar.ranking.likeness import Scorer, reference_from
+from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
+from personal_avatar.restoration.restore import NOTHING, RestoreSettings, restore_best
+from PIL import Image, ImageFilter
+
+from tests.unit.painted_faces import PaintedFaces, face_at, person, picture
+
+ME, OTHER = 1, 2
+TIGHT = RestoreSettings(crop_scale=1.2)
+SAMPLES = Path(__file__).parents[3] / "extension" / "personal_avatar" / "assets" / "samples"
+
+
+def filtered(image: np.ndarray, how: ImageFilter.Filter | type[ImageFilter.Filter]) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).filter(how))
+
+
+def mixed(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    return np.rint(image + (other.astype(np.float32) - image) * share).astype(np.uint8)
+
+
+@pytest.fixture
+def scorer() -> Scorer:
+    faces = PaintedFaces()
+    return Scorer(faces, faces.embed(picture(ME), face_at(0, 0)))
+
+
+@pytest.fixture
+def blurred() -> np.ndarray:
+    """The person, out of focus, with an empty cell beside."""
+    return np.concatenate([filtered(person(ME), ImageFilter.GaussianBlur(2)), picture(None)], axis=1)
+
+
+def test_a_restorer_that_sharpens_is_accepted(scorer: Scorer, blurred: np.ndarray) -> None:
+    def sharpen(crop: np.ndarray, fidelity: float) -> np.ndarray:
+        return filtered(crop, ImageFilter.UnsharpMask(2, 120))
+
+    found = restore_best(blurred, scorer, sharpen, TIGHT)
+    assert found.accepted and found.reason == "" and found.fidelity == 0.0
+    assert found.likeness_after >= found.likeness_before  # type: ignore[operator]
+    assert not np.array_equal(found.image, blurred)
+
+
+def test_a_restorer_that_makes_another_face_is_refused_and_the_original_stays(scorer: Scorer, blurred: np.ndarray) -> None:
+    found = restore_best(blurred, scorer, lambda crop, fidelity: _resized(person(OTHER), crop), TIGHT)
+    assert not found.accepted and "likeness would fall" in found.reason
+    assert found.image is blurred and found.likeness_after == found.likeness_before
+
+
+def _resized(image: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((like.shape[1], like.shape[0])))
+
+
+def test_a_restorer_that_changes_nothing_is_said_to_do_so(scorer: Scorer, blurred: np.ndarray) -> None:
+    found = restore_best(blurred, scorer, lambda crop, fidelity: crop, TIGHT)
+    assert (found.accepted, found.reason) == (False, NOTHING) and np.array_equal(found.image, blurred)
+
+
+def test_a_restorer_that_blurs_is_refused(scorer: Scorer) -> None:
+    found = restore_best(picture(ME, None), scorer, lambda crop, _: filtered(crop, ImageFilter.GaussianBlur(3)),
+                         RestoreSettings(crop_scale=1.2, max_drop=0.2))
+    assert not found.accepted and "less sharp" in found.reason
+
+
+def test_the_strongest_restoration_that_keeps_the_likeness_is_found(scorer: Scorer, blurred: np.ndarray) -> None:
+    """A restorer that is harmless from fidelity 0.6 on and makes another face below."""
+    asked: list[float] = []
+
+    def restorer(crop: np.ndarray, fidelity: float) -> np.ndarray:
+        asked.append(fidelity)
+        sharp = filtered(crop, ImageFilter.UnsharpMask(2, 120))
+        return sharp if fidelity >= 0.6 else mixed(sharp, _resized(person(OTHER), crop), 0.6 - fidelity + 0.3)
+
+    found = restore_best(blurred, scorer, restorer, RestoreSettings(crop_scale=1.2, trials=8))
+    assert found.accepted and 0.6 <= found.fidelity <= 0.6 + 2**-5
+    assert asked[:2] == [0.0, 1.0] and len(asked) == 8
+
+
+def test_a_picture_without_a_face_is_left_alone(scorer: Scorer) -> None:
+    found = restore_best(picture(None), scorer, lambda crop, fidelity: 255 - crop, TIGHT)
+    assert not found.accepted and "no face" in found.reason and found.likeness_before is None
+
+
+def test_a_restorer_that_fails_is_not_hidden(scorer: Scorer, blurred: np.ndarray) -> None:
+    def missing(crop: np.ndarray, fidelity: float) -> np.ndarray:
+        raise RestorerMissing("no weights")
+
+    with pytest.raises(RestorerMissing):
+        restore_best(blurred, scorer, missing, TIGHT)
+
+
+def test_a_crop_of_another_size_is_scaled_back(scorer: Scorer, blurred: np.ndarray) -> None:
+    def upscale(crop: np.ndarray, fidelity: float) -> np.ndarray:
+        return filtered(np.asarray(Image.fromarray(crop).resize((200, 200))), ImageFilter.UnsharpMask(4, 150))
+
+    found = restore_best(blurred, scorer, upscale, TIGHT)
+    assert found.image.shape == blurred.shape
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0, 1), drop=st.floats(0, 0.2))
+def test_an_accepted_restoration_never_costs_more_likeness_than_allowed(seed: int, share: float, drop: float) -> None:
+    """Whatever a restorer does: mixes in noise, another face, another light."""
+    faces = PaintedFaces()
+    scorer = Scorer(faces, faces.embed(picture(ME), face_at(0, 0)))
+    image = np.concatenate([filtered(person(ME), ImageFilter.GaussianBlur(1)), picture(None)], axis=1)
+
+    def restorer(crop: np.ndarray, fidelity: float) -> np.ndarray:
+        return mixed(crop, _resized(person(seed), crop), share * (1 - fidelity))
+
+    found = restore_best(image, scorer, restorer, RestoreSettings(max_drop=drop, crop_scale=1.2))
+    again = scorer.score(found.image).likeness
+    assert again == found.likeness_after
+    assert again >= found.likeness_before - drop - 1e-9  # type: ignore[operator]
+    assert found.accepted or np.array_equal(found.image, image)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    x=st.floats(-20, 100), y=st.floats(-20, 60), feather=st.floats(0.05, 1), scale=st.floats(1.2, 4), seed=st.integers(0, 99)
+)
+def test_pasting_an_unchanged_crop_changes_no_byte(x: float, y: float, feather: float, scale: float, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (96, 150, 3), dtype=np.uint8)
+    face = face_at(x, y)
+    box = box_around(face, (150, 96), scale)
+    mask = face_mask(face, box, feather)
+    patch = match_colours(box.of(image), box.of(image), mask)
+    assert np.array_equal(pasted(image, patch, box, mask), image)
+
+
+@settings(max_examples=60, deadline=None)
+@given(x=st.floats(-20, 100), y=st.floats(-20, 60), feather=st.floats(0.05, 1))
+def test_outside_the_mask_every_byte_stays_whatever_is_pasted(x: float, y: float, feather: float) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (96, 150, 3), dtype=np.uint8)
+    face = face_at(x, y)
+    box = box_around(face, (150, 96), 2.0)
+    mask = face_mask(face, box, feather)
+    result = pasted(image, np.full((*mask.shape, 3), 255.0, dtype=np.float32), box, mask)
+    everywhere = np.zeros(image.shape[:2], dtype=bool)
+    everywhere[box.top : box.bottom, box.left : box.right] = mask > 0
+    assert np.array_equal(result[~everywhere], image[~everywhere])
+    assert mask.min() >= 0 and mask.max() <= 1 and mask.shape == box.of(image).shape[:2]
+
+
+def test_the_mask_covers_eyes_nose_and_mouth_and_turns_with_the_head() -> None:
+    upright = face_at(64, 64)
+    lying = Face((64, 64, 128, 128), tuple((float(y), 192.0 - x) for x, y in upright.landmarks_px), 0.9)
+    for face in (upright, lying):
+        box = box_around(face, (192, 192), 3.0)
+        mask = face_mask(face, box, 0.3)
+        for x, y in face.landmarks_px:
+            assert mask[int(y) - box.top, int(x) - box.left] > 0.9
+    rows = [np.ptp(np.nonzero(face_mask(face, box_around(face, (192, 192), 3.0), 0.3).max(axis=1))[0]) for face in (upright, lying)]
+    assert rows[0] > rows[1]
+
+
+def test_a_colour_cast_of_the_restorer_is_taken_out() -> None:
+    face, original = face_at(0, 0), person(ME)
+    mask = face_mask(face, box_around(face, (64, 64), 1.2), 0.3)[:64, :64]
+    cast = np.clip(original.astype(np.float32) * 0.9 + [25, 0, -10], 0, 255).astype(np.uint8)
+    repaired = match_colours(cast, original, mask)
+    assert np.abs(repaired - original)[mask > 0.5].mean() < 3 < np.abs(cast.astype(float) - original)[mask > 0.5].mean()
+
+
+def test_real_models_refuse_a_stranger_and_accept_a_sharper_face(face_weights: Path) -> None:
+    from personal_avatar.faces.registry import default_analyser
+
+    analyser = default_analyser(face_weights)
+    scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
+    image = _resized(load_picture(SAMPLES / "04.jpg"), np.empty((256, 256)))
+    soft = filtered(image, ImageFilter.GaussianBlur(2.5))
+    stranger = load_picture(SAMPLES / "someone-else.jpg")
+    refused = restore_best(soft, scorer, lambda crop, _: _resized(stranger, crop), RestoreSettings())
+    assert not refused.accepted and refused.image is soft
+    truth = restore_best(soft, scorer, lambda crop, w: mixed(_crop_like(image, soft, crop), crop, w), RestoreSettings())
+    assert truth.accepted and truth.likeness_after >= truth.likeness_before  # type: ignore[operator]
+
+
+def _crop_like(image: np.ndarray, soft: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """The part of `image` at the place where `crop` was cut out of `soft`."""
+    height, width = crop.shape[:2]
+    for top in range(soft.shape[0] - height + 1):
+        for left in range(soft.shape[1] - width + 1):
+            if np.array_equal(soft[top : top + height, left : left + width], crop):
+                return image[top : top + height, left : left + width]
+    raise AssertionError("the crop is not a part of the picture")
