@@ -1,0 +1,14 @@
+"""Command-line flags of the extension; the WebUI runs this before anything else of it."""
+from argparse import ArgumentParser
+
+
+def preload(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("Personal Avatar")
+    group.add_argument(
+        "--avatar-data-dir", type=str, default=None, metavar="FOLDER",
+        help="where avatars, jobs and the training packages are kept; default: personal-avatar in the WebUI's data folder",
+    )
+    group.add_argument(
+        "--avatar-insightface-dir", type=str, default=None, metavar="FOLDER",
+        help="a folder of insightface models (such as models/buffalo_l) to find and recognise faces with",
+    )
