@@ -157,6 +157,10 @@
                 }
             }
         });
+        const drop = document.querySelector("#personal_avatar_files .wrap");
+        if (drop && drop.dataset.paDrop !== texts.drop) {
+            drop.dataset.paDrop = texts.drop;
+        }
         const root = byId("root");
         if (root && spokenLanguage !== texts.language) {
             spokenLanguage = texts.language;

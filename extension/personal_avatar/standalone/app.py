@@ -97,12 +97,22 @@ def _theme() -> Any:
     """Calm colours and the system's own fonts: nothing is fetched."""
     import gradio as gr
 
-    return gr.themes.Default(
+    theme = gr.themes.Default(
         primary_hue="indigo",
         secondary_hue="indigo",
         neutral_hue="slate",
         font=["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
+    return theme.set(
+        body_text_color_subdued="*neutral_500",
+        block_info_text_color="*neutral_500",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+        button_primary_border_color="*primary_600",
     )
 
 

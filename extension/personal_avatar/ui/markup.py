@@ -7,7 +7,7 @@ from html import escape
 from personal_avatar.errors import AvatarError
 from personal_avatar.ui.texts import has, text
 
-SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "…"}
+SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶"}
 
 
 def attributes(**values: object) -> str:

@@ -1,7 +1,7 @@
 """The page's bookkeeping: which component shows which text, what is refreshed, and where errors become boxes.
 
 A panel tells `say` which of a component's texts come from the table, and `show` how a component follows the state of
-things. When the page opens or its language changes everything is set; a refresh sends only what differs from the last time.
+things. When the page opens or its language changes everything is set; a refresh sends only what differs from the last.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import gradio as gr
 
 from personal_avatar.domain import PhotoVerdict
+from personal_avatar.photos.advice import advice_text, advise
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import has, text
+from personal_avatar.ui.texts import text
 from personal_avatar.ui.thumbs import thumbnail
 
 NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
@@ -113,7 +116,7 @@ def report_html(scene: Scene) -> str:
     accepted, total = len(draft.accepted), len(draft.photos)
     kind = "good" if accepted else "bad"
     summary = box(kind, scene.say("photos.summary", accepted=accepted, total=total))
-    advice = "".join(tag("li", escape(_sentence(line, scene))) for line in draft.report.advice)
+    advice = "".join(tag("li", escape(line)) for line in _advice(scene))
     cards = "".join(_card(verdict, scene) for verdict in draft.report.photos)
     return summary + (tag("ul", advice, class_="pa-advice") if advice else "") + tag("ul", cards, class_="pa-cards")
 
@@ -124,10 +127,20 @@ def _advice_before(scene: Scene) -> str:
     return tag("div", tag("h3", escape(scene.say("photos.tips"))), tag("ul", items), class_="pa-empty")
 
 
-def _sentence(line: str, scene: Scene) -> str:
-    """Advice of the report: a code of ours in the user's language, anything else as it is."""
-    key = f"advice.{line}"
-    return scene.say(key) if has(key) else line
+def _advice(scene: Scene) -> list[str]:
+    """What would make the set better, in the user's language."""
+    report = scene.draft.report
+    if report is None:
+        return []
+    mixed = advice_text("MIXED_PEOPLE") in report.advice
+    counts = Counter(reason.value for verdict in report.photos for reason in verdict.reasons)
+    reasons = ", ".join(
+        f"{count} × {scene.say(f'reason.{code}').rstrip('.。')}" for code, count in counts.most_common()
+    )
+    return [
+        scene.say(f"advice.{advice.code}", **{**advice.values, "reasons": reasons})
+        for advice in advise(report.photos, PhotoSettings(), mixed)
+    ]
 
 
 def _card(verdict: PhotoVerdict, scene: Scene) -> str:

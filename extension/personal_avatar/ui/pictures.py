@@ -36,5 +36,6 @@ class Shelf:
         picture = f'<img src="{self.url(path)}" alt="{escape(alt)}" loading="lazy">'
         if large is not None:
             data = escape(json.dumps(large, ensure_ascii=False))
-            picture = f'<button type="button" class="pa-open" data-pa-large="{data}" aria-haspopup="dialog">{picture}</button>'
+            opener = f'type="button" class="pa-open" data-pa-large="{data}" aria-haspopup="dialog"'
+            picture = f"<button {opener}>{picture}</button>"
         return tag("li", mark, picture, tag("div", escape(caption), class_="pa-caption"), class_="pa-figure")

@@ -155,7 +155,9 @@ def _words(scene: Scene) -> dict[str, Any]:
     """Texts for the large view, which our script builds."""
     words = {word: scene.say(f"large.{word}") for word in WORDS}
     tabs = [scene.say(f"tab.{name}") for name in ("photos", "train", "create", "results", "jobs")]
-    data = json.dumps({"large": words, "tabs": tabs, "language": scene.language}, ensure_ascii=False)
+    data = json.dumps(
+        {"large": words, "tabs": tabs, "drop": scene.say("photos.drop"), "language": scene.language}, ensure_ascii=False
+    )
     return {"value": tag("div", "", data_pa_words=data)}
 
 

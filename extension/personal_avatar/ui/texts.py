@@ -1,9 +1,8 @@
 """Every text of the page by key and language, and which language a page speaks.
 
 The table is assets/texts.json: key -> English, Vietnamese, Chinese (simplified). Keys of settings are the `title`s of
-their declarations (params.setting); `<key>.info` is the line of help below a widget; `error.<code>.title` and `.hint` go
-with the codes of errors.py, `reason.<code>` with domain.Reason, `state.`, `stage.`, `kind.` with jobs, `style.<id>` with
-styles.
+their declarations (params.setting); `<key>.info` is the line of help below a widget. `error.<code>.title` and `.hint`
+go with the codes of errors.py, `reason.<code>` with domain.Reason, `style.<id>` with styles.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ from personal_avatar.domain import Likeness, Method, from_json
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.reports.svg import Chart, chart, smoothed
 from personal_avatar.studio import TrainRequest
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
-from personal_avatar.ui.charts import Curve, chart, smoothed, thinned
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.story import Told, told
+from personal_avatar.ui.story import Told, thinned, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form
 
@@ -217,17 +217,24 @@ def _likeness(document: dict[str, Any] | None, scene: Scene) -> str:
 
 
 def _curves(scene: Scene) -> str:
-    story, steps = _told(scene), scene.say("chart.step")
-    loss = chart(
-        scene.say("chart.loss"),
-        [
-            Curve(thinned(smoothed(story.losses))),
-            Curve(thinned(story.losses), "pa-line pa-faint"),
-        ],
-        steps,
-    )
-    likeness = chart(scene.say("chart.likeness"), [Curve(story.scores, "pa-line pa-second", dots=True)], steps)
-    return tag("div", loss, likeness, class_="pa-charts") if loss or likeness else ""
+    story = _told(scene)
+    mean, each = thinned(smoothed(story.losses)), thinned(story.losses)
+    losses = Chart(scene.say("chart.loss"), mean, background=each, x_label="")
+    scores = Chart(scene.say("chart.likeness"), story.scores, marks=_marks(scene), dots=True, x_label="")
+    figures = [_figure(wanted) for wanted in (losses, scores)]
+    return tag("div", *figures, class_="pa-charts") if any(figures) else ""
+
+
+def _marks(scene: Scene) -> list[tuple[str, float]]:
+    """The best that can be reached, once it was measured."""
+    result = (scene.training.result if scene.training else None) or {}
+    ceiling = (result.get("likeness") or {}).get("ceiling")
+    return [] if ceiling is None else [(scene.say("likeness.ceiling"), ceiling)]
+
+
+def _figure(wanted: Chart) -> str:
+    drawn = chart(wanted)
+    return tag("figure", tag("figcaption", escape(wanted.title)), drawn, class_="pa-chart") if drawn else ""
 
 
 def _samples(scene: Scene, shelf: Shelf) -> str:
