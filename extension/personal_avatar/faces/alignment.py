@@ -62,7 +62,7 @@ def align_to(image: np.ndarray, landmarks_px: Sequence[Sequence[float]], size_px
 
 
 def _reduced(image: np.ndarray, matrix: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut out what the warp will look at and average whole blocks of pixels, as long as that keeps it larger than the crop."""
+    """Cut out what the warp will look at and average blocks of pixels, as long as it stays larger than the crop."""
     factor = int(1 / max(np.hypot(matrix[0, 0], matrix[1, 0]), 1e-6))
     if factor < 2:
         return image, matrix

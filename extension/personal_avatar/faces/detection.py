@@ -1,7 +1,8 @@
 """Find faces of every size with a detector that looks at a square canvas of fixed size.
 
-Detectors miss faces that fill their view, and small ones after a large photo was reduced. So the picture is shown twice:
-filling the canvas, and with a border of a sixth on each side; smaller and smaller, and turned, only if nothing was found.
+Detectors miss faces that fill their view, and small ones after a large photo was reduced. So the picture is shown
+twice: filling the canvas, and with a border of a sixth on each side; smaller and smaller, and turned, only if nothing
+was found.
 """
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ PointMap = Callable[[tuple[float, float]], tuple[float, float]]
 
 
 class Detector(Protocol):
-    """`canvas_px`: the side of its view. Called with uint8 RGB (canvas_px, canvas_px, 3), answers faces in its pixels."""
+    """Called with a canvas, uint8 RGB (canvas_px, canvas_px, 3), it answers the faces in pixels of the canvas."""
 
     @property
     def canvas_px(self) -> int: ...

@@ -1,4 +1,4 @@
-"""SCRFD (Guo and others: Sample and computation redistribution for efficient face detection, 2021): insightface's detectors."""
+"""SCRFD, insightface's detectors (Guo and others: Sample and computation redistribution for face detection, 2021)."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -12,12 +12,12 @@ from personal_avatar.photos.settings import PhotoSettings
 
 SENTENCES: dict[str, str] = {
     "NONE_USABLE": "None of the {photos} photos can be used ({reasons}): add sharp photos of one person alone.",
-    "TOO_FEW": "{accepted} of {photos} photos can be used; an avatar becomes better with {wanted} or more.",
-    "MIXED_PEOPLE": "The photos seem to show different people and none clearly most often: keep those of one person.",
-    "SAME_POSE": "The head points the same way in all photos (within {spread:.0f} degrees): add some from both sides.",
+    "TOO_FEW": "{accepted} of {photos} photos can be used: an avatar becomes better with {wanted} or more.",
+    "MIXED_PEOPLE": "The photos seem to show different people, none of them most often: keep those of one person.",
+    "SAME_POSE": "The head points the same way in all photos (within {spread:.0f} degrees): add some from the sides.",
     "SAME_LIGHT": "All photos are equally bright: add some taken in other light and in other places.",
     "SMALL_FACES": "{count} faces are less than {wanted} pixels wide and will look soft: use larger photos.",
-    "NO_HELD_OUT": "With fewer than {wanted} photos likeness is measured on photos that were trained on, which flatters.",
+    "NO_HELD_OUT": "With fewer than {wanted} photos, likeness is measured on the photos that were learned.",
 }
 FEWEST_FOR_VARIETY = 5
 SAME_POSE_DEG = 12.0

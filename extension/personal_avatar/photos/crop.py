@@ -122,7 +122,7 @@ def _sticks_out(square: Square, width: int, height: int) -> bool:
 
 
 def _inside(centre: float, reach: float, length: int) -> float:
-    """The nearest centre at which [centre - reach, centre + reach] lies in [0, length]; the middle when it is longer."""
+    """The nearest centre at which centre -+ reach lies in [0, length]; the middle of it when that cannot be."""
     return min(max(centre, reach), length - reach) if 2 * reach <= length else length / 2
 
 

@@ -9,7 +9,6 @@ The manifest is written last and removed first: without one there is no dataset,
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from PIL import Image
 from personal_avatar.domain import FORMAT_VERSION, Dataset, Sample, from_json, to_json
 from personal_avatar.errors import NotFound
 from personal_avatar.photos.crop import Crop
+from personal_avatar.storage import write_json
 
 MANIFEST = "manifest.json"
 HELD_OUT = "held_out"
@@ -37,7 +37,8 @@ def load_dataset(folder: Path) -> Dataset:
         raise NotFound(f"There is no prepared dataset in {folder} ({error}).", "Prepare the photos again.") from error
     if dataset.version > FORMAT_VERSION:
         raise NotFound(f"The dataset in {folder} was made by a newer version.", "Update, or prepare the photos again.")
-    missing = [sample.image for sample in (*dataset.samples, *dataset.held_out) if not (folder / sample.image).is_file()]
+    pictures = [folder / sample.image for sample in (*dataset.samples, *dataset.held_out)]
+    missing = [picture for picture in pictures if not picture.is_file()]
     if missing:
         raise NotFound(f"{len(missing)} pictures of the dataset in {folder} are missing.", "Prepare the photos again.")
     return dataset
@@ -58,12 +59,9 @@ def write_sample(folder: Path, sample: Sample, crop: Crop) -> None:
 
 
 def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:
-    """`crops`: how each picture was cut, for people and for later stages. Paths inside are relative: it can be moved."""
+    """`crops`: how each picture was cut, for people and later stages. All paths are relative: the folder can move."""
     data = {"dataset": to_json(replace(dataset, folder=Path("."))), "crops": list(crops)}
-    path = dataset.folder / MANIFEST
-    temporary = path.with_name(f"{MANIFEST}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(dataset.folder / MANIFEST, data)
 
 
 def clear(folder: Path) -> None:

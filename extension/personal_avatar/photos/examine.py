@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
 
 Complaint = tuple[Reason, str]
+MOST_OUTSIDE = 0.15
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings) -> Exam
     quality = measure(image, faces[0])
     face = replace(faces[0], embedding=tuple(float(value) for value in embedding))
     verdict = replace(verdict, face=face, quality=quality)
-    complaints = [*_of_faces(faces, settings), *_of_quality(quality, settings)]
+    complaints = [*_of_faces(faces, settings), *_of_edge(faces[0], photo.size_px), *_of_quality(quality, settings)]
     return Examined(rejected(verdict, complaints), Fingerprint(photo.sha256, pixels, small, np.asarray(embedding)))
 
 
@@ -74,6 +75,17 @@ def _of_faces(faces: Sequence[Face], settings: PhotoSettings) -> list[Complaint]
     if first < settings.min_face_px:
         found.append((Reason.FACE_TOO_SMALL, f"face {first:.0f} px wide, need {settings.min_face_px}"))
     return found
+
+
+def _of_edge(face: Face, size_px: tuple[int, int]) -> list[Complaint]:
+    """The only covering that can be told for sure: the face is cut off by the edge of the photo."""
+    left, top, right, bottom = face.box_px
+    width = max(0.0, min(right, size_px[0]) - max(left, 0.0))
+    height = max(0.0, min(bottom, size_px[1]) - max(top, 0.0))
+    outside = 1 - width * height / max(face.width_px * face.height_px, 1e-6)
+    if outside <= MOST_OUTSIDE:
+        return []
+    return [(Reason.OCCLUDED, f"{outside:.0%} of the face lies outside of the photo, at most {MOST_OUTSIDE:.0%} may")]
 
 
 def _of_quality(quality: Quality, settings: PhotoSettings) -> list[Complaint]:

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 from dataclasses import dataclass
 
@@ -25,12 +24,11 @@ class Plugin:
     opener: str
 
 
-HEIC = Plugin(
-    "HEIC", frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}), "pillow-heif", "pillow_heif", "HeifImageFile"
-)
-AVIF = Plugin(
-    "AVIF", frozenset({b"avif", b"avis"}), "pillow-avif-plugin", "pillow_avif.AvifImagePlugin", "AvifImageFile"
-)
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+HEIC = Plugin("HEIC", _HEIC_BRANDS, "pillow-heif", "pillow_heif", "HeifImageFile")
+AVIF = Plugin("AVIF", _AVIF_BRANDS, "pillow-avif-plugin", "pillow_avif.AvifImagePlugin", "AvifImageFile")
+PLUGINS = (AVIF, HEIC)
 
 
 def open_picture(data: bytes, name: str) -> Image.Image:
@@ -48,14 +46,12 @@ def open_picture(data: bytes, name: str) -> Image.Image:
 
 
 def _plugin(data: bytes) -> Plugin | None:
-    """By the brands of an ISO media file: major brand at byte 8, compatible brands from byte 16 to the end of the box."""
+    """By the brands of an ISO media file: the major one at byte 8, others from byte 16 to the end of the box."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 256)
-    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
-    return next((plugin for brand in brands for plugin in (AVIF, HEIC) if brand in plugin.brands - {b"mif1", b"msf1"}), None) or (
-        HEIC if data[8:12] in HEIC.brands else None
-    )
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+    return next((plugin for plugin in PLUGINS if plugin.brands & brands), None)
 
 
 def _by_plugin(plugin: Plugin, data: bytes, name: str) -> Image.Image:

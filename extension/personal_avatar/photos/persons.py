@@ -13,17 +13,20 @@ import numpy as np
 FEWEST_TO_JUDGE = 4
 FEWEST_FOR_SPREAD = 5
 # A photo is an outlier when it lies below the median by this many standard deviations (estimated from the median
-# deviation, so that outliers do not count), and by at least a gap; the small gap is for large sets of much alike pictures.
+# deviation, so that outliers do not count), and by at least a gap; the small gap is for sets of much alike pictures.
 OUTLIER_DEVIATIONS = 4.0
 OUTLIER_GAP = 0.25
 OUTLIER_GAP_ALIKE = 0.12
 ALIKE_ABOVE = 0.88
 FEWEST_ALIKE = 7
+# Or when it is apart from all others by a gap this wide, and wider than any gap among them by this factor.
+LONE_GAP = 0.15
+LONE_GAP_RATIO = 1.5
 
 
 @dataclass(frozen=True)
 class Persons:
-    """`similarity[i]`: cosine of photo i to the centre of the others; `strangers`: indices; `mixed`: no clear majority."""
+    """`similarity[i]`: cosine of photo i to the centre of the others. `strangers`: indices. `mixed`: no majority."""
 
     similarity: tuple[float, ...]
     strangers: frozenset[int]
@@ -31,13 +34,16 @@ class Persons:
     needed: float
 
 
-def compare(embeddings: np.ndarray, same_person_above: float) -> Persons:
-    """`embeddings`: float (n, d), rows of L2 norm 1. With fewer than four photos nobody is called a stranger."""
+def compare(embeddings: np.ndarray, same_person_above: float, by_spread: bool = True) -> Persons:
+    """`embeddings`: float (n, d), rows of L2 norm 1. With fewer than four photos nobody is called a stranger.
+
+    `by_spread`: also judge by what is usual in this set.
+    """
     count = len(embeddings)
     if count < 2:
         return Persons((1.0,) * count, frozenset(), False, same_person_above)
     similarity = _to_centre(embeddings)
-    needed = _needed(similarity, same_person_above)
+    needed = _needed(similarity, same_person_above) if by_spread else same_person_above
     outside = frozenset(np.flatnonzero(similarity < needed).tolist())
     judged = count >= FEWEST_TO_JUDGE and 2 * len(outside) < count
     return Persons(
@@ -75,9 +81,22 @@ def _needed(similarity: np.ndarray, same_person_above: float) -> float:
         return same_person_above
     usual = float(np.median(similarity))
     deviation = 1.4826 * float(np.median(np.abs(similarity - usual)))
+    few = _below_gap(similarity)
     alike = usual > ALIKE_ABOVE and len(similarity) >= FEWEST_ALIKE
     gap = OUTLIER_GAP_ALIKE if alike else OUTLIER_GAP
-    return max(same_person_above, usual - max(OUTLIER_DEVIATIONS * deviation, gap))
+    return max(same_person_above, usual - max(OUTLIER_DEVIATIONS * deviation, gap), few)
+
+
+def _below_gap(similarity: np.ndarray) -> float:
+    """The middle of a gap that sets at most a quarter of the photos apart from the others; -1 without such a gap."""
+    if len(similarity) < FEWEST_ALIKE:
+        return -1.0
+    ordered = np.sort(similarity)[::-1]
+    gaps = ordered[:-1] - ordered[1:]
+    place = int(np.argmax(gaps))
+    others = float(np.delete(gaps, place).max())
+    apart = place + 1 >= 0.75 * len(ordered) and gaps[place] > max(LONE_GAP, LONE_GAP_RATIO * others)
+    return float(ordered[place] + ordered[place + 1]) / 2 if apart else -1.0
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

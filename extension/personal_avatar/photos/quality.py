@@ -33,9 +33,9 @@ def measure(image: np.ndarray, face: Face) -> Quality:
 def sharpness(grey: np.ndarray) -> float:
     """0 (blurred) .. 100: the share of the local contrast that a further blur takes away, the worse of both directions.
 
-    After Crete and others, "The blur effect" (2007): a sharp picture loses much by blurring, a blurred one little, and
-    the contrast of the motif cancels out. Faces scaled to 192 pixels give: photos 45-72, drawings 45-80; with a Gaussian
-    of 1 % of the face's width 23-43, of 2 % 14-25; faces of 30 pixels that were enlarged 21-42.
+    After Crete and others, "The blur effect" (2007): a sharp picture loses much, a blurred one little, and the contrast
+    of the motif cancels out. Faces scaled to 192 pixels give: photos 44-72, drawings 42-80; with a Gaussian of 1 % of
+    the face's width 23-43, of 2 % 14-25; faces of 30 pixels that were enlarged 20-42.
     """
     return 100 * min(_lost_contrast(grey), _lost_contrast(grey.T))
 

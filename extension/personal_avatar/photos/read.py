@@ -6,7 +6,6 @@ process (MAX_IMAGE_PIXELS, LOAD_TRUNCATED_IMAGES, registered plugins) is touched
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,7 @@ class Limits:
     file_bytes: int = 40_000_000
 
 
-def read_photo(path: Path, limits: Limits = Limits()) -> tuple[Photo, np.ndarray]:  # noqa: B008 (frozen)
+def read_photo(path: Path, limits: Limits = Limits()) -> tuple[Photo, np.ndarray]:
     """The photo and its pixels, uint8 RGB (height, width, 3), upright, sRGB; of an animation the first frame.
 
     Transparent parts become white. Raises `UnreadablePhoto` and `FileTooLarge`, nothing else.
@@ -67,7 +66,8 @@ def _bytes(path: Path, limits: Limits) -> bytes:
             raise FileTooLarge(f"{path.name} has {mb:.0f} MB; at most {limit_mb:.0f} MB are read.")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise UnreadablePhoto(f"{path.name} cannot be read: {_reason(error)}.", "Check that it exists and is a file.") from error
+        hint = "Check that it exists and is a file."
+        raise UnreadablePhoto(f"{path.name} cannot be read: {_reason(error)}.", hint) from error
     if not data:
         raise UnreadablePhoto(f"{path.name} is empty.", "Copy it again from where it came.")
     return data

@@ -36,7 +36,7 @@ def check(
         if on_progress is not None:
             on_progress(len(examined), len(paths))
     verdicts = _without_repeats(examined)
-    verdicts, mixed = _without_strangers(verdicts, analyser.same_person_above)
+    verdicts, mixed = _without_strangers(verdicts, analyser.same_person_above, settings)
     return PhotoReport(tuple(verdicts), tuple(advice.text for advice in advise(verdicts, settings, mixed)))
 
 
@@ -52,13 +52,15 @@ def _without_repeats(examined: Sequence[Examined]) -> list[PhotoVerdict]:
 
 
 def _without_strangers(
-    verdicts: list[PhotoVerdict], same_person_above: float
+    verdicts: list[PhotoVerdict], same_person_above: float, settings: PhotoSettings
 ) -> tuple[list[PhotoVerdict], bool]:
     """Reject who differs from the others; the flag says that there are several people and no majority."""
     places = [place for place, verdict in enumerate(verdicts) if verdict.accepted]
     if not places:
         return verdicts, False
-    persons = compare(np.array([_embedding(verdicts[place]) for place in places]), same_person_above)
+    limit = -1.0 if settings.other_people == "off" else same_person_above
+    embeddings = np.array([_embedding(verdicts[place]) for place in places])
+    persons = compare(embeddings, limit, by_spread=settings.other_people == "auto")
     judged = list(verdicts)
     for index, place in enumerate(places):
         judged[place] = _with_similarity(verdicts[place], persons, index)

@@ -1,11 +1,15 @@
-"""What the photo report asks of a photo, and how pictures are cut out. Defaults were measured, see the modules that use them."""
+"""What the photo report asks of a photo, and how pictures are cut out. Limits were measured: quality.py, persons.py."""
 from __future__ import annotations
 
 from personal_avatar.params import Settings, setting
 
 
 class PhotoSettings(Settings):
-    """Limits of the photo report and settings of the preparation."""
+    """Limits of the photo report and settings of the preparation.
+
+    `other_people`: "auto" compares with the spread of the set as well, "threshold" only with the recogniser's limit
+    (for very different photos of one person), "off" lets everybody pass.
+    """
 
     min_face_px: int = setting(64, "Smallest width of a face", ge=16, le=1024, step=8, unit="px")
     min_sharpness: float = setting(27, "Lowest sharpness", ge=0, le=100, step=1)
@@ -15,11 +19,12 @@ class PhotoSettings(Settings):
     second_face_share: float = setting(
         0.45, "Width from which a second face counts, against the first", ge=0.05, le=1, step=0.05, advanced=True
     )
+    other_people: str = setting("auto", "Other people are found", choices=("auto", "threshold", "off"), advanced=True)
     max_side_px: int = setting(8000, "Longest side of a photo", ge=256, le=20000, step=100, unit="px", advanced=True)
     max_file_mb: int = setting(40, "Largest file", ge=1, le=500, step=1, unit="MB", advanced=True)
     wanted_photos: int = setting(8, "Photos that make a good avatar", ge=1, le=100, step=1, advanced=True)
     crop_margin: float = setting(2.2, "Side of the crop, in heights of the face", ge=1, le=6, step=0.1)
-    level_from_deg: float = setting(8, "Tilt from which a head is levelled", ge=0, le=90, step=1, unit="°", advanced=True)
+    level_from_deg: float = setting(8, "Tilt that gets levelled, from", ge=0, le=90, step=1, unit="°", advanced=True)
     max_upscale: float = setting(2, "Largest enlargement of a crop", ge=1, le=8, step=0.1, advanced=True)
     caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
     repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)

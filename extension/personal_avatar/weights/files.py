@@ -38,7 +38,7 @@ def matches(path: Path, weight: Weight) -> bool:
 
 @contextmanager
 def replaced(target: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `target` at the end of the block, or leaves no trace when the block fails."""
+    """A file to write; it takes the place of `target` at the end of the block, and leaves no trace when that fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
     try:

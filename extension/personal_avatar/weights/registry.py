@@ -27,7 +27,7 @@ class Carrier:
 
 @dataclass(frozen=True)
 class Weight:
-    """One file. `source`: the project that published it; `url`: the same bytes by https; either way in may be missing."""
+    """One file. `source`: the project that published it; `url`: the same bytes by https. Either way in may be None."""
 
     name: str
     file_name: str
