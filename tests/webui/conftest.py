@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.webui.webui_data import make_data_folder, training
+from tests.webui.webui_data import end_workers, make_data_folder, training
 from tests.webui.webui_page import Page, chromium
 from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
 
@@ -27,24 +27,26 @@ def _webui_is_there() -> None:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with this working tree as the extension and a trainer environment."""
-    return make_data_folder(tmp_path_factory.mktemp("webui") / "data", extension=REPOSITORY)
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with this working tree as the extension. Trainings outlive a WebUI, but not the tests."""
+    folder = make_data_folder(tmp_path_factory.mktemp("webui") / "data", extension=REPOSITORY)
+    yield folder
+    end_workers(folder)
 
 
 @pytest.fixture(scope="session")
 def server(data: Path) -> Iterator[Server]:
-    """The WebUI with the extension, shared by the tests."""
-    with Server(data) as running:
+    """The WebUI with the extension, started by its launcher so that install.py runs; shared by the tests."""
+    with Server(data, prepare=True, wait_s=900) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def avatar(server: Server) -> dict[str, Any]:
     """An avatar trained over HTTP: its model document, with the finished job as `job`."""
-    accepted = server.post("/personal-avatar/v1/models/train", training("Sample", steps=250))
+    accepted = server.post("/personal-avatar/v1/models/train", training("Sample", steps=200, score_pictures=4))
     assert accepted.status_code == 202, accepted.text
-    job = server.wait_job(accepted.json()["training_job_id"])
+    job = server.wait_job(accepted.json()["training_job_id"], wait_s=1800)
     assert job["state"] == "succeeded", job["error"]
     model = server.get(f"/personal-avatar/v1/models/{job['model_id']}").json()
     return {**model, "job": job}

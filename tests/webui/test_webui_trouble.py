@@ -1,15 +1,12 @@
 """What goes wrong is named, loses nothing and leaves the WebUI alive."""
 from __future__ import annotations
 
-import json
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.webui.webui_data import training
+from tests.webui.webui_data import end_workers, training, worker
 from tests.webui.webui_server import Server
 
 LONG = 20000
@@ -21,17 +18,12 @@ def start_long(server: Server, name: str) -> str:
     return str(accepted.json()["training_job_id"])
 
 
-def wait_for_steps(server: Server, job_id: str, wait_s: float = 240) -> dict[str, Any]:
+def wait_for_steps(server: Server, job_id: str, wait_s: float = 600) -> dict[str, Any]:
     end = time.monotonic() + wait_s
     while not ((job := server.job(job_id))["stage"] == "train" and job["step"] > 0):
         assert time.monotonic() < end and job["state"] in ("queued", "running"), job
         time.sleep(0.3)
     return job
-
-
-def worker_pid(data: Path, job_id: str) -> int:
-    status = json.loads((data / "personal-avatar" / "jobs" / job_id / "status.json").read_text(encoding="utf-8"))
-    return int(status["pid"])
 
 
 def test_two_starts_at_once_become_one_training(server: Server) -> None:
@@ -49,7 +41,9 @@ def test_two_starts_at_once_become_one_training(server: Server) -> None:
 def test_a_killed_training_is_named_and_the_webui_lives(server: Server, data: Path) -> None:
     job_id = start_long(server, "Killed")
     wait_for_steps(server, job_id)
-    os.kill(worker_pid(data, job_id), signal.SIGKILL)
+    running = worker(data, job_id)
+    assert running is not None
+    running.kill()
     job = server.wait_job(job_id, wait_s=30)
     assert (job["state"], job["error"]["code"]) == ("failed", "KILLED")
     assert job["error"]["hint"]
@@ -132,7 +126,11 @@ def test_jobs_survive_the_end_of_the_webui(data: Path, server: Server) -> None:
     with Server(other, flags=("--nowebui",)) as first:
         job_id = start_long(first, "Survivor")
         wait_for_steps(first, job_id)
-    with Server(other, flags=("--nowebui",)) as second:
-        assert wait_for_steps(second, job_id)["state"] == "running"
-        second.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": False})
-        assert second.wait_job(job_id)["state"] == "cancelled"
+    assert worker(other, job_id) is not None
+    try:
+        with Server(other, flags=("--nowebui",)) as second:
+            assert wait_for_steps(second, job_id)["state"] == "running"
+            second.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": False})
+            assert second.wait_job(job_id)["state"] == "cancelled"
+    finally:
+        end_workers(other)

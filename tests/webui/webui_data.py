@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.webui.webui_server import REPOSITORY
 
@@ -12,7 +15,7 @@ ASSETS = REPOSITORY / "extension" / "personal_avatar" / "assets"
 TINY = ASSETS / "avatar-tiny"
 DRAWINGS = sorted((ASSETS / "samples").glob("[0-9]*"))
 CONSENT = "These are drawings of nobody."
-FEW_STEPS = {"steps": 60, "rank": 16, "learning_rate": 1e-3, "save_count": 1, "schedule": "constant"}
+QUICK = {"save_count": 1, "score_pictures": 2, "sample_steps": 8}
 
 
 def make_data_folder(folder: Path, *, extension: Path | None) -> Path:
@@ -30,9 +33,27 @@ def make_data_folder(folder: Path, *, extension: Path | None) -> Path:
 
 
 def training(name: str, **changes: Any) -> dict[str, Any]:
-    """The body of POST /models/train for the shipped drawings; short unless `changes` of the plan say otherwise."""
+    """The body of POST /models/train for the shipped drawings; `changes` are settings of the plan."""
     images = [base64.b64encode(photo.read_bytes()).decode() for photo in DRAWINGS]
     return {
         "user_id": "tests", "instance_name": name, "images": images, "class_type": "woman", "consent": CONSENT,
-        "plan": {**FEW_STEPS, **changes},
+        "plan": {**QUICK, **changes},
     }
+
+
+def worker(data: Path, job_id: str) -> psutil.Process | None:
+    """The process that runs a training, None when it has ended."""
+    status = json.loads((data / "personal-avatar" / "jobs" / job_id / "status.json").read_text(encoding="utf-8"))
+    try:
+        process = psutil.Process(status["pid"])
+        return process if "personal_avatar.worker" in process.cmdline() else None
+    except (psutil.Error, TypeError, ValueError):
+        return None
+
+
+def end_workers(data: Path) -> None:
+    """End the trainings of a data folder that still run."""
+    for folder in (data / "personal-avatar" / "jobs").glob("*"):
+        process = worker(data, folder.name)
+        if process is not None:
+            process.kill()

@@ -11,6 +11,7 @@ from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, published, restorers
+from personal_avatar.webui.register import data_folder
 
 DIVIDER = "do_not_save"
 
@@ -22,10 +23,9 @@ class WebuiHost:
 
     def folders(self) -> Folders:
         """Our data and the WebUI's own folders, as --avatar-data-dir, --lora-dir, --embeddings-dir, --ckpt-dir say."""
-        data = getattr(shared.cmd_opts, "avatar_data_dir", None) or Path(paths.data_path) / "personal-avatar"
         loras = getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora"
         return Folders(
-            data=Path(data).absolute(),
+            data=data_folder(),
             loras=Path(loras).absolute(),
             embeddings=Path(shared.cmd_opts.embeddings_dir).absolute(),
             checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),

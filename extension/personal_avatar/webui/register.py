@@ -63,8 +63,21 @@ def trouble_page(error: Exception) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as blocks:
         gr.Markdown(f"## {TITLE} could not start", elem_id="pa_trouble")
         gr.Markdown(f"```\n{type(error).__name__}: {error}\n```")
-        gr.Markdown(hint)
+        gr.Markdown("\n".join(f"* {sentence}" for sentence in [*_recorded_problems(), hint]))
     return blocks
+
+
+def _recorded_problems() -> list[str]:
+    """What install.py could not do, each with its remedy."""
+    from personal_avatar.environment import record
+
+    return record.read(data_folder()).sentences()
+
+
+def data_folder() -> Path:
+    """Where avatars, jobs and the trainer's packages are."""
+    chosen = getattr(shared.cmd_opts, "avatar_data_dir", None)
+    return Path(chosen or Path(paths.data_path) / "personal-avatar").absolute()
 
 
 def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
@@ -87,8 +100,7 @@ def credentials() -> dict[str, str]:
 
 def add_settings() -> None:
     """One line in the WebUI's settings: where our data are."""
-    folder = getattr(shared.cmd_opts, "avatar_data_dir", None) or Path(paths.data_path) / "personal-avatar"
-    where = f"Photos, avatars and jobs are kept in <code>{escape(str(folder))}</code>."
+    where = f"Photos, avatars and jobs are kept in <code>{escape(str(data_folder()))}</code>."
     note = shared.OptionHTML(f"{where} Start the WebUI with --avatar-data-dir to change it.")
     note.section = ("personal_avatar", TITLE)
     shared.opts.add_option("personal_avatar_note", note)
