@@ -1,7 +1,7 @@
 """A face backend that can be computed by hand, for tests that need thousands of faces.
 
-A picture is a grid of cells of 64 pixels on grey 128. A cell that differs from grey is a face; its embedding is the cell
-reduced to 8 x 8, so blur and light change it little and another face changes it much.
+A picture is a grid of cells of 64 pixels on grey 128. A cell that differs from grey is a face; its embedding is the
+cell reduced to 8 x 8, so blur and light change it little and another face changes it much.
 """
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def face_at(x: float, y: float) -> Face:
 def person(seed: int) -> np.ndarray:
     """One cell, uint8 RGB (64, 64, 3): smooth random blobs with some fine grain, always the same for a seed."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((CELL_PX,) * 2, Image.Resampling.BICUBIC)
-    grain = rng.normal(0, 12, (CELL_PX, CELL_PX, 3))
-    return np.clip(np.asarray(coarse, dtype=np.float32) + grain, 0, 255).astype(np.uint8)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    blobs = np.asarray(coarse.resize((CELL_PX, CELL_PX), Image.Resampling.BICUBIC), dtype=np.float32)
+    return np.clip(blobs + rng.normal(0, 12, blobs.shape), 0, 255).astype(np.uint8)
 
 
 def picture(*seeds: int | None) -> np.ndarray:

@@ -58,7 +58,7 @@ def repaint(
         if start >= painting.steps:
             return image
         steps = steps.from_step(start)
-        mean, _ = model.encode_images(image[None])
+        mean, _ = model.encode_images(image[None].copy())
         noise = _noise(painting, steps.generators).to(model.compute.device)
         noisy = steps.scheduler.add_noise(mean.to(noise), noise, steps.timesteps[:1])
         return _decoded(model, _denoised(model, noisy, steps, on_step))[0]

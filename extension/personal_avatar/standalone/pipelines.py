@@ -60,7 +60,7 @@ class Pipelines:
 
 
 def _load(base: BaseModelFile) -> DiffusionModel:
-    """Half precision on a graphics card; fp32 on the CPU, where bf16 is faster on some machines and slower on others."""
+    """Half precision on a graphics card; fp32 on the CPU, where bf16 is faster on some machines, slower on others."""
     from personal_avatar.training.compute import choose, release
     from personal_avatar.training.families.registry import load
 

@@ -50,7 +50,8 @@ def test_of_several_faces_the_one_most_like_the_person_counts_and_all_are_counte
 
 
 def test_scores_tell_sharpness_and_size_of_the_face(scorer: Scorer) -> None:
-    sharp, blurred = picture(ME, None), np.asarray(Image.fromarray(picture(ME, None)).filter(ImageFilter.GaussianBlur(3)))
+    sharp = picture(ME, None)
+    blurred = np.asarray(Image.fromarray(sharp).filter(ImageFilter.GaussianBlur(3)))
     scores = scorer.score(sharp).scores
     assert scores["face_size"] == 0.5 and scores["detection"] == 0.9
     assert scorer.score(blurred).scores["sharpness"] < 0.5 * scores["sharpness"]
@@ -67,7 +68,8 @@ def portrait(likeness: float | None, faces: int = 1, sharpness: float = 0.5) -> 
 
 
 def test_order_is_likeness_then_fewer_faces_then_sharpness_and_no_face_last() -> None:
-    items = [portrait(None, 0), portrait(0.4), portrait(0.6, 2), portrait(0.6, 1, 0.2), portrait(0.6, 1, 0.9), portrait(-0.2)]
+    likeness, faces, sharpness = (None, 0.4, 0.6, 0.6, 0.6, -0.2), (0, 1, 2, 1, 1, 1), (0.5, 0.5, 0.5, 0.2, 0.9, 0.5)
+    items = [portrait(*scores) for scores in zip(likeness, faces, sharpness, strict=True)]
     assert [items.index(item) for item in rank(items)] == [4, 3, 2, 1, 5, 0]
 
 

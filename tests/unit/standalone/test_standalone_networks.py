@@ -1,0 +1,177 @@
+"""LoRAs go into the model by kohya's formula and come out to the last bit."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from personal_avatar.errors import GenerationFailed, NotFound
+from personal_avatar.host import PictureRequest
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.standalone.networks import AppliedNetworks, Network, find_networks, module_weights
+from personal_avatar.standalone.prompts import NetworkTag
+from personal_avatar.training.compute import choose
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.registry import load
+from safetensors.torch import save_file
+
+ATTENTION = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+KERNEL = "lora_unet_mid_block_resnets_0_conv1"
+TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
+RANK = 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
+    base = StandaloneHost(tmp_path_factory.mktemp("home")).checkpoint()
+    return load(base, choose("fp32"), 64)
+
+
+@pytest.fixture
+def applied(model: DiffusionModel) -> Iterator[AppliedNetworks]:
+    """Checks of every test that the model is as it was, to the last bit."""
+    before = {name: weight.detach().clone() for name, weight in module_weights(model).items()}
+    networks = AppliedNetworks(model)
+    yield networks
+    networks.remove()
+    for name, weight in module_weights(model).items():
+        assert torch.equal(weight, before[name]), name
+
+
+@dataclass(frozen=True)
+class Kohya:
+    """A LoRA file with random weights for `modules`."""
+
+    modules: tuple[str, ...] = (ATTENTION, KERNEL, TEXT)
+    seed: int = 0
+    size: float = 0.1
+    alpha: float | None = 2.0
+    names: tuple[str, str] = ("lora_up", "lora_down")
+
+    def write(self, path: Path, model: DiffusionModel) -> Path:
+        generator, tensors = torch.Generator().manual_seed(self.seed), {}
+        for name in self.modules:
+            out, *inner = module_weights(model)[name].shape
+            up = torch.randn((out, RANK, *[1] * (len(inner) - 1)), generator=generator)
+            tensors[f"{name}.{self.names[0]}.weight"] = up * self.size
+            tensors[f"{name}.{self.names[1]}.weight"] = torch.randn((RANK, *inner), generator=generator) * self.size
+            if self.alpha is not None:
+                tensors[f"{name}.alpha"] = torch.tensor(self.alpha)
+        save_file(tensors, path)
+        return path
+
+
+def test_weights_change_by_multiplier_times_alpha_over_rank(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    path = Kohya().write(tmp_path / "a.safetensors", model)
+    before = {name: module_weights(model)[name].clone() for name in (ATTENTION, KERNEL, TEXT)}
+    applied.use([Network(path, 0.5)])
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    for name, old in before.items():
+        up, down = tensors[f"{name}.lora_up.weight"], tensors[f"{name}.lora_down.weight"]
+        wanted = torch.einsum("or...,ri...->oi...", up.reshape(len(up), RANK, *[1] * (old.dim() - 2)), down)
+        assert torch.allclose(module_weights(model)[name] - old, 0.5 * 2.0 / RANK * wanted, atol=1e-5), name
+
+
+def test_only_modules_in_the_file_change(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
+    before = {name: weight.clone() for name, weight in module_weights(model).items()}
+    applied.use([Network(Kohya().write(tmp_path / "a.safetensors", model), 1.0)])
+    changed = {name for name, weight in module_weights(model).items() if not torch.equal(weight, before[name])}
+    assert changed == {ATTENTION, KERNEL, TEXT}
+
+
+def test_the_other_common_spelling_and_a_missing_alpha_work(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    before = module_weights(model)[ATTENTION].clone()
+    path = Kohya((ATTENTION,), names=("lora_B", "lora_A"), alpha=None).write(tmp_path / "a.safetensors", model)
+    applied.use([Network(path, 1.0)])
+    assert not torch.equal(module_weights(model)[ATTENTION], before)
+
+
+def test_two_loras_add_up_in_any_order(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
+    one, two = (Kohya(seed=seed).write(tmp_path / f"{seed}.safetensors", model) for seed in (1, 2))
+    applied.use([Network(one, 0.7), Network(two, -0.3)])
+    there = module_weights(model)[ATTENTION].clone()
+    applied.use([Network(two, -0.3), Network(one, 0.7)])
+    assert torch.allclose(module_weights(model)[ATTENTION], there, atol=1e-6)
+
+
+def test_a_file_that_was_written_anew_is_read_anew(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    path = Kohya(seed=1).write(tmp_path / "a.safetensors", model)
+    applied.use([Network(path, 1.0)])
+    first = module_weights(model)[ATTENTION].clone()
+    Kohya(seed=2).write(path, model)
+    applied.use([Network(path, 1.0)])
+    assert not torch.equal(module_weights(model)[ATTENTION], first)
+
+
+@pytest.mark.parametrize("how", ["another size", "nothing fits", "damaged"])
+def test_a_file_that_does_not_fit_is_named_and_leaves_the_model_alone(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path, how: str
+) -> None:
+    good, bad = Kohya().write(tmp_path / "good.safetensors", model), tmp_path / "bad.safetensors"
+    if how == "damaged":
+        bad.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    else:
+        name = ATTENTION if how == "another size" else "lora_unet_nowhere"
+        save_file({f"{name}.lora_up.weight": torch.ones(9, 2), f"{name}.lora_down.weight": torch.ones(2, 9)}, bad)
+    before = module_weights(model)[ATTENTION].clone()
+    with pytest.raises(GenerationFailed, match=r"bad\.safetensors"):
+        applied.use([Network(good, 1.0), Network(bad, 1.0)])
+    assert torch.equal(module_weights(model)[ATTENTION], before)
+
+
+def test_networks_are_found_in_subfolders_and_unknown_ones_are_listed(model: DiffusionModel, tmp_path: Path) -> None:
+    (tmp_path / "people").mkdir()
+    Kohya().write(tmp_path / "people" / "anna.safetensors", model)
+    assert find_networks([NetworkTag("anna", 0.5)], tmp_path)[0].path.parent.name == "people"
+    with pytest.raises(NotFound) as caught:
+        find_networks([NetworkTag("anna", 1), NetworkTag("bob", 1), NetworkTag("eve", 1)], tmp_path)
+    assert "bob, eve" in caught.value.message and "anna" in caught.value.hint
+
+
+def test_a_prompt_with_a_lora_changes_the_picture_and_without_it_the_old_one_comes_back(
+    host: StandaloneHost, lora_folder: Path, model: DiffusionModel
+) -> None:
+    def picture(prompt: str) -> np.ndarray:
+        request = PictureRequest(prompt, "", (3,), 64, 64, steps=3, guidance=4.0)
+        return next(iter(host.generate(request, lambda step, total: None))).image.astype(int)
+
+    before = picture("a portrait")
+    Kohya(size=0.7).write(lora_folder / "anna.safetensors", model)
+    with_anna, weaker = picture("a portrait <lora:anna:1>"), picture("a portrait <lora:anna:0.3>")
+    assert np.abs(with_anna - before).max() > 10 and np.abs(with_anna - weaker).max() > 5
+    assert np.array_equal(picture("a portrait"), before)
+    assert np.array_equal(picture("a portrait <lora:anna:0>"), before)
+
+
+def test_the_result_is_that_of_diffusers(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
+    """Parity with the reference implementation: the same file through `load_lora_weights`."""
+    from diffusers import StableDiffusionPipeline
+
+    path = Kohya((ATTENTION, TEXT, TEXT.replace("q_proj", "out_proj"))).write(tmp_path / "a.safetensors", model)
+    noise, step = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+    applied.use([Network(path, 0.8)])
+    with torch.no_grad():
+        states = model.encode_text(["a portrait"])
+        ours = model.predict(noise, step, states)
+    folder = model.base.path.parent
+    reference = StableDiffusionPipeline.from_single_file(
+        str(model.base.path), config=str(folder / "diffusers"), local_files_only=True, safety_checker=None
+    )
+    reference.load_lora_weights(str(tmp_path), weight_name=path.name, adapter_name="a")
+    reference.set_adapters(["a"], [0.8])
+    with torch.no_grad():
+        theirs_states = reference.encode_prompt("a portrait", "cpu", 1, False)[0]
+        theirs = reference.unet(noise, step, theirs_states).sample
+    assert torch.allclose(states["states"], theirs_states, atol=1e-4)
+    assert torch.allclose(ours, theirs, atol=1e-3)
