@@ -2,6 +2,7 @@
 
 Masks are kept to the box that they touch, which makes a drawing about five times faster than full-size layers.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -43,8 +44,8 @@ class Mask:
         bottom = min(self.top + self.alpha.shape[0], frame.top + frame.alpha.shape[0])
         right = min(self.left + self.alpha.shape[1], frame.left + frame.alpha.shape[1])
         if bottom > top and right > left:
-            mine = self.alpha[top - self.top:bottom - self.top, left - self.left:right - self.left]
-            out[top - frame.top:bottom - frame.top, left - frame.left:right - frame.left] = mine
+            mine = self.alpha[top - self.top : bottom - self.top, left - self.left : right - self.left]
+            out[top - frame.top : bottom - frame.top, left - frame.left : right - frame.left] = mine
         return out
 
 
@@ -67,7 +68,7 @@ class Canvas:
     def coordinates(self, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
         """Face coordinates x and y, float32, of each pixel of a mask's box."""
         height, width = mask.alpha.shape
-        ys, xs = np.mgrid[mask.top:mask.top + height, mask.left:mask.left + width].astype(np.float32) + 0.5
+        ys, xs = np.mgrid[mask.top : mask.top + height, mask.left : mask.left + width].astype(np.float32) + 0.5
         offset = np.stack([xs - self.centre_px[0], ys - self.centre_px[1]], -1)
         local = offset @ self.rotation.astype(np.float32) / np.float32(self.unit_px)
         return local[..., 0], local[..., 1]
@@ -114,7 +115,16 @@ class Canvas:
         self.rgb[mask.window] *= 1 + (factor - 1) * mask.alpha[..., None] * np.float32(opacity)
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, tilt: float = 0.0, start_deg: float = 0.0, end_deg: float = 360.0, n: int = 48) -> np.ndarray:
+def ellipse(
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    tilt: float = 0.0,
+    start_deg: float = 0.0,
+    end_deg: float = 360.0,
+    n: int = 48,
+) -> np.ndarray:
     """Points of an ellipse or an arc, float64 [n, 2]; angles run clockwise from the right (y is down)."""
     t = np.deg2rad(np.linspace(start_deg, end_deg, n))
     a, b = rx * np.cos(t), ry * np.sin(t)
@@ -128,7 +138,7 @@ def curve(points: list[tuple[float, float]], closed: bool = True, steps: int = 8
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     parts = []
     for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
-        parts.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t ** 2 + (3 * b - a - 3 * c + d) * t ** 3))
+        parts.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
     return np.concatenate([*parts, p[-2:-1]]) if not closed else np.concatenate(parts)
 
 

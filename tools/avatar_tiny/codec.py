@@ -1,4 +1,5 @@
 """The VAE as a codec: where it starts, how it is called, and how its latents get unit variance."""
+
 from __future__ import annotations
 
 import math
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .linear_start import start_as_linear_codec
 from .models import LATENT_SCALE
 
 
@@ -33,7 +35,8 @@ def load_or_start(vae: Any, state: Path) -> int:
 
 @torch.no_grad()
 def whiten(vae: Any, batches: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Fold a rotation and scaling into the two 1x1 convolutions so that scaled latents have zero mean and unit covariance.
+    """Fold a rotation and scaling into the two 1x1 convolutions so that scaled latents have zero mean and unit
+    covariance.
 
     batches: pictures [n, 3, h, w] in -1..1. The log-variance becomes a constant (deviation .02 after scaling).
     Returns the eigenvalues of the covariance before, float64 [4].
@@ -53,7 +56,3 @@ def whiten(vae: Any, batches: Iterable[torch.Tensor]) -> torch.Tensor:
     after.bias[:] = (kernel @ (mean / LATENT_SCALE) + after.bias.double()).float()
     after.weight[:, :, 0, 0] = (kernel @ inverse).float()
     return values
-
-
-def start_as_linear_codec(vae: Any) -> None:
-    raise NotImplementedError

@@ -1,4 +1,5 @@
 """A portrait from a character and a shot: background, hair, body, head, face, in painter's order."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from .shading import draw_background, light_head, shade_hair
 
 @dataclass(frozen=True)
 class Drawing:
-    """picture: uint8 [size, size, 3] RGB. landmarks_px: float32 [5, 2], eyes, nose, mouth corners as seen, left first."""
+    """picture: uint8 [size, size, 3] RGB. landmarks_px: float32 [5, 2], eyes, nose, mouth corners as seen, left
+    first.
+    """
 
     picture: np.ndarray
     landmarks_px: np.ndarray
@@ -38,7 +41,9 @@ def draw(character: Character, shot: Shot, size_px: int, supersampling: int = 2)
     features.draw_glasses(face)
     picture = Image.fromarray(np.clip(canvas.rgb + 0.5, 0, 255).astype(np.uint8))
     if supersampling > 1:
-        picture = picture.resize((size_px, size_px), Image.Resampling.BOX if supersampling == 2 else Image.Resampling.LANCZOS)
+        picture = picture.resize(
+            (size_px, size_px), Image.Resampling.BOX if supersampling == 2 else Image.Resampling.LANCZOS
+        )
     return Drawing(np.asarray(picture), features.landmarks_px(face) / supersampling)
 
 
@@ -58,7 +63,9 @@ def _draw_ears(canvas: Canvas, c: Character, shot: Shot) -> None:
         if flat:
             canvas.paint(features.INK, canvas.fill(ellipse(x, 0.1, 0.12, 0.21, side * 0.12)))
         canvas.paint(tone(c.skin, 0.9), canvas.fill(ellipse(x, 0.1, 0.1, 0.19, side * 0.12), 0.0 if flat else 0.008))
-        canvas.paint(tone(c.skin, 0.7), canvas.fill(ellipse(x, 0.1, 0.05, 0.11, side * 0.12), 0.0 if flat else 0.02), 0.7)
+        canvas.paint(
+            tone(c.skin, 0.7), canvas.fill(ellipse(x, 0.1, 0.05, 0.11, side * 0.12), 0.0 if flat else 0.02), 0.7
+        )
 
 
 def _draw_head(face: Face) -> None:
@@ -73,7 +80,9 @@ def _draw_head(face: Face) -> None:
         light_head(face)
     blush = 0.2 if face.flat else 0.26
     for side in (-1, 1):
-        cheek = canvas.fill(ellipse(side * c.width * 0.56 + face.shift(0.3), 0.33, 0.16, 0.11), 0.0 if face.flat else 0.06)
+        cheek = canvas.fill(
+            ellipse(side * c.width * 0.56 + face.shift(0.3), 0.33, 0.16, 0.11), 0.0 if face.flat else 0.06
+        )
         canvas.paint((232, 108, 100), cheek.within(face.head), blush)
     if c.freckles:
         _draw_freckles(face)
@@ -83,7 +92,9 @@ def _draw_freckles(face: Face) -> None:
     rng = np.random.default_rng(7)
     for _ in range(14):
         x, y = rng.choice((-1, 1)) * rng.uniform(0.12, 0.45), rng.uniform(0.18, 0.36)
-        face.canvas.paint(tone(face.character.skin, 0.62), face.canvas.fill(ellipse(x + face.shift(0.4), y, 0.017, 0.017, n=10)), 0.7)
+        face.canvas.paint(
+            tone(face.character.skin, 0.62), face.canvas.fill(ellipse(x + face.shift(0.4), y, 0.017, 0.017, n=10)), 0.7
+        )
 
 
 def _draw_face(face: Face) -> None:

@@ -1,4 +1,5 @@
 """Hair: what lies behind the head and what lies in front of it, per cut."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -20,9 +21,31 @@ def behind(c: Character) -> list[np.ndarray]:
     """Polygons painted before the neck."""
     w, top = c.width, -1.0 - c.volume
     if c.cut == "long":
-        return [_mirrored([(0, top - 0.04), (w * 0.75, top + 0.12), (w + 0.2, -0.35), (w + 0.24, 0.5), (w + 0.3, 1.3), (w * 0.4, 1.45)])]
+        return [
+            _mirrored(
+                [
+                    (0, top - 0.04),
+                    (w * 0.75, top + 0.12),
+                    (w + 0.2, -0.35),
+                    (w + 0.24, 0.5),
+                    (w + 0.3, 1.3),
+                    (w * 0.4, 1.45),
+                ]
+            )
+        ]
     if c.cut == "bob":
-        return [_mirrored([(0, top - 0.03), (w * 0.75, top + 0.12), (w + 0.2, -0.4), (w + 0.25, 0.25), (w + 0.2, 0.68), (w * 0.5, 0.78)])]
+        return [
+            _mirrored(
+                [
+                    (0, top - 0.03),
+                    (w * 0.75, top + 0.12),
+                    (w + 0.2, -0.4),
+                    (w + 0.25, 0.25),
+                    (w + 0.2, 0.68),
+                    (w * 0.5, 0.78),
+                ]
+            )
+        ]
     if c.cut == "curly":
         return [_cloud(c, 0.16 + c.volume, 17), ellipse(0, -0.3, w + 0.2 + c.volume, 0.85 + c.volume)]
     return []
@@ -34,17 +57,42 @@ def in_front(c: Character) -> list[np.ndarray]:
     if c.cut == "bald":
         return []
     if c.cut == "curly":
-        line = [(w * 0.98, -0.12), (w * 0.86, -0.5), (w * 0.45, -0.62), (0, -0.68), (-w * 0.45, -0.62), (-w * 0.86, -0.5), (-w * 0.98, -0.12)]
+        line = [
+            (w * 0.98, -0.12),
+            (w * 0.86, -0.5),
+            (w * 0.45, -0.62),
+            (0, -0.68),
+            (-w * 0.45, -0.62),
+            (-w * 0.86, -0.5),
+            (-w * 0.98, -0.12),
+        ]
         bumps = [ellipse(x, y, 0.17, 0.15) for x, y in curve(line, closed=False, steps=2)[1:-1]]
         return [_crown(c, line), *bumps]
     if c.cut == "bob" and c.fringe > 0.4:
-        line = [(w * 1.0, 0.1), (w * 0.9, -0.2), (w * 0.78, -0.36), (0, -0.4), (-w * 0.78, -0.36), (-w * 0.9, -0.2), (-w * 1.0, 0.1)]
+        line = [
+            (w * 1.0, 0.1),
+            (w * 0.9, -0.2),
+            (w * 0.78, -0.36),
+            (0, -0.4),
+            (-w * 0.78, -0.36),
+            (-w * 0.9, -0.2),
+            (-w * 1.0, 0.1),
+        ]
         return [_crown(c, line)]
     part = c.parting * w
     low = -0.2 if c.cut == "short" else 0.25
     lift = 0.62 + 0.12 * (1 - c.fringe)
-    line = [(w * 1.0, low), (w * 0.93, -0.3), (w * 0.72, -0.5), ((part + w) * 0.42, -lift), (part, -lift - 0.08),
-            ((part - w) * 0.42, -lift), (-w * 0.72, -0.5), (-w * 0.93, -0.3), (-w * 1.0, low)]
+    line = [
+        (w * 1.0, low),
+        (w * 0.93, -0.3),
+        (w * 0.72, -0.5),
+        ((part + w) * 0.42, -lift),
+        (part, -lift - 0.08),
+        ((part - w) * 0.42, -lift),
+        (-w * 0.72, -0.5),
+        (-w * 0.93, -0.3),
+        (-w * 1.0, low),
+    ]
     return [_crown(c, line)]
 
 
@@ -53,7 +101,16 @@ def locks(c: Character) -> list[np.ndarray]:
     if c.cut != "long":
         return []
     w = c.width
-    right = [(w * 0.93, -0.35), (w + 0.16, -0.1), (w + 0.25, 0.6), (w + 0.3, 1.2), (w + 0.12, 1.62), (w * 0.72, 1.35), (w * 0.86, 0.8), (w * 0.95, 0.2)]
+    right = [
+        (w * 0.93, -0.35),
+        (w + 0.16, -0.1),
+        (w + 0.25, 0.6),
+        (w + 0.3, 1.2),
+        (w + 0.12, 1.62),
+        (w * 0.72, 1.35),
+        (w * 0.86, 0.8),
+        (w * 0.95, 0.2),
+    ]
     points = curve(right)
     return [points, points * [-1, 1]]
 

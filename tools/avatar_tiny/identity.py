@@ -1,8 +1,10 @@
 """SFace as a differentiable network, for the identity part of the VAE's loss.
 
-The weights are the Apache-2.0 file `face_recognition_sface_2021dec.onnx` (OpenCV zoo). Its graph is a chain, so that each node
-becomes one layer and no general ONNX importer is needed. Measurements use another recogniser than the one trained against.
+The weights are the Apache-2.0 file `face_recognition_sface_2021dec.onnx` (OpenCV zoo). Its graph is a chain, so that
+each node becomes one layer and no general ONNX importer is needed. Measurements use another recogniser than the one
+trained against.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -15,15 +17,17 @@ from torch import nn
 from torch.nn import functional
 
 CROP_PX = 112
-TEMPLATE_PX = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32)
+TEMPLATE_PX = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+)
 """Where ArcFace-like recognisers expect left eye, right eye, nose tip and mouth corners in their 112 px crop."""
 
 
 class IdentityNet(nn.Module):
     """A frozen chain of convolutions read from an ONNX file.
 
-    Input: float32 [n, 3, 112, 112], RGB, 0..255. Output: (embedding [n, 128], unit length; feature maps of the tapped layers).
-    Raises ValueError for a graph with an operator that such a chain does not have.
+    Input: float32 [n, 3, 112, 112], RGB, 0..255. Output: (embedding [n, 128], unit length; feature maps of the tapped
+    layers). Raises ValueError for a graph with an operator that such a chain does not have.
     """
 
     def __init__(self, path: Path, taps: tuple[int, ...] = (4, 8, 14)) -> None:
@@ -68,7 +72,9 @@ def _layer(node: Any, inputs: list[torch.Tensor]) -> Callable[[torch.Tensor], to
         "Gemm": lambda x: functional.linear(x, inputs[0], inputs[1]),
     }
     if node.op_type not in simple:
-        raise ValueError(f"operator {node.op_type} does not belong in SFace's graph: is this face_recognition_sface_2021dec.onnx?")
+        raise ValueError(
+            f"operator {node.op_type} does not belong in SFace's graph: is this face_recognition_sface_2021dec.onnx?"
+        )
     return simple[node.op_type]
 
 

@@ -1,4 +1,7 @@
-"""Real face detectors and recognisers, for measuring only: ONNX files that packages carry (see README.md for where they come from)."""
+"""Real face detectors and recognisers, for measuring only: ONNX files that packages carry (see README.md for where
+they come from).
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -29,7 +32,9 @@ class YuNet:
     def find(self, picture: np.ndarray) -> Finding | None:
         """The best face of a square uint8 RGB picture, which is enlarged to 320 px first."""
         factor = picture.shape[0] / DETECTION_PX
-        bgr = cv2.resize(np.ascontiguousarray(picture[..., ::-1]), (DETECTION_PX, DETECTION_PX), interpolation=cv2.INTER_CUBIC)
+        bgr = cv2.resize(
+            np.ascontiguousarray(picture[..., ::-1]), (DETECTION_PX, DETECTION_PX), interpolation=cv2.INTER_CUBIC
+        )
         _, rows = self.net.detect(bgr)
         if rows is None or not len(rows):
             return None
@@ -47,13 +52,17 @@ class RetinaFace:
         from retinaface import detect_faces
 
         factor = picture.shape[0] / DETECTION_PX
-        enlarged = cv2.resize(np.ascontiguousarray(picture), (DETECTION_PX, DETECTION_PX), interpolation=cv2.INTER_CUBIC)
+        enlarged = cv2.resize(
+            np.ascontiguousarray(picture), (DETECTION_PX, DETECTION_PX), interpolation=cv2.INTER_CUBIC
+        )
         faces = detect_faces(enlarged, score_threshold=self.threshold)
         if not faces:
             return None
         best = max(faces, key=lambda face: face.score)
         points = np.array([(point.x, point.y) for point in best.landmarks], np.float32)
-        return Finding(float(best.score), points * factor, tuple(v * factor for v in (best.x, best.y, best.width, best.height)))
+        return Finding(
+            float(best.score), points * factor, tuple(v * factor for v in (best.x, best.y, best.width, best.height))
+        )
 
 
 class Recogniser:
@@ -68,14 +77,21 @@ class Recogniser:
         self.arcface = "sface" not in path.name
         kinds = {"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int64)": np.int64}
         first, *dangling = self.session.get_inputs()
-        self.input, self.filler = first.name, {item.name: np.zeros([int(d) for d in item.shape], kinds.get(item.type, np.float32)) for item in dangling}
+        self.input, self.filler = (
+            first.name,
+            {item.name: np.zeros([int(d) for d in item.shape], kinds.get(item.type, np.float32)) for item in dangling},
+        )
 
     def embed(self, picture: np.ndarray, landmarks_px: np.ndarray) -> np.ndarray:
         """Unit vector, float32."""
         matrix = cv2.invertAffineTransform(crop_matrix(landmarks_px))
-        crop = cv2.warpAffine(np.ascontiguousarray(picture), matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR).astype(np.float32)
+        crop = cv2.warpAffine(np.ascontiguousarray(picture), matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR).astype(
+            np.float32
+        )
         values = (crop - 127.5) / 127.5 if self.arcface else crop
-        vector = self.session.run(None, {self.input: values.transpose(2, 0, 1)[None], **(self.filler if self.filler else {})})[0].ravel()
+        vector = self.session.run(
+            None, {self.input: values.transpose(2, 0, 1)[None], **(self.filler if self.filler else {})}
+        )[0].ravel()
         return vector / np.linalg.norm(vector)
 
 

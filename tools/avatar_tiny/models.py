@@ -1,7 +1,9 @@
 """The three networks of avatar-tiny, built from the configuration that is shipped with the checkpoint.
 
-The folder `extension/personal_avatar/assets/avatar-tiny/diffusers` is the only place where a width or a depth is written down.
+The folder `extension/personal_avatar/assets/avatar-tiny/diffusers` is the only place where a width or a depth is
+written down.
 """
+
 from __future__ import annotations
 
 import json
@@ -18,8 +20,9 @@ TOKENS = 77
 
 
 def read_config(part: str) -> dict[str, Any]:
-    """Configuration of `unet`, `vae` or `text_encoder` as diffusers and transformers write it."""
-    values = json.loads((CONFIG / part / "config.json").read_text(encoding="utf-8"))
+    """Configuration of `unet`, `vae`, `text_encoder` or `scheduler` as diffusers and transformers write it."""
+    name = "scheduler_config.json" if part == "scheduler" else "config.json"
+    values = json.loads((CONFIG / part / name).read_text(encoding="utf-8"))
     return {key: value for key, value in values.items() if not key.startswith("_")}
 
 
@@ -33,7 +36,8 @@ def build_vae() -> Any:
 def build_unet() -> Any:
     """UNet2DConditionModel with random weights.
 
-    The plain attention processor is used: at 12 x 12 positions the fused kernel's backward pass is the slower one on a CPU.
+    The plain attention processor is used: at 12 x 12 positions the fused kernel's backward pass is the slower one on
+    a CPU.
     """
     from diffusers import UNet2DConditionModel
     from diffusers.models.attention_processor import AttnProcessor
@@ -46,9 +50,10 @@ def build_unet() -> Any:
 def build_text_encoder() -> Any:
     """CLIPTextModel with weights that let captions take hold early.
 
-    CLIP starts its token embeddings at a deviation of .02, which drowns in the layers' outputs of so narrow a model: they are
-    scaled by 25, positions by 5, and the residual branches by .5. LayerNorm biases get a random offset because the WebUI's
-    prompt emphasis divides by the mean of the last LayerNorm's output, which would otherwise be almost zero.
+    CLIP starts its token embeddings at a deviation of .02, which drowns in the layers' outputs of so narrow a model:
+    they are scaled by 25, positions by 5, and the residual branches by .5. LayerNorm biases get a random offset
+    because the WebUI's prompt emphasis divides by the mean of the last LayerNorm's output, which would otherwise be
+    almost zero.
     """
     import torch
     from transformers import CLIPTextConfig, CLIPTextModel

@@ -1,4 +1,5 @@
 """Drawings on disk: shards of pictures with their landmarks and attributes."""
+
 from __future__ import annotations
 
 import json
@@ -11,17 +12,25 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shard:
-    """Files that share a stem: `NAME.npy` uint8 [n, h, w, 3] RGB, `NAME.landmarks.npy` float32 [n, 5, 2] px, `NAME.jsonl`."""
+    """Files that share a stem: `NAME.npy` uint8 [n, h, w, 3] RGB, `NAME.landmarks.npy` float32 [n, 5, 2] px,
+    `NAME.jsonl`.
+    """
 
     pictures: np.ndarray
     landmarks_px: np.ndarray
     attributes: list[dict[str, Any]]
 
 
+def read_attributes(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def read_shard(path: Path) -> Shard:
-    """A finished shard, pictures mapped and not loaded. Raises FileNotFoundError when one of its three files is missing."""
-    lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
-    return Shard(np.load(path, mmap_mode="r"), np.load(path.with_suffix(".landmarks.npy")), [json.loads(line) for line in lines])
+    """A finished shard, pictures mapped and not loaded. Raises FileNotFoundError when one of its three files is
+    missing.
+    """
+    landmarks_px = np.load(path.with_suffix(".landmarks.npy"))
+    return Shard(np.load(path, mmap_mode="r"), landmarks_px, read_attributes(path.with_suffix(".jsonl")))
 
 
 def read_shards(folder: Path) -> list[Shard]:

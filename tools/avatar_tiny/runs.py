@@ -1,9 +1,12 @@
 """What both trainings share: the wall clock as schedule, atomic states, averaging between processes.
 
-A run is told how many minutes it has, not how many steps, so that it always ends with a decayed learning rate however busy the
-machine is. Started by `torchrun --nproc-per-node N`, N processes of one thread each average their gradients (gloo). On a CPU
-that other work shares this was faster than one process of N threads, whose threads wait for each other in every operation.
+A run is told how many minutes it has, not how many steps, so that it always ends with a decayed learning rate however
+busy the machine is. Started by `torchrun --nproc-per-node N`, N processes of one thread each work on batches of their
+own and average (gloo): the VAE its gradients at every step, the UNet its weights every few steps, which costs almost
+nothing and never waits long. On a CPU that other work shares this was faster than one process of N threads, whose
+threads wait for each other in every operation.
 """
+
 from __future__ import annotations
 
 import math
@@ -43,17 +46,17 @@ class Workers:
         if self.count > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
 
-    def average_gradients(self, weights: list[torch.nn.Parameter]) -> None:
-        if self.count == 1:
+    def average(self, tensors: list[torch.Tensor]) -> None:
+        """Replace tensors, in place, by their mean over the processes: gradients of a step, or weights every few
+        steps.
+        """
+        if self.count == 1 or not tensors:
             return
-        flat = torch.cat([weight.grad.reshape(-1) for weight in weights if weight.grad is not None])
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat)
         flat /= self.count
-        offset = 0
-        for weight in weights:
-            if weight.grad is not None:
-                weight.grad.copy_(flat[offset:offset + weight.numel()].view_as(weight))
-                offset += weight.numel()
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
     def agree(self, flag: bool) -> bool:
         """True once any process says so: all leave the loop at the same step."""

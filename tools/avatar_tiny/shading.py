@@ -1,4 +1,5 @@
 """Light: backgrounds, the head as a lit height field, and hair with strands and a shine."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +12,7 @@ from .hair import strands
 
 
 def draw_background(canvas: Canvas, shot: Shot, rng: np.random.Generator) -> None:
-    """Flat: one colour with a paler disc. Shaded: a vertical gradient. Soft 3D: a spot of light and a few soft discs."""
+    """Flat: one colour, a paler disc. Shaded: a vertical gradient. Soft 3D: a spot of light and a few soft discs."""
     whole = canvas.whole()
     canvas.rgb[:] = shot.background
     x, y = canvas.coordinates(whole)
@@ -60,13 +61,18 @@ def _height(face: Face, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     c, yaw = face.character, face.shot.yaw
 
     def hill(cx: float, cy: float, sx: float, sy: float) -> np.ndarray:
-        return np.exp(-((x - cx) / sx) ** 2 - ((y - cy) / sy) ** 2)
+        return np.exp(-(((x - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
 
     taper = 1 - c.jaw * np.clip(y, 0, 1) ** 2.2
     inside = 1 - (x / (c.width * taper * 1.06)) ** 2 - ((y - 0.05) / (1.08 + 0.5 * c.chin)) ** 2
     z = 0.72 * np.sqrt(np.clip(inside, 0.01, None))
     along = np.clip((y + 0.1) / c.nose_l, 0, 1)
-    z += 0.13 * along * np.exp(-((x - yaw * 0.8 * along) / (0.07 + 0.5 * c.nose_w * along)) ** 2) * np.clip((c.nose_l + 0.04 - y) / 0.1, 0, 1)
+    z += (
+        0.13
+        * along
+        * np.exp(-(((x - yaw * 0.8 * along) / (0.07 + 0.5 * c.nose_w * along)) ** 2))
+        * np.clip((c.nose_l + 0.04 - y) / 0.1, 0, 1)
+    )
     for side in (-1, 1):
         z -= 0.06 * hill(side * c.eye_dx + yaw * 0.3, 0.0, 0.2, 0.15)
         z += 0.05 * hill(side * c.width * 0.55 + yaw * 0.3, 0.33, 0.22, 0.2)
@@ -74,7 +80,9 @@ def _height(face: Face, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return z
 
 
-def shade_hair(canvas: Canvas, mask: Mask, c: Character, shot: Shot, rng: np.random.Generator, depth: float = 1.0) -> None:
+def shade_hair(
+    canvas: Canvas, mask: Mask, c: Character, shot: Shot, rng: np.random.Generator, depth: float = 1.0
+) -> None:
     """Roundness, strands and a band of light; in the flat style only the band, with hard edges."""
     band = ellipse(shot.light_x * 0.35, -0.74 - c.volume * 0.6, c.width * 0.55, 0.07, shot.light_x * 0.3)
     if shot.style == "flat":
@@ -93,7 +101,15 @@ def _draw_strands(canvas: Canvas, mask: Mask, c: Character, shot: Shot, rng: np.
     if c.cut == "curly":
         for _ in range(26):
             angle, reach = rng.uniform(np.pi, 2 * np.pi), rng.uniform(0.9, 1.2)
-            curl = ellipse(np.cos(angle) * (c.width + 0.15) * reach, np.sin(angle) * reach * 0.95, 0.1, 0.09, start_deg=20, end_deg=250, n=14)
+            curl = ellipse(
+                np.cos(angle) * (c.width + 0.15) * reach,
+                np.sin(angle) * reach * 0.95,
+                0.1,
+                0.09,
+                start_deg=20,
+                end_deg=250,
+                n=14,
+            )
             canvas.light(rng.choice((0.72, 1.2)), canvas.stroke(curl, 0.035, 0.01).within(mask), 0.7)
         return
     for line in strands(c, rng, 9 if shot.style == "shaded" else 16):

@@ -1,8 +1,10 @@
 """Train the VAE: first encoder and decoder together, then, with the latents fixed, the decoder alone.
 
-The loss has five parts: colour (L1 and L2), edges (gradients), low frequencies, and what a face recogniser sees (features and
-embedding of the aligned crop). Eyes, nose and mouth weigh more than the rest of the picture, because they are the identity.
+The loss has five parts: colour (L1 and L2), edges (gradients), low frequencies, and what a face recogniser sees
+(features and embedding of the aligned crop). Eyes, nose and mouth weigh more than the rest of the picture, because
+they are the identity.
 """
+
 from __future__ import annotations
 
 import logging
@@ -48,15 +50,17 @@ def feature_weights(landmarks_px: np.ndarray, size_px: int, gain: float = 4.0) -
     axis = torch.arange(size_px) + 0.5
     dx = axis[None, None, None, :] - points[:, :, 0, None, None]
     dy = axis[None, None, :, None] - points[:, :, 1, None, None]
-    return 1 + gain * torch.exp(-(dx ** 2 + dy ** 2) / (2 * spread ** 2)).amax(1, keepdim=True)
+    return 1 + gain * torch.exp(-(dx**2 + dy**2) / (2 * spread**2)).amax(1, keepdim=True)
 
 
 def picture_loss(made: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Both pictures [n, 3, h, w] in -1..1."""
     error = made - wanted
-    colour = (weights * error.abs()).mean() + 2 * (weights * error ** 2).mean()
+    colour = (weights * error.abs()).mean() + 2 * (weights * error**2).mean()
     (made_x, made_y), (wanted_x, wanted_y) = edges(made), edges(wanted)
-    edge = (weights[..., 1:] * (made_x - wanted_x).abs()).mean() + (weights[..., 1:, :] * (made_y - wanted_y).abs()).mean()
+    edge = (weights[..., 1:] * (made_x - wanted_x).abs()).mean() + (
+        weights[..., 1:, :] * (made_y - wanted_y).abs()
+    ).mean()
     return colour + edge + functional.avg_pool2d(error, 8).abs().mean()
 
 
@@ -71,7 +75,7 @@ def identity_loss(net: IdentityNet, made: torch.Tensor, wanted: torch.Tensor, la
 
 def latent_loss(latents: torch.Tensor) -> torch.Tensor:
     """Keeps scaled latents near unit power and zero mean without forcing a distribution on them."""
-    return 0.02 * ((latents ** 2).mean() - 1).clamp(min=0) + 0.002 * latents.mean((0, 2, 3)).pow(2).sum()
+    return 0.02 * ((latents**2).mean() - 1).clamp(min=0) + 0.002 * latents.mean((0, 2, 3)).pow(2).sum()
 
 
 class VaeTraining:
@@ -126,13 +130,18 @@ class VaeTraining:
             group["lr"] = self.clock.rate(self.steps - self.first_step)
         self.optimizer.zero_grad()
         loss.backward()
-        self.workers.average_gradients(self.weights)
+        self.workers.average([weight.grad for weight in self.weights if weight.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.weights, 0.5)
         self.optimizer.step()
         self.average.update()
         self.steps += 1
         mse = ((made.detach().clamp(-1, 1) - pictures) ** 2).mean().item() / 4
-        return {"loss": loss.item(), "identity": identity.item(), "psnr_db": -10 * math.log10(mse), "power": (latents ** 2).mean().item()}
+        return {
+            "loss": loss.item(),
+            "identity": identity.item(),
+            "psnr_db": -10 * math.log10(mse),
+            "power": (latents**2).mean().item(),
+        }
 
     def train(self) -> None:
         saved = time.monotonic()
@@ -151,7 +160,10 @@ class VaeTraining:
 
     def save(self) -> None:
         self.average.swap()
-        save_state({"vae": {key: value.clone() for key, value in self.vae.state_dict().items()}, "steps": self.steps}, self.plan.state)
+        save_state(
+            {"vae": {key: value.clone() for key, value in self.vae.state_dict().items()}, "steps": self.steps},
+            self.plan.state,
+        )
         self.average.swap()
 
 
