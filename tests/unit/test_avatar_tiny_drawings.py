@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,19 +122,16 @@ def test_a_bald_head_has_no_hair() -> None:
     assert not [*hair.behind(bald), *hair.in_front(bald), *hair.locks(bald)]
 
 
-def test_a_finished_shard_is_not_drawn_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_finished_shard_is_not_drawn_again(tmp_path: Path) -> None:
     first = draw_shard(tmp_path, 0, count=2, size_px=32)
     written = first.stat().st_mtime_ns
     assert draw_shard(tmp_path, 0, count=2, size_px=32) == first
     assert first.stat().st_mtime_ns == written
 
 
-def test_the_samples_are_ten_good_and_five_bad_pictures(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_samples_are_ten_good_and_five_bad_pictures(tmp_path: Path) -> None:
     paths = samples.write_samples(tmp_path, size_px=96)
     assert len(paths) == 15
     assert sum(path.stem.isdigit() for path in paths) == 10
     assert all(Image.open(path).mode == "RGB" for path in paths)
-    assert (
-        "shows nobody" in " ".join((tmp_path / "README.md").read_text().split())
-        or "show nobody" in (tmp_path / "README.md").read_text()
-    )
+    assert "show nobody" in (tmp_path / "README.md").read_text()
