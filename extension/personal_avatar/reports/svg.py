@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIDTH_PX, HEIGHT_PX = 640, 240
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 12, 14, 34
@@ -29,7 +29,8 @@ class Chart:
 
 
 def chart(wanted: Chart) -> str:
-    """An `<svg>` element; empty text when there are fewer than two points."""
+    """An `<svg>` element; empty text when there are fewer than two points. Values that are no numbers are left out."""
+    wanted = replace(wanted, points=_finite(wanted.points), background=_finite(wanted.background))
     if len(wanted.points) < 2:
         return ""
     frame = _Frame.around([*wanted.points, *wanted.background], [height for _, height in wanted.marks])
@@ -44,6 +45,10 @@ def chart(wanted: Chart) -> str:
         "</svg>",
     ]
     return "".join(parts)
+
+
+def _finite(points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if all(map(math.isfinite, point))]
 
 
 def smoothed(points: Sequence[Point], windows: int = 40) -> list[Point]:

@@ -1,0 +1,150 @@
+"""Contact sheet and page: everything in one file, whatever is missing or strange."""
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from personal_avatar.domain import Likeness, PhotoReport, PhotoVerdict, Portrait, Reason
+from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
+from personal_avatar.pictures import load_picture, marked_as_generated, save_picture
+from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
+from personal_avatar.reports.content import Curves, Report, curves_from
+from personal_avatar.reports.letters import shortened, width_of
+from personal_avatar.reports.page import page, write_page
+
+VOID = {"meta", "img", "br", "link", "input", "line", "circle", "polyline"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order, and collects attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    colours = np.random.default_rng(0).integers(0, 256, (8, 3), dtype=np.uint8)
+    paths = [save_picture(np.full((64, 48, 3), colour), tmp_path / f"{n}.png") for n, colour in enumerate(colours)]
+    portraits = (
+        Portrait(paths[0], 5, "a portrait of sks woman <lora:anna:1>", "anime", 0.71, {"restored": 0.74}, 1, paths[1]),
+        Portrait(paths[2], 6, "a portrait", "own:x", 0.52, {"sharpness": 0.3}, 1),
+        Portrait(paths[3], 7, "a portrait", "anime", None, {}, 0),
+    )
+    refused = PhotoVerdict(paths[5], (Reason.BLURRED, Reason.DARK), "sharpness 9, need 27")
+    photos = PhotoReport((PhotoVerdict(paths[4], similarity=0.93), refused), ("Add photos from the side.",))
+    return Report(
+        "Anna's avatar", "sks woman", portraits, photos, Likeness(0.41, 0.62, 0.78, 0.01),
+        curves=Curves(((1, 0.3), (2, 0.2)), ((0, 0.41), (2, 0.62))), network="<lora:anna:1> sks woman",
+        files=(Path("demo/anna.safetensors"),), facts=(("Steps", "400"),), style_names={"anime": "Anime"},
+    )
+
+
+def test_the_page_needs_nothing_but_itself(report: Report) -> None:
+    tags = Tags(page(report))
+    assert tags.open == []
+    for _, name, value in tags.attributes:
+        if name in ("src", "href"):
+            assert value.startswith("data:image/jpeg;base64,")
+    assert not any(tag in ("script", "link", "iframe") for tag, _, _ in tags.attributes)
+    assert "@import" not in page(report) and "url(" not in page(report)
+
+
+def test_the_page_tells_photos_numbers_portraits_and_how_to_use_it(report: Report) -> None:
+    text = Tags(page(report)).text
+    for part in (
+        "1 of 2 photos can be used", "blurred, dark", "sharpness 9, need 27", "Add photos from the side.", "0.62",
+        "57% of the way", "<lora:anna:1> sks woman", "demo/anna.safetensors", "likeness 0.710 before, 0.740 after",
+        "no face found", "Anime", "own:x", "Steps", "a portrait of sks woman <lora:anna:1>",
+    ):
+        assert part in text, part
+    assert text.index("0.710") < text.index("0.520") < text.index("no face found")
+
+
+def test_every_picture_has_words(report: Report) -> None:
+    tags = Tags(page(report))
+    pictures = [value for tag, name, value in tags.attributes if (tag, name) == ("img", "alt")]
+    assert len(pictures) == 7 and all(pictures)
+
+
+def test_names_cannot_smuggle_markup_into_the_page(report: Report) -> None:
+    evil = "<script>alert(1)</script>\"'>"
+    facts = ((evil, evil),)
+    found = page(replace(report, title=evil, subject=evil, facts=facts, network=evil, style_names={"anime": evil}))
+    assert "<script" not in found and "&lt;script&gt;" in found
+
+
+def test_parts_without_content_are_left_out() -> None:
+    text = Tags(page(Report("Nothing yet"))).text
+    for part in ("Photos", "Training", "Portraits", "Restored", "Use it", "mean"):
+        assert part not in text
+    assert "Nothing yet" in text
+
+
+def test_a_picture_that_is_gone_leaves_a_box(report: Report, tmp_path: Path) -> None:
+    report.portraits[0].path.unlink()
+    (tmp_path / "4.png").write_bytes(b"damaged")
+    tags = Tags(page(report))
+    assert tags.text.count("not readable") == 3
+    contact_sheet(report)
+
+
+def test_the_page_is_written_whole(report: Report, tmp_path: Path) -> None:
+    path = write_page(report, tmp_path / "demo" / "report.html")
+    assert path.read_text(encoding="utf-8") == page(report)
+    assert re.match(r'<!doctype html><html lang="en">', path.read_text(encoding="utf-8"))
+
+
+def test_the_contact_sheet_grows_with_the_portraits(report: Report, tmp_path: Path) -> None:
+    many = replace(report, portraits=report.portraits * 8)
+    small, large = contact_sheet(report), contact_sheet(many)
+    assert small.shape[1] < large.shape[1] and small.shape[0] < large.shape[0]
+    assert -(-len(many.portraits) // COLUMNS) == 4
+    path = write_contact_sheet(many, tmp_path / "contact-sheet.png")
+    assert np.array_equal(load_picture(path), large) and marked_as_generated(path)
+
+
+def test_the_contact_sheet_shows_the_restored_picture_first(report: Report) -> None:
+    sheet = contact_sheet(report)
+    restored = load_picture(report.portraits[0].restored)[0, 0]  # type: ignore[arg-type]
+    first = load_picture(report.portraits[0].path)[0, 0]
+    assert (sheet == restored).all(axis=2).sum() > 10_000
+    assert (sheet == first).all(axis=2).sum() < 1_000
+
+
+@pytest.mark.parametrize("likeness", [None, Likeness(0.5, 0.4, 0.9), Likeness(0.5, 1.2, 0.9), Likeness(0.5, 0.5, 0.5)])
+def test_a_contact_sheet_is_made_of_any_numbers(likeness: Likeness | None) -> None:
+    assert contact_sheet(Report("Nothing yet", likeness=likeness)).ndim == 3
+
+
+def test_long_names_are_shortened_to_their_room() -> None:
+    assert shortened("short", 14, 200) == "short"
+    cut = shortened("a style with a name that never seems to end", 14, 120)
+    assert cut.endswith("...") and width_of(cut, 14) <= 120
+
+
+def test_curves_come_from_the_events_of_a_job() -> None:
+    steps = [Progress(0, 10), Progress(1, 10, 0.5), Log("x"), SampleMade("a", 1), Progress(2, 10, 0.25)]
+    assert curves_from([Score(0, 0.4), *steps, Score(2, 0.6)]) == Curves(((1.0, 0.5), (2.0, 0.25)), ((0.0, 0.4), (2.0, 0.6)))

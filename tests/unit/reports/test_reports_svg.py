@@ -1,0 +1,56 @@
+"""Charts are well-formed, stay inside their frame and speak."""
+from __future__ import annotations
+
+import math
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.reports.svg import HEIGHT_PX, WIDTH_PX, Chart, chart, nice_ticks, smoothed
+
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False, width=32)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=30), st.lists(NUMBERS, max_size=2))
+def test_every_point_lies_inside_the_picture(values: list[float], heights: list[float]) -> None:
+    marks = [(f"mark {number}", height) for number, height in enumerate(heights)]
+    root = ElementTree.fromstring(chart(Chart("Loss", list(enumerate(values)), marks, dots=True)))
+    for circle in root.iter(f"{SVG}circle"):
+        assert 0 <= float(circle.attrib["cx"]) <= WIDTH_PX and 0 <= float(circle.attrib["cy"]) <= HEIGHT_PX
+    assert len(list(root.iter(f"{SVG}circle"))) == len(values)
+
+
+@given(NUMBERS, st.floats(1e-3, 1e6))
+def test_ticks_are_few_and_within_the_range(low: float, span: float) -> None:
+    ticks = nice_ticks(low, low + span)
+    assert len(ticks) <= 11 and ticks == sorted(ticks)
+    assert all(low - span * 1e-6 - 1e-9 <= tick <= low + span * (1 + 1e-6) + 1e-9 for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"), [(0, 1, [0, 0.5, 1]), (0, 400, [0, 100, 200, 300, 400]), (3, 3, [3])]
+)
+def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
+    assert nice_ticks(low, high) == ticks
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=200))
+def test_smoothing_keeps_length_and_range(values: list[float]) -> None:
+    result = [y for _, y in smoothed(list(enumerate(values)))]
+    slack = 1e-6 * (1 + max(map(abs, values)))
+    assert len(result) == len(values) and min(values) - slack <= min(result) and max(result) <= max(values) + slack
+
+
+def test_a_chart_says_in_words_what_it_shows() -> None:
+    text = chart(Chart("Likeness <&>", [(0, 0.4), (100, 0.625)], [("real pictures", 0.78)]))
+    title = ElementTree.fromstring(text).find(f"{SVG}title")
+    assert title is not None
+    assert title.text == "Likeness <&>: from 0.4 at 0 to 0.625 at 100 steps; real pictures 0.78"
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    points = [(0, 1.0), (1, math.nan), (2, math.inf), (3, 0.5)]
+    assert "nan" not in chart(Chart("Loss", points)) and "inf" not in chart(Chart("Loss", points))
+    assert chart(Chart("Loss", points[:3])) == "" == chart(Chart("Loss", []))
