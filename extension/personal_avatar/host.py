@@ -95,8 +95,11 @@ class Host(Protocol):
         """Names of the face restorers that work here and now, best first; empty when there is none."""
         ...
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
-        """Restore all faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Raises `RestorerMissing`."""
+    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
+        """Restore all faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Raises `RestorerMissing`.
+
+        `prompt`: what the picture was made with, for restorers that paint anew.
+        """
         ...
 
     def styles(self) -> tuple[Style, ...]:

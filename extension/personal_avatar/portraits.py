@@ -157,7 +157,9 @@ def _restored(portrait: Portrait, model: str, session: Session) -> Portrait:
     settings = RestoreSettings(max_drop=session.settings.max_likeness_drop)
     try:
         image = load_picture(portrait.path)
-        found = restore_best(image, session.scorer, lambda part, w: session.host.restore(part, model, w), settings)
+        found = restore_best(
+            image, session.scorer, lambda part, w: session.host.restore(part, model, w, portrait.prompt), settings
+        )
     except AvatarError as error:
         session.emit(Log(f"{portrait.path.name} was not restored: {error}"))
         return portrait

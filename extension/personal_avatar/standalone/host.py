@@ -46,7 +46,6 @@ class StandaloneHost:
         self._folders = Folders(self._data, models / "loras", models / "embeddings", models / "checkpoints")
         self._pipelines = Pipelines()
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
-        self._last_prompt = "portrait"
         self.shelf = CheckpointShelf(
             self._folders.checkpoints, self._data / "settings.json", self._data / "cache" / "checkpoints.json"
         )
@@ -93,7 +92,6 @@ class StandaloneHost:
         base = self.checkpoint()
         prompt, tags = split_networks(request.prompt)
         networks = find_networks(tags, self.folders().loras)
-        self._last_prompt = request.prompt
         for seeds in batches(request.seeds, request.width_px, request.height_px):
             painting = Painting(
                 prompt, request.negative_prompt, seeds, request.width_px, request.height_px, request.steps,
@@ -112,13 +110,13 @@ class StandaloneHost:
     def restorers(self) -> tuple[str, ...]:
         return self._restorers.names()
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
-        return self._restorers.restore(image, model, fidelity)
+    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
+        return self._restorers.restore(image, model, fidelity, prompt)
 
-    def _redraw(self, image: np.ndarray, strength: float) -> np.ndarray:
-        """Image to image with the loaded checkpoint and the prompt and LoRAs of the last picture that was generated."""
+    def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
+        """Image to image with the loaded checkpoint and the LoRAs in `prompt`; without a prompt, "portrait"."""
         base = self.checkpoint()
-        prompt, tags = split_networks(self._last_prompt)
+        prompt, tags = split_networks(prompt or "portrait")
         networks = find_networks(tags, self.folders().loras)
 
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:

@@ -18,7 +18,8 @@ REDRAW = "Redraw"
 MAX_STRENGTH = 0.5
 # Name -> beginning of the file's name, in small letters. The best first.
 FILES = {"CodeFormer": "codeformer", "GFPGAN": "gfpgan", "RestoreFormer": "restoreformer"}
-Redraw = Callable[[np.ndarray, float], np.ndarray]
+Redraw = Callable[[np.ndarray, float, str], np.ndarray]
+Repaint = Callable[[np.ndarray, float], np.ndarray]
 FaceNetwork = Callable[[Any, float], Any]
 
 
@@ -32,10 +33,10 @@ class Restorers:
         """What works now, best first."""
         return (*self._files(), REDRAW)
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
         """uint8 RGB (height, width, 3) -> the same with its faces restored. Raises `RestorerMissing`."""
         if model == REDRAW:
-            return self._redraw(image, (1.0 - fidelity) * MAX_STRENGTH)
+            return self._redraw(image, (1.0 - fidelity) * MAX_STRENGTH, prompt)
         file = self._files().get(model)
         if file is None:
             raise RestorerMissing(
@@ -57,17 +58,17 @@ class Restorers:
         return {name: matches[0] for name, matches in found.items() if matches}
 
 
-def redrawn(image: np.ndarray, strength: float, native_px: int, redraw: Redraw) -> np.ndarray:
-    """`redraw` at the checkpoint's own size (longer side `native_px`, multiples of 8), brought back to the old one."""
+def redrawn(image: np.ndarray, strength: float, native_px: int, repaint: Repaint) -> np.ndarray:
+    """`repaint` at the checkpoint's own size (longer side `native_px`, multiples of 8), brought back to the old one."""
     from PIL import Image
 
     height, width = image.shape[:2]
     scale = native_px / max(height, width)
     size = (max(8, round(width * scale / 8) * 8), max(8, round(height * scale / 8) * 8))
     if size == (width, height):
-        return redraw(image, strength)
+        return repaint(image, strength)
     fitted = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    result = Image.fromarray(redraw(fitted, strength))
+    result = Image.fromarray(repaint(fitted, strength))
     return np.asarray(result.resize((width, height), Image.Resampling.LANCZOS))
 
 

@@ -55,7 +55,7 @@ class WebuiHost:
     def restorers(self) -> tuple[str, ...]:
         return restorers.available()
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
         return restorers.restore(image, model, fidelity)
 
     def styles(self) -> tuple[Style, ...]:

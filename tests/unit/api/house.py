@@ -67,7 +67,7 @@ class DrawingHost(StandaloneHost):
     def restorers(self) -> tuple[str, ...]:
         return ("same",)
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
         return image
 
 

@@ -49,18 +49,18 @@ def test_without_faces_every_byte_stays(photo: np.ndarray) -> None:
 
 
 def test_redraw_is_always_there_and_nothing_else_without_weights(tmp_path: Path) -> None:
-    restorers = Restorers(tmp_path, tmp_path, lambda image, strength: image)
+    restorers = Restorers(tmp_path, tmp_path, lambda image, strength, prompt: image)
     assert restorers.names() == (REDRAW,)
     with pytest.raises(RestorerMissing, match="spandrel"):
         restorers.restore(np.zeros((8, 8, 3), np.uint8), "GFPGAN", 0.5)
 
 
 def test_fidelity_is_turned_into_strength(tmp_path: Path) -> None:
-    asked: list[float] = []
-    restorers = Restorers(tmp_path, tmp_path, lambda image, strength: (asked.append(strength), image)[1])
+    asked: list[tuple[float, str]] = []
+    restorers = Restorers(tmp_path, tmp_path, lambda image, *how: (asked.append(how), image)[1])  # type: ignore[arg-type]
     for fidelity in (0.0, 0.5, 1.0):
-        restorers.restore(np.zeros((8, 8, 3), np.uint8), REDRAW, fidelity)
-    assert asked == [0.5, 0.25, 0.0]
+        restorers.restore(np.zeros((8, 8, 3), np.uint8), REDRAW, fidelity, "anna")
+    assert asked == [(0.5, "anna"), (0.25, "anna"), (0.0, "anna")]
 
 
 @pytest.mark.parametrize(
