@@ -61,17 +61,32 @@ def _likeness(point: Checkpoint | None) -> dict[str, float | None] | None:
     return {**to_json(point.likeness), "recovered": point.likeness.recovered}
 
 
-def public(value: Any, key: str = "") -> Any:
-    """The same data without embeddings, with file names in place of paths, and null for numbers that are not finite."""
+def job(view: JobView) -> dict[str, Any]:
+    """A job with all its paths, for whoever sits at this machine."""
+    return dict(plain(view.to_json()))
+
+
+def plain(value: Any) -> Any:
+    """The same data without embeddings, and with null for numbers that are not finite."""
     if isinstance(value, dict):
-        return {name: public(part, name) for name, part in value.items() if name not in PRIVATE_KEYS}
-    if isinstance(value, (list, tuple)):
-        return [public(part, key) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, str) and key not in FREE_TEXT_KEYS and _is_path(value):
-        return PurePath(value).name
-    return value
+        return {name: plain(part) for name, part in value.items() if name not in PRIVATE_KEYS}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def public(value: Any) -> Any:
+    """`plain`, with file names in place of paths, for the network."""
+    return _without_folders(plain(value), "")
+
+
+def _without_folders(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_folders(part, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part, key) for part in value]
+    is_path = isinstance(value, str) and key not in FREE_TEXT_KEYS and _is_path(value)
+    return PurePath(value).name if is_path else value
 
 
 def _is_path(text: str) -> bool:

@@ -20,7 +20,15 @@ from personal_avatar.domain import (
     Style,
     from_json,
 )
-from personal_avatar.errors import BaseUnsupported, ConsentMissing, InvalidSettings, NotFound, TooFewPhotos, WrongState
+from personal_avatar.errors import (
+    BaseUnsupported,
+    ConsentMissing,
+    InvalidSettings,
+    NotFound,
+    RestorerMissing,
+    TooFewPhotos,
+    WrongState,
+)
 from personal_avatar.host import Host
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Record, read_events
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.portraits import CreateSettings
     from personal_avatar.ranking.likeness import Scorer
+    from personal_avatar.restoration.restore import Restored
 
 TRAIN = "train"
 CREATE = "create"
@@ -242,6 +251,25 @@ class Studio:
         from personal_avatar.ranking.likeness import rank_files, to_document
 
         return to_document(rank_files(images, self.scorer_from(reference), on_progress))
+
+    def restore(self, image: Path, scorer: Scorer, target: Path) -> Restored:
+        """Restore the face in a file with the host's best restorer; `target` is written when the likeness allows it.
+
+        Raises `RestorerMissing`, `UnreadablePhoto`.
+        """
+        from personal_avatar.pictures import load_picture, save_picture
+        from personal_avatar.restoration.restore import RestoreSettings, restore_best
+
+        models = self.host.restorers()
+        if not models:
+            raise RestorerMissing("No face restorer is installed.")
+        restored = restore_best(
+            load_picture(image), scorer, lambda part, fidelity: self.host.restore(part, models[0], fidelity),
+            RestoreSettings(),
+        )
+        if restored.accepted:
+            save_picture(restored.image, target)
+        return restored
 
     # -- avatars
 

@@ -1,0 +1,157 @@
+"""The command line: `personal-avatar`, or `python -m personal_avatar`.
+
+Exit status 0 done, 1 failed (one line on stderr: what, and what to do), 2 wrong usage, 130 interrupted (state kept).
+This file only says what can be said; the work is in `commands`, imported when it is wanted.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from personal_avatar import __version__
+from personal_avatar.terminal import Terminal
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (wrong usage exits with 2)."""
+    args = build_parser().parse_args(arguments)
+    terminal = Terminal(getattr(args, "json", False))
+    module, _, function = args.command.partition(":")
+    try:
+        command = getattr(importlib.import_module(f"personal_avatar.commands.{module}"), function)
+        return int(command(args, terminal))
+    except KeyboardInterrupt:
+        terminal.complain("Interrupted; what was finished is kept.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001  the border: every error becomes one line
+        return _failed(error, terminal)
+
+
+def _failed(error: Exception, terminal: Terminal) -> int:
+    from personal_avatar.errors import named
+
+    if os.environ.get("PERSONAL_AVATAR_DEBUG"):
+        raise error
+    terminal.complain(f"{named(error)}")
+    return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="personal-avatar", description="Photos in, avatars out.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Data: --data, or $PERSONAL_AVATAR_HOME.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for declare in (_demo, _doctor, _serve, _photos, _train, _generate, _rank, _restore, _jobs):
+        declare(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _command(commands: Commands, name: str, runs: str, text: str, json: bool = True) -> argparse.ArgumentParser:
+    sentence = text[:1].upper() + text[1:] + "."
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence)
+    parser.set_defaults(command=runs)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the system's place for it)")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return parser
+
+
+def _demo(commands: Commands) -> None:
+    parser = _command(commands, "demo", "demo:run", "the main job on shipped sample pictures, no download, no GPU")
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="for results (default: demo)")
+    parser.add_argument("--method", choices=["lora"], default="lora")
+    parser.add_argument("--steps", type=_count, metavar="N", help="training steps (default: the preset's)")
+
+
+def _doctor(commands: Commands) -> None:
+    parser = _command(commands, "doctor", "machine:doctor", "what is installed, found, missing, and what to do")
+    parser.add_argument("--fetch", action="store_true", help="download the face models that are missing")
+
+
+def _serve(commands: Commands) -> None:
+    parser = _command(commands, "serve", "machine:serve", "the app without a WebUI: the same tab, the same API", False)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=7865)
+
+
+def _photos(commands: Commands) -> None:
+    wanted = commands.add_parser("photos", help="check photos, or prepare a dataset")
+    inner = wanted.add_subparsers(required=True, metavar="check|prepare")
+    check = _command(inner, "check", "photos:check", "a verdict with reasons for each photo, advice for all")
+    check.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
+    prepare = _command(inner, "prepare", "photos:prepare", "crop and caption the accepted photos into a dataset")
+    prepare.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
+    prepare.add_argument("--out", type=Path, required=True, metavar="DIR")
+    prepare.add_argument("--resolution", type=_count, default=512, metavar="PX", help="side of a crop (default: 512)")
+    prepare.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+
+
+def _train(commands: Commands) -> None:
+    parser = _command(commands, "train", "train:train", "photos become an avatar (a LoRA file)")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--method", choices=["lora"], default="lora")
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title (default: the chosen one)")
+    parser.add_argument("--engine", choices=["diffusers"], default="diffusers")
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
+    parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
+                        "the avatar (default: whoever runs this command states it)")
+
+
+def _generate(commands: Commands) -> None:
+    parser = _command(commands, "generate", "train:generate", "portraits of an avatar, ranked by likeness")
+    parser.add_argument("--avatar", required=True, metavar="NAME")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--style", nargs="+", default=[], metavar="ID", help="one or several styles")
+    what.add_argument("--prompt", default="", metavar="TEXT", help="may hold {subject}")
+    parser.add_argument("--negative-prompt", default="", metavar="TEXT")
+    parser.add_argument("--count", type=_count, default=8, metavar="N")
+    parser.add_argument("--seed", type=int, default=-1, metavar="S")
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _rank(commands: Commands) -> None:
+    parser = _command(commands, "rank", "pictures:rank", "existing pictures in the order of their likeness")
+    parser.add_argument("--reference", type=Path, required=True, metavar="FILE_OR_DIR")
+    parser.add_argument("--images", nargs="+", type=Path, required=True, metavar="DIR")
+
+
+def _restore(commands: Commands) -> None:
+    parser = _command(commands, "restore", "pictures:restore", "restore faces, never at the cost of likeness")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--reference", type=Path, metavar="FILE_OR_DIR", help="who it is (default: the picture itself)")
+
+
+def _jobs(commands: Commands) -> None:
+    parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause or resume one")
+    parser.add_argument("action", nargs="?", default="list", choices=["list", "show", "cancel", "pause", "resume"])
+    parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
+
+
+def _count(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or not int(text[:9]) > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text[:9])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What several commands need: a studio on this machine, settings from words, waiting for a job with a bar."""
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from personal_avatar.errors import BadInput, InvalidSettings
+from personal_avatar.jobs.events import Log, Progress, Record, Stage
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.studio import Studio, pictures_in
+from personal_avatar.terminal import Bar, Terminal
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+LOOK_S = 0.3
+
+
+def local_studio(data: Path | None) -> Studio:
+    """A studio without a WebUI on the data folder."""
+    from personal_avatar.standalone.host import StandaloneHost
+
+    return Studio(StandaloneHost(data))
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """`key=value` words as a dict; the values are validated where they are used."""
+    found = {}
+    for word in words:
+        key, mark, value = word.partition("=")
+        if not mark or not key.strip():
+            raise InvalidSettings(f"{word!r} is not of the form key=value.")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def pictures(args_paths: list[Path]) -> list[Path]:
+    """The files named, and those in the folders named; raises `BadInput` when something is not there."""
+    missing = [str(path) for path in args_paths if not path.exists()]
+    if missing:
+        raise BadInput(f"There is no {', '.join(missing)}.", "Check the path.")
+    found = pictures_in(args_paths)
+    if not found:
+        raise BadInput(f"There are no files in {', '.join(str(path) for path in args_paths)}.", "Name another folder.")
+    return found
+
+
+def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
+    """Show a job until it has ended: (the job, whether it was interrupted). Ctrl-C and SIGTERM cancel it and keep what it has."""
+    shown = Shown(terminal)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _until_the_end(studio, job, shown), False
+    except KeyboardInterrupt:
+        shown.close()
+        terminal.complain("Interrupted: the job ends after its present step and keeps what it has.")
+        if studio.jobs.status(job.id).state in ACTIVE:
+            studio.queue.cancel(job.id)
+        return studio.queue.wait(job.id, 90), True
+    finally:
+        shown.close()
+
+
+def _until_the_end(studio: Studio, job: Job, shown: Shown) -> JobView:
+    seen = 0
+    while True:
+        ended = studio.jobs.status(job.id).state not in ACTIVE
+        for record in studio.events(job.id, seen):
+            seen = record.id
+            shown(record)
+        if ended:
+            return studio.jobs.view(job.id)
+        time.sleep(LOOK_S)
+
+
+class Shown:
+    """Events of a job as bars and sentences."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._bar: Bar | None = None
+
+    def __call__(self, record: Record) -> None:
+        event = record.event
+        if isinstance(event, Stage):
+            self.close()
+            self._bar = self._terminal.bar(event.name)
+        elif isinstance(event, Progress) and self._bar is not None:
+            self._bar(event.step, event.total, f"  loss {event.loss:.3f}" if event.loss is not None else "")
+        elif isinstance(event, Log):
+            self.close()
+            self._terminal.say(f"  {event.message}")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def exit_status(view: JobView, interrupted: bool, terminal: Terminal) -> int:
+    """The exit status for how a job ended; a failure is told on stderr."""
+    if interrupted:
+        return INTERRUPTED
+    if view.status.state is State.SUCCEEDED:
+        return DONE
+    error = view.status.error or {}
+    terminal.complain(f"{error.get('message', 'The job failed.')} {error.get('hint', '')}")
+    return FAILED

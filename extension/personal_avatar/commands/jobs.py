@@ -1,0 +1,69 @@
+"""`personal-avatar jobs`: list, show, cancel, pause, resume."""
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+
+from personal_avatar import documents
+from personal_avatar.commands.common import DONE, local_studio
+from personal_avatar.errors import BadInput, NotFound, WrongState
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.store import JobView
+from personal_avatar.studio import Studio
+from personal_avatar.terminal import Terminal, table
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    if args.action == "list":
+        return _list(studio, terminal)
+    view = studio.jobs.view(_id(studio, args.id))
+    return {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later}[args.action](studio, view, terminal)
+
+
+def _id(studio: Studio, beginning: str) -> str:
+    """The one job whose id begins so."""
+    if not beginning:
+        raise BadInput("Which job?", "Name its id: personal-avatar jobs list")
+    found = [job_id for job_id in studio.jobs.ids() if job_id.startswith(beginning)]
+    if len(found) != 1:
+        raise NotFound(f"{len(found)} jobs begin with {beginning!r}.", "Look at: personal-avatar jobs list")
+    return found[0]
+
+
+def _list(studio: Studio, terminal: Terminal) -> int:
+    views = studio.jobs.views()
+    terminal.say(table([_row(view) for view in views]) if views else "There are no jobs.")
+    terminal.document({"jobs": [documents.job(view) for view in views]})
+    return DONE
+
+
+def _row(view: JobView) -> tuple[str, ...]:
+    job, began = view.job, time.strftime("%Y-%m-%d %H:%M", time.localtime(view.job.created_at))
+    where = f"{view.stage} {view.step}/{view.total_steps}" if view.status.state in ACTIVE and view.total_steps else ""
+    return job.id[:8], began, job.kind, job.title, view.status.state.value, where
+
+
+def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    terminal.say("  ".join(_row(view)).rstrip())
+    if error := documents.plain_error(view):
+        terminal.say(f"{error['code']}: {error['message']} {error['hint']}")
+    for file in (view.result or {}).get("files", []):
+        terminal.say(f"  {file}")
+    terminal.document(documents.job(view))
+    return DONE
+
+
+def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    """Ask, then wait; when the program that watched the job is gone, its end is settled here."""
+    studio.queue.cancel(view.job.id)
+    studio.jobs.free_if_orphaned(view.job.id)
+    ended = studio.queue.run_here(view.job)
+    terminal.say(f"{view.job.id[:8]} {ended.status.state.value}")
+    terminal.document(documents.job(ended))
+    return DONE
+
+
+def _later(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    state = view.status.state.value
+    raise WrongState(f"The job is {state}, and jobs cannot be paused yet.", "Cancel it, or let it go on.")

@@ -1,0 +1,73 @@
+"""`personal-avatar train` and `personal-avatar generate`."""
+from __future__ import annotations
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar import documents
+from personal_avatar.commands.common import exit_status, follow, local_studio, pairs, pictures
+from personal_avatar.domain import Method
+from personal_avatar.jobs.store import JobView
+from personal_avatar.studio import CreateRequest, TrainRequest
+from personal_avatar.terminal import Terminal, number, table
+
+STATED_HERE = "Whoever ran this command stated that the person in the photos agreed."
+
+
+def train(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    studio.open()
+    request = TrainRequest(
+        name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, method=Method(args.method),
+        plan=pairs(args.pairs), checkpoint=args.checkpoint,
+        consent=STATED_HERE if args.consent is None else args.consent,
+    )
+    view, interrupted = follow(studio, studio.train(request), terminal)
+    document = documents.training(view)
+    show_training(document, terminal)
+    terminal.document(document)
+    return exit_status(view, interrupted, terminal)
+
+
+def show_training(document: dict[str, Any], terminal: Terminal) -> None:
+    """Likeness and files, when there are any."""
+    likeness = document["likeness"]
+    if likeness["after"] is not None:
+        terminal.say(f"Likeness {number(likeness['floor'])} before, {number(likeness['after'])} after; "
+                     f"real photos among themselves {number(likeness['ceiling'])}. "
+                     f"Recovered {number(likeness['recovered'])}, leakage {number(document['leakage'])}.")
+    for file in document["files"]:
+        terminal.say(f"  {file}")
+    if document["seconds"] is not None:
+        terminal.say(f"{document['state']} after {document['seconds']:.0f} seconds")
+
+
+def generate(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    studio.open()
+    request = CreateRequest(
+        avatar_id=args.avatar, styles=tuple(args.style), prompt=args.prompt, negative_prompt=args.negative_prompt,
+        settings={**pairs(args.pairs), "count": args.count, "seed": args.seed},
+    )
+    view, interrupted = follow(studio, studio.create(request), terminal)
+    images = copied(view, args.out)
+    terminal.say(table([(image["path"], number(image["likeness"]), image["style"]) for image in images]))
+    terminal.document({"job": view.job.id, "state": view.status.state.value, "images": images,
+                       "error": documents.plain_error(view)})
+    return exit_status(view, interrupted, terminal)
+
+
+def copied(view: JobView, out: Path) -> list[dict[str, Any]]:
+    """Copy the pictures into `out`, named by rank from 001, the restored ones beside them; rows with the new paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for rank, image in enumerate((view.result or {}).get("images", []), start=1):
+        row = dict(image)
+        for key, mark in (("path", ""), ("restored", "-restored")):
+            if image.get(key):
+                target = out / f"{rank:03d}-{image['seed']}{mark}{Path(image[key]).suffix}"
+                row[key] = str(shutil.copyfile(image[key], target))
+        rows.append(row)
+    return rows
