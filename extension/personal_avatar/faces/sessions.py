@@ -34,11 +34,11 @@ def _session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ..
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
-    model = path.read_bytes() if patch else str(path)
+    model = path.read_bytes() if patch else b""
     for old, new in patch:
         model = model.replace(old, new)
     try:
-        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(model if patch else str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise WeightsCorrupt(f"onnxruntime {runtime.__version__} cannot load {path.name}: {error}") from error
 

@@ -68,6 +68,6 @@ def _by_pillow(plugin: Plugin, data: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
         raise UnreadablePhoto(
-            f"{name} is a {plugin.name} picture, which needs the package {plugin.package}.",
+            f"{name} is in the format {plugin.name}, which needs the package {plugin.package}.",
             f"Run `pip install {plugin.package}`, or export the picture as JPEG.",
         ) from error

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.weights.registry import Weight
@@ -37,7 +37,7 @@ def matches(path: Path, weight: Weight) -> bool:
 
 
 @contextmanager
-def replaced(target: Path) -> Iterator[BinaryIO]:
+def replaced(target: Path) -> Iterator[IO[bytes]]:
     """A file to write; it takes the place of `target` at the end of the block, and leaves no trace when that fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=target.name + ".", suffix=".tmp", dir=target.parent)
@@ -50,7 +50,7 @@ def replaced(target: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def store(source: BinaryIO, weight: Weight, target: Path) -> Path:
+def store(source: IO[bytes], weight: Weight, target: Path) -> Path:
     """Copy a stream to `target` if it has the right bytes; raises `WeightsCorrupt` and writes nothing otherwise."""
     digest = hashlib.sha256()
     with replaced(target) as file:

