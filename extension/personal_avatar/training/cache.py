@@ -62,7 +62,7 @@ def load_image(path: Path, resolution_px: int) -> np.ndarray:
         image = opened.convert("RGB")
         if image.size != (resolution_px, resolution_px):
             image = image.resize((resolution_px, resolution_px), Image.Resampling.LANCZOS)
-        return np.asarray(image)
+        return np.array(image)
 
 
 def dataset_images(dataset: Dataset, samples: tuple[Sample, ...], resolution_px: int) -> np.ndarray:

@@ -1,4 +1,5 @@
 """What a training will need: seconds, memory, size of the file. No torch; the size is exact, the rest rough."""
+
 from __future__ import annotations
 
 import shutil

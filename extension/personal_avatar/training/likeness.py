@@ -7,7 +7,7 @@ Ceiling: each held-out photo once through the checkpoint's VAE, against the othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Measured:
 class LikenessMeter:
     """Compares pictures with reference photos, uint8 RGB. Raises `NoFace` when no reference shows a face."""
 
-    def __init__(self, analyser: FaceReader, references: Sequence[np.ndarray]) -> None:
+    def __init__(self, analyser: FaceReader, references: Iterable[np.ndarray]) -> None:
         self._analyser = analyser
         self._references = [self._embedding(image) for image in references]
         if not self._known():
@@ -61,11 +61,11 @@ class LikenessMeter:
             return None
         return float(np.mean([found @ reference for reference in self._known(without)]))
 
-    def measure(self, images: Sequence[np.ndarray]) -> Measured:
+    def measure(self, images: Iterable[np.ndarray]) -> Measured:
         each = tuple(self.likeness(image) for image in images)
         return Measured(float(np.mean([one or 0.0 for one in each])), each)
 
-    def ceiling(self, reconstructed: Sequence[np.ndarray]) -> float:
+    def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float:
         """`reconstructed`: the references in the same order, once through the VAE. With a single reference, itself."""
         alone = len(self._known()) < 2
         each = [self.likeness(image, None if alone else index) for index, image in enumerate(reconstructed)]

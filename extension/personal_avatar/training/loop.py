@@ -178,7 +178,8 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.done, self.rate, self.losses = state["done"], state["rate"], list(state["losses"])
+        self.done, self.rate = state["done"], state["rate"]
+        self.losses[:] = state["losses"]
         self.method.load(state["weights"])
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self._optimiser.zero_grad(set_to_none=True)

@@ -61,23 +61,32 @@ _STYLE = (
 
 
 def _numbers(document: dict[str, Any]) -> str:
-    likeness = document["likeness"]
     rows = [
-        ("Likeness before", f"{likeness['floor']:.3f}"),
-        ("Likeness after", f"{likeness['after']:.3f}"),
-        ("Best possible with this checkpoint", f"{likeness['ceiling']:.3f}"),
-        ("Recovered", f"{likeness['recovered']:.0%}"),
-        ("Somebody else moved toward the person by", f"{document['leakage']:.3f}"),
+        *_measured(document),
         ("File", html.escape(Path(document["files"][0]).name)),
         ("Made in", f"{document['seconds']:.0f} s"),
     ]
     return "<table>" + "".join(f"<tr><th>{name}<td>{value}" for name, value in rows) + "</table>"
 
 
+def _measured(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Nothing when the training was cancelled before it was measured."""
+    likeness = document["likeness"]
+    if likeness is None:
+        return [("Likeness", "not measured, the training was cancelled")]
+    return [
+        ("Likeness before", f"{likeness['floor']:.3f}"),
+        ("Likeness after", f"{likeness['after']:.3f}"),
+        ("Best possible with this checkpoint", f"{likeness['ceiling']:.3f}"),
+        ("Recovered", f"{likeness['recovered']:.0%}"),
+        ("Somebody else moved toward the person by", f"{document['leakage']:.3f}"),
+    ]
+
+
 def _likeness(document: dict[str, Any], rows: Sequence[Row]) -> str:
     """Curve over the checkpoints, from the untrained one on, with the ceiling as a line."""
     points = [(0, float(document["floor_while_choosing"]))] + [(row.step, row.likeness) for row in rows]
-    return curve(points, [("ceiling", float(document["likeness"]["ceiling"]))])
+    return curve(points, [("ceiling", float(document["ceiling"]))])
 
 
 def _pictures(row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def _latents(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSetti
     import torch
     from diffusers import DPMSolverMultistepScheduler
 
-    scheduler = DPMSolverMultistepScheduler(**model.scheduler_config(), use_karras_sigmas=True)
+    scheduler: Any = DPMSolverMultistepScheduler(**model.scheduler_config(), use_karras_sigmas=True)
     scheduler.set_timesteps(settings.steps)
     latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
     latents = latents * scheduler.init_noise_sigma

@@ -68,9 +68,7 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
     if first[1] != 4:
-        raise BaseUnsupported(
-            f"{name} takes {first[1]} channels: it is made for inpainting or editing."
-        )
+        raise BaseUnsupported(f"{name} takes {first[1]} channels: it is made for inpainting or editing.")
     if any(key.startswith(CONDITIONER) for key in shapes):
         return Family.SDXL
     if any(key.startswith(OPEN_CLIP) for key in shapes):

@@ -14,7 +14,6 @@ from personal_avatar.training.families.detect import load_pickle
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import AutoencoderKL, UNet2DConditionModel
 
 Conditioning = dict[str, "torch.Tensor"]
 DECODE_BATCH = 4
@@ -30,8 +29,8 @@ class DiffusionModel:
 
     base: BaseModelFile
     compute: Compute
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    unet: Any  # diffusers.UNet2DConditionModel
+    vae: Any  # diffusers.AutoencoderKL
     text_encoders: dict[str, torch.nn.Module] = field(default_factory=dict)
     tokenizers: list[Any] = field(default_factory=list)
 

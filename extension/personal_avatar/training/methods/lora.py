@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 ADAPTER = "default"
-ATTENTION_PARENTS = ("Transformer2DModel",)
+ATTENTION_PARENTS: tuple[str, ...] = ("Transformer2DModel",)
 RESIDUAL_PARENTS = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 TEXT_PARENTS = ("CLIPAttention", "CLIPMLP")
 
@@ -53,12 +53,12 @@ def choose_targets(model: DiffusionModel, plan: LoraPlan) -> list[Target]:
     targets = [
         Target(prefix, path, rank, alpha)
         for prefix, parents, rank, alpha in groups
-        for path in _products_within(model.modules()[prefix], parents)
+        for path in products_within(model.modules()[prefix], parents)
     ]
     return [target for target in targets if webui_name(target.key) in known]
 
 
-def _products_within(root: torch.nn.Module, parents: tuple[str, ...]) -> list[str]:
+def products_within(root: torch.nn.Module, parents: tuple[str, ...]) -> list[str]:
     """Dotted paths of all linear and convolution layers inside modules of the classes `parents`."""
     import torch
 
@@ -142,14 +142,14 @@ def _inject(model: DiffusionModel, targets: list[Target]) -> Iterator[tuple[Targ
         chosen = [target for target in targets if target.prefix == prefix]
         config = LoraConfig(
             r=chosen[0].rank,
-            lora_alpha=chosen[0].alpha,
+            lora_alpha=chosen[0].alpha,  # type: ignore[arg-type]  # a float is fine
             target_modules=[target.path for target in chosen],
             rank_pattern={target.path: target.rank for target in chosen},
             alpha_pattern={target.path: target.alpha for target in chosen},
         )
         root = inject_adapter_in_model(config, model.modules()[prefix], adapter_name=ADAPTER)
         for target in chosen:
-            layer = root.get_submodule(target.path)
+            layer: Any = root.get_submodule(target.path)
             layer.lora_A[ADAPTER].float().requires_grad_(True)
             layer.lora_B[ADAPTER].float().requires_grad_(True)
             yield target, layer

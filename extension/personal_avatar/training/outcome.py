@@ -1,0 +1,74 @@
+"""What a training leaves behind: the published file, the result document, the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import Checkpoint, Likeness, to_json
+from personal_avatar.storage import sha256_of
+from personal_avatar.training import report
+from personal_avatar.training.publish import Facts, publish
+from personal_avatar.training.work import Training, Work
+
+
+def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
+    """What is written into a file that is saved at `step`."""
+    pictures = len(training.dataset.samples)
+    return Facts(work.task.base.family, work.resolution_px, pictures, step, training.total_steps, note)
+
+
+def finish(work: Work, training: Training) -> dict[str, Any]:
+    """Publish the best checkpoint, write the report, and tell everything in the result document."""
+    best = training.load_best()
+    facts = facts_at(work, training, best.step, note_of(training.likeness))
+    file, files = publish(training.method, work.task, work.plan, facts, best.preview)
+    document = _document(work, training, file, files)
+    return {**document, "report": str(_report(work, training, document))}
+
+
+def _document(work: Work, training: Training, file: Path, files: list[Path]) -> dict[str, Any]:
+    from personal_avatar.photos.prepare import reference_embedding
+
+    task, best, likeness = work.task, training.best, training.likeness
+    point = Checkpoint(
+        file, sha256_of(file), best.step, task.method, task.base.family, training.dataset.trigger, likeness
+    )
+    scores = [{"step": p.step, "likeness": p.likeness, "faces_found": p.faces_found} for p in training.points]
+    return {
+        "name": task.avatar.name,
+        "files": [str(path) for path in files],
+        "checkpoint": to_json(point),
+        "checkpoints": [to_json(point)],
+        "likeness": likeness_document(likeness),
+        "leakage": likeness.leakage if likeness else None,
+        "scores": scores,
+        "samples": [str(path) for path in best.samples],
+        "modules_matched": training.modules_matched,
+        "dataset_fingerprint": training.dataset.fingerprint,
+        "reference": reference_embedding(training.photos, work.analyser).tolist(),
+        "recogniser": work.analyser.name,
+        "seconds": round(time.monotonic() - work.began_s, 1),
+    }
+
+
+def likeness_document(likeness: Likeness | None) -> dict[str, float] | None:
+    if likeness is None:
+        return None
+    numbers = {"floor": likeness.floor, "after": likeness.after, "ceiling": likeness.ceiling}
+    return {name: round(value, 4) for name, value in {**numbers, "recovered": likeness.recovered}.items()}
+
+
+def note_of(likeness: Likeness | None) -> str:
+    """The sentence on the card."""
+    if likeness is None:
+        return "The training was cancelled; likeness was not measured."
+    return f"Likeness {likeness.after:.2f} (before {likeness.floor:.2f}, best possible {likeness.ceiling:.2f})."
+
+
+def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
+    rows = [report.Row(point.step, point.likeness, point.faces_found, point.samples) for point in training.points]
+    without_face = {name: value for name, value in document.items() if name != "reference"}
+    facts = {**without_face, "floor_while_choosing": training.bench.floor.mean, "ceiling": training.bench.ceiling}
+    return report.write_report(work.artifacts, facts, training.losses, rows)

@@ -1,0 +1,96 @@
+"""What the stages of a training share, and what grows from stage to stage."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import Dataset, Likeness, PhotoReport
+from personal_avatar.errors import Cancelled
+from personal_avatar.faces.analyser import FaceAnalyser
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.bench import Bench, resolution_of
+from personal_avatar.training.loop import TrainingSet
+from personal_avatar.training.methods.base import TrainingMethod
+from personal_avatar.training.plan import LoraPlan, TrainTask
+
+
+@dataclass(frozen=True)
+class Work:
+    """The job: what is wanted, where it is done, whom to tell."""
+
+    task: TrainTask
+    plan: LoraPlan
+    photo_settings: PhotoSettings
+    folder: Path
+    emit: EventWriter
+    control: Control
+    analyser: FaceAnalyser
+    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    @property
+    def resolution_px(self) -> int:
+        return resolution_of(self.plan, self.task.base)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A checkpoint saved during the training, its mean likeness on the choosing seeds, and its pictures."""
+
+    step: int
+    path: Path
+    likeness: float
+    faces_found: float
+    samples: tuple[Path, ...]
+    sample_likeness: tuple[float | None, ...]
+
+    @property
+    def preview(self) -> Path | None:
+        """The picture in which the person is recognised best."""
+        rated = list(zip(self.samples, self.sample_likeness, strict=False))
+        return max(rated, key=lambda pair: pair[1] or 0.0)[0] if rated else None
+
+
+@dataclass
+class Training:
+    """A training under way. `likeness` is None until the best checkpoint has been measured."""
+
+    photos: PhotoReport
+    dataset: Dataset
+    bench: Bench
+    data: TrainingSet
+    method: TrainingMethod
+    total_steps: int
+    points: list[Point] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    likeness: Likeness | None = None
+    modules_matched: int | None = None
+
+    @property
+    def best(self) -> Point:
+        """The likeliest of the saved checkpoints."""
+        return max(self.points, key=lambda point: point.likeness)
+
+    def load_best(self) -> Point:
+        """Its weights, as they are in its file."""
+        self.method.load(self.method.read(self.best.path))
+        return self.best
+
+
+class CancelledButKept(Cancelled):
+    """The job was cancelled after checkpoints had been saved; `result` tells of the one that was published."""
+
+    def __init__(self, message: str, hint: str = "", result: dict[str, Any] | None = None) -> None:
+        super().__init__(message, hint)
+        self.result = result
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "kept": self.result}

@@ -1,0 +1,36 @@
+"""A miniature checkpoint with random weights, loaded once where a test does not change it."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ldm_layout import write_checkpoint
+from personal_avatar.domain import BaseModelFile
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> BaseModelFile:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> BaseModelFile:
+    """The shipped checkpoint, of this repository's own drawings."""
+    import personal_avatar
+    from personal_avatar.domain import Family
+
+    folder = Path(personal_avatar.__file__).parent / "assets" / "avatar-tiny"
+    path = folder / "avatar-tiny.safetensors"
+    return BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
+
+
+@pytest.fixture
+def load_miniature(miniature: BaseModelFile) -> Callable[[], object]:
+    """A fresh model at each call."""
+    import torch
+    from personal_avatar.training import compute
+    from personal_avatar.training.families import registry
+
+    torch.set_num_threads(1)
+    return lambda: registry.load(miniature, compute.choose("fp32"), 64)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from ldm_layout import MINIATURE, STANDARD, YAML, Size, shapes_of
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.training import selftest
+from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.sd1_config import derive
+from personal_avatar.training.methods import registry
+from personal_avatar.training.methods.lora import (
+    ATTENTION_PARENTS,
+    RESIDUAL_PARENTS,
+    Lora,
+    choose_targets,
+    products_within,
+)
+from personal_avatar.training.methods.webui_names import webui_name
+from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+from safetensors.torch import load_file
+
+PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4)
+Load = Callable[[], DiffusionModel]
+
+
+def trained(model: DiffusionModel, plan: LoraPlan = PLAN) -> Lora:
+    """A LoRA whose weights are as if it had been trained: nothing is zero."""
+    lora = Lora(model, plan)
+    generator = torch.Generator().manual_seed(3)
+    lora.load({key: torch.randn(weight.shape, generator=generator) * 0.05 for key, weight in lora.state().items()})
+    return lora
+
+
+def answer(model: DiffusionModel) -> torch.Tensor:
+    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of a man"]))
+
+
+def test_a_new_lora_changes_nothing(load_miniature: Load) -> None:
+    bare = answer(load_miniature())
+    model = load_miniature()
+    registry.attach(Method.LORA, model, PLAN)
+    assert torch.equal(answer(model), bare)
+
+
+def test_weight_zero_is_the_checkpoint_to_the_last_bit(load_miniature: Load) -> None:
+    bare, model = answer(load_miniature()), load_miniature()
+    lora = trained(model)
+    with lora.strength(0.0):
+        assert torch.equal(answer(model), bare)
+    assert not torch.equal(answer(model), bare)
+
+
+def test_strength_comes_back_when_something_is_raised_inside(load_miniature: Load) -> None:
+    model = load_miniature()
+    lora = trained(model)
+    before = answer(model)
+    with pytest.raises(ValueError, match="stop"), lora.strength(0.3):
+        raise ValueError("stop")
+    assert torch.equal(answer(model), before)
+
+
+@pytest.mark.parametrize(("plan", "residual", "text"), [
+    (LoraPlan(), False, False),
+    (LoraPlan(conv_rank=4), True, False),
+    (LoraPlan(text_encoder_learning_rate=1e-4), False, True),
+])
+def test_the_plan_decides_what_is_trained(load_miniature: Load, plan: LoraPlan, residual: bool, text: bool) -> None:
+    targets = choose_targets(load_miniature(), plan)
+    assert any("resnets" in target.path for target in targets) == residual
+    assert any(target.prefix == "lora_te" for target in targets) == text
+
+
+def test_text_encoder_and_unet_have_their_own_learning_rates(load_miniature: Load) -> None:
+    groups = Lora(load_miniature(), PLAN).parameter_groups()
+    assert [group["lr"] for group in groups] == [PLAN.learning_rate, PLAN.text_encoder_learning_rate]
+    assert all(weight.requires_grad and weight.dtype == torch.float32 for group in groups for weight in group["params"])
+
+
+def test_a_saved_file_gives_the_same_weights_back(load_miniature: Load, tmp_path: Path) -> None:
+    lora = trained(load_miniature())
+    lora.save(tmp_path / "a.safetensors", {"ss_output_name": "a"})
+    read = lora.read(tmp_path / "a.safetensors")
+    assert all(torch.equal(read[key], weight.half().float()) for key, weight in lora.state().items())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_file_is_in_the_format_of_kohya(load_miniature: Load, tmp_path: Path) -> None:
+    trained(load_miniature()).save(tmp_path / "a.safetensors", {})
+    tensors = load_file(tmp_path / "a.safetensors")
+    conv = "lora_unet_down_blocks_0_resnets_0_conv1"
+    query = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert tensors[f"{conv}.lora_down.weight"].shape == (2, 32, 3, 3)
+    assert tensors[f"{conv}.lora_up.weight"].shape == (32, 2, 1, 1)
+    assert float(tensors[f"{conv}.alpha"]) == 1.0
+    assert tensors[f"{query}.lora_down.weight"].shape == (4, 64)
+    assert float(tensors[f"{query}.alpha"]) == 2.0
+    assert "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_up.weight" in tensors
+
+
+def test_the_webui_finds_every_module_where_it_was_trained(load_miniature: Load, tmp_path: Path) -> None:
+    model = load_miniature()
+    lora = trained(model)
+    lora.save(tmp_path / "a.safetensors", {})
+    assert selftest.check_names(tmp_path / "a.safetensors", model, lora) == len(lora.places())
+
+
+def test_a_file_for_another_checkpoint_fails_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    model = load_miniature()
+    lora = trained(model)
+    lora.save(tmp_path / "a.safetensors", {})
+    tensors = load_file(tmp_path / "a.safetensors")
+    renamed = {key.replace("mid_block_att", "mid_block_x_att"): tensor for key, tensor in tensors.items()}
+    save_file(renamed, tmp_path / "b.safetensors")
+    with pytest.raises(SelfTestFailed):
+        selftest.check_names(tmp_path / "b.safetensors", model, lora)
+
+
+def test_swapped_modules_of_one_shape_fail_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
+    model = load_miniature()
+    lora = trained(model)
+    lora.save(tmp_path / "a.safetensors", {})
+    places = lora.places()
+    keys = [key for key in places if key.endswith(("0_attn1_to_q", "0_attn1_to_k"))][:2]
+    swapped = {**places, keys[0]: places[keys[1]], keys[1]: places[keys[0]]}
+    lora.places = lambda: swapped  # type: ignore[method-assign]
+    with pytest.raises(SelfTestFailed, match="another module"):
+        selftest.check_names(tmp_path / "a.safetensors", model, lora)
+
+
+def test_the_self_test_makes_pictures_with_and_without(load_miniature: Load, tmp_path: Path) -> None:
+    model, settings = load_miniature(), SampleSettings(64, steps=2)
+    shots = (Shot("a man", 1), Shot("a woman", 2))
+    bare = selftest.BarePictures(shots, make_pictures(model, shots, settings), settings)
+    lora = trained(model)
+    lora.save(tmp_path / "a.safetensors", {})
+    assert selftest.check_file(tmp_path / "a.safetensors", model, lora, bare) == len(lora.places())
+    lora.load({key: weight * 0 for key, weight in lora.state().items()})
+    lora.save(tmp_path / "b.safetensors", {})
+    with pytest.raises(SelfTestFailed, match="changes nothing"):
+        selftest.check_file(tmp_path / "b.safetensors", model, lora, bare)
+
+
+def test_a_file_with_infinite_numbers_fails_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
+    model, settings = load_miniature(), SampleSettings(64, steps=2)
+    bare = selftest.BarePictures((Shot("a man", 1),), make_pictures(model, (Shot("a man", 1),), settings), settings)
+    lora = trained(model)
+    lora.load({key: weight * 1e9 for key, weight in lora.state().items()})
+    lora.save(tmp_path / "a.safetensors", {})
+    with pytest.raises(SelfTestFailed, match="weight 0"):
+        selftest.check_file(tmp_path / "a.safetensors", model, lora, bare)
+
+
+def test_likeness_that_did_not_rise_fails_the_self_test(tmp_path: Path) -> None:
+    selftest.check_likeness(tmp_path / "a", 0.30, 0.31)
+    with pytest.raises(SelfTestFailed, match=r"0\.300"):
+        selftest.check_likeness(tmp_path / "a", 0.30, 0.30)
+
+
+@pytest.mark.parametrize(("size", "lost"), [
+    (STANDARD, 0),
+    (replace(STANDARD, linear_projection=True), 0),
+    (MINIATURE, 0),
+    (Size(unet=(64, 128, 192), attention=(1,)), 0),
+    (Size(unet=(64, 128), attention=(0, 1)), 1),  # the first upsampler: no attention is expected before it
+])
+def test_names_lead_to_modules_of_the_same_shape_one_to_one(size: Size, lost: int, tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    (tmp_path / "x.yaml").write_text(YAML)
+    shapes = shapes_of(size)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**derive(shapes, BaseModelFile(tmp_path / "x.safetensors", "x", Family.SD1)).unet)
+    known = {
+        "diffusion_model_" + key[len(UNET) : -len(".weight")].replace(".", "_"): shape
+        for key, shape in shapes.items()
+        if key.startswith(UNET) and key.endswith(".weight")
+    }
+    paths = products_within(unet, ATTENTION_PARENTS + RESIDUAL_PARENTS)
+    names = {path: webui_name("lora_unet_" + path.replace(".", "_")) for path in paths}
+    found = {path: name for path, name in names.items() if name in known}
+    assert len(names) - len(found) == lost
+    assert len(set(found.values())) == len(found)
+    assert all(known[str(name)] == tuple(unet.get_submodule(path).weight.shape) for path, name in found.items())
