@@ -11,7 +11,6 @@
     let pressed = "";
     let lastRefresh = 0;
     let spoken = "";
-    let spokenLanguage = "";
     const opened = new Set();
 
     // -- small helpers
@@ -98,11 +97,32 @@
         return strip !== null && strip.dataset.paBusy === "1";
     }
 
-    function refresh() {
+    // A server that is away is asked quietly until it is back: gradio would show an error for every try.
+    async function refresh() {
         const button = byId("refresh");
-        if (button) {
-            lastRefresh = Date.now();
-            button.click();
+        if (!button) {
+            return;
+        }
+        lastRefresh = Date.now();
+        try {
+            await fetch("robots.txt", {cache: "no-store"});
+        } catch (error) {
+            away(true);
+            return;
+        }
+        away(false);
+        button.click();
+    }
+
+    function away(now) {
+        const texts = words();
+        const notice = byId("away") || element("div", {id: "personal_avatar_away", class: "pa-away", role: "status"});
+        if (!notice.isConnected && byId("root")) {
+            byId("root").append(notice);
+        }
+        const text = now && texts ? texts.away : "";
+        if (notice.textContent !== text) {
+            notice.textContent = text;
         }
     }
 
@@ -135,38 +155,81 @@
         }
     }
 
-    // -- tabs: gradio keeps the first labels and has no roles
+    // -- what gradio leaves out: labels of tabs in other languages, roles, names, the keyboard
 
-    function labelTabs() {
+    function mark(found, values) {
+        for (const [name, value] of Object.entries(values)) {
+            if (found.getAttribute(name) !== value) {
+                found.setAttribute(name, value);
+            }
+        }
+    }
+
+    function labelTabs(texts) {
         const list = document.querySelector("#personal_avatar_panels > .tab-nav");
-        const texts = words();
-        if (!list || !texts) {
+        if (!list) {
             return;
         }
-        list.setAttribute("role", "tablist");
+        mark(list, {role: "tablist", "aria-label": "Personal Avatar"});
         Array.from(list.children).forEach((button, index) => {
             const chosen = button.classList.contains("selected");
             const label = texts.tabs[index];
             if (label && button.firstChild && button.firstChild.data !== label) {
                 button.firstChild.data = label;
             }
-            const values = {role: "tab", "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1"};
-            for (const [name, value] of Object.entries(values)) {
-                if (button.getAttribute(name) !== value) {
-                    button.setAttribute(name, value);
-                }
-            }
+            mark(button, {role: "tab", "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1"});
         });
-        const drop = document.querySelector("#personal_avatar_files .wrap");
-        if (drop && drop.dataset.paDrop !== texts.drop) {
-            drop.dataset.paDrop = texts.drop;
+        document.querySelectorAll("#personal_avatar_panels > .tabitem").forEach((panel, index) => {
+            mark(panel, {role: "tabpanel", "aria-label": texts.tabs[index] || ""});
+        });
+    }
+
+    function labelDrop(texts) {
+        const input = document.querySelector("#personal_avatar_files input[type=file]");
+        if (!input) {
+            return;
         }
+        mark(input, {accept: "image/*,.heic,.heif,.avif", "aria-label": texts.drop, tabindex: "-1"});
+        mark(input.parentElement, {role: "button", tabindex: "0", "aria-label": texts.drop});
+        if (input.previousElementSibling) {
+            mark(input.previousElementSibling, {"data-pa-drop": texts.drop, "aria-hidden": "true"});
+        }
+    }
+
+    function labelControls(root) {
+        for (const header of root.querySelectorAll(".label-wrap")) {
+            mark(header, {role: "button", tabindex: "0", "aria-expanded": String(header.classList.contains("open"))});
+        }
+        for (const slider of root.querySelectorAll("input[type=range]")) {
+            const label = slider.parentElement.querySelector("label span");
+            const number = slider.parentElement.querySelector("input[type=number]");
+            if (label && number) {
+                mark(slider, {"aria-label": label.textContent});
+                mark(number, {"aria-label": label.textContent});
+            }
+        }
+        for (const group of root.querySelectorAll("fieldset > span")) {
+            mark(group.parentElement, {"aria-label": group.textContent});
+        }
+    }
+
+    function complete() {
+        const texts = words();
         const root = byId("root");
-        if (root && spokenLanguage !== texts.language) {
-            spokenLanguage = texts.language;
-            root.setAttribute("lang", texts.language);
-            root.setAttribute("role", "region");
-            root.setAttribute("aria-label", "Personal Avatar");
+        if (!texts || !root) {
+            return;
+        }
+        mark(root, {lang: texts.language, role: "region", "aria-label": "Personal Avatar"});
+        labelTabs(texts);
+        labelDrop(texts);
+        labelControls(root);
+    }
+
+    function pressByKey(event) {
+        const wanted = event.key === "Enter" || event.key === " ";
+        if (wanted && event.target.matches && event.target.matches("#personal_avatar_root div[role=button]")) {
+            event.preventDefault();
+            event.target.click();
         }
     }
 
@@ -181,7 +244,7 @@
         buttons[next].click();
         event.preventDefault();
         window.requestAnimationFrame(() => window.requestAnimationFrame(() => {
-            labelTabs();
+            complete();
             list.children[next].focus();
         }));
     }
@@ -326,6 +389,7 @@
         }
     });
     document.addEventListener("keydown", moveBetweenTabs);
+    document.addEventListener("keydown", pressByKey);
     document.addEventListener("focusin", noteFocus);
     document.addEventListener("toggle", noteToggle, true);
     document.addEventListener("visibilitychange", () => visible() && refresh());
@@ -338,7 +402,7 @@
         pending = true;
         window.requestAnimationFrame(() => {
             pending = false;
-            labelTabs();
+            complete();
             announce();
             restore();
         });
@@ -352,7 +416,7 @@
         }
         observer.observe(root, {childList: true, subtree: true});
         region();
-        labelTabs();
+        complete();
         window.setInterval(tick, 500);
     }
 

@@ -26,6 +26,7 @@ MAX_UPLOAD_BYTES = 400 * 1024 * 1024
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
     '<script src="personal-avatar/page/page.js" defer></script>'
+    "<style>footer { display: none !important; }</style>"
     '<link rel="icon" href="data:,"><meta name="referrer" content="no-referrer">'
 )
 FOREIGN = re.compile(r"<(link|script)\b[^>]*https://(fonts|cdnjs)\.[^>]*>(\s*</script>)?")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from personal_avatar.domain import Avatar, Style
-from personal_avatar.errors import InvalidSettings, WrongState
+from personal_avatar.errors import AvatarError, InvalidSettings, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import CreateRequest
 from personal_avatar.styles.library import categories, shipped
+from personal_avatar.training.presets import is_tiny
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -24,6 +26,7 @@ from personal_avatar.ui.widgets import Form
 
 OWN = "own"
 OPEN = ("professional", "photo")
+TINY = "avatar-tiny"
 
 
 def build(page: Page, tabs: gr.Tabs) -> None:
@@ -85,12 +88,16 @@ def _outputs(page: Page, tabs: gr.Tabs) -> None:
 # -- avatars
 
 
-def avatar_label(avatar: Avatar) -> str:
-    return avatar.name if avatar.name == avatar.id else f"{avatar.name} ({avatar.id})"
+def avatars_by_label(scene: Scene) -> dict[str, Avatar]:
+    """Avatars by what the page calls them: the name, and the id where a name is there twice."""
+    names = Counter(avatar.name for avatar in scene.avatars)
+    return {
+        avatar.name if names[avatar.name] == 1 else f"{avatar.name} ({avatar.id})": avatar for avatar in scene.avatars
+    }
 
 
 def _avatars(scene: Scene) -> dict[str, Any]:
-    labels = [avatar_label(avatar) for avatar in scene.avatars]
+    labels = list(avatars_by_label(scene))
     chosen = scene.values.get("avatar")
     return {"choices": labels, "value": chosen if chosen in labels else (labels[0] if labels else None)}
 
@@ -104,10 +111,18 @@ def style_name(style: Style, language: str) -> str:
     return text(key, language) if has(key) else style.name
 
 
+def _opened(scene: Scene) -> tuple[str, ...]:
+    """Categories that suit the loaded checkpoint."""
+    base = scene.checkpoint
+    return (TINY,) if not isinstance(base, AvatarError) and is_tiny(base) else OPEN
+
+
 def _style_group(page: Page, name: str, styles: tuple[Style, ...]) -> Any:
     """One category: translated names; what is ticked stays ticked when the language changes."""
     key = f"category.{name}" if has(f"category.{name}") else "category.other"
-    with page.say(gr.Accordion(text(key), open=name in OPEN, elem_id=elem_id(f"styles_{name}_box")), label=key):
+    folded = gr.Accordion(text(key), open=name in OPEN, elem_id=elem_id(f"styles_{name}_box"))
+    page.show(folded, lambda scene: {"open": name in _opened(scene)})
+    with page.say(folded, label=key):
         group = gr.CheckboxGroup(
             [style_name(style, "en") for style in styles],
             label=text(key),
@@ -126,15 +141,15 @@ def _style_group(page: Page, name: str, styles: tuple[Style, ...]) -> Any:
 
 
 def _own_group(page: Page) -> Any:
-    box_ = page.say(
+    folded = page.say(
         gr.Accordion(text("category.own"), open=False, visible=False, elem_id=elem_id("styles_own_box")),
         label="category.own",
     )
-    with box_:
+    with folded:
         group = gr.CheckboxGroup(
             [], label=text("category.own"), show_label=False, elem_id=elem_id("styles_own"), elem_classes="pa-styles"
         )
-    page.show(box_, lambda scene: {"visible": bool(scene.studio.host.styles())})
+    page.show(folded, lambda scene: {"visible": bool(scene.studio.host.styles())})
     page.say(group, label="category.own")
 
     def follow(scene: Scene) -> dict[str, Any]:
@@ -156,7 +171,7 @@ def _ids(labels: list[str], styles: tuple[Style, ...]) -> list[str]:
 def _generate(
     scene: Scene, who: str | None, prompt: str, negative: str, chosen: list[str], settings: dict[str, Any]
 ) -> list[Any]:
-    avatar = next((avatar for avatar in scene.avatars if avatar_label(avatar) == who), None)
+    avatar = avatars_by_label(scene).get(who or "")
     if avatar is None:
         raise WrongState("No avatar was chosen.", "Train one first, then choose it here.")
     styles = _ids(chosen, shipped()) + [style.id for style in scene.studio.host.styles() if style.name in chosen]

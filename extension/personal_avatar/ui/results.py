@@ -28,7 +28,7 @@ WORDS = ("original", "restored", "prompt", "seed", "close", "download", "txt2img
 
 def build(page: Page) -> None:
     """The panel, inside the current tab."""
-    with gr.Row(elem_classes="pa-top"):
+    with gr.Row(elem_classes="pa-top", equal_height=False):
         run = page.say(
             gr.Dropdown(
                 [text("results.newest")],
@@ -106,7 +106,7 @@ def _card(place: int, portrait: Portrait, scene: Scene, shelf: Shelf, send_to_tx
             class_="pa-figure",
         )
     style = _style(portrait.style, scene)
-    likeness = likeness_words(portrait.likeness, scene)
+    likeness = _likeness(portrait, scene)
     mark = tag("span", str(place), class_="pa-place") + (
         badge("good", scene.say("results.restored")) if portrait.restored else ""
     )
@@ -114,6 +114,14 @@ def _card(place: int, portrait: Portrait, scene: Scene, shelf: Shelf, send_to_tx
     large["txt2img"] = send_to_txt2img
     alt = scene.say("results.alt", place=place, style=style, likeness=likeness)
     return shelf.figure(best, alt, f"{likeness} · {style} · {scene.say('results.seed')} {portrait.seed}", large, mark)
+
+
+def _likeness(portrait: Portrait, scene: Scene) -> str:
+    """Of the picture that is shown; of a restored one before and after."""
+    after = portrait.scores.get("restored")
+    if portrait.restored is None or after is None or portrait.likeness is None:
+        return likeness_words(portrait.likeness, scene)
+    return scene.say("results.likeness", value=f"{portrait.likeness:.2f} → {after:.2f}")
 
 
 def _large(place: int, portrait: Portrait, title: str, scene: Scene, shelf: Shelf) -> dict[str, Any]:
@@ -156,7 +164,14 @@ def _words(scene: Scene) -> dict[str, Any]:
     words = {word: scene.say(f"large.{word}") for word in WORDS}
     tabs = [scene.say(f"tab.{name}") for name in ("photos", "train", "create", "results", "jobs")]
     data = json.dumps(
-        {"large": words, "tabs": tabs, "drop": scene.say("photos.drop"), "language": scene.language}, ensure_ascii=False
+        {
+            "large": words,
+            "tabs": tabs,
+            "drop": scene.say("photos.drop"),
+            "away": scene.say("page.away"),
+            "language": scene.language,
+        },
+        ensure_ascii=False,
     )
     return {"value": tag("div", "", data_pa_words=data)}
 

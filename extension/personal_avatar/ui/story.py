@@ -13,7 +13,10 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Told:
-    """`losses`, `scores`: (step, value). `samples` in the order in which they were made, paths absolute."""
+    """`losses`, `scores`: (step, value), on one grid of prompts and seeds: the final score has one of its own.
+
+    `samples` in the order in which they were made, paths absolute.
+    """
 
     losses: tuple[Point, ...] = ()
     scores: tuple[Point, ...] = ()
@@ -39,7 +42,7 @@ def told(folder: Path) -> Told:
         event = record.event
         if isinstance(event, Progress) and event.loss is not None:
             losses.append((event.step, event.loss))
-        elif isinstance(event, Score):
+        elif isinstance(event, Score) and event.leakage is None:
             scores.append((event.step, event.likeness))
         elif isinstance(event, SampleMade):
             samples.append((folder / event.path, event))

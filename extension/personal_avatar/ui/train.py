@@ -241,10 +241,8 @@ def _samples(scene: Scene, shelf: Shelf) -> str:
     if scene.training is None:
         return ""
     made = [pair for pair in _told(scene).samples if pair[0].is_file()][-SAMPLES:]
-    cards = [
-        shelf.figure(path, scene.say("train.sample", step=sample.step), scene.say("train.sample", step=sample.step))
-        for path, sample in made
-    ]
+    alt = scene.say("train.sample.alt")
+    cards = [shelf.figure(path, alt, scene.say("train.sample", step=sample.step)) for path, sample in made]
     return tag("ul", *cards, class_="pa-gallery pa-small") if cards else ""
 
 
