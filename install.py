@@ -24,4 +24,4 @@ if __name__ == "__main__":
     try:
         main()
     except Exception as error:  # noqa: BLE001 - whatever is wrong here must not keep the WebUI from starting
-        say(f"Personal Avatar: the installation stopped: {type(error).__name__}: {error}. The WebUI itself is not affected.")
+        say(f"Personal Avatar: the installation stopped: {type(error).__name__}: {error}. The WebUI is not affected.")

@@ -6,7 +6,7 @@ def preload(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Personal Avatar")
     group.add_argument(
         "--avatar-data-dir", type=str, default=None, metavar="FOLDER",
-        help="where avatars, jobs and the training packages are kept; default: personal-avatar in the WebUI's data folder",
+        help="keeps avatars, jobs and the training packages; default: personal-avatar in the WebUI's data folder",
     )
     group.add_argument(
         "--avatar-insightface-dir", type=str, default=None, metavar="FOLDER",

@@ -84,8 +84,8 @@ def write_stamp(venv: Path) -> None:
 
 def create(venv: Path) -> None:
     """Make the environment, or keep one that works and is in its place."""
-    works = subprocess.run([str(python_of(venv)), "-m", "pip", "--version"], capture_output=True) if python_of(venv).exists() else None
-    if works is not None and works.returncode == 0:
+    ask = [str(python_of(venv)), "-m", "pip", "--version"]
+    if python_of(venv).exists() and subprocess.run(ask, capture_output=True).returncode == 0:
         return
     if venv.exists():
         say(f"{venv} does not work any more, building it again")
@@ -96,8 +96,11 @@ def create(venv: Path) -> None:
 
 def pip_install(venv: Path, arguments: list[str]) -> None:
     """Run pip, showing one short line for each thing it does; raises `SetupFailed` with the end of its output."""
-    command = [str(python_of(venv)), "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT)
+    quiet = ["--progress-bar", "off", "--disable-pip-version-check"]
+    command = [str(python_of(venv)), "-m", "pip", "install", *quiet, *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT
+    )
     assert process.stdout is not None
     lines: list[str] = []
     for line in process.stdout:
@@ -105,8 +108,9 @@ def pip_install(venv: Path, arguments: list[str]) -> None:
         if line.lstrip().startswith(("Downloading", "Installing collected", "Building", "Successfully")):
             say("  " + line.strip()[:100])
     if process.wait() != 0:
-        tail = "\n".join(lines[-QUOTED_LINES:])
-        raise SetupFailed(f"{tail}\npip failed: {' '.join(arguments)}\nCheck the network connection and run the same command again.")
+        said = "\n".join(lines[-QUOTED_LINES:])
+        advice = "Check the network connection and run the same command again."
+        raise SetupFailed(f"{said}\npip failed: {' '.join(arguments)}\n{advice}")
 
 
 def torch_seen_by(python: Path) -> tuple[str, Path] | None:
@@ -135,7 +139,8 @@ def reachable(url: str) -> bool:
 
 
 def has_nvidia_card() -> bool:
-    return Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+    driver = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia/version"))
+    return any(file.exists() for file in driver) or shutil.which("nvidia-smi") is not None
 
 
 def torch_index() -> list[str]:
@@ -147,7 +152,7 @@ def torch_index() -> list[str]:
         return []
     if reachable(f"{CPU_INDEX}/torch/"):
         return ["--extra-index-url", CPU_INDEX]
-    say("the index of torch's CPU builds cannot be reached; pip's default may be large (TORCH_INDEX and TORCH_SPEC choose another)")
+    say(f"{CPU_INDEX} cannot be reached; pip's default torch may be large (TORCH_INDEX and TORCH_SPEC choose another)")
     return []
 
 
@@ -167,7 +172,7 @@ def ensure_torch(venv: Path) -> None:
 
 
 def borrow(venv: Path, packages: Path) -> None:
-    """Let the environment see a folder of packages behind its own: whatever is installed in both comes from the environment."""
+    """Let the environment see a folder of packages behind its own: what both have comes from the environment."""
     where = subprocess.check_output(
         [str(python_of(venv)), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
     ).strip()

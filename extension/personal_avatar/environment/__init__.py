@@ -1,4 +1,4 @@
-"""Where the work runs: the WebUI's environment that we leave as it is, the trainer's packages, and what `doctor` says of both.
+"""Where the work runs: the WebUI's environment, which we leave as it is, the trainer's packages, and the machine.
 
 Everything that install.py needs is standard library only: it runs before anything of ours is installed.
 """

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -25,11 +26,12 @@ class Addition:
         return any(find_spec(module) is not None for module in self.modules)
 
 
-# The CPU build on purpose: finding a face takes milliseconds on a processor, no build for graphics cards fits the CUDA 12.1
-# of torch 2.1.2, and another extension's onnxruntime-gpu offers the same module and is used when it is there.
+# The CPU build on purpose: finding a face takes milliseconds on a processor, and no build for graphics cards fits the
+# CUDA 12.1 of torch 2.1.2. Another extension's onnxruntime-gpu offers the same module and is used when it is there.
 ADDITIONS: tuple[Addition, ...] = (
     Addition("onnxruntime>=1.16,<2", ("onnxruntime",), "finds and recognises faces"),
     Addition("pillow-heif>=0.13,<2", ("pillow_heif",), "reads the photos of iPhones (HEIC)"),
+    Addition("pillow-avif-plugin>=1.4,<2", ("pillow_avif",), "reads AVIF photos"),
 )
 
 
@@ -51,7 +53,8 @@ def add(requirement: str, interpreter: Interpreter) -> list[Planned]:
     planned = interpreter.plan(requirement, held=before)
     clashes = sorted(item.name for item in planned if item.name in before)
     if clashes:
-        raise WouldMove(f"{requirement} would replace {', '.join(clashes)}, which the WebUI uses.", "Nothing was changed.")
+        sentence = f"{requirement} would replace {', '.join(clashes)}, which the WebUI uses."
+        raise WouldMove(sentence, "Nothing was changed.")
     if planned:
         _install_proved(planned, before, interpreter)
     return planned
@@ -80,14 +83,13 @@ def _take_back(planned: list[Planned], before: dict[str, str], interpreter: Inte
     changes = moved(before, interpreter.versions())
     if not changes:
         return
-    try:
+    with suppress(InstallError):  # what is still wrong is named below
         interpreter.put_back([Planned(name, before[name]) for name in sorted(changes)])
-    except InstallError:
-        pass  # what is still wrong is named below
     left = moved(before, interpreter.versions())
     if left:
         wanted = " ".join(f"{name}=={before[name]}" for name in sorted(left))
-        raise PipFailed(f"These packages of the WebUI have changed: {_told(left, before)}.", f"Put them back: pip install {wanted}")
+        sentence = f"These packages of the WebUI have changed: {_told(left, before)}."
+        raise PipFailed(sentence, f"Put them back: pip install {wanted}")
 
 
 def _told(changes: dict[str, str | None], before: dict[str, str]) -> str:

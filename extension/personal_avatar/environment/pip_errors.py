@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from personal_avatar.errors import AvatarError, DiskFull, PipFailed, WouldMove
 
 _OFFLINE = re.compile(
-    r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|Failed to establish a new connection|"
-    r"Network is unreachable|ProxyError|ConnectTimeout|ReadTimeout|Max retries exceeded|getaddrinfo failed|\(from versions: none\)"
+    r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|getaddrinfo failed|"
+    r"Failed to establish a new connection|Network is unreachable|ProxyError|ConnectTimeout|ReadTimeout|"
+    r"Max retries exceeded|\(from versions: none\)"
 )
 _CONFLICT = re.compile(r"ResolutionImpossible|conflicting dependencies|conflict is caused by", re.IGNORECASE)
 _HELD = re.compile(r"The user requested \(constraint\) (\S+)")
@@ -21,9 +22,11 @@ def named_failure(output: str, words: Sequence[str]) -> AvatarError:
     if _CONFLICT.search(output):
         return _would_move(output, words[-1])
     if "No space left on device" in output:
-        return DiskFull("The disk is full: pip could not unpack its packages.", "Free some space, then start the WebUI again.")
+        sentence = "The disk is full: pip could not unpack its packages."
+        return DiskFull(sentence, "Free some space, then start the WebUI again.")
     if "Permission denied" in output or "externally-managed-environment" in output:
-        return PipFailed(f"pip may not write into this environment: {_last_words(output)}", "Start the WebUI as the user that owns it.")
+        sentence = f"pip may not write into this environment: {_last_words(output)}"
+        return PipFailed(sentence, "Start the WebUI as the user that owns it.")
     if _OFFLINE.search(output):
         return PipFailed(
             "The package index could not be reached, or has nothing for this Python.",
@@ -31,7 +34,8 @@ def named_failure(output: str, words: Sequence[str]) -> AvatarError:
         )
     missing = _NO_WHEEL.search(output)
     if missing:
-        return PipFailed(f"There is no ready-made package of {missing[1]} for this Python.", "Use Python 3.10 or 3.11, 64 bit.")
+        sentence = f"There is no ready-made package of {missing[1]} for this Python."
+        return PipFailed(sentence, "Use Python 3.10 or 3.11, 64 bit.")
     return PipFailed(f"pip failed: {_last_words(output)}", "Start the WebUI again; if it stays, report these lines.")
 
 
@@ -44,5 +48,6 @@ def _would_move(output: str, wanted: str) -> WouldMove:
 
 
 def _last_words(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith(("WARNING", "[notice]"))]
+    spoken = (line.strip() for line in output.splitlines() if not line.startswith(("WARNING", "[notice]")))
+    lines = [line for line in spoken if line]
     return " | ".join(lines[-_QUOTED_LINES:])

@@ -12,9 +12,9 @@ _GENERATIONS = 4
 
 
 def data_folder(extension: Path, words: Sequence[str], cwd: Path) -> Path:
-    """The data folder for a WebUI started with `words`: --avatar-data-dir, else personal-avatar/ in the WebUI's data path.
+    """The data folder for a WebUI started with `words`: --avatar-data-dir, else personal-avatar/ in its data path.
 
-    The data path is --data-dir, else the folder that holds `extensions/`, else `cwd` (the launcher starts us in its own).
+    The data path is --data-dir, else the folder that holds `extensions/`, else `cwd` (the launcher's own).
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--avatar-data-dir", default="")
@@ -29,7 +29,7 @@ def data_folder(extension: Path, words: Sequence[str], cwd: Path) -> Path:
 
 
 def launch_words() -> list[str]:
-    """The WebUI's command line: its variable COMMANDLINE_ARGS, and where the system tells, the words of the launcher itself."""
+    """The WebUI's command line: the words of the launcher where the system tells them, and COMMANDLINE_ARGS."""
     try:
         words = shlex.split(os.environ.get("COMMANDLINE_ARGS", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Runs as a child in the trainer environment (`python probe.py`): what is imported, from where, and what is missing, as JSON.
+"""Runs as a child in the trainer environment (`python probe.py`): what works and what is missing, as JSON.
 
 A file to be started, not imported: it stands on the standard library and on what it looks for.
 """
@@ -32,17 +32,15 @@ def import_problems() -> list[str]:
     for module, name in NEEDED:
         try:
             getattr(importlib.import_module(module), name)
-        except Exception as error:  # whatever an import can raise is the finding
-            problems.append(f"{module}: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
+        except Exception as error:  # noqa: BLE001 - whatever an import can raise is the finding
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            problems.append(f"{module}: {type(error).__name__}: {first_line}")
     return problems
 
 
 def unsatisfied(names: list[str]) -> list[str]:
     """Requirements of these packages that nothing here satisfies, as pip would be asked for them."""
-    try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        from pip._vendor.packaging.requirements import Requirement
+    from packaging.requirements import Requirement
 
     wanted: set[str] = set()
     for name in names:

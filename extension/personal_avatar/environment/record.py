@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 class InstallRecord:
     """`added`: normal name -> version of what we put into the WebUI's environment; `problems`: part -> error document.
 
-    `environment`: fingerprint of the packages that were there when a part was refused, so that it is not tried in vain again.
+    `environment`: fingerprint of the packages that were there, so that what was refused is not tried in vain again.
     """
 
     added: dict[str, str] = field(default_factory=dict)

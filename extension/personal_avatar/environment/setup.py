@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from personal_avatar.environment import additions, places, record, trainer
@@ -25,7 +26,7 @@ Say = Callable[[str], None]
 
 
 def main(extension: Path, say: Say) -> None:
-    """Called by install.py. `extension`: the folder of this extension as the WebUI names it. Never raises `AvatarError`."""
+    """Called by install.py. `extension`: our folder as the WebUI names it. Problems are said, not raised."""
     data = places.data_folder(extension, places.launch_words(), Path.cwd())
     try:
         bring_up_to_date(data, say)
@@ -34,16 +35,18 @@ def main(extension: Path, say: Say) -> None:
         say(f"Personal Avatar: {problem}")
 
 
-def bring_up_to_date(data: Path, say: Say, wanted: tuple[Addition, ...] = additions.ADDITIONS, lock: Path = trainer.LOCK) -> None:
+def bring_up_to_date(
+    data: Path, say: Say, wanted: tuple[Addition, ...] = additions.ADDITIONS, lock: Path = trainer.LOCK
+) -> None:
     """Install what is missing; silent and without a child process when nothing is."""
     if not missing_additions(data, wanted) and trainer.is_built(data, lock):
         return
     with turn(_lock_of_environment(), PATIENCE_S), turn(data / "install.lock", PATIENCE_S):
         interpreter = Interpreter(Path(sys.executable))
         for addition in missing_additions(data, wanted):
-            _attempt(data, addition.requirement, say, lambda found=addition: _add(found, interpreter, say))
+            _attempt(data, addition.requirement, say, partial(_add, addition, interpreter, say))
         if not trainer.is_built(data, lock):
-            _attempt(data, trainer.PART, say, lambda: _build(data, interpreter, say, lock))
+            _attempt(data, trainer.PART, say, partial(_build, data, interpreter, say, lock))
 
 
 def missing_additions(data: Path, wanted: tuple[Addition, ...]) -> list[Addition]:

@@ -1,7 +1,7 @@
-"""The trainer environment: newer diffusers, transformers, peft in a folder that only training sees, in front of the WebUI's packages.
+"""The trainer environment: a folder of newer diffusers, transformers, peft that only training sees, before the WebUI's.
 
-`<data>/trainer/packages-<key>/` holds them, `<data>/trainer/trainer.json` says which folder is the good one. The key follows
-from the list of packages and the Python they are for, so an interrupted or outdated folder is never taken for a good one.
+`<data>/trainer/packages-<key>/` holds them, `<data>/trainer/trainer.json` says which folder is the good one. The key
+follows from the list of packages and the Python they are for: no interrupted or outdated folder passes for a good one.
 Nothing is copied of torch, numpy or Pillow: the child runs on the WebUI's own Python and finds them there.
 """
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.environment import record
 from personal_avatar.environment.interpreter import Interpreter
-from personal_avatar.errors import InstallError, PipFailed, TrainerMissing
+from personal_avatar.errors import PipFailed, TrainerMissing
 
 if TYPE_CHECKING:
     from personal_avatar.host import TrainerPython
@@ -72,14 +72,14 @@ def build(data: Path, interpreter: Interpreter, say: Callable[[str], None], lock
             f"The packages for training do not work with this WebUI: {'; '.join(found['problems'][:3])}.",
             "Update the WebUI to 1.10.1 with its own torch, then start it again.",
         )
-    built = {"key": key(lock), "python": found["python"], "torch": found.get("torch", ""), "versions": found["versions"]}
+    built = {"key": key(lock), **{name: found.get(name, "") for name in ("python", "torch", "versions")}}
     _write_state(data, built)
     _remove_older(data, packages)
     return built
 
 
 def probe(packages: Path, python: Path, lock: Path = LOCK, *, with_imports: bool) -> dict[str, Any]:
-    """Ask a child of the trainer environment; see probe.py for the answer. Raises `PipFailed` when it does not answer."""
+    """Ask a child of the trainer environment; probe.py says what. Raises `PipFailed` when it does not answer."""
     command = [str(python), str(PROBE), "import" if with_imports else "list", *locked_names(lock)]
     environment = {**os.environ, "PYTHONPATH": str(packages), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
@@ -87,7 +87,8 @@ def probe(packages: Path, python: Path, lock: Path = LOCK, *, with_imports: bool
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise PipFailed(f"The trainer environment does not start: {last}.", "Start the WebUI again to build it anew.") from None
+        sentence = f"The trainer environment does not start: {last}."
+        raise PipFailed(sentence, "Delete the folder and start the WebUI again to build it anew.") from None
     return answer
 
 
@@ -107,7 +108,12 @@ def _reason(data: Path, lock: Path) -> tuple[str, str | None]:
         return f"Training is not possible yet. {problem['message']}", problem["hint"]
     built = state(data)
     if built and built.get("key") != key(lock):
-        return f"The trainer environment was built for another version (Python {built.get('python')}).", "Restart the WebUI to renew it."
+        now = f"this is Python {platform.python_version()}"
+        return (
+            "The trainer environment was built by another version of the extension or of Python "
+            f"({built.get('python')}; {now}).",
+            "Restart the WebUI to renew it; from a terminal use the WebUI's Python.",
+        )
     return "The trainer environment is not installed.", None
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import preload
 from personal_avatar.environment import places
 from personal_avatar.environment.interpreter import normal
 from personal_avatar.environment.pip_errors import named_failure
 from personal_avatar.environment.turn import turn
 from personal_avatar.errors import DiskFull, PipFailed, WouldMove
+
+import preload
 
 EXTENSION = Path("/home/me/webui/extensions/personal-avatar")
 CWD = Path("/home/me/webui")
@@ -52,10 +52,10 @@ def test_flags_come_from_the_launcher_and_from_its_variable(monkeypatch: pytest.
     assert places.launch_words() == []
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the words of a parent process are known on Linux only")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems do not tell")
 def test_flags_of_a_launcher_further_up_are_found(tmp_path: Path) -> None:
     launcher = tmp_path / "launch.py"
-    ask = "import sys; from personal_avatar.environment import places; sys.stdout.write(repr(places.launch_words()))"
+    ask = "from personal_avatar.environment import places; print(places.launch_words(), end='')"
     launcher.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {ask!r}])\n")
     package = str(Path(places.__file__).parents[2])
     command = [sys.executable, str(launcher), "--avatar-data-dir", "/x"]
@@ -88,9 +88,9 @@ def test_one_at_a_time_and_a_killed_holder_lets_go(tmp_path: Path) -> None:
     ("output", "kind", "words"),
     [
         ("OSError: [Errno 28] No space left on device", DiskFull, "disk is full"),
-        ("ERROR: Could not find a version that satisfies x (from versions: none)", PipFailed, "could not be reached"),
-        ("ERROR: No matching distribution found for onnxruntime<2", PipFailed, "no ready-made package of onnxruntime<2"),
-        ("ERROR: Cannot install x\nThe user requested (constraint) numpy==1.26.2\nResolutionImpossible", WouldMove, "numpy==1.26.2"),
+        ("Could not find a version of x (from versions: none)", PipFailed, "could not be reached"),
+        ("No matching distribution found for onnxruntime<2", PipFailed, "no ready-made package of onnxruntime<2"),
+        ("The user requested (constraint) numpy==1.26.2\nResolutionImpossible", WouldMove, "numpy==1.26.2"),
         ("error: externally-managed-environment", PipFailed, "may not write"),
         ("", PipFailed, "pip failed"),
     ],

@@ -1,4 +1,4 @@
-"""The trainer's folder of packages: built by real pip from tiny wheels, tried with the real torch, diffusers and peft."""
+"""The trainer's folder of packages: built by real pip from tiny wheels, tried with the real torch and diffusers."""
 from __future__ import annotations
 
 import json
@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_wheels import Place, write_wheel
-
 from personal_avatar.environment import record, trainer
 from personal_avatar.environment.interpreter import Interpreter
 from personal_avatar.errors import PipFailed, TrainerMissing
+from tiny_wheels import Place, write_wheel
 
 
 @pytest.fixture()
@@ -32,7 +31,7 @@ def lock_of(tmp_path: Path, *lines: str) -> Path:
 
 
 @pytest.mark.slow
-def test_packages_come_before_those_of_the_environment_and_bring_what_they_lack(tmp_path: Path, wheels: Path) -> None:
+def test_packages_come_first_and_bring_what_they_lack(tmp_path: Path, wheels: Path) -> None:
     write_wheel(wheels, "iniconfig", "99.0", requires=("hair>=2", "torch>=1000", "numpy; extra == 'never'"))
     write_wheel(wheels, "hair", "2.5")
     lock, data = lock_of(tmp_path, "iniconfig==99.0"), tmp_path / "data"
@@ -53,7 +52,7 @@ def test_packages_come_before_those_of_the_environment_and_bring_what_they_lack(
 
 
 @pytest.mark.slow
-def test_packages_that_do_not_work_here_are_named_and_the_reason_reaches_the_host(place: Place, tmp_path: Path) -> None:
+def test_packages_that_do_not_work_here_are_named_to_the_host(place: Place, tmp_path: Path) -> None:
     write_wheel(place.wheels, "hair", "2.5")
     lock = lock_of(tmp_path, "hair==2.5")
     done = place.start(lock=lock)
@@ -84,7 +83,7 @@ def test_another_list_of_packages_makes_the_built_ones_outdated(tmp_path: Path) 
     (tmp_path / "trainer" / "trainer.json").write_text(json.dumps({"key": trainer.key(old), "python": "3.10.1"}))
     assert trainer.is_built(tmp_path, old)
     new = lock_of(tmp_path, "hair==2.6")
-    with pytest.raises(TrainerMissing, match="another version"):
+    with pytest.raises(TrainerMissing, match="built by another version"):
         trainer.find(tmp_path, new)
 
 

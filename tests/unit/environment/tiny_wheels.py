@@ -27,10 +27,11 @@ finally:
 def write_wheel(
     folder: Path, name: str, version: str, *, requires: tuple[str, ...] = (), files: dict[str, str] | None = None
 ) -> Path:
-    """A wheel with one module `name` (hyphens become underscores) that knows its version; `files`: more paths -> text."""
+    """A wheel with one module `name` (hyphens become underscores) that knows its version; `files`: path -> text."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+    needs = [f"Requires-Dist: {requirement}" for requirement in requires]
+    metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *needs]
     members = {
         f"{module}.py": f"VERSION = {version!r}\n",
         f"{info}/METADATA": "\n".join(metadata) + "\n",
@@ -70,7 +71,9 @@ class Place:
     def start(self, *wanted: tuple[str, str], lock: Path | None = None) -> subprocess.CompletedProcess[str]:
         """What install.py does at a start of the WebUI, with these (requirement, module) as the wanted additions."""
         given = lock or self.built_trainer()
-        program = START.format(extension=str(EXTENSION), wanted=json.dumps(wanted), data=str(self.data), lock=str(given))
+        program = START.format(
+            extension=str(EXTENSION), wanted=json.dumps(wanted), data=str(self.data), lock=str(given)
+        )
         command = [str(self.python), "-c", program]
         return subprocess.run(command, capture_output=True, text=True, env=self.environment(), timeout=120)
 
@@ -78,7 +81,8 @@ class Place:
         """A list of no packages whose trainer environment is ready, for tests of the additions alone."""
         lock = self.data.parent / "nothing.txt"
         lock.write_text("# nothing\n")
-        ask = "from personal_avatar.environment import trainer; import pathlib, sys; print(trainer.key(pathlib.Path(sys.argv[1])))"
+        ask = "import sys; from pathlib import Path; from personal_avatar.environment.trainer import key; "
+        ask += "print(key(Path(sys.argv[1])))"
         found = subprocess.run(
             [str(self.python), "-c", ask, str(lock)], capture_output=True, text=True, check=True,
             env={**os.environ, "PYTHONPATH": str(EXTENSION)},

@@ -1,0 +1,85 @@
+"""What is installed, found and missing, and what to do about it: the machine, our weights, and the host.
+
+Beside studio.py and not in a room of its own, because it looks into several.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.environment import machine
+from personal_avatar.environment.finding import Finding, State, missing, ok, warning
+from personal_avatar.errors import AvatarError
+from personal_avatar.host import Host
+from personal_avatar.weights import registry
+from personal_avatar.weights.fetch import ensure, present
+
+MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
+
+
+def examine(host: Host | None, data: Path, insightface: Path | None = None) -> list[Finding]:
+    """Every finding, in the order of the work. `insightface`: a folder of its models."""
+    weights = list(face_weights(data / "weights", insightface))
+    return [*machine.examine(data), *weights, *(of_host(host) if host is not None else ())]
+
+
+def usable(findings: list[Finding]) -> bool:
+    """Whether nothing is missing; warnings do not count."""
+    return all(finding.state is not State.MISSING for finding in findings)
+
+
+def document(findings: list[Finding]) -> dict[str, Any]:
+    return {"usable": usable(findings), "findings": [finding.to_json() for finding in findings]}
+
+
+def text(findings: list[Finding]) -> str:
+    """One line a finding, the remedy below it."""
+    width = max((len(finding.name) for finding in findings), default=0)
+    lines = []
+    for finding in findings:
+        lines.append(f"{MARKS[finding.state]:<8} {finding.name:<{width}}  {finding.found}")
+        if finding.state is not State.OK and finding.remedy:
+            lines.append(f"{'':<8} {'':<{width}}  -> {finding.remedy}")
+    return "\n".join(lines)
+
+
+def fetch_weights(data: Path, on_progress: Callable[[str, int, int], None]) -> None:
+    """Have every weight that we may fetch; `on_progress(name, done_bytes, total_bytes)`. Raises `WeightsError`."""
+    for weight in registry.ALL:
+        ensure(weight, data / "weights", partial(on_progress, weight.name))
+
+
+def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
+    """The models that find and tell faces, with their licences."""
+    from personal_avatar.faces.registry import find_pack
+
+    pack = find_pack(insightface) if insightface is not None else None
+    if insightface is not None and pack is None:
+        remedy = "It needs a detector (det_*.onnx) and a recogniser (w600k_*.onnx)."
+        yield warning("insightface", f"no models in {insightface}", remedy)
+    elif pack is not None:
+        yield ok("insightface", f"{pack.detector.name}, {pack.recogniser.name} (non-commercial use only)")
+    for weight in registry.ALL:
+        told = f"{weight.purpose}; {weight.size_mb:.1f} MB; {weight.licence}"
+        if present(weight, folder):
+            yield ok(weight.name, f"{told}; {folder / weight.file_name}")
+        else:
+            remedy = "Fetched at first use, or now: personal-avatar doctor --fetch"
+            yield warning(weight.name, f"{told}; not here yet", remedy)
+
+
+def of_host(host: Host) -> Iterator[Finding]:
+    """Where pictures are made: the checkpoint and the face restorers."""
+    try:
+        base = host.checkpoint()
+        yield ok("checkpoint", f"{base.title} ({base.family.value}, {base.native_px} px)")
+    except AvatarError as error:
+        yield missing("checkpoint", error.message, error.hint)
+    restorers = host.restorers()
+    if restorers:
+        yield ok("restorers", ", ".join(restorers))
+    else:
+        remedy = "Portraits are not restored; in the WebUI install the weights of CodeFormer or GFPGAN."
+        yield warning("restorers", "none", remedy)

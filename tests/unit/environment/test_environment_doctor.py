@@ -1,0 +1,65 @@
+"""What `doctor` finds on this machine, with the standalone host and with folders in every state."""
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from personal_avatar import doctor
+from personal_avatar.environment import machine, record, trainer
+from personal_avatar.environment.finding import State
+from personal_avatar.environment.record import InstallRecord
+from personal_avatar.errors import PipFailed
+from personal_avatar.standalone.host import StandaloneHost
+
+
+def test_a_machine_that_runs_the_tests_is_usable_and_every_complaint_has_a_remedy(tmp_path: Path) -> None:
+    host = StandaloneHost(tmp_path)
+    findings = doctor.examine(host, tmp_path)
+    assert doctor.usable(findings), doctor.text(findings)
+    names = [finding.name for finding in findings]
+    assert {"Python", "torch", "device", "memory", "disk", "training", "onnxruntime"} <= set(names)
+    assert {"yunet", "sface", "checkpoint", "restorers"} <= set(names)
+    assert all(finding.remedy for finding in findings if finding.state is not State.OK)
+    assert json.loads(json.dumps(doctor.document(findings)))["usable"] is True
+
+
+def test_weights_that_are_not_there_are_shown_with_size_and_licence(tmp_path: Path) -> None:
+    found = {finding.name: finding for finding in doctor.face_weights(tmp_path, None)}
+    assert found["sface"].state is State.WARNING
+    assert "10.7 MB" in found["sface"].found and "Apache-2.0" in found["sface"].found
+    assert "doctor --fetch" in found["sface"].remedy
+
+
+def test_a_folder_without_insightface_models_is_named(tmp_path: Path) -> None:
+    first = next(doctor.face_weights(tmp_path, tmp_path / "models"))
+    assert first.state is State.WARNING and str(tmp_path / "models") in first.found
+
+
+def test_a_failed_installation_is_told_with_its_reason(tmp_path: Path) -> None:
+    failure = PipFailed("The package index could not be reached.", "Connect to the network.")
+    record.write(tmp_path, InstallRecord().with_problem(trainer.PART, failure))
+    found = list(machine.training(tmp_path))
+    assert [finding.state for finding in found] == [State.MISSING, State.WARNING]
+    assert "could not be reached" in found[0].found and "Connect to the network" in found[0].remedy
+    assert not doctor.usable(found)
+    assert "MISSING" in doctor.text(found)
+
+
+def test_a_solved_problem_is_forgotten_and_what_came_is_remembered() -> None:
+    failed = InstallRecord({"brush": "1.0"}, {}, "x").with_problem("hair", PipFailed("No.", "Yes."))
+    assert failed.sentences() == ["hair: No. Yes."]
+    assert failed.solved("hair", {"hair": "2.0"}) == InstallRecord({"brush": "1.0", "hair": "2.0"}, {}, "x")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_folder_that_may_not_be_written_is_missing(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert machine.disk(tmp_path / "data").state is State.MISSING
+
+
+def test_little_memory_of_a_card_is_a_warning_that_says_how_much_there_is() -> None:
+    found = machine._card("GeForce", int(2e9), int(8e9))
+    assert found.state is State.WARNING and "2.0 of 8.0 GB free" in found.found
+    assert machine._card("GeForce", int(7e9), int(8e9)).state is State.OK
