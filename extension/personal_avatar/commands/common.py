@@ -46,7 +46,7 @@ def pictures(args_paths: list[Path]) -> list[Path]:
 
 
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
-    """Show a job until it has ended: (the job, whether it was interrupted). Ctrl-C and SIGTERM cancel it and keep what it has."""
+    """Show a job until it has ended; (the job, whether Ctrl-C or SIGTERM interrupted it: what it has is kept)."""
     shown = Shown(terminal)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,0 +1,81 @@
+"""The API against its own OpenAPI document, with requests that nobody thought of."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from personal_avatar.api.problems import PREFIX
+from personal_avatar.api.routes import TABLE, Row, build_router
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.unit.api.house import build_studio
+from tests.unit.jobs.children import QUICK
+
+# Not `positive_data_acceptance`: that a text is a picture of a face, or an id one of ours, no schema can say.
+CHECKS = [
+    not_a_server_error, content_type_conformance, negative_data_rejection, response_schema_conformance,
+    status_code_conformance, unsupported_method,
+]
+EXAMPLES = 12
+# Only these take something that can be of a wrong form; in an address every text is a text.
+REFUSABLE = ("/models/train", "/images/generate_avatar", "/photos/check", "/jobs", "/jobs/{job_id}/images/{n}")
+CASES = [
+    *((row, GenerationMode.POSITIVE) for row in TABLE),
+    *((row, GenerationMode.NEGATIVE) for row in TABLE if row.path in REFUSABLE),
+]
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> schemathesis.BaseSchema:
+    app = FastAPI()
+    app.include_router(build_router(build_studio(tmp_path_factory.mktemp("data") / "data", face_weights, QUICK)))
+    return schemathesis.openapi.from_asgi(f"{PREFIX}/openapi.json", app)
+
+
+@pytest.mark.parametrize(("row", "mode"), CASES, ids=lambda part: part.path if isinstance(part, Row) else part.value)
+def test_every_answer_is_as_documented(document: schemathesis.BaseSchema, row: Row, mode: GenerationMode) -> None:
+    operation = document[PREFIX + row.path][row.method]
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+              phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers(case: Case) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    answers()
+
+
+def test_the_document_covers_every_route_of_the_contract(document: schemathesis.BaseSchema) -> None:
+    paths = {f"{method.upper()} {path.removeprefix(PREFIX)}" for path, item in document.raw_schema["paths"].items()
+             for method in item}
+    assert paths == {
+        "POST /models/train", "GET /models", "GET /models/{model_id}", "DELETE /models/{model_id}",
+        "POST /images/generate_avatar", "POST /photos/check", "GET /styles", "GET /jobs", "GET /jobs/{job_id}",
+        "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
+        "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
+        "POST /checkpoints/avatar-tiny",
+    }
+
+
+def test_every_route_documents_its_errors_as_problems(document: schemathesis.BaseSchema) -> None:
+    for item in document.raw_schema["paths"].values():
+        for operation in item.values():
+            assert operation["summary"]
+            assert operation["description"]
+            errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+            assert {"401", "422", "500"} <= set(errors)
+            assert all(set(answer["content"]) == {"application/problem+json"} for answer in errors.values())
+
+
