@@ -16,8 +16,10 @@ from personal_avatar.errors import RestorerMissing
 
 REDRAW = "Redraw"
 MAX_STRENGTH = 0.5
-# Name -> beginning of the file's name, in small letters. The best first.
-FILES = {"CodeFormer": "codeformer", "GFPGAN": "gfpgan", "RestoreFormer": "restoreformer"}
+# The best first; each is known by the beginning of its file's name, in small letters.
+KNOWN = ("CodeFormer", "GFPGAN", "RestoreFormer")
+LIBRARIES = ("spandrel", "torchvision")
+EXTRA_LIBRARIES = {"CodeFormer": ("spandrel_extra_arches",)}
 Redraw = Callable[[np.ndarray, float, str], np.ndarray]
 Repaint = Callable[[np.ndarray, float], np.ndarray]
 FaceNetwork = Callable[[Any, float], Any]
@@ -41,7 +43,8 @@ class Restorers:
         if file is None:
             raise RestorerMissing(
                 f"The restorer {model!r} is not installed.",
-                f"Install `spandrel` and put its weights into {self._folder}, or use: {', '.join(self.names())}.",
+                f"Put its weights into {self._folder} and install {', '.join(_libraries(model))},"
+                f" or use: {', '.join(self.names())}.",
             )
         from personal_avatar.faces.registry import default_analyser
         from personal_avatar.standalone.aligned import restore_faces
@@ -50,12 +53,21 @@ class Restorers:
         return restore_faces(image, default_analyser(self._face_weights).detect(image), network, fidelity)
 
     def _files(self) -> dict[str, Path]:
-        """Restorers whose weights are there; none without spandrel."""
-        if importlib.util.find_spec("spandrel") is None or not self._folder.is_dir():
+        """Restorers whose weights and libraries are there."""
+        if not self._folder.is_dir():
             return {}
         files = sorted(path for path in self._folder.rglob("*") if path.suffix in (".pth", ".safetensors"))
-        found = {name: [file for file in files if file.name.lower().startswith(start)] for name, start in FILES.items()}
-        return {name: matches[0] for name, matches in found.items() if matches}
+        matches = {name: [file for file in files if file.name.lower().startswith(name.lower())] for name in KNOWN}
+        return {name: found[0] for name, found in matches.items() if found and _can_load(name)}
+
+
+def _libraries(name: str) -> tuple[str, ...]:
+    return (*LIBRARIES, *EXTRA_LIBRARIES.get(name, ()))
+
+
+def _can_load(name: str) -> bool:
+    """Whether the libraries for a restorer are installed; looks for them without importing them."""
+    return all(importlib.util.find_spec(library) is not None for library in _libraries(name))
 
 
 def redrawn(image: np.ndarray, strength: float, native_px: int, repaint: Repaint) -> np.ndarray:

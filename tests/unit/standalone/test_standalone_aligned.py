@@ -71,3 +71,34 @@ def test_redrawing_happens_at_the_checkpoints_size(shape: tuple[int, int], fitte
     image = np.full((*shape, 3), 90, np.uint8)
     result = redrawn(image, 0.3, 128, lambda part, strength: (seen.append(part.shape[:2]), part)[1])
     assert seen == [fitted] and np.array_equal(result, image)
+
+
+def test_weights_without_their_libraries_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import personal_avatar.standalone.restorers as module
+
+    for name in ("codeformer-v0.1.0.pth", "GFPGANv1.4.pth", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    restorers = Restorers(tmp_path, tmp_path, lambda image, strength, prompt: image)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    assert restorers.names() == (REDRAW,)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if "extra" in name else object())
+    assert restorers.names() == ("GFPGAN", REDRAW)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
+    assert restorers.names() == ("CodeFormer", "GFPGAN", REDRAW)
+
+
+def test_a_restoreformer_is_loaded_by_spandrel_and_restores_a_face(tmp_path: Path, photo: np.ndarray) -> None:
+    """The true architecture with few channels and random weights; only where spandrel is installed."""
+    pytest.importorskip("torchvision")
+    torch, spandrel = pytest.importorskip("torch"), pytest.importorskip("spandrel.architectures.RestoreFormer")
+    from personal_avatar.standalone.restorers import load_network
+
+    network = spandrel.RestoreFormer(
+        n_embed=64, embed_dim=32, ch=32, out_ch=3, ch_mult=(1, 1, 1, 1, 1, 1), num_res_blocks=1, attn_resolutions=(16,),
+        dropout=0.0, in_channels=3, resolution=512, z_channels=32, double_z=False, enable_mid=True, head_size=8,
+    )
+    file = tmp_path / "RestoreFormer.pth"
+    torch.save(network.state_dict(), file)
+    loaded = load_network("RestoreFormer", file, file.stat().st_mtime_ns)
+    free, faithful = (restore_faces(photo, [face_at(100, 90)], loaded, fidelity) for fidelity in (0.0, 1.0))
+    assert np.abs(free.astype(int) - photo).mean() > 5 > np.abs(faithful.astype(int) - photo).mean()
