@@ -209,10 +209,13 @@ class JobStore:
         """Take away the claim of a process that is gone. An empty one may be in the making: it gets ten seconds."""
         claim = self.folder(job_id) / "claim"
         try:
-            words, age_s = claim.read_text().split(), time.time() - claim.stat().st_mtime
+            age_s = time.time() - claim.stat().st_mtime
+            pid, since = claim.read_text().split()
+            orphaned = not process.alive(int(pid), float(since))
         except FileNotFoundError:
             return
-        orphaned = not process.alive(int(words[0]), float(words[1])) if len(words) == 2 else age_s > CLAIM_GRACE_S
+        except ValueError:
+            orphaned = age_s > CLAIM_GRACE_S
         if orphaned:
             self.release(job_id)
 

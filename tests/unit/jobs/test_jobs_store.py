@@ -1,0 +1,148 @@
+"""Jobs on disk: what a crash between two files leaves, and what damage by hand does."""
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from personal_avatar.errors import Crashed, NotFound, WrongState
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Progress, Score, Stage
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job, JobStore
+
+LABELS = {"title": "t", "user_id": "u", "avatar_id": "a"}
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "jobs")
+
+
+def create(store: JobStore, user_id: str = "u", kind: str = "train") -> Job:
+    job = store.create(kind, {"a": 1}, **{**LABELS, "user_id": user_id})
+    path = store.folder(job.id) / "job.json"
+    number = len(store.ids())
+    os.utime(path, ns=(number, number))
+    return job
+
+
+def test_a_job_is_read_as_it_was_written(store: JobStore) -> None:
+    job = create(store)
+    assert JobStore(store.folder(job.id).parent).job(job.id) == job
+    assert store.view(job.id).to_json()["state"] == "queued"
+
+
+def test_lists_are_newest_first_and_filtered(store: JobStore) -> None:
+    first, second = create(store), create(store, "v")
+    store.move(first.id, State.RUNNING)
+    assert [view.job.id for view in store.views()] == [second.id, first.id]
+    assert [view.job.id for view in store.views(user_id="v")] == [second.id]
+    assert [view.job.id for view in store.views(states=[State.RUNNING])] == [first.id]
+    assert JobStore(Path("/nowhere")).views() == []
+
+
+def test_positions_count_the_queued_ones_of_the_same_kind(store: JobStore) -> None:
+    jobs = [create(store), create(store, kind="create"), create(store)]
+    assert [store.view(job.id).position for job in jobs] == [1, 1, 2]
+    store.move(jobs[0].id, State.RUNNING)
+    assert [store.view(job.id).position for job in jobs] == [0, 1, 1]
+
+
+def test_a_crash_while_a_job_is_written_leaves_no_job(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("personal_avatar.jobs.store.os.replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.create("train", {}, **LABELS)
+    monkeypatch.undo()
+    assert store.ids() == []
+    assert create(store).id in store.ids()
+
+
+@pytest.mark.parametrize("damage", [
+    lambda folder: (folder / "status.json").unlink(),
+    lambda folder: (folder / "status.json").write_text("{"),
+    lambda folder: (folder / "status.json").write_text('{"state": "asleep"}'),
+    lambda folder: (folder / "job.json").write_bytes(b"\xff\xfe"),
+    lambda folder: (folder / "job.json").unlink(),
+])
+def test_a_damaged_directory_is_left_out_and_harms_nobody(store: JobStore, damage: object) -> None:
+    broken, whole = create(store), create(store)
+    damage(store.folder(broken.id))  # type: ignore[operator]
+    assert [view.job.id for view in store.views()] == [whole.id]
+    assert store.view(whole.id).position == 1
+    assert create(store).id in store.ids()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../jobs", "a/b", "no such", "0" * 32, "a\x00b", "é"])
+def test_names_that_are_no_ids_are_not_found(store: JobStore, name: str) -> None:
+    create(store)
+    with pytest.raises(NotFound):
+        store.folder(name)
+
+
+def test_one_of_many_threads_gets_the_claim(store: JobStore) -> None:
+    job, won = create(store), []
+    threads = [threading.Thread(target=lambda: won.append(store.claim(job.id))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_a_claim_of_this_process_is_not_orphaned(store: JobStore) -> None:
+    job = create(store)
+    store.claim(job.id)
+    store.free_if_orphaned(job.id)
+    assert not store.claim(job.id)
+
+
+@pytest.mark.parametrize("content", ["999999999 1.0", "1 2 3", "garbage here"])
+def test_a_claim_of_nobody_is_freed(store: JobStore, content: str) -> None:
+    job = create(store)
+    claim = store.folder(job.id) / "claim"
+    claim.write_text(content)
+    os.utime(claim, (1, 1))
+    store.free_if_orphaned(job.id)
+    assert store.claim(job.id)
+
+
+def test_a_view_tells_where_the_work_stands(store: JobStore) -> None:
+    job = create(store)
+    emit = EventWriter(store.folder(job.id))
+    for event in (Stage("train"), Progress(3, 10, loss=0.5, seconds_per_step=2.0), Score(3, 0.4)):
+        emit(event)
+    view = store.view(job.id)
+    assert (view.stage, view.step, view.total_steps, view.eta_s, view.likeness) == ("train", 3, 10, 14.0, 0.4)
+    assert view.progress == pytest.approx(0.3)
+    emit(Stage("score"))
+    assert store.view(job.id).progress == 0.0
+    emit(Done({"x": 1}))
+    assert store.view(job.id).result == {"x": 1}
+
+
+def test_what_a_failed_job_kept_is_its_result(store: JobStore) -> None:
+    job = create(store)
+    EventWriter(store.folder(job.id))(Failed({"code": "CANCELLED", "result": {"files": []}}))
+    assert store.view(job.id).result == {"files": []}
+
+
+def test_only_jobs_that_ended_are_deleted(store: JobStore) -> None:
+    job = create(store)
+    with pytest.raises(WrongState, match="has not ended"):
+        store.delete(job.id)
+    store.fail(job.id, Crashed("broken"))
+    store.delete(job.id)
+    store.release(job.id)
+    assert store.ids() == []
+
+
+def test_the_log_is_cut_from_the_front(store: JobStore) -> None:
+    job = create(store)
+    assert store.log_tail(job.id) == ""
+    (store.folder(job.id) / "log.txt").write_bytes(b"x" * 100 + "é end".encode())
+    assert store.log_tail(job.id, 6) == "é end"
