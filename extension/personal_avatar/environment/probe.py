@@ -40,7 +40,10 @@ def import_problems() -> list[str]:
 
 def unsatisfied(names: list[str]) -> list[str]:
     """Requirements of these packages that nothing here satisfies, as pip would be asked for them."""
-    from packaging.requirements import Requirement
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # pip brings its own
+        from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
 
     wanted: set[str] = set()
     for name in names:
