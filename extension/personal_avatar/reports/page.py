@@ -14,7 +14,7 @@ from personal_avatar.reports.svg import Chart, chart, smoothed
 from personal_avatar.storage import write_bytes
 
 STYLE_SHEET = Path(__file__).resolve().parents[1] / "assets" / "report.css"
-PHOTO_PX, PORTRAIT_PX = 200, 384
+PHOTO_PX, PORTRAIT_PX, BEST = 200, 384, 4
 
 
 def write_page(report: Report, path: Path) -> Path:
@@ -53,7 +53,13 @@ def _section(name: str, content: str) -> str:
 def _summary(report: Report) -> str:
     rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in report.facts)
     facts = f'<dl class="facts">{rows}</dl>' if rows else ""
-    return _section("In short", (_cards(report.likeness) if report.likeness else "") + facts)
+    told = (_cards(report.likeness) if report.likeness else "") + facts
+    best = "".join(
+        _image(portrait.restored or portrait.path, PORTRAIT_PX, f"portrait {number}: {report.style_name(portrait)}")
+        for number, portrait in enumerate(report.portraits[:BEST], start=1)
+    )
+    shown = f'<div class="best">{best}</div>' if best else ""
+    return _section("In short", f'<div class="short"><div>{told}</div>{shown}</div>' if told or shown else "")
 
 
 def _cards(likeness: Likeness) -> str:

@@ -86,7 +86,7 @@ def test_the_page_tells_photos_numbers_portraits_and_how_to_use_it(report: Repor
 def test_every_picture_has_words(report: Report) -> None:
     tags = Tags(page(report))
     pictures = [value for tag, name, value in tags.attributes if (tag, name) == ("img", "alt")]
-    assert len(pictures) == 7 and all(pictures)
+    assert len(pictures) == 10 and all(pictures)
 
 
 def test_names_cannot_smuggle_markup_into_the_page(report: Report) -> None:
