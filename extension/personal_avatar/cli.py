@@ -81,6 +81,7 @@ def _demo(commands: Commands) -> None:
 def _doctor(commands: Commands) -> None:
     parser = _command(commands, "doctor", "machine:doctor", "what is installed, found, missing, and what to do")
     parser.add_argument("--fetch", action="store_true", help="download the face models that are missing")
+    parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")
 
 
 def _serve(commands: Commands) -> None:

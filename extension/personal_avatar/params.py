@@ -67,6 +67,8 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
         return kind(**values)
     except ValidationError as error:
         raise InvalidSettings("; ".join(_problem(kind, problem, values) for problem in error.errors())) from None
+    except OverflowError:
+        raise InvalidSettings(f"A number among {', '.join(values)} is too large.") from None
 
 
 def from_pairs(kind: type[S], pairs: list[str]) -> S:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, InvalidSettings
-from personal_avatar.jobs.events import Log, Progress, Record, Stage
+from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.studio import Studio, pictures_in
@@ -14,6 +14,11 @@ from personal_avatar.terminal import Bar, Terminal
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 LOOK_S = 0.3
+STAGES = {
+    "check": "checking the photos", "prepare": "cropping and captioning", "cache": "encoding pictures and captions",
+    "train": "training", "score": "measuring likeness", "selftest": "testing the file", "generate": "painting",
+    "rank": "ranking by likeness", "restore": "restoring the best",
+}
 
 
 def local_studio(data: Path | None) -> Studio:
@@ -84,12 +89,16 @@ class Shown:
         event = record.event
         if isinstance(event, Stage):
             self.close()
+            self._terminal.say(f"  {STAGES.get(event.name, event.name)}")
             self._bar = self._terminal.bar(event.name)
         elif isinstance(event, Progress) and self._bar is not None:
             self._bar(event.step, event.total, f"  loss {event.loss:.3f}" if event.loss is not None else "")
+        elif isinstance(event, Score):
+            self.close()
+            self._terminal.say(f"    likeness {event.likeness:.2f} at step {event.step}")
         elif isinstance(event, Log):
             self.close()
-            self._terminal.say(f"  {event.message}")
+            self._terminal.say(f"    {event.message}")
 
     def close(self) -> None:
         if self._bar is not None:

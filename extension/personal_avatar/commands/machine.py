@@ -1,10 +1,40 @@
-"""`personal-avatar serve` and `personal-avatar doctor`."""
+"""`personal-avatar doctor` and `personal-avatar serve`."""
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
-from personal_avatar.commands.common import DONE
-from personal_avatar.terminal import Terminal
+from personal_avatar import doctor as examination
+from personal_avatar.commands.common import DONE, FAILED, local_studio
+from personal_avatar.environment.finding import State
+from personal_avatar.terminal import Bar, Terminal
+
+
+def doctor(args: Namespace, terminal: Terminal) -> int:
+    """Fails when something is missing that the work cannot do without."""
+    host = local_studio(args.data).host
+    data = host.folders().data
+    if args.fetch:
+        _fetch(terminal, data)
+    findings = examination.examine(host, data, args.insightface)
+    terminal.say(examination.text(findings))
+    terminal.document(examination.document(findings))
+    if examination.usable(findings):
+        return DONE
+    missing = [finding for finding in findings if finding.state is State.MISSING]
+    terminal.complain(f"Missing: {', '.join(finding.name for finding in missing)}. {missing[0].remedy}")
+    return FAILED
+
+
+def _fetch(terminal: Terminal, data: Path) -> None:
+    bars: dict[str, Bar] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        bars.setdefault(name, terminal.bar(name[:10]))(done, total)
+
+    examination.fetch_weights(data, show)
+    for bar in bars.values():
+        bar.close()
 
 
 def serve(args: Namespace, terminal: Terminal) -> int:

@@ -49,6 +49,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"plan": {"rank": float("nan")}}, "rank"),
     ({"plan": {"learning_rate": float("nan")}}, "learning_rate"),
     ({"plan": {"steps": 10**400}}, "steps"),
+    ({"plan": {"learning_rate": 10**400}}, "learning_rate"),
     ({"plan": {"no_such": 1}}, "no_such"),
     ({"plan": 7}, "plan"),
     ({"surprise": 1}, "surprise"),

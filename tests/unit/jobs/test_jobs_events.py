@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from personal_avatar.jobs.events import (
     EVENTS_FILE,
     Done,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
 from personal_avatar.errors import Crashed, WrongState
 from personal_avatar.jobs.states import ACTIVE, ENDED, MOVES, State, move
 from personal_avatar.jobs.store import JobStore

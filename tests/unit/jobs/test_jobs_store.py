@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
 from personal_avatar.errors import Crashed, NotFound, WrongState
 from personal_avatar.jobs.events import Done, EventWriter, Failed, Progress, Score, Stage
 from personal_avatar.jobs.states import State

@@ -1,0 +1,127 @@
+"""Avatars on disk: one folder each, by name, by user, movable, erasable."""
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from personal_avatar.avatars import AvatarStore
+from personal_avatar.domain import Avatar
+from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> AvatarStore:
+    return AvatarStore(tmp_path / "avatars")
+
+
+def saved(store: AvatarStore, name: str = "Anna", user_id: str = "u") -> Avatar:
+    avatar = store.open(name, user_id=user_id, class_noun="woman", statement="she agreed")
+    store.save(avatar)
+    return avatar
+
+
+def photo(folder: Path, name: str, content: bytes = b"jpeg") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def test_an_avatar_is_found_by_name_and_by_id(store: AvatarStore) -> None:
+    avatar = saved(store, "Ánna Đào")
+    assert avatar.id == "anna-dao"
+    assert store.load("anna-dao") == store.find("Ánna Đào") == avatar
+    assert avatar.consent is not None
+    assert avatar.consent.statement == "she agreed"
+
+
+def test_the_same_name_of_the_same_user_is_the_same_avatar(store: AvatarStore) -> None:
+    first = saved(store)
+    again = store.open(" Anna ", user_id="u", class_noun="girl", statement="again")
+    assert (again.id, again.created_at, again.trigger) == (first.id, first.created_at, "sks girl")
+
+
+def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> None:
+    ids = [saved(store, user_id=user).id for user in ("u", "v", "w")]
+    assert ids == ["anna", "anna-2", "anna-3"]
+    assert store.find("Anna", "v").id == "anna-2"
+    assert [avatar.user_id for avatar in store.all("w")] == ["w"]
+    assert len(store.all()) == 3
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81])
+def test_impossible_names_are_refused(store: AvatarStore, name: str) -> None:
+    with pytest.raises(InvalidSettings, match="1 to 80"):
+        saved(store, name)
+
+
+@pytest.mark.parametrize("noun", ["", "Frau Müller", "a,b", "man)", "x" * 31])
+def test_class_nouns_are_plain_words(store: AvatarStore, noun: str) -> None:
+    with pytest.raises(InvalidSettings, match="English noun"):
+        store.open("Anna", user_id="u", class_noun=noun, statement="s")
+
+
+@pytest.mark.parametrize("wanted", ["", "..", "../anna", "Anna", "no-such", "anna/photos", "a\x00"])
+def test_what_is_no_id_is_not_found(store: AvatarStore, wanted: str) -> None:
+    saved(store)
+    with pytest.raises(NotFound):
+        store.folder(wanted)
+
+
+def test_photos_replace_earlier_ones_and_lose_their_names(store: AvatarStore, tmp_path: Path) -> None:
+    avatar = saved(store)
+    given = tmp_path / "given"
+    store.add_photos(avatar, [photo(given, "old.png")])
+    paths = store.add_photos(avatar, [photo(given, "IMG 1.JPEG"), photo(given, "..png", b"other"), photo(given, "x")])
+    folder = store.folder(avatar.id) / "photos"
+    assert sorted(folder.iterdir()) == sorted(paths)
+    assert [path.read_bytes() for path in paths] == [b"jpeg", b"other", b"jpeg"]
+    assert all("IMG" not in path.name for path in paths)
+
+
+def test_photos_that_cannot_be_copied_leave_the_earlier_ones(store: AvatarStore, tmp_path: Path) -> None:
+    avatar = saved(store)
+    (kept,) = store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
+    with pytest.raises(FileNotFoundError):
+        store.add_photos(avatar, [tmp_path / "gone.png"])
+    assert kept.read_bytes() == b"jpeg"
+
+
+def test_an_avatar_can_be_copied_to_another_machine(store: AvatarStore, tmp_path: Path) -> None:
+    avatar = saved(store)
+    other = AvatarStore(tmp_path / "elsewhere")
+    shutil.copytree(store.folder(avatar.id), tmp_path / "elsewhere" / avatar.id)
+    assert other.all() == [avatar]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"id": 1}', ""])
+def test_a_damaged_avatar_is_left_out(store: AvatarStore, content: str) -> None:
+    saved(store)
+    broken = saved(store, "Bob")
+    (store.folder(broken.id) / "avatar.json").write_text(content)
+    assert [avatar.id for avatar in store.all()] == ["anna"]
+
+
+def test_erasing_takes_photos_and_trained_files_with_their_companions(store: AvatarStore, tmp_path: Path) -> None:
+    avatar = saved(store)
+    store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
+    files = [photo(tmp_path / "loras", name) for name in ("anna.safetensors", "anna.png", "anna.json", "other.png")]
+    folder = store.folder(avatar.id)
+    assert store.delete(avatar.id, files[:1]) == []
+    assert not folder.exists()
+    assert [path.name for path in (tmp_path / "loras").iterdir()] == ["other.png"]
+    assert store.all() == []
+
+
+def test_what_cannot_be_erased_is_said(store: AvatarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = saved(store)
+    monkeypatch.setattr("personal_avatar.avatars.shutil.rmtree", lambda *_, **__: None)
+    with pytest.raises(WrongState, match="could not be erased"):
+        store.delete(avatar.id)
+
+
+def test_an_avatar_is_changed_by_saving_it_again(store: AvatarStore) -> None:
+    avatar = saved(store)
+    store.save(replace(avatar, base_title="other"))
+    assert store.load(avatar.id).base_title == "other"

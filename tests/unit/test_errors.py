@@ -1,0 +1,56 @@
+"""Errors by name: every one says what happened and what to do, and survives the way through a file."""
+from __future__ import annotations
+
+import errno
+
+import pytest
+from personal_avatar import errors
+from personal_avatar.errors import AvatarError, Crashed, DiskFull, NoFace, OutOfMemory, OutOfVram, from_json, named
+
+KINDS = errors._all_errors(AvatarError)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_comes_back_as_it_was_written(kind: type[AvatarError]) -> None:
+    error = kind("what happened", "what to do")
+    again = from_json(error.to_json())
+    assert type(again) is kind
+    assert again.to_json() == error.to_json()
+    assert str(again) == "what happened what to do"
+
+
+def test_codes_are_unique_and_drawn_in_the_tree() -> None:
+    codes = [kind.code for kind in KINDS]
+    assert len(set(codes)) == len(codes)
+    drawn = (errors.__doc__ or "").split()
+    for kind in KINDS:
+        if kind.__module__ == errors.__name__:
+            assert kind.__name__ in drawn
+            assert 400 <= kind.http_status < 600
+
+
+def test_an_unknown_code_becomes_a_plain_error() -> None:
+    error = from_json({"code": "FROM_THE_FUTURE", "message": "m"})
+    assert type(error) is AvatarError
+    assert error.message == "m"
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's."""
+
+
+@pytest.mark.parametrize(("raised", "kind"), [
+    (OSError(errno.ENOSPC, "No space left", "/data/x"), DiskFull),
+    (OSError(errno.EDQUOT, "Quota exceeded"), DiskFull),
+    (MemoryError(), OutOfMemory),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemory),
+    (OutOfMemoryError("tried to allocate 2 GiB"), OutOfVram),
+    (RuntimeError("CUDA out of memory."), OutOfVram),
+    (NoFace("no face"), NoFace),
+    (ValueError("odd"), Crashed),
+])
+def test_what_libraries_raise_gets_a_name(raised: BaseException, kind: type[AvatarError]) -> None:
+    error = named(raised)
+    assert type(error) is kind
+    assert error.message
+    assert error.hint

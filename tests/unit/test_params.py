@@ -1,0 +1,64 @@
+"""Settings: closed, ranged, and all problems told together."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.params import Settings, from_pairs, setting, validated
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.portraits import CreateSettings
+from personal_avatar.training.plan import LoraPlan
+
+
+class Example(Settings):
+    rank: int = setting(8, "Rank", ge=1, le=256)
+    rate: float = setting(0.5, "Rate", ge=0.0, le=1.0)
+    kind: str = setting("a", "Kind", choices=("a", "b"))
+    word: str = setting("", "Word", max_length=4)
+    flag: bool = setting(False, "Flag")
+
+
+@pytest.mark.parametrize("kind", [Example, LoraPlan, CreateSettings, PhotoSettings])
+def test_defaults_are_valid_and_titled(kind: type[Settings]) -> None:
+    assert validated(kind, kind().dict()) == kind()
+    assert all(field.field_info.title for field in kind.__fields__.values())
+
+
+def test_all_problems_are_told_together() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(Example, {"rank": 0, "rate": 7, "kind": "c", "word": "too long", "surprise": 1})
+    for words in (
+        "rank must be in [1, 256], got 0", "rate must be in [0, 1], got 7", "kind must be one of a, b, got 'c'",
+        "word: ", "surprise is not a setting; there are: rank, rate",
+    ):
+        assert words in caught.value.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, None, "x", [], {}, 10**400])
+@pytest.mark.parametrize("name", ["rank", "rate"])
+def test_what_is_no_number_in_the_range_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidSettings, match=name):
+        validated(Example, {name: value})
+
+
+@given(st.dictionaries(st.text(max_size=8), st.none() | st.integers() | st.floats() | st.text(max_size=5), max_size=4))
+def test_whatever_is_given_either_fits_or_is_refused_by_name(values: dict[str, Any]) -> None:
+    try:
+        assert set(validated(Example, values).dict()) == set(Example.__fields__)
+    except InvalidSettings as error:
+        assert error.message
+
+
+def test_words_become_settings() -> None:
+    found = from_pairs(Example, ["rank=4", " flag = true", "kind=b"])
+    assert (found.rank, found.flag, found.kind) == (4, True, "b")
+    with pytest.raises(InvalidSettings, match="key=value"):
+        from_pairs(Example, ["rank"])
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(TypeError):
+        Example().rank = 3

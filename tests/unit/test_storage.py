@@ -1,0 +1,62 @@
+"""Files are old or new, never half; names never leave their folder."""
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar import storage
+from personal_avatar.storage import sha256_of, slug, write_bytes, write_json
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    write_json(tmp_path / "a" / "b" / "c.json", {"name": "Ánh"})
+    assert json.loads((tmp_path / "a" / "b" / "c.json").read_text(encoding="utf-8")) == {"name": "Ánh"}
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "status.json"
+    write_bytes(path, b"old")
+    monkeypatch.setattr(storage.os, broken, full)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["status.json"]
+
+
+def test_a_hash_is_of_the_content(tmp_path: Path) -> None:
+    data = os.urandom(3 << 20)
+    (tmp_path / "x").write_bytes(data)
+    assert sha256_of(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+@given(st.text(max_size=80))
+def test_a_slug_is_a_safe_name_and_a_slug_of_itself(name: str) -> None:
+    word = slug(name)
+    assert 1 <= len(word) <= 48
+    assert set(word) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert not word.startswith("-")
+    assert slug(word) == word
+
+
+@pytest.mark.parametrize(("name", "word"), [
+    ("Anna", "anna"), ("Nguyễn Thị Đào", "nguyen-thi-dao"), ("../../etc", "etc"), ("a" * 60, "a" * 48), ("CON", "con"),
+])
+def test_slugs_are_readable(name: str, word: str) -> None:
+    assert slug(name) == word
+
+
+def test_names_without_latin_letters_differ() -> None:
+    assert slug("小明") != slug("小红")
+    assert slug("小明").startswith("avatar-")

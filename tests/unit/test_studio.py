@@ -1,0 +1,168 @@
+"""The use cases below the doors: what is refused before work begins, and what becomes of results."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import Family
+from personal_avatar.errors import (
+    BaseUnsupported,
+    ConsentMissing,
+    InvalidSettings,
+    NotFound,
+    RestorerMissing,
+    TooFewPhotos,
+    WrongState,
+)
+from personal_avatar.jobs import process, queue
+from personal_avatar.jobs.states import State
+from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
+
+from tests.unit.api.house import GOOD, SAMPLES, build_studio
+from tests.unit.jobs.children import PATIENT
+
+REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
+KEPT = "Path(sys.argv[3], 'x').touch(); emit(Failed({'code': 'CANCELLED', 'message': 'm', 'hint': '', 'result': %s}))"
+
+
+@pytest.fixture(autouse=True)
+def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "POLL_S", 0.02)
+    monkeypatch.setattr(queue, "IDLE_S", 0.2)
+
+
+@pytest.fixture()
+def make(tmp_path: Path, face_weights: Path) -> Callable[..., Studio]:
+    return lambda *learn: build_studio(tmp_path / "data", face_weights, *learn)
+
+
+@pytest.mark.parametrize(("changes", "error"), [
+    ({"consent": "  "}, ConsentMissing),
+    ({"photos": ()}, TooFewPhotos),
+    ({"photos": (GOOD[0],) * 101}, TooFewPhotos),
+    ({"plan": {"rank": 0}}, InvalidSettings),
+    ({"photo_settings": {"min_face_px": 1}}, InvalidSettings),
+    ({"name": " "}, InvalidSettings),
+    ({"class_noun": "1"}, InvalidSettings),
+])
+def test_an_impossible_training_leaves_no_trace(
+    make: Callable[..., Studio], changes: dict[str, object], error: type[Exception]
+) -> None:
+    studio = make()
+    with pytest.raises(error):
+        studio.train(replace(REQUEST, **changes))  # type: ignore[arg-type]
+    assert studio.jobs.ids() == []
+    assert studio.avatars.all() == []
+
+
+def test_other_families_are_refused_before_anything_is_written(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make()
+    base = replace(studio.host.checkpoint(), family=Family.SDXL, title="big")
+    monkeypatch.setattr(studio.host, "checkpoint", lambda: base)
+    with pytest.raises(BaseUnsupported, match="big is of the sdxl family"):
+        studio.train(REQUEST)
+    assert studio.avatars.all() == []
+
+
+def test_of_many_starts_at_once_one_begins(make: Callable[..., Studio]) -> None:
+    studio, refused = make(PATIENT), []
+
+    def start() -> None:
+        try:
+            studio.train(REQUEST)
+        except WrongState as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (job_id,) = studio.jobs.ids()
+    assert len(refused) == 5
+    studio.queue.cancel(job_id, keep_checkpoint=False)
+    assert studio.queue.wait(job_id, 20).status.state is State.CANCELLED
+
+
+def test_a_failed_training_leaves_the_earlier_checkpoint_usable(make: Callable[..., Studio]) -> None:
+    studio = make()
+    studio.queue.wait(studio.train(REQUEST).id, 30)
+    best = studio.avatars.load("anna").best
+    studio.host.learn = "sys.exit(3)"  # type: ignore[attr-defined]
+    assert studio.queue.wait(studio.train(REQUEST).id, 20).status.state is State.FAILED
+    assert studio.avatars.load("anna").best == best is not None
+
+
+def test_what_a_cancelled_training_kept_is_taken_into_the_avatar(make: Callable[..., Studio]) -> None:
+    kept = {
+        "checkpoints": [{"path": "/x/half.safetensors", "sha256": "", "step": 5, "method": "lora", "family": "sd1",
+                         "trigger": "sks woman"}],
+        "reference": [1.0], "recogniser": "r", "dataset_fingerprint": "f",
+    }
+    studio = make(KEPT % repr(kept))
+    view = studio.queue.wait(studio.train(REQUEST).id, 20)
+    assert view.status.state is State.CANCELLED
+    best = studio.avatars.load("anna").best
+    assert best is not None
+    assert best.path == Path("/x/half.safetensors")
+
+
+def test_portraits_need_an_avatar_that_was_trained(make: Callable[..., Studio]) -> None:
+    studio = make()
+    with pytest.raises(NotFound):
+        studio.create(CreateRequest("anna", ("oil-painting",)))
+    studio.avatars.save(studio.avatars.open("Anna", user_id="u", class_noun="woman", statement="s"))
+    with pytest.raises(WrongState, match="has not been trained"):
+        studio.create(CreateRequest("anna", ("oil-painting",)))
+
+
+def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable[..., Studio]) -> None:
+    studio = make()
+    studio.queue.wait(studio.train(REQUEST).id, 30)
+    with pytest.raises(InvalidSettings, match="Neither a style nor a prompt"):
+        studio.create(CreateRequest("anna", prompt="  "))
+    with pytest.raises(NotFound, match="no style"):
+        studio.create(CreateRequest("anna", ("no-such",)))
+    with pytest.raises(InvalidSettings, match="count must be in"):
+        studio.create(CreateRequest("anna", ("oil-painting",), settings={"count": 0}))
+    assert [view.job.kind for view in studio.jobs.views()] == ["train"]
+
+
+def test_a_restoration_is_written_only_when_it_is_accepted(
+    make: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make()
+    scorer = studio.scorer_from(GOOD[0])
+    target = tmp_path / "out" / "restored.png"
+    assert not studio.restore(SAMPLES / "no-face.jpg", scorer, target).accepted
+    assert not target.exists()
+    monkeypatch.setattr(studio.host, "restorers", tuple)
+    with pytest.raises(RestorerMissing):
+        studio.restore(GOOD[0], scorer, target)
+
+
+def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:
+    studio = make(PATIENT)
+    job = studio.train(REQUEST)
+    while not studio.jobs.view(job.id).step:
+        pass
+    status = studio.jobs.status(job.id)
+    process.kill(status.pid, status.pid_started_at)
+    assert studio.queue.wait(job.id, 20).status.state is State.FAILED
+    studio.host.learn = "emit(Failed({'code': 'NO_FACE', 'message': 'm', 'hint': 'h'}))"  # type: ignore[attr-defined]
+    error = studio.queue.wait(studio.train(REQUEST).id, 20).status.error
+    assert error is not None
+    assert error["code"] == "NO_FACE"
+
+
+def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", ".hidden", "deep/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = pictures_in([tmp_path / "b.png", tmp_path])
+    assert [path.name for path in found] == ["b.png", "a.png", "b.png"]
