@@ -56,11 +56,11 @@ def square_around(face: Face, size_px: tuple[int, int], resolution_px: int, sett
     wanted = max(face_px * settings.crop_margin, resolution_px / settings.max_upscale)
     stretch = Square((0, 0), 1.0, tilt).reach_px * 2
     side = max(min(wanted, min(size_px) / stretch), min(wanted, face_px * CLOSEST_MARGIN))
-    across, down = _middle(face)
+    across, down = _middle(face, size_px)
     drop = (0.5 - FACE_HEIGHT_SHARE) * side
     x = across - math.sin(math.radians(tilt)) * drop
     y = down + math.cos(math.radians(tilt)) * drop
-    reach, slack = side / 2 * stretch, max(0.0, (side - face_px) / 2)
+    reach, slack = side / 2 * stretch, max(0.0, (side / stretch - face_px) / 2)
     x = across + _clamp(_inside(x, reach, size_px[0]) - across, slack)
     y = down + _clamp(_inside(y, reach, size_px[1]) - down, slack)
     return Square((x, y), side, tilt)
@@ -130,6 +130,7 @@ def _clamp(value: float, limit: float) -> float:
     return min(max(value, -limit), limit)
 
 
-def _middle(face: Face) -> tuple[float, float]:
+def _middle(face: Face, size_px: tuple[int, int]) -> tuple[float, float]:
+    """Of the face, and never outside of the photo."""
     left, top, right, bottom = face.box_px
-    return ((left + right) / 2, (top + bottom) / 2)
+    return (min(max((left + right) / 2, 0.0), size_px[0]), min(max((top + bottom) / 2, 0.0), size_px[1]))

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
 
 Complaint = tuple[Reason, str]
-MOST_OUTSIDE = 0.15
+# Between the landmarks and the edge of the photo, in widths of the face. Whole faces: .15 and more.
+LEAST_ROOM = 0.05
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def _of_faces(faces: Sequence[Face], settings: PhotoSettings) -> list[Complaint]
 
 
 def _of_edge(face: Face, size_px: tuple[int, int]) -> list[Complaint]:
-    """The only covering that can be told for sure: the face is cut off by the edge of the photo."""
-    left, top, right, bottom = face.box_px
-    width = max(0.0, min(right, size_px[0]) - max(left, 0.0))
-    height = max(0.0, min(bottom, size_px[1]) - max(top, 0.0))
-    outside = 1 - width * height / max(face.width_px * face.height_px, 1e-6)
-    if outside <= MOST_OUTSIDE:
+    """The only covering that can be told for sure: the edge of the photo cuts off an eye or a corner of the mouth.
+
+    The detector guesses where a missing eye would be, up to the edge itself.
+    """
+    room = min(min(x, size_px[0] - x, y, size_px[1] - y) for x, y in face.landmarks_px)
+    if room >= LEAST_ROOM * face.width_px:
         return []
-    return [(Reason.OCCLUDED, f"{outside:.0%} of the face lies outside of the photo, at most {MOST_OUTSIDE:.0%} may")]
+    return [(Reason.OCCLUDED, "the edge of the photo cuts off a part of the face")]
 
 
 def _of_quality(quality: Quality, settings: PhotoSettings) -> list[Complaint]:

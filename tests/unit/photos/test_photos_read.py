@@ -81,12 +81,12 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert read(tmp_path, encoded(gradient().convert(mode), "PNG")).shape == (16, 24, 3)
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "F", "I"])
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "F", "I"])
 def test_rare_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     deep = gradient().convert("L").convert(mode) if mode in ("F", "I") else None
     picture = deep if deep is not None else _in_mode(mode)
     pixels = read(tmp_path, encoded(picture, "TIFF"))
-    expected = gradient() if mode in ("CMYK", "YCbCr") else gradient().convert("L").convert("RGB")
+    expected = gradient() if mode == "CMYK" else gradient().convert("L").convert("RGB")
     if mode != "LAB":
         assert np.abs(pixels.astype(int) - np.asarray(expected)).mean() < 3
     assert pixels.shape == (16, 24, 3)
@@ -101,7 +101,7 @@ def _in_mode(mode: str) -> Image.Image:
     return converted
 
 
-@pytest.mark.parametrize("format_name", ["PNG", "TIFF", "PPM"])
+@pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
 def test_sixteen_bits_are_scaled_not_cut(tmp_path: Path, format_name: str) -> None:
     grey = np.linspace(0, 65535, 24 * 16).astype(np.uint16).reshape(16, 24)
     pixels = read(tmp_path, encoded(Image.fromarray(grey), format_name))

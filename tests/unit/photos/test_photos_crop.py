@@ -1,0 +1,107 @@
+"""Where a crop lies, and that it shows there what the photo shows."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from personal_avatar.domain import Face
+from personal_avatar.photos.crop import Square, cut, square_around, to_crop
+from personal_avatar.photos.settings import PhotoSettings
+
+sizes = st.tuples(st.integers(60, 3000), st.integers(60, 3000))
+tilts = st.floats(-80, 80)
+
+
+def face_at(x: float, y: float, width: float, tilt_deg: float) -> Face:
+    """A face 1.25 times as high as wide, its middle at (x, y)."""
+    height = 1.25 * width
+    cos, sin = math.cos(math.radians(tilt_deg)), math.sin(math.radians(tilt_deg))
+    offsets = [(-0.2, -0.1), (0.2, -0.1), (0, 0.1), (-0.15, 0.25), (0.15, 0.25)]
+    marks = tuple((x + width * (u * cos - v * sin), y + width * (u * sin + v * cos)) for u, v in offsets)
+    return Face((x - width / 2, y - height / 2, x + width / 2, y + height / 2), marks, 0.9)
+
+
+@given(sizes, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.05, 0.9), tilts, st.sampled_from([128, 512, 1024]))
+def test_the_face_stays_in_the_crop(
+    size: tuple[int, int], x: float, y: float, share: float, tilt: float, resolution: int
+) -> None:
+    face = face_at(x * size[0], y * size[1], share * min(size), tilt)
+    square = square_around(face, size, resolution, PhotoSettings())
+    for mark in face.landmarks_px:
+        assert all(0 <= value <= resolution for value in to_crop(square, resolution, mark))
+    if square.tilt_deg == 0:
+        corners = [to_crop(square, resolution, corner) for corner in (face.box_px[:2], face.box_px[2:])]
+        assert all(-0.5 <= value <= resolution + 0.5 for corner in corners for value in corner)
+
+
+@given(sizes, st.floats(0.3, 0.7), st.floats(0.3, 0.7), st.floats(0.05, 0.2))
+def test_with_room_around_the_face_nothing_is_padded(size: tuple[int, int], x: float, y: float, share: float) -> None:
+    assume(0.5 <= size[0] / size[1] <= 2)
+    face = face_at(x * size[0], y * size[1], share * min(size), 0)
+    square = square_around(face, size, 64, PhotoSettings())
+    left, top = (centre - square.side_px / 2 for centre in square.centre_px)
+    assert left >= -1 and top >= -1
+    assert left + square.side_px <= size[0] + 1 and top + square.side_px <= size[1] + 1
+
+
+def test_eyes_are_level_after_the_cut_and_small_tilts_are_left_alone() -> None:
+    for tilt, expected in ((30.0, 0.0), (-45.0, 0.0), (5.0, 5.0)):
+        face = face_at(500, 500, 200, tilt)
+        square = square_around(face, (1000, 1000), 256, PhotoSettings())
+        (x0, y0), (x1, y1) = (to_crop(square, 256, mark) for mark in face.landmarks_px[:2])
+        assert math.degrees(math.atan2(y1 - y0, x1 - x0)) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_small_face_gets_a_wider_crop_rather_than_much_enlargement() -> None:
+    square = square_around(face_at(1000, 1000, 60, 0), (2000, 2000), 512, PhotoSettings(max_upscale=2))
+    assert square.side_px == pytest.approx(256)
+    tiny = square_around(face_at(50, 50, 40, 0), (100, 100), 512, PhotoSettings(max_upscale=2))
+    assert tiny.side_px == pytest.approx(100)
+
+
+@settings(max_examples=40)
+@given(st.floats(-80, 80), st.floats(60, 300), st.tuples(st.floats(100, 300), st.floats(100, 300)), st.integers(0, 99))
+def test_a_dot_of_the_photo_is_where_the_geometry_says(
+    tilt: float, side: float, centre: tuple[float, float], seed: int
+) -> None:
+    square = Square(centre, side, tilt)
+    across, down = np.random.default_rng(seed).uniform(-0.3, 0.3, 2) * side
+    cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
+    dot = (centre[0] + across * cos - down * sin, centre[1] + across * sin + down * cos)
+    assume(all(8 < value < 392 for value in dot))
+    y, x = np.mgrid[:400, :400] + 0.5
+    image = np.repeat(((np.hypot(x - dot[0], y - dot[1]) < 4) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    crop = cut(image, square, 128).image[:, :, 0].astype(float)
+    found = np.array([(crop * grid).sum() / crop.sum() for grid in np.mgrid[:128, :128][::-1] + 0.5])
+    assert np.allclose(found, to_crop(square, 128, dot), atol=1.5 + 128 / side)
+
+
+def test_the_cut_of_an_untilted_square_at_its_own_size_keeps_the_pixels() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    crop = cut(image, Square((150, 100), 128), 128)
+    assert np.array_equal(crop.image, image[36:164, 86:214]) and not crop.padded and crop.scale == 1
+
+
+@pytest.mark.parametrize("centre", [(0, 0), (300, 200), (-60, 100), (150, 310)])
+def test_outside_of_the_photo_lies_its_blurred_mirror_image(centre: tuple[float, float]) -> None:
+    image = np.random.default_rng(0).integers(100, 200, (200, 300, 3), dtype=np.uint8)
+    crop = cut(image, Square(centre, 256), 256)
+    assert crop.padded and crop.image.shape == (256, 256, 3)
+    assert crop.image.min() >= 95 and crop.image.max() <= 205
+    left, top = round(centre[0] - 128), round(centre[1] - 128)
+    rows, columns = slice(max(0, -top), min(256, 200 - top)), slice(max(0, -left), min(256, 300 - left))
+    assert np.array_equal(crop.image[rows, columns], image[max(0, top) : top + 256, max(0, left) : left + 256])
+
+
+@settings(max_examples=40)
+@given(sizes, st.floats(0, 1), st.floats(0, 1), st.floats(0.2, 1.5), tilts)
+def test_any_face_box_can_be_cut(size: tuple[int, int], x: float, y: float, share: float, tilt: float) -> None:
+    assume(size[0] * size[1] < 1_000_000)
+    image = np.full((size[1], size[0], 3), 200, np.uint8)
+    square = square_around(face_at(x * size[0], y * size[1], share * min(size), tilt), size, 64, PhotoSettings())
+    crop = cut(image, square, 64)
+    assert crop.image.shape == (64, 64, 3) and crop.image.dtype == np.uint8
+    assert crop.image.min() > 190

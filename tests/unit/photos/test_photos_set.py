@@ -1,0 +1,173 @@
+"""What is judged across photos: repeats, strangers, the held-out split, advice."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from personal_avatar.domain import Face, Photo, PhotoVerdict, Quality, Reason
+from personal_avatar.photos.advice import SENTENCES, Advice, advice_text, advise
+from personal_avatar.photos.duplicates import Fingerprint, repeats, same_picture, thumbnail
+from personal_avatar.photos.heldout import held_out
+from personal_avatar.photos.persons import centre, compare
+from personal_avatar.photos.read import read_photo
+from personal_avatar.photos.settings import PhotoSettings
+from PIL import Image
+
+NAMES = [f"{number:02d}.jpg" for number in range(1, 11)]
+
+
+def fingerprint(image: np.ndarray, name: str) -> Fingerprint:
+    return Fingerprint(name, image.shape[0] * image.shape[1], thumbnail(image))
+
+
+@pytest.fixture(scope="module")
+def drawings(samples: Path) -> list[Image.Image]:
+    return [Image.fromarray(read_photo(samples / name)[1]) for name in NAMES]
+
+
+@settings(max_examples=30)
+@given(index=st.integers(0, 9), scale=st.floats(0.25, 2.0), quality=st.integers(40, 95))
+def test_a_picture_saved_again_or_resized_is_the_same_and_no_other(
+    drawings: list[Image.Image], index: int, scale: float, quality: int
+) -> None:
+    picture = drawings[index]
+    buffer = io.BytesIO()
+    size = (round(picture.width * scale), round(picture.height * scale))
+    picture.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality)
+    again = fingerprint(np.asarray(Image.open(buffer)), "again")
+    same = [same_picture(again, fingerprint(np.asarray(other), str(place))) for place, other in enumerate(drawings)]
+    assert same == [place == index for place in range(10)]
+
+
+def test_of_repeats_the_largest_is_kept_and_of_equals_the_first(drawings: list[Image.Image]) -> None:
+    small = drawings[0].resize((128, 128))
+    prints = [fingerprint(np.asarray(p), str(n)) for n, p in enumerate((small, drawings[0], drawings[1], drawings[0]))]
+    assert repeats(prints) == {0: 1, 3: 1}
+
+
+def test_a_burst_is_a_repeat_only_with_the_same_face() -> None:
+    grey = np.full((16, 16, 3), 100.0)
+    face, other = np.eye(2)
+    one, next_shot = Fingerprint("a", 1, grey, face), Fingerprint("b", 1, grey + 8, face)
+    assert same_picture(one, next_shot)
+    assert not same_picture(one, Fingerprint("c", 1, grey + 8, other))
+    assert not same_picture(one, Fingerprint("d", 1, grey + 8))
+
+
+def person(seed: int, count: int, spread: float, size: int = 128) -> np.ndarray:
+    """Photos of one person: cosines to each other of about 1 / (1 + spread²)."""
+    random = np.random.default_rng(seed)
+    middle = random.normal(size=size)
+    photos = middle / np.linalg.norm(middle) + spread * random.normal(size=(count, size)) / np.sqrt(size)
+    return photos / np.linalg.norm(photos, axis=1, keepdims=True)
+
+
+@given(st.integers(0, 10**6), st.integers(4, 20), st.integers(1, 3), st.floats(0.2, 0.8), st.randoms())
+def test_strangers_are_found_in_whatever_order(
+    seed: int, own: int, strangers: int, spread: float, random: Random
+) -> None:
+    strangers = min(strangers, (own - 1) // 2)
+    photos = np.vstack([person(seed, own, spread), *(person(seed + 1 + n, 1, spread) for n in range(strangers))])
+    order = list(range(len(photos)))
+    random.shuffle(order)
+    found = compare(photos[order], 0.4)
+    assert {order[index] for index in found.strangers} == set(range(own, own + strangers))
+    assert not found.mixed and len(found.similarity) == len(photos)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 25), st.floats(0.0, 0.8))
+def test_nobody_is_a_stranger_among_photos_of_one_person(seed: int, count: int, spread: float) -> None:
+    found = compare(person(seed, count, spread), 0.4)
+    assert not found.strangers and not found.mixed
+
+
+def test_other_characters_are_found_far_above_the_threshold_of_photos() -> None:
+    """As drawings are: one character's pictures at .95 to each other, another one at .55 to them."""
+    own = person(1, 8, 0.2)
+    beside = person(2, 1, 0.0)[0]
+    middle = own.sum(axis=0) / np.linalg.norm(own.sum(axis=0))
+    beside = beside - (beside @ middle) * middle
+    other = 0.55 * middle + np.sqrt(1 - 0.55**2) * beside / np.linalg.norm(beside)
+    found = compare(np.vstack([own, other]), 0.4)
+    assert found.strangers == {8} and found.needed > 0.6
+    assert not compare(np.vstack([own, other]), 0.4, by_spread=False).strangers
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_nothing_rash_is_said_of_two_or_three_photos(count: int) -> None:
+    photos = np.vstack([person(seed, 1, 0.1) for seed in range(count)])
+    found = compare(photos, 0.4)
+    assert not found.strangers and found.mixed
+
+
+def test_two_people_in_equal_numbers_are_mixed_not_rejected() -> None:
+    found = compare(np.vstack([person(1, 4, 0.3), person(2, 4, 0.3)]), 0.4)
+    assert found.mixed and not found.strangers
+
+
+@given(st.integers(0, 10**6), st.integers(3, 20))
+def test_the_centre_ignores_a_stranger_and_has_length_one(seed: int, count: int) -> None:
+    own, other = person(seed, count, 0.4), person(seed + 1, 1, 0.4)
+    found = centre(np.vstack([own, other]))
+    assert found.dtype == np.float32 and float(np.linalg.norm(found)) == pytest.approx(1, abs=1e-5)
+    assert min(own @ found) > float(other[0] @ found)
+
+
+hashes = st.lists(st.text("0123456789abcdef", min_size=8, max_size=8), max_size=60, unique=True)
+
+
+@given(hashes, st.floats(0, 1), st.integers(0, 5), st.randoms())
+def test_the_split_does_not_depend_on_the_order(sha256s: list[str], share: float, seed: int, order: Random) -> None:
+    apart = held_out(sha256s, share, seed)
+    order.shuffle(sha256s)
+    assert apart == held_out(sha256s, share, seed) and apart <= set(sha256s)
+    assert len(apart) <= len(sha256s) / 3 or not apart
+
+
+@pytest.mark.parametrize(
+    ("photos", "kept"), [(0, 0), (4, 0), (5, 1), (10, 2), (11, 2), (12, 3), (15, 3), (20, 4), (100, 20)]
+)
+def test_a_fifth_is_kept_out_and_at_least_three_of_twelve(photos: int, kept: int) -> None:
+    assert len(held_out([f"{number:064x}" for number in range(photos)])) == kept
+
+
+def verdict(
+    yaw: float = 0.0, bright: float = 0.5, width: float = 300, reasons: tuple[Reason, ...] = ()
+) -> PhotoVerdict:
+    face = Face((0, 0, width, width), ((0, 0),) * 5, 0.9)
+    return PhotoVerdict(
+        Path("a.jpg"), reasons, photo=Photo(Path("a.jpg"), "0", (9, 9)), face=face,
+        quality=Quality(50, bright, 0, yaw, 0),
+    )  # fmt: skip
+
+
+def codes(verdicts: list[PhotoVerdict], mixed: bool = False) -> list[str]:
+    return [advice.code for advice in advise(verdicts, PhotoSettings(), mixed)]
+
+
+def test_a_varied_set_needs_no_advice() -> None:
+    assert codes([verdict(yaw=5.0 * n, bright=0.4 + 0.05 * n) for n in range(8)]) == []
+
+
+def test_advice_names_what_the_set_lacks() -> None:
+    assert codes([verdict()] * 8) == ["SAME_POSE", "SAME_LIGHT"]
+    assert codes([verdict(), verdict(30)]) == ["TOO_FEW", "NO_HELD_OUT"]
+    assert codes([verdict(yaw=9.0 * n, bright=0.1 * n, width=70) for n in range(8)]) == ["SMALL_FACES"]
+    assert codes([verdict(yaw=9.0 * n, bright=0.1 * n) for n in range(8)], mixed=True) == ["MIXED_PEOPLE"]
+
+
+def test_a_set_without_a_usable_photo_says_why() -> None:
+    advice = advise([verdict(reasons=(Reason.BLURRED,))] * 2 + [verdict(reasons=(Reason.NO_FACE,))], PhotoSettings())
+    assert advice[0].code == "NONE_USABLE" and "2 BLURRED, 1 NO_FACE" in advice[0].text
+
+
+def test_every_sentence_can_be_filled() -> None:
+    values = {"accepted": 1, "photos": 2, "wanted": 3, "count": 4, "spread": 5.5, "reasons": "1 DARK"}
+    for code in SENTENCES:
+        assert "{" not in advice_text(code, **values)
+        assert Advice(code, values).text == advice_text(code, **values)
