@@ -274,16 +274,20 @@ class Studio:
     # -- avatars
 
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
-        """Erase a person: photos, embeddings, trained files, portraits, jobs. Says what was erased and what is left."""
+        """Erase a person: photos, embeddings, all trained files, portraits, jobs. Says what was erased and what is left:
+
+        portraits that the host saved into its own folders are the user's pictures, and are listed only.
+        """
         avatar = self.avatars.find(avatar_id)
         self._refuse_second_start(avatar)
         views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
         if any(view.status.state in ACTIVE for view in views):
             raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-        files = [point.path for point in avatar.checkpoints]
+        files = sorted({point.path for point in avatar.checkpoints} | _named_in(views, "files"))
         left = self.avatars.delete(avatar.id, files)
         for view in views:
             self.jobs.delete(view.job.id)
+        left += [str(path) for path in sorted(_named_in(views, "images")) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
@@ -348,6 +352,12 @@ class Studio:
         active = self.jobs.views(states=ACTIVE)
         return {"status": "ok", "version": __version__, "host": self.host.name, "checkpoint": checkpoint,
                 "active_jobs": len(active)}
+
+
+def _named_in(views: Iterable[JobView], key: str) -> set[Path]:
+    """The files that the results of jobs name under `key`: as texts, or as rows with a path."""
+    rows = [row for view in views for row in (view.result or {}).get(key, [])]
+    return {Path(row["path"] if isinstance(row, dict) else row) for row in rows}
 
 
 def likeness_of(avatar: Avatar) -> Likeness | None:

@@ -18,6 +18,7 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.jobs import process, queue
+from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 
@@ -158,6 +159,21 @@ def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> 
     error = studio.queue.wait(studio.train(REQUEST).id, 20).status.error
     assert error is not None
     assert error["code"] == "NO_FACE"
+
+
+def test_erasing_a_person_erases_the_files_of_earlier_trainings_too(make: Callable[..., Studio], tmp_path: Path) -> None:
+    studio = make()
+    first = studio.queue.wait(studio.train(REQUEST).id, 30)
+    earlier, saved = tmp_path / "earlier.safetensors", tmp_path / "saved-by-the-host.png"
+    for path in (earlier, saved):
+        path.touch()
+    emit = EventWriter(studio.jobs.folder(first.job.id))
+    emit(Done({"files": [str(earlier)], "images": [{"path": str(saved)}]}))
+    studio.queue.wait(studio.train(REQUEST).id, 30)
+    erased = studio.delete_avatar("anna")
+    assert not earlier.exists()
+    assert erased["left"] == [str(saved)]
+    assert not list(studio.host.folders().loras.iterdir())
 
 
 def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -> None:
