@@ -15,6 +15,7 @@ from personal_avatar.storage import write_bytes
 
 PARAMETERS = "parameters"
 XMP_CHUNK = "XML:com.adobe.xmp"
+EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 # Layout: XMP specification part 1 (packet wrapper); property: IPTC Photo Metadata Standard, "Digital Source Type".
 _XMP = (
@@ -53,11 +54,19 @@ def save_picture(image: np.ndarray, path: Path, infotext: str = "") -> Path:
 
 
 def infotext_of(path: Path) -> str:
-    """The text that `save_picture` or the WebUI wrote; empty when there is none."""
+    """The text that `save_picture` or the WebUI wrote (PNG chunk, EXIF of JPEG and WebP); empty when there is none."""
     from PIL import Image
 
     with Image.open(path) as file:
-        return str(getattr(file, "text", {}).get(PARAMETERS, ""))
+        chunk = getattr(file, "text", {}).get(PARAMETERS, "")
+        return str(chunk) or _user_comment(file.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT, b""))
+
+
+def _user_comment(data: bytes | str) -> str:
+    """EXIF UserComment: eight bytes that name the code, then text; the WebUI writes UTF-16, the high byte first."""
+    if isinstance(data, str) or not data.startswith(b"UNICODE\0"):
+        return ""
+    return data[8:].decode("utf-16-be", errors="replace")
 
 
 def marked_as_generated(path: Path) -> bool:

@@ -15,7 +15,7 @@ from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.params import Settings, setting
-from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.pictures import infotext_of, load_picture, save_picture
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
 from personal_avatar.storage import write_json
@@ -166,6 +166,8 @@ def _restored(portrait: Portrait, model: str, session: Session) -> Portrait:
     if not found.accepted:
         session.emit(Log(f"{portrait.path.name} stays as it is: {found.reason}"))
         return portrait
-    path = save_picture(found.image, session.folder / "artifacts" / f"{portrait.path.stem}-restored.png", "")
+    made_with = infotext_of(portrait.path)
+    infotext = f"{made_with}, Restored with: {model}, Restoration fidelity: {found.fidelity:g}" if made_with else ""
+    path = save_picture(found.image, session.folder / "artifacts" / f"{portrait.path.stem}-restored.png", infotext)
     scores = {**portrait.scores, "restored": found.likeness_after, "fidelity": found.fidelity}
     return replace(portrait, restored=path, scores=scores)

@@ -26,6 +26,17 @@ def test_an_infotext_in_any_script_survives(tmp_path: Path) -> None:
     assert infotext_of(path) == "chân dung của Hoà, 肖像"
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_the_webuis_infotext_in_other_formats_is_found(tmp_path: Path, suffix: str) -> None:
+    """The WebUI writes UserComment as "UNICODE", a zero byte, and UTF-16 with the high byte first."""
+    exif = Image.Exif()
+    exif[0x8769] = {0x9286: b"UNICODE\0" + "chân dung\nSteps: 20".encode("utf-16-be")}
+    Image.fromarray(noise()).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert infotext_of(tmp_path / f"a.{suffix}") == "chân dung\nSteps: 20"
+    Image.fromarray(noise()).save(tmp_path / f"b.{suffix}")
+    assert infotext_of(tmp_path / f"b.{suffix}") == ""
+
+
 def test_a_saved_picture_says_that_a_model_made_it(tmp_path: Path) -> None:
     assert marked_as_generated(save_picture(noise(), tmp_path / "a.png"))
     Image.fromarray(noise()).save(tmp_path / "plain.png")
