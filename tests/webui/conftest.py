@@ -1,13 +1,14 @@
 """Servers and a browser for the tests in a real WebUI: `make test-webui`, with WEBUI_DIR where it is installed."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.webui.webui_data import end_workers, make_data_folder, training
+from tests.webui.webui_data import SUBJECT, end_workers, make_data_folder, training
 from tests.webui.webui_page import Page, chromium
 from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
 
@@ -50,6 +51,23 @@ def avatar(server: Server) -> dict[str, Any]:
     assert job["state"] == "succeeded", job["error"]
     model = server.get(f"/personal-avatar/v1/models/{job['model_id']}").json()
     return {**model, "job": job}
+
+
+@pytest.fixture(scope="session")
+def portraits(server: Server, avatar: dict[str, Any]) -> dict[str, Any]:
+    """A finished job of 6 portraits, during which the WebUI made a picture of its own."""
+    before = server.txt2img("a portrait of a man")["images"]
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": SUBJECT, "num_images": 6, "seed": 5, "settings": {"steps": 12},
+    })
+    assert accepted.status_code == 202, accepted.text
+    meanwhile: list[list[str]] = []
+    visitor = threading.Thread(target=lambda: meanwhile.append(server.txt2img("a portrait of a man")["images"]))
+    visitor.start()
+    job = server.wait_job(accepted.json()["generation_job_id"])
+    visitor.join()
+    assert job["state"] == "succeeded", job["error"]
+    return {**job, "before": before, "meanwhile": meanwhile[0]}
 
 
 @pytest.fixture()

@@ -28,6 +28,21 @@ def test_a_trained_avatar_has_a_card_in_the_lora_tab(page: Page, avatar: dict[st
     page.shot("webui-lora-card")
 
 
+def test_results_show_the_ranked_pictures_and_send_one_to_txt2img(page: Page, portraits: dict[str, Any]) -> None:
+    page.tab("Personal Avatar")
+    page.press("#personal_avatar_panels > .tab-nav button:nth-child(4)")
+    page.wait(lambda: len(page.all("#personal_avatar_gallery img")) == len(portraits["result"]["images"]))
+    page.wait(lambda: all(image.get_property("naturalWidth") > 0 for image in page.all("#personal_avatar_gallery img")))
+    page.shot("webui-results")
+    page.press("#personal_avatar_gallery [data-pa-large]")
+    page.press("#personal_avatar_large .pa-main")
+    best = portraits["result"]["images"][0]
+    page.wait(lambda: page.one("#txt2img_seed input").get_property("value") == str(best["seed"]))
+    assert page.one("#txt2img_prompt textarea").get_property("value") == best["prompt"]
+    page.wait(lambda: page.one("#tab_txt2img").is_displayed())
+    page.shot("webui-sent")
+
+
 def test_reload_ui_keeps_tab_api_and_jobs(page: Page, server: Server, avatar: dict[str, Any]) -> None:
     before = server.job(avatar["job"]["id"])
     starts = server.log().count("Startup time: ")

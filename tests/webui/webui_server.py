@@ -17,7 +17,7 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[2]
 FLAGS = (
     "--skip-torch-cuda-test", "--skip-version-check", "--use-cpu", "all", "--no-half", "--precision", "full",
-    "--no-download-sd-model", "--api",
+    "--no-download-sd-model", "--api", "--loglevel", "INFO",
 )
 READY = "Startup time: "
 SIZE_PX = 128

@@ -1,8 +1,9 @@
 """Pictures through the WebUI's own `process_images`: its queue, progress, interrupt, options, saving and infotext.
 
 Every picture waits its turn in the WebUI's queue, so that other users of the WebUI get theirs in between. The scripts
-of other extensions do not run on our pictures (`p.scripts` is None): they are made for their own panels, and a portrait
-must not depend on what somebody left switched on in txt2img.
+of other extensions do not run on our pictures: they are made for their own panels, and a portrait must not depend on
+what somebody left switched on in txt2img. So `p.scripts` is an empty runner; with none at all the WebUI would leave
+`<lora:...>` out of the infotext.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from modules import processing, sd_samplers, shared
+from modules import processing, scripts, sd_samplers, shared
 from modules.call_queue import queue_lock
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
@@ -76,13 +77,15 @@ def turn() -> Iterator[None]:
 
 def _processing(request: PictureRequest, seed: int) -> Any:
     sampler, scheduler = sampler_and_scheduler(request.sampler)
-    return processing.StableDiffusionProcessingTxt2Img(
+    p = processing.StableDiffusionProcessingTxt2Img(
         sd_model=shared.sd_model, prompt=request.prompt, negative_prompt=request.negative_prompt, seed=seed,
         sampler_name=sampler, scheduler=scheduler, steps=request.steps, cfg_scale=request.guidance,
         width=request.width_px, height=request.height_px, restore_faces=False, do_not_save_grid=True,
         outpath_samples=shared.opts.outdir_samples or shared.opts.outdir_txt2img_samples,
         extra_generation_params=dict(request.infotext),
     )
+    p.scripts = scripts.ScriptRunner()
+    return p
 
 
 def sampler_and_scheduler(wanted: str) -> tuple[str, str]:
