@@ -75,11 +75,14 @@ def run(args: Namespace, terminal: Terminal) -> int:
 
 
 def _settle(demo: Demo) -> None:
-    """End what an earlier run that was broken off may have left."""
+    """End what an earlier run that was broken off may have left, and erase its avatar: every run begins anew."""
     demo.studio.open()
     for view in demo.studio.jobs.views(states=ACTIVE):
         demo.studio.queue.cancel(view.job.id)
         demo.studio.queue.wait(view.job.id, 90)
+    for avatar in demo.studio.avatars.all():
+        if avatar.name == NAME:
+            demo.studio.delete_avatar(avatar.id)
 
 
 def _samples() -> tuple[Path, ...]:
@@ -117,9 +120,11 @@ def _paint(demo: Demo, training: JobView) -> tuple[JobView, bool]:
     request = CreateRequest(training.job.avatar_id, tuple(style.id for style in styles), settings=settings)
     with demo.stage("create", f"Portraits: {PICTURES} in {len(styles)} styles, ranked by likeness, the best restored"):
         view, interrupted = follow(demo.studio, demo.studio.create(request), demo.terminal)
-        scores = [image["likeness"] for image in (view.result or {}).get("images", [])]
-        if scores:
-            demo.terminal.say(f"  likeness from {number(scores[0])} (the best) to {number(scores[-1])}")
+        images = (view.result or {}).get("images", [])
+        if images:
+            best, last, restored = images[0], images[-1], sum(1 for image in images if image["restored"])
+            demo.terminal.say(f"  likeness from {number(best['likeness'])} (the best) to {number(last['likeness'])}; "
+                              f"{restored} of the best {RESTORED} restored, the others were better as they are")
     return view, interrupted
 
 

@@ -274,9 +274,9 @@ class Studio:
     # -- avatars
 
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
-        """Erase a person: photos, embeddings, all trained files, portraits, jobs. Says what was erased and what is left:
+        """Erase a person: photos, embeddings, all trained files, portraits, jobs; says what was erased and what is left.
 
-        portraits that the host saved into its own folders are the user's pictures, and are listed only.
+        Portraits that the host saved into its own folders are only listed.
         """
         avatar = self.avatars.find(avatar_id)
         self._refuse_second_start(avatar)

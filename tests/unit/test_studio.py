@@ -161,7 +161,7 @@ def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> 
     assert error["code"] == "NO_FACE"
 
 
-def test_erasing_a_person_erases_the_files_of_earlier_trainings_too(make: Callable[..., Studio], tmp_path: Path) -> None:
+def test_erasing_a_person_erases_the_files_of_earlier_trainings(make: Callable[..., Studio], tmp_path: Path) -> None:
     studio = make()
     first = studio.queue.wait(studio.train(REQUEST).id, 30)
     earlier, saved = tmp_path / "earlier.safetensors", tmp_path / "saved-by-the-host.png"

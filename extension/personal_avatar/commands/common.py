@@ -12,7 +12,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 LOOK_S = 0.3
 STAGES = {
     "check": "checking the photos", "prepare": "cropping and captioning", "cache": "encoding pictures and captions",

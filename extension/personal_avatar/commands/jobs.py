@@ -5,8 +5,8 @@ import time
 from argparse import Namespace
 
 from personal_avatar import documents
-from personal_avatar.commands.common import DONE, local_studio
-from personal_avatar.errors import BadInput, NotFound, WrongState
+from personal_avatar.commands.common import DONE, WRONG_USAGE, local_studio
+from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -17,14 +17,15 @@ def run(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     if args.action == "list":
         return _list(studio, terminal)
+    if not args.id:
+        terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
+        return WRONG_USAGE
     view = studio.jobs.view(_id(studio, args.id))
     return {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later}[args.action](studio, view, terminal)
 
 
 def _id(studio: Studio, beginning: str) -> str:
     """The one job whose id begins so."""
-    if not beginning:
-        raise BadInput("Which job?", "Name its id: personal-avatar jobs list")
     found = [job_id for job_id in studio.jobs.ids() if job_id.startswith(beginning)]
     if len(found) != 1:
         raise NotFound(f"{len(found)} jobs begin with {beginning!r}.", "Look at: personal-avatar jobs list")

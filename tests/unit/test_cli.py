@@ -1,0 +1,254 @@
+"""The command line as a shell sees it: exit status, one JSON document, one line of complaint."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.cli import main
+from personal_avatar.jobs import queue
+from personal_avatar.standalone import host as standalone
+from personal_avatar.terminal import Bar
+
+from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
+from tests.unit.jobs.children import PATIENT
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'extension'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture()
+def data(tmp_path: Path, face_weights: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture()
+def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line in this process, on a host that hands out drawings and trains with a script."""
+    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
+    monkeypatch.setattr(queue, "POLL_S", 0.02)
+    monkeypatch.setattr(queue, "IDLE_S", 0.2)
+
+    def run(*words: object) -> Said:
+        capsys.readouterr()
+        status = main([*map(str, words), "--data", str(data)])
+        said = capsys.readouterr()
+        return Said(status, said.out, said.err)
+
+    return run
+
+
+@pytest.mark.parametrize("words", [
+    [], ["no-such"], ["train"], ["train", "--photos", "x"], ["train", "--photos", "x", "--name", "a", "--method", "b"],
+    ["generate", "--avatar", "a", "--out", "o"], ["generate", "--avatar", "a", "--out", "o", "--count", "0",
+                                                  "--style", "s"],
+    ["jobs", "explode"], ["photos"], ["photos", "check"], ["serve", "--port", "x"], ["demo", "--steps", "-1"],
+])
+def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "usage: personal-avatar" in capsys.readouterr().err
+
+
+def test_help_comes_at_once() -> None:
+    began = time.monotonic()
+    command = [sys.executable, "-X", "importtime", "-m", "personal_avatar", "--help"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert "photos in, avatars out" in done.stdout.lower()
+    assert not any(heavy in done.stderr for heavy in ("numpy", "pydantic", "torch"))
+    assert time.monotonic() - began < 5
+
+
+def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
+    said = run("photos", "check", SAMPLES / "01.jpg", SAMPLES / "no-face.jpg", "--json")
+    assert (said.status, said.err) == (0, "")
+    verdicts = {Path(photo["path"]).name: photo["verdict"] for photo in said.document["photos"]}
+    assert verdicts == {"01.jpg": "accepted", "no-face.jpg": "rejected"}
+    assert said.document["set"]["accepted"] == 1
+    assert "NO_FACE" in run("photos", "check", SAMPLES / "no-face.jpg").out
+
+
+def test_photos_are_prepared(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "dataset"
+    said = run("photos", "prepare", *GOOD[:3], "--out", out, "--resolution", 128, "--json")
+    assert said.status == 0, said.err
+    assert len(said.document["files"]) == 3
+    for file in said.document["files"]:
+        assert Path(file).is_file()
+        assert Path(file).with_suffix(".txt").is_file()
+    assert run("photos", "prepare", SAMPLES / "no-face.jpg", "--out", out).status == 1
+
+
+def test_a_training_says_what_it_made(run: Run) -> None:
+    said = run("train", "--photos", GOOD[0], "--name", "Anna", "--class", "woman", "--set", "steps=9", "--json")
+    assert (said.status, said.err) == (0, "")
+    document = said.document
+    assert {"job", "state", "files", "likeness", "leakage", "seconds", "error"} <= set(document)
+    assert (document["state"], document["error"]) == ("succeeded", None)
+    assert set(document["likeness"]) == {"floor", "after", "ceiling", "recovered"}
+    assert Path(document["files"][0]).is_file()
+    listed = run("jobs", "--json").document["jobs"]
+    assert [job["id"] for job in listed] == [document["job"]]
+    assert "reference" not in json.dumps(listed)
+
+
+def test_a_training_for_people_shows_likeness(run: Run) -> None:
+    said = run("train", "--photos", GOOD[0], "--name", "Anna")
+    assert "0.10 before, 0.50 after" in said.out
+    assert "themselves 0.90" in said.out
+
+
+def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path) -> None:
+    run("train", "--photos", GOOD[0], "--name", "Anna")
+    said = run("generate", "--avatar", "Anna", "--style", "oil-painting", "--count", 4, "--seed", 5,
+               "--out", tmp_path / "out", "--json")
+    assert said.status == 0, said.err
+    images = said.document["images"]
+    assert [Path(image["path"]).name[:3] for image in images] == ["001", "002", "003", "004"]
+    assert all(Path(image["path"]).is_file() for image in images)
+    assert images[0]["likeness"] > images[1]["likeness"]
+
+
+def test_pictures_are_ranked(run: Run) -> None:
+    said = run("rank", "--reference", GOOD[0], "--images", SAMPLES, "--json")
+    assert said.status == 0
+    images = said.document["images"]
+    assert len(images) == len(list(SAMPLES.iterdir()))
+    assert Path(images[0]["path"]) == GOOD[0]
+    assert set(images[0]) >= {"path", "likeness", "scores", "faces"}
+    stranger = next(row for row in images if row["path"].endswith("someone-else.jpg"))
+    assert stranger["likeness"] < images[5]["likeness"]
+
+
+def test_restoring_keeps_the_original_when_there_is_nothing_to_gain(run: Run, tmp_path: Path) -> None:
+    said = run("restore", GOOD[0], SAMPLES / "README.md", "--out", tmp_path / "out", "--json")
+    assert said.status == 0
+    drawing, text = said.document["images"]
+    assert (drawing["accepted"], drawing["out"], drawing["error"]) == (False, None, None)
+    assert text["error"]["code"] == "UNREADABLE"
+    assert run("restore", SAMPLES / "README.md", "--out", tmp_path / "out").status == 1
+
+
+@pytest.mark.parametrize("words", [
+    ["photos", "check", "nowhere"], ["rank", "--reference", "nowhere", "--images", SAMPLES],
+    ["train", "--photos", GOOD[0], "--name", " "], ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank=0"],
+    ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank"],
+    ["train", "--photos", GOOD[0], "--name", "a", "--consent", ""],
+    ["train", "--photos", GOOD[0], "--name", "a", "--checkpoint", "nowhere"],
+    ["generate", "--avatar", "nobody", "--style", "oil-painting", "--out", "o"],
+    ["jobs", "show", "0"], ["jobs", "cancel", "0"],
+])
+def test_a_failure_is_one_line_that_says_what_to_do(run: Run, words: list[object]) -> None:
+    said = run(*words)
+    assert (said.status, said.out) == (1, "")
+    assert len(said.err.splitlines()) == 1
+    assert said.err.count(".") >= 1
+
+
+def test_a_failed_training_is_a_document_and_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DrawingHost, "__init__", lambda self, data: _with_learn(self, data, "sys.exit(3)"))
+    said = run("train", "--photos", GOOD[0], "--name", "Anna", "--json")
+    assert said.status == 1
+    assert said.document["error"]["code"] == "CRASHED"
+    assert "exit code 3" in said.err
+
+
+def _with_learn(self: DrawingHost, data: Path, learn: str) -> None:
+    standalone_host = DrawingHost.__mro__[1]
+    standalone_host.__init__(self, data)  # type: ignore[misc]
+    self.learn, self.requests = learn, []
+
+
+def test_jobs_are_shown_and_pausing_is_refused(run: Run) -> None:
+    job = run("train", "--photos", GOOD[0], "--name", "Anna", "--json").document["job"]
+    assert job[:8] in run("jobs").out
+    assert run("jobs", "show", job[:6], "--json").document["state"] == "succeeded"
+    assert run("jobs", "pause", job).status == 1
+    assert run("jobs", "cancel", job).status == 1
+
+
+def test_a_job_must_be_named(run: Run) -> None:
+    said = run("jobs", "show")
+    assert (said.status, said.out) == (2, "")
+    assert "Name the job" in said.err
+
+
+def test_doctor_says_what_is_there(run: Run) -> None:
+    said = run("doctor", "--json")
+    names = {finding["name"] for finding in said.document["findings"]}
+    assert {"Python", "torch", "checkpoint", "yunet"} <= names
+    assert said.status == (0 if said.document["usable"] else 1)
+    assert "checkpoint" in run("doctor").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_is_cancelled_and_says_130(data: Path, number: int) -> None:
+    """In a process of its own, with a child that works until it is asked to end."""
+    learn = PATIENT.replace('"result"', '"note"')
+    program = (
+        "import sys; from personal_avatar.standalone import host; from personal_avatar.cli import main; "
+        "from tests.unit.api.house import DrawingHost; "
+        f"host.StandaloneHost = lambda data: DrawingHost(data, {learn!r}); "
+        f"sys.exit(main(['train', '--photos', {str(GOOD[0])!r}, '--name', 'Anna', '--data', {str(data)!r}, '--json']))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not list(data.glob("jobs/*/events.jsonl")) and time.monotonic() < end:
+        time.sleep(0.1)
+    child.send_signal(number)
+    out, _ = child.communicate(timeout=90)
+    assert child.returncode == 130
+    document = json.loads(out)
+    assert document["error"]["code"] == "CANCELLED"
+
+
+class Screen:
+    """A stream that says whether it is a terminal."""
+
+    def __init__(self, tty: bool) -> None:
+        self.tty, self.text = tty, ""
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_progress_is_drawn_on_a_terminal_only() -> None:
+    for tty in (True, False):
+        screen = Screen(tty)
+        with Bar("train", screen) as bar:  # type: ignore[arg-type]
+            bar(0, 10)
+            bar(10, 10)
+        assert ("10/10" in screen.text) == tty
+        assert bool(screen.text) == tty
