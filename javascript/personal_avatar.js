@@ -74,6 +74,7 @@
 
     function speak(language, key, ...rest) {
         remember(LANGUAGE, language);
+        window.setTimeout(refresh, 1500); // in case an answer in the old language was still on its way
         return [language, sessionKey, ...rest];
     }
 
@@ -100,8 +101,8 @@
     // A server that is away is asked quietly until it is back: gradio would show an error for every try.
     async function refresh() {
         const button = byId("refresh");
-        if (!button) {
-            return;
+        if (!button || !words()) {
+            return; // the page has not been filled yet: its language and key are not known to gradio
         }
         lastRefresh = Date.now();
         try {

@@ -41,7 +41,7 @@ def build(page: Page) -> None:
     )
     page.show(log, _log)
     for name, handler in (("cancel_keep", _cancel_keep), ("cancel_discard", _cancel_discard), ("log", _open_log)):
-        hidden = gr.Button(visible=False, elem_id=elem_id(f"job_{name}"))
+        hidden = gr.Button(visible=False, elem_id=elem_id(f"press_{name}"))
         page.on(hidden.click, handler, [chosen], [chosen], message, script=TAKE)
 
 
@@ -139,7 +139,7 @@ def _button(view: JobView, action: str, words: str) -> str:
         type="button",
         id=f"pa-{action}-{view.job.id}",
         aria_label=label,
-        data_pa_press=elem_id(f"job_{action}"),
+        data_pa_press=elem_id(f"press_{action}"),
         data_pa_value=view.job.id,
         class_="pa-button",
     )

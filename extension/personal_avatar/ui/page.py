@@ -38,7 +38,7 @@ class Page:
         self._watched: dict[int, tuple[str, ...]] = {}
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
-        self.key = gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False)
+        self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
         self.seen = gr.State({})
         self.language = gr.Dropdown(
             list(LANGUAGE_NAMES.values()),
@@ -99,13 +99,13 @@ class Page:
         A failure, named or not, becomes a box in `message` and changes nothing else.
         """
 
-        def answer(language: str, key: str, *values: Any) -> list[Any]:
+        def answer(language: str, key: str, *values: Any) -> Any:
             scene = self.scene(language, key, {})
             try:
-                made = handler(scene, *values)
+                told, made = "", list(handler(scene, *values))
             except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
-                return [error_box(named(error), scene.language)] + [gr.update() for _ in outputs]
-            return [""] + (list(made) if outputs else [])
+                told, made = error_box(named(error), scene.language), [gr.update() for _ in outputs]
+            return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
         self._answered.append(
             event(answer, [self.language, self.key, *inputs], [message, *outputs], _js=script, **QUIET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -132,23 +133,20 @@ def _cancel(scene: Scene, keep: bool) -> list[Any]:
 
 
 def _what(scene: Scene) -> str:
-    draft, base = scene.draft, scene.checkpoint
-    if draft.report is None:
-        who = box("info", scene.say("train.nophotos"), scene.say("train.nophotos.info"))
-    else:
-        who = facts(
-            [
-                (scene.say("photos.name"), draft.name or "–"),
-                (scene.say("photos.noun"), draft.class_noun),
-                (
-                    scene.say("tab.photos"),
-                    scene.say("photos.summary", accepted=len(draft.accepted), total=len(draft.photos)),
-                ),
-            ]
-        )
+    """Who is trained on what; what is missing for it."""
+    base = scene.checkpoint
     if isinstance(base, AvatarError):
-        return who + error_box(base, scene.language)
-    return who + facts([(scene.say("train.checkpoint"), base.title)])
+        return _who(scene) + error_box(base, scene.language)
+    return _who(scene) + facts([(scene.say("train.checkpoint"), base.title)])
+
+
+def _who(scene: Scene) -> str:
+    draft = scene.draft
+    if draft.report is None:
+        return box("info", scene.say("train.nophotos"), scene.say("train.nophotos.info"))
+    counted = scene.say("photos.summary", accepted=len(draft.accepted), total=len(draft.photos))
+    person = f"{draft.name or '–'} ({draft.class_noun})"
+    return facts([(scene.say("train.who"), person), (scene.say("tab.photos"), counted)])
 
 
 def _estimate(scene: Scene, plan: dict[str, Any]) -> str:
@@ -192,14 +190,18 @@ def _done(view: JobView, scene: Scene) -> str:
     result = view.result or {}
     if view.status.state is not State.SUCCEEDED or not result:
         return ""
-    pairs = [(scene.say("train.file"), ", ".join(str(file) for file in result.get("files", [])))]
-    if result.get("seconds"):
-        pairs.append((scene.say("estimate.time"), duration(result["seconds"], scene.language)))
-    return (
-        box("good", scene.say("train.done", name=view.job.title))
-        + _likeness(result.get("likeness"), scene)
-        + facts(pairs)
-    )
+    ready = box("good", scene.say("train.done", name=view.job.title))
+    return ready + _likeness(result.get("likeness"), scene) + facts(_made(result, scene))
+
+
+def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
+    """Where the trained file lies, how a prompt uses it, how long it took."""
+    pairs = []
+    if result.get("checkpoints"):
+        best = Path(result["checkpoints"][-1]["path"])
+        trigger = result["checkpoints"][-1]["trigger"]
+        pairs = [(scene.say("train.file"), str(best)), (scene.say("train.use"), f"<lora:{best.stem}:1> {trigger}")]
+    return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
 
 
 def _likeness(document: dict[str, Any] | None, scene: Scene) -> str:

@@ -1,0 +1,222 @@
+"""The panels, from photos to portraits, as a visitor without a browser uses them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.studio import TRAIN, Studio
+
+from tests.unit.api.house import GOOD, SAMPLES
+from tests.unit.ui.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+
+
+def laid_out(visit: Visit, key: str, name: str, *photos: Path, consent: bool = True) -> Visitor:
+    """A visitor whose photos have been checked."""
+    visitor = visit(key=key)
+    visitor.choose_files(*(photos or GOOD[:3]))
+    visitor.enter(name=name, noun="woman", consent=consent)
+    visitor.click("check")
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    return visitor
+
+
+def trained(visit: Visit, key: str, name: str) -> Visitor:
+    visitor = laid_out(visit, key, name)
+    visitor.click("start")
+    visitor.wait(lambda: f"{name} is ready" in visitor.text("training"))
+    return visitor
+
+
+# -- photos
+
+
+def test_each_photo_has_a_card_with_a_verdict_in_words_and_a_reason(visit: Visit, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing behind it")
+    visitor = laid_out(visit, "1" * 32, "Anna", *GOOD[:3], SAMPLES / "blurred.jpg", SAMPLES / "no-face.jpg", broken)
+    assert visitor.text("report").startswith("✓ 3 of 6 accepted")
+    cards = re.findall(r"<li class=\"pa-card.*?(?=<li class=\"pa-card|$)", visitor.value("report"), re.S)
+    assert len(cards) == 6
+    assert "Accepted" in cards[0] and "Similarity" in cards[0] and "Sharpness" in cards[0]
+    assert "Rejected" in cards[3] and 'data-reason="BLURRED"' in cards[3] and "Use a sharper photo." in cards[3]
+    assert 'data-reason="NO_FACE"' in cards[4]
+    assert 'data-reason="UNREADABLE"' in cards[5] and "<img" not in cards[5]
+    assert visitor.prop("proceed", "visible") is True
+
+
+def test_a_folder_that_is_not_there_is_named(visit: Visit) -> None:
+    visitor = visit(key="2" * 32)
+    visitor.enter(folder="/no/such/folder")
+    visitor.click("check")
+    assert "There is no folder /no/such/folder." in visitor.text("photos_message")
+
+
+def test_the_pictures_of_a_folder_are_checked(visit: Visit, tmp_path: Path) -> None:
+    for photo in GOOD[:2]:
+        (tmp_path / photo.name).write_bytes(photo.read_bytes())
+    (tmp_path / "notes.txt").write_text("not a picture")
+    visitor = visit(key="3" * 32)
+    visitor.enter(folder=str(tmp_path))
+    visitor.click("check")
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    assert "2 of 3 accepted" in visitor.text("report")
+
+
+def test_pressing_check_without_photos_says_what_to_do(visit: Visit) -> None:
+    visitor = visit(key="4" * 32)
+    visitor.click("check")
+    assert "Too few photos" in visitor.text("photos_message")
+    assert "Choose files, or name a folder" in visitor.text("photos_message")
+
+
+def test_a_reopened_page_shows_the_laid_out_photos_again(visit: Visit) -> None:
+    laid_out(visit, "5" * 32, "Bea")
+    again = visit(key="5" * 32)
+    assert "3 of 3 accepted" in again.text("report")
+    assert (again.value("name"), again.value("noun"), again.value("consent")) == ("Bea", "woman", True)
+
+
+def test_another_browser_does_not_see_them(visit: Visit) -> None:
+    laid_out(visit, "6" * 32, "Cleo")
+    other = visit(key="7" * 32)
+    assert "accepted" not in other.text("report")
+    assert other.value("name") == ""
+
+
+def test_clear_erases_the_photos_from_the_disk(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "8" * 32, "Dora")
+    folder = studio.host.folders().data / "drafts" / ("8" * 32)
+    assert len(list((folder / "photos").iterdir())) == 3
+    visitor.click("clear")
+    assert not folder.exists()
+    assert "Good photos" in visitor.text("report")
+
+
+# -- training
+
+
+def test_training_without_photos_or_consent_is_refused_by_name(visit: Visit, studio: Studio) -> None:
+    visitor = visit(key="9" * 32)
+    visitor.click("start")
+    assert "Too few photos" in visitor.text("train_message")
+    visitor = laid_out(visit, "b" * 32, "Eva", consent=False)
+    visitor.click("start")
+    assert "Consent is missing" in visitor.text("train_message")
+    assert not [view for view in studio.jobs.views() if view.job.title == "Eva"]
+
+
+def test_the_widgets_hold_what_suits_the_loaded_checkpoint(visit: Visit) -> None:
+    visitor = visit(key="c" * 32)
+    assert visitor.value("plan_rank") == 16
+    assert "File size" in visitor.text("estimate")
+    before = visitor.text("estimate")
+    visitor.enter(plan_steps=50)
+    visitor.refresh()
+    assert visitor.text("estimate") != before
+
+
+def test_a_setting_out_of_its_range_is_named(visit: Visit) -> None:
+    visitor = laid_out(visit, "d" * 32, "Fay")
+    visitor.enter(plan_learning_rate=5)
+    visitor.click("start")
+    assert "learning_rate must be in" in visitor.text("train_message")
+
+
+def test_a_second_click_starts_no_second_job(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "e" * 32, "Gina")
+    visitor.click("start")
+    visitor.click("start")
+    mine = [view for view in studio.jobs.views() if view.job.title == "Gina"]
+    assert len(mine) == 1
+    if mine[0].status.state in ACTIVE:
+        assert "Not possible now" in visitor.text("train_message")
+    visitor.wait(lambda: "Gina is ready" in visitor.text("training"))
+
+
+def test_a_training_tells_its_likeness_and_how_to_use_the_file(visit: Visit) -> None:
+    visitor = trained(visit, "f" * 32, "Hana")
+    said = visitor.text("training")
+    assert "Likeness before 0.10" in said and "Recovered 50 %" in said
+    assert "<lora:hana:1> sks woman" in said
+    assert visitor.prop("onward", "visible") is True and visitor.prop("cancel", "visible") is False
+
+
+def test_a_running_training_can_be_cancelled(visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(folder: Path, *rest: object) -> object:
+        Control(folder).ask("hold")
+        return started(folder, *rest)
+
+    from personal_avatar.jobs import process
+
+    started = process.start
+    monkeypatch.setattr(process, "start", held)
+    visitor = laid_out(visit, "ab" * 16, "Ida")
+    visitor.click("start")
+    visitor.wait(lambda: visitor.prop("cancel", "visible") is True)
+    assert 'data-pa-busy="1"' in visitor.value("status")
+    visitor.click("cancel")
+    visitor.wait(lambda: "Cancelled" in visitor.text("training") or "Failed" in visitor.text("training"))
+    job = next(view for view in studio.jobs.views() if view.job.title == "Ida" and view.job.kind == TRAIN)
+    visitor.enter(log_of=job.job.id)
+    visitor.click("press_log")
+    assert visitor.prop("job_log", "visible") is True
+
+
+# -- portraits and results
+
+
+def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, studio: Studio) -> None:
+    visitor = trained(visit, "cd" * 16, "Jana")
+    visitor.enter(avatar="Jana", **{"styles_avatar-tiny": ["Shaded portrait (tiny)"]}, create_count=4, create_seed=7)
+    visitor.click("generate")
+    assert visitor.text("create_message") == ""
+    visitor.wait(lambda: visitor.prop("to_results", "visible") is True)
+    places = re.findall(r'<span class="pa-place">(\d+)</span>', visitor.value("gallery"))
+    assert places == ["1", "2", "3", "4"]
+    numbers = [
+        float(value) for value in re.findall(r'class="pa-caption">likeness (-?[\d.]+)', visitor.value("gallery"))
+    ]
+    assert numbers == sorted(numbers, reverse=True)
+    assert "no face found" in visitor.text("gallery")
+    visitor.click("zip")
+    assert visitor.text("results_message") == ""
+    packed = visitor.value("zip_file")
+    with zipfile.ZipFile(packed["name"]) as archive:
+        assert archive.namelist()[0].startswith("001") and len([n for n in archive.namelist() if "rest" not in n]) == 4
+
+
+def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:
+    visitor = trained(visit, "ef" * 16, "Kira")
+    visitor.enter(avatar="Kira", prompt="a portrait", create_count=1, create_restore=False)
+    visitor.click("generate")
+    visitor.wait(lambda: "Portraits · Kira" in visitor.text("jobs") and visitor.prop("to_results", "visible") is True)
+    address = re.search(r'src="(file=[^"]+)"', visitor.value("gallery")).group(1)  # type: ignore[union-attr]
+    answer = client.get("/" + address)  # type: ignore[attr-defined]
+    assert answer.status_code == 200 and answer.content[:4] == b"\x89PNG"
+
+
+def test_generating_needs_an_avatar_and_a_style_or_a_prompt(visit: Visit) -> None:
+    visitor = visit(key="12" * 16)
+    visitor.enter(avatar=None)
+    visitor.click("generate")
+    assert "No avatar was chosen." in visitor.text("create_message")
+
+
+def test_everything_is_there_again_in_another_language(visit: Visit) -> None:
+    trained(visit, "34" * 16, "Lena")
+    visitor = visit(key="34" * 16, accept="vi-VN,vi;q=0.9,en;q=0.5")
+    assert "Lena đã sẵn sàng" in visitor.text("training")
+    assert visitor.prop("start", "value") == "Bắt đầu huấn luyện"
+    visitor.enter(**{"styles_painting": ["Tranh sơn dầu"]})
+    visitor.speak("中文")
+    assert visitor.prop("start", "value") == "开始训练"
+    assert visitor.value("styles_painting") == ["油画"]
+    assert "Lena" in visitor.text("jobs") and "完成" in visitor.text("jobs")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import Reason
+from personal_avatar.errors import AvatarError
+from personal_avatar.jobs.states import State
+from personal_avatar.photos.advice import SENTENCES
+from personal_avatar.portraits import CreateSettings
+from personal_avatar.studio import CREATE, TRAIN, Studio
+from personal_avatar.styles.library import categories, shipped
+from personal_avatar.training.plan import PLANS
+from personal_avatar.ui import tab
+from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
+
+SOURCES = sorted(Path(tab.__file__).parent.glob("*.py"))
+PROPS = {"label", "info", "value", "placeholder"}
+
+
+def places(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_every_text_is_there_in_every_language_with_the_same_places() -> None:
+    assert len(table()) > 200
+    for key, texts in table().items():
+        assert len(texts) == len(LANGUAGES) and all(found.strip() for found in texts), key
+        assert len({frozenset(places(found)) for found in texts}) == 1, key
+
+
+def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]]:
+    for child in kind.__subclasses__():
+        if child.__module__ == "personal_avatar.errors":
+            yield child
+            yield from _errors(child)
+
+
+def made_keys() -> set[str]:
+    """Keys that are put together from codes and names of other rooms."""
+    keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
+    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE)}
+    keys |= {f"error.{kind.code}.title" for kind in _errors()}
+    keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
+    keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
+    keys |= {f"advice.{code}" for code in SENTENCES}
+    keys |= {f"tab.{name}" for name in tab.PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
+    keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
+    for kind in (*PLANS.values(), CreateSettings):
+        keys |= {field.field_info.title for field in kind.__fields__.values()}
+    return keys
+
+
+def test_what_other_rooms_may_say_is_in_the_table() -> None:
+    assert sorted(key for key in made_keys() if not has(key)) == []
+
+
+def written_keys() -> set[str]:
+    """String literals in the sources that name a key of the table, or ought to."""
+    literals = set()
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+                "say",
+                "text",
+            ):
+                values = [*node.args[:2], *(word.value for word in node.keywords if word.arg in PROPS)]
+                literals |= {value.value for value in values if isinstance(value, ast.Constant)}
+    return {word for word in literals if isinstance(word, str) and re.fullmatch(r"[a-z]+(\.[A-Za-z0-9_-]+)+", word)}
+
+
+def test_every_key_that_the_page_names_exists() -> None:
+    assert sorted(key for key in written_keys() if not has(key)) == []
+
+
+def test_no_text_is_left_over() -> None:
+    sources = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
+    optional = {"error.other", "category.other", "category.own"}
+    used = written_keys() | made_keys() | optional | {f"{key}.info" for key in made_keys()}
+    left = {key for key in table() if key not in used and f'"{key}"' not in sources}
+    families = ("stage.", "large.", "error.")
+    assert sorted(key for key in left if not key.startswith(families)) == []
+
+
+def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio) -> None:
+    english = {texts[0] for texts in table().values()} | set(LANGUAGE_NAMES.values()) | {"Personal Avatar"}
+    data = {
+        str(choice)
+        for field in PLANS.values()
+        for part in field.__fields__.values()
+        for choice in part.field_info.extra["choices"] or ()
+    }
+    data |= {"LoRA", "DPM++ 2M", "person", ""}
+    blocks = tab.build(studio, send_to_txt2img=True)
+    strange = []
+    for component in blocks.blocks.values():
+        for prop in PROPS:
+            found = getattr(component, prop, None)
+            if isinstance(found, str) and found not in english | data and component is not blocks:
+                strange.append((component.elem_id, prop, found))
+    assert strange == []
+
+
+def test_ids_are_ours_and_unique_and_nothing_is_frozen_in_the_hosts_defaults(studio: Studio) -> None:
+    blocks = tab.build(studio, send_to_txt2img=True)
+    parts = [part for part in blocks.blocks.values() if isinstance(part, gr.components.Component)]
+    shown = [part for part in parts if not isinstance(part, gr.State)]
+    ids = [part.elem_id for part in blocks.blocks.values() if part.elem_id]
+    assert len(ids) == len(set(ids)) and all(found.startswith("personal_avatar_") for found in ids)
+    assert [part for part in shown if part.elem_id is None] == []
+    kept = (gr.Slider, gr.Number, gr.Checkbox, gr.Textbox, gr.Dropdown, gr.Radio, gr.CheckboxGroup)
+    frozen = [
+        part.elem_id for part in shown if isinstance(part, kept) and not getattr(part, "do_not_save_to_config", False)
+    ]
+    assert frozen == []
+
+
+@pytest.mark.parametrize(
+    ("remembered", "header", "spoken"),
+    [
+        ("", "", "en"),
+        ("", "vi-VN,vi;q=0.9,en;q=0.8", "vi"),
+        ("", "fr-FR,fr;q=0.9,zh-TW;q=0.7,en;q=0.3", "zh"),
+        ("", "en;q=0.2,zh;q=0.6", "zh"),
+        ("", "de, vi;q=0", "en"),
+        ("zh", "vi", "zh"),
+        ("xx", "vi", "vi"),
+    ],
+)
+def test_the_language_is_the_remembered_one_else_the_browsers(remembered: str, header: str, spoken: str) -> None:
+    assert choose(remembered, header) == spoken
+
+
+@given(st.text(), st.text())
+def test_any_header_gives_a_language(remembered: str, header: str) -> None:
+    assert choose(remembered, header) in LANGUAGES
+
+
+def test_a_language_is_known_by_its_own_name() -> None:
+    assert [code_of(name) for name in LANGUAGE_NAMES.values()] == list(LANGUAGES)
+    assert code_of("Klingon", "") == ""
+
+
+def test_places_are_filled() -> None:
+    assert text("live.steps", "vi", step=3, total=9) == "3 trên 9"
