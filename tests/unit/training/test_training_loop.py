@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.training import cache, loop
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.loop import Hooks, Trainer, TrainingSet
+from personal_avatar.training.methods.lora import Lora
+from personal_avatar.training.plan import LoraPlan
+
+Load = Callable[[], DiffusionModel]
+CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]
+PLAN = LoraPlan(rank=2, alpha=2.0, conv_rank=2, batch_size=2, learning_rate=1e-3, noise_offset=0.05, save_count=2)
+
+
+def pictures(count: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+
+
+def training_set(model: DiffusionModel, plan: LoraPlan = PLAN) -> TrainingSet:
+    classes = [caption.replace("sks man", "man") for caption in CAPTIONS]
+    text = None if plan.text_encoder_learning_rate else cache.text_states(model, ["", *CAPTIONS, *classes])
+    return TrainingSet(cache.encode_all(model, pictures()), CAPTIONS, classes, text)
+
+
+def trainer(load: Load, plan: LoraPlan = PLAN, total: int = 6) -> Trainer:
+    model = load()
+    return Trainer(model, Lora(model, plan), training_set(model, plan), plan, total)
+
+
+def quiet(save: Callable[[int], None] = lambda step: None) -> Hooks:
+    return Hooks(lambda *_: None, save, lambda sentence: None)
+
+
+def same(one: Trainer, other: Trainer) -> bool:
+    first, second = one.method.state(), other.method.state()
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_two_runs_with_one_seed_are_equal_to_the_last_bit(load_miniature: Load) -> None:
+    one, other = trainer(load_miniature), trainer(load_miniature)
+    one.run(quiet())
+    other.run(quiet())
+    assert one.losses == other.losses
+    assert same(one, other)
+
+
+def test_another_seed_is_another_run(load_miniature: Load) -> None:
+    one, other = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"seed": 2}))
+    one.run(quiet())
+    other.run(quiet())
+    assert one.losses != other.losses
+
+
+def test_a_restored_snapshot_goes_on_as_if_nothing_had_happened(load_miniature: Load) -> None:
+    whole, first, second = (trainer(load_miniature) for _ in range(3))
+    whole.run(quiet())
+    for _ in range(3):
+        first.step()
+    second.restore(first.snapshot())
+    second.run(quiet())
+    assert second.losses == whole.losses
+    assert same(second, whole)
+
+
+def test_a_training_lowers_its_loss(load_miniature: Load) -> None:
+    plan = PLAN.copy(update={"learning_rate": 5e-3, "caption_dropout": 0.0, "warmup_steps": 2})
+    running = trainer(load_miniature, plan, total=30)
+    running.run(quiet())
+    assert np.mean(running.losses[-8:]) < 0.95 * np.mean(running.losses[:8])
+
+
+@pytest.mark.parametrize("plan", [
+    PLAN.copy(update={"prior_weight": 1.0}),
+    PLAN.copy(update={"text_encoder_learning_rate": 1e-4}),
+    PLAN.copy(update={"gradient_checkpointing": True}),
+])
+def test_every_option_trains_something(load_miniature: Load, plan: LoraPlan) -> None:
+    running = trainer(load_miniature, plan)
+    before = running.method.state()
+    running.run(quiet())
+    moved = {key for key, weight in running.method.state().items() if not torch.equal(weight, before[key])}
+    assert any(key.startswith("lora_unet") for key in moved)
+    assert any(key.startswith("lora_te") for key in moved) == running.method.trains_text
+
+
+def test_prior_is_nothing_as_long_as_nothing_was_learned(load_miniature: Load) -> None:
+    plain = trainer(load_miniature)
+    guarded = trainer(load_miniature, PLAN.copy(update={"prior_weight": 1.0}))
+    assert plain.step() == guarded.step()
+
+
+def test_prior_holds_the_class_where_it_was(load_miniature: Load) -> None:
+    plan = PLAN.copy(update={"learning_rate": 5e-3, "caption_dropout": 0.0})
+    moved = [class_drift(load_miniature, plan.copy(update={"prior_weight": weight})) for weight in (0.0, 2.0)]
+    assert moved[1] < moved[0]
+
+
+def class_drift(load: Load, plan: LoraPlan) -> float:
+    """How far the answer to the class caption is from the untrained checkpoint's, after a short training."""
+    running = trainer(load, plan, total=16)
+    running.run(quiet())
+    noisy = torch.randn((8, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    text, times = running.model.encode_text(["a portrait of man"] * 8), torch.arange(60, 1000, 120)
+    with torch.no_grad():
+        after = running.model.predict(noisy, times, text)
+        with running.method.strength(0.0):
+            before = running.model.predict(noisy, times, text)
+    return float((after - before).pow(2).mean())
+
+
+def test_checkpoints_are_saved_where_they_are_due(load_miniature: Load) -> None:
+    steps: list[int] = []
+    trainer(load_miniature).run(quiet(steps.append))
+    assert steps == [3, 6]
+
+
+def test_a_wish_to_stop_ends_the_training_between_two_steps(load_miniature: Load) -> None:
+    def stop(done: int, *_: object) -> None:
+        if done == 2:
+            raise Cancelled("enough")
+
+    running = trainer(load_miniature)
+    with pytest.raises(Cancelled):
+        running.run(Hooks(stop, lambda step: None, lambda sentence: None))
+    assert running.done == 2
+
+
+def test_a_blown_up_loss_goes_back_and_halves_the_rate(load_miniature: Load) -> None:
+    running, notes = trainer(load_miniature, total=20), []
+
+    def poison(done: int, *_: object) -> None:
+        if done == 12 and not notes:
+            running.method.load({key: weight * float("nan") for key, weight in running.method.state().items()})
+
+    running.run(Hooks(poison, lambda step: None, notes.append))
+    assert notes == ["The loss blew up at step 12; going on from step 10 at half the learning rate."]
+    assert running.rate == 0.5
+    assert all(torch.isfinite(weight).all() for weight in running.method.state().values())
+    assert len(running.losses) == 20
+
+
+def test_a_loss_that_keeps_blowing_up_is_a_named_error(load_miniature: Load) -> None:
+    model = load_miniature()
+    data = training_set(model)
+    broken = replace(data, latents=cache.Latents(data.latents.mean * float("inf"), data.latents.std))
+    with pytest.raises(NanLoss, match=r"0\.25 times"):
+        Trainer(model, Lora(model, PLAN), broken, PLAN, 4).run(quiet())
+
+
+def test_an_exploding_loss_counts_as_blown_up(load_miniature: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = trainer(load_miniature)
+    monkeypatch.setattr(loop, "EXPLODED_LOSS", 1e-9)
+    assert running.step() is None
+
+
+def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Path) -> None:
+    model = load_miniature()
+    fresh = cache.cached_latents(tmp_path, "a", model, pictures())
+    kept = cache.cached_latents(tmp_path, "a", model, pictures(1))
+    direct = model.encode_images(pictures()[1:2])
+    assert torch.equal(kept.mean, fresh.mean)
+    assert torch.equal(kept.std, fresh.std)
+    assert torch.allclose(kept.mean[1:2], direct[0], atol=1e-5)
+    assert torch.allclose(kept.std[1:2], direct[1], atol=1e-5)
+
+
+def test_drawn_latents_have_the_spread_of_the_vae() -> None:
+    latents = cache.Latents(torch.full((1, 4, 8, 8), 2.0), torch.full((1, 4, 8, 8), 0.5))
+    drawn = latents.draw(torch.zeros(200, dtype=torch.int64), torch.Generator().manual_seed(0))
+    assert float(drawn.mean()) == pytest.approx(2.0, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
+    model = load_miniature()
+    states = cache.text_states(model, ["a man", "a woman", "a man"])
+    assert states.states["states"].shape[0] == 2
+    assert torch.allclose(states.of(["a woman"])["states"], model.encode_text(["a woman"])["states"], atol=1e-5)

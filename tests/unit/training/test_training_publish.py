@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.training import grid, report
+from personal_avatar.training.estimate import estimate
+from personal_avatar.training.files import free_stem, write_tensors
+from personal_avatar.training.methods.base import State
+from personal_avatar.training.plan import LoraPlan, TrainTask, plan_for
+from personal_avatar.training.presets import preset_for
+from personal_avatar.training.publish import Facts, publish
+from safetensors import safe_open
+
+AVATAR = Avatar("linh", "Linh Đào", "local", "woman", "sks woman", "2026-01-01T00:00:00Z")
+FACTS = Facts(Family.SD1, 128, 8, 300, 300, "Likeness 0.50")
+
+
+class OneTensor:
+    """The part of a method that publishing needs."""
+
+    def save(self, path: Path, metadata: dict[str, str]) -> None:
+        import torch
+
+        write_tensors(path, {"x": torch.zeros(1)}, metadata)
+
+    def state(self) -> State:
+        return {}
+
+
+def task(folder: Path, base: BaseModelFile, plan: dict[str, Any] | None = None) -> TrainTask:
+    made = TrainTask(AVATAR, folder / "avatar", (), base, Method.LORA, plan or {}, folder / "Lora", folder)
+    return from_json(TrainTask, to_json(made))
+
+
+def put(folder: Path, base: BaseModelFile) -> tuple[Path, list[Path]]:
+    preview = folder / "sample.png"
+    preview.write_bytes(b"png")
+    return publish(OneTensor(), task(folder, base), LoraPlan(conv_rank=8), FACTS, preview)  # type: ignore[arg-type]
+
+
+def test_a_published_file_has_a_preview_and_a_card(tmp_path: Path, tiny: BaseModelFile) -> None:
+    file, files = put(tmp_path, tiny)
+    assert [path.name for path in files] == ["linh-dao.safetensors", "linh-dao.png", "linh-dao.json"]
+    card = json.loads(file.with_suffix(".json").read_text())
+    assert (card["activation text"], card["sd version"], card["preferred weight"]) == ("sks woman", "SD1", 1.0)
+
+
+def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, tiny: BaseModelFile) -> None:
+    (tmp_path / "Lora").mkdir()
+    (tmp_path / "Lora" / "linh-dao.png").write_text("mine")
+    files = [put(tmp_path, tiny)[0] for _ in range(2)]
+    assert [file.name for file in files] == ["linh-dao-2.safetensors", "linh-dao-3.safetensors"]
+    assert (tmp_path / "Lora" / "linh-dao.png").read_text() == "mine"
+
+
+def test_the_alias_in_the_file_is_its_name(tmp_path: Path, tiny: BaseModelFile) -> None:
+    """The WebUI takes `ss_output_name` as a second name: two files with one alias would be taken for each other."""
+    put(tmp_path, tiny)
+    file, _ = put(tmp_path, tiny)
+    with safe_open(str(file), "pt") as opened:
+        metadata = opened.metadata()
+    assert metadata["ss_output_name"] == "linh-dao-2"
+    assert metadata["ss_base_model_version"] == "sd_v1"
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert json.loads(metadata["ss_network_args"]) == {"conv_dim": 8, "conv_alpha": 4.0}
+    assert json.loads(metadata["ss_tag_frequency"]) == {"linh-dao-2": {"sks woman": 8}}
+
+
+def test_a_free_name_looks_at_all_three_files(tmp_path: Path) -> None:
+    assert free_stem(tmp_path, "a") == "a"
+    (tmp_path / "a.json").touch()
+    (tmp_path / "a-2.safetensors").touch()
+    assert free_stem(tmp_path, "a") == "a-3"
+
+
+def test_the_preset_fills_what_the_user_left_out(tmp_path: Path, tiny: BaseModelFile) -> None:
+    plan = task(tmp_path, tiny, {"steps": 7, "learning_rate": 1e-5}).settings()
+    assert (plan.steps, plan.learning_rate) == (7, 1e-5)
+    assert plan.conv_rank == preset_for(tiny, Method.LORA)["conv_rank"] > 0
+
+
+def test_a_standard_checkpoint_gets_the_preset_for_faces() -> None:
+    base = BaseModelFile(Path("v1-5.safetensors"), "v1-5", Family.SD1)
+    assert plan_for(base, Method.LORA, {}).dict() == LoraPlan(**preset_for(base, Method.LORA)).dict()
+
+
+def test_every_wrong_value_is_named_at_once(tiny: BaseModelFile) -> None:
+    with pytest.raises(InvalidSettings, match=r"rank must be in \[1, 256\].*speed is not a setting"):
+        plan_for(tiny, Method.LORA, {"rank": 0, "speed": 3})
+
+
+def test_steps_follow_the_photos_within_limits() -> None:
+    assert LoraPlan(steps=5).steps_for(10) == 5
+    assert [LoraPlan(batch_size=2).steps_for(photos) for photos in (3, 10, 50)] == [400, 1000, 2000]
+
+
+def test_the_estimated_size_is_that_of_the_file(tiny: BaseModelFile, tmp_path: Path) -> None:
+    from personal_avatar.training import compute
+    from personal_avatar.training.families import registry
+    from personal_avatar.training.methods.lora import Lora
+
+    plan = LoraPlan(rank=8, conv_rank=4)
+    Lora(registry.load(tiny, compute.choose("fp32"), 128), plan).save(tmp_path / "a.safetensors", {})
+    guess = estimate(plan, tiny, 10, gpu=False)
+    assert guess["file_mb"] * 1e6 == pytest.approx((tmp_path / "a.safetensors").stat().st_size, rel=0.1)
+
+
+def test_an_estimate_grows_with_the_work(tiny: BaseModelFile) -> None:
+    little, much = (estimate(LoraPlan(steps=steps), tiny, 10, gpu=False) for steps in (100, 1000))
+    assert little["seconds"] < much["seconds"]
+    assert (little["steps"], much["steps"]) == (100, 1000)
+
+
+def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -> None:
+    found = grid.grid_for(tiny, "sks woman", "woman", 6, 100)
+    assert [shot.seed for shot in found.subject] == list(range(100, 106)) == [shot.seed for shot in found.other]
+    assert all("sks woman" in shot.prompt for shot in found.subject)
+    assert all("another woman" in shot.prompt and "sks" not in shot.prompt for shot in found.other)
+    assert len({shot.prompt for shot in found.subject}) == len(grid.DRAWING_PROMPTS)
+
+
+DOCUMENT = {
+    "name": "<Linh>", "files": ["/x/linh.safetensors"], "seconds": 61.0, "leakage": 0.01, "ceiling": 0.6,
+    "floor_while_choosing": 0.3, "likeness": {"floor": 0.3, "after": 0.5, "ceiling": 0.6, "recovered": 0.66},
+}
+
+
+def test_a_report_is_one_file_with_curves_and_pictures(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"png")
+    rows = [report.Row(100, 0.4, 1.0, (picture,)), report.Row(200, 0.5, 0.875, (picture,))]
+    html = report.write_report(tmp_path, DOCUMENT, [0.3, 0.2, 0.1], rows).read_text()
+    assert "&lt;Linh&gt;" in html
+    assert html.count("<svg") == 2
+    assert html.count("data:image/png;base64,cG5n") == 2
+    assert "66%" in html
+    assert "88%" in html
+    assert json.loads((tmp_path / "report.json").read_text())["losses"] == [0.3, 0.2, 0.1]
+
+
+def test_a_cancelled_training_has_a_report_too() -> None:
+    cancelled = {**DOCUMENT, "likeness": None, "leakage": None}
+    assert "cancelled" in report.page(cancelled, [0.3], [report.Row(100, 0.4, 1.0, ())])
+
+
+def test_smoothing_keeps_length_and_constant_values() -> None:
+    assert report.smoothed([2.0] * 100) == pytest.approx([2.0] * 100)
+    assert report.smoothed([]) == []

@@ -1,0 +1,129 @@
+"""Whole trainings with real photos (drawn ones), real face models and a checkpoint of random weights."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import personal_avatar
+import pytest
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Family, Method, from_json
+from personal_avatar.errors import BaseUnsupported, Cancelled, SelfTestFailed, TooFewPhotos
+from personal_avatar.jobs.control import CANCEL, DISCARD, Control
+from personal_avatar.jobs.events import Event, EventWriter, Progress, SampleMade, Score, Stage, read_events
+from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.run import run
+from personal_avatar.training.work import CancelledButKept
+
+SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
+QUICK = {
+    "steps": 4, "save_count": 2, "score_pictures": 2, "sample_steps": 2, "rank": 2, "resolution_px": 128,
+    "batch_size": 2, "must_rise": False, "flip": True,
+}
+STAGES = ["check", "prepare", "cache", "train", "score", "selftest"]
+Start = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
+    def begin(
+        photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, **plan: object
+    ) -> dict[str, Any]:
+        names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
+        avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+        task = TrainTask(
+            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), miniature, Method.LORA,
+            {**QUICK, **plan}, tmp_path / "Lora", face_weights,
+        )
+        folder = tmp_path / "job"
+        folder.mkdir(exist_ok=True)
+        control, write = Control(folder), EventWriter(folder)
+
+        def emit(event: Event) -> None:
+            write(event)
+            after(event, control)
+
+        return run(task, folder, emit, control)  # type: ignore[arg-type]
+
+    return begin
+
+
+def events(tmp_path: Path, kind: type[Event]) -> list[Any]:
+    return [record.event for record in read_events(tmp_path / "job") if isinstance(record.event, kind)]
+
+
+def test_photos_become_a_published_file_and_everything_about_it(start: Start, tmp_path: Path) -> None:
+    result = start()
+    assert [event.name for event in events(tmp_path, Stage)] == STAGES
+    assert events(tmp_path, Progress)[-1].step == 4
+    assert [event.step for event in events(tmp_path, Score)][:3] == [0, 2, 4]
+    assert all((tmp_path / "job" / event.path).is_file() for event in events(tmp_path, SampleMade))
+    assert sorted(path.name for path in (tmp_path / "Lora").iterdir()) == ["sam.json", "sam.png", "sam.safetensors"]
+    point = from_json(Checkpoint, result["checkpoints"][0])
+    assert (point.path, point.family, point.trigger) == (tmp_path / "Lora" / "sam.safetensors", Family.SD1, "sks man")
+    assert set(result["likeness"]) == {"floor", "after", "ceiling", "recovered"}
+    assert result["likeness"]["ceiling"] > -1
+    assert result["modules_matched"] > 10
+    assert len(result["reference"]) == 128
+    assert Path(result["report"]).is_file()
+    assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.slow
+def test_training_again_writes_a_second_file(start: Start, tmp_path: Path) -> None:
+    start()
+    assert start()["files"][0].endswith("sam-2.safetensors")
+
+
+def test_a_cancel_keeps_what_was_saved(start: Start, tmp_path: Path) -> None:
+    def cancel(event: Event, control: Control) -> None:
+        if isinstance(event, Score) and event.step == 2:
+            control.ask(CANCEL)
+
+    with pytest.raises(CancelledButKept) as raised:
+        start(after=cancel)
+    kept = raised.value.to_json()["kept"]
+    assert (kept["checkpoint"]["step"], kept["likeness"]) == (2, None)
+    assert Path(kept["files"][0]).is_file()
+
+
+def test_a_cancel_that_discards_publishes_nothing(start: Start, tmp_path: Path) -> None:
+    def cancel(event: Event, control: Control) -> None:
+        if isinstance(event, Score) and event.step == 2:
+            control.ask(DISCARD)
+            control.ask(CANCEL)
+
+    with pytest.raises(Cancelled) as raised:
+        start(after=cancel)
+    assert "kept" not in raised.value.to_json()
+    assert not (tmp_path / "Lora").exists()
+
+
+def test_a_cancel_before_anything_was_saved_ends_at_once(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        start(after=lambda event, control: control.ask(CANCEL))
+    assert events(tmp_path, Progress) == []
+
+
+def test_too_few_photos_say_why(start: Start) -> None:
+    with pytest.raises(TooFewPhotos, match=r"Found 1 usable photo, need 3 \(1 no face\)\."):
+        start(photos=["01.jpg", "no-face.jpg"])
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: BaseModelFile, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from personal_avatar.training import run as module
+
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    with pytest.raises(BaseUnsupported):
+        module.families.supported(replace(miniature, path=other))
+
+
+def test_a_training_without_gain_is_not_published(start: Start, tmp_path: Path) -> None:
+    """Random weights show no face before or after."""
+    with pytest.raises(SelfTestFailed, match="no more like the person"):
+        start(must_rise=True)
+    assert not (tmp_path / "Lora").exists()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.schedule import LAST_RATE, RowOrder, rate_factor, save_steps
+
+
+def test_a_constant_rate_only_warms_up() -> None:
+    plan = LoraPlan(schedule="constant", warmup_steps=4)
+    assert [rate_factor(step, 8, plan) for step in range(8)] == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+
+
+def test_a_cosine_falls_from_one_to_its_last_value() -> None:
+    rates = [rate_factor(step, 101, LoraPlan()) for step in range(102)]
+    assert rates[0] == 1.0
+    assert rates[101] == pytest.approx(LAST_RATE)
+    assert rates == sorted(rates, reverse=True)
+
+
+@given(total=st.integers(1, 5000), count=st.integers(1, 20))
+def test_the_last_checkpoint_is_the_last_step(total: int, count: int) -> None:
+    steps = save_steps(total, count)
+    assert steps[-1] == total
+    assert steps[0] >= 1
+    assert len(steps) <= count
+
+
+@given(rows=st.integers(1, 20), batch=st.integers(1, 8), seed=st.integers(0, 99))
+def test_every_row_comes_once_before_any_comes_again(rows: int, batch: int, seed: int) -> None:
+    order = RowOrder(rows, torch.Generator().manual_seed(seed))
+    taken = [row for _ in range(3 * rows) for row in order.take(batch).tolist()]
+    for at in range(0, len(taken) - rows + 1, rows):
+        assert sorted(taken[at : at + rows]) == list(range(rows))

@@ -1,0 +1,127 @@
+"""The worker as a process of its own, with the shipped checkpoint and drawn photos."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import personal_avatar
+import pytest
+from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
+from personal_avatar.jobs.events import Done, Failed, Progress, Started, read_events
+from personal_avatar.training.plan import TrainTask
+from personal_avatar.worker.main import main
+
+PACKAGE = Path(personal_avatar.__file__).parent
+PLAN = {
+    "steps": 4000, "save_count": 4, "score_pictures": 1, "sample_steps": 1, "rank": 2, "conv_rank": 0, "batch_size": 1,
+    "must_rise": False, "resolution_px": 64,
+}
+Job = Callable[..., Path]
+
+
+@pytest.fixture
+def job(tmp_path: Path, face_weights: Path) -> Job:
+    def make(kind: str = "train", checkpoint: str = "avatar-tiny.safetensors", **plan: object) -> Path:
+        path = PACKAGE / "assets" / "avatar-tiny" / checkpoint
+        base = BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
+        avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+        photos = tuple(PACKAGE / "assets" / "samples" / f"{number:02d}.jpg" for number in (1, 2, 3, 4, 5))
+        task = TrainTask(
+            avatar, tmp_path / "avatar", photos, base, Method.LORA, {**PLAN, **plan}, tmp_path / "Lora", face_weights
+        )
+        folder = tmp_path / "job"
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps({"id": "job", "kind": kind, "payload": to_json(task)}))
+        return folder
+
+    return make
+
+
+def begin(folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
+    with (folder / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "personal_avatar.worker", str(folder)], env=environment, stdout=log, stderr=log
+        )
+
+
+def last(folder: Path) -> Any:
+    return [record.event for record in read_events(folder)][-1]
+
+
+def wait_for(folder: Path, kind: type, seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not any(isinstance(record.event, kind) for record in read_events(folder)):
+        assert time.monotonic() < end, (folder / "log.txt").read_text()[-2000:]
+        time.sleep(0.1)
+
+
+def ends(folder: Path) -> int:
+    return sum(isinstance(record.event, (Done, Failed)) for record in read_events(folder))
+
+
+def test_a_wrong_call_is_told_apart_from_a_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main([]) == main([str(tmp_path)]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_a_missing_checkpoint_is_the_last_word(job: Job) -> None:
+    folder = job(checkpoint="gone.safetensors")
+    assert begin(folder).wait(120) == 1
+    assert last(folder).error["code"] == "BASE_NOT_FOUND"
+    assert ends(folder) == 1
+    assert isinstance(next(iter(read_events(folder))).event, Started)
+
+
+def test_a_job_of_an_unknown_kind_fails_with_a_hint(job: Job) -> None:
+    folder = job(kind="dance")
+    assert begin(folder).wait(120) == 1
+    assert "'dance'" in last(folder).error["message"]
+    assert last(folder).error["hint"]
+
+
+def test_a_damaged_job_file_is_a_named_failure(job: Job) -> None:
+    folder = job()
+    (folder / "job.json").write_text("{")
+    assert begin(folder).wait(120) == 1
+    assert last(folder).error["code"] == "CRASHED"
+
+
+@pytest.mark.slow
+def test_a_short_training_ends_with_its_result(job: Job, tmp_path: Path) -> None:
+    folder = job(steps=2, save_count=1)
+    assert begin(folder).wait(300) == 0, (folder / "log.txt").read_text()[-2000:]
+    assert isinstance(last(folder), Done)
+    assert Path(last(folder).result["files"][0]).is_file()
+    assert ends(folder) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are ended without a signal there")
+def test_a_request_to_terminate_is_a_cancel(job: Job, tmp_path: Path) -> None:
+    folder = job()
+    child = begin(folder)
+    wait_for(folder, Progress)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(60) == 1
+    assert last(folder).error["code"] == "CANCELLED"
+    assert ends(folder) == 1
+    assert not (tmp_path / "Lora").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_whose_folder_was_deleted_ends_by_itself(job: Job) -> None:
+    folder = job()
+    child = begin(folder)
+    wait_for(folder, Progress)
+    shutil.rmtree(folder)
+    assert child.wait(60) == 1
+    assert not folder.exists()
