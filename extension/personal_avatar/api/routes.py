@@ -23,6 +23,8 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
+MODEL_ID = Path(..., regex="^[0-9a-z-]{1,48}$")
 LATER = "Cancel the job with keep_checkpoint, or let it go on."
 
 
@@ -49,11 +51,11 @@ class Api:
         found = self.studio.avatars.all(user_id)
         return schemas.ModelList(models=[answers.model(self.studio, avatar) for avatar in found])
 
-    def model(self, model_id: str) -> schemas.ModelDocument:
+    def model(self, model_id: str = MODEL_ID) -> schemas.ModelDocument:
         """One avatar: what it was trained on and how well."""
         return answers.model(self.studio, self.studio.avatars.load(model_id))
 
-    def erase(self, model_id: str) -> schemas.Erased:
+    def erase(self, model_id: str = MODEL_ID) -> schemas.Erased:
         """Erase the photos, embeddings, checkpoints, portraits and jobs of a person."""
         self.studio.avatars.folder(model_id)
         return schemas.Erased(**answers.public(self.studio.delete_avatar(model_id)))
@@ -69,7 +71,7 @@ class Api:
         seconds = self.studio.estimate_portraits(body.num_images)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
 
-    def image(self, job_id: str, n: int = Path(..., ge=0)) -> Response:
+    def image(self, job_id: str = JOB_ID, n: int = Path(..., ge=0, le=999)) -> Response:
         """A finished picture as PNG; 0 is the likeliest. Its scores are in the job's result.images[n]."""
         return answers.png(self.studio.job_image(job_id, n))
 
@@ -89,33 +91,34 @@ class Api:
         views = self.studio.jobs.views(user_id=user_id, states=[state] if state else None)
         return schemas.JobList(jobs=[answers.job(view) for view in views])
 
-    def job(self, job_id: str) -> schemas.JobDocument:
+    def job(self, job_id: str = JOB_ID) -> schemas.JobDocument:
         """Where a job stands, and its result or its error when it has ended."""
         return answers.job(self.studio.jobs.view(job_id))
 
-    def events(self, job_id: str, last_event_id: int = Header(0, ge=0)) -> Response:
+    def events(self, job_id: str = JOB_ID, last_event_id: int = Header(0, ge=0)) -> Response:
         """Server-sent events, from the one after Last-Event-ID; 204 when the job has ended and nothing is left."""
         view = self.studio.jobs.view(job_id)
         if view.status.state not in ACTIVE and next(self.studio.events(job_id, last_event_id), None) is None:
             return Response(status_code=204)
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        # "identity": the WebUI packs answers with gzip, which would hold events back until the stream ends
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
         return StreamingResponse(stream(self.studio, job_id, last_event_id), 200, headers, "text/event-stream")
 
-    def log(self, job_id: str) -> Response:
+    def log(self, job_id: str = JOB_ID) -> Response:
         """The end of what the job's process printed, for people."""
         return PlainTextResponse(self.studio.jobs.log_tail(job_id))
 
-    def cancel(self, job_id: str, body: schemas.CancelBody | None = None) -> schemas.JobDocument:
+    def cancel(self, job_id: str = JOB_ID, body: schemas.CancelBody | None = None) -> schemas.JobDocument:
         """Ask a job to end; one that waits ends at once, one that runs after its present step."""
         keep = body.keep_checkpoint if body else True
         return answers.job(self.studio.queue.cancel(job_id, keep_checkpoint=keep))
 
-    def pause(self, job_id: str) -> schemas.JobDocument:
+    def pause(self, job_id: str = JOB_ID) -> schemas.JobDocument:
         """Not possible yet: answers 409."""
         state = self.studio.jobs.status(job_id).state.value
         raise WrongState(f"The job is {state}, and jobs cannot be paused yet.", LATER)
 
-    def resume(self, job_id: str) -> schemas.JobDocument:
+    def resume(self, job_id: str = JOB_ID) -> schemas.JobDocument:
         """Not possible yet: answers 409."""
         state = self.studio.jobs.status(job_id).state.value
         raise WrongState(f"The job is {state}, and only a paused job can be resumed.", LATER)
