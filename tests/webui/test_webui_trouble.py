@@ -1,10 +1,13 @@
 """What goes wrong is named, loses nothing and leaves the WebUI alive."""
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.webui.webui_data import end_workers, training, worker
 from tests.webui.webui_server import Server
@@ -48,6 +51,19 @@ def test_a_killed_training_is_named_and_the_webui_lives(server: Server, data: Pa
     assert (job["state"], job["error"]["code"]) == ("failed", "KILLED")
     assert job["error"]["hint"]
     assert server.alive() and server.txt2img("a portrait", steps=2)["images"]
+
+
+def test_events_come_at_once_although_the_webui_packs_its_answers(server: Server, avatar: dict[str, Any]) -> None:
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 30, "settings": {"steps": 40},
+    })
+    job_id = accepted.json()["generation_job_id"]
+    url = f"{server.url}/personal-avatar/v1/jobs/{job_id}/events"
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}, timeout=30) as answer:
+        kinds = [line for line in itertools.islice(answer.iter_lines(), 20) if line.startswith("event: ")]
+    assert kinds[0] == "event: state" and "event: started" in kinds
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel")
+    assert server.wait_job(job_id)["state"] == "cancelled"
 
 
 def test_the_webui_makes_pictures_while_it_trains(server: Server) -> None:

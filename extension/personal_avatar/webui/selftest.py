@@ -29,7 +29,9 @@ def verify_lora(file: Path) -> bool:
     import networks  # the WebUI's Lora extension; `published` has looked whether it is there
 
     with generation.turn():
-        entry = networks.available_networks[file.stem]
+        entry = networks.available_networks.get(file.stem)
+        if entry is None or not file.samefile(entry.filename):
+            raise SelfTestFailed(f"The WebUI takes another file for <lora:{file.stem}>.", "Rename one of the two.")
         base = checkpoints.describe(shared.sd_model.sd_checkpoint_info)
         if not trained_on(entry.metadata, base):
             return False
