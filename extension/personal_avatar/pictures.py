@@ -62,6 +62,13 @@ def infotext_of(path: Path) -> str:
         return str(chunk) or _user_comment(file.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT, b""))
 
 
+def prompt_of(path: Path) -> str:
+    """The prompt in a picture's infotext, its networks included; empty when there is none."""
+    lines = infotext_of(path).split("\n")
+    end = next((at for at, line in enumerate(lines) if line.startswith(("Negative prompt: ", "Steps: "))), len(lines))
+    return "\n".join(lines[:end])
+
+
 def _user_comment(data: bytes | str) -> str:
     """EXIF UserComment: eight bytes that name the code, then text; the WebUI writes UTF-16, the high byte first."""
     if isinstance(data, str) or not data.startswith(b"UNICODE\0"):

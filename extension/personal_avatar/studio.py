@@ -257,14 +257,14 @@ class Studio:
 
         Raises `RestorerMissing`, `UnreadablePhoto`.
         """
-        from personal_avatar.pictures import load_picture, save_picture
+        from personal_avatar.pictures import load_picture, prompt_of, save_picture
         from personal_avatar.restoration.restore import RestoreSettings, restore_best
 
         models = self.host.restorers()
         if not models:
             raise RestorerMissing("No face restorer is installed.")
         restored = restore_best(
-            load_picture(image), scorer, lambda part, fidelity: self.host.restore(part, models[0], fidelity),
+            load_picture(image), scorer, lambda part, w: self.host.restore(part, models[0], w, prompt_of(image)),
             RestoreSettings(),
         )
         if restored.accepted:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import infotext_of, load_picture, marked_as_generated, save_picture
+from personal_avatar.pictures import infotext_of, load_picture, marked_as_generated, prompt_of, save_picture
 from PIL import Image
 
 
@@ -24,6 +24,14 @@ def test_a_saved_picture_comes_back_pixel_by_pixel_with_its_infotext(tmp_path: P
 def test_an_infotext_in_any_script_survives(tmp_path: Path) -> None:
     path = save_picture(noise(), tmp_path / "a.png", "chân dung của Hoà, 肖像")
     assert infotext_of(path) == "chân dung của Hoà, 肖像"
+
+
+@pytest.mark.parametrize(("infotext", "prompt"), [
+    ("a\nb <lora:anna:1>\nNegative prompt: c\nSteps: 3, Seed: 1", "a\nb <lora:anna:1>"),
+    ("a\nSteps: 3", "a"), ("Steps: 3", ""), ("just words", "just words"), ("", ""),
+])
+def test_the_prompt_is_read_out_of_the_infotext(tmp_path: Path, infotext: str, prompt: str) -> None:
+    assert prompt_of(save_picture(noise(), tmp_path / "a.png", infotext)) == prompt
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])

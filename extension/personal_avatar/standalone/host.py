@@ -13,7 +13,7 @@ from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.standalone.denoise import Painting
 from personal_avatar.standalone.infotext import infotext
-from personal_avatar.standalone.networks import find_networks
+from personal_avatar.standalone.networks import find_networks, present_networks
 from personal_avatar.standalone.pipelines import Pipelines, batches
 from personal_avatar.standalone.prompts import split_networks
 from personal_avatar.standalone.restorers import Restorers, redrawn
@@ -114,10 +114,10 @@ class StandaloneHost:
         return self._restorers.restore(image, model, fidelity, prompt)
 
     def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
-        """Image to image with the loaded checkpoint and the LoRAs in `prompt`; without a prompt, "portrait"."""
+        """Image to image with the loaded checkpoint and those LoRAs of `prompt` that are here; no prompt: "portrait"."""
         base = self.checkpoint()
         prompt, tags = split_networks(prompt or "portrait")
-        networks = find_networks(tags, self.folders().loras)
+        networks = present_networks(tags, self.folders().loras)
 
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
             painting = Painting(prompt, "", (0,), fitted.shape[1], fitted.shape[0], 20, 4.0, "DPM++ 2M")

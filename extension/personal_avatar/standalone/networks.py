@@ -38,12 +38,23 @@ class Network:
 
 def find_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
     """The files that tags name, anywhere under `folder`. Raises `NotFound` with the names that exist."""
-    files = {path.stem: path for path in sorted(folder.rglob("*.safetensors"), reverse=True)}
+    files = _files(folder)
     missing = [tag.name for tag in tags if tag.name not in files]
     if missing:
         known = ", ".join(sorted(files)) or "none yet"
         raise NotFound(f"There is no LoRA named {', '.join(missing)}.", f"In {folder} there are: {known}.")
     return [Network(files[tag.name], tag.weight) for tag in tags]
+
+
+def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
+    """Those of the tags whose files are there."""
+    files = _files(folder)
+    return [Network(files[tag.name], tag.weight) for tag in tags if tag.name in files]
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """LoRA files by name; of several with one name the first in the order of their paths."""
+    return {path.stem: path for path in sorted(folder.rglob("*.safetensors"), reverse=True)}
 
 
 @dataclass

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Portrait
 from personal_avatar.errors import NoFace, UnreadablePhoto
+from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
 from personal_avatar.ranking.likeness import (
     Ranked,
@@ -123,10 +124,7 @@ def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
         scorer_from(tmp_path, PaintedFaces())
 
 
-def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(face_weights: Path) -> None:
-    from personal_avatar.faces.registry import default_analyser
-
-    analyser = default_analyser(face_weights)
+def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(analyser: FaceAnalyser) -> None:
     scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
     names = ["no-face.jpg", "someone-else.jpg", "two-people.jpg", "04.jpg"]
     ranked = rank_files([SAMPLES / name for name in names], scorer)

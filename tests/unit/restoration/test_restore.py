@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
 from personal_avatar.errors import RestorerMissing
+from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import load_picture
 from personal_avatar.ranking.likeness import Scorer, reference_from
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
@@ -180,10 +181,7 @@ def test_a_colour_cast_of_the_restorer_is_taken_out() -> None:
     assert np.abs(repaired - original)[mask > 0.5].mean() < 3 < np.abs(cast.astype(float) - original)[mask > 0.5].mean()
 
 
-def test_real_models_refuse_a_stranger_and_accept_a_sharper_face(face_weights: Path) -> None:
-    from personal_avatar.faces.registry import default_analyser
-
-    analyser = default_analyser(face_weights)
+def test_real_models_refuse_a_stranger_and_accept_a_sharper_face(analyser: FaceAnalyser) -> None:
     scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
     image = _resized(load_picture(SAMPLES / "04.jpg"), np.empty((256, 256)))
     soft = filtered(image, ImageFilter.GaussianBlur(2.5))

@@ -116,6 +116,13 @@ def test_redraw_keeps_everything_at_full_fidelity_and_repaints_below(host: Stand
     assert np.abs(kept.astype(int) - image).mean() < 4 < np.abs(repainted.astype(int) - image).mean()
 
 
+def test_redraw_follows_the_prompt_and_passes_over_loras_that_are_gone(host: StandaloneHost) -> None:
+    image = pictures(host)[0].image
+    prompts = ("a red shirt", "green hair <lora:gone:1>")
+    red, green = (host.restore(image, "Redraw", 0.0, prompt).astype(int) for prompt in prompts)
+    assert np.abs(red - green).max() > 5
+
+
 def test_a_restorer_that_is_not_installed_is_named(host: StandaloneHost) -> None:
     with pytest.raises(RestorerMissing, match="CodeFormer"):
         host.restore(np.zeros((64, 64, 3), np.uint8), "CodeFormer", 0.5)
