@@ -169,5 +169,5 @@ def _restored(portrait: Portrait, model: str, session: Session) -> Portrait:
     made_with = infotext_of(portrait.path)
     infotext = f"{made_with}, Restored with: {model}, Restoration fidelity: {found.fidelity:g}" if made_with else ""
     path = save_picture(found.image, session.folder / "artifacts" / f"{portrait.path.stem}-restored.png", infotext)
-    scores = {**portrait.scores, "restored": found.likeness_after, "fidelity": found.fidelity}
+    scores = {**portrait.scores, "restored": found.likeness_after or 0.0, "fidelity": found.fidelity}
     return replace(portrait, restored=path, scores=scores)

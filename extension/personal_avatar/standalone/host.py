@@ -114,7 +114,7 @@ class StandaloneHost:
         return self._restorers.restore(image, model, fidelity, prompt)
 
     def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
-        """Image to image with the loaded checkpoint and those LoRAs of `prompt` that are here; no prompt: "portrait"."""
+        """Image to image with the loaded checkpoint and the LoRAs of `prompt` that are here, or "portrait" without it."""
         base = self.checkpoint()
         prompt, tags = split_networks(prompt or "portrait")
         networks = present_networks(tags, self.folders().loras)
