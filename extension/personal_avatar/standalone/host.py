@@ -114,7 +114,7 @@ class StandaloneHost:
         return self._restorers.restore(image, model, fidelity, prompt)
 
     def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
-        """Image to image with the loaded checkpoint and the LoRAs of `prompt` that are here, or "portrait" without it."""
+        """Image to image with the loaded checkpoint and what is here of the LoRAs in `prompt` (default: "portrait")."""
         base = self.checkpoint()
         prompt, tags = split_networks(prompt or "portrait")
         networks = present_networks(tags, self.folders().loras)
