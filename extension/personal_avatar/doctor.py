@@ -53,9 +53,9 @@ def fetch_weights(data: Path, on_progress: Callable[[str, int, int], None]) -> N
 
 def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
     """The models that find and tell faces, with their licences."""
-    from personal_avatar.faces.registry import find_pack
+    from personal_avatar.faces.registry import find_pack, own_models
 
-    pack = find_pack(insightface) if insightface is not None else None
+    pack = find_pack(insightface or own_models(folder))
     if insightface is not None and pack is None:
         remedy = "It needs a detector (det_*.onnx) and a recogniser (w600k_*.onnx)."
         yield warning("insightface", f"no models in {insightface}", remedy)

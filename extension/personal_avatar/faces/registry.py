@@ -31,16 +31,22 @@ class ModelPack:
 def default_analyser(
     weights_folder: Path, model_folder: Path | None = None, on_progress: OnProgress | None = None
 ) -> FaceAnalyser:
-    """The best backend at hand; cheap to call again. `model_folder`: insightface's root, `models` or a pack in it.
+    """The best backend at hand; cheap to call again.
 
-    Fetches YuNet and SFace (11 MB) into `weights_folder` when no pack is found and they are not there yet; raises
-    `WeightsMissing` when that fails.
+    `model_folder`: insightface's root, `models` or a pack in it; by default the folder `insightface` in
+    `weights_folder`, for users who put their own models there. Without a pack YuNet and SFace (11 MB) are used, and
+    fetched when they are not there yet; raises `WeightsMissing` when that fails.
     """
-    pack = find_pack(model_folder) if model_folder is not None else None
+    pack = find_pack(model_folder or own_models(weights_folder))
     if pack is not None:
         return Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
     detector = ensure(weights.YUNET, weights_folder, on_progress)
     return Analyser(YuNet(detector), sface(ensure(weights.SFACE, weights_folder, on_progress)))
+
+
+def own_models(weights_folder: Path) -> Path:
+    """Where users may put packs of insightface."""
+    return weights_folder / "insightface"
 
 
 def find_pack(folder: Path) -> ModelPack | None:

@@ -92,6 +92,14 @@ def test_antelopev2_comes_before_other_packs(tmp_path: Path) -> None:
     assert found is not None and found.recogniser.name == "glintr100.onnx"
 
 
+def test_a_pack_beside_the_weights_is_used_without_being_named(tmp_path: Path) -> None:
+    pack = tmp_path / "insightface" / "buffalo_l"
+    pack.mkdir(parents=True)
+    for name in ("det_10g.onnx", "w600k_r50.onnx"):
+        (pack / name).touch()
+    assert default_analyser(tmp_path).name == "w600k_r50"
+
+
 def test_a_folder_without_models_falls_back_to_the_default(weights_folder: Path, tmp_path: Path) -> None:
     assert default_analyser(weights_folder, tmp_path / "none").name == "sface-2021dec"
 
