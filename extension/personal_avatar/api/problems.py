@@ -97,6 +97,8 @@ def answer(error: AvatarError, headers: dict[str, str] | None = None) -> JSONRes
 def from_validation(error: RequestValidationError) -> AvatarError:
     """All problems of a request in one sentence each."""
     problems = error.errors()
+    if all(problem["loc"][0] == "path" for problem in problems):
+        return NotFound(f"There is no such address: {'; '.join(problem['msg'] for problem in problems)}.")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
         return BadInput("The body is not JSON.", "Send one JSON object with content type application/json.")
     return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems))
@@ -162,17 +164,14 @@ class ProblemRoute(APIRoute):
         if scope["method"] in self.methods:
             await super().handle(scope, receive, send)
         else:
-            await self.refusal(scope["method"])(scope, receive, send)
-
-    def refusal(self, method: str) -> Response:
-        """The answer to a method that this address does not have."""
-        allowed = ", ".join(sorted(self.methods))
-        return answer(WrongMethod(f"{method} is not possible here, {allowed} is."), {"Allow": allowed})
+            await nothing_here(Request(scope))(scope, receive, send)
 
 
-async def nothing_here(request: Request) -> Response:
-    """The last route of ours: 404, or 405 when one of the others has this address for another method."""
-    for route in request.app.routes:
-        if isinstance(route, ProblemRoute) and route.path_regex.match(request.url.path):
-            return route.refusal(request.method)
+def nothing_here(request: Request) -> Response:
+    """Also the last route of ours: 404, or 405 when the address is there for other methods."""
+    ours = [route for route in request.app.routes if isinstance(route, ProblemRoute)]
+    allowed = {method for route in ours if route.path_regex.match(request.url.path) for method in route.methods}
+    if allowed:
+        methods = ", ".join(sorted(allowed))
+        return answer(WrongMethod(f"{request.method} is not possible here, {methods} is."), {"Allow": methods})
     return answer(NotFound(f"There is no {request.url.path}.", f"The addresses are listed in {PREFIX}/openapi.json."))

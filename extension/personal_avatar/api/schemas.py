@@ -3,22 +3,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field, StrictBool, conint, conlist, constr, root_validator
+from pydantic import BaseModel, ConstrainedStr, Field, StrictBool, conint, conlist, constr, root_validator, validator
 
+from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.domain import Method
 from personal_avatar.jobs.states import State
+from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
+from personal_avatar.training.plan import LoraPlan
 
-Line = constr(strict=True, min_length=1, max_length=200, regex=r"^[^\x00-\x1f]+$")
-Name = constr(strict=True, min_length=1, max_length=80, regex=r"^[^\x00-\x1f]+$")
+WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"
+Line = constr(strict=True, min_length=1, max_length=200, regex=WORDS)
+Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
 Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 StyleId = constr(strict=True, min_length=1, max_length=100)
-Encoded = constr(strict=True, min_length=1)
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
 
-class Body(BaseModel):
+class Encoded(ConstrainedStr):
+    """A picture's file as base64 text or as a data URL."""
+
+    strict = True
+    min_length = 1
+
+    @classmethod
+    def __modify_schema__(cls, field_schema: dict[str, Any]) -> None:
+        super().__modify_schema__(field_schema)
+        field_schema["format"] = "byte"
+
+
+class Document(BaseModel):
+    """Base of everything that goes in and out; what may be null says so in the schema."""
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+
+
+class Body(Document):
     """Base of request bodies."""
 
     class Config:
@@ -58,10 +82,20 @@ class TrainBody(Body):
     )
     class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
     method: Method = Method.LORA
-    plan: dict[str, Any] = Field(default_factory=dict, description="Settings that differ from the defaults")
-    consent: constr(strict=True, max_length=1000) = Field(  # type: ignore[valid-type]
+    plan: dict[str, Any] = Field({}, description="Settings that differ from the preset of the checkpoint")
+    consent: constr(strict=True, min_length=1, max_length=1000, regex=r"\S") = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
+
+    @validator("plan")
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(LoraPlan, values)
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["plan"] |= schema_of(LoraPlan)
 
 
 class GenerateBody(Body):
@@ -77,7 +111,17 @@ class GenerateBody(Body):
     seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
     restore: StrictBool = True
     user_id: Line = "local"
-    settings: dict[str, Any] = Field(default_factory=dict, description="More settings of the tab's Create panel")
+    settings: dict[str, Any] = Field({}, description="More settings of the tab's Create panel")
+
+    @validator("settings")
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(CreateSettings, values)
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["settings"] |= schema_of(CreateSettings)
 
     def styles(self) -> tuple[str, ...]:
         """The ids that were named."""
@@ -90,14 +134,18 @@ class GenerateBody(Body):
 
 
 class CheckBody(Body):
+    """Pictures to look at."""
+
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
 
 
 class CancelBody(Body):
+    """What becomes of what was trained."""
+
     keep_checkpoint: StrictBool = Field(True, description="Keep what was trained until now")
 
 
-class Accepted(BaseModel):
+class Accepted(Document):
     status: str = Field(..., description="queued, or processing when the job has begun already")
     estimated_time: float | None = Field(None, description="Seconds; null when nothing is known yet")
     position: int = Field(..., description="1: the next; 0: it runs")
@@ -111,13 +159,13 @@ class GenerateAccepted(Accepted):
     generation_job_id: str
 
 
-class ErrorDocument(BaseModel):
+class ErrorDocument(Document):
     code: str
     message: str
     hint: str = ""
 
 
-class JobDocument(BaseModel):
+class JobDocument(Document):
     id: str
     kind: str
     title: str
@@ -139,11 +187,11 @@ class JobDocument(BaseModel):
     ended_at: float | None
 
 
-class JobList(BaseModel):
+class JobList(Document):
     jobs: list[JobDocument]
 
 
-class LikenessDocument(BaseModel):
+class LikenessDocument(Document):
     """Mean cosine similarities; see the README for the words."""
 
     floor: float
@@ -153,7 +201,7 @@ class LikenessDocument(BaseModel):
     recovered: float
 
 
-class CheckpointDocument(BaseModel):
+class CheckpointDocument(Document):
     file: str
     sha256: str
     step: int
@@ -162,13 +210,13 @@ class CheckpointDocument(BaseModel):
     likeness: LikenessDocument | None
 
 
-class ConsentDocument(BaseModel):
+class ConsentDocument(Document):
     statement: str
     given_by: str
     given_at: str
 
 
-class ModelDocument(BaseModel):
+class ModelDocument(Document):
     id: str
     name: str
     user_id: str
@@ -185,17 +233,17 @@ class ModelDocument(BaseModel):
     consent: ConsentDocument | None
 
 
-class ModelList(BaseModel):
+class ModelList(Document):
     models: list[ModelDocument]
 
 
-class Erased(BaseModel):
+class Erased(Document):
     id: str
     erased: list[str]
     left: list[str] = Field(..., description="What could not be erased or lies where others put it")
 
 
-class StyleDocument(BaseModel):
+class StyleDocument(Document):
     id: str
     name: str
     prompt: str
@@ -204,11 +252,11 @@ class StyleDocument(BaseModel):
     origin: str
 
 
-class StyleList(BaseModel):
+class StyleList(Document):
     styles: list[StyleDocument]
 
 
-class PhotoDocument(BaseModel):
+class PhotoDocument(Document):
     path: str = Field(..., description="images[n], n as in the request")
     verdict: str
     reasons: list[str]
@@ -220,18 +268,18 @@ class PhotoDocument(BaseModel):
     similarity: float | None
 
 
-class PhotoSet(BaseModel):
+class PhotoSet(Document):
     accepted: int
     photos: int
     advice: list[str]
 
 
-class PhotoCheck(BaseModel):
+class PhotoCheck(Document):
     photos: list[PhotoDocument]
     set: PhotoSet
 
 
-class Health(BaseModel):
+class Health(Document):
     status: str
     version: str
     host: str
@@ -239,5 +287,5 @@ class Health(BaseModel):
     active_jobs: int
 
 
-class TinyInstalled(BaseModel):
+class TinyInstalled(Document):
     title: str = Field(..., description="Choose this checkpoint in the host to use it")

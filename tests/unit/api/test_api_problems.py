@@ -38,7 +38,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"images": ["  "]}, "images[0] is empty"),
     ({"images": ["aGVsbG8="] * 101}, "images"),
     ({"instance_name": ""}, "instance_name"),
-    ({"instance_name": "   "}, "1 to 80"),
+    ({"instance_name": "   "}, "instance_name"),
     ({"instance_name": "x" * 81}, "instance_name"),
     ({"instance_name": 7}, "instance_name"),
     ({"user_id": None}, "user_id"),
@@ -55,7 +55,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"surprise": 1}, "surprise"),
     ({"callback_url": "http://localhost/"}, "not supported yet"),
     ({"instance_name": "half \ud800"}, "surrogate"),
-    ({"consent": ""}, "agreed"),
+    ({"consent": " "}, "consent"),
 ])
 def test_impossible_trainings_are_refused_with_the_reason(
     client: TestClient, changes: dict[str, Any], words: str
