@@ -1,0 +1,40 @@
+"""What pydantic leaves out of the OpenAPI document, and JSON's types taken at their word."""
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from personal_avatar.params import Settings
+
+KEPT = ("type", "minimum", "maximum", "maxLength", "default", "title")
+TYPES: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
+
+
+def mark_nullable(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Say `nullable` (OpenAPI 3.0) of every field that may be None."""
+    for name, field in model.__fields__.items():
+        entry = schema.get("properties", {}).get(name)
+        if entry is not None and field.allow_none:
+            if "$ref" in entry:
+                entry["allOf"] = [{"$ref": entry.pop("$ref")}]
+            entry["nullable"] = True
+
+
+def schema_of(kind: type[Settings]) -> dict[str, Any]:
+    """JSON schema of an object that holds some of these settings."""
+    properties = {}
+    for name, field in kind.schema()["properties"].items():
+        choices = {"enum": list(field["choices"])} if field.get("choices") else {}
+        properties[name] = {key: field[key] for key in KEPT if key in field} | choices
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:
+    """The same values; raises `ValueError` where a text stands for a number, or true for 1."""
+    for name, value in values.items():
+        field = kind.__fields__.get(name)
+        wanted = TYPES.get(field.outer_type_) if field else None
+        if wanted and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted == (bool,))):
+            raise ValueError(f"{name} must be of the type {wanted[-1].__name__}, got {value!r}")
+    return values
