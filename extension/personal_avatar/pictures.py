@@ -16,13 +16,15 @@ from personal_avatar.storage import write_bytes
 PARAMETERS = "parameters"
 XMP_CHUNK = "XML:com.adobe.xmp"
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
+# IPTC news codes, digital source type: made by a model, and a photo of which a model made a part.
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 # Layout: XMP specification part 1 (packet wrapper); property: IPTC Photo Metadata Standard, "Digital Source Type".
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    f'Iptc4xmpExt:DigitalSourceType="{GENERATED}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    'Iptc4xmpExt:DigitalSourceType="{source}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
 
@@ -38,15 +40,18 @@ def load_picture(path: Path) -> np.ndarray:
         raise UnreadablePhoto(f"{Path(path).name} cannot be read as a picture ({error}).") from None
 
 
-def save_picture(image: np.ndarray, path: Path, infotext: str = "") -> Path:
-    """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`."""
+def save_picture(image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED) -> Path:
+    """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`.
+
+    `source`: `GENERATED` or `EDITED`.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
     if infotext:
         chunks.add_text(PARAMETERS, infotext)
-    chunks.add_itxt(XMP_CHUNK, _XMP)
+    chunks.add_itxt(XMP_CHUNK, _XMP.format(source=source))
     data = BytesIO()
     Image.fromarray(image).save(data, "PNG", pnginfo=chunks)
     write_bytes(path, data.getvalue())
@@ -76,12 +81,13 @@ def _user_comment(data: bytes | str) -> str:
     return data[8:].decode("utf-16-be", errors="replace")
 
 
-def marked_as_generated(path: Path) -> bool:
-    """Whether the file says of itself that a model made it."""
+def source_of(path: Path) -> str:
+    """`GENERATED`, `EDITED`, or empty when the file does not say that a model had a hand in it."""
     from PIL import Image
 
     with Image.open(path) as file:
-        return GENERATED in str(getattr(file, "text", {}).get(XMP_CHUNK, ""))
+        packet = str(getattr(file, "text", {}).get(XMP_CHUNK, ""))
+    return next((source for source in (GENERATED, EDITED) if source in packet), "")
 
 
 def _flat(picture: object) -> object:

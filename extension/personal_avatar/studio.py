@@ -252,12 +252,13 @@ class Studio:
 
         return to_document(rank_files(images, self.scorer_from(reference), on_progress))
 
-    def restore(self, image: Path, scorer: Scorer, target: Path) -> Restored:
-        """Restore the face in a file with the host's best restorer; `target` is written when the likeness allows it.
+    def restore(self, image: Path, scorer: Scorer, target: Path, max_drop: float = 0.0) -> Restored:
+        """Restore the face in a file with the host's best restorer; `target` is written when the likeness allows it:
+        it may fall by `max_drop`.
 
         Raises `RestorerMissing`, `UnreadablePhoto`.
         """
-        from personal_avatar.pictures import load_picture, prompt_of, save_picture
+        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
         from personal_avatar.restoration.restore import RestoreSettings, restore_best
 
         models = self.host.restorers()
@@ -265,10 +266,10 @@ class Studio:
             raise RestorerMissing("No face restorer is installed.")
         restored = restore_best(
             load_picture(image), scorer, lambda part, w: self.host.restore(part, models[0], w, prompt_of(image)),
-            RestoreSettings(),
+            RestoreSettings(max_drop=max_drop),
         )
         if restored.accepted:
-            save_picture(restored.image, target)
+            save_picture(restored.image, target, infotext_of(image), source_of(image) or EDITED)
         return restored
 
     # -- avatars

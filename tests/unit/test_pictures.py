@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import infotext_of, load_picture, marked_as_generated, prompt_of, save_picture
+from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, prompt_of, save_picture, source_of
 from PIL import Image
 
 
@@ -45,10 +45,11 @@ def test_the_webuis_infotext_in_other_formats_is_found(tmp_path: Path, suffix: s
     assert infotext_of(tmp_path / f"b.{suffix}") == ""
 
 
-def test_a_saved_picture_says_that_a_model_made_it(tmp_path: Path) -> None:
-    assert marked_as_generated(save_picture(noise(), tmp_path / "a.png"))
+def test_a_saved_picture_says_that_a_model_made_it_or_a_part_of_it(tmp_path: Path) -> None:
+    assert source_of(save_picture(noise(), tmp_path / "a.png")) == GENERATED
+    assert source_of(save_picture(noise(), tmp_path / "b.png", source=EDITED)) == EDITED
     Image.fromarray(noise()).save(tmp_path / "plain.png")
-    assert not marked_as_generated(tmp_path / "plain.png")
+    assert source_of(tmp_path / "plain.png") == ""
 
 
 def test_saving_leaves_nothing_but_the_picture(tmp_path: Path) -> None:

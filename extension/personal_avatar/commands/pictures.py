@@ -11,6 +11,9 @@ from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, number, table
 
+# A picture is wholly like itself: measured so, every restoration costs something. Good ones stay above .9.
+SELF_DROP = 0.1
+
 
 def rank(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
@@ -45,7 +48,8 @@ def _restored(studio: Studio, image: Path, reference: Scorer | None, target: Pat
     row: dict[str, Any] = {"path": str(image), "out": None, "accepted": False, "likeness_before": None,
                            "likeness_after": None, "fidelity": None, "reason": "", "error": None}
     try:
-        found = studio.restore(image, reference or studio.scorer_from(image), target)
+        scorer, drop = (reference, 0.0) if reference else (studio.scorer_from(image), SELF_DROP)
+        found = studio.restore(image, scorer, target, drop)
     except AvatarError as error:
         return {**row, "reason": str(error), "error": error.to_json()}
     return {**row, "out": str(target) if found.accepted else None, "accepted": found.accepted,

@@ -9,7 +9,7 @@ import numpy as np
 
 from personal_avatar.domain import Portrait
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.pictures import EDITED, load_picture, save_picture
 from personal_avatar.reports.content import Report
 from personal_avatar.reports.letters import font, shortened, width_of
 
@@ -22,7 +22,7 @@ ACCENT, GOOD, LOW = (94, 158, 255), (88, 196, 130), (120, 124, 134)
 
 def write_contact_sheet(report: Report, path: Path) -> Path:
     """Write the sheet as a PNG; answers `path`."""
-    return save_picture(contact_sheet(report), path, "")
+    return save_picture(contact_sheet(report), path, source=EDITED)
 
 
 def contact_sheet(report: Report) -> np.ndarray:

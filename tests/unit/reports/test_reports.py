@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from personal_avatar.domain import Likeness, PhotoReport, PhotoVerdict, Portrait, Reason
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
-from personal_avatar.pictures import load_picture, marked_as_generated, save_picture
+from personal_avatar.pictures import EDITED, load_picture, save_picture, source_of
 from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
 from personal_avatar.reports.content import Curves, Report, curves_from
 from personal_avatar.reports.letters import shortened, width_of
@@ -123,7 +123,7 @@ def test_the_contact_sheet_grows_with_the_portraits(report: Report, tmp_path: Pa
     assert small.shape[1] < large.shape[1] and small.shape[0] < large.shape[0]
     assert -(-len(many.portraits) // COLUMNS) == 4
     path = write_contact_sheet(many, tmp_path / "contact-sheet.png")
-    assert np.array_equal(load_picture(path), large) and marked_as_generated(path)
+    assert np.array_equal(load_picture(path), large) and source_of(path) == EDITED
 
 
 def test_the_contact_sheet_shows_the_restored_picture_first(report: Report) -> None:
