@@ -11,7 +11,7 @@ from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, number, table
 
-# A picture is wholly like itself: measured so, every restoration costs something. Good ones stay above .9.
+# A picture is wholly like itself: measured so, every restoration costs something. This much it may cost.
 SELF_DROP = 0.1
 
 
