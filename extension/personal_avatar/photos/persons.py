@@ -55,9 +55,11 @@ def compare(embeddings: np.ndarray, same_person_above: float, by_spread: bool = 
 
 
 def centre(embeddings: np.ndarray) -> np.ndarray:
-    """The person: mean of the half that is nearest to the most central photo, float32 (d,), L2 norm 1."""
-    core = embeddings[_core(embeddings)]
-    return _unit(core.sum(axis=0))
+    """The person: mean of the photos (n, d), outliers left out: float32 (d,), L2 norm 1. n is at least 1."""
+    if len(embeddings) < FEWEST_TO_JUDGE:
+        return _unit(embeddings.sum(axis=0))
+    similarity = _to_centre(embeddings)
+    return _unit(embeddings[similarity >= _needed(similarity, -1.0)].sum(axis=0))
 
 
 def _core(embeddings: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,29 @@ if TYPE_CHECKING:
 __all__ = ["embeddings", "load_dataset", "prepare", "reference_embedding"]
 
 VERSION = 1
+_PLACE = re.compile(r"\{(?:trigger|class_noun)\}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything besides the photos that decides how a dataset looks."""
+
+    resolution_px: int
+    trigger: str
+    class_noun: str
+    held_out: float
+    seed: int
+    settings: PhotoSettings
+
+    @property
+    def caption(self) -> str:
+        return caption_of(self.settings.caption_template, self.trigger, self.class_noun)
+
+    def fingerprint(self, verdicts: Sequence[PhotoVerdict]) -> str:
+        """Of the recipe, the photos and the faces in them; the order of the photos does not count."""
+        photos = sorted((_sha256(verdict), _box(verdict)) for verdict in verdicts)
+        facts = {**asdict(self), "settings": self.settings.dict(), "photos": photos, "version": VERSION}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def prepare(
@@ -47,28 +71,26 @@ def prepare(
     whose verdict came without one. Raises `TooFewPhotos` without accepted photos, `InvalidSettings` for a resolution
     that is no multiple of 8 or a caption with unknown places.
     """
-    settings = settings or PhotoSettings()
     if resolution_px < 64 or resolution_px % 8:
         raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
     if not report.accepted:
         raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
-    caption = caption_of(settings.caption_template, trigger, class_noun)
-    wanted = _planned(report, folder, resolution_px, trigger, class_noun, held_out, seed, settings)
+    recipe = Recipe(resolution_px, trigger, class_noun, held_out, seed, settings or PhotoSettings())
+    wanted = _planned(report.accepted, folder, recipe)
     found = _unchanged(folder, wanted)
     if found is not None:
         return found
     clear(folder)
-    wanted = replace(wanted, samples=_captioned(wanted.samples, caption), held_out=_captioned(wanted.held_out, caption))
-    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, settings)))
+    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, recipe.settings)))
     return wanted
 
 
 def caption_of(template: str, trigger: str, class_noun: str) -> str:
-    """Fill {trigger} and {class_noun}; raises `InvalidSettings` for another place."""
-    try:
-        return template.format(trigger=trigger, class_noun=class_noun).strip()
-    except (KeyError, IndexError, ValueError) as error:
-        raise InvalidSettings(f"caption_template may hold {{trigger}} and {{class_noun}}, got {template!r}") from error
+    """Fill {trigger} and {class_noun}; raises `InvalidSettings` for any other brace."""
+    words = {"{trigger}": trigger, "{class_noun}": class_noun}
+    if set("{}") & set(_PLACE.sub("", template)):
+        raise InvalidSettings(f"caption_template may hold {{trigger}} and {{class_noun}}, got {template!r}")
+    return _PLACE.sub(lambda place: words[place[0]], template).strip()
 
 
 def reference_embedding(source: PhotoReport | Dataset, analyser: FaceAnalyser) -> np.ndarray:
@@ -113,34 +135,39 @@ def _face(verdict: PhotoVerdict, image: np.ndarray, analyser: FaceAnalyser | Non
     return faces[0]
 
 
-def _planned(
-    report: PhotoReport, folder: Path, resolution_px: int, trigger: str, class_noun: str,
-    held_out: float, seed: int, settings: PhotoSettings,
-) -> Dataset:  # fmt: skip
+def _planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> Dataset:
     """The dataset as it will be; nothing is read or written."""
-    hashes = [verdict.photo.sha256 if verdict.photo else "" for verdict in report.accepted]
-    apart = heldout.held_out(hashes, held_out, seed)
-    inside = image_folder(trigger, settings.repeats)
-    samples = [
-        Sample((Path(HELD_OUT) if sha256 in apart else inside) / f"{number:03d}-{sha256[:8]}.png", "", sha256,
-               1 if sha256 in apart else settings.repeats)
-        for number, sha256 in enumerate(hashes, start=1)
-    ]  # fmt: skip
-    recipe = {
-        "version": VERSION, "photos": sorted(hashes), "resolution_px": resolution_px, "trigger": trigger,
-        "class_noun": class_noun, "held_out": sorted(apart), "settings": settings.dict(),
-    }  # fmt: skip
-    fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    hashes = [_sha256(verdict) for verdict in verdicts]
+    apart = heldout.held_out(hashes, recipe.held_out, recipe.seed)
+    caption, repeats = recipe.caption, recipe.settings.repeats
+    inside = image_folder(recipe.trigger, repeats)
+    trained: list[Sample] = []
+    kept_out: list[Sample] = []
+    for number, sha256 in enumerate(hashes, start=1):
+        name = f"{number:03d}-{sha256[:8]}.png"
+        if sha256 in apart:
+            kept_out.append(Sample(Path(HELD_OUT) / name, caption, sha256))
+        else:
+            trained.append(Sample(inside / name, caption, sha256, repeats))
+    fingerprint = recipe.fingerprint(verdicts)
     return Dataset(
         id=fingerprint[:12],
         folder=folder,
-        samples=tuple(sample for sample in samples if sample.source_sha256 not in apart),
-        held_out=tuple(sample for sample in samples if sample.source_sha256 in apart),
-        resolution_px=resolution_px,
-        trigger=trigger,
-        class_noun=class_noun,
+        samples=tuple(trained),
+        held_out=tuple(kept_out),
+        resolution_px=recipe.resolution_px,
+        trigger=recipe.trigger,
+        class_noun=recipe.class_noun,
         fingerprint=fingerprint,
     )
+
+
+def _sha256(verdict: PhotoVerdict) -> str:
+    return verdict.photo.sha256 if verdict.photo is not None else ""
+
+
+def _box(verdict: PhotoVerdict) -> list[int]:
+    return [round(value) for value in verdict.face.box_px] if verdict.face is not None else []
 
 
 def _unchanged(folder: Path, wanted: Dataset) -> Dataset | None:
@@ -149,10 +176,6 @@ def _unchanged(folder: Path, wanted: Dataset) -> Dataset | None:
     except NotFound:
         return None
     return found if found.fingerprint == wanted.fingerprint else None
-
-
-def _captioned(samples: Sequence[Sample], caption: str) -> tuple[Sample, ...]:
-    return tuple(replace(sample, caption=caption) for sample in samples)
 
 
 def _write(

@@ -118,7 +118,7 @@ def test_captions_follow_the_template(report: PhotoReport, tmp_path: Path) -> No
     assert dataset.samples[0].caption == "sks woman, a woman, drawing"
 
 
-@pytest.mark.parametrize("template", ["{name}", "{", "{0}"])
+@pytest.mark.parametrize("template", ["{name}", "{", "{0}", "{trigger.upper}", "{trigger:>9}"])
 def test_an_unknown_place_in_the_template_is_named(report: PhotoReport, tmp_path: Path, template: str) -> None:
     with pytest.raises(InvalidSettings, match="caption_template"):
         prepare(report, tmp_path, **RECIPE, settings=PhotoSettings(caption_template=template))
