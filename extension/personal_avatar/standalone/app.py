@@ -64,7 +64,7 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
         lambda: FileResponse(STYLE, media_type="text/css")
     )
     inner = gr.routes.App.create_app(_ready(blocks))
-    inner.cwd = tempfile.mkdtemp(prefix="personal-avatar-")
+    inner.cwd = str(_empty_folder(studio))  # gradio gives out every file below this one
     page = next(route.endpoint for route in inner.routes if getattr(route, "path", "") == "/")
 
     @app.get("/", include_in_schema=False)
@@ -76,6 +76,12 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
         blocks.startup_events()
 
     app.mount("/", inner)
+
+
+def _empty_folder(studio: Studio) -> Path:
+    folder = studio.host.folders().data / "cache" / "page"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _ready(blocks: Any) -> Any:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import PhotoReport, from_json, to_json
-from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, named
-from personal_avatar.storage import write_json
+from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, WrongState, named
+from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
 
 KEEP_DAYS = 14
@@ -97,20 +97,22 @@ class Desk:
             if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
                 self.clear(path.parent.name)
 
-    def start_check(self, key: str, draft: Draft, files: list[Path], folder: str) -> None:
-        """Copy the photos into the draft and check them in the background."""
-        photos = _chosen(files, folder) or list(draft.photos)
+    def start_check(self, key: str, files: list[Path], folder: str) -> None:
+        """Add photos to the draft and check all of them in the background.
+
+        Raises `TooFewPhotos`, `InvalidSettings` for too many, `WrongState` while a check goes on, `NotFound` for a folder.
+        """
+        draft = self.draft(key)
+        photos = _distinct([*draft.photos, *_chosen(files, folder)])
         if not photos:
             raise TooFewPhotos("No photos were given.", "Choose files, or name a folder with pictures.")
         if len(photos) > MAX_PHOTOS:
             raise InvalidSettings(
                 f"{len(photos)} photos were given, the limit is {MAX_PHOTOS}.", "Choose the best 10 to 20."
             )
-        with self._lock:
-            if key in self._running:
-                return
-            self._running[key] = Checking(0, len(photos))
+        self._begin(key, len(photos))
         try:
+            self.save(key, draft)
             draft = replace(draft, photos=self._copied(key, photos), report=None, error=None)
             self.save(key, draft)
         except BaseException:
@@ -118,11 +120,15 @@ class Desk:
             raise
         threading.Thread(target=self._check, args=(key, draft), name="avatar-photos", daemon=True).start()
 
+    def _begin(self, key: str, total: int) -> None:
+        with self._lock:
+            if key in self._running:
+                raise WrongState("The photos are still being checked.", "Wait until the check has ended.")
+            self._running[key] = Checking(0, total)
+
     def _copied(self, key: str, photos: list[Path]) -> tuple[Path, ...]:
         """Copies in the draft's folder under the names they had; a name that comes twice gets a number."""
         target = self._folder / key / "photos"
-        if all(photo.parent == target for photo in photos):
-            return tuple(photos)
         fresh = target.with_name("photos.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -168,3 +174,15 @@ def _chosen(files: list[Path], folder: str) -> list[Path]:
             )
         found += pictures_in([path])
     return found
+
+
+def _distinct(photos: list[Path]) -> list[Path]:
+    """Without files of the same content; an empty one is an upload that has not arrived. Raises `WrongState` for that."""
+    found: dict[str, Path] = {}
+    for photo in photos:
+        if photo.stat().st_size == 0:
+            raise WrongState(
+                f"{photo.name} has not arrived yet, or is empty.", "Wait a moment; the check begins by itself."
+            )
+        found.setdefault(sha256_of(photo), photo)
+    return list(found.values())

@@ -14,7 +14,7 @@ from personal_avatar.domain import PhotoVerdict
 from personal_avatar.photos.advice import advice_text, advise
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
-from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.thumbs import thumbnail
@@ -22,71 +22,81 @@ from personal_avatar.ui.thumbs import thumbnail
 NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
 
 
-def build(page: Page, tabs: gr.Tabs) -> None:
-    """The panel, inside the current tab."""
+def build(page: Page, tabs: gr.Tabs) -> list[Any]:
+    """The panel, inside the current tab; returns the widgets for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
-            widgets = _inputs(page)
+            files, folder = _sources(page)
+            about = _about(page)
+            check, clear, message = _buttons(page)
         with gr.Column(scale=3, min_width=300):
             page.show(gr.HTML(elem_id=elem_id("report")), _report)
-            proceed = page.say(
-                gr.Button(text("photos.proceed"), variant="primary", visible=False, elem_id=elem_id("proceed")),
-                value="photos.proceed",
-            )
-            page.show(proceed, lambda scene: {"visible": bool(scene.draft.accepted) and scene.checking is None})
-            proceed.click(lambda: gr.Tabs.update(selected="train"), None, tabs, queue=False, api_name=False)
-    files, folder, name, noun, consent, check, clear, message = widgets
-    page.on(check.click, _check, [files, folder, name, noun, consent], [files], message)
-    page.on(clear.click, _clear, [], [files, folder, name, consent], message)
+            _proceed(page, tabs)
+    for event in (check.click, files.upload):  # gradio tells of an upload when the files have arrived
+        page.on(event, _check, [files, folder, *about], [files, folder], message)
+    page.on(clear.click, _clear, [], [files, folder, about[0], about[2]], message)
+    for event in (about[0].blur, about[1].input, about[1].blur, about[2].input):
+        page.on(event, note, about, [], message)
+    return about
 
 
-def _inputs(page: Page) -> tuple[Any, ...]:
-    files = page.say(
-        gr.File(file_count="multiple", label=text("photos.files"), elem_id=elem_id("files"), height=150),
-        label="photos.files",
+def _proceed(page: Page, tabs: gr.Tabs) -> None:
+    button = gr.Button(text("photos.proceed"), variant="primary", visible=False, elem_id=elem_id("proceed"))
+    page.say(button, value="photos.proceed")
+    page.show(button, lambda scene: {"visible": bool(scene.draft.accepted) and scene.checking is None})
+    button.click(lambda: gr.Tabs.update(selected="train"), None, tabs, **QUIET)
+
+
+def _sources(page: Page) -> tuple[Any, Any]:
+    files = gr.File(file_count="multiple", label=text("photos.files"), elem_id=elem_id("files"), height=150)
+    folder = gr.Textbox(
+        label=text("photos.folder"), info=text("photos.folder.info"), max_lines=1, elem_id=elem_id("folder")
     )
-    folder = page.say(
-        gr.Textbox(
-            label=text("photos.folder"), info=text("photos.folder.info"), max_lines=1, elem_id=elem_id("folder")
-        ),
-        label="photos.folder",
-        info="photos.folder.info",
-    )
+    page.say(files, label="photos.files")
+    page.say(folder, label="photos.folder", info="photos.folder.info")
+    return files, folder
+
+
+def _about(page: Page) -> list[Any]:
     with gr.Row():
-        name = page.say(
-            gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name")),
-            label="photos.name",
+        name = gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name"))
+        noun = gr.Dropdown(
+            list(NOUNS),
+            value=NOUNS[0],
+            allow_custom_value=True,
+            label=text("photos.noun"),
+            min_width=140,
+            elem_id=elem_id("noun"),
         )
-        noun = page.say(
-            gr.Dropdown(
-                list(NOUNS),
-                value="person",
-                allow_custom_value=True,
-                label=text("photos.noun"),
-                min_width=140,
-                elem_id=elem_id("noun"),
-            ),
-            label="photos.noun",
-        )
-    consent = page.say(
-        gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent")), label="photos.consent"
-    )
-    page.show(name, lambda scene: {"value": scene.draft.name})
-    page.show(noun, lambda scene: {"value": scene.draft.class_noun})
-    page.show(consent, lambda scene: {"value": scene.draft.consent})
+    consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
+    page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name})
+    page.show(page.say(noun, label="photos.noun"), lambda scene: {"value": scene.draft.class_noun})
+    page.show(page.say(consent, label="photos.consent"), lambda scene: {"value": scene.draft.consent})
+    return [name, noun, consent]
+
+
+def _buttons(page: Page) -> tuple[Any, Any, Any]:
     with gr.Row():
-        check = page.say(
-            gr.Button(text("photos.check"), variant="primary", elem_id=elem_id("check")), value="photos.check"
-        )
-        clear = page.say(gr.Button(text("photos.clear"), elem_id=elem_id("clear")), value="photos.clear")
-    message = gr.HTML(elem_id=elem_id("photos_message"))
-    return files, folder, name, noun, consent, check, clear, message
+        check = gr.Button(text("photos.check"), variant="primary", elem_id=elem_id("check"))
+        clear = gr.Button(text("photos.clear"), elem_id=elem_id("clear"))
+    page.say(check, value="photos.check")
+    page.say(clear, value="photos.clear")
+    return check, clear, gr.HTML(elem_id=elem_id("photos_message"))
 
 
-def _check(scene: Scene, files: list[Any] | None, folder: str, name: str, noun: str, consent: bool) -> list[Any]:
-    draft = replace(scene.draft, name=name.strip(), class_noun=(noun or "person").strip(), consent=bool(consent))
-    scene.desk.start_check(scene.key, draft, [Path(file.name) for file in files or []], folder)
-    return [None]
+def _check(scene: Scene, files: list[Any] | None, folder: str, *about: Any) -> list[Any]:
+    note(scene, *about)
+    scene.desk.start_check(scene.key, [Path(file.name) for file in files or []], folder)
+    return [None, ""]
+
+
+def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
+    """Remember what the user said about the person."""
+    said = {"name": name.strip(), "class_noun": (noun or NOUNS[0]).strip(), "consent": bool(consent)}
+    draft = replace(scene.desk.draft(scene.key), **said)
+    if draft != scene.desk.draft(scene.key):
+        scene.desk.save(scene.key, draft)
+    return []
 
 
 def _clear(scene: Scene) -> list[Any]:

@@ -23,6 +23,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
+PANELS = ("photos", "train", "create", "results", "jobs")
 WORDS = ("original", "restored", "prompt", "seed", "close", "download", "txt2img", "previous", "next")
 
 
@@ -162,7 +163,7 @@ def infotext(path: Path) -> str:
 def _words(scene: Scene) -> dict[str, Any]:
     """Texts for the large view, which our script builds."""
     words = {word: scene.say(f"large.{word}") for word in WORDS}
-    tabs = [scene.say(f"tab.{name}") for name in ("photos", "train", "create", "results", "jobs")]
+    tabs = [scene.say(f"tab.{name}") for name in PANELS]
     data = json.dumps(
         {
             "large": words,

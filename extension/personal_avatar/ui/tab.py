@@ -12,8 +12,6 @@ from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
-PANELS = ("photos", "train", "create", "results", "jobs")
-
 
 def build(studio: Studio, *, send_to_txt2img: bool, theme: gr.themes.Base | None = None) -> gr.Blocks:
     """The tab as gradio blocks, to be rendered inside a host's page or to be a page of its own.
@@ -39,22 +37,20 @@ def build(studio: Studio, *, send_to_txt2img: bool, theme: gr.themes.Base | None
 
 def _panels(page: Page) -> None:
     with page.keep(gr.Tabs(elem_id=elem_id("panels"))) as tabs:
-        for name in PANELS:
-            with page.keep(gr.TabItem(text(f"tab.{name}"), id=name, elem_id=elem_id(f"panel_{name}"))):
-                _panel(name, page, tabs)
+        with _panel(page, "photos"):
+            about = photos.build(page, tabs)
+        with _panel(page, "train"):
+            train.build(page, tabs, about)
+        with _panel(page, "create"):
+            create.build(page, tabs)
+        with _panel(page, "results"):
+            results.build(page)
+        with _panel(page, "jobs"):
+            jobs.build(page)
 
 
-def _panel(name: str, page: Page, tabs: gr.Tabs) -> None:
-    if name == "photos":
-        photos.build(page, tabs)
-    elif name == "train":
-        train.build(page, tabs)
-    elif name == "create":
-        create.build(page, tabs)
-    elif name == "results":
-        results.build(page)
-    else:
-        jobs.build(page)
+def _panel(page: Page, name: str) -> gr.TabItem:
+    return page.keep(gr.TabItem(text(f"tab.{name}"), id=name, elem_id=elem_id(f"panel_{name}")))
 
 
 def _header(scene: Scene) -> dict[str, str]:

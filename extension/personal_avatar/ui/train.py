@@ -16,6 +16,7 @@ from personal_avatar.reports.svg import Chart, chart, smoothed
 from personal_avatar.studio import TrainRequest
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
+from personal_avatar.ui import photos
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -29,16 +30,16 @@ METHODS = {Method.LORA: "LoRA"}
 SAMPLES = 8
 
 
-def build(page: Page, tabs: gr.Tabs) -> None:
-    """The panel, inside the current tab."""
+def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
+    """The panel, inside the current tab. `about`: the widgets of the photos' panel for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
-            _inputs(page)
+            _inputs(page, about)
         with gr.Column(scale=3, min_width=300):
             _outputs(page, tabs)
 
 
-def _inputs(page: Page) -> None:
+def _inputs(page: Page, about: list[Any]) -> None:
     page.show(gr.HTML(elem_id=elem_id("train_what")), lambda scene: {"value": _what(scene)})
     tiny = page.say(gr.Button(text("train.tiny"), visible=False, elem_id=elem_id("tiny")), value="train.tiny")
     page.show(tiny, lambda scene: {"visible": isinstance(scene.checkpoint, NoCheckpoint)})
@@ -51,7 +52,12 @@ def _inputs(page: Page) -> None:
     page.show(estimate, lambda scene: {"value": _estimate(scene, form.chosen(scene))})
     start = page.say(gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start")), value="train.start")
     message = gr.HTML(elem_id=elem_id("train_message"))
-    page.on(start.click, lambda scene, *raw: _start(scene, form.values(scene, raw)), form.components, [], message)
+
+    def begin(scene: Scene, *raw: Any) -> list[Any]:
+        photos.note(scene, *raw[: len(about)])
+        return _start(scene, form.values(scene, raw[len(about) :]))
+
+    page.on(start.click, begin, [*about, *form.components], [], message)
     page.on(tiny.click, _install, [], [], message)
 
 
@@ -100,7 +106,7 @@ def _preset(scene: Scene) -> dict[str, Any]:
 
 
 def _start(scene: Scene, plan: dict[str, Any]) -> list[Any]:
-    draft = scene.draft
+    draft = scene.desk.draft(scene.key)
     if scene.checking is not None:
         raise WrongState("The photos are still being checked.", "Wait until the check has ended.")
     if not draft.accepted:

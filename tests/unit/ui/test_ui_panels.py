@@ -16,6 +16,7 @@ from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
+pytestmark = pytest.mark.slow
 
 
 def laid_out(visit: Visit, key: str, name: str, *photos: Path, consent: bool = True) -> Visitor:
@@ -75,6 +76,22 @@ def test_pressing_check_without_photos_says_what_to_do(visit: Visit) -> None:
     visitor.click("check")
     assert "Too few photos" in visitor.text("photos_message")
     assert "Choose files, or name a folder" in visitor.text("photos_message")
+
+
+def test_an_upload_that_has_not_arrived_is_not_taken_for_a_broken_photo(visit: Visit, tmp_path: Path) -> None:
+    empty = tmp_path / "still-coming.jpg"
+    empty.touch()
+    visitor = visit(key="4a" * 16)
+    visitor.choose_files(empty)
+    visitor.click("check")
+    assert "still-coming.jpg has not arrived yet" in visitor.text("photos_message")
+
+
+def test_photos_are_added_to_those_that_are_there_and_the_same_file_counts_once(visit: Visit) -> None:
+    visitor = laid_out(visit, "4b" * 16, "Mia", *GOOD[:2])
+    visitor.choose_files(GOOD[1], GOOD[2])
+    visitor.upload()
+    visitor.wait(lambda: "3 of 3 accepted" in visitor.text("report"))
 
 
 def test_a_reopened_page_shows_the_laid_out_photos_again(visit: Visit) -> None:
@@ -215,7 +232,7 @@ def test_everything_is_there_again_in_another_language(visit: Visit) -> None:
     visitor = visit(key="34" * 16, accept="vi-VN,vi;q=0.9,en;q=0.5")
     assert "Lena đã sẵn sàng" in visitor.text("training")
     assert visitor.prop("start", "value") == "Bắt đầu huấn luyện"
-    visitor.enter(**{"styles_painting": ["Tranh sơn dầu"]})
+    visitor.enter(styles_painting=["Tranh sơn dầu"])
     visitor.speak("中文")
     assert visitor.prop("start", "value") == "开始训练"
     assert visitor.value("styles_painting") == ["油画"]

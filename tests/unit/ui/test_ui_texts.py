@@ -19,6 +19,7 @@ from personal_avatar.studio import CREATE, TRAIN, Studio
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import tab
+from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
 
 SOURCES = sorted(Path(tab.__file__).parent.glob("*.py"))
@@ -51,7 +52,7 @@ def made_keys() -> set[str]:
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"advice.{code}" for code in SENTENCES}
-    keys |= {f"tab.{name}" for name in tab.PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
+    keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     for kind in (*PLANS.values(), CreateSettings):
         keys |= {field.field_info.title for field in kind.__fields__.values()}

@@ -1,4 +1,4 @@
-"""A visitor without a browser: runs the page's events over HTTP as gradio's own script does, and remembers what it shows."""
+"""A visitor without a browser: runs the page's events over HTTP as gradio does, and remembers what is shown."""
 
 from __future__ import annotations
 
@@ -61,6 +61,10 @@ class Visitor:
 
     def click(self, name: str) -> None:
         self._run(self._dependency("click", self._ids[name]))
+
+    def upload(self) -> None:
+        """The chosen files have arrived."""
+        self._run(self._dependency("upload", self._ids["files"]))
 
     def speak(self, language: str) -> None:
         self._set("language", language)

@@ -1,0 +1,133 @@
+"""From photos to portraits in a real browser, with real training on the shipped tiny checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.chrome import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., Page]
+
+
+def lay_out(page: Page, photos: list[Path], name: str) -> None:
+    page.upload(photos)
+    page.type("name", name)
+    page.tick("consent", True)
+    page.wait(lambda: page.parts("report", ".pa-card"), 90)
+
+
+def choose_a_quick_training(page: Page) -> None:
+    page.unfold("plan_advanced")
+    page.wait(lambda: page.part("plan_save_count").is_displayed())
+    for name, value in {"steps": 50, "batch_size": 1, "save_count": 1, "score_pictures": 1, "sample_steps": 2}.items():
+        page.number(f"plan_{name}", value)
+    page.tick("plan_must_rise", False)
+
+
+def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, samples: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing behind it")
+    page = open_page()
+    lay_out(page, [*sorted(samples.glob("0[1-6].jpg")), samples / "no-face.jpg", broken], "Linh")
+    assert "6 of 8 accepted" in page.text("report")
+    assert "No face found." in page.text("report") and "Cannot be read." in page.text("report")
+
+    page.click("proceed")
+    page.wait(lambda: "6 of 8 accepted" in page.text("train_what"))
+    choose_a_quick_training(page)
+    page.click("start")
+    page.wait(lambda: "Running" in page.text("training"), 30)
+    page.click("start")
+    page.wait(lambda: "Linh is being trained already" in page.text("train_message"), 30)
+    page.wait(lambda: page.parts("curves", "svg"), 240)
+    page.wait(lambda: "Linh is ready" in page.text("training"), 240)
+    assert page.parts("samples", "img")
+
+    page.open()
+    page.go("create")
+    page.unfold("styles_avatar-tiny_box")
+    page.wait(lambda: page.part("styles_avatar-tiny", "label").is_displayed())
+    page.click("styles_avatar-tiny", "label")
+    page.number("create_count", 3)
+    page.tick("create_restore", False)
+    page.unfold("create_advanced")
+    page.wait(lambda: page.part("create_steps").is_displayed())
+    page.number("create_steps", 4)
+    page.click("generate")
+    page.wait(lambda: page.part("to_results").is_displayed(), 120)
+    page.click("to_results")
+    page.wait(lambda: len(page.parts("gallery", ".pa-figure")) == 3)
+
+    page.open()
+    assert "6 of 8 accepted" in page.text("report")
+    page.go("train")
+    page.wait(lambda: "Linh is ready" in page.text("training"))
+    page.go("results")
+    pictures = page.wait(lambda: page.parts("gallery", "img"))
+    page.wait(lambda: all(picture.get_property("naturalWidth") for picture in page.parts("gallery", "img")))
+    assert [place.text for place in page.parts("gallery", ".pa-place")] == ["1", "2", "3"]
+    assert all((picture.get_attribute("alt") or "").startswith("Place ") for picture in pictures)
+
+    page.parts("gallery", ".pa-open")[0].click()
+    page.wait(lambda: page.part("large").is_displayed() and "<lora:linh:1>" in page.text("large"))
+    ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
+    page.wait(lambda: page.text("large").startswith("2."))
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    page.wait(lambda: not page.part("large").is_displayed())
+
+    page.go("jobs")
+    page.wait(lambda: len(page.parts("jobs", ".pa-job")) == 2)
+    page.parts("jobs", "button[id^=pa-log]")[1].click()
+    page.wait(lambda: page.part("job_log").is_displayed())
+    assert page.complaints() == []
+
+
+def test_errors_are_told_in_words(open_page: Open) -> None:
+    page = open_page()
+    page.click("check")
+    page.wait(lambda: "Too few photos" in page.text("photos_message"))
+    page.go("train")
+    page.click("start")
+    page.wait(lambda: "Add photos in the panel Photos" in page.text("train_message"))
+    assert page.part("train_message", "[role=alert]").is_displayed()
+
+
+def test_the_language_is_the_browsers_and_a_chosen_one_is_remembered(open_page: Open) -> None:
+    page = open_page("vi")
+    assert [tab.text for tab in page.tabs()] == ["Ảnh", "Huấn luyện", "Tạo ảnh", "Kết quả", "Công việc"]
+    assert page.text("check") == "Kiểm tra ảnh"
+    page.click("language", "input")
+    page.wait(lambda: page.parts("language", "li"))
+    next(item for item in page.parts("language", "li") if "中文" in item.text).click()
+    page.wait(lambda: page.text("check") == "检查照片")
+    page.go("jobs")
+    page.wait(lambda: [tab.text for tab in page.tabs()] == ["照片", "训练", "生成", "结果", "任务"])
+    page.open()
+    page.wait(lambda: page.text("check") == "检查照片")
+    assert page.part("root").get_attribute("lang") == "zh"
+
+
+def test_the_keyboard_reaches_tabs_folds_and_the_drop_zone(open_page: Open) -> None:
+    page = open_page()
+    page.tabs()[0].send_keys(Keys.ARROW_RIGHT)
+    page.wait(lambda: page.tabs()[1].get_attribute("aria-selected") == "true")
+    page.wait(lambda: page.driver.switch_to.active_element == page.tabs()[1])
+    fold = page.part("plan_advanced", ".label-wrap")
+    fold.send_keys(Keys.ENTER)
+    page.wait(lambda: fold.get_attribute("aria-expanded") == "true" and page.part("plan_alpha").is_displayed())
+    assert page.part("files", "[role=button]").get_attribute("aria-label") == "Drop photos here, or click to choose"
+
+
+@pytest.mark.parametrize("size_px", [(400, 800), (1300, 1000)])
+def test_nothing_sticks_out_sideways(open_page: Open, size_px: tuple[int, int]) -> None:
+    page = open_page("en", size_px)
+    for name in ("photos", "train", "create", "results", "jobs"):
+        page.go(name)
+        page.wait(lambda: page.part("root").is_displayed())
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
