@@ -18,6 +18,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   └── RestorerMissing            RESTORER_MISSING    503
 ├── InstallError                   the WebUI's environment or the trainer's packages
 │   ├── WouldMove                  WOULD_MOVE          409
+│   ├── NotFitting                 NOT_FITTING         409
 │   └── PipFailed                  PIP_FAILED          502
 ├── WeightsError
 │   ├── WeightsMissing             WEIGHTS_MISSING     503
@@ -139,6 +140,10 @@ class InstallError(AvatarError):
 
 class WouldMove(InstallError):
     code, http_status = "WOULD_MOVE", 409
+
+
+class NotFitting(InstallError):
+    code, http_status = "NOT_FITTING", 409
 
 
 class PipFailed(InstallError):

@@ -1,15 +1,13 @@
 """The few packages that we add to the WebUI's environment: planned, installed, proved harmless, else taken back."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from personal_avatar.environment.interpreter import Interpreter, Planned
 from personal_avatar.errors import InstallError, PipFailed, WouldMove
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -35,19 +33,15 @@ ADDITIONS: tuple[Addition, ...] = (
 )
 
 
-def missing(additions: Sequence[Addition] = ADDITIONS) -> list[Addition]:
-    return [addition for addition in additions if not addition.is_there]
-
-
 def moved(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None]:
     """What was there and is now another version (or gone: None)."""
     return {name: after.get(name) for name, version in before.items() if after.get(name) != version}
 
 
-def add(requirement: str, interpreter: Interpreter) -> list[Planned]:
+def add(requirement: str, interpreter: Interpreter, on_plan: Callable[[list[Planned]], None]) -> list[Planned]:
     """Install a requirement without changing any version that is there; the answer lists what came.
 
-    Raises `WouldMove` or `PipFailed` and then leaves the environment as it was.
+    `on_plan` is called before anything is written. Raises `WouldMove` or `PipFailed`; the environment is then as it was.
     """
     before = interpreter.versions()
     planned = interpreter.plan(requirement, held=before)
@@ -55,6 +49,7 @@ def add(requirement: str, interpreter: Interpreter) -> list[Planned]:
     if clashes:
         sentence = f"{requirement} would replace {', '.join(clashes)}, which the WebUI uses."
         raise WouldMove(sentence, "Nothing was changed.")
+    on_plan(planned)
     if planned:
         _install_proved(planned, before, interpreter)
     return planned

@@ -36,6 +36,10 @@ class Planned:
     name: str
     version: str
 
+    @property
+    def word(self) -> str:
+        return f"{self.name}=={self.version}"
+
 
 def normal(name: str) -> str:
     """The form in which packages are compared: `Pillow_Heif` -> `pillow-heif`."""
@@ -102,7 +106,7 @@ def _held_words(held: dict[str, str], folder: Path) -> list[str]:
 
 
 def _exactly(planned: Sequence[Planned]) -> list[str]:
-    return [f"{item.name}=={item.version}" for item in planned]
+    return [item.word for item in planned]
 
 
 def _index_words() -> list[str]:

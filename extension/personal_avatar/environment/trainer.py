@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.environment import record
 from personal_avatar.environment.interpreter import Interpreter
-from personal_avatar.errors import PipFailed, TrainerMissing
+from personal_avatar.errors import NotFitting, PipFailed, TrainerMissing
 
 if TYPE_CHECKING:
     from personal_avatar.host import TrainerPython
@@ -68,7 +68,7 @@ def build(data: Path, interpreter: Interpreter, say: Callable[[str], None], lock
     _complete(packages, interpreter, lock)
     found = probe(packages, interpreter.executable, lock, with_imports=True)
     if found["problems"]:
-        raise PipFailed(
+        raise NotFitting(
             f"The packages for training do not work with this WebUI: {'; '.join(found['problems'][:3])}.",
             "Update the WebUI to 1.10.1 with its own torch, then start it again.",
         )

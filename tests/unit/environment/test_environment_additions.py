@@ -5,6 +5,8 @@ import json
 import time
 
 import pytest
+from personal_avatar.environment import record
+from personal_avatar.environment.record import InstallRecord
 from tiny_wheels import Place, write_wheel
 
 pytestmark = pytest.mark.slow
@@ -81,3 +83,14 @@ def test_a_second_start_is_silent_and_quick(place: Place) -> None:
     done = place.start(("brush", "brush"))
     assert done.stdout.splitlines()[:-1] == []
     assert time.monotonic() - started < 2.0  # two children of Python on a busy machine; alone it is 0.1 s
+
+
+def test_an_installation_that_was_cut_short_is_finished_at_the_next_start(place: Place) -> None:
+    write_wheel(place.wheels, "brush", "1.4")
+    site_packages = next((place.python.parent.parent / "lib").glob("python3*/site-packages"))
+    (site_packages / "brush.py").write_text("half a fi")
+    record.write(place.data, InstallRecord().begun("brush", ["brush==1.4"]))
+    assert "finishing the installation of brush==1.4" in place.start(("brush", "brush")).stdout
+    assert place.versions()["brush"] == "1.4"
+    assert (site_packages / "brush.py").read_text() == "VERSION = '1.4'\n"
+    assert record.read(place.data).unfinished == {}

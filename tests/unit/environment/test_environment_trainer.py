@@ -58,6 +58,7 @@ def test_packages_that_do_not_work_here_are_named_to_the_host(place: Place, tmp_
     done = place.start(lock=lock)
     assert done.returncode == 0
     assert "do not work with this WebUI: torch: ModuleNotFoundError" in done.stdout
+    assert "installing" not in place.start(lock=lock).stdout  # nothing has changed, so it is not tried in vain again
     with pytest.raises(TrainerMissing, match="torch: ModuleNotFoundError") as caught:
         trainer.find(place.data, lock)
     assert "Update the WebUI" in caught.value.hint
