@@ -4,9 +4,10 @@ avatars/<id>/  avatar.json  photos/  dataset/  portraits/
 """
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ from personal_avatar.storage import sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
 TRIGGER_TOKEN = "sks"
+RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
 
 def now_iso() -> str:
@@ -68,13 +70,12 @@ class AvatarStore:
         if not name or len(name) > 80:
             raise InvalidSettings("The name must have 1 to 80 characters.")
         consent = Consent(statement, user_id, now_iso())
-        number, avatar_id = 1, slug(name)
-        while (self._folder / avatar_id / AVATAR_FILE).exists():
+        for avatar_id in _ids_for(name):
+            if not (self._folder / avatar_id / AVATAR_FILE).exists():
+                break
             avatar = self.load(avatar_id)
             if (avatar.user_id, avatar.name) == (user_id, name):
                 return replace(avatar, class_noun=class_noun, trigger=_trigger(class_noun), consent=consent)
-            number += 1
-            avatar_id = f"{slug(name)[:44]}-{number}"
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
@@ -103,6 +104,14 @@ class AvatarStore:
         if left:
             raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close what uses them and try again.")
         return left
+
+
+def _ids_for(name: str) -> Iterator[str]:
+    """Ids for a name, in the order in which they are tried."""
+    word = slug(name)
+    if word not in RESERVED_IDS:
+        yield word
+    yield from (f"{word[:44]}-{number}" for number in itertools.count(2))
 
 
 def _trigger(class_noun: str) -> str:

@@ -50,6 +50,11 @@ def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> 
     assert len(store.all()) == 3
 
 
+def test_no_avatar_takes_an_address_of_the_api(store: AvatarStore) -> None:
+    assert [saved(store, "Train", user).id for user in ("u", "v")] == ["train-2", "train-3"]
+    assert store.open("Train", user_id="u", class_noun="man", statement="s").id == "train-2"
+
+
 @pytest.mark.parametrize("name", ["", "   ", "x" * 81])
 def test_impossible_names_are_refused(store: AvatarStore, name: str) -> None:
     with pytest.raises(InvalidSettings, match="1 to 80"):

@@ -169,9 +169,10 @@ class ProblemRoute(APIRoute):
 
 def nothing_here(request: Request) -> Response:
     """Also the last route of ours: 404, or 405 when the address is there for other methods."""
-    ours = [route for route in request.app.routes if isinstance(route, ProblemRoute)]
-    allowed = {method for route in ours if route.path_regex.match(request.url.path) for method in route.methods}
+    path, ours = request.url.path, [route for route in request.app.routes if isinstance(route, ProblemRoute)]
+    fitting = [route for route in ours if route.path == path] or [r for r in ours if r.path_regex.match(path)]
+    allowed = {method for route in fitting for method in route.methods}
     if allowed:
         methods = ", ".join(sorted(allowed))
         return answer(WrongMethod(f"{request.method} is not possible here, {methods} is."), {"Allow": methods})
-    return answer(NotFound(f"There is no {request.url.path}.", f"The addresses are listed in {PREFIX}/openapi.json."))
+    return answer(NotFound(f"There is no {path}.", f"The addresses are listed in {PREFIX}/openapi.json."))

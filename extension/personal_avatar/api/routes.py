@@ -157,8 +157,7 @@ class Row:
 
 def plain(media_type: str, description: str) -> dict[str, Any]:
     """OpenAPI entry of an answer that is not JSON."""
-    kind = {"type": "string", "format": "binary"} if media_type.startswith("image/") else {"type": "string"}
-    return {"description": description, "content": {media_type: {"schema": kind}}}
+    return {"description": description, "content": {media_type: {}}}
 
 
 TABLE = (
@@ -189,6 +188,8 @@ def build_router(studio: Studio, credentials: Credentials | None = None) -> APIR
     api = Api(studio)
     for row in TABLE:
         row.add_to(router, api)
+        if row.path == "/models/train":  # not a model of the name "train"
+            router.add_route(PREFIX + row.path, nothing_here, METHODS, include_in_schema=False)
     routes = list(router.routes)
     router.add_api_route("/openapi.json", lambda: document(routes), methods=["GET"], include_in_schema=False)
     router.add_route(PREFIX + "/{rest:path}", nothing_here, METHODS, include_in_schema=False)

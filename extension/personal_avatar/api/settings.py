@@ -34,7 +34,9 @@ def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str
     """The same values; raises `ValueError` where a text stands for a number, or true for 1."""
     for name, value in values.items():
         field = kind.__fields__.get(name)
-        wanted = TYPES.get(field.outer_type_) if field else None
-        if wanted and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted == (bool,))):
-            raise ValueError(f"{name} must be of the type {wanted[-1].__name__}, got {value!r}")
+        if field is None:
+            continue
+        kinds = next((accepted for base, accepted in TYPES.items() if issubclass(field.outer_type_, base)), (object,))
+        if not isinstance(value, kinds) or isinstance(value, bool) != (bool in kinds):
+            raise ValueError(f"{name} must be of the type {kinds[-1].__name__}, got {value!r}")
     return values

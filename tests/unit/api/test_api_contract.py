@@ -15,6 +15,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
+    positive_data_acceptance,
     response_schema_conformance,
     status_code_conformance,
     unsupported_method,
@@ -23,10 +24,9 @@ from schemathesis.specs.openapi.checks import (
 from tests.unit.api.house import build_studio
 from tests.unit.jobs.children import QUICK
 
-# Not `positive_data_acceptance`: that a text is a picture of a face, or an id one of ours, no schema can say.
 CHECKS = [
-    not_a_server_error, content_type_conformance, negative_data_rejection, response_schema_conformance,
-    status_code_conformance, unsupported_method,
+    not_a_server_error, content_type_conformance, negative_data_rejection, positive_data_acceptance,
+    response_schema_conformance, status_code_conformance, unsupported_method,
 ]
 EXAMPLES = 12
 # Only these take something that can be of a wrong form; in an address every text is a text.

@@ -51,7 +51,8 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"plan": {"steps": 10**400}}, "steps"),
     ({"plan": {"learning_rate": 10**400}}, "learning_rate"),
     ({"plan": {"no_such": 1}}, "no_such"),
-    ({"plan": 7}, "plan"),
+    ({"plan": 7}, "plan"), ({"plan": {"rank": "8"}}, "rank"), ({"plan": {"seed": True}}, "seed"),
+    ({"plan": {"flip": 1}}, "flip"), ({"plan": {"schedule": 1}}, "schedule"),
     ({"surprise": 1}, "surprise"),
     ({"callback_url": "http://localhost/"}, "not supported yet"),
     ({"instance_name": "half \ud800"}, "surrogate"),
@@ -100,6 +101,8 @@ def test_a_wrong_method_is_405_and_says_which_is_right(client: TestClient) -> No
     answer = client.delete(f"{V1}/health")
     is_problem(answer, 405, "WRONG_METHOD")
     assert answer.headers["allow"] == "GET"
+    assert client.put(f"{V1}/models/anna").headers["allow"] == "DELETE, GET"
+    assert client.get(f"{V1}/models/train").headers["allow"] == "POST"
 
 
 def test_the_errors_of_other_routes_stay_as_they_are(client: TestClient) -> None:
