@@ -65,7 +65,7 @@ def _phrases(attributes: dict[str, Any], rng: np.random.Generator) -> list[str]:
         (0.85, hair_phrase(attributes, cut=rng.random() < 0.85, colour=rng.random() < 0.9)),
         (0.85, f"{attributes['shirt']} shirt"),
         (0.85, f"{attributes['background']} background"),
-        (0.85, expression_phrase(attributes)),
+        (0.97, expression_phrase(attributes)),
         (0.35, f"{attributes['skin']} skin"),
         (0.15, f"{attributes['iris']} eyes"),
     ]

@@ -15,6 +15,7 @@ import torch
 from . import codec, models, noise, portfolio, words
 from .captions import training_caption
 from .runs import Average, Clock, Workers, device, save_state
+from .train_vae import loss_weights
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class UnetPlan:
     peak_rate: float = 1e-3
     batch: int = 12
     offset: float = 0.12
+    face_gain: float = 4.0
     strange_share: float = 0.12
     held_out: int = 96
     seed: int = 2
@@ -91,11 +93,11 @@ class UnetTraining:
         )
         self.average = Average(self.weights, 0.998**plan.average_every)
         self._resume(saved)
-        self.latents, self.attributes = self._load_latents()
+        self.latents, self.attributes, self.weights_of = self._load_latents()
         self.shares, self.level_weights = noise.signal_shares().to(device()), noise.level_weights().to(device())
         self.random = np.random.default_rng([plan.seed, self.steps, self.workers.rank])
         torch.manual_seed(int(self.random.integers(2**31)))
-        self.clock, self.first_step = Clock(plan.minutes, plan.peak_rate, warmup_steps=100), self.steps
+        self.clock, self.first_step = Clock(plan.minutes, plan.peak_rate, warmup_steps=10 if saved else 100), self.steps
 
     def _resume(self, saved: dict[str, Any]) -> None:
         if "optimizer" in saved:
@@ -104,36 +106,43 @@ class UnetTraining:
             self.average.values = [value.to(device()) for value in saved["average"]]
             self.average.steps = self.steps // self.plan.average_every
 
-    def _load_latents(self) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """All latents so far (encoding may still go on) lie in memory; the first ones are held out."""
-        latents, attributes = [], []
+    def _load_latents(self) -> tuple[np.ndarray, list[dict[str, Any]], torch.Tensor]:
+        """Latents, attributes and loss weights of all drawings encoded so far, without those that are held out.
+
+        Eyes, nose and mouth weigh more: an expression is a few cells of the latent, which the rest would outvote.
+        """
+        latents, attributes, landmarks = [], [], []
         for path in sorted(self.plan.drawings.glob("*.latents.npy")):
             latents.append(np.load(path))
             attributes += portfolio.read_attributes(path.with_name(path.name.replace(".latents.npy", ".jsonl")))
+            landmarks.append(np.load(path.with_name(path.name.replace(".latents.", ".landmarks."))))
         if not latents:
-            raise FileNotFoundError(
-                f"no latents in {self.plan.drawings}: run `python -m tools.avatar_tiny encode` first"
-            )
-        return np.concatenate(latents)[self.plan.held_out :], attributes[self.plan.held_out :]
+            message = f"no latents in {self.plan.drawings}: run `python -m tools.avatar_tiny encode` first"
+            raise FileNotFoundError(message)
+        first, everything = self.plan.held_out, np.concatenate(latents)
+        weights = loss_weights(np.concatenate(landmarks) / 8, everything.shape[-1], self.plan.face_gain, corner_gain=0)
+        weights = weights / weights.mean((1, 2, 3), keepdim=True)
+        return everything[first:], attributes[first:], weights[first:]
 
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents [n, 4, h, w] and token ids [n, 77]."""
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Latents [n, 4, h, w], token ids [n, 77], loss weights [n, 1, h, w]."""
         chosen = self.random.integers(0, len(self.latents), self.plan.batch)
         texts = [training_caption(self.attributes[index], self.random) for index in chosen]
         for place, text in enumerate(texts):
             if self.random.random() < self.plan.strange_share:
                 texts[place] = words.add_strange_words(text, self.strange, self.random)
         latents = torch.from_numpy(self.latents[chosen]).float()
-        return latents.to(device()), models.tokenize(self.tokenizer, texts).to(device())
+        tokens = models.tokenize(self.tokenizer, texts)
+        return latents.to(device()), tokens.to(device()), self.weights_of[torch.from_numpy(chosen)].to(device())
 
     def loss(self) -> torch.Tensor:
-        latents, tokens = self.batch()
+        latents, tokens, places = self.batch()
         levels = noise.spread_levels(len(latents)).to(latents.device)
         target = noise.offset_noise(latents.shape, self.plan.offset).to(latents.device)
         noisy = noise.add_noise(latents, target, levels, self.shares)
         with torch.autocast(device().type, torch.bfloat16):
             predicted = self.unet(noisy, levels, self.text(tokens)[0]).sample
-        errors = ((predicted.float() - target) ** 2).mean((1, 2, 3))
+        errors = (places * (predicted.float() - target) ** 2).mean((1, 2, 3))
         return (errors * self.level_weights[levels]).mean()
 
     def step(self) -> float:
@@ -164,7 +173,7 @@ class UnetTraining:
                 log.info(line, self.steps, 100 * self.clock.progress(), self.samples, speed, running)
             if time.monotonic() - saved > self.plan.save_every_s:
                 saved = time.monotonic()
-                self.latents, self.attributes = self._load_latents()
+                self.latents, self.attributes, self.weights_of = self._load_latents()
                 if self.workers.first:
                     self.save()
         if self.workers.first:
