@@ -146,7 +146,9 @@ class Row:
     answer: dict[str, Any] | None = None
 
     def add_to(self, router: APIRouter, api: Api) -> None:
-        success = {self.status: self.answer, **({204: {"description": "Ended"}} if "events" in self.path else {})}
+        success: dict[int | str, dict[str, Any]] = {self.status: self.answer or {}}
+        if "events" in self.path:
+            success[204] = {"description": "Ended"}
         router.add_api_route(
             self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
             responses=documented(*self.errors) | (success if self.answer else {}),

@@ -41,7 +41,7 @@ def moved(before: dict[str, str], after: dict[str, str]) -> dict[str, str | None
 def add(requirement: str, interpreter: Interpreter, on_plan: Callable[[list[Planned]], None]) -> list[Planned]:
     """Install a requirement without changing any version that is there; the answer lists what came.
 
-    `on_plan` is called before anything is written. Raises `WouldMove` or `PipFailed`; the environment is then as it was.
+    `on_plan` is called before anything changes. Raises `WouldMove` or `PipFailed`; it is then as it was.
     """
     before = interpreter.versions()
     planned = interpreter.plan(requirement, held=before)

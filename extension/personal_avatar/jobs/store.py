@@ -142,7 +142,7 @@ class JobStore:
 
         On a full disk the end is told from memory; after a restart the job's own events tell it again.
         """
-        changes = {"error": error.to_json()}
+        changes: dict[str, Any] = {"error": error.to_json()}
         try:
             self.move(job_id, state, **changes)
         except WrongState:

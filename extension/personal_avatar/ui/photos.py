@@ -92,8 +92,8 @@ def _check(scene: Scene, files: list[Any] | None, folder: str, *about: Any) -> l
 
 def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
     """Remember what the user said about the person."""
-    said = {"name": name.strip(), "class_noun": (noun or NOUNS[0]).strip(), "consent": bool(consent)}
-    draft = replace(scene.desk.draft(scene.key), **said)
+    name, noun = name.strip(), (noun or NOUNS[0]).strip()
+    draft = replace(scene.desk.draft(scene.key), name=name, class_noun=noun, consent=bool(consent))
     if draft != scene.desk.draft(scene.key):
         scene.desk.save(scene.key, draft)
     return []

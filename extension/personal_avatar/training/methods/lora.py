@@ -142,7 +142,7 @@ def _inject(model: DiffusionModel, targets: list[Target]) -> Iterator[tuple[Targ
         chosen = [target for target in targets if target.prefix == prefix]
         config = LoraConfig(
             r=chosen[0].rank,
-            lora_alpha=chosen[0].alpha,  # type: ignore[arg-type]  # a float is fine
+            lora_alpha=chosen[0].alpha,  # a float is fine
             target_modules=[target.path for target in chosen],
             rank_pattern={target.path: target.rank for target in chosen},
             alpha_pattern={target.path: target.alpha for target in chosen},
