@@ -75,6 +75,7 @@ def test_a_dot_of_the_photo_is_where_the_geometry_says(
     y, x = np.mgrid[:400, :400] + 0.5
     image = np.repeat(((np.hypot(x - dot[0], y - dot[1]) < 4) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
     crop = cut(image, square, 128).image[:, :, 0].astype(float)
+    crop[crop < crop.max() / 2] = 0  # the blurred mirror image of a dot near the edge
     found = np.array([(crop * grid).sum() / crop.sum() for grid in np.mgrid[:128, :128][::-1] + 0.5])
     assert np.allclose(found, to_crop(square, 128, dot), atol=1.5 + 128 / side)
 
