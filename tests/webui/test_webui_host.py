@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.webui.webui_data import TINY, make_data_folder
-from tests.webui.webui_server import REPOSITORY, Server
+from tests.webui.webui_server import NATIVE_PX, REPOSITORY, Server
 
 PROBE = Path(__file__).parent / "probe"
 STYLES = "name,prompt,negative_prompt\nIn Chalk,\"chalk drawing of {prompt}, paper\",\"photo\"\n"
@@ -90,7 +90,7 @@ def test_the_test_pictures_leave_no_trace(probed: Server, folder: Path, width: i
 
 def test_the_checkpoint_is_known_with_family_hash_and_size(probed: Server, folder: Path) -> None:
     found = probed.get("/probe/checkpoint").json()["answer"]
-    assert (found["family"], found["prediction"], found["native_px"]) == ("sd1", "epsilon", 128)
+    assert (found["family"], found["prediction"], found["native_px"]) == ("sd1", "epsilon", NATIVE_PX)
     assert len(found["sha256"]) == 64 and found["title"] == f"base.safetensors [{found['sha256'][:10]}]"
     assert found["config"] == str(folder / "models" / "Stable-diffusion" / "base.yaml")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.webui.webui_data import ASSETS, DRAWINGS
-from tests.webui.webui_server import SIZE_PX, Server
+from tests.webui.webui_server import NATIVE_PX, Server
 
 
 def decoded(text: str) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_portraits_are_ranked_by_likeness(server: Server, portraits: dict[str, A
     assert sorted(image["seed"] for image in images) == [5, 6, 7, 8, 9, 10]
     best = server.get(f"/personal-avatar/v1/jobs/{portraits['id']}/images/0")
     assert best.headers["content-type"] == "image/png"
-    assert Image.open(io.BytesIO(best.content)).size == (SIZE_PX, SIZE_PX)
+    assert Image.open(io.BytesIO(best.content)).size == (NATIVE_PX, NATIVE_PX)
 
 
 def test_others_get_their_pictures_meanwhile_unchanged(portraits: dict[str, Any]) -> None:

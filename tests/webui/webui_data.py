@@ -14,7 +14,7 @@ from tests.webui.webui_server import REPOSITORY
 ASSETS = REPOSITORY / "extension" / "personal_avatar" / "assets"
 TINY = ASSETS / "avatar-tiny"
 DRAWINGS = sorted((ASSETS / "samples").glob("[0-9]*"))
-SUBJECT = "a soft 3d portrait of {subject}, white background"
+SUBJECT = "a portrait of {subject}, blue background, smiling"
 CONSENT = "These are drawings of nobody."
 QUICK = {"save_count": 1, "score_pictures": 2, "sample_steps": 8}
 

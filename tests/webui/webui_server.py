@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ FLAGS = (
     "--no-download-sd-model", "--api", "--loglevel", "INFO",
 )
 READY = "Startup time: "
-SIZE_PX = 128
+CONFIG = REPOSITORY / "extension" / "personal_avatar" / "assets" / "avatar-tiny" / "avatar-tiny.yaml"
+NATIVE_PX = 8 * int(re.findall(r"image_size: (\d+)", CONFIG.read_text(encoding="utf-8"))[0])
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -151,7 +153,7 @@ class Server:
 
 def picture_request(prompt: str) -> dict[str, Any]:
     return {
-        "prompt": prompt, "seed": 7, "steps": 12, "cfg_scale": 4, "width": SIZE_PX, "height": SIZE_PX,
+        "prompt": prompt, "seed": 7, "steps": 12, "cfg_scale": 4, "width": NATIVE_PX, "height": NATIVE_PX,
         "sampler_name": "DPM++ 2M", "scheduler": "Automatic", "save_images": False,
     }
 
