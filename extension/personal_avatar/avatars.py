@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -86,7 +87,8 @@ class AvatarStore:
         fresh.mkdir(parents=True)
         names = []
         for number, photo in enumerate(photos, start=1):
-            name = f"{number:02d}-{sha256_of(photo)[:12]}{photo.suffix.lower()[:8]}"
+            suffix = photo.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", photo.suffix) else ""
+            name = f"{number:02d}-{sha256_of(photo)[:12]}{suffix}"
             shutil.copyfile(photo, fresh / name)
             names.append(name)
         shutil.rmtree(target, ignore_errors=True)

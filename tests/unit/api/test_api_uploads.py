@@ -1,0 +1,68 @@
+"""Uploaded pictures: whatever text comes, it is decoded exactly or refused by name."""
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from personal_avatar.api import uploads
+from personal_avatar.api.uploads import decode, received
+from personal_avatar.errors import AvatarError, FileTooLarge, InvalidSettings
+
+PREFIXES = [
+    "", "data:;base64,", "data:image/png;base64,", "DATA:image/svg+xml;charset=utf-8;BASE64,", " data:x/y;base64,",
+]
+
+
+@given(st.binary(min_size=1, max_size=300), st.sampled_from(PREFIXES), st.sampled_from(["", "\n", "\r\n", " \t"]))
+def test_a_picture_comes_out_as_it_went_in(data: bytes, prefix: str, gap: str) -> None:
+    text = base64.b64encode(data).decode()
+    assert decode(prefix + gap.join([text[:7], text[7:], ""]), 0) == data
+
+
+@given(st.text(max_size=200) | st.builds(lambda text: "data:image/png;base64," + text, st.text(max_size=50)))
+def test_any_text_is_decoded_or_refused(text: str) -> None:
+    try:
+        assert decode(text, 3)
+    except InvalidSettings as error:
+        assert "images[3]" in error.message
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
+def test_names_are_ours_and_nothing_stays(contents: list[bytes]) -> None:
+    with received([base64.b64encode(data).decode() for data in contents]) as paths:
+        assert [path.read_bytes() for path in paths] == contents
+        assert [path.name for path in paths] == [f"{number:03d}" for number in range(len(contents))]
+        folder = paths[0].parent if paths else None
+    assert folder is None or not folder.exists()
+
+
+def test_nothing_stays_when_a_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(AvatarError), received(["aGVsbG8=", "%"]):
+        raise AssertionError("not reached")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [100, 101, 5000])
+def test_the_limit_is_exact_enough(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(uploads, "MAX_PICTURE_BYTES", 100)
+    text = base64.b64encode(b"x" * size).decode()
+    if size <= 100 + 1024:
+        assert len(decode(text, 0)) == size
+    else:
+        with pytest.raises(FileTooLarge, match=r"images\[0\]"):
+            decode(text, 0)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(min_size=1, max_size=100), min_size=1, max_size=3))
+def test_files_that_are_no_pictures_get_a_verdict(client: TestClient, contents: list[bytes]) -> None:
+    images = [base64.b64encode(data).decode() for data in contents]
+    answer = client.post("/personal-avatar/v1/photos/check", json={"images": images})
+    assert answer.status_code == 200, answer.text
+    assert {photo["verdict"] for photo in answer.json()["photos"]} == {"rejected"}
