@@ -78,7 +78,8 @@ def test_photos_replace_earlier_ones_and_lose_their_names(store: AvatarStore, tm
     avatar = saved(store)
     given = tmp_path / "given"
     store.add_photos(avatar, [photo(given, "old.png")])
-    paths = store.add_photos(avatar, [photo(given, "IMG 1.JPEG"), photo(given, "..png", b"other"), photo(given, "x.\udcff")])
+    files = [photo(given, "IMG 1.JPEG"), photo(given, "..png", b"other"), photo(given, "x.\udcff")]
+    paths = store.add_photos(avatar, files)
     folder = store.folder(avatar.id) / "photos"
     assert sorted(folder.iterdir()) == sorted(paths)
     assert [path.read_bytes() for path in paths] == [b"jpeg", b"other", b"jpeg"]

@@ -10,6 +10,7 @@ from anyio import sleep
 from anyio.to_thread import run_sync
 
 from personal_avatar.documents import plain_error, public
+from personal_avatar.errors import NotFound
 from personal_avatar.jobs.events import Record
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.studio import Studio
@@ -49,6 +50,9 @@ async def stream(studio: Studio, job_id: str, after: int) -> AsyncIterator[str]:
 
 def _look(studio: Studio, job_id: str, after: int) -> tuple[bool, dict[str, Any], list[Record]]:
     """State first, events second: whatever was written before the end is in the same look as the end."""
-    view = studio.jobs.view(job_id)
+    try:
+        view = studio.jobs.view(job_id)
+    except NotFound as error:
+        return True, {"id": job_id, "state": "deleted", "position": 0, "error": error.to_json()}, []
     now = {"id": job_id, "state": view.status.state.value, "position": view.position, "error": plain_error(view)}
     return view.status.state not in ACTIVE, now, list(studio.events(job_id, after))
