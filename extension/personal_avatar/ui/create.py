@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import Avatar, Style
+from personal_avatar.domain import Style
 from personal_avatar.errors import AvatarError, InvalidSettings, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import CreateRequest
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.presets import is_tiny
+from personal_avatar.ui import erase
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
+from personal_avatar.ui.people import choices, chosen_avatar
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.story import told
 from personal_avatar.ui.texts import LANGUAGES, has, text
 from personal_avatar.ui.widgets import Form
 
@@ -40,7 +40,7 @@ def build(page: Page, tabs: gr.Tabs) -> None:
 
 def _inputs(page: Page) -> None:
     avatar = page.say(gr.Dropdown([], label=text("create.avatar"), elem_id=elem_id("avatar")), label="create.avatar")
-    page.show(page.read("avatar", avatar), _avatars, watched=("choices",))
+    page.show(page.read("avatar", avatar), choices, watched=("choices",))
     groups = [_style_group(page, name, styles) for name, styles in categories(shipped()).items()]
     groups.append(_own_group(page))
     prompt = page.say(
@@ -61,6 +61,7 @@ def _inputs(page: Page) -> None:
         chosen = [label for labels in rest[: len(groups)] for label in labels or []]
         return _generate(scene, who, wanted, unwanted, chosen, form.values(scene, rest[len(groups) :]))
 
+    erase.build(page, avatar)
     page.on(start.click, generate, [avatar, prompt, negative, *groups, *form.components], [], message)
 
 
@@ -83,23 +84,6 @@ def _outputs(page: Page, tabs: gr.Tabs) -> None:
     )
     page.on(cancel.click, _cancel, [], [], message)
     onward.click(lambda: gr.Tabs.update(selected="results"), None, tabs, **QUIET)
-
-
-# -- avatars
-
-
-def avatars_by_label(scene: Scene) -> dict[str, Avatar]:
-    """Avatars by what the page calls them: the name, and the id where a name is there twice."""
-    names = Counter(avatar.name for avatar in scene.avatars)
-    return {
-        avatar.name if names[avatar.name] == 1 else f"{avatar.name} ({avatar.id})": avatar for avatar in scene.avatars
-    }
-
-
-def _avatars(scene: Scene) -> dict[str, Any]:
-    labels = list(avatars_by_label(scene))
-    chosen = scene.values.get("avatar")
-    return {"choices": labels, "value": chosen if chosen in labels else (labels[0] if labels else None)}
 
 
 # -- styles
@@ -171,9 +155,7 @@ def _ids(labels: list[str], styles: tuple[Style, ...]) -> list[str]:
 def _generate(
     scene: Scene, who: str | None, prompt: str, negative: str, chosen: list[str], settings: dict[str, Any]
 ) -> list[Any]:
-    avatar = avatars_by_label(scene).get(who or "")
-    if avatar is None:
-        raise WrongState("No avatar was chosen.", "Train one first, then choose it here.")
+    avatar = chosen_avatar(scene, who)
     styles = _ids(chosen, shipped()) + [style.id for style in scene.studio.host.styles() if style.name in chosen]
     if not styles and not prompt.strip():
         raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
@@ -208,7 +190,7 @@ def _made(scene: Scene, shelf: Shelf) -> str:
     view = scene.creating
     if view is None:
         return ""
-    made = [pair for pair in told(scene.studio.jobs.folder(view.job.id)).samples if pair[0].is_file()]
+    made = [pair for pair in scene.told(view).samples if pair[0].is_file()]
     cards = [
         shelf.figure(path, scene.say("create.alt", name=view.job.title), likeness_words(sample.likeness, scene))
         for path, sample in reversed(made)

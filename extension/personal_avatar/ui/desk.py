@@ -91,6 +91,12 @@ class Desk:
                 self._drafts.pop(key, None)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
 
+    def forget(self, name: str) -> None:
+        """Erase every browser's draft of a person."""
+        for path in self._folder.glob("*/draft.json"):
+            if self.draft(path.parent.name).name == name:
+                self.clear(path.parent.name)
+
     def sweep(self) -> None:
         """Erase drafts that nobody has touched for two weeks."""
         for path in self._folder.glob("*/draft.json"):
@@ -100,7 +106,7 @@ class Desk:
     def start_check(self, key: str, files: list[Path], folder: str) -> None:
         """Add photos to the draft and check all of them in the background.
 
-        Raises `TooFewPhotos`, `InvalidSettings` for too many, `WrongState` while a check goes on, `NotFound` for a folder.
+        Raises `TooFewPhotos`, `InvalidSettings` (too many), `WrongState` while a check goes on, `NotFound` (folder).
         """
         draft = self.draft(key)
         photos = _distinct([*draft.photos, *_chosen(files, folder)])
@@ -177,7 +183,7 @@ def _chosen(files: list[Path], folder: str) -> list[Path]:
 
 
 def _distinct(photos: list[Path]) -> list[Path]:
-    """Without files of the same content; an empty one is an upload that has not arrived. Raises `WrongState` for that."""
+    """Each content once. Raises `WrongState` for an empty file: an upload that has not arrived."""
     found: dict[str, Path] = {}
     for photo in photos:
         if photo.stat().st_size == 0:

@@ -11,6 +11,7 @@ from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import CREATE, TRAIN, Studio
 from personal_avatar.ui.desk import Checking, Desk, Draft
+from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 
 
@@ -20,6 +21,7 @@ class JobWatch:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._ended: dict[str, JobView] = {}
+        self._told: dict[str, Told] = {}
 
     def views(self) -> list[JobView]:
         """All jobs, newest first."""
@@ -36,6 +38,13 @@ class JobWatch:
             self._ended[job_id] = view
         return view
 
+    def told(self, view: JobView) -> Told:
+        """What a job has told until now."""
+        job_id = view.job.id
+        if job_id not in self._told or job_id not in self._ended:
+            self._told[job_id] = told(self._studio.jobs.folder(job_id))
+        return self._told[job_id]
+
 
 class Scene:
     """`values` are what the components that steer the display hold, by the names under which they were registered."""
@@ -45,6 +54,7 @@ class Scene:
     ) -> None:
         self.studio, self.desk, self.language, self.key, self.values = studio, desk, language, key, values
         self._watch = watch
+        self._stories: dict[str, Told] = {}
 
     def say(self, key: str, **values: object) -> str:
         return text(key, self.language, **values)
@@ -60,6 +70,11 @@ class Scene:
     @cached_property
     def views(self) -> list[JobView]:
         return self._watch.views()
+
+    def told(self, view: JobView) -> Told:
+        if view.job.id not in self._stories:
+            self._stories[view.job.id] = self._watch.told(view)
+        return self._stories[view.job.id]
 
     @cached_property
     def avatars(self) -> list[Avatar]:

@@ -33,7 +33,9 @@ def _thumbnail(path: Path, stamp: int, box_px: tuple[float, float, float, float]
     except (AvatarError, OSError, ValueError):
         return ""
     picture = Image.fromarray(pixels)
-    small = picture.resize((SIDE_PX, SIDE_PX), Image.LANCZOS, box=square_around(picture.size, box_px), reducing_gap=2.0)
+    small = picture.resize(
+        (SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box=square_around(picture.size, box_px), reducing_gap=2.0
+    )
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

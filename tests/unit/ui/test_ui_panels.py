@@ -227,6 +227,19 @@ def test_generating_needs_an_avatar_and_a_style_or_a_prompt(visit: Visit) -> Non
     assert "No avatar was chosen." in visitor.text("create_message")
 
 
+def test_a_person_is_erased_only_when_that_was_confirmed(visit: Visit, studio: Studio) -> None:
+    visitor = trained(visit, "56" * 16, "Nora")
+    file = studio.host.folders().loras / "nora.safetensors"
+    visitor.enter(avatar="Nora")
+    visitor.click("erase")
+    assert "Nothing of Nora was erased." in visitor.text("erase_message") and file.is_file()
+    visitor.enter(erase_sure=True)
+    visitor.click("erase")
+    assert "Nora was erased." in visitor.text("erased") and visitor.value("erase_sure") is False
+    assert not file.exists() and "Nora" not in visitor.prop("avatar", "choices")
+    assert not (studio.host.folders().data / "drafts" / ("56" * 16)).exists()
+
+
 def test_everything_is_there_again_in_another_language(visit: Visit) -> None:
     trained(visit, "34" * 16, "Lena")
     visitor = visit(key="34" * 16, accept="vi-VN,vi;q=0.9,en;q=0.5")

@@ -1,0 +1,161 @@
+"""Right half of the panel "Train": how the training goes, its curves, pictures and log, and how it ended."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from personal_avatar.domain import Likeness, from_json
+from personal_avatar.errors import WrongState
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.store import JobView
+from personal_avatar.reports.svg import Chart, chart, smoothed
+from personal_avatar.ui.live import progress_html
+from personal_avatar.ui.markup import box, duration, facts, tag
+from personal_avatar.ui.page import QUIET, Page, elem_id
+from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.story import Told, thinned
+from personal_avatar.ui.texts import text
+
+SAMPLES = 8
+
+
+def build(page: Page, tabs: gr.Tabs) -> None:
+    """The right half of the panel, inside the current column."""
+    page.show(gr.HTML(elem_id=elem_id("training")), lambda scene: {"value": _progress(scene)})
+    with gr.Row():
+        keep = page.say(gr.Button(text("train.cancel"), visible=False, elem_id=elem_id("cancel")), value="train.cancel")
+        discard = page.say(
+            gr.Button(text("train.discard"), visible=False, elem_id=elem_id("discard")), value="train.discard"
+        )
+        onward = page.say(
+            gr.Button(text("train.onward"), variant="primary", visible=False, elem_id=elem_id("onward")),
+            value="train.onward",
+        )
+    message = gr.HTML(elem_id=elem_id("cancel_message"))
+    page.show(gr.HTML(elem_id=elem_id("curves")), lambda scene: {"value": _curves(scene)})
+    shelf = Shelf(elem_id("samples"))
+    page.show(shelf.component, lambda scene: {"value": _samples(scene, shelf)})
+    folded = page.say(gr.Accordion(text("jobs.log"), open=False, elem_id=elem_id("train_log_box")), label="jobs.log")
+    with folded:
+        log = page.say(
+            gr.Textbox(
+                label=text("jobs.log"),
+                lines=10,
+                max_lines=10,
+                interactive=False,
+                show_label=False,
+                elem_id=elem_id("train_log"),
+                elem_classes="pa-log",
+            ),
+            label="jobs.log",
+        )
+    page.show(log, lambda scene: {"value": _log(scene)})
+    page.show(keep, lambda scene: {"visible": _active(scene)})
+    page.show(discard, lambda scene: {"visible": _active(scene)})
+    page.show(onward, lambda scene: {"visible": _succeeded(scene)})
+    page.on(keep.click, lambda scene: _cancel(scene, True), [], [], message)
+    page.on(discard.click, lambda scene: _cancel(scene, False), [], [], message)
+    onward.click(lambda: gr.Tabs.update(selected="create"), None, tabs, **QUIET)
+
+
+def _cancel(scene: Scene, keep: bool) -> list[Any]:
+    view = scene.training
+    if view is None:
+        raise WrongState("No training is there to cancel.", "")
+    scene.studio.queue.cancel(view.job.id, keep_checkpoint=keep)
+    return []
+
+
+def _active(scene: Scene) -> bool:
+    return scene.training is not None and scene.training.status.state in ACTIVE
+
+
+def _succeeded(scene: Scene) -> bool:
+    return scene.training is not None and scene.training.status.state is State.SUCCEEDED
+
+
+def _told(scene: Scene) -> Told:
+    return scene.told(scene.training) if scene.training else Told()
+
+
+def _progress(scene: Scene) -> str:
+    view = scene.training
+    if view is None:
+        steps = "".join(tag("li", escape(scene.say(f"train.step.{number}"))) for number in (1, 2, 3))
+        return tag("div", tag("h3", escape(scene.say("train.none"))), tag("ol", steps), class_="pa-empty")
+    return progress_html(view, scene) + _done(view, scene)
+
+
+def _done(view: JobView, scene: Scene) -> str:
+    result = view.result or {}
+    if view.status.state is not State.SUCCEEDED or not result:
+        return ""
+    ready = box("good", scene.say("train.done", name=view.job.title))
+    return ready + _likeness(result.get("likeness"), scene) + facts(_made(result, scene))
+
+
+def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
+    """Where the trained file lies, how a prompt uses it, how long it took."""
+    pairs = []
+    if result.get("checkpoints"):
+        best = Path(result["checkpoints"][-1]["path"])
+        trigger = result["checkpoints"][-1]["trigger"]
+        pairs = [(scene.say("train.file"), str(best)), (scene.say("train.use"), f"<lora:{best.stem}:1> {trigger}")]
+    return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
+
+
+def _likeness(document: dict[str, Any] | None, scene: Scene) -> str:
+    if not document or any(document.get(part) is None for part in ("floor", "after", "ceiling")):
+        return ""
+    found = from_json(Likeness, {part: document[part] for part in ("floor", "after", "ceiling")})
+    return facts(
+        [
+            (scene.say("likeness.floor"), f"{found.floor:.2f}"),
+            (scene.say("likeness.after"), f"{found.after:.2f}"),
+            (scene.say("likeness.ceiling"), f"{found.ceiling:.2f}"),
+            (scene.say("likeness.recovered"), f"{100 * found.recovered:.0f} %"),
+        ]
+    )
+
+
+def _curves(scene: Scene) -> str:
+    story = _told(scene)
+    mean, each = thinned(smoothed(story.losses)), thinned(story.losses)
+    losses = Chart(scene.say("chart.loss"), mean, background=each, x_label="")
+    scores = Chart(scene.say("chart.likeness"), story.scores, marks=_marks(scene), dots=True, x_label="")
+    figures = [_figure(wanted) for wanted in (losses, scores)]
+    return tag("div", *figures, class_="pa-charts") if any(figures) else ""
+
+
+def _marks(scene: Scene) -> list[tuple[str, float]]:
+    """The best that can be reached, once it was measured."""
+    result = (scene.training.result if scene.training else None) or {}
+    ceiling = (result.get("likeness") or {}).get("ceiling")
+    return [] if ceiling is None else [(scene.say("likeness.ceiling"), ceiling)]
+
+
+def _figure(wanted: Chart) -> str:
+    drawn = chart(wanted)
+    return tag("figure", tag("figcaption", escape(wanted.title)), drawn, class_="pa-chart") if drawn else ""
+
+
+def _samples(scene: Scene, shelf: Shelf) -> str:
+    if scene.training is None:
+        return ""
+    made = [pair for pair in _told(scene).samples if pair[0].is_file()][-SAMPLES:]
+    alt = scene.say("train.sample.alt")
+    cards = [shelf.figure(path, alt, scene.say("train.sample", step=sample.step)) for path, sample in made]
+    return tag("ul", *cards, class_="pa-gallery pa-small") if cards else ""
+
+
+def _log(scene: Scene) -> str:
+    view = scene.training
+    if view is None:
+        return ""
+    sentences = "\n".join(_told(scene).sentences)
+    return "\n".join(part for part in (sentences, scene.studio.jobs.log_tail(view.job.id, 4000)) if part)
