@@ -96,7 +96,8 @@ class Trainer:
         factor = self.rate * rate_factor(self.done, self.total, self.plan)
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        self.model.unet.train()
+        if not self.model.unet.training:
+            self.model.unet.train()
         loss = self._loss(self._order.take(self.plan.batch_size))
         value = float(loss.detach())
         if not value < EXPLODED_LOSS:  # also true for NaN

@@ -17,24 +17,29 @@ Work = Callable[[Path, EventWriter, Control], dict[str, Any]]
 def train(payload: dict[str, Any]) -> Work:
     """`payload` is a `training.plan.TrainTask` as JSON."""
     from personal_avatar.training.plan import TrainTask
+    from personal_avatar.training.presets import is_tiny
     from personal_avatar.training.run import run
 
     task = from_json(TrainTask, payload)
 
     def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-        limit_threads()
+        limit_threads(1 if is_tiny(task.base) else 0)
         return run(task, folder, emit, control)
 
     return start
 
 
-def limit_threads() -> None:
-    """As many threads for torch as OMP_NUM_THREADS says; torch's own choice when it says nothing."""
+def limit_threads(otherwise: int) -> None:
+    """As many threads for torch as OMP_NUM_THREADS says, else `otherwise`, else (0) torch's own choice.
+
+    Tiny models get one: threads that wait for each other on busy cores are many times slower than one alone.
+    """
     import torch
 
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted) > 0:
-        torch.set_num_threads(int(wanted))
+    threads = int(wanted) if wanted.isdigit() else otherwise
+    if threads > 0:
+        torch.set_num_threads(threads)
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {"train": train}

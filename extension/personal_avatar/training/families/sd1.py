@@ -114,7 +114,7 @@ def _filled(build: Any, weights_for: Any) -> Any:
 
     with torch.no_grad(), no_init_weights():
         module = build()
-    module.load_state_dict({name: tensor.float() for name, tensor in weights_for(module).items()}, strict=True)
+    module.load_state_dict(weights_for(module), strict=True)
     return module
 
 
