@@ -15,7 +15,7 @@ THREADS ?= 1
 ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: help env demo serve doctor bench test test-fast test-webui test-browser lint format clean
+.PHONY: help env demo serve doctor test test-fast test-webui test-browser lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,6 @@ serve: $(READY) ## the app without a WebUI, on http://127.0.0.1:7865
 
 doctor: $(READY) ## what is installed, found, missing, and what to do
 	@$(PY) -m personal_avatar doctor $(ARGS)
-
-bench: $(READY) ## measure speed and likeness of the training
-	@$(ALONE) $(PY) -m personal_avatar bench speed $(ARGS)
-	@$(ALONE) $(PY) -m personal_avatar bench likeness $(ARGS)
 
 test: $(READY) ## every test that needs no real WebUI
 	@$(ALONE) $(PY) -m pytest -m "not webui" $(ARGS)

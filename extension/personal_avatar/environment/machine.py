@@ -94,15 +94,14 @@ def training(data: Path) -> Iterator[Finding]:
 
 def _trainer_environment(data: Path) -> Finding:
     try:
-        trainer.find(data)
-        answer = trainer.probe(trainer.packages_folder(data), Path(sys.executable), with_imports=True)
+        packages = Path(dict(trainer.find(data).environment)["PYTHONPATH"])
+        answer = trainer.probe(packages, Path(sys.executable), with_imports=True)
     except AvatarError as error:
         return missing("training", error.message, error.hint)
     if answer["problems"]:
-        remedy = f"Delete {data / trainer.FOLDER_NAME} and restart the WebUI to build it anew."
+        remedy = f"Delete {packages.parent} and restart the WebUI to build it anew."
         return missing("training", "; ".join(answer["problems"]), remedy)
-    where = trainer.packages_folder(data)
-    return ok("training", f"{_told(answer['versions'])}, torch {answer.get('torch', '')}, in {where}")
+    return ok("training", f"{_told(answer['versions'])}, torch {answer.get('torch', '')}, in {packages}")
 
 
 def _own_packages() -> Finding:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.environment import record
+from personal_avatar.environment import places, record
 from personal_avatar.environment.interpreter import Interpreter
 from personal_avatar.errors import NotFitting, PipFailed, TrainerMissing
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 FOLDER_NAME = "trainer"
 STATE_NAME = "trainer.json"
 PART = "trainer environment"
-LOCK = Path(__file__).resolve().parents[3] / "requirements" / "trainer.txt"
+EXTENSION = Path(__file__).absolute().parents[3]
+LOCK = EXTENSION / "requirements" / "trainer.txt"
 PROBE = Path(__file__).with_name("probe.py")
 _ROUNDS = 3
 
@@ -50,12 +51,16 @@ def is_built(data: Path, lock: Path = LOCK) -> bool:
 
 
 def find(data: Path, lock: Path = LOCK) -> TrainerPython:
-    """How to start the worker; raises `TrainerMissing` with the reason that the installation recorded."""
+    """How to start the worker; raises `TrainerMissing` with the reason that the installation recorded.
+
+    Looks in the WebUI's own data path too: install.py puts it there when it cannot know of --avatar-data-dir.
+    """
     from personal_avatar.host import TrainerPython
 
-    if not is_built(data, lock):
-        raise TrainerMissing(*_reason(data, lock))
-    return TrainerPython(Path(sys.executable), (("PYTHONPATH", str(packages_folder(data, lock))),))
+    for place in (data, places.data_folder(EXTENSION, (), Path.cwd())):
+        if is_built(place, lock):
+            return TrainerPython(Path(sys.executable), (("PYTHONPATH", str(packages_folder(place, lock))),))
+    raise TrainerMissing(*_reason(data, lock))
 
 
 def build(data: Path, interpreter: Interpreter, say: Callable[[str], None], lock: Path = LOCK) -> dict[str, Any]:

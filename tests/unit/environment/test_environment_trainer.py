@@ -88,6 +88,15 @@ def test_another_list_of_packages_makes_the_built_ones_outdated(tmp_path: Path) 
         trainer.find(tmp_path, new)
 
 
+def test_packages_in_the_default_place_serve_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "EXTENSION", tmp_path / "webui" / "extensions" / "personal-avatar")
+    lock, default = lock_of(tmp_path, "hair==2.5"), tmp_path / "webui" / "personal-avatar"
+    trainer.packages_folder(default, lock).mkdir(parents=True)
+    (default / "trainer" / "trainer.json").write_text(json.dumps({"key": trainer.key(lock)}))
+    found = trainer.find(tmp_path / "elsewhere", lock)
+    assert dict(found.environment)["PYTHONPATH"] == str(trainer.packages_folder(default, lock))
+
+
 def test_the_shipped_list_names_exact_versions() -> None:
     lines = [line for line in trainer.LOCK.read_text().splitlines() if line and not line.startswith("#")]
     assert all(line.count("==") == 1 for line in lines)
