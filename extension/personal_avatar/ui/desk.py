@@ -55,7 +55,7 @@ class Desk:
         self._folder = studio.host.folders().data / "drafts"
         self._running: dict[str, Checking] = {}
         self._drafts: dict[str, Draft] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def draft(self, key: str) -> Draft:
         """The draft of a browser; an empty one when there is none or it is damaged."""
@@ -83,6 +83,14 @@ class Desk:
         with self._lock:
             self._drafts[key] = draft
             write_json(self._folder / key / "draft.json", to_json(draft))
+
+    def note(self, key: str, **changes: Any) -> None:
+        """Change fields of a draft; raises `BadInput` for a browser without a key."""
+        with self._lock:
+            draft = self.draft(key)
+            changed = replace(draft, **changes)
+            if changed != draft:
+                self.save(key, changed)
 
     def clear(self, key: str) -> None:
         """Erase a draft and its copies of photos."""
@@ -119,12 +127,11 @@ class Desk:
         self._begin(key, len(photos))
         try:
             self.save(key, draft)
-            draft = replace(draft, photos=self._copied(key, photos), report=None, error=None)
-            self.save(key, draft)
+            self.note(key, photos=self._copied(key, photos), report=None, error=None)
         except BaseException:
             self._running.pop(key, None)
             raise
-        threading.Thread(target=self._check, args=(key, draft), name="avatar-photos", daemon=True).start()
+        threading.Thread(target=self._check, args=(key, self.draft(key)), name="avatar-photos", daemon=True).start()
 
     def _begin(self, key: str, total: int) -> None:
         with self._lock:
@@ -163,8 +170,9 @@ class Desk:
             self._finish(key, draft, changes)
 
     def _finish(self, key: str, draft: Draft, changes: dict[str, Any]) -> None:
+        """Keep what was found, unless the photos were exchanged or cleared meanwhile."""
         if self.draft(key).photos == draft.photos:
-            self.save(key, replace(self.draft(key), **changes))
+            self.note(key, **changes)
         self._running.pop(key, None)
 
 

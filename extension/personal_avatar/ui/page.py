@@ -21,6 +21,7 @@ from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
 Provider = Callable[[Scene], dict[str, Any]]
+ONCE = ("",)
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
 
 
@@ -71,7 +72,8 @@ class Page:
     def show(self, component: Any, provider: Provider, *, watched: tuple[str, ...] = ()) -> Any:
         """Let a component follow the scene; `provider` returns what `gr.update` takes, plain data.
 
-        `watched`: only a change of these makes an update; for components whose value is the user's own choice.
+        `watched`: only a change of these makes an update, for components whose value is the user's own choice; with
+        ONCE the component is set when the page opens and never afterwards.
         """
         self._shows[self._take(component)._id] = provider
         self._watched[component._id] = watched

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from personal_avatar.domain import PhotoVerdict
 from personal_avatar.photos.advice import advice_text, advise
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
-from personal_avatar.ui.page import QUIET, Page, elem_id
+from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.thumbs import thumbnail
@@ -32,11 +32,10 @@ def build(page: Page, tabs: gr.Tabs) -> list[Any]:
         with gr.Column(scale=3, min_width=300):
             page.show(gr.HTML(elem_id=elem_id("report")), _report)
             _proceed(page, tabs)
-    for event in (check.click, files.upload):  # gradio tells of an upload when the files have arrived
-        page.on(event, _check, [files, folder, *about], [files, folder], message)
+    page.on(check.click, _note_and_check, [files, folder, *about], [files, folder], message)
+    page.on(files.upload, _check, [files, folder], [files, folder], message)  # told when the files have arrived
     page.on(clear.click, _clear, [], [files, folder, about[0], about[2]], message)
-    for event in (about[0].blur, about[1].input, about[1].blur, about[2].input):
-        page.on(event, note, about, [], message)
+    _remember(page, about, message)
     return about
 
 
@@ -69,9 +68,9 @@ def _about(page: Page) -> list[Any]:
             elem_id=elem_id("noun"),
         )
     consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
-    page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name})
-    page.show(page.say(noun, label="photos.noun"), lambda scene: {"value": scene.draft.class_noun})
-    page.show(page.say(consent, label="photos.consent"), lambda scene: {"value": scene.draft.consent})
+    page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name}, watched=ONCE)
+    page.show(page.say(noun, label="photos.noun"), lambda scene: {"value": scene.draft.class_noun}, watched=ONCE)
+    page.show(page.say(consent, label="photos.consent"), lambda scene: {"value": scene.draft.consent}, watched=ONCE)
     return [name, noun, consent]
 
 
@@ -84,19 +83,37 @@ def _buttons(page: Page) -> tuple[Any, Any, Any]:
     return check, clear, gr.HTML(elem_id=elem_id("photos_message"))
 
 
-def _check(scene: Scene, files: list[Any] | None, folder: str, *about: Any) -> list[Any]:
-    note(scene, *about)
+def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
     scene.desk.start_check(scene.key, [Path(file.name) for file in files or []], folder)
     return [None, ""]
 
 
+def _note_and_check(scene: Scene, files: list[Any] | None, folder: str, *about: Any) -> list[Any]:
+    note(scene, *about)
+    return _check(scene, files, folder)
+
+
 def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
     """Remember what the user said about the person."""
-    name, noun = name.strip(), (noun or NOUNS[0]).strip()
-    draft = replace(scene.desk.draft(scene.key), name=name, class_noun=noun, consent=bool(consent))
-    if draft != scene.desk.draft(scene.key):
-        scene.desk.save(scene.key, draft)
+    scene.desk.note(scene.key, name=name.strip(), class_noun=(noun or NOUNS[0]).strip(), consent=bool(consent))
     return []
+
+
+def _remember(page: Page, about: list[Any], message: Any) -> None:
+    """Each field is remembered alone: what else the page holds at that moment may be older than what is on its way."""
+
+    def noted(field: str) -> Callable[..., list[Any]]:
+        def remember(scene: Scene, value: Any) -> list[Any]:
+            scene.desk.note(scene.key, **{field: value.strip() if isinstance(value, str) else value})
+            return []
+
+        return remember
+
+    name, noun, consent = about
+    page.on(name.blur, noted("name"), [name], [], message)
+    page.on(noun.input, noted("class_noun"), [noun], [], message)
+    page.on(noun.blur, noted("class_noun"), [noun], [], message)
+    page.on(consent.input, noted("consent"), [consent], [], message)
 
 
 def _clear(scene: Scene) -> list[Any]:

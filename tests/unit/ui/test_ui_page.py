@@ -158,7 +158,7 @@ def test_spans_of_time_in_words(seconds: float | None, said: str) -> None:
 def test_the_square_of_a_thumbnail_lies_in_the_picture(width: int, height: int, box_px: tuple[float, ...]) -> None:
     left, top, right, bottom = square_around((width, height), box_px)  # type: ignore[arg-type]
     assert 0 <= left <= right <= width and 0 <= top <= bottom <= height
-    assert right - left == bottom - top == min(width, height)
+    assert (right - left, bottom - top) == pytest.approx((min(width, height),) * 2)
 
 
 def test_a_picture_that_cannot_be_read_has_no_thumbnail(tmp_path: Path) -> None:

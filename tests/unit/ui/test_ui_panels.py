@@ -94,6 +94,15 @@ def test_photos_are_added_to_those_that_are_there_and_the_same_file_counts_once(
     visitor.wait(lambda: "3 of 3 accepted" in visitor.text("report"))
 
 
+def test_what_is_being_filled_in_is_left_alone_while_photos_are_checked(visit: Visit) -> None:
+    visitor = visit(key="4c" * 16)
+    visitor.choose_files(*GOOD[:2])
+    visitor.upload()
+    visitor.enter(name="Ola", consent=True)
+    visitor.wait(lambda: "2 of 2 accepted" in visitor.text("report"))
+    assert (visitor.value("name"), visitor.value("consent")) == ("Ola", True)
+
+
 def test_a_reopened_page_shows_the_laid_out_photos_again(visit: Visit) -> None:
     laid_out(visit, "5" * 32, "Bea")
     again = visit(key="5" * 32)
