@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training import compute
 from personal_avatar.training.compute import Compute
