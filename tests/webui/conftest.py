@@ -4,13 +4,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.webui.webui_data import SUBJECT, end_workers, make_data_folder, training
-from tests.webui.webui_page import Page, chromium
 from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
+
+if TYPE_CHECKING:
+    from tests.webui.webui_page import WebuiPage
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -71,7 +73,15 @@ def portraits(server: Server, avatar: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture()
-def page(server: Server) -> Iterator[Page]:
-    """The WebUI's page in headless Chromium."""
-    with chromium() as driver:
-        yield Page(driver, server.url)
+def page(server: Server, tmp_path: Path) -> Iterator[WebuiPage]:
+    """The WebUI's page in headless Chromium; skipped where there is no browser."""
+    pytest.importorskip("selenium", reason="selenium is not installed")
+    from tests.browser import chrome
+    from tests.webui.webui_page import WebuiPage
+
+    if chrome.missing():
+        pytest.skip(chrome.missing())
+    with chrome.chrome(tmp_path / "profile", "en", (1300, 1100)) as driver:
+        opened = WebuiPage(driver, server.url)
+        opened.open()
+        yield opened

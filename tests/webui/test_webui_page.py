@@ -1,58 +1,85 @@
-"""The tab in the WebUI's page, the card in its Lora tab, and "Reload UI"."""
+"""The tab in the WebUI's page, the card in its Lora tab, "send to txt2img" and "Reload UI"."""
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tests.webui.webui_page import Page
+from tests.webui.webui_data import DRAWINGS
 from tests.webui.webui_server import Server
 
+if TYPE_CHECKING:
+    from tests.webui.webui_page import WebuiPage
 
-def test_the_tab_opens_with_its_panels(page: Page) -> None:
-    assert "Personal Avatar" in page.tabs()
-    page.tab("Personal Avatar")
-    page.wait(lambda: page.one("#tab_personal_avatar").is_displayed())
+PANELS = ["Photos", "Train", "Create", "Results", "Jobs"]
+QUICK_TRAINING = {"steps": 50, "batch_size": 1, "save_count": 1, "score_pictures": 1, "sample_steps": 2}
+
+
+def test_the_tab_opens_with_its_panels(page: WebuiPage) -> None:
+    assert "Personal Avatar" in page.webui_tabs()
+    page.show_ours()
     assert not page.all("#pa_trouble")
-    panels = [button.text.strip() for button in page.all("#tab_personal_avatar .tab-nav button")]
-    assert [panel for panel in panels if panel] == ["Photos", "Train", "Create", "Results", "Jobs"]
+    assert [tab.text for tab in page.tabs()] == PANELS
     page.shot("webui-tab")
-    assert page.errors() == []
+    severe = [entry["message"] for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert [message for message in severe if "ERR_NAME_NOT_RESOLVED" not in message] == []
 
 
-def test_a_trained_avatar_has_a_card_in_the_lora_tab(page: Page, avatar: dict[str, Any]) -> None:
+def test_a_training_started_in_the_tab_ends_in_the_lora_folder(page: WebuiPage, data: Path) -> None:
+    page.show_ours()
+    page.upload(DRAWINGS[:6])
+    page.type("name", "Tabea")
+    page.tick("consent", True)
+    page.wait(lambda: page.parts("report", ".pa-card"), 120)
+    assert "6 of 6 accepted" in page.text("report")
+    page.shot("webui-photos")
+    page.click("proceed")
+    page.wait(lambda: "6 of 6 accepted" in page.text("train_what"))
+    page.unfold("plan_advanced")
+    page.wait(lambda: page.part("plan_save_count").is_displayed())
+    for name, value in QUICK_TRAINING.items():
+        page.number(f"plan_{name}", value)
+    page.tick("plan_must_rise", False)
+    page.click("start")
+    page.wait(lambda: page.parts("curves", "svg"), 600)
+    page.wait(lambda: "Tabea is ready" in page.text("training"), 600)
+    page.shot("webui-train")
+    assert (data / "models" / "Lora" / "tabea.safetensors").is_file()
+
+
+def test_a_trained_avatar_has_a_card_in_the_lora_tab(page: WebuiPage, avatar: dict[str, Any]) -> None:
     name = avatar["prompt"].split(":")[1]
     page.press("#txt2img_extra_tabs .tab-nav button:nth-child(5)")
     page.press("#txt2img_lora_extra_refresh")
-    page.wait(lambda: page.all(f'#txt2img_lora_cards .card[data-name="{name}"]'))
     card = page.one(f'#txt2img_lora_cards .card[data-name="{name}"]')
     assert card.find_elements("css selector", "img.preview"), "the card has no preview picture"
     page.shot("webui-lora-card")
 
 
-def test_results_show_the_ranked_pictures_and_send_one_to_txt2img(page: Page, portraits: dict[str, Any]) -> None:
-    page.tab("Personal Avatar")
-    page.press("#personal_avatar_panels > .tab-nav button:nth-child(4)")
-    page.wait(lambda: len(page.all("#personal_avatar_gallery img")) == len(portraits["result"]["images"]))
-    page.wait(lambda: all(image.get_property("naturalWidth") > 0 for image in page.all("#personal_avatar_gallery img")))
+def test_results_show_the_ranked_pictures_and_send_one_to_txt2img(page: WebuiPage, portraits: dict[str, Any]) -> None:
+    images = portraits["result"]["images"]
+    page.show_ours()
+    page.go("results")
+    page.wait(lambda: len(page.parts("gallery", "img")) == len(images))
+    page.wait(lambda: all(picture.get_property("naturalWidth") for picture in page.parts("gallery", "img")))
     page.shot("webui-results")
-    page.press("#personal_avatar_gallery [data-pa-large]")
-    page.press("#personal_avatar_large .pa-main")
-    best = portraits["result"]["images"][0]
-    page.wait(lambda: page.one("#txt2img_seed input").get_property("value") == str(best["seed"]))
-    assert page.one("#txt2img_prompt textarea").get_property("value") == best["prompt"]
+    page.parts("gallery", ".pa-open")[0].click()
+    page.wait(lambda: page.part("large").is_displayed())
+    page.click("large", ".pa-main")
+    page.wait(lambda: page.one("#txt2img_seed input").get_property("value") == str(images[0]["seed"]))
+    assert page.one("#txt2img_prompt textarea").get_property("value") == images[0]["prompt"]
     page.wait(lambda: page.one("#tab_txt2img").is_displayed())
     page.shot("webui-sent")
 
 
-def test_reload_ui_keeps_tab_api_and_jobs(page: Page, server: Server, avatar: dict[str, Any]) -> None:
+def test_reload_ui_keeps_tab_api_and_jobs(page: WebuiPage, server: Server, avatar: dict[str, Any]) -> None:
     before = server.job(avatar["job"]["id"])
     starts = server.log().count("Startup time: ")
     page.press("#settings_restart_gradio")
     server.wait_ready(starts + 1)
     assert server.job(avatar["job"]["id"]) == before
-    again = Page(page.driver, server.url)
-    again.tab("Personal Avatar")
-    again.wait(lambda: again.one("#tab_personal_avatar").is_displayed())
-    assert not again.all("#pa_trouble")
+    page.open()
+    page.show_ours()
+    assert not page.all("#pa_trouble")
     accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
         "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 1, "settings": {"steps": 4},
     })
