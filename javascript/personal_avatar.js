@@ -191,10 +191,7 @@
             return;
         }
         mark(input, {accept: "image/*,.heic,.heif,.avif", "aria-label": texts.drop, tabindex: "-1"});
-        mark(input.parentElement, {role: "button", tabindex: "0", "aria-label": texts.drop});
-        if (input.previousElementSibling) {
-            mark(input.previousElementSibling, {"data-pa-drop": texts.drop, "aria-hidden": "true"});
-        }
+        mark(input.parentElement, {role: "button", tabindex: "0", "aria-label": texts.drop, "data-pa-drop": texts.drop});
     }
 
     function labelControls(root) {

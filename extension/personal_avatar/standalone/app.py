@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import re
+import shutil
 import socket
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from personal_avatar.studio import Studio
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = REPOSITORY / "javascript" / "personal_avatar.js"
 STYLE = REPOSITORY / "style.css"
+TEMPORARY = "personal-avatar-"
 MAX_UPLOAD_BYTES = 400 * 1024 * 1024
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
@@ -158,7 +160,8 @@ def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None) -
 
     _check_port(host, port)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    with tempfile.TemporaryDirectory(prefix="personal-avatar-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY}{os.getpid()}-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         from personal_avatar.standalone.host import StandaloneHost
 
@@ -168,6 +171,16 @@ def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None) -
         asyncio.run(
             uvicorn.Server(uvicorn.Config(build_app(studio), host=host, port=port, log_level="warning")).serve()
         )
+
+
+def _sweep() -> None:
+    """Remove what servers that were killed left in the system's temporary folder: copies of photos and pictures."""
+    import psutil
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*-*"):
+        number = folder.name.removeprefix(TEMPORARY).split("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_port(host: str, port: int) -> None:

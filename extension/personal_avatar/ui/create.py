@@ -20,6 +20,7 @@ from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.people import choices, chosen_avatar
 from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, has, text
 from personal_avatar.ui.widgets import Form
@@ -158,7 +159,7 @@ def _generate(
     avatar = chosen_avatar(scene, who)
     styles = _ids(chosen, shipped()) + [style.id for style in scene.studio.host.styles() if style.name in chosen]
     if not styles and not prompt.strip():
-        raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
+        raise Refusal(InvalidSettings, "nostyle")
     scene.studio.create(CreateRequest(avatar.id, tuple(styles), prompt, negative, settings=settings))
     return []
 
@@ -166,7 +167,7 @@ def _generate(
 def _cancel(scene: Scene) -> list[Any]:
     view = scene.creating
     if view is None:
-        raise WrongState("No pictures are being made.", "")
+        raise Refusal(WrongState, "nojob")
     scene.studio.queue.cancel(view.job.id)
     return []
 

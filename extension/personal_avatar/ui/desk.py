@@ -18,6 +18,7 @@ from personal_avatar.domain import PhotoReport, from_json, to_json
 from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, WrongState, named
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
+from personal_avatar.ui.refusal import Refusal
 
 KEEP_DAYS = 14
 _KEY = re.compile(r"[0-9a-f]{16,64}")
@@ -79,7 +80,7 @@ class Desk:
     def save(self, key: str, draft: Draft) -> None:
         """Remember a draft; raises `BadInput` for a browser without a key."""
         if not _KEY.fullmatch(key):
-            raise BadInput("This browser did not say who it is.", "Reload the page; allow it to store data if asked.")
+            raise Refusal(BadInput, "nokey")
         with self._lock:
             self._drafts[key] = draft
             write_json(self._folder / key / "draft.json", to_json(draft))
@@ -119,11 +120,9 @@ class Desk:
         draft = self.draft(key)
         photos = _distinct([*draft.photos, *_chosen(files, folder)])
         if not photos:
-            raise TooFewPhotos("No photos were given.", "Choose files, or name a folder with pictures.")
+            raise Refusal(TooFewPhotos, "nofiles")
         if len(photos) > MAX_PHOTOS:
-            raise InvalidSettings(
-                f"{len(photos)} photos were given, the limit is {MAX_PHOTOS}.", "Choose the best 10 to 20."
-            )
+            raise Refusal(InvalidSettings, "toomany", n=len(photos), most=MAX_PHOTOS)
         self._begin(key, len(photos))
         try:
             self.save(key, draft)
@@ -136,7 +135,7 @@ class Desk:
     def _begin(self, key: str, total: int) -> None:
         with self._lock:
             if key in self._running:
-                raise WrongState("The photos are still being checked.", "Wait until the check has ended.")
+                raise Refusal(WrongState, "checking")
             self._running[key] = Checking(0, total)
 
     def _copied(self, key: str, photos: list[Path]) -> tuple[Path, ...]:
@@ -182,10 +181,7 @@ def _chosen(files: list[Path], folder: str) -> list[Path]:
     if folder.strip():
         path = Path(folder.strip().strip('"')).expanduser()
         if not path.is_dir():
-            raise NotFound(
-                f"There is no folder {folder.strip()}.",
-                "Give the full path of a folder on the machine that runs this page.",
-            )
+            raise Refusal(NotFound, "nofolder", folder=folder.strip())
         found += pictures_in([path])
     return found
 
@@ -195,8 +191,6 @@ def _distinct(photos: list[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for photo in photos:
         if photo.stat().st_size == 0:
-            raise WrongState(
-                f"{photo.name} has not arrived yet, or is empty.", "Wait a moment; the check begins by itself."
-            )
+            raise Refusal(WrongState, "notarrived", name=photo.name)
         found.setdefault(sha256_of(photo), photo)
     return list(found.values())

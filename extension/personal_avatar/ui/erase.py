@@ -11,6 +11,7 @@ from personal_avatar.errors import BadInput
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import chosen_avatar
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
@@ -34,7 +35,7 @@ def _info(scene: Scene) -> str:
 def _erase(scene: Scene, who: str | None, sure: bool) -> list[Any]:
     avatar = chosen_avatar(scene, who)
     if not sure:
-        raise BadInput(f"Nothing of {avatar.name} was erased.", scene.say("erase.tick"))
+        raise Refusal(BadInput, "unsure", name=avatar.name)
     left = scene.studio.delete_avatar(avatar.id)["left"]
     scene.desk.forget(avatar.name)
     return [False, box("good", scene.say("erase.done", name=avatar.name), ", ".join(left))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from personal_avatar.errors import AvatarError
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import has, text
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶"}
@@ -40,6 +41,8 @@ def box(kind: str, title: str, body: str = "", hint: str = "") -> str:
 
 def error_box(error: AvatarError, language: str) -> str:
     """What happened, with its numbers, in English; what kind of failure it is and what to do in the user's language."""
+    if isinstance(error, Refusal):
+        return box("bad", _of_code(error.kind.code, "title", language), *error.words(language))
     title = _of_code(error.code, "title", language) or text("error.other", language)
     hint = _of_code(error.code, "hint", language) if language != "en" or error.hint == error.default_hint else ""
     return box("bad", title, error.message, hint or error.hint)

@@ -7,6 +7,7 @@ from typing import Any
 
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 
 
@@ -29,5 +30,5 @@ def chosen_avatar(scene: Scene, label: str | None) -> Avatar:
     """Raises `WrongState` when nobody was chosen."""
     avatar = avatars_by_label(scene).get(label or "")
     if avatar is None:
-        raise WrongState("No avatar was chosen.", "Train one first, then choose it here.")
+        raise Refusal(WrongState, "noavatar")
     return avatar

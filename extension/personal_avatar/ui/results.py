@@ -20,6 +20,7 @@ from personal_avatar.ui.jobs import clock
 from personal_avatar.ui.markup import badge, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
@@ -184,7 +185,7 @@ def _archive(scene: Scene, wanted: str) -> dict[str, Any]:
     scene.values["run"] = wanted
     view = chosen_run(scene)
     if view is None:
-        raise NotFound("There are no pictures yet.", "Make some in the panel Create.")
+        raise Refusal(NotFound, "nopictures")
     return gr.update(value=str(archive_of(scene.studio, view)), visible=True)
 
 

@@ -14,6 +14,7 @@ from personal_avatar.training.presets import preset_for
 from personal_avatar.ui import photos, training
 from personal_avatar.ui.markup import box, duration, error_box, facts
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form
@@ -61,11 +62,11 @@ def _preset(scene: Scene) -> dict[str, Any]:
 def _start(scene: Scene, plan: dict[str, Any]) -> list[Any]:
     draft = scene.desk.draft(scene.key)
     if scene.checking is not None:
-        raise WrongState("The photos are still being checked.", "Wait until the check has ended.")
+        raise Refusal(WrongState, "checking")
     if not draft.accepted:
-        raise TooFewPhotos("No checked photos are there.", "Add photos in the panel Photos and check them.")
+        raise Refusal(TooFewPhotos, "nochecked")
     if not draft.consent:
-        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+        raise Refusal(ConsentMissing, "noconsent")
     scene.studio.train(
         TrainRequest(
             name=draft.name,

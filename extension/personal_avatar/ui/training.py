@@ -17,6 +17,7 @@ from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, duration, facts, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.story import Told, thinned
 from personal_avatar.ui.texts import text
@@ -66,7 +67,7 @@ def build(page: Page, tabs: gr.Tabs) -> None:
 def _cancel(scene: Scene, keep: bool) -> list[Any]:
     view = scene.training
     if view is None:
-        raise WrongState("No training is there to cancel.", "")
+        raise Refusal(WrongState, "nojob")
     scene.studio.queue.cancel(view.job.id, keep_checkpoint=keep)
     return []
 

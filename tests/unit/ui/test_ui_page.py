@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +120,16 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         taken.listen()
         with pytest.raises(standalone.PortTaken, match="is in use"):
             standalone.serve("127.0.0.1", taken.getsockname()[1], tmp_path)
+
+
+def test_what_a_killed_server_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standalone.tempfile, "gettempdir", lambda: str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left, mine = (tmp_path / f"personal-avatar-{number}-x" for number in (int(ended.stdout), os.getpid()))
+    left.mkdir()
+    mine.mkdir()
+    standalone._sweep()
+    assert not left.exists() and mine.exists()
 
 
 # -- small pieces

@@ -139,6 +139,14 @@ def test_training_without_photos_or_consent_is_refused_by_name(visit: Visit, stu
     assert not [view for view in studio.jobs.views() if view.job.title == "Eva"]
 
 
+def test_a_refusal_of_the_page_is_in_the_users_language(visit: Visit) -> None:
+    visitor = visit(key="9a" * 16, accept="vi")
+    visitor.click("start")
+    assert (
+        visitor.text("train_message") == "✕ Quá ít ảnh Chưa có ảnh nào đã kiểm tra. Hãy thêm và kiểm tra ảnh ở thẻ Ảnh."
+    )
+
+
 def test_the_widgets_hold_what_suits_the_loaded_checkpoint(visit: Visit) -> None:
     visitor = visit(key="c" * 32)
     assert visitor.value("plan_rank") == 16

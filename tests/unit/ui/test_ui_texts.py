@@ -77,6 +77,18 @@ def written_keys() -> set[str]:
     return {word for word in literals if isinstance(word, str) and re.fullmatch(r"[a-z]+(\.[A-Za-z0-9_-]+)+", word)}
 
 
+def refusals() -> set[str]:
+    """Keys of what the page itself refuses."""
+    keys = {
+        key for source in SOURCES for key in re.findall(r'Refusal\(\w+, "(\w+)"', source.read_text(encoding="utf-8"))
+    }
+    return {f"refusal.{key}" for key in keys} | {f"refusal.{key}.hint" for key in keys}
+
+
+def test_every_refusal_speaks_all_languages() -> None:
+    assert refusals() == {key for key in table() if key.startswith("refusal.")}
+
+
 def test_every_key_that_the_page_names_exists() -> None:
     assert sorted(key for key in written_keys() if not has(key)) == []
 
@@ -86,7 +98,7 @@ def test_no_text_is_left_over() -> None:
     optional = {"error.other", "category.other", "category.own"}
     used = written_keys() | made_keys() | optional | {f"{key}.info" for key in made_keys()}
     left = {key for key in table() if key not in used and f'"{key}"' not in sources}
-    families = ("stage.", "large.", "error.")
+    families = ("stage.", "large.", "error.", "refusal.")
     assert sorted(key for key in left if not key.startswith(families)) == []
 
 
