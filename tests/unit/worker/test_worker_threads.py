@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-
 from personal_avatar.worker.kinds import limit_threads
 
 
