@@ -12,6 +12,7 @@ from personal_avatar.training.plan import LoraPlan
 from personal_avatar.training.presets import is_tiny
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
+WITH_PRIOR = 1.75  # two more forward passes and a backward pass, on half of the batch
 GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: three before the training, two after it
 OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
 ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
@@ -47,7 +48,7 @@ def estimate(plan: LoraPlan, base: BaseModelFile, photos: int, gpu: bool | None 
     steps = plan.steps_for(max(1, photos - round(photos * plan.held_out)))
     larger = ((plan.resolution_px or base.native_px) / speed.at_px) ** 2
     pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA)
-    samples = steps * plan.batch_size * (2 if plan.prior_weight else 1)
+    samples = steps * plan.batch_size * (WITH_PRIOR if plan.prior_weight else 1.0)
     forwards = pictures * plan.sample_steps * 2 * FORWARD_SHARE
     return {
         "seconds": round((samples + forwards) * speed.seconds * larger, 1),

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Checkpoint, Likeness, to_json
+from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.publish import Facts, publish
 from personal_avatar.training.work import Training, Work
+
+
+TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
 
 def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
@@ -22,7 +25,7 @@ def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts
 def finish(work: Work, training: Training) -> dict[str, Any]:
     """Publish the best checkpoint, write the report, and tell everything in the result document."""
     best = training.load_best()
-    facts = facts_at(work, training, best.step, note_of(training.likeness))
+    facts = facts_at(work, training, best.step, note_of(training.likeness, held_out=bool(training.dataset.held_out)))
     file, files = publish(training.method, work.task, work.plan, facts, best.preview)
     document = _document(work, training, file, files)
     return {**document, "report": str(_report(work, training, document))}
@@ -43,6 +46,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "checkpoints": [to_json(point)],
         "likeness": likeness_document(likeness),
         "leakage": likeness.leakage if likeness else None,
+        "measured_on": measured_on(training.dataset),
         "scores": scores,
         "samples": [str(path) for path in best.samples],
         "modules_matched": training.modules_matched,
@@ -60,11 +64,17 @@ def likeness_document(likeness: Likeness | None) -> dict[str, float] | None:
     return {name: round(value, 4) for name, value in {**numbers, "recovered": likeness.recovered}.items()}
 
 
-def note_of(likeness: Likeness | None) -> str:
+def measured_on(dataset: Dataset) -> dict[str, Any]:
+    """Which photos likeness was measured against: held-out ones, or, of few, those that were trained on."""
+    return {"photos": len(dataset.held_out or dataset.samples), "held_out": bool(dataset.held_out)}
+
+
+def note_of(likeness: Likeness | None, held_out: bool) -> str:
     """The sentence on the card."""
     if likeness is None:
         return "The training was cancelled; likeness was not measured."
-    return f"Likeness {likeness.after:.2f} (before {likeness.floor:.2f}, best possible {likeness.ceiling:.2f})."
+    note = f"Likeness {likeness.after:.2f} (before {likeness.floor:.2f}, best possible {likeness.ceiling:.2f})."
+    return note if held_out else f"{note} {TRAINED_ON}"
 
 
 def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:

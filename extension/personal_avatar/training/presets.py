@@ -27,7 +27,7 @@ TINY_PRESETS: dict[Method, Values] = {
         "rank": 16,
         "alpha": 16.0,
         "conv_rank": 16,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "batch_size": 4,
         "warmup_steps": 10,
         "min_snr_gamma": 5.0,

@@ -75,12 +75,18 @@ def _measured(document: dict[str, Any]) -> list[tuple[str, str]]:
     if likeness is None:
         return [("Likeness", "not measured, the training was cancelled")]
     return [
+        ("Measured against", _references(document["measured_on"])),
         ("Likeness before", f"{likeness['floor']:.3f}"),
         ("Likeness after", f"{likeness['after']:.3f}"),
         ("Best possible with this checkpoint", f"{likeness['ceiling']:.3f}"),
         ("Recovered", f"{likeness['recovered']:.0%}"),
         ("Somebody else moved toward the person by", f"{document['leakage']:.3f}"),
     ]
+
+
+def _references(measured_on: dict[str, Any]) -> str:
+    kind = "that were not trained on" if measured_on["held_out"] else "that were trained on, because they are few"
+    return f"{measured_on['photos']} photos {kind}"
 
 
 def _likeness(document: dict[str, Any], rows: Sequence[Row]) -> str:

@@ -20,16 +20,16 @@ from personal_avatar.training.bench import Bench
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer, TrainingSet
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.outcome import facts_at, finish
+from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.publish import metadata
-from personal_avatar.training.work import CancelledButKept, Point, Training, Work
+from personal_avatar.training.work import Point, Training, Work
 
 PROGRESS_EVERY_S = 0.5
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-    """Train and publish; returns the result document. Raises `AvatarError`, among them `CancelledButKept`."""
+    """Train and publish; returns the result document. Raises `AvatarError`; a `Cancelled` carries what was kept."""
     work = _open(task, folder, emit, control)
     photos = _check(work)
     dataset = _prepare(work, photos)
@@ -43,7 +43,7 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
             raise
         training.likeness = None
         kept = finish(work, training)
-        raise CancelledButKept(error.message, "The best checkpoint until then was kept.", kept) from None
+        raise Cancelled(error.message, "The best checkpoint until then was kept.", kept) from None
     return finish(work, training)
 
 
@@ -99,6 +99,8 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     work.emit(Stage("cache"))
     model = families.load(work.task.base, compute.choose(work.plan.precision), work.resolution_px)
     scales = bench.set_up(model, dataset, work.plan, work.analyser, work.control.check)
+    if not dataset.held_out:
+        work.emit(Log(f"Likeness: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     work.emit(Score(0, round(scales.floor.mean, 4)))
     data = _training_set(work, scales, dataset)
     method = methods.attach(work.task.method, model, work.plan)

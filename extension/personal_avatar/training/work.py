@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from personal_avatar.domain import Dataset, Likeness, PhotoReport
-from personal_avatar.errors import Cancelled
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
@@ -83,14 +81,3 @@ class Training:
         """Its weights, as they are in its file."""
         self.method.load(self.method.read(self.best.path))
         return self.best
-
-
-class CancelledButKept(Cancelled):
-    """The job was cancelled after checkpoints had been saved; `result` tells of the one that was published."""
-
-    def __init__(self, message: str, hint: str = "", result: dict[str, Any] | None = None) -> None:
-        super().__init__(message, hint)
-        self.result = result
-
-    def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "kept": self.result}
