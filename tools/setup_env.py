@@ -53,10 +53,13 @@ def say(message: str) -> None:
 
 
 def fingerprint() -> str:
-    """sha256 over everything that decides what is installed."""
+    """sha256 over everything that decides what is installed; settings of ruff, mypy, pytest at the end do not."""
     digest = hashlib.sha256()
     for file in FINGERPRINTED:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        content = file.read_bytes()
+        if file.name == "pyproject.toml":
+            content = content.partition(b"[tool.ruff]")[0]
+        digest.update(file.name.encode() + b"\0" + content)
     digest.update(os.environ.get("TORCH_SPEC", "").encode())
     return digest.hexdigest()
 
