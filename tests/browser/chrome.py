@@ -105,6 +105,20 @@ class Page:
 
     # -- acting
 
+    def offline(self, away: bool) -> None:
+        """Cut the browser off, or connect it again; either way the page looks at once."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        self.driver.execute_cdp_cmd(
+            "Network.emulateNetworkConditions",
+            {
+                "offline": away,
+                "latency": 0,
+                "downloadThroughput": -1,
+                "uploadThroughput": -1,
+            },
+        )
+        self.driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+
     def tabs(self) -> list[WebElement]:
         return self.parts("panels", "> .tab-nav > button")
 

@@ -124,6 +124,15 @@ def test_the_keyboard_reaches_tabs_folds_and_the_drop_zone(open_page: Open) -> N
     assert page.part("files", "[role=button]").get_attribute("aria-label") == "Drop photos here, or click to choose"
 
 
+def test_a_lost_connection_is_told_once_and_forgotten_when_it_is_back(open_page: Open) -> None:
+    page = open_page()
+    page.offline(True)
+    page.wait(lambda: "The connection is lost" in page.text("away"))
+    assert not page.driver.find_elements("css selector", ".toast-body")
+    page.offline(False)
+    page.wait(lambda: page.text("away") == "", 60)
+
+
 @pytest.mark.parametrize("size_px", [(400, 800), (1300, 1000)])
 def test_nothing_sticks_out_sideways(open_page: Open, size_px: tuple[int, int]) -> None:
     page = open_page("en", size_px)
