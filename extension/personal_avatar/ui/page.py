@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.errors import named
+from personal_avatar.errors import AvatarError, named
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box
@@ -21,6 +22,7 @@ from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
 Provider = Callable[[Scene], dict[str, Any]]
+LOG = logging.getLogger(__name__)
 ONCE = ("",)
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
 
@@ -106,7 +108,7 @@ class Page:
             try:
                 told, made = "", list(handler(scene, *values))
             except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
-                told, made = error_box(named(error), scene.language), [gr.update() for _ in outputs]
+                told, made = _told(error, scene), [gr.update() for _ in outputs]
             return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
         self._answered.append(
@@ -174,12 +176,20 @@ class Page:
         try:
             return self._shows[component._id](scene)
         except Exception as error:  # noqa: BLE001  the border: one broken part must not take the page down
-            return {"value": error_box(named(error), scene.language)} if isinstance(component, gr.HTML) else {}
+            told = _told(error, scene)
+            return {"value": told} if isinstance(component, gr.HTML) else {}
 
     def _digest(self, component: Any, shown: dict[str, Any]) -> str:
         watched = self._watched[component._id] or tuple(shown)
         relevant = {name: shown[name] for name in watched if name in shown}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _told(error: Exception, scene: Scene) -> str:
+    """A failure as a box; what nobody has named goes into the log as well."""
+    if not isinstance(error, AvatarError):
+        LOG.error("The page could not do what was asked.", exc_info=error)
+    return error_box(named(error), scene.language)
 
 
 def elem_id(name: str) -> str:
