@@ -59,10 +59,12 @@ class AvatarStore:
         return found
 
     def find(self, name_or_id: str, user_id: str | None = None) -> Avatar:
-        """An avatar by id or by its name; raises `NotFound`."""
-        for avatar in self.all(user_id):
-            if name_or_id in (avatar.id, avatar.name):
-                return avatar
+        """An avatar by its id (anybody's), else by its name (the user's); raises `NotFound`."""
+        everybody = self.all()
+        found = [avatar for avatar in everybody if avatar.id == name_or_id]
+        found += [a for a in everybody if a.name == name_or_id and user_id in (None, a.user_id)]
+        if found:
+            return found[0]
         raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
 
     def open(self, name: str, *, user_id: str, class_noun: str, statement: str) -> Avatar:
@@ -85,12 +87,13 @@ class AvatarStore:
         fresh = target.with_name("photos.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        names = []
-        for number, photo in enumerate(photos, start=1):
-            suffix = photo.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", photo.suffix) else ""
-            name = f"{number:02d}-{sha256_of(photo)[:12]}{suffix}"
-            shutil.copyfile(photo, fresh / name)
-            names.append(name)
+        try:
+            names = [_copied(photo, fresh, number) for number, photo in enumerate(photos, start=1)]
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            if not any(fresh.parent.iterdir()):
+                fresh.parent.rmdir()
+            raise
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
         return tuple(target / name for name in names)
@@ -106,6 +109,14 @@ class AvatarStore:
         if left:
             raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close what uses them and try again.")
         return left
+
+
+def _copied(photo: Path, folder: Path, number: int) -> str:
+    """Copy a photo under a name made of its place and content; returns the name."""
+    suffix = photo.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", photo.suffix) else ""
+    name = f"{number:02d}-{sha256_of(photo)[:12]}{suffix}"
+    shutil.copyfile(photo, folder / name)
+    return name
 
 
 def _ids_for(name: str) -> Iterator[str]:

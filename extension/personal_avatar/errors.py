@@ -204,7 +204,13 @@ class SelfTestFailed(JobFailed):
 
 
 class Cancelled(JobFailed):
+    """The user wanted the end. `result`: the document of what was finished until then and is kept."""
+
     code, http_status = "CANCELLED", 409
+
+    def __init__(self, message: str, hint: str | None = None, result: dict[str, Any] | None = None) -> None:
+        super().__init__(message, hint)
+        self.result = result
 
 
 class Killed(JobFailed):

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Avatar, BaseModelFile, Portrait, Style, to_json
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import infotext_of, load_picture, save_picture
-from personal_avatar.ranking.likeness import Scorer
+from personal_avatar.ranking.likeness import Scorer, rank
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
 from personal_avatar.storage import write_json
 from personal_avatar.styles.library import fill
@@ -66,12 +66,23 @@ class Session:
 def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any]:
     """Generate, rank and restore; returns the result document with `images` best first."""
     started = time.monotonic()
-    session.emit(Stage("generate"))
-    portraits = list(_generate(styles, session))
-    session.emit(Stage("rank"))
-    ranked = sorted(portraits, key=_worth, reverse=True)
-    if session.settings.restore:
-        ranked = _restore(ranked, session)
+    portraits: list[Portrait] = []
+    try:
+        session.emit(Stage("generate"))
+        for portrait in _generate(styles, session):
+            portraits.append(portrait)
+        session.emit(Stage("rank"))
+        portraits = rank(portraits)
+        if session.settings.restore:
+            portraits = _restore(portraits, session)
+    except Cancelled as error:
+        if not portraits:
+            raise
+        raise Cancelled(error.message, error.hint, _document(rank(portraits), session, started)) from None
+    return _document(portraits, session, started)
+
+
+def _document(ranked: list[Portrait], session: Session, started: float) -> dict[str, Any]:
     result = {
         "model_id": session.avatar.id,
         "images": [to_json(portrait) for portrait in ranked],
@@ -80,10 +91,6 @@ def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any
     }
     write_json(session.folder / "artifacts" / "portraits.json", result)
     return result
-
-
-def _worth(portrait: Portrait) -> float:
-    return portrait.likeness if portrait.likeness is not None else -2.0
 
 
 def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]:

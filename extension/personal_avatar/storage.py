@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import re
+import sys
+import time
 import unicodedata
 import uuid
 from pathlib import Path
@@ -20,9 +22,22 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        _replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _replace(part: Path, path: Path) -> None:
+    """Rename over the target; Windows refuses for the moment in which somebody reads it."""
+    for _ in range(20):
+        try:
+            os.replace(part, path)
+            return
+        except PermissionError:
+            if sys.platform != "win32":
+                raise
+            time.sleep(0.02)
+    os.replace(part, path)
 
 
 def write_json(path: Path, data: Any) -> None:

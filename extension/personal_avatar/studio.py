@@ -1,6 +1,8 @@
 """The use cases. Page, API and command line call only this; it knows the host by its protocol alone."""
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,6 @@ from personal_avatar.domain import (
     Checkpoint,
     Dataset,
     Family,
-    Likeness,
     Method,
     PhotoReport,
     Style,
@@ -31,7 +32,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.host import Host
 from personal_avatar.jobs.control import Control
-from personal_avatar.jobs.events import EventWriter, Record, read_events
+from personal_avatar.jobs.events import EventWriter, Record, SampleMade, read_events
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, JobView
@@ -42,7 +43,7 @@ from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
-    from personal_avatar.portraits import CreateSettings
+    from personal_avatar.portraits import CreateSettings, CreateTask
     from personal_avatar.ranking.likeness import Scorer
     from personal_avatar.restoration.restore import Restored
 
@@ -136,16 +137,9 @@ class Studio:
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
         with self._starting:
-            return self.queue.submit(TRAIN, self._train_task(request), **self._labels(request))
-
-    def train_here(self, request: TrainRequest) -> JobView:
-        """Train and wait for the end, in this process's foreground."""
-        job = self.jobs.create(TRAIN, self._train_task(request), **self._labels(request))
-        return self.queue.run_here(job)
-
-    def _labels(self, request: TrainRequest) -> dict[str, str]:
-        avatar = self.avatars.find(request.name.strip(), request.user_id)
-        return {"title": avatar.name, "user_id": request.user_id, "avatar_id": avatar.id}
+            self.queue.refuse_when_full()
+            task = self._train_task(request)
+            return self.queue.submit(TRAIN, task, **_labels(task.avatar, request.user_id))
 
     def _train_task(self, request: TrainRequest) -> TrainTask:
         if not request.consent.strip():
@@ -179,21 +173,12 @@ class Studio:
 
     def create(self, request: CreateRequest) -> Job:
         """Put the making of portraits into the queue."""
-        return self.queue.submit(CREATE, self._create_task(request), **self._create_labels(request))
+        avatar = self.avatars.find(request.avatar_id, request.user_id)
+        return self.queue.submit(CREATE, self._create_task(avatar, request), **_labels(avatar, request.user_id))
 
-    def create_here(self, request: CreateRequest) -> JobView:
-        """Make portraits and wait for the end."""
-        job = self.jobs.create(CREATE, self._create_task(request), **self._create_labels(request))
-        return self.queue.run_here(job)
-
-    def _create_labels(self, request: CreateRequest) -> dict[str, str]:
-        avatar = self.avatars.find(request.avatar_id)
-        return {"title": avatar.name, "user_id": request.user_id, "avatar_id": avatar.id}
-
-    def _create_task(self, request: CreateRequest) -> Any:
+    def _create_task(self, avatar: Avatar, request: CreateRequest) -> CreateTask:
         from personal_avatar.portraits import CreateSettings, CreateTask
 
-        avatar = self.avatars.find(request.avatar_id)
         if avatar.best is None:
             raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
         self.host.checkpoint()
@@ -275,21 +260,38 @@ class Studio:
     # -- avatars
 
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
-        """Erase a person: photos, embeddings, all trained files, portraits, jobs; says what was erased and what is left.
+        """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
         Portraits that the host saved into its own folders are only listed.
         """
         avatar = self.avatars.find(avatar_id)
-        self._refuse_second_start(avatar)
-        views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
-        if any(view.status.state in ACTIVE for view in views):
-            raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-        files = sorted({point.path for point in avatar.checkpoints} | _named_in(views, "files"))
-        left = self.avatars.delete(avatar.id, files)
-        for view in views:
-            self.jobs.delete(view.job.id)
-        left += [str(path) for path in sorted(_named_in(views, "images")) if path.exists()]
+        with self._starting:
+            views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
+            if any(view.status.state in ACTIVE for view in views):
+                raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
+            files = sorted({point.path for point in avatar.checkpoints} | _named_in(views, "files"))
+            pictures = _named_in(views, "images") | {path for view in views for path in self._samples(view)}
+            left = self.avatars.delete(avatar.id, files)
+            self._erase_copies(avatar)
+            for view in views:
+                self.jobs.delete(view.job.id)
+        left += [str(path) for path in sorted(pictures) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
+
+    def _samples(self, view: JobView) -> Iterator[Path]:
+        """Pictures that a job told about, whether it came to its end or not."""
+        for record in self.events(view.job.id):
+            if isinstance(record.event, SampleMade):
+                yield self.jobs.folder(view.job.id) / record.event.path
+
+    def _erase_copies(self, avatar: Avatar) -> None:
+        """Laid-out photos of this person, and archives for download."""
+        data = self.host.folders().data
+        for archive in (data / "cache" / "archives").glob(f"{avatar.id}-*.zip"):
+            archive.unlink(missing_ok=True)
+        for draft in (data / "drafts").glob("*/draft.json"):
+            if _name_in(draft) == avatar.name:
+                shutil.rmtree(draft.parent, ignore_errors=True)
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
@@ -297,12 +299,14 @@ class Studio:
             return
         avatar = self.avatars.load(job.avatar_id)
         points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
+        for point in points:
+            self.host.published(point.path)
+        if avatar.best is not None and all(point.likeness is None for point in points):
+            return  # cut short before it was measured: the earlier file stays in use
         self.avatars.save(replace(
             avatar, checkpoints=points, reference=tuple(result["reference"]), recogniser=result["recogniser"],
             dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
         ))
-        for point in points:
-            self.host.published(point.path)
 
     # -- jobs
 
@@ -318,8 +322,8 @@ class Studio:
         return Path(images[number]["restored"] or images[number]["path"])
 
     def results(self, avatar_id: str | None = None) -> list[JobView]:
-        """Finished portrait jobs, newest first."""
-        views = self.jobs.views(states=[State.SUCCEEDED])
+        """Portrait jobs that left pictures, newest first: finished ones, and cancelled ones with what they had."""
+        views = [view for view in self.jobs.views(states=[State.SUCCEEDED, State.CANCELLED]) if view.result]
         return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
 
     # -- the shipped checkpoint, health
@@ -355,15 +359,23 @@ class Studio:
                 "active_jobs": len(active)}
 
 
+def _labels(avatar: Avatar, user_id: str) -> dict[str, str]:
+    """What a job says of itself in lists."""
+    return {"title": avatar.name, "user_id": user_id, "avatar_id": avatar.id}
+
+
 def _named_in(views: Iterable[JobView], key: str) -> set[Path]:
     """The files that the results of jobs name under `key`: as texts, or as rows with a path."""
     rows = [row for view in views for row in (view.result or {}).get(key, [])]
     return {Path(row["path"] if isinstance(row, dict) else row) for row in rows}
 
 
-def likeness_of(avatar: Avatar) -> Likeness | None:
-    """Measured likeness of the checkpoint that an avatar uses."""
-    return avatar.best.likeness if avatar.best else None
+def _name_in(draft: Path) -> str:
+    """Whose photos are laid out in a draft."""
+    try:
+        return str(json.loads(draft.read_text(encoding="utf-8")).get("name", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:

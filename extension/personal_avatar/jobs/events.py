@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from personal_avatar.errors import AvatarError, Cancelled
+
 EVENTS_FILE = "events.jsonl"
 
 
@@ -86,6 +88,12 @@ class Failed:
 
     kind: ClassVar[str] = "failed"
     error: dict[str, Any] = field(default_factory=dict)
+
+
+def failure(error: AvatarError) -> Failed:
+    """The last word of a job that failed or was cancelled, with what it kept under `result`."""
+    kept = error.result if isinstance(error, Cancelled) else None
+    return Failed({**error.to_json(), **({"result": kept} if kept else {})})
 
 
 Event = Started | Stage | Progress | SampleMade | Score | Log | Done | Failed

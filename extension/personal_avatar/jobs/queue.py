@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from personal_avatar.errors import Cancelled, Killed, QueueFull, WrongState, named
+from personal_avatar.errors import AvatarError, Cancelled, Killed, QueueFull, WrongState, named
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
-from personal_avatar.jobs.events import Done, EventWriter, Failed, Started
+from personal_avatar.jobs.events import Done, EventWriter, Started, failure
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, JobView, Status
 
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 POLL_S = 0.3
-CANCEL_GRACE_S = 60.0
+CANCEL_GRACE_S = 600.0
 IDLE_S = 5.0
 log = logging.getLogger(__name__)
 
@@ -50,17 +50,20 @@ class JobQueue:
 
     def submit(self, kind: str, payload: object, *, title: str, user_id: str, avatar_id: str) -> Job:
         """Put a job at the end of its lane; raises `QueueFull`."""
-        waiting = len(self.store.views(states=[State.QUEUED]))
-        if waiting >= self._limit:
-            raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
+        self.refuse_when_full()
         job = self.store.create(kind, payload, title=title, user_id=user_id, avatar_id=avatar_id)
         self.start_lane(kind)
         return job
 
+    def refuse_when_full(self) -> None:
+        """Raise `QueueFull` when no more jobs may wait."""
+        waiting = len(self.store.views(states=[State.QUEUED]))
+        if waiting >= self._limit:
+            raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
+
     def recover(self) -> None:
         """After a start: go on with what is queued, watch what still runs, name what died."""
         for view in self.store.views(states=ACTIVE):
-            self.store.free_if_orphaned(view.job.id)
             self.start_lane(view.job.kind)
 
     def start_lane(self, kind: str) -> None:
@@ -102,24 +105,28 @@ class JobQueue:
         return self.store.view(job_id)
 
     def _work(self, kind: str) -> None:
-        while True:
-            try:
-                job = self._next(kind)
-            except OSError as error:
-                log.warning("The jobs cannot be read or claimed now: %s", error)
-                job = None
-            if job is not None:
-                self._run(job)
-                continue
-            with self._wake:
-                self._wake.wait(timeout=IDLE_S)
+        while (job := self._await(kind)) is not None:
+            self._run(job)
 
-    def _next(self, kind: str) -> Job | None:
-        """The oldest job of this kind that nobody else runs, claimed for us."""
-        for view in reversed(self.store.views(states=ACTIVE)):
-            if view.job.kind == kind and self.store.claim(view.job.id):
-                return view.job
-        return None
+    def _await(self, kind: str) -> Job | None:
+        """The next job of this kind, claimed for us; None when nothing is left to do, which ends the lane.
+
+        All under the lock, so that a job that is submitted meanwhile either is seen here or starts a new lane.
+        """
+        with self._wake:
+            while True:
+                try:
+                    left = self.store.active(kind)
+                    mine = next((job for job in left if self.store.claim(job.id)), None)
+                except OSError as error:
+                    log.warning("The jobs cannot be read or claimed now: %s", error)
+                else:
+                    if mine is not None:
+                        return mine
+                    if not left:
+                        del self._lanes[kind]
+                        return None
+                self._wake.wait(timeout=IDLE_S)
 
     def _run(self, job: Job) -> None:
         """Run a claimed job to its end; every outcome becomes a state."""
@@ -149,7 +156,7 @@ class JobQueue:
             control.check()
             result = self._inline[job.kind](job, folder, emit, control)
         except Exception as error:
-            emit(Failed(named(error).to_json()))
+            emit(failure(named(error)))
             raise
         emit(Done(result))
         return result
@@ -172,7 +179,7 @@ class JobQueue:
         return self._result(job, folder, None, before)
 
     def _watch(self, job_id: str, running: Callable[[], bool]) -> None:
-        """Wait for a child; one that ignores a cancel for a minute is ended."""
+        """Wait for a child; one that ignores a cancel for ten minutes is ended."""
         asked_at: float | None = None
         control = Control(self.store.folder(job_id))
         while running():

@@ -145,7 +145,7 @@ class JobStore:
         changes: dict[str, Any] = {"error": error.to_json()}
         try:
             self.move(job_id, state, **changes)
-        except WrongState:
+        except (WrongState, NotFound):
             return
         except OSError:
             self._unwritten[job_id] = replace(self.status(job_id), state=state, ended_at=time.time(), **changes)
@@ -163,12 +163,11 @@ class JobStore:
         found = []
         for job_id in reversed(self.ids()):
             try:
-                view = self.view(job_id)
+                if wanted is None or self.status(job_id).state in wanted:
+                    found.append(self.view(job_id))
             except (ValueError, OSError, NotFound):
                 continue
-            if (user_id is None or view.job.user_id == user_id) and (wanted is None or view.status.state in wanted):
-                found.append(view)
-        return found
+        return [view for view in found if user_id is None or view.job.user_id == user_id]
 
     def view(self, job_id: str) -> JobView:
         job, status = self.job(job_id), self.status(job_id)

@@ -12,7 +12,6 @@ from personal_avatar.training import report
 from personal_avatar.training.publish import Facts, publish
 from personal_avatar.training.work import Training, Work
 
-
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
 

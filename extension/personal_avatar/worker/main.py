@@ -14,7 +14,7 @@ from typing import Any
 
 from personal_avatar.errors import Crashed, named
 from personal_avatar.jobs.control import CANCEL, Control
-from personal_avatar.jobs.events import Done, EventWriter, Failed, Started
+from personal_avatar.jobs.events import Done, EventWriter, Started, failure
 from personal_avatar.worker.kinds import KINDS
 from personal_avatar.worker.wishes import FolderControl
 
@@ -84,5 +84,5 @@ def _kind(folder: Path) -> Callable[[Path, EventWriter, Control], dict[str, Any]
 def _failed(folder: Path, emit: EventWriter, error: BaseException) -> int:
     """The folder may be gone (the job was deleted): then there is nobody left to tell."""
     if folder.is_dir():
-        emit(Failed(named(error).to_json()))
+        emit(failure(named(error)))
     return FAILED

@@ -14,7 +14,6 @@ from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Event, EventWriter, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.run import run
-from personal_avatar.training.work import CancelledButKept
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
@@ -81,9 +80,9 @@ def test_a_cancel_keeps_what_was_saved(start: Start, tmp_path: Path) -> None:
         if isinstance(event, Score) and event.step == 2:
             control.ask(CANCEL)
 
-    with pytest.raises(CancelledButKept) as raised:
+    with pytest.raises(Cancelled) as raised:
         start(after=cancel)
-    kept = raised.value.to_json()["kept"]
+    kept = raised.value.result
     assert (kept["checkpoint"]["step"], kept["likeness"]) == (2, None)
     assert Path(kept["files"][0]).is_file()
 
