@@ -88,6 +88,7 @@ def _serve(commands: Commands) -> None:
     parser = _command(commands, "serve", "machine:serve", "the app without a WebUI: the same tab, the same API", False)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7865)
+    _checkpoint(parser)
 
 
 def _photos(commands: Commands) -> None:
@@ -108,7 +109,7 @@ def _train(commands: Commands) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
     parser.add_argument("--method", choices=["lora"], default="lora")
-    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title (default: the chosen one)")
+    _checkpoint(parser)
     parser.add_argument("--engine", choices=["diffusers"], default="diffusers")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
@@ -122,10 +123,16 @@ def _generate(commands: Commands) -> None:
     what.add_argument("--style", nargs="+", default=[], metavar="ID", help="one or several styles")
     what.add_argument("--prompt", default="", metavar="TEXT", help="may hold {subject}")
     parser.add_argument("--negative-prompt", default="", metavar="TEXT")
+    _checkpoint(parser)
     parser.add_argument("--count", type=_count, default=8, metavar="N")
     parser.add_argument("--seed", type=int, default=-1, metavar="S")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title, used from now on "
+                        "(default: the one that was used last, at first avatar-tiny)")
 
 
 def _rank(commands: Commands) -> None:

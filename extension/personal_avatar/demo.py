@@ -77,12 +77,13 @@ def run(args: Namespace, terminal: Terminal) -> int:
 def _settle(demo: Demo) -> None:
     """End what an earlier run that was broken off may have left, and erase its avatar: every run begins anew."""
     demo.studio.open()
-    for view in demo.studio.jobs.views(states=ACTIVE):
-        demo.studio.queue.cancel(view.job.id)
-        demo.studio.queue.wait(view.job.id, 90)
-    for avatar in demo.studio.avatars.all():
-        if avatar.name == NAME:
-            demo.studio.delete_avatar(avatar.id)
+    earlier = [one for one in demo.studio.avatars.all() if one.consent is not None and one.consent.statement == CONSENT]
+    for avatar in earlier:
+        for view in demo.studio.jobs.views(states=ACTIVE):
+            if view.job.avatar_id == avatar.id:
+                demo.studio.queue.cancel(view.job.id)
+                demo.studio.queue.wait(view.job.id, 90)
+        demo.studio.delete_avatar(avatar.id)
 
 
 def _samples() -> tuple[Path, ...]:

@@ -21,11 +21,14 @@ STAGES = {
 }
 
 
-def local_studio(data: Path | None) -> Studio:
-    """A studio without a WebUI on the data folder."""
+def local_studio(data: Path | None, checkpoint: str = "") -> Studio:
+    """A studio without a WebUI on the data folder; `checkpoint`, when given, is used from now on."""
     from personal_avatar.standalone.host import StandaloneHost
 
-    return Studio(StandaloneHost(data))
+    host = StandaloneHost(data)
+    if checkpoint:
+        host.choose_checkpoint(checkpoint)
+    return Studio(host)
 
 
 def pairs(words: list[str]) -> dict[str, str]:

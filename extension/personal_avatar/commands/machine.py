@@ -42,7 +42,7 @@ def serve(args: Namespace, terminal: Terminal) -> int:
     from personal_avatar.standalone import app
 
     try:
-        app.serve(args.host, args.port, args.data)
+        app.serve(args.host, args.port, args.data, args.checkpoint)
     except KeyboardInterrupt:
         terminal.complain("Stopped; jobs that run go on and are found again.")
     return DONE

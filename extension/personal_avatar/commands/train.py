@@ -17,11 +17,11 @@ STATED_HERE = "Whoever ran this command stated that the person in the photos agr
 
 
 def train(args: Namespace, terminal: Terminal) -> int:
-    studio = local_studio(args.data)
+    studio = local_studio(args.data, args.checkpoint)
     studio.open()
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, method=Method(args.method),
-        plan=pairs(args.pairs), checkpoint=args.checkpoint,
+        plan=pairs(args.pairs),
         consent=STATED_HERE if args.consent is None else args.consent,
     )
     view, interrupted = follow(studio, studio.train(request), terminal)
@@ -45,7 +45,7 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
 
 
 def generate(args: Namespace, terminal: Terminal) -> int:
-    studio = local_studio(args.data)
+    studio = local_studio(args.data, args.checkpoint)
     studio.open()
     request = CreateRequest(
         avatar_id=args.avatar, styles=tuple(args.style), prompt=args.prompt, negative_prompt=args.negative_prompt,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from personal_avatar.errors import AvatarError, Cancelled, Killed, QueueFull, WrongState, named
+from personal_avatar.errors import Cancelled, Killed, QueueFull, WrongState, named
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control

@@ -169,6 +169,18 @@ class JobStore:
                 continue
         return [view for view in found if user_id is None or view.job.user_id == user_id]
 
+    def active(self, kind: str) -> list[Job]:
+        """Jobs of a kind that have not ended, oldest first; claims of processes that are gone are taken away."""
+        found = []
+        for job_id in self.ids():
+            try:
+                if self.status(job_id).state in ACTIVE and (job := self.job(job_id)).kind == kind:
+                    self.free_if_orphaned(job_id)
+                    found.append(job)
+            except (ValueError, NotFound):
+                continue
+        return found
+
     def view(self, job_id: str) -> JobView:
         job, status = self.job(job_id), self.status(job_id)
         position = self._position(job) if status.state is State.QUEUED else 0

@@ -10,11 +10,14 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from personal_avatar.errors import HostError
@@ -24,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = REPOSITORY / "javascript" / "personal_avatar.js"
 STYLE = REPOSITORY / "style.css"
 TEMPORARY = "personal-avatar-"
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 MAX_UPLOAD_BYTES = 400 * 1024 * 1024
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
@@ -39,13 +43,17 @@ class PortTaken(HostError):
     default_hint = "Choose another one with --port, or end the program that uses it."
 
 
-def build_app(studio: Studio) -> FastAPI:
-    """API and page; the studio must be opened by the caller (see `serve`)."""
+def build_app(studio: Studio, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """API and page; the studio must be opened by the caller (see `serve`).
+
+    `hosts`: names by which browsers may call us, so that no web page reaches us through a name of its own.
+    """
     from personal_avatar.api.routes import build_router
 
     app = FastAPI(title="Personal Avatar", docs_url="/docs", redoc_url=None)
     app.include_router(build_router(studio, None))
     app.add_middleware(UploadLimit)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     mount_page(app, studio)
     return app
 
@@ -67,6 +75,8 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
     )
     inner = gr.routes.App.create_app(_ready(blocks))
     inner.cwd = str(_empty_folder(studio))  # gradio gives out every file below this one
+    inner.user_middleware = [one for one in inner.user_middleware if one.cls is not CORSMiddleware]
+    inner.middleware_stack = inner.build_middleware_stack()  # gradio's lets every web page use this one
     page = next(route.endpoint for route in inner.routes if getattr(route, "path", "") == "/")
 
     @app.get("/", include_in_schema=False)
@@ -154,7 +164,7 @@ class UploadLimit:
         return counted
 
 
-def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None) -> None:
+def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, checkpoint: str = "") -> None:
     """Serve until interrupted. Raises `PortTaken`, or what the host raises when it cannot start."""
     import uvicorn
 
@@ -165,12 +175,16 @@ def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None) -
         os.environ["GRADIO_TEMP_DIR"] = folder
         from personal_avatar.standalone.host import StandaloneHost
 
-        studio = Studio(StandaloneHost(data))
+        own = StandaloneHost(data)
+        if checkpoint:
+            own.choose_checkpoint(checkpoint)
+        studio = Studio(own)
         studio.open()
-        sys.stderr.write(f"Personal Avatar: http://{host}:{port}/  (data in {studio.host.folders().data})\n")
-        asyncio.run(
-            uvicorn.Server(uvicorn.Config(build_app(studio), host=host, port=port, log_level="warning")).serve()
-        )
+        sys.stderr.write(f"Personal Avatar: http://{host}:{port}/  (data in {own.folders().data})\n")
+        if host not in LOOPBACK:
+            sys.stderr.write("Everybody who reaches this address can see and erase all avatars: there is no login.\n")
+        app = build_app(studio, LOOPBACK if host in LOOPBACK else ["*"])
+        asyncio.run(uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve())
 
 
 def _sweep() -> None:

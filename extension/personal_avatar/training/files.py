@@ -22,6 +22,10 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
 
 
 def free_stem(folder: Path, stem: str) -> str:
-    """`stem`, or `stem-2`, `stem-3`, ...: the first under which `folder` has no model, card or preview."""
+    """`stem`, or `stem-2`, `stem-3`, ...: the first under which no model, card or preview lies in or below `folder`.
+
+    Folders below count because the WebUI finds networks there by name, too; case does not, as on some disks.
+    """
+    taken = {path.stem.casefold() for path in folder.rglob("*") if path.suffix in COMPANIONS}
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if not any((folder / f"{name}{suffix}").exists() for suffix in COMPANIONS))
+    return next(name for name in names if name.casefold() not in taken)

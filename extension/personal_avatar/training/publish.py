@@ -37,6 +37,7 @@ def metadata(stem: str, task: TrainTask, plan: LoraPlan, facts: Facts) -> dict[s
     return {
         "ss_output_name": stem,
         "ss_sd_model_name": task.base.path.name,
+        "ss_new_sd_model_hash": task.base.sha256,
         "ss_base_model_version": BASE_VERSIONS[facts.family],
         "ss_v2": "False",
         "ss_network_module": "networks.lora",

@@ -170,9 +170,11 @@ class Desk:
 
     def _finish(self, key: str, draft: Draft, changes: dict[str, Any]) -> None:
         """Keep what was found, unless the photos were exchanged or cleared meanwhile."""
-        if self.draft(key).photos == draft.photos:
-            self.note(key, **changes)
-        self._running.pop(key, None)
+        try:
+            if self.draft(key).photos == draft.photos:
+                self.note(key, **changes)
+        finally:
+            self._running.pop(key, None)
 
 
 def _chosen(files: list[Path], folder: str) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 from modules import sd_models, shared
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound, NoCheckpoint
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.storage import sha256_of, write_bytes
 from personal_avatar.training.families.detect import Shapes, detect, read_shapes
 
@@ -96,9 +96,10 @@ def _loaded(path: Path) -> Any | None:
 
 
 def _family_of(model: Any) -> Family:
-    if model.is_sdxl:
-        return Family.SDXL
-    return Family.SD2 if model.is_sd2 else Family.SD1
+    for family, marks in ((Family.SDXL, model.is_sdxl), (Family.SD2, model.is_sd2), (Family.SD1, model.is_sd1)):
+        if marks:
+            return family
+    raise BaseUnsupported("The loaded checkpoint is neither Stable Diffusion 1 or 2 nor SDXL.")
 
 
 def _shapes(path: Path) -> Shapes:

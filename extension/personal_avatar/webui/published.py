@@ -8,6 +8,7 @@ from pathlib import Path
 from modules import sd_hijack
 from modules.call_queue import queue_lock
 
+from personal_avatar.errors import NoCheckpoint
 from personal_avatar.host import Folders
 from personal_avatar.webui import checkpoints, selftest
 
@@ -32,7 +33,11 @@ def _lora(file: Path) -> None:
 
     with queue_lock:
         networks.list_available_networks()
-    tried = selftest.verify_lora(file)
+    try:
+        tried = selftest.verify_lora(file)
+    except NoCheckpoint as error:
+        log.warning("%s was saved but not tried: %s", file.name, error)
+        return
     log.info("%s: %s", file.name, "works" if tried else "not tried, another checkpoint is loaded")
 
 

@@ -86,6 +86,8 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
         from personal_avatar.api.routes import build_router
 
         app.include_router(build_router(studio(), credentials))
+        if demo is not None:  # gradio would give out every file below the WebUI's data folder
+            demo.blocked_paths = [*demo.blocked_paths, str(data_folder())]
         threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
     except Exception:  # the WebUI goes on without our routes
         log.exception("The HTTP API of Personal Avatar could not be started")

@@ -325,6 +325,12 @@ def test_a_claim_that_cannot_be_written_is_not_left_behind(house: House, monkeyp
     assert house.store.claim(job.id)
 
 
+def test_a_lane_with_nothing_to_do_ends_and_begins_anew(house: House) -> None:
+    for _ in range(3):
+        assert house.wait(house.submit()).status.state is State.SUCCEEDED
+        house.until(lambda: not house.queue._lanes)
+
+
 def test_run_here_waits_for_the_end(house: House) -> None:
     job = house.store.create("train", {}, **LABELS)
     assert house.queue.run_here(job).status.state is State.SUCCEEDED
