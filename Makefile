@@ -13,6 +13,9 @@ WEBUI ?= $(HOME)/stable-diffusion-webui
 # One thread a process: the tiny models and the tests are fastest so, and two of them fit two cores.
 THREADS ?= 1
 ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+# Test files are shared out to this many processes; WORKERS=0 runs them in one, for a debugger.
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadfile
 export GRADIO_ANALYTICS_ENABLED := False
 
 .PHONY: help env demo serve doctor test test-fast test-webui test-browser lint format clean
@@ -43,10 +46,10 @@ doctor: $(READY) ## what is installed, found, missing, and what to do
 	@$(PY) -m personal_avatar doctor $(ARGS)
 
 test: $(READY) ## every test that needs no real WebUI
-	@$(ALONE) $(PY) -m pytest -m "not webui" $(ARGS)
+	@$(ALONE) $(PY) -m pytest $(SPREAD) -m "not webui" $(ARGS)
 
 test-fast: $(READY) ## the tests that take under a minute together
-	@$(ALONE) $(PY) -m pytest -m "not slow and not webui and not browser" $(ARGS)
+	@$(ALONE) $(PY) -m pytest $(SPREAD) -m "not slow and not webui and not browser" $(ARGS)
 
 test-browser: $(READY) ## the page in headless Chromium
 	@$(ALONE) $(PY) -m pytest -m browser $(ARGS)
