@@ -106,7 +106,10 @@ def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
     if result.get("checkpoints"):
         best = Path(result["checkpoints"][-1]["path"])
         trigger = result["checkpoints"][-1]["trigger"]
-        pairs = [(scene.say("train.file"), str(best)), (scene.say("train.use"), f"<lora:{best.stem}:1> {trigger}")]
+        pairs = [
+            (scene.say("train.file"), f"{best.parent.name}/{best.name}"),
+            (scene.say("train.use"), f"<lora:{best.stem}:1> {trigger}"),
+        ]
     return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
 
 
