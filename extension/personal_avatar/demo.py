@@ -125,7 +125,7 @@ def _paint(demo: Demo, training: JobView) -> tuple[JobView, bool]:
         if images:
             best, last, restored = images[0], images[-1], sum(1 for image in images if image["restored"])
             demo.terminal.say(f"  likeness from {number(best['likeness'])} (the best) to {number(last['likeness'])}; "
-                              f"{restored} of the best {RESTORED} restored, the others were better as they are")
+                              f"{restored} of the best {RESTORED} restored")
     return view, interrupted
 
 

@@ -93,6 +93,7 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     assert "NO_FACE" in run("photos", "check", SAMPLES / "no-face.jpg").out
 
 
+@pytest.mark.slow
 def test_photos_are_prepared(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     said = run("photos", "prepare", *GOOD[:3], "--out", out, "--resolution", 128, "--json")
@@ -123,10 +124,11 @@ def test_a_training_for_people_shows_likeness(run: Run) -> None:
     assert "themselves 0.90" in said.out
 
 
+@pytest.mark.slow
 def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path) -> None:
     run("train", "--photos", GOOD[0], "--name", "Anna")
     said = run("generate", "--avatar", "Anna", "--style", "oil-painting", "--count", 4, "--seed", 5,
-               "--out", tmp_path / "out", "--json")
+               "--set", "restore=false", "--out", tmp_path / "out", "--json")
     assert said.status == 0, said.err
     images = said.document["images"]
     assert [Path(image["path"]).name[:3] for image in images] == ["001", "002", "003", "004"]
@@ -134,17 +136,18 @@ def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path)
     assert images[0]["likeness"] > images[1]["likeness"]
 
 
+@pytest.mark.slow
 def test_pictures_are_ranked(run: Run) -> None:
-    said = run("rank", "--reference", GOOD[0], "--images", SAMPLES, "--json")
+    stranger, text = SAMPLES / "someone-else.jpg", SAMPLES / "README.md"
+    said = run("rank", "--reference", GOOD[0], "--images", stranger, text, GOOD[1], GOOD[0], "--json")
     assert said.status == 0
     images = said.document["images"]
-    assert len(images) == len(list(SAMPLES.iterdir()))
-    assert Path(images[0]["path"]) == GOOD[0]
+    assert [Path(image["path"]) for image in images] == [GOOD[0], GOOD[1], stranger, text]
     assert set(images[0]) >= {"path", "likeness", "scores", "faces"}
-    stranger = next(row for row in images if row["path"].endswith("someone-else.jpg"))
-    assert stranger["likeness"] < images[5]["likeness"]
+    assert images[3]["error"]["code"] == "UNREADABLE"
 
 
+@pytest.mark.slow
 def test_restoring_keeps_the_original_when_there_is_nothing_to_gain(run: Run, tmp_path: Path) -> None:
     said = run("restore", GOOD[0], SAMPLES / "README.md", "--out", tmp_path / "out", "--json")
     assert said.status == 0
@@ -198,6 +201,7 @@ def test_a_job_must_be_named(run: Run) -> None:
     assert "Name the job" in said.err
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_there(run: Run) -> None:
     said = run("doctor", "--json")
     names = {finding["name"] for finding in said.document["findings"]}
@@ -206,6 +210,7 @@ def test_doctor_says_what_is_there(run: Run) -> None:
     assert "checkpoint" in run("doctor").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_training_is_cancelled_and_says_130(data: Path, number: int) -> None:
     """In a process of its own, with a child that works until it is asked to end."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> 
     studio = make(PATIENT)
     job = studio.train(REQUEST)
     while not studio.jobs.view(job.id).step:
-        pass
+        time.sleep(0.05)
     status = studio.jobs.status(job.id)
     process.kill(status.pid, status.pid_started_at)
     assert studio.queue.wait(job.id, 20).status.state is State.FAILED

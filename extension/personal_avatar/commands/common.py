@@ -56,7 +56,7 @@ def pictures(args_paths: list[Path]) -> list[Path]:
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
     """Show a job until it has ended; (the job, whether Ctrl-C or SIGTERM interrupted it: what it has is kept)."""
     shown = Shown(terminal)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _until_the_end(studio, job, shown), False
     except KeyboardInterrupt:
@@ -67,6 +67,7 @@ def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]
         return studio.queue.wait(job.id, 90), True
     finally:
         shown.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _until_the_end(studio: Studio, job: Job, shown: Shown) -> JobView:

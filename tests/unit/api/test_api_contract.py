@@ -44,6 +44,7 @@ def document(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> sc
     return schemathesis.openapi.from_asgi(f"{PREFIX}/openapi.json", app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "mode"), CASES, ids=lambda part: part.path if isinstance(part, Row) else part.value)
 def test_every_answer_is_as_documented(document: schemathesis.BaseSchema, row: Row, mode: GenerationMode) -> None:
     operation = document[PREFIX + row.path][row.method]

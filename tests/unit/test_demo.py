@@ -1,0 +1,38 @@
+"""The demo's shape: the whole chain of commands on the shipped samples, with a training that a script plays."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from personal_avatar.cli import main
+from personal_avatar.jobs import queue
+from personal_avatar.standalone import host as standalone
+
+from tests.unit.api.house import DrawingHost
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
+    tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
+    monkeypatch.setattr(queue, "POLL_S", 0.05)
+    (tmp_path / "demo" / "data").mkdir(parents=True)
+    (tmp_path / "demo" / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
+    jobs = set()
+    for _ in range(2):
+        capsys.readouterr()
+        assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert json.loads((tmp_path / "demo" / "report.json").read_text()) == document
+        jobs.add(document["job"])
+    assert len(jobs) == 2
+    assert {"job", "state", "files", "likeness", "leakage", "seconds", "error"} <= set(document)
+    assert [Path(file).name for file in document["files"]] == ["ruby.safetensors", "contact-sheet.png", "report.html"]
+    assert all(Path(file).is_file() for file in document["files"])
+    images = document["images"]
+    assert len(images) == 24
+    assert len({image["style"] for image in images}) == 4
+    scores = [image["likeness"] for image in images if image["likeness"] is not None]
+    assert scores == sorted(scores, reverse=True)
