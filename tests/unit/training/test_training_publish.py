@@ -126,7 +126,8 @@ def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -
 
 DOCUMENT = {
     "name": "<Linh>", "files": ["/x/linh.safetensors"], "seconds": 61.0, "leakage": 0.01, "ceiling": 0.6,
-    "floor_while_choosing": 0.3, "likeness": {"floor": 0.3, "after": 0.5, "ceiling": 0.6, "recovered": 0.66},
+    "floor_while_choosing": 0.3, "measured_on": {"photos": 3, "held_out": True},
+    "likeness": {"floor": 0.3, "after": 0.5, "ceiling": 0.6, "recovered": 0.66},
 }
 
 
@@ -139,6 +140,7 @@ def test_a_report_is_one_file_with_curves_and_pictures(tmp_path: Path) -> None:
     assert html.count("<svg") == 2
     assert html.count("data:image/png;base64,cG5n") == 2
     assert "66%" in html
+    assert "3 photos that were not trained on" in html
     assert "88%" in html
     assert json.loads((tmp_path / "report.json").read_text())["losses"] == [0.3, 0.2, 0.1]
 
