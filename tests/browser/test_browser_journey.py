@@ -100,7 +100,7 @@ def test_errors_are_told_in_words(open_page: Open) -> None:
 
 def test_the_language_is_the_browsers_and_a_chosen_one_is_remembered(open_page: Open) -> None:
     page = open_page("vi")
-    assert [tab.text for tab in page.tabs()] == ["Ảnh", "Huấn luyện", "Tạo ảnh", "Kết quả", "Công việc"]
+    page.wait(lambda: [tab.text for tab in page.tabs()] == ["Ảnh", "Huấn luyện", "Tạo ảnh", "Kết quả", "Công việc"])
     assert page.text("check") == "Kiểm tra ảnh"
     page.click("language", "input")
     page.wait(lambda: page.parts("language", "li"))
@@ -110,7 +110,7 @@ def test_the_language_is_the_browsers_and_a_chosen_one_is_remembered(open_page: 
     page.wait(lambda: [tab.text for tab in page.tabs()] == ["照片", "训练", "生成", "结果", "任务"])
     page.open()
     page.wait(lambda: page.text("check") == "检查照片")
-    assert page.part("root").get_attribute("lang") == "zh"
+    page.wait(lambda: page.part("root").get_attribute("lang") == "zh")
 
 
 def test_the_keyboard_reaches_tabs_folds_and_the_drop_zone(open_page: Open) -> None:
@@ -121,7 +121,8 @@ def test_the_keyboard_reaches_tabs_folds_and_the_drop_zone(open_page: Open) -> N
     fold = page.part("plan_advanced", ".label-wrap")
     fold.send_keys(Keys.ENTER)
     page.wait(lambda: fold.get_attribute("aria-expanded") == "true" and page.part("plan_alpha").is_displayed())
-    assert page.part("files", "[role=button]").get_attribute("aria-label") == "Drop photos here, or click to choose"
+    drop = page.part("files", "[role=button]")
+    assert drop.get_attribute("aria-label") == "Drop photos here, or click to choose"
 
 
 def test_a_lost_connection_is_told_once_and_forgotten_when_it_is_back(open_page: Open) -> None:
