@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/personal-avatar-ready.json
 SOURCES := pyproject.toml tools/setup_env.py $(wildcard requirements/*.txt)
 # Where `make test-webui` finds a real WebUI 1.10.1.
-WEBUI ?= $(HOME)/stable-diffusion-webui
+WEBUI_DIR ?= $(HOME)/stable-diffusion-webui
 # One thread a process: the tiny models and the tests are fastest so, and two of them fit two cores.
 THREADS ?= 1
 ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
@@ -54,8 +54,8 @@ test-fast: $(READY) ## the tests that take under a minute together
 test-browser: $(READY) ## the page in headless Chromium
 	@$(ALONE) $(PY) -m pytest -m browser $(ARGS)
 
-test-webui: $(READY) ## the extension in a real WebUI: make test-webui WEBUI=/path/to/stable-diffusion-webui
-	@$(ALONE) WEBUI="$(WEBUI)" $(PY) -m pytest -m webui $(ARGS)
+test-webui: $(READY) ## the extension in a real WebUI: make test-webui WEBUI_DIR=/path/to/stable-diffusion-webui
+	@$(ALONE) WEBUI_DIR="$(WEBUI_DIR)" $(PY) -m pytest -m webui $(ARGS)
 
 lint: $(READY) ## ruff, mypy, directions of imports
 	@$(PY) -m ruff check .

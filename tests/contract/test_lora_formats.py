@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.unit.training.ldm_layout import write_checkpoint
 
-WEBUI = Path(os.environ.get("WEBUI_DIR") or os.environ.get("WEBUI") or Path.home() / "stable-diffusion-webui")
+WEBUI = Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=3, text_encoder_learning_rate=1e-4)
 PROMPT = "a portrait of sks man, smiling"
 

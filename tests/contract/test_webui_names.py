@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOM = REPOSITORY / "extension/personal_avatar/webui"
 SOURCES = [*sorted(ROOM.glob("*.py")), REPOSITORY / "scripts/personal_avatar.py"]
-WEBUI = Path(os.environ.get("WEBUI_DIR") or os.environ.get("WEBUI") or Path.home() / "stable-diffusion-webui")
+WEBUI = Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
 TXT2IMG = "StableDiffusionProcessingTxt2Img"
 LORA = "extensions-builtin/Lora/networks.py"
 # Objects that a module holds: where their class is.

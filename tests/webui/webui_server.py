@@ -27,8 +27,8 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 def webui_folder() -> Path:
-    """Where the tests look for a WebUI: WEBUI_DIR, else WEBUI, else ~/stable-diffusion-webui."""
-    return Path(os.environ.get("WEBUI_DIR") or os.environ.get("WEBUI") or Path.home() / "stable-diffusion-webui")
+    """Where the tests look for a WebUI: WEBUI_DIR, else ~/stable-diffusion-webui."""
+    return Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
 
 
 def webui_python(folder: Path) -> Path:
