@@ -1,5 +1,5 @@
-"""`python -m tools.avatar_tiny <draw | samples | vae | decoder | encode | unet | reader | export | evaluate>`, in
-this order.
+"""`python -m tools.avatar_tiny <draw | samples | vae | decoder | encode | unet | reader | export | evaluate |
+likeness>`, in this order.
 
 Each step continues where it was stopped. Training steps may be started by
 `torchrun --nproc-per-node N -m tools.avatar_tiny ...` to use N processes.
@@ -121,6 +121,17 @@ def run_evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(text + "\n")
 
 
+def run_likeness(options: argparse.Namespace) -> None:
+    """LoRAs of unseen characters on the exported checkpoint; the numbers go to standard output and `likeness.json`."""
+    from .export import ASSET
+    from .likeness import measure
+
+    found = measure(min(options.count, 4), options.work / "likeness", ASSET / "avatar-tiny.safetensors")
+    text = json.dumps(found, indent=1)
+    (options.work / "likeness.json").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+
+
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
     "draw": run_draw,
     "samples": run_samples,
@@ -131,6 +142,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
     "reader": run_reader,
     "export": run_export,
     "evaluate": run_evaluate,
+    "likeness": run_likeness,
 }
 
 

@@ -12,11 +12,11 @@ def signal_shares() -> torch.Tensor:
     return torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, LEVELS) ** 2, 0)
 
 
-def level_weights() -> torch.Tensor:
-    """Min-SNR weighting (gamma 5) that does not vanish where captions decide, at the noisiest levels; at most 20."""
+def level_weights(most: float) -> torch.Tensor:
+    """Min-SNR weighting (gamma 5) that keeps up to `most` at the noisiest levels, where captions decide."""
     share = signal_shares()
     ratio = share / (1 - share)
-    return (ratio.clamp(0.2, 5) / ratio).clamp(max=20)
+    return (ratio.clamp(0.2, 5) / ratio).clamp(max=most)
 
 
 def spread_levels(count: int) -> torch.Tensor:

@@ -29,6 +29,8 @@ class UnetPlan:
     batch: int = 12
     offset: float = 0.12
     face_gain: float = 4.0
+    mouth_gain: float = 2.5
+    level_weight: float = 6.0
     strange_share: float = 0.12
     held_out: int = 96
     seed: int = 2
@@ -94,7 +96,10 @@ class UnetTraining:
         self.average = Average(self.weights, 0.998**plan.average_every)
         self._resume(saved)
         self.latents, self.attributes, self.weights_of = self._load_latents()
-        self.shares, self.level_weights = noise.signal_shares().to(device()), noise.level_weights().to(device())
+        self.shares, self.level_weights = (
+            noise.signal_shares().to(device()),
+            noise.level_weights(self.plan.level_weight).to(device()),
+        )
         self.random = np.random.default_rng([plan.seed, self.steps, self.workers.rank])
         torch.manual_seed(int(self.random.integers(2**31)))
         self.clock, self.first_step = Clock(plan.minutes, plan.peak_rate, warmup_steps=10 if saved else 100), self.steps
@@ -120,7 +125,8 @@ class UnetTraining:
             message = f"no latents in {self.plan.drawings}: run `python -m tools.avatar_tiny encode` first"
             raise FileNotFoundError(message)
         first, everything = self.plan.held_out, np.concatenate(latents)
-        weights = loss_weights(np.concatenate(landmarks) / 8, everything.shape[-1], self.plan.face_gain, corner_gain=0)
+        points, gains = np.concatenate(landmarks) / 8, (self.plan.face_gain, 0.0, self.plan.mouth_gain)
+        weights = loss_weights(points, everything.shape[-1], *gains)
         weights = weights / weights.mean((1, 2, 3), keepdim=True)
         return everything[first:], attributes[first:], weights[first:]
 

@@ -44,9 +44,11 @@ def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loss_weights(
-    landmarks_px: np.ndarray, size_px: int, face_gain: float = 4.0, corner_gain: float = 6.0
+    landmarks_px: np.ndarray, size_px: int, face_gain: float = 4.0, corner_gain: float = 100.0, mouth_gain: float = 1.0
 ) -> torch.Tensor:
     """Weights [n, 1, size, size]: 1, plus a hill at each landmark, plus hills in the picture's corners.
+
+    mouth_gain: how much higher the hills at the corners of the mouth are than those at the eyes and the nose.
 
     The corners count more because the decoder's reference frame (`linear_start`) shines through there for a long time.
     """
@@ -55,8 +57,9 @@ def loss_weights(
     axis = torch.arange(size_px) + 0.5
     dx = axis[None, None, None, :] - points[:, :, 0, None, None]
     dy = axis[None, None, :, None] - points[:, :, 1, None, None]
-    faces = torch.exp(-(dx**2 + dy**2) / (2 * spread**2)).amax(1, keepdim=True)
-    edge = torch.exp(-(torch.minimum(axis, size_px - axis) ** 2) / (2 * (size_px / 16) ** 2))
+    heights = torch.tensor([1, 1, 1, mouth_gain, mouth_gain])[:, None, None]
+    faces = (heights * torch.exp(-(dx**2 + dy**2) / (2 * spread**2))).amax(1, keepdim=True)
+    edge = torch.exp(-(torch.minimum(axis, size_px - axis) ** 2) / (2 * (size_px / 20) ** 2))
     return 1 + face_gain * faces + corner_gain * edge[:, None] * edge[None, :]
 
 
