@@ -8,7 +8,3 @@ def preload(parser: ArgumentParser) -> None:
         "--avatar-data-dir", type=str, default=None, metavar="FOLDER",
         help="keeps avatars, jobs and the training packages; default: personal-avatar in the WebUI's data folder",
     )
-    group.add_argument(
-        "--avatar-insightface-dir", type=str, default=None, metavar="FOLDER",
-        help="a folder of insightface models (such as models/buffalo_l) to find and recognise faces with",
-    )

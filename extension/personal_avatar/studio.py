@@ -38,6 +38,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, JobView
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 
@@ -157,7 +158,9 @@ class Studio:
         )
         self._refuse_second_start(avatar)
         photos = self.avatars.add_photos(avatar, request.photos)
-        self.avatars.save(replace(avatar, base_title=base.title))
+        consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
+        avatar = replace(avatar, consent=consent, base_title=base.title)
+        self.avatars.save(avatar)
         return TrainTask(
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
             method=request.method, plan=plan.dict(exclude_unset=True), publish_to=self.host.folders().loras,

@@ -21,17 +21,21 @@ GB, MB = 1e9, 1e6
 
 @dataclass(frozen=True)
 class Speed:
-    """`seconds` of one training sample at `at_px`; memory of one sample in a batch, and of everything else."""
+    """`seconds` of one training sample at `at_px`; memory of one sample in a batch, and of everything else.
+
+    `measured`: on such a machine; else reckoned from the number of operations and the rate of a current one.
+    """
 
     seconds: float
     at_px: int
     sample_gb: float
     fixed_gb: float
+    measured: bool = False
 
 
 # One core of a 2026 server processor (tiny) or two (sd1); a current 12 GB card.
 SPEEDS: dict[tuple[bool, bool], Speed] = {
-    (True, False): Speed(0.045, 128, 0.03, 0.9),
+    (True, False): Speed(0.045, 128, 0.03, 0.9, measured=True),
     (True, True): Speed(0.02, 128, 0.05, 1.2),
     (False, False): Speed(2.0, 256, 2.5, 5.0),
     (False, True): Speed(0.15, 512, 1.6, 3.5),
@@ -39,7 +43,7 @@ SPEEDS: dict[tuple[bool, bool], Speed] = {
 
 
 def estimate(plan: LoraPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
-    """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`.
+    """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`.
 
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
     """
@@ -55,6 +59,7 @@ def estimate(plan: LoraPlan, base: BaseModelFile, photos: int, gpu: bool | None 
         "memory_gb": round(speed.fixed_gb + plan.batch_size * speed.sample_gb * larger, 1),
         "file_mb": round(lora_bytes(read_shapes(base.path), plan) / MB, 1),
         "steps": steps,
+        "measured": speed.measured,
     }
 
 

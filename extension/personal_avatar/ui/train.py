@@ -12,7 +12,7 @@ from personal_avatar.studio import TrainRequest
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
 from personal_avatar.ui import photos, training
-from personal_avatar.ui.markup import box, duration, error_box, facts
+from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -115,4 +115,4 @@ def _estimate(scene: Scene, plan: dict[str, Any]) -> str:
             pairs.append((scene.say(f"estimate.{name}"), f"{found[name]:.1f} {unit}"))
     if found.get("steps"):
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
-    return facts(pairs)
+    return facts(pairs) + ("" if found["measured"] else tag("p", scene.say("estimate.guess")))

@@ -66,7 +66,7 @@ def test_flags_of_a_launcher_further_up_are_found(tmp_path: Path) -> None:
 def test_the_flags_of_preload_are_harmless_and_default_to_nothing() -> None:
     parser = argparse.ArgumentParser()
     preload.preload(parser)
-    assert vars(parser.parse_args([])) == {"avatar_data_dir": None, "avatar_insightface_dir": None}
+    assert vars(parser.parse_args([])) == {"avatar_data_dir": None}
 
 
 def test_one_at_a_time_and_a_killed_holder_lets_go(tmp_path: Path) -> None:

@@ -36,9 +36,11 @@ emit(Done({"answer": "whole"}))
 
 
 def trainer(folder: Path, body: str) -> TrainerPython:
-    """An executable script with `body` as its work."""
+    """An executable script with `body` as its work; left alone when it is there, as one that runs cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "trainer"
-    path.write_text(PREAMBLE.format(python=sys.executable) + textwrap.dedent(body))
-    path.chmod(0o755)
+    script = PREAMBLE.format(python=sys.executable) + textwrap.dedent(body)
+    if not path.exists() or path.read_text() != script:
+        path.write_text(script)
+        path.chmod(0o755)
     return TrainerPython(path)
