@@ -22,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m tools.avatar_tiny", description=__doc__)
     top.add_argument("step", choices=sorted(STEPS))
     top.add_argument("--work", type=Path, default=WORK, help="folder for drawings and training states")
-    top.add_argument("--count", type=int, default=6000, help="drawings to make, or pictures to evaluate (48)")
+    top.add_argument("--count", type=int, default=6000, help="drawings to make")
+    top.add_argument("--pictures", type=int, default=60, help="pictures to evaluate")
+    top.add_argument("--subjects", type=int, default=2, help="unseen characters to train LoRAs of")
     top.add_argument("--part", default="0/1", help="k/n: draw only every n-th shard from the k-th on")
     top.add_argument("--minutes", type=float, default=60, help="how long a training lasts")
     top.add_argument("--rate", type=float, default=0, help="peak learning rate (0: the step's own)")
@@ -105,7 +107,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Writes `evaluation.json` and `sheet.png` into the work folder and the document to standard output."""
+    """Writes `evaluation.json` into the work folder and the document to standard output."""
     from .evaluate import evaluate
     from .export import load_networks
     from .judges import Judges
@@ -115,7 +117,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise SystemExit("evaluate needs --yunet FILE and at least one --recogniser FILE")
     judges = Judges.load(options.yunet, **{path.stem: path for path in options.recogniser})
     networks = load_networks(options.work / "vae.pt", options.work / "unet.average")
-    document = evaluate(networks, judges, load_reader(options.work / "reader.pt"), min(options.count, 48))
+    document = evaluate(networks, judges, load_reader(options.work / "reader.pt"), options.pictures)
     text = json.dumps(document, indent=1)
     (options.work / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
@@ -126,7 +128,7 @@ def run_likeness(options: argparse.Namespace) -> None:
     from .export import ASSET
     from .likeness import measure
 
-    found = measure(min(options.count, 4), options.work / "likeness", ASSET / "avatar-tiny.safetensors")
+    found = measure(options.subjects, options.work / "likeness", ASSET / "avatar-tiny.safetensors")
     text = json.dumps(found, indent=1)
     (options.work / "likeness.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
