@@ -101,8 +101,8 @@
     // A server that is away is asked quietly until it is back: gradio would show an error for every try.
     async function refresh() {
         const button = byId("refresh");
-        if (!button || !words()) {
-            return; // the page has not been filled yet: its language and key are not known to gradio
+        if (!button || !words() || uploading()) {
+            return; // not filled yet (gradio does not know its language and key), or an upload must not be disturbed
         }
         lastRefresh = Date.now();
         try {
@@ -128,6 +128,7 @@
     }
 
     function tick() {
+        rescueUpload();
         if (visible() && Date.now() - lastRefresh >= (busy() ? BUSY_MS : IDLE_MS) - 50) {
             refresh();
         }
@@ -373,6 +374,59 @@
             window.setTimeout(() => paste.click(), 200);
         }
     }
+
+    // -- uploads: gradio 3.41 drops the answer to an upload when any part of the page is updated meanwhile, and goes on
+    // showing "Uploading...". The same files are then given to it once more.
+
+    const UPLOAD_GRACE_MS = 1500;
+    let chosen = [];
+    let answeredAt = 0;
+
+    function uploading() {
+        const box = byId("files");
+        return box !== null && box.textContent.includes("Uploading");
+    }
+
+    function noteFiles(event) {
+        const inside = event.target.closest && event.target.closest("#personal_avatar_files");
+        const files = event.type === "drop" ? event.dataTransfer && event.dataTransfer.files : event.target.files;
+        if (inside && files && files.length) {
+            chosen = Array.from(files);
+            answeredAt = 0;
+        }
+    }
+
+    function noteAnswers(list) {
+        if (list.getEntries().some((entry) => new URL(entry.name).pathname.endsWith("/upload"))) {
+            answeredAt = Date.now();
+        }
+    }
+
+    function rescueUpload() {
+        if (!chosen.length || !answeredAt || Date.now() - answeredAt < UPLOAD_GRACE_MS || !uploading()) {
+            return;
+        }
+        answeredAt = 0;
+        const clear = document.querySelector("#personal_avatar_files button[aria-label]");
+        if (clear) {
+            clear.click();
+            window.setTimeout(giveAgain, 100);
+        }
+    }
+
+    function giveAgain() {
+        const input = document.querySelector("#personal_avatar_files input[type=file]");
+        if (input) {
+            const transfer = new DataTransfer();
+            chosen.forEach((file) => transfer.items.add(file));
+            input.files = transfer.files;
+            input.dispatchEvent(new Event("change", {bubbles: true}));
+        }
+    }
+
+    document.addEventListener("change", noteFiles, true);
+    document.addEventListener("drop", noteFiles, true);
+    new PerformanceObserver(noteAnswers).observe({type: "resource"});
 
     // -- one listener for each kind of event, on the document: gradio may replace anything below
 

@@ -224,7 +224,9 @@ class Crashed(JobFailed):
 
 
 def _all_errors(base: type[AvatarError]) -> list[type[AvatarError]]:
-    return [base] + [found for child in base.__subclasses__() for found in _all_errors(child)]
+    """A class and those below it, as far as they have a code of their own."""
+    own = [base] if "code" in vars(base) else []
+    return own + [found for child in base.__subclasses__() for found in _all_errors(child)]
 
 
 def from_json(data: dict[str, Any]) -> AvatarError:

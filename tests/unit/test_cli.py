@@ -216,7 +216,8 @@ def test_an_interrupted_training_is_cancelled_and_says_130(data: Path, number: i
     """In a process of its own, with a child that works until it is asked to end."""
     learn = PATIENT.replace('"result"', '"note"')
     program = (
-        "import sys; from personal_avatar.standalone import host; from personal_avatar.cli import main; "
+        "import signal, sys; from personal_avatar.standalone import host; from personal_avatar.cli import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job ignores it
         "from tests.unit.api.house import DrawingHost; "
         f"host.StandaloneHost = lambda data: DrawingHost(data, {learn!r}); "
         f"sys.exit(main(['train', '--photos', {str(GOOD[0])!r}, '--name', 'Anna', '--data', {str(data)!r}, '--json']))"
