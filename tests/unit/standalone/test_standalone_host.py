@@ -35,6 +35,7 @@ def test_it_is_a_host() -> None:
     assert StandaloneHost.name == "standalone"
 
 
+@pytest.mark.slow
 def test_a_picture_has_the_size_asked_for_and_says_how_it_was_made(host: StandaloneHost) -> None:
     (picture,) = pictures(host, replace(REQUEST, width_px=72, negative_prompt="grey", infotext=(("Avatar", "a, b"),)))
     assert picture.image.shape == (64, 72, 3) and picture.image.dtype == np.uint8 and picture.seed == 7
@@ -116,6 +117,7 @@ def test_redraw_keeps_everything_at_full_fidelity_and_repaints_below(host: Stand
     assert np.abs(kept.astype(int) - image).mean() < 4 < np.abs(repainted.astype(int) - image).mean()
 
 
+@pytest.mark.slow
 def test_redraw_follows_the_prompt_and_passes_over_loras_that_are_gone(host: StandaloneHost) -> None:
     image = pictures(host)[0].image
     prompts = ("a red shirt", "green hair <lora:gone:1>")

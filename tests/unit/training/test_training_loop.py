@@ -108,6 +108,7 @@ def test_prior_is_nothing_as_long_as_nothing_was_learned(load_miniature: Load) -
     assert plain.step() == guarded.step()
 
 
+@pytest.mark.slow
 def test_prior_holds_the_class_where_it_was(load_miniature: Load) -> None:
     plan = PLAN.copy(update={"learning_rate": 5e-3, "caption_dropout": 0.0})
     moved = [class_drift(load_miniature, plan.copy(update={"prior_weight": weight})) for weight in (0.0, 2.0)]

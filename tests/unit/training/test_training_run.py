@@ -52,6 +52,7 @@ def events(tmp_path: Path, kind: type[Event]) -> list[Any]:
     return [record.event for record in read_events(tmp_path / "job") if isinstance(record.event, kind)]
 
 
+@pytest.mark.slow
 def test_photos_become_a_published_file_and_everything_about_it(start: Start, tmp_path: Path) -> None:
     result = start()
     assert [event.name for event in events(tmp_path, Stage)] == STAGES
@@ -75,6 +76,7 @@ def test_training_again_writes_a_second_file(start: Start, tmp_path: Path) -> No
     assert start()["files"][0].endswith("sam-2.safetensors")
 
 
+@pytest.mark.slow
 def test_a_cancel_keeps_what_was_saved(start: Start, tmp_path: Path) -> None:
     def cancel(event: Event, control: Control) -> None:
         if isinstance(event, Score) and event.step == 2:
@@ -87,6 +89,7 @@ def test_a_cancel_keeps_what_was_saved(start: Start, tmp_path: Path) -> None:
     assert Path(kept["files"][0]).is_file()
 
 
+@pytest.mark.slow
 def test_a_cancel_that_discards_publishes_nothing(start: Start, tmp_path: Path) -> None:
     def cancel(event: Event, control: Control) -> None:
         if isinstance(event, Score) and event.step == 2:
@@ -121,6 +124,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: 
         module.families.supported(replace(miniature, path=other))
 
 
+@pytest.mark.slow
 def test_a_training_without_gain_is_not_published(start: Start, tmp_path: Path) -> None:
     """Random weights show no face before or after."""
     with pytest.raises(SelfTestFailed, match="no more like the person"):
