@@ -11,7 +11,7 @@ from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, published, restorers
-from personal_avatar.webui.register import data_folder
+from personal_avatar.webui.folders import data_folder
 
 DIVIDER = "do_not_save"
 

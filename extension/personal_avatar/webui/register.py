@@ -8,14 +8,14 @@ import logging
 import threading
 from functools import lru_cache
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 from fastapi import FastAPI
-from modules import initialize_util, paths, shared
+from modules import initialize_util, shared
 
 from personal_avatar.webui import callbacks
+from personal_avatar.webui.folders import data_folder
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -72,12 +72,6 @@ def _recorded_problems() -> list[str]:
     from personal_avatar.environment import record
 
     return record.read(data_folder()).sentences()
-
-
-def data_folder() -> Path:
-    """Where avatars, jobs and the trainer's packages are."""
-    chosen = getattr(shared.cmd_opts, "avatar_data_dir", None)
-    return Path(chosen or Path(paths.data_path) / "personal-avatar").absolute()
 
 
 def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
