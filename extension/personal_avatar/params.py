@@ -71,12 +71,17 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
         raise InvalidSettings(f"A number among {', '.join(values)} is too large.") from None
 
 
-def from_pairs(kind: type[S], pairs: list[str]) -> S:
+def pairs(words: list[str]) -> dict[str, str]:
+    """`key=value` words as a dict; the values are validated where they are used."""
+    found = {}
+    for word in words:
+        key, mark, value = word.partition("=")
+        if not mark or not key.strip():
+            raise InvalidSettings(f"{word!r} is not of the form key=value.")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def from_pairs(kind: type[S], words: list[str]) -> S:
     """Settings from the command line's `key=value` words."""
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, mark, value = pair.partition("=")
-        if not mark:
-            raise InvalidSettings(f"{pair!r} is not of the form key=value")
-        values[key.strip()] = value.strip()
-    return validated(kind, values)
+    return validated(kind, pairs(words))

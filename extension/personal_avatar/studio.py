@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import AvatarStore
+from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
@@ -123,13 +123,12 @@ class Studio:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
         return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress)
 
-    def prepare_photos(self, photos: Sequence[Path], out: Path, resolution_px: int, class_noun: str) -> Dataset:
+    def prepare_photos(self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str) -> Dataset:
         """Crop and caption the accepted photos into `out`, in the layout that trainers read."""
         from personal_avatar.photos.prepare import prepare
 
-        report = self.check_photos(photos)
         return prepare(
-            report, out, resolution_px=resolution_px, trigger=f"sks {class_noun}", class_noun=class_noun,
+            report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}", class_noun=class_noun,
             held_out=0.0, seed=1, analyser=self.analyser(),
         )
 

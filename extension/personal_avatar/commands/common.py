@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from personal_avatar.errors import BadInput, InvalidSettings
+from personal_avatar.errors import BadInput
 from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
@@ -29,17 +29,6 @@ def local_studio(data: Path | None, checkpoint: str = "") -> Studio:
     if checkpoint:
         host.choose_checkpoint(checkpoint)
     return Studio(host)
-
-
-def pairs(words: list[str]) -> dict[str, str]:
-    """`key=value` words as a dict; the values are validated where they are used."""
-    found = {}
-    for word in words:
-        key, mark, value = word.partition("=")
-        if not mark or not key.strip():
-            raise InvalidSettings(f"{word!r} is not of the form key=value.")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def pictures(args_paths: list[Path]) -> list[Path]:

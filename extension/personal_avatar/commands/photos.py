@@ -32,7 +32,6 @@ def show(report: PhotoReport, terminal: Terminal) -> None:
 
 
 def prepare(args: Namespace, terminal: Terminal) -> int:
-    from personal_avatar.photos.prepare import prepare
     from personal_avatar.photos.report import to_document
 
     studio = local_studio(args.data)
@@ -42,10 +41,7 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
         show(report, terminal)
         terminal.complain("No photo can be used. Add sharper photos that show only one person.")
         return FAILED
-    dataset = prepare(
-        report, args.out, resolution_px=args.resolution, trigger=f"sks {args.class_noun}", class_noun=args.class_noun,
-        held_out=0.0, seed=1, analyser=studio.analyser(),
-    )
+    dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun)
     terminal.say(f"{len(dataset.samples)} pictures of {dataset.resolution_px} px with captions in {dataset.folder}")
     files = [str(dataset.folder / sample.image) for sample in dataset.samples]
     terminal.document({"folder": str(dataset.folder), "resolution_px": dataset.resolution_px,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar import documents
-from personal_avatar.commands.common import exit_status, follow, local_studio, pairs, pictures
+from personal_avatar.commands.common import exit_status, follow, local_studio, pictures
 from personal_avatar.domain import Method
 from personal_avatar.jobs.store import JobView
+from personal_avatar.params import pairs
 from personal_avatar.studio import CreateRequest, TrainRequest
 from personal_avatar.terminal import Terminal, number, table
 

@@ -10,7 +10,6 @@ from personal_avatar.errors import Cancelled
 
 CANCEL = "cancel"
 DISCARD = "discard"
-PAUSE = "pause"
 
 
 class Control:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from personal_avatar import storage
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.weights.registry import Weight
 
@@ -24,11 +25,7 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _sha256(path: str, _modified_ns: int, _size: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return storage.sha256_of(Path(path))
 
 
 def matches(path: Path, weight: Weight) -> bool:
