@@ -39,6 +39,27 @@ class Method(str, Enum):
     """How an avatar is trained."""
 
     LORA = "lora"
+    DREAMBOOTH_LORA = "dreambooth-lora"
+    DREAMBOOTH = "dreambooth"
+    TEXTUAL_INVERSION = "textual-inversion"
+
+
+class Engine(str, Enum):
+    """Which program trains."""
+
+    DIFFUSERS = "diffusers"
+    KOHYA = "kohya"
+
+
+class Goal(str, Enum):
+    """What a training is for; presets are chosen by it."""
+
+    FACE = "face"
+    FACE_QUICK = "face-quick"
+    FACE_BEST = "face-best"
+    ONE_PHOTO = "one-photo"
+    STYLE = "style"
+    ANIME = "anime"
 
 
 class Family(str, Enum):
@@ -119,12 +140,14 @@ class PhotoReport:
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture: a square PNG and its caption, in the dataset's folder."""
+    """One training picture (PNG) and its caption, in the dataset's folder. `mask`: a grey PNG of its size, white where
+    the person's head is; None: the whole picture counts."""
 
     image: Path
     caption: str
     source_sha256: str
     repeats: int = 1
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +167,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class BaseModelFile:
-    """A checkpoint that pictures are made with. `config`: the yaml beside it, when there is one."""
+    """A checkpoint that pictures are made with. `config`: the yaml beside it; `vae`: the file that the host uses in
+    place of the VAE inside. `prediction`: "epsilon", "v_prediction", or "" when only the network itself can tell.
+    """
 
     path: Path
     title: str
@@ -153,6 +178,8 @@ class BaseModelFile:
     prediction: str = "epsilon"
     config: Path | None = None
     native_px: int = 512
+    vae: Path | None = None
+    zero_terminal_snr: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from personal_avatar.training.cache import dataset_images, encode_all
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.presets import TINY_UP_TO_PX
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures
@@ -54,7 +54,7 @@ class Bench:
 
 
 def set_up(
-    model: DiffusionModel, dataset: Dataset, plan: LoraPlan, analyser: FaceReader, stop: Callable[[], None]
+    model: DiffusionModel, dataset: Dataset, plan: TrainPlan, analyser: FaceReader, stop: Callable[[], None]
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. Raises `NoFace` when no photo shows a face."""
     resolution_px = resolution_of(plan, model.base)
@@ -84,7 +84,7 @@ def set_up(
     )
 
 
-def resolution_of(plan: LoraPlan, base: BaseModelFile) -> int:
+def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
     """As set, else the checkpoint's own; a multiple of 64 as the UNet needs it."""
     return max(64, (plan.resolution_px or base.native_px) // 64 * 64)
 

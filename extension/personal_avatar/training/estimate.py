@@ -8,7 +8,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import LoraPlan, TrainPlan
 from personal_avatar.training.presets import is_tiny
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
@@ -42,7 +42,7 @@ SPEEDS: dict[tuple[bool, bool], Speed] = {
 }
 
 
-def estimate(plan: LoraPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
+def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
     """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`.
 
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
@@ -63,8 +63,10 @@ def estimate(plan: LoraPlan, base: BaseModelFile, photos: int, gpu: bool | None 
     }
 
 
-def lora_bytes(shapes: Shapes, plan: LoraPlan) -> int:
+def lora_bytes(shapes: Shapes, plan: TrainPlan) -> int:
     """Bytes of the fp16 weights of the UNet's part."""
+    if not isinstance(plan, LoraPlan):
+        return 0
     return 2 * sum(_numbers(key, shape, plan) for key, shape in shapes.items() if key.startswith(UNET))
 
 

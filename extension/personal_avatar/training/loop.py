@@ -14,7 +14,7 @@ from personal_avatar.training.cache import Latents, TextStates
 from personal_avatar.training.compute import scaler_for
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.schedule import RowOrder, rate_factor, save_steps
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Trainer:
     model: DiffusionModel
     method: TrainingMethod
     data: TrainingSet
-    plan: LoraPlan
+    plan: TrainPlan
     total: int
     done: int = 0
     rate: float = 1.0

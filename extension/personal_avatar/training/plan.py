@@ -6,32 +6,54 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Avatar, BaseModelFile, Method
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.training.presets import preset_for
 
+OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
+PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
+PRIORS = (PREDICTION, PICTURES, BOTH)
 
-class LoraPlan(Settings):
-    """A LoRA for a Stable Diffusion 1.x checkpoint. Learning rates are per optimiser step of AdamW."""
 
-    steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")  # 0: chosen from the number of photos
-    rank: int = setting(32, "plan.rank", ge=1, le=256, step=1)
-    alpha: float = setting(16.0, "plan.alpha", ge=0.01, le=512, advanced=True)
-    conv_rank: int = setting(0, "plan.conv_rank", ge=0, le=128, step=1, advanced=True)  # 0: attention only
-    resolution_px: int = setting(0, "plan.resolution", ge=0, le=1024, step=64, unit="px")  # 0: the checkpoint's own
+class TrainPlan(Settings):
+    """What all methods have in common. Learning rates are per optimiser step.
+
+    `prior_from`: what the class is held by: "prediction" asks on the person's pictures for the untrained checkpoint's
+    own answers to the class caption; "pictures" trains on pictures of the class, made once and kept (Dreambooth,
+    arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves it out.
+    `unmasked_weight`: what counts outside of the head, 1 switches masks off. Zero means "chosen for me" in `steps`
+    and `resolution_px`, "off" elsewhere.
+    """
+
+    goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
+    steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")
+    resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=64, unit="px")
     batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
-    learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-7, le=0.1, advanced=True)
-    text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=0.1, advanced=True)
+    accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)
+    learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
+    text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=10.0, advanced=True)
+    optimiser: str = setting("adamw", "plan.optimiser", choices=OPTIMISERS, advanced=True)
+    weight_decay: float = setting(0.01, "plan.weight_decay", ge=0.0, le=1.0, advanced=True)
     schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), advanced=True)
     warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, advanced=True, unit="steps")
     min_snr_gamma: float = setting(5.0, "plan.min_snr", ge=0.0, le=20.0, advanced=True)
+    v_prediction_like_loss: bool = setting(False, "plan.v_like_loss", advanced=True)
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
+    input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
     caption_dropout: float = setting(0.05, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
-    prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=2.0, advanced=True)
+    shuffle_captions: bool = setting(False, "plan.shuffle_captions", advanced=True)
+    keep_tags: int = setting(1, "plan.keep_tags", ge=0, le=20, step=1, advanced=True)
+    clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, advanced=True)
+    prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
+    prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, advanced=True)
+    class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, advanced=True)
+    unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, advanced=True)
+    ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, advanced=True)
     gradient_checkpointing: bool = setting(False, "plan.gradient_checkpointing", advanced=True)
     precision: str = setting("auto", "plan.precision", choices=("auto", "fp32", "bf16", "fp16"), advanced=True)
     flip: bool = setting(False, "plan.flip", advanced=True)
     save_count: int = setting(4, "plan.save_count", ge=1, le=20, step=1, advanced=True)
+    stop_at: float = setting(0.0, "plan.stop_at", ge=0.0, le=1.0, advanced=True)  # share of the way to the ceiling
     held_out: float = setting(0.2, "plan.held_out", ge=0.0, le=0.5, advanced=True)
     min_photos: int = setting(3, "plan.min_photos", ge=1, le=50, step=1, advanced=True)
     score_pictures: int = setting(8, "plan.score_pictures", ge=1, le=64, step=1, advanced=True)
@@ -40,31 +62,82 @@ class LoraPlan(Settings):
     must_rise: bool = setting(True, "plan.must_rise", advanced=True)  # fail when the likeness did not rise
     seed: int = setting(1, "plan.seed", ge=0, le=2**31 - 1, step=1, advanced=True)
 
+    def steps_for(self, photos: int) -> int:
+        """Optimiser steps: as set, else 100 a photo for a batch of 2, between 400 and 2000."""
+        together = self.batch_size * self.accumulate
+        return self.steps or int(min(2000, max(400, 100 * photos * 2 / together)))
+
     @property
-    def method(self) -> Method:
-        return Method.LORA
+    def trains_text(self) -> bool:
+        """Whether captions must be encoded anew at every step."""
+        return self.text_encoder_learning_rate > 0
+
+
+class LoraPlan(TrainPlan):
+    """A LoRA; `conv_rank` 0: attention only, else LoCon; `dora`: magnitudes are trained apart (arXiv 2402.09353).
+
+    `blocks`: "all", or "late" for the mid and the up blocks only, where the backward pass ends sooner.
+    """
+
+    rank: int = setting(32, "plan.rank", ge=1, le=256, step=1)
+    alpha: float = setting(16.0, "plan.alpha", ge=0.01, le=512, advanced=True)
+    conv_rank: int = setting(0, "plan.conv_rank", ge=0, le=128, step=1, advanced=True)
+    dora: bool = setting(False, "plan.dora", advanced=True)
+    blocks: str = setting("all", "plan.blocks", choices=("all", "late"), advanced=True)
 
     @property
     def conv_alpha(self) -> float:
         """Alpha of the residual blocks: the same share of their rank as in attention."""
         return self.conv_rank * self.alpha / self.rank
 
-    def steps_for(self, photos: int) -> int:
-        """Optimiser steps: as set, else 100 a photo for a batch of 2, between 400 and 2000."""
-        return self.steps or int(min(2000, max(400, 100 * photos * 2 / self.batch_size)))
+
+class DreamboothLoraPlan(LoraPlan):
+    """A LoRA with prior preservation on pictures of the class."""
+
+    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
+    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, advanced=True)
 
 
-PLANS: dict[Method, type[LoraPlan]] = {Method.LORA: LoraPlan}
+class DreamboothPlan(TrainPlan):
+    """The whole UNet, and the text encoders when they have a learning rate; the result is a checkpoint."""
+
+    learning_rate: float = setting(2e-6, "plan.learning_rate", ge=1e-8, le=0.1, advanced=True)
+    prior_weight: float = setting(1.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
+    prior_from: str = setting(PICTURES, "plan.prior_from", choices=PRIORS, advanced=True)
 
 
-def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> LoraPlan:
-    """The user's `values`, then the preset for this checkpoint, then the defaults; raises `InvalidSettings`."""
-    return validated(PLANS[method], {**preset_for(base, method), **values})
+class TextualInversionPlan(TrainPlan):
+    """New words: `vectors` of them, that begin as `init_word` (empty: the class noun); the result is an embedding."""
+
+    learning_rate: float = setting(5e-3, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
+    vectors: int = setting(4, "plan.vectors", ge=1, le=32, step=1)
+    init_word: str = setting("", "plan.init_word", max_length=100)
+
+    @property
+    def trains_text(self) -> bool:
+        return True
+
+
+PLANS: dict[Method, type[TrainPlan]] = {
+    Method.LORA: LoraPlan,
+    Method.DREAMBOOTH_LORA: DreamboothLoraPlan,
+    Method.DREAMBOOTH: DreamboothPlan,
+    Method.TEXTUAL_INVERSION: TextualInversionPlan,
+}
+
+
+def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> TrainPlan:
+    """The user's `values`, then the preset for checkpoint and goal, then the defaults; raises `InvalidSettings`."""
+    goal = validated(PLANS[method], values).goal
+    return validated(PLANS[method], {**preset_for(base, method, Goal(goal)), **values})
 
 
 @dataclass(frozen=True)
 class TrainTask:
-    """Payload of a training job: everything the worker needs, as paths and settings."""
+    """Payload of a training job: everything the worker needs, as paths and settings.
+
+    `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures.
+    """
 
     avatar: Avatar
     avatar_folder: Path
@@ -75,7 +148,9 @@ class TrainTask:
     publish_to: Path
     weights_folder: Path
     photo_settings: dict[str, Any] = field(default_factory=dict)
+    engine: Engine = Engine.DIFFUSERS
+    cache: Path | None = None
 
-    def settings(self) -> LoraPlan:
+    def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
         return plan_for(self.base, self.method, self.plan)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 
-FACE = "face"
 TINY_UP_TO_PX = 256
 
 Values = dict[str, Any]
-PRESETS: dict[tuple[Method, Family, str], Values] = {
-    (Method.LORA, Family.SD1, FACE): {
+PRESETS: dict[tuple[Method, Family, Goal], Values] = {
+    (Method.LORA, Family.SD1, Goal.FACE): {
         "rank": 32,
         "alpha": 16.0,
         "learning_rate": 1e-4,
@@ -43,8 +42,8 @@ def is_tiny(base: BaseModelFile) -> bool:
     return base.native_px <= TINY_UP_TO_PX
 
 
-def preset_for(base: BaseModelFile, method: Method, purpose: str = FACE) -> Values:
+def preset_for(base: BaseModelFile, method: Method, goal: Goal = Goal.FACE) -> Values:
     """Values of the plan that differ from its defaults; empty for what has no preset."""
     if is_tiny(base):
         return dict(TINY_PRESETS.get(method, {}))
-    return dict(PRESETS.get((method, base.family, purpose), {}))
+    return dict(PRESETS.get((method, base.family, goal), {}))

@@ -12,7 +12,7 @@ from personal_avatar.domain import Family
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import LoraPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan, TrainPlan, TrainTask
 
 ARCHITECTURES = {Family.SD1: "stable-diffusion-v1/lora"}
 BASE_VERSIONS = {Family.SD1: "sd_v1"}
@@ -31,18 +31,14 @@ class Facts:
     note: str = ""
 
 
-def metadata(stem: str, task: TrainTask, plan: LoraPlan, facts: Facts) -> dict[str, str]:
+def metadata(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, str]:
     """Texts in the header of the file: `ss_*` is what the WebUI reads, `modelspec.*` the common specification."""
-    conv = {"ss_network_args": json.dumps({"conv_dim": plan.conv_rank, "conv_alpha": plan.conv_alpha})}
     return {
         "ss_output_name": stem,
         "ss_sd_model_name": task.base.path.name,
         "ss_new_sd_model_hash": task.base.sha256,
         "ss_base_model_version": BASE_VERSIONS[facts.family],
         "ss_v2": "False",
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(plan.rank),
-        "ss_network_alpha": f"{plan.alpha:g}",
         "ss_learning_rate": f"{plan.learning_rate:g}",
         "ss_resolution": f"({facts.resolution_px}, {facts.resolution_px})",
         "ss_num_train_images": str(facts.pictures),
@@ -50,7 +46,7 @@ def metadata(stem: str, task: TrainTask, plan: LoraPlan, facts: Facts) -> dict[s
         "ss_max_train_steps": str(facts.total_steps),
         "ss_seed": str(plan.seed),
         "ss_tag_frequency": json.dumps({stem: {task.avatar.trigger: facts.pictures}}),
-        **(conv if plan.conv_rank else {}),
+        **(_network(plan) if isinstance(plan, LoraPlan) else {}),
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": ARCHITECTURES[facts.family],
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
@@ -63,8 +59,18 @@ def metadata(stem: str, task: TrainTask, plan: LoraPlan, facts: Facts) -> dict[s
     }
 
 
+def _network(plan: LoraPlan) -> dict[str, str]:
+    conv = {"ss_network_args": json.dumps({"conv_dim": plan.conv_rank, "conv_alpha": plan.conv_alpha})}
+    return {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(plan.rank),
+        "ss_network_alpha": f"{plan.alpha:g}",
+        **(conv if plan.conv_rank else {}),
+    }
+
+
 def publish(
-    method: TrainingMethod, task: TrainTask, plan: LoraPlan, facts: Facts, preview: Path | None
+    method: TrainingMethod, task: TrainTask, plan: TrainPlan, facts: Facts, preview: Path | None
 ) -> tuple[Path, list[Path]]:
     """Save the loaded weights under a free name in `task.publish_to`; returns the file, and all that was written."""
     stem = free_stem(task.publish_to, slug(task.avatar.name))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LAST_RATE = 0.05
 
 
-def rate_factor(step: int, total: int, plan: LoraPlan) -> float:
+def rate_factor(step: int, total: int, plan: TrainPlan) -> float:
     """What the learning rate is multiplied with at `step` (0-based): linear warm-up, then constant or a half cosine
     down to `LAST_RATE`."""
     warm = min(1.0, (step + 1) / plan.warmup_steps) if plan.warmup_steps else 1.0

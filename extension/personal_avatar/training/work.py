@@ -14,7 +14,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.bench import Bench, resolution_of
 from personal_avatar.training.loop import TrainingSet
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import LoraPlan, TrainTask
+from personal_avatar.training.plan import TrainPlan, TrainTask
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Work:
     """The job: what is wanted, where it is done, whom to tell."""
 
     task: TrainTask
-    plan: LoraPlan
+    plan: TrainPlan
     photo_settings: PhotoSettings
     folder: Path
     emit: EventWriter
