@@ -31,7 +31,11 @@ class TrainerPython:
 
 @dataclass(frozen=True)
 class PictureRequest:
-    """One batch: picture i uses `seeds[i]`; prompts may hold `<lora:name:weight>`; sizes are multiples of 8."""
+    """One batch: picture i uses `seeds[i]`; sizes are multiples of 8.
+
+    Prompts may hold `<lora:name:weight>` and names of embeddings. `checkpoint`: the file to make the pictures with (a
+    Dreambooth result); None: the one that is loaded. What the user has chosen is the same afterwards.
+    """
 
     prompt: str
     negative_prompt: str
@@ -42,6 +46,7 @@ class PictureRequest:
     guidance: float = 6.0
     sampler: str = "DPM++ 2M"
     infotext: tuple[tuple[str, str], ...] = ()
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
