@@ -10,12 +10,12 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.standalone.denoise import Painting
 from personal_avatar.standalone.infotext import infotext
 from personal_avatar.standalone.networks import find_networks, present_networks
 from personal_avatar.standalone.pipelines import Pipelines, batches
-from personal_avatar.standalone.prompts import split_networks
 from personal_avatar.standalone.restorers import Restorers, redrawn
 from personal_avatar.standalone.styles import read_styles
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
-from personal_avatar.standalone.prompts import NetworkTag
+from personal_avatar.prompts import NetworkTag
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from personal_avatar.domain import Family
-from personal_avatar.standalone.prompts import emphasis
+from personal_avatar.prompts import emphasis
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ import pytest
 import torch
 from personal_avatar.errors import GenerationFailed, NotFound
 from personal_avatar.host import PictureRequest
+from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.standalone.networks import AppliedNetworks, Network, find_networks, module_weights
-from personal_avatar.standalone.prompts import NetworkTag
 from personal_avatar.training.compute import choose
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load

@@ -1,4 +1,4 @@
-"""The WebUI's prompt language, as far as it is needed without it: `<lora:name:weight>` and emphasis."""
+"""The WebUI's prompt language, as far as hosts need it themselves: `<lora:name:weight>` and emphasis."""
 from __future__ import annotations
 
 import re

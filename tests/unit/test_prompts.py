@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.standalone.prompts import NetworkTag, emphasis, split_networks
+from personal_avatar.prompts import NetworkTag, emphasis, split_networks
 
 TEXT = st.text(alphabet=st.characters(blacklist_characters="()[]\\<>:", blacklist_categories=("Cs",)), max_size=40)
 
