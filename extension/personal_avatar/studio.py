@@ -15,6 +15,7 @@ from personal_avatar.domain import (
     BaseModelFile,
     Checkpoint,
     Dataset,
+    Engine,
     Family,
     Method,
     PhotoReport,
@@ -28,6 +29,7 @@ from personal_avatar.errors import (
     NotFound,
     RestorerMissing,
     TooFewPhotos,
+    TrainerMissing,
     WrongState,
 )
 from personal_avatar.host import Host
@@ -62,6 +64,7 @@ class TrainRequest:
     class_noun: str = "person"
     user_id: str = "local"
     method: Method = Method.LORA
+    engine: Engine = Engine.DIFFUSERS
     plan: dict[str, Any] = field(default_factory=dict)
     photo_settings: dict[str, Any] = field(default_factory=dict)
     checkpoint: str = ""
@@ -134,6 +137,10 @@ class Studio:
 
     # -- training
 
+    def engines(self) -> tuple[Engine, ...]:
+        """The programs that can train here."""
+        return (Engine.DIFFUSERS,)
+
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
         with self._starting:
@@ -152,6 +159,8 @@ class Studio:
         if base.family is not Family.SD1:
             raise BaseUnsupported(f"{base.title} is of the {base.family.value} family, which cannot be trained yet.")
         self.host.trainer()
+        if request.engine not in self.engines():
+            raise TrainerMissing(f"The engine {request.engine.value} is not set up.", "Choose the engine diffusers.")
         avatar = self.avatars.open(
             request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
         )
@@ -163,7 +172,7 @@ class Studio:
         return TrainTask(
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
             method=request.method, plan=plan.dict(exclude_unset=True), publish_to=self.host.folders().loras,
-            weights_folder=self.weights_folder, photo_settings=request.photo_settings,
+            weights_folder=self.weights_folder, photo_settings=request.photo_settings, engine=request.engine,
         )
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
@@ -334,12 +343,12 @@ class Studio:
         """Put avatar-tiny where the host finds checkpoints."""
         return self.host.install_checkpoint(Path(__file__).parent / "assets" / "avatar-tiny")
 
-    def estimate(self, photos: int, plan: dict[str, Any]) -> dict[str, Any]:
+    def estimate(self, photos: int, method: Method, plan: dict[str, Any]) -> dict[str, Any]:
         """Seconds, memory and file size that a training will need on this machine."""
         from personal_avatar.training.estimate import estimate
 
         base = self.host.checkpoint()
-        return estimate(plan_for(base, Method.LORA, plan), base, photos)
+        return estimate(plan_for(base, method, plan), base, photos)
 
     def estimate_portraits(self, count: int) -> float | None:
         """Seconds that `count` portraits took of late on this machine; None while none were made."""

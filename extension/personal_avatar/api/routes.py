@@ -38,7 +38,7 @@ class Api:
 
     def train(self, body: schemas.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
-        estimate = self.studio.estimate(len(body.images), body.plan)
+        estimate = self.studio.estimate(len(body.images), body.method, body.plan)
         with received(body.images) as photos:
             job = self.studio.train(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,

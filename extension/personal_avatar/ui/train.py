@@ -106,7 +106,7 @@ def _estimate(scene: Scene, plan: dict[str, Any]) -> str:
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
-        found = scene.studio.estimate(len(scene.draft.accepted) or 10, plan)
+        found = scene.studio.estimate(len(scene.draft.accepted) or 10, Method.LORA, plan)
     except AvatarError as error:
         return error_box(error, scene.language)
     pairs = [(scene.say("estimate.time"), duration(found.get("seconds"), scene.language))]
