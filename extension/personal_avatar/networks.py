@@ -1,0 +1,174 @@
+"""LoRA and embedding files as prompts name them, and which checkpoints they are for.
+
+Only the headers of safetensors files are read, so that asking is quick and needs no torch.
+"""
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.host import Folders
+from personal_avatar.prompts import emphasis, split_networks
+
+LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
+EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
+SPOKEN = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
+MAX_HEADER_BYTES = 64 * 2**20
+
+# Width of what cross attention reads, which is also that of a word (of both words together in SDXL).
+TEXT_WIDTHS = {768: Family.SD1, 1024: Family.SD2, 2048: Family.SDXL}
+VERSIONS = {"sdxl": Family.SDXL, "sd_v1": Family.SD1, "sd_v2": Family.SD2}
+ARCHITECTURES = {
+    "stable-diffusion-xl": Family.SDXL, "stable-diffusion-v1": Family.SD1, "stable-diffusion-v2": Family.SD2,
+}
+CERTAIN_MARKS = {
+    "lora_te2_": Family.SDXL, "text_encoder_2.": Family.SDXL, "conditioner.embedders.": Family.SDXL,
+    "cond_stage_model.model.": Family.SD2, "cond_stage_model.transformer.": Family.SD1,
+}
+# Names that SDXL's tools write; those of the older families hardly ever.
+LIKELY_MARKS = {
+    "lora_te1_": Family.SDXL, "lora_unet_input_blocks_": Family.SDXL, "lora_unet_output_blocks_": Family.SDXL,
+}
+TEXT_READER = re.compile(r"(attn2[_.]to_[kv]|lora_te_\w+_self_attn_[qkv]_proj)\.(lora_down|lora_A|lora\.down)\.weight$")
+OWN_EMBEDDING = re.compile(r"(?<![\w-])pa-[a-z0-9]+(?:-[a-z0-9]+)*", re.IGNORECASE)
+# What the tokenisers of CLIP take apart before anything else: letters, single digits, runs of other signs.
+WORD = re.compile(r"[^\W\d_]+|\d|(?:[^\s\w]|_)+")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Shapes of a safetensors file's tensors by name, and the texts that it carries."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_header(path: Path) -> Header | None:
+    """None for a file that is no safetensors file, is damaged, or is not there."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length)) if length <= MAX_HEADER_BYTES else {}
+        metadata = header.pop("__metadata__", {})
+        return Header({name: tuple(entry["shape"]) for name, entry in header.items()}, dict(metadata))
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def family_of_file(path: Path) -> Family | None:
+    """The family that a LoRA, an embedding or a checkpoint is for; None when its header does not tell."""
+    header = read_header(path)
+    if header is None:
+        return None
+    return (
+        _by_metadata(header.metadata)
+        or _by_marks(header.shapes, CERTAIN_MARKS)
+        or _by_width(header.shapes)
+        or _by_marks(header.shapes, LIKELY_MARKS)
+    )
+
+
+def _by_metadata(texts: Mapping[str, str]) -> Family | None:
+    for key, beginnings in (("ss_base_model_version", VERSIONS), ("modelspec.architecture", ARCHITECTURES)):
+        for beginning, family in beginnings.items():
+            if str(texts.get(key, "")).startswith(beginning):
+                return family
+    return None
+
+
+def _by_marks(shapes: Iterable[str], marks: Mapping[str, Family]) -> Family | None:
+    return next((family for name in shapes for mark, family in marks.items() if name.startswith(mark)), None)
+
+
+def _by_width(shapes: Mapping[str, tuple[int, ...]]) -> Family | None:
+    """By how wide the words of an embedding are, or what the LoRA's modules that read text take in."""
+    if {"clip_l", "clip_g"} <= shapes.keys():
+        return Family.SDXL
+    if len(shapes) == 1:
+        (shape,) = shapes.values()
+        return TEXT_WIDTHS.get(shape[-1]) if len(shape) in (1, 2) else None
+    widths = (shape[1] for name, shape in shapes.items() if len(shape) > 1 and TEXT_READER.search(name))
+    return next((TEXT_WIDTHS[width] for width in widths if width in TEXT_WIDTHS), None)
+
+
+def loras_in(folder: Path) -> dict[str, Path]:
+    """LoRA files by name, anywhere under `folder`; of several with one name the first in the order of their paths."""
+    return _by_name(folder, LORA_SUFFIXES)
+
+
+def embeddings_in(folder: Path) -> dict[str, Path]:
+    """Embedding files by the word that stands for them in a prompt."""
+    return _by_name(folder, EMBEDDING_SUFFIXES)
+
+
+def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    found = (path for path in sorted(folder.rglob("*"), reverse=True) if path.suffix.lower() in suffixes)
+    return {path.stem: path for path in found if not path.name.startswith(".") and path.is_file()}
+
+
+def find_lora(name: str, files: Mapping[str, Path]) -> Path | None:
+    """The file that `<lora:name:...>` means: of this name, else the one that calls itself so (`ss_output_name`)."""
+    if name in files:
+        return files[name]
+    headers = ((path, read_header(path)) for path in files.values())
+    return next((path for path, found in headers if found and found.metadata.get("ss_output_name") == name), None)
+
+
+def split_embeddings(text: str, names: Iterable[str]) -> list[tuple[str, str | None]]:
+    """`text` in pieces: (what was written, the embedding that it names or None), in order; nothing is lost.
+
+    As the WebUI compares tokens: in any case of letters, whole words, the longest name first.
+    """
+    known = sorted(((_words(name), name) for name in names), key=lambda pair: -len(pair[0]))
+    found = list(WORD.finditer(text))
+    words = [match.group().casefold() for match in found]
+    pieces: list[tuple[str, str | None]] = []
+    position, done = 0, 0
+    while position < len(words):
+        hit = next(((key, name) for key, name in known if key and words[position : position + len(key)] == key), None)
+        if hit is None:
+            position += 1
+            continue
+        start, end = found[position].start(), found[position + len(hit[0]) - 1].end()
+        pieces += [(text[done:start], None), (text[start:end], hit[1])]
+        position, done = position + len(hit[0]), end
+    return [piece for piece in [*pieces, (text[done:], None)] if piece[0]]
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in WORD.findall(text)]
+
+
+def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
+    """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
+    text, tags = split_networks(prompt)
+    wanted = [tag.name for tag in tags if tag.weight]
+    return [*_lora_complaints(wanted, base, folders.loras), *_embedding_complaints(text, base, folders.embeddings)]
+
+
+def _lora_complaints(names: list[str], base: BaseModelFile, folder: Path) -> Iterator[str]:
+    files = loras_in(folder)
+    for name in names:
+        path = find_lora(name, files)
+        yield from [f"There is no LoRA named {name}."] if path is None else _foreign(f"The LoRA {name}", path, base)
+
+
+def _embedding_complaints(text: str, base: BaseModelFile, folder: Path) -> Iterator[str]:
+    files = embeddings_in(folder)
+    pieces = [piece for part, _ in emphasis(text) for piece in split_embeddings(part, files)]
+    for name in dict.fromkeys(name for _, name in pieces if name):
+        yield from _foreign(f"The embedding {name}", files[name], base)
+    for word in dict.fromkeys(word for part, name in pieces if not name for word in OWN_EMBEDDING.findall(part)):
+        yield f"There is no embedding named {word}."
+
+
+def _foreign(what: str, path: Path, base: BaseModelFile) -> list[str]:
+    family = family_of_file(path)
+    if family is None or family is base.family:
+        return []
+    return [f"{what} was made for {SPOKEN[family]}, but {base.title} is a {SPOKEN[base.family]} checkpoint."]

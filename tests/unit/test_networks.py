@@ -1,0 +1,125 @@
+"""What LoRA and embedding files are for, told from their headers, and what a prompt would run into."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.host import Folders
+from personal_avatar.networks import family_of_file, mismatches, split_embeddings
+from safetensors.torch import save_file
+
+ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
+LDM_ATTENTION = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
+TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight"
+LORAS = {Family.SD1: 768, Family.SD2: 1024, Family.SDXL: 2048}
+
+
+def write(path: Path, shapes: dict[str, tuple[int, ...]], **metadata: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, path, metadata or None)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    made = [tmp_path / name for name in ("data", "loras", "embeddings", "checkpoints")]
+    for folder in made:
+        folder.mkdir()
+    return Folders(*made)
+
+
+def checkpoint(family: Family = Family.SD1) -> BaseModelFile:
+    return BaseModelFile(Path("mine.safetensors"), "mine", family)
+
+
+@pytest.mark.parametrize(("shapes", "metadata", "family"), [
+    ({ATTENTION: (4, 768)}, {}, Family.SD1),
+    ({ATTENTION: (4, 1024)}, {}, Family.SD2),
+    ({LDM_ATTENTION: (4, 2048)}, {}, Family.SDXL),
+    ({TEXT: (4, 1024)}, {}, Family.SD2),
+    ({"unet.down_blocks.0.attn2.to_k.lora_A.weight": (4, 2048)}, {}, Family.SDXL),
+    ({LDM_ATTENTION: (4, 64)}, {}, Family.SDXL),
+    ({"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (4, 64)}, {}, Family.SDXL),
+    ({ATTENTION: (4, 64)}, {}, None),
+    ({ATTENTION: (4, 64)}, {"ss_base_model_version": "sd_v2"}, Family.SD2),
+    ({ATTENTION: (4, 64)}, {"ss_base_model_version": "sdxl_base_v1-0"}, Family.SDXL),
+    ({ATTENTION: (4, 64)}, {"modelspec.architecture": "stable-diffusion-v1/lora"}, Family.SD1),
+    ({"emb_params": (3, 768)}, {}, Family.SD1),
+    ({"emb_params": (1024,)}, {}, Family.SD2),
+    ({"clip_l": (3, 64), "clip_g": (3, 64)}, {}, Family.SDXL),
+    ({"emb_params": (3, 64)}, {}, None),
+    ({"cond_stage_model.transformer.text_model.final_layer_norm.weight": (64,)}, {}, Family.SD1),
+    ({"cond_stage_model.model.ln_final.weight": (64,)}, {}, Family.SD2),
+    ({"conditioner.embedders.1.model.ln_final.weight": (64,)}, {}, Family.SDXL),
+    ({"first_stage_model.decoder.conv_in.weight": (4, 4, 3, 3)}, {}, None),
+])
+def test_the_family_of_a_file_is_read_from_its_header(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], metadata: dict[str, str], family: Family | None
+) -> None:
+    assert family_of_file(write(tmp_path / "x.safetensors", shapes, **metadata)) is family
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"PK\x03\x04"])
+def test_a_file_that_cannot_be_read_has_no_family(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    assert family_of_file(tmp_path / "x.safetensors") is None
+    assert family_of_file(tmp_path / "gone.safetensors") is None
+
+
+def test_a_prompt_with_what_fits_has_no_complaints(folders: Folders) -> None:
+    write(folders.loras / "people" / "anna.safetensors", {ATTENTION: (4, 768)})
+    write(folders.embeddings / "pa-bob.safetensors", {"emb_params": (4, 768)})
+    write(folders.embeddings / "unknown.safetensors", {"emb_params": (4, 64)})
+    prompt = "(pa-bob man:1.2), unknown <lora:anna:0.8> <hypernet:x:1>"
+    assert mismatches(prompt, checkpoint(), folders) == []
+
+
+@pytest.mark.parametrize("base", list(Family))
+def test_each_network_of_another_family_is_named(folders: Folders, base: Family) -> None:
+    for family, width in LORAS.items():
+        write(folders.loras / f"l-{family.value}.safetensors", {ATTENTION: (4, width)})
+        write(folders.embeddings / f"e-{family.value}.safetensors", {"emb_params": (2, width)})
+    prompt = " ".join(f"<lora:l-{family.value}:1> e-{family.value}" for family in Family)
+    found = mismatches(prompt, checkpoint(base), folders)
+    others = [family for family in Family if family is not base]
+    assert [line.split(" was ")[0] for line in found] == [
+        *(f"The LoRA l-{family.value}" for family in others), *(f"The embedding e-{family.value}" for family in others)
+    ]
+    assert all("mine" in line for line in found)
+
+
+def test_what_is_missing_is_named_once_and_a_weight_of_nothing_asks_for_nothing(folders: Folders) -> None:
+    prompt = "pa-eve woman, pa-eve <lora:gone:1> <lora:off:0>"
+    assert mismatches(prompt, checkpoint(), folders) == [
+        "There is no LoRA named gone.", "There is no embedding named pa-eve."
+    ]
+
+
+def test_a_lora_is_found_by_the_name_it_gives_itself(folders: Folders) -> None:
+    write(folders.loras / "file.safetensors", {ATTENTION: (4, 768)}, ss_output_name="anna")
+    assert mismatches("<lora:anna:1>", checkpoint(), folders) == []
+
+
+@pytest.mark.parametrize(("text", "pieces"), [
+    ("a pa-anna woman", [("a ", None), ("pa-anna", "pa-anna"), (" woman", None)]),
+    ("PA-Anna,x", [("PA-Anna", "pa-anna"), (",x", None)]),
+    ("pa-annabel", [("pa-annabel", None)]),
+    ("pa-anna2", [("pa-anna2", "pa-anna2")]),
+    ("pa-anna3", [("pa-anna", "pa-anna"), ("3", None)]),
+    ("bad hands.", [("bad hands", "bad hands"), (".", None)]),
+    ("bad  hand", [("bad  hand", None)]),
+    ("", []),
+])
+def test_embeddings_are_found_as_whole_words(text: str, pieces: list[tuple[str, str | None]]) -> None:
+    assert split_embeddings(text, ["pa-anna", "pa-anna2", "bad hands"]) == pieces
+
+
+@given(st.text(alphabet="ab-1 ,_", max_size=30), st.sets(st.text(alphabet="ab-1_", max_size=4), max_size=4))
+def test_nothing_of_a_text_is_lost(text: str, names: set[str]) -> None:
+    pieces = split_embeddings(text, names)
+    assert "".join(part for part, _ in pieces) == text
+    assert all(name is None or name in names for _, name in pieces)
