@@ -23,7 +23,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, has, text
-from personal_avatar.ui.widgets import Form
+from personal_avatar.ui.widgets import Form, defaults_of
 
 OWN = "own"
 OPEN = ("professional", "photo")
@@ -52,7 +52,7 @@ def _inputs(page: Page) -> None:
     negative = page.say(
         gr.Textbox(label=text("create.negative"), lines=1, elem_id=elem_id("negative")), label="create.negative"
     )
-    form = Form(page, CreateSettings, "create")
+    form = Form(page, CreateSettings.__fields__.values(), "create")
     start = page.say(
         gr.Button(text("create.start"), variant="primary", elem_id=elem_id("generate")), value="create.start"
     )
@@ -60,7 +60,8 @@ def _inputs(page: Page) -> None:
 
     def generate(scene: Scene, who: str | None, wanted: str, unwanted: str, *rest: Any) -> list[Any]:
         chosen = [label for labels in rest[: len(groups)] for label in labels or []]
-        return _generate(scene, who, wanted, unwanted, chosen, form.values(scene, rest[len(groups) :]))
+        settings = form.values(rest[len(groups) :], defaults_of(CreateSettings))
+        return _generate(scene, who, wanted, unwanted, chosen, settings)
 
     erase.build(page, avatar)
     page.on(start.click, generate, [avatar, prompt, negative, *groups, *form.components], [], message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ class Page:
         self._says: dict[int, dict[str, str]] = {}
         self._shows: dict[int, Provider] = {}
         self._watched: dict[int, tuple[str, ...]] = {}
+        self._filled: dict[int, str] = {}
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
         self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
@@ -81,6 +83,14 @@ class Page:
         self._watched[component._id] = watched
         return component
 
+    def fill(self, name: str, component: Any, provider: Provider) -> Any:
+        """`show` and `read` in one, for a value that is only proposed: what the user changed himself stays.
+
+        It counts as changed while it differs from what was proposed last.
+        """
+        self._filled[component._id] = name
+        return self.show(self.read(name, component), provider)
+
     def read(self, name: str, component: Any) -> Any:
         """Let providers see what a component holds, as `scene.values[name]`."""
         self._reads[name] = self.keep(component)
@@ -121,7 +131,7 @@ class Page:
 
     def connect(self, blocks: gr.Blocks, refresh: gr.Button) -> None:
         """Wire opening, language and refresh, when all panels are built."""
-        inputs = [self.language, self.key, *self._reads.values()]
+        inputs = [self.language, self.key, self.seen, *self._reads.values()]
         outputs = [self.key, self.seen, *self._components]
         blocks.load(self._arrive, inputs, outputs, _js=_call("arrive"), **QUIET)
         self.language.input(self._arrive, inputs, outputs, _js=_call("speak"), **QUIET)
@@ -141,35 +151,46 @@ class Page:
     def scene(self, language: str, key: str, values: dict[str, Any]) -> Scene:
         return Scene(self.studio, self.desk, self._watch, code_of(language), key or "", values)
 
-    def _arrive(self, request: gr.Request, language: str, key: str, *values: Any) -> list[Any]:
+    def _arrive(
+        self, request: gr.Request, language: str, key: str, seen: dict[str, Any], *values: Any
+    ) -> list[Any]:
         header = request.headers.get("accept-language", "") if request else ""
         spoken = choose(code_of(language, ""), header)
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
-        seen: dict[str, str] = {}
-        updates = [self._full(component, scene, seen) for component in self._components]
-        return [scene.key, seen, *updates]
+        fresh: dict[str, Any] = {}
+        updates = [self._full(component, scene, seen, fresh) for component in self._components]
+        return [scene.key, fresh, *updates]
 
-    def _full(self, component: Any, scene: Scene, seen: dict[str, str]) -> dict[str, Any]:
+    def _full(self, component: Any, scene: Scene, seen: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+        """Everything that a component shows; a proposal only where the user has not changed it."""
         changes = {prop: scene.say(key) for prop, key in self._says.get(component._id, {}).items()}
         if component is self.language:
             changes["value"] = LANGUAGE_NAMES[scene.language]
         if component._id in self._shows:
-            shown = self._shown(component, scene)
-            seen[str(component._id)] = self._digest(component, shown)
-            changes.update(shown)
+            name, shown = str(component._id), self._shown(component, scene)
+            fresh[name] = self._digest(component, shown)
+            changes.update(self._proposed(component, scene, shown, seen.get(name)))
         return gr.update(**changes)
 
-    def _refresh(self, language: str, key: str, seen: dict[str, str], *values: Any) -> list[Any]:
+    def _refresh(self, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
         fresh, updates = dict(seen), []
         for component in self._components:
             if component._id not in self._shows:
                 continue
-            shown = self._shown(component, scene)
-            digest, name = self._digest(component, shown), str(component._id)
-            updates.append(gr.update() if fresh.get(name) == digest else gr.update(**shown))
+            name, shown = str(component._id), self._shown(component, scene)
+            digest, before = self._digest(component, shown), fresh.get(name)
+            news = {} if before == digest else self._proposed(component, scene, shown, before)
+            updates.append(gr.update(**news))
             fresh[name] = digest
         return [fresh, *updates]
+
+    def _proposed(self, component: Any, scene: Scene, shown: dict[str, Any], before: Any) -> dict[str, Any]:
+        """`shown` without its value where the user has put something else in the place of the last proposal."""
+        name = self._filled.get(component._id)
+        if name is None or not before or same(scene.values.get(name), before.get("value")):
+            return shown
+        return {prop: value for prop, value in shown.items() if prop != "value"}
 
     def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
         """What a provider says; one that fails shows why in its place, or leaves its component alone."""
@@ -179,10 +200,20 @@ class Page:
             told = _told(error, scene)
             return {"value": told} if isinstance(component, gr.HTML) else {}
 
-    def _digest(self, component: Any, shown: dict[str, Any]) -> str:
+    def _digest(self, component: Any, shown: dict[str, Any]) -> Any:
+        """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash."""
+        if component._id in self._filled:
+            return shown
         watched = self._watched[component._id] or tuple(shown)
         relevant = {name: shown[name] for name in watched if name in shown}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a widget are equal; numbers may come back from a browser with another last digit."""
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)
 
 
 def _told(error: Exception, scene: Scene) -> str:

@@ -6,20 +6,15 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import Method
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.studio import TrainRequest
-from personal_avatar.training.plan import PLANS
-from personal_avatar.training.presets import preset_for
 from personal_avatar.ui import photos, training
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.plan import Chosen, PlanForm
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.ui.widgets import Form
-
-METHODS = {Method.LORA: "LoRA"}
 
 
 def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
@@ -35,31 +30,23 @@ def _inputs(page: Page, about: list[Any]) -> None:
     page.show(gr.HTML(elem_id=elem_id("train_what")), lambda scene: {"value": _what(scene)})
     tiny = page.say(gr.Button(text("train.tiny"), visible=False, elem_id=elem_id("tiny")), value="train.tiny")
     page.show(tiny, lambda scene: {"visible": isinstance(scene.checkpoint, NoCheckpoint)})
-    method = gr.Dropdown(
-        list(METHODS.values()), value=METHODS[Method.LORA], label=text("train.method"), elem_id=elem_id("method")
-    )
-    page.say(method, label="train.method")
-    form = Form(page, PLANS[Method.LORA], "plan", _preset)
+    form = PlanForm(page)
     estimate = gr.HTML(elem_id=elem_id("estimate"))
     page.show(estimate, lambda scene: {"value": _estimate(scene, form.chosen(scene))})
-    start = page.say(gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start")), value="train.start")
+    with gr.Row():
+        start = gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start"))
+    page.say(start, value="train.start")
     message = gr.HTML(elem_id=elem_id("train_message"))
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         photos.note(scene, *raw[: len(about)])
-        return _start(scene, form.values(scene, raw[len(about) :]))
+        return _start(scene, form.chosen(scene, raw[len(about) :]))
 
     page.on(start.click, begin, [*about, *form.components], [], message)
     page.on(tiny.click, _install, [], [], message)
 
 
-def _preset(scene: Scene) -> dict[str, Any]:
-    """Values that suit the loaded checkpoint."""
-    base = scene.checkpoint
-    return {} if isinstance(base, AvatarError) else preset_for(base, Method.LORA)
-
-
-def _start(scene: Scene, plan: dict[str, Any]) -> list[Any]:
+def _start(scene: Scene, chosen: Chosen) -> list[Any]:
     draft = scene.desk.draft(scene.key)
     if scene.checking is not None:
         raise Refusal(WrongState, "checking")
@@ -72,7 +59,9 @@ def _start(scene: Scene, plan: dict[str, Any]) -> list[Any]:
             name=draft.name,
             photos=draft.accepted,
             class_noun=draft.class_noun,
-            plan=plan,
+            method=chosen.method,
+            engine=chosen.engine,
+            plan=chosen.plan,
             consent=scene.say("photos.consent"),
         )
     )
@@ -101,17 +90,17 @@ def _who(scene: Scene) -> str:
     return facts([(scene.say("train.who"), person), (scene.say("tab.photos"), counted)])
 
 
-def _estimate(scene: Scene, plan: dict[str, Any]) -> str:
+def _estimate(scene: Scene, chosen: Chosen) -> str:
     """Time, memory and size; empty without a checkpoint, the named problem of settings that cannot work."""
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
-        found = scene.studio.estimate(len(scene.draft.accepted) or 10, Method.LORA, plan)
+        found = scene.studio.estimate(len(scene.draft.accepted) or 10, chosen.method, chosen.plan)
     except AvatarError as error:
         return error_box(error, scene.language)
     pairs = [(scene.say("estimate.time"), duration(found.get("seconds"), scene.language))]
     for name, unit in (("memory_gb", "GB"), ("file_mb", "MB")):
-        if found.get(name) is not None:
+        if found.get(name):
             pairs.append((scene.say(f"estimate.{name}"), f"{found[name]:.1f} {unit}"))
     if found.get("steps"):
         pairs.append((scene.say("plan.steps"), str(found["steps"])))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import Likeness, from_json
+from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
@@ -97,34 +96,38 @@ def _done(view: JobView, scene: Scene) -> str:
     if view.status.state is not State.SUCCEEDED or not result:
         return ""
     ready = box("good", scene.say("train.done", name=view.job.title))
-    return ready + _likeness(result.get("likeness"), scene) + facts(_made(result, scene))
+    return ready + _likeness(result, scene) + facts(_made(result, scene))
 
 
 def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
     """Where the trained file lies, how a prompt uses it, how long it took."""
     pairs = []
-    if result.get("checkpoints"):
-        best = Path(result["checkpoints"][-1]["path"])
-        trigger = result["checkpoints"][-1]["trigger"]
-        pairs = [
-            (scene.say("train.file"), f"{best.parent.name}/{best.name}"),
-            (scene.say("train.use"), f"<lora:{best.stem}:1> {trigger}"),
-        ]
+    if result.get("checkpoint"):
+        point = from_json(Checkpoint, result["checkpoint"])
+        pairs = [(scene.say("train.file"), f"{point.path.parent.name}/{point.path.name}"), *_use(point, scene)]
     return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
 
 
-def _likeness(document: dict[str, Any] | None, scene: Scene) -> str:
-    if not document or any(document.get(part) is None for part in ("floor", "after", "ceiling")):
-        return ""
-    found = from_json(Likeness, {part: document[part] for part in ("floor", "after", "ceiling")})
-    return facts(
-        [
-            (scene.say("likeness.floor"), f"{found.floor:.2f}"),
-            (scene.say("likeness.after"), f"{found.after:.2f}"),
-            (scene.say("likeness.ceiling"), f"{found.ceiling:.2f}"),
-            (scene.say("likeness.recovered"), f"{100 * found.recovered:.0f} %"),
-        ]
-    )
+def _use(point: Checkpoint, scene: Scene) -> list[tuple[str, str]]:
+    """What to write into a prompt; a checkpoint has to be chosen first."""
+    if point.method is Method.DREAMBOOTH:
+        return [(scene.say("train.pick"), point.path.stem), (scene.say("train.use"), point.trigger)]
+    network = f"<lora:{point.path.stem}:1> " if point.method in (Method.LORA, Method.DREAMBOOTH_LORA) else ""
+    return [(scene.say("train.use"), network + point.trigger)]
+
+
+def _likeness(result: dict[str, Any], scene: Scene) -> str:
+    """How like it became, and at what cost: what of it was measured."""
+    document = result.get("likeness") or {}
+    pairs = [(f"likeness.{part}", document.get(part)) for part in ("floor", "after", "ceiling")]
+    shown = [(scene.say(key), f"{value:.2f}") for key, value in pairs if value is not None]
+    if len(shown) == len(pairs):
+        found = from_json(Likeness, {part: document[part] for part in ("floor", "after", "ceiling")})
+        shown.append((scene.say("likeness.recovered"), f"{100 * found.recovered:.0f} %"))
+    for part in ("leakage", "prompt_following"):
+        if result.get(part) is not None:
+            shown.append((scene.say(f"likeness.{part}"), f"{result[part]:.2f}"))
+    return facts(shown)
 
 
 def _curves(scene: Scene) -> str:

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from pydantic.fields import ModelField
 
 from personal_avatar.params import Settings
-from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.page import Page, elem_id, same
 from personal_avatar.ui.texts import has, text
 
 SLIDER_STEPS = 1000
 
 
-Defaults = Callable[[Scene], dict[str, Any]]
-
-
 class Form:
-    """Widgets for a settings class, the usual ones in sight, `advanced` ones folded; built inside the current block.
+    """Widgets for settings, the usual ones in sight, `advanced` ones folded; built inside the current block."""
 
-    `defaults`: values that differ from the declared ones as things stand (those for the loaded checkpoint). With it the
-    page refreshes when a setting changes, and what it shows may depend on them by `chosen`.
-    """
-
-    def __init__(self, page: Page, kind: type[Settings], name: str, defaults: Defaults | None = None) -> None:
-        self._page, self._name, self._defaults = page, name, defaults
+    def __init__(self, page: Page, fields: Iterable[ModelField], name: str) -> None:
+        self._page, self._name = page, name
         self.components: list[Any] = []
-        self._fields: list[ModelField] = []
-        fields = list(kind.__fields__.values())
+        self.fields: list[ModelField] = []
+        given = list(fields)
         with gr.Row(elem_classes="pa-settings"):
-            self._add([field for field in fields if not field.field_info.extra["advanced"]])
+            self._add([field for field in given if not field.field_info.extra["advanced"]])
         folded = gr.Accordion(text("settings.advanced"), open=False, elem_id=elem_id(f"{name}_advanced"))
         with page.say(folded, label="settings.advanced"), gr.Row(elem_classes="pa-settings"):
-            self._add([field for field in fields if field.field_info.extra["advanced"]])
+            self._add([field for field in given if field.field_info.extra["advanced"]])
 
     def _add(self, fields: list[ModelField]) -> None:
         for field in fields:
@@ -46,30 +37,25 @@ class Form:
                 field, elem_id(f"{self._name}_{field.name}"), {"label": field.field_info.title, **texts}
             )
             self.components.append(self._page.say(component, **words))
-            self._fields.append(field)
-            if self._defaults is not None:
-                self._page.read(f"{self._name}.{field.name}", component)
-                self._page.show(component, partial(self._shown_default, field))
+            self.fields.append(field)
 
-    def _shown_default(self, field: ModelField, scene: Scene) -> dict[str, Any]:
-        return {"value": self._default(field, scene)}
+    def values(self, raw: Sequence[Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """What differs from `defaults`, by name, from the widgets' values in the order of `components`.
 
-    def _default(self, field: ModelField, scene: Scene) -> Any:
-        return self._defaults(scene).get(field.name, field.default) if self._defaults else field.default
-
-    def chosen(self, scene: Scene) -> dict[str, Any]:
-        """What differs from the defaults, by name, in what the scene read from the widgets."""
-        return self.values(scene, [scene.values.get(f"{self._name}.{field.name}") for field in self._fields])
-
-    def values(self, scene: Scene, raw: Sequence[Any]) -> dict[str, Any]:
-        """What differs from the defaults, by name, from the widgets' values in the order of `components`."""
+        Settings that `defaults` does not name are left out.
+        """
         made = {}
-        for field, value in zip(self._fields, raw, strict=True):
-            default = self._default(field, scene)
-            plain = default if value is None else _plain(field, value)
-            if plain != default:
-                made[field.name] = plain
+        for field, value in zip(self.fields, raw, strict=True):
+            if field.name in defaults and value is not None:
+                plain = _plain(field, value)
+                if not same(plain, defaults[field.name]):
+                    made[field.name] = plain
         return made
+
+
+def defaults_of(kind: type[Settings]) -> dict[str, Any]:
+    """The declared defaults by name."""
+    return {name: field.default for name, field in kind.__fields__.items()}
 
 
 def _words(title: str) -> dict[str, str]:

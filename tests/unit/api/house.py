@@ -38,12 +38,12 @@ target = Path(payload["publish_to"]) / (payload["avatar"]["id"] + ".safetensors"
 target.parent.mkdir(parents=True, exist_ok=True)
 target.write_bytes(b"weights")
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
-point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), "step": 2, "method": "lora",
-         "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}
+point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), "step": 2,
+         "method": payload["method"], "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}
 emit(Progress(2, 2, loss=0.4))
 emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], "reference": measured["reference"],
-           "recogniser": measured["recogniser"], "dataset_fingerprint": "f", "seconds": 0.1, "leakage": 0.0,
-           "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
+           "recogniser": measured["recogniser"], "dataset_fingerprint": "f", "seconds": 0.1, "leakage": 0.01,
+           "prompt_following": 0.97, "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
 """
 
 

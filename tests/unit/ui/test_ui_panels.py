@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from personal_avatar.domain import Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.studio import TRAIN, Studio
@@ -159,7 +160,7 @@ def test_the_widgets_hold_what_suits_the_loaded_checkpoint(visit: Visit) -> None
 
 def test_a_setting_out_of_its_range_is_named(visit: Visit) -> None:
     visitor = laid_out(visit, "d" * 32, "Fay")
-    visitor.enter(plan_learning_rate=5)
+    visitor.enter(plan_learning_rate=50)
     visitor.click("start")
     assert "learning_rate must be in" in visitor.text("train_message")
 
@@ -180,7 +181,31 @@ def test_a_training_tells_its_likeness_and_how_to_use_the_file(visit: Visit) -> 
     said = visitor.text("training")
     assert "Likeness before 0.10" in said and "Recovered 50 %" in said
     assert "<lora:hana:1> sks woman" in said
+    assert "Moved others too 0.01" in said and "Follows prompts 0.97" in said
     assert visitor.prop("onward", "visible") is True and visitor.prop("cancel", "visible") is False
+
+
+@pytest.mark.parametrize(
+    ("method", "used"),
+    [
+        (Method.DREAMBOOTH_LORA, "In any prompt <lora:isa:1> sks woman"),
+        (Method.DREAMBOOTH, "Choose this checkpoint isa In any prompt sks woman"),
+        (Method.TEXTUAL_INVERSION, "In any prompt sks woman"),
+    ],
+)
+def test_each_method_is_trained_and_says_how_its_file_is_used(
+    visit: Visit, studio: Studio, method: Method, used: str
+) -> None:
+    visitor = laid_out(visit, "fa" * 16, "Isa")
+    visitor.enter(method=method.value, goal="face-quick")
+    visitor.refresh()
+    visitor.enter(plan_steps=60)
+    visitor.click("start")
+    assert visitor.text("train_message") == ""
+    visitor.wait(lambda: used in visitor.text("training"))
+    payload = next(view for view in studio.jobs.views() if view.job.title == "Isa").job.payload
+    assert (payload["method"], payload["engine"]) == (method.value, "diffusers")
+    assert payload["plan"] == {"goal": "face-quick", "steps": 60}
 
 
 def test_a_running_training_can_be_cancelled(visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

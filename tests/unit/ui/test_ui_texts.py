@@ -4,13 +4,14 @@ import ast
 import re
 import string
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Reason
+from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import SENTENCES
@@ -24,6 +25,7 @@ from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of,
 
 SOURCES = sorted(Path(tab.__file__).parent.glob("*.py"))
 PROPS = {"label", "info", "value", "placeholder"}
+CHOICES: dict[str, type[Enum]] = {"method": Method, "goal": Goal, "engine": Engine}
 
 
 def places(template: str) -> set[str]:
@@ -54,6 +56,8 @@ def made_keys() -> set[str]:
     keys |= {f"advice.{code}" for code in SENTENCES}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
+    keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "prompt_following")}
+    keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
     for kind in (*PLANS.values(), CreateSettings):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
     return keys
@@ -110,7 +114,7 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
         for part in field.__fields__.values()
         for choice in part.field_info.extra["choices"] or ()
     }
-    data |= {"LoRA", "DPM++ 2M", "person", ""}
+    data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", ""}
     blocks = tab.build(studio, send_to_txt2img=True)
     strange = []
     for component in blocks.blocks.values():

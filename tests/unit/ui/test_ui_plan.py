@@ -1,0 +1,84 @@
+"""The choice of method and goal, and settings that follow it without taking back what the user set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from personal_avatar.domain import Engine, Goal, Method
+from personal_avatar.studio import Studio
+from personal_avatar.training import presets
+from personal_avatar.training.plan import PLANS
+from personal_avatar.ui import plan as plan_panel
+from personal_avatar.ui.page import same
+from personal_avatar.ui.plan import GOAL
+
+from tests.unit.ui.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+SETTINGS = sorted({name for kind in PLANS.values() for name in kind.__fields__} - {GOAL})
+
+
+def shown(visitor: Visitor) -> set[str]:
+    return {name for name in SETTINGS if visitor.prop(f"plan_{name}", "visible")}
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_method_shows_its_own_settings_with_its_preset(visit: Visit, studio: Studio, method: Method) -> None:
+    visitor = visit(key="f1" * 16)
+    visitor.enter(method=method.value)
+    visitor.refresh()
+    kind = PLANS[method]
+    preset = presets.preset_for(studio.host.checkpoint(), method)
+    assert shown(visitor) == set(kind.__fields__) - {GOAL}
+    for name in shown(visitor):
+        wanted = preset.get(name, kind.__fields__[name].default)
+        assert same(visitor.value(f"plan_{name}"), wanted), name
+    assert "Time" in visitor.text("estimate")
+
+
+def test_each_method_and_goal_is_told_in_the_users_language(visit: Visit) -> None:
+    for accept, word in (("en", "a small file"), ("vi", "tệp nhỏ"), ("zh", "文件小")):
+        visitor = visit(key="f2" * 16, accept=accept)
+        methods, goals = visitor.prop("method", "choices"), visitor.prop("goal", "choices")
+        assert [code for _, code in methods] == [method.value for method in Method]
+        assert [code for _, code in goals] == [goal.value for goal in Goal]
+        assert word in methods[0][0] and len({words for words, _ in goals}) == len(Goal)
+
+
+def test_a_goal_fills_the_form_and_what_the_user_set_stays(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def preset_for(base: object, method: Method, goal: Goal = Goal.FACE) -> dict[str, object]:
+        return {"steps": 100, "batch_size": 1} if goal is Goal.FACE_QUICK else {"steps": 700, "batch_size": 4}
+
+    monkeypatch.setattr(plan_panel, "preset_for", preset_for)
+    visitor = visit(key="f3" * 16)
+    visitor.enter(plan_batch_size=3, goal=Goal.FACE_QUICK.value)
+    visitor.refresh()
+    assert (visitor.value("plan_steps"), visitor.value("plan_batch_size")) == (100, 3)
+    visitor.enter(method=Method.DREAMBOOTH.value)
+    visitor.refresh()
+    visitor.speak("中文")
+    visitor.enter(goal=Goal.FACE.value)
+    visitor.refresh()
+    assert (visitor.value("plan_steps"), visitor.value("plan_batch_size")) == (700, 3)
+    assert visitor.value("method") == Method.DREAMBOOTH.value
+
+
+def test_what_was_set_for_one_method_is_there_when_it_is_chosen_again(visit: Visit) -> None:
+    visitor = visit(key="f4" * 16)
+    visitor.enter(plan_rank=48)
+    visitor.refresh()
+    visitor.enter(method=Method.TEXTUAL_INVERSION.value)
+    visitor.refresh()
+    assert visitor.prop("plan_rank", "visible") is False and visitor.prop("plan_vectors", "visible") is True
+    visitor.enter(method=Method.LORA.value)
+    visitor.refresh()
+    assert (visitor.prop("plan_rank", "visible"), visitor.value("plan_rank")) == (True, 48)
+
+
+def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert visit(key="f5" * 16).prop("engine", "visible") is False
+    monkeypatch.setattr(Studio, "engines", lambda self: tuple(Engine))
+    visitor = visit(key="f5" * 16)
+    assert visitor.prop("engine", "visible") is True
+    assert [code for _, code in visitor.prop("engine", "choices")] == ["diffusers", "kohya"]
