@@ -16,6 +16,7 @@ from pydantic.json import pydantic_encoder
 
 T = TypeVar("T")
 FORMAT_VERSION = 1
+DATASET_VERSION = 2
 
 
 class Reason(str, Enum):
@@ -162,7 +163,7 @@ class Dataset:
     trigger: str
     class_noun: str
     fingerprint: str
-    version: int = FORMAT_VERSION
+    version: int = DATASET_VERSION
 
 
 @dataclass(frozen=True)

@@ -1,106 +1,94 @@
-"""Cut a head-and-shoulders square around a face, levelled, at the size of training."""
+"""Cut a window out of a photo, levelled, at the size of training."""
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from personal_avatar.domain import Face
-from personal_avatar.photos.quality import roll_deg
-from personal_avatar.photos.settings import PhotoSettings
-
-# The middle of the face lies this share of the side below the upper edge: room for hair above, shoulders below.
-FACE_HEIGHT_SHARE = 0.46
-# A square never gets closer to the face than this many face heights, however small the photo is.
-CLOSEST_MARGIN = 1.3
 # What lies outside the photo is the photo mirrored at its edge, blurred by this share of the side: no second face.
 PADDING_BLUR_SHARE = 0.04
 
+Number = TypeVar("Number", float, np.ndarray)
+
 
 @dataclass(frozen=True)
-class Square:
-    """A square in a photo: its centre, its side, and the tilt (clockwise, degrees) that cutting it out levels."""
+class Window:
+    """A rectangle in a photo: its middle, (width, height), and the tilt (clockwise, degrees) that cutting levels."""
 
     centre_px: tuple[float, float]
-    side_px: float
+    size_px: tuple[float, float]
     tilt_deg: float = 0.0
 
     @property
-    def reach_px(self) -> float:
-        """Half of the upright square that contains this one."""
+    def reach_px(self) -> tuple[float, float]:
+        """Half the width and half the height of the upright rectangle that contains this one."""
         tilt = math.radians(self.tilt_deg)
-        return self.side_px / 2 * (abs(math.cos(tilt)) + abs(math.sin(tilt)))
+        cos, sin = abs(math.cos(tilt)), abs(math.sin(tilt))
+        width, height = self.size_px
+        return (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
 
 
 @dataclass(frozen=True)
 class Crop:
-    """`image`: uint8 RGB (resolution, resolution, 3). `scale`: pixels of the crop per pixel of the photo."""
+    """`image`: uint8 RGB (height, width, 3). `scale`: pixels of the crop per pixel of the photo."""
 
     image: np.ndarray
-    square: Square
+    window: Window
     scale: float
     padded: bool
 
 
-def square_around(face: Face, size_px: tuple[int, int], resolution_px: int, settings: PhotoSettings) -> Square:
-    """Where to cut: `crop_margin` face heights wide, and wider when the crop would be enlarged too much.
-
-    `size_px`: (width, height) of the photo. The square is moved, and made a little smaller, to lie inside the photo as
-    long as the face stays in it; what still sticks out gets padded.
-    """
-    tilt = roll_deg(face)
-    tilt = tilt if abs(tilt) >= settings.level_from_deg else 0.0
-    face_px = max(face.width_px, face.height_px)
-    wanted = max(face_px * settings.crop_margin, resolution_px / settings.max_upscale)
-    stretch = Square((0, 0), 1.0, tilt).reach_px * 2
-    side = max(min(wanted, min(size_px) / stretch), min(wanted, face_px * CLOSEST_MARGIN))
-    across, down = _middle(face, size_px)
-    drop = (0.5 - FACE_HEIGHT_SHARE) * side
-    x = across - math.sin(math.radians(tilt)) * drop
-    y = down + math.cos(math.radians(tilt)) * drop
-    reach, slack = side / 2 * stretch, max(0.0, (side / stretch - face_px) / 2)
-    x = across + _clamp(_inside(x, reach, size_px[0]) - across, slack)
-    y = down + _clamp(_inside(y, reach, size_px[1]) - down, slack)
-    return Square((x, y), side, tilt)
-
-
-def cut(image: np.ndarray, square: Square, resolution_px: int) -> Crop:
-    """Cut `square` out of uint8 RGB `image` and scale it to `resolution_px`."""
+def cut(image: np.ndarray, window: Window, size_px: tuple[int, int]) -> Crop:
+    """Cut `window` out of uint8 RGB `image` and scale it to `size_px` (width, height)."""
     height, width = image.shape[:2]
-    reach = math.ceil(square.reach_px) + 1
-    left, top = (math.floor(value) - reach for value in square.centre_px)
-    right, bottom = (math.ceil(value) + reach for value in square.centre_px)
+    reach = [math.ceil(value) + 1 for value in window.reach_px]
+    left, top = (math.floor(value) - room for value, room in zip(window.centre_px, reach, strict=True))
+    right, bottom = (math.ceil(value) + room for value, room in zip(window.centre_px, reach, strict=True))
     margins = (max(0, -left), max(0, -top), max(0, right - width), max(0, bottom - height))
     part = image[max(0, top) : min(height, bottom), max(0, left) : min(width, right)]
-    picture = Image.fromarray(_padded(part, margins, square.side_px))
-    middle = (square.centre_px[0] - left, square.centre_px[1] - top)
-    level = _levelled(picture, middle, square)
-    resized = level.resize((resolution_px, resolution_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return Crop(np.asarray(resized), square, resolution_px / square.side_px, _sticks_out(square, width, height))
+    picture = Image.fromarray(_padded(part, margins, max(window.size_px)))
+    middle = (window.centre_px[0] - left, window.centre_px[1] - top)
+    level = _levelled(picture, middle, window)
+    resized = level.resize(size_px, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return Crop(np.asarray(resized), window, size_px[0] / window.size_px[0], _sticks_out(window, width, height))
 
 
-def to_crop(square: Square, resolution_px: int, point_px: tuple[float, float]) -> tuple[float, float]:
-    """Where a point of the photo comes to lie in the crop."""
-    tilt = math.radians(square.tilt_deg)
-    x, y = point_px[0] - square.centre_px[0], point_px[1] - square.centre_px[1]
-    scale = resolution_px / square.side_px
-    level = (x * math.cos(tilt) + y * math.sin(tilt), -x * math.sin(tilt) + y * math.cos(tilt))
-    return (level[0] * scale + resolution_px / 2, level[1] * scale + resolution_px / 2)
-
-
-def _levelled(picture: Image.Image, middle: tuple[float, float], square: Square) -> Image.Image:
-    """The square at the photo's own scale, at most half a pixel off; turned only if it is tilted."""
-    side = max(1, round(square.side_px))
-    if square.tilt_deg == 0:
-        left, top = round(middle[0] - side / 2), round(middle[1] - side / 2)
-        return picture.crop((left, top, left + side, top + side))
-    tilt, half = math.radians(square.tilt_deg), side / 2
+def to_crop(window: Window, size_px: tuple[int, int], point: tuple[Number, Number]) -> tuple[Number, Number]:
+    """Where a point of the photo, or an array of them, comes to lie in the crop."""
+    tilt = math.radians(window.tilt_deg)
     cos, sin = math.cos(tilt), math.sin(tilt)
-    x0, y0 = middle[0] - cos * half + sin * half, middle[1] - sin * half - cos * half
+    x, y = point[0] - window.centre_px[0], point[1] - window.centre_px[1]
+    across, down = x * cos + y * sin, y * cos - x * sin
+    return (
+        across * (size_px[0] / window.size_px[0]) + size_px[0] / 2,
+        down * (size_px[1] / window.size_px[1]) + size_px[1] / 2,
+    )
+
+
+def to_photo(window: Window, size_px: tuple[int, int], point: tuple[Number, Number]) -> tuple[Number, Number]:
+    """The inverse of `to_crop`."""
+    tilt = math.radians(window.tilt_deg)
+    cos, sin = math.cos(tilt), math.sin(tilt)
+    across = (point[0] - size_px[0] / 2) * (window.size_px[0] / size_px[0])
+    down = (point[1] - size_px[1] / 2) * (window.size_px[1] / size_px[1])
+    return across * cos - down * sin + window.centre_px[0], across * sin + down * cos + window.centre_px[1]
+
+
+def _levelled(picture: Image.Image, middle: tuple[float, float], window: Window) -> Image.Image:
+    """The window at the photo's own scale, at most half a pixel off; turned only if it is tilted."""
+    width, height = (max(1, round(side)) for side in window.size_px)
+    if window.tilt_deg == 0:
+        left, top = round(middle[0] - width / 2), round(middle[1] - height / 2)
+        return picture.crop((left, top, left + width, top + height))
+    tilt = math.radians(window.tilt_deg)
+    cos, sin = math.cos(tilt), math.sin(tilt)
+    x0 = middle[0] - cos * width / 2 + sin * height / 2
+    y0 = middle[1] - sin * width / 2 - cos * height / 2
     affine = (cos, -sin, x0, sin, cos, y0)
-    return picture.transform((side, side), Image.Transform.AFFINE, affine, resample=Image.Resampling.BICUBIC)
+    return picture.transform((width, height), Image.Transform.AFFINE, affine, resample=Image.Resampling.BICUBIC)
 
 
 def _padded(part: np.ndarray, margins: tuple[int, int, int, int], side_px: float) -> np.ndarray:
@@ -115,22 +103,6 @@ def _padded(part: np.ndarray, margins: tuple[int, int, int, int], side_px: float
     return padded
 
 
-def _sticks_out(square: Square, width: int, height: int) -> bool:
-    x, y = square.centre_px
-    reach = square.reach_px - 1
-    return x < reach or y < reach or x > width - reach or y > height - reach
-
-
-def _inside(centre: float, reach: float, length: int) -> float:
-    """The nearest centre at which centre -+ reach lies in [0, length]; the middle of it when that cannot be."""
-    return min(max(centre, reach), length - reach) if 2 * reach <= length else length / 2
-
-
-def _clamp(value: float, limit: float) -> float:
-    return min(max(value, -limit), limit)
-
-
-def _middle(face: Face, size_px: tuple[int, int]) -> tuple[float, float]:
-    """Of the face, and never outside of the photo."""
-    left, top, right, bottom = face.box_px
-    return (min(max((left + right) / 2, 0.0), size_px[0]), min(max((top + bottom) / 2, 0.0), size_px[1]))
+def _sticks_out(window: Window, width: int, height: int) -> bool:
+    (x, y), (across, down) = window.centre_px, window.reach_px
+    return x < across - 1 or y < down - 1 or x > width - across + 1 or y > height - down + 1

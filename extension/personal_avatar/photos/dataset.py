@@ -2,8 +2,10 @@
 
     <folder>/manifest.json
              images/<repeats>_<trigger>/001-<hash>.png + .txt      `--train_data_dir <folder>/images`
+             masks/001-<hash>.png                                  `--conditioning_data_dir <folder>/masks`
              held_out/001-<hash>.png + .txt
 
+A mask has the name and the size of its picture: grey, white where the head is. Datasets of version 1 have none.
 The manifest is written last and removed first: without one there is no dataset, and a half-written one is never read.
 """
 from __future__ import annotations
@@ -16,15 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from personal_avatar.domain import FORMAT_VERSION, Dataset, Sample, from_json, to_json
+from personal_avatar.domain import DATASET_VERSION, Dataset, Sample, from_json, to_json
 from personal_avatar.errors import NotFound
-from personal_avatar.photos.crop import Crop
 from personal_avatar.storage import write_json
 
 MANIFEST = "manifest.json"
 HELD_OUT = "held_out"
+MASKS = "masks"
 
 
 def load_dataset(folder: Path) -> Dataset:
@@ -35,9 +38,10 @@ def load_dataset(folder: Path) -> Dataset:
         dataset = from_json(Dataset, {**data["dataset"], "folder": str(folder)})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(f"There is no prepared dataset in {folder} ({error}).", "Prepare the photos again.") from error
-    if dataset.version > FORMAT_VERSION:
+    if dataset.version > DATASET_VERSION:
         raise NotFound(f"The dataset in {folder} was made by a newer version.", "Update, or prepare the photos again.")
-    pictures = [folder / sample.image for sample in (*dataset.samples, *dataset.held_out)]
+    samples = (*dataset.samples, *dataset.held_out)
+    pictures = [folder / path for sample in samples for path in (sample.image, sample.mask) if path is not None]
     missing = [picture for picture in pictures if not picture.is_file()]
     if missing:
         raise NotFound(f"{len(missing)} pictures of the dataset in {folder} are missing.", "Prepare the photos again.")
@@ -50,12 +54,18 @@ def image_folder(trigger: str, repeats: int) -> Path:
     return Path("images") / f"{repeats}_{name}"
 
 
-def write_sample(folder: Path, sample: Sample, crop: Crop) -> None:
-    """The PNG and beside it the caption as .txt."""
+def write_sample(folder: Path, sample: Sample, image: np.ndarray) -> None:
+    """uint8 RGB (height, width, 3) as PNG, and beside it the caption as .txt."""
     path = folder / sample.image
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(crop.image).save(path, format="PNG")
+    Image.fromarray(image).save(path, format="PNG")
     path.with_suffix(".txt").write_text(sample.caption + "\n", encoding="utf-8")
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """uint8 (height, width) as a grey PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask, "L").save(path, format="PNG")
 
 
 def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:
@@ -67,5 +77,5 @@ def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:
 def clear(folder: Path) -> None:
     """Make room for another dataset; what is not of a dataset stays."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    for part in ("images", HELD_OUT):
+    for part in ("images", MASKS, HELD_OUT):
         shutil.rmtree(folder / part, ignore_errors=True)

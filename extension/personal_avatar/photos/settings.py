@@ -3,12 +3,17 @@ from __future__ import annotations
 
 from personal_avatar.params import Settings, setting
 
+PORTRAIT = "portrait"
+FULL = "full"
+
 
 class PhotoSettings(Settings):
     """Limits of the photo report and settings of the preparation.
 
     `other_people`: "auto" compares with the spread of the set as well, "threshold" only with the recogniser's limit
     (for very different photos of one person), "off" lets everybody pass.
+    `framing`: how photos are cut for training: "portrait" as a square of head and shoulders, "full" whole, in their own
+    proportions. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
     """
 
     min_face_px: int = setting(64, "Smallest width of a face", ge=16, le=1024, step=8, unit="px")
@@ -23,8 +28,10 @@ class PhotoSettings(Settings):
     max_side_px: int = setting(8000, "Longest side of a photo", ge=256, le=20000, step=100, unit="px", advanced=True)
     max_file_mb: int = setting(40, "Largest file", ge=1, le=500, step=1, unit="MB", advanced=True)
     wanted_photos: int = setting(8, "Photos that make a good avatar", ge=1, le=100, step=1, advanced=True)
+    framing: str = setting(PORTRAIT, "Framing of the training pictures", choices=(PORTRAIT, FULL))
     crop_margin: float = setting(2.2, "Side of the crop, in heights of the face", ge=1, le=6, step=0.1)
     level_from_deg: float = setting(8, "Tilt that gets levelled, from", ge=0, le=90, step=1, unit="°", advanced=True)
     max_upscale: float = setting(2, "Largest enlargement of a crop", ge=1, le=8, step=0.1, advanced=True)
     caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
+    caption_files: bool = setting(True, "Captions from text files beside the photos", advanced=True)
     repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)

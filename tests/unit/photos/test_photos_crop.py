@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
-from personal_avatar.photos.crop import Square, cut, square_around, to_crop
+from personal_avatar.photos.crop import Window, cut, to_crop, to_photo
+from personal_avatar.photos.framing import square_around
 from personal_avatar.photos.settings import PhotoSettings
 
 sizes = st.tuples(st.integers(60, 3000), st.integers(60, 3000))
@@ -31,9 +32,9 @@ def test_the_face_stays_in_the_crop(
     face = face_at(x * size[0], y * size[1], share * min(size), tilt)
     square = square_around(face, size, resolution, PhotoSettings())
     for mark in face.landmarks_px:
-        assert all(0 <= value <= resolution for value in to_crop(square, resolution, mark))
+        assert all(0 <= value <= resolution for value in to_crop(square, (resolution, resolution), mark))
     if square.tilt_deg == 0:
-        corners = [to_crop(square, resolution, corner) for corner in (face.box_px[:2], face.box_px[2:])]
+        corners = [to_crop(square, (resolution, resolution), corner) for corner in (face.box_px[:2], face.box_px[2:])]
         assert all(-0.5 <= value <= resolution + 0.5 for corner in corners for value in corner)
 
 
@@ -42,24 +43,24 @@ def test_with_room_around_the_face_nothing_is_padded(size: tuple[int, int], x: f
     assume(0.5 <= size[0] / size[1] <= 2)
     face = face_at(x * size[0], y * size[1], share * min(size), 0)
     square = square_around(face, size, 64, PhotoSettings())
-    left, top = (centre - square.side_px / 2 for centre in square.centre_px)
+    left, top = (centre - square.size_px[0] / 2 for centre in square.centre_px)
     assert left >= -1 and top >= -1
-    assert left + square.side_px <= size[0] + 1 and top + square.side_px <= size[1] + 1
+    assert left + square.size_px[0] <= size[0] + 1 and top + square.size_px[0] <= size[1] + 1
 
 
 def test_eyes_are_level_after_the_cut_and_small_tilts_are_left_alone() -> None:
     for tilt, expected in ((30.0, 0.0), (-45.0, 0.0), (5.0, 5.0)):
         face = face_at(500, 500, 200, tilt)
         square = square_around(face, (1000, 1000), 256, PhotoSettings())
-        (x0, y0), (x1, y1) = (to_crop(square, 256, mark) for mark in face.landmarks_px[:2])
+        (x0, y0), (x1, y1) = (to_crop(square, (256, 256), mark) for mark in face.landmarks_px[:2])
         assert math.degrees(math.atan2(y1 - y0, x1 - x0)) == pytest.approx(expected, abs=0.01)
 
 
 def test_a_small_face_gets_a_wider_crop_rather_than_much_enlargement() -> None:
     square = square_around(face_at(1000, 1000, 60, 0), (2000, 2000), 512, PhotoSettings(max_upscale=2))
-    assert square.side_px == pytest.approx(256)
+    assert square.size_px[0] == pytest.approx(256)
     tiny = square_around(face_at(50, 50, 40, 0), (100, 100), 512, PhotoSettings(max_upscale=2))
-    assert tiny.side_px == pytest.approx(100)
+    assert tiny.size_px[0] == pytest.approx(100)
 
 
 @settings(max_examples=40)
@@ -67,29 +68,37 @@ def test_a_small_face_gets_a_wider_crop_rather_than_much_enlargement() -> None:
 def test_a_dot_of_the_photo_is_where_the_geometry_says(
     tilt: float, side: float, centre: tuple[float, float], seed: int
 ) -> None:
-    square = Square(centre, side, tilt)
+    square = Window(centre, (side, side), tilt)
     across, down = np.random.default_rng(seed).uniform(-0.3, 0.3, 2) * side
     cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
     dot = (centre[0] + across * cos - down * sin, centre[1] + across * sin + down * cos)
     assume(all(8 < value < 392 for value in dot))
     y, x = np.mgrid[:400, :400] + 0.5
     image = np.repeat(((np.hypot(x - dot[0], y - dot[1]) < 4) * 255).astype(np.uint8)[:, :, None], 3, axis=2)
-    crop = cut(image, square, 128).image[:, :, 0].astype(float)
+    crop = cut(image, square, (128, 128)).image[:, :, 0].astype(float)
     crop[crop < crop.max() / 2] = 0  # the blurred mirror image of a dot near the edge
     found = np.array([(crop * grid).sum() / crop.sum() for grid in np.mgrid[:128, :128][::-1] + 0.5])
-    assert np.allclose(found, to_crop(square, 128, dot), atol=1.5 + 128 / side)
+    assert np.allclose(found, to_crop(square, (128, 128), dot), atol=1.5 + 128 / side)
+
+
+@given(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), sizes, st.floats(-180, 180), sizes, sizes)
+def test_the_way_to_the_crop_can_be_gone_back(
+    centre: tuple[float, float], window_px: tuple[int, int], tilt: float, size: tuple[int, int], point: tuple[int, int]
+) -> None:
+    window = Window(centre, window_px, tilt)
+    assert to_photo(window, size, to_crop(window, size, point)) == pytest.approx(point, abs=1e-6)
 
 
 def test_the_cut_of_an_untilted_square_at_its_own_size_keeps_the_pixels() -> None:
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    crop = cut(image, Square((150, 100), 128), 128)
+    crop = cut(image, Window((150, 100), (128, 128)), (128, 128))
     assert np.array_equal(crop.image, image[36:164, 86:214]) and not crop.padded and crop.scale == 1
 
 
 @pytest.mark.parametrize("centre", [(0, 0), (300, 200), (-60, 100), (150, 310)])
 def test_outside_of_the_photo_lies_its_blurred_mirror_image(centre: tuple[float, float]) -> None:
     image = np.random.default_rng(0).integers(100, 200, (200, 300, 3), dtype=np.uint8)
-    crop = cut(image, Square(centre, 256), 256)
+    crop = cut(image, Window(centre, (256, 256)), (256, 256))
     assert crop.padded and crop.image.shape == (256, 256, 3)
     assert crop.image.min() >= 95 and crop.image.max() <= 205
     left, top = round(centre[0] - 128), round(centre[1] - 128)
@@ -103,6 +112,6 @@ def test_any_face_box_can_be_cut(size: tuple[int, int], x: float, y: float, shar
     assume(size[0] * size[1] < 1_000_000)
     image = np.full((size[1], size[0], 3), 200, np.uint8)
     square = square_around(face_at(x * size[0], y * size[1], share * min(size), tilt), size, 64, PhotoSettings())
-    crop = cut(image, square, 64)
+    crop = cut(image, square, (64, 64))
     assert crop.image.shape == (64, 64, 3) and crop.image.dtype == np.uint8
     assert crop.image.min() > 190

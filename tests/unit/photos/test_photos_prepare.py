@@ -49,9 +49,9 @@ def test_pictures_and_captions_lie_where_kohya_looks(made: Dataset) -> None:
 
 def test_the_manifest_says_how_each_picture_was_cut(made: Dataset, report: PhotoReport) -> None:
     data = json.loads((made.folder / "manifest.json").read_text())
-    assert data["dataset"]["version"] == 1 and data["dataset"]["folder"] == "."
+    assert data["dataset"]["version"] == 2 and data["dataset"]["folder"] == "."
     assert [crop["photo"] for crop in data["crops"]] == [verdict.path.name for verdict in report.accepted]
-    assert all(crop["scale"] > 0 and crop["side_px"] > 100 for crop in data["crops"])
+    assert all(crop["scale"] > 0 and min(crop["size_px"]) > 100 for crop in data["crops"])
 
 
 def test_a_dataset_can_be_read_again_and_moved(dataset: Dataset, made: Dataset, tmp_path: Path) -> None:
@@ -78,7 +78,8 @@ def test_any_change_makes_another_dataset_and_leaves_nothing_of_the_old(
     (dataset.folder / "notes.txt").write_text("mine")
     changed = prepare(report, dataset.folder, **{**RECIPE, **change})  # type: ignore[arg-type]
     assert changed.fingerprint != dataset.fingerprint
-    listed = {changed.folder / sample.image for sample in (*changed.samples, *changed.held_out)}
+    samples = (*changed.samples, *changed.held_out)
+    listed = {changed.folder / path for sample in samples for path in (sample.image, sample.mask) if path}
     assert set(changed.folder.rglob("*.png")) == listed
     assert (dataset.folder / "notes.txt").read_text() == "mine"
 

@@ -1,0 +1,80 @@
+"""The words that a picture is trained with: the user's own, in a text file beside the photo, or a template."""
+from __future__ import annotations
+
+import re
+import shutil
+import unicodedata
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from pathlib import Path
+
+from personal_avatar.errors import InvalidSettings
+
+SUFFIX = ".txt"
+LONGEST = 2000
+_LARGEST_BYTES = 16_000
+_PLACE = re.compile(r"\{(?:trigger|class_noun)\}")
+
+
+def caption_of(template: str, trigger: str, class_noun: str) -> str:
+    """Fill {trigger} and {class_noun}; raises `InvalidSettings` for any other brace."""
+    words = {"{trigger}": trigger, "{class_noun}": class_noun}
+    if set("{}") & set(_PLACE.sub("", template)):
+        raise InvalidSettings(f"caption_template may hold {{trigger}} and {{class_noun}}, got {template!r}")
+    return _PLACE.sub(lambda place: words[place[0]], template).strip()
+
+
+def caption_file(photo: Path) -> Path:
+    """Where the caption of `photo.jpg` is looked for: `photo.txt`."""
+    return photo.with_suffix(SUFFIX)
+
+
+def is_caption(path: Path) -> bool:
+    return path.suffix.lower() == SUFFIX
+
+
+def copy_with_caption(photo: Path, target: Path) -> None:
+    """Copy a photo and, where there is one, the caption beside it. Raises `OSError` when the photo cannot be copied."""
+    shutil.copyfile(photo, target)
+    caption = caption_file(photo)
+    if caption.is_file() and not is_caption(photo):
+        shutil.copyfile(caption, caption_file(target))
+
+
+def own_caption(photo: Path, trigger: str) -> str:
+    """What the file beside `photo` says, on one line and with the trigger; "" without a file or with an empty one.
+
+    A missing trigger is put first. Raises `ValueError`, whose text says what is wrong with the file.
+    """
+    path = caption_file(photo)
+    if is_caption(photo) or not path.exists():
+        return ""
+    text = " ".join(_text(path).split())
+    if len(text) > LONGEST:
+        raise ValueError(f"{path.name} has {len(text)} characters, at most {LONGEST} are read")
+    if any(unicodedata.category(sign) == "Cc" for sign in text):
+        raise ValueError(f"{path.name} is not a text")
+    return with_trigger(text, trigger) if text else ""
+
+
+def with_trigger(text: str, trigger: str) -> str:
+    """The trigger as it is written where the text has it in any case, else put before the text."""
+    found = re.compile(rf"(?<!\w){re.escape(trigger)}(?!\w)", re.IGNORECASE)
+    if not trigger:
+        return text
+    return found.sub(lambda _: trigger, text) if found.search(text) else f"{trigger}, {text}"
+
+
+def _text(path: Path) -> str:
+    """UTF-8, or UTF-16 with its mark."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error.strerror or error})") from error
+    if len(data) > _LARGEST_BYTES:
+        raise ValueError(f"{path.name} is longer than a caption")
+    encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not written in UTF-8") from error
