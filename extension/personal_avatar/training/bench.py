@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Dataset, Likeness
 from personal_avatar.pictures import save_picture
-from personal_avatar.training.cache import dataset_images, encode_all
+from personal_avatar.training.cache import encode_all, square_images
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
+from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.presets import TINY_UP_TO_PX
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
@@ -21,6 +24,17 @@ from personal_avatar.training.selftest import BarePictures
 
 SHOWN = 4
 PROOF_SHOTS = 2
+THUMBNAIL_PX = 24
+
+
+@dataclass(frozen=True)
+class FinalScores:
+    """What is told of a finished training. `following` 0..1; `diversity`: see there; `images`: what was judged."""
+
+    likeness: Likeness
+    following: float
+    diversity: float
+    images: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,10 @@ class Bench:
     settings: SampleSettings
     choosing: Grid
     final: Grid
+    judge: PromptJudge
     floor: Measured
+    floor_following: float
+    floor_diversity: float
     final_floor: Measured
     final_other: Measured
     ceiling: float
@@ -47,23 +64,40 @@ class Bench:
         self.model.unet.eval()
         return make_pictures(self.model, shots, self.settings, self.stop)
 
-    def final_likeness(self) -> Likeness:
+    def recovered(self, likeness: float) -> float:
+        """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds."""
+        return Likeness(self.floor.mean, likeness, self.ceiling).recovered
+
+    def following(self, images: np.ndarray, method: TrainingMethod, grid: Grid) -> float:
+        """How well pictures of a grid's subject follow its prompts, judged by the bare checkpoint; 0..1."""
+        with method.strength(0.0):
+            return self.judge.score(images, grid.asked)
+
+    def final_scores(self, method: TrainingMethod) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""
-        after, other = (self.meter.measure(self.pictures(shots)) for shots in (self.final.subject, self.final.other))
-        return Likeness(self.final_floor.mean, after.mean, self.ceiling, other.mean - self.final_other.mean)
+        images = self.pictures(self.final.subject)
+        after, other = self.meter.measure(images), self.meter.measure(self.pictures(self.final.other))
+        likeness = Likeness(self.final_floor.mean, after.mean, self.ceiling, other.mean - self.final_other.mean)
+        return FinalScores(
+            likeness, self.following(images, method, self.final), diversity(images, self.final.asked), images
+        )
 
 
 def set_up(
     model: DiffusionModel, dataset: Dataset, plan: TrainPlan, analyser: FaceReader, stop: Callable[[], None]
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. Raises `NoFace` when no photo shows a face."""
-    resolution_px = resolution_of(plan, model.base)
-    settings = SampleSettings(resolution_px, plan.sample_steps, plan.guidance, batch_for(resolution_px))
-    references = dataset_images(dataset, dataset.held_out or dataset.samples, resolution_px)
+    import torch
+
+    settings = sample_settings(plan, model.base)
+    references = square_images(dataset, dataset.held_out or dataset.samples, settings.resolution_px)
     meter = LikenessMeter(analyser, references)
-    ceiling = meter.ceiling(model.decode_many(encode_all(model, references).mean))
+    ceiling = meter.ceiling(model.decode_many(torch.stack(encode_all(model, list(references)).mean)))
     who = (model.base, dataset.trigger, dataset.class_noun, plan.score_pictures)
     choosing, final = grid_for(*who, CHOOSING_SEED), grid_for(*who, FINAL_SEED)
+
+    judge = PromptJudge(model, tuple(dict.fromkeys(choosing.asked)))
+    untrained = make_pictures(model, choosing.subject, settings, stop)
 
     def measured(shots: tuple[Shot, ...]) -> Measured:
         return meter.measure(make_pictures(model, shots, settings, stop))
@@ -75,7 +109,10 @@ def set_up(
         settings,
         choosing,
         final,
-        floor=measured(choosing.subject),
+        judge,
+        floor=meter.measure(untrained),
+        floor_following=judge.score(untrained, choosing.asked),
+        floor_diversity=diversity(untrained, choosing.asked),
         final_floor=measured(final.subject),
         final_other=measured(final.other),
         ceiling=ceiling,
@@ -84,9 +121,29 @@ def set_up(
     )
 
 
+def sample_settings(plan: TrainPlan, base: BaseModelFile) -> SampleSettings:
+    """How pictures are made while training."""
+    side_px = resolution_of(plan, base)
+    return SampleSettings(side_px, plan.sample_steps, plan.guidance, batch_for(side_px), clip_skip=plan.clip_skip)
+
+
 def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
     """As set, else the checkpoint's own; a multiple of 64 as the UNet needs it."""
     return max(64, (plan.resolution_px or base.native_px) // 64 * 64)
+
+
+def diversity(images: np.ndarray, asked: Sequence[str]) -> float:
+    """How much pictures of one prompt differ: mean over pairs of the root mean square difference, 0..1, of pictures
+    made small, so that composition and colours count and not details. 0 without two pictures of one prompt."""
+    small = np.stack([_thumbnail(image) for image in images])
+    pairs = [(a, b) for a, b in itertools.combinations(range(len(asked)), 2) if asked[a] == asked[b]]
+    return float(np.mean([np.sqrt(np.mean((small[a] - small[b]) ** 2)) for a, b in pairs])) if pairs else 0.0
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)) / 255.0
 
 
 def batch_for(resolution_px: int) -> int:

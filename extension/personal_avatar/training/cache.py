@@ -1,8 +1,9 @@
-"""Pictures as latents and captions as text states, computed once and kept in the job's folder."""
+"""Pictures as latents and captions as text states, computed once and kept in the avatar's folder."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +18,30 @@ if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 4
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Mean and standard deviation of every picture's latents, float32 (pictures, channels, height, width), CPU."""
+    """Mean and standard deviation of every picture's latents, float32 (channels, height, width) each, CPU."""
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    mean: tuple[torch.Tensor, ...]
+    std: tuple[torch.Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def sizes(self) -> list[tuple[int, ...]]:
+        """Shape of each picture's latents; only those of one shape go into one batch."""
+        return [tuple(one.shape) for one in self.mean]
 
     def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """One random latent for each of `rows` (int64), as the VAE itself would draw it."""
+        """(rows, channels, height, width): a random latent for each of `rows` (int64), as the VAE would draw it."""
         import torch
 
-        mean = self.mean[rows]
-        return mean + self.std[rows] * torch.randn(mean.shape, generator=generator)
+        mean = torch.stack([self.mean[row] for row in rows.tolist()])
+        std = torch.stack([self.std[row] for row in rows.tolist()])
+        return mean + std * torch.randn(mean.shape, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -47,59 +56,113 @@ class TextStates:
         return {name: tensor[rows] for name, tensor in self.states.items()}
 
 
-def fingerprint(dataset: Dataset, base: BaseModelFile, resolution_px: int, flip: bool) -> str:
-    """Changes when the pictures, the checkpoint or what is done to the pictures change."""
-    stat = base.path.stat()
-    parts = (VERSION, dataset.fingerprint, base.path, stat.st_size, stat.st_mtime_ns, resolution_px, flip)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+def identity(base: BaseModelFile) -> tuple[object, ...]:
+    """Changes when the checkpoint, or the VAE that is used with it, becomes another."""
+    stats = [path.stat() for path in (base.path, base.vae) if path is not None]
+    return (base.path, base.vae, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
-def load_image(path: Path, resolution_px: int) -> np.ndarray:
-    """A square picture, uint8 RGB (resolution, resolution, 3)."""
+def fingerprint(*parts: object) -> str:
+    """A short name for what was made of `parts`."""
+    return hashlib.sha256(repr((VERSION, *parts)).encode()).hexdigest()[:16]
+
+
+def load_image(path: Path, side_px: int = 0) -> np.ndarray:
+    """A picture, uint8 RGB (height, width, 3); with `side_px` made square of that size."""
     from PIL import Image
 
     with Image.open(path) as opened:
         image = opened.convert("RGB")
-        if image.size != (resolution_px, resolution_px):
-            image = image.resize((resolution_px, resolution_px), Image.Resampling.LANCZOS)
+        if side_px and image.size != (side_px, side_px):
+            image = image.resize((side_px, side_px), Image.Resampling.LANCZOS)
         return np.array(image)
 
 
-def dataset_images(dataset: Dataset, samples: tuple[Sample, ...], resolution_px: int) -> np.ndarray:
-    """uint8 RGB (samples, resolution, resolution, 3)."""
-    return np.stack([load_image(dataset.folder / sample.image, resolution_px) for sample in samples])
+def dataset_images(dataset: Dataset, samples: Iterable[Sample]) -> list[np.ndarray]:
+    """uint8 RGB (height, width, 3) each, as they were prepared."""
+    return [load_image(dataset.folder / sample.image) for sample in samples]
 
 
-def encode_all(model: DiffusionModel, images: np.ndarray) -> Latents:
-    """Latents of uint8 RGB pictures, a few at a time."""
-    import torch
-
-    parts = [model.encode_images(images[at : at + ENCODE_BATCH]) for at in range(0, len(images), ENCODE_BATCH)]
-    return Latents(torch.cat([mean for mean, _ in parts]), torch.cat([std for _, std in parts]))
+def square_images(dataset: Dataset, samples: Iterable[Sample], side_px: int) -> np.ndarray:
+    """uint8 RGB (samples, side, side, 3)."""
+    return np.stack([load_image(dataset.folder / sample.image, side_px) for sample in samples])
 
 
-def cached_latents(folder: Path, name: str, model: DiffusionModel, images: np.ndarray) -> Latents:
+def encode_all(model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
+    """Latents of uint8 RGB pictures, a few of one size at a time."""
+    found = [model.encode_images(np.stack(batch)) for batch in _batches(images)]
+    return Latents(tuple(one for mean, _ in found for one in mean), tuple(one for _, std in found for one in std))
+
+
+def _batches(images: Sequence[np.ndarray]) -> Iterable[list[np.ndarray]]:
+    """Neighbours of one size, at most `ENCODE_BATCH` of them."""
+    batch: list[np.ndarray] = []
+    for image in images:
+        if batch and (len(batch) == ENCODE_BATCH or image.shape != batch[0].shape):
+            yield batch
+            batch = []
+        batch.append(image)
+    if batch:
+        yield batch
+
+
+def cached_latents(folder: Path, name: str, model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
     """Latents of `images`, read from `folder` when they were written there under this fingerprint before."""
     from safetensors.torch import load_file
 
     path = folder / f"latents-{name}.safetensors"
     if path.is_file():
         kept = load_file(path)
-        return Latents(kept["mean"], kept["std"])
+        count = len(kept) // 2
+        return Latents(*(tuple(kept[f"{part}.{row}"] for row in range(count)) for part in ("mean", "std")))
     latents = encode_all(model, images)
-    write_tensors(path, {"mean": latents.mean.contiguous(), "std": latents.std.contiguous()})
+    parts = {"mean": latents.mean, "std": latents.std}
+    tensors = {f"{part}.{row}": one.contiguous() for part, rows in parts.items() for row, one in enumerate(rows)}
+    write_tensors(path, tensors)
     return latents
 
 
-def with_flipped(images: np.ndarray) -> np.ndarray:
+def with_flipped(images: list[np.ndarray]) -> list[np.ndarray]:
     """The pictures, then all of them mirrored."""
-    return np.concatenate([images, images[:, :, ::-1]])
+    return [*images, *(np.ascontiguousarray(image[:, ::-1]) for image in images)]
 
 
-def text_states(model: DiffusionModel, captions: list[str]) -> TextStates:
+def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) -> list[torch.Tensor]:
+    """The samples' masks in 0..1 at the size of their latents (height, width); ones where a sample has none."""
+    import torch
+    from PIL import Image
+
+    found = []
+    for sample, (_, height, width) in zip(samples, latents.sizes(), strict=False):
+        if sample.mask is None:
+            found.append(torch.ones(height, width))
+            continue
+        with Image.open(dataset.folder / sample.mask) as opened:
+            grey = opened.convert("L").resize((width, height), Image.Resampling.BOX)
+        found.append(torch.from_numpy(np.array(grey)).float() / 255.0)
+    return found
+
+
+def text_states(model: DiffusionModel, captions: Iterable[str], clip_skip: int = 1) -> TextStates:
     """Every different caption encoded once, without gradients."""
     import torch
 
     different = list(dict.fromkeys(captions))
     with torch.no_grad():
-        return TextStates(model.encode_text(different), {caption: row for row, caption in enumerate(different)})
+        return TextStates(
+            model.encode_text(different, clip_skip), {caption: row for row, caption in enumerate(different)}
+        )
+
+
+def cached_text_states(folder: Path, model: DiffusionModel, captions: Iterable[str], clip_skip: int) -> TextStates:
+    """`text_states`, read from `folder` when they were written there for these captions and this checkpoint before."""
+    from safetensors.torch import load_file
+
+    different = list(dict.fromkeys(captions))
+    path = folder / f"text-{fingerprint(identity(model.base), different, clip_skip)}.safetensors"
+    rows = {caption: row for row, caption in enumerate(different)}
+    if path.is_file():
+        return TextStates({key: one.to(model.compute.device) for key, one in load_file(path).items()}, rows)
+    found = text_states(model, different, clip_skip)
+    write_tensors(path, {key: one.float().cpu().contiguous() for key, one in found.states.items()})
+    return found

@@ -26,17 +26,25 @@ FINAL_SEED = 5000
 
 @dataclass(frozen=True)
 class Grid:
-    """`subject` shows the person, `other` somebody else of the same class: same seeds, same prompts."""
+    """`subject` shows the person, `other` somebody else of the same class: same seeds, same prompts. `asked`: the
+    prompts of `subject` in words that the untrained checkpoint knows."""
 
     subject: tuple[Shot, ...]
     other: tuple[Shot, ...]
+    asked: tuple[str, ...]
+
+
+def class_prompts(base: BaseModelFile) -> tuple[str, ...]:
+    """Prompts with a place for a `{subject}`, as the checkpoint can draw them."""
+    return DRAWING_PROMPTS if is_tiny(base) else PHOTO_PROMPTS
 
 
 def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, first_seed: int) -> Grid:
     """`pictures` shots that go through the prompts in turn. `trigger` is a phrase with the class noun ("sks man")."""
-    prompts = DRAWING_PROMPTS if is_tiny(base) else PHOTO_PROMPTS
+    prompts = class_prompts(base)
 
     def shots(subject: str) -> tuple[Shot, ...]:
         return tuple(Shot(prompts[i % len(prompts)].format(subject=subject), first_seed + i) for i in range(pictures))
 
-    return Grid(shots(trigger), shots(f"another {class_noun}"))
+    in_class_words = tuple(shot.prompt for shot in shots(f"a {class_noun}"))
+    return Grid(shots(trigger), shots(f"another {class_noun}"), in_class_words)

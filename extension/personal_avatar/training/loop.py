@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import NanLoss
-from personal_avatar.training import losses
-from personal_avatar.training.cache import Latents, TextStates
+from personal_avatar.training import losses, optimisers
+from personal_avatar.training.averaging import Averaged
+from personal_avatar.training.captions import drop, shuffle_tags
 from personal_avatar.training.compute import scaler_for
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import TrainPlan
-from personal_avatar.training.schedule import RowOrder, rate_factor, save_steps
+from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
+from personal_avatar.training.schedule import BatchOrder, rate_factor, save_steps
+from personal_avatar.training.training_set import ClassSet, Noised, TrainingSet
 
 if TYPE_CHECKING:
     import torch
@@ -24,25 +26,18 @@ MAX_GRADIENT_NORM = 1.0
 EXPLODED_LOSS = 50.0  # squared error; answers and targets have about unit variance
 HALVINGS = 2
 SNAPSHOTS = 20
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger."""
-
-    latents: Latents
-    captions: list[str]
-    class_captions: list[str]
-    text: TextStates | None  # None: the text encoder is trained, captions are encoded at every step
+LOOK_EVERY = 10  # steps between two looks at the loss where looking means waiting for the device
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """`step(done, total, loss, seconds_per_step)` may raise to stop; `save(step)`; `note(sentence)`."""
+    """`step(done, total, loss, seconds_per_step)` may raise to stop; `save(step)` answers whether that is enough;
+    `note(sentence)`; `recover()` puts back the last saved weights and answers their step."""
 
     step: Callable[[int, int, float, float], None]
-    save: Callable[[int], None]
+    save: Callable[[int], bool | None]
     note: Callable[[str], None]
+    recover: Callable[[], int] = lambda: 0
 
 
 @dataclass
@@ -61,125 +56,207 @@ class Trainer:
     def __post_init__(self) -> None:
         import torch
 
-        self._optimiser = torch.optim.AdamW(self.method.parameter_groups(), betas=(0.9, 0.99), weight_decay=0.01)
-        self._rates = [group["lr"] for group in self._optimiser.param_groups]
         self._generator = torch.Generator("cpu").manual_seed(self.plan.seed)
-        self._order = RowOrder(len(self.data.captions), self._generator)
+        self._order = BatchOrder(self.data.latents.sizes(), self._generator)
+        others = self.data.others.latents.sizes() if self.data.others else []
+        self._others = BatchOrder(others, self._generator)
         self._alphas = self.model.alphas_cumprod().float()
-        self._weights = losses.min_snr_weights(self._alphas, self.plan.min_snr_gamma, self.model.base.prediction)
+        self._weights = losses.timestep_weights(self._alphas, self.plan, self.model.base.prediction)
         self._scaler = scaler_for(self.model.compute)
+        self._look_every = LOOK_EVERY if self.model.compute.device.type == "cuda" else 1
+        self._unseen: list[torch.Tensor] = []
+        self._saves = save_steps(self.total, self.plan.save_count)
+        self._start_optimiser()
         if self.plan.gradient_checkpointing:
             self.model.unet.enable_gradient_checkpointing()
 
+    def _start_optimiser(self) -> None:
+        groups = self.method.parameter_groups()
+        self._optimiser = optimisers.make(groups, self.plan)
+        self._rates = [group["lr"] for group in self._optimiser.param_groups]
+        self._averaged = Averaged(self._parameters(), self.plan.ema_decay, self._optimiser)
+
     def run(self, hooks: Hooks) -> None:
         """All steps that are left. Raises `NanLoss` when halving the learning rate did not help."""
-        saves, every = save_steps(self.total, self.plan.save_count), max(10, self.total // SNAPSHOTS)
-        good, halvings, spent_s, first = self.snapshot(), 0, 0.0, self.done
+        every = max(10, self.total // SNAPSHOTS)
+        good, halvings, spent_s, first = self._good(), 0, 0.0, self.done
         while self.done < self.total:
             began = time.monotonic()
-            loss = self.step()
+            fine = self.step()
             spent_s += time.monotonic() - began
-            if loss is None:
+            if not fine:
                 halvings += 1
                 self._halve(good, halvings, hooks)
                 continue
-            hooks.step(self.done, self.total, loss, spent_s / max(1, self.done - first))
-            if self.done % every == 0:
-                good = self.snapshot()
-            if self.done in saves:
-                hooks.save(self.done)
+            hooks.step(self.done, self.total, self.last_loss, spent_s / max(1, self.done - first))
+            if self.done % every == 0 and not self._unseen:
+                good = self._good()
+            if self.done in self._saves:
+                with self._averaged.in_place():
+                    enough = hooks.save(self.done)
+                if enough:
+                    return
 
-    def step(self) -> float | None:
-        """One optimiser step; its loss, or None when the numbers blew up (the weights are then not to be used)."""
+    def step(self) -> bool:
+        """One optimiser step; False when the numbers blew up: the weights are then not to be used.
+
+        On a graphics card the losses of several steps are looked at together, so that nothing waits for it.
+        """
         import torch
 
-        factor = self.rate * rate_factor(self.done, self.total, self.plan)
-        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+        self._set_rates()
         if not self.model.unet.training:
             self.model.unet.train()
-        loss = self._loss(self._order.take(self.plan.batch_size))
-        value = float(loss.detach())
-        if not value < EXPLODED_LOSS:  # also true for NaN
-            return None
-        self._scaler.scale(loss).backward()
+        loss = self._backward()
         self._scaler.unscale_(self._optimiser)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters(), MAX_GRADIENT_NORM)
-        if not self._scaler.is_enabled() and not torch.isfinite(norm):
-            return None
+        norm = torch.zeros_like(norm) if self._scaler.is_enabled() else norm  # the scaler skips infinite ones itself
+        self._unseen.append(torch.stack([loss, norm.detach().to(loss.device)]))
+        due = len(self._unseen) >= self._look_every or self.done + 1 in self._saves
+        if due and not self._look():
+            return False
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
+        self._averaged.update()
         self.done += 1
-        self.losses.append(value)
-        return value
+        return True
+
+    @property
+    def last_loss(self) -> float:
+        """The newest that was looked at; NaN before any was."""
+        return self.losses[-1] if self.losses else float("nan")
+
+    def _set_rates(self) -> None:
+        own = optimisers.has_own_schedule(self.plan)
+        factor = self.rate * (1.0 if own else rate_factor(self.done, self.total, self.plan))
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _backward(self) -> torch.Tensor:
+        """Gradients of `accumulate` batches; their mean loss, detached, float32 on the device."""
+        import torch
+
+        parts = []
+        for _ in range(self.plan.accumulate):
+            loss = self._loss(self._order.take(self.plan.batch_size)) / self.plan.accumulate
+            self._scaler.scale(loss).backward()
+            parts.append(loss.detach().float())
+        return torch.stack(parts).sum()
+
+    def _look(self) -> bool:
+        """Take the losses that have not been looked at yet; False when one of them, or a gradient, is no number."""
+        import torch
+
+        pairs = torch.stack(self._unseen).tolist()
+        self._unseen = []
+        self.losses += [loss for loss, _ in pairs]
+        return all(loss < EXPLODED_LOSS and norm < float("inf") for loss, norm in pairs)  # false for NaN, too
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [weight for group in self._optimiser.param_groups for weight in group["params"]]
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
-        """Error on the person's pictures and, when asked for, how far the class has moved from the checkpoint."""
-        device = self.model.compute.device
-        latents = self.data.latents.draw(rows, self._generator)
-        noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self._generator)
-        times = losses.spread_timesteps(len(rows), len(self._alphas), self._generator)
-        alpha = self._alphas[times]
-        noisy = losses.add_noise(latents, noise, alpha).to(device)
-        wanted = losses.target(latents, noise, alpha, self.model.base.prediction).to(device)
-        weights, times = self._weights[times].to(device), times.to(device)
-        answer = self.model.predict(noisy, times, self._text(self._captions(rows)))
-        loss = losses.weighted_error(answer, wanted, weights)
-        if self.plan.prior_weight > 0:
-            half = slice(max(1, len(rows) // 2))
-            loss = loss + self.plan.prior_weight * self._prior(rows[half], noisy[half], times[half], weights[half])
-        return loss
+        """Error on the person's pictures and, when asked for, what holds the class where it was."""
+        plan, latents = self.plan, self.data.latents.draw(rows, self._generator)
+        noised = self._noised(latents)
+        places = self._places(rows)
+        answer = self._answer(noised, drop(self._captions(rows), plan.caption_dropout, self._generator))
+        loss = losses.weighted_error(answer, noised.wanted, noised.weights, places)
+        if plan.prior_weight <= 0:
+            return loss
+        half = max(1, len(rows) // 2)
+        if plan.prior_from == PREDICTION or self.data.others is None:
+            captions = [self.data.class_captions[row] for row in rows[:half].tolist()]
+            return loss + plan.prior_weight * self._held(noised.first(half), captions)
+        return loss + plan.prior_weight * self._on_class_pictures(self.data.others, half)
 
-    def _prior(
-        self, rows: torch.Tensor, noisy: torch.Tensor, times: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        """Keep the class what it was: the target is the untrained checkpoint's own answer to the class caption.
+    def _on_class_pictures(self, others: ClassSet, count: int) -> torch.Tensor:
+        rows = self._others.take(count)
+        noised = self._noised(others.latents.draw(rows, self._generator))
+        captions = [others.captions[row] for row in rows.tolist()]
+        if self.plan.prior_from == BOTH:
+            return self._held(noised, captions)
+        return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
 
-        It gets half of the batch, for it costs as much as the training itself.
-        """
+    def _held(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+        """How far the answers have moved from the untrained checkpoint's own."""
         import torch
 
-        captions = [self.data.class_captions[row] for row in rows.tolist()]
         with torch.no_grad(), self.method.strength(0.0):
-            before = self.model.predict(noisy, times, self._text(captions))
-        return losses.weighted_error(self.model.predict(noisy, times, self._text(captions)), before, weights)
+            wanted = self._answer(noised, captions)
+        return losses.weighted_error(self._answer(noised, captions), wanted, noised.weights)
+
+    def _noised(self, latents: torch.Tensor) -> Noised:
+        """Latents with noise of random timesteps, spread over all of them."""
+        device = self.model.compute.device
+        noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self._generator)
+        times = losses.spread_timesteps(len(latents), len(self._alphas), self._generator)
+        alpha = self._alphas[times]
+        added = noise
+        if self.plan.input_perturbation > 0:
+            added = noise + self.plan.input_perturbation * losses.draw_noise(latents.shape, 0.0, self._generator)
+        wanted = losses.target(latents, noise, alpha, self.model.base.prediction)
+        tensors = (losses.add_noise(latents, added, alpha), times, wanted, self._weights[times])
+        return Noised(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+    def _places(self, rows: torch.Tensor) -> torch.Tensor | None:
+        import torch
+
+        if self.data.places is None:
+            return None
+        return torch.stack([self.data.places[row] for row in rows.tolist()]).to(self.model.compute.device)
 
     def _captions(self, rows: torch.Tensor) -> list[str]:
-        """The rows' captions, some dropped at random so that the unconditional answer follows."""
-        import torch
+        captions = [self.data.captions[row] for row in rows.tolist()]
+        if not self.plan.shuffle_captions:
+            return captions
+        return [shuffle_tags(caption, self.plan.keep_tags, self._generator) for caption in captions]
 
-        dropped = torch.rand(len(rows), generator=self._generator) < self.plan.caption_dropout
-        return [
-            "" if drop else self.data.captions[row] for row, drop in zip(rows.tolist(), dropped.tolist(), strict=True)
-        ]
+    def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+        return self.model.predict(noised.noisy, noised.times, self._text(captions))
 
     def _text(self, captions: list[str]) -> Conditioning:
-        return self.data.text.of(captions) if self.data.text else self.model.encode_text(captions)
+        import torch
+
+        if self.data.text is not None:
+            return self.data.text.of(captions)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text):
+            return self.model.encode_text(captions, self.plan.clip_skip)
+
+    def _good(self) -> dict[str, Any]:
+        """What to go back to. Weights that are too many to be copied now and then are read from the last saved file."""
+        return {} if self.method.heavy else self.snapshot()
 
     def _halve(self, good: dict[str, Any], halvings: int, hooks: Hooks) -> None:
         """Back to the last good state at half the learning rate; the random numbers go on, so that they differ."""
         at = self.done
         if halvings > HALVINGS:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
-        generator = self._generator.get_state()
-        self.restore(good)
-        self._generator.set_state(generator)
+        self._unseen = []
+        if good:
+            generator = self._generator.get_state()
+            self.restore(good)
+            self._generator.set_state(generator)
+        else:
+            self.done = hooks.recover()
+            del self.losses[self.done :]
+            self._start_optimiser()
         self.rate = 0.5**halvings
         hooks.note(f"The loss blew up at step {at}; going on from step {self.done} at half the learning rate.")
 
     def snapshot(self) -> dict[str, Any]:
+        """Everything that the next step depends on, copied."""
         return {
             "done": self.done,
             "rate": self.rate,
             "losses": list(self.losses),
             "weights": self.method.state(),
             "optimiser": copy.deepcopy(self._optimiser.state_dict()),
+            "averaged": self._averaged.state(),
             "generator": self._generator.get_state(),
             "order": self._order.state(),
+            "others": self._others.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -188,5 +265,8 @@ class Trainer:
         self.method.load(state["weights"])
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self._optimiser.zero_grad(set_to_none=True)
+        self._averaged.set_state(state["averaged"])
         self._generator.set_state(state["generator"])
         self._order.set_state(state["order"])
+        self._others.set_state(state["others"])
+

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from personal_avatar.training.plan import TrainPlan
+
 
 def is_velocity(prediction: str) -> bool:
     """Whether a checkpoint predicts velocity ("v", "v_prediction") and not noise ("epsilon")."""
     return prediction.startswith("v")
+
+
+def signal_to_noise(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """alpha / (1 - alpha) of each timestep, never quite zero (the last timestep of a zero-terminal schedule is)."""
+    return (alphas_cumprod / (1.0 - alphas_cumprod)).clamp(min=1e-8)
 
 
 def min_snr_weights(alphas_cumprod: torch.Tensor, gamma: float, prediction: str) -> torch.Tensor:
@@ -20,9 +27,19 @@ def min_snr_weights(alphas_cumprod: torch.Tensor, gamma: float, prediction: str)
 
     if gamma <= 0:
         return torch.ones(len(alphas_cumprod))
-    snr = alphas_cumprod / (1.0 - alphas_cumprod)
+    snr = signal_to_noise(alphas_cumprod)
     divisor = snr + 1.0 if is_velocity(prediction) else snr
     return (snr.clamp(max=gamma) / divisor).float()
+
+
+def timestep_weights(alphas_cumprod: torch.Tensor, plan: TrainPlan, prediction: str) -> torch.Tensor:
+    """What a picture's error counts at each timestep, float32 (timesteps,). With `plan.scale_v_loss` a velocity's
+    error counts snr / (snr + 1), which makes it the error of the noise in it."""
+    weights = min_snr_weights(alphas_cumprod, plan.min_snr_gamma, prediction)
+    if plan.scale_v_loss and is_velocity(prediction):
+        snr = signal_to_noise(alphas_cumprod)
+        weights = weights * (snr / (snr + 1.0)).float()
+    return weights
 
 
 def spread_timesteps(count: int, total: int, generator: torch.Generator) -> torch.Tensor:
@@ -57,6 +74,18 @@ def target(latents: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor, pred
     return share.sqrt() * noise - (1.0 - share).sqrt() * latents
 
 
-def weighted_error(answer: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Mean over the batch of each picture's mean squared error times its weight; a scalar."""
-    return ((answer.float() - wanted).pow(2).mean(dim=(1, 2, 3)) * weights).mean()
+def weighted_error(
+    answer: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor, places: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean over the batch of each picture's mean squared error times its weight; a scalar. `places` (batch, height,
+    width) says what each place of a picture counts; its mean is 1."""
+    squares = (answer.float() - wanted).pow(2)
+    if places is not None:
+        squares = squares * places.unsqueeze(1)
+    return (squares.mean(dim=(1, 2, 3)) * weights).mean()
+
+
+def place_weights(mask: torch.Tensor, outside: float) -> torch.Tensor:
+    """1 where `mask` (height, width) in 0..1 is 1, `outside` where it is 0; scaled to a mean of 1."""
+    weights = outside + (1.0 - outside) * mask
+    return weights / weights.mean().clamp(min=1e-6)

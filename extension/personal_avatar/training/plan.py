@@ -37,7 +37,7 @@ class TrainPlan(Settings):
     schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), advanced=True)
     warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, advanced=True, unit="steps")
     min_snr_gamma: float = setting(5.0, "plan.min_snr", ge=0.0, le=20.0, advanced=True)
-    v_prediction_like_loss: bool = setting(False, "plan.v_like_loss", advanced=True)
+    scale_v_loss: bool = setting(False, "plan.scale_v_loss", advanced=True)
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
     input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
     caption_dropout: float = setting(0.05, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Dataset, PhotoReport
-from personal_avatar.errors import Cancelled, TooFewPhotos
+from personal_avatar.domain import Dataset, Engine, PhotoReport
+from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Score, Stage
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, cache, compute, selftest
+from personal_avatar.training import bench, compute, materials, selftest
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.families import registry as families
-from personal_avatar.training.loop import Hooks, Trainer, TrainingSet
+from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
 from personal_avatar.training.plan import TrainTask
@@ -41,7 +41,7 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
     except Cancelled as error:
         if not training.points or control.asked(DISCARD):
             raise
-        training.likeness = None
+        training.scores = None
         kept = finish(work, training)
         raise Cancelled(error.message, "The best checkpoint until then was kept.", kept) from None
     return finish(work, training)
@@ -102,39 +102,40 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     if not dataset.held_out:
         work.emit(Log(f"Likeness: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     work.emit(Score(0, round(scales.floor.mean, 4)))
-    data = _training_set(work, scales, dataset)
-    method = methods.attach(work.task.method, model, work.plan)
+    data = materials.collect(work, model, dataset)
+    avatar = work.task.avatar
+    method = methods.attach(
+        work.task.method, model, work.plan, trigger=avatar.trigger, class_noun=avatar.class_noun
+    )
     return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(data.captions)))
 
 
-def _training_set(work: Work, scales: Bench, dataset: Dataset) -> TrainingSet:
-    samples = [sample for sample in dataset.samples for _ in range(sample.repeats)]
-    images = cache.dataset_images(dataset, tuple(samples), work.resolution_px)
-    captions = [sample.caption for sample in samples]
-    if work.plan.flip:
-        images, captions = cache.with_flipped(images), captions * 2
-    name = cache.fingerprint(dataset, work.task.base, work.resolution_px, work.plan.flip)
-    latents = cache.cached_latents(work.folder / "cache", name, scales.model, images)
-    class_captions = [caption.replace(dataset.trigger, dataset.class_noun) for caption in captions]
-    trains_text = work.plan.text_encoder_learning_rate > 0
-    text = None if trains_text else cache.text_states(scales.model, ["", *captions, *class_captions])
-    return TrainingSet(latents, captions, class_captions, text)
-
-
 def _train(work: Work, training: Training) -> None:
-    """The loop; every saved checkpoint is scored at once."""
+    """The loop, ours or that of another engine; every saved checkpoint is scored at once."""
     work.emit(Stage("train"))
-    model, keep_text = training.bench.model, training.method.trains_text
+    if work.task.engine is Engine.KOHYA:
+        from personal_avatar.training.engines.kohya import engine
+
+        engine.train(work, training, lambda step, path: _score_point(work, training, step, path))
+        return
+    model, keep_text = training.bench.model, training.data.text is None
     trainer = Trainer(model, training.method, training.data, work.plan, training.total_steps)
     training.losses = trainer.losses
 
-    def save(step: int) -> None:
+    def save(step: int) -> bool:
         model.unpark()
-        training.points.append(_save(work, training, step))
+        point = _save(work, training, step)
         model.park(text=not keep_text)
+        return 0 < work.plan.stop_at <= training.bench.recovered(point.likeness)
+
+    def recover() -> int:
+        if not training.points:
+            raise NanLoss("The loss became infinite before the first checkpoint was saved.")
+        training.method.load(training.method.read(training.points[-1].path))
+        return training.points[-1].step
 
     model.park(text=not keep_text)
-    trainer.run(Hooks(ProgressReporter(work), save, lambda sentence: work.emit(Log(sentence))))
+    trainer.run(Hooks(ProgressReporter(work), save, lambda sentence: work.emit(Log(sentence)), recover))
     model.unpark()
 
 
@@ -154,27 +155,46 @@ class ProgressReporter:
 
 
 def _save(work: Work, training: Training, step: int) -> Point:
-    """Write the weights of this step and score them on the choosing seeds."""
+    """Write the weights of this step and score them."""
     stem = f"{slug(work.task.avatar.name)}-{step:06d}"
     path = work.artifacts / f"{stem}.safetensors"
     training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
-    shots = training.bench.choosing.subject
-    images = training.bench.pictures(shots)
-    measured = training.bench.meter.measure(images)
-    samples = bench.keep_samples(images, shots, work.artifacts / "samples", step)
-    for sample, shot, likeness in zip(samples, shots, measured.each, strict=False):
+    return _score_point(work, training, step, path)
+
+
+def _score_point(work: Work, training: Training, step: int, path: Path) -> Point:
+    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, and whether they still follow
+    their prompts. A step that is saved a second time, after a step back, takes the place of the first."""
+    scales = training.bench
+    images = scales.pictures(scales.choosing.subject)
+    measured = scales.meter.measure(images)
+    samples = bench.keep_samples(images, scales.choosing.subject, work.artifacts / "samples", step)
+    for sample, shot, likeness in zip(samples, scales.choosing.subject, measured.each, strict=False):
         work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, likeness))
     work.emit(Score(step, round(measured.mean, 4)))
-    return Point(step, path, measured.mean, measured.faces_found, tuple(samples), measured.each)
+    following = scales.following(images, training.method, scales.choosing)
+    point = Point(
+        step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following,
+        merit(scales, measured.mean, following),
+    )
+    training.points = [one for one in training.points if one.step != step] + [point]
+    return point
+
+
+def merit(scales: Bench, likeness: float, following: float) -> float:
+    """What the best checkpoint is chosen by: the share of the likeness that was recovered, times how much of the
+    untrained checkpoint's obedience to prompts is left (at most all of it)."""
+    kept = min(1.0, following / scales.floor_following) if scales.floor_following else 1.0
+    return scales.recovered(likeness) * kept
 
 
 def _score(work: Work, training: Training) -> None:
-    """The best checkpoint on fresh seeds: likeness, and leakage to somebody else of the class."""
+    """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity."""
     work.emit(Stage("score"))
     best = training.load_best()
-    likeness = training.bench.final_likeness()
-    work.emit(Score(best.step, round(likeness.after, 4), round(likeness.leakage or 0.0, 4)))
-    training.likeness = likeness
+    scores = training.bench.final_scores(training.method)
+    work.emit(Score(best.step, round(scores.likeness.after, 4), round(scores.likeness.leakage or 0.0, 4)))
+    training.scores = scores
 
 
 def _selftest(work: Work, training: Training) -> None:

@@ -31,6 +31,7 @@ class SampleSettings:
     guidance: float = 5.0
     batch: int = 8
     negative_prompt: str = ""
+    clip_skip: int = 1
 
 
 def make_pictures(
@@ -56,7 +57,7 @@ def _latents(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSetti
     scheduler.set_timesteps(settings.steps)
     latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
     latents = latents * scheduler.init_noise_sigma
-    text = _both(model.encode_text([shot.prompt for shot in shots]), model, settings)
+    text = _both(model.encode_text([shot.prompt for shot in shots], settings.clip_skip), model, settings)
     for timestep in scheduler.timesteps:
         answer = _guided(model, latents, int(timestep), text, settings.guidance)
         latents = scheduler.step(answer, timestep, latents).prev_sample
@@ -76,7 +77,7 @@ def _both(text: Conditioning, model: DiffusionModel, settings: SampleSettings) -
     if settings.guidance == 1.0:
         return text
     count = len(next(iter(text.values())))
-    empty = model.encode_text([settings.negative_prompt])
+    empty = model.encode_text([settings.negative_prompt], settings.clip_skip)
     return {name: torch.cat([empty[name].expand(count, *tensor.shape[1:]), tensor]) for name, tensor in text.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,14 @@ def save_steps(total: int, count: int) -> tuple[int, ...]:
 
 
 @dataclass
-class RowOrder:
-    """Rows in random order without end; each comes once before any comes again."""
+class BatchOrder:
+    """Batches of rows without end, in random order; all rows of a batch are of one of `groups` (pictures of one size).
 
-    rows: int
+    With one group each row comes once before any comes again; with several, a batch that a group cannot fill takes from
+    the next round.
+    """
+
+    groups: Sequence[Hashable]
     generator: torch.Generator
     waiting: list[int] = field(default_factory=list)
 
@@ -42,9 +47,15 @@ class RowOrder:
         """int64 (count,)"""
         import torch
 
-        while len(self.waiting) < count:
-            self.waiting += torch.randperm(self.rows, generator=self.generator).tolist()
-        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        taken: list[int] = []
+        while len(taken) < count:
+            group = self.groups[taken[0]] if taken else None
+            found = next((row for row in self.waiting if not taken or self.groups[row] == group), None)
+            if found is None:
+                self.waiting += torch.randperm(len(self.groups), generator=self.generator).tolist()
+                continue
+            self.waiting.remove(found)
+            taken.append(found)
         return torch.tensor(taken)
 
     def state(self) -> list[int]:

@@ -11,10 +11,10 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.bench import Bench, resolution_of
-from personal_avatar.training.loop import TrainingSet
+from personal_avatar.training.bench import Bench, FinalScores, resolution_of
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.training_set import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,21 @@ class Work:
         return self.folder / "artifacts"
 
     @property
+    def cache(self) -> Path:
+        """Latents and texts of this person; it goes when the person is erased."""
+        return self.task.avatar_folder / "cache"
+
+    @property
     def resolution_px(self) -> int:
         return resolution_of(self.plan, self.task.base)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A checkpoint saved during the training, its mean likeness on the choosing seeds, and its pictures."""
+    """A checkpoint saved during the training, its mean likeness on the choosing seeds, and its pictures.
+
+    `following`: how well they follow their prompts, 0..1. `merit`: what the best one is chosen by.
+    """
 
     step: int
     path: Path
@@ -49,6 +57,8 @@ class Point:
     faces_found: float
     samples: tuple[Path, ...]
     sample_likeness: tuple[float | None, ...]
+    following: float
+    merit: float
 
     @property
     def preview(self) -> Path | None:
@@ -59,7 +69,7 @@ class Point:
 
 @dataclass
 class Training:
-    """A training under way. `likeness` is None until the best checkpoint has been measured."""
+    """A training under way. `scores` is None until the best checkpoint has been measured."""
 
     photos: PhotoReport
     dataset: Dataset
@@ -69,13 +79,18 @@ class Training:
     total_steps: int
     points: list[Point] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    likeness: Likeness | None = None
+    scores: FinalScores | None = None
     modules_matched: int | None = None
 
     @property
+    def likeness(self) -> Likeness | None:
+        """Of the best checkpoint, on fresh seeds."""
+        return self.scores.likeness if self.scores else None
+
+    @property
     def best(self) -> Point:
-        """The likeliest of the saved checkpoints."""
-        return max(self.points, key=lambda point: point.likeness)
+        """The saved checkpoint with the highest merit."""
+        return max(self.points, key=lambda point: point.merit)
 
     def load_best(self) -> Point:
         """Its weights, as they are in its file."""

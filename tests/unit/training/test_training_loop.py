@@ -7,26 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
 from personal_avatar.training import cache, loop, losses
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.loop import Hooks, Trainer, TrainingSet
+from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, LoraPlan
+from personal_avatar.training.training_set import ClassSet, TrainingSet
 
 Load = Callable[[], DiffusionModel]
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]
 PLAN = LoraPlan(rank=2, alpha=2.0, conv_rank=2, batch_size=2, learning_rate=1e-3, noise_offset=0.05, save_count=2)
 
 
-def pictures(count: int = 3) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+def pictures(count: int = 3, height_px: int = 64) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, height_px, 64, 3), dtype=np.uint8))
 
 
 def training_set(model: DiffusionModel, plan: LoraPlan = PLAN) -> TrainingSet:
     classes = [caption.replace("sks man", "man") for caption in CAPTIONS]
-    text = None if plan.text_encoder_learning_rate else cache.text_states(model, ["", *CAPTIONS, *classes])
-    return TrainingSet(cache.encode_all(model, pictures()), CAPTIONS, classes, text)
+    changing = plan.trains_text or plan.shuffle_captions
+    text = None if changing else cache.text_states(model, ["", *CAPTIONS, *classes, "a man", "a man in a hat"])
+    others = ClassSet(cache.encode_all(model, pictures(5)[3:]), ["a man", "a man in a hat"])
+    return TrainingSet(cache.encode_all(model, pictures()), CAPTIONS, classes, text, others=others)
 
 
 def trainer(load: Load, plan: LoraPlan = PLAN, total: int = 6) -> Trainer:
@@ -34,7 +37,7 @@ def trainer(load: Load, plan: LoraPlan = PLAN, total: int = 6) -> Trainer:
     return Trainer(model, Lora(model, plan), training_set(model, plan), plan, total)
 
 
-def quiet(save: Callable[[int], None] = lambda step: None) -> Hooks:
+def quiet(save: Callable[[int], bool | None] = lambda step: None) -> Hooks:
     return Hooks(lambda *_: None, save, lambda sentence: None)
 
 
@@ -79,7 +82,7 @@ def test_a_training_learns_its_pictures(load_miniature: Load) -> None:
 
 
 def fixed_error(running: Trainer) -> float:
-    latents, times = running.data.latents.mean.repeat(4, 1, 1, 1), torch.arange(60, 1000, 80)
+    latents, times = torch.stack(running.data.latents.mean).repeat(4, 1, 1, 1), torch.arange(60, 1000, 80)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(9))
     alpha = running.model.alphas_cumprod().float()[times]
     with torch.no_grad():
@@ -90,6 +93,10 @@ def fixed_error(running: Trainer) -> float:
 
 @pytest.mark.parametrize("plan", [
     PLAN.copy(update={"prior_weight": 1.0}),
+    PLAN.copy(update={"prior_weight": 1.0, "prior_from": PICTURES}),
+    PLAN.copy(update={"prior_weight": 1.0, "prior_from": BOTH}),
+    PLAN.copy(update={"shuffle_captions": True, "input_perturbation": 0.1, "accumulate": 2, "ema_decay": 0.5}),
+    *(PLAN.copy(update={"optimiser": name}) for name in OPTIMISERS if name != "adamw8bit"),
     PLAN.copy(update={"text_encoder_learning_rate": 1e-4}),
     PLAN.copy(update={"gradient_checkpointing": True}),
 ])
@@ -102,10 +109,15 @@ def test_every_option_trains_something(load_miniature: Load, plan: LoraPlan) -> 
     assert any(key.startswith("lora_te") for key in moved) == running.method.trains_text
 
 
-def test_prior_is_nothing_as_long_as_nothing_was_learned(load_miniature: Load) -> None:
+@pytest.mark.parametrize("kind", [PREDICTION, BOTH])
+def test_the_checkpoints_own_answers_cost_nothing_as_long_as_nothing_was_learned(
+    load_miniature: Load, kind: str
+) -> None:
     plain = trainer(load_miniature)
-    guarded = trainer(load_miniature, PLAN.copy(update={"prior_weight": 1.0}))
-    assert plain.step() == guarded.step()
+    guarded = trainer(load_miniature, PLAN.copy(update={"prior_weight": 1.0, "prior_from": kind}))
+    assert plain.step()
+    assert guarded.step()
+    assert plain.losses == guarded.losses
 
 
 @pytest.mark.slow
@@ -162,7 +174,8 @@ def test_a_blown_up_loss_goes_back_and_halves_the_rate(load_miniature: Load) -> 
 def test_a_loss_that_keeps_blowing_up_is_a_named_error(load_miniature: Load) -> None:
     model = load_miniature()
     data = training_set(model)
-    broken = replace(data, latents=cache.Latents(data.latents.mean * float("inf"), data.latents.std))
+    infinite = tuple(mean * float("inf") for mean in data.latents.mean)
+    broken = replace(data, latents=cache.Latents(infinite, data.latents.std))
     with pytest.raises(NanLoss, match=r"0\.25 times"):
         Trainer(model, Lora(model, PLAN), broken, PLAN, 4).run(quiet())
 
@@ -170,22 +183,38 @@ def test_a_loss_that_keeps_blowing_up_is_a_named_error(load_miniature: Load) -> 
 def test_an_exploding_loss_counts_as_blown_up(load_miniature: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     running = trainer(load_miniature)
     monkeypatch.setattr(loop, "EXPLODED_LOSS", 1e-9)
-    assert running.step() is None
+    assert not running.step()
 
 
 def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Path) -> None:
     model = load_miniature()
     fresh = cache.cached_latents(tmp_path, "a", model, pictures())
     kept = cache.cached_latents(tmp_path, "a", model, pictures(1))
-    direct = model.encode_images(pictures()[1:2])
-    assert torch.equal(kept.mean, fresh.mean)
-    assert torch.equal(kept.std, fresh.std)
-    assert torch.allclose(kept.mean[1:2], direct[0], atol=1e-5)
-    assert torch.allclose(kept.std[1:2], direct[1], atol=1e-5)
+    direct = model.encode_images(np.stack(pictures()[1:2]))
+    assert all(map(torch.equal, kept.mean + kept.std, fresh.mean + fresh.std))
+    assert torch.allclose(kept.mean[1], direct[0][0], atol=1e-5)
+    assert torch.allclose(kept.std[1], direct[1][0], atol=1e-5)
+
+
+def test_pictures_of_several_sizes_are_encoded_and_learned_each_with_its_like(load_miniature: Load) -> None:
+    model = load_miniature()
+    mixed = cache.encode_all(model, [*pictures(3), *pictures(3, height_px=128)])
+    assert [size[1:] for size in mixed.sizes()] == 3 * [(8, 8)] + 3 * [(16, 8)]
+    data = replace(training_set(model), latents=mixed, captions=CAPTIONS * 2, class_captions=["man"] * 6)
+    running = Trainer(model, Lora(model, PLAN), data, PLAN, 6)
+    running.run(quiet())
+    assert len(running.losses) == 6
+
+
+def test_text_states_are_read_again_when_nothing_changed(load_miniature: Load, tmp_path: Path) -> None:
+    model = load_miniature()
+    fresh, kept = (cache.cached_text_states(tmp_path, model, ["a man", "a dog"], 1) for _ in range(2))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert torch.equal(kept.of(["a dog"])["states"], fresh.of(["a dog"])["states"])
 
 
 def test_drawn_latents_have_the_spread_of_the_vae() -> None:
-    latents = cache.Latents(torch.full((1, 4, 8, 8), 2.0), torch.full((1, 4, 8, 8), 0.5))
+    latents = cache.Latents((torch.full((4, 8, 8), 2.0),), (torch.full((4, 8, 8), 0.5),))
     drawn = latents.draw(torch.zeros(200, dtype=torch.int64), torch.Generator().manual_seed(0))
     assert float(drawn.mean()) == pytest.approx(2.0, abs=0.02)
     assert float(drawn.std()) == pytest.approx(0.5, rel=0.05)
@@ -196,3 +225,59 @@ def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
     states = cache.text_states(model, ["a man", "a woman", "a man"])
     assert states.states["states"].shape[0] == 2
     assert torch.allclose(states.of(["a woman"])["states"], model.encode_text(["a woman"])["states"], atol=1e-5)
+
+
+def test_enough_likeness_ends_the_training_early(load_miniature: Load) -> None:
+    running = trainer(load_miniature)
+    running.run(quiet(lambda step: True))
+    assert running.done == 3
+
+
+def test_averaged_weights_are_what_is_saved_and_not_what_is_trained_on(load_miniature: Load) -> None:
+    running = trainer(load_miniature, PLAN.copy(update={"ema_decay": 0.9}))
+    saved: list[dict[str, torch.Tensor]] = []
+    running.run(quiet(lambda step: saved.append(running.method.state())))
+    assert not all(torch.equal(saved[-1][key], weight) for key, weight in running.method.state().items())
+
+
+def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -> None:
+    one, other = trainer(load_miniature), trainer(load_miniature)
+    other._look_every = 10
+    one.run(quiet())
+    other.run(quiet())
+    assert other.losses == one.losses
+
+
+GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor")
+
+
+@pytest.mark.parametrize("plan", [PLAN.copy(update={"optimiser": name}) for name in GOING_ON])
+def test_every_optimiser_goes_on_from_a_snapshot(load_miniature: Load, plan: LoraPlan) -> None:
+    whole, first, second = (trainer(load_miniature, plan, 4) for _ in range(3))
+    whole.run(quiet())
+    for _ in range(2):
+        first.step()
+    second.restore(first.snapshot())
+    second.run(quiet())
+    assert same(second, whole)
+
+
+def test_eight_bit_needs_a_graphics_card(load_miniature: Load) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InvalidSettings, match="adamw8bit"):
+        trainer(load_miniature, PLAN.copy(update={"optimiser": "adamw8bit"}))
+
+
+def test_masked_places_count_what_they_are_told(load_miniature: Load) -> None:
+    """With everything outside switched off, a change outside of the mask changes nothing."""
+    mask = torch.zeros(8, 8)
+    mask[:4] = 1.0
+    places = losses.place_weights(mask, 0.0)
+    assert float(places.mean()) == pytest.approx(1.0)
+    answer, wanted = torch.zeros(1, 4, 8, 8), torch.ones(1, 4, 8, 8)
+    other = answer.clone()
+    other[:, :, 4:] = 100.0
+    ones = torch.ones(1)
+    found = [float(losses.weighted_error(one, wanted, ones, places[None])) for one in (answer, other)]
+    assert found[0] == found[1] == pytest.approx(1.0)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.training.plan import LoraPlan
-from personal_avatar.training.schedule import LAST_RATE, RowOrder, rate_factor, save_steps
+from personal_avatar.training.schedule import LAST_RATE, BatchOrder, rate_factor, save_steps
 
 
 def test_a_constant_rate_only_warms_up() -> None:
@@ -30,7 +30,19 @@ def test_the_last_checkpoint_is_the_last_step(total: int, count: int) -> None:
 
 @given(rows=st.integers(1, 20), batch=st.integers(1, 8), seed=st.integers(0, 99))
 def test_every_row_comes_once_before_any_comes_again(rows: int, batch: int, seed: int) -> None:
-    order = RowOrder(rows, torch.Generator().manual_seed(seed))
+    order = BatchOrder([0] * rows, torch.Generator().manual_seed(seed))
     taken = [row for _ in range(3 * rows) for row in order.take(batch).tolist()]
     for at in range(0, len(taken) - rows + 1, rows):
         assert sorted(taken[at : at + rows]) == list(range(rows))
+
+
+@given(groups=st.lists(st.sampled_from("abc"), min_size=1, max_size=12), batch=st.integers(1, 6))
+def test_a_batch_holds_pictures_of_one_size_and_every_picture_gets_its_turn(groups: list[str], batch: int) -> None:
+    order = BatchOrder(groups, torch.Generator().manual_seed(1))
+    seen: list[int] = []
+    for _ in range(4 * len(groups)):
+        rows = order.take(batch).tolist()
+        assert len(rows) == batch
+        assert len({groups[row] for row in rows}) == 1
+        seen += rows
+    assert set(seen) == set(range(len(groups)))

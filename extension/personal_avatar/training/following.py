@@ -1,0 +1,70 @@
+"""Do pictures still show what their prompts ask for? Answered by the untrained checkpoint itself, without another model.
+
+A diffusion model is a classifier (Li et al. 2023, arXiv 2303.16203): the caption under which it denoises a picture best
+is the one that describes it. Each picture is noised alike for all captions; its score is the share of the other captions
+that describe it worse than its own does: 1 for a picture that follows its prompt, 0.5 for one that shows anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from personal_avatar.training import losses
+from personal_avatar.training.cache import encode_all
+from personal_avatar.training.families.model import DiffusionModel
+
+if TYPE_CHECKING:
+    import torch
+
+TIMESTEPS = (250, 450, 650, 850)
+SEED = 77
+
+
+@dataclass(frozen=True)
+class PromptJudge:
+    """`model`: the checkpoint, with nothing attached or at strength 0 while it judges. `captions`: all that are told
+    apart, in the words of the class ("a man" in place of the person)."""
+
+    model: DiffusionModel
+    captions: tuple[str, ...]
+
+    def score(self, images: np.ndarray, asked: Sequence[str]) -> float:
+        """Mean over `images`, uint8 RGB (pictures, height, width, 3), each made for its caption in `asked`; 0..1."""
+        import torch
+
+        if len(self.captions) < 2:
+            return 1.0
+        with torch.no_grad():
+            errors = torch.stack([self._errors(image) for image in encode_all(self.model, list(images)).mean])
+        own = [self.captions.index(caption) for caption in asked]
+        return float(np.mean([_rank(row, place) for row, place in zip(errors.numpy(), own, strict=True)]))
+
+    def _errors(self, latent: torch.Tensor) -> torch.Tensor:
+        """float32 (captions,): squared error of the answers to each caption, over the same noise and timesteps."""
+        import torch
+
+        count = len(self.captions)
+        text = self.model.encode_text(self.captions)
+        alphas = self.model.alphas_cumprod().float()
+        generator = torch.Generator("cpu").manual_seed(SEED)
+        total = torch.zeros(count)
+        for timestep in TIMESTEPS:
+            noise = torch.randn(latent.shape, generator=generator)
+            alpha = alphas[timestep : timestep + 1]
+            noisy = losses.add_noise(latent[None], noise[None], alpha)
+            wanted = losses.target(latent[None], noise[None], alpha, self.model.base.prediction)
+            device = self.model.compute.device
+            times = torch.full((count,), timestep, device=device)
+            answer = self.model.predict(noisy.expand(count, -1, -1, -1).to(device), times, text)
+            total += (answer.cpu() - wanted).pow(2).mean(dim=(1, 2, 3))
+        return total
+
+
+def _rank(errors: np.ndarray, own: int) -> float:
+    """Share of the other captions with a larger error than `own`."""
+    others = np.delete(errors, own)
+    return float(np.mean(others > errors[own]))

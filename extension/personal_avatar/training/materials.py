@@ -1,0 +1,61 @@
+"""What a training learns from, made ready: latents, masks, text states, pictures of the class."""
+
+from __future__ import annotations
+
+import torch
+
+from personal_avatar.domain import Dataset, Sample
+from personal_avatar.jobs.events import Log, Stage
+from personal_avatar.training import cache, losses
+from personal_avatar.training.bench import sample_settings
+from personal_avatar.training.classes import Wanted, class_pictures
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.plan import PREDICTION
+from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.work import Work
+
+
+def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
+    """Everything that the plan asks for. `model` must have nothing attached yet."""
+    plan, samples = work.plan, [sample for sample in dataset.samples for _ in range(sample.repeats)]
+    images, captions = cache.dataset_images(dataset, samples), [sample.caption for sample in samples]
+    if plan.flip:
+        images, captions = cache.with_flipped(images), captions * 2
+    name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, plan.flip)
+    latents = cache.cached_latents(work.cache, name, model, images)
+    class_captions = [caption.replace(dataset.trigger, dataset.class_noun) for caption in captions]
+    others = _others(work, model)
+    changing = plan.trains_text or plan.shuffle_captions
+    all_captions = ["", *captions, *class_captions, *(others.captions if others else [])]
+    text = None if changing else cache.cached_text_states(work.cache, model, all_captions, plan.clip_skip)
+    return TrainingSet(latents, captions, class_captions, text, _places(work, dataset, samples, latents), others)
+
+
+def _places(
+    work: Work, dataset: Dataset, samples: list[Sample], latents: cache.Latents
+) -> tuple[torch.Tensor, ...] | None:
+    """What each place of each picture counts; the mirrored pictures after the others."""
+    outside = work.plan.unmasked_weight
+    if outside >= 1.0:
+        return None
+    masks = cache.latent_masks(dataset, samples, latents)
+    if work.plan.flip:
+        masks += [mask.flip(-1) for mask in masks]
+    return tuple(losses.place_weights(mask, outside) for mask in masks)
+
+
+def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
+    """Pictures of the class, from the folder that all trainings share, or made now."""
+    plan = work.plan
+    if plan.prior_weight <= 0 or plan.prior_from == PREDICTION:
+        return None
+    work.emit(Stage("class"))
+    folder = (work.task.cache or work.folder / "cache") / "class-pictures"
+    wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, sample_settings(plan, model.base), folder)
+
+    def told(made: int, of: int) -> None:
+        work.control.check()
+        work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
+
+    found = class_pictures(model, wanted, work.analyser, told)
+    return ClassSet(cache.encode_all(model, found.images), found.captions)

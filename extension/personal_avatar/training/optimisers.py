@@ -1,0 +1,105 @@
+"""Optimisers by name; what is not torch's own comes from the library of its authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.training.plan import TrainPlan
+
+if TYPE_CHECKING:
+    import torch
+
+Groups = list[dict[str, Any]]
+BETAS = (0.9, 0.99)
+
+
+def make(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """The plan's optimiser over `groups` (`params`, `lr`). Raises `InvalidSettings` where it cannot run."""
+    return _MAKERS[plan.optimiser](groups, plan)
+
+
+def _adamw(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    import torch
+
+    fused = all(weight.is_cuda for group in groups for weight in group["params"])
+    return torch.optim.AdamW(groups, betas=BETAS, weight_decay=plan.weight_decay, fused=fused or None)
+
+
+def _adamw8bit(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """Dettmers et al. 2022, arXiv 2110.02861."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InvalidSettings("The optimiser adamw8bit needs an NVIDIA graphics card.", "Choose adamw or adafactor.")
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except (ImportError, RuntimeError) as error:
+        raise InvalidSettings(
+            f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
+            "Install it into the trainer environment, or choose adamw.",
+        ) from None
+    made: torch.optim.Optimizer = AdamW8bit(groups, betas=BETAS, weight_decay=plan.weight_decay)
+    return made
+
+
+def _prodigy(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """Mishchenko and Defazio 2023, arXiv 2306.06101: finds its own rate, learning rates are factors near 1."""
+    from prodigyopt import Prodigy
+
+    if len({group["lr"] for group in groups}) > 1:
+        raise InvalidSettings(
+            "prodigy takes one learning rate for everything.", "Give the text encoder the same one, or 0."
+        )
+    made: torch.optim.Optimizer = Prodigy(
+        groups,
+        betas=BETAS,
+        weight_decay=plan.weight_decay,
+        use_bias_correction=True,
+        safeguard_warmup=plan.warmup_steps > 0,
+    )
+    return made
+
+
+def _adafactor(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """Shazeer and Stern 2018, arXiv 1804.04235, with the given learning rate."""
+    from transformers.optimization import Adafactor
+
+    made: torch.optim.Optimizer = Adafactor(
+        groups, weight_decay=plan.weight_decay, scale_parameter=False, relative_step=False, warmup_init=False
+    )
+    return made
+
+
+def _lion(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """Chen et al. 2023, arXiv 2302.06675: learning rates a third to a tenth of AdamW's."""
+    from lion_pytorch import Lion
+
+    made: torch.optim.Optimizer = Lion(groups, betas=BETAS, weight_decay=plan.weight_decay)
+    return made
+
+
+def _schedulefree(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    """Defazio et al. 2024, arXiv 2405.15682: weights are averaged in `eval()`, and must be read there."""
+    from schedulefree import AdamWScheduleFree
+
+    made: torch.optim.Optimizer = AdamWScheduleFree(
+        groups, betas=BETAS, weight_decay=plan.weight_decay, warmup_steps=plan.warmup_steps, foreach=False
+    )
+    return made
+
+
+_MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
+    "adamw": _adamw,
+    "adamw8bit": _adamw8bit,
+    "prodigy": _prodigy,
+    "adafactor": _adafactor,
+    "lion": _lion,
+    "schedulefree": _schedulefree,
+}
+
+
+def has_own_schedule(plan: TrainPlan) -> bool:
+    """Whether the learning rate is the optimiser's own business."""
+    return plan.optimiser == "schedulefree"

@@ -1,0 +1,47 @@
+"""What a training learns from, and one batch of it with noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from personal_avatar.training.cache import Latents, TextStates
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """Pictures of the class with their captions, that hold it where it was."""
+
+    latents: Latents
+    captions: list[str]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger.
+
+    `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
+    """
+
+    latents: Latents
+    captions: list[str]
+    class_captions: list[str]
+    text: TextStates | None  # None: captions are encoded at every step
+    places: tuple[torch.Tensor, ...] | None = None
+    others: ClassSet | None = None
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch on the device: noisy latents, their timesteps, what to answer, what each picture's error counts."""
+
+    noisy: torch.Tensor
+    times: torch.Tensor
+    wanted: torch.Tensor
+    weights: torch.Tensor
+
+    def first(self, count: int) -> Noised:
+        return Noised(self.noisy[:count], self.times[:count], self.wanted[:count], self.weights[:count])
