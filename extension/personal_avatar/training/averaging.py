@@ -1,4 +1,4 @@
-"""The weights that are saved and judged: as they are, averaged over the steps (EMA), or as the optimiser averages them."""
+"""The weights that are saved and judged: as they are, averaged over the steps (EMA), or by the optimiser itself."""
 
 from __future__ import annotations
 

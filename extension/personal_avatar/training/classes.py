@@ -51,7 +51,8 @@ def class_pictures(
     kept = dict(_kept(folder, wanted))
     if len(kept) < wanted.count:
         for shot, image in _made(model, wanted, reader, set(kept), on_progress):
-            save_picture(image, folder / _name(shot), f"{shot.prompt}\nSteps: {wanted.settings.steps}, Seed: {shot.seed}")
+            infotext = f"{shot.prompt}\nSteps: {wanted.settings.steps}, Seed: {shot.seed}"
+            save_picture(image, folder / f"{shot.seed}.png", infotext)
             kept[shot.seed] = (image, shot.prompt)
             if len(kept) >= wanted.count:
                 break
@@ -62,10 +63,6 @@ def class_pictures(
 def _shots(wanted: Wanted, base_prompts: tuple[str, ...]) -> Iterator[Shot]:
     for number, prompt in zip(range(wanted.count * TRIES), itertools.cycle(base_prompts), strict=False):
         yield Shot(prompt.format(subject=f"a {wanted.class_noun}"), FIRST_SEED + number)
-
-
-def _name(shot: Shot) -> str:
-    return f"{shot.seed}.png"
 
 
 def _kept(folder: Path, wanted: Wanted) -> Iterator[tuple[int, tuple[np.ndarray, str]]]:

@@ -1,8 +1,8 @@
-"""Do pictures still show what their prompts ask for? Answered by the untrained checkpoint itself, without another model.
+"""Do pictures still show what their prompts ask for? The untrained checkpoint itself answers, without another model.
 
 A diffusion model is a classifier (Li et al. 2023, arXiv 2303.16203): the caption under which it denoises a picture best
-is the one that describes it. Each picture is noised alike for all captions; its score is the share of the other captions
-that describe it worse than its own does: 1 for a picture that follows its prompt, 0.5 for one that shows anything.
+is the one that describes it. Each picture is noised alike for all captions; its score is the share of the other
+captions that describe it worse than its own does: 1 for one that follows its prompt, 0.5 for one that shows anything.
 """
 
 from __future__ import annotations
