@@ -15,6 +15,7 @@ from pathlib import Path
 
 from personal_avatar.domain import Avatar, Consent, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.storage import sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
@@ -82,7 +83,10 @@ class AvatarStore:
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
-        """Copy the originals into the avatar's folder, named by content, in place of earlier ones; order is kept."""
+        """Copy the originals and their captions into the avatar's folder, named by content, in place of earlier ones.
+
+        The order is kept.
+        """
         target = self._folder / avatar.id / "photos"
         fresh = target.with_name("photos.new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -115,7 +119,7 @@ def _copied(photo: Path, folder: Path, number: int) -> str:
     """Copy a photo under a name made of its place and content; returns the name."""
     suffix = photo.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", photo.suffix) else ""
     name = f"{number:02d}-{sha256_of(photo)[:12]}{suffix}"
-    shutil.copyfile(photo, folder / name)
+    copy_with_caption(photo, folder / name)
     return name
 
 

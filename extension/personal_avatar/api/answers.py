@@ -15,6 +15,7 @@ from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.photos.captions import is_caption
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import TRAIN, Studio
 
@@ -40,7 +41,7 @@ def job(view: JobView) -> JobDocument:
 def model(studio: Studio, avatar: Avatar) -> ModelDocument:
     """An avatar with its number of photos and whether it can be used."""
     photos = studio.avatars.folder(avatar.id) / "photos"
-    count = sum(1 for _ in photos.iterdir()) if photos.is_dir() else 0
+    count = sum(not is_caption(path) for path in photos.iterdir()) if photos.is_dir() else 0
     return ModelDocument(**documents.avatar(avatar, count, _state(studio, avatar)))
 
 

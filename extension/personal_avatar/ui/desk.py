@@ -16,6 +16,7 @@ from typing import Any
 
 from personal_avatar.domain import PhotoReport, from_json, to_json
 from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, WrongState, named
+from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
 from personal_avatar.ui.refusal import Refusal
@@ -149,7 +150,7 @@ class Desk:
             name, number = photo.name, 2
             while name in names:
                 name, number = f"{photo.stem}-{number}{photo.suffix}", number + 1
-            shutil.copyfile(photo, fresh / name)
+            copy_with_caption(photo, fresh / name)
             names.append(name)
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
