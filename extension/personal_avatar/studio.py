@@ -39,6 +39,7 @@ from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, JobView
 from personal_avatar.params import validated
+from personal_avatar.photos.captions import is_caption
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
@@ -390,11 +391,12 @@ def _name_in(draft: Path) -> str:
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given; of folders, the files directly inside, in the order of their names."""
+    """Files as they are given; of folders, the files directly inside but captions, in the order of their names."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
+            files = (child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
+            found += sorted(child for child in files if not is_caption(child))
         else:
             found.append(path)
     return found
