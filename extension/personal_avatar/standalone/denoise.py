@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,10 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Painting:
-    """What to paint. `prompt` without network tags; one picture a seed; sizes are multiples of 8."""
+    """What to paint. `prompt` without network tags; one picture a seed; sizes are multiples of 8.
+
+    `embeddings`: the folder in which words of the prompts are looked up; None: all words are ordinary ones.
+    """
 
     prompt: str
     negative_prompt: str
@@ -31,6 +35,7 @@ class Painting:
     steps: int
     guidance: float
     sampler: str
+    embeddings: Path | None = None
 
 
 def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndarray:
@@ -85,7 +90,7 @@ def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
     steps = scheduler(painting.sampler, model.scheduler_config())
     steps.set_timesteps(painting.steps, device=model.compute.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in painting.seeds]
-    with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt)
+    with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt, painting.embeddings)
     rows = len(painting.seeds)
     text = {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in with_prompt.items()}
     if painting.guidance != 1.0:

@@ -89,13 +89,13 @@ class StandaloneHost:
     # -- pictures
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
-        base = self.checkpoint()
+        base = self.checkpoint() if request.checkpoint is None else self.shelf.find(str(request.checkpoint))
         prompt, tags = split_networks(request.prompt)
         networks = find_networks(tags, self.folders().loras)
         for seeds in batches(request.seeds, request.width_px, request.height_px):
             painting = Painting(
                 prompt, request.negative_prompt, seeds, request.width_px, request.height_px, request.steps,
-                request.guidance, request.sampler,
+                request.guidance, request.sampler, self._folders.embeddings,
             )
             images = self._pipelines.paint(base, networks, painting, on_step)
             for image, seed in zip(images, seeds, strict=True):
@@ -120,7 +120,8 @@ class StandaloneHost:
         networks = present_networks(tags, self.folders().loras)
 
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
-            painting = Painting(prompt, "", (0,), fitted.shape[1], fitted.shape[0], 20, 4.0, "DPM++ 2M")
+            size = fitted.shape[1], fitted.shape[0]
+            painting = Painting(prompt, "", (0,), *size, 20, 4.0, "DPM++ 2M", self._folders.embeddings)
             return self._pipelines.repaint(base, networks, fitted, painting, share)
 
         return redrawn(image, strength, base.native_px, repaint)

@@ -1,7 +1,6 @@
 """LoRA files in a loaded model: added to its weights, and taken out again to the last bit.
 
-File layout as the WebUI reads it: `<prefix>_<module with underscores>.lora_up.weight`, `.lora_down.weight`, `.alpha`
-(kohya), or `.lora_B` / `.lora_A` under the same names. weight += multiplier * alpha / rank * up @ down.
+Which files there are for a prompt, and when they are applied; what a file does to a weight is in `deltas.py`.
 """
 from __future__ import annotations
 
@@ -11,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
+from personal_avatar.networks import find_lora, loras_in
 from personal_avatar.prompts import NetworkTag
+from personal_avatar.standalone.deltas import read_deltas
 
 if TYPE_CHECKING:
     import torch
 
     from personal_avatar.training.families.model import DiffusionModel
 
-UP, DOWN = (".lora_up.weight", ".lora_B.weight"), (".lora_down.weight", ".lora_A.weight")
 Stamp = tuple[str, int, int, float]
 
 
@@ -38,23 +38,19 @@ class Network:
 
 def find_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
     """The files that tags name, anywhere under `folder`. Raises `NotFound` with the names that exist."""
-    files = _files(folder)
-    missing = [tag.name for tag in tags if tag.name not in files]
+    files = loras_in(folder)
+    missing = [tag.name for tag in tags if find_lora(tag.name, files) is None]
     if missing:
         known = ", ".join(sorted(files)) or "none yet"
         raise NotFound(f"There is no LoRA named {', '.join(missing)}.", f"In {folder} there are: {known}.")
-    return [Network(files[tag.name], tag.weight) for tag in tags]
+    return present_networks(tags, folder)
 
 
 def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
-    """Those of the tags whose files are there."""
-    files = _files(folder)
-    return [Network(files[tag.name], tag.weight) for tag in tags if tag.name in files]
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """LoRA files by name; of several with one name the first in the order of their paths."""
-    return {path.stem: path for path in sorted(folder.rglob("*.safetensors"), reverse=True)}
+    """Those of the tags whose files are there; a weight of 0 leaves a file out."""
+    files = loras_in(folder)
+    found = [(find_lora(tag.name, files), tag.weight) for tag in tags]
+    return [Network(path, weight) for path, weight in found if path is not None and weight]
 
 
 @dataclass
@@ -96,52 +92,29 @@ class AppliedNetworks:
         import torch
 
         weights, matched = module_weights(self.model), 0
-        for name, delta in _deltas(network.path):
+        for name, delta in read_deltas(network.path):
             weight = weights.get(name)
             if weight is None:
                 continue
-            if delta.numel() != weight.numel():
+            if not delta.fits(weight):
                 raise GenerationFailed(
                     f"{network.path.name} was made for another kind of checkpoint ({name} has another size).",
                     f"Load a checkpoint like the one it was trained on, not {self.model.base.title}.",
                 )
             self._originals.setdefault(name, weight.detach().to("cpu", copy=True))
             with torch.no_grad():
-                weight.add_(delta.reshape(weight.shape).to(weight.device, weight.dtype), alpha=network.weight)
+                weight.copy_(delta.added(weight.float(), network.weight))
             matched += 1
         if not matched:
             raise GenerationFailed(f"Nothing in {network.path.name} fits {self.model.base.title}.", "Use another LoRA.")
 
 
 def module_weights(model: DiffusionModel) -> dict[str, torch.Tensor]:
-    """Kohya's name of every module with a weight matrix or kernel -> that weight."""
+    """Every name that LoRA files have for a module with a weight matrix or kernel -> that weight."""
     return {
-        f"{prefix}_{name.replace('.', '_')}": module.weight
+        name: module.weight
         for prefix, root in model.modules().items()
-        for name, module in root.named_modules()
+        for path, module in root.named_modules()
         if getattr(module, "weight", None) is not None and module.weight.dim() in (2, 4)
+        for name in (f"{prefix}_{path.replace('.', '_')}", )
     }
-
-
-def _deltas(path: Path) -> list[tuple[str, torch.Tensor]]:
-    """(module, up @ down * alpha / rank in float32) of every pair in the file. Raises `GenerationFailed`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise GenerationFailed(f"{path.name} cannot be read ({error}).", "Download or train it again.") from None
-    ups = {key[: -len(end)]: key for key in tensors for end in UP if key.endswith(end)}
-    downs = {key[: -len(end)]: key for key in tensors for end in DOWN if key.endswith(end)}
-    return [
-        (name, _delta(tensors[ups[name]], tensors[downs[name]], tensors.get(f"{name}.alpha")))
-        for name in ups.keys() & downs.keys()
-    ]
-
-
-def _delta(up: torch.Tensor, down: torch.Tensor, alpha: torch.Tensor | None) -> torch.Tensor:
-    """(out, in * kernel area) of `up` (out, rank[, 1, 1]) and `down` (rank, in[, kernel, kernel])."""
-    rank = down.shape[0]
-    scale = float(alpha) / rank if alpha is not None else 1.0
-    return up.float().reshape(up.shape[0], rank) @ down.float().reshape(rank, -1) * scale

@@ -1,75 +1,73 @@
-"""Prompts of any length and with emphasis, as the text states that the UNet reads.
+"""Prompts of any length, with emphasis and embeddings, as what the UNet reads.
 
-As in the WebUI: 75 tokens a window, windows one after the other; the states of emphasised tokens are multiplied and the
-window is brought back to its mean.
+As in the WebUI: windows of 75 tokens one after the other, each encoder's states of emphasised tokens multiplied and
+brought back to their mean in the window; SDXL's pooled state is the first window's, its empty negative prompt is zeros.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.domain import Family
-from personal_avatar.prompts import emphasis
+from personal_avatar.networks import embeddings_in
+from personal_avatar.standalone.embeddings import put_in
+from personal_avatar.standalone.windows import Window, places, token_rows, weights, windows_of
 
 if TYPE_CHECKING:
     import torch
 
     from personal_avatar.training.families.model import Conditioning, DiffusionModel
 
-WINDOW = 75
 
+def encode_pair(
+    model: DiffusionModel, prompt: str, negative_prompt: str, embeddings: Path | None = None
+) -> tuple[Conditioning, Conditioning]:
+    """(conditional, unconditional), one row each and of the same length. `embeddings`: the folder to look words up in.
 
-@dataclass(frozen=True)
-class Window:
-    """At most 75 tokens and the weight of each."""
-
-    tokens: tuple[int, ...]
-    weights: tuple[float, ...]
-
-
-def encode_pair(model: DiffusionModel, prompt: str, negative_prompt: str) -> tuple[Conditioning, Conditioning]:
-    """(conditional, unconditional) states of one row each and of the same length."""
-    if model.family is not Family.SD1:
-        return model.encode_text([prompt]), model.encode_text([negative_prompt])
-    both = [windows(model, text) for text in (prompt, negative_prompt)]
+    Raises `GenerationFailed` for an embedding of another family.
+    """
+    files = embeddings_in(embeddings) if embeddings is not None else {}
+    both = [windows_of(model, text, files) for text in (prompt, negative_prompt)]
     longest = max(len(found) for found in both)
-    filled = [[*found, *[Window((), ())] * (longest - len(found))] for found in both]
-    return {"states": _states(model, filled[0])}, {"states": _states(model, filled[1])}
+    with_prompt, without = (_encoded(model, [*found, *[()] * (longest - len(found))]) for found in both)
+    if model.family is Family.SDXL and not negative_prompt:
+        without = {name: tensor.new_zeros(tensor.shape) for name, tensor in without.items()}
+    return with_prompt, without
 
 
-def windows(model: DiffusionModel, text: str) -> list[Window]:
-    """The tokens of a prompt in windows; one empty window for an empty prompt."""
-    tokens: list[int] = []
-    weights: list[float] = []
-    for piece, weight in emphasis(text):
-        found = model.tokenizers[0](piece, add_special_tokens=False, truncation=False, verbose=False).input_ids
-        tokens += found
-        weights += [weight] * len(found)
-    starts = range(0, max(len(tokens), 1), WINDOW)
-    return [Window(tuple(tokens[at : at + WINDOW]), tuple(weights[at : at + WINDOW])) for at in starts]
-
-
-def _states(model: DiffusionModel, parts: list[Window]) -> torch.Tensor:
-    """float32 (1, 77 * windows, width)."""
+def _encoded(model: DiffusionModel, windows: Sequence[Window]) -> Conditioning:
+    """"states" (1, 77 * windows, width) and, where the family has it, "pooled" (1, width); float32."""
     import torch
 
-    tokenizer, (encoder,) = model.tokenizers[0], model.text_encoders.values()
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    rows = [[start, *part.tokens, *[end] * (WINDOW + 1 - len(part.tokens))] for part in parts]
-    with torch.no_grad():
-        states = encoder(torch.tensor(rows, device=model.compute.device))[0].float()
-    for row, part in enumerate(parts):
-        if any(weight != 1.0 for weight in part.weights):
-            states[row] = _emphasised(states[row], part.weights)
-    return states.reshape(1, -1, states.shape[-1])
+    with torch.no_grad(), ExitStack() as stack:
+        for number, encoder in enumerate(model.text_encoders.values()):
+            stack.enter_context(put_in(encoder, number, places(windows)))
+        text = _read(model, token_rows(model, windows))
+    states = text["states"].float()
+    for row, window in enumerate(windows):
+        if any(unit.weight != 1.0 for unit in window):
+            states[row] = _emphasised(model, states[row], weights(window))
+    pooled = {"pooled": text["pooled"][:1].float()} if "pooled" in text else {}
+    return {"states": states.reshape(1, -1, states.shape[-1]), **pooled}
 
 
-def _emphasised(states: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
-    """`states` (77, width), each token's row times its weight, then scaled to the old mean of the window."""
+def _read(model: DiffusionModel, rows: Sequence[torch.Tensor]) -> Conditioning:
+    """The encoders' answers to rows of tokens."""
+    (encoder,) = model.text_encoders.values()
+    return {"states": encoder(rows[0].to(model.compute.device))[0]}
+
+
+def _emphasised(model: DiffusionModel, states: torch.Tensor, factors: list[float]) -> torch.Tensor:
+    """`states` (77, width), each token's row times its factor, then each encoder's part scaled to its old mean."""
     import torch
 
-    factors = torch.ones(len(states), 1, device=states.device)
-    factors[1 : 1 + len(weights), 0] = torch.tensor(weights, device=states.device)
-    raised = states * factors
-    before, after = float(states.mean()), float(raised.mean())
-    return raised * (before / after) if abs(after) > 1e-6 else raised
+    widths = [encoder.get_input_embeddings().weight.shape[-1] for encoder in model.text_encoders.values()]
+    column = torch.tensor(factors, device=states.device)[:, None]
+    return torch.cat([_with_mean(part * column, part) for part in states.split(widths, 1)], 1)
+
+
+def _with_mean(raised: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    mean = float(raised.mean())
+    return raised * (float(before.mean()) / mean) if abs(mean) > 1e-6 else raised

@@ -175,3 +175,63 @@ def test_the_result_is_that_of_diffusers(applied: AppliedNetworks, model: Diffus
         theirs = reference.unet(noise, step, theirs_states).sample
     assert torch.allclose(states["states"], theirs_states, atol=1e-4)
     assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("axis", ["columns", "rows"])
+@pytest.mark.parametrize("module", [ATTENTION, KERNEL])
+def test_dora_gives_the_merged_weight_the_lengths_of_the_file(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path, axis: str, module: str
+) -> None:
+    """Columns (one length an input) is what the WebUI reads; later tools write rows (one an output)."""
+    from safetensors.torch import load_file
+
+    path = Kohya((module,)).write(tmp_path / "a.safetensors", model)
+    old, tensors = module_weights(model)[module].clone(), load_file(path)
+    lengths = torch.rand((1, old.shape[1]) if axis == "columns" else (len(old), 1)) + 0.5
+    lengths = lengths.reshape(*lengths.shape, *[1] * (old.dim() - 2))
+    save_file({**tensors, f"{module}.dora_scale": lengths}, path)
+    applied.use([Network(path, 1.0)])
+    merged = module_weights(model)[module]
+    kept = 1 if axis == "columns" else 0
+    assert torch.allclose(merged.transpose(0, kept).flatten(1).norm(dim=1), lengths.flatten(), atol=1e-4)
+    up, down = tensors[f"{module}.lora_up.weight"], tensors[f"{module}.lora_down.weight"]
+    plain = old + 2.0 / RANK * (up.flatten(1) @ down.flatten(1)).reshape(old.shape)
+    direction = torch.nn.functional.cosine_similarity(
+        merged.transpose(0, kept).flatten(1), plain.transpose(0, kept).flatten(1)
+    )
+    assert torch.allclose(direction, torch.ones(()), atol=1e-4)
+    full = merged.clone()
+    applied.use([Network(path, 0.25)])
+    assert torch.allclose(module_weights(model)[module] - old, 0.25 * (full - old), atol=1e-5)
+
+
+def test_a_kernel_in_tucker_form_is_put_together(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    old = module_weights(model)[KERNEL].clone()
+    up, mid, down = torch.randn(len(old), 3, 1, 1), torch.randn(3, 2, 3, 3), torch.randn(2, old.shape[1], 1, 1)
+    names = {"lora_up": up, "lora_mid": mid, "lora_down": down}
+    save_file({f"{KERNEL}.{name}.weight": tensor for name, tensor in names.items()}, tmp_path / "a.safetensors")
+    applied.use([Network(tmp_path / "a.safetensors", 1.0)])
+    wanted = torch.zeros_like(old)
+    for high, low in np.ndindex(3, 2):
+        wanted += up[:, high, None] * down[low][None] * mid[high, low]
+    assert torch.allclose(module_weights(model)[KERNEL] - old, wanted, atol=1e-4)
+
+
+def test_a_pickle_with_nothing_but_tensors_is_read_too(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    path = Kohya().write(tmp_path / "a.safetensors", model)
+    torch.save(load_file(path), tmp_path / "a.pt")
+    applied.use([Network(path, 1.0)])
+    there = module_weights(model)[ATTENTION].clone()
+    applied.use([Network(tmp_path / "a.pt", 1.0)])
+    assert torch.equal(module_weights(model)[ATTENTION], there)
+
+
+def test_a_weight_of_zero_asks_for_nothing(model: DiffusionModel, tmp_path: Path) -> None:
+    Kohya().write(tmp_path / "anna.safetensors", model)
+    assert find_networks([NetworkTag("anna", 0.0)], tmp_path) == []
