@@ -1,26 +1,38 @@
-"""HTTP Basic with the names and passwords of the server that we are part of, compared in constant time."""
-from __future__ import annotations
+"""HTTP Basic with the names and passwords of the server that we are part of, compared in constant time.
 
+Without postponed annotations: FastAPI cannot evaluate those of an object that is called.
+"""
 import secrets
 from collections.abc import Callable
 
 from fastapi import Depends
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 Credentials = Callable[[], dict[str, str]]
-_given = Depends(HTTPBasic(auto_error=False))
+SCHEME = HTTPBasic(auto_error=False)
+_given = Depends(SCHEME)
 
 
-def guard(credentials: Credentials) -> Callable[..., None]:
-    """A dependency that refuses (401) who does not know a name and its password; open while there are none."""
+class Guard:
+    """Refuses (401) who does not know a name and its password; open while there are none.
 
-    def check(given: HTTPBasicCredentials | None = _given) -> None:
-        known = credentials()
+    A dependency, by which the OpenAPI document tells of it. FastAPI asks dependencies when it has read the body, so our
+    routes ask `before_body` first.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def __call__(self, given: HTTPBasicCredentials | None = _given) -> None:
+        known = self._credentials()
         if known and not _matches(known, given):
             raise HTTPException(401, "A name and its password are wanted.", {"WWW-Authenticate": "Basic"})
 
-    return check
+    async def before_body(self, request: Request) -> None:
+        """Raises `HTTPException` as a call does."""
+        self(await SCHEME(request))
 
 
 def _matches(known: dict[str, str], given: HTTPBasicCredentials | None) -> bool:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from personal_avatar.api.guard import Guard
 from personal_avatar.errors import (
     AvatarError,
     BadInput,
@@ -147,9 +148,12 @@ class ProblemRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
+        guards = [wanted.dependency for wanted in self.dependencies if isinstance(wanted.dependency, Guard)]
 
         async def handler(request: Request) -> Response:
             try:
+                for guard in guards:
+                    await guard.before_body(request)
                 return await inner(BoundedRequest(request.scope, request.receive))
             except RequestValidationError as error:
                 return answer(from_validation(error))

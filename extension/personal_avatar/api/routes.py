@@ -4,7 +4,9 @@ The functions are plain `def`, so that FastAPI runs them in worker threads and n
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +14,13 @@ from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from personal_avatar.api import answers, schemas
-from personal_avatar.api.guard import Credentials, guard
+from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, documented, nothing_here
 from personal_avatar.api.stream import stream
 from personal_avatar.api.uploads import received
 from personal_avatar.domain import to_json
-from personal_avatar.errors import WrongState
+from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
@@ -33,6 +35,7 @@ class Api:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._checking = threading.Lock()
 
     # -- models
 
@@ -42,7 +45,7 @@ class Api:
         with received(body.images) as photos:
             job = self.studio.train(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
-                method=body.method, plan=body.plan, consent=body.consent,
+                method=body.method, engine=body.engine, plan=body.plan, consent=body.consent,
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
 
@@ -80,9 +83,19 @@ class Api:
         return schemas.StyleList(styles=[to_json(style) for style in self.studio.styles()])
 
     def check_photos(self, body: schemas.CheckBody) -> schemas.PhotoCheck:
-        """What a training would say of these pictures: a verdict for each, advice for all."""
-        with received(body.images) as photos:
+        """What a training would say of these pictures: a verdict for each, advice for all. One check at a time."""
+        with self._one_check(), received(body.images) as photos:
             return answers.photo_check(self.studio.check_photos(photos))
+
+    @contextmanager
+    def _one_check(self) -> Iterator[None]:
+        """Raises `QueueFull` while photos are checked for another caller."""
+        if not self._checking.acquire(blocking=False):
+            raise QueueFull("Photos of another request are being checked.", "Try again in a few seconds.")
+        try:
+            yield
+        finally:
+            self._checking.release()
 
     # -- jobs
 
@@ -168,7 +181,7 @@ TABLE = (
     Row("GET", "/models/{model_id}", Api.model, (404,)),
     Row("DELETE", "/models/{model_id}", Api.erase, (404, 409)),
     Row("POST", "/images/generate_avatar", Api.generate, (404, 409, 413, 429, 503, 507), 202),
-    Row("POST", "/photos/check", Api.check_photos, (413, 502, 503, 507)),
+    Row("POST", "/photos/check", Api.check_photos, (413, 429, 502, 503, 507)),
     Row("GET", "/styles", Api.styles),
     Row("GET", "/jobs", Api.jobs),
     Row("GET", "/jobs/{job_id}", Api.job, (404,)),
@@ -185,7 +198,7 @@ TABLE = (
 
 def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
     """All routes, to be included into an app. `credentials()` gives names and passwords, or nothing to be open."""
-    guards = [Depends(guard(credentials))] if credentials else []
+    guards = [Depends(Guard(credentials))] if credentials else []
     router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=guards)
     api = Api(studio)
     for row in TABLE:

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConstrainedStr, Field, StrictBool, conint, conlist, constr, root_validator, validator
 
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
-from personal_avatar.domain import Method
+from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
+from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.states import State
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import PLANS
 
 WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"
 Line = constr(strict=True, min_length=1, max_length=200, regex=WORDS)
@@ -81,21 +81,25 @@ class TrainBody(Body):
         ..., description="base64 or data URLs; each at most 40 MB, all together 256 MB"
     )
     class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
-    method: Method = Method.LORA
-    plan: dict[str, Any] = Field({}, description="Settings that differ from the preset of the checkpoint")
+    method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
+    engine: Engine = Field(Engine.DIFFUSERS, description="Which program trains; 409 when it is not set up")
+    plan: dict[str, Any] = Field(
+        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
+    )
     consent: constr(strict=True, min_length=1, max_length=1000, regex=r"\S") = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
 
     @validator("plan")
-    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(LoraPlan, values)
+    def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PLANS[values["method"]], plan) if "method" in values else plan
 
     class Config:
         @staticmethod
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
-            schema["properties"]["plan"] |= schema_of(LoraPlan)
+            kinds = {method.value: kind for method, kind in PLANS.items()}
+            spread(schema, "method", "plan", kinds)
 
 
 class GenerateBody(Body):

@@ -1,6 +1,7 @@
 """What pydantic leaves out of the OpenAPI document, and JSON's types taken at their word."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,6 +29,31 @@ def schema_of(kind: type[Settings]) -> dict[str, Any]:
         choices = {"enum": list(field["choices"])} if field.get("choices") else {}
         properties[name] = {key: field[key] for key in KEPT if key in field} | choices
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def spread(schema: dict[str, Any], choice: str, place: str, kinds: Mapping[str, type[Settings]]) -> None:
+    """Replace an object's schema by one of several: for each value of the field `choice`, which kind of settings
+    stands in `place`. The first of `kinds` holds where `choice` is left out."""
+    whole, names = dict(schema), list(kinds)
+    schema.clear()
+    schema |= {key: whole[key] for key in ("title", "description")}
+    schema["oneOf"] = [
+        {
+            "title": f"{whole['title']}: {name}",
+            **{key: part for key, part in whole.items() if key not in schema},
+            "properties": {
+                **whole["properties"],
+                choice: {**_described(whole["properties"][choice]), "type": "string", "enum": [name]},
+                place: {**whole["properties"][place], **schema_of(kinds[name])},
+            },
+            "required": [*whole["required"], *([choice] if name != names[0] else [])],
+        }
+        for name in names
+    ]
+
+
+def _described(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("title", "description") if key in entry}
 
 
 def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from personal_avatar.api import problems, uploads
+from personal_avatar.api.routes import build_router
+from personal_avatar.domain import PhotoReport
 from personal_avatar.errors import NoCheckpoint
 from personal_avatar.studio import Studio
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.unit.api.house import GOOD, encoded
 
@@ -53,6 +57,10 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"plan": {"no_such": 1}}, "no_such"),
     ({"plan": 7}, "plan"), ({"plan": {"rank": "8"}}, "rank"), ({"plan": {"seed": True}}, "seed"),
     ({"plan": {"flip": 1}}, "flip"), ({"plan": {"schedule": 1}}, "schedule"),
+    ({"method": "textual-inversion", "plan": {"rank": 8}}, "rank is not a setting; there are: "),
+    ({"method": "dreambooth", "plan": {"vectors": 4}}, "vectors is not a setting; there are: "),
+    ({"method": "textual-inversion", "plan": {"vectors": "4"}}, "vectors must be of the type int"),
+    ({"plan": {"goal": "fame"}}, "goal must be one of face, "), ({"engine": "magic"}, "engine"),
     ({"surprise": 1}, "surprise"),
     ({"callback_url": "http://localhost/"}, "not supported yet"),
     ({"instance_name": "half \ud800"}, "surrogate"),
@@ -124,6 +132,13 @@ def test_no_checkpoint_is_503(client: TestClient, studio: Studio, monkeypatch: p
     assert client.get(f"{V1}/health").json()["checkpoint"] is None
 
 
+def test_an_engine_that_is_not_set_up_is_409(client: TestClient) -> None:
+    body = {**TRAIN, "images": [encoded(GOOD[0])], "engine": "kohya"}
+    document = is_problem(client.post(f"{V1}/models/train", json=body), 409, "WRONG_STATE")
+    assert "kohya" in document["detail"] and document["hint"]
+    assert client.get(f"{V1}/models").json() == {"models": []}
+
+
 def test_a_full_queue_is_429(client: TestClient, studio: Studio) -> None:
     studio.queue._limit = 0
     is_problem(client.post(f"{V1}/models/train", json={**TRAIN, "images": [encoded(GOOD[0])]}), 429, "QUEUE_FULL")
@@ -171,6 +186,51 @@ def test_a_request_that_is_too_large_is_refused_while_it_comes_in(
 ) -> None:
     monkeypatch.setattr(problems, "MAX_BODY_BYTES", 1000)
     is_problem(client.post(f"{V1}/photos/check", json={"images": ["A" * 2000]}), 413, "TOO_LARGE")
+
+
+def test_photos_are_checked_for_one_caller_at_a_time(client: TestClient, studio: Studio) -> None:
+    answers = []
+
+    def check(photos: object) -> PhotoReport:
+        answers.append(client.post(f"{V1}/photos/check", json={"images": ["aGVsbG8="]}))
+        raise NoCheckpoint("Enough.")
+
+    studio.check_photos = check  # type: ignore[method-assign, assignment]
+    for _ in range(2):  # the first has let go of what it held, although it failed
+        client.post(f"{V1}/photos/check", json={"images": ["aGVsbG8="]})
+        is_problem(answers.pop(), 429, "QUEUE_FULL")
+
+
+@pytest.mark.parametrize("given", [None, ("anna", "wrong"), ("anna\u00e9", "x")])
+def test_who_has_no_password_is_refused_before_the_body_is_read(
+    studio: Studio, given: tuple[str, str] | None
+) -> None:
+    app, read = FastAPI(), list[bool]()
+    app.include_router(build_router(studio, lambda: {"anna": "secret"}))
+
+    with TestClient(Unread(app, read)) as client:  # type: ignore[arg-type]
+        refused = client.post(f"{V1}/photos/check", json={"images": []}, auth=given)
+        is_problem(refused, 401, "UNAUTHORISED")
+        assert refused.headers["www-authenticate"] == "Basic" and read == []
+        assert client.post(f"{V1}/photos/check", json={"images": []}, auth=("anna", "secret")).status_code == 422
+        assert read
+        scheme = client.get(f"{V1}/openapi.json", auth=("anna", "secret")).json()["components"]["securitySchemes"]
+        assert scheme["HTTPBasic"]["scheme"] == "basic"
+
+
+class Unread:
+    """An app around another that notes when a body is asked for."""
+
+    def __init__(self, app: FastAPI, read: list[bool]) -> None:
+        self._app, self._read = app, read
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def noted() -> Message:
+            if scope["type"] == "http":
+                self._read.append(True)
+            return await receive()
+
+        await self._app(scope, noted, send)
 
 
 def test_uploaded_pictures_are_gone_when_the_request_has_ended() -> None:
