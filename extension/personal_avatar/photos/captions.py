@@ -5,6 +5,7 @@ import re
 import shutil
 import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable
 from pathlib import Path
 
 from personal_avatar.errors import InvalidSettings
@@ -30,6 +31,13 @@ def caption_file(photo: Path) -> Path:
 
 def is_caption(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX
+
+
+def without_captions(files: Iterable[Path]) -> list[Path]:
+    """Leave out the text files that lie beside a photo of the same name; the order is kept."""
+    files = list(files)
+    photos = {path.with_suffix("") for path in files if not is_caption(path)}
+    return [path for path in files if not is_caption(path) or path.with_suffix("") not in photos]
 
 
 def copy_with_caption(photo: Path, target: Path) -> None:
