@@ -175,7 +175,7 @@ class BaseNotFound(JobFailed):
 
 class BaseUnsupported(JobFailed):
     code, http_status = "BASE_UNSUPPORTED", 422
-    default_hint = "Load a Stable Diffusion 1.x checkpoint."
+    default_hint = "Load a Stable Diffusion 1, 2 or XL checkpoint in one file."
 
 
 class OutOfVram(JobFailed):

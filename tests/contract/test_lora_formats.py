@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from personal_avatar.domain import BaseModelFile
+from miniatures import make
+from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training import compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
@@ -18,8 +19,6 @@ from personal_avatar.training.methods.lora import Lora, choose_targets
 from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
 from safetensors.torch import load_file, save_file
-
-from tests.unit.training.ldm_layout import write_checkpoint
 
 WEBUI = Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=3, text_encoder_learning_rate=1e-4)
@@ -48,7 +47,7 @@ def answer(model: DiffusionModel) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModelFile:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    return make(Family.SD1, tmp_path_factory.mktemp("checkpoint"), half=True)
 
 
 def test_diffusers_reads_the_file_and_answers_the_same(base: BaseModelFile, tmp_path: Path) -> None:
@@ -71,7 +70,7 @@ def test_merged_under_the_webuis_names_the_checkpoint_answers_the_same(base: Bas
     """W + alpha / rank * up down, added to the tensor that the WebUI would choose."""
     file, ours = tmp_path / "a.safetensors", load(base)
     trained(ours, file)
-    merged = write_checkpoint(tmp_path)
+    merged = make(Family.SD1, tmp_path)
     weights, lora, names = load_file(base.path), load_file(file), ours.webui_weight_names()
     weights = {name: weight.float() for name, weight in weights.items()}
     for key in (key.removesuffix(".alpha") for key in lora if key.endswith(".alpha")):

@@ -5,20 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ldm_layout import write_checkpoint
-from personal_avatar.domain import BaseModelFile
+from miniatures import make
+from personal_avatar.domain import BaseModelFile, Family
 
 
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> BaseModelFile:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    return make(Family.SD1, tmp_path_factory.mktemp("checkpoint"), half=True)
 
 
 @pytest.fixture(scope="session")
 def tiny() -> BaseModelFile:
     """The shipped checkpoint, of this repository's own drawings."""
     import personal_avatar
-    from personal_avatar.domain import Family
 
     folder = Path(personal_avatar.__file__).parent / "assets" / "avatar-tiny"
     path = folder / "avatar-tiny.safetensors"

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ldm_layout import MINIATURE, STANDARD, shapes_of
+from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Size, shapes_of
+from miniatures import MINIATURE, make
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.detect import detect, read_shapes
+from personal_avatar.training.families.detect import detect, prediction, read_shapes
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 
@@ -24,25 +26,27 @@ def header_only(path: Path, shapes: dict[str, tuple[int, ...]]) -> BaseModelFile
     return BaseModelFile(path, path.stem, Family.SD1)
 
 
-def test_the_header_alone_tells_the_family(tmp_path: Path) -> None:
-    base = header_only(tmp_path / "a.safetensors", shapes_of(STANDARD))
-    assert registry.supported(base) is Family.SD1
-
-
-@pytest.mark.parametrize(("key", "family"), [
-    ("conditioner.embedders.0.transformer.x", Family.SDXL),
-    ("cond_stage_model.model.transformer.resblocks.0.x", Family.SD2),
-    ("cond_stage_model.transformer.text_model.x", Family.SD1),
+@pytest.mark.parametrize(("size", "family"), [
+    (STANDARD, Family.SD1), (STANDARD_SD2, Family.SD2), (STANDARD_SDXL, Family.SDXL),
+    (replace(STANDARD_SDXL, channels=9), Family.SDXL),
 ])
-def test_text_encoders_tell_families_apart(key: str, family: Family) -> None:
-    assert detect({UNET: (320, 4, 3, 3), key: (1,)}) is family
+def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path: Path) -> None:
+    base = header_only(tmp_path / "a.safetensors", shapes_of(size))
+    assert registry.supported(base) is family
 
 
 @pytest.mark.parametrize(("shapes", "word"), [
     ({"double_blocks.0.x": (1,)}, "Flux"),
     ({"lora_unet_x.lora_up.weight": (1, 1)}, "LoRA"),
     ({"down_blocks.0.x": (1,)}, "diffusers layout"),
-    ({UNET: (320, 9, 3, 3)}, "inpainting"),
+    ({UNET: (320, 8, 3, 3)}, "InstructPix2Pix"),
+    ({UNET: (320, 5, 3, 3)}, "depth model"),
+    ({UNET: (320, 4, 3, 3), "conditioner.embedders.0.model.x": (1,)}, "refiner"),
+    ({UNET: (320, 4, 3, 3), "model.diffusion_model.label_emb.0.0.weight": (1,), "embedder.x": (1,)}, "unCLIP"),
+    ({"first_stage_model.decoder.conv_in.weight": (1,)}, "a VAE"),
+    ({"emb_params": (1, 768)}, "an embedding"),
+    ({"clip_g": (1, 1280), "clip_l": (1, 768)}, "an embedding"),
+    ({"model.diffusion_model.joint_blocks.0.x": (1,)}, "Stable Diffusion 3"),
     ({UNET: (320, 4, 3, 3)}, "no text encoder"),
     ({}, "unknown kind"),
 ])
@@ -51,10 +55,40 @@ def test_what_cannot_be_trained_is_named(shapes: dict[str, tuple[int, ...]], wor
         detect(shapes)
 
 
-def test_sdxl_is_refused_with_a_hint(tmp_path: Path) -> None:
-    shapes = {UNET: (320, 4, 3, 3), "conditioner.embedders.0.x": (1,)}
-    with pytest.raises(BaseUnsupported, match=r"Stable Diffusion XL.*Load a Stable Diffusion 1\.x"):
-        registry.supported(header_only(tmp_path / "xl.safetensors", shapes))
+V_YAML = {"parameterization": "v"}
+XL_V_YAML = {"denoiser_config": {"params": {"scaling_config": {"target": "sgm.denoiser_scaling.VScaling"}}}}
+
+
+@pytest.mark.parametrize(("size", "marks", "params", "expected"), [
+    (STANDARD, (), None, ("epsilon", False)),
+    (STANDARD, (), V_YAML, ("v_prediction", False)),
+    (STANDARD_SD2, (), None, ("", False)),
+    (STANDARD_SD2, (), {"parameterization": "eps"}, ("epsilon", False)),
+    (STANDARD_SD2, (), {"scale_factor": 0.18215}, ("epsilon", False)),
+    (STANDARD_SD2, (), V_YAML, ("v_prediction", False)),
+    (STANDARD_SDXL, (), None, ("epsilon", False)),
+    (STANDARD_SDXL, (), XL_V_YAML, ("v_prediction", False)),
+    (STANDARD_SDXL, ("v_pred",), {"scale_factor": 0.13025}, ("v_prediction", False)),
+    (STANDARD_SDXL, ("v_pred", "ztsnr"), None, ("v_prediction", True)),
+])
+def test_keys_then_the_yaml_then_the_family_tell_what_is_predicted(
+    size: Size, marks: tuple[str, ...], params: dict[str, object] | None, expected: tuple[str, bool]
+) -> None:
+    assert prediction({**shapes_of(size), **dict.fromkeys(marks, (0,))}, params) == expected
+
+
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    base.path.write_bytes(base.path.read_bytes()[:-100])
+    with pytest.raises(BaseUnsupported, match="its end is missing"):
+        read_shapes(base.path)
+
+
+def test_a_ckpt_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True, suffix=".ckpt")
+    base.path.write_bytes(base.path.read_bytes()[:-100])
+    with pytest.raises(BaseUnsupported, match="cannot be read"):
+        read_shapes(base.path)
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:

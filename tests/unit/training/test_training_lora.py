@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from ldm_layout import MINIATURE, STANDARD, YAML, Size, shapes_of
+from ldm_layout import STANDARD, Size, shapes_of
+from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import SelfTestFailed
 from personal_avatar.training import selftest
 from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.families.sd1_config import derive
+from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods import registry
 from personal_avatar.training.methods.lora import (
     ATTENTION_PARENTS,
@@ -172,16 +173,15 @@ def test_likeness_that_did_not_rise_fails_the_self_test(tmp_path: Path) -> None:
     (STANDARD, 0),
     (replace(STANDARD, linear_projection=True), 0),
     (MINIATURE, 0),
-    (Size(unet=(64, 128, 192), attention=(1,)), 0),
-    (Size(unet=(64, 128), attention=(0, 1)), 1),  # the first upsampler: no attention is expected before it
+    (Size(unet=(64, 128, 192), depth=(0, 1, 0)), 0),
+    (Size(unet=(64, 128), depth=(1, 1)), 1),  # the first upsampler: no attention is expected before it
 ])
-def test_names_lead_to_modules_of_the_same_shape_one_to_one(size: Size, lost: int, tmp_path: Path) -> None:
+def test_names_lead_to_modules_of_the_same_shape_one_to_one(size: Size, lost: int) -> None:
     from diffusers import UNet2DConditionModel
 
-    (tmp_path / "x.yaml").write_text(YAML)
-    shapes = shapes_of(size)
+    shapes, base = shapes_of(size), BaseModelFile(Path("x.safetensors"), "x", Family.SD1)
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**derive(shapes, BaseModelFile(tmp_path / "x.safetensors", "x", Family.SD1)).unet)
+        unet = UNet2DConditionModel(**unet_config(shapes, {"unet_config": {"params": {"num_heads": 2}}}, base))
     known = {
         "diffusion_model_" + key[len(UNET) : -len(".weight")].replace(".", "_"): shape
         for key, shape in shapes.items()

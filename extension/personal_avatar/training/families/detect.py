@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import struct
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 from personal_avatar.domain import Family
-from personal_avatar.errors import BaseNotFound, BaseUnsupported
-
-Shapes = dict[str, tuple[int, ...]]
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families.files import Shapes as Shapes
+from personal_avatar.training.families.files import load_pickle as load_pickle
+from personal_avatar.training.families.files import read_shapes as read_shapes
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 CLIP_L = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
-CONDITIONER = "conditioner.embedders."
-MAX_HEADER_BYTES = 64 * 2**20
+XL_CLIP_L = "conditioner.embedders.0.transformer."
+XL_OPEN_CLIP = "conditioner.embedders.1.model."
+EPSILON, VELOCITY, UNKNOWN = "epsilon", "v_prediction", ""
+CHANNELS, INPAINTING_CHANNELS = 4, 9
 
-
-def read_shapes(path: Path) -> Shapes:
-    """Name -> shape of every tensor of a checkpoint. Raises `BaseNotFound`, `BaseUnsupported`."""
-    if not path.is_file():
-        raise BaseNotFound(f"There is no checkpoint at {path}.")
-    return _header_shapes(path) if path.suffix == ".safetensors" else _pickle_shapes(path)
-
-
-def _header_shapes(path: Path) -> Shapes:
-    """The header of a safetensors file: 8 bytes little-endian length, then JSON."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > MAX_HEADER_BYTES:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BaseUnsupported(
-            f"{path.name} is not a readable safetensors file ({error}).", "Download it again."
-        ) from None
-
-
-def _pickle_shapes(path: Path) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
-
-
-def load_pickle(path: Path, device: str) -> dict:
-    """Tensors of a .ckpt/.pt file; nothing but tensors is unpickled. Raises `BaseUnsupported` otherwise."""
-    import pickle
-
-    import torch
-
-    try:
-        data = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise BaseUnsupported(
-            f"{path.name} cannot be read as plain tensors ({str(error).splitlines()[0][:120]}).",
-            "Convert it to safetensors and choose that file.",
-        ) from None
-    state = data.get("state_dict", data)
-    return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+_OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
+_OTHER_PARTS = {
+    "double_blocks.": "a Flux model",
+    "joint_blocks.": "a Stable Diffusion 3 model",
+    "lora_up.weight": "a LoRA",
+    "lora_B.weight": "a LoRA",
+    "string_to_param": "an embedding",
+    "emb_params": "an embedding",
+    "clip_g": "an embedding",
+    "control_model.": "a ControlNet",
+    "down_blocks.": "in diffusers layout",
+    "decoder.conv_in.weight": "a VAE",
+}
 
 
 def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
@@ -67,26 +40,59 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     first = shapes.get(UNET + "input_blocks.0.0.weight")
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
-    if first[1] != 4:
-        raise BaseUnsupported(f"{name} takes {first[1]} channels: it is made for inpainting or editing.")
-    if any(key.startswith(CONDITIONER) for key in shapes):
+    if first[1] not in (CHANNELS, INPAINTING_CHANNELS):
+        what = _OTHER_INPUTS.get(first[1], "of an unknown kind")
+        raise BaseUnsupported(f"{name} is {what}: its network takes {first[1]} channels, not 4 or 9.")
+    if _has(shapes, XL_OPEN_CLIP) and _has(shapes, XL_CLIP_L):
         return Family.SDXL
-    if any(key.startswith(OPEN_CLIP) for key in shapes):
+    if _has(shapes, "conditioner.embedders.0.model."):
+        raise BaseUnsupported(f"{name} is the refiner of Stable Diffusion XL.", "Choose the base model.")
+    if _has(shapes, UNET + "label_emb."):
+        raise BaseUnsupported(f"{name} takes pictures or sizes beside text (unCLIP), or lacks a text encoder of SDXL.")
+    return _by_text_encoder(shapes, name)
+
+
+def _by_text_encoder(shapes: Shapes, name: str) -> Family:
+    if _has(shapes, OPEN_CLIP):
         return Family.SD2
-    if not any(key.startswith(CLIP_L) for key in shapes):
+    if not _has(shapes, CLIP_L):
         raise BaseUnsupported(
             f"{name} has no text encoder in it.", "Choose a full checkpoint, not one of the UNet alone."
         )
     return Family.SD1
 
 
+def prediction(shapes: Shapes, params: Mapping[str, Any] | None) -> tuple[str, bool]:
+    """(what the network answers with: "epsilon", "v_prediction" or "" for only a probe can tell; zero terminal SNR).
+
+    `params`: `model.params` of the yaml beside the checkpoint, None without one. Keys in the file win over the yaml,
+    the yaml over what the family has by default; the two kinds of Stable Diffusion 2 look the same.
+    """
+    zero_terminal_snr = "ztsnr" in shapes
+    if "v_pred" in shapes:
+        return VELOCITY, zero_terminal_snr
+    if params:
+        return (VELOCITY if _says_velocity(params) else EPSILON), zero_terminal_snr
+    return (UNKNOWN if _has(shapes, OPEN_CLIP) else EPSILON), zero_terminal_snr
+
+
+def _says_velocity(params: Mapping[str, Any]) -> bool:
+    """ldm's configurations have `parameterization`, sgm's a class that scales the network's answer."""
+    denoiser = params.get("denoiser_config") or {}
+    scaling = (denoiser.get("params") or {}).get("scaling_config") or {}
+    return params.get("parameterization") == "v" or "VScaling" in str(scaling.get("target", ""))
+
+
+def is_inpainting(shapes: Shapes) -> bool:
+    """Whether the network wants a mask and a masked picture beside the noise."""
+    return shapes[UNET + "input_blocks.0.0.weight"][1] == INPAINTING_CHANNELS
+
+
+def _has(shapes: Shapes, prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in shapes)
+
+
 def _foreign(shapes: Shapes) -> str:
     """What a file without a Stable Diffusion UNet looks like, for the message."""
-    marks = {
-        "double_blocks.": "a Flux model",
-        "joint_blocks.": "a Stable Diffusion 3 model",
-        "lora_up.weight": "a LoRA",
-        "lora_B.weight": "a LoRA",
-        "down_blocks.": "in diffusers layout",
-    }
-    return next((what for mark, what in marks.items() if any(mark in key for key in shapes)), "of an unknown kind")
+    found = (what for mark, what in _OTHER_PARTS.items() if any(mark in key for key in shapes))
+    return next(found, "of an unknown kind")

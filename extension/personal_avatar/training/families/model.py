@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import Compute, release, torch_device
-from personal_avatar.training.families.detect import load_pickle
+from personal_avatar.training.families.detect import CHANNELS, UNET
+from personal_avatar.training.families.files import Weights, read_some
+from personal_avatar.training.families.stored import Places, join, name_of, take
+from personal_avatar.training.families.text import TOKENS
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +22,17 @@ if TYPE_CHECKING:
 Conditioning = dict[str, "torch.Tensor"]
 DECODE_BATCH = 4
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
+LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
+UNET_PREFIX = "lora_unet"
+_SAID_BY_WEBUI = ("conditioner.embedders.", "cond_stage_model.", "model.")  # it counts names from below these
 
 
 @dataclass
 class DiffusionModel:
     """A frozen checkpoint in memory; families derive from this. `text_encoders`: kohya prefix (`lora_te`) -> module.
 
-    Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance.
+    Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
+    -> tensor of that module -> where it is in the file (see `stored`).
     """
 
     base: BaseModelFile
@@ -33,29 +41,87 @@ class DiffusionModel:
     vae: Any  # diffusers.AutoencoderKL
     text_encoders: dict[str, torch.nn.Module] = field(default_factory=dict)
     tokenizers: list[Any] = field(default_factory=list)
+    places: dict[str, Places] = field(default_factory=dict)
 
-    family: Family = Family.SD1
+    family: ClassVar[Family] = Family.SD1
+    _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, repr=False)
 
-    def encode_text(self, captions: Sequence[str]) -> Conditioning:
-        """What the UNet needs of `captions`: named tensors with the batch first, one row a caption."""
+    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
+        """What the UNet needs of `captions`: named tensors with the batch first, one row a caption.
+
+        `clip_skip` as the WebUI means it: 1 is the last layer; only Stable Diffusion 1 heeds it.
+        """
         raise NotImplementedError
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: Conditioning) -> torch.Tensor:
         """The UNet's output, float32, of the shape of `noisy`; `timesteps` int64 (batch,) in 0..999."""
-        raise NotImplementedError
+        dtype = self.compute.weights
+        added = self._added(noisy, text)
+        with self.compute.products():
+            seen = self._inputs(noisy).to(dtype)
+            return self.unet(seen, timesteps, text["states"].to(dtype), added_cond_kwargs=added).sample.float()
+
+    def _added(self, noisy: torch.Tensor, text: Conditioning) -> dict[str, torch.Tensor] | None:
+        """What the UNet is told besides the text's states."""
+        return None
+
+    def _inputs(self, noisy: torch.Tensor) -> torch.Tensor:
+        """`noisy`, for an inpainting UNet with what txt2img in the WebUI appends: a mask of ones, a grey picture."""
+        import torch
+
+        if self.unet.config.in_channels == CHANNELS:
+            return noisy
+        size = (noisy.shape[2], noisy.shape[3])
+        if size not in self._grey:
+            self._grey[size] = self._encoded_grey(*size)
+        mask = torch.ones_like(noisy[:, :1])
+        grey = self._grey[size].to(noisy.device, noisy.dtype)
+        return torch.cat([noisy, mask, grey.expand(len(noisy), -1, -1, -1)], 1)
+
+    def _encoded_grey(self, height: int, width: int) -> torch.Tensor:
+        """Latents of a middle grey picture, float32 (1, 4, height, width); works while the VAE is parked, too."""
+        import torch
+
+        grey = torch.zeros(1, 3, height * 8, width * 8, device=self.vae.device, dtype=self.vae.dtype)
+        with torch.no_grad():
+            return self.vae.encode(grey).latent_dist.mean.float() * self.vae.config.scaling_factor
+
+    def tokenise(self, captions: Sequence[str]) -> list[torch.Tensor]:
+        """int64 (captions, 77) on the device, for each tokenizer."""
+        found = []
+        for tokenizer in self.tokenizers:
+            filled = tokenizer(
+                list(captions), padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
+            )
+            found.append(filled.input_ids.to(self.compute.device))
+        return found
 
     def alphas_cumprod(self) -> torch.Tensor:
-        """float64 (1000,): product of 1 - beta up to each timestep; beta is linear in its square root."""
+        """float64 (1000,): product of 1 - beta up to each timestep; beta is linear in its square root.
+
+        With `base.zero_terminal_snr` nothing but noise is left at the last one (Lin and others: Common diffusion noise
+        schedules and sample steps are flawed, 2023).
+        """
         import torch
 
         betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
-        return torch.cumprod(1.0 - betas, 0)
+        found = torch.cumprod(1.0 - betas, 0)
+        if not self.base.zero_terminal_snr:
+            return found
+        root = found.sqrt()
+        rescaled = ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+        rescaled[-1] = LAST_ALPHA
+        return rescaled
 
     def scheduler_config(self) -> dict[str, Any]:
         """Keyword arguments for a diffusers scheduler with the same noise schedule."""
         kind = "v_prediction" if self.base.prediction.startswith("v") else "epsilon"
-        schedule = {"beta_start": BETA_START, "beta_end": BETA_END, "beta_schedule": "scaled_linear"}
-        return {**schedule, "num_train_timesteps": TIMESTEPS, "prediction_type": kind, "steps_offset": 1}
+        common = {"num_train_timesteps": TIMESTEPS, "prediction_type": kind, "steps_offset": 1}
+        if not self.base.zero_terminal_snr:
+            return {"beta_start": BETA_START, "beta_end": BETA_END, "beta_schedule": "scaled_linear", **common}
+        alphas = self.alphas_cumprod().numpy()
+        betas = 1.0 - alphas / np.concatenate([[1.0], alphas[:-1]])
+        return {"trained_betas": betas, "timestep_spacing": "trailing", **common}
 
     def encode_images(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of scaled latents, float32, CPU."""
@@ -101,23 +167,55 @@ class DiffusionModel:
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """Kohya prefix -> module, for everything that can carry a LoRA."""
-        return {"lora_unet": self.unet, **self.text_encoders}
+        return {UNET_PREFIX: self.unet, **self.text_encoders}
+
+    def lora_key(self, prefix: str, path: str) -> str:
+        """The name in a LoRA file of the module at the dotted `path` of the module under kohya's `prefix`."""
+        return f"{prefix}_{path.replace('.', '_')}"
 
     def webui_weight_names(self) -> dict[str, str]:
-        """The WebUI's name of every weight (as its LoRA code builds it) -> name of that tensor in the file."""
-        raise NotImplementedError
+        """The WebUI's name of every module with a weight (as its LoRA code builds it) -> place of that weight in the
+        file, for `file_weights`."""
+        return {
+            webui_weight_name(place): place
+            for places in self.places.values()
+            for name, place in places.items()
+            if name.endswith(".weight")
+        }
 
-    def file_weights(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Tensors of the checkpoint file as they are stored there."""
-        from safetensors import safe_open
+    def file_weights(self, places: Sequence[str]) -> Weights:
+        """Tensors of the checkpoint file as they are stored there, or parts of them (see `stored`)."""
+        stored = read_some(self.base.path, sorted({name_of(place) for place in places}))
+        return {place: take(stored, place) for place in places}
 
-        if self.base.path.suffix != ".safetensors":
-            stored = load_pickle(self.base.path, "cpu")
-            return {name: stored[name] for name in names}
-        with safe_open(str(self.base.path), "pt") as file:
-            return {name: file.get_tensor(name) for name in names}
+    def file_tensors(self, *, text: bool) -> Weights:
+        """The loaded UNet's weights, with `text` also the text encoders', under the names and in the shapes and number
+        formats of the checkpoint file, on the CPU; what the file has besides them is not among them.
+        """
+        modules = self.modules() if text else {UNET_PREFIX: self.unet}
+        found = {
+            place: module.get_parameter(name).detach().cpu()
+            for prefix, module in modules.items()
+            for name, place in self.places[prefix].items()
+        }
+        joined = join(found)
+        stored = read_some(self.base.path, sorted(joined))
+        return {name: tensor.to(stored[name].dtype).reshape(stored[name].shape) for name, tensor in joined.items()}
+
+    @cached_property
+    def native_dtype(self) -> torch.dtype:
+        """The number format in which the file keeps the UNet."""
+        name = UNET + "input_blocks.0.0.weight"
+        return read_some(self.base.path, [name])[name].dtype
 
 
-def frozen(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
-    """`module` on `device`, in evaluation mode, without gradients."""
-    return module.to(device, dtype).requires_grad_(False).eval()
+def webui_weight_name(place: str) -> str:
+    """Name that the WebUI's LoRA code gives to the module whose weight is at `place`."""
+    name, _, third = place.partition(":")
+    if third:
+        name = name.replace(".in_proj_weight", f".{third}_proj")
+    root = next((start for start in _SAID_BY_WEBUI if name.startswith(start)), "")
+    name = name.removeprefix(root).removesuffix(".weight")
+    if name.startswith("transformer.") and not name.startswith("transformer.text_model."):
+        name = "transformer.text_model." + name.removeprefix("transformer.")  # names of very old files
+    return name.replace(".", "_")

@@ -1,13 +1,16 @@
 """Under which name the WebUI looks for a kohya key.
 
 The WebUI counts blocks as if every level had two residual blocks and a sampler, and ignores keys that it does not find
-without a message. So each key is turned into the WebUI's name here, and must exist in the checkpoint.
+without a message. So each key is turned into the WebUI's name here, and must exist in the checkpoint. Keys that already
+have the checkpoint's own names of blocks (as everybody writes them for SDXL) are taken as they are.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+
+from personal_avatar.domain import Family
 
 _RESNET_PARTS = {
     "conv1": "in_layers_2",
@@ -51,8 +54,27 @@ def _upsampler(level: str) -> str:
     return f"diffusion_model_output_blocks_{BLOCKS_PER_LEVEL * int(level) + 2}_{2 if int(level) else 1}_conv"
 
 
-def _text(rest: str) -> str:
+def _own_name(rest: str) -> str:
+    return f"diffusion_model_{rest}"
+
+
+def _clip(rest: str) -> str:
     return f"transformer_text_model_encoder_layers_{rest}"
+
+
+def _xl_clip(rest: str) -> str:
+    return f"0_{_clip(rest)}"
+
+
+def _open_clip(number: str, rest: str) -> str:
+    """OpenCLIP joins query, key and value; the WebUI finds the joined module when the end of the name is cut off."""
+    for ours, theirs in (("mlp_fc1", "mlp_c_fc"), ("mlp_fc2", "mlp_c_proj"), ("self_attn", "attn")):
+        rest = rest.replace(ours, theirs)
+    return f"model_transformer_resblocks_{number}_{rest}"
+
+
+def _xl_open_clip(number: str, rest: str) -> str:
+    return f"1_{_open_clip(number, rest)}"
 
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
@@ -61,13 +83,23 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
     (re.compile(r"lora_unet_mid_block_(attentions|resnets)_(\d+)_(.+)"), _middle),
     (re.compile(r"lora_unet_down_blocks_(\d+)_downsamplers_0_conv"), _downsampler),
     (re.compile(r"lora_unet_up_blocks_(\d+)_upsamplers_0_conv"), _upsampler),
-    (re.compile(r"lora_te_text_model_encoder_layers_(.+)"), _text),
+    (re.compile(r"lora_unet_((?:input_blocks|middle_block|output_blocks)_.+)"), _own_name),
 )
+_LAYERS = "text_model_encoder_layers_"
+_CLIP_RULE = (re.compile(f"lora_te_{_LAYERS}(.+)"), _clip)
+_OPEN_CLIP_RULE = (re.compile(rf"lora_te_{_LAYERS}(\d+)_(.+)"), _open_clip)
+_XL_CLIP_RULE = (re.compile(f"lora_te1_{_LAYERS}(.+)"), _xl_clip)
+_XL_OPEN_CLIP_RULE = (re.compile(rf"lora_te2_{_LAYERS}(\d+)_(.+)"), _xl_open_clip)
+_TEXT_RULES: dict[Family, tuple[tuple[re.Pattern[str], Callable[..., str]], ...]] = {
+    Family.SD1: (_CLIP_RULE,),
+    Family.SD2: (_OPEN_CLIP_RULE,),
+    Family.SDXL: (_XL_CLIP_RULE, _XL_OPEN_CLIP_RULE),
+}
 
 
-def webui_name(key: str) -> str | None:
+def webui_name(key: str, family: Family = Family.SD1) -> str | None:
     """The WebUI's module name for the kohya module `key` (without `.lora_down...`); None when it knows none."""
-    for pattern, name in _RULES:
+    for pattern, name in (*_RULES, *_TEXT_RULES[family]):
         found = pattern.fullmatch(key)
         if found:
             return name(*found.groups())

@@ -1,0 +1,97 @@
+"""Reading the files of checkpoints and VAEs: names and shapes alone, or the tensors; never code."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.errors import BaseNotFound, BaseUnsupported
+
+if TYPE_CHECKING:
+    import torch
+
+Shapes = dict[str, tuple[int, ...]]
+Weights = dict[str, "torch.Tensor"]
+
+MAX_HEADER_BYTES = 64 * 2**20
+_AGAIN = "Download it again."
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Name -> shape of every tensor of a checkpoint. Raises `BaseNotFound`, `BaseUnsupported`."""
+    _must_exist(path)
+    return _header_shapes(path) if path.suffix == ".safetensors" else _pickle_shapes(path)
+
+
+def read_weights(path: Path) -> Weights:
+    """All tensors, on the CPU, as they are stored. Raises `BaseNotFound`, `BaseUnsupported`."""
+    _must_exist(path)
+    if path.suffix != ".safetensors":
+        return load_pickle(path, "cpu")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
+
+
+def read_some(path: Path, names: list[str]) -> Weights:
+    """Some tensors of a checkpoint, as they are stored. Raises `KeyError` for a name that is not there."""
+    from safetensors import safe_open
+
+    if path.suffix != ".safetensors":
+        stored = load_pickle(path, "cpu")
+        return {name: stored[name] for name in names}
+    with safe_open(str(path), "pt") as file:
+        known = set(file.keys())
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise KeyError(missing[0])
+        return {name: file.get_tensor(name) for name in names}
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise BaseNotFound(f"There is no checkpoint at {path}.")
+
+
+def _header_shapes(path: Path) -> Shapes:
+    """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, of which none may be
+    missing."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER_BYTES:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        if 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) > path.stat().st_size:
+            raise ValueError("its end is missing")
+        return {name: tuple(entry["shape"]) for name, entry in header.items()}
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
+
+
+def _pickle_shapes(path: Path) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
+
+
+def load_pickle(path: Path, device: str) -> dict[str, Any]:
+    """Tensors of a .ckpt/.pt file; nothing but tensors is unpickled. Raises `BaseUnsupported` otherwise."""
+    import pickle
+
+    import torch
+
+    try:
+        data = torch.load(path, map_location=device, weights_only=True)
+        state = data.get("state_dict", data)
+        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError, OSError) as error:
+        raise BaseUnsupported(
+            f"{path.name} cannot be read as plain tensors ({(str(error).splitlines() or ['it is empty'])[0][:120]}).",
+            "Convert it to safetensors and choose that file.",
+        ) from None

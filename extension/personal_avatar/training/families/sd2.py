@@ -1,0 +1,33 @@
+"""Stable Diffusion 2.x: an OpenCLIP text encoder, networks that answer with noise or with velocity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from personal_avatar.domain import Family
+from personal_avatar.training.families.detect import OPEN_CLIP
+from personal_avatar.training.families.loading import Source
+from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.families.sidecar import encoder_params
+from personal_avatar.training.families.text import open_clip_encoder, tokenizer
+
+TEXT_ENCODER = "lora_te"
+
+
+class Sd2Model(DiffusionModel):
+    """Cross attention on the last but one hidden state, after the final norm; the last layer is not even loaded."""
+
+    family = Family.SD2
+
+    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
+        (tokens,) = self.tokenise(captions)
+        return {"states": self.text_encoders[TEXT_ENCODER](tokens)[0]}
+
+
+def load(source: Source) -> Sd2Model:
+    """The modules of an open checkpoint. Raises `BaseUnsupported`."""
+    layer = encoder_params(source.params, 0).get("layer", "penultimate")
+    encoder = open_clip_encoder(source.shapes, OPEN_CLIP, source.base, drop=int(layer != "last"), projected=False)
+    unet, vae, text = source.unet(), source.vae(), source.text_encoder(TEXT_ENCODER, encoder)
+    tokenizers = [tokenizer(None, open_clip=True)]
+    return Sd2Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, tokenizers, source.places)

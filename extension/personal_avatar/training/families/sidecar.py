@@ -1,0 +1,48 @@
+"""The WebUI's configuration beside a checkpoint: the yaml of the same name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.errors import BaseUnsupported
+
+
+def read_params(base: BaseModelFile) -> dict[str, Any]:
+    """`model.params` of the yaml beside the checkpoint; empty when there is none. Raises `BaseUnsupported`."""
+    import yaml
+
+    path = base.config or base.path.with_suffix(".yaml")
+    if not path.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return dict(document["model"]["params"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise BaseUnsupported(f"{path.name} is not a model configuration ({error}).", "Mend or remove it.") from None
+
+
+def unet_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Of the UNet: ldm calls its place `unet_config`, sgm `network_config`."""
+    return _params_at(params, "unet_config") or _params_at(params, "network_config")
+
+
+def encoder_params(params: dict[str, Any], number: int) -> dict[str, Any]:
+    """Of the text encoder: ldm has one in `cond_stage_config`, sgm a list in `conditioner_config`."""
+    models = _params_at(params, "conditioner_config").get("emb_models")
+    if isinstance(models, list) and number < len(models):
+        return dict(models[number].get("params") or {})
+    return _params_at(params, "cond_stage_config")
+
+
+def encoder_folder(params: dict[str, Any], shipped: Path) -> Path | None:
+    """A local folder that the yaml names as the text encoder's; `shipped` for the place-holder of our own yaml."""
+    version = str(encoder_params(params, 0).get("version", ""))
+    if version == "@TEXT_ENCODER@":
+        return shipped
+    return Path(version) if version and Path(version).is_dir() else None
+
+
+def _params_at(params: dict[str, Any], place: str) -> dict[str, Any]:
+    return dict((params.get(place) or {}).get("params") or {})

@@ -1,0 +1,54 @@
+"""Configuration of a VAE in LDM layout, derived from its tensor shapes, whether it lies in the checkpoint or alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families.detect import VAE
+from personal_avatar.training.families.files import Shapes, Weights, read_weights
+from personal_avatar.training.families.unet_config import blocks
+
+SCALING_FACTORS = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025}
+
+
+def vae_weights(weights: Weights, base: BaseModelFile) -> Weights:
+    """The tensors of the VAE to use, under the names that they have in a checkpoint: of `base.vae` if there is one.
+
+    Raises `BaseNotFound`, `BaseUnsupported`.
+    """
+    if base.vae is not None:
+        weights = read_weights(base.vae)
+        if not any(name.startswith(VAE) for name in weights):
+            weights = {VAE + name: tensor for name, tensor in weights.items()}
+    inside = {name: tensor for name, tensor in weights.items() if name.startswith((VAE + "encoder.", VAE + "decoder."))}
+    return inside | {name: weights[name] for name in weights if name.startswith((VAE + "quant", VAE + "post_quant"))}
+
+
+def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> dict[str, Any]:
+    """Keyword arguments of diffusers' `AutoencoderKL`. Raises `BaseUnsupported`."""
+    if VAE + "encoder.conv_in.weight" not in shapes or VAE + "post_quant_conv.weight" not in shapes:
+        raise _no_vae(base)
+    widths = tuple(
+        shapes[f"{VAE}encoder.down.{n}.block.0.conv2.weight"][0] for n in blocks(shapes, VAE + "encoder.down.")
+    )
+    return {
+        "in_channels": 3,
+        "out_channels": 3,
+        "latent_channels": shapes[VAE + "post_quant_conv.weight"][0],
+        "block_out_channels": widths,
+        "down_block_types": ("DownEncoderBlock2D",) * len(widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(widths),
+        "layers_per_block": len(blocks(shapes, VAE + "encoder.down.0.block.")),
+        "sample_size": base.native_px,
+        "scaling_factor": float(params.get("scale_factor", SCALING_FACTORS[base.family])),
+    }
+
+
+def _no_vae(base: BaseModelFile) -> BaseUnsupported:
+    if base.vae is not None:
+        return BaseUnsupported(f"{base.vae.name} is not a VAE of Stable Diffusion.", "Choose another VAE.")
+    return BaseUnsupported(
+        f"{base.path.name} has no VAE in it.", "Choose a VAE beside it, or a checkpoint with one inside."
+    )
