@@ -39,7 +39,7 @@ from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, JobView
 from personal_avatar.params import validated
-from personal_avatar.photos.captions import is_caption
+from personal_avatar.photos.captions import without_captions
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
@@ -396,7 +396,7 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             files = (child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
-            found += sorted(child for child in files if not is_caption(child))
+            found += sorted(without_captions(files))
         else:
             found.append(path)
     return found
