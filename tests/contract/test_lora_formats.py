@@ -15,7 +15,8 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training import compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.methods.lora import Lora, choose_targets
+from personal_avatar.training.methods.lora import Lora
+from personal_avatar.training.methods.lora_targets import choose_targets
 from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
 from safetensors.torch import load_file, save_file

@@ -9,7 +9,7 @@ from typing import Any
 from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
-from personal_avatar.training.publish import Facts, publish
+from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.work import Training, Work
 
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
@@ -18,7 +18,8 @@ TRAINED_ON = "Measured on the photos that were trained on, because they are few:
 def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
     """What is written into a file that is saved at `step`."""
     pictures = len(training.dataset.samples)
-    return Facts(work.task.base.family, work.resolution_px, pictures, step, training.total_steps, note)
+    base = training.bench.model.base
+    return Facts(base.family, work.resolution_px, pictures, step, training.total_steps, note, base.prediction)
 
 
 def finish(work: Work, training: Training) -> dict[str, Any]:
@@ -34,9 +35,8 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     from personal_avatar.photos.prepare import reference_embedding
 
     task, best, likeness = work.task, training.best, training.likeness
-    point = Checkpoint(
-        file, sha256_of(file), best.step, task.method, task.base.family, training.dataset.trigger, likeness
-    )
+    trigger, family = published_trigger(task, file.stem), training.bench.model.base.family
+    point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
     scores = [{"step": p.step, "likeness": p.likeness, "faces_found": p.faces_found} for p in training.points]
     return {
         "name": task.avatar.name,

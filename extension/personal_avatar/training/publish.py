@@ -8,20 +8,26 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from personal_avatar import __version__
-from personal_avatar.domain import Family
+from personal_avatar.domain import Family, Method
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
-from personal_avatar.training.methods.base import TrainingMethod
+from personal_avatar.training.losses import is_velocity
+from personal_avatar.training.methods.base import Subject, TrainingMethod
 from personal_avatar.training.plan import LoraPlan, TrainPlan, TrainTask
 
-ARCHITECTURES = {Family.SD1: "stable-diffusion-v1/lora"}
-BASE_VERSIONS = {Family.SD1: "sd_v1"}
-CARD_VERSIONS = {Family.SD1: "SD1"}
+BASE_VERSIONS = {Family.SD1: "sd_v1", Family.SD2: "sd_v2", Family.SDXL: "sdxl_base_v1-0"}
+CARD_VERSIONS = {Family.SD1: "SD1", Family.SD2: "SD2", Family.SDXL: "SDXL"}
+KINDS = {Method.DREAMBOOTH: "", Method.TEXTUAL_INVERSION: "/textual-inversion"}
+LORA_KIND = "/lora"
+# Pictures in the folder of embeddings may themselves be embeddings; only this name is left alone by the WebUI.
+PREVIEWS = {Method.TEXTUAL_INVERSION: ".preview.png"}
+PREVIEW = ".png"
+EMBEDDING_PREFIX = "pa-"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is written into the file about how it was made."""
+    """What is written into the file about how it was made. `prediction`: what the checkpoint answers with."""
 
     family: Family
     resolution_px: int
@@ -29,67 +35,113 @@ class Facts:
     steps: int
     total_steps: int
     note: str = ""
+    prediction: str = "epsilon"
+
+
+def stem_for(task: TrainTask) -> str:
+    """Name of the published file, before a number makes it free; an embedding must never be called like a word."""
+    name = slug(task.avatar.name)
+    return f"{EMBEDDING_PREFIX}{name}" if task.method is Method.TEXTUAL_INVERSION else name
+
+
+def published_trigger(task: TrainTask, stem: str) -> str:
+    """What the user writes into prompts: an embedding is called by the name of its file."""
+    subject = Subject(task.avatar.trigger, task.avatar.class_noun)
+    if task.method is not Method.TEXTUAL_INVERSION:
+        return subject.trigger
+    return f"{stem}{subject.trigger.removeprefix(subject.token)}"
 
 
 def metadata(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, str]:
-    """Texts in the header of the file: `ss_*` is what the WebUI reads, `modelspec.*` the common specification."""
+    """Texts in the header of the file: `ss_*` as kohya's programs write them, `modelspec.*` the common ones."""
+    spec = _modelspec(stem, task, facts)
+    return spec if task.method is Method.DREAMBOOTH else {**_training(stem, task, plan, facts), **spec}
+
+
+def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, str]:
     return {
         "ss_output_name": stem,
         "ss_sd_model_name": task.base.path.name,
         "ss_new_sd_model_hash": task.base.sha256,
-        "ss_base_model_version": BASE_VERSIONS[facts.family],
-        "ss_v2": "False",
+        "ss_base_model_version": base_version(facts),
+        "ss_v2": str(facts.family is Family.SD2),
         "ss_learning_rate": f"{plan.learning_rate:g}",
         "ss_resolution": f"({facts.resolution_px}, {facts.resolution_px})",
         "ss_num_train_images": str(facts.pictures),
         "ss_steps": str(facts.steps),
         "ss_max_train_steps": str(facts.total_steps),
+        "ss_clip_skip": str(plan.clip_skip),
+        "ss_zero_terminal_snr": str(task.base.zero_terminal_snr),
         "ss_seed": str(plan.seed),
         "ss_tag_frequency": json.dumps({stem: {task.avatar.trigger: facts.pictures}}),
         **(_network(plan) if isinstance(plan, LoraPlan) else {}),
+    }
+
+
+def base_version(facts: Facts) -> str:
+    """As kohya's programs call it: `_v` behind the older families says velocity."""
+    velocity = facts.family is not Family.SDXL and is_velocity(facts.prediction)
+    return BASE_VERSIONS[facts.family] + ("_v" if velocity else "")
+
+
+def _network(plan: LoraPlan) -> dict[str, str]:
+    """Magnitudes of DoRA are a format of LyCORIS; the rest is kohya's own."""
+    conv = {"conv_dim": plan.conv_rank, "conv_alpha": plan.conv_alpha} if plan.conv_rank else {}
+    arguments = {**conv, **({"algo": "lora", "dora_wd": True} if plan.dora else {})}
+    return {
+        "ss_network_module": "lycoris.kohya" if plan.dora else "networks.lora",
+        "ss_network_dim": str(plan.rank),
+        "ss_network_alpha": f"{plan.alpha:g}",
+        **({"ss_network_args": json.dumps(arguments)} if arguments else {}),
+    }
+
+
+def _modelspec(stem: str, task: TrainTask, facts: Facts) -> dict[str, str]:
+    return {
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": ARCHITECTURES[facts.family],
+        "modelspec.architecture": architecture(task.method, facts),
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": task.avatar.name,
-        "modelspec.trigger_phrase": task.avatar.trigger,
+        "modelspec.trigger_phrase": published_trigger(task, stem),
         "modelspec.resolution": f"{facts.resolution_px}x{facts.resolution_px}",
-        "modelspec.prediction_type": "v" if task.base.prediction.startswith("v") else "epsilon",
+        "modelspec.prediction_type": "v" if is_velocity(facts.prediction) else "epsilon",
         "modelspec.date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "personal_avatar.version": __version__,
     }
 
 
-def _network(plan: LoraPlan) -> dict[str, str]:
-    conv = {"ss_network_args": json.dumps({"conv_dim": plan.conv_rank, "conv_alpha": plan.conv_alpha})}
-    return {
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(plan.rank),
-        "ss_network_alpha": f"{plan.alpha:g}",
-        **(conv if plan.conv_rank else {}),
-    }
+def architecture(method: Method, facts: Facts) -> str:
+    """The specification's name of what was trained, and on what."""
+    second = "stable-diffusion-v2-768-v" if is_velocity(facts.prediction) else "stable-diffusion-v2-512"
+    bases = {Family.SD1: "stable-diffusion-v1", Family.SD2: second, Family.SDXL: "stable-diffusion-xl-v1-base"}
+    return bases[facts.family] + KINDS.get(method, LORA_KIND)
 
 
 def publish(
     method: TrainingMethod, task: TrainTask, plan: TrainPlan, facts: Facts, preview: Path | None
 ) -> tuple[Path, list[Path]]:
     """Save the loaded weights under a free name in `task.publish_to`; returns the file, and all that was written."""
-    stem = free_stem(task.publish_to, slug(task.avatar.name))
+    stem = free_stem(task.publish_to, stem_for(task))
     file = task.publish_to / f"{stem}.safetensors"
     method.save(file, metadata(stem, task, plan, facts))
-    written = [file]
     if preview is not None:
-        write_bytes(file.with_suffix(".png"), preview.read_bytes())
-        written.append(file.with_suffix(".png"))
-    write_json(file.with_suffix(".json"), card(task, facts))
-    return file, [*written, file.with_suffix(".json")]
+        write_bytes(file.with_suffix(PREVIEWS.get(task.method, PREVIEW)), preview.read_bytes())
+    write_json(file.with_suffix(".json"), card(stem, task, facts))
+    return file, [file, *sorted(path for path in file.parent.glob(f"{stem}.*") if path != file)]
 
 
-def card(task: TrainTask, facts: Facts) -> dict[str, str | float]:
-    """User metadata of the WebUI's Lora tab."""
-    return {
+def card(stem: str, task: TrainTask, facts: Facts) -> dict[str, str | float]:
+    """User metadata of the WebUI's tabs of networks, embeddings and checkpoints."""
+    trigger = published_trigger(task, stem)
+    found: dict[str, str | float] = {
         "description": f"{task.avatar.name}, trained on {facts.pictures} photos with {task.base.title}",
+        "notes": f"{facts.note} In prompts: {trigger}.".strip(),
+    }
+    if task.method in KINDS:
+        return found
+    return {
+        **found,
         "sd version": CARD_VERSIONS[facts.family],
-        "activation text": task.avatar.trigger,
+        "activation text": trigger,
         "preferred weight": 1.0,
-        "notes": facts.note,
     }

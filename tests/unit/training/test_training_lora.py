@@ -15,10 +15,10 @@ from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods import registry
-from personal_avatar.training.methods.lora import (
+from personal_avatar.training.methods.lora import Lora
+from personal_avatar.training.methods.lora_targets import (
     ATTENTION_PARENTS,
     RESIDUAL_PARENTS,
-    Lora,
     choose_targets,
     products_within,
 )
@@ -48,7 +48,7 @@ def answer(model: DiffusionModel) -> torch.Tensor:
 def test_a_new_lora_changes_nothing(load_miniature: Load) -> None:
     bare = answer(load_miniature())
     model = load_miniature()
-    registry.attach(Method.LORA, model, PLAN)
+    registry.attach(Method.LORA, model, PLAN, trigger="sks man", class_noun="man")
     assert torch.equal(answer(model), bare)
 
 
@@ -112,7 +112,7 @@ def test_the_webui_finds_every_module_where_it_was_trained(load_miniature: Load,
     model = load_miniature()
     lora = trained(model)
     lora.save(tmp_path / "a.safetensors", {})
-    assert selftest.check_names(tmp_path / "a.safetensors", model, lora) == len(lora.places())
+    assert lora.matched(tmp_path / "a.safetensors") == len(lora.places())
 
 
 def test_a_file_for_another_checkpoint_fails_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_file_for_another_checkpoint_fails_the_self_test(load_miniature: Load,
     renamed = {key.replace("mid_block_att", "mid_block_x_att"): tensor for key, tensor in tensors.items()}
     save_file(renamed, tmp_path / "b.safetensors")
     with pytest.raises(SelfTestFailed):
-        selftest.check_names(tmp_path / "b.safetensors", model, lora)
+        lora.matched(tmp_path / "b.safetensors")
 
 
 def test_swapped_modules_of_one_shape_fail_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_swapped_modules_of_one_shape_fail_the_self_test(load_miniature: Load, t
     swapped = {**places, keys[0]: places[keys[1]], keys[1]: places[keys[0]]}
     lora.places = lambda: swapped  # type: ignore[method-assign]
     with pytest.raises(SelfTestFailed, match="another module"):
-        selftest.check_names(tmp_path / "a.safetensors", model, lora)
+        lora.matched(tmp_path / "a.safetensors")
 
 
 def test_the_self_test_makes_pictures_with_and_without(load_miniature: Load, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def put(folder: Path, base: BaseModelFile) -> tuple[Path, list[Path]]:
 
 def test_a_published_file_has_a_preview_and_a_card(tmp_path: Path, tiny: BaseModelFile) -> None:
     file, files = put(tmp_path, tiny)
-    assert [path.name for path in files] == ["linh-dao.safetensors", "linh-dao.png", "linh-dao.json"]
+    assert [path.name for path in files] == ["linh-dao.safetensors", "linh-dao.json", "linh-dao.png"]
     card = json.loads(file.with_suffix(".json").read_text())
     assert (card["activation text"], card["sd version"], card["preferred weight"]) == ("sks woman", "SD1", 1.0)
 
@@ -71,7 +71,7 @@ def test_the_alias_in_the_file_is_its_name(tmp_path: Path, tiny: BaseModelFile) 
     assert json.loads(metadata["ss_tag_frequency"]) == {"linh-dao-2": {"sks woman": 8}}
 
 
-def test_a_free_name_looks_at_all_three_files(tmp_path: Path) -> None:
+def test_a_free_name_looks_at_every_file_whatever_its_kind(tmp_path: Path) -> None:
     assert free_stem(tmp_path, "a") == "a"
     (tmp_path / "a.json").touch()
     (tmp_path / "a-2.safetensors").touch()

@@ -1,0 +1,153 @@
+"""Dreambooth: the whole UNet, and on request the text encoders; the result is a checkpoint like the base."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.training.compute import Compute, torch_device
+from personal_avatar.training.families import registry
+from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.files import write_tensors
+from personal_avatar.training.methods.base import State, Subject
+from personal_avatar.training.methods.lora_targets import UNET_PREFIX
+from personal_avatar.training.plan import DreamboothPlan
+
+if TYPE_CHECKING:
+    import torch
+
+AVERAGED = "model_ema."
+ROUNDING = 2.0**-8  # of bfloat16, the coarsest format of checkpoints
+
+
+class Dreambooth:
+    """All weights of the UNet train, in fp32 whatever the model was loaded in; see `TrainingMethod`.
+
+    The weights that the checkpoint came with wait on the CPU, in the format that they were loaded in. State keys are
+    `<kohya prefix>.<parameter>`.
+    """
+
+    heavy = True
+
+    def __init__(self, model: DiffusionModel, plan: DreamboothPlan, subject: Subject | None = None) -> None:
+        self._model, self._plan = model, plan
+        self.trains_text = plan.text_encoder_learning_rate > 0
+        self._trained = dict(_parameters(model, text=self.trains_text))
+        self._bare = {name: weight.detach().to("cpu", copy=True) for name, weight in self._trained.items()}
+        exact = _exact(model, text=self.trains_text)
+        for name, weight in self._trained.items():
+            weight.data = exact.get(name, weight.data).to(weight.device).float()
+            weight.requires_grad_(True)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        unet = [weight for name, weight in self._trained.items() if name.startswith(f"{UNET_PREFIX}.")]
+        text = [weight for name, weight in self._trained.items() if not name.startswith(f"{UNET_PREFIX}.")]
+        groups = [{"params": unet, "lr": self._plan.learning_rate}]
+        return [*groups, {"params": text, "lr": self._plan.text_encoder_learning_rate}] if text else groups
+
+    def state(self) -> State:
+        import torch
+
+        return {name: weight.detach().to("cpu", torch.float32, copy=True) for name, weight in self._trained.items()}
+
+    def load(self, state: State) -> None:
+        for name, weight in self._trained.items():
+            weight.data.copy_(state[name])
+
+    @contextmanager
+    def strength(self, weight: float) -> Iterator[None]:
+        """The trained weights stay where they are meanwhile; 0 puts in the checkpoint's own, others mix."""
+        if weight == 1:
+            yield
+            return
+        trained = {name: one.data for name, one in self._trained.items()}
+        try:
+            for name, one in self._trained.items():
+                one.data = _mixed(self._bare[name].to(one.device), trained[name], weight)
+            yield
+        finally:
+            for name, one in self._trained.items():
+                one.data = trained[name]
+
+    def save(self, path: Path, metadata: dict[str, str]) -> None:
+        """The base's file with the trained weights in their places, each in the number format that it has there; its
+        yaml beside it under the new name. Averaged weights (EMA) are left out, for they would be the base's."""
+        base = self._model.base
+        tensors = {name: one for name, one in read_weights(base.path).items() if not name.startswith(AVERAGED)}
+        trained = self._model.file_tensors(text=self.trains_text)
+        lost = [name for name in trained if name not in tensors]
+        if lost:
+            raise SelfTestFailed(f"{base.path.name} has no place for {len(lost)} trained tensors: {lost[0]}.")
+        write_tensors(path, _apart({**tensors, **trained}), metadata)
+        config = base.config or base.path.with_suffix(".yaml")
+        if config.is_file():
+            shutil.copyfile(config, path.with_suffix(".yaml"))
+
+    def read(self, path: Path) -> State:
+        """What our own loader makes of the file."""
+        state = dict(_parameters(_loaded(self._model, path), text=self.trains_text))
+        if {name: one.shape for name, one in state.items()} != {name: one.shape for name, one in self._trained.items()}:
+            raise SelfTestFailed(f"{path.name} does not hold the {len(self._trained)} tensors that were trained.")
+        return {name: one.data for name, one in state.items()}
+
+    def matched(self, path: Path) -> int:
+        """The file holds the weights that are loaded now, but for the rounding to its number format."""
+        read = self.read(path)
+        for name, weight in self._trained.items():
+            if not _same(read[name], weight.detach()):
+                raise SelfTestFailed(f"{name} in {path.name} is not what was trained.")
+        return len(read)
+
+
+def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Contiguous, and none a view of another's memory, as pickled checkpoints may have them."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        whole = tensor.contiguous()
+        memory = whole.untyped_storage().data_ptr()
+        found[name] = whole.clone() if memory in seen and whole.numel() else whole
+        seen.add(memory)
+    return found
+
+
+def _parameters(model: DiffusionModel, *, text: bool) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """All weights of the UNet and, with `text`, of the text encoders."""
+    for prefix, root in model.modules().items():
+        if text or prefix == UNET_PREFIX:
+            yield from ((f"{prefix}.{path}", weight) for path, weight in root.named_parameters())
+
+
+def _loaded(model: DiffusionModel, path: Path) -> DiffusionModel:
+    """A checkpoint of the kind of `model` on the CPU in fp32."""
+    import torch
+
+    compute = Compute(torch_device("cpu"), torch.float32, None)
+    return registry.load(replace(model.base, path=path), compute, model.base.native_px)
+
+
+def _exact(model: DiffusionModel, *, text: bool) -> dict[str, torch.Tensor]:
+    """The weights as the file has them, when they were rounded on loading: training starts from the unrounded ones."""
+    import torch
+
+    if all(weight.dtype == torch.float32 for _, weight in _parameters(model, text=text)):
+        return {}
+    return {name: weight.data for name, weight in _parameters(_loaded(model, model.base.path), text=text)}
+
+
+def _mixed(bare: torch.Tensor, trained: torch.Tensor, weight: float) -> torch.Tensor:
+    if weight == 0:
+        return bare
+    return bare.to(trained.dtype).lerp(trained, weight)
+
+
+def _same(read: torch.Tensor, trained: torch.Tensor) -> bool:
+    import torch
+
+    return torch.allclose(read, trained.to(read.device, read.dtype), rtol=ROUNDING, atol=1e-7)

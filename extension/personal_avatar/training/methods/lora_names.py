@@ -1,0 +1,47 @@
+"""Would the WebUI apply every module of a saved LoRA, and to the very weight that it was trained on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.training.families.files import read_shapes
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.methods.webui_names import webui_name
+
+if TYPE_CHECKING:
+    import torch
+
+REPORT_IT = "This is an error of the program; please report it with the log."
+
+
+def check(path: Path, model: DiffusionModel, trained_on: dict[str, torch.Tensor]) -> int:
+    """Number of modules, all found. `trained_on`: key -> frozen weight. Raises `SelfTestFailed`."""
+    shapes, known = product_shapes(path), model.webui_weight_names()
+    names = {key: known.get(webui_name(key, model.family) or "") for key in shapes}
+    lost = [key for key, name in names.items() if name is None or key not in trained_on]
+    if lost or not shapes or len(set(names.values())) < len(names):
+        found = f"{len(names) - len(lost)} of {len(names)} modules"
+        raise SelfTestFailed(f"The WebUI would find {found} of {path.name}; lost: {lost[:1]}.", REPORT_IT)
+    in_file = model.file_weights([name for name in names.values() if name])
+    for key, name in names.items():
+        if not _same_place(shapes[key], in_file[str(name)], trained_on[key]):
+            raise SelfTestFailed(f"The WebUI would apply {key} to another module than the trained one.", REPORT_IT)
+    return len(names)
+
+
+def product_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Kohya key -> shape of up times down, which must be that of the weight it is added to."""
+    shapes = read_shapes(path)
+    keys = [key.removesuffix(".lora_up.weight") for key in shapes if key.endswith(".lora_up.weight")]
+    return {key: (shapes[f"{key}.lora_up.weight"][0], *shapes[f"{key}.lora_down.weight"][1:]) for key in keys}
+
+
+def _same_place(shape: tuple[int, ...], in_file: torch.Tensor, trained_on: torch.Tensor) -> bool:
+    """Whether the tensor that the WebUI adds to is the very one that was trained on."""
+    import torch
+
+    if shape != tuple(in_file.shape):
+        return False
+    return torch.equal(in_file.to(trained_on.device, trained_on.dtype).reshape(trained_on.shape), trained_on)
