@@ -29,7 +29,6 @@ from personal_avatar.errors import (
     NotFound,
     RestorerMissing,
     TooFewPhotos,
-    TrainerMissing,
     WrongState,
 )
 from personal_avatar.host import Host
@@ -161,7 +160,7 @@ class Studio:
             raise BaseUnsupported(f"{base.title} is of the {base.family.value} family, which cannot be trained yet.")
         self.host.trainer()
         if request.engine not in self.engines():
-            raise TrainerMissing(f"The engine {request.engine.value} is not set up.", "Choose the engine diffusers.")
+            raise WrongState(f"The engine {request.engine.value} is not set up here.", "Choose the engine diffusers.")
         avatar = self.avatars.open(
             request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
         )
