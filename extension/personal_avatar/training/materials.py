@@ -8,7 +8,7 @@ from personal_avatar.domain import Dataset, Sample
 from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
-from personal_avatar.training.classes import Wanted, class_pictures
+from personal_avatar.training.classes import ClassPictures, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import PREDICTION
 from personal_avatar.training.training_set import ClassSet, TrainingSet
@@ -45,11 +45,17 @@ def _places(
 
 
 def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
-    """Pictures of the class, from the folder that all trainings share, or made now."""
+    if work.plan.prior_weight > 0 and work.plan.prior_from != PREDICTION:
+        work.emit(Stage("class"))
+    found = pictures_of_the_class(work, model)
+    return ClassSet(cache.encode_all(model, found.images), found.captions) if found else None
+
+
+def pictures_of_the_class(work: Work, model: DiffusionModel) -> ClassPictures | None:
+    """From the folder that all trainings share, or made now by `model`; None when the plan asks for none."""
     plan = work.plan
     if plan.prior_weight <= 0 or plan.prior_from == PREDICTION:
         return None
-    work.emit(Stage("class"))
     folder = (work.task.cache or work.folder / "cache") / "class-pictures"
     wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, sample_settings(plan, model.base), folder)
 
@@ -57,5 +63,4 @@ def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
         work.control.check()
         work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
 
-    found = class_pictures(model, wanted, work.analyser, told)
-    return ClassSet(cache.encode_all(model, found.images), found.captions)
+    return class_pictures(model, wanted, work.analyser, told)

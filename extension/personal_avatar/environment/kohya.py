@@ -1,0 +1,183 @@
+"""kohya-ss sd-scripts, the second engine for training: where it lies, which version it is, how it is installed.
+
+It is installed on request only, at one commit that was tried with the packages of the trainer environment. Nothing of
+the WebUI is touched: the few small packages that it needs besides go into a folder that only its own process sees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from personal_avatar.environment import trainer
+from personal_avatar.environment.finding import Finding, ok, warning
+from personal_avatar.environment.interpreter import Interpreter
+from personal_avatar.errors import AvatarError, InstallError, NotFitting, PipFailed, TrainerMissing
+
+VARIABLE = "PERSONAL_AVATAR_SD_SCRIPTS"
+FOLDER_NAME = "sd-scripts"
+PACKAGES_NAME = "sd-scripts-packages"
+SOURCE = "https://github.com/kohya-ss/sd-scripts.git"
+COMMIT = "48d368fa557731ad0488c07304dfeba8c07910eb"  # 2026-02-16: release 0.10.1 and its first corrections
+OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule
+INSTALL_HINT = f"Run `personal-avatar doctor --install-kohya`, or set {VARIABLE} to the folder of sd-scripts."
+NEEDED_FILES = (
+    "train_network.py",
+    "train_db.py",
+    "train_textual_inversion.py",
+    "sdxl_train.py",
+    "sdxl_train_network.py",
+    "sdxl_train_textual_inversion.py",
+    "library/train_util.py",
+    "networks/lora.py",
+)
+# Modules that its scripts import at once -> what pip is asked for; empty: too large or bound to torch, never ours.
+MODULES = {
+    "toml": "toml==0.10.2",
+    "voluptuous": "voluptuous==0.15.2",
+    "imagesize": "imagesize==1.4.1",
+    "einops": "einops==0.7.0",
+    "cv2": "opencv-python-headless==4.10.0.84",
+    "torchvision": "",
+}
+_LACKING = (
+    "import importlib.util, json, sys; "
+    "print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))"
+)
+_VERSION = re.compile(r"[Vv]ersion\W{0,2}(\d+\.\d+\.\d+)")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SdScripts:
+    """`folder` holds its scripts; `packages` what was installed for it (it may not exist); `version` "" if untold."""
+
+    folder: Path
+    packages: Path
+    version: str = ""
+
+
+def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:
+    """Where sd-scripts lies: $PERSONAL_AVATAR_SD_SCRIPTS, else the setting, else `<data>/sd-scripts`.
+
+    Raises `TrainerMissing` when it is nowhere, or when the folder that was named is not it or too old.
+    """
+    named = environ.get(VARIABLE, "") or configured
+    folder = Path(named).expanduser().absolute() if named else data / FOLDER_NAME
+    if not folder.is_dir():
+        raise TrainerMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", INSTALL_HINT)
+    lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
+    if lacking:
+        raise TrainerMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", INSTALL_HINT)
+    version = read_version(folder)
+    if version and tuple(int(part) for part in version.split(".")) < OLDEST:
+        oldest = ".".join(str(part) for part in OLDEST)
+        raise TrainerMissing(f"sd-scripts in {folder} is version {version}, {oldest} or later is needed.", INSTALL_HINT)
+    return SdScripts(folder, data / PACKAGES_NAME, version)
+
+
+def read_version(folder: Path) -> str:
+    """The release that its README tells of first, "" when it tells none; there is no other place that says it."""
+    readme = folder / "README.md"
+    told = _VERSION.search(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else None
+    return told[1] if told else ""
+
+
+def install(data: Path, on_line: Say, source: str = SOURCE, commit: str = COMMIT) -> SdScripts:
+    """Have sd-scripts and its packages below `data`; what is there, or named by the variable, is kept.
+
+    Raises `InstallError` when it cannot be fetched, or needs what only the user can install.
+    """
+    folder = data / FOLDER_NAME
+    if not os.environ.get(VARIABLE) and not all((folder / name).is_file() for name in NEEDED_FILES):
+        _fetch(folder, on_line, source, commit)
+    _install_packages(data, on_line)
+    return find(data)
+
+
+def _fetch(folder: Path, on_line: Say, source: str, commit: str) -> None:
+    """One commit without its history, complete or not there."""
+    if folder.exists():
+        raise InstallError(f"{folder} is there but is not sd-scripts.", "Move it away and try again.")
+    git = shutil.which("git")
+    if git is None:
+        raise InstallError("git is not installed.", f"Install it, or fetch {source} by hand into {folder}.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".sd-scripts-", dir=folder.parent) as made:
+        work = Path(made) / FOLDER_NAME
+        on_line(f"Fetching sd-scripts {commit[:8]} from {source}")
+        _git([git, "init", "--quiet", str(work)])
+        _git([git, "-C", str(work), "fetch", "--quiet", "--depth", "1", source, commit])
+        _git([git, "-C", str(work), "checkout", "--quiet", "--detach", "FETCH_HEAD"])
+        os.replace(work, folder)
+    on_line(f"sd-scripts is in {folder}")
+
+
+def _git(command: Sequence[str]) -> None:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InstallError(f"sd-scripts could not be fetched: {last}", "Check the network connection and try again.")
+
+
+def _install_packages(data: Path, on_line: Say) -> None:
+    words = [MODULES[module] for module in lacking_modules(data)]
+    if "" in words:
+        raise NotFitting(
+            "sd-scripts needs torchvision, which is not installed.",
+            "Install the torchvision that belongs to your torch (pytorch.org tells which), then try again.",
+        )
+    if words:
+        on_line(f"Installing {', '.join(words)} into {data / PACKAGES_NAME}")
+        Interpreter(Path(sys.executable)).install_into(data / PACKAGES_NAME, words)
+
+
+def lacking_modules(data: Path) -> list[str]:
+    """Modules that sd-scripts imports and that the process of a training does not see. Raises `PipFailed`."""
+    command = [sys.executable, "-c", _LACKING, *MODULES]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment(data))
+    try:
+        found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise PipFailed(f"Python could not be asked for its modules: {last}", "See `personal-avatar doctor`.") from None
+    return found
+
+
+def environment(data: Path) -> dict[str, str]:
+    """Variables for a process of sd-scripts that is started from here: the trainer's packages, then its own."""
+    try:
+        theirs = dict(trainer.find(data).environment)
+    except TrainerMissing:  # standalone: everything is in our own environment
+        theirs = {}
+    return with_packages({**os.environ, **theirs}, data / PACKAGES_NAME)
+
+
+def with_packages(variables: Mapping[str, str], packages: Path) -> dict[str, str]:
+    """`variables` with `packages` after what PYTHONPATH names already; see `lacking_modules` for what is in it."""
+    paths = [variables.get("PYTHONPATH", ""), str(packages)]
+    return {**variables, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+
+
+def findings(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> list[Finding]:
+    """For `doctor`: nothing while nobody has asked for this engine, else where it is or what is wrong."""
+    asked = environ.get(VARIABLE) or configured or (data / FOLDER_NAME).exists()
+    if not asked:
+        return []
+    try:
+        found = find(data, configured, environ)
+        lacking = lacking_modules(data)
+    except AvatarError as error:
+        return [warning("sd-scripts", error.message, error.hint)]
+    if lacking:
+        return [warning("sd-scripts", f"{found.folder}; it lacks {', '.join(lacking)}", INSTALL_HINT)]
+    return [ok("sd-scripts", f"version {found.version or 'unknown'}, in {found.folder}")]

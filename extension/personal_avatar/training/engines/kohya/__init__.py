@@ -1,0 +1,10 @@
+"""kohya-ss sd-scripts as the engine of a training.
+
+limits    what it cannot do, said before anything starts (no torch)
+pictures  the prepared pictures in its layout, and its dataset file
+command   plan -> its command line
+progress  what it prints -> steps, loss, seconds per step
+child     its process: started, read, ended
+outputs   the files that it saves
+engine    all of these together
+"""

@@ -1,0 +1,129 @@
+"""The process of sd-scripts: started in a process group of its own, read while it runs, ended with all its children."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing
+from personal_avatar.jobs.process import oom_kills
+from personal_avatar.training.engines.kohya.progress import Lines, is_noise
+
+WAIT_S = 0.5
+PATIENCE_S = 15.0
+TAIL_LINES = 12
+BLOCK = 65536
+_MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+_NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
+_NO_MEMORY = ("DefaultCPUAllocator: not enough memory", "can't allocate memory", "MemoryError")
+_NO_VRAM = ("CUDA out of memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+class Child:
+    """A running command. `with Child(...)`: at the end of the block nothing of it runs any more."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        own_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+        self._oom_kills = oom_kills()
+        self._process = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **own_group,
+        )
+        self._blocks: queue.Queue[bytes] = queue.Queue()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        threading.Thread(target=self._read, name="sd-scripts-output", daemon=True).start()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _read(self) -> None:
+        """Pass on what it prints; an empty block marks the end. When we die it writes into a broken pipe, and ends."""
+        pipe = self._process.stdout
+        assert pipe is not None
+        while block := os.read(pipe.fileno(), BLOCK):
+            self._blocks.put(block)
+        self._blocks.put(b"")
+
+    def lines(self) -> Iterator[str]:
+        """Everything that it prints, line by line; an empty text whenever it was silent for `WAIT_S`."""
+        lines, block = Lines(), b" "
+        while block:
+            try:
+                block = self._blocks.get(timeout=WAIT_S)
+            except queue.Empty:
+                yield ""
+                continue
+            for line in lines.feed(block, last=not block):
+                if not is_noise(line):
+                    self._tail.append(line)
+                yield line
+
+    def end(self) -> None:
+        """Ask the whole group to terminate, then make it."""
+        if self._process.poll() is None:
+            self._signal(force=False)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE_S)
+        self._signal(force=True)
+        self._process.wait()
+
+    def _signal(self, *, force: bool) -> None:
+        if sys.platform == "win32":
+            self._signal_tree(force=force)
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)
+
+    def _signal_tree(self, *, force: bool) -> None:
+        """Windows has no groups to signal: the process and what it started, one by one."""
+        import psutil
+
+        with suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            for each in (*process.children(recursive=True), process):
+                with suppress(psutil.Error):
+                    each.kill() if force else each.terminate()
+
+    def outcome(self) -> AvatarError | None:
+        """None when it ended well, else what went wrong; waits until it has ended."""
+        code = self._process.wait()
+        return None if code == 0 else failure(code, list(self._tail), oom_killed=oom_kills() > self._oom_kills)
+
+
+def failure(code: int, tail: Sequence[str], *, oom_killed: bool) -> AvatarError:
+    """Name the end of a process of sd-scripts by its exit code and its last lines."""
+    text = "\n".join(tail)
+    module = _MISSING_MODULE.search(text) or _NOT_INSTALLED.search(text)
+    if module:
+        hint = "Run `personal-avatar doctor --install-kohya`; an optimiser may need a package of its own."
+        return TrainerMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
+    if any(mark in text for mark in _NO_VRAM):
+        return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")
+    if oom_killed or any(mark in text for mark in _NO_MEMORY):
+        return OutOfMemory("The machine ran out of memory while sd-scripts trained.")
+    words = " Its last words: " + " | ".join(tail[-5:]) if tail else ""
+    if code in (-9, 137):
+        return Killed(f"sd-scripts was ended from outside before it was done.{words}")
+    return Crashed(f"sd-scripts ended with exit code {code}.{words}")

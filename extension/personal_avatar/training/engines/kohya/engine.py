@@ -1,0 +1,216 @@
+"""A training done by sd-scripts in place of our own loop: the same pictures and plan in, the same kind of files out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from personal_avatar.domain import Family
+from personal_avatar.environment import kohya as installed
+from personal_avatar.environment.kohya import SdScripts
+from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.jobs.control import DISCARD
+from personal_avatar.jobs.events import Log, Progress, SampleMade
+from personal_avatar.storage import slug
+from personal_avatar.training.compute import Compute, release
+from personal_avatar.training.engines.kohya.child import Child
+from personal_avatar.training.engines.kohya.command import Order, command, prompts
+from personal_avatar.training.engines.kohya.outputs import Saved, pictures, saved_files
+from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
+from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.materials import pictures_of_the_class
+from personal_avatar.training.samples import Shot
+from personal_avatar.training.work import Point, Training, Work
+
+logger = logging.getLogger(__name__)
+
+FOLDER_NAME = "kohya"
+SHOWN_WHILE_TRAINING = 2
+PROGRESS_EVERY_S = 0.5
+# Where sd-scripts looks for tokenizers of a family before it asks the network, in the order of `model.tokenizers`.
+TOKENIZERS = {
+    Family.SD1: ("openai_clip-vit-large-patch14",),
+    Family.SD2: ("stabilityai_stable-diffusion-2",),
+    Family.SDXL: ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+}
+
+
+Score = Callable[[int, Path], object]
+
+
+def train(work: Work, training: Training, score: Score) -> None:
+    """Train by sd-scripts, then load each file that it saved and call `score(step, path)`, in the order of steps.
+
+    The files are `<slug>-<step>.safetensors` in the job's artifacts, as our own loop names them. Raises
+    `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`; then the last complete file is
+    among `training.points`, not scored, unless the user wants nothing kept.
+    """
+    scripts = installed.find(work.task.weights_folder.parent)
+    order = order_for(work, training)
+    write_inputs(order, work, training)
+    work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
+    try:
+        _train(scripts, order, work, training)
+    except Cancelled:
+        if not work.control.asked(DISCARD):
+            training.points += [unscored(saved) for saved in keep(work, order)[-1:]]
+        raise
+    for saved in keep(work, order):
+        training.method.load(training.method.read(saved.path))
+        score(saved.step, saved.path)
+
+
+def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
+    teller = Teller(work, order, training.losses)
+    try:
+        with out_of_the_way(training.bench.model), _start(scripts, order) as child:
+            _follow(child, work, teller)
+    finally:
+        shutil.rmtree(order.pictures, ignore_errors=True)  # the person's photos lie in one place only
+    teller.pictures(final=True)
+
+
+def unscored(saved: Saved) -> Point:
+    return Point(saved.step, saved.path, 0.0, 0.0, (), (), 0.0, 0.0)
+
+
+def order_for(work: Work, training: Training) -> Order:
+    task, model = work.task, training.bench.model
+    return Order(
+        base=model.base,
+        method=task.method,
+        plan=work.plan,
+        class_noun=task.avatar.class_noun,
+        resolution_px=work.resolution_px,
+        total_steps=training.total_steps,
+        mixed_precision=mixed_precision(model.compute),
+        name=slug(task.avatar.name),
+        folder=work.folder / FOLDER_NAME,
+        fused_attention=not model.compute.plain_attention(work.resolution_px),
+    )
+
+
+def mixed_precision(compute: Compute) -> str:
+    """In accelerate's words."""
+    import torch
+
+    names = {torch.float16: "fp16", torch.bfloat16: "bf16"}
+    return "no" if compute.autocast is None else names[compute.autocast]
+
+
+def write_inputs(order: Order, work: Work, training: Training) -> None:
+    """Pictures, captions, dataset file, prompts and tokenizers; what an earlier attempt left is removed."""
+    shutil.rmtree(order.folder, ignore_errors=True)
+    order.output.mkdir(parents=True)
+    plan, method, dataset, model = order.plan, order.method, training.dataset, training.bench.model
+    classes = class_items(dataset, plan, pictures_of_the_class(work, model))
+    groups = write_groups(order.pictures, items_of(dataset, plan, method), classes, plan)
+    toml = dataset_toml(groups, plan, method, order.resolution_px, order.batches[0])
+    order.dataset_file.write_text(toml, encoding="utf-8")
+    shots = training.bench.choosing.subject[:SHOWN_WHILE_TRAINING]
+    said = [Shot(spoken(shot.prompt, dataset.trigger, method), shot.seed) for shot in shots]
+    order.prompts_file.write_text(prompts(said, order), encoding="utf-8")
+    for name, tokenizer in zip(TOKENIZERS[order.base.family], model.tokenizers, strict=True):
+        tokenizer.save_pretrained(str(order.tokenizers / name))
+
+
+@contextmanager
+def out_of_the_way(model: DiffusionModel) -> Iterator[None]:
+    """Within: nothing of the loaded checkpoint is on the graphics card."""
+    model.park(text=True)
+    model.unet.to("cpu")
+    release()
+    try:
+        yield
+    finally:
+        model.unet.to(model.compute.device)
+        model.unpark()
+
+
+def _start(scripts: SdScripts, order: Order) -> Child:
+    """Its own process on the Python that runs us, with nothing to ask the network for."""
+    script, *arguments = command(order)
+    environment = installed.with_packages(os.environ, scripts.packages)
+    environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    logger.info("sd-scripts in %s: %s %s", scripts.folder, script, " ".join(arguments))
+    return Child([sys.executable, str(scripts.folder / script), *arguments], scripts.folder, environment)
+
+
+def _follow(child: Child, work: Work, teller: Teller) -> None:
+    """Read what it says until it ends. Raises what went wrong, `Cancelled` when the user wants the end."""
+    for line in child.lines():
+        work.control.check()
+        teller.pictures()
+        step = step_of(line)
+        if step is not None:
+            teller.step(step)
+        elif line and not is_noise(line):
+            logger.info("sd-scripts: %s", line)
+    error = child.outcome()
+    if error is not None:
+        raise error
+
+
+@dataclass
+class Teller:
+    """Turns what sd-scripts does into our events, not more often than a page can show. `losses`: its running mean,
+    one number a step that was told."""
+
+    work: Work
+    order: Order
+    losses: list[float]
+    last_step: int = 0
+    told_s: float = 0.0
+    looked_s: float = 0.0
+    seen: set[Path] = field(default_factory=set)
+    told: set[Path] = field(default_factory=set)
+
+    def step(self, step: Step) -> None:
+        """Raises `NanLoss`: what sd-scripts would save from here on is of no use."""
+        if step.blew_up:
+            raise NanLoss(f"The loss became infinite by step {step.step} of the training by sd-scripts.")
+        if step.loss is not None and step.step > self.last_step:
+            self.losses.append(step.loss)
+            self.last_step = step.step
+        now = time.monotonic()
+        if now - self.told_s >= PROGRESS_EVERY_S or step.step == step.total:
+            self.told_s = now
+            seconds = None if step.seconds_per_step is None else round(step.seconds_per_step, 4)
+            self.work.emit(Progress(step.step, step.total, step.loss, seconds))
+
+    def pictures(self, *, final: bool = False) -> None:
+        """Tell of new samples; one is told of when it was there a look before, for by then it is complete."""
+        now = time.monotonic()
+        if not final and now - self.looked_s < PROGRESS_EVERY_S:
+            return
+        self.looked_s = now
+        for picture in pictures(self.order.samples, self.order.name):
+            if (final or picture.path in self.seen) and picture.path not in self.told:
+                self.told.add(picture.path)
+                path = str(picture.path.relative_to(self.work.folder))
+                self.work.emit(SampleMade(path, picture.step, self._prompt(picture.number)))
+            self.seen.add(picture.path)
+
+    def _prompt(self, number: int) -> str:
+        lines = self.order.prompts_file.read_text(encoding="utf-8").splitlines()
+        return lines[number].split(" --", 1)[0] if number < len(lines) else ""
+
+
+def keep(work: Work, order: Order) -> list[Saved]:
+    """Move the complete files to the artifacts, under the names that our own engine gives; the rest is removed."""
+    work.artifacts.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for saved in saved_files(order.output, order.name, order.total_steps):
+        target = work.artifacts / f"{order.name}-{saved.step:06d}{saved.path.suffix}"
+        kept.append(Saved(saved.step, Path(shutil.move(saved.path, target))))
+    for left in order.output.glob(f"{order.name}*.safetensors"):
+        left.unlink()
+    return kept

@@ -1,0 +1,125 @@
+"""What sd-scripts cannot do, said before anything starts. Read from its source, releases 0.9.1 to 0.10.1; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.errors import AvatarError, InvalidSettings
+from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
+from personal_avatar.training.plan import PICTURES, LoraPlan, TrainPlan
+
+LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
+FIRST = UNET + "input_blocks.0.0.weight"
+# Tensors by which its fixed architectures are told from others, and how many tensors their UNets have.
+STANDARD: dict[Family, Shapes] = {
+    Family.SD1: {UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)},
+    Family.SD2: {UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 1024)},
+    Family.SDXL: {UNET + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": (640, 2048)},
+}
+UNET_TENSORS = {Family.SD1: 686, Family.SD2: 686, Family.SDXL: 1680}
+VAE_TENSOR = (VAE + "decoder.conv_in.weight", (512, 4, 3, 3))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`sentence` says what it cannot do; `instead`: the nearest plan that it can do, empty when there is none."""
+
+    sentence: str
+    instead: dict[str, Any] = field(default_factory=dict)
+
+
+Rule = Callable[[TrainPlan, BaseModelFile, Method], Iterator[Limit]]
+
+
+def what_it_cannot_do(plan: TrainPlan, base: BaseModelFile, method: Method) -> list[str]:
+    """One sentence for everything in this training that sd-scripts cannot do; empty when it can do all of it."""
+    return [limit.sentence for limit in limits(plan, base, method)]
+
+
+def fitted(
+    plan: TrainPlan, base: BaseModelFile, method: Method, chosen: Collection[str]
+) -> tuple[TrainPlan, list[str]]:
+    """The plan as sd-scripts can do it, and a sentence for everything that is therefore different.
+
+    `chosen`: names of the settings that the user set himself; these are never changed. Raises `InvalidSettings` with
+    everything at once that stands against him or against the checkpoint.
+    """
+    found = list(limits(plan, base, method))
+    against = [limit.sentence for limit in found if not limit.instead or set(limit.instead) & set(chosen)]
+    if against:
+        raise InvalidSettings("; ".join(against), "Change these settings, or choose the engine diffusers.")
+    changes = {name: value for limit in found for name, value in limit.instead.items()}
+    return type(plan)(**{**plan.dict(), **changes}), [limit.sentence for limit in found]
+
+
+def limits(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    for rule in RULES:
+        yield from rule(plan, base, method)
+
+
+def _checkpoint(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    try:
+        shapes = read_shapes(base.path)
+    except AvatarError as error:
+        yield Limit(error.message.rstrip("."))
+        return
+    first = shapes.get(FIRST, (0, 4))
+    if first[1] != 4:
+        yield Limit(f"sd-scripts cannot train {base.path.name}: it takes {first[1]} channels (inpainting or editing)")
+    elif not _is_standard(shapes, base.family):
+        yield Limit(f"sd-scripts cannot train {base.path.name}: it does not have the standard size of its family")
+
+
+def _is_standard(shapes: Shapes, family: Family) -> bool:
+    wanted = STANDARD[family]
+    name, shape = VAE_TENSOR
+    return (
+        all(shapes.get(key, ())[:2] == width for key, width in wanted.items())
+        and sum(key.startswith(UNET) for key in shapes) == UNET_TENSORS[family]
+        and shapes.get(name, shape) == shape
+    )
+
+
+def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    if plan.ema_decay > 0:
+        yield Limit("sd-scripts keeps no averaged weights (ema_decay)", {"ema_decay": 0.0})
+    if plan.stop_at > 0:
+        yield Limit("sd-scripts cannot stop by likeness (stop_at): it trains to the end", {"stop_at": 0.0})
+    if plan.clip_skip > 1 and base.family is not Family.SD1:
+        yield Limit(f"sd-scripts has no clip_skip for {base.family.value}", {"clip_skip": 1})
+    if plan.optimiser == "schedulefree" and method not in LORA_METHODS:
+        yield Limit("sd-scripts has the optimiser schedulefree for LoRA only", {"optimiser": "adamw"})
+    if plan.caption_dropout > 0 and method is Method.TEXTUAL_INVERSION:
+        yield Limit("sd-scripts drops no captions in textual inversion (caption_dropout)", {"caption_dropout": 0.0})
+
+
+def _lora(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    if not isinstance(plan, LoraPlan):
+        return
+    if plan.dora:
+        yield Limit("sd-scripts has no DoRA (dora)", {"dora": False})
+    if plan.blocks != "all":
+        yield Limit(f"sd-scripts trains all blocks, not only the {plan.blocks} ones (blocks)", {"blocks": "all"})
+    if plan.conv_rank not in (0, plan.rank):
+        what = f"sd-scripts gives some residual layers the rank of attention: conv_rank must be 0 or {plan.rank}"
+        yield Limit(what, {"conv_rank": plan.rank})
+
+
+def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    if plan.prior_weight <= 0:
+        return
+    if plan.prior_from != PICTURES and method not in LORA_METHODS:
+        what = f"sd-scripts holds the class by its pictures only (prior_from {plan.prior_from})"
+        yield Limit(what, {"prior_from": PICTURES})
+    elif plan.prior_from != PICTURES and plan.trains_text:
+        what = "sd-scripts takes the checkpoint's answers with the text encoder that is trained (prior_from)"
+        yield Limit(f"{what}: its learning rate must be 0, or the class held by pictures", {"prior_from": PICTURES})
+    if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1:
+        what = "sd-scripts weighs class pictures like the person's own for SDXL: prior_weight must be 1"
+        yield Limit(what, {"prior_weight": 1.0})
+
+
+RULES: tuple[Rule, ...] = (_checkpoint, _training, _lora, _prior)

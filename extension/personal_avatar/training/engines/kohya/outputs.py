@@ -1,0 +1,74 @@
+"""What sd-scripts saves: `name-step00000100.safetensors`, at the end `name.safetensors`, pictures in sample/."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = ".safetensors"
+_PICTURE = re.compile(r"^(?P<name>.+)_(?P<step>\d{6})_(?P<number>\d{2})_\d{14}(?:_\d+)?\.png$")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A file with trained weights, and the optimiser step after which it was written."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sample made while training; `number` counts the prompts from 0."""
+
+    step: int
+    number: int
+    path: Path
+
+
+def save_every(total: int, count: int) -> int:
+    """Steps between two saved files so that there are at most `count`, the last at the end."""
+    return max(1, math.ceil(total / count))
+
+
+def saved_files(folder: Path, name: str, total: int) -> list[Saved]:
+    """Complete files in the order of their steps, one a step: the last one also bears the bare name."""
+    found = {saved.step: saved for saved in _named(folder, name, total) if is_complete(saved.path)}
+    return [found[step] for step in sorted(found)]
+
+
+def _named(folder: Path, name: str, total: int) -> Iterator[Saved]:
+    pattern = re.compile(re.escape(name) + r"-step(\d+)" + re.escape(SUFFIX))
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+        match = pattern.fullmatch(path.name)
+        if match:
+            yield Saved(int(match[1]), path)
+        elif path.name == name + SUFFIX:
+            yield Saved(total, path)
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; one that was being written is not."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        return bool(ends) and path.stat().st_size == 8 + length + max(ends)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
+        return False
+
+
+def pictures(folder: Path, name: str) -> list[Picture]:
+    """Samples that are there now, in the order of steps and prompts."""
+    found = []
+    for path in folder.glob("*.png") if folder.is_dir() else []:
+        match = _PICTURE.match(path.name)
+        if match and match["name"] == name:
+            found.append(Picture(int(match["step"]), int(match["number"]), path))
+    return sorted(found, key=lambda picture: (picture.step, picture.number, picture.path.name))
