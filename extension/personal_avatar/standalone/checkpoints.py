@@ -3,18 +3,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound, NoCheckpoint
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.storage import sha256_of, write_json
-from personal_avatar.training.families.detect import Shapes, detect, read_shapes
+from personal_avatar.training.families.detect import detect, prediction, read_shapes
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
 SUFFIXES = (".safetensors", ".ckpt")
+VAE_SUFFIXES = (".vae.safetensors", ".vae.ckpt", ".vae.pt")
 NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
+NATIVE_PX_OF_SD2_EPSILON = 512
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,17 @@ class CheckpointShelf:
     cache: Path
 
     def files(self) -> list[Path]:
-        """All checkpoints, the user's in the order of their names, then the shipped one unless a copy is there."""
-        own = sorted(path for path in self.folder.rglob("*") if path.suffix in SUFFIXES)
-        return own if any(path.stem == SHIPPED.name for path in own) else [*own, *_weights_in(SHIPPED)]
+        """All files that may be checkpoints, in the order of their names, then the shipped one unless a copy is there.
+
+        Nothing is read, so a LoRA or a damaged file that somebody put there is among them.
+        """
+        own = sorted(self.folder.rglob("*"))
+        found = [path for path in own if path.suffix in SUFFIXES and not path.name.endswith(VAE_SUFFIXES)]
+        return found if any(path.stem == SHIPPED.name for path in found) else [*found, *_weights_in(SHIPPED)]
 
     def titles(self) -> list[str]:
-        return [path.stem for path in self.files()]
+        """Of all that can be chosen: what the header of a file shows to be no checkpoint is left out."""
+        return [path.stem for path in self.files() if path.suffix != ".safetensors" or _is_checkpoint(path)]
 
     def current(self) -> BaseModelFile:
         """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`."""
@@ -71,10 +78,14 @@ class CheckpointShelf:
     def describe(self, path: Path) -> BaseModelFile:
         """What a file is, from its header and the yaml beside it. Raises `BaseNotFound`, `BaseUnsupported`."""
         shapes = read_shapes(path)
-        family = detect(shapes, path.name)
         config = path.with_suffix(".yaml") if path.with_suffix(".yaml").is_file() else None
-        base = BaseModelFile(path, path.stem, family, self._sha256(path), _prediction(shapes, config), config)
-        return replace(base, native_px=_native_px(config) or NATIVE_PX[family])
+        params = _params(config)
+        answers, zero_terminal_snr = prediction(shapes, params or None)
+        family = detect(shapes, path.name)
+        return BaseModelFile(
+            path, path.stem, family, self._sha256(path), answers, config, _native_px(params, family, answers),
+            vae_beside(path), zero_terminal_snr,
+        )
 
     def _sha256(self, path: Path) -> str:
         """Read once per file and time of change."""
@@ -111,16 +122,25 @@ def _params(config: Path | None) -> dict[str, Any]:
         return {}
 
 
-def _native_px(config: Path | None) -> int:
-    """`image_size` of the configuration is in cells of the latent picture, 8 pixels each."""
-    size = _params(config).get("image_size", 0)
-    return size * 8 if isinstance(size, int) else 0
+def _native_px(params: dict[str, Any], family: Family, answers: str) -> int:
+    """`image_size` of the configuration, which is in cells of the latent picture, 8 pixels each; else the family's."""
+    size = params.get("image_size", 0)
+    if isinstance(size, int) and size:
+        return size * 8
+    return NATIVE_PX_OF_SD2_EPSILON if family is Family.SD2 and answers == "epsilon" else NATIVE_PX[family]
 
 
-def _prediction(shapes: Shapes, config: Path | None) -> str:
-    if "v_pred" in shapes or _params(config).get("parameterization") == "v":
-        return "v_prediction"
-    return "epsilon"
+def vae_beside(path: Path) -> Path | None:
+    """The file that the WebUI, left to itself, takes for the VAE of a checkpoint: of its name with `.vae` behind."""
+    return next((file for file in (path.with_name(path.stem + end) for end in VAE_SUFFIXES) if file.is_file()), None)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        detect(read_shapes(path))
+    except (BaseUnsupported, BaseNotFound):
+        return False
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:

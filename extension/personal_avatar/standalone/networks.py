@@ -116,5 +116,10 @@ def module_weights(model: DiffusionModel) -> dict[str, torch.Tensor]:
         for prefix, root in model.modules().items()
         for path, module in root.named_modules()
         if getattr(module, "weight", None) is not None and module.weight.dim() in (2, 4)
-        for name in (f"{prefix}_{path.replace('.', '_')}", )
+        for name in _names(model, prefix, path)
     }
+
+
+def _names(model: DiffusionModel, prefix: str, path: str) -> set[str]:
+    """As kohya's tools write it for the family, and after the module's place in diffusers."""
+    return {model.lora_key(prefix, path), f"{prefix}_{path.replace('.', '_')}"}

@@ -25,7 +25,7 @@ class Pipelines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._applied: AppliedNetworks | None = None
-        self._key: tuple[str, int, int] | None = None
+        self._key: tuple[object, ...] = ()
 
     def paint(
         self, base: BaseModelFile, networks: Sequence[Network], painting: Painting, on_step: OnStep
@@ -46,17 +46,22 @@ class Pipelines:
         from personal_avatar.training.compute import release
 
         with self._lock:
-            self._applied, self._key = None, None
+            self._applied, self._key = None, ()
             release()
 
     def _ready(self, base: BaseModelFile, networks: Sequence[Network]) -> DiffusionModel:
-        status = base.path.stat()
-        key = (str(base.path), status.st_mtime_ns, status.st_size)
+        key = _key(base)
         if self._applied is None or key != self._key:
-            self._applied, self._key = None, None
+            self._applied, self._key = None, ()
             self._applied, self._key = AppliedNetworks(_load(base)), key
         self._applied.use(networks)
         return self._applied.model
+
+
+def _key(base: BaseModelFile) -> tuple[object, ...]:
+    """Changes when what would be loaded does."""
+    files = [(path, path.stat()) for path in (base.path, base.vae, base.config) if path is not None]
+    return (base.prediction, *((str(path), status.st_mtime_ns, status.st_size) for path, status in files))
 
 
 def _load(base: BaseModelFile) -> DiffusionModel:

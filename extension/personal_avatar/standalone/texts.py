@@ -44,19 +44,13 @@ def _encoded(model: DiffusionModel, windows: Sequence[Window]) -> Conditioning:
     with torch.no_grad(), ExitStack() as stack:
         for number, encoder in enumerate(model.text_encoders.values()):
             stack.enter_context(put_in(encoder, number, places(windows)))
-        text = _read(model, token_rows(model, windows))
+        text = model.encode_tokens(token_rows(model, windows))
     states = text["states"].float()
     for row, window in enumerate(windows):
         if any(unit.weight != 1.0 for unit in window):
             states[row] = _emphasised(model, states[row], weights(window))
     pooled = {"pooled": text["pooled"][:1].float()} if "pooled" in text else {}
     return {"states": states.reshape(1, -1, states.shape[-1]), **pooled}
-
-
-def _read(model: DiffusionModel, rows: Sequence[torch.Tensor]) -> Conditioning:
-    """The encoders' answers to rows of tokens."""
-    (encoder,) = model.text_encoders.values()
-    return {"states": encoder(rows[0].to(model.compute.device))[0]}
 
 
 def _emphasised(model: DiffusionModel, states: torch.Tensor, factors: list[float]) -> torch.Tensor:

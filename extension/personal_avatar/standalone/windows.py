@@ -96,13 +96,12 @@ def _size(units: Sequence[Unit]) -> int:
 
 
 def token_rows(model: DiffusionModel, windows: Sequence[Window]) -> list[torch.Tensor]:
-    """int64 (windows, 77) for each text encoder: begin, tokens, end, and that tokenizer's padding."""
+    """int64 (windows, 77) on the device, for each text encoder: begin, tokens, end, and its tokenizer's padding."""
     import torch
 
-    return [
-        torch.tensor([_row(window, each.bos_token_id, each.eos_token_id, each.pad_token_id) for window in windows])
-        for each in model.tokenizers
-    ]
+    ends = [(each.bos_token_id, each.eos_token_id, each.pad_token_id) for each in model.tokenizers]
+    rows = [[_row(window, *marks) for window in windows] for marks in ends]
+    return [torch.tensor(each, device=model.compute.device) for each in rows]
 
 
 def _row(window: Window, begin: int, end: int, padding: int) -> list[int]:

@@ -51,6 +51,10 @@ class DiffusionModel:
 
         `clip_skip` as the WebUI means it: 1 is the last layer; only Stable Diffusion 1 heeds it.
         """
+        return self.encode_tokens(self.tokenise(captions), clip_skip)
+
+    def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
+        """`encode_text` of what `tokenise` gives, one row a caption."""
         raise NotImplementedError
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: Conditioning) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import OPEN_CLIP
@@ -10,6 +11,9 @@ from personal_avatar.training.families.loading import Source
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.sidecar import encoder_params
 from personal_avatar.training.families.text import open_clip_encoder, tokenizer
+
+if TYPE_CHECKING:
+    import torch
 
 TEXT_ENCODER = "lora_te"
 
@@ -19,9 +23,8 @@ class Sd2Model(DiffusionModel):
 
     family = Family.SD2
 
-    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
-        (tokens,) = self.tokenise(captions)
-        return {"states": self.text_encoders[TEXT_ENCODER](tokens)[0]}
+    def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
+        return {"states": self.text_encoders[TEXT_ENCODER](tokens[0])[0]}
 
 
 def load(source: Source) -> Sd2Model:

@@ -24,11 +24,11 @@ class SdxlModel(DiffusionModel):
 
     family = Family.SDXL
 
-    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
-        """"states" (captions, 77, widths together), "pooled" (captions, width of the projection)."""
+    def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
+        """"states" (rows, 77, widths together), "pooled" (rows, width of the projection)."""
         import torch
 
-        first, second = self.tokenise(captions)
+        first, second = tokens
         clip = self.text_encoders[CLIP_L_ENCODER](first, output_hidden_states=True)
         open_clip = self.text_encoders[OPEN_CLIP_ENCODER](second, output_hidden_states=True)
         states = torch.cat([clip.hidden_states[-2], open_clip.hidden_states[-2]], -1)
