@@ -15,19 +15,33 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import PhotoReport, from_json, to_json
-from personal_avatar.errors import BadInput, Crashed, InvalidSettings, NotFound, TooFewPhotos, WrongState, named
+from personal_avatar.errors import (
+    BadInput,
+    Crashed,
+    FileTooLarge,
+    InvalidSettings,
+    NotFound,
+    TooFewPhotos,
+    WrongState,
+    named,
+)
 from personal_avatar.photos.captions import copy_with_caption
+from personal_avatar.photos.read import Limits
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
 from personal_avatar.ui.refusal import Refusal
 
 KEEP_DAYS = 14
+MOST_MB = Limits().file_bytes // 1_000_000
 _KEY = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """One laid-out person. `report` None: not checked yet; `error`: why the last check ended early."""
+    """One laid-out person. `report` None: not checked yet; `error`: why the last check ended early.
+
+    `left_out`: names of files that were given to the last check and were too large to be taken.
+    """
 
     name: str = ""
     class_noun: str = "person"
@@ -35,6 +49,7 @@ class Draft:
     photos: tuple[Path, ...] = ()
     report: PhotoReport | None = None
     error: dict[str, str] | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> tuple[Path, ...]:
@@ -52,8 +67,8 @@ class Checking:
 class Desk:
     """Drafts below one folder, and the checks that run for them, each in a thread of its own."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, studio: Studio, *, ask_folder: bool) -> None:
+        self._studio, self._ask_folder = studio, ask_folder
         self._folder = studio.host.folders().data / "drafts"
         self._running: dict[str, Checking] = {}
         self._drafts: dict[str, Draft] = {}
@@ -116,18 +131,20 @@ class Desk:
     def start_check(self, key: str, files: list[Path], folder: str) -> None:
         """Add photos to the draft and check all of them in the background.
 
-        Raises `TooFewPhotos`, `InvalidSettings` (too many), `WrongState` while a check goes on, `NotFound` (folder).
+        Raises `TooFewPhotos`, `InvalidSettings` (too many), `FileTooLarge` (nothing else is there), `WrongState` while
+        a check goes on, `NotFound` (folder).
         """
         draft = self.draft(key)
-        photos = _distinct([*draft.photos, *_chosen(files, folder)])
+        fitting, left_out = _by_size(_chosen(files, folder if self._ask_folder else ""))
+        photos = _distinct([*draft.photos, *fitting])
+        if not photos and left_out:
+            raise Refusal(FileTooLarge, "toolarge", names=", ".join(left_out), most=MOST_MB)
         if not photos:
             raise Refusal(TooFewPhotos, "nofiles")
-        if len(photos) > MAX_PHOTOS:
-            raise Refusal(InvalidSettings, "toomany", n=len(photos), most=MAX_PHOTOS)
         self._begin(key, len(photos))
         try:
             self.save(key, draft)
-            self.note(key, photos=self._copied(key, photos), report=None, error=None)
+            self.note(key, photos=self._copied(key, photos), report=None, error=None, left_out=left_out)
         except BaseException:
             self._running.pop(key, None)
             raise
@@ -189,11 +206,20 @@ def _chosen(files: list[Path], folder: str) -> list[Path]:
     return found
 
 
+def _by_size(files: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """What a check takes, and the names of what is too large to be read, hashed or copied."""
+    large = [path for path in files if path.stat().st_size > Limits().file_bytes]
+    return [path for path in files if path not in large], tuple(path.name for path in large)
+
+
 def _distinct(photos: list[Path]) -> list[Path]:
-    """Each content once. Raises `WrongState` for an empty file: an upload that has not arrived."""
+    """Each content once. Raises `WrongState` for an empty file, an upload that has not arrived; `InvalidSettings` as
+    soon as there are too many."""
     found: dict[str, Path] = {}
     for photo in photos:
         if photo.stat().st_size == 0:
             raise Refusal(WrongState, "notarrived", name=photo.name)
         found.setdefault(sha256_of(photo), photo)
+        if len(found) > MAX_PHOTOS:
+            raise Refusal(InvalidSettings, "toomany", n=len(photos), most=MAX_PHOTOS)
     return list(found.values())

@@ -31,10 +31,10 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": 
 class Page:
     """One page while it is built, and afterwards what its handlers share."""
 
-    def __init__(self, studio: Studio, *, send_to_txt2img: bool) -> None:
+    def __init__(self, studio: Studio, *, send_to_txt2img: bool, ask_folder: bool) -> None:
         self.studio = studio
-        self.desk = Desk(studio)
-        self.send_to_txt2img = send_to_txt2img
+        self.desk = Desk(studio, ask_folder=ask_folder)
+        self.send_to_txt2img, self.ask_folder = send_to_txt2img, ask_folder
         self._watch = JobWatch(studio)
         self._components: list[gr.components.Component] = []
         self._says: dict[int, dict[str, str]] = {}

@@ -13,6 +13,7 @@ import gradio as gr
 from personal_avatar.domain import PhotoVerdict
 from personal_avatar.photos.advice import advice_text, advise
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.ui.desk import MOST_MB
 from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
 from personal_avatar.ui.scene import Scene
@@ -47,9 +48,11 @@ def _proceed(page: Page, tabs: gr.Tabs) -> None:
 
 
 def _sources(page: Page) -> tuple[Any, Any]:
+    """Uploaded files, and a folder where this page may ask for one."""
     files = gr.File(file_count="multiple", label=text("photos.files"), elem_id=elem_id("files"), height=150)
     folder = gr.Textbox(
-        label=text("photos.folder"), info=text("photos.folder.info"), max_lines=1, elem_id=elem_id("folder")
+        label=text("photos.folder"), info=text("photos.folder.info"), max_lines=1, visible=page.ask_folder,
+        elem_id=elem_id("folder"),
     )
     page.say(files, label="photos.files")
     page.say(folder, label="photos.folder", info="photos.folder.info")
@@ -142,10 +145,15 @@ def report_html(scene: Scene) -> str:
         return _advice_before(scene)
     accepted, total = len(draft.accepted), len(draft.photos)
     kind = "good" if accepted else "bad"
-    summary = box(kind, scene.say("photos.summary", accepted=accepted, total=total))
+    summary = box(kind, scene.say("photos.summary", accepted=accepted, total=total)) + _left_out(scene)
     advice = "".join(tag("li", escape(line)) for line in _advice(scene))
     cards = "".join(_card(verdict, scene) for verdict in draft.report.photos)
     return summary + (tag("ul", advice, class_="pa-advice") if advice else "") + tag("ul", cards, class_="pa-cards")
+
+
+def _left_out(scene: Scene) -> str:
+    names = scene.draft.left_out
+    return box("warn", scene.say("photos.leftout", most=MOST_MB), ", ".join(names)) if names else ""
 
 
 def _advice_before(scene: Scene) -> str:

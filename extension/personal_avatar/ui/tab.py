@@ -13,16 +13,19 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
 
-def build(studio: Studio, *, send_to_txt2img: bool, theme: gr.themes.Base | None = None) -> gr.Blocks:
+def build(
+    studio: Studio, *, send_to_txt2img: bool, ask_folder: bool = True, theme: gr.themes.Base | None = None
+) -> gr.Blocks:
     """The tab as gradio blocks, to be rendered inside a host's page or to be a page of its own.
 
     `send_to_txt2img`: the page around has a txt2img tab that can take a picture's parameters.
+    `ask_folder`: whoever sees the page may name folders of this machine.
     """
     with (
         gr.Blocks(analytics_enabled=False, title="Personal Avatar", theme=theme) as blocks,
         gr.Column(elem_id=elem_id("root")),
     ):
-        page = Page(studio, send_to_txt2img=send_to_txt2img)
+        page = Page(studio, send_to_txt2img=send_to_txt2img, ask_folder=ask_folder)
         page.desk.sweep()
         with gr.Row(elem_classes="pa-header"):
             page.show(gr.HTML(elem_id=elem_id("header")), _header)

@@ -50,7 +50,7 @@ def build_tab() -> list[tuple[gr.Blocks, str, str]]:
     try:
         from personal_avatar.ui.tab import build
 
-        blocks = build(studio(), send_to_txt2img=True)
+        blocks = build(studio(), send_to_txt2img=True, ask_folder=not shared.cmd_opts.hide_ui_dir_config)
     except Exception as error:  # the WebUI would show no tab at all and no reason
         log.exception("The Personal Avatar tab could not be built")
         blocks = trouble_page(error)

@@ -7,11 +7,16 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
 import pytest
+from fastapi.testclient import TestClient
 from personal_avatar.domain import Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.photos.read import Limits
+from personal_avatar.storage import sha256_of
 from personal_avatar.studio import TRAIN, Studio
+from personal_avatar.ui import desk, tab
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
@@ -70,6 +75,50 @@ def test_the_pictures_of_a_folder_are_checked(visit: Visit, tmp_path: Path) -> N
     visitor.click("check")
     visitor.wait(lambda: "accepted" in visitor.text("report"))
     assert "2 of 3 accepted" in visitor.text("report")
+
+
+def test_a_page_that_may_not_ask_for_folders_takes_none(studio: Studio) -> None:
+    with TestClient(gr.routes.App.create_app(tab.build(studio, send_to_txt2img=True, ask_folder=False))) as client:
+        visitor = Visitor(client, key="3a" * 16)
+        assert visitor.prop("folder", "visible") is False
+        visitor.enter(folder=str(SAMPLES))
+        visitor.click("check")
+        assert "No photos were given." in visitor.text("photos_message")
+
+
+def test_what_is_too_large_is_named_and_neither_read_nor_copied(
+    visit: Visit, studio: Studio, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mov"
+    with film.open("wb") as file:
+        file.truncate(Limits().file_bytes + 1)
+    visitor = visit(key="3b" * 16)
+    visitor.enter(folder=str(tmp_path))
+    visitor.click("check")
+    assert "Larger than 40 MB: film.mov." in visitor.text("photos_message")
+    (tmp_path / "good.jpg").write_bytes(GOOD[0].read_bytes())
+    visitor.enter(folder=str(tmp_path))
+    visitor.click("check")
+    visitor.wait(lambda: "1 of 1 accepted" in visitor.text("report"))
+    assert "Left out, larger than 40 MB film.mov" in visitor.text("report")
+    assert [path.name for path in (studio.host.folders().data / "drafts" / ("3b" * 16) / "photos").iterdir()] == [
+        "good.jpg"
+    ]
+
+
+def test_a_folder_is_read_no_further_than_the_limit(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.jpg").write_bytes(bytes([number]))
+    read: list[Path] = []
+    monkeypatch.setattr(desk, "MAX_PHOTOS", 3)
+    monkeypatch.setattr(desk, "sha256_of", lambda path: read.append(path) or sha256_of(path))
+    visitor = visit(key="3c" * 16)
+    visitor.enter(folder=str(tmp_path))
+    visitor.click("check")
+    assert "9 photos were given, the limit is 3." in visitor.text("photos_message")
+    assert len(read) == 4
 
 
 def test_pressing_check_without_photos_says_what_to_do(visit: Visit) -> None:
