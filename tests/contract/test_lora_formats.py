@@ -1,107 +1,195 @@
-"""A saved LoRA means the same to others as to us: to diffusers, to the WebUI's names, to the formula of merging."""
+"""A saved LoRA means the same to others as to us: to diffusers, to the WebUI's names, to the formulas of merging."""
 from __future__ import annotations
 
-import ast
-import os
-import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from foreign import answer, load, pipeline, webuis_decomposition, webuis_names, with_webui
+from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Size, shapes_of
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.training import compute
-from personal_avatar.training.families import registry
+from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.stored import take, unet_places
+from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.methods.lora_targets import choose_targets
+from personal_avatar.training.methods.lora_targets import (
+    ATTENTION_PARENTS,
+    RESIDUAL_PARENTS,
+    choose_targets,
+    products_within,
+)
 from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
 from safetensors.torch import load_file, save_file
 
-WEBUI = Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=3, text_encoder_learning_rate=1e-4)
-PROMPT = "a portrait of sks man, smiling"
+FAMILIES = tuple(Family)
+STANDARDS = {Family.SD1: STANDARD, Family.SD2: STANDARD_SD2, Family.SDXL: STANDARD_SDXL}
 
 
-def load(base: BaseModelFile) -> DiffusionModel:
-    torch.set_num_threads(1)
-    return registry.load(base, compute.choose("fp32"), 64)
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[Family, BaseModelFile]:
+    return {family: make(family, tmp_path_factory.mktemp(family.value), half=True) for family in FAMILIES}
 
 
-def trained(model: DiffusionModel, file: Path) -> Lora:
+def trained(model: DiffusionModel, file: Path, plan: LoraPlan = PLAN) -> Lora:
     """Weights as after a training, as they are in the file (half precision)."""
-    lora, generator = Lora(model, PLAN), torch.Generator().manual_seed(3)
-    lora.load({key: torch.randn(weight.shape, generator=generator) * 0.1 for key, weight in lora.state().items()})
+    lora, generator = Lora(model, plan), torch.Generator().manual_seed(3)
+
+    def moved(key: str, weight: torch.Tensor) -> torch.Tensor:
+        noise = torch.randn(weight.shape, generator=generator) * 0.1
+        return weight * (1 + noise) if key.endswith(".dora_scale") else noise
+
+    lora.load({key: moved(key, weight) for key, weight in lora.state().items()})
     lora.save(file, {})
     lora.load(lora.read(file))
     return lora
 
 
-def answer(model: DiffusionModel) -> torch.Tensor:
-    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return model.predict(noisy, torch.tensor([400]), model.encode_text([PROMPT]))
+def products(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Path -> what a LoRA layer adds to its weight; whatever the adapter is called."""
+    found = {}
+    for path, layer in module.named_modules():
+        if hasattr(layer, "get_delta_weight"):
+            found[path] = layer.get_delta_weight(next(iter(layer.lora_A)))
+    return found
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModelFile:
-    return make(Family.SD1, tmp_path_factory.mktemp("checkpoint"), half=True)
-
-
-def test_diffusers_reads_the_file_and_answers_the_same(base: BaseModelFile, tmp_path: Path) -> None:
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
-
-    file, ours, theirs = tmp_path / "a.safetensors", load(base), load(base)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_diffusers_adds_the_same_to_the_same_modules(
+    bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path
+) -> None:
+    ours, theirs, file = load(bases[family]), load(bases[family]), tmp_path / "a.safetensors"
     bare = answer(theirs)
-    trained(ours, file)
-    scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
-    pipeline = StableDiffusionPipeline(
-        theirs.vae, theirs.text_encoders["lora_te"], theirs.tokenizers[0], theirs.unet, scheduler, None, None,
-        requires_safety_checker=False,
-    )
-    pipeline.load_lora_weights(str(file))
-    assert torch.allclose(answer(theirs), answer(ours), atol=1e-4)
+    lora = trained(ours, file)
+    pipeline(theirs).load_lora_weights(str(file))
+    for prefix, module in ours.modules().items():
+        mine, others = products(module), products(theirs.modules()[prefix])
+        assert set(mine) == set(others)
+        assert all(torch.allclose(mine[path], others[path], atol=1e-5) for path in mine)
+    assert len(lora.places()) == sum(len(products(module)) for module in theirs.modules().values())
+    assert torch.allclose(answer(theirs), answer(ours), atol=1e-5)
     assert not torch.allclose(answer(ours), bare, atol=1e-2)
 
 
-def test_merged_under_the_webuis_names_the_checkpoint_answers_the_same(base: BaseModelFile, tmp_path: Path) -> None:
-    """W + alpha / rank * up down, added to the tensor that the WebUI would choose."""
-    file, ours = tmp_path / "a.safetensors", load(base)
-    trained(ours, file)
-    merged = make(Family.SD1, tmp_path)
-    weights, lora, names = load_file(base.path), load_file(file), ours.webui_weight_names()
-    weights = {name: weight.float() for name, weight in weights.items()}
+@with_webui
+@pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_merged_as_the_webui_does_it_the_checkpoint_answers_the_same(
+    bases: dict[Family, BaseModelFile], family: Family, dora: bool, tmp_path: Path
+) -> None:
+    """The product that the file means, through the WebUI's own decomposition, added where its names lead to."""
+    file, ours = tmp_path / "a.safetensors", load(bases[family])
+    trained(ours, file, LoraPlan(**{**PLAN.dict(), "dora": dora}))
+    weights = {name: weight.float() for name, weight in read_weights(bases[family].path).items()}
+    lora, names, decompose = load_file(file), ours.webui_weight_names(), webuis_decomposition()
     for key in (key.removesuffix(".alpha") for key in lora if key.endswith(".alpha")):
         down, up = lora[f"{key}.lora_down.weight"].float(), lora[f"{key}.lora_up.weight"].float()
         product = torch.einsum("or,r...->o...", up.flatten(1), down) * float(lora[f"{key}.alpha"]) / down.shape[0]
-        weights[names[str(webui_name(key))]] += product
+        place = take(weights, names[str(webui_name(key, family))])
+        if dora:
+            module = SimpleNamespace(dora_scale=lora[f"{key}.dora_scale"], dora_norm_dims=product.dim() - 1)
+            product = decompose(module, product, place)
+        place += product
+    merged = replace(bases[family], path=tmp_path / "merged.safetensors")
     save_file(weights, merged.path)
-    assert torch.allclose(answer(load(replace(base, path=merged.path))), answer(ours), atol=1e-4)
+    assert torch.allclose(answer(load(merged)), answer(ours), atol=1e-4)
+    assert not torch.allclose(answer(ours), answer(load(bases[family])), atol=1e-2)
 
 
-def webuis_rule() -> Callable[[str, bool], str]:
-    """The function of the WebUI at hand that renames keys, with the two tables that it needs."""
-    tree = ast.parse((WEBUI / "extensions-builtin/Lora/networks.py").read_text(encoding="utf-8"))
-    wanted = ("convert_diffusers_name_to_compvis", "suffix_conversion", "re_digits", "re_compiled")
-    parts: list[ast.stmt] = []
-    for node in tree.body:
-        names = [node.name] if isinstance(node, ast.FunctionDef) else []
-        names += [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
-        if set(names) & set(wanted):
-            parts.append(node)
-    found: dict[str, object] = {"re": re}
-    exec(compile(ast.Module(parts, []), "networks.py", "exec"), found)
-    return found["convert_diffusers_name_to_compvis"]  # type: ignore[return-value]
+def test_magnitudes_have_the_shape_that_the_webui_divides_by_its_norms(
+    bases: dict[Family, BaseModelFile], tmp_path: Path
+) -> None:
+    trained(load(bases[Family.SD1]), tmp_path / "a.safetensors", LoraPlan(rank=2, conv_rank=2, dora=True))
+    tensors = load_file(tmp_path / "a.safetensors")
+    block = "lora_unet_down_blocks_0"
+    assert tensors[f"{block}_resnets_0_conv1.dora_scale"].shape == (1, 32, 1, 1)
+    assert tensors[f"{block}_attentions_0_transformer_blocks_0_attn1_to_q.dora_scale"].shape == (1, 32)
+    assert tensors[f"{block}_resnets_0_conv1.dora_scale"].dtype == torch.float32
 
 
-@pytest.mark.skipif(not (WEBUI / "modules").is_dir(), reason=f"no WebUI at {WEBUI}; set WEBUI_DIR")
-def test_our_rule_of_names_is_the_webuis(base: BaseModelFile) -> None:
-    theirs = webuis_rule()
-    keys = [target.key for target in choose_targets(load(base), PLAN)]
-    keys += [f"lora_unet_up_blocks_{level}_upsamplers_0_conv" for level in range(3)]
-    keys += [f"lora_unet_down_blocks_{level}_attentions_{n}_proj_in" for level in range(4) for n in range(2)]
-    assert len(keys) > 60
-    assert {key: webui_name(key) for key in keys} == {key: theirs(key, False) for key in keys}
+@with_webui
+def test_our_rule_of_names_is_the_webuis(bases: dict[Family, BaseModelFile]) -> None:
+    """Of SDXL's UNet the WebUI takes the names as they are, after its rule found none; see `load_network`."""
+    theirs = webuis_names()
+    for family in (Family.SD1, Family.SD2):
+        keys = [target.key for target in choose_targets(load(bases[family]), PLAN)]
+        keys += [f"lora_unet_up_blocks_{level}_upsamplers_0_conv" for level in range(3)]
+        keys += [f"lora_unet_down_blocks_{level}_attentions_{n}_proj_in" for level in range(4) for n in range(2)]
+        assert len(keys) > 60
+        second = family is Family.SD2
+        assert {key: webui_name(key, family) for key in keys} == {key: theirs(key, second) for key in keys}
+    keys = [target.key for target in choose_targets(load(bases[Family.SDXL]), PLAN)]
+    te2 = [key for key in keys if key.startswith("lora_te2")]
+    assert {key: webui_name(key, Family.SDXL) for key in te2} == {key: theirs(key, False) for key in te2}
+    for key in set(keys) - set(te2):
+        renamed = key.replace("lora_unet", "diffusion_model").replace("lora_te1_text_model", "0_transformer_text_model")
+        assert theirs(key, False) == key
+        assert webui_name(key, Family.SDXL) == renamed
+
+
+def standard_keys(family: Family, parents: tuple[str, ...]) -> list[str]:
+    """Names for a UNet of the standard size of its family, without its weights."""
+    from diffusers import UNet2DConditionModel
+    from personal_avatar.training.families.sd1 import Sd1Model
+    from personal_avatar.training.families.sdxl import SdxlModel
+
+    size: Size = STANDARDS[family]
+    config = unet_config(shapes_of(size), {}, BaseModelFile(Path("x.safetensors"), "x", family))
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+    kind = SdxlModel if family is Family.SDXL else Sd1Model
+    places = {"lora_unet": unet_places(shapes_of(size), unet.config)}
+    model = kind(BaseModelFile(Path("x"), "x", family), None, unet, None, places=places)  # type: ignore[arg-type]
+    return [model.lora_key("lora_unet", path) for path in products_within(unet, parents)]
+
+
+@pytest.mark.parametrize(("family", "attention", "residual", "some"), [
+    (Family.SD1, 192, 86, (
+        "lora_unet_down_blocks_0_attentions_0_proj_in",
+        "lora_unet_down_blocks_2_attentions_1_transformer_blocks_0_attn2_to_out_0",
+        "lora_unet_mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj",
+        "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_ff_net_2",
+        "lora_unet_up_blocks_1_resnets_0_conv_shortcut",
+        "lora_unet_down_blocks_0_downsamplers_0_conv",
+    )),
+    (Family.SD2, 192, 86, ("lora_unet_up_blocks_1_attentions_0_proj_out",)),
+    (Family.SDXL, 722, 66, (
+        "lora_unet_input_blocks_4_1_proj_in",
+        "lora_unet_input_blocks_8_1_transformer_blocks_9_attn1_to_q",
+        "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_out_0",
+        "lora_unet_output_blocks_5_1_transformer_blocks_1_ff_net_0_proj",
+        "lora_unet_output_blocks_8_0_skip_connection",
+        "lora_unet_input_blocks_3_0_op",
+        "lora_unet_middle_block_2_emb_layers_1",
+    )),
+])
+def test_a_network_of_the_standard_size_has_the_modules_that_kohya_names(
+    family: Family, attention: int, residual: int, some: tuple[str, ...]
+) -> None:
+    """Numbers as kohya's trainer reports them ("create LoRA for U-Net: 192 modules", 722 for SDXL)."""
+    first, second = standard_keys(family, ATTENTION_PARENTS), standard_keys(family, RESIDUAL_PARENTS)
+    assert (len(first), len(second)) == (attention, residual)
+    assert len(set(first + second)) == attention + residual
+    assert set(some) <= set(first + second)
+
+
+def test_every_text_encoder_has_all_four_projections(bases: dict[Family, BaseModelFile]) -> None:
+    """The WebUI applies a LoRA to OpenCLIP's joined projections only when it has all of them."""
+    keys = {target.key for target in choose_targets(load(bases[Family.SDXL]), PLAN)}
+    parts = [*(f"self_attn_{letter}_proj" for letter in ("q", "k", "v", "out")), "mlp_fc1", "mlp_fc2"]
+    for prefix in ("lora_te1", "lora_te2"):
+        own = {key for key in keys if key.startswith(prefix)}
+        assert own == {f"{prefix}_text_model_encoder_layers_{layer}_{part}" for layer in range(2) for part in parts}
+
+
+def test_late_blocks_leave_the_first_half_alone(bases: dict[Family, BaseModelFile]) -> None:
+    plan = LoraPlan(blocks="late", conv_rank=2)
+    for family, early in ((Family.SD1, "down_blocks"), (Family.SDXL, "input_blocks")):
+        keys = [target.key for target in choose_targets(load(bases[family]), plan)]
+        assert keys
+        assert not any(early in key for key in keys)
