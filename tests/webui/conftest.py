@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.webui.webui_data import SUBJECT, end_workers, make_data_folder, training
+from tests.webui.webui_families import make_families_folder
 from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
 
 if TYPE_CHECKING:
@@ -70,6 +71,21 @@ def portraits(server: Server, avatar: dict[str, Any]) -> dict[str, Any]:
     visitor.join()
     assert job["state"] == "succeeded", job["error"]
     return {**job, "before": before, "meanwhile": meanwhile[0]}
+
+
+@pytest.fixture(scope="session")
+def families_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder with miniatures of every kind of checkpoint."""
+    folder = make_families_folder(tmp_path_factory.mktemp("families") / "data")
+    yield folder
+    end_workers(folder)
+
+
+@pytest.fixture(scope="session")
+def families(families_data: Path) -> Iterator[Server]:
+    """A WebUI without its page, with all those checkpoints."""
+    with Server(families_data, flags=("--nowebui",)) as running:
+        yield running
 
 
 @pytest.fixture()

@@ -1,22 +1,20 @@
-"""The WebUI's checkpoints as `BaseModelFile`: which one is chosen, which there are, how a shipped one gets there."""
+"""The WebUI's list of checkpoints: which one is chosen, which there are, how one of ours gets there."""
 from __future__ import annotations
 
 import itertools
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from modules import sd_models, shared
 
-from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.errors import BaseNotFound, NoCheckpoint
 from personal_avatar.storage import sha256_of, write_bytes
-from personal_avatar.training.families.detect import Shapes, detect, read_shapes
+from personal_avatar.webui.describe import describe
 
 PLACEHOLDER = "@TEXT_ENCODER@"
 TEXT_ENCODER = Path("diffusers") / "tokenizer"
-LATENT_FACTOR = 8
 
 
 def selected() -> BaseModelFile:
@@ -38,20 +36,6 @@ def find(wanted: str) -> BaseModelFile:
     return describe(info)
 
 
-def describe(info: Any) -> BaseModelFile:
-    """A `CheckpointInfo` as our noun, without reading weights or computing hashes. Raises `BaseUnsupported`."""
-    path = Path(info.filename)
-    config = path.with_suffix(".yaml")
-    loaded = _loaded(path)
-    family = _family_of(loaded) if loaded is not None else detect(_shapes(path), path.name)
-    params = _params(config)
-    prediction = _prediction(loaded, params)
-    return BaseModelFile(
-        path=path, title=info.title, family=family, sha256=info.sha256 or "", prediction=prediction,
-        config=config if config.is_file() else None, native_px=_native_px(family, prediction, params),
-    )
-
-
 def install(source: Path, target: Path) -> BaseModelFile:
     """Copy a shipped checkpoint and its yaml into `target` and put it on the WebUI's list.
 
@@ -68,12 +52,17 @@ def install(source: Path, target: Path) -> BaseModelFile:
 
 
 def enlist(path: Path) -> Any:
-    """The `CheckpointInfo` of one file, put on the WebUI's list if need be; the list, which others read, stays."""
+    """The `CheckpointInfo` of one file, put on the WebUI's list if need be; the list, which others read, stays.
+
+    Its title is final: the hash that the WebUI puts behind the name is computed here. Raises `BaseNotFound`.
+    """
+    if not path.is_file():
+        raise BaseNotFound(f"There is no checkpoint at {path}.")
     info = _by_path(path)
     if info is None:
         info = sd_models.CheckpointInfo(str(path))
         info.register()
-        info.calculate_shorthash()
+    info.calculate_shorthash()
     return info
 
 
@@ -86,56 +75,3 @@ def _free_or_same(weights: Path, target: Path) -> Path:
     wanted = sha256_of(weights)
     names = itertools.chain([weights.name], (f"{weights.stem}-{n}{weights.suffix}" for n in itertools.count(2)))
     return next(path for path in map(target.joinpath, names) if not path.exists() or sha256_of(path) == wanted)
-
-
-def _loaded(path: Path) -> Any | None:
-    """The model in memory when it is this file's; never starts loading one."""
-    model = sd_models.model_data.sd_model
-    same = model is not None and os.path.abspath(model.sd_checkpoint_info.filename) == os.path.abspath(path)
-    return model if same else None
-
-
-def _family_of(model: Any) -> Family:
-    for family, marks in ((Family.SDXL, model.is_sdxl), (Family.SD2, model.is_sd2), (Family.SD1, model.is_sd1)):
-        if marks:
-            return family
-    raise BaseUnsupported("The loaded checkpoint is neither Stable Diffusion 1 or 2 nor SDXL.")
-
-
-def _shapes(path: Path) -> Shapes:
-    if path.suffix != ".safetensors":
-        raise NoCheckpoint(f"{path.name} is not loaded yet; its kind is seen only then.", "Wait until it is loaded.")
-    if not path.is_file():
-        raise NoCheckpoint(f"{path} is gone.")
-    return _shapes_at(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _shapes_at(path: Path, changed_ns: int) -> Shapes:
-    return read_shapes(path)
-
-
-def _params(config: Path) -> dict[str, Any]:
-    """`model.params` of the yaml beside a checkpoint, empty when there is none."""
-    if not config.is_file():
-        return {}
-    import yaml
-
-    try:
-        return dict(yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["params"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def _prediction(model: Any | None, params: dict[str, Any]) -> str:
-    written = getattr(model, "parameterization", None) or params.get("parameterization", "eps")
-    return "v_prediction" if written == "v" else "epsilon"
-
-
-def _native_px(family: Family, prediction: str, params: dict[str, Any]) -> int:
-    """Side of the pictures that the checkpoint was trained on: its yaml's `image_size`, else what its family has."""
-    if isinstance(params.get("image_size"), int):
-        return int(params["image_size"]) * LATENT_FACTOR
-    if family is Family.SD2:
-        return 768 if prediction == "v_prediction" else 512
-    return 1024 if family is Family.SDXL else 512

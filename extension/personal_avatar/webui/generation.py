@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from modules import processing, scripts, sd_samplers, shared
+from modules import processing, scripts, sd_models, sd_samplers, shared
 from modules.call_queue import queue_lock
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
-from personal_avatar.webui import callbacks
+from personal_avatar.webui import borrowed, callbacks
 
 OnStep = Callable[[int, int], None]
 JOB = "Personal Avatar"
@@ -27,35 +27,58 @@ JOB = "Personal Avatar"
 
 @dataclass
 class _Outcome:
-    """What one turn in the queue gave. `picture` None: skipped by the user; `stop`: the user wants no more pictures."""
+    """What one picture came to. `picture` None: skipped by the user; `problem`: there will be no more pictures."""
 
     picture: Picture | None = None
-    stop: bool = False
+    problem: AvatarError | None = None
 
 
 def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
     """One picture a seed. Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled` (the WebUI's Interrupt button too)."""
-    for seed in request.seeds:
-        outcome = _one(request, seed, on_step)
+    another = request.checkpoint
+    for outcome in _apart(request, on_step) if another is None else _together(request, another, on_step):
         if outcome.picture is not None:
             yield outcome.picture
-        if outcome.stop:
-            raise Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
+        if outcome.problem is not None:
+            raise outcome.problem
+
+
+def _apart(request: PictureRequest, on_step: OnStep) -> Iterator[_Outcome]:
+    """A turn for every picture."""
+    for seed in request.seeds:
+        with turn():
+            outcome = _one(request, seed, on_step)
+        yield outcome
+
+
+def _together(request: PictureRequest, checkpoint: Path, on_step: OnStep) -> list[_Outcome]:
+    """All pictures in one turn: to load another checkpoint takes longer than to make a picture."""
+    outcomes: list[_Outcome] = []
+    try:
+        with turn(), borrowed.checkpoint(checkpoint):
+            for seed in request.seeds:
+                outcomes.append(_one(request, seed, on_step))
+                if outcomes[-1].problem is not None:
+                    break
+    except AvatarError as error:
+        outcomes.append(_Outcome(problem=error))
+    return outcomes
 
 
 def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
-    with turn():
-        on_step(0, request.steps)
-        follower = _Follower(on_step)
-        with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower):
-            processed = process(p)
-        if follower.cancelled is not None:
-            raise follower.cancelled
-        if shared.state.interrupted:
-            return _Outcome(stop=True)
-        if shared.state.skipped:
-            return _Outcome()
-        return _Outcome(_picture(processed, seed), stop=shared.state.stopping_generation)
+    on_step(0, request.steps)
+    follower = _Follower(on_step)
+    with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower):
+        processed = process(p)
+    stopped = Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
+    if follower.cancelled is not None:
+        return _Outcome(problem=follower.cancelled)
+    if shared.state.interrupted:
+        return _Outcome(problem=stopped)
+    if shared.state.skipped:
+        shared.state.skipped = False
+        return _Outcome()
+    return _Outcome(_picture(processed, seed), stopped if shared.state.stopping_generation else None)
 
 
 @contextmanager
@@ -117,7 +140,9 @@ class _Follower:
 def process(p: Any) -> Any:
     """`process_images` with named errors; only within `turn()`."""
     try:
-        return processing.process_images(p)
+        sd_models.reload_model_weights()  # what is loaded may be what somebody's request asked for
+        with borrowed.sampling():
+            return processing.process_images(p)
     except AvatarError:
         raise
     except Exception as error:

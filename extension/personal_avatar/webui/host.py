@@ -49,7 +49,7 @@ class WebuiHost:
         return generation.pictures(request, on_step)
 
     def published(self, file: Path) -> None:
-        """Besides making the file known, try a LoRA on the loaded checkpoint; raises `SelfTestFailed`."""
+        """Besides making the file known, try it on the chosen checkpoint; raises `SelfTestFailed`."""
         published.announce(file.absolute(), self.folders())
 
     def restorers(self) -> tuple[str, ...]:

@@ -3,26 +3,27 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from modules import sd_hijack
 from modules.call_queue import queue_lock
 
-from personal_avatar.errors import NoCheckpoint
+from personal_avatar.errors import BaseUnsupported, NoCheckpoint
 from personal_avatar.host import Folders
-from personal_avatar.webui import checkpoints, selftest
+from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora
 
 log = logging.getLogger(__name__)
 
 
 def announce(file: Path, folders: Folders) -> None:
-    """Make a new LoRA, embedding or checkpoint known. A LoRA is tried at once; raises `SelfTestFailed`."""
+    """Make a new LoRA, embedding or checkpoint known and try it at once; raises `SelfTestFailed`."""
     if file.is_relative_to(folders.loras):
         _lora(file)
     elif file.is_relative_to(folders.embeddings):
-        _embedding()
+        _try(selftest_embedding.verify, file)
     else:
         checkpoints.enlist(file)
+        _try(selftest_checkpoint.verify, file)
 
 
 def _lora(file: Path) -> None:
@@ -33,12 +34,7 @@ def _lora(file: Path) -> None:
 
     with queue_lock:
         networks.list_available_networks()
-    try:
-        tried = selftest.verify_lora(file)
-    except NoCheckpoint as error:
-        log.warning("%s was saved but not tried: %s", file.name, error)
-        return
-    log.info("%s: %s", file.name, "works" if tried else "not tried, another checkpoint is loaded")
+    _try(selftest_lora.verify, file)
 
 
 def lora_extension_loaded() -> bool:
@@ -47,6 +43,11 @@ def lora_extension_loaded() -> bool:
     return module is not None and hasattr(module, "list_available_networks")
 
 
-def _embedding() -> None:
-    with queue_lock:
-        sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+def _try(verify: Callable[[Path], bool], file: Path) -> None:
+    """Without a checkpoint that we know nothing can be tried: the file stays."""
+    try:
+        tried = verify(file)
+    except (NoCheckpoint, BaseUnsupported) as error:
+        log.warning("%s was saved but not tried: %s", file.name, error)
+        return
+    log.info("%s: %s", file.name, "works" if tried else "not tried, another checkpoint is loaded")

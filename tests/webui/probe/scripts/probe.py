@@ -1,8 +1,15 @@
-"""An extension for the tests alone: asks our host inside the running WebUI."""
+"""An extension for the tests alone: asks our host inside the running WebUI, and lets open_clip know small models."""
+from hashlib import sha256
 from pathlib import Path
 
+import open_clip
 from fastapi import Body
-from modules import script_callbacks
+from modules import paths, script_callbacks
+
+for config in Path(paths.models_path, "Stable-diffusion").glob("*/miniature-open-clip.json"):
+    open_clip.add_model_config(config)
+
+whole_body = Body(...)
 
 
 def add_routes(_demo, app):
@@ -20,6 +27,30 @@ def add_routes(_demo, app):
     @app.post("/probe/published")
     def published(file: str = Body(..., embed=True)):
         return answered(lambda: host.published(Path(file)))
+
+    @app.post("/probe/generate")
+    def generate(body: dict = whole_body):
+        """Digest of the pixels and infotext of every picture; `stop_after`: cancel at that step."""
+        from personal_avatar.errors import Cancelled
+        from personal_avatar.host import PictureRequest
+
+        def on_step(step, _total):
+            if step == stop_after:
+                raise Cancelled("The test stops here.")
+
+        request, stop_after = body["request"], body["stop_after"]
+        another = request.pop("checkpoint", None)
+        asked = PictureRequest(**{**request, "seeds": tuple(request["seeds"])}, checkpoint=another and Path(another))
+        return answered(lambda: [
+            [sha256(made.image.tobytes()).hexdigest(), made.infotext] for made in host.generate(asked, on_step)
+        ])
+
+    @app.get("/probe/loaded")
+    def loaded():
+        """What is in memory, not what is chosen."""
+        from modules import sd_models
+
+        return {"answer": Path(sd_models.model_data.sd_model.sd_model_checkpoint).name}
 
     @app.post("/probe/find_checkpoint")
     def find_checkpoint(wanted: str = Body(..., embed=True)):

@@ -1,0 +1,83 @@
+"""What is the WebUI's - its options, its loaded checkpoint - is changed for a `with` block and given back after it.
+
+All of this belongs into our turn in the WebUI's queue (`generation.turn`), except `options` alone.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modules import sd_models, shared
+
+from personal_avatar.errors import AvatarError, BaseUnsupported
+from personal_avatar.webui.checkpoints import enlist
+from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe
+
+
+@contextmanager
+def options(wanted: dict[str, Any]) -> Iterator[None]:
+    """Options of the WebUI for the block, without their callbacks; what the user sets meanwhile stays as set."""
+    before = {name: getattr(shared.opts, name) for name in wanted}
+    shared.opts.data.update(wanted)
+    try:
+        yield
+    finally:
+        untouched = {name: value for name, value in before.items() if getattr(shared.opts, name) == wanted[name]}
+        shared.opts.data.update(untouched)
+
+
+@contextmanager
+def checkpoint(path: Path) -> Iterator[None]:
+    """Another checkpoint is loaded for the block, then the one that the user has chosen.
+
+    Raises `BaseNotFound`, and `BaseUnsupported` when the WebUI cannot load it.
+    """
+    info = enlist(path)
+    describe(info)
+    try:
+        with options({"sd_model_checkpoint": info.title}):
+            _load(path)
+            yield
+    finally:
+        sd_models.reload_model_weights()
+
+
+def _load(path: Path) -> None:
+    try:
+        sd_models.reload_model_weights()
+    except AvatarError:
+        raise
+    except Exception as error:  # a file can be wrong in any way
+        _start_again()
+        what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise BaseUnsupported(f"The WebUI cannot load {path.name}: {what}") from error
+
+
+def _start_again() -> None:
+    """After a failed load the WebUI holds a model that is half taken apart and counts it as loaded: forget it."""
+    sd_models.model_data.sd_model = None
+    sd_models.model_data.loaded_sd_models.clear()
+
+
+@contextmanager
+def sampling() -> Iterator[None]:
+    """Sample the loaded checkpoint as its own tensors say, and draw no previews: nobody sees them.
+
+    The WebUI reads neither `v_pred` nor `ztsnr` of a checkpoint: without a yaml, and with the noise schedule that was
+    chosen for another one, it would make noise of them. Previews of SDXL would fetch a network.
+    """
+    model = shared.sd_model
+    base = describe(model.sd_checkpoint_info)
+    wanted: dict[str, Any] = {"live_previews_enable": False}
+    if base.zero_terminal_snr:
+        wanted[NOISE_SCHEDULE] = ZERO_TERMINAL_SNR
+    before = model.parameterization
+    if base.prediction == "v_prediction":
+        model.parameterization = "v"
+    try:
+        with options(wanted):
+            yield
+    finally:
+        model.parameterization = before

@@ -1,0 +1,98 @@
+"""A checkpoint of the WebUI as `BaseModelFile`: what it is, loaded or not, and with which VAE the WebUI uses it."""
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from modules import sd_models, sd_vae, shared
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import BaseUnsupported, NoCheckpoint
+from personal_avatar.training.families import detect
+
+LATENT_FACTOR = 8
+NOISE_SCHEDULE, ZERO_TERMINAL_SNR = "sd_noise_schedule", "Zero Terminal SNR"
+
+
+def describe(info: Any) -> BaseModelFile:
+    """A `CheckpointInfo` as our noun, without reading weights or computing hashes. Raises `BaseUnsupported`."""
+    path = Path(info.filename)
+    config = path.with_suffix(".yaml")
+    loaded = _loaded(path)
+    shapes, params = _shapes(path, loaded), _params(config)
+    family = _family_of(loaded) if loaded is not None else detect.detect(shapes, path.name)
+    prediction, zero_terminal_snr = _prediction(loaded, family, shapes, params)
+    return BaseModelFile(
+        path=path, title=info.title, family=family, sha256=info.sha256 or "", prediction=prediction,
+        config=config if config.is_file() else None, native_px=_native_px(family, prediction, params),
+        vae=vae_for(path), zero_terminal_snr=zero_terminal_snr,
+    )
+
+
+def vae_for(path: Path) -> Path | None:
+    """The file that the WebUI puts in place of the VAE inside a checkpoint: as --vae-path, the checkpoint's own
+    settings, a file beside it or the setting "SD VAE" say, in the WebUI's order."""
+    chosen = sd_vae.resolve_vae(str(path)).vae
+    return Path(chosen).absolute() if chosen else None
+
+
+def _loaded(path: Path) -> Any | None:
+    """The model in memory when it is this file's; never starts loading one."""
+    model = sd_models.model_data.sd_model
+    same = model is not None and os.path.abspath(model.sd_checkpoint_info.filename) == os.path.abspath(path)
+    return model if same else None
+
+
+def _family_of(model: Any) -> Family:
+    for family, marks in ((Family.SDXL, model.is_sdxl), (Family.SD2, model.is_sd2), (Family.SD1, model.is_sd1)):
+        if marks:
+            return family
+    raise BaseUnsupported("The loaded checkpoint is neither Stable Diffusion 1 or 2 nor SDXL.")
+
+
+def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
+    """What is in the file; a loaded .ckpt is not unpickled again, the WebUI knows what it is."""
+    if loaded is not None and path.suffix != ".safetensors":
+        return {}
+    if not path.is_file():
+        raise NoCheckpoint(f"{path} is gone.")
+    return _shapes_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _shapes_at(path: Path, changed_ns: int) -> detect.Shapes:
+    return detect.read_shapes(path)
+
+
+def _params(config: Path) -> dict[str, Any]:
+    """`model.params` of the yaml beside a checkpoint, empty when there is none."""
+    if not config.is_file():
+        return {}
+    import yaml
+
+    try:
+        return dict(yaml.safe_load(config.read_text(encoding="utf-8"))["model"]["params"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _prediction(
+    loaded: Any | None, family: Family, shapes: detect.Shapes, params: dict[str, Any]
+) -> tuple[str, bool]:
+    """("epsilon" | "v_prediction" | "", zero terminal SNR). The WebUI asks the network itself for SD2 alone."""
+    said, zero_terminal_snr = detect.prediction(shapes, params or None)
+    if not said and loaded is not None and family is Family.SD2:
+        said = "v_prediction" if loaded.parameterization == "v" else "epsilon"
+    chosen = said == "v_prediction" and getattr(shared.opts, NOISE_SCHEDULE) == ZERO_TERMINAL_SNR
+    return said, zero_terminal_snr or chosen
+
+
+def _native_px(family: Family, prediction: str, params: dict[str, Any]) -> int:
+    """Side of the pictures that the checkpoint was trained on: its yaml's `image_size`, else what its family has."""
+    if isinstance(params.get("image_size"), int):
+        return int(params["image_size"]) * LATENT_FACTOR
+    if family is Family.SD2:
+        return 768 if prediction == "v_prediction" else 512
+    return 1024 if family is Family.SDXL else 512

@@ -1,0 +1,55 @@
+"""An embedding is tried: the WebUI must have taken it under its name, and its name must change a picture."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modules import sd_hijack, shared
+
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.webui import generation, trial
+
+
+def verify(file: Path) -> bool:
+    """Make an embedding known and try it on the chosen checkpoint; False when it was trained on another one.
+
+    Raises `SelfTestFailed` when the WebUI does not take it, takes another file for its name, or it changes nothing.
+    """
+    with generation.turn():
+        base = trial.base()
+        sd_hijack.model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+        if not trial.trained_on(trial.metadata_of(file), base):
+            return False
+        _verify_taken(file)
+        prompt = f"portrait of {file.stem}"
+        with_it = trial.picture(prompt, base)
+        with _forgotten(file.stem):
+            without = trial.picture(prompt, base)
+        trial.demand_difference(file, without, with_it)
+    return True
+
+
+def _verify_taken(file: Path) -> None:
+    known = sd_hijack.model_hijack.embedding_db
+    if file.stem in known.skipped_embeddings:
+        raise SelfTestFailed(
+            f"The WebUI skips {file.name}: its vectors are {known.skipped_embeddings[file.stem].shape} wide, those of "
+            f"the checkpoint {known.expected_shape}.", trial.HINT,
+        )
+    taken = known.word_embeddings.get(file.stem)
+    if taken is None:
+        raise SelfTestFailed(f"The WebUI cannot read {file.name}; its console says why.", trial.HINT)
+    if not file.samefile(taken.filename):
+        raise SelfTestFailed(f"The WebUI takes {taken.filename} for the word {file.stem}.", "Rename one of the two.")
+
+
+@contextmanager
+def _forgotten(name: str) -> Iterator[None]:
+    """The word means what it means without the embedding."""
+    known = sd_hijack.model_hijack.embedding_db
+    known.register_embedding_by_name(None, shared.sd_model, name)
+    try:
+        yield
+    finally:
+        known.load_textual_inversion_embeddings(force_reload=True)

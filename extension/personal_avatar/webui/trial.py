@@ -1,0 +1,82 @@
+"""Quick pictures with which a new file is tried; they are saved nowhere and leave the user's last prompt alone."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from modules import processing, sd_models, shared
+
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.webui import generation
+from personal_avatar.webui.describe import describe
+
+HINT = "The file is kept, but do not rely on it. Train again, and report this with the log if it comes back."
+STEPS = 4
+SEED = 1
+LARGEST_PX = 256  # whether a file changes anything is seen at any size
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A picture: `pixels` uint8 RGB, None when the user pressed Interrupt; `remarks`: what the WebUI says of it."""
+
+    pixels: np.ndarray | None
+    remarks: str = ""
+
+
+def base() -> BaseModelFile:
+    """The checkpoint that the user has chosen, loaded. Only within `generation.turn()`."""
+    return describe(sd_models.reload_model_weights().sd_checkpoint_info)
+
+
+def trained_on(metadata: dict[str, Any], checkpoint: BaseModelFile) -> bool:
+    """Whether a file's metadata name this checkpoint, by its SHA-256 when both tell it, else by its file name."""
+    wanted = str(metadata.get("ss_new_sd_model_hash", ""))
+    if wanted and checkpoint.sha256:
+        return wanted == checkpoint.sha256
+    return metadata.get("ss_sd_model_name") == checkpoint.path.name
+
+
+def metadata_of(file: Path) -> dict[str, Any]:
+    """The texts in the header of a safetensors file, empty for other files."""
+    return dict(sd_models.read_metadata_from_safetensors(str(file))) if file.suffix == ".safetensors" else {}
+
+
+def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
+    """One fixed seed, small. Only within `generation.turn()`."""
+    size_px = max(64, min(LARGEST_PX, checkpoint.native_px // 2 // 64 * 64))
+    p = processing.StableDiffusionProcessingTxt2Img(
+        sd_model=shared.sd_model, prompt=prompt, seed=SEED, sampler_name="Euler", scheduler="Automatic", steps=STEPS,
+        cfg_scale=4.0, width=size_px, height=size_px, restore_faces=False,
+        do_not_save_samples=True, do_not_save_grid=True, do_not_reload_embeddings=True,
+    )
+    p.cached_c, p.cached_uc = [None, None], [None, None]  # the WebUI's cache does not see that an embedding changed
+    with closing(p), _unrecorded():
+        processed = generation.process(p)
+    if shared.state.interrupted or not processed.images:
+        return Trial(None)
+    return Trial(np.asarray(processed.images[processed.index_of_first_image].convert("RGB")), processed.comments)
+
+
+def demand_difference(file: Path, without: Trial, with_it: Trial) -> None:
+    """Raises `SelfTestFailed` when a file changes nothing."""
+    if without.pixels is None or with_it.pixels is None:
+        return
+    if np.array_equal(without.pixels, with_it.pixels):
+        raise SelfTestFailed(f"{file.name} changes nothing: one seed gives the same picture with and without it.", HINT)
+
+
+@contextmanager
+def _unrecorded() -> Iterator[None]:
+    """Keep the user's last prompt (params.txt) while the test pictures are made."""
+    before = shared.cmd_opts.no_prompt_history
+    shared.cmd_opts.no_prompt_history = True
+    try:
+        yield
+    finally:
+        shared.cmd_opts.no_prompt_history = before

@@ -1,0 +1,298 @@
+"""Every kind of checkpoint in a running WebUI: what the host says of it, pictures with it, files tried on it."""
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from personal_avatar.domain import Family
+from personal_avatar.training.families.detect import VAE
+from safetensors.numpy import save_file
+
+from tests.webui.webui_families import (
+    BY_NAME,
+    KINDS,
+    Kind,
+    checkpoints,
+    miniature,
+    weights,
+    write_checkpoint,
+    write_embedding,
+    write_lora,
+)
+from tests.webui.webui_server import Server
+
+PX = 64
+TEXT = "encoder_layers_0_self_attn"
+UNET = {
+    Family.SD1: "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_v",
+    Family.SD2: "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_v",
+    Family.SDXL: "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_v",
+}
+IN_FILE = {
+    Family.SD1: "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_v.weight",
+    Family.SD2: "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_v.weight",
+    Family.SDXL: "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_v.weight",
+}
+TOKENS = {
+    Family.SD1: {"emb_params": "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"},
+    Family.SD2: {"emb_params": "cond_stage_model.model.token_embedding.weight"},
+    Family.SDXL: {
+        "clip_l": "conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight",
+        "clip_g": "conditioner.embedders.1.model.token_embedding.weight",
+    },
+}
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+every_family = pytest.mark.parametrize("kind", [BY_NAME[name] for name in ("sd1", "sd2-v", "sdxl-eps")],
+                                       ids=lambda kind: kind.name)
+
+
+def base_of(folder: Path, kind: Kind) -> Path:
+    return checkpoints(folder) / f"{kind.name}.safetensors"
+
+
+def choose(server: Server, name: str) -> None:
+    """Load a checkpoint as the page does, by its title."""
+    answer = server.post("/sdapi/v1/options", {"sd_model_checkpoint": found(server, name)["title"]})
+    assert answer.status_code == 200, answer.text
+    assert server.get("/probe/loaded").json()["answer"].startswith(name)
+
+
+def found(server: Server, name: str) -> dict[str, Any]:
+    answer = server.post("/probe/find_checkpoint", {"wanted": name}).json()
+    assert "answer" in answer, answer
+    return dict(answer["answer"])
+
+
+def generate(server: Server, checkpoint: Path | None = None, stop_after: int = -1, **changes: Any) -> dict[str, Any]:
+    request = {
+        "prompt": "a portrait", "negative_prompt": "", "seeds": [3], "width_px": PX, "height_px": PX, "steps": 3,
+        "checkpoint": str(checkpoint) if checkpoint else None, **changes,
+    }
+    return dict(server.post("/probe/generate", {"request": request, "stop_after": stop_after}).json())
+
+
+def digest(server: Server, checkpoint: Path | None = None, **changes: Any) -> str:
+    answer = generate(server, checkpoint, **changes)
+    assert "answer" in answer, answer
+    return str(answer["answer"][0][0])
+
+
+def published(server: Server, file: Path) -> dict[str, Any]:
+    return dict(server.post("/probe/published", {"file": str(file)}).json())
+
+
+@every_kind
+def test_a_checkpoint_is_known_before_and_after_it_is_loaded(families: Server, kind: Kind) -> None:
+    expected = (kind.family.value, kind.prediction, kind.zero_terminal_snr)
+    cold = found(families, kind.name)
+    choose(families, kind.name)
+    warm = families.get("/probe/checkpoint").json()["answer"]
+    for known in (cold, warm):
+        assert (known["family"], known["prediction"], known["zero_terminal_snr"]) == expected
+
+
+def test_the_vae_is_the_one_that_the_webui_uses(families: Server, families_data: Path) -> None:
+    near = checkpoints(families_data) / "sd1.vae.safetensors"
+    chosen = families_data / "models" / "VAE" / "another.safetensors"
+    chosen.parent.mkdir(exist_ok=True)
+    inside = weights(base_of(families_data, BY_NAME["sd1"])).items()
+    vae = {name.removeprefix(VAE): value for name, value in inside if name.startswith(VAE)}
+    for file in (near, chosen):
+        save_file(vae, file)
+    families.post("/sdapi/v1/refresh-vae")
+    choose(families, "sd2-eps")
+    try:
+        said = {}
+        for choice in ("Automatic", "None", "another.safetensors"):
+            families.post("/sdapi/v1/options", {"sd_vae": choice})
+            said[choice] = found(families, "sd1")["vae"], found(families, "sd2-eps")["vae"]
+        assert said == {
+            "Automatic": (str(near), None), "None": (None, None), "another.safetensors": (str(chosen), str(chosen)),
+        }
+    finally:
+        near.unlink()
+        chosen.unlink()
+        families.post("/sdapi/v1/refresh-vae")
+        families.post("/sdapi/v1/options", {"sd_vae": "Automatic"})
+
+
+def test_pictures_with_another_checkpoint_leave_the_chosen_one(families: Server, families_data: Path) -> None:
+    choose(families, "sd1")
+    options, ours = families.get("/sdapi/v1/options").json(), digest(families)
+    wanted = {}
+    for kind in KINDS:
+        wanted[kind.name] = digest(families, base_of(families_data, kind))
+        assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+    assert families.get("/sdapi/v1/options").json() == options
+    assert len(set(wanted.values())) == len(KINDS)
+    assert wanted["sd1"] == digest(families) == ours
+    choose(families, "sdxl-eps")
+    assert digest(families) == wanted["sdxl-eps"]
+
+
+def test_a_cancelled_picture_puts_the_checkpoint_back(families: Server, families_data: Path) -> None:
+    choose(families, "sd1")
+    options = families.get("/sdapi/v1/options").json()
+    answer = generate(families, base_of(families_data, BY_NAME["sd2-v"]), stop_after=2)
+    assert answer["error"]["code"] == "CANCELLED"
+    assert families.get("/sdapi/v1/options").json() == options
+    assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+
+
+def test_interrupt_puts_the_checkpoint_back(families: Server, families_data: Path) -> None:
+    choose(families, "sd1")
+    answers: list[dict[str, Any]] = []
+    another = base_of(families_data, BY_NAME["sdxl-eps"])
+    asked = threading.Thread(target=lambda: answers.append(generate(families, another, seeds=[1, 2, 3], steps=150)))
+    asked.start()
+    end = time.monotonic() + 60
+    while families.get("/sdapi/v1/progress").json()["state"]["sampling_step"] < 5 and time.monotonic() < end:
+        time.sleep(0.02)
+    families.post("/sdapi/v1/interrupt")
+    asked.join()
+    assert answers[0]["error"]["code"] == "CANCELLED"
+    assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+
+
+def test_what_the_user_chooses_meanwhile_stays_chosen(families: Server, families_data: Path) -> None:
+    choose(families, "sd1")
+    another = base_of(families_data, BY_NAME["sdxl-eps"])
+    asked = threading.Thread(target=lambda: generate(families, another, steps=150))
+    asked.start()
+    end = time.monotonic() + 60
+    while families.get("/sdapi/v1/progress").json()["state"]["sampling_step"] < 5 and time.monotonic() < end:
+        time.sleep(0.02)
+    families.post("/sdapi/v1/options", {"sd_model_checkpoint": "sd2-eps"})
+    asked.join()
+    assert families.get("/sdapi/v1/options").json()["sd_model_checkpoint"].startswith("sd2-eps.safetensors")
+    assert families.get("/probe/loaded").json()["answer"] == "sd2-eps.safetensors"
+
+
+@pytest.mark.parametrize("chosen", ["sd1", "sdxl-eps"])
+def test_a_checkpoint_that_cannot_be_loaded_is_named(families: Server, families_data: Path, chosen: str) -> None:
+    choose(families, chosen)
+    before = digest(families)
+    whole = base_of(families_data, BY_NAME["sd1"])
+    cut = whole.with_name(f"cut-{chosen}.safetensors")
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    cut.with_suffix(".yaml").write_bytes(whole.with_suffix(".yaml").read_bytes())
+    answer = generate(families, cut)
+    assert answer["error"]["code"] == "BASE_UNSUPPORTED" and cut.name in answer["error"]["message"]
+    assert published(families, cut)["error"]["code"] == "SELFTEST"
+    assert families.get("/probe/loaded").json()["answer"] == f"{chosen}.safetensors"
+    assert digest(families) == before
+    assert generate(families, cut.with_name("gone.safetensors"))["error"]["code"] == "BASE_NOT_FOUND"
+
+
+def test_velocity_is_sampled_as_the_checkpoint_says_whatever_the_yaml(families: Server, families_data: Path) -> None:
+    """A v-prediction SDXL checkpoint without the right yaml, as they are found: only its tensors tell what it is."""
+    kind = BY_NAME["sdxl-v-ztsnr"]
+    told = base_of(families_data, kind)
+    silent = miniature(families_data, kind, name="silent", seed=KINDS.index(kind)).path
+    yaml = silent.with_suffix(".yaml")
+    yaml.write_text(yaml.read_text(encoding="utf-8").replace("VScaling", "EpsScaling"), encoding="utf-8")
+    assert digest(families, silent) == digest(families, told)
+    choose(families, kind.name)
+    families.post("/sdapi/v1/options", {"sd_noise_schedule": "Zero Terminal SNR"})
+    try:
+        assert digest(families) == digest(families, told)
+    finally:
+        families.post("/sdapi/v1/options", {"sd_noise_schedule": "Default"})
+
+
+@every_family
+def test_loras_are_tried_on_unet_and_text_encoders(families: Server, families_data: Path, kind: Kind) -> None:
+    choose(families, kind.name)
+    base = base_of(families_data, kind)
+    unet = {UNET[kind.family]: weights(base)[IN_FILE[kind.family]].shape}
+    good = write_lora(families_data, base, f"good-{kind.name}", {**unet, **_text_parts(kind, base)})
+    assert published(families, good) == {"answer": None}
+    assert f"{good.name}: works" in families.log()
+    text = write_lora(families_data, base, f"text-{kind.name}", _text_parts(kind, base))
+    assert published(families, text) == {"answer": None}
+
+
+def _text_parts(kind: Kind, base: Path) -> dict[str, tuple[int, ...]]:
+    """All four projections of the first layer of every text encoder, as kohya names them."""
+    prefixes = {"lora_te1_text_model": "clip_l", "lora_te2_text_model": "clip_g"}
+    if kind.family is not Family.SDXL:
+        prefixes = {"lora_te_text_model": "emb_params"}
+    widths = {prefix: weights(base)[TOKENS[kind.family][part]].shape[1] for prefix, part in prefixes.items()}
+    parts = ("q_proj", "k_proj", "v_proj", "out_proj")
+    return {f"{prefix}_{TEXT}_{part}": (width, width) for prefix, width in widths.items() for part in parts}
+
+
+@pytest.mark.parametrize("kind", [BY_NAME["sd2-eps"], BY_NAME["sdxl-eps"]], ids=lambda kind: kind.name)
+def test_a_lora_of_half_an_attention_layer_of_openclip_fails(
+    families: Server, families_data: Path, kind: Kind
+) -> None:
+    choose(families, kind.name)
+    base = base_of(families_data, kind)
+    parts = _text_parts(kind, base)
+    half = {name: shape for name, shape in parts.items() if name.endswith(("q_proj", "v_proj"))}
+    error = published(families, write_lora(families_data, base, f"half-{kind.name}", half))["error"]
+    assert error["code"] == "SELFTEST" and "all four" in error["message"]
+
+
+@every_family
+def test_an_embedding_is_tried(families: Server, families_data: Path, kind: Kind) -> None:
+    choose(families, kind.name)
+    base = base_of(families_data, kind)
+    random = np.random.default_rng(5)
+    tensors = {
+        part: random.normal(size=(2, weights(base)[name].shape[1])).astype(np.float32) * 0.2
+        for part, name in TOKENS[kind.family].items()
+    }
+    good = write_embedding(families_data, base, f"pa-good-{kind.name}", tensors)
+    assert published(families, good) == {"answer": None}
+    assert f"{good.name}: works" in families.log()
+    listed = families.get("/sdapi/v1/embeddings").json()
+    assert good.stem in listed["loaded"] and good.stem not in listed["skipped"]
+    wide = {part: np.tile(vectors, (1, 2)) for part, vectors in tensors.items()}
+    error = published(families, write_embedding(families_data, base, f"pa-wide-{kind.name}", wide))["error"]
+    assert error["code"] == "SELFTEST" and "skips" in error["message"]
+
+
+def test_an_embedding_that_changes_nothing_fails(families: Server, families_data: Path) -> None:
+    """The word means already what the vectors say."""
+    choose(families, "sd1")
+    base = base_of(families_data, BY_NAME["sd1"])
+    vocabulary = json.loads((checkpoints(families_data) / "miniature-text" / "vocab.json").read_text(encoding="utf-8"))
+    vectors = weights(base)[TOKENS[Family.SD1]["emb_params"]][[vocabulary["cat</w>"]]]
+    error = published(families, write_embedding(families_data, base, "cat", {"emb_params": vectors}))["error"]
+    assert error["code"] == "SELFTEST" and "changes nothing" in error["message"]
+    (families_data / "embeddings" / "cat.safetensors").unlink()
+
+
+@every_family
+def test_a_trained_checkpoint_is_tried_and_the_chosen_one_is_back(
+    families: Server, families_data: Path, kind: Kind
+) -> None:
+    choose(families, kind.name)
+    base, options = base_of(families_data, kind), families.get("/sdapi/v1/options").json()
+    good = write_checkpoint(base, f"trained-{kind.name}", 3.0)
+    assert published(families, good) == {"answer": None}
+    assert f"{good.name}: works" in families.log()
+    assert good.stem in {model["model_name"] for model in families.get("/sdapi/v1/sd-models").json()}
+    assert families.get("/sdapi/v1/options").json() == options
+    assert families.get("/probe/loaded").json()["answer"] == base.name
+    same = write_checkpoint(base, f"same-{kind.name}", 1.0)
+    error = published(families, same)["error"]
+    assert error["code"] == "SELFTEST" and "changes nothing" in error["message"]
+
+
+def test_files_for_another_checkpoint_are_not_tried(families: Server, families_data: Path) -> None:
+    choose(families, "sd1")
+    other = base_of(families_data, BY_NAME["sdxl-eps"])
+    lora = write_lora(families_data, other, "other-lora", {"lora_unet_nowhere": (8, 8)})
+    embedding = write_embedding(families_data, other, "pa-other", {"clip_l": np.ones((1, 5), np.float32)})
+    checkpoint = write_checkpoint(other, "other-checkpoint", 1.0)
+    for file in (lora, embedding, checkpoint):
+        assert published(families, file) == {"answer": None}
+        assert f"{file.name}: not tried" in families.log()
+    embedding.unlink()
