@@ -16,6 +16,10 @@ from personal_avatar import __version__
 from personal_avatar.terminal import Terminal
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+# The codes of domain.py, which is loaded only when a command runs.
+METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
+ENGINES = ("diffusers", "kohya")
+GOALS = ("face", "face-quick", "face-best", "one-photo", "style", "anime")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for declare in (_demo, _doctor, _serve, _photos, _train, _generate, _rank, _restore, _jobs):
+    for declare in (_demo, _doctor, _serve, _photos, _train, _generate, _rank, _restore, _jobs, _bench):
         declare(commands)
     return parser
 
@@ -74,7 +78,7 @@ def _command(commands: Commands, name: str, runs: str, text: str, json: bool = T
 def _demo(commands: Commands) -> None:
     parser = _command(commands, "demo", "demo:run", "the main job on shipped sample pictures, no download, no GPU")
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="for results (default: demo)")
-    parser.add_argument("--method", choices=["lora"], default="lora")
+    parser.add_argument("--method", choices=METHODS, default="lora")
     parser.add_argument("--steps", type=_count, metavar="N", help="training steps (default: the preset's)")
 
 
@@ -104,14 +108,18 @@ def _photos(commands: Commands) -> None:
 
 
 def _train(commands: Commands) -> None:
-    parser = _command(commands, "train", "train:train", "photos become an avatar (a LoRA file)")
+    parser = _command(commands, "train", "train:train", "photos become an avatar: a LoRA, an embedding or a checkpoint")
     parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
     parser.add_argument("--name", required=True)
     parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
-    parser.add_argument("--method", choices=["lora"], default="lora")
+    parser.add_argument("--method", choices=METHODS, default="lora", help="lora: a small file for any prompt; "
+                        "dreambooth-lora: learned beside pictures of others; dreambooth: a whole checkpoint; "
+                        "textual-inversion: a new word (default: lora)")
+    parser.add_argument("--goal", choices=GOALS, default="face", help="chooses the settings (default: face)")
     _checkpoint(parser)
-    parser.add_argument("--engine", choices=["diffusers"], default="diffusers")
-    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
+    parser.add_argument("--engine", choices=ENGINES, default="diffusers", help="kohya: sd-scripts, where it is set up")
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings that differ from those for checkpoint, method and goal")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
                         "the avatar (default: whoever runs this command states it)")
 
@@ -152,6 +160,46 @@ def _jobs(commands: Commands) -> None:
     parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause or resume one")
     parser.add_argument("action", nargs="?", default="list", choices=["list", "show", "cancel", "pause", "resume"])
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
+
+
+def _bench(commands: Commands) -> None:
+    wanted = commands.add_parser("bench", help="measure training: speed of a step, or time to likeness")
+    inner = wanted.add_subparsers(required=True, metavar="speed|likeness")
+    _bench_speed(_command(inner, "speed", "bench:speed", "seconds and memory of a training step, against others"))
+    _bench_likeness(_command(inner, "likeness", "bench:likeness", "likeness of real trainings, and how soon it comes"))
+
+
+def _bench_speed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--family", choices=["sd1", "sd2", "sdxl"], default="sd1")
+    parser.add_argument("--size", choices=["small", "standard"], default="small", help="small: avatar-tiny (sd1 only); "
+                        "standard: random weights of the true size, 2 to 7 GB written once into the data folder")
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="a checkpoint of your own instead")
+    parser.add_argument("--resolution", type=_count, metavar="PX", help="side of a picture (default: the checkpoint's)")
+    parser.add_argument("--batch", type=_count, default=1, metavar="N")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto")
+    parser.add_argument("--rank", type=_count, default=16, metavar="N")
+    parser.add_argument("--steps", type=_count, default=20, metavar="N", help="steps that are timed (default: 20)")
+    parser.add_argument("--rounds", type=_count, default=2, metavar="N", help="turns of each engine (default: 2)")
+    parser.add_argument("--no-startup", dest="startup", action="store_false", help="leave out the time to a first step")
+    _sd_scripts(parser)
+
+
+def _bench_likeness(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--photos", nargs="+", action="extend", default=[], type=Path, metavar="DIR",
+                        help="one folder for each person (default: the shipped drawings)")
+    parser.add_argument("--methods", nargs="+", default=["all"], metavar="METHOD",
+                        choices=["all", "lora", "dreambooth-lora", "dreambooth", "textual-inversion"])
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title (default: avatar-tiny)")
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
+    parser.add_argument("--saves", type=_count, default=10, metavar="N", help="checkpoints scored (default: 10)")
+    parser.add_argument("--reference-steps", type=_count, default=0, metavar="N", help="default: 100 for each photo")
+    parser.add_argument("--no-reference", dest="reference", action="store_false", help="leave out the usual recipe")
+    _sd_scripts(parser)
+
+
+def _sd_scripts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sd-scripts", type=Path, metavar="DIR", help="kohya's (default: $PERSONAL_AVATAR_SD_SCRIPTS)")
 
 
 def _count(text: str) -> int:

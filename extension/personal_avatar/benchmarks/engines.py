@@ -1,0 +1,106 @@
+"""Who does the steps, each in a process of its own: our loop, the plain loop, and the least that a step must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.benchmarks.plain import PlainLoop, Settings
+from personal_avatar.benchmarks.work import CLASS_NOUN, LEARNING_RATE, PICTURES, SpeedWork
+from personal_avatar.domain import Method
+
+if TYPE_CHECKING:
+    import torch
+
+    from personal_avatar.training.cache import Latents
+    from personal_avatar.training.families.model import DiffusionModel
+
+Step = Callable[[], Any]
+OURS, PLAIN, BOUND, BOUND_FUSED = "ours", "minimal", "bound", "bound-fused"
+
+
+def latents_of(work: SpeedWork) -> Latents:
+    """Random ones of the right size: what they show does not matter."""
+    import torch
+
+    from personal_avatar.training.cache import Latents
+
+    generator = torch.Generator().manual_seed(work.seed)
+    side = work.resolution_px // 8
+    means = tuple(torch.randn(4, side, side, generator=generator) for _ in range(PICTURES))
+    return Latents(means, tuple(torch.full_like(mean, 0.1) for mean in means))
+
+
+def ours(work: SpeedWork, model: DiffusionModel) -> Step:
+    """The training loop that users get; answers the newest loss."""
+    from personal_avatar.training.cache import text_states
+    from personal_avatar.training.loop import Trainer
+    from personal_avatar.training.methods.registry import attach
+    from personal_avatar.training.training_set import TrainingSet
+
+    plan = work.plan()
+    captions = work.captions()
+    data = TrainingSet(latents_of(work), captions, captions, text_states(model, ["", *captions]))
+    method = attach(Method.LORA, model, plan, trigger=f"sks {CLASS_NOUN}", class_noun=CLASS_NOUN)
+    trainer = Trainer(model, method, data, plan, work.total_steps)
+    model.park(text=True)
+
+    def step() -> float:
+        trainer.step()
+        return trainer.last_loss
+
+    return step
+
+
+def plain(work: SpeedWork, model: DiffusionModel) -> Step:
+    """diffusers and peft, and nothing else."""
+    use_fused_attention(model)
+    latents = latents_of(work)
+    settings = Settings(work.rank, float(work.rank), LEARNING_RATE, work.batch, seed=work.seed)
+    loop = PlainLoop(model, latents.mean, latents.std, work.captions(), settings)
+    model.park(text=True)
+    return loop.step
+
+
+def bound(work: SpeedWork, model: DiffusionModel) -> Step:
+    """Forward and back to the input through the bare UNet, in the number format of the work and nothing around it."""
+    import torch
+
+    bare = replace(model, compute=replace(model.compute, autocast=None))
+    with torch.no_grad():
+        text = bare.encode_text(work.captions()[:1] * work.batch)
+    latents = torch.stack(latents_of(work).mean[:1] * work.batch).to(model.compute.device)
+    times = torch.full((work.batch,), 500, device=latents.device)
+    bare.unet.train()
+
+    def step() -> torch.Tensor:
+        noisy = latents.clone().requires_grad_()
+        found = bare.predict(noisy, times, text)
+        return torch.autograd.grad(found, noisy, torch.ones_like(found))[0].detach().mean()
+
+    return step
+
+
+def bound_fused(work: SpeedWork, model: DiffusionModel) -> Step:
+    """The same with torch's own attention kernel; the faster one of the two is the bound."""
+    use_fused_attention(model)
+    return bound(work, model)
+
+
+def use_fused_attention(model: DiffusionModel) -> None:
+    """torch's kernel, as diffusers takes it by itself. Not where torch 2.1 ends the process with it."""
+    import torch
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    old = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 2)
+    if not (old and model.compute.device.type == "cpu" and model.compute.autocast is not None):
+        model.unet.set_attn_processor(AttnProcessor2_0())
+
+
+ENGINES: dict[str, Callable[[SpeedWork, Any], Step]] = {
+    OURS: ours,
+    PLAIN: plain,
+    BOUND: bound,
+    BOUND_FUSED: bound_fused,
+}

@@ -1,0 +1,207 @@
+"""`personal-avatar bench likeness`: how like the pictures become, and how soon, by real training jobs.
+
+The reference is the recipe for a face that sd-scripts is usually given; sd-scripts itself trains it when its folder is
+named and the checkpoint is of a standard size, else our loop does, which takes the same steps (see `plain`).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import Engine, Method
+from personal_avatar.errors import from_json
+from personal_avatar.jobs.events import Progress, Record, Score, Stage, Started
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.studio import Studio, TrainRequest
+
+Follow = Callable[[Job], JobView]
+Say = Callable[[str], None]
+SHARE = 0.8
+REFERENCE = "reference"
+CONSENT = "Pictures that a benchmark was given."
+TRAIN_STAGE = "train"
+# What guides for faces agree on: AdamW, constant rates, rank 32 with half of it as alpha, one picture a step.
+RECIPE: dict[str, Any] = {
+    "optimiser": "adamw",
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "learning_rate": 1e-4,
+    "text_encoder_learning_rate": 5e-5,
+    "rank": 32,
+    "alpha": 16.0,
+    "conv_rank": 0,
+    "batch_size": 1,
+    "accumulate": 1,
+    "min_snr_gamma": 0.0,
+    "noise_offset": 0.0,
+    "caption_dropout": 0.0,
+    "prior_weight": 0.0,
+    "unmasked_weight": 1.0,
+    "ema_decay": 0.0,
+    "stop_at": 0.0,
+    "blocks": "all",
+    "must_rise": False,
+}
+STEPS_PER_PHOTO = 100
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Somebody's photos."""
+
+    name: str
+    photos: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class LikenessWork:
+    """`plan`: settings of the user's own for all methods but the reference. `saves`: checkpoints that are scored."""
+
+    subjects: tuple[Subject, ...]
+    methods: tuple[Method, ...]
+    checkpoint: str
+    class_noun: str = "person"
+    plan: tuple[tuple[str, Any], ...] = ()
+    saves: int = 10
+    reference: bool = True
+    reference_steps: int = 0
+    reference_engine: Engine = Engine.DIFFUSERS
+
+
+@dataclass(frozen=True)
+class Course:
+    """Likeness over time: (seconds, likeness) of each saved checkpoint.
+
+    `training`: seconds of the steps alone; `wall`: from the start of the process until the likeness was known, or, for
+    sd-scripts, which is judged when it has ended, until the checkpoint's last step.
+    """
+
+    floor: float
+    training: tuple[tuple[float, float], ...]
+    wall: tuple[tuple[float, float], ...]
+
+    @property
+    def best(self) -> float:
+        return max([self.floor, *(likeness for _, likeness in self.training)])
+
+
+def course_of(records: Sequence[Record], engine: Engine) -> Course:
+    """Read the events of a training."""
+    began = next(record.at for record in records if isinstance(record.event, Started))
+    stages = [place for place, record in enumerate(records) if isinstance(record.event, Stage)]
+    place = next(place for place in stages if records[place].event == Stage(TRAIN_STAGE))
+    after = next((later for later in stages if later > place), len(records))
+    learning = [(record.at, record.event) for record in records[place:after]]
+    steps = [(at, event.step) for at, event in learning if isinstance(event, Progress)]
+    rate, training, wall = seconds_a_step(steps), [], []
+    for at, event in learning:
+        if isinstance(event, Score):
+            training.append((event.step * rate, event.likeness))
+            shown = next((when for when, step in steps if step >= event.step), at) if engine is Engine.KOHYA else at
+            wall.append((shown - began, event.likeness))
+    floor = next(record.event.likeness for record in records if isinstance(record.event, Score))
+    return Course(floor, tuple(training), tuple(wall))
+
+
+def seconds_a_step(steps: Sequence[tuple[float, int]]) -> float:
+    """Median between two signs of progress (time, step): pauses, in which pictures are made, do not count."""
+    pairs = zip(steps, steps[1:], strict=False)
+    rates = [(at - before) / (step - last) for (before, last), (at, step) in pairs if step > last]
+    return statistics.median(rates) if rates else 0.0
+
+
+def reached(course: Sequence[tuple[float, float]], threshold: float) -> float | None:
+    """Seconds until the likeness was at least `threshold` for the first time; None when it never was."""
+    return next((round(seconds, 1) for seconds, likeness in course if likeness >= threshold), None)
+
+
+def time_to_likeness(ours: Course, reference: Course) -> dict[str, Any]:
+    """How soon each is `SHARE` of the way from the untrained checkpoint to the best that the reference ever reached.
+
+    `ratio`: our time as a share of the reference's; null when one never got there.
+    """
+    threshold = reference.floor + SHARE * (reference.best - reference.floor)
+    found: dict[str, Any] = {"threshold": round(threshold, 4), "best_of_reference": round(reference.best, 4)}
+    for prefix, pair in {"": (ours.training, reference.training), "wall_": (ours.wall, reference.wall)}.items():
+        own, other = (reached(course, threshold) for course in pair)
+        found |= {f"{prefix}ours_s": own, f"{prefix}reference_s": other}
+        found[f"{prefix}ratio"] = round(own / other, 3) if own is not None and other else None
+    return found
+
+
+def measure(studio: Studio, work: LikenessWork, follow: Follow, say: Say) -> dict[str, Any]:
+    """The document of `bench likeness`. Raises what a training failed with."""
+    rows = [row for subject in work.subjects for row in _subject(studio, work, subject, follow, say)]
+    compared = [row["time_to_likeness"] for row in rows if row.get("time_to_likeness")]
+    document: dict[str, Any] = {"subjects": rows}
+    if work.reference:
+        document["reference"] = {"engine": work.reference_engine.value, "recipe": RECIPE, "share": SHARE}
+        document["time_to_likeness"] = {key: median_of(compared, key) for key in ("ours_s", "reference_s", "ratio")}
+    return document
+
+
+def median_of(rows: Sequence[dict[str, Any]], key: str) -> float | None:
+    """Of the rows that have it; null when one of them never got there."""
+    values = [row[key] for row in rows]
+    return round(statistics.median(values), 3) if values and None not in values else None
+
+
+def _subject(
+    studio: Studio, work: LikenessWork, subject: Subject, follow: Follow, say: Say
+) -> list[dict[str, Any]]:
+    rows, reference = [], None
+    if work.reference:
+        steps = work.reference_steps or STEPS_PER_PHOTO * len(subject.photos)
+        plan = {**RECIPE, "steps": steps, "save_count": work.saves}
+        say(f"{subject.name}: the usual recipe, {steps} steps")
+        row, reference = _train(studio, work, subject, Method.LORA, plan, work.reference_engine, follow)
+        rows.append({**row, "method": REFERENCE})
+    for method in work.methods:
+        say(f"{subject.name}: {method.value}")
+        plan = {"save_count": work.saves, "must_rise": False, **dict(work.plan)}
+        row, course = _train(studio, work, subject, method, plan, Engine.DIFFUSERS, follow)
+        rows.append({**row, "time_to_likeness": time_to_likeness(course, reference) if reference else None})
+    return rows
+
+
+def _train(
+    studio: Studio,
+    work: LikenessWork,
+    subject: Subject,
+    method: Method,
+    plan: dict[str, Any],
+    engine: Engine,
+    follow: Follow,
+) -> tuple[dict[str, Any], Course]:
+    """A job from photos to a published file; what it leaves is read, then erased."""
+    request = TrainRequest(
+        f"Benchmark {subject.name}", subject.photos, work.class_noun, method=method, plan=plan, consent=CONSENT,
+        checkpoint=work.checkpoint, engine=engine,
+    )
+    view = follow(studio.train(request))
+    try:
+        if view.status.state is not State.SUCCEEDED:
+            raise from_json(view.status.error or {})
+        row = row_of(subject, method, view.result or {})
+        return row, course_of(list(studio.events(view.job.id)), engine)
+    finally:
+        studio.delete_avatar(view.job.avatar_id)
+
+
+def row_of(subject: Subject, method: Method, result: dict[str, Any]) -> dict[str, Any]:
+    """What the training's own report says, measured on photos that it did not train on."""
+    likeness = result.get("likeness") or {}
+    return {
+        "subject": subject.name,
+        "method": method.value,
+        **{key: likeness.get(key) for key in ("floor", "after", "ceiling", "recovered")},
+        "leakage": result.get("leakage"),
+        "prompt_following": result.get("prompt_following"),
+        "seconds": result.get("seconds"),
+        "scores": result.get("scores", []),
+    }

@@ -1,0 +1,71 @@
+"""From the click to the first step: a real job is asked for as the page asks for it, and ended after one step."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.errors import AvatarError, Crashed, from_json
+from personal_avatar.jobs.events import Progress, Record, Stage
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.studio import Studio, TrainRequest
+
+LOOK_S = 0.02
+END_S = 300.0
+NAME = "Benchmark start-up"
+CONSENT = "Pictures that a benchmark was given."
+TRAIN_STAGE = "train"
+
+
+def measure(
+    studio: Studio, checkpoint: Path, photos: Sequence[Path], plan: dict[str, Any], load_seconds: float
+) -> dict[str, Any]:
+    """`startup_seconds`: from the click until the first step is told, without `load_seconds`, which is what reading
+    the checkpoint takes; `startup`: how long each stage took before. Raises what the job failed with."""
+    request = TrainRequest(NAME, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
+    clicked = time.time()
+    job = studio.train(request)
+    try:
+        records = _until_first_step(studio, job.id)
+    finally:
+        _end(studio, job.id, job.avatar_id)
+    seconds = records[-1].at - clicked - load_seconds
+    return {"startup_seconds": round(max(0.0, seconds), 2), "startup": stages(clicked, records, load_seconds)}
+
+
+def _until_first_step(studio: Studio, job_id: str) -> list[Record]:
+    """All events up to the first step of the training itself."""
+    while True:
+        ended = studio.jobs.status(job_id).state not in ACTIVE
+        records = list(studio.events(job_id))
+        training = list(itertools.dropwhile(lambda record: record.event != Stage(TRAIN_STAGE), records))
+        first = next((record for record in training if isinstance(record.event, Progress)), None)
+        if first is not None:
+            return [record for record in records if record.id <= first.id]
+        if ended:
+            raise _why(studio, job_id)
+        time.sleep(LOOK_S)
+
+
+def _why(studio: Studio, job_id: str) -> AvatarError:
+    error = studio.jobs.status(job_id).error
+    return from_json(error) if error else Crashed("The training ended before its first step.", "Look at its log.")
+
+
+def _end(studio: Studio, job_id: str, avatar_id: str) -> None:
+    if studio.jobs.status(job_id).state in ACTIVE:
+        studio.queue.cancel(job_id, keep_checkpoint=False)
+        studio.queue.wait(job_id, END_S)
+    studio.delete_avatar(avatar_id)
+
+
+def stages(clicked: float, records: Sequence[Record], load_seconds: float) -> dict[str, float]:
+    """Seconds of each part: `spawn` until the process tells of its first stage, then the stages by name."""
+    marks = [("spawn", clicked)]
+    marks += [(record.event.name, record.at) for record in records if isinstance(record.event, Stage)]
+    marks.append(("end", records[-1].at))
+    found = {name: round(after - at, 2) for (name, at), (_, after) in itertools.pairwise(marks)}
+    return {**found, "load_checkpoint": round(load_seconds, 2)}

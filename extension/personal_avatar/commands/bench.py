@@ -1,0 +1,138 @@
+"""`personal-avatar bench speed` and `bench likeness`."""
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.benchmarks import likeness as likeness_bench
+from personal_avatar.benchmarks import sd_scripts, startup
+from personal_avatar.benchmarks import speed as speed_bench
+from personal_avatar.benchmarks.likeness import LikenessWork, Subject
+from personal_avatar.benchmarks.random_checkpoint import standard_checkpoint
+from personal_avatar.benchmarks.work import SpeedWork
+from personal_avatar.commands.common import DONE, follow, local_studio, pictures
+from personal_avatar.domain import BaseModelFile, Engine, Family, Method
+from personal_avatar.environment import kohya
+from personal_avatar.errors import BadInput
+from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.params import pairs
+from personal_avatar.studio import Studio
+from personal_avatar.terminal import Terminal, number, table
+
+SHIPPED = "avatar-tiny"
+SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
+
+
+def speed(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    work = _speed_work(args, studio, terminal)
+    document = speed_bench.measure(work, args.rounds, _sd_scripts(args, studio, work.base, terminal), terminal.say)
+    if args.startup:
+        terminal.say("  start-up: a job as the page starts it")
+        loading = next(row["load_seconds"] for row in document["results"] if row["engine"] == "ours")
+        plan = {"batch_size": work.batch, "precision": work.precision, "resolution_px": work.resolution_px}
+        document |= startup.measure(studio, work.base.path, _samples(), plan, loading or 0.0)
+    _show_speed(document, terminal)
+    terminal.document(document)
+    return DONE
+
+
+def likeness(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    base = studio.host.find_checkpoint(args.checkpoint or SHIPPED)
+    engine = Engine.KOHYA if _sd_scripts(args, studio, base, terminal) else Engine.DIFFUSERS
+    work = LikenessWork(
+        subjects=_subjects(args.photos), methods=_methods(args.methods), checkpoint=str(base.path),
+        class_noun=args.class_noun, plan=tuple(pairs(args.pairs).items()), saves=args.saves,
+        reference=args.reference, reference_steps=args.reference_steps, reference_engine=engine,
+    )
+    document = likeness_bench.measure(studio, work, lambda job: _follow(studio, job, terminal), terminal.say)
+    _show_likeness(document, terminal)
+    terminal.document(document)
+    return DONE
+
+
+def _follow(studio: Studio, job: Job, terminal: Terminal) -> JobView:
+    view, interrupted = follow(studio, job, terminal)
+    if interrupted:
+        raise KeyboardInterrupt
+    return view
+
+
+def _sd_scripts(args: Namespace, studio: Studio, base: BaseModelFile, terminal: Terminal) -> kohya.SdScripts | None:
+    """Where it is, when it is here and can train this checkpoint. Raises `TrainerMissing` when a named folder is not
+    it."""
+    data = studio.host.folders().data
+    if args.sd_scripts:
+        os.environ[kohya.VARIABLE] = str(args.sd_scripts.absolute())  # its job looks there, too
+    if not os.environ.get(kohya.VARIABLE) and not (data / kohya.FOLDER_NAME).is_dir():
+        return None
+    found = kohya.find(data)
+    if sd_scripts.can_train(base):
+        return found
+    terminal.say("sd-scripts takes checkpoints of the standard sizes only: it is left out.")
+    return None
+
+
+def _speed_work(args: Namespace, studio: Studio, terminal: Terminal) -> SpeedWork:
+    random = args.size == "standard" and not args.checkpoint
+    base = _random(args, studio, terminal) if random else _named(args, studio)
+    return SpeedWork(
+        studio.host.find_checkpoint(str(base.path)), args.resolution or base.native_px, args.batch, args.precision,
+        args.steps, rank=args.rank, random_weights=random,
+    )
+
+
+def _random(args: Namespace, studio: Studio, terminal: Terminal) -> BaseModelFile:
+    folder = studio.host.folders().data / "cache" / "benchmarks"
+    terminal.say(f"Random weights of the true size stand in for a checkpoint; they are kept in {folder}.")
+    return standard_checkpoint(Family(args.family), folder)
+
+
+def _named(args: Namespace, studio: Studio) -> BaseModelFile:
+    if not args.checkpoint and args.family != Family.SD1.value:
+        raise BadInput(f"There is no small checkpoint of the {args.family} family here.",
+                       "Add --size standard, or name one with --checkpoint.")
+    return studio.host.find_checkpoint(args.checkpoint or SHIPPED)
+
+
+def _samples() -> tuple[Path, ...]:
+    """The shipped drawings of one character."""
+    return tuple(sorted(SAMPLES.glob("[0-9][0-9].*")))
+
+
+def _subjects(folders: list[Path]) -> tuple[Subject, ...]:
+    if not folders:
+        return (Subject("samples", _samples()),)
+    return tuple(Subject(folder.resolve().name, tuple(pictures([folder]))) for folder in folders)
+
+
+def _methods(words: list[str]) -> tuple[Method, ...]:
+    return tuple(Method) if "all" in words else tuple(Method(word) for word in dict.fromkeys(words))
+
+
+def _show_speed(document: dict[str, Any], terminal: Terminal) -> None:
+    head = ("engine", "s a step", "spread", "peak GB")
+    rows = [
+        (row["engine"], f"{row['seconds_per_step']:.4f}", f"{row['spread']:.0%}", f"{row['peak_memory_gb']:.2f}")
+        for row in document["results"]
+    ]
+    bound = ("bound", f"{document['bound_seconds_per_step']:.4f}", f"{document['bound_spread']:.0%}", "")
+    terminal.say(table([head, *rows, bound]))
+    terminal.say(f"Of the bound: {document['fraction_of_bound']:.0%}. Against the plain loop: "
+                 f"{document['ratio_to_minimal']:.2f} times as fast, against sd-scripts: "
+                 f"{number(document['ratio_to_sd_scripts'])}.")
+    if "startup_seconds" in document:
+        terminal.say(f"From the click to the first step, beyond loading: {document['startup_seconds']:.1f} s")
+
+
+def _show_likeness(document: dict[str, Any], terminal: Terminal) -> None:
+    keys = ("floor", "after", "ceiling", "recovered", "leakage", "prompt_following", "seconds")
+    rows = [(row["subject"], row["method"], *(number(row[key]) for key in keys)) for row in document["subjects"]]
+    terminal.say(table([("subject", "method", *keys), *rows]))
+    found = document.get("time_to_likeness")
+    if found:
+        terminal.say(f"To a likeness: {number(found['ours_s'])} s, the usual recipe {number(found['reference_s'])} s, "
+                     f"ratio {number(found['ratio'])}.")
