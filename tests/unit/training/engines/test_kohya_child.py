@@ -1,0 +1,79 @@
+"""A process is read while it runs, ended with everything that it started, and its end has a name."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing
+from personal_avatar.training.engines.kohya.child import Child, failure
+
+
+def child(program: str, folder: Path) -> Child:
+    return Child([sys.executable, "-u", "-c", program], folder, os.environ)
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_it_prints_arrives_line_by_line(tmp_path: Path) -> None:
+    program = "import sys; print('one'); sys.stderr.write('two\\rthree\\r'); sys.stdout.write('vier ö')"
+    with child(program, tmp_path) as running:
+        assert [line for line in running.lines() if line] == ["one", "two", "three", "vier ö"]
+        assert running.outcome() is None
+
+
+def test_silence_is_told_so_that_wishes_can_be_looked_for(tmp_path: Path) -> None:
+    with child("import time; time.sleep(1.2)", tmp_path) as running:
+        assert "" in list(running.lines())
+
+
+def test_its_end_is_named_by_its_last_words(tmp_path: Path) -> None:
+    with child("raise ModuleNotFoundError(\"No module named 'voluptuous'\")", tmp_path) as running:
+        list(running.lines())
+        error = running.outcome()
+    assert isinstance(error, TrainerMissing)
+    assert "voluptuous" in error.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
+    program = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); "
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid); time.sleep(60)"
+    )
+    began = time.monotonic()
+    with child(program, tmp_path) as running:
+        grandchild = next(int(line) for line in running.lines() if line)
+    assert gone(running.pid)
+    deadline = time.monotonic() + 5
+    while not gone(grandchild) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert gone(grandchild)
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("code", "tail", "oom_killed", "kind"),
+    [
+        (1, ["torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"], False, OutOfVram),
+        (1, ["RuntimeError: [enforce fail] DefaultCPUAllocator: not enough memory"], False, OutOfMemory),
+        (-9, ["loading u-net"], True, OutOfMemory),
+        (-9, ["loading u-net"], False, Killed),
+        (1, ["ImportError: No bitsandbytes / bitsandbytes"], False, TrainerMissing),
+        (1, ["AssertionError: tokenizer has same word"], False, Crashed),
+        (2, [], False, Crashed),
+    ],
+)
+def test_every_end_has_a_name(code: int, tail: list[str], oom_killed: bool, kind: type[AvatarError]) -> None:
+    error = failure(code, tail, oom_killed=oom_killed)
+    assert type(error) is kind
+    assert error.hint is not None
+
+
+def test_an_unknown_end_quotes_its_last_words() -> None:
+    assert "exit code 2. Its last words: a | b" in failure(2, ["a", "b"], oom_killed=False).message
