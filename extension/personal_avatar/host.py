@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Style
+from personal_avatar.domain import BaseModelFile, Method, Style
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,11 @@ class Folders:
     loras: Path
     embeddings: Path
     checkpoints: Path
+
+    def results_of(self, method: Method) -> Path:
+        """The folder that the file of a training belongs into."""
+        elsewhere = {Method.TEXTUAL_INVERSION: self.embeddings, Method.DREAMBOOTH: self.checkpoints}
+        return elsewhere.get(method, self.loras)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,12 @@ from personal_avatar.domain import (
     Checkpoint,
     Dataset,
     Engine,
-    Family,
     Method,
     PhotoReport,
     Style,
     from_json,
 )
 from personal_avatar.errors import (
-    BaseUnsupported,
     ConsentMissing,
     InvalidSettings,
     NotFound,
@@ -156,8 +154,6 @@ class Studio:
         plan = validated(PLANS[request.method], request.plan)
         validated(PhotoSettings, request.photo_settings)
         base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
-        if base.family is not Family.SD1:
-            raise BaseUnsupported(f"{base.title} is of the {base.family.value} family, which cannot be trained yet.")
         self.host.trainer()
         if request.engine not in self.engines():
             raise WrongState(f"The engine {request.engine.value} is not set up here.", "Choose the engine diffusers.")
@@ -171,8 +167,9 @@ class Studio:
         self.avatars.save(avatar)
         return TrainTask(
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
-            method=request.method, plan=plan.dict(exclude_unset=True), publish_to=self.host.folders().loras,
-            weights_folder=self.weights_folder, photo_settings=request.photo_settings, engine=request.engine,
+            method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
+            publish_to=self.host.folders().results_of(request.method), photo_settings=request.photo_settings,
+            engine=request.engine,
         )
 
     def _refuse_second_start(self, avatar: Avatar) -> None:

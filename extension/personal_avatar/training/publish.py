@@ -107,6 +107,8 @@ def _modelspec(stem: str, task: TrainTask, facts: Facts) -> dict[str, str]:
         "modelspec.prediction_type": "v" if is_velocity(facts.prediction) else "epsilon",
         "modelspec.date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "personal_avatar.version": __version__,
+        "personal_avatar.base": task.base.path.name,
+        "personal_avatar.base_sha256": task.base.sha256,
     }
 
 

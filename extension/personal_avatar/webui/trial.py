@@ -36,10 +36,10 @@ def base() -> BaseModelFile:
 
 def trained_on(metadata: dict[str, Any], checkpoint: BaseModelFile) -> bool:
     """Whether a file's metadata name this checkpoint, by its SHA-256 when both tell it, else by its file name."""
-    wanted = str(metadata.get("ss_new_sd_model_hash", ""))
+    wanted = metadata.get("personal_avatar.base_sha256") or metadata.get("ss_new_sd_model_hash")
     if wanted and checkpoint.sha256:
-        return wanted == checkpoint.sha256
-    return metadata.get("ss_sd_model_name") == checkpoint.path.name
+        return bool(wanted == checkpoint.sha256)
+    return checkpoint.path.name in (metadata.get("personal_avatar.base"), metadata.get("ss_sd_model_name"))
 
 
 def metadata_of(file: Path) -> dict[str, Any]:
