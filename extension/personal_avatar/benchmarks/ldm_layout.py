@@ -14,45 +14,59 @@ Shapes = dict[str, tuple[int, ...]]
 Named = Iterator[tuple[str, tuple[int, ...]]]
 
 
-@dataclass(frozen=True)
-class TextSize:
-    """`open_clip`: the layout of OpenCLIP, else that of transformers' CLIP."""
+CLIP_L, OPEN_CLIP = "cond_stage_model.transformer.text_model", "cond_stage_model.model"
+XL_CLIP_L, XL_OPEN_CLIP = "conditioner.embedders.0.transformer.text_model", "conditioner.embedders.1.model"
+UNET = "model.diffusion_model"
+VAE = "first_stage_model"
 
+
+@dataclass(frozen=True)
+class Tower:
+    """A text encoder: where its tensors are, in whose layout, and its size."""
+
+    root: str
+    open_clip: bool
     width: int
     layers: int
-    open_clip: bool = False
     vocabulary: int = 49408
 
 
 @dataclass(frozen=True)
 class Size:
-    """`depth`: transformer blocks of each level of the UNet, 0 without attention; the middle has those of the last
-    level that has any. `label` is the width of SDXL's size and pooled text vector, 0 without."""
+    """`depth`: transformer blocks at every level, 0 for none; the middle has as many as the last level, or one.
 
-    unet: tuple[int, ...]
-    depth: tuple[int, ...]
-    context: int
-    text: tuple[TextSize, ...]
+    `channels` of the latents that go in; `label`: inputs of the embedding of sizes and of the pooled text (SDXL).
+    """
+
+    unet: tuple[int, ...] = (320, 640, 1280, 1280)
+    depth: tuple[int, ...] = (1, 1, 1, 0)
+    context: int = 768
+    towers: tuple[Tower, ...] = (Tower(CLIP_L, False, 768, 12),)
     vae: tuple[int, ...] = (128, 256, 512, 512)
     linear_projection: bool = False
+    channels: int = 4
     label: int = 0
 
 
-CLIP_L, OPEN_CLIP_H, OPEN_CLIP_G = TextSize(768, 12), TextSize(1024, 24, True), TextSize(1280, 32, True)
-STANDARD = {
-    Family.SD1: Size((320, 640, 1280, 1280), (1, 1, 1, 0), 768, (CLIP_L,)),
-    Family.SD2: Size((320, 640, 1280, 1280), (1, 1, 1, 0), 1024, (OPEN_CLIP_H,), linear_projection=True),
-    Family.SDXL: Size(
-        (320, 640, 1280), (0, 2, 10), 2048, (CLIP_L, OPEN_CLIP_G), linear_projection=True, label=1280 + 6 * 256
-    ),
-}
-UNET = "model.diffusion_model"
-VAE = "first_stage_model"
+STANDARD = Size()
+STANDARD_SD2 = Size(context=1024, towers=(Tower(OPEN_CLIP, True, 1024, 24),), linear_projection=True)
+STANDARD_SDXL = Size(
+    unet=(320, 640, 1280),
+    depth=(0, 2, 10),
+    context=2048,
+    label=2816,
+    linear_projection=True,
+    towers=(Tower(XL_CLIP_L, False, 768, 12), Tower(XL_OPEN_CLIP, True, 1280, 32)),
+)
+STANDARD_SIZES = {Family.SD1: STANDARD, Family.SD2: STANDARD_SD2, Family.SDXL: STANDARD_SDXL}
 
 
-def shapes_of(family: Family, size: Size) -> Shapes:
-    """Every tensor of a checkpoint of `family`."""
-    return {**dict(_unet(size)), **dict(_vae(size)), **dict(_texts(family, size))}
+def shapes_of(size: Size) -> Shapes:
+    """Every tensor of a checkpoint."""
+    found = {**dict(_unet(size)), **dict(_vae(size))}
+    for tower in size.towers:
+        found |= dict(_open_clip(tower) if tower.open_clip else _clip(tower))
+    return found
 
 
 def _layer(name: str, *shape: int) -> Named:
@@ -98,7 +112,7 @@ def _unet(size: Size) -> Named:
     if size.label:
         yield from _layer(f"{UNET}.label_emb.0.0", embedding, size.label)
         yield from _layer(f"{UNET}.label_emb.0.2", embedding, embedding)
-    yield from _layer(f"{UNET}.input_blocks.0.0", first, 4, 3, 3)
+    yield from _layer(f"{UNET}.input_blocks.0.0", first, size.channels, 3, 3)
     kept = yield from _down(size, embedding)
     yield from _middle(size, embedding)
     yield from _up(size, embedding, kept)
@@ -124,7 +138,7 @@ def _down(size: Size, embedding: int) -> Generator[tuple[str, tuple[int, ...]], 
 
 
 def _middle(size: Size, embedding: int) -> Named:
-    width, depth = size.unet[-1], [depth for depth in size.depth if depth][-1]
+    width, depth = size.unet[-1], size.depth[-1] or 1
     yield from _residual(f"{UNET}.middle_block.0", width, width, embedding)
     yield from _transformer(f"{UNET}.middle_block.1", width, depth, size)
     yield from _residual(f"{UNET}.middle_block.2", width, width, embedding)
@@ -189,22 +203,11 @@ def _vae_side(name: str, size: Size, outputs: int) -> Named:
     yield from _layer(f"{name}.conv_out", outputs, width, 3, 3)
 
 
-def _texts(family: Family, size: Size) -> Named:
-    if family is Family.SDXL:
-        roots = ["conditioner.embedders.0.transformer.text_model", "conditioner.embedders.1.model"]
-    elif family is Family.SD2:
-        roots = ["cond_stage_model.model"]
-    else:
-        roots = ["cond_stage_model.transformer.text_model"]
-    for root, text in zip(roots, size.text, strict=True):
-        yield from (_open_clip(root, text) if text.open_clip else _clip(root, text))
-
-
-def _clip(root: str, text: TextSize) -> Named:
-    width = text.width
-    yield f"{root}.embeddings.token_embedding.weight", (text.vocabulary, width)
+def _clip(tower: Tower) -> Named:
+    root, width = tower.root, tower.width
+    yield f"{root}.embeddings.token_embedding.weight", (tower.vocabulary, width)
     yield f"{root}.embeddings.position_embedding.weight", (77, width)
-    for number in range(text.layers):
+    for number in range(tower.layers):
         layer = f"{root}.encoder.layers.{number}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
             yield from _layer(f"{layer}.self_attn.{part}", width, width)
@@ -215,11 +218,11 @@ def _clip(root: str, text: TextSize) -> Named:
     yield from _layer(f"{root}.final_layer_norm", width)
 
 
-def _open_clip(root: str, text: TextSize) -> Named:
-    width = text.width
-    yield f"{root}.token_embedding.weight", (text.vocabulary, width)
+def _open_clip(tower: Tower) -> Named:
+    root, width = tower.root, tower.width
+    yield f"{root}.token_embedding.weight", (tower.vocabulary, width)
     yield f"{root}.positional_embedding", (77, width)
-    for number in range(text.layers):
+    for number in range(tower.layers):
         layer = f"{root}.transformer.resblocks.{number}"
         yield f"{layer}.attn.in_proj_weight", (3 * width, width)
         yield f"{layer}.attn.in_proj_bias", (3 * width,)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from personal_avatar.benchmarks.ldm_layout import STANDARD, Shapes, shapes_of
+from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Shapes, shapes_of
 from personal_avatar.domain import BaseModelFile, Family
 
 NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
@@ -22,7 +22,7 @@ def standard_checkpoint(family: Family, folder: Path) -> BaseModelFile:
     path = folder / f"random-{family.value}.safetensors"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_random(path, shapes_of(family, STANDARD[family]))
+        write_random(path, shapes_of(STANDARD_SIZES[family]))
     return BaseModelFile(path, path.stem, family, native_px=NATIVE_PX[family])
 
 
