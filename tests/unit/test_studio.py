@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from personal_avatar.domain import Family
+from personal_avatar.domain import Method
 from personal_avatar.errors import (
-    BaseUnsupported,
     ConsentMissing,
     InvalidSettings,
     NotFound,
@@ -60,15 +59,12 @@ def test_an_impossible_training_leaves_no_trace(
     assert studio.avatars.all() == []
 
 
-def test_other_families_are_refused_before_anything_is_written(
-    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    studio = make()
-    base = replace(studio.host.checkpoint(), family=Family.SDXL, title="big")
-    monkeypatch.setattr(studio.host, "checkpoint", lambda: base)
-    with pytest.raises(BaseUnsupported, match="big is of the sdxl family"):
-        studio.train(REQUEST)
-    assert studio.avatars.all() == []
+def test_files_of_each_method_belong_into_a_folder_of_their_kind(make: Callable[..., Studio]) -> None:
+    folders = make().host.folders()
+    assert {method: folders.results_of(method) for method in Method} == {
+        Method.LORA: folders.loras, Method.DREAMBOOTH_LORA: folders.loras,
+        Method.DREAMBOOTH: folders.checkpoints, Method.TEXTUAL_INVERSION: folders.embeddings,
+    }
 
 
 def test_of_many_starts_at_once_one_begins(make: Callable[..., Studio]) -> None:
