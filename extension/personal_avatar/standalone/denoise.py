@@ -43,12 +43,17 @@ def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndar
 
     `on_step(step, total)` is called before each step and may raise. Raises `GenerationFailed`, `InvalidSettings`.
     """
+    return _decoded(model, latents_of(model, painting, on_step))
+
+
+def latents_of(model: DiffusionModel, painting: Painting, on_step: OnStep) -> torch.Tensor:
+    """What is decoded into the pictures: float32 (seeds, 4, height / 8, width / 8)."""
     import torch
 
     with torch.no_grad():
         steps = _prepared(model, painting)
         noise = _noise(painting, steps.generators).to(model.compute.device)
-        return _decoded(model, _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step))
+        return _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step)
 
 
 def repaint(
