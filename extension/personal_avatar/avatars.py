@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from personal_avatar.domain import Avatar, Consent, from_json, to_json
+from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.storage import sha256_of, slug, write_json
@@ -21,6 +21,13 @@ from personal_avatar.storage import sha256_of, slug, write_json
 AVATAR_FILE = "avatar.json"
 TRIGGER_TOKEN = "sks"
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
+
+
+def subject_prompt(point: Checkpoint, lora_weight: float) -> str:
+    """What stands for the person in a prompt: the trigger, and before it the network where the file is a LoRA."""
+    if point.method not in (Method.LORA, Method.DREAMBOOTH_LORA):
+        return point.trigger
+    return f"<lora:{point.path.stem}:{lora_weight:g}> {point.trigger}"
 
 
 def now_iso() -> str:

@@ -10,15 +10,16 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from personal_avatar import documents
+from personal_avatar.avatars import subject_prompt
 from personal_avatar.commands.common import exit_status, follow, local_studio
 from personal_avatar.commands.photos import show
 from personal_avatar.commands.train import copied, show_training
-from personal_avatar.domain import Method, PhotoReport, Portrait, Style, from_json
+from personal_avatar.domain import Checkpoint, Method, PhotoReport, Portrait, Style, from_json
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.contact_sheet import write_contact_sheet
@@ -99,13 +100,13 @@ def _check(demo: Demo) -> PhotoReport:
 
 
 def _train(demo: Demo, args: Namespace) -> tuple[JobView, bool]:
-    """A LoRA on the accepted pictures; the job checks and prepares them itself, and tests the file that it made."""
+    """An avatar from the accepted pictures; the job checks and prepares them itself, and tests its file."""
     base = demo.studio.host.checkpoint()
     request = TrainRequest(
         name=NAME, photos=_samples(), class_noun=CLASS_NOUN, method=Method(args.method), consent=CONSENT,
         plan={"steps": args.steps} if args.steps else {},
     )
-    with demo.stage("train", f"Training: a LoRA of {NAME} for {base.title}, then the self-test of its file"):
+    with demo.stage("train", f"Training: {args.method} of {NAME} on {base.title}, then the self-test of its file"):
         view, interrupted = follow(demo.studio, demo.studio.train(request), demo.terminal)
         show_training(documents.training(view), demo.terminal)
     return view, interrupted
@@ -132,33 +133,31 @@ def _paint(demo: Demo, training: JobView) -> tuple[JobView, bool]:
 def _write(demo: Demo, photos: PhotoReport, training: JobView, portraits: JobView) -> dict[str, Any]:
     """Put everything a user wants to look at into the demo's folder; the part of the document that names it."""
     with demo.stage("report", "Report"):
-        lora = Path(shutil.copyfile(_file_of(training), demo.out / f"{training.job.avatar_id}.safetensors"))
+        point = from_json(Checkpoint, (training.result or {})["checkpoint"])
+        file = Path(shutil.copyfile(point.path, demo.out / point.path.name))
         shutil.rmtree(demo.out / "portraits", ignore_errors=True)
         images = copied(portraits, demo.out / "portraits")
-        report = _report(demo.studio, photos, training, images, lora)
+        report = _report(demo.studio, photos, training, images, replace(point, path=file))
         sheet = write_contact_sheet(report, demo.out / "contact-sheet.png")
         page = write_page(report, demo.out / "report.html")
-        demo.terminal.say(f"  {sheet}\n  {page}\n  {lora}: write {report.network} into any prompt")
-    return {"files": [str(path) for path in (lora, sheet, page)], "images": documents.plain(images)}
-
-
-def _file_of(training: JobView) -> Path:
-    return Path((training.result or {})["checkpoint"]["path"])
+        demo.terminal.say(f"  {sheet}\n  {page}\n  {file}: write {report.network} into any prompt")
+    return {"files": [str(path) for path in (file, sheet, page)], "images": documents.plain(images)}
 
 
 def _report(
-    studio: Studio, photos: PhotoReport, training: JobView, images: list[dict[str, Any]], lora: Path
+    studio: Studio, photos: PhotoReport, training: JobView, images: list[dict[str, Any]], point: Checkpoint
 ) -> Report:
     avatar = studio.avatars.load(training.job.avatar_id)
     result = training.result or {}
     facts = (
         ("Checkpoint", avatar.base_title), ("Recogniser", avatar.recogniser),
-        ("Training", f"{result['seconds']:.0f} s"), ("Steps of the file used", str(result["checkpoint"]["step"])),
+        ("Method", point.method.value), ("Training", f"{result['seconds']:.0f} s"),
+        ("Steps of the file used", str(point.step)),
     )
     return Report(
-        title=f"{avatar.name} on {avatar.base_title}", subject=avatar.name, photos=photos, files=(lora,), facts=facts,
-        portraits=tuple(from_json(Portrait, image) for image in images),
+        title=f"{avatar.name} on {avatar.base_title}", subject=avatar.name, photos=photos, files=(point.path,),
+        facts=facts, portraits=tuple(from_json(Portrait, image) for image in images),
         likeness=avatar.best.likeness if avatar.best else None,
         curves=curves_from(record.event for record in studio.events(training.job.id)),
-        network=f"<lora:{lora.stem}:1> {avatar.trigger}", style_names={s.id: s.name for s in studio.styles()},
+        network=subject_prompt(point, 1.0), style_names={s.id: s.name for s in studio.styles()},
     )

@@ -8,6 +8,7 @@ import math
 from pathlib import PurePath
 from typing import Any
 
+from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar, Checkpoint, to_json
 from personal_avatar.jobs.store import JobView
 
@@ -24,7 +25,8 @@ def training(view: JobView) -> dict[str, Any]:
         "job": view.job.id, "model_id": view.job.avatar_id, "state": view.status.state.value,
         "files": [str(path) for path in result.get("files", [])],
         "likeness": {key: likeness.get(key) for key in LIKENESS_KEYS},
-        "leakage": result.get("leakage"), "seconds": result.get("seconds"), "error": plain_error(view),
+        "leakage": result.get("leakage"), "prompt_following": result.get("prompt_following"),
+        "seconds": result.get("seconds"), "error": plain_error(view),
     }
 
 
@@ -40,7 +42,7 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
     return {
         "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun,
         "state": state, "trigger": avatar.trigger,
-        "prompt": f"<lora:{best.path.stem}:1> {avatar.trigger}" if best else "",
+        "prompt": subject_prompt(best, 1.0) if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
         "likeness": _likeness(best), "checkpoints": [_checkpoint(point) for point in avatar.checkpoints],
         "consent": {"statement": avatar.consent.statement, "given_by": avatar.consent.given_by,

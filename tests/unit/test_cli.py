@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.cli import main
+from personal_avatar.cli import ENGINES, GOALS, METHODS, main
+from personal_avatar.domain import Engine, Goal, Method
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
 from personal_avatar.terminal import Bar
@@ -64,6 +65,8 @@ def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("words", [
     [], ["no-such"], ["train"], ["train", "--photos", "x"], ["train", "--photos", "x", "--name", "a", "--method", "b"],
+    ["train", "--photos", "x", "--name", "a", "--engine", "b"],
+    ["train", "--photos", "x", "--name", "a", "--goal", "b"],
     ["generate", "--avatar", "a", "--out", "o"], ["generate", "--avatar", "a", "--out", "o", "--count", "0",
                                                   "--style", "s"],
     ["jobs", "explode"], ["photos"], ["photos", "check"], ["serve", "--port", "x"], ["demo", "--steps", "-1"],
@@ -118,6 +121,22 @@ def test_a_training_says_what_it_made(run: Run) -> None:
     assert "reference" not in json.dumps(listed)
 
 
+def test_method_goal_and_settings_reach_the_training(run: Run, data: Path) -> None:
+    said = run("train", "--photos", GOOD[0], "--name", "Anna", "--class", "woman", "--method", "textual-inversion",
+               "--goal", "face-quick", "--set", "vectors=6", "steps=60", "--json")
+    assert said.status == 0, said.err
+    assert said.document["prompt_following"] == 0.97
+    payload = json.loads((data / "jobs" / said.document["job"] / "job.json").read_text())["payload"]
+    assert (payload["method"], payload["engine"]) == ("textual-inversion", "diffusers")
+    assert payload["plan"] == {"goal": "face-quick", "vectors": 6, "steps": 60}
+
+
+def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
+    assert {method.value for method in Method} == set(METHODS)
+    assert {engine.value for engine in Engine} == set(ENGINES)
+    assert {goal.value for goal in Goal} == set(GOALS)
+
+
 def test_a_training_for_people_shows_likeness(run: Run) -> None:
     said = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert "0.10 before, 0.50 after" in said.out
@@ -161,6 +180,8 @@ def test_restoring_keeps_the_original_when_there_is_nothing_to_gain(run: Run, tm
     ["photos", "check", "nowhere"], ["rank", "--reference", "nowhere", "--images", SAMPLES],
     ["train", "--photos", GOOD[0], "--name", " "], ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank=0"],
     ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank"],
+    ["train", "--photos", GOOD[0], "--name", "a", "--method", "textual-inversion", "--set", "rank=4"],
+    ["train", "--photos", GOOD[0], "--name", "a", "--engine", "kohya"],
     ["train", "--photos", GOOD[0], "--name", "a", "--consent", ""],
     ["train", "--photos", GOOD[0], "--name", "a", "--checkpoint", "nowhere"],
     ["generate", "--avatar", "nobody", "--style", "oil-painting", "--out", "o"],

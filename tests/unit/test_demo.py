@@ -1,6 +1,7 @@
 """The demo's shape: the whole chain of commands on the shipped samples, with a training that a script plays."""
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from tests.unit.api.house import DrawingHost
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("method", "line"), [
+    ("lora", "<lora:ruby:1> sks woman"), ("textual-inversion", "sks woman"), ("dreambooth", "sks woman"),
+])
 def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
-    tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, face_weights: Path, method: str, line: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
     monkeypatch.setattr(queue, "POLL_S", 0.05)
@@ -23,7 +28,7 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
     jobs = set()
     for _ in range(2):
         capsys.readouterr()
-        assert main(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+        assert main(["demo", "--out", str(tmp_path / "demo"), "--method", method, "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         assert json.loads((tmp_path / "demo" / "report.json").read_text()) == document
         jobs.add(document["job"])
@@ -31,6 +36,7 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
     assert {"job", "state", "files", "likeness", "leakage", "seconds", "error"} <= set(document)
     assert [Path(file).name for file in document["files"]] == ["ruby.safetensors", "contact-sheet.png", "report.html"]
     assert all(Path(file).is_file() for file in document["files"])
+    assert f"<code>{html.escape(line)}</code>" in (tmp_path / "demo" / "report.html").read_text()
     images = document["images"]
     assert len(images) == 24
     assert len({image["style"] for image in images}) == 4

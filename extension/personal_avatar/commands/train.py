@@ -8,7 +8,7 @@ from typing import Any
 
 from personal_avatar import documents
 from personal_avatar.commands.common import exit_status, follow, local_studio, pictures
-from personal_avatar.domain import Method
+from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import CreateRequest, TrainRequest
@@ -22,7 +22,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
     studio.open()
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, method=Method(args.method),
-        plan=pairs(args.pairs),
+        engine=Engine(args.engine), plan={"goal": args.goal, **pairs(args.pairs)},
         consent=STATED_HERE if args.consent is None else args.consent,
     )
     view, interrupted = follow(studio, studio.train(request), terminal)
@@ -38,7 +38,8 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
     if likeness["after"] is not None:
         terminal.say(f"Likeness {number(likeness['floor'])} before, {number(likeness['after'])} after; "
                      f"real photos among themselves {number(likeness['ceiling'])}. "
-                     f"Recovered {number(likeness['recovered'])}, leakage {number(document['leakage'])}.")
+                     f"Recovered {number(likeness['recovered'])}, leakage {number(document['leakage'])}, "
+                     f"prompts followed {number(document['prompt_following'])}.")
     for file in document["files"]:
         terminal.say(f"  {file}")
     if document["seconds"] is not None:

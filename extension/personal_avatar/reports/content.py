@@ -23,7 +23,7 @@ class Curves:
 class Report:
     """A training and the portraits made with it; every part may be missing.
 
-    `portraits` best first. `network`: the `<lora:name:1>` line to put into a prompt. `facts`: (name, value) pairs for
+    `portraits` best first. `network`: what to put into a prompt. `facts`: (name, value) pairs for
     the table of numbers. `style_names`: names for the ids in the portraits.
     """
 

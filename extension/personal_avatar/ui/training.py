@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
@@ -110,10 +111,8 @@ def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
 
 def _use(point: Checkpoint, scene: Scene) -> list[tuple[str, str]]:
     """What to write into a prompt; a checkpoint has to be chosen first."""
-    if point.method is Method.DREAMBOOTH:
-        return [(scene.say("train.pick"), point.path.stem), (scene.say("train.use"), point.trigger)]
-    network = f"<lora:{point.path.stem}:1> " if point.method in (Method.LORA, Method.DREAMBOOTH_LORA) else ""
-    return [(scene.say("train.use"), network + point.trigger)]
+    picked = [(scene.say("train.pick"), point.path.stem)] if point.method is Method.DREAMBOOTH else []
+    return [*picked, (scene.say("train.use"), subject_prompt(point, 1.0))]
 
 
 def _likeness(result: dict[str, Any], scene: Scene) -> str:
