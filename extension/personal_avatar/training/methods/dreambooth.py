@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights
@@ -36,6 +36,7 @@ class Dreambooth:
     heavy = True
 
     def __init__(self, model: DiffusionModel, plan: DreamboothPlan, subject: Subject | None = None) -> None:
+        _fine_enough(model)
         self._model, self._plan = model, plan
         self.trains_text = plan.text_encoder_learning_rate > 0
         self._trained = dict(_parameters(model, text=self.trains_text))
@@ -105,6 +106,15 @@ class Dreambooth:
         return len(read)
 
 
+def _fine_enough(model: DiffusionModel) -> None:
+    """Raises `BaseUnsupported` when the file's number format would round away what is learned."""
+    if model.native_dtype.itemsize < 2:
+        raise BaseUnsupported(
+            f"{model.base.path.name} keeps its weights in 8 bits, too coarse for what Dreambooth changes.",
+            "Use its 16 bit version, or train a LoRA.",
+        )
+
+
 def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Contiguous, and none a view of another's memory, as pickled checkpoints may have them."""
     seen: set[int] = set()
@@ -125,10 +135,8 @@ def _parameters(model: DiffusionModel, *, text: bool) -> Iterator[tuple[str, tor
 
 
 def _loaded(model: DiffusionModel, path: Path) -> DiffusionModel:
-    """A checkpoint of the kind of `model` on the CPU in fp32."""
-    import torch
-
-    compute = Compute(torch_device("cpu"), torch.float32, None)
+    """A checkpoint of the kind of `model` on the CPU, nothing rounded."""
+    compute = Compute(torch_device("cpu"), model.native_dtype, None)
     return registry.load(replace(model.base, path=path), compute, model.base.native_px)
 
 
@@ -136,7 +144,7 @@ def _exact(model: DiffusionModel, *, text: bool) -> dict[str, torch.Tensor]:
     """The weights as the file has them, when they were rounded on loading: training starts from the unrounded ones."""
     import torch
 
-    if all(weight.dtype == torch.float32 for _, weight in _parameters(model, text=text)):
+    if model.unet.dtype in (torch.float32, model.native_dtype):
         return {}
     return {name: weight.data for name, weight in _parameters(_loaded(model, model.base.path), text=text)}
 
