@@ -13,8 +13,8 @@ from personal_avatar.photos.quality import roll_deg, yaw_deg
 # All in sizes of the face: the square root of its box's area, which a tilt of the head hardly changes. Measured against
 # a matting network on 208 photos: hair begins .88 above the middle of the box (half of the photos; .72 to 1.19) and
 # reaches .46 to 1.1 to the sides, the chin lies .57 below.
-ACROSS = 0.85
-ALONG = 0.95
+ACROSS = 0.8
+ALONG = 0.9
 RAISED = 0.2
 # The back of a turned head lies on the side that the nose points away from.
 ASIDE = 0.15

@@ -54,6 +54,64 @@ def test_the_manifest_says_how_each_picture_was_cut(made: Dataset, report: Photo
     assert all(crop["scale"] > 0 and min(crop["size_px"]) > 100 for crop in data["crops"])
 
 
+def test_every_training_picture_has_a_mask_of_its_size_outside_of_the_pictures(made: Dataset) -> None:
+    for sample in made.samples:
+        assert sample.mask is not None and sample.mask.as_posix() == f"masks/{sample.image.name}"
+        with Image.open(made.folder / sample.mask) as mask:
+            assert mask.mode == "L" and mask.size == (128, 128)
+            values = np.asarray(mask)
+        assert values[58, 64] == 255 and values.min() == 0 and 0.2 < float(values.mean()) / 255 < 0.95
+    assert {sample.mask for sample in made.held_out} == {None}
+    assert {path.suffix for path in (made.folder / "images").rglob("*.*")} == {".png", ".txt"}
+
+
+def test_whole_pictures_have_sizes_of_their_own_and_held_out_ones_stay_portraits(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    parts = [(0, 0, 512, 512), (40, 0, 472, 512), (0, 0, 512, 448), (60, 0, 460, 512)]
+    parts += [(0, 0, 512, 480), (0, 0, 480, 512)]
+    for number, part in enumerate(parts, start=1):
+        with Image.open(samples / f"{number:02d}.jpg") as picture:
+            picture.crop(part).save(tmp_path / f"{number}.png")
+    found = check(sorted(tmp_path.glob("*.png")), analyser)
+    whole = PhotoSettings(framing="full")
+    dataset = prepare(found, tmp_path / "out", **{**RECIPE, "resolution_px": 320}, settings=whole)
+    assert len(dataset.samples) == 4 and load_dataset(dataset.folder) == dataset
+    shown = set()
+    for sample in dataset.samples:
+        with Image.open(dataset.folder / sample.image) as picture:
+            shown.add(picture.size)
+        with Image.open(dataset.folder / str(sample.mask)) as mask:
+            assert mask.size == picture.size
+    assert len(shown) > 1 and all(width % 64 == height % 64 == 0 for width, height in shown)
+    for sample in dataset.held_out:
+        with Image.open(dataset.folder / sample.image) as picture:
+            assert picture.size == (320, 320)
+    assert len(embeddings(dataset.folder, dataset.samples, analyser)) == 4
+
+
+def test_a_dataset_of_the_version_before_is_read_without_masks(dataset: Dataset) -> None:
+    manifest = dataset.folder / "manifest.json"
+    data = json.loads(manifest.read_text())
+    data["dataset"]["version"] = 1
+    for sample in (*data["dataset"]["samples"], *data["dataset"]["held_out"]):
+        del sample["mask"]
+    manifest.write_text(json.dumps(data))
+    shutil.rmtree(dataset.folder / "masks")
+    old = load_dataset(dataset.folder)
+    assert old.version == 1 and {sample.mask for sample in old.samples} == {None}
+    assert [sample.image for sample in old.samples] == [sample.image for sample in dataset.samples]
+
+
+def test_a_dataset_of_a_newer_version_is_refused_by_name(dataset: Dataset) -> None:
+    manifest = dataset.folder / "manifest.json"
+    data = json.loads(manifest.read_text())
+    data["dataset"]["version"] = 3
+    manifest.write_text(json.dumps(data))
+    with pytest.raises(NotFound, match="newer version"):
+        load_dataset(dataset.folder)
+
+
 def test_a_dataset_can_be_read_again_and_moved(dataset: Dataset, made: Dataset, tmp_path: Path) -> None:
     assert replace(dataset, folder=made.folder) == made
     shutil.move(dataset.folder, tmp_path / "elsewhere")
@@ -70,7 +128,13 @@ def test_nothing_is_done_again_when_nothing_changed(report: PhotoReport, dataset
 
 @pytest.mark.parametrize(
     "change",
-    [{"trigger": "ohwx woman"}, {"resolution_px": 64}, {"held_out": 0.0}, {"settings": PhotoSettings(repeats=3)}],
+    [
+        {"trigger": "ohwx woman"},
+        {"resolution_px": 64},
+        {"held_out": 0.0},
+        {"settings": PhotoSettings(repeats=3)},
+        {"settings": PhotoSettings(framing="full")},
+    ],
 )
 def test_any_change_makes_another_dataset_and_leaves_nothing_of_the_old(
     report: PhotoReport, dataset: Dataset, change: dict[str, object]
@@ -84,8 +148,9 @@ def test_any_change_makes_another_dataset_and_leaves_nothing_of_the_old(
     assert (dataset.folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_lost_picture_is_made_again(report: PhotoReport, dataset: Dataset) -> None:
-    (dataset.folder / dataset.samples[2].image).unlink()
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_lost_picture_is_made_again(report: PhotoReport, dataset: Dataset, kind: str) -> None:
+    (dataset.folder / getattr(dataset.samples[2], kind)).unlink()
     with pytest.raises(NotFound):
         load_dataset(dataset.folder)
     assert prepare(report, dataset.folder, **RECIPE) == dataset
@@ -124,6 +189,38 @@ def test_an_unknown_place_in_the_template_is_named(report: PhotoReport, tmp_path
     with pytest.raises(InvalidSettings, match="caption_template"):
         prepare(report, tmp_path, **RECIPE, settings=PhotoSettings(caption_template=template))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_captions_beside_the_photos_are_used_and_belong_to_the_fingerprint(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        shutil.copy(samples / f"{number:02d}.jpg", tmp_path)
+    (tmp_path / "01.txt").write_text("smiling, blue background\n", encoding="utf-8")
+    found, out = check(sorted(tmp_path.glob("*.jpg")), analyser), tmp_path / "out"
+    first = prepare(found, out, **RECIPE)
+    captions = [sample.caption for sample in first.samples]
+    assert captions == ["sks woman, smiling, blue background", "a photo of sks woman"]
+    written = (out / first.samples[0].image).with_suffix(".txt").read_text(encoding="utf-8")
+    assert written == "sks woman, smiling, blue background\n"
+    (tmp_path / "01.txt").write_text("frowning", encoding="utf-8")
+    assert prepare(found, out, **RECIPE).samples[0].caption == "sks woman, frowning"
+    without = prepare(found, out, **RECIPE, settings=PhotoSettings(caption_files=False))
+    assert {sample.caption for sample in without.samples} == {"a photo of sks woman"}
+    assert len({first.fingerprint, without.fingerprint}) == 2
+
+
+def test_all_broken_captions_are_named_at_once_before_anything_is_written(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    for number in (1, 2, 3):
+        shutil.copy(samples / f"{number:02d}.jpg", tmp_path)
+    (tmp_path / "01.txt").write_bytes(b"\xff\x00\x81 caf\xe9")
+    (tmp_path / "02.txt").write_text("word " * 1000)
+    found = check(sorted(tmp_path.glob("*.jpg")), analyser)
+    with pytest.raises(InvalidSettings, match=r"01\.txt .*; 02\.txt ") as caught:
+        prepare(found, tmp_path / "out", **RECIPE)
+    assert "caption_files" in caught.value.hint and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("resolution_px", [0, 60, 130])
