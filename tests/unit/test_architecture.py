@@ -18,7 +18,8 @@ GROUND = {"__init__", "errors", "domain", "params", "host", "storage", "pictures
 # Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces.
 STAGES = {"photos", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity"}
 STAGES_BELOW = {"faces": {"weights"}, "photos": {"faces", "weights"}}
-# `training` is for the process of a job. Others know its plans; hosts also how a checkpoint of a family is read.
+# `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also how
+# a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
 TRAINING_DOORS = tuple(TRAINING + door for door in ("plan", "presets", "estimate"))
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")
@@ -87,13 +88,25 @@ def test_only_the_api_and_hosts_know_fastapi() -> None:
 def test_training_runs_in_the_worker_only() -> None:
     found = {}
     for path in sources():
-        if room(path) in ("training", "worker"):
+        if room(path) in ("training", "worker", "benchmarks"):
             continue
         doors = TRAINING_DOORS_OF_HOSTS if room(path) in ("standalone", "webui") else TRAINING_DOORS
         strangers = [name for name in imported(path) if name.startswith(TRAINING) and not name.startswith(doors)]
         if strangers:
             found[str(path.relative_to(PACKAGE))] = strangers
     assert found == {}
+
+
+def test_only_commands_know_the_benchmarks() -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in sources() if "benchmarks" in own_rooms(path)}
+    assert found == {"commands/bench.py"}
+
+
+def test_benchmarks_know_no_door() -> None:
+    doors = {"ui", "api", "webui", "standalone", "commands", "cli", "terminal"}
+    known = {str(path.relative_to(PACKAGE)): own_rooms(path) for path in sources() if room(path) == "benchmarks"}
+    found = {file: rooms & doors for file, rooms in known.items()}
+    assert {file: rooms for file, rooms in found.items() if rooms} == {}
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
