@@ -11,8 +11,9 @@ from personal_avatar.photos.crop import Window, to_photo
 from personal_avatar.photos.quality import roll_deg, yaw_deg
 
 # All in sizes of the face: the square root of its box's area, which a tilt of the head hardly changes. Measured against
-# a matting network on 208 photos: hair begins .88 above the middle of the box (half of the photos; .72 to 1.19) and
-# reaches .46 to 1.1 to the sides, the chin lies .57 below.
+# a matting network on 208 photos: heads reach .88 above the middle of the box (half of the photos; .72 to 1.19) and .7
+# to each side (.46 to 1.1, raised hands among them), the chin lies .57 below. Of the head down to the chin 95 % come to
+# lie in the mask (half of the photos: 98 % and more), of 130 drawings 99.9 %; 57 % of the mask's weight is the head.
 ACROSS = 0.8
 ALONG = 0.9
 RAISED = 0.2

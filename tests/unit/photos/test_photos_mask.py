@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from tools.avatar_tiny.characters import Character, random_character, random_sho
 from tools.avatar_tiny.drawing import draw
 from tools.avatar_tiny.samples import HELD_OUT_SEED
 
-SIZE = (384, 384)
+SIZE = (256, 256)
+SEEDS = range(1, 9)
 
 
 def face_at(x: float, y: float, width: float, tilt_deg: float = 0.0, nose: float = 0.0) -> Face:
@@ -30,6 +32,7 @@ def face_at(x: float, y: float, width: float, tilt_deg: float = 0.0, nose: float
     return Face((x - width / 2, y - height / 2, x + width / 2, y + height / 2), marks, 0.9)
 
 
+@lru_cache
 def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A drawing, uint8 RGB, and where its hair is, bool: what changes with the colour of the hair."""
     character, shot = random_character(HELD_OUT_SEED + seed), random_shot(seed)
@@ -45,10 +48,10 @@ def _recoloured(character: Character) -> Character:
 @pytest.mark.parametrize("framing", [PORTRAIT, FULL])
 def test_hair_of_drawings_is_covered(analyser: FaceAnalyser, framing: str) -> None:
     covered = []
-    for seed in range(1, 13):
+    for seed in SEEDS:
         picture, hair = drawn(seed)
         face = analyser.detect(picture)[0]
-        window, size = frame(face, SIZE, 256, PhotoSettings(), framing)
+        window, size = frame(face, SIZE, 128, PhotoSettings(), framing)
         mask = head_mask(face, SIZE, window, size)
         shown = cut(np.repeat((hair * 255).astype(np.uint8)[:, :, None], 3, axis=2), window, size).image[:, :, 0] > 127
         chin = to_crop(window, size, (face.box_px[0], face.box_px[3]))[1]
@@ -58,7 +61,7 @@ def test_hair_of_drawings_is_covered(analyser: FaceAnalyser, framing: str) -> No
 
 
 def test_the_reference_has_hair_to_cover() -> None:
-    assert sum(drawn(seed)[1].mean() > 0.05 for seed in range(1, 13)) >= 6
+    assert sum(drawn(seed)[1].mean() > 0.05 for seed in SEEDS) >= 4
 
 
 @given(
