@@ -51,7 +51,6 @@ def test_no_files_are_no_files(tmp_path: Path, folder: str) -> None:
 
 
 def test_samples_are_told_apart_by_step_and_prompt(tmp_path: Path) -> None:
-    names = ["anna_000100_00_20261120092434_1000.png", "anna_000050_01_20261120092434.png", "bob_000050_00_20261120092434.png"]
-    for name in [*names, "anna_e000001_00_20261120092434.png"]:
-        (tmp_path / name).touch()
+    for name in ("anna_000100_00_{}_1000", "anna_000050_01_{}", "bob_000050_00_{}", "anna_e000001_00_{}"):
+        (tmp_path / f"{name.format('20261120092434')}.png").touch()
     assert [(picture.step, picture.number) for picture in pictures(tmp_path, "anna")] == [(50, 1), (100, 0)]

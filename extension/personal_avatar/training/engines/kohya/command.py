@@ -266,6 +266,6 @@ def prompts(shots: Sequence[Shot], order: Order) -> str:
     plan, side = order.plan, order.resolution_px
     lines = []
     for shot in shots:
-        prompt = " ".join(shot.prompt.replace(" --", " ").split()).lstrip("#")
+        prompt = " ".join(shot.prompt.lstrip("# ").replace(" --", " ").split())
         lines.append(f"{prompt} --w {side} --h {side} --d {shot.seed} --s {plan.sample_steps} --l {plan.guidance:g}")
     return "\n".join(lines) + "\n"

@@ -1,0 +1,106 @@
+"""What sd-scripts cannot do is said before it starts: all at once, and only where it matters."""
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kohya_orders import base_of
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.training.engines.kohya.limits import STANDARD, UNET_TENSORS, fitted, what_it_cannot_do
+from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.plan import PLANS
+
+FIRST = UNET + "input_blocks.0.0.weight"
+
+
+def header_only(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """A safetensors file of which only the names and shapes are there."""
+    entries = {name: {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 0]} for name, shape in shapes.items()}
+    header = json.dumps(entries).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    return path
+
+
+def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ...]) -> BaseModelFile:
+    shapes: dict[str, tuple[int, ...]] = {FIRST: (320, 4, 3, 3), **STANDARD[family]}
+    shapes |= {f"{UNET}{number}": (1,) for number in range(UNET_TENSORS[family] - len(shapes))}
+    shapes |= {UNET + name: shape for name, shape in other.items()}
+    return replace(base_of(family), path=header_only(folder / "base.safetensors", shapes))
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("method", Method)
+def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Family) -> None:
+    plan = PLANS[method](caption_dropout=0.0)
+    assert what_it_cannot_do(plan, checkpoint(tmp_path, family), method) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "family", "values", "word"),
+    [
+        (Method.LORA, Family.SD1, {"ema_decay": 0.99}, "ema_decay"),
+        (Method.LORA, Family.SD1, {"stop_at": 0.8}, "stop_at"),
+        (Method.LORA, Family.SD1, {"dora": True}, "dora"),
+        (Method.LORA, Family.SD1, {"blocks": "late"}, "blocks"),
+        (Method.LORA, Family.SD1, {"rank": 32, "conv_rank": 8}, "conv_rank must be 0 or 32"),
+        (Method.LORA, Family.SDXL, {"clip_skip": 2}, "clip_skip"),
+        (Method.LORA, Family.SD2, {"clip_skip": 2}, "clip_skip"),
+        (Method.DREAMBOOTH, Family.SD1, {"optimiser": "schedulefree"}, "schedulefree"),
+        (Method.TEXTUAL_INVERSION, Family.SD1, {"caption_dropout": 0.1}, "caption_dropout"),
+        (Method.DREAMBOOTH, Family.SD1, {"prior_from": "prediction"}, "prior_from"),
+        (Method.DREAMBOOTH, Family.SDXL, {"prior_weight": 0.5}, "prior_weight must be 1"),
+        (
+            Method.DREAMBOOTH_LORA, Family.SD1,
+            {"prior_from": "both", "text_encoder_learning_rate": 1e-5}, "text encoder",
+        ),
+    ],
+)
+def test_what_the_user_set_and_it_cannot_do_is_refused(
+    tmp_path: Path, method: Method, family: Family, values: dict[str, Any], word: str
+) -> None:
+    plan = PLANS[method](**{"caption_dropout": 0.0, **values})
+    with pytest.raises(InvalidSettings, match=word):
+        fitted(plan, checkpoint(tmp_path, family), method, values)
+
+
+def test_what_the_user_did_not_set_gives_way_and_is_told(tmp_path: Path) -> None:
+    plan = PLANS[Method.LORA](stop_at=0.8, blocks="late", rank=8)
+    changed, told = fitted(plan, checkpoint(tmp_path), Method.LORA, {"rank"})
+    assert changed == PLANS[Method.LORA](**{**plan.dict(), "stop_at": 0.0, "blocks": "all"})
+    assert len(told) == 2
+
+
+def test_everything_is_said_at_once(tmp_path: Path) -> None:
+    values = {"dora": True, "ema_decay": 0.9, "stop_at": 0.5}
+    with pytest.raises(InvalidSettings) as refused:
+        fitted(PLANS[Method.LORA](**values), checkpoint(tmp_path), Method.LORA, values)
+    assert all(name in refused.value.message for name in values)
+    assert "diffusers" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        ({"input_blocks.0.0.weight": (320, 9, 3, 3)}, "9 channels"),
+        ({"input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (64, 96)}, "standard size"),
+        ({"one.too.many": (1,)}, "standard size"),
+    ],
+)
+def test_unusual_checkpoints_are_refused_by_name(
+    tmp_path: Path, other: dict[str, tuple[int, ...]], word: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=f"base.safetensors.*{word}"):
+        fitted(PLANS[Method.LORA](), checkpoint(tmp_path, **other), Method.LORA, ())
+
+
+def test_the_shipped_checkpoint_is_of_another_size(tiny: BaseModelFile) -> None:
+    assert "standard size" in what_it_cannot_do(PLANS[Method.LORA](), tiny, Method.LORA)[0]
+
+
+def test_a_checkpoint_that_is_gone_is_named() -> None:
+    assert "no checkpoint" in what_it_cannot_do(PLANS[Method.LORA](), base_of(), Method.LORA)[0]
