@@ -28,6 +28,8 @@ from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from safetensors.torch import load_file
 
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4)
+DORA = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4, dora=True)
+BOTH = pytest.mark.parametrize("plan", [PLAN, DORA], ids=["lora", "dora"])
 Load = Callable[[], DiffusionModel]
 
 
@@ -35,8 +37,13 @@ def trained(model: DiffusionModel, plan: LoraPlan = PLAN) -> Lora:
     """A LoRA whose weights are as if it had been trained: nothing is zero."""
     lora = Lora(model, plan)
     generator = torch.Generator().manual_seed(3)
-    lora.load({key: torch.randn(weight.shape, generator=generator) * 0.05 for key, weight in lora.state().items()})
+    lora.load({key: moved(key, weight, generator) for key, weight in lora.state().items()})
     return lora
+
+
+def moved(key: str, weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    noise = torch.randn(weight.shape, generator=generator) * 0.05
+    return weight * (1 + noise) if key.endswith(".dora_scale") else noise
 
 
 def answer(model: DiffusionModel) -> torch.Tensor:
@@ -45,24 +52,28 @@ def answer(model: DiffusionModel) -> torch.Tensor:
         return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of a man"]))
 
 
-def test_a_new_lora_changes_nothing(load_miniature: Load) -> None:
+@BOTH
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH_LORA])
+def test_a_new_lora_changes_nothing(load_miniature: Load, method: Method, plan: LoraPlan) -> None:
     bare = answer(load_miniature())
     model = load_miniature()
-    registry.attach(Method.LORA, model, PLAN, trigger="sks man", class_noun="man")
+    registry.attach(method, model, plan, trigger="sks man", class_noun="man")
     assert torch.equal(answer(model), bare)
 
 
-def test_weight_zero_is_the_checkpoint_to_the_last_bit(load_miniature: Load) -> None:
+@BOTH
+def test_weight_zero_is_the_checkpoint_to_the_last_bit(load_miniature: Load, plan: LoraPlan) -> None:
     bare, model = answer(load_miniature()), load_miniature()
-    lora = trained(model)
+    lora = trained(model, plan)
     with lora.strength(0.0):
         assert torch.equal(answer(model), bare)
     assert not torch.equal(answer(model), bare)
 
 
-def test_strength_comes_back_when_something_is_raised_inside(load_miniature: Load) -> None:
+@BOTH
+def test_strength_comes_back_when_something_is_raised_inside(load_miniature: Load, plan: LoraPlan) -> None:
     model = load_miniature()
-    lora = trained(model)
+    lora = trained(model, plan)
     before = answer(model)
     with pytest.raises(ValueError, match="stop"), lora.strength(0.3):
         raise ValueError("stop")
@@ -86,11 +97,40 @@ def test_text_encoder_and_unet_have_their_own_learning_rates(load_miniature: Loa
     assert all(weight.requires_grad and weight.dtype == torch.float32 for group in groups for weight in group["params"])
 
 
-def test_a_saved_file_gives_the_same_weights_back(load_miniature: Load, tmp_path: Path) -> None:
-    lora = trained(load_miniature())
+@BOTH
+def test_strength_mixes_the_weights_as_the_webui_does(load_miniature: Load, plan: LoraPlan) -> None:
+    """W + strength (W' - W), on one layer whose answers are linear in its weight."""
+    lora = trained(load_miniature(), plan)
+    layer = lora._layers["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"]
+    seen = torch.randn((3, 64), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        full = layer(seen)
+        with lora.strength(0.0):
+            bare = layer(seen)
+        with lora.strength(0.3):
+            assert torch.allclose(layer(seen), bare + 0.3 * (full - bare), atol=1e-5)
+
+
+def test_magnitudes_train_apart_and_do_not_decay(load_miniature: Load) -> None:
+    model = load_miniature()
+    lora = trained(model, DORA)
+    groups = lora.parameter_groups()
+    rates = [DORA.learning_rate, DORA.text_encoder_learning_rate]
+    assert [group["lr"] for group in groups] == [*rates, *rates]
+    assert [group.get("weight_decay") for group in groups] == [None, None, 0.0, 0.0]
+    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    model.predict(noisy, torch.tensor([500]), model.encode_text(["a man"])).square().mean().backward()
+    for group in groups:
+        assert all(weight.grad is not None and bool(weight.grad.any()) for weight in group["params"])
+
+
+@BOTH
+def test_a_saved_file_gives_the_same_weights_back(load_miniature: Load, plan: LoraPlan, tmp_path: Path) -> None:
+    lora = trained(load_miniature(), plan)
     lora.save(tmp_path / "a.safetensors", {"ss_output_name": "a"})
     read = lora.read(tmp_path / "a.safetensors")
-    assert all(torch.equal(read[key], weight.half().float()) for key, weight in lora.state().items())
+    for key, weight in lora.state().items():
+        assert torch.equal(read[key], weight if key.endswith(".dora_scale") else weight.half().float())
     assert not list(tmp_path.glob(".*"))
 
 

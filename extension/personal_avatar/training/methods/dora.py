@@ -54,7 +54,7 @@ class Magnitude:
         return None if factor is None else self._scaled(inputs, factor)
 
     def _scaled(self, inputs: tuple[torch.Tensor, ...], factor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Multiplied in fp32 and rounded after: in half precision small changes of the factor would be lost."""
+        """Multiplied in fp32, then in the number format that they came in; gradients do not see the rounding."""
         first = inputs[0]
         shaped = factor if self.value.dim() == 4 else factor.flatten()
         return (first * shaped).to(first.dtype), *inputs[1:]

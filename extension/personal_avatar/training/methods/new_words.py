@@ -43,7 +43,7 @@ class ExpandingTokenizer:
         self.tokenizer = tokenizer
         self.ids: list[int] = tokenizer.convert_tokens_to_ids(names)
         self.enabled = True
-        self._pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+        self._pattern = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)
         self._spelled = " ".join(names)
 
     def __getattr__(self, name: str) -> Any:

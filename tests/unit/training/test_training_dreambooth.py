@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from miniatures import make
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.training import compute, losses
+from personal_avatar.training.families import registry
+from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.methods.dreambooth import Dreambooth
+from personal_avatar.training.plan import DreamboothPlan
+from safetensors.torch import load_file, save_file
+
+Load = Callable[[], DiffusionModel]
+BOTH = DreamboothPlan(text_encoder_learning_rate=1e-6)
+UNET_ONLY = DreamboothPlan()
+
+
+def answer(model: DiffusionModel) -> torch.Tensor:
+    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return predicted(model, noisy)
+
+
+def predicted(model: DiffusionModel, noisy: torch.Tensor) -> torch.Tensor:
+    return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of sks man"]))
+
+
+def error(model: DiffusionModel) -> torch.Tensor:
+    noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    return losses.weighted_error(predicted(model, noisy), noisy, torch.ones(1))
+
+
+def moved(method: Dreambooth) -> None:
+    generator = torch.Generator().manual_seed(1)
+    method.load({
+        name: weight + 0.05 * torch.randn(weight.shape, generator=generator)
+        for name, weight in method.state().items()
+    })
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def model(request: pytest.FixtureRequest, miniature: BaseModelFile) -> Iterator[DiffusionModel]:
+    torch.set_num_threads(1)
+    yield registry.load(miniature, compute.choose(request.param), 64)
+
+
+def test_strength_is_the_bare_checkpoint_at_zero_and_the_trained_one_after_it(model: DiffusionModel) -> None:
+    bare = answer(model)
+    method = Dreambooth(model, BOTH)
+    moved(method)
+    trained = answer(model)
+    with method.strength(0.0):
+        assert torch.equal(answer(model), bare)
+    assert torch.equal(answer(model), trained)
+    assert not torch.equal(trained, bare)
+    with pytest.raises(ValueError, match="stop"), method.strength(0.0):
+        raise ValueError("stop")
+    assert torch.equal(answer(model), trained)
+
+
+def test_half_the_strength_is_half_the_way(load_miniature: Load) -> None:
+    model = load_miniature()
+    method = Dreambooth(model, UNET_ONLY)
+    before = method.state()
+    moved(method)
+    after = method.state()
+    with method.strength(0.5):
+        between = method.state()
+    name = next(iter(before))
+    assert torch.allclose(between[name], (before[name] + after[name]) / 2)
+
+
+def test_training_starts_from_the_weights_of_the_file_whatever_they_were_rounded_to(miniature: BaseModelFile) -> None:
+    model = registry.load(miniature, compute.choose("bf16"), 64)
+    state, stored = Dreambooth(model, BOTH).state(), read_weights(miniature.path)
+    for prefix, places in model.places.items():
+        for name, place in places.items():
+            assert torch.equal(state[f"{prefix}.{name}"], stored[place].float().reshape(state[f"{prefix}.{name}"].shape))
+
+
+def test_all_that_trains_is_fp32_and_gets_a_gradient(model: DiffusionModel) -> None:
+    groups = Dreambooth(model, BOTH).parameter_groups()
+    assert [group["lr"] for group in groups] == [BOTH.learning_rate, BOTH.text_encoder_learning_rate]
+    error(model).backward()
+    for group in groups:
+        assert all(weight.dtype == torch.float32 and weight.grad is not None for weight in group["params"])
+
+
+def test_the_text_encoder_is_left_alone_without_a_learning_rate(load_miniature: Load) -> None:
+    model = load_miniature()
+    method = Dreambooth(model, UNET_ONLY)
+    assert not method.trains_text
+    assert not any(weight.requires_grad for weight in model.text_encoders["lora_te"].parameters())
+
+
+def test_gradients_do_not_notice_that_the_bare_weights_were_asked_between(load_miniature: Load) -> None:
+    found = []
+    for asked in (False, True):
+        model = load_miniature()
+        method = Dreambooth(model, UNET_ONLY)
+        moved(method)
+        loss = error(model)
+        if asked:
+            with torch.no_grad(), method.strength(0.0):
+                answer(model)
+        loss.backward()
+        found.append([weight.grad for weight in method.parameter_groups()[0]["params"]])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_steps_lower_the_error(model: DiffusionModel) -> None:
+    optimiser = torch.optim.AdamW(Dreambooth(model, BOTH).parameter_groups(), lr=1e-3)
+    for group in optimiser.param_groups:
+        group["lr"] = 1e-3
+    before = float(error(model).detach())
+    for _ in range(5):
+        error(model).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert float(error(model).detach()) < 0.9 * before
+
+
+def test_a_saved_file_is_read_again_as_it_was_trained(load_miniature: Load, tmp_path: Path) -> None:
+    model = load_miniature()
+    method, file = Dreambooth(model, BOTH), tmp_path / "linh.safetensors"
+    moved(method)
+    method.save(file, {})
+    assert method.matched(file) == len(method.state())
+    read = method.read(file)
+    assert all(torch.equal(read[name].float(), weight.half().float()) for name, weight in method.state().items())
+    moved(method)
+    with pytest.raises(SelfTestFailed, match="not what was trained"):
+        method.matched(file)
+
+
+def test_averages_of_the_base_are_left_out(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    weights = load_file(base.path)
+    save_file({**weights, "model_ema.decay": torch.tensor(0.9), "model_ema.num_updates": torch.tensor(3)}, base.path)
+    method = Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
+    method.save(tmp_path / "linh.safetensors", {})
+    assert set(load_file(tmp_path / "linh.safetensors")) == set(weights)
+
+
+def test_a_checkpoint_in_eight_bits_is_refused(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    save_file({name: one.to(torch.float8_e4m3fn) for name, one in load_file(base.path).items()}, base.path)
+    with pytest.raises(BaseUnsupported, match="8 bits"):
+        Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
