@@ -65,7 +65,7 @@ def write_sample(folder: Path, sample: Sample, image: np.ndarray) -> None:
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """uint8 (height, width) as a grey PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask, "L").save(path, format="PNG")
+    Image.fromarray(mask).save(path, format="PNG")
 
 
 def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.photos.captions import copy_with_caption, own_caption, with_trigger, without_captions
+from personal_avatar.studio import pictures_in
 
 TRIGGER = "sks man"
 
@@ -96,3 +98,12 @@ def test_in_a_folder_captions_are_told_from_other_texts() -> None:
     files = [Path(name) for name in ("a.jpg", "a.txt", "b.TXT", "b.png", "notes.txt", "c.txt", "d.jpg")]
     left = [path.name for path in without_captions(files)]
     assert left == ["a.jpg", "b.png", "notes.txt", "c.txt", "d.jpg"]
+
+
+def test_an_avatar_keeps_the_captions_of_its_photos(photo: Path, tmp_path: Path) -> None:
+    photo.with_suffix(".txt").write_text("smiling")
+    assert pictures_in([tmp_path]) == [photo]
+    store = AvatarStore(tmp_path / "avatars")
+    avatar = store.open("Anna", user_id="", class_noun="woman", statement="yes")
+    kept = store.add_photos(avatar, pictures_in([photo]))
+    assert [own_caption(path, "sks woman") for path in kept] == ["sks woman, smiling"]

@@ -54,8 +54,8 @@ def test_of_common_pictures_little_is_cut_off_and_the_area_is_used(size: tuple[i
     assume(0.5 <= size[0] / size[1] <= 2)
     width, height = bucket_for(size, resolution)
     scale = max(width / size[0], height / size[1])
-    assert width * height >= 0.84 * scale**2 * size[0] * size[1]
-    assert width * height >= 0.74 * min(resolution**2, size[0] * size[1])
+    assert width * height >= 0.75 * scale**2 * size[0] * size[1]
+    assert width * height >= 0.75 * min(resolution**2, size[0] * size[1])
 
 
 @pytest.mark.parametrize(
