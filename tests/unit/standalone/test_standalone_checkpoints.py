@@ -3,11 +3,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from miniatures import make
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.standalone.checkpoints import SHIPPED, CheckpointShelf
+from safetensors.torch import save_file
 
 
 @pytest.fixture
@@ -82,3 +86,55 @@ def test_a_file_is_hashed_once(shelf: CheckpointShelf, monkeypatch: pytest.Monke
 def test_a_folder_without_a_checkpoint_cannot_be_installed(shelf: CheckpointShelf, tmp_path: Path) -> None:
     with pytest.raises(BaseNotFound):
         shelf.install(tmp_path)
+
+
+def test_other_files_in_the_folder_neither_are_offered_nor_break_anything(shelf: CheckpointShelf) -> None:
+    base = shelf.install(SHIPPED)
+    layouts = {
+        "lora": "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", "embedding": "emb_params",
+        "vae": "decoder.conv_in.weight", "unet": "model.diffusion_model.input_blocks.0.0.weight",
+    }
+    for name, key in layouts.items():
+        save_file({key: torch.zeros(4, 4, 3, 3)}, shelf.folder / f"{name}.safetensors")
+    whole = base.path.read_bytes()
+    (shelf.folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (shelf.folder / "empty.safetensors").write_bytes(b"")
+    (shelf.folder / "folder.safetensors").mkdir()
+    assert shelf.titles() == ["avatar-tiny"] and shelf.current().title == "avatar-tiny"
+    for name in ("lora", "embedding", "vae", "unet", "cut", "empty"):
+        with pytest.raises(BaseUnsupported, match=name):
+            shelf.choose(name)
+    assert shelf.find("avatar-tiny") == base
+
+
+def test_the_vae_beside_a_checkpoint_goes_with_it(shelf: CheckpointShelf) -> None:
+    base = shelf.install(SHIPPED)
+    assert base.vae is None
+    vae = base.path.with_name("avatar-tiny.vae.safetensors")
+    save_file({"decoder.conv_in.weight": torch.zeros(4, 4, 3, 3)}, vae)
+    assert shelf.find("avatar-tiny").vae == vae and shelf.titles() == ["avatar-tiny"]
+
+
+@pytest.mark.parametrize(("family", "how", "prediction", "terminal"), [
+    (Family.SD1, {}, "epsilon", False),
+    (Family.SD2, {"prediction": "v_prediction"}, "v_prediction", False),
+    (Family.SDXL, {"prediction": "v_prediction", "zero_terminal_snr": True}, "v_prediction", True),
+    (Family.SDXL, {"half": True, "suffix": ".ckpt"}, "epsilon", False),
+])
+def test_a_checkpoint_is_described_from_its_header_and_its_yaml(
+    shelf: CheckpointShelf, family: Family, how: dict[str, Any], prediction: str, terminal: bool
+) -> None:
+    path = make(family, shelf.folder, **how).path
+    base = shelf.find("miniature")
+    assert (base.path, base.family, base.prediction) == (path, family, prediction)
+    assert base.zero_terminal_snr is terminal and base.config == path.with_suffix(".yaml")
+
+
+def test_without_a_yaml_the_size_is_the_familys(shelf: CheckpointShelf) -> None:
+    sizes = {}
+    for family in Family:
+        path = make(family, shelf.folder, name=family.value).path
+        path.with_suffix(".yaml").unlink()
+        sizes[family] = shelf.find(family.value).native_px
+    assert sizes == {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
+    assert shelf.find("sd2").prediction == "", "only the network can tell"

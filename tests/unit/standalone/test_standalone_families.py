@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,18 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound
+from personal_avatar.errors import BaseNotFound, GenerationFailed
 from personal_avatar.host import PictureRequest
 from personal_avatar.standalone.denoise import Painting, latents_of
 from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.standalone.networks import module_weights
 from personal_avatar.standalone.samplers import SAMPLERS
+from personal_avatar.standalone.texts import encode_pair
 from personal_avatar.training.compute import choose
+from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
+from safetensors.torch import load_file, save_file
 
 KINDS: dict[str, tuple[Family, dict[str, Any]]] = {
     "sd1": (Family.SD1, {}),
@@ -135,3 +140,93 @@ def test_the_same_noise_becomes_the_same_latents_as_in_diffusers(
     painting = Painting("a portrait of a woman", negative, (7,), 96, 64, 5, 4.0, sampler)
     ours = latents_of(model, painting, lambda step, total: None)
     assert torch.allclose(ours, theirs, atol=1e-4), float((ours - theirs).abs().max())
+
+
+# -- words and networks
+
+
+def test_emphasis_keeps_the_mean_of_each_encoder_and_counts_for_its_words(
+    models: Callable[[str], DiffusionModel]
+) -> None:
+    model = models("sdxl")
+    plain, raised = (encode_pair(model, text, "x")[0] for text in ("red hair", "(red:1.5) hair"))
+    widths = [encoder.get_input_embeddings().weight.shape[1] for encoder in model.text_encoders.values()]
+    for before, after in zip(plain["states"].split(widths, 2), raised["states"].split(widths, 2), strict=True):
+        assert torch.allclose(before.mean(), after.mean(), atol=1e-5)
+        ratio = (after / before).median(2).values[0]
+        assert torch.allclose(ratio[1] / ratio[2], torch.tensor(1.5), atol=1e-3)
+    assert torch.equal(plain["pooled"], raised["pooled"])
+
+
+def test_a_long_prompt_is_pooled_from_its_first_window(models: Callable[[str], DiffusionModel]) -> None:
+    model, start = models("sdxl"), "blue shirt " * 40
+    first, second = (encode_pair(model, start + end, "")[0] for end in ("red hair, smiling", "a hat"))
+    assert first["states"].shape[1] == 154 and torch.equal(first["pooled"], second["pooled"])
+    assert not torch.equal(first["states"][:, 77:], second["states"][:, 77:])
+
+
+def test_an_empty_negative_prompt_is_nothing_in_sdxl_and_a_text_elsewhere(
+    models: Callable[[str], DiffusionModel]
+) -> None:
+    for kind in ("sd1", "sd2", "sdxl"):
+        without = encode_pair(models(kind), "a cat", "")[1]
+        assert all(bool((tensor == 0).all()) == (kind == "sdxl") for tensor in without.values())
+        assert all(bool((tensor != 0).any()) for tensor in encode_pair(models(kind), "a cat", " ugly")[1].values())
+
+
+def test_an_embedding_of_sdxl_stands_in_both_encoders(models: Callable[[str], DiffusionModel], tmp_path: Path) -> None:
+    model = models("sdxl")
+    word = model.tokenizers[0]("shirt", add_special_tokens=False).input_ids
+    tables = [encoder.get_input_embeddings().weight[word].clone() for encoder in model.text_encoders.values()]
+    save_file(dict(zip(("clip_l", "clip_g"), tables, strict=True)), tmp_path / "pa-anna.safetensors")
+    ours, plain = (encode_pair(model, f"a blue {name}", "", tmp_path)[0] for name in ("pa-anna", "shirt"))
+    assert all(torch.equal(ours[name], plain[name]) for name in ("states", "pooled"))
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_loras_of_the_family_apply_under_every_name_and_weight_zero_is_none(
+    host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile], models: Callable[[str], DiffusionModel],
+    kind: str,
+) -> None:
+    path = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    model, diffusers_name = models(kind), f"lora_unet_{path.replace('.', '_')}"
+    names = {"kohya": model.lora_key("lora_unet", path), "plain": diffusers_name}
+    assert ("lora_unet_middle_block_1" in names["kohya"]) == (kind == "sdxl")
+    out, inner = module_weights(model)[diffusers_name].shape
+    generator = torch.Generator().manual_seed(0)
+    up, down = torch.randn((out, 4), generator=generator), torch.randn((4, inner), generator=generator)
+    for name, module in names.items():
+        tensors = {f"{module}.lora_up.weight": up, f"{module}.lora_down.weight": down}
+        save_file(tensors, lora_folder / f"{name}.safetensors")
+    request = replace(REQUEST, checkpoint=bases[kind].path)
+    bare, kohya, plain, off = (
+        picture(host, replace(request, prompt=request.prompt + tag))
+        for tag in ("", "<lora:kohya:1>", "<lora:plain:1>", "<lora:kohya:0>")
+    )
+    assert np.abs(kohya - bare).max() > 5 and np.array_equal(kohya, plain) and np.array_equal(off, bare)
+
+
+def test_a_lora_of_another_family_is_refused_by_name(
+    host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile]
+) -> None:
+    name = "lora_te2_text_model_encoder_layers_0_self_attn_q_proj"
+    save_file({f"{name}.lora_up.weight": torch.ones(128, 2), f"{name}.lora_down.weight": torch.ones(2, 128)},
+              lora_folder / "foreign.safetensors")
+    with pytest.raises(GenerationFailed, match=r"foreign\.safetensors"):
+        picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sd1"].path))
+    assert picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sdxl"].path)).std() > 5
+
+
+def test_the_vae_beside_a_checkpoint_paints(host: StandaloneHost, bases: dict[str, BaseModelFile]) -> None:
+    path, vae = bases["sd1"].path, bases["sd1"].path.with_name("sd1.vae.safetensors")
+    request = replace(REQUEST, checkpoint=path)
+    own = picture(host, request)
+    weights = {name.removeprefix(VAE): tensor for name, tensor in load_file(path).items() if name.startswith(VAE)}
+    save_file(weights, vae)
+    try:
+        assert np.array_equal(picture(host, request), own)
+        save_file({**weights, "decoder.conv_out.bias": weights["decoder.conv_out.bias"] + 0.3}, vae)
+        assert picture(host, request).mean() > own.mean() + 10
+    finally:
+        vae.unlink()
+    assert np.array_equal(picture(host, request), own)
