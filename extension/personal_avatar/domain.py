@@ -6,7 +6,8 @@ Coordinates are pixels of the upright picture, x to the right, y down. Similarit
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -244,10 +245,24 @@ class Avatar:
     @property
     def best(self) -> Checkpoint | None:
         """The checkpoint to use: the likeliest that was scored, else the last."""
-        scored = [point for point in self.checkpoints if point.likeness is not None]
-        if scored:
-            return max(scored, key=lambda point: point.likeness.after if point.likeness else -1.0)
-        return self.checkpoints[-1] if self.checkpoints else None
+        return _likeliest(self.checkpoints)
+
+    def best_for(self, family: Family) -> Checkpoint | None:
+        """The one to use with a loaded checkpoint of `family`; a trained checkpoint of its own fits always."""
+        return _likeliest([one for one in self.checkpoints if one.family is family or one.method is Method.DREAMBOOTH])
+
+    def with_checkpoints(self, points: Sequence[Checkpoint]) -> Avatar:
+        """`points` in place of earlier ones of the same method and family; the others stay."""
+        new = {(point.method, point.family) for point in points}
+        others = [point for point in self.checkpoints if (point.method, point.family) not in new]
+        return replace(self, checkpoints=(*others, *points))
+
+
+def _likeliest(points: Sequence[Checkpoint]) -> Checkpoint | None:
+    scored = [point for point in points if point.likeness is not None]
+    if scored:
+        return max(scored, key=lambda point: point.likeness.after if point.likeness else -1.0)
+    return points[-1] if points else None
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Avatar, BaseModelFile, Portrait, Style, to_json
+from personal_avatar.avatars import subject_prompt
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Method, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.networks import mismatches
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import infotext_of, load_picture, save_picture
 from personal_avatar.ranking.likeness import Scorer, rank
@@ -54,6 +56,7 @@ class Session:
     """What the stages share: who, with what, judged by whom, where to."""
 
     avatar: Avatar
+    point: Checkpoint
     base: BaseModelFile
     host: Host
     scorer: Scorer
@@ -98,13 +101,23 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     settings, done, began = session.settings, 0, time.monotonic()
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
+    told: set[str] = set()
     for style, seeds in _share(styles, first_seed, settings.count):
         request = _request(style, seeds, session)
+        _warn(request, session, told)
         for picture in session.host.generate(request, lambda step, total: session.control.check()):
             yield _keep(picture, request, style, done, session)
             done += 1
             session.emit(Progress(done, settings.count, seconds_per_step=(time.monotonic() - began) / done))
         session.control.check()
+
+
+def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
+    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there."""
+    for sentence in mismatches(request.prompt, session.base, session.host.folders()):
+        if sentence not in told:
+            told.add(sentence)
+            session.emit(Log(sentence))
 
 
 def _share(styles: tuple[Style, ...], first_seed: int, count: int) -> Iterator[tuple[Style, tuple[int, ...]]]:
@@ -116,14 +129,13 @@ def _share(styles: tuple[Style, ...], first_seed: int, count: int) -> Iterator[t
 
 
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
-    settings, best = session.settings, session.avatar.best
-    prompt, negative = fill(style, session.avatar.trigger)
-    if best is not None:
-        prompt += f" <lora:{best.path.stem}:{settings.lora_weight:g}>"
+    settings, point = session.settings, session.point
+    prompt, negative = fill(style, subject_prompt(point, settings.lora_weight))
     return PictureRequest(
         prompt=prompt, negative_prompt=negative, seeds=seeds,
         width_px=settings.width_px or session.base.native_px, height_px=settings.height_px or session.base.native_px,
         steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler,
+        checkpoint=point.path if point.method is Method.DREAMBOOTH else None,
         infotext=(("Personal Avatar", session.avatar.id), ("Personal Avatar style", style.id)),
     )
 

@@ -22,11 +22,13 @@ from personal_avatar.domain import (
     from_json,
 )
 from personal_avatar.errors import (
+    BaseUnsupported,
     ConsentMissing,
     InvalidSettings,
     NotFound,
     RestorerMissing,
     TooFewPhotos,
+    TrainerMissing,
     WrongState,
 )
 from personal_avatar.host import Host
@@ -137,7 +139,13 @@ class Studio:
 
     def engines(self) -> tuple[Engine, ...]:
         """The programs that can train here."""
-        return (Engine.DIFFUSERS,)
+        from personal_avatar.environment import kohya
+
+        try:
+            kohya.find(self.host.folders().data)
+        except TrainerMissing:
+            return (Engine.DIFFUSERS,)
+        return (Engine.DIFFUSERS, Engine.KOHYA)
 
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
@@ -155,8 +163,7 @@ class Studio:
         validated(PhotoSettings, request.photo_settings)
         base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
         self.host.trainer()
-        if request.engine not in self.engines():
-            raise WrongState(f"The engine {request.engine.value} is not set up here.", "Choose the engine diffusers.")
+        self._refuse_engine(request, base)
         avatar = self.avatars.open(
             request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
         )
@@ -169,8 +176,20 @@ class Studio:
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
             publish_to=self.host.folders().results_of(request.method), photo_settings=request.photo_settings,
-            engine=request.engine,
+            engine=request.engine, cache=self.host.folders().data / "cache",
         )
+
+    def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
+        """Raises when the engine is not there (`WrongState`), or cannot do what is asked (`InvalidSettings`)."""
+        if request.engine is Engine.KOHYA:
+            from personal_avatar.environment import kohya
+            from personal_avatar.training.engines.kohya.limits import fitted
+
+            try:
+                kohya.find(self.host.folders().data)
+            except TrainerMissing as error:
+                raise WrongState(error.message, error.hint) from None
+            fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan)
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
         for view in self.jobs.views(states=ACTIVE):
@@ -189,7 +208,7 @@ class Studio:
 
         if avatar.best is None:
             raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
-        self.host.checkpoint()
+        usable_with(avatar, self.host.checkpoint())
         settings: CreateSettings = validated(CreateSettings, request.settings)
         return CreateTask(avatar.id, self._wanted_styles(request), settings.dict())
 
@@ -208,9 +227,10 @@ class Studio:
 
         task = from_json(CreateTask, job.payload)
         avatar = self.avatars.load(task.avatar_id)
+        base = self.host.checkpoint()
         session = Session(
-            avatar, self.host.checkpoint(), self.host, self.scorer(avatar), validated(CreateSettings, task.settings),
-            folder, emit, control,
+            avatar, usable_with(avatar, base), base, self.host, self.scorer(avatar),
+            validated(CreateSettings, task.settings), folder, emit, control,
         )
         return make_portraits(task.styles, session)
 
@@ -312,7 +332,7 @@ class Studio:
         if avatar.best is not None and all(point.likeness is None for point in points):
             return  # cut short before it was measured: the earlier file stays in use
         self.avatars.save(replace(
-            avatar, checkpoints=points, reference=tuple(result["reference"]), recogniser=result["recogniser"],
+            avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
             dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
         ))
 
@@ -365,6 +385,18 @@ class Studio:
         active = self.jobs.views(states=ACTIVE)
         return {"status": "ok", "version": __version__, "host": self.host.name, "checkpoint": checkpoint,
                 "active_jobs": len(active)}
+
+
+def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
+    """The avatar's best file for the loaded checkpoint. Raises `BaseUnsupported` when it has none."""
+    point = avatar.best_for(base.family)
+    if point is None:
+        families = ", ".join(sorted({one.family.value for one in avatar.checkpoints}))
+        raise BaseUnsupported(
+            f"{avatar.name} was trained for {families}; {base.title} is of the family {base.family.value}.",
+            "Load a checkpoint of that family, or train the avatar for this one.",
+        )
+    return point
 
 
 def _labels(avatar: Avatar, user_id: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ def test_a_prompt_works_in_place_of_a_style(client: TestClient, studio: Studio) 
     trained(client)
     generated(client, style_template=None, prompt="{subject} on the moon", negative_prompt="clouds")
     request = studio.host.requests[-1]  # type: ignore[attr-defined]
-    assert request.prompt == "sks woman on the moon <lora:anna:1>"
+    assert request.prompt == "<lora:anna:1> sks woman on the moon"
     assert request.negative_prompt == "clouds"
 
 
