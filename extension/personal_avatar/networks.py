@@ -48,15 +48,30 @@ class Header:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_header(path: Path) -> Header | None:
-    """None for a file that is no safetensors file, is damaged, or is not there."""
+def header_of(path: Path) -> Header:
+    """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, of which none may be
+    missing. Raises `ValueError` with what is wrong, `OSError`.
+    """
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length)) if length <= MAX_HEADER_BYTES else {}
+            if length > MAX_HEADER_BYTES:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
         metadata = header.pop("__metadata__", {})
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        if 8 + length + end > path.stat().st_size:
+            raise ValueError("its end is missing")
         return Header({name: tuple(entry["shape"]) for name, entry in header.items()}, dict(metadata))
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+    except (struct.error, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def read_header(path: Path) -> Header | None:
+    """None for a file that is no safetensors file, is damaged, or is not there."""
+    try:
+        return header_of(path)
+    except (OSError, ValueError):
         return None
 
 

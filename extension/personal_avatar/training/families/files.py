@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
+from personal_avatar.networks import header_of
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 Shapes = dict[str, tuple[int, ...]]
 Weights = dict[str, "torch.Tensor"]
 
-MAX_HEADER_BYTES = 64 * 2**20
 _AGAIN = "Download it again."
 
 
@@ -60,19 +58,9 @@ def _must_exist(path: Path) -> None:
 
 
 def _header_shapes(path: Path) -> Shapes:
-    """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, of which none may be
-    missing."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > MAX_HEADER_BYTES:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        if 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0) > path.stat().st_size:
-            raise ValueError("its end is missing")
-        return {name: tuple(entry["shape"]) for name, entry in header.items()}
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        return dict(header_of(path).shapes)
+    except ValueError as error:
         raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.networks import SPOKEN
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, detect, read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
@@ -17,7 +18,6 @@ LOADERS: dict[Family, str] = {
     Family.SD2: "personal_avatar.training.families.sd2",
     Family.SDXL: "personal_avatar.training.families.sdxl",
 }
-SPOKEN = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
 
 
 def supported(base: BaseModelFile) -> Family:
