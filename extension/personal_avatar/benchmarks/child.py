@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.benchmarks.engines import ENGINES, Step
-from personal_avatar.benchmarks.memory import peak_gb
 from personal_avatar.benchmarks.work import SpeedWork, Timed
 from personal_avatar.domain import from_json, to_json
 from personal_avatar.storage import write_json
+from personal_avatar.training.memory import peak_gb
 
 if TYPE_CHECKING:
     import torch

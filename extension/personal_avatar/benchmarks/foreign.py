@@ -9,7 +9,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from personal_avatar.benchmarks.memory import peak_gb
+from personal_avatar.training.memory import peak_gb
 
 
 def main() -> None:

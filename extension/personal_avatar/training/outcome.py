@@ -9,6 +9,7 @@ from typing import Any
 from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
+from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.work import Training, Work
 
@@ -37,7 +38,8 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     task, best, likeness = work.task, training.best, training.likeness
     trigger, family = published_trigger(task, file.stem), training.bench.model.base.family
     point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
-    scores = [{"step": p.step, "likeness": p.likeness, "faces_found": p.faces_found} for p in training.points]
+    names = ("step", "likeness", "faces_found", "following", "merit")
+    scores = [{name: getattr(point, name) for name in names} for point in training.points]
     return {
         "name": task.avatar.name,
         "files": [str(path) for path in files],
@@ -45,6 +47,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "checkpoints": [to_json(point)],
         "likeness": likeness_document(likeness),
         "leakage": likeness.leakage if likeness else None,
+        **manners(training),
         "measured_on": measured_on(training.dataset),
         "scores": scores,
         "samples": [str(path) for path in best.samples],
@@ -52,7 +55,26 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "dataset_fingerprint": training.dataset.fingerprint,
         "reference": reference_embedding(training.photos, work.analyser).tolist(),
         "recogniser": work.analyser.name,
+        "method": task.method.value,
+        "engine": task.engine.value,
+        "base": task.base.title,
+        "file_mb": round(file.stat().st_size / 1e6, 1),
+        "peak_memory_gb": peak_gb(),
         "seconds": round(time.monotonic() - work.began_s, 1),
+    }
+
+
+def manners(training: Training) -> dict[str, float | None]:
+    """`prompt_following` 0..1, and the untrained checkpoint's own beside it; `diversity` against the untrained
+    checkpoint's (1: pictures of one prompt differ as much as before). Null when nothing was measured."""
+    scores, scales = training.scores, training.bench
+    if scores is None:
+        return {"prompt_following": None, "prompt_following_before": None, "diversity": None}
+    before = scales.floor_diversity
+    return {
+        "prompt_following": round(scores.following, 4),
+        "prompt_following_before": round(scales.floor_following, 4),
+        "diversity": round(scores.diversity / before, 4) if before else None,
     }
 
 
