@@ -81,7 +81,8 @@ def test_training_starts_from_the_weights_of_the_file_whatever_they_were_rounded
     state, stored = Dreambooth(model, BOTH).state(), read_weights(miniature.path)
     for prefix, places in model.places.items():
         for name, place in places.items():
-            assert torch.equal(state[f"{prefix}.{name}"], stored[place].float().reshape(state[f"{prefix}.{name}"].shape))
+            weight = state[f"{prefix}.{name}"]
+            assert torch.equal(weight, stored[place].float().reshape(weight.shape))
 
 
 def test_all_that_trains_is_fp32_and_gets_a_gradient(model: DiffusionModel) -> None:

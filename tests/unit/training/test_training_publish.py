@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from personal_avatar.training import grid, report
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
 from personal_avatar.training.methods.base import State
-from personal_avatar.training.plan import LoraPlan, TrainTask, plan_for
+from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.presets import preset_for
-from personal_avatar.training.publish import Facts, publish
+from personal_avatar.training.publish import Facts, card, metadata, publish, published_trigger
 from safetensors import safe_open
 
 AVATAR = Avatar("linh", "Linh Đào", "local", "woman", "sks woman", "2026-01-01T00:00:00Z")
@@ -32,22 +33,30 @@ class OneTensor:
         return {}
 
 
-def task(folder: Path, base: BaseModelFile, plan: dict[str, Any] | None = None) -> TrainTask:
-    made = TrainTask(AVATAR, folder / "avatar", (), base, Method.LORA, plan or {}, folder / "Lora", folder)
+def task(
+    folder: Path, base: BaseModelFile, plan: dict[str, Any] | None = None, method: Method = Method.LORA
+) -> TrainTask:
+    made = TrainTask(AVATAR, folder / "avatar", (), base, method, plan or {}, folder / "Lora", folder)
     return from_json(TrainTask, to_json(made))
 
 
-def put(folder: Path, base: BaseModelFile) -> tuple[Path, list[Path]]:
+def put(folder: Path, base: BaseModelFile, method: Method = Method.LORA) -> tuple[Path, list[Path]]:
     preview = folder / "sample.png"
     preview.write_bytes(b"png")
-    return publish(OneTensor(), task(folder, base), LoraPlan(conv_rank=8), FACTS, preview)  # type: ignore[arg-type]
+    plan = PLANS[method](**({"conv_rank": 8} if method is Method.LORA else {}))
+    return publish(OneTensor(), task(folder, base, method=method), plan, FACTS, preview)  # type: ignore[arg-type]
+
+
+def header(file: Path) -> dict[str, str]:
+    with safe_open(str(file), "pt") as opened:
+        return dict(opened.metadata())
 
 
 def test_a_published_file_has_a_preview_and_a_card(tmp_path: Path, tiny: BaseModelFile) -> None:
     file, files = put(tmp_path, tiny)
     assert [path.name for path in files] == ["linh-dao.safetensors", "linh-dao.json", "linh-dao.png"]
-    card = json.loads(file.with_suffix(".json").read_text())
-    assert (card["activation text"], card["sd version"], card["preferred weight"]) == ("sks woman", "SD1", 1.0)
+    written = json.loads(file.with_suffix(".json").read_text())
+    assert (written["activation text"], written["sd version"], written["preferred weight"]) == ("sks woman", "SD1", 1.0)
 
 
 def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, tiny: BaseModelFile) -> None:
@@ -61,14 +70,60 @@ def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, tiny: BaseModelFil
 def test_the_alias_in_the_file_is_its_name(tmp_path: Path, tiny: BaseModelFile) -> None:
     """The WebUI takes `ss_output_name` as a second name: two files with one alias would be taken for each other."""
     put(tmp_path, tiny)
-    file, _ = put(tmp_path, tiny)
-    with safe_open(str(file), "pt") as opened:
-        metadata = opened.metadata()
+    metadata = header(put(tmp_path, tiny)[0])
     assert metadata["ss_output_name"] == "linh-dao-2"
     assert metadata["ss_base_model_version"] == "sd_v1"
     assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
     assert json.loads(metadata["ss_network_args"]) == {"conv_dim": 8, "conv_alpha": 4.0}
     assert json.loads(metadata["ss_tag_frequency"]) == {"linh-dao-2": {"sks woman": 8}}
+
+
+def test_an_embedding_is_called_by_its_file_and_its_preview_cannot_be_taken_for_one(
+    tmp_path: Path, tiny: BaseModelFile
+) -> None:
+    (tmp_path / "Lora").mkdir()
+    (tmp_path / "Lora" / "PA-linh-dao.pt").touch()
+    file, files = put(tmp_path, tiny, Method.TEXTUAL_INVERSION)
+    stem = "pa-linh-dao-2"
+    assert [path.name for path in files] == [f"{stem}.safetensors", f"{stem}.json", f"{stem}.preview.png"]
+    assert published_trigger(task(tmp_path, tiny, method=Method.TEXTUAL_INVERSION), stem) == f"{stem} woman"
+    assert header(file)["modelspec.architecture"] == "stable-diffusion-v1/textual-inversion"
+    assert header(file)["modelspec.trigger_phrase"] == f"{stem} woman"
+    written = json.loads(file.with_suffix(".json").read_text())
+    assert f"{stem} woman" in written["notes"]
+    assert "activation text" not in written
+
+
+def test_a_checkpoint_says_what_it_is_and_keeps_the_trigger(tmp_path: Path, tiny: BaseModelFile) -> None:
+    file, files = put(tmp_path, tiny, Method.DREAMBOOTH)
+    assert [path.suffix for path in files] == [".safetensors", ".json", ".png"]
+    assert header(file)["modelspec.architecture"] == "stable-diffusion-v1"
+    assert header(file)["modelspec.trigger_phrase"] == "sks woman"
+    assert not any(key.startswith("ss_") for key in header(file))
+
+
+@pytest.mark.parametrize(("family", "prediction", "expected"), [
+    (Family.SD1, "epsilon", ("sd_v1", "False", "stable-diffusion-v1/lora", "epsilon", "SD1")),
+    (Family.SD2, "epsilon", ("sd_v2", "True", "stable-diffusion-v2-512/lora", "epsilon", "SD2")),
+    (Family.SD2, "v_prediction", ("sd_v2_v", "True", "stable-diffusion-v2-768-v/lora", "v", "SD2")),
+    (Family.SDXL, "epsilon", ("sdxl_base_v1-0", "False", "stable-diffusion-xl-v1-base/lora", "epsilon", "SDXL")),
+    (Family.SDXL, "v_prediction", ("sdxl_base_v1-0", "False", "stable-diffusion-xl-v1-base/lora", "v", "SDXL")),
+])
+def test_a_file_says_for_which_checkpoints_it_is(
+    tmp_path: Path, tiny: BaseModelFile, family: Family, prediction: str, expected: tuple[str, ...]
+) -> None:
+    facts = replace(FACTS, family=family, prediction=prediction)
+    found = metadata("a", task(tmp_path, tiny), LoraPlan(), facts)
+    names = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.prediction_type")
+    assert (*(found[name] for name in names), card("a", task(tmp_path, tiny), facts)["sd version"]) == expected
+    assert all(isinstance(value, str) for value in found.values())
+
+
+def test_a_file_with_magnitudes_says_so(tmp_path: Path, tiny: BaseModelFile) -> None:
+    found = metadata("a", task(tmp_path, tiny), LoraPlan(dora=True), FACTS)
+    assert found["ss_network_module"] == "lycoris.kohya"
+    assert json.loads(found["ss_network_args"]) == {"algo": "lora", "dora_wd": True}
+    assert "ss_network_args" not in metadata("a", task(tmp_path, tiny), LoraPlan(), FACTS)
 
 
 def test_a_free_name_looks_at_every_file_whatever_its_kind(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ class Dreambooth:
         """The file holds the weights that are loaded now, but for the rounding to its number format."""
         read = self.read(path)
         for name, weight in self._trained.items():
+            if not bool(read[name].isfinite().all()):
+                raise SelfTestFailed(f"{name} in {path.name} holds what is no number.")
             if not _same(read[name], weight.detach()):
                 raise SelfTestFailed(f"{name} in {path.name} is not what was trained.")
         return len(read)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from miniatures import make
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.training import compute, selftest
+from personal_avatar.training.families import registry as families
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.methods import registry
+from personal_avatar.training.methods.base import State, TrainingMethod
+from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
+from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+
+SHOTS = (Shot("sks man", 1), Shot("a photo of sks man", 2))
+SETTINGS = SampleSettings(64, steps=2)
+LORA = LoraPlan(rank=2, conv_rank=2, text_encoder_learning_rate=1e-4)
+CASES: dict[str, tuple[Method, TrainPlan]] = {
+    "lora": (Method.LORA, LORA),
+    "dora": (Method.DREAMBOOTH_LORA, LoraPlan(rank=2, text_encoder_learning_rate=1e-4, dora=True)),
+    "dreambooth": (Method.DREAMBOOTH, DreamboothPlan(text_encoder_learning_rate=1e-6)),
+    "textual-inversion": (Method.TEXTUAL_INVERSION, TextualInversionPlan(vectors=2)),
+}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[Family, BaseModelFile]:
+    return {family: make(family, tmp_path_factory.mktemp(family.value), half=True) for family in Family}
+
+
+def started(base: BaseModelFile, case: str) -> tuple[DiffusionModel, selftest.BarePictures, TrainingMethod]:
+    """A model, pictures of it, and then a method on it."""
+    torch.set_num_threads(1)
+    model = families.load(base, compute.choose("fp32"), 64)
+    bare = selftest.BarePictures(SHOTS, make_pictures(model, SHOTS, SETTINGS), SETTINGS)
+    method, plan = CASES[case]
+    return model, bare, registry.attach(method, model, plan, trigger="sks man", class_noun="man")
+
+
+def change(method: TrainingMethod, how: Callable[[torch.Tensor], torch.Tensor]) -> State:
+    state = {key: how(weight) for key, weight in method.state().items()}
+    method.load(state)
+    return state
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("case", CASES)
+def test_a_trained_file_passes_and_its_weights_stay_loaded(
+    bases: dict[Family, BaseModelFile], family: Family, case: str, tmp_path: Path
+) -> None:
+    model, bare, method = started(bases[family], case)
+    generator = torch.Generator().manual_seed(2)
+    change(method, lambda weight: weight + 0.2 * torch.randn(weight.shape, generator=generator))
+    method.save(tmp_path / "a.safetensors", {})
+    assert selftest.check_file(tmp_path / "a.safetensors", model, method, bare) > 0
+    read = method.read(tmp_path / "a.safetensors")
+    assert all(torch.equal(weight, read[key].float()) for key, weight in method.state().items())
+
+
+@pytest.mark.parametrize("case", ["lora", "dora", "dreambooth"])
+def test_a_file_that_was_not_trained_fails(bases: dict[Family, BaseModelFile], case: str, tmp_path: Path) -> None:
+    model, bare, method = started(bases[Family.SD1], case)
+    method.save(tmp_path / "a.safetensors", {})
+    with pytest.raises(SelfTestFailed, match="changes nothing"):
+        selftest.check_file(tmp_path / "a.safetensors", model, method, bare)
+
+
+@pytest.mark.parametrize(("case", "why"), [
+    ("lora", "weight 0"), ("dreambooth", "no number"), ("textual-inversion", "infinite"),
+])
+def test_a_file_with_infinite_numbers_fails(
+    bases: dict[Family, BaseModelFile], case: str, why: str, tmp_path: Path
+) -> None:
+    model, bare, method = started(bases[Family.SD1], case)
+    change(method, lambda weight: weight * torch.inf)
+    method.save(tmp_path / "a.safetensors", {})
+    with pytest.raises(SelfTestFailed, match=why):
+        selftest.check_file(tmp_path / "a.safetensors", model, method, bare)
+
+
+def test_a_checkpoint_that_changes_at_weight_zero_fails(bases: dict[Family, BaseModelFile], tmp_path: Path) -> None:
+    model, bare, method = started(bases[Family.SD1], "dreambooth")
+    change(method, lambda weight: weight * 1.05)
+    method.save(tmp_path / "a.safetensors", {})
+    other = selftest.BarePictures(SHOTS, make_pictures(model, SHOTS, SETTINGS), SETTINGS)
+    with pytest.raises(SelfTestFailed, match="weight 0"):
+        selftest.check_file(tmp_path / "a.safetensors", model, method, other)
+
+
+def test_likeness_that_did_not_rise_fails(tmp_path: Path) -> None:
+    selftest.check_likeness(tmp_path / "a", 0.30, 0.31)
+    with pytest.raises(SelfTestFailed, match=r"0\.300"):
+        selftest.check_likeness(tmp_path / "a", 0.30, 0.30)
