@@ -1,0 +1,132 @@
+"""Time to likeness: read from the events of trainings, compared with the usual recipe."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.benchmarks import likeness
+from personal_avatar.benchmarks.likeness import Course, LikenessWork, Subject, course_of, reached, time_to_likeness
+from personal_avatar.domain import Engine, Method
+from personal_avatar.errors import AvatarError
+from personal_avatar.jobs import queue
+from personal_avatar.jobs.events import Event, Progress, Record, Score, Stage, Started
+from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.studio import Studio
+
+from tests.unit.api.house import GOOD, LEARN, DrawingHost
+
+# A training as its events tell it: 2 s a step, 30 s for making and scoring pictures at each checkpoint.
+COURSE: list[tuple[float, Event]] = [
+    (100.0, Started(1)), (101.0, Stage("check")), (104.0, Stage("cache")), (120.0, Score(0, 0.1)),
+    (121.0, Stage("train")), (123.0, Progress(1, 4, 0.5, 2.0)), (125.0, Progress(2, 4, 0.5, 2.0)),
+    (155.0, Score(2, 0.3)), (157.0, Progress(3, 4, 0.5, 2.0)), (159.0, Progress(4, 4, 0.5, 2.0)),
+    (189.0, Score(4, 0.5)), (190.0, Stage("score")), (220.0, Score(4, 0.9, 0.0)),
+]
+# sd-scripts is judged when it has ended.
+KOHYA: list[tuple[float, Event]] = [
+    (100.0, Started(1)), (104.0, Stage("cache")), (120.0, Score(0, 0.1)), (121.0, Stage("train")),
+    (133.0, Progress(1, 4)), (136.0, Progress(2, 4)), (139.0, Progress(3, 4)), (142.0, Progress(4, 4)),
+    (170.0, Score(2, 0.2)), (200.0, Score(4, 0.6)), (201.0, Stage("score")),
+]
+
+
+def records(events: list[tuple[float, Event]]) -> list[Record]:
+    return [Record(number, at, event) for number, (at, event) in enumerate(events, start=1)]
+
+
+def test_pauses_for_pictures_are_no_training() -> None:
+    course = course_of(records(COURSE), Engine.DIFFUSERS)
+    assert course.training == ((4.0, 0.3), (8.0, 0.5))
+    assert course.wall == ((55.0, 0.3), (89.0, 0.5))
+    assert (course.floor, course.best) == (0.1, 0.5)
+
+
+def test_of_sd_scripts_the_last_step_counts_not_the_later_score() -> None:
+    course = course_of(records(KOHYA), Engine.KOHYA)
+    assert course.training == ((6.0, 0.2), (12.0, 0.6))
+    assert course.wall == ((36.0, 0.2), (42.0, 0.6))
+
+
+def test_time_to_likeness_is_that_of_the_first_checkpoint_that_is_good_enough() -> None:
+    reference = Course(0.1, ((50.0, 0.2), (100.0, 0.6), (150.0, 0.5)), ((60.0, 0.2), (120.0, 0.6), (180.0, 0.5)))
+    ours = Course(0.1, ((10.0, 0.4), (20.0, 0.5), (30.0, 0.7)), ((30.0, 0.4), (60.0, 0.5), (90.0, 0.7)))
+    found = time_to_likeness(ours, reference)
+    assert found["threshold"] == 0.5  # 80 % of the way from 0.1 to 0.6
+    assert (found["ours_s"], found["reference_s"], found["ratio"]) == (20.0, 100.0, 0.2)
+    assert (found["wall_ours_s"], found["wall_reference_s"], found["wall_ratio"]) == (60.0, 120.0, 0.5)
+
+
+def test_who_never_gets_there_has_no_time() -> None:
+    assert reached([(10.0, 0.4)], 0.5) is None
+    short = Course(0.1, ((10.0, 0.2),), ((10.0, 0.2),))
+    long = Course(0.1, ((10.0, 0.6),), ((10.0, 0.6),))
+    assert time_to_likeness(short, long)["ratio"] is None
+    assert likeness.median_of([{"ratio": 0.5}, {"ratio": None}], "ratio") is None
+    assert likeness.median_of([{"ratio": 0.5}, {"ratio": 0.7}], "ratio") == 0.6
+
+
+# Learns as the house does, and tells on the way how like the pictures became.
+SCORES = """
+from personal_avatar.jobs.events import Score, Stage
+import json as _json
+plan = _json.loads((folder / "job.json").read_text(encoding="utf-8"))["payload"]["plan"]
+usual = plan.get("batch_size") == 1
+emit(Score(0, 0.1))
+emit(Stage("train"))
+for step in range(1, 5):
+    time.sleep(0.1 if usual else 0.02)
+    emit(Progress(step, 4, loss=0.5))
+    emit(Score(step, 0.1 + 0.1 * step))
+emit(Stage("score"))
+"""
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    monkeypatch.setattr(queue, "POLL_S", 0.02)
+    monkeypatch.setattr(queue, "IDLE_S", 0.2)
+    (tmp_path / "weights").symlink_to(face_weights, target_is_directory=True)
+    return Studio(DrawingHost(tmp_path, SCORES + LEARN))
+
+
+def measure(studio: Studio, **changes: Any) -> tuple[dict[str, Any], list[str]]:
+    said: list[str] = []
+    work = LikenessWork((Subject("anna", tuple(GOOD[:3])),), (Method.LORA,), "avatar-tiny", "woman", **changes)
+
+    def follow(job: Job) -> JobView:
+        return studio.queue.wait(job.id, 60)
+
+    return likeness.measure(studio, work, follow, said.append), said
+
+
+def test_the_usual_recipe_and_every_method_are_real_jobs(studio: Studio) -> None:
+    document, said = measure(studio)
+    usual, ours = document["subjects"]
+    assert (usual["method"], ours["method"]) == ("reference", "lora")
+    assert {"subject", "floor", "after", "ceiling", "recovered", "leakage", "prompt_following", "seconds"} <= set(ours)
+    found = ours["time_to_likeness"]
+    assert found["threshold"] == pytest.approx(0.42)
+    assert 0 < found["ours_s"] < found["reference_s"]
+    assert document["time_to_likeness"]["ratio"] == found["ratio"] < 1
+    assert document["reference"]["engine"] == "diffusers"
+    assert said == ["anna: the usual recipe, 300 steps", "anna: lora"]
+
+
+def test_nobodys_photos_stay_behind(studio: Studio) -> None:
+    measure(studio, reference=False)
+    assert studio.avatars.all() == []
+    assert studio.jobs.views() == []
+
+
+def test_without_the_recipe_there_is_nothing_to_compare(studio: Studio) -> None:
+    document, _ = measure(studio, reference=False)
+    assert [row["method"] for row in document["subjects"]] == ["lora"]
+    assert "time_to_likeness" not in document
+
+
+def test_a_training_that_fails_is_named(tmp_path: Path, studio: Studio) -> None:
+    studio.host.learn = "raise RuntimeError('broken')"  # type: ignore[attr-defined]
+    with pytest.raises(AvatarError, match="broken"):
+        measure(studio)
+    assert studio.avatars.all() == []

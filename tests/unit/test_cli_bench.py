@@ -1,0 +1,50 @@
+"""`personal-avatar bench` as a shell sees it."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from miniatures import make
+from personal_avatar.cli import main
+from personal_avatar.domain import Family
+
+
+@pytest.mark.parametrize("words", [
+    ["bench"], ["bench", "beauty"], ["bench", "speed", "--steps", "0"], ["bench", "speed", "--family", "sd9"],
+    ["bench", "speed", "--precision", "fp8"], ["bench", "likeness", "--methods", "magic"],
+])
+def test_wrong_usage_is_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("words, what", [
+    (["speed", "--family", "sdxl"], "no small checkpoint of the sdxl family"),
+    (["speed", "--checkpoint", "nowhere"], "no checkpoint 'nowhere'"),
+    (["speed", "--sd-scripts", "nowhere"], "sd-scripts"),
+    (["likeness", "--photos", "nowhere"], "There is no nowhere"),
+    (["likeness", "--set", "rank"], "not of the form key=value"),
+])
+def test_a_failure_is_one_line(
+    words: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSONAL_AVATAR_SD_SCRIPTS", "")
+    assert main(["bench", *words, "--data", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert what in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_speed_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    words = ["--checkpoint", str(base.path), "--steps", "2", "--rounds", "1", "--rank", "2", "--resolution", "64"]
+    assert main(["bench", "speed", *words, "--no-startup", "--json", "--data", str(tmp_path / "data")]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert [row["engine"] for row in document["results"]] == ["ours", "minimal"]
+    assert document["work"]["steps"] == 2
+    assert document["ratio_to_sd_scripts"] is None
+    assert document["bound_seconds_per_step"] > 0
