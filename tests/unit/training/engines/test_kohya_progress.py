@@ -83,6 +83,11 @@ def test_any_bytes_are_read(blocks: list[bytes]) -> None:
         is_noise(line)
 
 
+def test_bars_below_bars_leave_no_trace() -> None:
+    assert read([b"\x1b[A 50%|##  | 1/2 [00:06<00:06,  6.96s/it]\x1b[A\r\x1b[A\n", b"saved"])[-1] == "saved"
+    assert all("\x1b" not in line for line in read([b"\x1b[31mred\x1b[0m\r", b"\x1b[A"]))
+
+
 def test_a_line_without_end_does_not_grow_for_ever() -> None:
     lines = Lines()
     assert [len(line) for line in lines.feed(b"x" * 200_000)] == [200_000]
@@ -90,4 +95,6 @@ def test_a_line_without_end_does_not_grow_for_ever() -> None:
 
 def test_bars_are_kept_out_of_the_log() -> None:
     assert is_noise(BAR)
+    assert is_noise(" 50%|#####     | 1/2 [00:06<00:06,  6.96s/it]")
+    assert not is_noise(BAR + "torch.OutOfMemoryError: CUDA out of memory.")
     assert not is_noise("bucket 0: resolution (256, 256), count: 3")

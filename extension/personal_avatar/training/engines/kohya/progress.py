@@ -13,6 +13,8 @@ _BAR = re.compile(
     r"(?:, (?P<words>[^\]]*))?\]"
 )
 _LOSS = re.compile(r"(?:^|, )(?:avr_)?loss=(?P<loss>[^,\s]+)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # and movements of the cursor, of bars below bars
+_BAR_ALONE = re.compile(r"\d+%\|[^|]*\|.*\]$")
 LONGEST_LINE = 100_000
 
 
@@ -40,12 +42,13 @@ class Lines:
     _rest: str = ""
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[str]:
-        """Lines that are complete now, without their ends and without empty ones; all that is left when `last`."""
+        """Lines that are complete now, without their ends, colours and empty ones; all that is left when `last`."""
         text = self._rest + self._decoder.decode(data, final=last)
         *whole, self._rest = re.split(r"[\r\n]", text)
         if last or len(self._rest) > LONGEST_LINE:
             whole, self._rest = [*whole, self._rest], ""
-        yield from (line.rstrip() for line in whole if line.strip())
+        plain = (_COLOURS.sub("", line).rstrip() for line in whole)
+        yield from (line for line in plain if line)
 
 
 def step_of(line: str) -> Step | None:
@@ -75,5 +78,5 @@ def _seconds(rate: str, unit: str) -> float | None:
 
 
 def is_noise(line: str) -> bool:
-    """Whether a line is a redrawn bar of any kind, which nobody wants to read in a log."""
-    return bool(re.search(r"\d+%\|", line))
+    """Whether a line is a redrawn bar of any kind and nothing else, which nobody wants to read in a log."""
+    return bool(_BAR_ALONE.search(line))

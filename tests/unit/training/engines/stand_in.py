@@ -1,0 +1,46 @@
+"""Stands in for a script of sd-scripts: takes its arguments, prints like it, saves like it. Copied into its folder.
+
+`--output_dir`, `--output_name`, `--max_train_steps` and `--save_every_n_steps` do what they do there.
+STAND_IN_TEMPLATE: the file that is saved; STAND_IN_ENDS: "", or how it fails: "nan", "memory", "hangs".
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+
+def said(name: str) -> str:
+    return sys.argv[sys.argv.index(f"--{name}") + 1]
+
+
+def save(name: str) -> None:
+    shutil.copyfile(os.environ["STAND_IN_TEMPLATE"], Path(said("output_dir"), f"{name}.safetensors"))
+
+
+def bar(step: int, total: int, loss: float) -> None:
+    sys.stderr.write(f"\rsteps: {100 * step // total}%|###| {step}/{total} [00:01<00:01, 0.10s/it, avr_loss={loss}]")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    total, every, ends = int(said("max_train_steps")), int(said("save_every_n_steps")), os.environ["STAND_IN_ENDS"]
+    Path(said("output_dir"), "sample").mkdir()
+    sys.stdout.write("prepare images.\n")
+    sys.stderr.write("\r  0%|   | 0/3 [00:00<?, ?it/s]\rsteps:   0%|   | 0/4 [00:00<?, ?it/s]")
+    for step in range(1, total + 1):
+        if ends == "memory":
+            sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
+        if step % every == 0:
+            save(f"{said('output_name')}-step{step:08d}")
+            Path(said("output_dir"), "sample", f"{said('output_name')}_{step:06d}_00_20261120092434_1.png").touch()
+        bar(step, total, float("nan") if ends == "nan" else 1 / step)
+        while ends == "hangs" and step == every:
+            time.sleep(0.05)
+    save(said("output_name"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""A whole training by a process in the place of sd-scripts: events, files, wishes of the user, failures."""
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kohya_orders import dataset_in
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
+from personal_avatar.environment import kohya as installed
+from personal_avatar.errors import Cancelled, NanLoss, OutOfVram, TrainerMissing
+from personal_avatar.jobs.control import CANCEL, DISCARD, Control
+from personal_avatar.jobs.events import Event, Log, Progress, SampleMade
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training import compute
+from personal_avatar.training.engines.kohya import engine
+from personal_avatar.training.families import registry as families
+from personal_avatar.training.methods import registry as methods
+from personal_avatar.training.plan import LoraPlan, TrainTask
+from personal_avatar.training.samples import Shot
+from personal_avatar.training.work import Training, Work
+
+PLAN = LoraPlan(steps=4, save_count=2, rank=2, resolution_px=64, batch_size=1, prior_weight=0.0)
+pytestmark = pytest.mark.usefixtures("sd_scripts")
+
+
+class Job:
+    """A job with a loaded miniature that has a LoRA on it; its events are kept."""
+
+    def __init__(self, folder: Path, base: BaseModelFile, after: Callable[[Event, Job], None]) -> None:
+        self.events: list[Event] = []
+        self.scored: list[tuple[int, str]] = []
+        self.control, self.after = Control(folder / "job"), after
+        self.folder = folder / "job"
+        self.folder.mkdir()
+        avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+        task = TrainTask(
+            avatar, folder / "avatar", (), base, Method.LORA, {}, folder / "Lora", folder / "data" / "weights",
+            engine=Engine.KOHYA,
+        )
+        unused: Any = None
+        emit: Any = self.emit
+        self.work = Work(task, PLAN, PhotoSettings(), self.folder, emit, self.control, unused)
+        model = families.load(base, compute.choose("fp32"), 64)
+        method = methods.attach(Method.LORA, model, PLAN, trigger="sks man", class_noun="man")
+        shots = tuple(Shot(f"a photo of sks man {number}", number) for number in range(4))
+        bench: Any = SimpleNamespace(model=model, choosing=SimpleNamespace(subject=shots))
+        dataset = dataset_in(folder / "avatar" / "dataset")
+        self.training = Training(PhotoReport(()), dataset, bench, unused, method, PLAN.steps)
+        template = folder / "template.safetensors"
+        method.save(template, {})
+        os.environ["STAND_IN_TEMPLATE"] = str(template)
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        self.after(event, self)
+
+    def train(self) -> None:
+        engine.train(self.work, self.training, lambda step, path: self.scored.append((step, path.name)))
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def sd_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that looks like sd-scripts, below the job's data folder."""
+    folder = tmp_path / "data" / "sd-scripts"
+    for name in installed.NEEDED_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("stand_in.py"), folder / name)
+    monkeypatch.delenv(installed.VARIABLE, raising=False)
+    monkeypatch.setenv("STAND_IN_TEMPLATE", "")
+    monkeypatch.setenv("STAND_IN_ENDS", "")
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path, miniature: BaseModelFile) -> Callable[..., Job]:
+    return lambda after=lambda *_: None: Job(tmp_path, miniature, after)
+
+
+def test_files_are_kept_under_our_names_and_scored_in_order(job: Callable[..., Job]) -> None:
+    running = job()
+    running.train()
+    assert running.scored == [(2, "sam-000002.safetensors"), (4, "sam-000004.safetensors")]
+    assert sorted(path.name for path in running.work.artifacts.glob("*.safetensors")) == [
+        "sam-000002.safetensors", "sam-000004.safetensors",
+    ]
+    assert not list((running.folder / "kohya" / "output").glob("*.safetensors"))
+
+
+def test_progress_and_samples_are_told(job: Callable[..., Job]) -> None:
+    running = job()
+    running.train()
+    last = running.told(Progress)[-1]
+    assert (last.step, last.total, last.seconds_per_step) == (4, 4, 0.1)
+    assert running.training.losses == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    samples = running.told(SampleMade)
+    prompt = "a photo of sks man 0"
+    assert [(event.step, event.prompt) for event in samples] == [(2, prompt), (4, prompt)]
+    assert all((running.folder / event.path).is_file() for event in samples)
+    assert "sd-scripts" in running.told(Log)[0].message
+
+
+def test_the_persons_photos_do_not_stay_in_the_job(job: Callable[..., Job]) -> None:
+    running = job()
+    running.train()
+    assert not (running.folder / "kohya" / "pictures").exists()
+
+
+def test_a_cancelled_training_keeps_its_last_file_for_publishing(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "hangs")
+    running = job(lambda event, job: job.control.ask(CANCEL) if getattr(event, "step", 0) == 2 else None)
+    with pytest.raises(Cancelled):
+        running.train()
+    (point,) = running.training.points
+    assert (point.step, point.path.name) == (2, "sam-000002.safetensors")
+    assert running.scored == []
+
+
+def test_nothing_is_kept_when_nothing_shall_be(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "hangs")
+
+    def discard(event: Event, job: Job) -> None:
+        if isinstance(event, SampleMade):
+            job.control.ask(DISCARD)
+            job.control.ask(CANCEL)
+
+    running = job(discard)
+    with pytest.raises(Cancelled):
+        running.train()
+    assert running.training.points == []
+
+
+def test_an_infinite_loss_ends_it_by_name(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "nan")
+    with pytest.raises(NanLoss):
+        job().train()
+
+
+def test_a_lack_of_memory_is_named(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "memory")
+    with pytest.raises(OutOfVram):
+        job().train()
+
+
+def test_a_missing_engine_is_told_before_anything_is_written(job: Callable[..., Job], sd_scripts: Path) -> None:
+    shutil.rmtree(sd_scripts)
+    running = job()
+    with pytest.raises(TrainerMissing):
+        running.train()
+    assert not (running.folder / "kohya").exists()
