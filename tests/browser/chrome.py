@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +100,12 @@ class Page:
                 return found
             assert time.monotonic() < end, f"not seen within {timeout_s} s: {self.text('root')}"
             time.sleep(0.2)
+
+    def picture(self, name: str) -> None:
+        """The whole page as a picture in the folder SCREENSHOTS, when that is set."""
+        if folder := os.environ.get("SCREENSHOTS"):
+            found = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            Path(folder, f"{name}.png").write_bytes(base64.b64decode(found["data"]))
 
     def complaints(self) -> list[str]:
         """What the browser's console holds against the page."""

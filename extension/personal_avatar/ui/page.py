@@ -157,40 +157,53 @@ class Page:
         header = request.headers.get("accept-language", "") if request else ""
         spoken = choose(code_of(language, ""), header)
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
+        proposed = self._proposed(scene, seen)
         fresh: dict[str, Any] = {}
-        updates = [self._full(component, scene, seen, fresh) for component in self._components]
+        updates = [gr.update(**self._full(component, scene, proposed, fresh)) for component in self._components]
         return [scene.key, fresh, *updates]
 
-    def _full(self, component: Any, scene: Scene, seen: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
-        """Everything that a component shows; a proposal only where the user has not changed it."""
+    def _full(
+        self, component: Any, scene: Scene, proposed: dict[int, dict[str, Any]], fresh: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Everything that a component shows."""
         changes = {prop: scene.say(key) for prop, key in self._says.get(component._id, {}).items()}
         if component is self.language:
             changes["value"] = LANGUAGE_NAMES[scene.language]
         if component._id in self._shows:
-            name, shown = str(component._id), self._shown(component, scene)
-            fresh[name] = self._digest(component, shown)
-            changes.update(self._proposed(component, scene, shown, seen.get(name)))
-        return gr.update(**changes)
+            shown = self._shown(component, scene)
+            fresh[str(component._id)] = self._digest(component, shown)
+            changes.update(proposed.get(component._id, shown))
+        return changes
 
     def _refresh(self, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
+        proposed = self._proposed(scene, seen)
         fresh, updates = dict(seen), []
         for component in self._components:
             if component._id not in self._shows:
                 continue
             name, shown = str(component._id), self._shown(component, scene)
-            digest, before = self._digest(component, shown), fresh.get(name)
-            news = {} if before == digest else self._proposed(component, scene, shown, before)
+            digest = self._digest(component, shown)
+            news = {} if fresh.get(name) == digest else proposed.get(component._id, shown)
             updates.append(gr.update(**news))
             fresh[name] = digest
         return [fresh, *updates]
 
-    def _proposed(self, component: Any, scene: Scene, shown: dict[str, Any], before: Any) -> dict[str, Any]:
-        """`shown` without its value where the user has put something else in the place of the last proposal."""
-        name = self._filled.get(component._id)
-        if name is None or not before or same(scene.values.get(name), before.get("value")):
-            return shown
-        return {prop: value for prop, value in shown.items() if prop != "value"}
+    def _proposed(self, scene: Scene, seen: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        """What is proposed, by component, without a value where the user has put another in the place of the last one.
+
+        From here on the scene holds what the widgets are about to hold.
+        """
+        found = {}
+        for component in self._components:
+            if (name := self._filled.get(component._id)) is None:
+                continue
+            shown, last = self._shown(component, scene), seen.get(str(component._id))
+            if last and not same(scene.values.get(name), last.get("value")):
+                shown = {prop: value for prop, value in shown.items() if prop != "value"}
+            found[component._id] = shown
+            scene.values[name] = shown.get("value", scene.values.get(name))
+        return found
 
     def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
         """What a provider says; one that fails shows why in its place, or leaves its component alone."""

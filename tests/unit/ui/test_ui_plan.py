@@ -37,6 +37,16 @@ def test_a_method_shows_its_own_settings_with_its_preset(visit: Visit, studio: S
     assert "Time" in visitor.text("estimate")
 
 
+def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> None:
+    visitor = visit(key="f6" * 16)
+    for method in (Method.DREAMBOOTH, Method.LORA, Method.TEXTUAL_INVERSION):
+        visitor.enter(method=method.value)
+        visitor.refresh()
+        at_once = visitor.text("estimate")
+        visitor.refresh()
+        assert visitor.text("estimate") == at_once and "Steps" in at_once
+
+
 def test_each_method_and_goal_is_told_in_the_users_language(visit: Visit) -> None:
     for accept, word in (("en", "a small file"), ("vi", "tệp nhỏ"), ("zh", "文件小")):
         visitor = visit(key="f2" * 16, accept=accept)

@@ -1,0 +1,63 @@
+"""The panel "Train" in a real browser: each method, in each language, on a wide and on a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from personal_avatar.domain import Method
+from personal_avatar.training.plan import PLANS
+
+from tests.browser.chrome import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., Page]
+OWN = {
+    Method.LORA: {"rank"},
+    Method.DREAMBOOTH_LORA: {"rank"},
+    Method.DREAMBOOTH: set(),
+    Method.TEXTUAL_INVERSION: {"vectors", "init_word"},
+}
+
+
+def choose(page: Page, method: Method) -> None:
+    page.click("method", f"input[value={method.value}]")
+    page.wait(lambda: {name for name in OWN[Method.TEXTUAL_INVERSION] | {"rank"} if shown(page, name)} == OWN[method])
+
+
+def shown(page: Page, setting: str) -> bool:
+    return any(part.is_displayed() for part in page.parts(f"plan_{setting}", "input, textarea"))
+
+
+@pytest.mark.parametrize("size_px", [(1280, 900), (390, 800)])
+@pytest.mark.parametrize(("language", "word"), [("en", "small file"), ("vi", "tệp nhỏ"), ("zh-CN", "文件小")])
+def test_each_method_has_its_settings_and_fits(
+    open_page: Open, language: str, word: str, size_px: tuple[int, int]
+) -> None:
+    page = open_page(language, size_px)
+    page.go("train")
+    page.wait(lambda: word in page.text("method"))
+    for method in Method:
+        choose(page, method)
+        page.wait(lambda: page.text("estimate"))
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
+        page.picture(f"train-{method.value}-{language}-{size_px[0]}")
+    assert page.complaints() == []
+
+
+def test_what_the_user_set_stays_when_method_goal_and_language_change(open_page: Open) -> None:
+    page = open_page()
+    page.go("train")
+    page.wait(lambda: page.part("plan_rank").is_displayed())
+    proposed = PLANS[Method.LORA].__fields__["rank"].default
+    page.number("plan_rank", proposed + 9)
+    page.click("goal", "input[value=face-best]")
+    choose(page, Method.TEXTUAL_INVERSION)
+    choose(page, Method.DREAMBOOTH_LORA)
+    page.click("language", "input")
+    page.wait(lambda: page.parts("language", "li"))
+    next(item for item in page.parts("language", "li") if "中文" in item.text).click()
+    page.wait(lambda: page.text("start") == "开始训练")
+    assert page.part("plan_rank", "input[type=number]").get_property("value") == str(proposed + 9)
+    assert page.part("method", f"input[value={Method.DREAMBOOTH_LORA.value}]").is_selected()
+    assert page.part("goal", "input[value=face-best]").is_selected()
