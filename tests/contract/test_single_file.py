@@ -72,7 +72,7 @@ def answer(model: DiffusionModel, noisy: torch.Tensor) -> torch.Tensor:
 
 
 def theirs(base: BaseModelFile, folder: Path) -> Any:
-    """diffusers' UNet of the file, configured by its reading of the yaml; of SDXL, which it knows in one size, by us."""
+    """diffusers' UNet of the file, configured by its reading of the yaml; SDXL, which it knows in one size, by us."""
     from diffusers import UNet2DConditionModel
 
     if base.family is Family.SDXL:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported
+from personal_avatar.errors import BaseUnsupported, Crashed, named
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.files import Shapes, Weights, read_weights
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
@@ -131,7 +131,7 @@ def named_layout_errors(base: BaseModelFile, spoken: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, LookupError) as error:
-        if type(error).__name__ == "OutOfMemoryError":
-            raise
+        if not isinstance(named(error), Crashed):
+            raise  # of memory
         what = str(error).splitlines()[0][:200]
         raise BaseUnsupported(f"{base.path.name} does not have the layout of {spoken}: {what}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,7 +44,7 @@ class DiffusionModel:
     places: dict[str, Places] = field(default_factory=dict)
 
     family: ClassVar[Family] = Family.SD1
-    _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, repr=False)
+    _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
         """What the UNet needs of `captions`: named tensors with the batch first, one row a caption.
@@ -197,14 +197,16 @@ class DiffusionModel:
         formats of the checkpoint file, on the CPU; what the file has besides them is not among them.
         """
         modules = self.modules() if text else {UNET_PREFIX: self.unet}
+        stored = read_some(self.base.path, sorted({name_of(place) for place in self._places_of(modules)}))
         found = {
-            place: module.get_parameter(name).detach().cpu()
+            place: module.get_parameter(name).detach().to("cpu", stored[name_of(place)].dtype)
             for prefix, module in modules.items()
             for name, place in self.places[prefix].items()
         }
-        joined = join(found)
-        stored = read_some(self.base.path, sorted(joined))
-        return {name: tensor.to(stored[name].dtype).reshape(stored[name].shape) for name, tensor in joined.items()}
+        return {name: tensor.reshape(stored[name].shape) for name, tensor in join(found).items()}
+
+    def _places_of(self, modules: Iterable[str]) -> list[str]:
+        return [place for prefix in modules for place in self.places[prefix].values()]
 
     @cached_property
     def native_dtype(self) -> torch.dtype:

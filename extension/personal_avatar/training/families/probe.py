@@ -1,4 +1,4 @@
-"""Which of its two possible answers a network gives, the noise or the velocity, seen from one answer of each kind."""
+"""Which of two possible answers a network gives, the noise or the velocity: read as the right one it errs less."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ SIDE_PX = 64
 
 
 def probe(model: DiffusionModel) -> str:
-    """The kind whose error is smaller, over some noise on a smooth picture; the same on every device and call."""
+    """The kind whose mean squared error is smaller, for a smooth picture with much noise on it.
+
+    Deterministic: the noise is made on the CPU. Where noise prevails, noise has unit variance and velocity the smaller
+    one of the picture, so that even a network that cannot make out the picture tells the two apart.
+    """
     import torch
 
     clean = model.encode_images(_picture()[None])[0].repeat(len(TIMESTEPS), 1, 1, 1)
