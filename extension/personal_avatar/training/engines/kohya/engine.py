@@ -26,6 +26,7 @@ from personal_avatar.training.engines.kohya.outputs import Saved, pictures, save
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Point, Training, Work
@@ -35,11 +36,12 @@ logger = logging.getLogger(__name__)
 FOLDER_NAME = "kohya"
 SHOWN_WHILE_TRAINING = 2
 PROGRESS_EVERY_S = 0.5
-# Where sd-scripts looks for tokenizers of a family before it asks the network, in the order of `model.tokenizers`.
+CLIP = "openai_clip-vit-large-patch14"
+# Where sd-scripts looks for the tokenizers of a family before it asks the network.
 TOKENIZERS = {
-    Family.SD1: ("openai_clip-vit-large-patch14",),
+    Family.SD1: (CLIP,),
     Family.SD2: ("stabilityai_stable-diffusion-2",),
-    Family.SDXL: ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+    Family.SDXL: (CLIP, "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
 }
 
 
@@ -110,16 +112,16 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
     """Pictures, captions, dataset file, prompts and tokenizers; what an earlier attempt left is removed."""
     shutil.rmtree(order.folder, ignore_errors=True)
     order.output.mkdir(parents=True)
-    plan, method, dataset, model = order.plan, order.method, training.dataset, training.bench.model
-    classes = class_items(dataset, plan, pictures_of_the_class(work, model))
+    plan, method, dataset = order.plan, order.method, training.dataset
+    classes = class_items(dataset, plan, pictures_of_the_class(work, training.bench.model))
     groups = write_groups(order.pictures, items_of(dataset, plan, method), classes, plan)
     toml = dataset_toml(groups, plan, method, order.resolution_px, order.batches[0])
     order.dataset_file.write_text(toml, encoding="utf-8")
     shots = training.bench.choosing.subject[:SHOWN_WHILE_TRAINING]
     said = [Shot(spoken(shot.prompt, dataset.trigger, method), shot.seed) for shot in shots]
     order.prompts_file.write_text(prompts(said, order), encoding="utf-8")
-    for name, tokenizer in zip(TOKENIZERS[order.base.family], model.tokenizers, strict=True):
-        tokenizer.save_pretrained(str(order.tokenizers / name))
+    for name in TOKENIZERS[order.base.family]:  # without words that are trained here
+        tokenizer(None, open_clip=name != CLIP).save_pretrained(str(order.tokenizers / name))
 
 
 @contextmanager
