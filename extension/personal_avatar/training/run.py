@@ -21,7 +21,7 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.plan import TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
 from personal_avatar.training.work import Point, Training, Work
 
@@ -51,9 +51,23 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     """Raises `InvalidSettings`, `WeightsMissing`."""
     from personal_avatar.faces.registry import default_analyser
 
-    plan, settings = task.settings(), validated(PhotoSettings, task.photo_settings)
+    settings = validated(PhotoSettings, task.photo_settings)
     emit(Stage("check"))
+    plan = _plan(task, emit)
     return Work(task, plan, settings, folder, emit, control, default_analyser(task.weights_folder))
+
+
+def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
+    """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`."""
+    plan = task.settings()
+    if task.engine is not Engine.KOHYA:
+        return plan
+    from personal_avatar.training.engines.kohya.limits import fitted
+
+    plan, changes = fitted(plan, task.base, task.method, task.plan)
+    for change in changes:
+        emit(Log(f"{change}."))
+    return plan
 
 
 def _check(work: Work) -> PhotoReport:
