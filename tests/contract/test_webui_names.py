@@ -121,7 +121,7 @@ def flags() -> frozenset[str]:
 @cache
 def options() -> frozenset[str]:
     text = (WEBUI / "modules/shared_options.py").read_text(encoding="utf-8")
-    return frozenset(re.findall(r'"(\w+)": OptionInfo', text))
+    return frozenset(re.findall(r'["\'](\w+)["\']: OptionInfo', text))
 
 
 def problem(dotted: str) -> str | None:
@@ -177,6 +177,31 @@ def test_the_check_sees_what_we_use() -> None:
     everything = set().union(*(used(path) for path in SOURCES))
     assert {"modules.processing.process_images", "modules.call_queue.queue_lock", "networks.load_network"} <= everything
     assert "modules.processing.StableDiffusionProcessingTxt2Img(cfg_scale" in everything
+
+
+@pytest.mark.parametrize(("file", "kind", "taken"), [
+    ("modules/textual_inversion/textual_inversion.py", "EmbeddingDatabase", {
+        "skipped_embeddings", "word_embeddings", "expected_shape", "register_embedding_by_name",
+        "load_textual_inversion_embeddings",
+    }),
+    ("modules/textual_inversion/textual_inversion.py", "Embedding", {"filename", "shape"}),
+    ("modules/processing.py", TXT2IMG, {"cached_c", "cached_uc", "scripts"}),
+    ("modules/processing.py", "Processed", {"images", "infotexts", "index_of_first_image", "comments"}),
+    ("modules/sd_models_types.py", "WebuiSdModel", {"sd_checkpoint_info", "is_sd1", "is_sd2", "is_sdxl"}),
+    ("modules/sd_models.py", "CheckpointInfo", {
+        "filename", "title", "sha256", "register", "calculate_shorthash",
+    }),
+    ("extensions-builtin/Lora/network.py", "Network", {"modules"}),
+    ("extensions-builtin/Lora/network.py", "NetworkModule", {"network_key"}),
+    ("extensions-builtin/Lora/network.py", "NetworkOnDisk", {"filename", "metadata"}),
+], ids=lambda value: value if isinstance(value, str) and "/" not in value else "")
+def test_what_we_take_from_its_objects_is_there(file: str, kind: str, taken: set[str]) -> None:
+    assert taken - members(file, kind) == set()
+
+
+def test_the_options_that_we_borrow_are_there() -> None:
+    assert {"sd_model_checkpoint", "sd_noise_schedule", "live_previews_enable"} <= options()
+    assert '"Zero Terminal SNR"' in (WEBUI / "modules/shared_options.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("wrong", [

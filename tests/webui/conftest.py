@@ -83,8 +83,8 @@ def families_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def families(families_data: Path) -> Iterator[Server]:
-    """A WebUI without its page, with all those checkpoints."""
-    with Server(families_data, flags=("--nowebui",)) as running:
+    """A WebUI without its page, with all those checkpoints, set up for training."""
+    with Server(families_data, flags=("--nowebui",), prepare=True, wait_s=900) as running:
         yield running
 
 

@@ -17,7 +17,13 @@ from tests.webui.webui_families import (
     BY_NAME,
     KINDS,
     Kind,
+    base_of,
     checkpoints,
+    choose,
+    digest,
+    found,
+    generate,
+    loaded,
     miniature,
     weights,
     write_checkpoint,
@@ -26,7 +32,6 @@ from tests.webui.webui_families import (
 )
 from tests.webui.webui_server import Server
 
-PX = 64
 TEXT = "encoder_layers_0_self_attn"
 UNET = {
     Family.SD1: "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_v",
@@ -49,37 +54,6 @@ TOKENS = {
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 every_family = pytest.mark.parametrize("kind", [BY_NAME[name] for name in ("sd1", "sd2-v", "sdxl-eps")],
                                        ids=lambda kind: kind.name)
-
-
-def base_of(folder: Path, kind: Kind) -> Path:
-    return checkpoints(folder) / f"{kind.name}.safetensors"
-
-
-def choose(server: Server, name: str) -> None:
-    """Load a checkpoint as the page does, by its title."""
-    answer = server.post("/sdapi/v1/options", {"sd_model_checkpoint": found(server, name)["title"]})
-    assert answer.status_code == 200, answer.text
-    assert server.get("/probe/loaded").json()["answer"].startswith(name)
-
-
-def found(server: Server, name: str) -> dict[str, Any]:
-    answer = server.post("/probe/find_checkpoint", {"wanted": name}).json()
-    assert "answer" in answer, answer
-    return dict(answer["answer"])
-
-
-def generate(server: Server, checkpoint: Path | None = None, stop_after: int = -1, **changes: Any) -> dict[str, Any]:
-    request = {
-        "prompt": "a portrait", "negative_prompt": "", "seeds": [3], "width_px": PX, "height_px": PX, "steps": 3,
-        "checkpoint": str(checkpoint) if checkpoint else None, **changes,
-    }
-    return dict(server.post("/probe/generate", {"request": request, "stop_after": stop_after}).json())
-
-
-def digest(server: Server, checkpoint: Path | None = None, **changes: Any) -> str:
-    answer = generate(server, checkpoint, **changes)
-    assert "answer" in answer, answer
-    return str(answer["answer"][0][0])
 
 
 def published(server: Server, file: Path) -> dict[str, Any]:
@@ -127,7 +101,7 @@ def test_pictures_with_another_checkpoint_leave_the_chosen_one(families: Server,
     wanted = {}
     for kind in KINDS:
         wanted[kind.name] = digest(families, base_of(families_data, kind))
-        assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+        assert loaded(families) == "sd1.safetensors"
     assert families.get("/sdapi/v1/options").json() == options
     assert len(set(wanted.values())) == len(KINDS)
     assert wanted["sd1"] == digest(families) == ours
@@ -141,7 +115,7 @@ def test_a_cancelled_picture_puts_the_checkpoint_back(families: Server, families
     answer = generate(families, base_of(families_data, BY_NAME["sd2-v"]), stop_after=2)
     assert answer["error"]["code"] == "CANCELLED"
     assert families.get("/sdapi/v1/options").json() == options
-    assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+    assert loaded(families) == "sd1.safetensors"
 
 
 def test_interrupt_puts_the_checkpoint_back(families: Server, families_data: Path) -> None:
@@ -156,7 +130,7 @@ def test_interrupt_puts_the_checkpoint_back(families: Server, families_data: Pat
     families.post("/sdapi/v1/interrupt")
     asked.join()
     assert answers[0]["error"]["code"] == "CANCELLED"
-    assert families.get("/probe/loaded").json()["answer"] == "sd1.safetensors"
+    assert loaded(families) == "sd1.safetensors"
 
 
 def test_what_the_user_chooses_meanwhile_stays_chosen(families: Server, families_data: Path) -> None:
@@ -170,7 +144,7 @@ def test_what_the_user_chooses_meanwhile_stays_chosen(families: Server, families
     families.post("/sdapi/v1/options", {"sd_model_checkpoint": "sd2-eps"})
     asked.join()
     assert families.get("/sdapi/v1/options").json()["sd_model_checkpoint"].startswith("sd2-eps.safetensors")
-    assert families.get("/probe/loaded").json()["answer"] == "sd2-eps.safetensors"
+    assert loaded(families) == "sd2-eps.safetensors"
 
 
 @pytest.mark.parametrize("chosen", ["sd1", "sdxl-eps"])
@@ -184,7 +158,7 @@ def test_a_checkpoint_that_cannot_be_loaded_is_named(families: Server, families_
     answer = generate(families, cut)
     assert answer["error"]["code"] == "BASE_UNSUPPORTED" and cut.name in answer["error"]["message"]
     assert published(families, cut)["error"]["code"] == "SELFTEST"
-    assert families.get("/probe/loaded").json()["answer"] == f"{chosen}.safetensors"
+    assert loaded(families) == f"{chosen}.safetensors"
     assert digest(families) == before
     assert generate(families, cut.with_name("gone.safetensors"))["error"]["code"] == "BASE_NOT_FOUND"
 
@@ -280,7 +254,7 @@ def test_a_trained_checkpoint_is_tried_and_the_chosen_one_is_back(
     assert f"{good.name}: works" in families.log()
     assert good.stem in {model["model_name"] for model in families.get("/sdapi/v1/sd-models").json()}
     assert families.get("/sdapi/v1/options").json() == options
-    assert families.get("/probe/loaded").json()["answer"] == base.name
+    assert loaded(families) == base.name
     same = write_checkpoint(base, f"same-{kind.name}", 1.0)
     error = published(families, same)["error"]
     assert error["code"] == "SELFTEST" and "changes nothing" in error["message"]

@@ -13,10 +13,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from tests.webui.webui_data import make_data_folder
-from tests.webui.webui_server import REPOSITORY
+from tests.webui.webui_server import REPOSITORY, Server
 
 PROBE = Path(__file__).parent / "probe"
 EPSILON, VELOCITY = "epsilon", "v_prediction"
+PX = 64
 NO_DOWNLOADS = {"show_progress_type": "Approx cheap"}  # the other previews of SDXL need a network from the internet
 
 
@@ -51,6 +52,44 @@ def miniature(folder: Path, kind: Kind, **changes: Any) -> BaseModelFile:
     """A checkpoint of this kind among the WebUI's; `changes` are arguments of `make`."""
     wanted = {"name": kind.name, "prediction": kind.prediction, "zero_terminal_snr": kind.zero_terminal_snr}
     return make(kind.family, checkpoints(folder), **{**wanted, **changes})
+
+
+def base_of(folder: Path, kind: Kind) -> Path:
+    return checkpoints(folder) / f"{kind.name}.safetensors"
+
+
+def found(server: Server, name: str) -> dict[str, Any]:
+    """What the host says of a checkpoint."""
+    answer = server.post("/probe/find_checkpoint", {"wanted": name}).json()
+    assert "answer" in answer, answer
+    return dict(answer["answer"])
+
+
+def choose(server: Server, name: str) -> None:
+    """Load a checkpoint as the page does, by its title."""
+    answer = server.post("/sdapi/v1/options", {"sd_model_checkpoint": found(server, name)["title"]})
+    assert answer.status_code == 200, answer.text
+    assert loaded(server).startswith(f"{name}.")
+
+
+def loaded(server: Server) -> str:
+    """File name of the checkpoint in memory."""
+    return str(server.get("/probe/loaded").json()["answer"])
+
+
+def generate(server: Server, checkpoint: Path | None = None, stop_after: int = -1, **changes: Any) -> dict[str, Any]:
+    """The host's pictures: [digest, infotext] of each as `answer`, or `error`; `stop_after`: cancelled at that step."""
+    request = {
+        "prompt": "a portrait", "negative_prompt": "", "seeds": [3], "width_px": PX, "height_px": PX, "steps": 3,
+        "checkpoint": str(checkpoint) if checkpoint else None, **changes,
+    }
+    return dict(server.post("/probe/generate", {"request": request, "stop_after": stop_after}).json())
+
+
+def digest(server: Server, checkpoint: Path | None = None, **changes: Any) -> str:
+    answer = generate(server, checkpoint, **changes)
+    assert "answer" in answer, answer
+    return str(answer["answer"][0][0])
 
 
 def checkpoints(folder: Path) -> Path:

@@ -45,6 +45,15 @@ def add_routes(_demo, app):
             [sha256(made.image.tobytes()).hexdigest(), made.infotext] for made in host.generate(asked, on_step)
         ])
 
+    @app.get("/probe/cards")
+    def cards():
+        """Names on the cards of the WebUI's tabs of networks, by the tab's title."""
+        from modules import ui_extra_networks
+
+        for page in ui_extra_networks.extra_pages:
+            page.refresh()
+        return {page.title: [item["name"] for item in page.list_items()] for page in ui_extra_networks.extra_pages}
+
     @app.get("/probe/loaded")
     def loaded():
         """What is in memory, not what is chosen."""
