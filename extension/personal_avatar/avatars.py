@@ -20,6 +20,8 @@ from personal_avatar.storage import sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
 TRIGGER_TOKEN = "sks"
+# What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
+COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
 
@@ -113,8 +115,8 @@ class AvatarStore:
         """Erase an avatar's photos, embeddings, portraits and the files in `extra`; returns what is left."""
         folder = self.folder(avatar_id)
         for file in extra:
-            for companion in (file, file.with_suffix(".png"), file.with_suffix(".json")):
-                companion.unlink(missing_ok=True)
+            for suffix in (file.suffix, *COMPANIONS):
+                file.with_suffix(suffix).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         left = [str(path) for path in [*extra, folder] if path.exists()]
         if left:

@@ -113,7 +113,8 @@ def test_a_damaged_avatar_is_left_out(store: AvatarStore, content: str) -> None:
 def test_erasing_takes_photos_and_trained_files_with_their_companions(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
     store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
-    files = [photo(tmp_path / "loras", name) for name in ("anna.safetensors", "anna.png", "anna.json", "other.png")]
+    suffixes = (".safetensors", ".png", ".json", ".preview.png", ".yaml")
+    files = [photo(tmp_path / "loras", name) for name in (*(f"anna{suffix}" for suffix in suffixes), "other.png")]
     folder = store.folder(avatar.id)
     assert store.delete(avatar.id, files[:1]) == []
     assert not folder.exists()

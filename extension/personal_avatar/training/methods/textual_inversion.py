@@ -56,23 +56,26 @@ class TextualInversion:
         return {key: words.rows.detach().float().cpu().clone() for key, words in self._words.items()}
 
     def load(self, state: State) -> None:
-        for key, words in self._words.items():
-            words.rows.data.copy_(state[key])
+        self._put({key: state[key] for key in self._words})
+
+    def _put(self, rows: State) -> None:
+        for key, tensor in rows.items():
+            self._words[key].rows.data.copy_(tensor)
 
     @contextmanager
     def strength(self, weight: float) -> Iterator[None]:
         """0: the word is an ordinary one again. Between: so much of the way from the words that it began as."""
         import torch
 
-        trained, enabled = self.state(), [tokenizer.enabled for tokenizer in self._tokenizers]
+        enabled = [tokenizer.enabled for tokenizer in self._tokenizers]
+        trained = {} if weight in (0, 1) else self.state()
         for tokenizer in self._tokenizers:
             tokenizer.enabled &= weight != 0
-        if weight != 1:
-            self.load({key: torch.lerp(self._begin[key], rows, weight) for key, rows in trained.items()})
+        self._put({key: torch.lerp(self._begin[key], rows, weight) for key, rows in trained.items()})
         try:
             yield
         finally:
-            self.load(trained)
+            self._put(trained)
             for tokenizer, before in zip(self._tokenizers, enabled, strict=True):
                 tokenizer.enabled = before
 
