@@ -1,0 +1,137 @@
+"""sd-scripts' own parser and dataset reader take what we write. Runs where PERSONAL_AVATAR_SD_SCRIPTS names its folder
+and the packages that it needs are there (environment/kohya.py lists them)."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from kohya_orders import base_of, dataset_in, order_of
+from personal_avatar.domain import Family, Method
+from personal_avatar.environment import kohya as installed
+from personal_avatar.training.classes import ClassPictures
+from personal_avatar.training.engines.kohya.command import command
+from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, write_groups
+from personal_avatar.training.optimisers import BETAS
+
+FOLDER = os.environ.get(installed.VARIABLE, "")
+LACKING = [module for module in installed.MODULES if find_spec(module) is None]
+pytestmark = [
+    pytest.mark.skipif(not FOLDER, reason=f"{installed.VARIABLE} is not set"),
+    pytest.mark.skipif(bool(LACKING), reason=f"sd-scripts needs {', '.join(LACKING)}"),
+]
+# Answers, for each script and its words, what the script understood: arguments, optimiser, pictures of its dataset.
+ANSWERS = """
+import importlib, json, sys
+sys.path.insert(0, ".")
+import torch
+from library import config_util, train_util
+for line in sys.stdin:
+    script, *words = json.loads(line)
+    args = importlib.import_module(script.removesuffix(".py")).setup_parser().parse_args(words)
+    train_util.verify_training_args(args)
+    weight = torch.nn.Parameter(torch.zeros(2))
+    try:
+        name, settings, _ = train_util.get_optimizer(args, [{"params": [weight], "lr": args.learning_rate}])
+    except ImportError as error:
+        name, settings = "missing", str(error)
+    takes = (True, "db" not in script, getattr(args, "masked_loss", False), "inversion" not in script)
+    made = config_util.BlueprintGenerator(config_util.ConfigSanitizer(*takes)).generate(
+        config_util.load_user_config(args.dataset_config), args)
+    subsets = [vars(subset.params) for dataset in made.dataset_group.datasets for subset in dataset.subsets]
+    told = {"arguments": vars(args), "optimiser": name, "settings": str(settings), "subsets": subsets}
+    print("TOLD " + json.dumps(told, default=str), flush=True)
+"""
+FAMILIES = {
+    "sd1": base_of(), "sd2": base_of(Family.SD2), "sd2-v": base_of(Family.SD2, "v_prediction"),
+    "sdxl": base_of(Family.SDXL), "sdxl-v": base_of(Family.SDXL, "v_prediction", zero_terminal_snr=True),
+}
+FULL: dict[str, Any] = {
+    "flip": True, "shuffle_captions": True, "unmasked_weight": 0.4, "prior_weight": 1.0, "prior_from": "pictures",
+    "warmup_steps": 5, "noise_offset": 0.05, "input_perturbation": 0.1, "gradient_checkpointing": True, "accumulate": 2,
+    "scale_v_loss": True,
+}
+Ask = Callable[..., dict[str, Any]]
+MEN = ClassPictures([np.zeros((64, 64, 3), np.uint8)] * 3, ["a man"] * 3)
+
+
+class SdScriptsAsked:
+    """One process of sd-scripts that is asked what it understands."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, "-c", ANSWERS], cwd=FOLDER, env=environment, **pipes)
+
+    def __call__(self, words: list[str]) -> dict[str, Any]:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+        told = next((line for line in self.process.stdout if line.startswith("TOLD ")), "")
+        assert told, f"sd-scripts refused {' '.join(words)}"
+        answer: dict[str, Any] = json.loads(told.removeprefix("TOLD "))
+        return answer
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[SdScriptsAsked]:
+    started = SdScriptsAsked()
+    yield started
+    started.process.kill()
+    started.process.wait()
+
+
+@pytest.fixture
+def understood(tmp_path: Path, asked: SdScriptsAsked) -> Callable[..., dict[str, Any]]:
+    def ask(method: Method, family: str = "sd1", **plan: Any) -> dict[str, Any]:
+        order = order_of(method, FAMILIES[family], tmp_path / "kohya", **plan)
+        order.folder.mkdir()
+        dataset = dataset_in(tmp_path / "data", masked=True)
+        classes = class_items(dataset, order.plan, MEN)
+        groups = write_groups(order.pictures, items_of(dataset, order.plan, method), classes, order.plan)
+        toml = dataset_toml(groups, order.plan, method, 512, order.batches[0])
+        order.dataset_file.write_text(toml, encoding="utf-8")
+        return asked(command(order))
+
+    return ask
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", Method)
+def test_every_script_understands_a_full_plan(understood: Ask, method: Method, family: str) -> None:
+    found = understood(method, family, **FULL)
+    person, others = found["subsets"]
+    assert (person["alpha_mask"], person["flip_aug"], person["shuffle_caption"]) == (True, True, True)
+    assert (others["is_reg"], person["is_reg"]) == (True, False)
+    arguments = found["arguments"]
+    assert arguments["v_parameterization"] == family.endswith("-v")
+    assert arguments["zero_terminal_snr"] == (family == "sdxl-v")
+    assert arguments["lr_scheduler_min_lr_ratio"] == 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimiser", ["adamw", "prodigy", "adafactor", "lion", "schedulefree"])
+def test_it_makes_the_optimiser_that_is_asked_for(understood: Ask, optimiser: str) -> None:
+    found = understood(Method.LORA, optimiser=optimiser, weight_decay=0.02, learning_rate=1e-3)
+    if found["optimiser"] == "missing":
+        pytest.skip(found["settings"])
+    assert found["optimiser"].lower().replace("adamwschedulefree", "schedulefree").endswith(optimiser)
+    assert "weight_decay=0.02" in found["settings"]
+    if optimiser != "adafactor":
+        assert f"betas={BETAS}" in found["settings"]
+
+
+@pytest.mark.slow
+def test_it_takes_the_checkpoints_own_answers_for_the_class(understood: Ask) -> None:
+    found = understood(Method.LORA, prior_weight=0.5, prior_from="prediction")
+    if found["arguments"].get("cpu_offload_checkpointing") is None:
+        pytest.skip("release 0.9 has no such attribute")
+    assert found["subsets"][1]["custom_attributes"] == {"diff_output_preservation": True}
