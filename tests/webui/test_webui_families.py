@@ -70,6 +70,24 @@ def test_a_checkpoint_is_known_before_and_after_it_is_loaded(families: Server, k
         assert (known["family"], known["prediction"], known["zero_terminal_snr"]) == expected
 
 
+def test_a_pickled_checkpoint_is_known_and_painted_with(families: Server, families_data: Path) -> None:
+    """Saved as old programs did; the WebUI refuses some things that new ones add to the archive."""
+    import torch
+
+    choose(families, "sd1")
+    base = base_of(families_data, BY_NAME["sd1"])
+    pickled = base.with_name("pickled.ckpt")
+    tensors = {name: torch.from_numpy(value) for name, value in weights(base).items()}
+    torch.save({"state_dict": tensors, "global_step": 1}, pickled, _use_new_zipfile_serialization=False)
+    pickled.with_suffix(".yaml").write_bytes(base.with_suffix(".yaml").read_bytes())
+    assert digest(families, pickled) == digest(families)
+    assert found(families, pickled.name)["family"] == "sd1"
+    evil = pickled.with_name("evil.ckpt")
+    evil.write_bytes(b"not a pickle at all")
+    error = generate(families, evil)["error"]
+    assert error["code"] == "BASE_UNSUPPORTED" and evil.name in error["message"]
+
+
 def test_the_vae_is_the_one_that_the_webui_uses(families: Server, families_data: Path) -> None:
     near = checkpoints(families_data) / "sd1.vae.safetensors"
     chosen = families_data / "models" / "VAE" / "another.safetensors"

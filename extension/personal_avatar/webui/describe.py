@@ -53,8 +53,8 @@ def _family_of(model: Any) -> Family:
 
 
 def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
-    """What is in the file; a loaded .ckpt is not unpickled again, the WebUI knows what it is."""
-    if loaded is not None and path.suffix != ".safetensors":
+    """What is in the file. Of a loaded one the WebUI knows it: a .ckpt is not unpickled again, a file may be gone."""
+    if loaded is not None and (path.suffix != ".safetensors" or not path.is_file()):
         return {}
     if not path.is_file():
         raise NoCheckpoint(f"{path} is gone.")
