@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.training import compute, losses
 from personal_avatar.training.families import registry
+from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.dreambooth import Dreambooth
@@ -147,6 +149,21 @@ def test_averages_of_the_base_are_left_out(tmp_path: Path) -> None:
     method = Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
     method.save(tmp_path / "linh.safetensors", {})
     assert set(load_file(tmp_path / "linh.safetensors")) == set(weights)
+
+
+def test_a_vae_of_another_file_goes_into_the_checkpoint(tmp_path: Path) -> None:
+    """The host may choose it by the name of the base; what was trained with it must not lose it."""
+    base = make(Family.SD1, tmp_path, half=True)
+    weights = load_file(base.path)
+    vae = {name.removeprefix(VAE): one * 2 for name, one in weights.items() if name.startswith(VAE)}
+    save_file(vae, tmp_path / "other.vae.safetensors")
+    save_file({name: one for name, one in weights.items() if not name.startswith(VAE)}, base.path)
+    with_vae = replace(base, vae=tmp_path / "other.vae.safetensors")
+    method = Dreambooth(registry.load(with_vae, compute.choose("fp32"), 64), UNET_ONLY)
+    method.save(tmp_path / "linh.safetensors", {})
+    saved = load_file(tmp_path / "linh.safetensors")
+    assert set(saved) == set(weights)
+    assert all(torch.equal(saved[VAE + name], one) for name, one in vae.items())
 
 
 def test_a_checkpoint_in_eight_bits_is_refused(tmp_path: Path) -> None:

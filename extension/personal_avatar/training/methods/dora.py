@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+SHORTEST = 1e-12  # columns of nothing but zeros stay what they are
+
 
 class Magnitude:
     """The magnitudes of one peft LoRA layer. `value` float32 (1, inputs[, 1, 1]); `weight`: see `Lora.strength`."""
@@ -36,7 +38,8 @@ class Magnitude:
             weight, down = self._layer.base_layer.weight.float(), self._down.weight.float()
             added = (self._up.weight.float().flatten(1) @ down.flatten(1)).reshape(weight.shape)
             merged = weight + self._scaling * added
-            return torch.linalg.vector_norm(merged, dim=[dim for dim in range(merged.dim()) if dim != 1], keepdim=True)
+            others = [dim for dim in range(merged.dim()) if dim != 1]
+            return torch.linalg.vector_norm(merged, dim=others, keepdim=True).clamp_min(SHORTEST)
 
     @property
     def device(self) -> torch.device:

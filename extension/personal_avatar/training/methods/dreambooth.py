@@ -14,6 +14,7 @@ from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.vae_config import vae_weights
 from personal_avatar.training.files import write_tensors
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.methods.lora_targets import UNET_PREFIX
@@ -78,9 +79,12 @@ class Dreambooth:
 
     def save(self, path: Path, metadata: dict[str, str]) -> None:
         """The base's file with the trained weights in their places, each in the number format that it has there; its
-        yaml beside it under the new name. Averaged weights (EMA) are left out, for they would be the base's."""
+        yaml beside it under the new name. A VAE of another file goes in, for the host may not know to whom it belongs
+        then; averaged weights (EMA) are left out, for they would be the base's."""
         base = self._model.base
         tensors = {name: one for name, one in read_weights(base.path).items() if not name.startswith(AVERAGED)}
+        if base.vae is not None:
+            tensors |= vae_weights(tensors, base)
         trained = self._model.file_tensors(text=self.trains_text)
         lost = [name for name in trained if name not in tensors]
         if lost:
