@@ -84,6 +84,14 @@ def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.envir
     return SdScripts(folder, data / PACKAGES_NAME, version)
 
 
+def ready(data: Path, configured: str = "") -> SdScripts:
+    """`find`, and everything that it imports is there. Raises `TrainerMissing`."""
+    found, lacking = find(data, configured), lacking_modules(data)
+    if lacking:
+        raise TrainerMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", INSTALL_HINT)
+    return found
+
+
 def read_version(folder: Path) -> str:
     """The release that its README tells of first, "" when it tells none; there is no other place that says it."""
     readme = folder / "README.md"

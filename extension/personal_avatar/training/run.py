@@ -58,13 +58,15 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
-    """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`."""
+    """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`, `TrainerMissing`."""
     plan = task.settings()
     if task.engine is not Engine.KOHYA:
         return plan
+    from personal_avatar.environment import kohya
     from personal_avatar.training.engines.kohya.limits import fitted
 
-    plan, changes = fitted(plan, task.base, task.method, task.plan)
+    version = kohya.ready(task.weights_folder.parent).version
+    plan, changes = fitted(plan, task.base, task.method, task.plan, version)
     for change in changes:
         emit(Log(f"{change}."))
     return plan

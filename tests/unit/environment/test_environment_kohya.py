@@ -145,6 +145,15 @@ def test_a_package_in_its_folder_does_not_lack(tmp_path: Path, monkeypatch: pyte
     assert kohya.lacking_modules(tmp_path) == []
 
 
+@pytest.mark.usefixtures("nothing_lacks")
+def test_it_is_ready_when_nothing_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts_in(tmp_path / "sd-scripts")
+    assert kohya.ready(tmp_path) == kohya.find(tmp_path)
+    monkeypatch.setattr(kohya, "MODULES", {"surely_not_there": "surely==2"})
+    with pytest.raises(TrainerMissing, match="needs surely_not_there"):
+        kohya.ready(tmp_path)
+
+
 def test_a_python_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kohya, "_LACKING", "raise SystemExit('broken')")
     with pytest.raises(PipFailed, match="broken"):

@@ -131,7 +131,7 @@ def test_it_makes_the_optimiser_that_is_asked_for(understood: Ask, optimiser: st
 
 @pytest.mark.slow
 def test_it_takes_the_checkpoints_own_answers_for_the_class(understood: Ask) -> None:
+    if installed.read_version(Path(FOLDER)).startswith("0.9."):
+        pytest.skip("release 0.9 knows no such pictures")
     found = understood(Method.LORA, prior_weight=0.5, prior_from="prediction")
-    if found["arguments"].get("cpu_offload_checkpointing") is None:
-        pytest.skip("release 0.9 has no such attribute")
     assert found["subsets"][1]["custom_attributes"] == {"diff_output_preservation": True}

@@ -40,14 +40,14 @@ def what_it_cannot_do(plan: TrainPlan, base: BaseModelFile, method: Method) -> l
 
 
 def fitted(
-    plan: TrainPlan, base: BaseModelFile, method: Method, chosen: Collection[str]
+    plan: TrainPlan, base: BaseModelFile, method: Method, chosen: Collection[str], version: str = ""
 ) -> tuple[TrainPlan, list[str]]:
-    """The plan as sd-scripts can do it, and a sentence for everything that is therefore different.
+    """The plan as sd-scripts of this version can do it, and a sentence for everything that is therefore different.
 
     `chosen`: names of the settings that the user set himself; these are never changed. Raises `InvalidSettings` with
     everything at once that stands against him or against the checkpoint.
     """
-    found = list(limits(plan, base, method))
+    found = [*limits(plan, base, method), *_release(plan, method, version)]
     against = [limit.sentence for limit in found if not limit.instead or set(limit.instead) & set(chosen)]
     if against:
         raise InvalidSettings("; ".join(against), "Change these settings, or choose the engine diffusers.")
@@ -120,6 +120,12 @@ def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
     if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1:
         what = "sd-scripts weighs class pictures like the person's own for SDXL: prior_weight must be 1"
         yield Limit(what, {"prior_weight": 1.0})
+
+
+def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
+    if version.startswith("0.9.") and method in LORA_METHODS and plan.prior_weight > 0 and plan.prior_from != PICTURES:
+        what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
+        yield Limit(what, {"prior_from": PICTURES})
 
 
 RULES: tuple[Rule, ...] = (_checkpoint, _training, _lora, _prior)
