@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import header_of
+from personal_avatar.training.families.pickles import load_pickle as load_pickle
 
 if TYPE_CHECKING:
     import torch
@@ -66,20 +67,3 @@ def _header_shapes(path: Path) -> Shapes:
 
 def _pickle_shapes(path: Path) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
-
-
-def load_pickle(path: Path, device: str) -> dict[str, Any]:
-    """Tensors of a .ckpt/.pt file; nothing but tensors is unpickled. Raises `BaseUnsupported` otherwise."""
-    import pickle
-
-    import torch
-
-    try:
-        data = torch.load(path, map_location=device, weights_only=True)
-        state = data.get("state_dict", data)
-        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError, OSError) as error:
-        raise BaseUnsupported(
-            f"{path.name} cannot be read as plain tensors ({(str(error).splitlines() or ['it is empty'])[0][:120]}).",
-            "Convert it to safetensors and choose that file.",
-        ) from None

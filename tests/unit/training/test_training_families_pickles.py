@@ -1,0 +1,75 @@
+"""Pickled checkpoints: tensors come out, code never runs."""
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families.files import read_shapes, read_weights
+
+WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.ones(3, dtype=torch.float16)}
+
+
+class Runs:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_come_out_as_they_went_in(wrapped: bool, zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": WEIGHTS} if wrapped else WEIGHTS, path, _use_new_zipfile_serialization=zipped)
+    read = read_weights(path)
+    assert all(torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype for name, tensor in WEIGHTS.items())
+    assert read_shapes(path) == {"a.weight": (2, 3), "b.bias": (3,)}
+
+
+def test_the_state_of_a_training_program_is_passed_over(tmp_path: Path) -> None:
+    state = collections.OrderedDict({**WEIGHTS, "c": torch.nn.Parameter(torch.ones(1))})
+    more = {"epoch": 3, "best": np.float64(0.5), "settings": argparse.Namespace(rate=1e-4), "counts": np.arange(3)}
+    torch.save({"state_dict": state, **more}, tmp_path / "a.ckpt")
+    assert read_shapes(tmp_path / "a.ckpt") == {"a.weight": (2, 3), "b.bias": (3,), "c": (1,)}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_code_in_a_file_does_not_run_and_is_named(plain: bool, tmp_path: Path) -> None:
+    path, trace = tmp_path / "evil.ckpt", tmp_path / "ran"
+    data = {"state_dict": WEIGHTS, "more": Runs(trace)}
+    if plain:
+        path.write_bytes(pickle.dumps({"state_dict": Runs(trace)}))
+    else:
+        torch.save(data, path)
+    with pytest.raises(BaseUnsupported, match=r"evil\.ckpt cannot be read as plain tensors.*Convert it"):
+        read_weights(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps(5)])
+def test_what_holds_no_names_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(BaseUnsupported, match=r"a\.pt cannot be read"):
+        read_weights(tmp_path / "a.pt")
+
+
+@given(data=st.binary(max_size=200))
+def test_no_bytes_break_the_reader_of_pickles(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.ckpt"
+    path.write_bytes(data)
+    try:
+        assert read_shapes(path) == {}
+    except BaseUnsupported as error:
+        assert "plain tensors" in error.message
