@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.portraits import CreateSettings, CreateTask
     from personal_avatar.ranking.likeness import Scorer
+    from personal_avatar.reports.comparison import Row
     from personal_avatar.restoration.restore import Restored
 
 TRAIN = "train"
@@ -150,20 +151,54 @@ class Studio:
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
         with self._starting:
-            self.queue.refuse_when_full()
-            task = self._train_task(request)
-            return self.queue.submit(TRAIN, task, **_labels(task.avatar, request.user_id))
+            return self._submit([request])[0]
 
-    def _train_task(self, request: TrainRequest) -> TrainTask:
+    def compare(self, request: TrainRequest, methods: Sequence[Method] = tuple(Method)) -> list[Job]:
+        """The same photos through several methods, one training after the other; see `comparison`.
+
+        Of `request.plan` each method takes what it has. Raises what `train` raises, before anything starts.
+        """
+        if not methods:
+            raise InvalidSettings("No method was chosen.")
+        unknown = set(request.plan) - {name for method in methods for name in PLANS[method].__fields__}
+        if unknown:
+            raise InvalidSettings(f"None of these methods has the setting {', '.join(sorted(unknown))}.")
+        with self._starting:
+            return self._submit([
+                replace(request, method=method, plan=_of_method(request.plan, method))
+                for method in dict.fromkeys(methods)
+            ])
+
+    def comparison(self, avatar_id: str) -> list[Row]:
+        """What each method made of the photos and the checkpoint of the avatar's last training, best first."""
+        from personal_avatar.reports.comparison import comparable
+
+        ended = [view for view in self.jobs.views(states=[State.SUCCEEDED]) if view.job.avatar_id == avatar_id]
+        return comparable([view.result for view in ended if view.result and view.job.kind == TRAIN])
+
+    def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
+        """Trainings of one avatar, all or none."""
+        self.queue.refuse_when_full()
+        bases = [self._refused(request) for request in requests]
+        avatar, photos = self._admit(requests[0], bases[0])
+        tasks = [self._task(one, avatar, photos, base) for one, base in zip(requests, bases, strict=True)]
+        return [self.queue.submit(TRAIN, task, **_labels(avatar, requests[0].user_id)) for task in tasks]
+
+    def _refused(self, request: TrainRequest) -> BaseModelFile:
+        """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
         if not request.consent.strip():
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
         if not 1 <= len(request.photos) <= MAX_PHOTOS:
             raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
-        plan = validated(PLANS[request.method], request.plan)
+        validated(PLANS[request.method], request.plan)
         validated(PhotoSettings, request.photo_settings)
         base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
         self.host.trainer()
         self._refuse_engine(request, base)
+        return base
+
+    def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
+        """The avatar, new or known, with its photos in its folder."""
         avatar = self.avatars.open(
             request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
         )
@@ -172,6 +207,12 @@ class Studio:
         consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
         avatar = replace(avatar, consent=consent, base_title=base.title)
         self.avatars.save(avatar)
+        return avatar, photos
+
+    def _task(
+        self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], base: BaseModelFile
+    ) -> TrainTask:
+        plan = validated(PLANS[request.method], request.plan)
         return TrainTask(
             avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
@@ -186,10 +227,10 @@ class Studio:
             from personal_avatar.training.engines.kohya.limits import fitted
 
             try:
-                kohya.find(self.host.folders().data)
+                version = kohya.ready(self.host.folders().data).version
             except TrainerMissing as error:
                 raise WrongState(error.message, error.hint) from None
-            fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan)
+            fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
         for view in self.jobs.views(states=ACTIVE):
@@ -397,6 +438,11 @@ def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
             "Load a checkpoint of that family, or train the avatar for this one.",
         )
     return point
+
+
+def _of_method(plan: dict[str, Any], method: Method) -> dict[str, Any]:
+    """Those settings that a method has."""
+    return {name: value for name, value in plan.items() if name in PLANS[method].__fields__}
 
 
 def _labels(avatar: Avatar, user_id: str) -> dict[str, str]:

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from personal_avatar.domain import Portrait
-from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import EDITED, load_picture, save_picture
+from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.content import Report
 from personal_avatar.reports.letters import font, shortened, width_of
+from personal_avatar.reports.tiles import ACCENT, CARD, GOOD, GROUND, INK, LOW, MUTED, square
 
 COLUMNS = 6
 TILE_PX, CAPTION_PX, GAP_PX, MARGIN_PX = 208, 46, 14, 32
 HEADER_PX, PHOTO_PX = 176, 72
-GROUND, CARD, INK, DIM = (20, 22, 27), (32, 35, 43), (240, 241, 244), (158, 164, 176)
-ACCENT, GOOD, LOW = (94, 158, 255), (88, 196, 130), (120, 124, 134)
 
 
 def write_contact_sheet(report: Report, path: Path) -> Path:
@@ -47,14 +45,14 @@ def _header(sheet: Any, pen: Any, report: Report) -> None:
     """Title, the LoRA line, the scale of likeness, and some of the photos it was trained on."""
     pen.text((MARGIN_PX, 26), report.title, INK, font(30, bold=True))
     line = report.network or report.subject
-    pen.text((MARGIN_PX, 70), shortened(line, 16, sheet.width * 0.55), DIM, font(16))
+    pen.text((MARGIN_PX, 70), shortened(line, 16, sheet.width * 0.55), MUTED, font(16))
     _scale(pen, report, MARGIN_PX, 122, min(560, int(sheet.width * 0.5)))
     photos = list(report.photos.accepted[:6]) if report.photos else []
     left = sheet.width - MARGIN_PX - len(photos) * (PHOTO_PX + 8) + 8
     if photos:
-        pen.text((left, 28), "The photos", DIM, font(14))
+        pen.text((left, 28), "The photos", MUTED, font(14))
     for number, photo in enumerate(photos):
-        picture = _square(photo.path, PHOTO_PX)
+        picture = square(photo.path, PHOTO_PX)
         if picture is not None:
             sheet.paste(picture, (left + number * (PHOTO_PX + 8), 52))
 
@@ -68,10 +66,10 @@ def _scale(pen: Any, report: Report, x: int, y: int, width: int) -> None:
     reached = int(width * min(max(likeness.recovered, 0.0), 1.0))
     if reached > 12:
         pen.rounded_rectangle((x, y, x + reached, y + 12), 6, ACCENT)
-    pen.text((x, y + 19), f"before {likeness.floor:.2f}", DIM, font(14))
+    pen.text((x, y + 19), f"before {likeness.floor:.2f}", MUTED, font(14))
     _centred(pen, x + width // 2, y - 26, f"after training {likeness.after:.2f}  ({likeness.recovered:.0%})", 16, INK)
     end = f"real pictures {likeness.ceiling:.2f}"
-    pen.text((x + width - width_of(end, 14), y + 19), end, DIM, font(14))
+    pen.text((x + width - width_of(end, 14), y + 19), end, MUTED, font(14))
 
 
 @dataclass(frozen=True)
@@ -88,31 +86,20 @@ class _Tile:
 def _tile(sheet: Any, pen: Any, tile: _Tile) -> None:
     bottom = tile.y + TILE_PX + CAPTION_PX
     pen.rounded_rectangle((tile.x, tile.y, tile.x + TILE_PX - 1, bottom - 1), 10, CARD)
-    picture = _square(tile.portrait.restored or tile.portrait.path, TILE_PX - 12)
+    picture = square(tile.portrait.restored or tile.portrait.path, TILE_PX - 12)
     if picture is not None:
         sheet.paste(picture, (tile.x + 6, tile.y + 6))
     likeness = tile.portrait.scores.get("restored", tile.portrait.likeness)
     text = f"{likeness:.2f}" if likeness is not None else "no face"
     colour = LOW if likeness is None else GOOD if tile.number < 4 else INK
     left = tile.x + 10
-    pen.text((left, tile.y + TILE_PX + 1), f"{tile.number + 1}", DIM, font(15))
+    pen.text((left, tile.y + TILE_PX + 1), f"{tile.number + 1}", MUTED, font(15))
     pen.text((left + 30, tile.y + TILE_PX - 1), text, colour, font(17, bold=True))
     if tile.portrait.restored is not None:
         mark = "restored"
         pen.text((tile.x + TILE_PX - 10 - width_of(mark, 12), tile.y + TILE_PX + 3), mark, ACCENT, font(12))
-    pen.text((left + 30, tile.y + TILE_PX + 23), shortened(tile.style, 13, TILE_PX - 56), DIM, font(13))
+    pen.text((left + 30, tile.y + TILE_PX + 23), shortened(tile.style, 13, TILE_PX - 56), MUTED, font(13))
 
 
 def _centred(pen: Any, x: int, y: int, text: str, size_px: int, colour: tuple[int, int, int]) -> None:
     pen.text((x - width_of(text, size_px) / 2, y), text, colour, font(size_px))
-
-
-def _square(path: Path, side_px: int) -> Any:
-    """The middle square of a picture at `side_px`; None when the file is gone or damaged."""
-    from PIL import Image, ImageOps
-
-    try:
-        picture = Image.fromarray(load_picture(path))
-    except UnreadablePhoto:
-        return None
-    return ImageOps.fit(picture, (side_px, side_px), Image.Resampling.LANCZOS)

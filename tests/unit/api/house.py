@@ -43,7 +43,9 @@ point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), 
 emit(Progress(2, 2, loss=0.4))
 emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], "reference": measured["reference"],
            "recogniser": measured["recogniser"], "dataset_fingerprint": "f", "seconds": 0.1, "leakage": 0.01,
-           "prompt_following": 0.97, "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
+           "prompt_following": 0.97, "method": payload["method"], "engine": payload["engine"],
+           "base": payload["base"]["title"],
+           "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
 """
 
 

@@ -1,0 +1,112 @@
+"""Several trainings of one person side by side: one table of numbers and one sheet of the same prompts and seeds."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personal_avatar.pictures import EDITED, save_picture
+from personal_avatar.reports.letters import font
+from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
+
+TILE_PX, GAP_PX, MARGIN_PX, NAME_PX, LABEL_PX = 192, 10, 28, 300, 30
+NUMBERS = ("likeness", "recovered", "prompt_following", "diversity", "leakage")
+COSTS = ("seconds", "peak_memory_gb", "file_mb")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row."""
+
+    method: str
+    engine: str
+    numbers: Mapping[str, float | None]
+    file: str
+    pictures: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.method if self.engine == "diffusers" else f"{self.method} ({self.engine})"
+
+
+def row_of(result: Mapping[str, Any]) -> Row:
+    """From the result document of a training."""
+    likeness = result.get("likeness") or {}
+    found = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
+    numbers = {**found, "likeness": likeness.get("after"), "recovered": likeness.get("recovered")}
+    pictures = tuple(Path(path) for path in result.get("samples", ()))
+    return Row(result["method"], result["engine"], numbers, Path(result["files"][0]).name, pictures)
+
+
+def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Of trainings, the newest first, those on the photos and the checkpoint of the newest; one of each method and
+    engine, best first."""
+    def place(result: Mapping[str, Any]) -> tuple[Any, Any]:
+        return result.get("dataset_fingerprint"), result.get("base")
+
+    alike = [row_of(result) for result in results if place(result) == place(results[0]) and "method" in result]
+    newest = {row.name: row for row in reversed(alike)}
+    return best_first(list(newest.values()))
+
+
+def best_first(rows: Sequence[Row]) -> list[Row]:
+    """By the share of the likeness that was recovered; what was not measured comes last."""
+    def behind(row: Row) -> float:
+        recovered = row.numbers["recovered"]
+        return float("inf") if recovered is None else -recovered
+
+    return sorted(rows, key=behind)
+
+
+def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The table as JSON."""
+    return [{"method": row.method, "engine": row.engine, "file": row.file, **row.numbers} for row in rows]
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """The table as words, heads first."""
+    heads = ("method", *(name.replace("_", " ") for name in (*NUMBERS, *COSTS)))
+    return [heads, *((row.name, *(spoken(name, row.numbers[name]) for name in (*NUMBERS, *COSTS))) for row in rows)]
+
+
+def spoken(name: str, value: float | None) -> str:
+    """A number as it is read: shares as per cent, seconds and sizes with their unit."""
+    if value is None:
+        return "–"
+    forms = {"recovered": "{:.0%}", "seconds": "{:.0f} s", "peak_memory_gb": "{:.1f} GB", "file_mb": "{:.1f} MB"}
+    return forms.get(name, "{:.2f}").format(value)
+
+
+def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path) -> Path:
+    """Write the sheet as a PNG; answers `path`."""
+    return save_picture(comparison_sheet(title, rows), path, source=EDITED)
+
+
+def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
+    """uint8 RGB: a line a training, its numbers on the left, its pictures on the right."""
+    from PIL import Image, ImageDraw
+
+    columns = max((len(row.pictures) for row in rows), default=1)
+    width = 2 * MARGIN_PX + NAME_PX + columns * (TILE_PX + GAP_PX)
+    top = MARGIN_PX + 2 * LABEL_PX
+    sheet = Image.new("RGB", (width, top + len(rows) * (TILE_PX + GAP_PX) + MARGIN_PX), GROUND)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN_PX, MARGIN_PX), title, INK, font(24, bold=True))
+    for number, row in enumerate(rows):
+        _line(sheet, pen, row, top + number * (TILE_PX + GAP_PX))
+    return np.asarray(sheet)
+
+
+def _line(sheet: Any, pen: Any, row: Row, y: int) -> None:
+    pen.text((MARGIN_PX, y + 4), row.name, INK, font(18, bold=True))
+    for number, name in enumerate((*NUMBERS, *COSTS)):
+        place = y + 32 + number * 19
+        pen.text((MARGIN_PX, place), name.replace("_", " "), MUTED, font(14))
+        pen.text((MARGIN_PX + 160, place), spoken(name, row.numbers[name]), INK, font(14))
+    for number, path in enumerate(row.pictures):
+        picture = square(path, TILE_PX)
+        if picture is not None:
+            sheet.paste(picture, (MARGIN_PX + NAME_PX + number * (TILE_PX + GAP_PX), y))

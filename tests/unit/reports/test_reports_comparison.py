@@ -1,0 +1,70 @@
+"""Several trainings side by side."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.reports.comparison import (
+    TILE_PX,
+    comparable,
+    comparison_sheet,
+    table,
+    to_document,
+    write_comparison_sheet,
+)
+
+
+def result(method: str, recovered: float | None, **more: Any) -> dict[str, Any]:
+    likeness = None if recovered is None else {"after": 0.4 + recovered / 2, "recovered": recovered}
+    document = {
+        "method": method, "engine": "diffusers", "files": [f"/x/{method}.safetensors"], "likeness": likeness,
+        "leakage": 0.02, "prompt_following": 0.9, "diversity": None, "seconds": 81.4, "peak_memory_gb": 1.25,
+        "file_mb": 3.3, "dataset_fingerprint": "a", "base": "tiny", "samples": [],
+    }
+    return {**document, **more}
+
+
+def test_the_best_comes_first_and_what_was_not_measured_last() -> None:
+    rows = comparable([result("lora", 0.5), result("dreambooth", None), result("textual-inversion", 0.8)])
+    assert [row.method for row in rows] == ["textual-inversion", "lora", "dreambooth"]
+
+
+def test_only_trainings_on_the_same_photos_and_checkpoint_are_compared() -> None:
+    strangers = [result("lora", 0.9, dataset_fingerprint="b"), result("dreambooth", 0.9, base="other"), {"files": []}]
+    assert [row.method for row in comparable([result("dreambooth-lora", 0.1), *strangers])] == ["dreambooth-lora"]
+
+
+def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> None:
+    rows = comparable([result("lora", 0.3), result("lora", 0.9), result("lora", 0.6, engine="kohya")])
+    assert [(row.name, row.numbers["recovered"]) for row in rows] == [("lora (kohya)", 0.6), ("lora", 0.3)]
+
+
+def test_nothing_compares_to_an_empty_table() -> None:
+    assert comparable([]) == []
+
+
+def test_the_table_speaks_in_units_and_the_document_in_numbers() -> None:
+    rows = comparable([result("lora", 0.5)])
+    heads, words = table(rows)
+    spoken = dict(zip(heads, words, strict=True))
+    assert (spoken["recovered"], spoken["seconds"], spoken["peak memory gb"]) == ("50%", "81 s", "1.2 GB")
+    assert spoken["diversity"] == "–"
+    assert to_document(rows)[0]["recovered"] == 0.5
+
+
+@pytest.mark.parametrize("pictures", [0, 1, 4])
+def test_the_sheet_shows_every_picture_of_every_row(tmp_path: Path, pictures: int) -> None:
+    colours = np.random.default_rng(0).integers(60, 255, (pictures, 1, 1, 3), dtype=np.uint8)
+    paths = [save_picture(np.tile(one, (40, 40, 1)), tmp_path / f"{at}.png") for at, one in enumerate(colours)]
+    rows = comparable([result("lora", 0.5, samples=[str(path) for path in paths]), result("dreambooth", 0.4)])
+    sheet = comparison_sheet("Ruby", rows)
+    for colour in colours:
+        assert (sheet == colour.reshape(1, 1, 3)).all(axis=2).sum() == TILE_PX**2
+
+
+def test_a_sheet_is_written_even_when_a_picture_is_gone(tmp_path: Path) -> None:
+    rows = comparable([result("lora", 0.5, samples=[str(tmp_path / "gone.png")])])
+    assert load_picture(write_comparison_sheet("Ruby", rows, tmp_path / "sheet.png")).shape[2] == 3
