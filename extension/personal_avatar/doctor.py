@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.environment import machine
+from personal_avatar.environment import kohya, machine
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
 from personal_avatar.errors import AvatarError
 from personal_avatar.host import Host
@@ -22,7 +22,8 @@ MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
 def examine(host: Host | None, data: Path, insightface: Path | None = None) -> list[Finding]:
     """Every finding, in the order of the work. `insightface`: a folder of its models."""
     weights = list(face_weights(data / "weights", insightface))
-    return [*machine.examine(data), *weights, *(of_host(host) if host is not None else ())]
+    engines = kohya.findings(data)
+    return [*machine.examine(data), *engines, *weights, *(of_host(host) if host is not None else ())]
 
 
 def usable(findings: list[Finding]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from personal_avatar.cli import ENGINES, GOALS, METHODS, main
 from personal_avatar.domain import Engine, Goal, Method
+from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
 from personal_avatar.terminal import Bar
@@ -229,6 +230,17 @@ def test_doctor_says_what_is_there(run: Run) -> None:
     assert {"Python", "torch", "checkpoint", "yunet"} <= names
     assert said.status == (0 if said.document["usable"] else 1)
     assert "checkpoint" in run("doctor").out
+
+
+def test_doctor_installs_the_second_engine_only_when_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(kohya, "install", lambda folder, say: asked.append(folder))
+    run("doctor")
+    assert asked == []
+    run("doctor", "--install-kohya")
+    assert asked == [data]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from personal_avatar import doctor as examination
 from personal_avatar.commands.common import DONE, FAILED, local_studio
+from personal_avatar.environment import kohya
 from personal_avatar.environment.finding import State
 from personal_avatar.terminal import Bar, Terminal
 
@@ -16,6 +17,8 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
     data = host.folders().data
     if args.fetch:
         _fetch(terminal, data)
+    if args.install_kohya:
+        kohya.install(data, terminal.say)
     findings = examination.examine(host, data, args.insightface)
     terminal.say(examination.text(findings))
     terminal.document(examination.document(findings))

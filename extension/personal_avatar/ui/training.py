@@ -105,7 +105,9 @@ def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
     pairs = []
     if result.get("checkpoint"):
         point = from_json(Checkpoint, result["checkpoint"])
-        pairs = [(scene.say("train.file"), f"{point.path.parent.name}/{point.path.name}"), *_use(point, scene)]
+        size = f" ({result['file_mb']:.1f} MB)" if result.get("file_mb") else ""
+        file = f"{point.path.parent.name}/{point.path.name}{size}"
+        pairs = [(scene.say("train.file"), file), *_use(point, scene)]
     return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
 
 
@@ -123,9 +125,12 @@ def _likeness(result: dict[str, Any], scene: Scene) -> str:
     if len(shown) == len(pairs):
         found = from_json(Likeness, {part: document[part] for part in ("floor", "after", "ceiling")})
         shown.append((scene.say("likeness.recovered"), f"{100 * found.recovered:.0f} %"))
-    for part in ("leakage", "prompt_following"):
-        if result.get(part) is not None:
-            shown.append((scene.say(f"likeness.{part}"), f"{result[part]:.2f}"))
+    if result.get("leakage") is not None:
+        shown.append((scene.say("likeness.leakage"), f"{result['leakage']:.2f}"))
+    shares = [result.get(part) for part in ("prompt_following_before", "prompt_following")]
+    if shares[-1] is not None:
+        words = " → ".join(f"{100 * share:.0f} %" for share in shares if share is not None)
+        shown.append((scene.say("likeness.prompt_following"), words))
     return facts(shown)
 
 
