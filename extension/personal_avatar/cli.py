@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for declare in (_demo, _doctor, _serve, _photos, _train, _generate, _rank, _restore, _jobs, _bench):
+    for declare in (_demo, _doctor, _serve, _photos, _train, _compare, _generate, _rank, _restore, _jobs, _bench):
         declare(commands)
     return parser
 
@@ -123,6 +123,20 @@ def _train(commands: Commands) -> None:
                         help="settings that differ from those for checkpoint, method and goal")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
                         "the avatar (default: whoever runs this command states it)")
+
+
+def _compare(commands: Commands) -> None:
+    parser = _command(commands, "compare", "compare:compare", "the same photos through several methods: which is best")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="default: all")
+    _checkpoint(parser)
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings for all; a method takes those that it has")
+    parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
+                        "whoever runs this command)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the sheet of pictures")
 
 
 def _generate(commands: Commands) -> None:
