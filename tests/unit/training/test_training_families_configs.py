@@ -11,8 +11,9 @@ from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, shapes_of
 from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
-from personal_avatar.training.families.detect import CLIP_L, OPEN_CLIP, XL_CLIP_L, XL_OPEN_CLIP, read_shapes
+from personal_avatar.training.families.detect import CLIP_L, OPEN_CLIP, VAE, XL_CLIP_L, XL_OPEN_CLIP, read_shapes
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
+from personal_avatar.training.families.stored import name_of, take, unet_places
 from personal_avatar.training.families.text import TOKENIZER, clip_encoder, open_clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config
@@ -55,6 +56,32 @@ def test_standard_shapes_make_networks_of_the_known_size(family: Family, count: 
         vae = AutoencoderKL(**vae_config(shapes_of(SIZES[family]), {}, base_of(family)))
     assert sum(weight.numel() for weight in network.parameters()) == count
     assert sum(weight.numel() for weight in vae.parameters()) == 83_653_863
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_every_tensor_of_a_standard_checkpoint_has_its_place(family: Family) -> None:
+    """No tensor of the file is unused but those of layers that are never asked, none of a module is left empty."""
+    from diffusers import UNet2DConditionModel
+
+    shapes, base, config = shapes_of(SIZES[family]), base_of(family), unet(family)
+    encoders = {
+        Family.SD1: lambda: [clip_encoder(shapes, CLIP_L, None, base)],
+        Family.SD2: lambda: [open_clip_encoder(shapes, OPEN_CLIP, base, drop=1, projected=False)],
+        Family.SDXL: lambda: [
+            clip_encoder(shapes, XL_CLIP_L, None, base),
+            open_clip_encoder(shapes, XL_OPEN_CLIP, base, drop=0, projected=True),
+        ],
+    }[family]()
+    with torch.device("meta"):
+        built = [(UNet2DConditionModel(**config), unet_places(shapes, config))]
+        built += [(module, one.places(module)) for one in encoders for module in [one.build()]]
+    file = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    for module, places in built:
+        wanted = {name: weight.shape for name, weight in module.named_parameters()}
+        assert {name: take(file, place).shape for name, place in places.items()} == wanted
+    used = {name_of(place) for _, places in built for place in places.values()}
+    left = {name for name in shapes if name not in used and not name.startswith(VAE)}
+    assert all(any(part in name for part in ("logit_scale", "text_projection", "resblocks.23.")) for name in left)
 
 
 @pytest.mark.parametrize(("family", "factor"), [(Family.SD1, 0.18215), (Family.SD2, 0.18215), (Family.SDXL, 0.13025)])
