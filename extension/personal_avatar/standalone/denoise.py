@@ -1,7 +1,7 @@
 """From noise, or from a picture with some noise on it, to a picture."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,17 +76,21 @@ def repaint(
 
 @dataclass(frozen=True)
 class _Steps:
-    """A scheduler that stands at the first of `timesteps`, and what every step needs."""
+    """A scheduler that stands at the first of `timesteps`, and what every step needs.
+
+    `texts`: what the model is called with in turn, a row for each picture, first for the negative prompt (unless the
+    guidance is 1), then for the prompt; in one call where both are equally long.
+    """
 
     scheduler: Any
     timesteps: torch.Tensor
     generators: list[torch.Generator]
-    text: Conditioning
+    texts: list[Conditioning]
     guidance: float
 
     def from_step(self, start: int) -> _Steps:
         self.scheduler.set_begin_index(start)
-        return _Steps(self.scheduler, self.timesteps[start:], self.generators, self.text, self.guidance)
+        return _Steps(self.scheduler, self.timesteps[start:], self.generators, self.texts, self.guidance)
 
 
 def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
@@ -96,12 +100,18 @@ def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
     steps.set_timesteps(painting.steps, device=model.compute.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in painting.seeds]
     with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt, painting.embeddings)
-    rows = len(painting.seeds)
-    text = {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in with_prompt.items()}
-    if painting.guidance != 1.0:
-        empty = {name: tensor.expand(rows, *tensor.shape[1:]) for name, tensor in without.items()}
-        text = {name: torch.cat([empty[name], text[name]]) for name in text}
-    return _Steps(steps, steps.timesteps, generators, text, painting.guidance)
+    texts = [with_prompt] if painting.guidance == 1.0 else [without, with_prompt]
+    return _Steps(steps, steps.timesteps, generators, _calls(texts, len(painting.seeds)), painting.guidance)
+
+
+def _calls(texts: Sequence[Conditioning], pictures: int) -> list[Conditioning]:
+    """Each text for all pictures, texts of one length joined into one call."""
+    import torch
+
+    rows = [{name: tensor.expand(pictures, *tensor.shape[1:]) for name, tensor in text.items()} for text in texts]
+    if len({text["states"].shape for text in rows}) > 1:
+        return rows
+    return [{name: torch.cat([text[name] for text in rows]) for name in rows[0]}]
 
 
 def _noise(painting: Painting, generators: list[torch.Generator]) -> torch.Tensor:
@@ -123,14 +133,18 @@ def _denoised(model: DiffusionModel, latents: torch.Tensor, steps: _Steps, on_st
 
 
 def _guided(model: DiffusionModel, latents: torch.Tensor, timestep: torch.Tensor, steps: _Steps) -> torch.Tensor:
-    """The UNet's answer, moved away from the one for the negative prompt; one call for both."""
+    """The UNet's answer, moved away from the one for the negative prompt."""
     import torch
 
+    def answer(text: Conditioning) -> torch.Tensor:
+        rows = len(text["states"])
+        return model.predict(latents.repeat(rows // len(latents), 1, 1, 1), timestep.expand(rows), text)
+
+    answers = torch.cat([answer(text) for text in steps.texts])
     if steps.guidance == 1.0:
-        return model.predict(latents, timestep.expand(len(latents)), steps.text)
-    both = torch.cat([latents, latents])
-    without, answer = model.predict(both, timestep.expand(len(both)), steps.text).chunk(2)
-    return without + steps.guidance * (answer - without)
+        return answers
+    without, with_prompt = answers.chunk(2)
+    return without + steps.guidance * (with_prompt - without)
 
 
 def _decoded(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:

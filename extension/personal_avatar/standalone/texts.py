@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 def encode_pair(
     model: DiffusionModel, prompt: str, negative_prompt: str, embeddings: Path | None = None
 ) -> tuple[Conditioning, Conditioning]:
-    """(conditional, unconditional), one row each and of the same length. `embeddings`: the folder to look words up in.
+    """(conditional, unconditional), one row each, each as long as its text. `embeddings`: where words are looked up.
 
     Raises `GenerationFailed` for an embedding of another family.
     """
     files = embeddings_in(embeddings) if embeddings is not None else {}
-    both = [windows_of(model, text, files) for text in (prompt, negative_prompt)]
-    longest = max(len(found) for found in both)
-    with_prompt, without = (_encoded(model, [*found, *[()] * (longest - len(found))]) for found in both)
+    with_prompt, without = (_encoded(model, windows_of(model, text, files)) for text in (prompt, negative_prompt))
     if model.family is Family.SDXL and not negative_prompt:
         without = {name: tensor.new_zeros(tensor.shape) for name, tensor in without.items()}
     return with_prompt, without

@@ -165,6 +165,23 @@ def test_a_long_prompt_is_pooled_from_its_first_window(models: Callable[[str], D
     assert not torch.equal(first["states"][:, 77:], second["states"][:, 77:])
 
 
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_prompts_of_different_lengths_are_read_apart_and_pictures_stay_on_their_own(
+    models: Callable[[str], DiffusionModel], kind: str
+) -> None:
+    model, long = models(kind), "a red hat, " * 30
+    texts = encode_pair(model, long, "ugly")
+    assert [text["states"].shape[1] for text in texts] == [2 * 77, 77]
+    painting = Painting(long, "ugly", (3, 4), 64, 64, 2, 4.0, "Euler")
+    both = latents_of(model, painting, lambda step, total: None)
+    alone = latents_of(model, replace(painting, seeds=(4,)), lambda step, total: None)
+    assert torch.allclose(both[1:], alone, atol=2e-3)
+    half = [latents_of(model, replace(painting, prompt=prompt, guidance=1.0, steps=1), lambda step, total: None)
+            for prompt in ("ugly", long)]
+    first = latents_of(model, replace(painting, steps=1), lambda step, total: None)
+    assert torch.allclose(first, half[0] + 4.0 * (half[1] - half[0]), atol=2e-3)
+
+
 def test_an_empty_negative_prompt_is_nothing_in_sdxl_and_a_text_elsewhere(
     models: Callable[[str], DiffusionModel]
 ) -> None:
