@@ -123,9 +123,14 @@ def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
 
 
 def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
-    if version.startswith("0.9.") and method in LORA_METHODS and plan.prior_weight > 0 and plan.prior_from != PICTURES:
+    """What came with release 0.10 only."""
+    if not version.startswith("0.9.") or method not in LORA_METHODS:
+        return
+    if plan.prior_weight > 0 and plan.prior_from != PICTURES:
         what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
         yield Limit(what, {"prior_from": PICTURES})
+    if plan.optimiser == "schedulefree":
+        yield Limit(f"sd-scripts {version} has no optimiser schedulefree", {"optimiser": "adamw"})
 
 
 RULES: tuple[Rule, ...] = (_checkpoint, _training, _lora, _prior)
