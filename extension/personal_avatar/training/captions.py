@@ -8,6 +8,29 @@ if TYPE_CHECKING:
     import torch
 
 
+LEADS = ("a photo of ", "a portrait of ", "a picture of ", "a close-up of ", "")
+
+
+def leads(caption: str) -> tuple[str, ...]:
+    """The caption as it is and, when it begins like a template ("a photo of ..."), with other beginnings.
+
+    What is always said beside the trigger is learned with it; then "a portrait of" somebody would be somebody else.
+    """
+    began = next((lead for lead in LEADS if lead and caption.startswith(lead)), None)
+    if began is None:
+        return (caption,)
+    return (caption, *(lead + caption[len(began) :] for lead in LEADS if lead != began))
+
+
+def vary(captions: list[str], generator: torch.Generator) -> list[str]:
+    """Each caption with one of its `leads`, drawn at random."""
+    import torch
+
+    drawn = torch.rand(len(captions), generator=generator).tolist()
+    choices = [leads(caption) for caption in captions]
+    return [choice[int(place * len(choice))] for choice, place in zip(choices, drawn, strict=True)]
+
+
 def drop(captions: list[str], share: float, generator: torch.Generator) -> list[str]:
     """Some captions, `share` of them on average, become empty, so that the unconditional answer follows."""
     import torch

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.errors import NanLoss
 from personal_avatar.training import losses, optimisers
 from personal_avatar.training.averaging import Averaged
-from personal_avatar.training.captions import drop, shuffle_tags
+from personal_avatar.training.captions import drop, shuffle_tags, vary
 from personal_avatar.training.compute import scaler_for
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
@@ -167,14 +167,14 @@ class Trainer:
             return loss
         half = max(1, len(rows) // 2)
         if plan.prior_from == PREDICTION or self.data.others is None:
-            captions = [self.data.class_captions[row] for row in rows[:half].tolist()]
+            captions = self._varied([self.data.class_captions[row] for row in rows[:half].tolist()])
             return loss + plan.prior_weight * self._held(noised.first(half), captions)
         return loss + plan.prior_weight * self._on_class_pictures(self.data.others, half)
 
     def _on_class_pictures(self, others: ClassSet, count: int) -> torch.Tensor:
         rows = self._others.take(count)
         noised = self._noised(others.latents.draw(rows, self._generator))
-        captions = [others.captions[row] for row in rows.tolist()]
+        captions = self._varied([others.captions[row] for row in rows.tolist()])
         if self.plan.prior_from == BOTH:
             return self._held(noised, captions)
         return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
@@ -208,10 +208,13 @@ class Trainer:
         return torch.stack([self.data.places[row] for row in rows.tolist()]).to(self.model.compute.device)
 
     def _captions(self, rows: torch.Tensor) -> list[str]:
-        captions = [self.data.captions[row] for row in rows.tolist()]
+        captions = self._varied([self.data.captions[row] for row in rows.tolist()])
         if not self.plan.shuffle_captions:
             return captions
         return [shuffle_tags(caption, self.plan.keep_tags, self._generator) for caption in captions]
+
+    def _varied(self, captions: list[str]) -> list[str]:
+        return vary(captions, self._generator) if self.plan.vary_captions else captions
 
     def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
         return self.model.predict(noised.noisy, noised.times, self._text(captions))

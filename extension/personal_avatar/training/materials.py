@@ -8,6 +8,7 @@ from personal_avatar.domain import Dataset, Sample
 from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
+from personal_avatar.training.captions import leads
 from personal_avatar.training.classes import ClassPictures, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import PREDICTION
@@ -26,8 +27,10 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     class_captions = [caption.replace(dataset.trigger, dataset.class_noun) for caption in captions]
     others = _others(work, model)
     changing = plan.trains_text or plan.shuffle_captions
-    all_captions = ["", *captions, *class_captions, *(others.captions if others else [])]
-    text = None if changing else cache.cached_text_states(work.cache, model, all_captions, plan.clip_skip)
+    asked = ["", *captions, *class_captions, *(others.captions if others else ())]
+    if plan.vary_captions:
+        asked = [one for caption in asked for one in leads(caption)]
+    text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
     return TrainingSet(latents, captions, class_captions, text, _places(work, dataset, samples, latents), others)
 
 

@@ -41,6 +41,7 @@ class TrainPlan(Settings):
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
     input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
     caption_dropout: float = setting(0.05, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
+    vary_captions: bool = setting(True, "plan.vary_captions", advanced=True)
     shuffle_captions: bool = setting(False, "plan.shuffle_captions", advanced=True)
     keep_tags: int = setting(1, "plan.keep_tags", ge=0, le=20, step=1, advanced=True)
     clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, advanced=True)
