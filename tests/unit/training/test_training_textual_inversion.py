@@ -103,6 +103,26 @@ def test_only_the_new_rows_train(bases: dict[Family, BaseModelFile], family: Fam
     assert all(bool((rows != start[key]).all()) for key, rows in words.state().items())
 
 
+def test_steps_bring_the_answers_nearer_to_those_for_another_word(bases: dict[Family, BaseModelFile]) -> None:
+    """What a hidden word does to the answers is learned through UNet and text encoder, from answers alone."""
+    model = load(bases[Family.SD1])
+    noisy = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    times = torch.tensor([200, 600])
+    with torch.no_grad():
+        wanted = model.predict(noisy, times, model.encode_text(["a photo of old red hat man"] * 2))
+    words = TextualInversion(model, PLAN, SUBJECT)
+    optimiser = torch.optim.AdamW(words.parameter_groups())
+    errors = []
+    for _ in range(15):
+        found = model.predict(noisy, times, model.encode_text(["a photo of sks man"] * 2))
+        loss = (found - wanted).square().mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        errors.append(float(loss.detach()))
+    assert errors[-1] < 0.8 * errors[0], errors
+
+
 def test_the_word_is_replaced_only_where_it_stands_alone(bases: dict[Family, BaseModelFile]) -> None:
     model = load(bases[Family.SD1])
     TextualInversion(model, PLAN, SUBJECT)
