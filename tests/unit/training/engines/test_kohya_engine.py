@@ -125,6 +125,16 @@ def test_a_cancelled_training_keeps_its_last_file_for_publishing(
     assert running.scored == []
 
 
+def test_the_last_file_is_kept_when_scoring_is_cancelled(job: Callable[..., Job]) -> None:
+    def cancelled(step: int, path: Path) -> None:
+        raise Cancelled(f"at {step}")
+
+    running = job()
+    with pytest.raises(Cancelled, match="at 2"):
+        engine.train(running.work, running.training, cancelled)
+    assert [(point.step, point.path.is_file()) for point in running.training.points] == [(4, True)]
+
+
 def test_nothing_is_kept_when_nothing_shall_be(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_ENDS", "hangs")
 

@@ -43,8 +43,6 @@ TOKENIZERS = {
     Family.SD2: ("stabilityai_stable-diffusion-2",),
     Family.SDXL: (CLIP, "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
 }
-
-
 Score = Callable[[int, Path], object]
 
 
@@ -52,22 +50,24 @@ def train(work: Work, training: Training, score: Score) -> None:
     """Train by sd-scripts, then load each file that it saved and call `score(step, path)`, in the order of steps.
 
     The files are `<slug>-<step>.safetensors` in the job's artifacts, as our own loop names them. Raises
-    `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`; then the last complete file is
-    among `training.points`, not scored, unless the user wants nothing kept.
+    `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`; when nothing has been scored by
+    then, the last complete file is among `training.points` all the same, unless the user wants nothing kept.
     """
     scripts = installed.find(work.task.weights_folder.parent)
     order = order_for(work, training)
     write_inputs(order, work, training)
     work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
+    kept: list[Saved] = []
     try:
         _train(scripts, order, work, training)
+        kept = keep(work, order)
+        for saved in kept:
+            training.method.load(training.method.read(saved.path))
+            score(saved.step, saved.path)
     except Cancelled:
-        if not work.control.asked(DISCARD):
-            training.points += [unscored(saved) for saved in keep(work, order)[-1:]]
+        if not training.points and not work.control.asked(DISCARD):
+            training.points += [unscored(saved) for saved in (kept or keep(work, order))[-1:]]
         raise
-    for saved in keep(work, order):
-        training.method.load(training.method.read(saved.path))
-        score(saved.step, saved.path)
 
 
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
