@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
-from personal_avatar.networks import find_lora, loras_in
+from personal_avatar.networks import SPOKEN, family_of_file, find_lora, loras_in
 from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.deltas import read_deltas
 
@@ -97,16 +97,21 @@ class AppliedNetworks:
             if weight is None:
                 continue
             if not delta.fits(weight):
-                raise GenerationFailed(
-                    f"{network.path.name} was made for another kind of checkpoint ({name} has another size).",
-                    f"Load a checkpoint like the one it was trained on, not {self.model.base.title}.",
-                )
+                raise self._misfit(network.path, f"{name} has another size")
             self._originals.setdefault(name, weight.detach().to("cpu", copy=True))
             with torch.no_grad():
                 weight.copy_(delta.added(weight.float(), network.weight))
             matched += 1
         if not matched:
-            raise GenerationFailed(f"Nothing in {network.path.name} fits {self.model.base.title}.", "Use another LoRA.")
+            raise self._misfit(network.path, "no module of that name")
+
+    def _misfit(self, path: Path, why: str) -> GenerationFailed:
+        family, base = family_of_file(path), self.model.base
+        made_for = SPOKEN[family] if family and family is not base.family else "another kind of checkpoint"
+        return GenerationFailed(
+            f"{path.name} was made for {made_for}: it does not fit {base.title} ({why}).",
+            "Take it out of the prompt, or load a checkpoint like the one it was trained on.",
+        )
 
 
 def module_weights(model: DiffusionModel) -> dict[str, torch.Tensor]:

@@ -229,7 +229,7 @@ def test_a_lora_of_another_family_is_refused_by_name(
     name = "lora_te2_text_model_encoder_layers_0_self_attn_q_proj"
     save_file({f"{name}.lora_up.weight": torch.ones(128, 2), f"{name}.lora_down.weight": torch.ones(2, 128)},
               lora_folder / "foreign.safetensors")
-    with pytest.raises(GenerationFailed, match=r"foreign\.safetensors"):
+    with pytest.raises(GenerationFailed, match=r"foreign\.safetensors was made for Stable Diffusion XL"):
         picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sd1"].path))
     assert picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sdxl"].path)).std() > 5
 
