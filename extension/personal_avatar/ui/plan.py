@@ -7,7 +7,7 @@ the loaded checkpoint and the goal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import text
+from personal_avatar.ui.texts import has, text
 from personal_avatar.ui.widgets import Form, defaults_of
 
 GOAL = "goal"
@@ -60,12 +60,17 @@ class PlanForm:
         values = self._form.values([scene.values[name] for name in self._settings], _defaults(scene, _method(scene)))
         return Chosen(_method(scene), Engine(scene.values["engine"]), {GOAL: _goal(scene).value, **values})
 
+    def presets(self, scene: Scene, raw: Sequence[Any]) -> Chosen:
+        """Goal and engine alone: every method with the settings that suit it."""
+        chosen = self.chosen(scene, raw)
+        return replace(chosen, plan={GOAL: chosen.plan[GOAL]})
+
 
 def _radio(page: Page, name: str, label: str, kinds: Callable[[Studio], Iterable[Enum]]) -> gr.Radio:
     """One choice of codes, shown in words; in sight when there is something to choose."""
 
     def worded(wanted: Iterable[Enum], language: str) -> list[tuple[str, str]]:
-        return [(text(f"{name}.{kind.value}", language), kind.value) for kind in wanted]
+        return [(_words(f"{name}.{kind.value}", language), kind.value) for kind in wanted]
 
     def follow(scene: Scene) -> dict[str, Any]:
         words = worded(kinds(scene.studio), scene.language)
@@ -78,6 +83,13 @@ def _radio(page: Page, name: str, label: str, kinds: Callable[[Studio], Iterable
     )
     page.show(page.say(page.read(name, radio), label=label), follow)
     return radio
+
+
+def _words(key: str, language: str) -> str:
+    """The name of a choice, and the sentence about it where there is one."""
+    if not has(f"{key}.info"):
+        return text(key, language)
+    return text("choice.said", language, name=text(key, language), info=text(f"{key}.info", language))
 
 
 def _fields() -> Iterable[ModelField]:

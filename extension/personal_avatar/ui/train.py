@@ -35,18 +35,28 @@ def _inputs(page: Page, about: list[Any]) -> None:
     page.show(estimate, lambda scene: {"value": _estimate(scene, form.chosen(scene))})
     with gr.Row():
         start = gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start"))
+        compare = gr.Button(text("train.compare"), elem_id=elem_id("compare"))
     page.say(start, value="train.start")
+    page.say(compare, value="train.compare")
     message = gr.HTML(elem_id=elem_id("train_message"))
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         photos.note(scene, *raw[: len(about)])
-        return _start(scene, form.chosen(scene, raw[len(about) :]))
+        scene.studio.train(_request(scene, form.chosen(scene, raw[len(about) :])))
+        return []
+
+    def begin_all(scene: Scene, *raw: Any) -> list[Any]:
+        photos.note(scene, *raw[: len(about)])
+        scene.studio.compare(_request(scene, form.presets(scene, raw[len(about) :])))
+        return []
 
     page.on(start.click, begin, [*about, *form.components], [], message)
+    page.on(compare.click, begin_all, [*about, *form.components], [], message)
     page.on(tiny.click, _install, [], [], message)
 
 
-def _start(scene: Scene, chosen: Chosen) -> list[Any]:
+def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
+    """Raises what the page itself refuses."""
     draft = scene.desk.draft(scene.key)
     if scene.checking is not None:
         raise Refusal(WrongState, "checking")
@@ -54,18 +64,15 @@ def _start(scene: Scene, chosen: Chosen) -> list[Any]:
         raise Refusal(TooFewPhotos, "nochecked")
     if not draft.consent:
         raise Refusal(ConsentMissing, "noconsent")
-    scene.studio.train(
-        TrainRequest(
-            name=draft.name,
-            photos=draft.accepted,
-            class_noun=draft.class_noun,
-            method=chosen.method,
-            engine=chosen.engine,
-            plan=chosen.plan,
-            consent=scene.say("photos.consent"),
-        )
+    return TrainRequest(
+        name=draft.name,
+        photos=draft.accepted,
+        class_noun=draft.class_noun,
+        method=chosen.method,
+        engine=chosen.engine,
+        plan=chosen.plan,
+        consent=scene.say("photos.consent"),
     )
-    return []
 
 
 def _install(scene: Scene) -> list[Any]:

@@ -13,6 +13,7 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.svg import Chart, chart, smoothed
+from personal_avatar.ui.comparison import comparison_html
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import box, duration, facts, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -41,6 +42,8 @@ def build(page: Page, tabs: gr.Tabs) -> None:
     page.show(gr.HTML(elem_id=elem_id("curves")), lambda scene: {"value": _curves(scene)})
     shelf = Shelf(elem_id("samples"))
     page.show(shelf.component, lambda scene: {"value": _samples(scene, shelf)})
+    table = Shelf(elem_id("comparison"))
+    page.show(table.component, lambda scene: {"value": comparison_html(scene, table)})
     folded = page.say(gr.Accordion(text("jobs.log"), open=False, elem_id=elem_id("train_log_box")), label="jobs.log")
     with folded:
         log = page.say(

@@ -257,6 +257,19 @@ def test_each_method_is_trained_and_says_how_its_file_is_used(
     assert payload["plan"] == {"goal": "face-quick", "steps": 60}
 
 
+def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "fb" * 16, "Lia")
+    visitor.enter(goal="face-quick", plan_rank=48)
+    visitor.click("compare")
+    assert visitor.text("train_message") == ""
+    visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
+    said = visitor.text("comparison")
+    assert all(name in said for name in ("LoRA", "Dreambooth-LoRA", "Dreambooth", "Textual Inversion"))
+    payloads = [view.job.payload for view in studio.jobs.views() if view.job.title == "Lia"]
+    assert {payload["method"] for payload in payloads} == {method.value for method in Method}
+    assert all(payload["plan"] == {"goal": "face-quick"} for payload in payloads)
+
+
 def test_a_running_training_can_be_cancelled(visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     def held(folder: Path, *rest: object) -> object:
         Control(folder).ask("hold")

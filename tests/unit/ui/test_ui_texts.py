@@ -56,7 +56,7 @@ def made_keys() -> set[str]:
     keys |= {f"advice.{code}" for code in SENTENCES}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
-    keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "prompt_following")}
+    keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
     for kind in (*PLANS.values(), CreateSettings):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
