@@ -61,6 +61,14 @@ def smoothed(points: Sequence[Point], windows: int = 40) -> list[Point]:
     return result
 
 
+def thinned(points: Sequence[Point], most: int = 240) -> list[Point]:
+    """At most `most` points, evenly taken, the first and the last among them."""
+    if len(points) <= most:
+        return list(points)
+    step = (len(points) - 1) / (most - 1)
+    return [points[round(number * step)] for number in range(most)]
+
+
 def nice_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
     """Round numbers within [low, high]: steps of 1, 2 or 5 times a power of ten, about `count` of them."""
     span = high - low

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score, read_events
-
-Point = tuple[float, float]
+from personal_avatar.reports.svg import Point
+from personal_avatar.reports.svg import thinned as thinned
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,6 @@ class Told:
     scores: tuple[Point, ...] = ()
     samples: tuple[tuple[Path, SampleMade], ...] = ()
     sentences: tuple[str, ...] = ()
-
-
-def thinned(points: Sequence[Point], most: int = 240) -> list[Point]:
-    """At most `most` points, evenly taken, the first and the last among them."""
-    if len(points) <= most:
-        return list(points)
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(number * step)] for number in range(most)]
 
 
 def told(folder: Path) -> Told:
