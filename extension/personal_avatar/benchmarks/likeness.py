@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Engine, Method
-from personal_avatar.errors import from_json
+from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.events import Progress, Record, Score, Stage, Started
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView
@@ -48,6 +48,7 @@ RECIPE: dict[str, Any] = {
     "must_rise": False,
 }
 STEPS_PER_PHOTO = 100
+TRAINED_BY = {Engine.KOHYA: "sd-scripts", Engine.DIFFUSERS: "our loop"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def time_to_likeness(ours: Course, reference: Course) -> dict[str, Any]:
 
 
 def measure(studio: Studio, work: LikenessWork, follow: Follow, say: Say) -> dict[str, Any]:
-    """The document of `bench likeness`. Raises what a training failed with."""
+    """The document of `bench likeness`. A training that failed has its error in place of numbers."""
     rows = [row for subject in work.subjects for row in _subject(studio, work, subject, follow, say)]
     compared = [row["time_to_likeness"] for row in rows if row.get("time_to_likeness")]
     document: dict[str, Any] = {"subjects": rows}
@@ -158,50 +159,56 @@ def _subject(
     if work.reference:
         steps = work.reference_steps or STEPS_PER_PHOTO * len(subject.photos)
         plan = {**RECIPE, "steps": steps, "save_count": work.saves}
-        say(f"{subject.name}: the usual recipe, {steps} steps")
-        row, reference = _train(studio, work, subject, Method.LORA, plan, work.reference_engine, follow)
-        rows.append({**row, "method": REFERENCE})
+        say(f"{subject.name}: the usual recipe, {steps} steps, by {TRAINED_BY[work.reference_engine]}")
+        row, reference = _train(_request(work, subject, Method.LORA, plan, work.reference_engine), studio, follow)
+        rows.append({**row, "subject": subject.name, "method": REFERENCE})
     for method in work.methods:
         say(f"{subject.name}: {method.value}")
         plan = {"save_count": work.saves, "must_rise": False, **dict(work.plan)}
-        row, course = _train(studio, work, subject, method, plan, Engine.DIFFUSERS, follow)
-        rows.append({**row, "time_to_likeness": time_to_likeness(course, reference) if reference else None})
+        row, course = _train(_request(work, subject, method, plan, Engine.DIFFUSERS), studio, follow)
+        soon = time_to_likeness(course, reference) if course and reference else None
+        rows.append({**row, "subject": subject.name, "time_to_likeness": soon})
     return rows
 
 
-def _train(
-    studio: Studio,
-    work: LikenessWork,
-    subject: Subject,
-    method: Method,
-    plan: dict[str, Any],
-    engine: Engine,
-    follow: Follow,
-) -> tuple[dict[str, Any], Course]:
-    """A job from photos to a published file; what it leaves is read, then erased."""
-    request = TrainRequest(
-        f"Benchmark {subject.name}", subject.photos, work.class_noun, method=method, plan=plan, consent=CONSENT,
-        checkpoint=work.checkpoint, engine=engine,
+def _request(
+    work: LikenessWork, subject: Subject, method: Method, plan: dict[str, Any], engine: Engine
+) -> TrainRequest:
+    return TrainRequest(
+        f"Benchmark {subject.name}",
+        subject.photos,
+        work.class_noun,
+        method=method,
+        plan=plan,
+        checkpoint=work.checkpoint,
+        consent=CONSENT,
+        engine=engine,
     )
-    view = follow(studio.train(request))
+
+
+def _train(request: TrainRequest, studio: Studio, follow: Follow) -> tuple[dict[str, Any], Course | None]:
+    """A job from photos to a published file; what it leaves is read, then erased. One that fails leaves its error."""
     try:
-        if view.status.state is not State.SUCCEEDED:
-            raise from_json(view.status.error or {})
-        row = row_of(subject, method, view.result or {})
-        return row, course_of(list(studio.events(view.job.id)), engine)
+        job = studio.train(request)
+    except AvatarError as error:
+        return row_of(request.method, {}, error.to_json()), None
+    try:
+        view = follow(job)
+        if view.status.state is State.SUCCEEDED:
+            course = course_of(list(studio.events(job.id)), request.engine)
+            return row_of(request.method, view.result or {}, None), course
+        return row_of(request.method, {}, view.status.error), None
     finally:
-        studio.delete_avatar(view.job.avatar_id)
+        studio.delete_avatar(job.avatar_id)
 
 
-def row_of(subject: Subject, method: Method, result: dict[str, Any]) -> dict[str, Any]:
+def row_of(method: Method, result: dict[str, Any], error: dict[str, Any] | None) -> dict[str, Any]:
     """What the training's own report says, measured on photos that it did not train on."""
     likeness = result.get("likeness") or {}
     return {
-        "subject": subject.name,
         "method": method.value,
         **{key: likeness.get(key) for key in ("floor", "after", "ceiling", "recovered")},
-        "leakage": result.get("leakage"),
-        "prompt_following": result.get("prompt_following"),
-        "seconds": result.get("seconds"),
+        **{key: result.get(key) for key in ("leakage", "prompt_following", "diversity", "seconds", "peak_memory_gb")},
         "scores": result.get("scores", []),
+        "error": {key: error[key] for key in ("code", "message", "hint")} if error else None,
     }

@@ -12,7 +12,7 @@ from personal_avatar.benchmarks import speed as speed_bench
 from personal_avatar.benchmarks.likeness import LikenessWork, Subject
 from personal_avatar.benchmarks.random_checkpoint import standard_checkpoint
 from personal_avatar.benchmarks.work import SpeedWork
-from personal_avatar.commands.common import DONE, follow, local_studio, pictures
+from personal_avatar.commands.common import DONE, FAILED, follow, local_studio, pictures
 from personal_avatar.domain import BaseModelFile, Engine, Family, Method
 from personal_avatar.environment import kohya
 from personal_avatar.errors import BadInput
@@ -51,7 +51,10 @@ def likeness(args: Namespace, terminal: Terminal) -> int:
     document = likeness_bench.measure(studio, work, lambda job: _follow(studio, job, terminal), terminal.say)
     _show_likeness(document, terminal)
     terminal.document(document)
-    return DONE
+    errors = [row["error"] for row in document["subjects"] if row["error"]]
+    if errors:
+        terminal.complain(f"{errors[0]['message']} {errors[0]['hint']}")
+    return FAILED if errors else DONE
 
 
 def _follow(studio: Studio, job: Job, terminal: Terminal) -> JobView:

@@ -8,7 +8,6 @@ import pytest
 from personal_avatar.benchmarks import likeness
 from personal_avatar.benchmarks.likeness import Course, LikenessWork, Subject, course_of, reached, time_to_likeness
 from personal_avatar.domain import Engine, Method
-from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Event, Progress, Record, Score, Stage, Started
 from personal_avatar.jobs.store import Job, JobView
@@ -110,7 +109,7 @@ def test_the_usual_recipe_and_every_method_are_real_jobs(studio: Studio) -> None
     assert 0 < found["ours_s"] < found["reference_s"]
     assert document["time_to_likeness"]["ratio"] == found["ratio"] < 1
     assert document["reference"]["engine"] == "diffusers"
-    assert said == ["anna: the usual recipe, 300 steps", "anna: lora"]
+    assert said == ["anna: the usual recipe, 300 steps, by our loop", "anna: lora"]
 
 
 def test_nobodys_photos_stay_behind(studio: Studio) -> None:
@@ -125,8 +124,16 @@ def test_without_the_recipe_there_is_nothing_to_compare(studio: Studio) -> None:
     assert "time_to_likeness" not in document
 
 
-def test_a_training_that_fails_is_named(tmp_path: Path, studio: Studio) -> None:
+def test_a_training_that_fails_has_its_error_in_place_of_numbers(studio: Studio) -> None:
     studio.host.learn = "raise RuntimeError('broken')"  # type: ignore[attr-defined]
-    with pytest.raises(AvatarError, match="broken"):
-        measure(studio)
+    document, _ = measure(studio)
+    assert [row["error"]["code"] for row in document["subjects"]] == ["CRASHED", "CRASHED"]
+    assert "broken" in document["subjects"][1]["error"]["message"]
+    assert document["subjects"][1]["time_to_likeness"] is None
+    assert document["time_to_likeness"] == {"ours_s": None, "reference_s": None, "ratio": None}
     assert studio.avatars.all() == []
+
+
+def test_a_request_that_is_refused_is_a_row_too(studio: Studio) -> None:
+    document, _ = measure(studio, reference=False, plan=(("rank", 0),))
+    assert document["subjects"][0]["error"]["code"] == "INVALID_SETTINGS"
