@@ -36,6 +36,8 @@ def main() -> None:
         if step % every == 0:
             save(f"{said('output_name')}-step{step:08d}")
             Path(said("output_dir"), "sample", f"{said('output_name')}_{step:06d}_00_20261120092434_1.png").touch()
+        if step > 1:  # tqdm moves the bar before it is told the loss of the step
+            bar(step, total, 1 / (step - 1))
         bar(step, total, float("nan") if ends == "nan" else 1 / step)
         while ends == "hangs" and step == every:
             time.sleep(0.05)

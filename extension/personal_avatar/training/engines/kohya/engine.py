@@ -179,8 +179,9 @@ class Teller:
         """Raises `NanLoss`: what sd-scripts would save from here on is of no use."""
         if step.blew_up:
             raise NanLoss(f"The loss became infinite by step {step.step} of the training by sd-scripts.")
-        if step.loss is not None and step.step > self.last_step:
-            self.losses.append(step.loss)
+        if step.loss is not None:
+            again = step.step == self.last_step  # the bar moves first, its loss follows
+            self.losses[len(self.losses) - again :] = [step.loss]
             self.last_step = step.step
         now = time.monotonic()
         if now - self.told_s >= PROGRESS_EVERY_S or step.step == step.total:
