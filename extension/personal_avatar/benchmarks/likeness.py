@@ -40,6 +40,7 @@ RECIPE: dict[str, Any] = {
     "min_snr_gamma": 0.0,
     "noise_offset": 0.0,
     "caption_dropout": 0.0,
+    "vary_captions": False,
     "prior_weight": 0.0,
     "unmasked_weight": 1.0,
     "ema_decay": 0.0,

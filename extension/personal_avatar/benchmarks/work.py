@@ -45,6 +45,7 @@ class SpeedWork:
             schedule="constant",
             min_snr_gamma=0.0,
             caption_dropout=0.0,
+            vary_captions=False,
             save_count=1,
             precision=self.precision,
             seed=self.seed,

@@ -61,7 +61,7 @@ def latents() -> cache.Latents:
 def our_losses(model: DiffusionModel, case: Case) -> list[float]:
     plan = LoraPlan(
         rank=4, alpha=4.0, learning_rate=3e-3, batch_size=case.batch, caption_dropout=case.dropout, schedule="constant",
-        noise_offset=case.noise_offset, min_snr_gamma=0.0, save_count=1,
+        noise_offset=case.noise_offset, min_snr_gamma=0.0, vary_captions=False, save_count=1,
     )
     text = cache.text_states(model, ["", *CAPTIONS])
     method = attach(Method.LORA, model, plan, trigger="sks man", class_noun="man")
