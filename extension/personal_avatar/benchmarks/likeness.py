@@ -6,6 +6,7 @@ named and the checkpoint is of a standard size, else our loop does, which takes 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,10 +126,16 @@ def reached(course: Sequence[tuple[float, float]], threshold: float) -> float | 
 def time_to_likeness(ours: Course, reference: Course) -> dict[str, Any]:
     """How soon each is `SHARE` of the way from the untrained checkpoint to the best that the reference ever reached.
 
-    `ratio`: our time as a share of the reference's; null when one never got there.
+    `ratio`: our time as a share of the reference's; null when one never got there. A reference that never rose above
+    the untrained checkpoint sets no threshold.
     """
-    threshold = reference.floor + SHARE * (reference.best - reference.floor)
-    found: dict[str, Any] = {"threshold": round(threshold, 4), "best_of_reference": round(reference.best, 4)}
+    rose = reference.best > reference.floor
+    threshold = reference.floor + SHARE * (reference.best - reference.floor) if rose else math.inf
+    found: dict[str, Any] = {
+        "threshold": round(threshold, 4) if rose else None,
+        "floor_of_reference": round(reference.floor, 4),
+        "best_of_reference": round(reference.best, 4),
+    }
     for prefix, pair in {"": (ours.training, reference.training), "wall_": (ours.wall, reference.wall)}.items():
         own, other = (reached(course, threshold) for course in pair)
         found |= {f"{prefix}ours_s": own, f"{prefix}reference_s": other}

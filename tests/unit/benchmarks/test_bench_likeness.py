@@ -65,6 +65,12 @@ def test_who_never_gets_there_has_no_time() -> None:
     assert likeness.median_of([{"ratio": 0.5}, {"ratio": 0.7}], "ratio") == 0.6
 
 
+def test_a_reference_that_never_rose_is_nothing_to_compare_with() -> None:
+    flat, ours = Course(0.4, ((10.0, 0.3),), ((10.0, 0.3),)), Course(0.4, ((10.0, 0.6),), ((10.0, 0.6),))
+    found = time_to_likeness(ours, flat)
+    assert (found["threshold"], found["ours_s"], found["reference_s"], found["ratio"]) == (None, None, None, None)
+
+
 # Learns as the house does, and tells on the way how like the pictures became.
 SCORES = """
 from personal_avatar.jobs.events import Score, Stage
