@@ -41,6 +41,7 @@ class FinalScores:
 class Bench:
     """Built before anything is attached to `model`, so that `floor`, `final_floor` and `bare` are the checkpoint's own.
 
+    `untrained`: the first few of the pictures that `floor` was measured on.
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
     """
@@ -51,6 +52,7 @@ class Bench:
     choosing: Grid
     final: Grid
     judge: PromptJudge
+    untrained: np.ndarray
     floor: Measured
     floor_following: float
     floor_diversity: float
@@ -110,6 +112,7 @@ def set_up(
         choosing,
         final,
         judge,
+        untrained=untrained[:SHOWN],
         floor=meter.measure(untrained),
         floor_following=judge.score(untrained, choosing.asked),
         floor_diversity=diversity(untrained, choosing.asked),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
+from personal_avatar.training.advice import advice
+from personal_avatar.training.bench import keep_samples
 from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.work import Training, Work
@@ -38,9 +42,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     task, best, likeness = work.task, training.best, training.likeness
     trigger, family = published_trigger(task, file.stem), training.bench.model.base.family
     point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
-    names = ("step", "likeness", "faces_found", "following", "merit")
-    scores = [{name: getattr(point, name) for name in names} for point in training.points]
-    return {
+    document = {
         "name": task.avatar.name,
         "files": [str(path) for path in files],
         "checkpoint": to_json(point),
@@ -49,7 +51,8 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "leakage": likeness.leakage if likeness else None,
         **manners(training),
         "measured_on": measured_on(training.dataset),
-        "scores": scores,
+        "photos": len(training.dataset.samples) + len(training.dataset.held_out),
+        **scores(training),
         "samples": [str(path) for path in best.samples],
         "modules_matched": training.modules_matched,
         "dataset_fingerprint": training.dataset.fingerprint,
@@ -58,9 +61,23 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "method": task.method.value,
         "engine": task.engine.value,
         "base": task.base.title,
+        "plan": {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px},
         "file_mb": round(file.stat().st_size / 1e6, 1),
         "peak_memory_gb": peak_gb(),
         "seconds": round(time.monotonic() - work.began_s, 1),
+    }
+    return {**document, "choice": report.choice(document), "advice": advice(document)}
+
+
+def scores(training: Training) -> dict[str, Any]:
+    """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible."""
+    names = ("step", "likeness", "faces_found", "following", "merit")
+    scales = training.bench
+    untrained = {"likeness": scales.floor.mean, "faces_found": scales.floor.faces_found}
+    return {
+        "scores": [{name: getattr(point, name) for name in names} for point in training.points],
+        "untrained": {**untrained, "following": scales.floor_following},
+        "ceiling": scales.ceiling,
     }
 
 
@@ -99,7 +116,22 @@ def note_of(likeness: Likeness | None, held_out: bool) -> str:
 
 
 def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
-    rows = [report.Row(point.step, point.likeness, point.faces_found, point.samples) for point in training.points]
-    without_face = {name: value for name, value in document.items() if name != "reference"}
-    facts = {**without_face, "floor_while_choosing": training.bench.floor.mean, "ceiling": training.bench.ceiling}
-    return report.write_report(work.artifacts, facts, training.losses, rows)
+    """The document without the face, with the pictures and the losses."""
+    scales = training.bench
+    bare = keep_samples(scales.untrained, scales.choosing.subject, work.artifacts / "samples", 0)
+    pictures = {point.step: _pictures(training, point.samples, point.sample_likeness) for point in training.points}
+    facts = {name: value for name, value in document.items() if name != "reference"}
+    facts["scores"] = [{**row, "pictures": pictures[row["step"]]} for row in document["scores"]]
+    facts["untrained"] = {**document["untrained"], "pictures": _pictures(training, bare, scales.floor.each)}
+    facts["losses"] = [round(loss, 5) if math.isfinite(loss) else None for loss in training.losses]
+    return report.write_report(work.artifacts, facts)
+
+
+def _pictures(
+    training: Training, files: Sequence[Path], likeness: Sequence[float | None]
+) -> list[dict[str, Any]]:
+    """Those that were kept of a checkpoint, in the order of the prompts; likeness None: no face."""
+    return [
+        {"file": str(file), "prompt": shot.prompt, "seed": shot.seed, "likeness": rated}
+        for file, shot, rated in zip(files, training.bench.choosing.subject, likeness, strict=False)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.training import grid, report
+from personal_avatar.training import grid
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
 from personal_avatar.training.methods.base import State
@@ -177,34 +177,3 @@ def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -
     assert all("sks woman" in shot.prompt for shot in found.subject)
     assert all("another woman" in shot.prompt and "sks" not in shot.prompt for shot in found.other)
     assert len({shot.prompt for shot in found.subject}) == len(grid.DRAWING_PROMPTS)
-
-
-DOCUMENT = {
-    "name": "<Linh>", "files": ["/x/linh.safetensors"], "seconds": 61.0, "leakage": 0.01, "ceiling": 0.6,
-    "floor_while_choosing": 0.3, "measured_on": {"photos": 3, "held_out": True},
-    "likeness": {"floor": 0.3, "after": 0.5, "ceiling": 0.6, "recovered": 0.66},
-}
-
-
-def test_a_report_is_one_file_with_curves_and_pictures(tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    picture.write_bytes(b"png")
-    rows = [report.Row(100, 0.4, 1.0, (picture,)), report.Row(200, 0.5, 0.875, (picture,))]
-    html = report.write_report(tmp_path, DOCUMENT, [0.3, 0.2, 0.1], rows).read_text()
-    assert "&lt;Linh&gt;" in html
-    assert html.count("<svg") == 2
-    assert html.count("data:image/png;base64,cG5n") == 2
-    assert "66%" in html
-    assert "3 photos that were not trained on" in html
-    assert "88%" in html
-    assert json.loads((tmp_path / "report.json").read_text())["losses"] == [0.3, 0.2, 0.1]
-
-
-def test_a_cancelled_training_has_a_report_too() -> None:
-    cancelled = {**DOCUMENT, "likeness": None, "leakage": None}
-    assert "cancelled" in report.page(cancelled, [0.3], [report.Row(100, 0.4, 1.0, ())])
-
-
-def test_smoothing_keeps_length_and_constant_values() -> None:
-    assert report.smoothed([2.0] * 100) == pytest.approx([2.0] * 100)
-    assert report.smoothed([]) == []

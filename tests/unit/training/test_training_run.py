@@ -67,6 +67,10 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert result["modules_matched"] > 10
     assert len(result["reference"]) == 128
     assert Path(result["report"]).is_file()
+    facts = json.loads(Path(result["report"]).with_name("report.json").read_text(encoding="utf-8"))
+    assert set(result) - {"reference", "report"} <= set(facts) and "reference" not in facts
+    assert [len(row["pictures"]) for row in (facts["untrained"], *facts["scores"])] == [2, 2, 2]
+    assert (result["plan"]["steps"], result["plan"]["resolution_px"], result["photos"]) == (4, 128, 6)
     assert json.loads(json.dumps(result)) == result
 
 

@@ -1,0 +1,184 @@
+"""The page of one training, made of what its `report.json` holds; parts that are missing there are left out."""
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.domain import Likeness
+from personal_avatar.reports import parts
+from personal_avatar.reports.svg import Point
+
+PICTURE_PX, BEST_PX = 224, 384
+MEANINGS = {
+    **parts.MEANINGS,
+    "Recovered": "The share of the way from the untrained checkpoint to real pictures.",
+    "Prompt following": "How well the pictures show what their prompts ask for, as the untrained checkpoint itself"
+    " judges: 100% when each fits its own prompt best, 50% when it fits any prompt alike.",
+    "Merit": "What the checkpoint is chosen by: the share of the likeness that was recovered, times the share of the"
+    " untrained checkpoint's prompt following that was kept.",
+    "Leakage": "How much more other people of the same class look like the person than before; 0 is best.",
+    "Diversity": "How much pictures of one prompt differ, compared with the untrained checkpoint; 100% is as much.",
+}
+SEEDS = (
+    "<p><small>Checkpoints are compared on one set of seeds, and the chosen one is measured on another: that is why the"
+    " numbers at the top differ a little from those below.</small></p>"
+)
+Facts = Mapping[str, Any]
+
+
+def page(facts: Facts) -> str:
+    """The whole document. `scores` are the saved checkpoints, each with its `pictures`; `losses` one number a step."""
+    sections = (
+        _summary(facts),
+        parts.section("Which checkpoint, and why", _choice(facts)),
+        parts.section("What to do", parts.bullets(facts.get("advice") or ())),
+        parts.section("Curves", _curves(facts)),
+        parts.section("The same prompts and seeds at each checkpoint", _grid(facts)),
+        parts.section("Use it", _usage(facts)),
+        parts.section("Settings that were used", _settings(facts)),
+        parts.words(MEANINGS),
+    )
+    return parts.document(str(facts.get("name", "")), _subject(facts), sections)
+
+
+def _subject(facts: Facts) -> str:
+    """Method, engine and checkpoint in a line."""
+    engine = f"with {facts['engine']}" if facts.get("engine") else ""
+    base = f"on {facts['base']}" if facts.get("base") else ""
+    return " ".join(part for part in (str(facts.get("method", "")), engine, base) if part)
+
+
+def _choice(facts: Facts) -> str:
+    told = f"<p>{html.escape(facts['choice'])}</p>" if facts.get("choice") else ""
+    return told + SEEDS if told and facts.get("likeness") else told
+
+
+# -- numbers
+
+
+def _summary(facts: Facts) -> str:
+    found = facts.get("likeness")
+    unmeasured = "<p>Likeness was not measured, for the training was cancelled.</p>"
+    cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
+    chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})
+    best = "".join(parts.image(Path(one["file"]), BEST_PX, one["prompt"]) for one in chosen.get("pictures", ()))
+    return parts.short(cards + parts.facts(_numbers(facts)), best)
+
+
+def _numbers(facts: Facts) -> list[tuple[str, str]]:
+    """Only what is known."""
+    following = " → ".join(_share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
+    told = (
+        ("Measured against", _references(facts.get("measured_on"))),
+        ("Leakage", _number(facts.get("leakage"), "{:.3f}")),
+        ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
+        ("Diversity", _share(facts.get("diversity"))),
+        ("Photos", str(facts.get("photos", ""))),
+        ("Time", _number(facts.get("seconds"), "{:.0f} s")),
+        ("Peak memory", _number(facts.get("peak_memory_gb"), "{:.1f} GB")),
+        ("Size of the file", _number(facts.get("file_mb"), "{:.1f} MB")),
+    )
+    return [(name, value) for name, value in told if value]
+
+
+def _references(measured_on: Any) -> str:
+    if not measured_on:
+        return ""
+    kind = "that were not trained on" if measured_on["held_out"] else "that were trained on, because they are few"
+    return f"{measured_on['photos']} photos {kind}"
+
+
+def _number(value: Any, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else ""
+
+
+def _share(value: Any) -> str:
+    return _number(value, "{:.0%}")
+
+
+# -- curves
+
+
+def _curves(facts: Facts) -> str:
+    """Likeness begins with the untrained checkpoint; the best possible is a line."""
+    untrained = (facts.get("untrained") or {}).get("likeness")
+    scores: list[Point] = [(0.0, float(untrained))] if untrained is not None else []
+    scores += [(float(row["step"]), float(row["likeness"])) for row in _rows(facts)]
+    marks = [("real pictures", float(facts["ceiling"]))] if facts.get("ceiling") is not None else []
+    losses = [(float(step), float(loss)) for step, loss in enumerate(facts.get("losses", ()), 1) if loss is not None]
+    return parts.curves(scores, marks, losses)
+
+
+# -- pictures
+
+
+def _grid(facts: Facts) -> str:
+    """A row for each checkpoint below that of the untrained one, a column for each prompt and seed."""
+    untrained = {**(facts.get("untrained") or {}), "step": 0}
+    rows = [row for row in (untrained, *_rows(facts)) if row.get("pictures")]
+    if not rows:
+        return ""
+    heads = "".join(_head(picture) for picture in max((row["pictures"] for row in rows), key=len))
+    lines = "".join(_line(row, chosen=row.get("step") == _chosen(facts)) for row in rows)
+    return (
+        '<div class="scroll"><table class="grid"><thead><tr><th scope="col">Checkpoint</th>'
+        f"{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _head(picture: Facts) -> str:
+    return f'<th scope="col">{html.escape(picture["prompt"])} <small>seed {picture["seed"]}</small></th>'
+
+
+def _line(row: Facts, chosen: bool) -> str:
+    badge = '<span class="badge">chosen</span>' if chosen else ""
+    told = (
+        ("likeness", _number(row.get("likeness"), "{:.3f}")),
+        ("faces", _share(row.get("faces_found"))),
+        ("following", _share(row.get("following"))),
+        ("merit", _number(row.get("merit"), "{:.2f}")),
+    )
+    words = "".join(f"<small>{name} {value}</small>" for name, value in told if value)
+    cells = "".join(f"<td>{_picture(picture, row)}</td>" for picture in row["pictures"])
+    mark = ' class="chosen"' if chosen else ""
+    name = f"Step {row['step']}" if row["step"] else "Before training"
+    return f'<tr{mark}><th scope="row"><b>{name}</b>{badge}{words}</th>{cells}</tr>'
+
+
+def _picture(picture: Facts, row: Facts) -> str:
+    likeness = _number(picture.get("likeness"), "{:.2f}") or "no face"
+    label = f"step {row['step']}: {picture['prompt']}, likeness {likeness}"
+    shown = parts.image(Path(picture["file"]), PICTURE_PX, label)
+    return f"<figure>{shown}<figcaption>{likeness}</figcaption></figure>"
+
+
+# -- what to do with it, and how it was made
+
+
+def _usage(facts: Facts) -> str:
+    trigger = (facts.get("checkpoint") or {}).get("trigger", "")
+    line = f"<p>In prompts the person is called:</p><pre><code>{html.escape(trigger)}</code></pre>" if trigger else ""
+    return line + parts.files(facts.get("files", ()))
+
+
+def _settings(facts: Facts) -> str:
+    plan = facts.get("plan") or {}
+    told = [(name, _setting(value)) for name, value in plan.items()]
+    return f"<details><summary>{len(told)} settings</summary>{parts.facts(told)}</details>" if told else ""
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
+
+
+def _rows(facts: Facts) -> Sequence[Facts]:
+    return sorted(facts.get("scores") or (), key=lambda row: float(row["step"]))
+
+
+def _chosen(facts: Facts) -> Any:
+    """The step that was published."""
+    return (facts.get("checkpoint") or {}).get("step")

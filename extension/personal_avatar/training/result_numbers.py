@@ -1,0 +1,128 @@
+"""The result document of a training, read without trust in its being complete: what advice and report go by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from personal_avatar.photos.settings import PhotoSettings
+
+GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
+LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
+NARROW = 0.1  # between untrained and best possible
+OVERSHOT_MERIT = 0.05
+OWN_RATE = ("prodigy", "schedulefree")  # optimisers that choose their own
+LARGEST = 1e300
+
+
+@dataclass(frozen=True)
+class Point:
+    """A saved checkpoint as the result document has it; what is missing there is 0, faces 1."""
+
+    step: float
+    likeness: float
+    faces_found: float
+    following: float
+    merit: float
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The result document of a training, read without trust in its being complete."""
+
+    document: Mapping[str, Any]
+
+    def at(self, *path: str) -> float | None:
+        """The finite number at the end of `path`, None where there is none."""
+        found: Any = self.document
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return finite(found)
+
+    def plan(self, name: str) -> Any:
+        """A setting as it was used; None when it is not told."""
+        plan = self.document.get("plan")
+        return plan.get(name) if isinstance(plan, Mapping) else None
+
+    @property
+    def points(self) -> list[Point]:
+        """In the order of their steps."""
+        rows = self.document.get("scores")
+        found = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
+        return sorted((_point(row) for row in found), key=lambda point: point.step)
+
+    @property
+    def best(self) -> Point | None:
+        """The one that was published; where that is not told, the one with the highest merit."""
+        published = self.at("checkpoint", "step")
+        told = [point for point in self.points if point.step == published]
+        return max(told or self.points, key=lambda point: point.merit, default=None)
+
+    @property
+    def is_low(self) -> bool:
+        recovered = self.at("likeness", "recovered")
+        return recovered is not None and recovered < GOOD_SHARE
+
+    @property
+    def photos(self) -> float:
+        """How many were used; many when that is not told."""
+        found = self.at("photos")
+        return math.inf if found is None else found
+
+    @property
+    def lacks_photos(self) -> bool:
+        return self.photos < PhotoSettings().wanted_photos
+
+    @property
+    def has_low_ceiling(self) -> bool:
+        floor, ceiling = self.at("likeness", "floor"), self.at("likeness", "ceiling")
+        return floor is not None and ceiling is not None and (ceiling < LOW_CEILING or ceiling - floor < NARROW)
+
+    @property
+    def was_stopped(self) -> bool:
+        """By `stop_at`, before the steps were done."""
+        points = self.points
+        return bool(finite(self.plan("stop_at"))) and bool(points) and points[-1].step < self.steps
+
+    @property
+    def overshot(self) -> bool:
+        """The best checkpoint lies in the first half, and the last one is clearly worse."""
+        best, points = self.best, self.points
+        if best is None:
+            return False
+        return best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
+
+    @property
+    def slower(self) -> str:
+        """How to learn less fast, as the end of "set"."""
+        rate = finite(self.plan("learning_rate"))
+        if rate is None or self.plan("optimiser") in OWN_RATE:
+            return f"steps to {rounded(0.6 * self.steps)}"
+        return f"learning_rate to {rate / 2:g}"
+
+    @property
+    def steps(self) -> float:
+        """That were planned; those of the last checkpoint when that is not told."""
+        planned = finite(self.plan("steps")) or 0.0
+        return planned or max((point.step for point in self.points), default=0.0)
+
+
+def _point(row: Mapping[str, Any]) -> Point:
+    names = ("step", "likeness", "following", "merit")
+    found = {name: finite(row.get(name)) or 0.0 for name in names}
+    faces = finite(row.get("faces_found"))
+    return Point(faces_found=1.0 if faces is None else faces, **found)
+
+
+def finite(value: Any) -> float | None:
+    """`value` as a number; None for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < LARGEST else None
+
+
+def rounded(steps: float) -> int:
+    """Up to a round number."""
+    unit = 50 if steps >= 100 else 1
+    return max(1, math.ceil(steps / unit) * unit)

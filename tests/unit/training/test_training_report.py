@@ -1,0 +1,191 @@
+"""The report of a training: everything that is known in one file and in JSON, and sentences that fit the numbers."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.pictures import save_picture
+from personal_avatar.training.advice import RULES, advice
+from personal_avatar.training.plan import PLANS, DreamboothLoraPlan, LoraPlan, TextualInversionPlan
+from personal_avatar.training.report import choice, write_report
+from personal_avatar.training.result_numbers import Numbers
+
+Document = dict[str, Any]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def score(step: int, likeness: float, merit: float, following: float = 0.9, faces: float = 1.0) -> Document:
+    return {"step": step, "likeness": likeness, "faces_found": faces, "following": following, "merit": merit}
+
+
+def fine(**changes: Any) -> Document:
+    """A training that went well, on the same numbers before, and what differs from it."""
+    return {
+        "name": "<Linh>", "files": ["/x/linh.safetensors"], "method": "lora", "engine": "diffusers", "base": "v1-5",
+        "checkpoint": {"step": 200, "trigger": "sks woman"}, "seconds": 61.0, "peak_memory_gb": 1.5, "file_mb": 3.2,
+        "likeness": {"floor": 0.3, "after": 0.55, "ceiling": 0.6, "recovered": 0.833}, "leakage": 0.01,
+        "prompt_following": 0.9, "prompt_following_before": 0.9, "diversity": 0.8,
+        "measured_on": {"photos": 3, "held_out": True}, "photos": 12, "ceiling": 0.6,
+        "untrained": {"likeness": 0.3, "faces_found": 1.0, "following": 0.9},
+        "scores": [score(100, 0.4, 0.33), score(200, 0.54, 0.8), score(300, 0.53, 0.77)],
+        "plan": {**LoraPlan().dict(), "steps": 300, "resolution_px": 512},
+        **changes,
+    }
+
+
+def low(**changes: Any) -> Document:
+    likeness = {"floor": 0.3, "after": 0.45, "ceiling": 0.6, "recovered": 0.5}
+    return fine(likeness=likeness, **changes)
+
+
+def plan(**changes: Any) -> Document:
+    return {**fine()["plan"], **changes}
+
+
+# -- the files
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Document:
+    """With pictures and losses, as outcome.py hands it over."""
+    found = fine(choice="Step 200 was chosen.", advice=["Set <steps> to 600."], losses=[0.3, None, 0.2, 0.1])
+    file = save_picture(np.zeros((32, 32, 3), np.uint8), tmp_path / "a.png")
+
+    def picture(likeness: float | None) -> Document:
+        return {"file": str(file), "prompt": "a photo of <sks> woman", "seed": 1000, "likeness": likeness}
+
+    found["scores"] = [{**row, "pictures": [picture(row["likeness"]), picture(None)]} for row in found["scores"]]
+    found["untrained"]["pictures"] = [picture(0.31), picture(0.29)]
+    return found
+
+
+def test_a_report_is_one_file_with_curves_and_a_grid_of_pictures(complete: Document, tmp_path: Path) -> None:
+    html = write_report(tmp_path, complete).read_text(encoding="utf-8")
+    assert "&lt;Linh&gt;" in html and "<Linh>" not in html
+    assert html.count("<svg") == 2
+    assert html.count("data:image/jpeg;base64,") == 2 + 4 * 2
+    assert html.count("<tr") == 1 + 4 and html.count('<tr class="chosen">') == 1
+    assert html.count('<th scope="col">a photo of &lt;sks&gt; woman <small>seed 1000</small></th>') == 2
+    for part in (
+        "83% of the way", "3 photos that were not trained on", "Step 200 was chosen.", "Set &lt;steps&gt; to 600.",
+        "Before training", "likeness 0.540", "following 90%", "merit 0.80", "no face", "61 s", "1.5 GB", "3.2 MB",
+        "lora with diffusers on v1-5", "sks woman", "/x/linh.safetensors", "learning_rate",
+    ):
+        assert part in html, part
+
+
+def test_the_json_holds_what_the_page_shows(complete: Document, tmp_path: Path) -> None:
+    write_report(tmp_path, complete)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == complete
+
+
+def test_a_cancelled_training_has_a_report_too(complete: Document, tmp_path: Path) -> None:
+    unmeasured = {"likeness": None, "leakage": None, "prompt_following": None, "diversity": None}
+    html = write_report(tmp_path, {**complete, **unmeasured}).read_text(encoding="utf-8")
+    assert "was not measured" in html and "Leakage</dt><dd>0" not in html
+
+
+def test_a_report_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:
+    html = write_report(tmp_path, {"name": "Linh", "scores": [score(3, 0.0, 0.0)]}).read_text(encoding="utf-8")
+    assert "Linh" in html and "<table" not in html and "<svg" not in html
+
+
+# -- the choice
+
+
+def test_the_choice_is_told_with_its_numbers() -> None:
+    assert choice(fine()) == (
+        "The checkpoint of step 200 was chosen of 3: it recovered 80% of the likeness and kept 100% of the untrained"
+        " checkpoint's obedience to prompts, a merit of 0.80. The next best, step 300, has a merit of 0.77."
+    )
+
+
+def test_the_choice_says_why_it_is_not_the_most_alike() -> None:
+    scores = [score(100, 0.5, 0.6, following=0.81), score(200, 0.6, 0.5, following=0.45)]
+    told = choice(fine(scores=scores, checkpoint={"step": 100}))
+    assert "kept 90%" in told
+    assert "Step 200 is more alike (likeness 0.60, not 0.50), but follows prompts less well (45%, not 81%)." in told
+
+
+def test_a_choice_of_one_or_of_none_that_gained_is_told_as_that() -> None:
+    assert "Only one checkpoint was saved, that of step 100" in choice(fine(scores=[score(100, 0.5, 0.6)]))
+    assert "none is more like the person" in choice(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
+    assert choice({}) == ""
+
+
+# -- the advice
+
+
+CASES = [
+    (fine(likeness=None), "steps 150 takes half as long"),
+    (fine(measured_on={"photos": 4, "held_out": False}, photos=4), "add photos, 8 or more in all"),
+    (fine(measured_on={"photos": 12, "held_out": False}), "set held_out to 0.2"),
+    (low(photos=6), "Only 6 photos were used"),
+    (fine(likeness={"floor": 0.2, "after": 0.3, "ceiling": 0.35, "recovered": 0.9}), "min_face_px 128"),
+    (low(scores=[score(300, 0.45, 0.5)]), "set save_count to 4"),
+    (low(plan=plan(stop_at=0.5, steps=900)), "stopped at step 300 of 900 because stop_at is 0.5"),
+    (low(scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300}), "set steps to 450"),
+    (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
+     "set steps to 150 or learning_rate to 5e-05"),
+    (low(), "set rank to 64"),
+    (low(plan={**TextualInversionPlan().dict(), "steps": 300}), "set vectors to 8, or use the method lora"),
+    (fine(leakage=0.2), "use the method dreambooth-lora, or set prior_weight to 0.3"),
+    (fine(leakage=0.2, method="dreambooth-lora", plan=DreamboothLoraPlan().dict()), "(by 0.20): set prior_weight to 2"),
+    (fine(prompt_following=0.6), "(60% instead of 90%): set learning_rate to 5e-05; or use this one at a weight"),
+    (fine(prompt_following=0.6, plan=plan(text_encoder_learning_rate=1e-5)), "set text_encoder_learning_rate to 0"),
+    (fine(prompt_following=0.6, plan=plan(optimiser="prodigy")), "set steps to 200"),
+    (fine(scores=[score(200, 0.5, 0.6, faces=0.5)]), "the training damaged the pictures; set learning_rate to 5e-05"),
+    (fine(scores=[score(200, 0.5, 0.6, faces=0.5)], untrained={"faces_found": 0.4}), "set sample_steps to 30"),
+    (fine(diversity=0.1), "set unmasked_weight to 0.2"),
+]
+
+
+@pytest.mark.parametrize(("document", "part"), CASES)
+def test_each_weakness_has_its_own_advice_with_a_value(document: Document, part: str) -> None:
+    told = advice(document)
+    assert len(told) == 1 and part in told[0], told
+
+
+def test_every_rule_speaks_in_some_case() -> None:
+    assert all(any(rule(Numbers(document)) for document, _ in CASES) for rule in RULES)
+
+
+@given(
+    recovered=st.floats(0.8, 1.2), leakage=st.floats(-0.2, 0.05), after=st.floats(0.81, 1), diversity=st.floats(0.3, 2),
+    photos=st.integers(1, 100), chosen=st.integers(0, 2), method=st.sampled_from(sorted(PLANS)),
+)
+def test_nothing_is_said_when_all_is_well(
+    recovered: float, leakage: float, after: float, diversity: float, photos: int, chosen: int, method: Any
+) -> None:
+    document = fine(
+        likeness={"floor": 0.3, "after": 0.3 + 0.3 * recovered, "ceiling": 0.6, "recovered": recovered},
+        leakage=leakage, prompt_following=after, diversity=diversity, photos=photos, method=method.value,
+        checkpoint={"step": 100 * (chosen + 1)}, plan={**PLANS[method]().dict(), "steps": 300},
+    )
+    assert advice(document) == []
+
+
+@given(st.data())
+def test_missing_and_strange_values_never_stop_it(data: st.DataObject) -> None:
+    document = data.draw(st.sampled_from([fine(), low()]))
+    for name in data.draw(st.lists(st.sampled_from(sorted(document)), unique=True)):
+        document[name] = data.draw(JSON)
+    for inner in ("plan", "likeness", "measured_on", "untrained"):
+        if isinstance(document[inner], dict) and document[inner]:
+            key = data.draw(st.sampled_from(sorted(document[inner])))
+            document[inner] = {**document[inner], key: data.draw(JSON)}
+    told = [*advice(document), choice(document)]
+    assert all(isinstance(sentence, str) for sentence in told)
+
+
+def test_without_anything_only_the_missing_measurement_is_told() -> None:
+    assert len(advice({})) == 1 and "before its likeness was measured" in advice({})[0]
