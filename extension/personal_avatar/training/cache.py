@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 4
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

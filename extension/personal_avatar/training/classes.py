@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,9 +59,11 @@ def class_pictures(
     return ClassPictures([image for image, _ in chosen], [prompt for _, prompt in chosen])
 
 
-def _shots(wanted: Wanted, base_prompts: tuple[str, ...]) -> Iterator[Shot]:
-    for number, prompt in zip(range(wanted.count * TRIES), itertools.cycle(base_prompts), strict=False):
-        yield Shot(prompt.format(subject=f"a {wanted.class_noun}"), FIRST_SEED + number)
+def _shots(wanted: Wanted, plain_prompt: str) -> Iterator[Shot]:
+    """All with the plainest prompt: words of style beside the class, which the person's captions do not have, would
+    teach that the person is somebody without a style."""
+    for number in range(wanted.count * TRIES):
+        yield Shot(plain_prompt.format(subject=f"a {wanted.class_noun}"), FIRST_SEED + number)
 
 
 def _kept(folder: Path, wanted: Wanted) -> Iterator[tuple[int, tuple[np.ndarray, str]]]:
@@ -80,7 +81,7 @@ def _made(
     on_progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Shot, np.ndarray]]:
     """One-faced pictures first, batch by batch; all others after them, for classes without faces."""
-    shots = [shot for shot in _shots(wanted, class_prompts(model.base)) if shot.seed not in known]
+    shots = [shot for shot in _shots(wanted, class_prompts(model.base)[0]) if shot.seed not in known]
     others: list[tuple[Shot, np.ndarray]] = []
     found = len(known)
     for at in range(0, len(shots), wanted.settings.batch):

@@ -27,6 +27,7 @@ class TrainPlan(Settings):
 
     goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
     steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")
+    steps_per_photo: int = setting(100, "plan.steps_per_photo", ge=5, le=1000, step=5, advanced=True)
     resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=64, unit="px")
     batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
     accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)
@@ -64,9 +65,9 @@ class TrainPlan(Settings):
     seed: int = setting(1, "plan.seed", ge=0, le=2**31 - 1, step=1, advanced=True)
 
     def steps_for(self, photos: int) -> int:
-        """Optimiser steps: as set, else 100 a photo for a batch of 2, between 400 and 2000."""
-        together = self.batch_size * self.accumulate
-        return self.steps or int(min(2000, max(400, 100 * photos * 2 / together)))
+        """Optimiser steps: as set, else so many a photo for a batch of 2, as for at least 4 photos and at most 20."""
+        each, together = self.steps_per_photo, self.batch_size * self.accumulate
+        return self.steps or int(min(20 * each, max(4 * each, each * photos * 2 / together)))
 
     @property
     def trains_text(self) -> bool:
