@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.pictures import save_picture
 from personal_avatar.training.advice import RULES, advice
-from personal_avatar.training.plan import PLANS, DreamboothLoraPlan, LoraPlan, TextualInversionPlan
+from personal_avatar.training.plan import PLANS
 from personal_avatar.training.report import choice, write_report
 from personal_avatar.training.result_numbers import Numbers
 
@@ -21,6 +23,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+
+
+PLAN = {
+    "steps": 300, "resolution_px": 512, "learning_rate": 1e-4, "text_encoder_learning_rate": 0.0, "optimiser": "adamw",
+    "prior_weight": 0.0, "unmasked_weight": 1.0, "stop_at": 0.0, "rank": 32,
+}
+IN_WORDS = {"steps": 300, "learning_rate": 5e-3, "vectors": 4}
 
 
 def score(step: int, likeness: float, merit: float, following: float = 0.9, faces: float = 1.0) -> Document:
@@ -37,7 +46,7 @@ def fine(**changes: Any) -> Document:
         "measured_on": {"photos": 3, "held_out": True}, "photos": 12, "ceiling": 0.6,
         "untrained": {"likeness": 0.3, "faces_found": 1.0, "following": 0.9},
         "scores": [score(100, 0.4, 0.33), score(200, 0.54, 0.8), score(300, 0.53, 0.77)],
-        "plan": {**LoraPlan().dict(), "steps": 300, "resolution_px": 512},
+        "plan": dict(PLAN),
         **changes,
     }
 
@@ -48,7 +57,7 @@ def low(**changes: Any) -> Document:
 
 
 def plan(**changes: Any) -> Document:
-    return {**fine()["plan"], **changes}
+    return {**PLAN, **changes}
 
 
 # -- the files
@@ -137,9 +146,9 @@ CASES = [
     (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
      "set steps to 150 or learning_rate to 5e-05"),
     (low(), "set rank to 64"),
-    (low(plan={**TextualInversionPlan().dict(), "steps": 300}), "set vectors to 8, or use the method lora"),
+    (low(plan=IN_WORDS), "set vectors to 8, or use the method lora"),
     (fine(leakage=0.2), "use the method dreambooth-lora, or set prior_weight to 0.3"),
-    (fine(leakage=0.2, method="dreambooth-lora", plan=DreamboothLoraPlan().dict()), "(by 0.20): set prior_weight to 2"),
+    (fine(leakage=0.2, method="dreambooth-lora", plan=plan(prior_weight=1.0)), "(by 0.20): set prior_weight to 2"),
     (fine(prompt_following=0.6), "(60% instead of 90%): set learning_rate to 5e-05; or use this one at a weight"),
     (fine(prompt_following=0.6, plan=plan(text_encoder_learning_rate=1e-5)), "set text_encoder_learning_rate to 0"),
     (fine(prompt_following=0.6, plan=plan(optimiser="prodigy")), "set steps to 200"),
@@ -153,6 +162,18 @@ CASES = [
 def test_each_weakness_has_its_own_advice_with_a_value(document: Document, part: str) -> None:
     told = advice(document)
     assert len(told) == 1 and part in told[0], told
+
+
+def test_a_style_is_not_judged_by_likeness() -> None:
+    style = plan(goal="style")
+    assert advice(low(leakage=0.3, plan=style)) == []
+    assert "Prompts are followed less" in advice(low(prompt_following=0.5, plan=style))[0]
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    settings = {name for kind in PLANS.values() for name in kind.__fields__} | set(PhotoSettings.__fields__)
+    told = " ".join(sentence for document, _ in CASES for sentence in advice(document))
+    assert set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", told)) <= settings
 
 
 def test_every_rule_speaks_in_some_case() -> None:
