@@ -1,4 +1,4 @@
-"""What a training will need: seconds, memory, size of the file. No torch; the size is exact, the rest rough."""
+"""What a training will need: seconds, memory, size of the file. No torch; the size is exact, the rest is reckoned."""
 
 from __future__ import annotations
 
@@ -6,40 +6,45 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
-from personal_avatar.training.plan import LoraPlan, TrainPlan
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
+from personal_avatar.training.plan import BOTH, PREDICTION, DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.presets import is_tiny
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
-WITH_PRIOR = 1.75  # two more forward passes and a backward pass, on half of the batch
 GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: three before the training, two after it
+JUDGED = 16  # passes for each picture of a grid, to see whether it follows its prompt
 OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
 ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
 GB, MB = 1e9, 1e6
+FP32, HALF = 4, 2
+# Bytes of optimiser state for each trained number.
+OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8}
+RUNTIME_GB = 0.6  # interpreter and libraries, or the context of a graphics card
+CHECKPOINTED = 0.3  # share of the activations that gradient checkpointing keeps
+RECOMPUTED = 1.35  # time of a step with it
 
 
 @dataclass(frozen=True)
 class Speed:
-    """`seconds` of one training sample at `at_px`; memory of one sample in a batch, and of everything else.
-
-    `measured`: on such a machine; else reckoned from the number of operations and the rate of a current one.
-    """
+    """`seconds` of one training sample at `at_px`; `measured`: on such a machine, else reckoned from the number of
+    operations and the rate of a current one."""
 
     seconds: float
     at_px: int
-    sample_gb: float
-    fixed_gb: float
     measured: bool = False
 
 
-# One core of a 2026 server processor (tiny) or two (sd1); a current 12 GB card.
-SPEEDS: dict[tuple[bool, bool], Speed] = {
-    (True, False): Speed(0.045, 128, 0.03, 0.9, measured=True),
-    (True, True): Speed(0.02, 128, 0.05, 1.2),
-    (False, False): Speed(2.0, 256, 2.5, 5.0),
-    (False, True): Speed(0.15, 512, 1.6, 3.5),
+# One core of a 2026 server processor for tiny models, two for the others; a current 12 GB card.
+TINY_SPEEDS = {False: Speed(0.045, 128, measured=True), True: Speed(0.02, 128)}
+SPEEDS: dict[tuple[bool, bool], Speed] = {  # (SDXL, on a card)
+    (False, False): Speed(2.7, 256, measured=True),
+    (False, True): Speed(0.15, 512),
+    (True, False): Speed(5.0, 256),
+    (True, True): Speed(0.6, 1024),
 }
+# Activations of one sample at 512 pixels in fp32, as a multiple of what the UNet's own numbers take in fp32.
+ACTIVATIONS = {Family.SD1: 1.1, Family.SD2: 1.1, Family.SDXL: 0.45}
 
 
 def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
@@ -48,34 +53,90 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
     """
     on_card = shutil.which("nvidia-smi") is not None if gpu is None else gpu
-    speed = SPEEDS[is_tiny(base), on_card]
+    shapes = read_shapes(base.path)
+    family = detect(shapes, base.path.name)
+    speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
+    side_px = plan.resolution_px or base.native_px
     steps = plan.steps_for(max(1, photos - round(photos * plan.held_out)))
-    larger = ((plan.resolution_px or base.native_px) / speed.at_px) ** 2
-    pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA)
-    samples = steps * plan.batch_size * (WITH_PRIOR if plan.prior_weight else 1.0)
-    forwards = pictures * plan.sample_steps * 2 * FORWARD_SHARE
     return {
-        "seconds": round((samples + forwards) * speed.seconds * larger, 1),
-        "memory_gb": round(speed.fixed_gb + plan.batch_size * speed.sample_gb * larger, 1),
-        "file_mb": round(lora_bytes(read_shapes(base.path), plan) / MB, 1),
+        "seconds": round(_samples(plan, steps) * speed.seconds * (side_px / speed.at_px) ** 2, 1),
+        "memory_gb": round(memory_gb(plan, shapes, family, side_px, on_card), 1),
+        "file_mb": round(file_bytes(plan, shapes) / MB, 1),
         "steps": steps,
         "measured": speed.measured,
     }
 
 
-def lora_bytes(shapes: Shapes, plan: TrainPlan) -> int:
-    """Bytes of the fp16 weights of the UNet's part."""
-    if not isinstance(plan, LoraPlan):
-        return 0
-    return 2 * sum(_numbers(key, shape, plan) for key, shape in shapes.items() if key.startswith(UNET))
+def _samples(plan: TrainPlan, steps: int) -> float:
+    """The whole work in samples of a training step: the steps, the pictures that are judged, those of the class."""
+    of_class = plan.prior_weight > 0 and plan.prior_from != PREDICTION
+    pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA) + (plan.class_pictures if of_class else 0)
+    judged = plan.score_pictures * (plan.save_count + 2) * JUDGED
+    forwards = pictures * plan.sample_steps * 2 + judged
+    again = RECOMPUTED if plan.gradient_checkpointing else 1.0
+    return steps * plan.batch_size * plan.accumulate * _with_prior(plan) * again + forwards * FORWARD_SHARE
 
 
-def _numbers(key: str, shape: tuple[int, ...], plan: LoraPlan) -> int:
+def _with_prior(plan: TrainPlan) -> float:
+    """Half as many samples more; where the untrained checkpoint is asked, too, its answers besides."""
+    if plan.prior_weight <= 0:
+        return 1.0
+    return 1.5 + (0.5 * FORWARD_SHARE if plan.prior_from in (PREDICTION, BOTH) else 0.0)
+
+
+def memory_gb(plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool) -> float:
+    """Weights, gradients, optimiser and activations of a step, 10^9 bytes."""
+    half = plan.precision in ("bf16", "fp16") or (plan.precision == "auto" and on_card)
+    unet, vae = (_count(shapes, prefix) for prefix in (UNET, VAE))
+    text = sum(map(_numbers, shapes.values())) - unet - vae
+    trained = trained_numbers(plan, shapes)
+    frozen = 0 if isinstance(plan, DreamboothPlan) else unet * (HALF if half else FP32)
+    kept = (0 if on_card and not plan.trains_text else text * FP32) + (0 if on_card else vae * FP32)
+    training = trained * (FP32 + FP32 + OPTIMISER_BYTES[plan.optimiser])
+    share = (0.55 if half else 1.0) * (CHECKPOINTED if plan.gradient_checkpointing else 1.0)
+    active = unet * FP32 * ACTIVATIONS[family] * (side_px / 512) ** 2 * plan.batch_size * share
+    return RUNTIME_GB + (frozen + kept + training + active) / GB
+
+
+def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
+    """How many numbers are trained; the text encoders' part of a LoRA, which is small, is left out."""
+    if isinstance(plan, LoraPlan):
+        return sum(_low_rank(key, shape, plan) for key, shape in shapes.items() if key.startswith(UNET))
+    if isinstance(plan, TextualInversionPlan):
+        return plan.vectors * sum(_widths(shapes))
+    whole = sum(map(_numbers, shapes.values())) - _count(shapes, VAE)
+    return whole if plan.trains_text else _count(shapes, UNET)
+
+
+def file_bytes(plan: TrainPlan, shapes: Shapes) -> int:
+    """Of the file that will be written: fp16 for a LoRA, fp32 for an embedding; a checkpoint as the base in fp16."""
+    if isinstance(plan, LoraPlan):
+        return HALF * trained_numbers(plan, shapes)
+    if isinstance(plan, TextualInversionPlan):
+        return FP32 * trained_numbers(plan, shapes)
+    return HALF * sum(map(_numbers, shapes.values()))
+
+
+def _numbers(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _count(shapes: Shapes, prefix: str) -> int:
+    return sum(_numbers(shape) for key, shape in shapes.items() if key.startswith(prefix))
+
+
+def _widths(shapes: Shapes) -> list[int]:
+    """Width of a word in each text encoder."""
+    tables = (".token_embedding.weight",)
+    return [shape[1] for key, shape in shapes.items() if key.endswith(tables) and len(shape) == 2]
+
+
+def _low_rank(key: str, shape: tuple[int, ...], plan: LoraPlan) -> int:
     """rank x (outputs + inputs x kernel) of one layer."""
     if len(shape) < 2 or key[len(UNET) :].startswith(OUTSIDE_UNET):
         return 0
     rank = plan.rank if any(mark in key for mark in ATTENTION) else plan.conv_rank
-    inputs = 1
-    for size in shape[1:]:
-        inputs *= size
-    return rank * (shape[0] + inputs)
+    return rank * (shape[0] + _numbers(shape[1:]))
