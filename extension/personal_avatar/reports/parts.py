@@ -59,7 +59,8 @@ def files(paths: Iterable[object]) -> str:
 
 
 def words(meanings: Mapping[str, str]) -> str:
-    return section("What the words mean", facts(meanings.items()))
+    """The last section: names and what they stand for."""
+    return section("What the words mean", f'<div class="words">{facts(meanings.items())}</div>')
 
 
 def short(told: str, pictures: str) -> str:

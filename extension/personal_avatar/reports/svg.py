@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 WIDTH_PX, HEIGHT_PX = 640, 240
-LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 12, 14, 34
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 18, 16, 40
 TICKS = 4
 
 Point = tuple[float, float]
@@ -111,7 +111,7 @@ def _grid(frame: _Frame, x_label: str) -> list[str]:
         for tick in nice_ticks(frame.low_y, frame.high_y)
     ]
     columns = [
-        _text(frame.x(tick), HEIGHT_PX - BOTTOM_PX + 16, f"{tick:g}", "middle")
+        _text(frame.x(tick), HEIGHT_PX - BOTTOM_PX + 17, f"{tick:g}", "middle")
         for tick in nice_ticks(frame.low_x, frame.high_x, 6)
     ]
     return [*rows, *columns, _text(WIDTH_PX - RIGHT_PX, HEIGHT_PX - 4, x_label, "end")]
