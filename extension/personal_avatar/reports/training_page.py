@@ -158,8 +158,8 @@ def _picture(picture: Facts, row: Facts) -> str:
 
 
 def _usage(facts: Facts) -> str:
-    trigger = (facts.get("checkpoint") or {}).get("trigger", "")
-    line = f"<p>In prompts the person is called:</p><pre><code>{html.escape(trigger)}</code></pre>" if trigger else ""
+    prompt = facts.get("prompt") or (facts.get("checkpoint") or {}).get("trigger", "")
+    line = f"<p>Write this into a prompt:</p><pre><code>{html.escape(prompt)}</code></pre>" if prompt else ""
     return line + parts.files(facts.get("files", ()))
 
 

@@ -36,8 +36,9 @@ def choice(document: Mapping[str, Any]) -> str:
 def _why(numbers: Numbers, best: Point) -> str:
     told = f"The checkpoint of step {best.step:g} was chosen of {len(numbers.points)}"
     floor, ceiling = numbers.at("untrained", "likeness"), numbers.at("ceiling")
-    span = (ceiling or 0.0) - (floor or 0.0)
-    recovered = (best.likeness - (floor or 0.0)) / span if span > 0 else 0.0
+    if floor is None or ceiling is None:
+        return f"{told}: its likeness is {best.likeness:.2f}, and it follows prompts to {best.following:.0%}."
+    recovered = (best.likeness - floor) / (ceiling - floor) if ceiling > floor else 0.0
     if recovered < NO_RECOVERY:
         return f"{told}, though none is more like the person than the untrained checkpoint."
     return (

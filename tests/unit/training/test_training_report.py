@@ -66,7 +66,8 @@ def plan(**changes: Any) -> Document:
 @pytest.fixture
 def complete(tmp_path: Path) -> Document:
     """With pictures and losses, as outcome.py hands it over."""
-    found = fine(choice="Step 200 was chosen.", advice=["Set <steps> to 600."], losses=[0.3, None, 0.2, 0.1])
+    told = {"choice": "Step 200 was chosen.", "advice": ["Set <steps> to 600."], "prompt": "<lora:linh:1> sks woman"}
+    found = fine(**told, losses=[0.3, None, 0.2, 0.1])
     file = save_picture(np.zeros((32, 32, 3), np.uint8), tmp_path / "a.png")
 
     def picture(likeness: float | None) -> Document:
@@ -87,7 +88,7 @@ def test_a_report_is_one_file_with_curves_and_a_grid_of_pictures(complete: Docum
     for part in (
         "83% of the way", "3 photos that were not trained on", "Step 200 was chosen.", "Set &lt;steps&gt; to 600.",
         "Before training", "likeness 0.540", "following 90%", "merit 0.80", "no face", "61 s", "1.5 GB", "3.2 MB",
-        "lora with diffusers on v1-5", "sks woman", "/x/linh.safetensors", "learning_rate",
+        "lora with diffusers on v1-5", "&lt;lora:linh:1&gt; sks woman", "/x/linh.safetensors", "learning_rate",
     ):
         assert part in html, part
 
@@ -129,6 +130,10 @@ def test_a_choice_of_one_or_of_none_that_gained_is_told_as_that() -> None:
     assert "Only one checkpoint was saved, that of step 100" in choice(fine(scores=[score(100, 0.5, 0.6)]))
     assert "none is more like the person" in choice(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
     assert choice({}) == ""
+
+
+def test_a_choice_without_the_untrained_checkpoint_names_what_is_known() -> None:
+    assert "its likeness is 0.54, and it follows prompts to 90%." in choice(fine(untrained=None))
 
 
 # -- the advice
