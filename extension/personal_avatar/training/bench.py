@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures
 
 SHOWN = 4
-PROOF_SHOTS = 2
+PROOF_SHOTS, PROOF_STEPS = 2, 4
 THUMBNAIL_PX = 24
 
 
@@ -38,10 +38,19 @@ class FinalScores:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Built before anything is attached to `model`, so that `floor`, `final_floor` and `bare` are the checkpoint's own.
+class Untrained:
+    """The checkpoint before the training, on the choosing seeds; `images`: the first few of its pictures."""
 
-    `untrained`: the first few of the pictures that `floor` was measured on.
+    images: np.ndarray
+    likeness: Measured
+    following: float
+    diversity: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own.
+
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
     """
@@ -52,12 +61,6 @@ class Bench:
     choosing: Grid
     final: Grid
     judge: PromptJudge
-    untrained: np.ndarray
-    floor: Measured
-    floor_following: float
-    floor_diversity: float
-    final_floor: Measured
-    final_other: Measured
     ceiling: float
     bare: BarePictures
     stop: Callable[[], None]
@@ -65,10 +68,6 @@ class Bench:
     def pictures(self, shots: Sequence[Shot]) -> np.ndarray:
         self.model.unet.eval()
         return make_pictures(self.model, shots, self.settings, self.stop)
-
-    def recovered(self, likeness: float) -> float:
-        """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds."""
-        return Likeness(self.floor.mean, likeness, self.ceiling).recovered
 
     def following(self, images: np.ndarray, method: TrainingMethod, grid: Grid) -> float:
         """How well pictures of a grid's subject follow its prompts, judged by the bare checkpoint; 0..1."""
@@ -78,11 +77,16 @@ class Bench:
     def final_scores(self, method: TrainingMethod) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""
         images = self.pictures(self.final.subject)
-        after, other = self.meter.measure(images), self.meter.measure(self.pictures(self.final.other))
-        likeness = Likeness(self.final_floor.mean, after.mean, self.ceiling, other.mean - self.final_other.mean)
+        after, other = self.meter.measure(images), self._likeness(self.final.other)
+        with method.strength(0.0):
+            floor, other_before = self._likeness(self.final.subject), self._likeness(self.final.other)
+        likeness = Likeness(floor.mean, after.mean, self.ceiling, other.mean - other_before.mean)
         return FinalScores(
             likeness, self.following(images, method, self.final), diversity(images, self.final.asked), images
         )
+
+    def _likeness(self, shots: Sequence[Shot]) -> Measured:
+        return self.meter.measure(self.pictures(shots))
 
 
 def set_up(
@@ -97,29 +101,16 @@ def set_up(
     ceiling = meter.ceiling(model.decode_many(torch.stack(encode_all(model, list(references)).mean)))
     who = (model.base, dataset.trigger, dataset.class_noun, plan.score_pictures)
     choosing, final = grid_for(*who, CHOOSING_SEED), grid_for(*who, FINAL_SEED)
-
-    judge = PromptJudge(model, tuple(dict.fromkeys(choosing.asked)))
-    untrained = make_pictures(model, choosing.subject, settings, stop)
-
-    def measured(shots: tuple[Shot, ...]) -> Measured:
-        return meter.measure(make_pictures(model, shots, settings, stop))
-
-    proof = choosing.subject[:PROOF_SHOTS]
+    proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(
         model,
         meter,
         settings,
         choosing,
         final,
-        judge,
-        untrained=untrained[:SHOWN],
-        floor=meter.measure(untrained),
-        floor_following=judge.score(untrained, choosing.asked),
-        floor_diversity=diversity(untrained, choosing.asked),
-        final_floor=measured(final.subject),
-        final_other=measured(final.other),
+        judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked))),
         ceiling=ceiling,
-        bare=BarePictures(proof, make_pictures(model, proof, settings), settings),
+        bare=BarePictures(proof, make_pictures(model, proof, quick), quick),
         stop=stop,
     )
 

@@ -72,26 +72,27 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
 def scores(training: Training) -> dict[str, Any]:
     """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible."""
     names = ("step", "likeness", "faces_found", "following", "merit")
-    scales = training.bench
-    untrained = {"likeness": scales.floor.mean, "faces_found": scales.floor.faces_found}
+    before = training.untrained
+    measured = {
+        "likeness": before.likeness.mean, "faces_found": before.likeness.faces_found, "following": before.following
+    } if before else None
     return {
         "scores": [{name: getattr(point, name) for name in names} for point in training.points],
-        "untrained": {**untrained, "following": scales.floor_following},
-        "ceiling": scales.ceiling,
+        "untrained": measured,
+        "ceiling": training.bench.ceiling,
     }
 
 
 def manners(training: Training) -> dict[str, float | None]:
     """`prompt_following` 0..1, and the untrained checkpoint's own beside it; `diversity` against the untrained
     checkpoint's (1: pictures of one prompt differ as much as before). Null when nothing was measured."""
-    scores, scales = training.scores, training.bench
-    if scores is None:
+    scores, before = training.scores, training.untrained
+    if scores is None or before is None:
         return {"prompt_following": None, "prompt_following_before": None, "diversity": None}
-    before = scales.floor_diversity
     return {
         "prompt_following": round(scores.following, 4),
-        "prompt_following_before": round(scales.floor_following, 4),
-        "diversity": round(scores.diversity / before, 4) if before else None,
+        "prompt_following_before": round(before.following, 4),
+        "diversity": round(scores.diversity / before.diversity, 4) if before.diversity else None,
     }
 
 
@@ -117,12 +118,14 @@ def note_of(likeness: Likeness | None, held_out: bool) -> str:
 
 def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
     """The document without the face, with the pictures and the losses."""
-    scales = training.bench
-    bare = keep_samples(scales.untrained, scales.choosing.subject, work.artifacts / "samples", 0)
     pictures = {point.step: _pictures(training, point.samples, point.sample_likeness) for point in training.points}
     facts = {name: value for name, value in document.items() if name != "reference"}
     facts["scores"] = [{**row, "pictures": pictures[row["step"]]} for row in document["scores"]]
-    facts["untrained"] = {**document["untrained"], "pictures": _pictures(training, bare, scales.floor.each)}
+    if training.untrained is not None:
+        before, shots = training.untrained, training.bench.choosing.subject
+        bare = keep_samples(before.images, shots, work.artifacts / "samples", 0)
+        pictures[0] = _pictures(training, bare, before.likeness.each)
+        facts["untrained"] = {**document["untrained"], "pictures": pictures[0]}
     facts["losses"] = [round(loss, 5) if math.isfinite(loss) else None for loss in training.losses]
     return report.write_report(work.artifacts, facts)
 

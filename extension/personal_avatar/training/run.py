@@ -11,12 +11,11 @@ from typing import Any
 from personal_avatar.domain import Dataset, Engine, PhotoReport
 from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
-from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Score, Stage
+from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, compute, materials, selftest
-from personal_avatar.training.bench import Bench
+from personal_avatar.training import bench, compute, judging, materials, selftest
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
@@ -36,7 +35,7 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
     training = _cache(work, photos, dataset)
     try:
         _train(work, training)
-        _score(work, training)
+        judging.score_best(work, training)
         _selftest(work, training)
     except Cancelled as error:
         if not training.points or control.asked(DISCARD):
@@ -111,13 +110,12 @@ def _prepare(work: Work, photos: PhotoReport) -> Dataset:
 
 
 def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
-    """Load the checkpoint, measure what it can do untrained, encode pictures and captions, make it trainable."""
+    """Load the checkpoint, set up what it is judged by, encode pictures and captions, make it trainable."""
     work.emit(Stage("cache"))
     model = families.load(work.task.base, compute.choose(work.plan.precision), work.resolution_px)
     scales = bench.set_up(model, dataset, work.plan, work.analyser, work.control.check)
     if not dataset.held_out:
         work.emit(Log(f"Likeness: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
-    work.emit(Score(0, round(scales.floor.mean, 4)))
     data = materials.collect(work, model, dataset)
     avatar = work.task.avatar
     method = methods.attach(
@@ -132,7 +130,7 @@ def _train(work: Work, training: Training) -> None:
     if work.task.engine is Engine.KOHYA:
         from personal_avatar.training.engines.kohya import engine
 
-        engine.train(work, training, lambda step, path: _score_point(work, training, step, path))
+        engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
         return
     model, keep_text = training.bench.model, training.data.text is None
     trainer = Trainer(model, training.method, training.data, work.plan, training.total_steps)
@@ -142,7 +140,7 @@ def _train(work: Work, training: Training) -> None:
         model.unpark()
         point = _save(work, training, step)
         model.park(text=not keep_text)
-        return 0 < work.plan.stop_at <= training.bench.recovered(point.likeness)
+        return 0 < work.plan.stop_at <= judging.recovered(training, point.likeness)
 
     def recover() -> int:
         if not training.points:
@@ -175,42 +173,7 @@ def _save(work: Work, training: Training, step: int) -> Point:
     stem = f"{slug(work.task.avatar.name)}-{step:06d}"
     path = work.artifacts / f"{stem}.safetensors"
     training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
-    return _score_point(work, training, step, path)
-
-
-def _score_point(work: Work, training: Training, step: int, path: Path) -> Point:
-    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, and whether they still follow
-    their prompts. A step that is saved a second time, after a step back, takes the place of the first."""
-    scales = training.bench
-    images = scales.pictures(scales.choosing.subject)
-    measured = scales.meter.measure(images)
-    samples = bench.keep_samples(images, scales.choosing.subject, work.artifacts / "samples", step)
-    for sample, shot, likeness in zip(samples, scales.choosing.subject, measured.each, strict=False):
-        work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, likeness))
-    work.emit(Score(step, round(measured.mean, 4)))
-    following = scales.following(images, training.method, scales.choosing)
-    point = Point(
-        step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following,
-        merit(scales, measured.mean, following),
-    )
-    training.points = [one for one in training.points if one.step != step] + [point]
-    return point
-
-
-def merit(scales: Bench, likeness: float, following: float) -> float:
-    """What the best checkpoint is chosen by: the share of the likeness that was recovered, times how much of the
-    untrained checkpoint's obedience to prompts is left (at most all of it)."""
-    kept = min(1.0, following / scales.floor_following) if scales.floor_following else 1.0
-    return scales.recovered(likeness) * kept
-
-
-def _score(work: Work, training: Training) -> None:
-    """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity."""
-    work.emit(Stage("score"))
-    best = training.load_best()
-    scores = training.bench.final_scores(training.method)
-    work.emit(Score(best.step, round(scores.likeness.after, 4), round(scores.likeness.leakage or 0.0, 4)))
-    training.scores = scores
+    return judging.score_point(work, training, step, path)
 
 
 def _selftest(work: Work, training: Training) -> None:

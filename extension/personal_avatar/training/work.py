@@ -11,7 +11,7 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.bench import Bench, FinalScores, resolution_of
+from personal_avatar.training.bench import Bench, FinalScores, Untrained, resolution_of
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask
 from personal_avatar.training.training_set import TrainingSet
@@ -79,6 +79,7 @@ class Training:
     total_steps: int
     points: list[Point] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    untrained: Untrained | None = None
     scores: FinalScores | None = None
     modules_matched: int | None = None
 

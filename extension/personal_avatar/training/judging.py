@@ -1,0 +1,64 @@
+"""How good the saved checkpoints are, which is the best, and what the untrained checkpoint could do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from personal_avatar.domain import Likeness
+from personal_avatar.jobs.events import SampleMade, Score, Stage
+from personal_avatar.training.bench import SHOWN, Untrained, diversity, keep_samples
+from personal_avatar.training.work import Point, Training, Work
+
+
+def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
+    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, and whether they still follow
+    their prompts. A step that is saved a second time, after a step back, takes the place of the first."""
+    before, scales = untrained(work, training), training.bench
+    images = scales.pictures(scales.choosing.subject)
+    measured = scales.meter.measure(images)
+    samples = keep_samples(images, scales.choosing.subject, work.artifacts / "samples", step)
+    for sample, shot, likeness in zip(samples, scales.choosing.subject, measured.each, strict=False):
+        work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, likeness))
+    work.emit(Score(step, round(measured.mean, 4)))
+    following = scales.following(images, training.method, scales.choosing)
+    merit = recovered(training, measured.mean) * kept(before, following)
+    point = Point(
+        step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit
+    )
+    training.points = [one for one in training.points if one.step != step] + [point]
+    return point
+
+
+def untrained(work: Work, training: Training) -> Untrained:
+    """What the checkpoint did before the training: measured with the first that is saved, so that training begins at
+    once; the trained part is switched off for it, to the last bit."""
+    if training.untrained is None:
+        scales = training.bench
+        with training.method.strength(0.0):
+            images = scales.pictures(scales.choosing.subject)
+            following = scales.judge.score(images, scales.choosing.asked)
+        measured, varied = scales.meter.measure(images), diversity(images, scales.choosing.asked)
+        training.untrained = Untrained(images[:SHOWN], measured, following, varied)
+        work.emit(Score(0, round(measured.mean, 4)))
+    return training.untrained
+
+
+def recovered(training: Training, likeness: float) -> float:
+    """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds."""
+    floor = training.untrained.likeness.mean if training.untrained else 0.0
+    return Likeness(floor, likeness, training.bench.ceiling).recovered
+
+
+def kept(before: Untrained, following: float) -> float:
+    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it. The merit of a
+    checkpoint, by which the best is chosen, is this times the share of the likeness that was recovered."""
+    return min(1.0, following / before.following) if before.following else 1.0
+
+
+def score_best(work: Work, training: Training) -> None:
+    """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity."""
+    work.emit(Stage("score"))
+    best = training.load_best()
+    scores = training.bench.final_scores(training.method)
+    work.emit(Score(best.step, round(scores.likeness.after, 4), round(scores.likeness.leakage or 0.0, 4)))
+    training.scores = scores
