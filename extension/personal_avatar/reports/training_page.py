@@ -60,7 +60,7 @@ def _choice(facts: Facts) -> str:
 
 def _summary(facts: Facts) -> str:
     found = facts.get("likeness")
-    unmeasured = "<p>Likeness was not measured, for the training was cancelled.</p>"
+    unmeasured = "<p>Likeness was not measured on fresh seeds, for the training was cancelled.</p>"
     cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
     chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})
     best = "".join(parts.image(Path(one["file"]), BEST_PX, one["prompt"]) for one in chosen.get("pictures", ()))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
@@ -47,6 +48,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "files": [str(path) for path in files],
         "checkpoint": to_json(point),
         "checkpoints": [to_json(point)],
+        "prompt": subject_prompt(point, 1.0),
         "likeness": likeness_document(likeness),
         "leakage": likeness.leakage if likeness else None,
         **manners(training),

@@ -71,6 +71,7 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert set(result) - {"reference", "report"} <= set(facts) and "reference" not in facts
     assert [len(row["pictures"]) for row in (facts["untrained"], *facts["scores"])] == [2, 2, 2]
     assert (result["plan"]["steps"], result["plan"]["resolution_px"], result["photos"]) == (4, 128, 6)
+    assert result["prompt"] == "<lora:sam:1> sks man"
     assert json.loads(json.dumps(result)) == result
 
 
