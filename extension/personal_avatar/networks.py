@@ -42,10 +42,12 @@ WORD = re.compile(r"[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
 @dataclass(frozen=True)
 class Header:
-    """Shapes of a safetensors file's tensors by name, and the texts that it carries."""
+    """Shapes of a safetensors file's tensors by name, the texts that it carries, and for each tensor its number format
+    as the file names it ("F16") and its first byte and the one behind its last, counted from the file's beginning."""
 
     shapes: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
 
 def header_of(path: Path) -> Header:
@@ -59,10 +61,14 @@ def header_of(path: Path) -> Header:
                 raise ValueError("its header is too long")
             header = json.loads(file.read(length))
         metadata = header.pop("__metadata__", {})
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        if 8 + length + end > path.stat().st_size:
+        start = 8 + length
+        spans = {
+            name: (str(entry["dtype"]), *(start + int(offset) for offset in entry["data_offsets"]))
+            for name, entry in header.items()
+        }
+        if max((end for _, _, end in spans.values()), default=0) > path.stat().st_size:
             raise ValueError("its end is missing")
-        return Header({name: tuple(entry["shape"]) for name, entry in header.items()}, dict(metadata))
+        return Header({name: tuple(entry["shape"]) for name, entry in header.items()}, dict(metadata), spans)
     except (struct.error, LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
 

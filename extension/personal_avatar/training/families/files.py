@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
-from personal_avatar.networks import header_of
+from personal_avatar.networks import Header, header_of
 from personal_avatar.training.families.pickles import load_pickle as load_pickle
 
 if TYPE_CHECKING:
@@ -14,43 +16,84 @@ if TYPE_CHECKING:
 
 Shapes = dict[str, tuple[int, ...]]
 Weights = dict[str, "torch.Tensor"]
+Stored = Mapping[str, "torch.Tensor"]
 
 _AGAIN = "Download it again."
+_FORMATS = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+class OneByOne(Mapping[str, "torch.Tensor"]):
+    """The tensors of a safetensors file, each read from it when it is asked for, and at every time anew.
+
+    Plain reads, so that nothing of the file but that tensor is ever in the memory of the process. Asking raises
+    `KeyError`, and `BaseUnsupported` for a tensor that is damaged or in a number format of no network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._header = path, _header(path)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._header.shapes)
+
+    def __len__(self) -> int:
+        return len(self._header.shapes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._header.shapes
+
+    @property
+    def shapes(self) -> Shapes:
+        return dict(self._header.shapes)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        import torch
+
+        shape, (stored, first, end) = self._header.shapes[name], self._header.spans[name]
+        dtype = getattr(torch, _FORMATS.get(stored, ""), None)
+        if dtype is None or end - first != math.prod(shape) * dtype.itemsize:
+            raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _AGAIN)
+        found = torch.empty(shape, dtype=dtype)
+        with self._path.open("rb") as file:
+            file.seek(first)
+            read = file.readinto(found.view(-1).view(torch.uint8).numpy().data) if end > first else 0
+        if read != end - first:
+            raise BaseUnsupported(f"{self._path.name} ends within {name}.", _AGAIN)
+        return found
 
 
 def read_shapes(path: Path) -> Shapes:
     """Name -> shape of every tensor of a checkpoint. Raises `BaseNotFound`, `BaseUnsupported`."""
     _must_exist(path)
-    return _header_shapes(path) if path.suffix == ".safetensors" else _pickle_shapes(path)
+    return dict(_header(path).shapes) if is_one_by_one(path) else _pickle_shapes(path)
+
+
+def is_one_by_one(path: Path) -> bool:
+    """Whether single tensors of the file can be read; a pickle is read as a whole."""
+    return path.suffix == ".safetensors"
+
+
+def open_weights(path: Path) -> Stored:
+    """All tensors, on the CPU, as they are stored: of a safetensors file read one by one as they are asked for.
+
+    Raises `BaseNotFound`, `BaseUnsupported`.
+    """
+    _must_exist(path)
+    return OneByOne(path) if is_one_by_one(path) else load_pickle(path, "cpu")
 
 
 def read_weights(path: Path) -> Weights:
-    """All tensors, on the CPU, as they are stored. Raises `BaseNotFound`, `BaseUnsupported`."""
-    _must_exist(path)
-    if path.suffix != ".safetensors":
-        return load_pickle(path, "cpu")
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
+    """All tensors, in memory. Raises `BaseNotFound`, `BaseUnsupported`."""
+    return dict(open_weights(path))
 
 
 def read_some(path: Path, names: list[str]) -> Weights:
     """Some tensors of a checkpoint, as they are stored. Raises `KeyError` for a name that is not there."""
-    from safetensors import safe_open
-
-    if path.suffix != ".safetensors":
-        stored = load_pickle(path, "cpu")
-        return {name: stored[name] for name in names}
-    with safe_open(str(path), "pt") as file:
-        known = set(file.keys())
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise KeyError(missing[0])
-        return {name: file.get_tensor(name) for name in names}
+    stored = open_weights(path)
+    return {name: stored[name] for name in names}
 
 
 def _must_exist(path: Path) -> None:
@@ -58,9 +101,9 @@ def _must_exist(path: Path) -> None:
         raise BaseNotFound(f"There is no checkpoint at {path}.")
 
 
-def _header_shapes(path: Path) -> Shapes:
+def _header(path: Path) -> Header:
     try:
-        return dict(header_of(path).shapes)
+        return header_of(path)
     except ValueError as error:
         raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
 

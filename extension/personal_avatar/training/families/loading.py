@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported, Crashed, named
 from personal_avatar.training.compute import Compute
-from personal_avatar.training.families.files import Shapes, Weights, read_weights
+from personal_avatar.training.families.contents import Contents, Named, without_weights
+from personal_avatar.training.families.files import (
+    Shapes,
+    Stored,
+    Weights,
+    is_one_by_one,
+    open_weights,
+    read_shapes,
+)
+from personal_avatar.training.families.model import UNET_PREFIX, VAE_MODULE
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
 from personal_avatar.training.families.stored import Places, take, unet_places
 from personal_avatar.training.families.text import TOKENIZER, TextEncoder
@@ -22,23 +31,27 @@ from personal_avatar.training.families.vae_config import vae_config, vae_weights
 if TYPE_CHECKING:
     import torch
 
+Reader = Callable[[Any, Stored], Named]  # a module and the open file -> its tensors under its own names
+
 
 @dataclass
 class Source:
-    """An open checkpoint. `places`: kohya prefix -> where the tensors of the modules built so far are in the file."""
+    """An open checkpoint. Of the modules built so far, by kohya's prefix: `places` of their tensors in the file, and
+    `contents` (of the VAE, too), what they can be filled with again."""
 
     base: BaseModelFile
     compute: Compute
     resolution_px: int
     places: dict[str, Places] = field(default_factory=dict)
+    contents: dict[str, Contents] = field(default_factory=dict)
 
     @cached_property
-    def weights(self) -> Weights:
-        return read_weights(self.base.path)
+    def weights(self) -> Stored:
+        return open_weights(self.base.path)
 
     @cached_property
     def shapes(self) -> Shapes:
-        return shapes_of(self.weights)
+        return read_shapes(self.base.path)
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -53,9 +66,10 @@ class Source:
         from diffusers import UNet2DConditionModel
 
         config = unet_config(self.shapes, self.params, self.base)
-        self.places["lora_unet"] = unet_places(self.weights, config)
-        state = {name: take(self.weights, place) for name, place in self.places["lora_unet"].items()}
-        module = self._filled(lambda: UNet2DConditionModel(**config), lambda _: state, self.compute.weights)
+        self.places[UNET_PREFIX] = unet_places(self.weights, config)
+        module = self._filled(
+            UNET_PREFIX, lambda: UNet2DConditionModel(**config), self._from(UNET_PREFIX), self.compute.weights
+        )
         return self._with_attention(module)
 
     def vae(self) -> Any:
@@ -64,39 +78,39 @@ class Source:
         from diffusers import AutoencoderKL
         from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
-        weights = vae_weights(self.weights, self.base)
-        config = vae_config(shapes_of(weights), self.params, self.base)
-        module = self._filled(
-            lambda: AutoencoderKL(**config),
-            lambda made: convert_ldm_vae_checkpoint(weights, made.config),
-            torch.float32,
-        )
-        return self._with_attention(module)
+        config = vae_config(shapes_of(vae_weights(self.weights, self.base)), self.params, self.base)
+
+        def read(module: Any, weights: Stored) -> Named:
+            found: Weights = convert_ldm_vae_checkpoint(vae_weights(weights, self.base), module.config)
+            return found.items()
+
+        return self._with_attention(self._filled(VAE_MODULE, lambda: AutoencoderKL(**config), read, torch.float32))
 
     def text_encoder(self, prefix: str, encoder: TextEncoder) -> Any:
         """fp32, plain attention: it runs once a caption, or is trained itself. `prefix` is kohya's."""
         import torch
 
-        def state(module: torch.nn.Module) -> Weights:
+        def read(module: torch.nn.Module, weights: Stored) -> Named:
             self.places[prefix] = encoder.places(module)
-            return {name: take(self.weights, place) for name, place in self.places[prefix].items()}
+            return self._from(prefix)(module, weights)
 
-        return self._filled(encoder.build, state, torch.float32)
+        return self._filled(prefix, encoder.build, read, torch.float32)
 
-    def _filled(
-        self,
-        build: Callable[[], torch.nn.Module],
-        weights_for: Callable[[Any], Mapping[str, torch.Tensor]],
-        dtype: torch.dtype,
-    ) -> torch.nn.Module:
-        """A frozen module on the device, built without initialising its weights; none may be missing, none left over.
-
-        Its weights are made in `dtype` at once, so that a large checkpoint is not in memory twice.
-        """
-        with _made_in(dtype, self.compute.device):
+    def _from(self, prefix: str) -> Reader:
+        """Reads the tensors that are at the `places` of a module."""
+        return lambda _, weights: ((name, take(weights, place)) for name, place in self.places[prefix].items())
+    def _filled(self, name: str, build: Callable[[], Any], read: Reader, dtype: torch.dtype) -> Any:
+        """A frozen module on the device, built without initialising its weights and filled from the file."""
+        with without_weights():
             module = build()
-        module.load_state_dict(weights_for(module), strict=True)
-        return module.requires_grad_(False).eval()
+        vae = self.base.vae if name == VAE_MODULE else None
+        again = is_one_by_one(vae or self.base.path) and is_one_by_one(self.base.path)
+        weights, device = self.weights, self.compute.device
+        contents = Contents(module, lambda: read(module, weights), device, dtype, lent=not again)
+        contents.fill()
+        if again:
+            self.contents[name] = contents
+        return module.eval()
 
     def _with_attention(self, module: Any) -> Any:
         from diffusers.models.attention_processor import AttnProcessor
@@ -108,21 +122,6 @@ class Source:
 
 def shapes_of(weights: Mapping[str, torch.Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in weights.items()}
-
-
-@contextmanager
-def _made_in(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
-    """New parameters have this format and place, and no values yet."""
-    import torch
-    from transformers.modeling_utils import no_init_weights
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.no_grad(), no_init_weights(), torch.device(device):
-            yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import Compute, release, torch_device
+from personal_avatar.training.families.contents import Contents
 from personal_avatar.training.families.detect import CHANNELS, UNET
 from personal_avatar.training.families.files import Weights, read_some
 from personal_avatar.training.families.stored import Places, join, name_of, take
@@ -23,7 +24,7 @@ Conditioning = dict[str, "torch.Tensor"]
 DECODE_BATCH = 4
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
-UNET_PREFIX = "lora_unet"
+UNET_PREFIX, VAE_MODULE = "lora_unet", "vae"
 _SAID_BY_WEBUI = ("conditioner.embedders.", "cond_stage_model.", "model.")  # it counts names from below these
 
 
@@ -32,7 +33,7 @@ class DiffusionModel:
     """A frozen checkpoint in memory; families derive from this. `text_encoders`: kohya prefix (`lora_te`) -> module.
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
-    -> tensor of that module -> where it is in the file (see `stored`).
+    -> tensor of that module -> where it is in the file (see `stored`); `contents`: of those that can be filled again.
     """
 
     base: BaseModelFile
@@ -42,6 +43,7 @@ class DiffusionModel:
     text_encoders: dict[str, torch.nn.Module] = field(default_factory=dict)
     tokenizers: list[Any] = field(default_factory=list)
     places: dict[str, Places] = field(default_factory=dict)
+    contents: dict[str, Contents] = field(default_factory=dict)
 
     family: ClassVar[Family] = Family.SD1
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -73,7 +75,7 @@ class DiffusionModel:
         """`noisy`, for an inpainting UNet with what txt2img in the WebUI appends: a mask of ones, a grey picture."""
         import torch
 
-        if self.unet.config.in_channels == CHANNELS:
+        if not self._sees_grey():
             return noisy
         size = (noisy.shape[2], noisy.shape[3])
         if size not in self._grey:
@@ -81,6 +83,10 @@ class DiffusionModel:
         mask = torch.ones_like(noisy[:, :1])
         grey = self._grey[size].to(noisy.device, noisy.dtype)
         return torch.cat([noisy, mask, grey.expand(len(noisy), -1, -1, -1)], 1)
+
+    def _sees_grey(self) -> bool:
+        """Whether the UNet takes an encoded picture beside the noise, so that the VAE is needed at every step."""
+        return bool(self.unet.config.in_channels != CHANNELS)
 
     def _encoded_grey(self, height: int, width: int) -> torch.Tensor:
         """Latents of a middle grey picture, float32 (1, 4, height, width); works while the VAE is parked, too."""
@@ -154,16 +160,25 @@ class DiffusionModel:
         )
 
     def park(self, *, text: bool) -> None:
-        """Move what training does not need (the VAE; with `text` the text encoders too) off the graphics card."""
-        self._move(torch_device("cpu"), text)
+        """Put away what training does not need (the VAE; with `text` the text encoders too): from a graphics card to
+        main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by `unpark`."""
+        if self.compute.device.type != "cpu":
+            self._move(torch_device("cpu"), text)
+            return
+        for name in (VAE_MODULE, *(self.text_encoders if text else ())):
+            if name in self.contents and not (name == VAE_MODULE and self._sees_grey()):
+                self.contents[name].drop()
+        release()
 
     def unpark(self) -> None:
-        """Everything back on the device."""
-        self._move(self.compute.device, True)
+        """Everything back on the device. Raises what loading raises when the file is no longer there."""
+        if self.compute.device.type != "cpu":
+            self._move(self.compute.device, True)
+        for contents in self.contents.values():
+            if contents.dropped:
+                contents.fill()
 
     def _move(self, device: torch.device, text: bool) -> None:
-        if self.compute.device.type == "cpu":
-            return
         self.vae.to(device)
         for encoder in self.text_encoders.values() if text else ():
             encoder.to(device)

@@ -36,4 +36,5 @@ def load(source: Source) -> Sd1Model:
     folder = source.encoder_folder
     encoder = clip_encoder(source.shapes, CLIP_L, folder, source.base)
     unet, vae, text = source.unet(), source.vae(), source.text_encoder(TEXT_ENCODER, encoder)
-    return Sd1Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, [tokenizer(folder)], source.places)
+    kept = source.places, source.contents
+    return Sd1Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, [tokenizer(folder)], *kept)

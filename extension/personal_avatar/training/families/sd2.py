@@ -33,4 +33,5 @@ def load(source: Source) -> Sd2Model:
     encoder = open_clip_encoder(source.shapes, OPEN_CLIP, source.base, drop=int(layer != "last"), projected=False)
     unet, vae, text = source.unet(), source.vae(), source.text_encoder(TEXT_ENCODER, encoder)
     tokenizers = [tokenizer(None, open_clip=True)]
-    return Sd2Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, tokenizers, source.places)
+    kept = source.places, source.contents
+    return Sd2Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, tokenizers, *kept)

@@ -61,4 +61,4 @@ def load(source: Source) -> SdxlModel:
         OPEN_CLIP_ENCODER: source.text_encoder(OPEN_CLIP_ENCODER, second),
     }
     tokenizers = [tokenizer(folder), tokenizer(None, open_clip=True)]
-    return SdxlModel(source.base, source.compute, unet, vae, encoders, tokenizers, source.places)
+    return SdxlModel(source.base, source.compute, unet, vae, encoders, tokenizers, source.places, source.contents)

@@ -43,12 +43,12 @@ def name_of(place: str) -> str:
 
 
 def take(weights: Mapping[str, torch.Tensor], place: str) -> torch.Tensor:
-    """The tensor at a place. Raises `KeyError` when it is not there."""
+    """The tensor at a place, in memory of its own if it is a part. Raises `KeyError` when it is not there."""
     name, _, part = place.partition(":")
     tensor = weights[name]
     if part in THIRDS:
-        return tensor.chunk(len(THIRDS))[THIRDS.index(part)]
-    return tensor.T if part == TRANSPOSED else tensor
+        return tensor.chunk(len(THIRDS))[THIRDS.index(part)].clone()
+    return tensor.T.contiguous() if part == TRANSPOSED else tensor
 
 
 def join(found: Mapping[str, torch.Tensor]) -> Weights:

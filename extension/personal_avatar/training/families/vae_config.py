@@ -7,23 +7,23 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.families.detect import VAE
-from personal_avatar.training.families.files import Shapes, Weights, read_weights
+from personal_avatar.training.families.files import Shapes, Stored, Weights, open_weights
 from personal_avatar.training.families.unet_config import blocks
 
 SCALING_FACTORS = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025}
+_PARTS = ("encoder.", "decoder.", "quant", "post_quant")
 
 
-def vae_weights(weights: Weights, base: BaseModelFile) -> Weights:
+def vae_weights(weights: Stored, base: BaseModelFile) -> Weights:
     """The tensors of the VAE to use, under the names that they have in a checkpoint: of `base.vae` if there is one.
 
     Raises `BaseNotFound`, `BaseUnsupported`.
     """
     if base.vae is not None:
-        weights = read_weights(base.vae)
+        weights = open_weights(base.vae)
         if not any(name.startswith(VAE) for name in weights):
-            weights = {VAE + name: tensor for name, tensor in weights.items()}
-    inside = {name: tensor for name, tensor in weights.items() if name.startswith((VAE + "encoder.", VAE + "decoder."))}
-    return inside | {name: weights[name] for name in weights if name.startswith((VAE + "quant", VAE + "post_quant"))}
+            return {VAE + name: weights[name] for name in weights if name.startswith(_PARTS)}
+    return {name: weights[name] for name in weights if name.startswith(tuple(VAE + part for part in _PARTS))}
 
 
 def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> dict[str, Any]:

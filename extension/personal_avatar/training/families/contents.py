@@ -1,0 +1,72 @@
+"""What the modules of a checkpoint are filled with: straight from the file, and again after they were dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+WORTH_DROPPING_BYTES = 200 * 10**6
+Named = Iterable[tuple[str, "torch.Tensor"]]
+
+
+@dataclass
+class Contents:
+    """The weights of one frozen module. `read` gives them as they are stored, anew at every call; `lent`: what it gives
+    is somebody else's, too, and has to be copied."""
+
+    module: torch.nn.Module
+    read: Callable[[], Named]
+    device: torch.device
+    dtype: torch.dtype
+    lent: bool
+    dropped: bool = field(default=False, init=False)
+    _names: frozenset[str] = field(default=frozenset(), init=False)
+
+    def fill(self) -> None:
+        """Tensor by tensor, so that a large checkpoint is not in memory twice; none may be missing, none left over.
+
+        Raises `RuntimeError` and `LookupError` when the file has other ones.
+        """
+        state = {
+            name: tensor.to(self.device, self.dtype, copy=self.lent).contiguous() for name, tensor in self.read()
+        }
+        _assign(self.module, state)
+        self.module.to(self.device)  # what is not in files, such as the numbers of positions
+        self._names, self.dropped = frozenset(state), False
+
+    def drop(self) -> None:
+        """Give the memory back until `fill`, when that is worth it and the module still is what it was filled with."""
+        state = self.module.state_dict()
+        trained = any(weight.requires_grad for weight in self.module.parameters())
+        size = sum(tensor.nbytes for tensor in state.values())
+        if trained or state.keys() != self._names or size < WORTH_DROPPING_BYTES:
+            return
+        _assign(self.module, {name: tensor.to("meta") for name, tensor in state.items()})
+        self.dropped = True
+
+
+def _assign(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
+    module.load_state_dict(state, strict=True, assign=True)
+    module.requires_grad_(False)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Modules that this thread makes within have no values and no memory for them; what is not in files they have."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Empty(TorchFunctionMode):
+        """Parameters begin as `torch.empty`, and nothing else does."""
+
+        def __torch_function__(self, called, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            options = dict(kwargs or {})
+            return called(*args, **(options | {"device": "meta"} if called is torch.empty else options))
+
+    with torch.no_grad(), Empty():
+        yield
