@@ -102,7 +102,8 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
     told: set[str] = set()
-    for style, seeds in _share(styles, first_seed, settings.count):
+    together = settings.count if session.point.method is Method.DREAMBOOTH else BATCH
+    for style, seeds in _share(styles, first_seed, settings.count, together):
         request = _request(style, seeds, session)
         _warn(request, session, told)
         for picture in session.host.generate(request, lambda step, total: session.control.check()):
@@ -120,12 +121,15 @@ def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
             session.emit(Log(sentence))
 
 
-def _share(styles: tuple[Style, ...], first_seed: int, count: int) -> Iterator[tuple[Style, tuple[int, ...]]]:
-    """Split `count` pictures evenly among the styles, in batches; picture i has seed `first_seed` + i."""
+def _share(
+    styles: tuple[Style, ...], first_seed: int, count: int, together: int
+) -> Iterator[tuple[Style, tuple[int, ...]]]:
+    """Split `count` pictures evenly among the styles, in batches of `together`: a host that has to load another
+    checkpoint for a batch does so once a style. Picture i has seed `first_seed` + i."""
     for index, style in enumerate(styles):
         begin, end = index * count // len(styles), (index + 1) * count // len(styles)
-        for start in range(begin, end, BATCH):
-            yield style, tuple((first_seed + i) % 2**32 for i in range(start, min(start + BATCH, end)))
+        for start in range(begin, end, together):
+            yield style, tuple((first_seed + i) % 2**32 for i in range(start, min(start + together, end)))
 
 
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
