@@ -9,6 +9,7 @@ import pytest
 import torch
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
 from personal_avatar.training import cache, loop, losses
+from personal_avatar.training.captions import leads
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
@@ -27,7 +28,8 @@ def pictures(count: int = 3, height_px: int = 64) -> list[np.ndarray]:
 def training_set(model: DiffusionModel, plan: LoraPlan = PLAN) -> TrainingSet:
     classes = [caption.replace("sks man", "man") for caption in CAPTIONS]
     changing = plan.trains_text or plan.shuffle_captions
-    text = None if changing else cache.text_states(model, ["", *CAPTIONS, *classes, "a man", "a man in a hat"])
+    asked = [one for caption in (*CAPTIONS, *classes, "a man", "a man in a hat") for one in leads(caption)]
+    text = None if changing else cache.text_states(model, ["", *asked])
     others = ClassSet(cache.encode_all(model, pictures(5)[3:]), ["a man", "a man in a hat"])
     return TrainingSet(cache.encode_all(model, pictures()), CAPTIONS, classes, text, others=others)
 
