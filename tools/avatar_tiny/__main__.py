@@ -24,7 +24,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--work", type=Path, default=WORK, help="folder for drawings and training states")
     top.add_argument("--count", type=int, default=6000, help="drawings to make")
     top.add_argument("--pictures", type=int, default=60, help="pictures to evaluate")
-    top.add_argument("--subjects", type=int, default=2, help="unseen characters to train LoRAs of")
+    top.add_argument("--subjects", type=int, default=2, help="unseen characters to train on")
+    top.add_argument("--method", default="lora", help="of training, for the step likeness")
+    top.add_argument("--set", dest="settings", nargs="+", default=[], help="key=value: what differs from the preset")
     top.add_argument("--part", default="0/1", help="k/n: draw only every n-th shard from the k-th on")
     top.add_argument("--minutes", type=float, default=60, help="how long a training lasts")
     top.add_argument("--rate", type=float, default=0, help="peak learning rate (0: the step's own)")
@@ -124,11 +126,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_likeness(options: argparse.Namespace) -> None:
-    """LoRAs of unseen characters on the exported checkpoint; the numbers go to standard output and `likeness.json`."""
+    """Trainings on unseen characters with the exported checkpoint; the numbers go to standard output and
+    `likeness.json`."""
     from .export import ASSET
-    from .likeness import measure
+    from .likeness import Wanted, measure
 
-    found = measure(options.subjects, options.work / "likeness", ASSET / "avatar-tiny.safetensors")
+    wanted = Wanted(options.method, tuple(options.settings))
+    found = measure(options.subjects, options.work / "likeness", ASSET / "avatar-tiny.safetensors", wanted)
     text = json.dumps(found, indent=1)
     (options.work / "likeness.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")

@@ -1,4 +1,4 @@
-"""How much of an unseen character a LoRA recovers, measured by the project's own training, end to end.
+"""How much of an unseen character a training recovers, measured by the project's own training, end to end.
 
 Each character is drawn eleven times, moving freely, as photos are; the trainer keeps three pictures for the scores.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,16 @@ def draw_subject(seed: int, folder: Path) -> str:
     return character.sex
 
 
-def measure_subject(seed: int, folder: Path, checkpoint: Path) -> dict[str, Any]:
-    """Train with the preset for small checkpoints; the document that `personal-avatar train --json` prints.
+@dataclass(frozen=True)
+class Wanted:
+    """What is tried: a method, and settings (`key=value`) that differ from the preset for small checkpoints."""
+
+    method: str = "lora"
+    settings: tuple[str, ...] = ()
+
+
+def measure_subject(seed: int, folder: Path, checkpoint: Path, wanted: Wanted) -> dict[str, Any]:
+    """The document that `personal-avatar train --json` prints.
 
     Raises RuntimeError with the end of its output when the training fails.
     """
@@ -50,6 +59,9 @@ def measure_subject(seed: int, folder: Path, checkpoint: Path) -> dict[str, Any]
         str(checkpoint),
         "--data",
         str(folder / "data"),
+        "--method",
+        wanted.method,
+        *(("--set", *wanted.settings) if wanted.settings else ()),
     ]
     environment = {**os.environ, "PYTHONPATH": str(models.ASSETS.parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -60,11 +72,11 @@ def measure_subject(seed: int, folder: Path, checkpoint: Path) -> dict[str, Any]
     return json.loads(done.stdout)
 
 
-def measure(count: int, folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
+def measure(count: int, folder: Path, checkpoint: Path, wanted: Wanted) -> list[dict[str, Any]]:
     """Likeness of `count` unseen characters, one after the other."""
     results = []
     for seed in range(SUBJECTS_SEED, SUBJECTS_SEED + count):
-        document = measure_subject(seed, folder / str(seed), checkpoint)
-        numbers = {name: document.get(name) for name in ("likeness", "leakage", "seconds")}
+        document = measure_subject(seed, folder / str(seed), checkpoint, wanted)
+        numbers = {name: document.get(name) for name in ("likeness", "leakage", "prompt_following", "seconds")}
         results.append({"character": seed, **numbers})
     return results
