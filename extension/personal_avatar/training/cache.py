@@ -68,13 +68,13 @@ def fingerprint(*parts: object) -> str:
 
 
 def load_image(path: Path, side_px: int = 0) -> np.ndarray:
-    """A picture, uint8 RGB (height, width, 3); with `side_px` made square of that size."""
-    from PIL import Image
+    """A picture, uint8 RGB (height, width, 3); with `side_px` the largest square in its middle, of that size."""
+    from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
         image = opened.convert("RGB")
         if side_px and image.size != (side_px, side_px):
-            image = image.resize((side_px, side_px), Image.Resampling.LANCZOS)
+            image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.LANCZOS)
         return np.array(image)
 
 

@@ -21,7 +21,7 @@ def tiny() -> BaseModelFile:
 
     folder = Path(personal_avatar.__file__).parent / "assets" / "avatar-tiny"
     path = folder / "avatar-tiny.safetensors"
-    return BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
+    return BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=192)
 
 
 @pytest.fixture
