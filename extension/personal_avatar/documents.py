@@ -14,7 +14,11 @@ from personal_avatar.jobs.store import JobView
 
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})
-FREE_TEXT_KEYS = frozenset({"prompt", "negative_prompt", "message", "hint", "title", "name", "caption"})
+FREE_TEXT_KEYS = frozenset(
+    {"prompt", "negative_prompt", "message", "hint", "title", "name", "caption", "choice", "advice"}
+)
+MANNERS = ("leakage", "prompt_following_before", "prompt_following", "diversity")
+COSTS = ("peak_memory_gb", "file_mb", "seconds")
 
 
 def training(view: JobView) -> dict[str, Any]:
@@ -25,8 +29,9 @@ def training(view: JobView) -> dict[str, Any]:
         "job": view.job.id, "model_id": view.job.avatar_id, "state": view.status.state.value,
         "files": [str(path) for path in result.get("files", [])],
         "likeness": {key: likeness.get(key) for key in LIKENESS_KEYS},
-        "leakage": result.get("leakage"), "prompt_following": result.get("prompt_following"),
-        "seconds": result.get("seconds"), "error": plain_error(view),
+        **{name: result.get(name) for name in (*MANNERS, *COSTS)},
+        "prompt": result.get("prompt"), "choice": result.get("choice"), "advice": list(result.get("advice") or ()),
+        "report": result.get("report"), "error": plain_error(view),
     }
 
 

@@ -114,6 +114,8 @@ def test_a_training_says_what_it_made(run: Run) -> None:
     assert (said.status, said.err) == (0, "")
     document = said.document
     assert {"job", "state", "files", "likeness", "leakage", "seconds", "error"} <= set(document)
+    assert (document["diversity"], document["peak_memory_gb"], document["prompt"]) == (0.8, 1.2, "<lora:x:1> sks")
+    assert document["choice"].startswith("The checkpoint of step 2") and len(document["advice"]) == 1
     assert (document["state"], document["error"]) == ("succeeded", None)
     assert set(document["likeness"]) == {"floor", "after", "ceiling", "recovered"}
     assert Path(document["files"][0]).is_file()
@@ -142,6 +144,9 @@ def test_a_training_for_people_shows_likeness(run: Run) -> None:
     said = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert "0.10 before, 0.50 after" in said.out
     assert "themselves 0.90" in said.out
+    assert "Leakage 0.01, diversity 0.80; prompts followed - before, 0.97 after." in said.out
+    assert "The checkpoint of step 2 was chosen of 3.\nOnly 3 photos were used: add some.\n" in said.out
+    assert "Write into a prompt: <lora:x:1> sks\n" in said.out and "at most 1.2 GB of memory" in said.out
 
 
 @pytest.mark.slow

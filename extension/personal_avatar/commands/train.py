@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,30 @@ def train(args: Namespace, terminal: Terminal) -> int:
 
 
 def show_training(document: dict[str, Any], terminal: Terminal) -> None:
-    """Likeness and files, when there are any."""
-    likeness = document["likeness"]
-    if likeness["after"] is not None:
-        terminal.say(f"Likeness {number(likeness['floor'])} before, {number(likeness['after'])} after; "
-                     f"real photos among themselves {number(likeness['ceiling'])}. "
-                     f"Recovered {number(likeness['recovered'])}, leakage {number(document['leakage'])}, "
-                     f"prompts followed {number(document['prompt_following'])}.")
-    for file in document["files"]:
-        terminal.say(f"  {file}")
+    """What came of it, why this checkpoint, what to do better; only what is known."""
+    for sentence in (*_measured(document), document["choice"], *document["advice"]):
+        if sentence:
+            terminal.say(sentence)
+    if document["prompt"]:
+        terminal.say(f"Write into a prompt: {document['prompt']}")
+    for file in (*document["files"], document["report"]):
+        if file:
+            terminal.say(f"  {file}")
     if document["seconds"] is not None:
-        terminal.say(f"{document['state']} after {document['seconds']:.0f} seconds")
+        memory = document["peak_memory_gb"]
+        room = f", at most {memory:.1f} GB of memory" if memory else ""
+        terminal.say(f"{document['state']} after {document['seconds']:.0f} seconds{room}")
+
+
+def _measured(document: dict[str, Any]) -> Iterator[str]:
+    """Likeness, and what it cost; nothing when the training ended before they were measured."""
+    likeness = document["likeness"]
+    if likeness["after"] is None:
+        return
+    yield (f"Likeness {number(likeness['floor'])} before, {number(likeness['after'])} after; "
+           f"real photos among themselves {number(likeness['ceiling'])}. Recovered {number(likeness['recovered'])}.")
+    yield (f"Leakage {number(document['leakage'])}, diversity {number(document['diversity'])}; prompts followed "
+           f"{number(document['prompt_following_before'])} before, {number(document['prompt_following'])} after.")
 
 
 def generate(args: Namespace, terminal: Terminal) -> int:

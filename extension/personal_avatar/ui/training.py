@@ -1,4 +1,4 @@
-"""Right half of the panel "Train": how the training goes, its curves, pictures and log, and how it ended."""
+"""Right half of the panel "Train": how the training goes, its curves, pictures and log; its end is in outcome.py."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.avatars import subject_prompt
-from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.svg import Chart, chart, smoothed
 from personal_avatar.ui.comparison import comparison_html
 from personal_avatar.ui.live import progress_html
-from personal_avatar.ui.markup import box, duration, facts, tag
+from personal_avatar.ui.markup import tag
+from personal_avatar.ui.outcome import outcome_html
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
@@ -28,7 +26,8 @@ SAMPLES = 8
 
 def build(page: Page, tabs: gr.Tabs) -> None:
     """The right half of the panel, inside the current column."""
-    page.show(gr.HTML(elem_id=elem_id("training")), lambda scene: {"value": _progress(scene)})
+    papers = Shelf(elem_id("training"))
+    page.show(papers.component, lambda scene: {"value": _progress(scene, papers)})
     with gr.Row():
         keep = page.say(gr.Button(text("train.cancel"), visible=False, elem_id=elem_id("cancel")), value="train.cancel")
         discard = page.say(
@@ -87,54 +86,12 @@ def _told(scene: Scene) -> Told:
     return scene.told(scene.training) if scene.training else Told()
 
 
-def _progress(scene: Scene) -> str:
+def _progress(scene: Scene, papers: Shelf) -> str:
     view = scene.training
     if view is None:
         steps = "".join(tag("li", escape(scene.say(f"train.step.{number}"))) for number in (1, 2, 3))
         return tag("div", tag("h3", escape(scene.say("train.none"))), tag("ol", steps), class_="pa-empty")
-    return progress_html(view, scene) + _done(view, scene)
-
-
-def _done(view: JobView, scene: Scene) -> str:
-    result = view.result or {}
-    if view.status.state is not State.SUCCEEDED or not result:
-        return ""
-    ready = box("good", scene.say("train.done", name=view.job.title))
-    return ready + _likeness(result, scene) + facts(_made(result, scene))
-
-
-def _made(result: dict[str, Any], scene: Scene) -> list[tuple[str, str]]:
-    """Where the trained file lies, how a prompt uses it, how long it took."""
-    pairs = []
-    if result.get("checkpoint"):
-        point = from_json(Checkpoint, result["checkpoint"])
-        size = f" ({result['file_mb']:.1f} MB)" if result.get("file_mb") else ""
-        file = f"{point.path.parent.name}/{point.path.name}{size}"
-        pairs = [(scene.say("train.file"), file), *_use(point, scene)]
-    return [*pairs, (scene.say("estimate.time"), duration(result.get("seconds"), scene.language))]
-
-
-def _use(point: Checkpoint, scene: Scene) -> list[tuple[str, str]]:
-    """What to write into a prompt; a checkpoint has to be chosen first."""
-    picked = [(scene.say("train.pick"), point.path.stem)] if point.method is Method.DREAMBOOTH else []
-    return [*picked, (scene.say("train.use"), subject_prompt(point, 1.0))]
-
-
-def _likeness(result: dict[str, Any], scene: Scene) -> str:
-    """How like it became, and at what cost: what of it was measured."""
-    document = result.get("likeness") or {}
-    pairs = [(f"likeness.{part}", document.get(part)) for part in ("floor", "after", "ceiling")]
-    shown = [(scene.say(key), f"{value:.2f}") for key, value in pairs if value is not None]
-    if len(shown) == len(pairs):
-        found = from_json(Likeness, {part: document[part] for part in ("floor", "after", "ceiling")})
-        shown.append((scene.say("likeness.recovered"), f"{100 * found.recovered:.0f} %"))
-    if result.get("leakage") is not None:
-        shown.append((scene.say("likeness.leakage"), f"{result['leakage']:.2f}"))
-    shares = [result.get(part) for part in ("prompt_following_before", "prompt_following")]
-    if shares[-1] is not None:
-        words = " → ".join(f"{100 * share:.0f} %" for share in shares if share is not None)
-        shown.append((scene.say("likeness.prompt_following"), words))
-    return facts(shown)
+    return progress_html(view, scene) + outcome_html(view, scene, papers)
 
 
 def _curves(scene: Scene) -> str:

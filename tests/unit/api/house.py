@@ -40,11 +40,14 @@ target.write_bytes(b"weights")
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
 point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), "step": 2,
          "method": payload["method"], "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}
+(folder / "report.html").write_text(f"<h1>The report of {folder.name}</h1>")
 emit(Progress(2, 2, loss=0.4))
 emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], "reference": measured["reference"],
            "recogniser": measured["recogniser"], "dataset_fingerprint": "f", "seconds": 0.1, "leakage": 0.01,
            "prompt_following": 0.97, "method": payload["method"], "engine": payload["engine"],
-           "base": payload["base"]["title"],
+           "base": payload["base"]["title"], "diversity": 0.8, "peak_memory_gb": 1.2, "prompt": "<lora:x:1> sks",
+           "choice": "The checkpoint of step 2 was chosen of 3.", "advice": ["Only 3 photos were used: add some."],
+           "report": str(folder / "report.html"),
            "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
 """
 

@@ -231,7 +231,21 @@ def test_a_training_tells_its_likeness_and_how_to_use_the_file(visit: Visit) -> 
     assert "Likeness before 0.10" in said and "Recovered 50 %" in said
     assert "<lora:hana:1> sks woman" in said
     assert "Moved others too 0.01" in said and "Follows prompts 97 %" in said
+    assert "Diversity 80 %" in said and "Memory 1.2 GB" in said
     assert visitor.prop("onward", "visible") is True and visitor.prop("cancel", "visible") is False
+
+
+def test_a_training_tells_why_this_checkpoint_and_what_to_do_better_and_opens_its_report(
+    visit: Visit, studio: Studio, client: TestClient
+) -> None:
+    visitor = trained(visit, "fc" * 16, "Hoa")
+    job = next(view for view in studio.jobs.views() if view.job.title == "Hoa").job
+    said = visitor.text("training")
+    assert "Which checkpoint, and why The checkpoint of step 2 was chosen of 3." in said
+    assert "What to do Only 3 photos were used: add some." in said
+    address = re.search(r'href="(file=[^"]+)"', visitor.value("training")).group(1)  # type: ignore[union-attr]
+    assert client.get("/" + address).text == f"<h1>The report of {job.id}</h1>"
+    assert "Nên làm gì Only 3 photos" in visit(key="fc" * 16, accept="vi").text("training")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""Part of the panel "Train": what a training made, how good it is, why this checkpoint, and what to do better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.avatars import subject_prompt
+from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobView
+from personal_avatar.ui.markup import box, duration, facts, tag
+from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.scene import Scene
+
+Result = Mapping[str, Any]
+LIKENESS = ("floor", "after", "ceiling")
+
+
+def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
+    """All that the result document of a training tells a person; empty until it succeeded."""
+    result = view.result or {}
+    if view.status.state is not State.SUCCEEDED or not result:
+        return ""
+    ready = box("good", scene.say("train.done", name=view.job.title))
+    numbers = facts(list(_likeness(result, scene))) + facts(list(_made(result, scene)))
+    return ready + numbers + _told(result, scene, shelf)
+
+
+def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
+    """How like it became, and at what cost: what of it was measured."""
+    found = result.get("likeness") or {}
+    measured = {part: found[part] for part in LIKENESS if found.get(part) is not None}
+    for part, value in measured.items():
+        yield scene.say(f"likeness.{part}"), f"{value:.2f}"
+    if len(measured) == len(LIKENESS):
+        yield scene.say("likeness.recovered"), f"{100 * from_json(Likeness, measured).recovered:.0f} %"
+    if result.get("leakage") is not None:
+        yield scene.say("likeness.leakage"), f"{result['leakage']:.2f}"
+    yield scene.say("likeness.prompt_following"), _following(result)
+    if result.get("diversity") is not None:
+        yield scene.say("likeness.diversity"), f"{100 * result['diversity']:.0f} %"
+
+
+def _following(result: Result) -> str:
+    """Before and after; empty when it was not measured."""
+    before, after = result.get("prompt_following_before"), result.get("prompt_following")
+    shares = [before, after] if after is not None else []
+    return " → ".join(f"{100 * share:.0f} %" for share in shares if share is not None)
+
+
+def _made(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
+    """Where the trained file lies, how a prompt uses it, what it took."""
+    if result.get("checkpoint"):
+        point = from_json(Checkpoint, result["checkpoint"])
+        size = f" ({result['file_mb']:.1f} MB)" if result.get("file_mb") else ""
+        yield scene.say("train.file"), f"{point.path.parent.name}/{point.path.name}{size}"
+        if point.method is Method.DREAMBOOTH:  # a checkpoint has to be chosen first
+            yield scene.say("train.pick"), point.path.stem
+        yield scene.say("train.use"), subject_prompt(point, 1.0)
+    yield scene.say("estimate.time"), duration(result.get("seconds"), scene.language)
+    if result.get("peak_memory_gb"):
+        yield scene.say("estimate.memory_gb"), f"{result['peak_memory_gb']:.1f} GB"
+
+
+def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
+    """Why this checkpoint, what to change, and the whole report. The first two are written in English."""
+    why, advice = result.get("choice"), result.get("advice") or ()
+    parts = [
+        tag("h4", escape(scene.say("train.choice"))) + tag("p", escape(why), lang="en") if why else "",
+        tag("h4", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
+        _report(result, scene, shelf),
+    ]
+    return tag("div", *parts, class_="pa-told") if any(parts) else ""
+
+
+def _list(sentences: Any) -> str:
+    return tag("ul", *(tag("li", escape(sentence), lang="en") for sentence in sentences), class_="pa-advice")
+
+
+def _report(result: Result, scene: Scene, shelf: Shelf) -> str:
+    """A link to the page that the training wrote, while that is there."""
+    path = Path(result.get("report") or "")
+    if not path.is_file():
+        return ""
+    link = tag("a", escape(scene.say("train.report")), href=shelf.url(path), target="_blank", class_="pa-button")
+    return tag("div", link, class_="pa-buttons")
