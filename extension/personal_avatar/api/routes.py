@@ -46,6 +46,7 @@ class Api:
             job = self.studio.train(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 method=body.method, engine=body.engine, plan=body.plan, consent=body.consent,
+                photo_settings=body.photo_settings,
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
 

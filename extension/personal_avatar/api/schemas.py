@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConstrainedStr, Field, StrictBool, conint, conli
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.states import State
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
 from personal_avatar.training.plan import PLANS
@@ -86,6 +87,7 @@ class TrainBody(Body):
     plan: dict[str, Any] = Field(
         {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
     )
+    photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
     consent: constr(strict=True, min_length=1, max_length=1000, regex=r"\S") = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
@@ -94,10 +96,15 @@ class TrainBody(Body):
     def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return refuse_other_types(PLANS[values["method"]], plan) if "method" in values else plan
 
+    @validator("photo_settings")
+    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PhotoSettings, values)
+
     class Config:
         @staticmethod
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
+            schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
             kinds = {method.value: kind for method, kind in PLANS.items()}
             spread(schema, "method", "plan", kinds)
 
