@@ -76,7 +76,8 @@ def spoken(name: str, value: float | None) -> str:
     """A number as it is read: shares as per cent, seconds and sizes with their unit."""
     if value is None:
         return "–"
-    forms = {"recovered": "{:.0%}", "seconds": "{:.0f} s", "peak_memory_gb": "{:.1f} GB", "file_mb": "{:.1f} MB"}
+    shares = dict.fromkeys(("recovered", "prompt_following", "diversity"), "{:.0%}")
+    forms = {**shares, "seconds": "{:.0f} s", "peak_memory_gb": "{:.1f} GB", "file_mb": "{:.1f} MB"}
     return forms.get(name, "{:.2f}").format(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.states import State
@@ -22,7 +21,7 @@ COLUMNS = {
     "peak_memory_gb": "estimate.memory_gb",
     "file_mb": "estimate.file_mb",
 }
-PICTURES = 4
+PICTURES = 6
 
 
 def comparison_html(scene: Scene, shelf: Shelf) -> str:
@@ -35,22 +34,30 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     if len(rows) < 2:
         return ""
     title = scene.say("compare.title")
-    lines = "".join(_line(row, scene, shelf) for row in rows)
+    lines = "".join(_line(row, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(scene))), tag("tbody", lines), class_="pa-table")
-    return tag("h3", escape(title)) + tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
+    numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
+    return tag("h3", escape(title)) + numbers + "".join(_pictures(row, scene, shelf) for row in rows)
 
 
 def _heads(scene: Scene) -> str:
-    keys = ["train.method", *COLUMNS.values(), "compare.pictures"]
+    keys = ["train.method", *COLUMNS.values()]
     return "".join(tag("th", escape(scene.say(key)), scope="col") for key in keys)
 
 
-def _line(row: Row, scene: Scene, shelf: Shelf) -> str:
+def _line(row: Row, scene: Scene) -> str:
     numbers = "".join(tag("td", spoken(name, row.numbers[name])) for name in COLUMNS)
-    alt = scene.say("train.sample.alt")
-    made = [path for path in row.pictures if Path(path).is_file()][:PICTURES]
-    pictures = "".join(f'<img src="{shelf.url(path)}" alt="{escape(alt)}" loading="lazy">' for path in made)
-    return tag("tr", tag("th", escape(_name(row, scene)), scope="row"), numbers, tag("td", pictures))
+    return tag("tr", tag("th", escape(_name(row, scene)), scope="row"), numbers)
+
+
+def _pictures(row: Row, scene: Scene, shelf: Shelf) -> str:
+    """A strip under the method's name; below each other the strips show the same prompts and seeds."""
+    name = _name(row, scene)
+    alt = escape(f"{scene.say('train.sample.alt')}, {name}")
+    made = [path for path in row.pictures if path.is_file()][:PICTURES]
+    shown = "".join(f'<img src="{shelf.url(path)}" alt="{alt}" loading="lazy">' for path in made)
+    strip = tag("div", shown, class_="pa-same")
+    return tag("figure", tag("figcaption", escape(name)), strip, class_="pa-strips") if made else ""
 
 
 def _name(row: Row, scene: Scene) -> str:

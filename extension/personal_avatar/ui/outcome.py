@@ -69,8 +69,8 @@ def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
     """Why this checkpoint, what to change, and the whole report. The first two are written in English."""
     why, advice = result.get("choice"), result.get("advice") or ()
     parts = [
-        tag("h4", escape(scene.say("train.choice"))) + tag("p", escape(why), lang="en") if why else "",
-        tag("h4", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
+        tag("h3", escape(scene.say("train.choice"))) + tag("p", escape(why), lang="en") if why else "",
+        tag("h3", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
         _report(result, scene, shelf),
     ]
     return tag("div", *parts, class_="pa-told") if any(parts) else ""

@@ -47,7 +47,7 @@ emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], 
            "prompt_following": 0.97, "method": payload["method"], "engine": payload["engine"],
            "base": payload["base"]["title"], "diversity": 0.8, "peak_memory_gb": 1.2, "prompt": "<lora:x:1> sks",
            "choice": "The checkpoint of step 2 was chosen of 3.", "advice": ["Only 3 photos were used: add some."],
-           "report": str(folder / "report.html"),
+           "report": str(folder / "report.html"), "samples": payload["photos"][:2],
            "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
 """
 

@@ -279,6 +279,7 @@ def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(
     visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
     said = visitor.text("comparison")
     assert all(name in said for name in ("LoRA", "Dreambooth-LoRA", "Dreambooth", "Textual Inversion"))
+    assert visitor.value("comparison").count('alt="Sample picture, Dreambooth-LoRA"') == 2
     payloads = [view.job.payload for view in studio.jobs.views() if view.job.title == "Lia"]
     assert {payload["method"] for payload in payloads} == {method.value for method in Method}
     assert all(payload["plan"] == {"goal": "face-quick"} for payload in payloads)
