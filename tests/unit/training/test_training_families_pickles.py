@@ -5,6 +5,8 @@ import argparse
 import collections
 import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,50 @@ def test_code_in_a_file_does_not_run_and_is_named(plain: bool, tmp_path: Path) -
     with pytest.raises(BaseUnsupported, match=r"evil\.ckpt cannot be read as plain tensors.*Convert it"):
         read_weights(path)
     assert not trace.exists()
+
+
+class Scripted(torch.nn.Module):
+    """Leaves a file behind when it is loaded as TorchScript."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.path, self.training = state
+        torch.save(torch.ones(1), self.path)
+
+
+def scripted(path: Path, trace: Path) -> Path:
+    torch.jit.script(Scripted(str(trace))).save(str(path))
+    torch.jit.load(str(path))
+    trace.unlink()  # it does run
+    return path
+
+
+@pytest.mark.parametrize("read", [read_shapes, read_weights])
+def test_torchscript_does_not_run_either(read: Callable[[Path], object], tmp_path: Path) -> None:
+    path, trace = scripted(tmp_path / "evil.ckpt", tmp_path / "ran"), tmp_path / "ran"
+    with pytest.raises(BaseUnsupported, match="a TorchScript program"):
+        read(path)
+    assert not trace.exists()
+
+
+def test_code_without_constants_is_refused_too(tmp_path: Path) -> None:
+    path = tmp_path / "odd.ckpt"
+    torch.save(WEIGHTS, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("odd/code/__torch__.py", "")
+    with pytest.raises(BaseUnsupported, match="a TorchScript program"):
+        read_shapes(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps(5)])

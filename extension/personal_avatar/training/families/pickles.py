@@ -24,6 +24,8 @@ _MAKES_TENSORS = {
 }
 _LEFT_EMPTY = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "numpy.", "argparse.", "_codecs.")
 _STORAGE = "Storage"
+_ZIP = b"PK\x03\x04"
+_PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _BROKEN = (  # what reading bytes that are no pickle, or a torn one, may end in
     pickle.PickleError, struct.error, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError,
     EOFError, ArithmeticError, AssertionError, ImportError,
@@ -59,6 +61,7 @@ def load_pickle(path: Path, device: str) -> dict[str, Any]:
     careful.Unpickler = _Careful  # type: ignore[attr-defined]
     careful.load = lambda file, **how: _Careful(file, **how).load()  # type: ignore[attr-defined]
     try:
+        _refuse_program(path)
         data = torch.load(path, map_location=device, pickle_module=careful, weights_only=False)
         state = data.get("state_dict", data)
         return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
@@ -67,3 +70,18 @@ def load_pickle(path: Path, device: str) -> dict[str, Any]:
         raise BaseUnsupported(
             f"{path.name} cannot be read as plain tensors ({why}).", "Convert it to safetensors and choose that file."
         ) from None
+
+
+def _refuse_program(path: Path) -> None:
+    """Raises `UnpicklingError` for TorchScript: `torch.load` would hand it on and take no notice of `pickle_module`.
+
+    Asks the reader that `torch.load` itself decides by: another one may find other names in a crafted zip.
+    """
+    import torch
+
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return
+    names: list[str] = torch._C.PyTorchFileReader(str(path)).get_all_records()
+    if any(name.lower().startswith(_PROGRAM) for name in names):
+        raise pickle.UnpicklingError("it is a TorchScript program")
