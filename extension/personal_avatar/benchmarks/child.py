@@ -39,7 +39,7 @@ def measure(engine: str, work: SpeedWork) -> Timed:
     from personal_avatar.training.families import registry
 
     began = time.perf_counter()
-    model = registry.load(work.base, compute.choose(work.precision), work.resolution_px)
+    model = registry.load(work.base, compute.choose(work.precision, work.base.native_px), work.resolution_px)
     load_s = time.perf_counter() - began
     step = ENGINES[engine](work, model)
     losses = [step() for _ in range(work.warmup)]

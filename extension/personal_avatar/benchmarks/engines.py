@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.benchmarks.plain import PlainLoop, Settings
 from personal_avatar.benchmarks.work import CLASS_NOUN, LEARNING_RATE, PICTURES, SpeedWork
 from personal_avatar.domain import Method
+from personal_avatar.training.compute import version
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +49,8 @@ def ours(work: SpeedWork, model: DiffusionModel) -> Step:
 
     def step() -> float:
         trainer.step()
-        return trainer.last_loss
+        loss = trainer.last_loss
+        return float("nan") if loss is None else loss
 
     return step
 
@@ -90,11 +92,9 @@ def bound_fused(work: SpeedWork, model: DiffusionModel) -> Step:
 
 def use_fused_attention(model: DiffusionModel) -> None:
     """torch's kernel, as diffusers takes it by itself. Not where torch 2.1 ends the process with it."""
-    import torch
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    old = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 2)
-    if not (old and model.compute.device.type == "cpu" and model.compute.autocast is not None):
+    if not (version() < (2, 2) and model.compute.device.type == "cpu" and model.compute.autocast is not None):
         model.unet.set_attn_processor(AttnProcessor2_0())
 
 

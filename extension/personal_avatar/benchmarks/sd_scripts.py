@@ -49,7 +49,7 @@ def _order(work: SpeedWork, folder: Path) -> Order:
     from personal_avatar.training import compute
     from personal_avatar.training.engines.kohya.engine import mixed_precision
 
-    chosen = compute.choose(work.precision)
+    chosen = compute.choose(work.precision, work.base.native_px)
     return Order(
         base=work.base,
         method=Method.LORA,

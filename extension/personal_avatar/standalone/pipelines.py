@@ -65,12 +65,12 @@ def _key(base: BaseModelFile) -> tuple[object, ...]:
 
 
 def _load(base: BaseModelFile) -> DiffusionModel:
-    """Half precision on a graphics card; fp32 on the CPU, where bf16 is faster on some machines, slower on others."""
+    """Half precision on a graphics card, and for large checkpoints on processors that are made for it; else fp32."""
     from personal_avatar.training.compute import choose, release
     from personal_avatar.training.families.registry import load
 
     release()
-    return load(base, choose("auto"), base.native_px)
+    return load(base, choose("auto", base.native_px), base.native_px)
 
 
 def batches(seeds: tuple[int, ...], width_px: int, height_px: int) -> Iterator[tuple[int, ...]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-PLAIN_ATTENTION_UP_TO_PX = 256
+FUSED_ATTENTION_FROM_PX = 256  # 1024 tokens at the first level of the UNet
+HALF_ON_CPU_FROM_PX = 512
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -29,32 +34,44 @@ class Compute:
         return torch.autocast(self.device.type, self.autocast)
 
     def plain_attention(self, resolution_px: int) -> bool:
-        """Explicit attention instead of the fused kernel: faster on a CPU for small pictures (the fused backward pass
-        is slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
+        """Explicit attention instead of the fused kernel: faster on a CPU for small pictures and in bf16 (the fused
+        backward pass is slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""
         if self.device.type != "cpu":
             return False
-        return resolution_px <= PLAIN_ATTENTION_UP_TO_PX or self.autocast is not None
+        return resolution_px < FUSED_ATTENTION_FROM_PX or self.autocast is not None
 
 
-def choose(precision: str) -> Compute:
-    """`precision` as in the plan. "auto": fp16 or bf16 on CUDA as the card can, fp32 on a CPU."""
+def choose(precision: str, native_px: int = 0) -> Compute:
+    """`precision` as in the plan. "auto": fp16 or bf16 on CUDA as the card can; on a CPU fp32, but bf16 for checkpoints
+    of the standard sizes (`native_px` of the checkpoint tells) when the processor multiplies in it."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "auto":
-        precision = _automatic(device)
+        precision = _automatic(device, native_px)
     half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cpu" and half is torch.float16:
         half = torch.bfloat16
     return Compute(device, half or torch.float32, half)
 
 
-def _automatic(device: torch.device) -> str:
+def _automatic(device: torch.device, native_px: int) -> str:
     import torch
 
     if device.type == "cpu":
-        return "fp32"
+        return "bf16" if native_px >= HALF_ON_CPU_FROM_PX and _processor_has_bf16() else "fp32"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _processor_has_bf16() -> bool:
+    """Whether it has instructions for bf16; without them, bf16 is slower than fp32. Linux tells; elsewhere newer
+    versions of torch do."""
+    import torch
+
+    if CPU_INFO.is_file():
+        flags = next((line for line in CPU_INFO.read_text().splitlines() if line.startswith("flags")), "")
+        return bool(BF16_FLAGS & set(flags.split()))
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 
 def scaler_for(compute: Compute) -> torch.cuda.amp.GradScaler:
@@ -64,6 +81,14 @@ def scaler_for(compute: Compute) -> torch.cuda.amp.GradScaler:
     enabled = compute.autocast is torch.float16
     modern = getattr(torch.amp, "GradScaler", None)  # torch 2.3 and later
     return modern("cuda", enabled=enabled) if modern else torch.cuda.amp.GradScaler(enabled=enabled)
+
+
+def version() -> tuple[int, int]:
+    """Of torch: (2, 13)."""
+    import torch
+
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
 
 
 def torch_device(name: str) -> torch.device:
@@ -81,3 +106,14 @@ def release() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        _trim()
+
+
+def _trim() -> None:
+    """What glibc keeps for later goes back to the system; other C libraries do not have this."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

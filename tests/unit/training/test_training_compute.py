@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,9 +29,32 @@ def test_without_a_card_half_precision_is_bf16(precision: str, found: Compute) -
     assert compute.choose(precision) == found
 
 
+@pytest.mark.parametrize(("flags", "native_px", "found"), [
+    ("flags\t\t: fpu avx512f avx512_bf16 sse2", 512, torch.bfloat16),
+    ("flags\t\t: fpu amx_bf16", 1024, torch.bfloat16),
+    ("flags\t\t: fpu avx512_bf16", 128, torch.float32),
+    ("flags\t\t: fpu avx2", 512, torch.float32),
+    ("Features\t: fp asimd", 512, torch.float32),
+])
+def test_a_processor_with_bf16_uses_it_for_large_checkpoints(
+    flags: str, native_px: int, found: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\n{flags}\n")
+    monkeypatch.setattr(compute, "CPU_INFO", info)
+    assert compute.choose("auto", native_px).weights is found
+    assert compute.choose("fp32", native_px).weights is torch.float32
+
+
+def test_where_the_system_does_not_tell_torch_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert compute.choose("auto", 512).autocast is torch.bfloat16
+
+
 def test_the_fused_kernel_is_for_large_pictures_and_full_precision() -> None:
-    assert compute.choose("fp32").plain_attention(256)
-    assert not compute.choose("fp32").plain_attention(512)
+    assert compute.choose("fp32").plain_attention(192)
+    assert not compute.choose("fp32").plain_attention(256)
     assert compute.choose("bf16").plain_attention(512)
     assert not Compute(torch.device("cuda"), torch.float16, torch.float16).plain_attention(128)
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from personal_avatar.training.compute import release
+
 if TYPE_CHECKING:
     import torch
 
@@ -36,6 +38,7 @@ class Contents:
             name: tensor.to(self.device, self.dtype, copy=self.lent).contiguous() for name, tensor in self.read()
         }
         _assign(self.module, state)
+        release()
         self.module.to(self.device)  # what is not in files, such as the numbers of positions
         self._names, self.dropped = frozenset(state), False
 

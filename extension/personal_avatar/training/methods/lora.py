@@ -36,7 +36,7 @@ class Lora:
         targets = choose_targets(model, plan)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
-            self._layers = {target.key: layer for target, layer in _inject(model, targets)}
+            self._layers = {target.key: layer for target, layer in _inject(model, targets, plan)}
         self._magnitudes = {key: Magnitude(layer, ADAPTER) for key, layer in self._layers.items()} if plan.dora else {}
         self._alphas = {target.key: target.alpha for target in targets}
         self._model, self._plan = model, plan
@@ -118,9 +118,12 @@ class Lora:
         return lora_names.check(path, self._model, self.places())
 
 
-def _inject(model: DiffusionModel, targets: list[Target]) -> Iterator[tuple[Target, Any]]:
+def _inject(model: DiffusionModel, targets: list[Target], plan: LoraPlan) -> Iterator[tuple[Target, Any]]:
     """Put a LoRA layer in the place of every target, and yield it; its own weights are fp32 and require gradients."""
+    import torch
     from peft import LoraConfig, inject_adapter_in_model
+
+    from personal_avatar.training.methods.low_rank import Linear
 
     for prefix, group in groupby(targets, lambda target: target.prefix):
         chosen = list(group)
@@ -131,11 +134,14 @@ def _inject(model: DiffusionModel, targets: list[Target]) -> Iterator[tuple[Targ
             rank_pattern=_others(chosen, {target.path: target.rank for target in chosen}),
             alpha_pattern=_others(chosen, {target.path: target.alpha for target in chosen}),
         )
+        if not plan.dora:  # which scales what goes into the products of peft's layer
+            config._register_custom_module({torch.nn.Linear: Linear})
         root = inject_adapter_in_model(config, model.modules()[prefix], adapter_name=ADAPTER)
         for target in chosen:
             layer: Any = root.get_submodule(target.path)
             layer.lora_A[ADAPTER].float().requires_grad_(True)
             layer.lora_B[ADAPTER].float().requires_grad_(True)
+            layer.cast_input_dtype_enabled = False  # autocast does it, without a copy in fp32 in between
             yield target, layer
 
 

@@ -1,0 +1,62 @@
+"""A linear layer with its LoRA in as few passes over memory as there can be: x W' + b + s (x A') B'.
+
+peft's own layer makes five tensors of the size of the answer where one is enough, and as many again on the way back; in
+half precision that costs a seventh of a step and more. The numbers are the same but for the rounding, which is less.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft.tuners.lora import layer as peft_layer
+from torch.autograd.function import once_differentiable
+
+
+class _Product(torch.autograd.Function):
+    """`inputs` (..., in), `weight` (out, in) and `bias` (out) frozen, in the number format of the products; `down`
+    (rank, in) and `up` (out, rank) are trained and may be in another, as their gradients are then."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        down: torch.Tensor,
+        up: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        small, large = down.to(rows.dtype), up.to(rows.dtype)
+        inner = rows.mm(small.t())
+        found = torch.nn.functional.linear(inputs, weight, bias)  # as the bare layer does it, to the last bit
+        found.view(-1, found.shape[-1]).addmm_(inner, large.t(), alpha=scale)
+        ctx.save_for_backward(rows, inner, weight, small, large)
+        ctx.scale, ctx.shape, ctx.dtype = scale, inputs.shape, down.dtype
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:
+        rows, inner, weight, small, large = ctx.saved_tensors
+        given = gradient.reshape(-1, gradient.shape[-1])
+        through = given.mm(large).mul_(ctx.scale)
+        of_down = through.t().mm(rows).to(ctx.dtype)
+        of_up = given.t().mm(inner).to(ctx.dtype).mul_(ctx.scale)
+        of_inputs = None
+        if ctx.needs_input_grad[0]:
+            of_inputs = given.mm(weight).addmm_(through, small).view(ctx.shape)
+        return of_inputs, None, None, of_down, of_up, None
+
+
+class Linear(peft_layer.Linear):
+    """One adapter, without dropout, that is never merged: all that a training has."""
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        (adapter,) = self.active_adapters
+        base, scale = self.base_layer, self.scaling[adapter]
+        if scale == 0:
+            return base(x)
+        down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight
+        return _Product.apply(x.to(base.weight.dtype), base.weight, base.bias, down, up, scale)
