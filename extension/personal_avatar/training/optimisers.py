@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.training.compute import version
 from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 Groups = list[dict[str, Any]]
 BETAS = (0.9, 0.99)
+FUSED_ON_CPU = (2, 4)  # the first version of torch that has it
 
 
 def make(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
@@ -23,7 +25,8 @@ def make(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
 def _adamw(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
     import torch
 
-    fused = all(weight.is_cuda for group in groups for weight in group["params"])
+    on_cards = all(weight.is_cuda for group in groups for weight in group["params"])
+    fused = on_cards or version() >= FUSED_ON_CPU
     return torch.optim.AdamW(groups, betas=BETAS, weight_decay=plan.weight_decay, fused=fused or None)
 
 
