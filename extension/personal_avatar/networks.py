@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.host import Folders
@@ -60,17 +61,32 @@ def header_of(path: Path) -> Header:
             if length > MAX_HEADER_BYTES:
                 raise ValueError("its header is too long")
             header = json.loads(file.read(length))
-        metadata = header.pop("__metadata__", {})
-        start = 8 + length
-        spans = {
-            name: (str(entry["dtype"]), *(start + int(offset) for offset in entry["data_offsets"]))
-            for name, entry in header.items()
-        }
-        if max((end for _, _, end in spans.values()), default=0) > path.stat().st_size:
-            raise ValueError("its end is missing")
-        return Header({name: tuple(entry["shape"]) for name, entry in header.items()}, dict(metadata), spans)
-    except (struct.error, LookupError, TypeError, AttributeError) as error:
+        return _checked(header, 8 + length, path.stat().st_size)
+    except (struct.error, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from None
+
+
+def _checked(header: dict[str, Any], start: int, size: int) -> Header:
+    """Takes nothing in a header on trust. `start`: where the data begin; `size`: of the file, in bytes."""
+    texts = header.pop("__metadata__", None) or {}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("a text in its header is none")
+    shapes, spans = {}, {}
+    for name, entry in header.items():
+        first, end = _counts(entry["data_offsets"])
+        if first > end:
+            raise ValueError(f"{name} ends before it begins")
+        shapes[name], spans[name] = _counts(entry["shape"]), (str(entry["dtype"]), start + first, start + end)
+    if max((end for _, _, end in spans.values()), default=0) > size:
+        raise ValueError("its end is missing")
+    return Header(shapes, texts, spans)
+
+
+def _counts(numbers: Any) -> tuple[int, ...]:
+    """A list of whole numbers from 0 up."""
+    if not isinstance(numbers, list) or any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError("its header has something else where numbers belong")
+    return tuple(numbers)
 
 
 def read_header(path: Path) -> Header | None:

@@ -1,6 +1,8 @@
 """What LoRA and embedding files are for, told from their headers, and what a prompt would run into."""
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.host import Folders
-from personal_avatar.networks import family_of_file, mismatches, split_embeddings
+from personal_avatar.networks import family_of_file, header_of, mismatches, split_embeddings
 from safetensors.torch import save_file
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
@@ -68,6 +70,64 @@ def test_a_file_that_cannot_be_read_has_no_family(tmp_path: Path, content: bytes
     (tmp_path / "x.safetensors").write_bytes(content)
     assert family_of_file(tmp_path / "x.safetensors") is None
     assert family_of_file(tmp_path / "gone.safetensors") is None
+
+
+def write_header(path: Path, header: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header.encode())) + header.encode() + bytes(64))
+    return path
+
+
+def entry(**changes: object) -> str:
+    return json.dumps({"emb_params": {"dtype": "F32", "shape": [1, 16], "data_offsets": [0, 64]} | changes})
+
+
+HOSTILE = [
+    "[" * 100_000, '{"a":' * 100_000, "[]", "5", '{"a": 5}', '{"a": []}', '{"__metadata__": 5}',
+    '{"__metadata__": {"ss_output_name": []}}', "9" * 5000,
+    *(entry(shape=shape) for shape in ([[1]], [-1], [1.5], [True], [None], "12", 5, {"1": 2}, [float("inf")])),
+    *(entry(data_offsets=span) for span in (
+        [0, float("inf")], [float("nan"), 4],
+        [-4, 4], [8, 4], [0], [0, 1, 2], "04", {"0": 1, "1": 2}, [0, 65], [0, True],
+    )),
+]
+
+
+@pytest.mark.parametrize("header", HOSTILE, ids=lambda header: header[:60])
+def test_a_header_that_lies_breaks_nothing(folders: Folders, header: str) -> None:
+    """Neither what reads every file of a folder nor a prompt that names this one."""
+    path = write_header(folders.loras / "anna.safetensors", header)
+    with pytest.raises(ValueError):
+        header_of(path)
+    assert family_of_file(path) is None
+    assert mismatches("<lora:anna:1> <lora:other:1>", checkpoint(), folders) == ["There is no LoRA named other."]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 99) | st.floats() | st.text(max_size=5),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3), max_leaves=6,
+)
+ENTRY = st.fixed_dictionaries({}, optional={
+    "dtype": st.just("F16") | ANYTHING,
+    "shape": st.lists(st.integers(0, 9), max_size=3) | ANYTHING,
+    "data_offsets": st.lists(st.integers(0, 64), min_size=2, max_size=2) | ANYTHING,
+})
+NAMES = st.sampled_from(["__metadata__", "emb_params", ATTENTION, "clip_l", "clip_g"])
+
+
+@given(st.dictionaries(NAMES, ENTRY | ANYTHING, max_size=3) | ANYTHING)
+def test_what_is_read_of_a_header_is_what_it_says_it_is(
+    tmp_path_factory: pytest.TempPathFactory, header: object
+) -> None:
+    path = write_header(tmp_path_factory.mktemp("any") / "x.safetensors", json.dumps(header))
+    family_of_file(path)
+    try:
+        found = header_of(path)
+    except ValueError:
+        return
+    assert all(type(size) is int and size >= 0 for shape in found.shapes.values() for size in shape)
+    assert all(8 <= first <= end <= path.stat().st_size for _, first, end in found.spans.values())
+    assert all(isinstance(text, str) for text in found.metadata.values())
 
 
 def test_a_prompt_with_what_fits_has_no_complaints(folders: Folders) -> None:
