@@ -69,6 +69,8 @@ def test_nothing_that_goes_out_holds_an_embedding_or_a_folder(client: TestClient
         assert "embedding" not in text
         assert home not in text
     assert job["result"]["files"] == ["anna.safetensors"]
+    assert job["result"]["choice"].startswith("The checkpoint of step 2") and len(job["result"]["advice"]) == 1
+    assert (job["result"]["diversity"], job["result"]["report"]) == (0.8, "report.html")
 
 
 def test_portraits_come_ranked_by_likeness_as_png(client: TestClient) -> None:
