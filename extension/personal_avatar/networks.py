@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders
 from personal_avatar.prompts import emphasis, split_networks
 
@@ -36,7 +38,8 @@ LIKELY_MARKS = {
     "lora_te1_": Family.SDXL, "lora_unet_input_blocks_": Family.SDXL, "lora_unet_output_blocks_": Family.SDXL,
 }
 TEXT_READER = re.compile(r"(attn2[_.]to_[kv]|lora_te_\w+_self_attn_[qkv]_proj)\.(lora_down|lora_A|lora\.down)\.weight$")
-OWN_EMBEDDING = re.compile(r"(?<![\w-])pa-[a-z0-9]+(?:-[a-z0-9]+)*", re.IGNORECASE)
+# What an avatar's embedding may be called: `pa-` and the avatar's id.
+OWN_EMBEDDING = re.compile(r"(?<![\w-])pa-([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])", re.IGNORECASE)
 # What the tokenisers of CLIP take apart before anything else: letters, single digits, runs of other signs.
 WORD = re.compile(r"[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
@@ -185,7 +188,7 @@ def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
     """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
     text, tags = split_networks(prompt)
     wanted = [tag.name for tag in tags if tag.weight]
-    return [*_lora_complaints(wanted, base, folders.loras), *_embedding_complaints(text, base, folders.embeddings)]
+    return [*_lora_complaints(wanted, base, folders.loras), *_embedding_complaints(text, base, folders)]
 
 
 def _lora_complaints(names: list[str], base: BaseModelFile, folder: Path) -> Iterator[str]:
@@ -195,13 +198,22 @@ def _lora_complaints(names: list[str], base: BaseModelFile, folder: Path) -> Ite
         yield from [f"There is no LoRA named {name}."] if path is None else _foreign(f"The LoRA {name}", path, base)
 
 
-def _embedding_complaints(text: str, base: BaseModelFile, folder: Path) -> Iterator[str]:
-    files = embeddings_in(folder)
+def _embedding_complaints(text: str, base: BaseModelFile, folders: Folders) -> Iterator[str]:
+    files = embeddings_in(folders.embeddings)
     pieces = [piece for part, _ in emphasis(text) for piece in split_embeddings(part, files)]
     for name in dict.fromkeys(name for _, name in pieces if name):
         yield from _foreign(f"The embedding {name}", files[name], base)
-    for word in dict.fromkeys(word for part, name in pieces if not name for word in OWN_EMBEDDING.findall(part)):
-        yield f"There is no embedding named {word}."
+    words = (found for part, name in pieces if not name for found in OWN_EMBEDDING.finditer(part))
+    for word, avatar_id in dict.fromkeys(found.group(0, 1) for found in words):
+        if _is_avatar(avatar_id.lower(), folders):
+            yield f"There is no embedding named {word}."
+
+
+def _is_avatar(avatar_id: str, folders: Folders) -> bool:
+    try:
+        return AvatarStore(folders.data / "avatars").folder(avatar_id).is_dir()
+    except NotFound:
+        return False
 
 
 def _foreign(what: str, path: Path, base: BaseModelFile) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.host import Folders
 from personal_avatar.networks import family_of_file, header_of, mismatches, split_embeddings
@@ -152,11 +153,25 @@ def test_each_network_of_another_family_is_named(folders: Folders, base: Family)
     assert all("mine" in line for line in found)
 
 
+def add_avatar(folders: Folders, name: str) -> None:
+    avatars = AvatarStore(folders.data / "avatars")
+    avatars.save(avatars.open(name, user_id="local", class_noun="woman", statement="She agreed."))
+
+
 def test_what_is_missing_is_named_once_and_a_weight_of_nothing_asks_for_nothing(folders: Folders) -> None:
+    add_avatar(folders, "Eve")
     prompt = "pa-eve woman, pa-eve <lora:gone:1> <lora:off:0>"
     assert mismatches(prompt, checkpoint(), folders) == [
         "There is no LoRA named gone.", "There is no embedding named pa-eve."
     ]
+
+
+@pytest.mark.parametrize("prompt", [
+    "a pa-system on a stage", "pa-nels, pa-eve2", "grand-pa-eve, pa-eve-ning, pa-eve_x, papa-eve", "pa-../eve", "pa-",
+])
+def test_an_ordinary_word_is_no_missing_embedding(folders: Folders, prompt: str) -> None:
+    add_avatar(folders, "Eve")
+    assert mismatches(prompt, checkpoint(), folders) == []
 
 
 def test_a_lora_is_found_by_the_name_it_gives_itself(folders: Folders) -> None:
