@@ -341,7 +341,7 @@ class Studio:
             files = sorted({point.path for point in avatar.checkpoints} | _named_in(views, "files"))
             pictures = _named_in(views, "images") | {path for view in views for path in self._samples(view)}
             left = self.avatars.delete(avatar.id, files)
-            self._erase_copies(avatar)
+            left += self._erase_copies(avatar)
             for view in views:
                 self.jobs.delete(view.job.id)
         left += [str(path) for path in sorted(pictures) if path.exists()]
@@ -353,14 +353,20 @@ class Studio:
             if isinstance(record.event, SampleMade):
                 yield self.jobs.folder(view.job.id) / record.event.path
 
-    def _erase_copies(self, avatar: Avatar) -> None:
-        """Laid-out photos of this person, and archives for download."""
+    def _erase_copies(self, avatar: Avatar) -> list[str]:
+        """Archives for download, and laid-out photos of this person; returns the folders of those that are left.
+
+        Photos are laid out on the page, which acts for one user: under the name of another user's avatar they are
+        somebody else's.
+        """
         data = self.host.folders().data
         for archive in (data / "cache" / "archives").glob(f"{avatar.id}-*.zip"):
             archive.unlink(missing_ok=True)
-        for draft in (data / "drafts").glob("*/draft.json"):
-            if _name_in(draft) == avatar.name:
-                shutil.rmtree(draft.parent, ignore_errors=True)
+        drafts = [path.parent for path in (data / "drafts").glob("*/draft.json") if _name_in(path) == avatar.name]
+        if avatar.user_id == TrainRequest.user_id:
+            for draft in drafts:
+                shutil.rmtree(draft, ignore_errors=True)
+        return [str(draft) for draft in drafts if draft.exists()]
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded."""

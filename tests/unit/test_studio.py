@@ -21,6 +21,7 @@ from personal_avatar.errors import (
 from personal_avatar.jobs import process, queue
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
+from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -172,6 +173,16 @@ def test_erasing_a_person_erases_the_files_of_earlier_trainings(make: Callable[.
     assert not earlier.exists()
     assert erased["left"] == [str(saved)]
     assert not list(studio.host.folders().loras.iterdir())
+
+
+def test_photos_laid_out_under_the_name_of_another_users_avatar_are_left_and_named(make: Callable[..., Studio]) -> None:
+    studio = make()
+    draft = studio.host.folders().data / "drafts" / ("5" * 32)
+    write_json(draft / "draft.json", {"name": REQUEST.name})
+    for user, left in (("another", [str(draft)]), ("local", [])):
+        job = studio.queue.wait(studio.train(replace(REQUEST, user_id=user)).id, 30).job
+        assert studio.delete_avatar(job.avatar_id)["left"] == left
+        assert draft.exists() is bool(left)
 
 
 def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -> None:

@@ -75,10 +75,13 @@ class Desk:
         self._lock = threading.RLock()
 
     def draft(self, key: str) -> Draft:
-        """The draft of a browser; an empty one when there is none or it is damaged."""
+        """The draft of a browser; an empty one when there is none, it is damaged or was erased meanwhile."""
         if not _KEY.fullmatch(key):
             return Draft()
         with self._lock:
+            if not (self._folder / key / "draft.json").is_file():
+                self._drafts.pop(key, None)
+                return Draft()
             if key not in self._drafts:
                 self._drafts[key] = self._read(key)
             return self._drafts[key]
@@ -115,12 +118,6 @@ class Desk:
             with self._lock:
                 self._drafts.pop(key, None)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
-
-    def forget(self, name: str) -> None:
-        """Erase every browser's draft of a person."""
-        for path in self._folder.glob("*/draft.json"):
-            if self.draft(path.parent.name).name == name:
-                self.clear(path.parent.name)
 
     def sweep(self) -> None:
         """Erase drafts that nobody has touched for two weeks."""

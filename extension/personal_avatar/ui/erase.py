@@ -37,5 +37,4 @@ def _erase(scene: Scene, who: str | None, sure: bool) -> list[Any]:
     if not sure:
         raise Refusal(BadInput, "unsure", name=avatar.name)
     left = scene.studio.delete_avatar(avatar.id)["left"]
-    scene.desk.forget(avatar.name)
     return [False, box("good", scene.say("erase.done", name=avatar.name), ", ".join(left))]

@@ -1,0 +1,42 @@
+"""Drafts: what is erased stays erased, whoever erased it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.storage import write_json
+from personal_avatar.studio import Studio
+from personal_avatar.ui.desk import Desk, Draft
+
+from tests.unit.api.house import GOOD
+
+KEY = "5" * 32
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(Studio(StandaloneHost(tmp_path)), ask_folder=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "drafts" / KEY
+
+
+def test_a_draft_whose_folder_is_gone_is_dropped(desk: Desk, folder: Path) -> None:
+    desk.save(KEY, Draft("Anna", "woman", photos=tuple(GOOD[:3]), error={"code": "X"}))
+    shutil.rmtree(folder)
+    assert desk.draft(KEY) == Draft()
+    desk.note(KEY, consent=True)
+    assert json.loads((folder / "draft.json").read_text())["photos"] == []
+    assert desk.draft(KEY) == Draft(consent=True)
+
+
+def test_a_draft_that_another_process_laid_out_is_found(desk: Desk, folder: Path) -> None:
+    assert desk.draft(KEY) == Draft()
+    write_json(folder / "draft.json", {"name": "Anna"})
+    assert desk.draft(KEY).name == "Anna"
