@@ -1,6 +1,7 @@
 """Which files sd-scripts has saved, and which of them are whole."""
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_a_torn_file_is_left_out(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         assert not is_complete(path)
     assert saved_files(tmp_path, "anna", 100) == []
+
+
+@pytest.mark.parametrize("header", [
+    "[" * 100_000, '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, Infinity]}}',
+    '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [8, 4]}}', "{}",
+])
+def test_a_header_that_lies_is_no_whole_file(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "anna.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(4))
+    assert not is_complete(path)
+
+
+def test_a_file_with_more_than_its_header_names_is_not_whole(tmp_path: Path) -> None:
+    path = save(tmp_path / "anna.safetensors")
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert not is_complete(path)
 
 
 @pytest.mark.parametrize("folder", ["missing", "."])

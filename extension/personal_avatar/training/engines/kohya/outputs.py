@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from personal_avatar.networks import read_header
 
 SUFFIX = ".safetensors"
 _PICTURE = re.compile(r"^(?P<name>.+)_(?P<step>\d{6})_(?P<number>\d{2})_\d{14}(?:_\d+)?\.png$")
@@ -54,14 +54,9 @@ def _named(folder: Path, name: str, total: int) -> Iterator[Saved]:
 
 def is_complete(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says; one that was being written is not."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, path.stat().st_size)))
-        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-        return bool(ends) and path.stat().st_size == 8 + length + max(ends)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error):
-        return False
+    header = read_header(path)
+    ends = [end for _, _, end in header.spans.values()] if header else []
+    return bool(ends) and path.stat().st_size == max(ends)
 
 
 def pictures(folder: Path, name: str) -> list[Picture]:
