@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.benchmarks.passing import passing_name
 from personal_avatar.domain import Engine, Method
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.events import Progress, Record, Score, Stage, Started
@@ -182,8 +183,9 @@ def _subject(
 def _request(
     work: LikenessWork, subject: Subject, method: Method, plan: dict[str, Any], engine: Engine
 ) -> TrainRequest:
+    """The name comes with the start."""
     return TrainRequest(
-        f"Benchmark {subject.name}",
+        "",
         subject.photos,
         work.class_noun,
         method=method,
@@ -196,18 +198,16 @@ def _request(
 
 def _train(request: TrainRequest, studio: Studio, follow: Follow) -> tuple[dict[str, Any], Course | None]:
     """A job from photos to a published file; what it leaves is read, then erased. One that fails leaves its error."""
-    try:
-        job = studio.train(request)
-    except AvatarError as error:
-        return row_of(request.method, {}, error.to_json()), None
-    try:
+    with passing_name(studio) as name:
+        try:
+            job = studio.train(replace(request, name=name))
+        except AvatarError as error:
+            return row_of(request.method, {}, error.to_json()), None
         view = follow(job)
         if view.status.state is State.SUCCEEDED:
             course = course_of(list(studio.events(job.id)), request.engine)
             return row_of(request.method, view.result or {}, None), course
         return row_of(request.method, {}, view.status.error), None
-    finally:
-        studio.delete_avatar(job.avatar_id)
 
 
 def row_of(method: Method, result: dict[str, Any], error: dict[str, Any] | None) -> dict[str, Any]:

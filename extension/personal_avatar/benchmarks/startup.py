@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.benchmarks.passing import passing_name
 from personal_avatar.errors import AvatarError, Crashed, from_json
 from personal_avatar.jobs.events import Progress, Record, Stage
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.studio import Studio, TrainRequest
 
 LOOK_S = 0.02
-END_S = 300.0
-NAME = "Benchmark start-up"
 CONSENT = "Pictures that a benchmark was given."
 TRAIN_STAGE = "train"
 
@@ -25,13 +24,10 @@ def measure(
 ) -> dict[str, Any]:
     """`startup_seconds`: from the click until the first step is told, without `load_seconds`, which is what reading
     the checkpoint takes; `startup`: how long each stage took before. Raises what the job failed with."""
-    request = TrainRequest(NAME, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
-    clicked = time.time()
-    job = studio.train(request)
-    try:
-        records = _until_first_step(studio, job.id)
-    finally:
-        _end(studio, job.id, job.avatar_id)
+    with passing_name(studio) as name:
+        request = TrainRequest(name, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
+        clicked = time.time()
+        records = _until_first_step(studio, studio.train(request).id)
     seconds = records[-1].at - clicked - load_seconds
     return {"startup_seconds": round(max(0.0, seconds), 2), "startup": stages(clicked, records, load_seconds)}
 
@@ -53,13 +49,6 @@ def _until_first_step(studio: Studio, job_id: str) -> list[Record]:
 def _why(studio: Studio, job_id: str) -> AvatarError:
     error = studio.jobs.status(job_id).error
     return from_json(error) if error else Crashed("The training ended before its first step.", "Look at its log.")
-
-
-def _end(studio: Studio, job_id: str, avatar_id: str) -> None:
-    if studio.jobs.status(job_id).state in ACTIVE:
-        studio.queue.cancel(job_id, keep_checkpoint=False)
-        studio.queue.wait(job_id, END_S)
-    studio.delete_avatar(avatar_id)
 
 
 def stages(clicked: float, records: Sequence[Record], load_seconds: float) -> dict[str, float]:

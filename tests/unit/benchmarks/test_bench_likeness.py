@@ -1,6 +1,7 @@
 """Time to likeness: read from the events of trainings, compared with the usual recipe."""
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, LEARN, DrawingHost
+from tests.unit.jobs.children import PATIENT
 
 # A training as its events tell it: 2 s a step, 30 s for making and scoring pictures at each checkpoint.
 COURSE: list[tuple[float, Event]] = [
@@ -122,6 +124,29 @@ def test_nobodys_photos_stay_behind(studio: Studio) -> None:
     measure(studio, reference=False)
     assert studio.avatars.all() == []
     assert studio.jobs.views() == []
+
+
+def test_a_users_own_avatar_of_a_name_like_that_stays(studio: Studio) -> None:
+    own = studio.avatars.open("Benchmark anna", user_id="local", class_noun="woman", statement="She agreed.")
+    studio.avatars.save(own)
+    measure(studio, reference=False)
+    assert studio.avatars.all() == [own]
+
+
+def test_nothing_stays_behind_when_it_is_interrupted_while_a_job_runs(studio: Studio) -> None:
+    studio.host.learn = PATIENT  # type: ignore[attr-defined]
+    work = LikenessWork((Subject("anna", tuple(GOOD[:3])),), (Method.LORA,), "avatar-tiny", "woman", reference=False)
+
+    def interrupt(job: Job) -> JobView:
+        while not studio.jobs.view(job.id).step:
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        likeness.measure(studio, work, interrupt, lambda sentence: None)
+    assert studio.avatars.all() == []
+    assert studio.jobs.views() == []
+    assert not list((studio.host.folders().data / "avatars").iterdir())
 
 
 def test_without_the_recipe_there_is_nothing_to_compare(studio: Studio) -> None:

@@ -7,7 +7,7 @@ import pytest
 from personal_avatar.benchmarks import startup
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import queue
-from personal_avatar.jobs.events import Progress, Record, Score, Stage, Started
+from personal_avatar.jobs.events import Event, Progress, Record, Score, Stage, Started
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, DrawingHost
@@ -50,6 +50,16 @@ def test_the_job_is_ended_after_its_first_step(
     assert house.avatars.all() == []
 
 
+def test_a_users_own_avatar_of_a_name_like_that_stays(
+    tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = studio(tmp_path, face_weights, STARTS, monkeypatch)
+    own = house.avatars.open("Benchmark start-up", user_id="local", class_noun="woman", statement="She agreed.")
+    house.avatars.save(own)
+    startup.measure(house, house.host.checkpoint().path, GOOD[:3], {"batch_size": 1}, load_seconds=0.1)
+    assert house.avatars.all() == [own]
+
+
 def test_a_job_that_never_gets_there_says_why(
     tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,8 +70,10 @@ def test_a_job_that_never_gets_there_says_why(
 
 
 def test_every_part_of_the_way_has_its_seconds() -> None:
-    events = [(12.0, Started(1)), (13.0, Stage("check")), (15.0, Stage("cache")), (19.0, Score(0, 0.1)),
-              (20.0, Stage("train")), (22.5, Progress(1, 9))]
+    events: list[tuple[float, Event]] = [
+        (12.0, Started(1)), (13.0, Stage("check")), (15.0, Stage("cache")), (19.0, Score(0, 0.1)),
+        (20.0, Stage("train")), (22.5, Progress(1, 9)),
+    ]
     records = [Record(number, at, event) for number, (at, event) in enumerate(events, start=1)]
     assert startup.stages(10.0, records, 1.5) == {
         "spawn": 3.0, "check": 2.0, "cache": 5.0, "train": 2.5, "load_checkpoint": 1.5,
