@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.training.compute import scaler_for
+
 if TYPE_CHECKING:
     import torch
 
@@ -57,7 +59,7 @@ class PlainLoop:
         for weight in weights:
             weight.data = weight.data.float()
         self.optimiser = torch.optim.AdamW(weights, settings.learning_rate, (0.9, 0.99), weight_decay=0.01)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=model.compute.autocast is torch.float16)
+        self.scaler = scaler_for(model.compute)
         self.weights, self.scheduler = weights, DDPMScheduler.from_config(model.scheduler_config())
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.waiting: list[int] = []

@@ -100,3 +100,10 @@ def test_only_the_additions_of_the_plain_loop_learn(load: Callable[[Case], Diffu
     kept = {name.replace(".base_layer", ""): weight for name, weight in after.items() if ".lora_" not in name}
     assert all(torch.equal(kept[name], weight) for name, weight in before.items())
     assert any(float(weight.abs().max()) > 0 for name, weight in after.items() if "lora_B" in name)
+
+
+def test_the_plain_loop_needs_nothing_that_torch_2_1_does_not_have(
+    load: Callable[[Case], DiffusionModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(torch.amp, "GradScaler", raising=False)
+    assert len(plain_losses(load(Case()), Case())) == STEPS
