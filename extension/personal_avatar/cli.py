@@ -19,7 +19,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 # The codes of domain.py, which is loaded only when a command runs.
 METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
 ENGINES = ("diffusers", "kohya")
-GOALS = ("face", "face-quick", "face-best", "one-photo", "style", "anime")
+GOALS = ("face", "face-quick", "face-best", "one-photo", "anime")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,7 +60,6 @@ class Goal(str, Enum):
     FACE_QUICK = "face-quick"
     FACE_BEST = "face-best"
     ONE_PHOTO = "one-photo"
-    STYLE = "style"
     ANIME = "anime"
 
 

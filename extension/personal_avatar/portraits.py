@@ -24,6 +24,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.styles.library import fill
 
 BATCH = 4
+LOADED_BATCH = 8  # where the host loads another checkpoint for each batch
 
 
 class CreateSettings(Settings):
@@ -102,7 +103,7 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
     told: set[str] = set()
-    together = settings.count if session.point.method is Method.DREAMBOOTH else BATCH
+    together = LOADED_BATCH if session.point.method is Method.DREAMBOOTH else BATCH
     for style, seeds in _share(styles, first_seed, settings.count, together):
         request = _request(style, seeds, session)
         _warn(request, session, told)

@@ -178,7 +178,7 @@ class Studio:
 
     def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
         """Trainings of one avatar, all or none."""
-        self.queue.refuse_when_full()
+        self.queue.refuse_when_full(len(requests))
         bases = [self._refused(request) for request in requests]
         avatar, photos = self._admit(requests[0], bases[0])
         tasks = [self._task(one, avatar, photos, base) for one, base in zip(requests, bases, strict=True)]
@@ -269,8 +269,11 @@ class Studio:
         task = from_json(CreateTask, job.payload)
         avatar = self.avatars.load(task.avatar_id)
         base = self.host.checkpoint()
+        point = usable_with(avatar, base)
+        if point.method is Method.DREAMBOOTH:
+            base = self.host.find_checkpoint(str(point.path))
         session = Session(
-            avatar, usable_with(avatar, base), base, self.host, self.scorer(avatar),
+            avatar, point, base, self.host, self.scorer(avatar),
             validated(CreateSettings, task.settings), folder, emit, control,
         )
         return make_portraits(task.styles, session)

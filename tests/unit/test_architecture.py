@@ -18,8 +18,8 @@ GROUND = {"__init__", "errors", "domain", "params", "host", "storage", "pictures
 # Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces.
 STAGES = {"photos", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity"}
 STAGES_BELOW = {"faces": {"weights"}, "photos": {"faces", "weights"}}
-# `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also how
-# a checkpoint of a family is read.
+# `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
+# how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
 TRAINING_DOORS = tuple(TRAINING + door for door in ("plan", "presets", "estimate", "engines.kohya.limits"))
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")

@@ -55,10 +55,10 @@ class JobQueue:
         self.start_lane(kind)
         return job
 
-    def refuse_when_full(self) -> None:
-        """Raise `QueueFull` when no more jobs may wait."""
+    def refuse_when_full(self, more: int = 1) -> None:
+        """Raise `QueueFull` when no `more` jobs may wait."""
         waiting = len(self.store.views(states=[State.QUEUED]))
-        if waiting >= self._limit:
+        if waiting + more > self._limit:
             raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
 
     def recover(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personal_avatar.domain import Goal, Method
+from personal_avatar.domain import Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.result_numbers import Numbers, finite, rounded
@@ -24,8 +24,7 @@ MOST_STEPS, MOST_RANK, MOST_VECTORS, MOST_PRIOR = 20000, 128, 32, 4.0
 def advice(document: Mapping[str, Any]) -> list[str]:
     """English sentences in the order of importance; `document`: the result of a training (outcome.py)."""
     numbers = Numbers(document)
-    rules = RULES_FOR_STYLES if numbers.plan("goal") == Goal.STYLE.value else RULES
-    return [sentence for rule in rules if (sentence := rule(numbers))]
+    return [sentence for rule in RULES if (sentence := rule(numbers))]
 
 
 def unmeasured(numbers: Numbers) -> str:
@@ -174,7 +173,6 @@ RULES: tuple[Callable[[Numbers], str], ...] = (
     missing_faces,
     diversity,
 )
-RULES_FOR_STYLES = (following, diversity)  # a style is not meant to look like anybody
 
 
 def _larger(numbers: Numbers) -> str:

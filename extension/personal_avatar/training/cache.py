@@ -57,9 +57,11 @@ class TextStates:
 
 
 def identity(base: BaseModelFile) -> tuple[object, ...]:
-    """Changes when the checkpoint, or the VAE that is used with it, becomes another."""
-    stats = [path.stat() for path in (base.path, base.vae) if path is not None]
-    return (base.path, base.vae, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
+    """Changes when the checkpoint, its yaml, the VAE that is used with it, or how it is read becomes another."""
+    files = (base.path, base.config, base.vae)
+    stats = [path.stat() for path in files if path is not None and path.is_file()]
+    read_as = (base.prediction, base.zero_terminal_snr)
+    return (*files, *read_as, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
 def fingerprint(*parts: object) -> str:
@@ -107,19 +109,35 @@ def _batches(images: Sequence[np.ndarray]) -> Iterable[list[np.ndarray]]:
 
 
 def cached_latents(folder: Path, name: str, model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
-    """Latents of `images`, read from `folder` when they were written there under this fingerprint before."""
-    from safetensors.torch import load_file
-
+    """Latents of `images`, read from `folder` when they were written there under this name before; others go."""
     path = folder / f"latents-{name}.safetensors"
-    if path.is_file():
-        kept = load_file(path)
+    kept = _kept(path)
+    if kept:
         count = len(kept) // 2
         return Latents(*(tuple(kept[f"{part}.{row}"] for row in range(count)) for part in ("mean", "std")))
     latents = encode_all(model, images)
     parts = {"mean": latents.mean, "std": latents.std}
     tensors = {f"{part}.{row}": one.contiguous() for part, rows in parts.items() for row, one in enumerate(rows)}
-    write_tensors(path, tensors)
+    _keep_only(path, "latents-*", tensors)
     return latents
+
+
+def _kept(path: Path) -> dict[str, torch.Tensor]:
+    """What lies there; nothing when there is no file, or a damaged one."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return {}
+
+
+def _keep_only(path: Path, pattern: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a file and remove those before it: photos that were replaced must not live on in what was made of them."""
+    for old in path.parent.glob(pattern):
+        old.unlink()
+    write_tensors(path, tensors)
 
 
 def with_flipped(images: list[np.ndarray]) -> list[np.ndarray]:
@@ -156,13 +174,12 @@ def text_states(model: DiffusionModel, captions: Iterable[str], clip_skip: int =
 
 def cached_text_states(folder: Path, model: DiffusionModel, captions: Iterable[str], clip_skip: int) -> TextStates:
     """`text_states`, read from `folder` when they were written there for these captions and this checkpoint before."""
-    from safetensors.torch import load_file
-
     different = list(dict.fromkeys(captions))
     path = folder / f"text-{fingerprint(identity(model.base), different, clip_skip)}.safetensors"
     rows = {caption: row for row, caption in enumerate(different)}
-    if path.is_file():
-        return TextStates({key: one.to(model.compute.device) for key, one in load_file(path).items()}, rows)
+    kept = _kept(path)
+    if kept:
+        return TextStates({key: one.to(model.compute.device) for key, one in kept.items()}, rows)
     found = text_states(model, different, clip_skip)
-    write_tensors(path, {key: one.float().cpu().contiguous() for key, one in found.states.items()})
+    _keep_only(path, "text-*", {key: one.float().cpu().contiguous() for key, one in found.states.items()})
     return found

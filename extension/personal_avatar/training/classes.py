@@ -23,8 +23,9 @@ TRIES = 2  # pictures made for one that is wanted, at most
 
 @dataclass(frozen=True)
 class ClassPictures:
-    """uint8 RGB pictures with what they were asked for."""
+    """uint8 RGB pictures with what they were asked for, and where they are kept."""
 
+    folder: Path
     images: list[np.ndarray]
     captions: list[str]
 
@@ -56,7 +57,7 @@ def class_pictures(
             if len(kept) >= wanted.count:
                 break
     chosen = [kept[seed] for seed in sorted(kept)][: wanted.count]
-    return ClassPictures([image for image, _ in chosen], [prompt for _, prompt in chosen])
+    return ClassPictures(folder, [image for image, _ in chosen], [prompt for _, prompt in chosen])
 
 
 def _shots(wanted: Wanted, plain_prompt: str) -> Iterator[Shot]:

@@ -21,7 +21,7 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
         work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, likeness))
     work.emit(Score(step, round(measured.mean, 4)))
     following = scales.following(images, training.method, scales.choosing)
-    merit = recovered(training, measured.mean) * kept(before, following)
+    merit = merit_of(recovered(training, measured.mean), kept(before, following))
     point = Point(
         step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit
     )
@@ -49,9 +49,13 @@ def recovered(training: Training, likeness: float) -> float:
     return Likeness(floor, likeness, training.bench.ceiling).recovered
 
 
+def merit_of(recovered_share: float, kept_share: float) -> float:
+    """What the best checkpoint is chosen by; disobedience is no merit where nothing was recovered."""
+    return recovered_share * kept_share if recovered_share > 0 else recovered_share
+
+
 def kept(before: Untrained, following: float) -> float:
-    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it. The merit of a
-    checkpoint, by which the best is chosen, is this times the share of the likeness that was recovered."""
+    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it."""
     return min(1.0, following / before.following) if before.following else 1.0
 
 

@@ -31,10 +31,11 @@ LOOK_EVERY = 10  # steps between two looks at the loss where looking means waiti
 
 @dataclass(frozen=True)
 class Hooks:
-    """`step(done, total, loss, seconds_per_step)` may raise to stop; `save(step)` answers whether that is enough;
-    `note(sentence)`; `recover()` puts back the last saved weights and answers their step."""
+    """`step(done, total, loss, seconds_per_step)` may raise to stop; the loss is None before any was looked at.
+    `save(step)` answers whether that is enough; `note(sentence)`; `recover()` puts back the last saved weights and
+    answers their step."""
 
-    step: Callable[[int, int, float, float], None]
+    step: Callable[[int, int, float | None, float], None]
     save: Callable[[int], bool | None]
     note: Callable[[str], None]
     recover: Callable[[], int] = lambda: 0
@@ -79,7 +80,7 @@ class Trainer:
     def run(self, hooks: Hooks) -> None:
         """All steps that are left. Raises `NanLoss` when halving the learning rate did not help."""
         every = max(10, self.total // SNAPSHOTS)
-        good, halvings, spent_s, first = self._good(), 0, 0.0, self.done
+        good, good_at, halvings, spent_s, first = self._good(), self.done, 0, 0.0, self.done
         while self.done < self.total:
             began = time.monotonic()
             fine = self.step()
@@ -87,10 +88,11 @@ class Trainer:
             if not fine:
                 halvings += 1
                 self._halve(good, halvings, hooks)
+                good_at = self.done
                 continue
             hooks.step(self.done, self.total, self.last_loss, spent_s / max(1, self.done - first))
-            if self.done % every == 0 and not self._unseen:
-                good = self._good()
+            if self.done - good_at >= every and not self._unseen:
+                good, good_at = self._good(), self.done
             if self.done in self._saves:
                 with self._averaged.in_place():
                     enough = hooks.save(self.done)
@@ -123,9 +125,9 @@ class Trainer:
         return True
 
     @property
-    def last_loss(self) -> float:
-        """The newest that was looked at; NaN before any was."""
-        return self.losses[-1] if self.losses else float("nan")
+    def last_loss(self) -> float | None:
+        """The newest that was looked at; None before any was."""
+        return self.losses[-1] if self.losses else None
 
     def _set_rates(self) -> None:
         own = optimisers.has_own_schedule(self.plan)
@@ -237,6 +239,7 @@ class Trainer:
         if halvings > HALVINGS:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
         self._unseen = []
+        self._scaler = scaler_for(self.model.compute)  # the old one waits for a step that will not be made
         if good:
             generator = self._generator.get_state()
             self.restore(good)

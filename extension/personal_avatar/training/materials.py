@@ -22,7 +22,8 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     images, captions = cache.dataset_images(dataset, samples), [sample.caption for sample in samples]
     if plan.flip:
         images, captions = cache.with_flipped(images), captions * 2
-    name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, plan.flip)
+    order = [sample.source_sha256 for sample in samples]
+    name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip)
     latents = cache.cached_latents(work.cache, name, model, images)
     class_captions = [caption.replace(dataset.trigger, dataset.class_noun) for caption in captions]
     others = _others(work, model)
@@ -51,7 +52,10 @@ def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
     if work.plan.prior_weight > 0 and work.plan.prior_from != PREDICTION:
         work.emit(Stage("class"))
     found = pictures_of_the_class(work, model)
-    return ClassSet(cache.encode_all(model, found.images), found.captions) if found else None
+    if found is None:
+        return None
+    latents = cache.cached_latents(found.folder, str(len(found.images)), model, found.images)
+    return ClassSet(latents, found.captions)
 
 
 def pictures_of_the_class(work: Work, model: DiffusionModel) -> ClassPictures | None:

@@ -18,7 +18,7 @@ FUSED_ON_CPU = (2, 4)  # the first version of torch that has it
 
 
 def make(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
-    """The plan's optimiser over `groups` (`params`, `lr`). Raises `InvalidSettings` where it cannot run."""
+    """The plan's optimiser over `groups` (`params`, `lr`); see `refuse_impossible`."""
     return _MAKERS[plan.optimiser](groups, plan)
 
 
@@ -32,17 +32,8 @@ def _adamw(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
 
 def _adamw8bit(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
     """Dettmers et al. 2022, arXiv 2110.02861."""
-    import torch
+    from bitsandbytes.optim import AdamW8bit
 
-    if not torch.cuda.is_available():
-        raise InvalidSettings("The optimiser adamw8bit needs an NVIDIA graphics card.", "Choose adamw or adafactor.")
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except (ImportError, RuntimeError) as error:
-        raise InvalidSettings(
-            f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
-            "Install it into the trainer environment, or choose adamw.",
-        ) from None
     made: torch.optim.Optimizer = AdamW8bit(groups, betas=BETAS, weight_decay=plan.weight_decay)
     return made
 
@@ -51,10 +42,6 @@ def _prodigy(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
     """Mishchenko and Defazio 2023, arXiv 2306.06101: finds its own rate, learning rates are factors near 1."""
     from prodigyopt import Prodigy
 
-    if len({group["lr"] for group in groups}) > 1:
-        raise InvalidSettings(
-            "prodigy takes one learning rate for everything.", "Give the text encoder the same one, or 0."
-        )
     made: torch.optim.Optimizer = Prodigy(
         groups,
         betas=BETAS,
@@ -101,6 +88,27 @@ _MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
     "lion": _lion,
     "schedulefree": _schedulefree,
 }
+
+
+def refuse_impossible(plan: TrainPlan) -> None:
+    """Before any work is done. Raises `InvalidSettings` for what cannot run here."""
+    import torch
+
+    if plan.optimiser == "prodigy" and plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
+        raise InvalidSettings(
+            "prodigy takes one learning rate for everything.", "Give the text encoder the same one, or 0."
+        )
+    if plan.optimiser != "adamw8bit":
+        return
+    if not torch.cuda.is_available():
+        raise InvalidSettings("The optimiser adamw8bit needs an NVIDIA graphics card.", "Choose adamw or adafactor.")
+    try:
+        import bitsandbytes  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        raise InvalidSettings(
+            f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
+            "Install it into the trainer environment, or choose adamw.",
+        ) from None
 
 
 def has_own_schedule(plan: TrainPlan) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import validator
 
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method
 from personal_avatar.params import Settings, setting, validated
@@ -13,6 +16,14 @@ from personal_avatar.training.presets import preset_for
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
+
+
+# Learning rates of optimisers that want others than AdamW's, from that of AdamW: what their authors advise.
+RATES: dict[str, Callable[[float], float]] = {
+    "prodigy": lambda rate: 1.0,
+    "schedulefree": lambda rate: 2.0 * rate,
+    "lion": lambda rate: rate / 5.0,
+}
 
 
 class TrainPlan(Settings):
@@ -115,6 +126,13 @@ class TextualInversionPlan(TrainPlan):
     vectors: int = setting(4, "plan.vectors", ge=1, le=32, step=1)
     init_word: str = setting("", "plan.init_word", max_length=100)
 
+    @validator("prior_weight")
+    def _no_prior(cls, weight: float) -> float:  # noqa: N805
+        """The captions of the class do not hold the new words: there is nothing that a prior could hold."""
+        if weight > 0:
+            raise ValueError("new words change nothing else, so there is no prior for them; it must be 0")
+        return weight
+
     @property
     def trains_text(self) -> bool:
         return True
@@ -131,7 +149,11 @@ PLANS: dict[Method, type[TrainPlan]] = {
 def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> TrainPlan:
     """The user's `values`, then the preset for checkpoint and goal, then the defaults; raises `InvalidSettings`."""
     goal = validated(PLANS[method], values).goal
-    return validated(PLANS[method], {**preset_for(base, method, Goal(goal)), **values})
+    preset = preset_for(base, method, Goal(goal))
+    plan = validated(PLANS[method], {**preset, **values})
+    if "learning_rate" in values or plan.optimiser not in RATES:
+        return plan
+    return plan.copy(update={"learning_rate": RATES[plan.optimiser](plan.learning_rate)})
 
 
 @dataclass(frozen=True)

@@ -29,30 +29,30 @@ GOALS: dict[Goal, Values] = {
     Goal.FACE: {},
     Goal.FACE_QUICK: {"steps_per_photo": 40, "save_count": 3, "stop_at": 0.9},
     Goal.FACE_BEST: {"steps_per_photo": 160, "save_count": 8, "score_pictures": 16},
-    Goal.ONE_PHOTO: {"min_photos": 1, "held_out": 0.0, "flip": True, "unmasked_weight": 0.1},
-    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.0, "caption_dropout": 0.1, "must_rise": False},
+    Goal.ONE_PHOTO: {"min_photos": 1, "held_out": 0.0, "unmasked_weight": 0.1},
     Goal.ANIME: {"noise_offset": 0.0, "clip_skip": 2},
 }
 VELOCITY: Values = {"noise_offset": 0.0}  # velocity and zero terminal SNR reach black and white without it
 
 TINY: Values = {
-    "steps": 300,
+    "steps": 450,
     "batch_size": 4,
     "warmup_steps": 10,
     "noise_offset": 0.0,
     "save_count": 3,
     "held_out": 0.3,
 }
+TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
 TINY_METHODS: dict[Method, Values] = {
-    Method.LORA: {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3},
-    Method.DREAMBOOTH_LORA: {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3},
-    Method.DREAMBOOTH: {"learning_rate": 2e-4},
-    Method.TEXTUAL_INVERSION: {"learning_rate": 1e-2},
+    Method.LORA: {**TINY_LORA, "prior_weight": 0.25, "prior_from": "both"},
+    Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
+    Method.DREAMBOOTH: {"learning_rate": 2e-4, "prior_weight": 0.25, "prior_from": "both"},
+    Method.TEXTUAL_INVERSION: {"learning_rate": 5e-2, "vectors": 8},
 }
 TINY_GOALS: dict[Goal, Values] = {
     **GOALS,
-    Goal.FACE_QUICK: {"steps": 150, "stop_at": 0.9},
-    Goal.FACE_BEST: {"steps": 600, "save_count": 6, "score_pictures": 16},
+    Goal.FACE_QUICK: {"steps": 250, "stop_at": 0.9},
+    Goal.FACE_BEST: {"steps": 700, "save_count": 6, "score_pictures": 16},
     Goal.ANIME: {},
 }
 
@@ -68,7 +68,8 @@ def preset_for(base: BaseModelFile, method: Method, goal: Goal = Goal.FACE) -> V
         return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal]}
     large = LARGE_DREAMBOOTH if method is Method.DREAMBOOTH else LARGE
     values = {**FACE, **METHODS[method], **(large if base.family is Family.SDXL else {}), **GOALS[goal]}
-    values |= VELOCITY if base.prediction.startswith("v") else {}
+    unknown = base.family is Family.SD2 and not base.prediction  # nearly all of them answer with velocity
+    values |= VELOCITY if unknown or base.prediction.startswith("v") else {}
     if base.family is not Family.SD1 or method is Method.TEXTUAL_INVERSION:
         values.pop("clip_skip", None)
     return values

@@ -15,14 +15,14 @@ from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, compute, judging, materials, selftest
+from personal_avatar.training import bench, compute, judging, materials, optimisers, selftest
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
 from personal_avatar.training.plan import TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
-from personal_avatar.training.work import Point, Training, Work
+from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
 
@@ -59,6 +59,7 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`, `TrainerMissing`."""
     plan = task.settings()
+    optimisers.refuse_impossible(plan)
     if task.engine is not Engine.KOHYA:
         return plan
     from personal_avatar.environment import kohya
@@ -112,7 +113,8 @@ def _prepare(work: Work, photos: PhotoReport) -> Dataset:
 def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     """Load the checkpoint, set up what it is judged by, encode pictures and captions, make it trainable."""
     work.emit(Stage("cache"))
-    model = families.load(work.task.base, compute.choose(work.plan.precision), work.resolution_px)
+    base = work.task.base
+    model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
     scales = bench.set_up(model, dataset, work.plan, work.analyser, work.control.check)
     if not dataset.held_out:
         work.emit(Log(f"Likeness: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
@@ -160,11 +162,12 @@ class ProgressReporter:
     work: Work
     last_s: float = 0.0
 
-    def __call__(self, done: int, total: int, loss: float, seconds_per_step: float) -> None:
+    def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
         now = time.monotonic()
         if now - self.last_s >= PROGRESS_EVERY_S or done == total:
             self.last_s = now
-            self.work.emit(Progress(done, total, round(loss, 5), round(seconds_per_step, 4)))
+            told = None if loss is None else round(loss, 5)
+            self.work.emit(Progress(done, total, told, round(seconds_per_step, 4)))
         self.work.control.check()
 
 
@@ -173,7 +176,21 @@ def _save(work: Work, training: Training, step: int) -> Point:
     stem = f"{slug(work.task.avatar.name)}-{step:06d}"
     path = work.artifacts / f"{stem}.safetensors"
     training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
-    return judging.score_point(work, training, step, path)
+    if not training.points:  # a cancel while it is scored keeps it
+        training.points = [unscored(step, path)]
+    point = judging.score_point(work, training, step, path)
+    if training.method.heavy:
+        keep_best_and_last(training)
+    return point
+
+
+def keep_best_and_last(training: Training) -> None:
+    """Remove the files of the other checkpoints: each is as large as the base."""
+    kept = {training.best.path, training.points[-1].path}
+    for point in training.points:
+        if point.path not in kept:
+            point.path.unlink(missing_ok=True)
+            point.path.with_suffix(".yaml").unlink(missing_ok=True)
 
 
 def _selftest(work: Work, training: Training) -> None:

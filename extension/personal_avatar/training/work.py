@@ -67,6 +67,11 @@ class Point:
         return max(rated, key=lambda pair: pair[1] or 0.0)[0] if rated else None
 
 
+def unscored(step: int, path: Path) -> Point:
+    """A checkpoint that was saved and not judged."""
+    return Point(step, path, 0.0, 0.0, (), (), 0.0, 0.0)
+
+
 @dataclass
 class Training:
     """A training under way. `scores` is None until the best checkpoint has been measured."""

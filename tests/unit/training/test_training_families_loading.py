@@ -12,12 +12,15 @@ from miniatures import make, write_weights
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training import compute
-from personal_avatar.training.families import registry
-from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.families import contents, registry
+from personal_avatar.training.families.files import OneByOne, read_weights
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.probe import probe
 from personal_avatar.training.families.sd1 import Sd1Model
+from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.methods.webui_names import webui_name
+from personal_avatar.training.plan import LoraPlan
+from safetensors.torch import load_file
 
 Weights = dict[str, Any]
 Load = Callable[[BaseModelFile], DiffusionModel]
@@ -108,6 +111,49 @@ def test_products_in_bf16_are_near_those_in_fp32(
 def test_making_a_model_leaves_the_usual_number_format_alone(tmp_path: Path) -> None:
     registry.load(make(Family.SDXL, tmp_path), compute.choose("bf16"), 64)
     assert torch.get_default_dtype() is torch.float32
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_what_is_parked_leaves_memory_and_comes_back_to_the_last_bit(
+    family: Family, tmp_path: Path, load: Load, models: dict[Family, DiffusionModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "WORTH_DROPPING_BYTES", 0)
+    model = load(make(family, tmp_path, name=family.value))
+    parked = [model.vae, *model.text_encoders.values()]
+    model.park(text=True)
+    assert {weight.device.type for module in parked for weight in module.parameters()} == {"meta"}
+    assert {weight.device.type for weight in model.unet.parameters()} == {"cpu"}
+    model.unpark()
+    latents = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(answer(model), answer(models[family]))
+    assert (model.decode(latents) == models[family].decode(latents)).all()
+    assert not any(weight.requires_grad or module.training for module in parked for weight in module.parameters())
+
+
+def test_what_is_trained_small_or_pickled_stays(tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def places(model: DiffusionModel, *, text: bool = True) -> tuple[str, ...]:
+        model.park(text=text)
+        modules = (model.vae, *model.text_encoders.values())
+        return tuple(next(iter(module.parameters())).device.type for module in modules)
+
+    base = make(Family.SD1, tmp_path)
+    assert places(load(base)) == ("cpu", "cpu")
+    monkeypatch.setattr(contents, "WORTH_DROPPING_BYTES", 0)
+    trained, renamed = load(base), load(base)
+    trained.text_encoders["lora_te"].requires_grad_(True)
+    Lora(renamed, LoraPlan(text_encoder_learning_rate=1e-4))
+    assert places(trained) == places(renamed) == places(load(base), text=False) == ("meta", "cpu")
+    assert places(load(make(Family.SD1, tmp_path, suffix=".ckpt", name="pickled"))) == ("cpu", "cpu")
+    assert places(load(make(Family.SD1, tmp_path, inpainting=True, name="inpainting"))) == ("cpu", "meta")
+
+
+def test_tensors_are_read_one_by_one_as_the_whole_file_is(tmp_path: Path) -> None:
+    base = make(Family.SDXL, tmp_path, half=True)
+    single, whole = OneByOne(base.path), load_file(base.path)
+    assert single.keys() == whole.keys()
+    assert all(torch.equal(single[name], tensor) for name, tensor in whole.items())
+    assert {name: single[name].dtype for name in whole} == {name: tensor.dtype for name, tensor in whole.items()}
+    assert single.shapes == {name: tuple(tensor.shape) for name, tensor in whole.items()}
 
 
 @pytest.mark.parametrize("layout", ["in a checkpoint", "alone", "alone, pickled"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
-from personal_avatar.training import cache, loop, losses
+from personal_avatar.training import cache, loop, losses, optimisers
 from personal_avatar.training.captions import leads
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
@@ -264,11 +264,29 @@ def test_every_optimiser_goes_on_from_a_snapshot(load_miniature: Load, plan: Lor
     assert same(second, whole)
 
 
-def test_eight_bit_needs_a_graphics_card(load_miniature: Load) -> None:
+@pytest.mark.parametrize(("values", "what"), [
+    ({"optimiser": "adamw8bit"}, "adamw8bit"),
+    ({"optimiser": "prodigy", "text_encoder_learning_rate": 1e-4}, "one learning rate"),
+])
+def test_an_optimiser_that_cannot_run_is_refused_before_any_work(values: dict[str, object], what: str) -> None:
     if torch.cuda.is_available():
-        pytest.skip("there is one")
-    with pytest.raises(InvalidSettings, match="adamw8bit"):
-        trainer(load_miniature, PLAN.copy(update={"optimiser": "adamw8bit"}))
+        pytest.skip("there is a graphics card")
+    with pytest.raises(InvalidSettings, match=what):
+        optimisers.refuse_impossible(PLAN.copy(update=values))
+
+
+def test_a_scaler_that_waited_for_a_step_does_not_stop_the_way_back(load_miniature: Load) -> None:
+    """fp16 on a graphics card: the loss is looked at between `unscale_` and `update`."""
+    running, notes = trainer(load_miniature, total=20), []
+    running._scaler = torch.amp.GradScaler("cpu", enabled=True)
+
+    def poison(done: int, *_: object) -> None:
+        if done == 12 and not notes:
+            running.method.load({key: weight * float("nan") for key, weight in running.method.state().items()})
+
+    running.run(Hooks(poison, lambda step: None, notes.append))
+    assert len(notes) == 1
+    assert len(running.losses) == 20
 
 
 def test_masked_places_count_what_they_are_told(load_miniature: Load) -> None:

@@ -169,12 +169,6 @@ def test_each_weakness_has_its_own_advice_with_a_value(document: Document, part:
     assert len(told) == 1 and part in told[0], told
 
 
-def test_a_style_is_not_judged_by_likeness() -> None:
-    style = plan(goal="style")
-    assert advice(low(leakage=0.3, plan=style)) == []
-    assert "Prompts are followed less" in advice(low(prompt_following=0.5, plan=style))[0]
-
-
 def test_every_setting_that_is_named_exists() -> None:
     settings = {name for kind in PLANS.values() for name in kind.__fields__} | set(PhotoSettings.__fields__)
     told = " ".join(sentence for document, _ in CASES for sentence in advice(document))

@@ -1,0 +1,69 @@
+"""How the best checkpoint is chosen, and which files are kept."""
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import Method
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.params import validated
+from personal_avatar.training.judging import kept, merit_of
+from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
+from personal_avatar.training.run import keep_best_and_last
+from personal_avatar.training.work import Point, unscored
+
+share = st.floats(0.0, 1.0)
+
+
+@given(recovered=st.floats(-1.0, 1.0), obedience=share)
+def test_disobedience_is_never_a_merit(recovered: float, obedience: float) -> None:
+    assert merit_of(recovered, obedience) <= max(recovered, 0.0) or recovered == merit_of(recovered, obedience)
+    assert merit_of(recovered, obedience) <= merit_of(recovered, 1.0)
+
+
+@given(low=share, high=share)
+def test_more_likeness_at_equal_obedience_is_more_merit(low: float, high: float) -> None:
+    assert (merit_of(low, 0.5) <= merit_of(high, 0.5)) == (low <= high)
+
+
+def test_more_obedience_than_before_the_training_counts_no_more() -> None:
+    before = SimpleNamespace(following=0.8)
+    assert [kept(before, following) for following in (0.4, 0.8, 1.0)] == [0.5, 1.0, 1.0]  # type: ignore[arg-type]
+
+
+def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
+    points: list[Point] = []
+    for step, merit in ((1, 0.2), (2, 0.9), (3, 0.4), (4, 0.5)):
+        path = tmp_path / f"{step}.safetensors"
+        path.touch()
+        path.with_suffix(".yaml").touch()
+        points.append(Point(step, path, 0.0, 0.0, (), (), 1.0, merit))
+        best = max(points, key=lambda point: point.merit)
+        keep_best_and_last(SimpleNamespace(points=points, best=best))  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "2.safetensors", "2.yaml", "4.safetensors", "4.yaml"
+    ]
+
+
+def test_a_checkpoint_that_was_not_judged_has_no_merit(tmp_path: Path) -> None:
+    assert unscored(3, tmp_path).merit == 0.0
+
+
+def test_new_words_have_no_prior() -> None:
+    with pytest.raises(InvalidSettings, match="prior_weight"):
+        validated(TextualInversionPlan, {"prior_weight": 0.5})
+
+
+@pytest.mark.parametrize(("optimiser", "rate"), [("prodigy", 1.0), ("lion", 0.2), ("adamw", 1.0)])
+def test_a_rate_that_nobody_chose_suits_the_optimiser(optimiser: str, rate: float, tmp_path: Path) -> None:
+    from personal_avatar.domain import BaseModelFile, Family
+
+    base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
+    plain = plan_for(base, Method.LORA, {}).learning_rate
+    found = plan_for(base, Method.LORA, {"optimiser": optimiser}).learning_rate
+    assert found == pytest.approx(1.0 if optimiser == "prodigy" else rate * plain)
+    assert plan_for(base, Method.LORA, {"optimiser": optimiser, "learning_rate": 3e-5}).learning_rate == 3e-5
+    assert set(PLANS) == set(Method)
