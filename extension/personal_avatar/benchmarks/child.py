@@ -66,12 +66,13 @@ def timed(step: Step, steps: int, device: torch.device, losses: list[object]) ->
 
     together = 1 if device.type == "cpu" else max(1, steps // PARTS)
     seconds = []
-    for _ in range(0, steps, together):
+    for done in range(0, steps, together):
+        count = min(together, steps - done)
         _wait(torch, device)
         began = time.perf_counter()
-        losses += [step() for _ in range(together)]
+        losses += [step() for _ in range(count)]
         _wait(torch, device)
-        seconds.append((time.perf_counter() - began) / together)
+        seconds.append((time.perf_counter() - began) / count)
     return seconds
 
 

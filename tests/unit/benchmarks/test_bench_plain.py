@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from miniatures import make
+from personal_avatar.benchmarks.child import timed
+from personal_avatar.benchmarks.engines import ours
 from personal_avatar.benchmarks.plain import PlainLoop, Settings
+from personal_avatar.benchmarks.work import SpeedWork
 from personal_avatar.domain import Family, Method
 from personal_avatar.training import cache, compute
 from personal_avatar.training.families import registry
@@ -105,5 +108,31 @@ def test_only_the_additions_of_the_plain_loop_learn(load: Callable[[Case], Diffu
 def test_the_plain_loop_needs_nothing_that_torch_2_1_does_not_have(
     load: Callable[[Case], DiffusionModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plain_losses(load(Case()), Case())  # whatever else is imported for it has been
+    model = load(Case())
     monkeypatch.delattr(torch.amp, "GradScaler", raising=False)
-    assert len(plain_losses(load(Case()), Case())) == STEPS
+    assert len(plain_losses(model, Case())) == STEPS
+
+
+def test_losses_that_are_looked_at_together_are_all_told(
+    load: Callable[[Case], DiffusionModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a graphics card."""
+    model = load(Case())
+    work = SpeedWork(model.base, 64, steps=11, warmup=2, rank=2)
+    monkeypatch.setattr(Trainer, "__post_init__", in_tens(Trainer.__post_init__))
+    step, told = ours(work, model), []
+    for _ in range(work.warmup):
+        told.append(step())
+    assert len(timed(step, work.steps, torch.device("cpu"), told)) == work.steps
+    losses = [float(loss) for loss in told]
+    assert len(set(losses)) == work.total_steps
+    assert all(0 < loss < 50 for loss in losses)
+
+
+def in_tens(begin: Callable[[Trainer], None]) -> Callable[[Trainer], None]:
+    def begun(trainer: Trainer) -> None:
+        begin(trainer)
+        trainer._look_every = 10
+
+    return begun
