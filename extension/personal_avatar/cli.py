@@ -121,6 +121,8 @@ def _train(commands: Commands) -> None:
     parser.add_argument("--engine", choices=ENGINES, default="diffusers", help="kohya: sd-scripts, where it is set up")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="settings that differ from those for checkpoint, method and goal")
+    parser.add_argument("--photo-set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings of the photo report, crops and captions, such as framing=full")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
                         "the avatar (default: whoever runs this command states it)")
 

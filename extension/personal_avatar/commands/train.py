@@ -24,7 +24,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, method=Method(args.method),
         engine=Engine(args.engine), plan={"goal": args.goal, **pairs(args.pairs)},
-        consent=STATED_HERE if args.consent is None else args.consent,
+        photo_settings=pairs(args.photo_pairs), consent=STATED_HERE if args.consent is None else args.consent,
     )
     view, interrupted = follow(studio, studio.train(request), terminal)
     document = documents.training(view)

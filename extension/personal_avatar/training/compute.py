@@ -59,18 +59,19 @@ def _automatic(device: torch.device, native_px: int) -> str:
     import torch
 
     if device.type == "cpu":
-        return "bf16" if native_px >= HALF_ON_CPU_FROM_PX and _processor_has_bf16() else "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16() else "fp32"
+    ampere = torch.version.hip is not None or torch.cuda.get_device_capability()[0] >= 8
+    return "bf16" if ampere else "fp16"  # older cards only emulate bf16, slowly, and torch counts that as support
 
 
-def _processor_has_bf16() -> bool:
+def processor_has_bf16() -> bool:
     """Whether it has instructions for bf16; without them, bf16 is slower than fp32. Linux tells; elsewhere newer
     versions of torch do."""
-    import torch
-
     if CPU_INFO.is_file():
         flags = next((line for line in CPU_INFO.read_text().splitlines() if line.startswith("flags")), "")
         return bool(BF16_FLAGS & set(flags.split()))
+    import torch
+
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
 
 

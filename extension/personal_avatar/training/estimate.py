@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.compute import HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
 from personal_avatar.training.plan import BOTH, PREDICTION, DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.presets import is_tiny
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
-GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: three before the training, two after it
+GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: one of the untrained one, four at the end
 JUDGED = 16  # passes for each picture of a grid, to see whether it follows its prompt
 OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
 ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
@@ -22,6 +23,7 @@ FP32, HALF = 4, 2
 OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8}
 RUNTIME_GB = 0.6  # interpreter and libraries, or the context of a graphics card
 CHECKPOINTED = 0.3  # share of the activations that gradient checkpointing keeps
+HALF_TIME = 0.5  # of a step in fp32, on processors with bf16
 RECOMPUTED = 1.35  # time of a step with it
 
 
@@ -58,9 +60,10 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
     side_px = plan.resolution_px or base.native_px
     steps = plan.steps_for(max(1, photos - round(photos * plan.held_out)))
+    quicker = HALF_TIME if is_half(plan, base.native_px, on_card) and not on_card else 1.0
     return {
-        "seconds": round(_samples(plan, steps) * speed.seconds * (side_px / speed.at_px) ** 2, 1),
-        "memory_gb": round(memory_gb(plan, shapes, family, side_px, on_card), 1),
+        "seconds": round(_samples(plan, steps) * speed.seconds * quicker * (side_px / speed.at_px) ** 2, 1),
+        "memory_gb": round(memory_gb(plan, shapes, family, side_px, on_card, base.native_px), 1),
         "file_mb": round(file_bytes(plan, shapes) / MB, 1),
         "steps": steps,
         "measured": speed.measured,
@@ -84,9 +87,18 @@ def _with_prior(plan: TrainPlan) -> float:
     return 1.5 + (0.5 * FORWARD_SHARE if plan.prior_from in (PREDICTION, BOTH) else 0.0)
 
 
-def memory_gb(plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool) -> float:
+def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
+    """Whether products are made in two bytes, as compute.choose will decide."""
+    if plan.precision != "auto":
+        return plan.precision != "fp32"
+    return on_card or (native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16())
+
+
+def memory_gb(
+    plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool, native_px: int
+) -> float:
     """Weights, gradients, optimiser and activations of a step, 10^9 bytes."""
-    half = plan.precision in ("bf16", "fp16") or (plan.precision == "auto" and on_card)
+    half = is_half(plan, native_px, on_card)
     unet, vae = (_count(shapes, prefix) for prefix in (UNET, VAE))
     text = sum(map(_numbers, shapes.values())) - unet - vae
     trained = trained_numbers(plan, shapes)
