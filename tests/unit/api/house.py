@@ -36,7 +36,8 @@ while (folder / "control" / "hold").exists():
 measured = json.loads(Path(sys.argv[0]).with_name("reference.json").read_text())
 target = Path(payload["publish_to"]) / (payload["avatar"]["id"] + ".safetensors")
 target.parent.mkdir(parents=True, exist_ok=True)
-target.write_bytes(b"weights")
+whole = payload["method"] == "dreambooth"  # such a file is a checkpoint like its base
+target.write_bytes(Path(payload["base"]["path"]).read_bytes() if whole else b"weights")
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
 point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), "step": 2,
          "method": payload["method"], "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}

@@ -20,7 +20,7 @@ QUICK = {
     "steps": 4, "save_count": 2, "score_pictures": 2, "sample_steps": 2, "rank": 2, "resolution_px": 128,
     "batch_size": 2, "must_rise": False, "flip": True,
 }
-STAGES = ["check", "prepare", "cache", "train", "score", "selftest"]
+STAGES = ["check", "prepare", "cache", "class", "train", "score", "selftest"]
 Start = Callable[..., dict[str, Any]]
 
 

@@ -16,7 +16,7 @@ SDXL = base_of(Family.SDXL)
 # Settings that are for what comes before and after: photos, scores, the choice.
 NOT_OF_THE_ENGINE = {
     "goal", "steps", "resolution_px", "class_pictures", "held_out", "min_photos", "score_pictures", "must_rise",
-    "ema_decay", "stop_at", "dora", "blocks",
+    "ema_decay", "stop_at", "dora", "blocks", "steps_per_photo", "vary_captions",
 }
 IN_THE_DATASET = {"flip", "caption_dropout", "shuffle_captions", "keep_tags", "unmasked_weight", "prior_from"}
 OTHER_VALUES: dict[str, Any] = {
@@ -52,7 +52,7 @@ def test_no_setting_is_forgotten(method: Method) -> None:
 
     elsewhere = NOT_OF_THE_ENGINE | IN_THE_DATASET | {"precision", "scale_v_loss"}
     if method is Method.TEXTUAL_INVERSION:
-        elsewhere |= {"text_encoder_learning_rate"}  # nothing but the words is trained
+        elsewhere |= {"text_encoder_learning_rate", "prior_weight"}  # nothing but the words is trained
     for name, declared in kind.__fields__.items():
         if name not in elsewhere:
             other = OTHER_VALUES[name] if name in OTHER_VALUES else 2 * (declared.default or 0) + 1

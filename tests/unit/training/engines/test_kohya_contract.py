@@ -60,7 +60,7 @@ FULL: dict[str, Any] = {
     "scale_v_loss": True,
 }
 Ask = Callable[..., dict[str, Any]]
-MEN = ClassPictures([np.zeros((64, 64, 3), np.uint8)] * 3, ["a man"] * 3)
+MEN = ClassPictures(Path("class"), [np.zeros((64, 64, 3), np.uint8)] * 3, ["a man"] * 3)
 
 
 class SdScriptsAsked:

@@ -31,7 +31,8 @@ from PIL import Image
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
 
-MEN = ClassPictures([np.full((64, 64, 3), 90, np.uint8)] * 3, ["a man", "a man in a garden", "a portrait of a man"])
+CAPTIONS = ["a man", "a man in a garden", "a portrait of a man"]
+MEN = ClassPictures(Path("class"), [np.full((64, 64, 3), 90, np.uint8)] * 3, CAPTIONS)
 
 
 def toml_of(plan: TrainPlan, groups: list[Group], method: Method = Method.LORA) -> dict[str, Any]:
