@@ -52,6 +52,8 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
     model_field = kind.__fields__.get(str(problem["loc"][0]))
     if model_field is None:
         return f"{name}: {problem['msg']}"
+    if problem["type"] == "value_error":  # a rule of the settings' own says itself what is wrong
+        return f"{name}: {problem['msg']}, got {got!r}"
     info = model_field.field_info
     choices = info.extra.get("choices")
     if choices:

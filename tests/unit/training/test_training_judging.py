@@ -53,7 +53,7 @@ def test_a_checkpoint_that_was_not_judged_has_no_merit(tmp_path: Path) -> None:
 
 
 def test_new_words_have_no_prior() -> None:
-    with pytest.raises(InvalidSettings, match="prior_weight"):
+    with pytest.raises(InvalidSettings, match="new words change nothing else"):
         validated(TextualInversionPlan, {"prior_weight": 0.5})
 
 
