@@ -72,8 +72,8 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
 
 def _samples(plan: TrainPlan, steps: int) -> float:
     """The whole work in samples of a training step: the steps, the pictures that are judged, those of the class."""
-    of_class = plan.prior_weight > 0 and plan.prior_from != PREDICTION
-    pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA) + (plan.class_pictures if of_class else 0)
+    of_class = plan.class_pictures if plan.wants_class_pictures else 0
+    pictures = plan.score_pictures * (plan.save_count + GRID_EXTRA) + of_class
     judged = plan.score_pictures * (plan.save_count + 2) * JUDGED
     forwards = pictures * plan.sample_steps * 2 + judged
     again = RECOMPUTED if plan.gradient_checkpointing else 1.0

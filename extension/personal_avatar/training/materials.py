@@ -11,7 +11,6 @@ from personal_avatar.training.bench import sample_settings
 from personal_avatar.training.captions import leads
 from personal_avatar.training.classes import ClassPictures, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.plan import PREDICTION
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 from personal_avatar.training.work import Work
 
@@ -49,7 +48,7 @@ def _places(
 
 
 def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
-    if work.plan.prior_weight > 0 and work.plan.prior_from != PREDICTION:
+    if work.plan.wants_class_pictures:
         work.emit(Stage("class"))
     found = pictures_of_the_class(work, model)
     if found is None:
@@ -61,7 +60,7 @@ def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
 def pictures_of_the_class(work: Work, model: DiffusionModel) -> ClassPictures | None:
     """From the folder that all trainings share, or made now by `model`; None when the plan asks for none."""
     plan = work.plan
-    if plan.prior_weight <= 0 or plan.prior_from == PREDICTION:
+    if not plan.wants_class_pictures:
         return None
     folder = (work.task.cache or work.folder / "cache") / "class-pictures"
     wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, sample_settings(plan, model.base), folder)

@@ -81,6 +81,11 @@ class TrainPlan(Settings):
         return self.steps or int(min(20 * each, max(4 * each, each * photos * 2 / together)))
 
     @property
+    def wants_class_pictures(self) -> bool:
+        """Whether the class is held by pictures of it."""
+        return self.prior_weight > 0 and self.prior_from != PREDICTION
+
+    @property
     def trains_text(self) -> bool:
         """Whether captions must be encoded anew at every step."""
         return self.text_encoder_learning_rate > 0

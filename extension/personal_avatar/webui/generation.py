@@ -1,6 +1,7 @@
 """Pictures through the WebUI's own `process_images`: its queue, progress, interrupt, options, saving and infotext.
 
-Every picture waits its turn in the WebUI's queue, so that other users of the WebUI get theirs in between. The scripts
+Every picture waits its turn in the WebUI's queue, so that other users of the WebUI get theirs in between; those of one
+request with another checkpoint, which has to be loaded for them, share a turn. The scripts
 of other extensions do not run on our pictures: they are made for their own panels, and a portrait must not depend on
 what somebody left switched on in txt2img. So `p.scripts` is an empty runner; with none at all the WebUI would leave
 `<lora:...>` out of the infotext.

@@ -41,7 +41,6 @@ class Lora:
         self._alphas = {target.key: target.alpha for target in targets}
         self._model, self._plan = model, plan
         self.trains_text = plan.text_encoder_learning_rate > 0
-        self._untrained = self.state()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """UNet, text encoders, and of both the magnitudes of DoRA, which must not decay."""
@@ -68,9 +67,6 @@ class Lora:
 
     def state(self) -> State:
         return {key: weight.detach().float().cpu().clone() for key, weight in self._weights()}
-
-    def untrained(self) -> State:
-        return self._untrained
 
     def load(self, state: State) -> None:
         for key, weight in self._weights():

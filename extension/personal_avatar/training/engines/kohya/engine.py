@@ -29,7 +29,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
-from personal_avatar.training.work import Point, Training, Work
+from personal_avatar.training.work import Training, Work, unscored
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def train(work: Work, training: Training, score: Score) -> None:
             score(saved.step, saved.path)
     except Cancelled:
         if not training.points and not work.control.asked(DISCARD):
-            training.points += [unscored(saved) for saved in (kept or keep(work, order))[-1:]]
+            training.points += [unscored(saved.step, saved.path) for saved in (kept or keep(work, order))[-1:]]
         raise
 
 
@@ -78,10 +78,6 @@ def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> 
     finally:
         shutil.rmtree(order.pictures, ignore_errors=True)  # the person's photos lie in one place only
     teller.pictures(final=True)
-
-
-def unscored(saved: Saved) -> Point:
-    return Point(saved.step, saved.path, 0.0, 0.0, (), (), 0.0, 0.0)
 
 
 def order_for(work: Work, training: Training) -> Order:
