@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Method, Style
+from personal_avatar.identities import IdentityRequest
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class PictureRequest:
 
     Prompts may hold `<lora:name:weight>` and names of embeddings. `checkpoint`: the file to make the pictures with (a
     Dreambooth result); None: the one that is loaded. What the user has chosen is the same afterwards.
+    `identity`: who shall be in the picture, without training. `image`: uint8 RGB, of which the last `strength` (0..1)
+    of the steps is painted anew; None: from noise.
     """
 
     prompt: str
@@ -52,6 +55,9 @@ class PictureRequest:
     sampler: str = "DPM++ 2M"
     infotext: tuple[tuple[str, str], ...] = ()
     checkpoint: Path | None = None
+    identity: IdentityRequest | None = None
+    image: np.ndarray | None = None
+    strength: float = 0.6
 
 
 @dataclass(frozen=True)

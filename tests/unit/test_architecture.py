@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "extension" / "personal_avatar"
 
 # What everyone may stand on.
-GROUND = {"__init__", "errors", "domain", "params", "host", "storage", "pictures"}
-# Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces.
+GROUND = {"__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures"}
+# Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces,
+# an identity is read from one.
 STAGES = {"photos", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity"}
-STAGES_BELOW = {"faces": {"weights"}, "photos": {"faces", "weights"}}
+STAGES_BELOW = {"faces": {"weights"}, "photos": {"faces", "weights"}, "identity": {"faces", "weights"}}
 # `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
