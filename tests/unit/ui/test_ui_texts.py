@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
+from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import SENTENCES
 from personal_avatar.portraits import CreateSettings
@@ -25,6 +26,7 @@ from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of,
 
 SOURCES = sorted(Path(tab.__file__).parent.glob("*.py"))
 PROPS = {"label", "info", "value", "placeholder"}
+IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
 CHOICES: dict[str, type[Enum]] = {"method": Method, "goal": Goal, "engine": Engine}
 
 
@@ -58,9 +60,13 @@ def made_keys() -> set[str]:
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
-    for kind in (*PLANS.values(), CreateSettings):
+    for kind in (*PLANS.values(), CreateSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
-    return keys
+    return keys | {
+        f"{field.field_info.title}.{choice}"
+        for field in IdentitySettings.__fields__.values()
+        for choice in field.field_info.extra["choices"] or ()
+    }
 
 
 def test_what_other_rooms_may_say_is_in_the_table() -> None:
