@@ -14,12 +14,19 @@ from personal_avatar.identities import IdentityRequest
 
 @dataclass(frozen=True)
 class Folders:
-    """Where results belong so that the host finds them, and where our own data live."""
+    """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
+    one-shot identity may lie, such as the folders of other extensions."""
 
     data: Path
     loras: Path
     embeddings: Path
     checkpoints: Path
+    identity: tuple[Path, ...] = ()
+
+    @property
+    def identity_folders(self) -> tuple[Path, ...]:
+        """Where adapters, IdentityNet, CLIP and face models are looked for, ours first."""
+        return (self.data / "models" / "identity", self.data / "weights", *self.identity)
 
     def results_of(self, method: Method) -> Path:
         """The folder that the file of a training belongs into."""

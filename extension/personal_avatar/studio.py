@@ -46,6 +46,7 @@ from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
+    from personal_avatar.oneshot import IdentityStatus
     from personal_avatar.portraits import CreateSettings, CreateTask
     from personal_avatar.ranking.likeness import Scorer
     from personal_avatar.reports.comparison import Row
@@ -281,6 +282,12 @@ class Studio:
     def styles(self) -> tuple[Style, ...]:
         """Shipped styles and the user's own."""
         return library.shipped() + self.host.styles()
+
+    def identity_status(self) -> IdentityStatus:
+        """What can be done without training now: methods that work, adapters found, what is missing and where from."""
+        from personal_avatar import oneshot
+
+        return oneshot.status(self.host)
 
     # -- likeness and restoration
 
