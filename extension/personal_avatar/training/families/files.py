@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
-from personal_avatar.training.families.pickles import load_pickle as load_pickle
+from personal_avatar.pickles import load_pickle as load_pickle
 
 if TYPE_CHECKING:
     import torch

@@ -57,19 +57,33 @@ def load_pickle(path: Path, device: str) -> dict[str, Any]:
     """Name -> tensor, on `device` ("meta": names and shapes alone). Raises `BaseUnsupported`."""
     import torch
 
+    data = read_pickle(path, device)
+    try:
+        state = data.get("state_dict", data)
+        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+    except _BROKEN as error:
+        raise _unreadable(path, error) from None
+
+
+def read_pickle(path: Path, device: str) -> Any:
+    """What is in the file, such as a dictionary of dictionaries of tensors, on `device`. Raises `BaseUnsupported`."""
+    import torch
+
     careful = ModuleType("careful")
     careful.Unpickler = _Careful  # type: ignore[attr-defined]
     careful.load = lambda file, **how: _Careful(file, **how).load()  # type: ignore[attr-defined]
     try:
         _refuse_program(path)
-        data = torch.load(path, map_location=device, pickle_module=careful, weights_only=False)
-        state = data.get("state_dict", data)
-        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        return torch.load(path, map_location=device, pickle_module=careful, weights_only=False)
     except _BROKEN as error:
-        why = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
-        raise BaseUnsupported(
-            f"{path.name} cannot be read as plain tensors ({why}).", "Convert it to safetensors and choose that file."
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
+    why = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
+    return BaseUnsupported(
+        f"{path.name} cannot be read as plain tensors ({why}).", "Convert it to safetensors and choose that file."
+    )
 
 
 def _refuse_program(path: Path) -> None:
