@@ -64,8 +64,8 @@ def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, sam
     page.wait(lambda: page.part("create_steps").is_displayed())
     page.number("create_steps", 4)
     page.click("generate")
-    page.wait(lambda: page.part("to_results").is_displayed(), LONG_S)
-    page.click("to_results")
+    page.wait(lambda: page.part("create_to_results").is_displayed(), LONG_S)
+    page.click("create_to_results")
     page.wait(lambda: len(page.parts("gallery", ".pa-figure")) == 3)
 
     page.open()

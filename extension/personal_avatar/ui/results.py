@@ -15,13 +15,14 @@ from personal_avatar.errors import NotFound
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.styles import library
-from personal_avatar.ui.create import likeness_words, style_name
 from personal_avatar.ui.jobs import clock
+from personal_avatar.ui.making import likeness_words
 from personal_avatar.ui.markup import badge, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.styles import style_name
 from personal_avatar.ui.texts import text
 
 PANELS = ("photos", "train", "create", "results", "jobs")

@@ -314,7 +314,7 @@ def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, stu
     visitor.enter(avatar="Jana", **{"styles_avatar-tiny": ["Shaded portrait (tiny)"]}, create_count=4, create_seed=7)
     visitor.click("generate")
     assert visitor.text("create_message") == ""
-    visitor.wait(lambda: visitor.prop("to_results", "visible") is True)
+    visitor.wait(lambda: visitor.prop("create_to_results", "visible") is True)
     places = re.findall(r'<span class="pa-place">(\d+)</span>', visitor.value("gallery"))
     assert places == ["1", "2", "3", "4"]
     numbers = [
@@ -333,7 +333,8 @@ def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) ->
     visitor = trained(visit, "ef" * 16, "Kira")
     visitor.enter(avatar="Kira", prompt="a portrait", create_count=1, create_restore=False)
     visitor.click("generate")
-    visitor.wait(lambda: "Portraits · Kira" in visitor.text("jobs") and visitor.prop("to_results", "visible") is True)
+    visitor.wait(lambda: visitor.prop("create_to_results", "visible") is True)
+    assert "Portraits · Kira" in visitor.text("jobs")
     address = re.search(r'src="(file=[^"]+)"', visitor.value("gallery")).group(1)  # type: ignore[union-attr]
     answer = client.get("/" + address)  # type: ignore[attr-defined]
     assert answer.status_code == 200 and answer.content[:4] == b"\x89PNG"
