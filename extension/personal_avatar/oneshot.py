@@ -1,6 +1,6 @@
 """One photo, no training: what is asked for, whether it can work here and now, and what is there and what is missing.
 
-Between the doors' words (files, dicts) and `identities`' nouns; knows no host but its protocol, and loads nothing heavy.
+Between the doors' words (files, dicts) and the nouns of `identities`; knows the host by its protocol alone.
 """
 from __future__ import annotations
 

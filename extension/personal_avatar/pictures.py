@@ -40,6 +40,16 @@ def load_picture(path: Path) -> np.ndarray:
         raise UnreadablePhoto(f"{Path(path).name} cannot be read as a picture ({error}).") from None
 
 
+def covering(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
+    """uint8 RGB (height, width, 3) in another size: scaled until it covers it, what is too much is cut off evenly."""
+    from PIL import Image, ImageOps
+
+    if image.shape[:2] == (height_px, width_px):
+        return image
+    fitted = ImageOps.fit(Image.fromarray(image), (width_px, height_px), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).copy()
+
+
 def save_picture(image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED) -> Path:
     """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`.
 

@@ -25,6 +25,7 @@ class Painting:
     """What to paint. `prompt` without network tags; one picture a seed; sizes are multiples of 8.
 
     `embeddings`: the folder in which words of the prompts are looked up; None: all words are ordinary ones.
+    `image`: uint8 RGB of that size, of which the last `strength` (0..1) of the steps is painted anew; None: from noise.
     """
 
     prompt: str
@@ -36,6 +37,14 @@ class Painting:
     guidance: float
     sampler: str
     embeddings: Path | None = None
+    image: np.ndarray | None = None
+    strength: float = 1.0
+
+    @property
+    def first_step(self) -> int:
+        """The number of the step that is painted first; `steps` when nothing of the image is painted anew."""
+        share = 1.0 if self.image is None else min(max(self.strength, 0.0), 1.0)
+        return self.steps - round(self.steps * share)
 
 
 def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndarray:
@@ -43,6 +52,8 @@ def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndar
 
     `on_step(step, total)` is called before each step and may raise. Raises `GenerationFailed`, `InvalidSettings`.
     """
+    if painting.image is not None and painting.first_step >= painting.steps:
+        return np.repeat(painting.image[None], len(painting.seeds), axis=0)
     return _decoded(model, latents_of(model, painting, on_step))
 
 
@@ -53,25 +64,13 @@ def latents_of(model: DiffusionModel, painting: Painting, on_step: OnStep) -> to
     with torch.no_grad():
         steps = _prepared(model, painting)
         noise = _noise(painting, steps.generators).to(model.compute.device)
-        return _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step)
-
-
-def repaint(
-    model: DiffusionModel, image: np.ndarray, painting: Painting, strength: float, on_step: OnStep
-) -> np.ndarray:
-    """`image` (uint8 RGB, of the painting's size) with the last `strength` (0..1) of the steps done again, one seed."""
-    import torch
-
-    with torch.no_grad():
-        steps = _prepared(model, painting)
-        start = painting.steps - round(painting.steps * min(max(strength, 0.0), 1.0))
-        if start >= painting.steps:
-            return image
-        steps = steps.from_step(start)
-        mean, _ = model.encode_images(image[None].copy())
-        noise = _noise(painting, steps.generators).to(model.compute.device)
-        noisy = steps.scheduler.add_noise(mean.to(noise), noise, steps.timesteps[:1])
-        return _decoded(model, _denoised(model, noisy, steps, on_step))[0]
+        if painting.image is None:
+            return _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step)
+        steps = steps.from_step(painting.first_step)
+        mean, _ = model.encode_images(painting.image[None].copy())
+        begin = steps.timesteps[:1].expand(len(noise))
+        noisy = steps.scheduler.add_noise(mean.to(noise).expand_as(noise), noise, begin)
+        return _denoised(model, noisy, steps, on_step)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,8 @@ class _Steps:
     guidance: float
 
     def from_step(self, start: int) -> _Steps:
-        self.scheduler.set_begin_index(start)
+        if hasattr(self.scheduler, "set_begin_index"):  # DDIM knows each step by its timestep
+            self.scheduler.set_begin_index(start)
         return _Steps(self.scheduler, self.timesteps[start:], self.generators, self.texts, self.guidance)
 
 

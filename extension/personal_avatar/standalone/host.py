@@ -10,6 +10,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.standalone.denoise import Painting
@@ -92,10 +93,12 @@ class StandaloneHost:
         base = self.checkpoint() if request.checkpoint is None else self.shelf.find(str(request.checkpoint))
         prompt, tags = split_networks(request.prompt)
         networks = find_networks(tags, self.folders().loras)
+        size = request.width_px, request.height_px
+        image = None if request.image is None else covering(request.image, *size)
         for seeds in batches(request.seeds, request.width_px, request.height_px):
             painting = Painting(
-                prompt, request.negative_prompt, seeds, request.width_px, request.height_px, request.steps,
-                request.guidance, request.sampler, self._folders.embeddings,
+                prompt, request.negative_prompt, seeds, *size, request.steps,
+                request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
             )
             images = self._pipelines.paint(base, networks, painting, on_step)
             for image, seed in zip(images, seeds, strict=True):
@@ -121,8 +124,8 @@ class StandaloneHost:
 
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
             size = fitted.shape[1], fitted.shape[0]
-            painting = Painting(prompt, "", (0,), *size, 20, 4.0, "DPM++ 2M", self._folders.embeddings)
-            return self._pipelines.repaint(base, networks, fitted, painting, share)
+            painting = Painting(prompt, "", (0,), *size, 20, 4.0, "DPM++ 2M", self._folders.embeddings, fitted, share)
+            return self._pipelines.paint(base, networks, painting, lambda step, total: None)[0]
 
         return redrawn(image, strength, base.native_px, repaint)
 

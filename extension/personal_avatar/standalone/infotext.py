@@ -18,6 +18,7 @@ def infotext(request: PictureRequest, base: BaseModelFile, seed: int) -> str:
         "Size": f"{request.width_px}x{request.height_px}",
         "Model hash": base.sha256[:10],
         "Model": base.title,
+        "Denoising strength": "" if request.image is None else f"{request.strength:g}",
         **dict(request.infotext),
         "Version": f"personal-avatar {__version__}",
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import AvatarError, Crashed, GenerationFailed, named
-from personal_avatar.standalone.denoise import OnStep, Painting, paint, repaint
+from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.networks import AppliedNetworks, Network
 
 if TYPE_CHECKING:
@@ -33,13 +33,6 @@ class Pipelines:
         """uint8 RGB (seeds, height, width, 3). Raises `GenerationFailed` and what loading raises."""
         with self._lock, _named_errors(), _few_threads(painting):
             return paint(self._ready(base, networks), painting, on_step)
-
-    def repaint(
-        self, base: BaseModelFile, networks: Sequence[Network], image: np.ndarray, painting: Painting, strength: float
-    ) -> np.ndarray:
-        """uint8 RGB like `image`, whose size is the painting's."""
-        with self._lock, _named_errors(), _few_threads(painting):
-            return repaint(self._ready(base, networks), image, painting, strength, lambda step, total: None)
 
     def unload(self) -> None:
         """Give the memory back."""
