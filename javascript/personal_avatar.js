@@ -186,13 +186,11 @@
         });
     }
 
-    function labelDrop(texts) {
-        const input = document.querySelector("#personal_avatar_files input[type=file]");
-        if (!input) {
-            return;
+    function labelDrops(root, texts) {
+        for (const input of root.querySelectorAll(".pa-files input[type=file]")) {
+            mark(input, {accept: "image/*,.heic,.heif,.avif", "aria-label": texts.drop, tabindex: "-1"});
+            mark(input.parentElement, {role: "button", tabindex: "0", "aria-label": texts.drop, "data-pa-drop": texts.drop});
         }
-        mark(input, {accept: "image/*,.heic,.heif,.avif", "aria-label": texts.drop, tabindex: "-1"});
-        mark(input.parentElement, {role: "button", tabindex: "0", "aria-label": texts.drop, "data-pa-drop": texts.drop});
     }
 
     function labelControls(root) {
@@ -220,7 +218,7 @@
         }
         mark(root, {lang: texts.language, role: "region", "aria-label": "Personal Avatar"});
         labelTabs(texts);
-        labelDrop(texts);
+        labelDrops(root, texts);
         labelControls(root);
     }
 
@@ -380,18 +378,20 @@
 
     const UPLOAD_GRACE_MS = 1500;
     let chosen = [];
+    let chosenIn = "";
     let answeredAt = 0;
 
     function uploading() {
-        const box = byId("files");
-        return box !== null && box.textContent.includes("Uploading");
+        return Array.from(document.querySelectorAll("#personal_avatar_root .pa-files"))
+            .some((box) => box.textContent.includes("Uploading"));
     }
 
     function noteFiles(event) {
-        const inside = event.target.closest && event.target.closest("#personal_avatar_files");
+        const inside = event.target.closest && event.target.closest("#personal_avatar_root .pa-files");
         const files = event.type === "drop" ? event.dataTransfer && event.dataTransfer.files : event.target.files;
         if (inside && files && files.length) {
             chosen = Array.from(files);
+            chosenIn = inside.id;
             answeredAt = 0;
         }
     }
@@ -402,12 +402,17 @@
         }
     }
 
+    function inChosen(selector) {
+        const box = document.getElementById(chosenIn);
+        return box && box.querySelector(selector);
+    }
+
     function rescueUpload() {
         if (!chosen.length || !answeredAt || Date.now() - answeredAt < UPLOAD_GRACE_MS || !uploading()) {
             return;
         }
         answeredAt = 0;
-        const clear = document.querySelector("#personal_avatar_files button[aria-label]");
+        const clear = inChosen("button[aria-label]");
         if (clear) {
             clear.click();
             window.setTimeout(giveAgain, 100);
@@ -415,7 +420,7 @@
     }
 
     function giveAgain() {
-        const input = document.querySelector("#personal_avatar_files input[type=file]");
+        const input = inChosen("input[type=file]");
         if (input) {
             const transfer = new DataTransfer();
             chosen.forEach((file) => transfer.items.add(file));

@@ -157,5 +157,5 @@ class Page:
         if "open" not in (header.get_attribute("class") or "").split():
             self.click(name, ".label-wrap")
 
-    def upload(self, photos: Sequence[Path]) -> None:
-        self.part("files", "input[type=file]").send_keys("\n".join(str(photo) for photo in photos))
+    def upload(self, photos: Sequence[Path], into: str = "files") -> None:
+        self.part(into, "input[type=file]").send_keys("\n".join(str(photo) for photo in photos))

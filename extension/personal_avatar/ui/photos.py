@@ -49,14 +49,22 @@ def _proceed(page: Page, tabs: gr.Tabs) -> None:
 
 def _sources(page: Page) -> tuple[Any, Any]:
     """Uploaded files, and a folder where this page may ask for one."""
-    files = gr.File(file_count="multiple", label=text("photos.files"), elem_id=elem_id("files"), height=150)
+    files = upload(page, "files", "photos.files")
     folder = gr.Textbox(
         label=text("photos.folder"), info=text("photos.folder.info"), max_lines=1, visible=page.ask_folder,
         elem_id=elem_id("folder"),
     )
-    page.say(files, label="photos.files")
     page.say(folder, label="photos.folder", info="photos.folder.info")
     return files, folder
+
+
+def upload(page: Page, name: str, label: str, *, several: bool = True, height: int = 150) -> Any:
+    """A place for photos; `label` is a key. Our script gives it words and the keyboard."""
+    count = "multiple" if several else "single"
+    files = gr.File(
+        file_count=count, label=text(label), elem_id=elem_id(name), elem_classes="pa-files", height=height
+    )
+    return page.say(files, label=label)
 
 
 def _about(page: Page) -> list[Any]:

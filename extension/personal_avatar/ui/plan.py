@@ -22,8 +22,8 @@ from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import has, text
-from personal_avatar.ui.widgets import Form, defaults_of
+from personal_avatar.ui.texts import text
+from personal_avatar.ui.widgets import Form, defaults_of, said
 
 GOAL = "goal"
 
@@ -70,7 +70,7 @@ def _radio(page: Page, name: str, label: str, kinds: Callable[[Studio], Iterable
     """One choice of codes, shown in words; in sight when there is something to choose."""
 
     def worded(wanted: Iterable[Enum], language: str) -> list[tuple[str, str]]:
-        return [(_words(f"{name}.{kind.value}", language), kind.value) for kind in wanted]
+        return [(said(f"{name}.{kind.value}", language), kind.value) for kind in wanted]
 
     def follow(scene: Scene) -> dict[str, Any]:
         words = worded(kinds(scene.studio), scene.language)
@@ -83,13 +83,6 @@ def _radio(page: Page, name: str, label: str, kinds: Callable[[Studio], Iterable
     )
     page.show(page.say(page.read(name, radio), label=label), follow)
     return radio
-
-
-def _words(key: str, language: str) -> str:
-    """The name of a choice, and the sentence about it where there is one."""
-    if not has(f"{key}.info"):
-        return text(key, language)
-    return text("choice.said", language, name=text(key, language), info=text(f"{key}.info", language))
 
 
 def _fields() -> Iterable[ModelField]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,7 +11,8 @@ from pydantic.fields import ModelField
 
 from personal_avatar.params import Settings
 from personal_avatar.ui.page import Page, elem_id, same
-from personal_avatar.ui.texts import has, text
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import DEFAULT, has, text
 
 SLIDER_STEPS = 1000
 
@@ -38,6 +40,8 @@ class Form:
             )
             self.components.append(self._page.say(component, **words))
             self.fields.append(field)
+            if isinstance(component, gr.Radio):
+                self._page.show(component, partial(_choices_shown, field), watched=("choices",))
 
     def values(self, raw: Sequence[Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """What differs from `defaults`, by name, from the widgets' values in the order of `components`.
@@ -63,10 +67,31 @@ def _words(title: str) -> dict[str, str]:
     return {prop: key for prop, key in (("label", title), ("info", f"{title}.info")) if has(key)}
 
 
+def said(key: str, language: str) -> str:
+    """The name of a choice, and the sentence about it where there is one."""
+    if not has(f"{key}.info"):
+        return text(key, language)
+    return text("choice.said", language, name=text(key, language), info=text(f"{key}.info", language))
+
+
+def worded(field: ModelField, language: str) -> list[tuple[str, str]]:
+    """(words, choice) of a setting whose choices the table knows; empty for one whose choices stand for themselves."""
+    keys = {choice: f"{field.field_info.title}.{choice}" for choice in field.field_info.extra["choices"] or ()}
+    if not all(map(has, keys.values())):
+        return []
+    return [(said(key, language), choice) for choice, key in keys.items()]
+
+
+def _choices_shown(field: ModelField, scene: Scene) -> dict[str, Any]:
+    return {"choices": worded(field, scene.language)}
+
+
 def _widget(field: ModelField, dom_id: str, props: dict[str, str]) -> Any:
     info, common = field.field_info, {"value": field.default, "elem_id": dom_id, **props}
     if isinstance(field.default, bool):
         return gr.Checkbox(min_width=220, **common)
+    if words := worded(field, DEFAULT):
+        return gr.Radio(words, min_width=200, elem_classes="pa-choice", **common)
     if info.extra["choices"]:
         return gr.Dropdown(list(info.extra["choices"]), min_width=200, **common)
     if isinstance(field.default, str):
