@@ -1,0 +1,97 @@
+"""What a picture's infotext says of an identity, and back. Photos are never in it, only the beginning of their hash."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from personal_avatar.identities import IdentitySettings, PersonSettings, RegionSettings, Subject
+from personal_avatar.identity.nouns import AdapterKind
+
+PREFIX = "Personal Avatar "
+METHOD = PREFIX + "identity"
+PEOPLE = PREFIX + "people"
+REFERENCES = PREFIX + "references"
+HASH_DIGITS = 10
+ALWAYS = ("adapter_weight", "start", "end")
+ONLY_WITH_NET = ("identitynet_weight", "identitynet_end", "keypoints")
+# Pictures, people and restoration have words of their own, or none.
+_ELSEWHERE = {"enabled", "method", "references", "people", "keypoints_image", "restore"}
+_FIELDS = tuple(name for name in IdentitySettings.__fields__ if name not in _ELSEWHERE)
+
+
+def photo_hash(photos: Sequence[np.ndarray]) -> str:
+    """Hexadecimal sha256 of the pixels of uint8 RGB pictures, in their order."""
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(repr(photo.shape).encode() + np.ascontiguousarray(photo).tobytes())
+    return digest.hexdigest()
+
+
+def pairs(
+    settings: IdentitySettings, kind: AdapterKind, adapter: str, people: Sequence[Subject]
+) -> tuple[tuple[str, str], ...]:
+    """Everything that shaped the picture: what is not said has its default. `adapter`: name of the file."""
+    chosen = settings.copy(update={"adapter": adapter})
+    told = [(METHOD, kind.value)]
+    told += [(_key(name), _word(getattr(chosen, name))) for name in _FIELDS if _counts(chosen, name, kind)]
+    told.append((REFERENCES, " ".join(photo_hash(one.photos)[:HASH_DIGITS] for one in people)))
+    if settings.people:
+        told.append((PEOPLE, "; ".join(_person(one) for one in settings.people)))
+    if settings.restore.enabled:
+        told += [(_key(f"restore_{name}"), _word(value)) for name, value in settings.restore.dict().items()]
+    return tuple(told)
+
+
+def settings_of(params: Mapping[str, str]) -> dict[str, Any]:
+    """The values for `IdentitySettings` that an infotext holds (pasted); empty when it says nothing of an identity.
+
+    Photos are not in it: people come back with their regions, weights and avatars. Words that are no values are left
+    for the validation to name.
+    """
+    if METHOD not in params:
+        return {}
+    kind = params[METHOD]
+    found: dict[str, Any] = {"method": "instantid" if kind == AdapterKind.INSTANTID.value else "faceid"}
+    found |= {name: params[_key(name)] for name in _FIELDS if _key(name) in params}
+    restore = {name: params.get(_key(f"restore_{name}")) for name in IdentitySettings().restore.__fields__}
+    if restore["enabled"]:
+        found["restore"] = {name: value or "" for name, value in restore.items()}
+    if params.get(PEOPLE):
+        found["people"] = [_read_person(word) for word in params[PEOPLE].split(";")]
+    return {name: value == "True" if value in ("True", "False") else value for name, value in found.items()}
+
+
+def _counts(settings: IdentitySettings, name: str, kind: AdapterKind) -> bool:
+    """Whether a setting is told: those that matter always, the others when they differ from their default."""
+    if name in ONLY_WITH_NET and kind is not AdapterKind.INSTANTID:
+        return False
+    different = getattr(settings, name) != IdentitySettings.__fields__[name].default
+    return different or name in ALWAYS or (name in ONLY_WITH_NET and name != "identitynet_end")
+
+
+def _key(name: str) -> str:
+    return PREFIX + name.replace("_", " ")
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _person(person: PersonSettings) -> str:
+    """`name@left/top/right/bottom*weight`; "mask" in place of the box where a mask was given."""
+    box = person.region
+    place = "mask" if person.mask else "all" if box is None else f"{box.left:g}/{box.top:g}/{box.right:g}/{box.bottom:g}"
+    return f"{person.avatar or 'photos'}@{place}*{person.weight:g}"
+
+
+def _read_person(word: str) -> dict[str, Any]:
+    name, _, rest = word.strip().partition("@")
+    place, _, weight = rest.partition("*")
+    sides = place.split("/")
+    found: dict[str, Any] = {"avatar": "" if name == "photos" else name, "weight": weight or 1.0}
+    if len(sides) == 4:
+        found["region"] = dict(zip(RegionSettings.__fields__, sides, strict=True))
+    return found
