@@ -83,7 +83,8 @@ def _word(value: Any) -> str:
 def _person(person: PersonSettings) -> str:
     """`name@left/top/right/bottom*weight`; "mask" in place of the box where a mask was given."""
     box = person.region
-    place = "mask" if person.mask else "all" if box is None else f"{box.left:g}/{box.top:g}/{box.right:g}/{box.bottom:g}"
+    sides = "all" if box is None else "/".join(f"{side:g}" for side in box.dict().values())
+    place = "mask" if person.mask else sides
     return f"{person.avatar or 'photos'}@{place}*{person.weight:g}"
 
 

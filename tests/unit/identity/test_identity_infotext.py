@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from personal_avatar.identities import IdentitySettings, Subject
-from personal_avatar.identity.infotext import METHOD, photo_hash, pairs, settings_of
+from personal_avatar.identity.infotext import METHOD, pairs, photo_hash, settings_of
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.params import validated
 
@@ -18,8 +17,9 @@ WEIGHT = st.integers(0, 40).map(lambda number: number / 20)
 
 
 def people() -> st.SearchStrategy[list[dict[str, Any]]]:
-    region = st.fixed_dictionaries({side: SHARE for side in ("left", "top", "right", "bottom")})
-    person = st.fixed_dictionaries({"avatar": st.sampled_from(["", "anna", "bob-2"]), "weight": WEIGHT, "region": region})
+    region = st.fixed_dictionaries(dict.fromkeys(("left", "top", "right", "bottom"), SHARE))
+    names = st.sampled_from(["", "anna", "bob-2"])
+    person = st.fixed_dictionaries({"avatar": names, "weight": WEIGHT, "region": region})
     return st.lists(person, max_size=3)
 
 
@@ -28,7 +28,8 @@ def people() -> st.SearchStrategy[list[dict[str, Any]]]:
     values=st.fixed_dictionaries({}, optional={
         "adapter_weight": WEIGHT, "identitynet_weight": WEIGHT, "start": SHARE, "end": SHARE, "down_weight": WEIGHT,
         "keypoints": st.sampled_from(["auto", "reference", "none"]), "noise_seed": st.integers(0, 2**32 - 1),
-        "second_pass": st.booleans(), "avatar": st.sampled_from(["", "anna"]), "negative": st.sampled_from(["zero", "noise"]),
+        "second_pass": st.booleans(), "avatar": st.sampled_from(["", "anna"]),
+        "negative": st.sampled_from(["zero", "noise"]),
     }),
     people=people(), restored=st.booleans(),
 )
