@@ -1,0 +1,83 @@
+"""Where in the picture every person acts: boxes, painted masks, or stripes from left to right."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.identities import Subject
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+LEFT_TO_RIGHT = "left-to-right"
+
+
+def masks(
+    people: Sequence[Subject], width: int, height: int, faces: Sequence[Box] | None, layout: str
+) -> tuple[np.ndarray | None, ...]:
+    """For each person float32 0..1 of (height, width), which may be the size of the picture or of its latents; None:
+    everywhere. Regions may overlap: whoever uses them lets people share.
+
+    A person's own mask wins over the own box, and both over `layout`. `faces`: the people's faces from left to right,
+    left and right in pixels of the same width; none: the stripes of `layout` "left-to-right" are equal. Raises
+    `InvalidSettings` with the name of the person whose box or mask holds nothing.
+    """
+    stripes: Sequence[Box | None] = [None] * len(people)
+    if layout == LEFT_TO_RIGHT and len(people) > 1:
+        stripes = _stripes(len(people), width, faces or ())
+    return tuple(
+        _mask(person, person.name or f"Person {number}", width, height, stripe)
+        for number, (person, stripe) in enumerate(zip(people, stripes, strict=True), 1)
+    )
+
+
+def _mask(person: Subject, name: str, width: int, height: int, stripe: Box | None) -> np.ndarray | None:
+    if person.mask is not None:
+        return _resized(person.mask, name, width, height)
+    box = _checked(person.box, name) if person.box is not None else stripe
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    covered = np.outer(_covered(top, bottom, height), _covered(left, right, width))
+    return covered.astype(np.float32)
+
+
+def _covered(first: float, last: float, length: int) -> np.ndarray:
+    """How much of each of `length` pixels lies between two shares."""
+    pixels = np.arange(length)
+    return np.clip(np.minimum(pixels + 1, last * length) - np.maximum(pixels, first * length), 0.0, 1.0)
+
+
+def _checked(box: Box, name: str) -> Box:
+    left, top, right, bottom = box
+    if not (0.0 <= left < right <= 1.0 and 0.0 <= top < bottom <= 1.0):
+        raise InvalidSettings(
+            f"The box of {name} ({', '.join(f'{side:g}' for side in box)}) holds nothing.",
+            "Left must be smaller than right and top smaller than bottom, all from 0 to 1.",
+        )
+    return box
+
+
+def _resized(mask: np.ndarray, name: str, width: int, height: int) -> np.ndarray:
+    """By area: a pixel is as white as what it covers."""
+    from PIL import Image
+
+    if mask.ndim != 2 or not mask.size or not mask.any():
+        raise InvalidSettings(f"The mask of {name} is empty.", "Paint white where the person shall be.")
+    resized = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.clip(np.asarray(resized, dtype=np.float32) / 255.0, 0.0, 1.0)
+
+
+def _stripes(count: int, width: int, faces: Sequence[Box]) -> list[Box]:
+    """`count` boxes of full height, split in the middle between neighbouring faces."""
+    if faces and len(faces) != count:
+        raise InvalidSettings(
+            f"There are {len(faces)} faces for {count} people.", "Choose a picture that shows everybody once."
+        )
+    inner = [number / count for number in range(1, count)]
+    if faces:
+        centres = sorted((left + right) / 2 / width for left, _, right, _ in faces)
+        inner = [min(max((one + other) / 2, 0.0), 1.0) for one, other in zip(centres, centres[1:], strict=False)]
+    edges = [0.0, *inner, 1.0]
+    return [(left, 0.0, right, 1.0) for left, right in zip(edges, edges[1:], strict=False)]
