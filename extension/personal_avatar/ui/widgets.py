@@ -33,9 +33,9 @@ class Form:
 
     def _add(self, fields: list[ModelField]) -> None:
         for field in fields:
-            words = _words(field.field_info.title)
+            words = label_keys(field.field_info.title)
             texts = {prop: text(key) for prop, key in words.items()}
-            component = _widget(
+            component = widget(
                 field, elem_id(f"{self._name}_{field.name}"), {"label": field.field_info.title, **texts}
             )
             self.components.append(self._page.say(component, **words))
@@ -62,7 +62,7 @@ def defaults_of(kind: type[Settings]) -> dict[str, Any]:
     return {name: field.default for name, field in kind.__fields__.items()}
 
 
-def _words(title: str) -> dict[str, str]:
+def label_keys(title: str) -> dict[str, str]:
     """Keys of label and help; a title that the table does not know stands for itself."""
     return {prop: key for prop, key in (("label", title), ("info", f"{title}.info")) if has(key)}
 
@@ -86,11 +86,12 @@ def _choices_shown(field: ModelField, scene: Scene) -> dict[str, Any]:
     return {"choices": worded(field, scene.language)}
 
 
-def _widget(field: ModelField, dom_id: str, props: dict[str, str]) -> Any:
+def widget(field: ModelField, dom_id: str, props: dict[str, str], language: str = DEFAULT) -> Any:
+    """A setting's widget; `props`: label and info, `language`: of its choices."""
     info, common = field.field_info, {"value": field.default, "elem_id": dom_id, **props}
     if isinstance(field.default, bool):
         return gr.Checkbox(min_width=220, **common)
-    if words := worded(field, DEFAULT):
+    if words := worded(field, language):
         return gr.Radio(words, min_width=200, elem_classes="pa-choice", **common)
     if info.extra["choices"]:
         return gr.Dropdown(list(info.extra["choices"]), min_width=200, **common)
