@@ -2,61 +2,81 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from personal_avatar.errors import WeightsCorrupt, WeightsMissing
-from personal_avatar.weights.files import CHUNK_BYTES, store
+from personal_avatar.errors import DiskFull, WeightsMissing
+from personal_avatar.weights.files import CHUNK_BYTES, adopt
 from personal_avatar.weights.registry import Weight
 
 TIMEOUT_S = 60.0
+SPARE_BYTES = 64 * 2**20
 OnProgress = Callable[[int, int], None]
 
 
 def take_from_url(weight: Weight, target: Path, on_progress: OnProgress) -> Path:
-    """Download to `<target>.part`, verify, move. Raises `WeightsMissing` (the part stays), `WeightsCorrupt`."""
+    """Download to `<target>.part`, verify, move.
+
+    Raises `WeightsMissing` (the part stays), `WeightsCorrupt`, `DiskFull` before anything is downloaded.
+    """
     if weight.url is None:
         raise WeightsMissing(f"There is no address to download {weight.file_name} from.")
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    _must_have_room(weight, part)
     try:
         _append(weight, part, on_progress)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise WeightsMissing(f"{weight.url} could not be downloaded: {error}.") from error
-    return _verified(weight, part, target)
+    return adopt(part, weight, target)
+
+
+def _must_have_room(weight: Weight, part: Path) -> None:
+    unpacked = sum(member.size_bytes for member in weight.members)
+    wanted = weight.size_bytes + unpacked - _size(part)
+    free = shutil.disk_usage(part.parent).free
+    if free < wanted + SPARE_BYTES:
+        raise DiskFull(
+            f"{weight.file_name} needs {wanted / 1e9:.1f} GB in {part.parent}, where {free / 1e9:.1f} GB are free.",
+            "Free some space on the disk and try again.",
+        )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _append(weight: Weight, part: Path, on_progress: OnProgress) -> None:
     """Fetch what is missing of `part`; a server that ignores the range makes it start again."""
-    have = part.stat().st_size if part.exists() else 0
-    if have >= weight.size_bytes:
+    have = _size(part)
+    if weight.exact_size and have >= weight.size_bytes:
         return
     request = urllib.request.Request(str(weight.url), headers={"User-Agent": "personal-avatar"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-        resumed = answer.status == 206
-        done = have if resumed else 0
-        with part.open("ab" if resumed else "wb") as file:
-            for chunk in iter(lambda: answer.read(CHUNK_BYTES), b""):
-                file.write(chunk)
-                done += len(chunk)
-                on_progress(done, weight.size_bytes)
-                if done > weight.size_bytes:
-                    return
-    if done < weight.size_bytes:
-        raise ConnectionError(f"the connection ended after {done} of {weight.size_bytes} bytes")
-
-
-def _verified(weight: Weight, part: Path, target: Path) -> Path:
-    """Move a whole part to its place; one with wrong bytes is removed, so that the next try starts from nothing."""
     try:
-        with part.open("rb") as source:
-            store(source, weight, target)
-    except WeightsCorrupt:
-        part.unlink(missing_ok=True)
-        raise
-    part.unlink(missing_ok=True)
-    return target
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            _write(answer, have if answer.status == 206 else 0, weight, part, on_progress)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # the range begins behind the end: the part is whole
+            raise
+
+
+def _write(
+    answer: http.client.HTTPResponse, done: int, weight: Weight, part: Path, on_progress: OnProgress
+) -> None:
+    """Append the answer's body behind the first `done` bytes of `part`; not more than the file may have."""
+    announced = answer.headers.get("Content-Length", "")
+    total = done + int(announced) if announced.isdigit() and not weight.exact_size else weight.size_bytes
+    with part.open("ab" if done else "wb") as file:
+        for chunk in iter(lambda: answer.read(CHUNK_BYTES), b""):
+            file.write(chunk)
+            done += len(chunk)
+            on_progress(min(done, total), total)
+            if done > total:
+                return
+    if done < total:
+        raise ConnectionError(f"the connection ended after {done} of {total} bytes")

