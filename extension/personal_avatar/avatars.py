@@ -140,7 +140,12 @@ def _ids_for(name: str) -> Iterator[str]:
     yield from (f"{word[:44]}-{number}" for number in itertools.count(2))
 
 
-def _trigger(class_noun: str) -> str:
+def checked_noun(class_noun: str) -> str:
+    """The same noun; raises `InvalidSettings` for what is no English noun."""
     if not class_noun.isascii() or not class_noun.replace(" ", "").isalpha() or len(class_noun) > 30:
         raise InvalidSettings(f"class_type must be an English noun such as man, woman or person, got {class_noun!r}.")
-    return f"{TRIGGER_TOKEN} {class_noun}"
+    return class_noun
+
+
+def _trigger(class_noun: str) -> str:
+    return f"{TRIGGER_TOKEN} {checked_noun(class_noun)}"

@@ -61,6 +61,7 @@ class Goal(str, Enum):
     FACE_BEST = "face-best"
     ONE_PHOTO = "one-photo"
     ANIME = "anime"
+    STYLE = "style"
 
 
 class Family(str, Enum):

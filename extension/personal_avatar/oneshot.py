@@ -4,17 +4,26 @@ Between the doors' words (files, dicts) and the nouns of `identities`; knows the
 """
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import AvatarError, BaseUnsupported, InvalidSettings
-from personal_avatar.host import Folders, Host
-from personal_avatar.identities import IdentitySettings
+from personal_avatar.avatars import checked_noun, now_iso
+from personal_avatar.domain import BaseModelFile, Consent, Family
+from personal_avatar.errors import AvatarError, BaseUnsupported, ConsentMissing, InvalidSettings
+from personal_avatar.host import Folders, Host, PictureRequest
+from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.params import validated
+from personal_avatar.pictures import load_picture
+from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
+    from personal_avatar.identity.nouns import Reference
     from personal_avatar.identity.shelf import AdapterFile, Shelf
+    from personal_avatar.identity.unit import IdentityUnit
+    from personal_avatar.studio import CreateRequest
 
 METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 # Settings that are said by other means here: pictures are files of a job, restoration is a stage of it.
@@ -59,6 +68,73 @@ class IdentityStatus:
         return bool(self.methods)
 
 
+@dataclass(frozen=True)
+class OneShot:
+    """What a job keeps of a request besides an avatar. `references`, `image`, `pose`: names of files in its folder
+    `photos`; `identity`: settings without pictures, None: nobody is put in without training; `image`: the picture of
+    which `strength` (0..1) is painted anew; `pose`: one whose faces are followed."""
+
+    references: tuple[str, ...] = ()
+    identity: dict[str, Any] | None = None
+    image: str = ""
+    pose: str = ""
+    strength: float = 0.6
+    class_noun: str = "person"
+    consent: Consent | None = None
+
+    @property
+    def title(self) -> str:
+        """What a job without an avatar is called in lists."""
+        return f"{len(self.references)} photos" if len(self.references) > 1 else "One photo"
+
+
+def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, Path]]:
+    """What the job keeps, and the files that go into its folder `photos`, by name. Without an avatar and references
+    the image shows who it is.
+
+    Raises `InvalidSettings`, `ConsentMissing`, `UnreadablePhoto`.
+    """
+    shown = wish.references or ((wish.image,) if wish.image and not has_avatar else ())
+    if not shown and not has_avatar:
+        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
+    if len(shown) > MAX_REFERENCES:
+        raise InvalidSettings(f"{len(shown)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
+    if not 0.0 <= wish.strength <= 1.0:
+        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
+    if shown and not wish.consent.strip():
+        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+    identity = None if wish.identity is None and not shown else settings_of(wish.identity or {})
+    files = {f"{number:02d}{_suffix(path)}": path for number, path in enumerate(shown)}
+    names = tuple(files)
+    more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
+    files |= {f"{word}{_suffix(path)}": path for word, path in more.items()}
+    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, shown))) if shown else None
+    return OneShot(
+        names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
+        class_noun=checked_noun(wish.class_noun), consent=consent,
+        **{word: f"{word}{_suffix(path)}" for word, path in more.items()},
+    ), files
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
+
+
+def request_of(
+    one: OneShot, photos: Sequence[Path], files: Mapping[str, Path], name: str
+) -> IdentityRequest | None:
+    """Who shall be in the pictures; None when the avatar's training alone puts the person in.
+
+    `photos`: of the person; `files`: the job's pictures by name. Raises `UnreadablePhoto`.
+    """
+    if one.identity is None:
+        return None
+    pose = load_picture(files[one.pose]) if one.pose else None
+    return IdentityRequest(
+        settings_of(one.identity), (Subject(tuple(load_picture(photo) for photo in photos), name=name),), pose
+    )
+
+
 def settings_of(values: dict[str, Any]) -> IdentitySettings:
     """Settings without pictures; raises `InvalidSettings`, also for those that are said by other means here."""
     foreign = sorted(ELSEWHERE & set(values))
@@ -86,6 +162,35 @@ def refuse_unusable(shelf: Shelf, settings: IdentitySettings, base: BaseModelFil
     if kind.needs_clip:
         shelf.clip_vision()
     shelf.face_pack("antelopev2" if kind is AdapterKind.INSTANTID else "buffalo_l")
+
+
+def refuse_faceless(folders: Folders, request: IdentityRequest, base: BaseModelFile) -> None:
+    """Raises `NoFace` when nobody is found in the photos by the recogniser that the network was trained with, and
+    what `refuse_unusable` raises."""
+    refuse_unusable(shelf_of(folders), request.settings, base)
+    _read(folders, request, base.family)
+
+
+def remarks(folders: Folders, request: IdentityRequest, picture: PictureRequest, family: Family) -> tuple[str, ...]:
+    """Photos that do not count, and settings that are known to spoil pictures; for the user."""
+    from personal_avatar.identity.unit import cautions
+
+    kind = shelf_of(folders).choose(request.settings, family).kind
+    left_out = [sentence for reference in _read(folders, request, family) for sentence in reference.left_out]
+    return (*left_out, *cautions(kind, picture.guidance, picture.width_px, picture.height_px))
+
+
+def _read(folders: Folders, request: IdentityRequest, family: Family) -> list[Reference]:
+    unit = unit_of(folders)
+    kind = unit.shelf.choose(request.settings, family).kind
+    return [unit.reference(person, kind) for person in request.people]
+
+
+def unit_of(folders: Folders) -> IdentityUnit:
+    """A unit of these folders; nothing is loaded by making it."""
+    from personal_avatar.identity.unit import IdentityUnit
+
+    return IdentityUnit(shelf_of(folders), folders.data / "cache" / "identity")
 
 
 def status(host: Host) -> IdentityStatus:

@@ -1,4 +1,4 @@
-"""An avatar and styles become ranked portraits: generate, score, order, restore the best."""
+"""A person and styles become ranked portraits: generate, score, order, restore the best."""
 from __future__ import annotations
 
 import random
@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.avatars import subject_prompt
-from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Method, Portrait, Style, to_json
+import numpy as np
+
+from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.host import Host, Picture, PictureRequest
+from personal_avatar.identities import IdentityRequest
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.networks import mismatches
+from personal_avatar.oneshot import OneShot, remarks
 from personal_avatar.params import Settings, setting
-from personal_avatar.pictures import infotext_of, load_picture, save_picture
+from personal_avatar.pictures import covering, infotext_of, load_picture, save_picture
 from personal_avatar.ranking.likeness import Scorer, rank
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
 from personal_avatar.storage import write_json
@@ -45,19 +48,33 @@ class CreateSettings(Settings):
 
 @dataclass(frozen=True)
 class CreateTask:
-    """Payload of a job that makes portraits. `settings`: validated `CreateSettings` as a dict."""
+    """Payload of a job that makes portraits. `avatar_id`: empty when nobody was trained; `settings`: validated
+    `CreateSettings` as a dict."""
 
     avatar_id: str
     styles: tuple[Style, ...]
     settings: dict[str, Any]
+    one_shot: OneShot = OneShot()
+
+
+@dataclass(frozen=True, eq=False)
+class Sitter:
+    """Who is painted. `words`: what stands for the person in a prompt; `avatar_id`: empty when nobody was trained;
+    `checkpoint`: one of the person's own; `image`: uint8 RGB, of which `strength` is painted anew."""
+
+    words: str
+    avatar_id: str = ""
+    checkpoint: Path | None = None
+    identity: IdentityRequest | None = None
+    image: np.ndarray | None = None
+    strength: float = 0.6
 
 
 @dataclass(frozen=True)
 class Session:
     """What the stages share: who, with what, judged by whom, where to."""
 
-    avatar: Avatar
-    point: Checkpoint
+    sitter: Sitter
     base: BaseModelFile
     host: Host
     scorer: Scorer
@@ -88,7 +105,7 @@ def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any
 
 def _document(ranked: list[Portrait], session: Session, started: float) -> dict[str, Any]:
     result = {
-        "model_id": session.avatar.id,
+        "model_id": session.sitter.avatar_id,
         "images": [to_json(portrait) for portrait in ranked],
         "checkpoint": session.base.title,
         "seconds": round(time.monotonic() - started, 1),
@@ -103,7 +120,7 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
     told: set[str] = set()
-    together = LOADED_BATCH if session.point.method is Method.DREAMBOOTH else BATCH
+    together = BATCH if session.sitter.checkpoint is None else LOADED_BATCH
     for style, seeds in _share(styles, first_seed, settings.count, together):
         request = _request(style, seeds, session)
         _warn(request, session, told)
@@ -115,8 +132,13 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
 
 
 def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
-    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there."""
-    for sentence in mismatches(request.prompt, session.base, session.host.folders()):
+    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there, of photos that
+    do not count, of settings that are known to spoil pictures."""
+    folders = session.host.folders()
+    found = [*mismatches(request.prompt, session.base, folders)]
+    if request.identity is not None:
+        found += remarks(folders, request.identity, request, session.base.family)
+    for sentence in found:
         if sentence not in told:
             told.add(sentence)
             session.emit(Log(sentence))
@@ -134,15 +156,28 @@ def _share(
 
 
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
-    settings, point = session.settings, session.point
-    prompt, negative = fill(style, subject_prompt(point, settings.lora_weight))
+    settings, sitter = session.settings, session.sitter
+    prompt, negative = fill(style, sitter.words)
+    width_px, height_px = _size(session)
     return PictureRequest(
-        prompt=prompt, negative_prompt=negative, seeds=seeds,
-        width_px=settings.width_px or session.base.native_px, height_px=settings.height_px or session.base.native_px,
-        steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler,
-        checkpoint=point.path if point.method is Method.DREAMBOOTH else None,
-        infotext=(("Personal Avatar", session.avatar.id), ("Personal Avatar style", style.id)),
+        prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px, height_px=height_px,
+        steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
+        infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
+                  ("Personal Avatar style", style.id)),
+        identity=sitter.identity, strength=sitter.strength,
+        image=None if sitter.image is None else covering(sitter.image, width_px, height_px),
     )
+
+
+def _size(session: Session) -> tuple[int, int]:
+    """Width and height as the settings say; else the checkpoint's own, in the shape of the picture painted anew."""
+    settings, native, image = session.settings, session.base.native_px, session.sitter.image
+    if image is None or settings.width_px or settings.height_px:
+        return settings.width_px or native, settings.height_px or native
+    height, width = image.shape[:2]
+    step = max(8, native // 16)
+    shape = (width / height) ** 0.5
+    return max(step, round(native * shape / step) * step), max(step, round(native / shape / step) * step)
 
 
 def _keep(picture: Picture, request: PictureRequest, style: Style, number: int, session: Session) -> Portrait:

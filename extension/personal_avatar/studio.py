@@ -7,22 +7,23 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore
+from personal_avatar import oneshot
+from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore, subject_prompt
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
     Checkpoint,
     Dataset,
     Engine,
+    Goal,
     Method,
     PhotoReport,
     Style,
     from_json,
 )
 from personal_avatar.errors import (
-    BaseUnsupported,
     ConsentMissing,
     InvalidSettings,
     NotFound,
@@ -47,7 +48,7 @@ from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.oneshot import IdentityStatus
-    from personal_avatar.portraits import CreateSettings, CreateTask
+    from personal_avatar.portraits import CreateSettings
     from personal_avatar.ranking.likeness import Scorer
     from personal_avatar.reports.comparison import Row
     from personal_avatar.restoration.restore import Restored
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 TRAIN = "train"
 CREATE = "create"
 MAX_PHOTOS = 100
+STYLE_NOUN = "style"
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,37 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """Portraits of an avatar in styles (ids) or after a prompt of the user's own, which may hold `{subject}`."""
+    """Portraits in styles (ids) or after a prompt of the user's own, which may hold `{subject}`.
 
-    avatar_id: str
+    Of an avatar, or, with `avatar_id` empty, of whoever is in `references`, without training; with both, the avatar's
+    training and these photos. `identity`: settings of one-shot identity without pictures; None without references: the
+    training alone; with an avatar and no references its own photos are used. `image`: the picture of which `strength`
+    (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
+    faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
+    person is called where no training is used.
+    """
+
+    avatar_id: str = ""
     styles: tuple[str, ...] = ()
     prompt: str = ""
     negative_prompt: str = ""
     user_id: str = "local"
     settings: dict[str, Any] = field(default_factory=dict)
+    references: tuple[Path, ...] = ()
+    identity: dict[str, Any] | None = None
+    image: Path | None = None
+    strength: float = 0.6
+    pose: Path | None = None
+    consent: str = ""
+    class_noun: str = "person"
+
+
+class Labels(TypedDict):
+    """What a job says of itself in lists."""
+
+    title: str
+    user_id: str
+    avatar_id: str
 
 
 class Studio:
@@ -201,7 +226,7 @@ class Studio:
     def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
         """The avatar, new or known, with its photos in its folder."""
         avatar = self.avatars.open(
-            request.name, user_id=request.user_id, class_noun=request.class_noun, statement=request.consent
+            request.name, user_id=request.user_id, class_noun=_noun(request), statement=request.consent
         )
         self._refuse_second_start(avatar)
         photos = self.avatars.add_photos(avatar, request.photos)
@@ -241,18 +266,18 @@ class Studio:
     # -- portraits
 
     def create(self, request: CreateRequest) -> Job:
-        """Put the making of portraits into the queue."""
-        avatar = self.avatars.find(request.avatar_id, request.user_id)
-        return self.queue.submit(CREATE, self._create_task(avatar, request), **_labels(avatar, request.user_id))
-
-    def _create_task(self, avatar: Avatar, request: CreateRequest) -> CreateTask:
+        """Put the making of portraits into the queue. Raises, before anything starts, when the person, the photos, the
+        settings or the checkpoint cannot work."""
         from personal_avatar.portraits import CreateSettings, CreateTask
+        from personal_avatar.sitters import seated
 
-        if avatar.best is None:
-            raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
-        usable_with(avatar, self.host.checkpoint())
+        avatar = self.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
+        one_shot, files = oneshot.planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
-        return CreateTask(avatar.id, self._wanted_styles(request), settings.dict())
+        styles = self._wanted_styles(request)
+        seated(self, avatar, one_shot, files, settings.lora_weight)
+        task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot)
+        return self.queue.submit(CREATE, task, files=files, **_labels(avatar, request.user_id, one_shot.title))
 
     def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
         own = self.host.styles()
@@ -266,17 +291,14 @@ class Studio:
 
     def _create_work(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
         from personal_avatar.portraits import CreateSettings, CreateTask, Session, make_portraits
+        from personal_avatar.sitters import seated
 
         task = from_json(CreateTask, job.payload)
-        avatar = self.avatars.load(task.avatar_id)
-        base = self.host.checkpoint()
-        point = usable_with(avatar, base)
-        if point.method is Method.DREAMBOOTH:
-            base = self.host.find_checkpoint(str(point.path))
-        session = Session(
-            avatar, point, base, self.host, self.scorer(avatar),
-            validated(CreateSettings, task.settings), folder, emit, control,
-        )
+        avatar = self.avatars.load(task.avatar_id) if task.avatar_id else None
+        settings: CreateSettings = validated(CreateSettings, task.settings)
+        files = {path.name: path for path in (folder / "photos").glob("*")}
+        found = seated(self, avatar, task.one_shot, files, settings.lora_weight)
+        session = Session(found.sitter, found.base, self.host, found.scorer, settings, folder, emit, control)
         return make_portraits(task.styles, session)
 
     def styles(self) -> tuple[Style, ...]:
@@ -285,8 +307,6 @@ class Studio:
 
     def identity_status(self) -> IdentityStatus:
         """What can be done without training now: methods that work, adapters found, what is missing and where from."""
-        from personal_avatar import oneshot
-
         return oneshot.status(self.host)
 
     # -- likeness and restoration
@@ -298,6 +318,9 @@ class Studio:
         from personal_avatar.ranking.likeness import Scorer
 
         analyser = self.analyser()
+        if avatar.best is not None and not avatar.reference:
+            prompt = subject_prompt(avatar.best, 1.0)
+            raise WrongState(f"{avatar.name} is a style: it has no face.", f"Write into any prompt: {prompt}.")
         if not avatar.reference or avatar.recogniser != analyser.name:
             raise WrongState(f"{avatar.name} has no reference for the recogniser {analyser.name}.", "Train it again.")
         return Scorer(analyser, np.asarray(avatar.reference, dtype=np.float32))
@@ -386,7 +409,8 @@ class Studio:
         points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
         for point in points:
             self.host.published(point.path)
-        if avatar.best is not None and all(point.likeness is None for point in points):
+        measured = result.get("resemblance") or any(point.likeness is not None for point in points)
+        if avatar.best is not None and not measured:
             return  # cut short before it was measured: the earlier file stays in use
         self.avatars.save(replace(
             avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
@@ -444,16 +468,10 @@ class Studio:
                 "active_jobs": len(active)}
 
 
-def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
-    """The avatar's best file for the loaded checkpoint. Raises `BaseUnsupported` when it has none."""
-    point = avatar.best_for(base.family)
-    if point is None:
-        families = ", ".join(sorted({one.family.value for one in avatar.checkpoints}))
-        raise BaseUnsupported(
-            f"{avatar.name} was trained for {families}; {base.title} is of the family {base.family.value}.",
-            "Load a checkpoint of that family, or train the avatar for this one.",
-        )
-    return point
+def _noun(request: TrainRequest) -> str:
+    """The class that is trained; of a style it ends with that word."""
+    is_style = request.plan.get("goal") == Goal.STYLE.value
+    return STYLE_NOUN if is_style and not request.class_noun.endswith(STYLE_NOUN) else request.class_noun
 
 
 def _of_method(plan: dict[str, Any], method: Method) -> dict[str, Any]:
@@ -461,9 +479,10 @@ def _of_method(plan: dict[str, Any], method: Method) -> dict[str, Any]:
     return {name: value for name, value in plan.items() if name in PLANS[method].__fields__}
 
 
-def _labels(avatar: Avatar, user_id: str) -> dict[str, str]:
-    """What a job says of itself in lists."""
-    return {"title": avatar.name, "user_id": user_id, "avatar_id": avatar.id}
+def _labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
+    """What a job says of itself in lists; `title`: where it has no avatar."""
+    named = (avatar.name, avatar.id) if avatar else (title, "")
+    return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
 
 
 def _named_in(views: Iterable[JobView], key: str) -> set[Path]:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled, Killed, QueueFull, WrongState, named
@@ -17,7 +17,7 @@ from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Done, EventWriter, Started, failure
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import Job, JobStore, JobView, Status
+from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView, Status
 
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 POLL_S = 0.3
@@ -48,10 +48,13 @@ class JobQueue:
         self._wake = threading.Condition()
         self._lanes: dict[str, threading.Thread] = {}
 
-    def submit(self, kind: str, payload: object, *, title: str, user_id: str, avatar_id: str) -> Job:
-        """Put a job at the end of its lane; raises `QueueFull`."""
+    def submit(
+        self, kind: str, payload: object, *, title: str, user_id: str, avatar_id: str,
+        files: Mapping[str, Path] = NO_FILES,
+    ) -> Job:
+        """Put a job at the end of its lane, with copies of `files` in its folder; raises `QueueFull`."""
         self.refuse_when_full()
-        job = self.store.create(kind, payload, title=title, user_id=user_id, avatar_id=avatar_id)
+        job = self.store.create(kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files)
         self.start_lane(kind)
         return job
 

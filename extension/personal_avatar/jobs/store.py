@@ -1,6 +1,6 @@
 """Jobs on disk. The directories are the truth: `job.json` is written once, `status.json` is replaced at every move.
 
-jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  claim
+jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  photos/  claim
 """
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
@@ -23,6 +24,7 @@ from personal_avatar.jobs.states import ACTIVE, State, move
 from personal_avatar.storage import write_json
 
 CLAIM_GRACE_S = 10.0
+NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,30 @@ class JobStore:
             raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
         return path
 
-    def create(self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str) -> Job:
-        """Write a new queued job; it appears in lists only when it is complete."""
+    def create(
+        self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str, files: Mapping[str, Path] = NO_FILES
+    ) -> Job:
+        """Write a new queued job; it appears in lists only when it is complete. `files`: name in the job's folder
+        `photos` -> what is copied there, to be erased with the job."""
         job = Job(uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload))
         hidden = self._folder / f".{job.id}"
         (hidden / "artifacts").mkdir(parents=True)
+        try:
+            self._copy(files, hidden / "photos")
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
         write_json(hidden / "job.json", to_json(job))
         write_json(hidden / "status.json", to_json(Status()))
         os.replace(hidden, self._folder / job.id)
         return job
+
+    @staticmethod
+    def _copy(files: Mapping[str, Path], target: Path) -> None:
+        if files:
+            target.mkdir()
+        for name, source in files.items():
+            shutil.copyfile(source, target / name)
 
     def job(self, job_id: str) -> Job:
         return from_json(Job, json.loads((self.folder(job_id) / "job.json").read_text(encoding="utf-8")))
