@@ -1,0 +1,46 @@
+"""Where a person is, at every resolution of a UNet."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Size = tuple[int, int]  # height, width
+
+
+def levels(latent: Size) -> Iterator[Size]:
+    """Sizes of a UNet's levels, from that of the latents down; each is half of the one before, rounded up."""
+    height, width = latent
+    yield height, width
+    while height > 1 or width > 1:
+        height, width = -(-height // 2), -(-width // 2)
+        yield height, width
+
+
+def level_of(length: int, latent: Size) -> Size | None:
+    """The level whose places an attention's `length` queries are; None where they were merged or cut up."""
+    return next((size for size in levels(latent) if size[0] * size[1] == length), None)
+
+
+class Area:
+    """A mask (height, width), float 0..1, of any size; what was computed is kept."""
+
+    def __init__(self, mask: Tensor) -> None:
+        self._mask = mask.detach().float()
+        self._kept: dict[tuple[int, Size, torch.device, torch.dtype], Tensor] = {}
+
+    def of(self, query: Tensor, latent: Size) -> Tensor:
+        """The mask as weights of `query` (n, length, width): (1, length, 1), or the mask's mean (1, 1, 1) where the
+        queries are no level of `latent`."""
+        key = (query.shape[1], latent, query.device, query.dtype)
+        if key not in self._kept:
+            self._kept[key] = self._weights(query.shape[1], latent).to(query.device, query.dtype)
+        return self._kept[key]
+
+    def _weights(self, length: int, latent: Size) -> Tensor:
+        size = level_of(length, latent)
+        if size is None:
+            return self._mask.mean().reshape(1, 1, 1)
+        return functional.interpolate(self._mask[None, None], size=size, mode="area").reshape(1, length, 1)
