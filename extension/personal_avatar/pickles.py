@@ -6,11 +6,14 @@ of the known kinds are read as empty ones. Everything else in a file is a reason
 
 from __future__ import annotations
 
+import collections
 import pickle
 import struct
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from personal_avatar.errors import BaseUnsupported
 
@@ -26,9 +29,11 @@ _LEFT_EMPTY = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaco
 _STORAGE = "Storage"
 _ZIP = b"PK\x03\x04"
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
+_PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
+_MAX_CONTENTS_BYTES = 64 * 2**20
 _BROKEN = (  # what reading bytes that are no pickle, or a torn one, may end in
     pickle.PickleError, struct.error, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError,
-    EOFError, ArithmeticError, AssertionError, ImportError,
+    EOFError, ArithmeticError, AssertionError, ImportError, StopIteration, MemoryError, zipfile.BadZipFile,
 )
 
 
@@ -46,11 +51,42 @@ class _Empty:
 
 class _Careful(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if name in _MAKES_TENSORS.get(module, ()) or (module == "torch" and name.endswith(_STORAGE)):
-            return super().find_class(module, name)
-        if f"{module}.".startswith(_LEFT_EMPTY):
-            return _Empty
-        raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+        return super().find_class(module, name) if _makes_tensors(module, name) else _stand_in(module, name)
+
+
+def _makes_tensors(module: str, name: str) -> bool:
+    return name in _MAKES_TENSORS.get(module, ()) or (module == "torch" and name.endswith(_STORAGE))
+
+
+def _stand_in(module: str, name: str) -> type[_Empty]:
+    if f"{module}.".startswith(_LEFT_EMPTY):
+        return _Empty
+    raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+
+
+class _Shape(tuple[int, ...]):
+    """Stands for a tensor."""
+
+
+class _Contents(pickle.Unpickler):
+    """Makes shapes where a file makes tensors; calls nothing of torch."""
+
+    def persistent_load(self, _: Any) -> None:
+        return None
+
+    def find_class(self, module: str, name: str) -> Any:
+        if not _makes_tensors(module, name):
+            return _stand_in(module, name)
+        made: dict[str, Any] = {
+            "OrderedDict": collections.OrderedDict, "Size": lambda sizes=(): tuple(sizes), "_rebuild_tensor": _shape,
+            "_rebuild_tensor_v2": _shape, "_rebuild_parameter": lambda tensor, *_: tensor,
+            "_rebuild_from_type_v2": lambda _, __, arguments, *___: _shape(*arguments),
+        }
+        return made.get(name, _Empty)
+
+
+def _shape(_storage: Any, _offset: Any, sizes: Any, *_: Any) -> _Shape:
+    return _Shape(int(size) for size in sizes)
 
 
 def load_pickle(path: Path, device: str) -> dict[str, Any]:
@@ -67,16 +103,52 @@ def load_pickle(path: Path, device: str) -> dict[str, Any]:
 
 def read_pickle(path: Path, device: str) -> Any:
     """What is in the file, such as a dictionary of dictionaries of tensors, on `device`. Raises `BaseUnsupported`."""
-    import torch
+    from torch import serialization
 
     careful = ModuleType("careful")
     careful.Unpickler = _Careful  # type: ignore[attr-defined]
     careful.load = lambda file, **how: _Careful(file, **how).load()  # type: ignore[attr-defined]
     try:
         _refuse_program(path)
-        return torch.load(path, map_location=device, pickle_module=careful, weights_only=False)
+        # Where it is defined: the WebUI replaces `torch.load` by one that answers None where it has doubts.
+        return serialization.load(path, map_location=device, pickle_module=careful, weights_only=False)
     except _BROKEN as error:
         raise _unreadable(path, error) from None
+
+
+def read_contents(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor; names of nested dictionaries are joined by dots. Reads no tensor, so that it is
+    quick at any size, and needs no torch. Raises `BaseUnsupported`."""
+    try:
+        with path.open("rb") as file:
+            found = _of_zip(file) if file.read(len(_ZIP)) == _ZIP else _of_plain(file)
+        return dict(_flat(found, ""))
+    except _BROKEN as error:
+        raise _unreadable(path, error) from None
+
+
+def _of_zip(file: IO[bytes]) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        entry = next(entry for entry in archive.infolist() if entry.filename.endswith("data.pkl"))
+        if entry.file_size > _MAX_CONTENTS_BYTES:
+            raise ValueError("its contents are too long")
+        with archive.open(entry) as inner:
+            return _Contents(inner).load()
+
+
+def _of_plain(file: IO[bytes]) -> Any:
+    file.seek(0)
+    for _ in range(_PREAMBLE):
+        _Contents(file).load()
+    return _Contents(file).load()
+
+
+def _flat(found: Any, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for name, value in found.items():
+        if isinstance(value, _Shape):
+            yield f"{prefix}{name}", tuple(value)
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
 
 
 def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
