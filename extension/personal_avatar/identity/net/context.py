@@ -1,0 +1,73 @@
+"""What an IdentityNet reads of the people's faces: keys and values of all its cross-attentions, computed once."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Of one person in one attention; (2, heads, tokens, width of a head): row 0 for the negative prompt, row 1 for the
+# prompt.
+KeysValues = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """`layers`: attention -> keys and values of every person; `masks`: float (people, 1, height, width) 0..1 of where
+    each one acts, None for a single person, who acts everywhere."""
+
+    layers: Mapping[nn.Module, tuple[KeysValues, ...]]
+    masks: Tensor | None
+    _shares: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def shares(self, height: int, width: int) -> Tensor | None:
+        """Weights (people, height * width, 1) that sum to one at every place; None: one person, who has all.
+
+        Where nobody's mask is, all people have the same share. Computed once for each size.
+        """
+        if self.masks is None:
+            return None
+        size = (height, width)
+        if size not in self._shares:
+            self._shares[size] = _shares(self.masks, size)
+        return self._shares[size]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A context as the rows of one call read it. `branch`: (rows,) of 0 (negative prompt) and 1 (prompt)."""
+
+    context: Context
+    branch: Tensor
+
+    def of(self, layer: nn.Module) -> list[KeysValues]:
+        """Keys and values (rows, heads, tokens, width of a head) of every person."""
+        return [(keys[self.branch], values[self.branch]) for keys, values in self.context.layers[layer]]
+
+
+def stacked(masks: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+    """Masks (height, width), (1, height, width) or None for everywhere, as `Context.masks` has them.
+
+    The sizes may differ: all are brought to that of the largest.
+    """
+    if len(masks) < 2:
+        return None
+    given = [mask for mask in masks if mask is not None]
+    height = max((mask.shape[-2] for mask in given), default=1)
+    width = max((mask.shape[-1] for mask in given), default=1)
+    everywhere = torch.ones(1, 1, height, width)
+    sized = [everywhere if mask is None else _resized(mask, (height, width)) for mask in masks]
+    return torch.cat([mask.to(device) for mask in sized])
+
+
+def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    plain = mask.detach().float().reshape(1, 1, *mask.shape[-2:])
+    return functional.interpolate(plain, size=size, mode="area")
+
+
+def _shares(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    sized = functional.interpolate(masks, size=size, mode="area").clamp(0.0, 1.0).flatten(1)[..., None]
+    total = sized.sum(dim=0, keepdim=True)
+    return torch.where(total > 0, sized / total.clamp(min=torch.finfo(total.dtype).tiny), 1.0 / len(masks))
