@@ -3,16 +3,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from identity_unets import LdmUNet, adapter, always, call, diffusers_unet, ldm_call, state_dict
+from miniature_adapters import make_identitynet
 from personal_avatar.domain import Family
-from personal_avatar.identity.injection import Injection, Person, injected
+from personal_avatar.identity.injection import Control, Injection, Person, injected
 from personal_avatar.identity.layers import attentions
+from personal_avatar.identity.net import load_net
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights
 from personal_avatar.identity.projection import build
 from torch import Tensor
@@ -118,6 +122,31 @@ def test_every_layer_hears_what_diffusers_says(kind: AdapterKind, family: Family
         theirs(**{**given, "added_cond_kwargs": {**given.get("added_cond_kwargs", {}), "image_embeds": [embeds]}})
     assert ours.keys() == reference.keys()
     assert max(difference(ours[name], reference[name]) for name in ours) <= TOLERANCE
+
+
+@pytest.mark.parametrize("rows", ORDERS[:4])
+@torch.no_grad()
+def test_adapter_and_identity_net_are_those_of_diffusers(rows: tuple[bool, ...], tmp_path: Path) -> None:
+    """The whole of InstantID, in both layouts."""
+    path, hint, weights = make_identitynet(tmp_path), torch.rand(1, 3, 64, 64), adapter(*CASES[0])
+    wanted = injection(weights, 0.7)
+    wanted = replace(wanted, control=Control(load_net(path, torch.device("cpu"), torch.float32), hint, 0.6))
+    given, unet = call(Family.SDXL, len(rows)), diffusers_unet(Family.SDXL)
+    ldm = LdmUNet(unet)
+    with injected(unet, wanted, always(*rows)):
+        ours = unet(**given).sample
+    with injected(ldm, wanted, always(*rows)):
+        ldms = ldm(**ldm_call(unet, given))
+    tokens = wanted.people[0].tokens
+    skips, middle = ControlNetModel.from_pretrained(tmp_path)(
+        given["sample"], given["timestep"], torch.cat([tokens.cond if one else tokens.uncond for one in rows]),
+        hint.expand(len(rows), -1, -1, -1), 0.6, added_cond_kwargs=given["added_cond_kwargs"], return_dict=False,
+    )
+    controlled = {**given, "down_block_additional_residuals": skips, "mid_block_additional_residual": middle}
+    reference = expected(weights, 0.7, controlled, rows)
+    assert difference(ours, reference) <= TOLERANCE
+    assert difference(ldms, reference) <= TOLERANCE
+    assert difference(expected(weights, 0.7, given, rows), reference) > 0.05, "the IdentityNet does something"
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def _enter_attentions(unet: nn.Module, injection: Injection, call: Call, stack: 
 
 def _net_beside(injection: Injection) -> NetBeside | None:
     control = injection.control
-    if control is None or control.weight == 0.0 or not injection.people:
+    people = [(person.tokens, person.mask) for person in injection.people if person.weight != 0.0]
+    if control is None or control.weight == 0.0 or not people:
         return None
-    people = [(person.tokens, person.mask) for person in injection.people]
     return NetBeside(control.net, control.hint, control.weight, Span(control.start, control.end), people)

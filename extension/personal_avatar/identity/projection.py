@@ -6,7 +6,7 @@ are read from the weights, heads are 64 wide.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -141,7 +141,7 @@ class FaceIdPlusProjection(FaceMlp):
         return identity + structure * heard if self.kind is AdapterKind.FACEID_PLUS_V2 else heard
 
 
-_NETWORKS: Mapping[AdapterKind, type[Projection]] = {
+_NETWORKS: Mapping[AdapterKind, Callable[[AdapterKind, Mapping[str, Tensor]], Projection]] = {
     AdapterKind.INSTANTID: InstantIdProjection,
     AdapterKind.FACEID: FaceIdProjection,
     AdapterKind.FACEID_PLUS: FaceIdPlusProjection,
