@@ -19,7 +19,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 # The codes of domain.py, which is loaded only when a command runs.
 METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
 ENGINES = ("diffusers", "kohya")
-GOALS = ("face", "face-quick", "face-best", "one-photo", "anime")
+GOALS = ("face", "face-quick", "face-best", "one-photo", "anime", "style")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,13 +142,25 @@ def _compare(commands: Commands) -> None:
 
 
 def _generate(commands: Commands) -> None:
-    parser = _command(commands, "generate", "train:generate", "portraits of an avatar, ranked by likeness")
-    parser.add_argument("--avatar", required=True, metavar="NAME")
+    parser = _command(commands, "generate", "train:generate", "portraits of an avatar or a photo, ranked by likeness")
+    parser.add_argument("--avatar", default="", metavar="NAME", help="an avatar that was trained")
+    parser.add_argument("--reference", nargs="+", action="extend", default=[], type=Path, metavar="FILE_OR_DIR",
+                        help="photos of one person, without training; with --avatar: besides its training")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--style", nargs="+", default=[], metavar="ID", help="one or several styles")
     what.add_argument("--prompt", default="", metavar="TEXT", help="may hold {subject}")
     parser.add_argument("--negative-prompt", default="", metavar="TEXT")
     _checkpoint(parser)
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a photo to paint anew in the style; alone, it also "
+                        "shows who it is")
+    parser.add_argument("--strength", type=float, default=0.6, metavar="0..1", help="how much of it (default: 0.6)")
+    parser.add_argument("--pose", type=Path, metavar="FILE", help="a picture whose face gives pose and expression")
+    parser.add_argument("--identity", nargs="*", metavar="key=value", help="settings of the way without training, such "
+                        "as method=faceid adapter_weight=0.7; with --avatar alone: its own photos are used")
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ... "
+                        "(where nothing was trained)")
+    parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
+                        "whoever runs this command)")
     parser.add_argument("--count", type=_count, default=8, metavar="N")
     parser.add_argument("--seed", type=int, default=-1, metavar="S")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
@@ -174,8 +186,9 @@ def _restore(commands: Commands) -> None:
 
 
 def _jobs(commands: Commands) -> None:
-    parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause or resume one")
-    parser.add_argument("action", nargs="?", default="list", choices=["list", "show", "cancel", "pause", "resume"])
+    parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume or erase one")
+    actions = ["list", "show", "cancel", "pause", "resume", "erase"]
+    parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos")
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
 
 
@@ -197,6 +210,8 @@ def _bench_speed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank", type=_count, default=16, metavar="N")
     parser.add_argument("--steps", type=_count, default=20, metavar="N", help="steps that are timed (default: 20)")
     parser.add_argument("--rounds", type=_count, default=2, metavar="N", help="turns of each engine (default: 2)")
+    parser.add_argument("--identity", action="store_true", help="instead: what InstantID costs a step of sampling, on "
+                        "random weights of SDXL's shape, ours against diffusers' classes")
     parser.add_argument("--no-startup", dest="startup", action="store_false", help="leave out the time to a first step")
     _sd_scripts(parser)
 

@@ -271,6 +271,7 @@ class Studio:
         from personal_avatar.portraits import CreateSettings, CreateTask
         from personal_avatar.sitters import seated
 
+        self.queue.refuse_when_full()
         avatar = self.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
         one_shot, files = oneshot.planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
@@ -434,6 +435,21 @@ class Studio:
         """Portrait jobs that left pictures, newest first: finished ones, and cancelled ones with what they had."""
         views = [view for view in self.jobs.views(states=[State.SUCCEEDED, State.CANCELLED]) if view.result]
         return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
+
+    def erase_job(self, job_id: str) -> dict[str, Any]:
+        """Erase a job that made portraits: its pictures, the photos that were given to it, its record.
+
+        Pictures that the host saved into its own folders are only listed. Raises `NotFound`, `WrongState`.
+        """
+        view = self.jobs.view(job_id)
+        if view.job.kind != CREATE:
+            raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
+        pictures = _named_in([view], "images") | set(self._samples(view))
+        self.jobs.delete(job_id)
+        for archive in (self.host.folders().data / "cache" / "archives").glob(f"*-{job_id[:8]}.zip"):
+            archive.unlink(missing_ok=True)
+        left = sorted(str(path) for path in pictures if path.exists())
+        return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}
 
     # -- the shipped checkpoint, health
 

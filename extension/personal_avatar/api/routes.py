@@ -18,7 +18,7 @@ from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, documented, nothing_here
 from personal_avatar.api.stream import stream
-from personal_avatar.api.uploads import received
+from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
@@ -67,17 +67,28 @@ class Api:
     # -- images
 
     def generate(self, body: schemas.GenerateBody) -> schemas.GenerateAccepted:
-        """Put the making of portraits into the queue: ranked by likeness, the best restored."""
-        job = self.studio.create(CreateRequest(
-            avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "",
-            negative_prompt=body.negative_prompt, user_id=body.user_id, settings=body.all_settings(),
-        ))
+        """Put the making of portraits into the queue: ranked by likeness, the best restored.
+
+        Whoever sends references or an image states that the person in them agreed.
+        """
+        with received_by_name(body.pictures()) as files:
+            job = self.studio.create(CreateRequest(
+                avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "",
+                negative_prompt=body.negative_prompt, user_id=body.user_id, settings=body.all_settings(),
+                references=tuple(path for name, path in files.items() if name not in ("image", "pose")),
+                identity=body.identity, image=files.get("image"), strength=body.strength, pose=files.get("pose"),
+                consent=body.consent, class_noun=body.class_type,
+            ))
         seconds = self.studio.estimate_portraits(body.num_images)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
 
     def image(self, job_id: str = JOB_ID, n: int = Path(..., ge=0, le=999)) -> Response:
         """A finished picture as PNG; 0 is the likeliest. Its scores are in the job's result.images[n]."""
         return answers.png(self.studio.job_image(job_id, n))
+
+    def identity(self) -> schemas.IdentityDocument:
+        """What can be done without training: methods that work with the loaded checkpoint, files found and missing."""
+        return schemas.IdentityDocument(**to_json(self.studio.identity_status()))
 
     def styles(self) -> schemas.StyleList:
         """Style templates: the shipped ones and the host's own."""
@@ -137,6 +148,10 @@ class Api:
         state = self.studio.jobs.status(job_id).state.value
         raise WrongState(f"The job is {state}, and only a paused job can be resumed.", LATER)
 
+    def erase_job(self, job_id: str = JOB_ID) -> schemas.Erased:
+        """Erase the pictures of a portraits job and the photos that were sent with it; not possible for a training."""
+        return schemas.Erased(**answers.public(self.studio.erase_job(job_id)))
+
     # -- the machine
 
     def health(self) -> schemas.Health:
@@ -181,11 +196,13 @@ TABLE = (
     Row("GET", "/models", Api.models),
     Row("GET", "/models/{model_id}", Api.model, (404,)),
     Row("DELETE", "/models/{model_id}", Api.erase, (404, 409)),
-    Row("POST", "/images/generate_avatar", Api.generate, (404, 409, 413, 429, 503, 507), 202),
+    Row("POST", "/images/generate_avatar", Api.generate, (404, 409, 413, 429, 502, 503, 507), 202),
+    Row("GET", "/identity", Api.identity),
     Row("POST", "/photos/check", Api.check_photos, (413, 429, 502, 503, 507)),
     Row("GET", "/styles", Api.styles),
     Row("GET", "/jobs", Api.jobs),
     Row("GET", "/jobs/{job_id}", Api.job, (404,)),
+    Row("DELETE", "/jobs/{job_id}", Api.erase_job, (404, 409)),
     Row("GET", "/jobs/{job_id}/events", Api.events, (404,), answer=plain("text/event-stream", "Events of the job")),
     Row("GET", "/jobs/{job_id}/log", Api.log, (404,), answer=plain("text/plain", "The end of the log")),
     Row("GET", "/jobs/{job_id}/images/{n}", Api.image, (404,), answer=plain("image/png", "The picture")),

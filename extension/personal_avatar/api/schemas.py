@@ -3,11 +3,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConstrainedStr, Field, StrictBool, conint, conlist, constr, root_validator, validator
+from pydantic import (
+    BaseModel,
+    ConstrainedStr,
+    Field,
+    StrictBool,
+    confloat,
+    conint,
+    conlist,
+    constr,
+    root_validator,
+    validator,
+)
 
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
 from personal_avatar.domain import Engine, Method
+from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import State
+from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
@@ -19,6 +32,8 @@ Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
 Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 StyleId = constr(strict=True, min_length=1, max_length=100)
+Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
+WHO = ("model_id", "references", "image")
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
 
@@ -88,7 +103,7 @@ class TrainBody(Body):
         {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
     )
     photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
-    consent: constr(strict=True, min_length=1, max_length=1000, regex=r"\S") = Field(
+    consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
 
@@ -110,9 +125,22 @@ class TrainBody(Body):
 
 
 class GenerateBody(Body):
-    """An avatar, and a style or a prompt."""
+    """A person (an avatar, photos without training, or both), and a style or a prompt."""
 
-    model_id: Line
+    model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
+    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES) = Field(
+        (), description="Photos of the person, put into the pictures without training; size limits as in /models/train"
+    )
+    class_type: Noun = Field("person", description="What the person is called in the prompt where nothing was trained")
+    consent: Statement = Field(
+        STATED_BY_CALLER, description="Who stated that the person in the photos agreed; kept with the job"
+    )
+    identity: dict[str, Any] | None = Field(
+        None, description="Settings of the way without training; with model_id alone the avatar's own photos are used"
+    )
+    image: Encoded = Field("", description="A picture of which the share `strength` is painted anew in the style")
+    strength: confloat(ge=0, le=1) = 0.6
+    pose: Encoded = Field("", description="A picture whose faces give pose and expression (identity.keypoints: image)")
     style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
         None, description="One id or several; see GET /styles"
     )
@@ -128,16 +156,39 @@ class GenerateBody(Body):
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return refuse_other_types(CreateSettings, values)
 
+    @validator("identity")
+    def _typed_identity(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: N805
+        return None if values is None else refuse_other_types(IdentitySettings, values)
+
+    @validator("strength", pre=True)
+    def _number(cls, value: Any) -> Any:  # noqa: N805
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"a number is wanted, got {value!r}")
+        return value
+
+    @root_validator(skip_on_failure=True)
+    def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        if not any(values.get(name) for name in WHO):
+            raise ValueError(f"one of {', '.join(WHO)} is needed")
+        return values
+
     class Config:
         @staticmethod
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
             schema["properties"]["settings"] |= schema_of(CreateSettings)
+            schema["properties"]["identity"] |= schema_of(IdentitySettings, without=ELSEWHERE)
+            schema["anyOf"] = [{"required": [name]} for name in WHO]
 
     def styles(self) -> tuple[str, ...]:
         """The ids that were named."""
         named = self.style_template or ()
         return (named,) if isinstance(named, str) else tuple(named)
+
+    def pictures(self) -> dict[str, str]:
+        """All pictures of the request by their places in it."""
+        photos = {f"references[{number}]": text for number, text in enumerate(self.references)}
+        return photos | {name: text for name, text in (("image", self.image), ("pose", self.pose)) if text}
 
     def all_settings(self) -> dict[str, Any]:
         """`settings` with the fields that have names of their own."""
@@ -296,6 +347,29 @@ class Health(Document):
     host: str
     checkpoint: str | None
     active_jobs: int
+
+
+class AdapterDocument(Document):
+    file: str
+    method: str = Field(..., description="instantid or faceid")
+    kind: str
+    family: str
+    size_mb: float
+
+
+class MissingDocument(Document):
+    method: str
+    message: str
+    hint: str = Field(..., description="What to get, from where, under which licence")
+
+
+class IdentityDocument(Document):
+    checkpoint: str
+    family: str
+    methods: list[str] = Field(..., description="What works with the loaded checkpoint; `auto` takes the first")
+    adapters: list[AdapterDocument]
+    missing: list[MissingDocument]
+    problem: str = Field(..., description="Why nothing works, whatever is downloaded; else empty")
 
 
 class TinyInstalled(Document):

@@ -1,7 +1,7 @@
 """What pydantic leaves out of the OpenAPI document, and JSON's types taken at their word."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,10 +22,12 @@ def mark_nullable(schema: dict[str, Any], model: type[BaseModel]) -> None:
             entry["nullable"] = True
 
 
-def schema_of(kind: type[Settings]) -> dict[str, Any]:
+def schema_of(kind: type[Settings], without: Collection[str] = ()) -> dict[str, Any]:
     """JSON schema of an object that holds some of these settings."""
     properties = {}
     for name, field in kind.schema()["properties"].items():
+        if name in without:
+            continue
         choices = {"enum": list(field["choices"])} if field.get("choices") else {}
         properties[name] = {key: field[key] for key in KEPT if key in field} | choices
     return {"type": "object", "additionalProperties": False, "properties": properties}

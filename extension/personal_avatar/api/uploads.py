@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,33 +19,38 @@ MAX_PICTURE_BYTES = 40 * 2**20
 DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
 
 
-def decode(text: str, number: int) -> bytes:
-    """The bytes of one picture given as base64 or as a data URL; `number` (from 0) names it in errors.
+def decode(text: str, name: str) -> bytes:
+    """The bytes of one picture given as base64 or as a data URL; `name`: its place in the request, for errors.
 
     Raises `FileTooLarge` before decoding, `InvalidSettings` when the text is not base64.
     """
     if len(text) * 3 // 4 > MAX_PICTURE_BYTES + 1024:
-        raise FileTooLarge(f"images[{number}] is larger than {MAX_PICTURE_BYTES >> 20} MB.")
+        raise FileTooLarge(f"{name} is larger than {MAX_PICTURE_BYTES >> 20} MB.")
     prefix = DATA_URL.match(text[:200])
     try:
         plain = re.sub(r"\s+", "", text[prefix.end() if prefix else 0 :])
         data = base64.b64decode(plain.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise InvalidSettings(
-            f"images[{number}] is not base64.", "Send each picture's file as base64 text, or as a data URL."
+            f"{name} is not base64.", "Send each picture's file as base64 text, or as a data URL."
         ) from None
     if not data:
-        raise InvalidSettings(f"images[{number}] is empty.")
+        raise InvalidSettings(f"{name} is empty.")
     return data
 
 
 @contextmanager
 def received(images: Sequence[str]) -> Iterator[list[Path]]:
     """Files of the pictures, in order, readable by this user only, for the duration of the `with` block."""
+    with received_by_name({f"images[{number}]": text for number, text in enumerate(images)}) as paths:
+        yield list(paths.values())
+
+
+@contextmanager
+def received_by_name(pictures: Mapping[str, str]) -> Iterator[dict[str, Path]]:
+    """`received` for pictures from several places of a request; each file is called after its place."""
     with tempfile.TemporaryDirectory(prefix="personal-avatar-") as folder:
-        paths = []
-        for number, text in enumerate(images):
-            path = Path(folder) / f"{number:03d}"
-            path.write_bytes(decode(text, number))
-            paths.append(path)
+        paths = {name: Path(folder) / name for name in pictures}
+        for name, text in pictures.items():
+            paths[name].write_bytes(decode(text, name))
         yield paths

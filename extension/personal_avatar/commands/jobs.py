@@ -1,4 +1,4 @@
-"""`personal-avatar jobs`: list, show, cancel, pause, resume."""
+"""`personal-avatar jobs`: list, show, cancel, pause, resume, erase."""
 from __future__ import annotations
 
 import time
@@ -21,7 +21,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
         terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
         return WRONG_USAGE
     view = studio.jobs.view(_id(studio, args.id))
-    return {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later}[args.action](studio, view, terminal)
+    actions = {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later, "erase": _erase}
+    return actions[args.action](studio, view, terminal)
 
 
 def _id(studio: Studio, beginning: str) -> str:
@@ -62,6 +63,15 @@ def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
     ended = studio.queue.run_here(view.job)
     terminal.say(f"{view.job.id[:8]} {ended.status.state.value}")
     terminal.document(documents.job(ended))
+    return DONE
+
+
+def _erase(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    erased = studio.erase_job(view.job.id)
+    terminal.say(f"{view.job.id[:8]} erased")
+    for path in erased["left"]:
+        terminal.say(f"  left: {path}")
+    terminal.document(erased)
     return DONE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar import documents
-from personal_avatar.commands.common import exit_status, follow, local_studio, pictures
+from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio, pictures
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
@@ -61,11 +61,18 @@ def _measured(document: dict[str, Any]) -> Iterator[str]:
 
 
 def generate(args: Namespace, terminal: Terminal) -> int:
+    if not (args.avatar or args.reference or args.image):
+        terminal.complain("Name who it is: personal-avatar generate --avatar NAME, --reference FILE or --image FILE")
+        return WRONG_USAGE
     studio = local_studio(args.data, args.checkpoint)
     studio.open()
     request = CreateRequest(
         avatar_id=args.avatar, styles=tuple(args.style), prompt=args.prompt, negative_prompt=args.negative_prompt,
         settings={**pairs(args.pairs), "count": args.count, "seed": args.seed},
+        references=tuple(pictures(args.reference)) if args.reference else (),
+        identity=None if args.identity is None else pairs(args.identity), image=_file(args.image),
+        strength=args.strength, pose=_file(args.pose), class_noun=args.class_noun,
+        consent=STATED_HERE if args.consent is None else args.consent,
     )
     view, interrupted = follow(studio, studio.create(request), terminal)
     images = copied(view, args.out)
@@ -73,6 +80,11 @@ def generate(args: Namespace, terminal: Terminal) -> int:
     terminal.document({"job": view.job.id, "state": view.status.state.value, "images": images,
                        "error": documents.plain_error(view)})
     return exit_status(view, interrupted, terminal)
+
+
+def _file(path: Path | None) -> Path | None:
+    """The same path; raises `BadInput` when there is no such file."""
+    return pictures([path])[0] if path is not None else None
 
 
 def copied(view: JobView, out: Path) -> list[dict[str, Any]]:

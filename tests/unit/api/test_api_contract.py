@@ -31,6 +31,8 @@ CHECKS = [
 EXAMPLES = 12
 # Only these take something that can be of a wrong form; in an address every text is a text.
 REFUSABLE = ("/models/train", "/images/generate_avatar", "/photos/check", "/jobs", "/jobs/{job_id}/images/{n}")
+# No document can tell whether a picture can be read and a face is in it.
+UNTOLD = ("/images/generate_avatar", positive_data_acceptance)
 CASES = [
     *((row, GenerationMode.POSITIVE) for row in TABLE),
     *((row, GenerationMode.NEGATIVE) for row in TABLE if row.path in REFUSABLE),
@@ -53,7 +55,7 @@ def test_every_answer_is_as_documented(document: schemathesis.BaseSchema, row: R
               phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def answers(case: Case) -> None:
-        case.call_and_validate(checks=CHECKS)
+        case.call_and_validate(checks=[check for check in CHECKS if (row.path, check) != UNTOLD])
 
     answers()
 
@@ -66,7 +68,7 @@ def test_the_document_covers_every_route_of_the_contract(document: schemathesis.
         "POST /images/generate_avatar", "POST /photos/check", "GET /styles", "GET /jobs", "GET /jobs/{job_id}",
         "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
         "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
-        "POST /checkpoints/avatar-tiny",
+        "POST /checkpoints/avatar-tiny", "GET /identity", "DELETE /jobs/{job_id}",
     }
 
 

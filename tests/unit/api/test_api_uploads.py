@@ -19,13 +19,13 @@ PREFIXES = ["", "data:;base64,", "data:image/png;base64,", "DATA:image/svg+xml;a
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(PREFIXES), st.sampled_from(["", "\n", "\r\n", " \t"]))
 def test_a_picture_comes_out_as_it_went_in(data: bytes, prefix: str, gap: str) -> None:
     text = base64.b64encode(data).decode()
-    assert decode(prefix + gap.join([text[:7], text[7:], ""]), 0) == data
+    assert decode(prefix + gap.join([text[:7], text[7:], ""]), "images[0]") == data
 
 
 @given(st.text(max_size=200) | st.builds(lambda text: "data:image/png;base64," + text, st.text(max_size=50)))
 def test_any_text_is_decoded_or_refused(text: str) -> None:
     try:
-        assert decode(text, 3)
+        assert decode(text, "images[3]")
     except InvalidSettings as error:
         assert "images[3]" in error.message
 
@@ -34,7 +34,7 @@ def test_any_text_is_decoded_or_refused(text: str) -> None:
 def test_names_are_ours_and_nothing_stays(contents: list[bytes]) -> None:
     with received([base64.b64encode(data).decode() for data in contents]) as paths:
         assert [path.read_bytes() for path in paths] == contents
-        assert [path.name for path in paths] == [f"{number:03d}" for number in range(len(contents))]
+        assert [path.name for path in paths] == [f"images[{number}]" for number in range(len(contents))]
         folder = paths[0].parent if paths else None
     assert folder is None or not folder.exists()
 
@@ -51,10 +51,10 @@ def test_the_limit_is_exact_enough(monkeypatch: pytest.MonkeyPatch, size: int) -
     monkeypatch.setattr(uploads, "MAX_PICTURE_BYTES", 100)
     text = base64.b64encode(b"x" * size).decode()
     if size <= 100 + 1024:
-        assert len(decode(text, 0)) == size
+        assert len(decode(text, "images[0]")) == size
     else:
         with pytest.raises(FileTooLarge, match=r"images\[0\]"):
-            decode(text, 0)
+            decode(text, "images[0]")
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
