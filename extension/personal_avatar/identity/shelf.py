@@ -1,0 +1,178 @@
+"""Adapters, IdentityNet, CLIP and models of faces: found in folders that many programs share, never fetched."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from personal_avatar.domain import Family
+from personal_avatar.errors import BaseUnsupported, NotFound, WeightsCorrupt, WeightsMissing
+from personal_avatar.faces.registry import ModelPack
+from personal_avatar.identities import IdentitySettings
+from personal_avatar.identity.kinds import Adapter, ClipVision, IdentityNet, wanted_adapter
+from personal_avatar.identity.listing import contents, files
+from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.weights import registry
+from personal_avatar.weights.registry import Weight
+
+PACKS = {
+    "antelopev2": ("scrfd_10g_bnkps.onnx", "glintr100.onnx"),
+    "buffalo_l": ("det_10g.onnx", "w600k_r50.onnx"),
+}
+PACK_WEIGHTS = {"antelopev2": registry.ANTELOPE, "buffalo_l": registry.BUFFALO}
+CLIP_H_WIDTH = 1280
+OTHER_CLIP_WIDTHS = (768, 1024, 1664)  # ViT-B, ViT-L, ViT-bigG
+ORDER = (
+    AdapterKind.INSTANTID, AdapterKind.FACEID_PLUS_V2, AdapterKind.FACEID_PLUS, AdapterKind.FACEID,
+    AdapterKind.FACEID_PORTRAIT, AdapterKind.FACEID_PORTRAIT_UNNORM,
+)
+SPOKEN = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
+SETS = {Family.SD1: "faceid-sd15", Family.SDXL: "faceid-sdxl"}
+INSTANTID = "instantid"
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """`size`: bytes; `layers`, `width`: of the UNet that it is for, see `kinds.fits`."""
+
+    path: Path
+    kind: AdapterKind
+    family: Family
+    size: int
+    layers: int = 0
+    width: int = 0
+
+
+class Shelf:
+    """`folders`: the first one is ours, where downloads go to. Anything below them is found, see `listing`.
+
+    Making it costs nothing.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+
+    def adapters(self, family: Family) -> tuple[AdapterFile, ...]:
+        """Adapters for faces, the best kind first; those whose file does not tell its family are there for any."""
+        found = [
+            AdapterFile(path, adapter.kind, family, size, adapter.layers, adapter.width)
+            for path, size, adapter in self._adapters()
+            if adapter.family in (family, None)
+        ]
+        return tuple(sorted(found, key=lambda file: ORDER.index(file.kind)))
+
+    def choose(self, settings: IdentitySettings, family: Family) -> AdapterFile:
+        """The file that `settings` mean for a checkpoint of `family`.
+
+        `adapter` names a file; else `method` decides, where "auto" takes InstantID when all of it is there, and then
+        FaceID. Raises `BaseUnsupported` (a family without adapters, a file for another one, or of another kind),
+        `NotFound` (a name that is not there), `WeightsMissing`.
+        """
+        if family not in SETS:
+            raise BaseUnsupported(
+                f"Nothing puts a face into {SPOKEN.get(family, family.value)} without training.",
+                "Load a checkpoint of Stable Diffusion 1.x or XL, or train an avatar for this one.",
+            )
+        if settings.adapter:
+            return self._named(settings.adapter, family)
+        if settings.method == INSTANTID and family is not Family.SDXL:
+            raise BaseUnsupported(
+                f"InstantID is for Stable Diffusion XL, not for {SPOKEN[family]}.",
+                "Choose the method auto or faceid, or load an SDXL checkpoint.",
+            )
+        return self._best(settings.method, family)
+
+    def identitynet(self) -> Path:
+        """InstantID's ControlNet. Raises `WeightsMissing`."""
+        for path, _, found in contents(self.folders):
+            if isinstance(found, IdentityNet) and found.named:
+                return path
+        raise self.missing(registry.INSTANTID_NET, *self._lacking((registry.ANTELOPE,)))
+
+    def clip_vision(self) -> Path:
+        """CLIP-ViT-H's seeing half, the layout of transformers. Raises `WeightsMissing`."""
+        clips = [(path, found.width) for path, _, found in contents(self.folders) if isinstance(found, ClipVision)]
+        usable = [(path, width) for path, width in clips if width not in OTHER_CLIP_WIDTHS]
+        for path, _ in sorted(usable, key=lambda one: one[1] != CLIP_H_WIDTH):
+            return path
+        raise self.missing(registry.CLIP_H, *self._lacking((registry.BUFFALO,)))
+
+    def face_pack(self, name: str) -> ModelPack:
+        """Detector and recogniser of "antelopev2" or "buffalo_l". Raises `WeightsMissing`."""
+        detector, recogniser = PACKS[name]
+        places = {path.parent: path for path in files(self.folders, (".onnx",)) if path.name == recogniser}
+        for place, path in places.items():
+            if name in (part.lower() for part in place.parts[-2:]) and (place / detector).is_file():
+                return ModelPack(place / detector, path)
+        raise self.missing(PACK_WEIGHTS[name])
+
+    def missing(self, *weights: Weight) -> WeightsMissing:
+        """What to download: each file with its place, address, size and licence, and how."""
+        home = self.folders[0] if self.folders else Path()
+        names = " and ".join(weight.file_name for weight in weights)
+        how = "; ".join(
+            f"{weight.url} -> {home / weight.file_name} ({weight.size_text}; {weight.licence})" for weight in weights
+        )
+        chosen = next((name for name, belong in registry.SETS.items() if belong == weights), "")
+        commands = " && ".join(
+            f"personal-avatar doctor --fetch {name}" for name in ([chosen] if chosen else [one.name for one in weights])
+        )
+        verb = "is" if len(weights) == 1 else "are"
+        return WeightsMissing(
+            f"{names} {verb} not there ({weights[0].purpose}).",
+            f"Press Download in the panel or run `{commands}`; or put there by hand: {how}",
+        )
+
+    def _best(self, method: str, family: Family) -> AdapterFile:
+        there = self.adapters(family)
+        instantid = [file for file in there if file.kind is AdapterKind.INSTANTID]
+        faceid = [file for file in there if file.kind is not AdapterKind.INSTANTID]
+        if method == INSTANTID or (method == "auto" and instantid and (self._instantid_is_whole() or not faceid)):
+            if instantid:
+                return instantid[0]
+            raise self.missing(*self._lacking(registry.SETS[INSTANTID]))
+        if faceid:
+            return min(faceid, key=lambda file: file.kind.needs_clip and not self._has(registry.CLIP_H))
+        wanted = INSTANTID if method == "auto" and family is Family.SDXL else SETS[family]
+        raise self.missing(*self._lacking(registry.SETS[wanted]))
+
+    def _instantid_is_whole(self) -> bool:
+        return self._has(registry.INSTANTID_NET) and self._has(registry.ANTELOPE)
+
+    def _lacking(self, weights: tuple[Weight, ...]) -> tuple[Weight, ...]:
+        return tuple(weight for weight in weights if not self._has(weight))
+
+    def _has(self, weight: Weight) -> bool:
+        """Whether something that serves as `weight` is there; adapters are asked for by their kind elsewhere."""
+        ask = {
+            registry.INSTANTID_NET.name: self.identitynet, registry.CLIP_H.name: self.clip_vision,
+            registry.ANTELOPE.name: lambda: self.face_pack("antelopev2"),
+            registry.BUFFALO.name: lambda: self.face_pack("buffalo_l"),
+        }.get(weight.name)
+        try:
+            return ask is not None and bool(ask())
+        except WeightsMissing:
+            return False
+
+    def _named(self, name: str, family: Family) -> AdapterFile:
+        """The file of that name, with or without its suffix. Other files of that name are said to be what they are."""
+        for path, size, found in contents(self.folders):
+            if name.lower() not in (path.name.lower(), path.stem.lower(), str(path).lower()):
+                continue
+            if isinstance(found, WeightsCorrupt):
+                raise WeightsCorrupt(found.message, found.hint)
+            adapter = wanted_adapter(found, path)
+            if adapter.family not in (family, None):
+                is_for = SPOKEN.get(adapter.family, "") if adapter.family else ""
+                raise BaseUnsupported(
+                    f"{path.name} is for {is_for}, the checkpoint is {SPOKEN[family]}.",
+                    "Choose another file, or no file, or load another checkpoint.",
+                )
+            return AdapterFile(path, adapter.kind, family, size, adapter.layers, adapter.width)
+        there = ", ".join(file.path.name for file in self.adapters(family)) or "none"
+        raise NotFound(f"There is no adapter called {name!r}.", f"There are: {there}.")
+
+    def _adapters(self) -> Iterator[tuple[Path, int, Adapter]]:
+        for path, size, found in contents(self.folders):
+            if isinstance(found, Adapter):
+                yield path, size, found
