@@ -12,9 +12,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROOM = REPOSITORY / "extension/personal_avatar/webui"
-SOURCES = [*sorted(ROOM.glob("*.py")), REPOSITORY / "scripts/personal_avatar.py"]
+SOURCES = [*sorted(ROOM.rglob("*.py")), REPOSITORY / "scripts/personal_avatar.py"]
 WEBUI = Path(os.environ.get("WEBUI_DIR") or Path.home() / "stable-diffusion-webui")
-TXT2IMG = "StableDiffusionProcessingTxt2Img"
+TXT2IMG, IMG2IMG = "StableDiffusionProcessingTxt2Img", "StableDiffusionProcessingImg2Img"
 LORA = "extensions-builtin/Lora/networks.py"
 # Objects that a module holds: where their class is.
 OBJECTS = {
@@ -26,6 +26,7 @@ OBJECTS = {
     "modules.sd_hijack.model_hijack": ("modules/sd_hijack.py", "StableDiffusionModelHijack"),
     "modules.shared.sd_model": ("modules/sd_models_types.py", "WebuiSdModel"),
     f"modules.processing.{TXT2IMG}": ("modules/processing.py", TXT2IMG),
+    f"modules.processing.{IMG2IMG}": ("modules/processing.py", IMG2IMG),
 }
 pytestmark = pytest.mark.skipif(not (WEBUI / "modules").is_dir(), reason=f"no WebUI at {WEBUI}; set WEBUI_DIR")
 
@@ -168,7 +169,7 @@ def _keyword_problem(name: str, keyword: str) -> str | None:
     return None if not kinds or keyword in accepted else f"{name} takes no {keyword}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_what_we_take_from_the_webui_is_there(path: Path) -> None:
     assert [found for found in map(problem, sorted(used(path))) if found] == []
 
@@ -186,6 +187,19 @@ def test_the_check_sees_what_we_use() -> None:
     }),
     ("modules/textual_inversion/textual_inversion.py", "Embedding", {"filename", "shape"}),
     ("modules/processing.py", TXT2IMG, {"cached_c", "cached_uc", "scripts"}),
+    ("modules/processing.py", IMG2IMG, {
+        "init_images", "resize_mode", "paste_to", "scripts", "script_args", "sampler", "iteration", "batch_size",
+        "all_prompts", "all_negative_prompts", "all_seeds", "extra_generation_params", "get_token_merging_ratio",
+        "comment",
+    }),
+    ("modules/sd_samplers_common.py", "Sampler", {"launch_sampling"}),
+    ("modules/sd_samplers_cfg_denoiser.py", "CFGDenoiser", {"step", "total_steps"}),
+    ("modules/script_callbacks.py", "CFGDenoiserParams", {"text_cond", "x", "denoiser"}),
+    ("modules/scripts.py", "Script", {
+        "before_process", "process", "process_before_every_sampling", "postprocess_image_after_composite", "elem_id",
+        "infotext_fields", "paste_field_names", "args_from", "args_to", "filename",
+    }),
+    ("modules/scripts.py", "ScriptRunner", {"alwayson_scripts", "scripts"}),
     ("modules/processing.py", "Processed", {"images", "infotexts", "index_of_first_image", "comments"}),
     ("modules/sd_models_types.py", "WebuiSdModel", {"sd_checkpoint_info", "is_sd1", "is_sd2", "is_sdxl"}),
     ("modules/sd_models.py", "CheckpointInfo", {
@@ -213,5 +227,5 @@ def test_a_name_that_is_gone_would_be_found(wrong: str) -> None:
 
 
 def test_only_webui_and_the_script_import_the_webui() -> None:
-    others = [path for path in (REPOSITORY / "extension").rglob("*.py") if path.parent.name != "webui"]
+    others = [path for path in (REPOSITORY / "extension").rglob("*.py") if ROOM not in path.parents]
     assert [path.name for path in others if imported(parsed(path))] == []

@@ -81,3 +81,14 @@ def sampling() -> Iterator[None]:
             yield
     finally:
         model.parameterization = before
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Keep the user's last prompt (params.txt) while pictures are made that the user does not see."""
+    before = shared.cmd_opts.no_prompt_history
+    shared.cmd_opts.no_prompt_history = True
+    try:
+        yield
+    finally:
+        shared.cmd_opts.no_prompt_history = before

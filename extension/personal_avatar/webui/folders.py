@@ -3,10 +3,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from modules import paths, shared
+from modules import extensions, paths, shared
+
+MODELS = (
+    "ControlNet", "IpAdapter", "ip-adapter", "IPAdapter-FaceID", "InstantID", "instantid", "insightface", "antelopev2",
+    "clip_vision",
+)
 
 
 def data_folder() -> Path:
     """Where avatars, jobs and the trainer's packages are."""
     chosen = getattr(shared.cmd_opts, "avatar_data_dir", None)
     return Path(chosen or Path(paths.data_path) / "personal-avatar").absolute()
+
+
+def identity_folders() -> tuple[Path, ...]:
+    """Where users of ControlNet and of other extensions keep adapters, IdentityNets, CLIP and face models."""
+    models = Path(paths.models_path)
+    given = getattr(shared.cmd_opts, "controlnet_dir", None)
+    controlnet = Path(extensions.extensions_dir) / "sd-webui-controlnet"
+    return tuple(folder.absolute() for folder in (
+        *([Path(given)] if given else []), *(models / name for name in MODELS),
+        controlnet / "models", controlnet / "annotator" / "downloads",
+    ))

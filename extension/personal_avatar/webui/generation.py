@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from modules import processing, scripts, sd_models, sd_samplers, shared
 from modules.call_queue import queue_lock
+from PIL import Image
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.webui import borrowed, callbacks
+from personal_avatar.webui.identity import notes
 
 OnStep = Callable[[int, int], None]
 JOB = "Personal Avatar"
@@ -71,9 +73,12 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     follower = _Follower(on_step)
     with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower):
         processed = process(p)
+        problem = notes.problem_of(p)
     stopped = Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
     if follower.cancelled is not None:
         return _Outcome(problem=follower.cancelled)
+    if problem is not None:
+        return _Outcome(problem=problem)
     if shared.state.interrupted:
         return _Outcome(problem=stopped)
     if shared.state.skipped:
@@ -101,15 +106,37 @@ def turn() -> Iterator[None]:
 
 def _processing(request: PictureRequest, seed: int) -> Any:
     sampler, scheduler = sampler_and_scheduler(request.sampler)
-    p = processing.StableDiffusionProcessingTxt2Img(
-        sd_model=shared.sd_model, prompt=request.prompt, negative_prompt=request.negative_prompt, seed=seed,
-        sampler_name=sampler, scheduler=scheduler, steps=request.steps, cfg_scale=request.guidance,
-        width=request.width_px, height=request.height_px, restore_faces=False, do_not_save_grid=True,
-        outpath_samples=shared.opts.outdir_samples or shared.opts.outdir_txt2img_samples,
-        extra_generation_params=dict(request.infotext),
-    )
-    p.scripts = scripts.ScriptRunner()
+    common = {
+        "sd_model": shared.sd_model, "prompt": request.prompt, "negative_prompt": request.negative_prompt,
+        "seed": seed, "sampler_name": sampler, "scheduler": scheduler, "steps": request.steps,
+        "cfg_scale": request.guidance, "width": request.width_px, "height": request.height_px, "restore_faces": False,
+        "do_not_save_grid": True, "extra_generation_params": dict(request.infotext),
+    }
+    p = _from_noise(common) if request.image is None else _from_image(common, request.image, request.strength)
+    p.scripts, p.script_args = _runner(request), ()
     return p
+
+
+def _from_noise(common: dict[str, Any]) -> Any:
+    folder = shared.opts.outdir_samples or shared.opts.outdir_txt2img_samples
+    return processing.StableDiffusionProcessingTxt2Img(outpath_samples=folder, **common)
+
+
+def _from_image(common: dict[str, Any], image: np.ndarray, strength: float) -> Any:
+    """The picture is scaled until it covers the size, what is too much is cut off."""
+    return processing.StableDiffusionProcessingImg2Img(
+        outpath_samples=shared.opts.outdir_samples or shared.opts.outdir_img2img_samples,
+        init_images=[Image.fromarray(image)], denoising_strength=strength, resize_mode=1, **common,
+    )
+
+
+def _runner(request: PictureRequest) -> Any:
+    """No scripts, or the hooks of our own that put a person in."""
+    if request.identity is None:
+        return scripts.ScriptRunner()
+    from personal_avatar.webui.identity import script
+
+    return script.runner(request.identity, strict=True)
 
 
 def sampler_and_scheduler(wanted: str) -> tuple[str, str]:

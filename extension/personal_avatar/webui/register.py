@@ -1,4 +1,4 @@
-"""Entry from scripts/personal_avatar.py: the tab, the HTTP routes, the settings. Loads nothing heavy and never raises.
+"""Entry from scripts/personal_avatar.py: the script, the tab, the HTTP routes, the settings. Never raises.
 
 "Reload UI" runs `register` again on the same module: the callbacks are new then, the studio with its jobs is not.
 """
@@ -8,7 +8,7 @@ import logging
 import threading
 from functools import lru_cache
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -34,6 +34,18 @@ def register() -> None:
     callbacks.add("ui_settings", add_settings)
     callbacks.add("ui_tabs", build_tab)
     callbacks.add("app_started", add_routes)
+    callbacks.add("before_ui", add_axes)
+
+
+def script() -> type[Any] | None:
+    """The AlwaysVisible script of txt2img and img2img; None, with the reason in the log, when it cannot work."""
+    try:
+        from personal_avatar.webui.identity.script import PersonalAvatar
+
+        return PersonalAvatar
+    except Exception:  # the tab shall be there all the same
+        log.exception("Personal Avatar cannot offer its accordion in txt2img and img2img")
+        return None
 
 
 @lru_cache(maxsize=1)
@@ -85,6 +97,13 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
         threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
     except Exception:  # the WebUI goes on without our routes
         log.exception("The HTTP API of Personal Avatar could not be started")
+
+
+def add_axes() -> None:
+    """What a plot can compare."""
+    from personal_avatar.webui.identity import axes
+
+    axes.add()
 
 
 def credentials() -> dict[str, str]:

@@ -32,18 +32,23 @@ def present(codeformer: Path, gfpgan: Path) -> tuple[str, ...]:
 
 
 def restore(image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
-    """Restore the faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful).
+    """Wait for our turn in the queue, then `restored`."""
+    with turn():
+        return restored(image, model, fidelity)
+
+
+def restored(image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+    """Restore the faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Only within the WebUI's queue.
 
     CodeFormer takes it as its weight w; GFPGAN knows none, its result is mixed with the original instead.
     Raises `RestorerMissing`, also when the WebUI could not load the model: it then returns the picture as it was.
     """
     if model not in available():
         raise RestorerMissing(f"The face restorer {model} is not installed.")
-    with turn():
-        restored = _codeformer(image, fidelity) if model == CODEFORMER else _gfpgan(image, fidelity)
-    if restored is image:
+    made = _codeformer(image, fidelity) if model == CODEFORMER else _gfpgan(image, fidelity)
+    if made is image:
         raise RestorerMissing(f"The WebUI could not load {model}.", "Its console says why; get the weights again.")
-    return np.ascontiguousarray(restored, dtype=np.uint8)
+    return np.ascontiguousarray(made, dtype=np.uint8)
 
 
 def _codeformer(image: np.ndarray, fidelity: float) -> Any:

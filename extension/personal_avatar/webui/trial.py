@@ -1,8 +1,7 @@
 """Quick pictures with which a new file is tried; they are saved nowhere and leave the user's last prompt alone."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from modules import processing, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import SelfTestFailed
-from personal_avatar.webui import generation
+from personal_avatar.webui import borrowed, generation
 from personal_avatar.webui.describe import describe
 
 HINT = "The file is kept, but do not rely on it. Train again, and report this with the log if it comes back."
@@ -56,7 +55,7 @@ def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
         do_not_save_samples=True, do_not_save_grid=True, do_not_reload_embeddings=True,
     )
     p.cached_c, p.cached_uc = [None, None], [None, None]  # the WebUI's cache does not see that an embedding changed
-    with closing(p), _unrecorded():
+    with closing(p), borrowed.unrecorded():
         processed = generation.process(p)
     if shared.state.interrupted or not processed.images:
         return Trial(None)
@@ -69,14 +68,3 @@ def demand_difference(file: Path, without: Trial, with_it: Trial) -> None:
         return
     if np.array_equal(without.pixels, with_it.pixels):
         raise SelfTestFailed(f"{file.name} changes nothing: one seed gives the same picture with and without it.", HINT)
-
-
-@contextmanager
-def _unrecorded() -> Iterator[None]:
-    """Keep the user's last prompt (params.txt) while the test pictures are made."""
-    before = shared.cmd_opts.no_prompt_history
-    shared.cmd_opts.no_prompt_history = True
-    try:
-        yield
-    finally:
-        shared.cmd_opts.no_prompt_history = before

@@ -1,0 +1,57 @@
+"""Axes for the X/Y/Z plot: what is worth comparing of an identity."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from modules import scripts
+
+from personal_avatar.identities import METHODS, IdentitySettings
+from personal_avatar.params import validated
+from personal_avatar.webui import register
+
+CHANGES = "personal_avatar_changes"
+PLOT = "xyz_grid.py"
+LABEL = "[Personal Avatar] "
+PERSON = "person"
+NUMBERS = (
+    ("adapter weight", "adapter_weight"), ("IdentityNet weight", "identitynet_weight"), ("start", "start"),
+    ("end", "end"),
+)
+
+
+def changed(p: Any, settings: IdentitySettings) -> IdentitySettings:
+    """Settings with what the axes of a plot say; raises `InvalidSettings`."""
+    changes = dict(getattr(p, CHANGES, {}))
+    if PERSON in changes:
+        changes |= {"avatar": changes.pop(PERSON), "references": (), "people": ()}
+    return validated(IdentitySettings, {**settings.dict(), **changes}) if changes else settings
+
+
+def add() -> None:
+    """Once per load of the plot's script; before the UI is built."""
+    for data in scripts.scripts_data:
+        options = getattr(data.module, "axis_options", None)
+        if data.path.endswith(PLOT) and options is not None:
+            known = {option.label for option in options}
+            options.extend(option for option in _options(data.module.AxisOption) if option.label not in known)
+
+
+def _options(option: Callable[..., Any]) -> list[Any]:
+    numbers = [option(LABEL + word, float, _setter(name)) for word, name in NUMBERS]
+    method = option(LABEL + "method", str, _setter("method"), choices=lambda: list(METHODS))
+    person = option(LABEL + PERSON, str, _setter(PERSON), choices=_avatars)
+    return [*numbers, method, person]
+
+
+def _setter(name: str) -> Callable[[Any, Any, Sequence[Any]], None]:
+    """What the plot calls with its copy of `p`; the copies share what they do not replace."""
+
+    def apply(p: Any, value: Any, _values: Sequence[Any]) -> None:
+        setattr(p, CHANGES, {**getattr(p, CHANGES, {}), name: value})
+
+    return apply
+
+
+def _avatars() -> list[str]:
+    return [avatar.id for avatar in register.studio().avatars.all()]

@@ -1,0 +1,38 @@
+"""The one set of identity networks of this process, and the photos of avatars."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal_avatar.oneshot import shelf_of
+from personal_avatar.photos.captions import without_captions
+from personal_avatar.webui import register
+from personal_avatar.webui.folders import data_folder
+
+if TYPE_CHECKING:
+    from personal_avatar.identity.unit import IdentityUnit
+
+CACHE = Path("cache") / "identity"
+
+
+@lru_cache(maxsize=1)
+def unit() -> IdentityUnit:
+    """Made at the first generation with a person; only within the WebUI's queue. Raises when a package is missing."""
+    from personal_avatar.identity.unit import IdentityUnit
+
+    return IdentityUnit(shelf_of(register.studio().host.folders()), data_folder() / CACHE)
+
+
+def park() -> None:
+    """Clear the graphics card of our networks, if there are any."""
+    if unit.cache_info().currsize:
+        unit().park()
+
+
+def photos_of(avatar: str) -> Sequence[Path]:
+    """The photos that an avatar, given by id or name, was trained from. Raises `NotFound`."""
+    store = register.studio().avatars
+    folder = store.folder(store.find(avatar).id) / "photos"
+    return without_captions(sorted(folder.glob("[0-9]*")))

@@ -1,0 +1,74 @@
+"""What a picture says of a person that could not be put into it, and of what may spoil it: infotext and page.
+
+The WebUI swallows what a hook raises, and its API tells nothing but infotexts. So there it must stand.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from personal_avatar.errors import AvatarError, Crashed, named
+from personal_avatar.identity.infotext import PREFIX
+
+log = logging.getLogger(__name__)
+ERROR, WARNING = PREFIX + "error", PREFIX + "warning"
+PROBLEM = "personal_avatar_problem"  # an attribute of the generation
+LONGEST = 600  # a refused value may be a whole picture in base64
+
+
+def problem_of(p: Any) -> AvatarError | None:
+    """What kept the person from a generation."""
+    found = getattr(p, PROBLEM, None)
+    return found if isinstance(found, AvatarError) else None
+
+
+def begin(p: Any) -> None:
+    """A fresh generation says nothing yet."""
+    setattr(p, PROBLEM, None)
+    _forget(p)
+
+
+def _forget(p: Any) -> None:
+    """Plots share one dict among the copies of `p`, so it is replaced."""
+    said = p.extra_generation_params.items()
+    p.extra_generation_params = {name: value for name, value in said if not name.startswith(PREFIX)}
+
+
+def refuse(p: Any, error: Exception) -> None:
+    """The picture is made without the person: say why, in place of what was said before."""
+    problem = known(error)
+    setattr(p, PROBLEM, problem)
+    _forget(p)
+    sentence = _clipped(f"{problem.code}: {problem}")
+    p.extra_generation_params[ERROR] = sentence
+    p.comment(f"Personal Avatar: the picture was made without the person. {sentence}")
+
+
+def known(error: Exception) -> AvatarError:
+    """The error by its name; one that nobody foresaw is logged with all that is known of it."""
+    problem = named(error)
+    if isinstance(problem, Crashed):
+        log.error("Personal Avatar met an unexpected error", exc_info=error)
+    return problem
+
+
+def tell(p: Any, pairs: Iterable[tuple[str, str]]) -> None:
+    """What shaped the picture."""
+    p.extra_generation_params.update(pairs)
+
+
+def warn(p: Any, sentences: Iterable[str]) -> None:
+    """Each sentence once, in the infotext and on the page."""
+    said = [word for word in str(p.extra_generation_params.get(WARNING) or "").split(" | ") if word]
+    fresh = [sentence for sentence in map(_clipped, sentences) if sentence not in said]
+    if not fresh:
+        return
+    p.extra_generation_params[WARNING] = " | ".join([*said, *fresh])
+    for sentence in fresh:
+        p.comment(f"Personal Avatar: {sentence}")
+
+
+def _clipped(sentence: str) -> str:
+    plain = " ".join(sentence.split())
+    return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"

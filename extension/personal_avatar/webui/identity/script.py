@@ -1,0 +1,81 @@
+"""The AlwaysVisible script: one accordion in txt2img and img2img, one entry in `alwayson_scripts`.
+
+It keeps no state: one object of it serves all requests of a tab.
+"""
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+from modules import scripts
+
+from personal_avatar.errors import named
+from personal_avatar.identities import IdentityRequest
+from personal_avatar.webui.identity import axes, networks, session
+from personal_avatar.webui.identity.arguments import settings_of
+from personal_avatar.webui.identity.finishing import finish
+from personal_avatar.webui.identity.people import request_of
+
+log = logging.getLogger(__name__)
+TITLE = "Personal Avatar"
+
+
+class Identity(scripts.Script):
+    """The hooks alone, for pictures whose request is known; `strict`: no picture rather than one without the person."""
+
+    def __init__(self, request: IdentityRequest | None = None, strict: bool = False) -> None:
+        self._request, self._strict = request, strict
+        self.filename = __file__
+        self.args_from = self.args_to = 0
+
+    def title(self) -> str:
+        return TITLE
+
+    def show(self, is_img2img: bool) -> Any:
+        return scripts.AlwaysVisible
+
+    def before_process(self, p: Any, *args: Any) -> None:
+        session.begin(p, lambda: self.wanted(p, args), self._strict)
+
+    def wanted(self, p: Any, args: tuple[Any, ...]) -> IdentityRequest | None:
+        """Who shall be in the picture; raises what is wrong with the request."""
+        return self._request
+
+    def process(self, p: Any, *args: Any) -> None:
+        session.check(p)
+
+    def process_before_every_sampling(self, p: Any, *args: Any, x: Any, **kwargs: Any) -> None:
+        session.before_sampling(p, x)
+
+    def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
+        finish(p, pp)
+
+
+class PersonalAvatar(Identity):
+    """The script of the two tabs."""
+
+    def ui(self, is_img2img: bool) -> list[Any]:
+        """Three calls a tab; an exception here would end the WebUI."""
+        try:
+            from personal_avatar.webui.identity.panel import Panel
+
+            panel = Panel(self.elem_id)
+            self.infotext_fields, self.paste_field_names = panel.infotext_fields, panel.paste_field_names
+            return panel.components
+        except Exception as error:
+            log.exception("The Personal Avatar panel could not be built")
+            gr.Markdown(f"**{TITLE}** could not start: {named(error)}")
+            return []
+
+    def wanted(self, p: Any, args: tuple[Any, ...]) -> IdentityRequest | None:
+        settings = axes.changed(p, settings_of(args))
+        return request_of(settings, networks.photos_of) if settings.enabled else None
+
+
+def runner(request: IdentityRequest, strict: bool) -> Any:
+    """A `ScriptRunner` with our hooks alone, for pictures of our own."""
+    made = scripts.ScriptRunner()
+    made.alwayson_scripts = [Identity(request, strict)]
+    made.scripts = list(made.alwayson_scripts)
+    return made

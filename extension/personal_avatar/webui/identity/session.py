@@ -1,0 +1,136 @@
+"""One generation with a person in it, from the request to the finished picture. It lives on the WebUI's `p`.
+
+A plot copies `p` and some scripts use one `p` several times, so every `process_images` begins a session of its own.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from modules import devices, images, lowvram, sd_unet, shared
+
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.identities import IdentityRequest
+from personal_avatar.identity.nouns import AdapterKind, Reference, Target
+from personal_avatar.identity.unit import Prepared, cautions
+from personal_avatar.oneshot import refuse_unusable
+from personal_avatar.webui.describe import describe
+from personal_avatar.webui.identity import foreign, networks, notes
+from personal_avatar.webui.identity.sampling import Sampling
+
+ATTRIBUTE = "personal_avatar"
+LATENT_FACTOR = 8
+
+
+@dataclass
+class Session:
+    """What one `process_images` knows of the person. `strict`: a picture without the person is not wanted at all."""
+
+    request: IdentityRequest
+    strict: bool = False
+    kind: AdapterKind | None = None
+    references: tuple[Reference, ...] = ()
+
+
+def of(p: Any) -> Session | None:
+    """The session of a generation while it is fine; None: the picture is plain."""
+    return getattr(p, ATTRIBUTE, None) if notes.problem_of(p) is None else None
+
+
+def begin(p: Any, wanted: Callable[[], IdentityRequest | None], strict: bool = False) -> None:
+    """A `process_images` starts. `wanted` raises what is wrong with the request, None: nobody is wanted."""
+    notes.begin(p)
+    setattr(p, ATTRIBUTE, None)
+    try:
+        request = wanted()
+    except Exception as error:  # noqa: BLE001 - the WebUI would swallow it; so the picture tells
+        notes.refuse(p, error)
+        return
+    if request is None:
+        networks.park()
+    else:
+        setattr(p, ATTRIBUTE, Session(request, strict))
+
+
+def check(p: Any) -> None:
+    """The checkpoint is the right one now: see early whether the person can be put in, and say what will shape it."""
+    session = of(p)
+    if session is None:
+        return
+    if _prepared(p, session, p.width, p.height) is not None:
+        notes.warn(p, foreign.warnings(p))
+    elif session.strict:
+        shared.state.interrupt()
+
+
+def before_sampling(p: Any, latent: Any) -> None:
+    """The sampler is about to run on `latent` (batch, channels, height, width), first pass or hires pass."""
+    session = of(p)
+    if session is None:
+        return
+    width, height = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
+    prepared = _prepared(p, session, width, height)
+    if prepared is not None:
+        Sampling(p, prepared.injection, _park_where_memory_is_short).arm()
+
+
+def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepared | None:
+    """Tokens, hint and masks for pictures of this size; None when it is refused, which `p` then tells."""
+    try:
+        base, unit = _base(), networks.unit()
+        refuse_unusable(unit.shelf, session.request.settings, base)
+        session.kind = unit.shelf.choose(session.request.settings, base.family).kind
+        target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
+        with devices.without_autocast():
+            prepared = unit.prepare(_following(p, session), target)
+    except Exception as error:  # noqa: BLE001 - as above
+        notes.refuse(p, error)
+        return None
+    session.references = prepared.references
+    notes.tell(p, prepared.infotext)
+    notes.warn(p, [*prepared.warnings, *cautions(session.kind, p.cfg_scale, width_px, height_px)])
+    return prepared
+
+
+def _base() -> BaseModelFile:
+    """The loaded checkpoint; raises `BaseUnsupported`."""
+    if sd_unet.current_unet is not None:
+        raise BaseUnsupported(
+            "Another UNet (such as TensorRT's) stands in for the checkpoint's; a person cannot be put into it.",
+            'Set "SD Unet" to None in the settings.',
+        )
+    return describe(shared.sd_model.sd_checkpoint_info)
+
+
+def _following(p: Any, session: Session) -> IdentityRequest:
+    """Expression and pose of a picture that is painted anew follow its own faces, unless it was said otherwise."""
+    request = session.request
+    settings = request.settings
+    if settings.keypoints != "auto" or request.keypoints_image is not None or not getattr(p, "init_images", None):
+        return request
+    if session.kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
+        return request
+    picture = _as_sampled(p)
+    if len(networks.unit().analyser(session.kind or AdapterKind.INSTANTID).detect(picture)) >= len(request.people):
+        return replace(request, keypoints_image=picture)
+    notes.warn(p, ["In the picture to paint anew not every face was found: expression and pose are free."])
+    return replace(request, settings=settings.copy(update={"keypoints": "none", "layout": "boxes"}))
+
+
+def _as_sampled(p: Any) -> np.ndarray:
+    """The first picture of img2img as it is encoded: resized, or the part around the mask. uint8 RGB."""
+    picture = images.flatten(p.init_images[0], shared.opts.img2img_background_color)
+    if p.paste_to is not None:
+        left, top, width, height = p.paste_to
+        picture = images.resize_image(2, picture.crop((left, top, left + width, top + height)), p.width, p.height)
+    else:
+        picture = images.resize_image(0 if p.resize_mode == 3 else p.resize_mode, picture, p.width, p.height)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _park_where_memory_is_short() -> None:
+    if lowvram.is_enabled(shared.sd_model):
+        networks.park()
