@@ -24,7 +24,8 @@ from personal_avatar.ui import tab
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
 
-SOURCES = sorted(Path(tab.__file__).parent.glob("*.py"))
+ROOM = Path(tab.__file__).parent
+SOURCES = [*sorted(ROOM.glob("*.py")), ROOM.parent / "webui" / "identity" / "panel.py"]
 PROPS = {"label", "info", "value", "placeholder"}
 IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
 CHOICES: dict[str, type[Enum]] = {"method": Method, "goal": Goal, "engine": Engine}
