@@ -34,7 +34,7 @@ def text_of(picture: np.ndarray) -> str:
 
 def panel(**values: Any) -> list[Any]:
     """The values of an untouched panel, with changes by name (a double underscore is a dot)."""
-    untouched: dict[str, Any] = {name: None for name in NAMES}
+    untouched: dict[str, Any] = dict.fromkeys(NAMES)
     for name in NAMES:
         if name.startswith("person"):
             untouched[name] = {"left": 0, "top": 0, "right": 1, "bottom": 1, "weight": 1, "avatar": ""}.get(
