@@ -11,6 +11,7 @@ from personal_avatar.photos.heldout import FEWEST_PHOTOS
 from personal_avatar.photos.settings import PhotoSettings
 
 SENTENCES: dict[str, str] = {
+    "NONE_USABLE_STYLE": "None of the {photos} pictures can be used ({reasons}): add sharp and bright ones.",
     "NONE_USABLE": "None of the {photos} photos can be used ({reasons}): add sharp photos of one person alone.",
     "TOO_FEW": "{accepted} of {photos} photos can be used: an avatar becomes better with {wanted} or more.",
     "MIXED_PEOPLE": "The photos seem to show different people, none of them most often: keep those of one person.",
@@ -48,11 +49,14 @@ def advise(verdicts: Sequence[PhotoVerdict], settings: PhotoSettings, mixed: boo
     if not accepted:
         counts = Counter(reason.value for verdict in verdicts for reason in verdict.reasons)
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-        return (Advice("NONE_USABLE", {"photos": len(verdicts), "reasons": reasons or "none were given"}),)
+        code = "NONE_USABLE" if settings.wants_faces else "NONE_USABLE_STYLE"
+        return (Advice(code, {"photos": len(verdicts), "reasons": reasons or "none were given"}),)
     found = [Advice("MIXED_PEOPLE", {})] if mixed else []
     numbers = {"accepted": len(accepted), "photos": len(verdicts), "wanted": settings.wanted_photos}
     if len(accepted) < settings.wanted_photos:
         found.append(Advice("TOO_FEW", numbers))
+    if not settings.wants_faces:
+        return tuple(found)
     if len(accepted) < FEWEST_PHOTOS:
         found.append(Advice("NO_HELD_OUT", {"wanted": FEWEST_PHOTOS}))
     return (*found, *_of_variety(accepted), *_of_size(accepted))

@@ -11,7 +11,7 @@ import numpy as np
 from personal_avatar.domain import Face, PhotoVerdict, Quality, Reason
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
 from personal_avatar.photos.duplicates import Fingerprint, thumbnail
-from personal_avatar.photos.quality import measure
+from personal_avatar.photos.quality import measure, measure_whole
 from personal_avatar.photos.read import Limits, read_photo
 from personal_avatar.photos.settings import PhotoSettings
 
@@ -36,13 +36,15 @@ def limits(settings: PhotoSettings) -> Limits:
 
 
 def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings) -> Examined:
-    """Read, find the face, measure. Never raises because of what is in the file."""
+    """Read, find the face where one is wanted, measure. Never raises because of what is in the file."""
     try:
         photo, image = read_photo(path, limits(settings))
     except UnreadablePhoto as error:
         return Examined(PhotoVerdict(path, (Reason.UNREADABLE,), str(error)))
     except FileTooLarge as error:
         return Examined(PhotoVerdict(path, (Reason.TOO_LARGE,), str(error)))
+    if not settings.wants_faces:
+        return _whole(PhotoVerdict(path, photo=photo), image, settings)
     faces = analyser.detect(image)
     small = thumbnail(image)
     pixels = image.shape[0] * image.shape[1]
@@ -56,6 +58,15 @@ def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings) -> Exam
     verdict = replace(verdict, face=face, quality=quality)
     complaints = [*_of_faces(faces, settings), *_of_edge(faces[0], photo.size_px), *_of_quality(quality, settings)]
     return Examined(rejected(verdict, complaints), Fingerprint(photo.sha256, pixels, small, np.asarray(embedding)))
+
+
+def _whole(verdict: PhotoVerdict, image: np.ndarray, settings: PhotoSettings) -> Examined:
+    """A picture of anything: neither overexposed nor cut off, for white grounds and close views are styles, too."""
+    quality = measure_whole(image)
+    assert verdict.photo is not None
+    fingerprint = Fingerprint(verdict.photo.sha256, image.shape[0] * image.shape[1], thumbnail(image))
+    verdict = replace(verdict, quality=quality)
+    return Examined(rejected(verdict, _of_sharpness(quality, settings) + _of_light(quality, settings)), fingerprint)
 
 
 def rejected(verdict: PhotoVerdict, complaints: Sequence[Complaint]) -> PhotoVerdict:
@@ -89,12 +100,20 @@ def _of_edge(face: Face, size_px: tuple[int, int]) -> list[Complaint]:
     return [(Reason.OCCLUDED, "the edge of the photo cuts off a part of the face")]
 
 
+def _of_sharpness(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
+    if quality.sharpness >= settings.min_sharpness:
+        return []
+    return [(Reason.BLURRED, f"sharpness {quality.sharpness:.0f}, need {settings.min_sharpness:.0f}")]
+
+
+def _of_light(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
+    if quality.brightness >= settings.min_brightness:
+        return []
+    return [(Reason.DARK, f"brightness {quality.brightness:.2f}, need {settings.min_brightness:.2f}")]
+
+
 def _of_quality(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
-    found: list[Complaint] = []
-    if quality.sharpness < settings.min_sharpness:
-        found.append((Reason.BLURRED, f"sharpness {quality.sharpness:.0f}, need {settings.min_sharpness:.0f}"))
-    if quality.brightness < settings.min_brightness:
-        found.append((Reason.DARK, f"brightness {quality.brightness:.2f}, need {settings.min_brightness:.2f}"))
+    found = _of_sharpness(quality, settings) + _of_light(quality, settings)
     if quality.clipped > settings.max_clipped:
         share, most = quality.clipped, settings.max_clipped
         found.append((Reason.OVEREXPOSED, f"{share:.0%} of the face is white, at most {most:.0%} may be"))

@@ -19,10 +19,13 @@ STEP_PX = 64
 
 
 def frame(
-    face: Face, photo_px: tuple[int, int], resolution_px: int, settings: PhotoSettings, framing: str
+    face: Face | None, photo_px: tuple[int, int], resolution_px: int, settings: PhotoSettings, framing: str
 ) -> tuple[Window, tuple[int, int]]:
-    """The window to cut out of a photo of `photo_px` (width, height), and the (width, height) to scale it to."""
-    if framing == FULL:
+    """The window to cut out of a photo of `photo_px` (width, height), and the (width, height) to scale it to.
+
+    Without a face it is the whole picture in every framing.
+    """
+    if framing == FULL or face is None:
         bucket = bucket_for(photo_px, resolution_px)
         return whole_picture(face, photo_px, bucket), bucket
     return square_around(face, photo_px, resolution_px, settings), (resolution_px, resolution_px)
@@ -50,14 +53,15 @@ def bucket_for(size_px: tuple[int, int], resolution_px: int) -> tuple[int, int]:
     return max(sizes, key=lambda size: (size[0] * size[1] * _kept(size, size_px), _kept(size, size_px)))
 
 
-def whole_picture(face: Face, photo_px: tuple[int, int], bucket: tuple[int, int]) -> Window:
-    """The largest window of the bucket's proportions in the photo, as near to the face as it gets. Nothing is turned.
+def whole_picture(face: Face | None, photo_px: tuple[int, int], bucket: tuple[int, int]) -> Window:
+    """The largest window of the bucket's proportions in the photo, as near to the face as it gets, without one in the
+    middle. Nothing is turned.
 
     The face lies inside, except what is larger than the window itself.
     """
     scale = max(bucket[0] / photo_px[0], bucket[1] / photo_px[1])
     width, height = bucket[0] / scale, bucket[1] / scale
-    across, down = _middle(face, photo_px)
+    across, down = _middle(face, photo_px) if face is not None else (photo_px[0] / 2, photo_px[1] / 2)
     centre = (_inside(across, width / 2, photo_px[0]), _inside(down, height / 2, photo_px[1]))
     return Window(centre, (width, height))
 

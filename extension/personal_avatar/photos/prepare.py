@@ -115,7 +115,7 @@ def _write(
 ) -> Iterator[dict[str, Any]]:
     """Cut and write the pictures one by one; yields what the manifest says of each.
 
-    Held-out photos are portraits in every framing: likeness is measured on faces.
+    Held-out photos of people are portraits in every framing: likeness is measured on faces.
     """
     samples = {sample.source_sha256: sample for sample in (*dataset.samples, *dataset.held_out)}
     for verdict in verdicts:
@@ -123,12 +123,12 @@ def _write(
         sample = samples.get(photo.sha256)
         if sample is None:
             raise NotFound(f"{verdict.path.name} was changed after the check.", "Check the photos again.")
-        face = _face(verdict, image, analyser)
+        face = _face(verdict, image, analyser) if settings.wants_faces else None
         framing = PORTRAIT if sample in dataset.held_out else settings.framing
         window, size_px = frame(face, photo.size_px, dataset.resolution_px, settings, framing)
         crop = cut(image, window, size_px)
         write_sample(dataset.folder, sample, crop.image)
-        if sample.mask is not None:
+        if sample.mask is not None and face is not None:
             write_mask(dataset.folder / sample.mask, head_mask(face, photo.size_px, window, size_px))
         yield _described(sample, verdict, crop, settings)
 

@@ -9,6 +9,7 @@ from PIL import Image
 from personal_avatar.domain import Face, Quality
 
 MEASURED_PX = 192
+WHOLE_PX = 256  # shorter side of a whole picture; sharp ones have 51-83 there, blurred by 1 % of it 23-58
 BLUR_WINDOW_PX = 9
 BRIGHT_SHARE = 0.9
 CLIPPED_FROM = 250
@@ -27,6 +28,21 @@ def measure(image: np.ndarray, face: Face) -> Quality:
         clipped=round(float((crop.min(axis=2) >= CLIPPED_FROM)[oval].mean()), 3),
         yaw_deg=round(yaw_deg(face), 1),
         roll_deg=round(roll_deg(face), 1),
+    )
+
+
+def measure_whole(image: np.ndarray) -> Quality:
+    """Of a picture of anything, uint8 RGB (height, width, 3); angles are 0."""
+    scale = WHOLE_PX / min(image.shape[:2])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)).astype(float)
+    grey = small @ np.array([0.299, 0.587, 0.114])
+    return Quality(
+        sharpness=round(sharpness(grey), 1),
+        brightness=round(float(np.quantile(grey, BRIGHT_SHARE)) / 255, 3),
+        clipped=round(float((small.min(axis=2) >= CLIPPED_FROM).mean()), 3),
+        yaw_deg=0.0,
+        roll_deg=0.0,
     )
 
 

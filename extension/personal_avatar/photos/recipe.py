@@ -69,7 +69,8 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
         if sha256 in apart:
             kept_out.append(Sample(Path(HELD_OUT) / name, caption, sha256))
         else:
-            trained.append(Sample(inside / name, caption, sha256, repeats, Path(MASKS) / name))
+            mask = Path(MASKS) / name if recipe.settings.wants_faces else None
+            trained.append(Sample(inside / name, caption, sha256, repeats, mask))
     fingerprint = recipe.fingerprint(verdicts, captions)
     return Dataset(
         id=fingerprint[:12],

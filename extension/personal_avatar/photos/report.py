@@ -56,7 +56,7 @@ def _without_strangers(
 ) -> tuple[list[PhotoVerdict], bool]:
     """Reject who differs from the others; the flag says that there are several people and no majority."""
     places = [place for place, verdict in enumerate(verdicts) if verdict.accepted]
-    if not places:
+    if not places or not settings.wants_faces:
         return verdicts, False
     limit = -1.0 if settings.other_people == "off" else same_person_above
     embeddings = np.array([_embedding(verdicts[place]) for place in places])

@@ -5,6 +5,7 @@ from personal_avatar.params import Settings, setting
 
 PORTRAIT = "portrait"
 FULL = "full"
+NEEDED, IGNORED = "needed", "ignored"
 
 
 class PhotoSettings(Settings):
@@ -12,10 +13,13 @@ class PhotoSettings(Settings):
 
     `other_people`: "auto" compares with the spread of the set as well, "threshold" only with the recogniser's limit
     (for very different photos of one person), "off" lets everybody pass.
+    `faces`: "ignored" takes pictures of anything, for a style: nobody is looked for, they are trained whole and without
+    masks of heads.
     `framing`: how photos are cut for training: "portrait" as a square of head and shoulders, "full" whole, in their own
     proportions. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
     """
 
+    faces: str = setting(NEEDED, "Faces in the photos", choices=(NEEDED, IGNORED), advanced=True)
     min_face_px: int = setting(64, "Smallest width of a face", ge=16, le=1024, step=8, unit="px")
     min_sharpness: float = setting(27, "Lowest sharpness", ge=0, le=100, step=1)
     min_brightness: float = setting(0.17, "Lowest brightness", ge=0, le=1, step=0.01, advanced=True)
@@ -35,3 +39,7 @@ class PhotoSettings(Settings):
     caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
     caption_files: bool = setting(True, "Captions from text files beside the photos", advanced=True)
     repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)
+
+    @property
+    def wants_faces(self) -> bool:
+        return self.faces == NEEDED

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Likeness
+from personal_avatar.domain import Goal, Likeness
 from personal_avatar.reports import parts
 from personal_avatar.reports.svg import Point
 
@@ -18,6 +18,9 @@ MEANINGS = {
     " judges: 100% when each fits its own prompt best, 50% when it fits any prompt alike.",
     "Merit": "What the checkpoint is chosen by: the share of the likeness that was recovered, times the share of the"
     " untrained checkpoint's prompt following that was kept.",
+    "Resemblance": "Of a style: how near the colours and the amount of detail of the pictures are to those of pictures"
+    " that were not trained on, 1 being the same. Lines, shapes and motifs are not looked at. It stands where"
+    " likeness stands for a person.",
     "Leakage": "How much more other people of the same class look like the person than before; 0 is best.",
     "Diversity": "How much pictures of one prompt differ, compared with the untrained checkpoint; 100% is as much.",
 }
@@ -52,15 +55,16 @@ def _subject(facts: Facts) -> str:
 
 def _choice(facts: Facts) -> str:
     told = f"<p>{html.escape(facts['choice'])}</p>" if facts.get("choice") else ""
-    return told + SEEDS if told and facts.get("likeness") else told
+    return told + SEEDS if told and (facts.get("likeness") or facts.get("resemblance")) else told
 
 
 # -- numbers
 
 
 def _summary(facts: Facts) -> str:
-    found = facts.get("likeness")
-    unmeasured = "<p>Likeness was not measured on fresh seeds, for the training was cancelled.</p>"
+    found = facts.get("likeness") or facts.get("resemblance")
+    name = "Resemblance" if (facts.get("plan") or {}).get("goal") == Goal.STYLE.value else "Likeness"
+    unmeasured = f"<p>{name} was not measured on fresh seeds, for the training was cancelled.</p>"
     cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
     chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})
     best = "".join(parts.image(Path(one["file"]), BEST_PX, one["prompt"]) for one in chosen.get("pictures", ()))
@@ -69,8 +73,10 @@ def _summary(facts: Facts) -> str:
 
 def _numbers(facts: Facts) -> list[tuple[str, str]]:
     """Only what is known."""
+    measured = "Resemblance of a style" if facts.get("resemblance") else ""
     following = " → ".join(_share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
     told = (
+        ("Measured", measured),
         ("Measured against", _references(facts.get("measured_on"))),
         ("Leakage", _number(facts.get("leakage"), "{:.3f}")),
         ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
@@ -103,9 +109,10 @@ def _share(value: Any) -> str:
 
 def _curves(facts: Facts) -> str:
     """Likeness begins with the untrained checkpoint; the best possible is a line."""
-    untrained = (facts.get("untrained") or {}).get("likeness")
-    scores: list[Point] = [(0.0, float(untrained))] if untrained is not None else []
-    scores += [(float(row["step"]), float(row["likeness"])) for row in _rows(facts)]
+    rows = ({**(facts.get("untrained") or {}), "step": 0}, *_rows(facts))
+    scores: list[Point] = [
+        (float(row["step"]), float(value)) for row in rows if (value := _nearness(row)) is not None
+    ]
     marks = [("real pictures", float(facts["ceiling"]))] if facts.get("ceiling") is not None else []
     losses = [(float(step), float(loss)) for step, loss in enumerate(facts.get("losses", ()), 1) if loss is not None]
     return parts.curves(scores, marks, losses)
@@ -136,6 +143,7 @@ def _line(row: Facts, chosen: bool) -> str:
     badge = '<span class="badge">chosen</span>' if chosen else ""
     told = (
         ("likeness", _number(row.get("likeness"), "{:.3f}")),
+        ("resemblance", _number(row.get("resemblance"), "{:.3f}")),
         ("faces", _share(row.get("faces_found"))),
         ("following", _share(row.get("following"))),
         ("merit", _number(row.get("merit"), "{:.2f}")),
@@ -148,10 +156,16 @@ def _line(row: Facts, chosen: bool) -> str:
 
 
 def _picture(picture: Facts, row: Facts) -> str:
-    likeness = _number(picture.get("likeness"), "{:.2f}") or "no face"
-    label = f"step {row['step']}: {picture['prompt']}, likeness {likeness}"
-    shown = parts.image(Path(picture["file"]), PICTURE_PX, label)
-    return f"<figure>{shown}<figcaption>{likeness}</figcaption></figure>"
+    value = _number(_nearness(picture), "{:.2f}") or "no face"
+    name = "resemblance" if "resemblance" in picture else "likeness"
+    shown = parts.image(Path(picture["file"]), PICTURE_PX, f"step {row['step']}: {picture['prompt']}, {name} {value}")
+    return f"<figure>{shown}<figcaption>{value}</figcaption></figure>"
+
+
+def _nearness(row: Facts) -> Any:
+    """Likeness to the person, or the resemblance of a style; None where neither was measured."""
+    likeness = row.get("likeness")
+    return row.get("resemblance") if likeness is None else likeness
 
 
 # -- what to do with it, and how it was made

@@ -11,7 +11,7 @@ from typing import Any
 from personal_avatar.domain import Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.result_numbers import Numbers, finite, rounded
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, finite, rounded
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
 HIGH_LEAKAGE = 0.05
@@ -28,17 +28,18 @@ def advice(document: Mapping[str, Any]) -> list[str]:
 
 
 def unmeasured(numbers: Numbers) -> str:
-    if numbers.at("likeness", "after") is not None:
+    if numbers.at(numbers.kind, "after") is not None:
         return ""
     shorter = f"; steps {rounded(numbers.steps / 2)} takes half as long" if numbers.steps >= 100 else ""
-    return f"The training ended before its likeness was measured: train again and let it come to its end{shorter}."
+    told = f"The training ended before its {numbers.kind} was measured"
+    return f"{told}: train again and let it come to its end{shorter}."
 
 
 def measured_on_trained(numbers: Numbers) -> str:
     measured = numbers.document.get("measured_on")
     if not isinstance(measured, Mapping) or measured.get("held_out") is not False:
         return ""
-    told = "Likeness was measured on the photos that were trained on, so the truth is lower"
+    told = f"{numbers.kind.capitalize()} was measured on the photos that were trained on, so the truth is lower"
     if numbers.photos < FEWEST_PHOTOS:
         return f"{told}: add photos, {PhotoSettings().wanted_photos} or more in all, so that some can be held out."
     return f"{told}: set held_out to {SHARE:g}."
@@ -115,6 +116,9 @@ def leakage(numbers: Numbers) -> str:
     leaked = numbers.at("leakage")
     if leaked is None or leaked <= HIGH_LEAKAGE:
         return ""
+    if numbers.kind == RESEMBLANCE:
+        told = "Pictures that do not ask for the style came to look like it too"
+        return f"{told} (by {leaked:.2f}): set {numbers.slower}."
     weight = finite(numbers.plan("prior_weight")) or 0.0
     by_pictures = "use the method dreambooth-lora, or " if numbers.document.get("method") == Method.LORA.value else ""
     held = f"set prior_weight to {min(MOST_PRIOR, 2 * weight or 0.3):g}" if weight < MOST_PRIOR else ""

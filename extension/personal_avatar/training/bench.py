@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from personal_avatar.pictures import save_picture
 from personal_avatar.training.cache import encode_all, square_images
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
-from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for
+from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.presets import TINY_UP_TO_PX
+from personal_avatar.training.resemblance import StyleMeter
+from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures
 
@@ -29,12 +32,21 @@ THUMBNAIL_PX = 24
 
 @dataclass(frozen=True)
 class FinalScores:
-    """What is told of a finished training. `following` 0..1; `diversity`: see there; `images`: what was judged."""
+    """What is told of a finished training. `measured`: by the bench's meter; `following` 0..1; `diversity`: see there;
+    `images`: what was judged."""
 
-    likeness: Likeness
+    measured: Likeness
     following: float
     diversity: float
     images: np.ndarray
+
+
+class Meter(Protocol):
+    """How near pictures, uint8 RGB, are to the references that it was made with: likeness.py, resemblance.py."""
+
+    def measure(self, images: Iterable[np.ndarray]) -> Measured: ...
+
+    def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,16 @@ class Untrained:
 
 @dataclass(frozen=True)
 class Bench:
-    """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own.
+    """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own. `kind`:
+    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style.
 
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
     """
 
     model: DiffusionModel
-    meter: LikenessMeter
+    kind: str
+    meter: Meter
     settings: SampleSettings
     choosing: Grid
     final: Grid
@@ -77,15 +91,15 @@ class Bench:
     def final_scores(self, method: TrainingMethod) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""
         images = self.pictures(self.final.subject)
-        after, other = self.meter.measure(images), self._likeness(self.final.other)
+        after, other = self.meter.measure(images), self._measure(self.final.other)
         with method.strength(0.0):
-            floor, other_before = self._likeness(self.final.subject), self._likeness(self.final.other)
-        likeness = Likeness(floor.mean, after.mean, self.ceiling, other.mean - other_before.mean)
+            floor, other_before = self._measure(self.final.subject), self._measure(self.final.other)
+        measured = Likeness(floor.mean, after.mean, self.ceiling, other.mean - other_before.mean)
         return FinalScores(
-            likeness, self.following(images, method, self.final), diversity(images, self.final.asked), images
+            measured, self.following(images, method, self.final), diversity(images, self.final.asked), images
         )
 
-    def _likeness(self, shots: Sequence[Shot]) -> Measured:
+    def _measure(self, shots: Sequence[Shot]) -> Measured:
         return self.meter.measure(self.pictures(shots))
 
 
@@ -97,13 +111,13 @@ def set_up(
 
     settings = sample_settings(plan, model.base)
     references = square_images(dataset, dataset.held_out or dataset.samples, settings.resolution_px)
-    meter = LikenessMeter(analyser, references)
+    meter: Meter = StyleMeter(references) if plan.is_style else LikenessMeter(analyser, references)
     ceiling = meter.ceiling(model.decode_many(torch.stack(encode_all(model, list(references)).mean)))
-    who = (model.base, dataset.trigger, dataset.class_noun, plan.score_pictures)
-    choosing, final = grid_for(*who, CHOOSING_SEED), grid_for(*who, FINAL_SEED)
+    choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(
         model,
+        RESEMBLANCE if plan.is_style else LIKENESS,
         meter,
         settings,
         choosing,
@@ -113,6 +127,12 @@ def set_up(
         bare=BarePictures(proof, make_pictures(model, proof, quick), quick),
         stop=stop,
     )
+
+
+def _grid(base: BaseModelFile, dataset: Dataset, plan: TrainPlan, first_seed: int) -> Grid:
+    if plan.is_style:
+        return style_grid_for(base, dataset.trigger, plan.score_pictures, first_seed)
+    return grid_for(base, dataset.trigger, dataset.class_noun, plan.score_pictures, first_seed)
 
 
 def sample_settings(plan: TrainPlan, base: BaseModelFile) -> SampleSettings:

@@ -20,6 +20,18 @@ DRAWING_PROMPTS = (
     "a soft 3d portrait of {subject}, green shirt, red background, neutral expression",
     "a 3d portrait of {subject}, white background",
 )
+PHOTO_MOTIFS = (
+    "a woman in a garden",
+    "a house by a lake, trees, clouds",
+    "a cat on a chair",
+    "a city street at night, lights, people walking",
+)
+DRAWING_MOTIFS = (
+    "a portrait of a woman",
+    "a shaded portrait of a man, blue background, smiling",
+    "a soft 3d portrait of a woman, green shirt, red background, neutral expression",
+    "a 3d portrait of a man, white background",
+)
 CHOOSING_SEED = 1000
 FINAL_SEED = 5000
 
@@ -27,7 +39,7 @@ FINAL_SEED = 5000
 @dataclass(frozen=True)
 class Grid:
     """`subject` shows the person, `other` somebody else of the same class: same seeds, same prompts. `asked`: the
-    prompts of `subject` in words that the untrained checkpoint knows."""
+    prompts of `subject` in words that the untrained checkpoint knows. For a style `other` asks for none."""
 
     subject: tuple[Shot, ...]
     other: tuple[Shot, ...]
@@ -48,3 +60,11 @@ def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, 
 
     in_class_words = tuple(shot.prompt for shot in shots(f"a {class_noun}"))
     return Grid(shots(trigger), shots(f"another {class_noun}"), in_class_words)
+
+
+def style_grid_for(base: BaseModelFile, trigger: str, pictures: int, first_seed: int) -> Grid:
+    """`pictures` shots of several motifs in the style of `trigger` ("sks style"), and the same without it."""
+    motifs = DRAWING_MOTIFS if is_tiny(base) else PHOTO_MOTIFS
+    asked = tuple(motifs[number % len(motifs)] for number in range(pictures))
+    other = tuple(Shot(motif, first_seed + number) for number, motif in enumerate(asked))
+    return Grid(tuple(Shot(f"{shot.prompt}, in {trigger}", shot.seed) for shot in other), other, asked)

@@ -7,7 +7,10 @@ from pathlib import Path
 from personal_avatar.domain import Likeness
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import SHOWN, Untrained, diversity, keep_samples
+from personal_avatar.training.result_numbers import RESEMBLANCE
 from personal_avatar.training.work import Point, Training, Work
+
+STYLE_SPAN = 0.05
 
 
 def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
@@ -18,8 +21,9 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
     measured = scales.meter.measure(images)
     samples = keep_samples(images, scales.choosing.subject, work.artifacts / "samples", step)
     for sample, shot, likeness in zip(samples, scales.choosing.subject, measured.each, strict=False):
-        work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, likeness))
-    work.emit(Score(step, round(measured.mean, 4)))
+        told = None if work.plan.is_style else likeness
+        work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, told))
+    _tell(work, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
     merit = merit_of(recovered(training, measured.mean), kept(before, following))
     point = Point(
@@ -39,14 +43,23 @@ def untrained(work: Work, training: Training) -> Untrained:
             following = scales.judge.score(images, scales.choosing.asked)
         measured, varied = scales.meter.measure(images), diversity(images, scales.choosing.asked)
         training.untrained = Untrained(images[:SHOWN], measured, following, varied)
-        work.emit(Score(0, round(measured.mean, 4)))
+        _tell(work, 0, measured.mean)
     return training.untrained
 
 
+def _tell(work: Work, step: int, mean: float, leakage: float | None = None) -> None:
+    """Likeness; the resemblance of a style is no likeness and is told in the report alone."""
+    if not work.plan.is_style:
+        work.emit(Score(step, round(mean, 4), leakage))
+
+
 def recovered(training: Training, likeness: float) -> float:
-    """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds."""
-    floor = training.untrained.likeness.mean if training.untrained else 0.0
-    return Likeness(floor, likeness, training.bench.ceiling).recovered
+    """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds. The few references of a
+    style may differ more among themselves than from anything else: its way is never shorter than `STYLE_SPAN`."""
+    floor, ceiling = training.untrained.likeness.mean if training.untrained else 0.0, training.bench.ceiling
+    if training.bench.kind == RESEMBLANCE:
+        ceiling = max(ceiling, floor + STYLE_SPAN)
+    return Likeness(floor, likeness, ceiling).recovered
 
 
 def merit_of(recovered_share: float, kept_share: float) -> float:
@@ -64,5 +77,5 @@ def score_best(work: Work, training: Training) -> None:
     work.emit(Stage("score"))
     best = training.load_best()
     scores = training.bench.final_scores(training.method)
-    work.emit(Score(best.step, round(scores.likeness.after, 4), round(scores.likeness.leakage or 0.0, 4)))
+    _tell(work, best.step, scores.measured.after, round(scores.measured.leakage or 0.0, 4))
     training.scores = scores

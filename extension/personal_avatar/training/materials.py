@@ -24,7 +24,7 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     order = [sample.source_sha256 for sample in samples]
     name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip)
     latents = cache.cached_latents(work.cache, name, model, images)
-    class_captions = [caption.replace(dataset.trigger, dataset.class_noun) for caption in captions]
+    class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
     others = _others(work, model)
     changing = plan.trains_text or plan.shuffle_captions
     asked = ["", *captions, *class_captions, *(others.captions if others else ())]
@@ -32,6 +32,13 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
         asked = [one for caption in asked for one in leads(caption)]
     text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
     return TrainingSet(latents, captions, class_captions, text, _places(work, dataset, samples, latents), others)
+
+
+def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
+    """What the untrained checkpoint would be asked: the class in place of the person, a style not at all."""
+    if is_style:
+        caption = caption.replace(f" in {dataset.trigger}", "")
+    return caption.replace(dataset.trigger, dataset.class_noun)
 
 
 def _places(

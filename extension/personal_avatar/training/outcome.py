@@ -16,6 +16,7 @@ from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import keep_samples
 from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
+from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.work import Training, Work
 
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
@@ -31,15 +32,14 @@ def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts
 def finish(work: Work, training: Training) -> dict[str, Any]:
     """Publish the best checkpoint, write the report, and tell everything in the result document."""
     best = training.load_best()
-    facts = facts_at(work, training, best.step, note_of(training.likeness, held_out=bool(training.dataset.held_out)))
+    measured, held_out = training.likeness or training.resemblance, bool(training.dataset.held_out)
+    facts = facts_at(work, training, best.step, note_of(measured, held_out, training.bench.kind))
     file, files = publish(training.method, work.task, work.plan, facts, best.preview)
     document = _document(work, training, file, files)
     return {**document, "report": str(_report(work, training, document))}
 
 
 def _document(work: Work, training: Training, file: Path, files: list[Path]) -> dict[str, Any]:
-    from personal_avatar.photos.prepare import reference_embedding
-
     task, best, likeness = work.task, training.best, training.likeness
     trigger, family = published_trigger(task, file.stem), training.bench.model.base.family
     point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
@@ -50,7 +50,8 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "checkpoints": [to_json(point)],
         "prompt": subject_prompt(point, 1.0),
         "likeness": likeness_document(likeness),
-        "leakage": likeness.leakage if likeness else None,
+        "resemblance": likeness_document(training.resemblance),
+        "leakage": training.scores.measured.leakage if training.scores else None,
         **manners(training),
         "measured_on": measured_on(training.dataset),
         "photos": len(training.dataset.samples) + len(training.dataset.held_out),
@@ -58,7 +59,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "samples": [str(path) for path in best.samples],
         "modules_matched": training.modules_matched,
         "dataset_fingerprint": training.dataset.fingerprint,
-        "reference": reference_embedding(training.photos, work.analyser).tolist(),
+        "reference": _reference(work, training),
         "recogniser": work.analyser.name,
         "method": task.method.value,
         "engine": task.engine.value,
@@ -71,18 +72,36 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     return {**document, "choice": report.choice(document), "advice": advice(document)}
 
 
+def _reference(work: Work, training: Training) -> list[float]:
+    """The person as one vector; empty for a style."""
+    from personal_avatar.photos.prepare import reference_embedding
+
+    return [] if work.plan.is_style else reference_embedding(training.photos, work.analyser).tolist()
+
+
 def scores(training: Training) -> dict[str, Any]:
     """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible."""
-    names = ("step", "likeness", "faces_found", "following", "merit")
-    before = training.untrained
-    measured = {
-        "likeness": before.likeness.mean, "faces_found": before.likeness.faces_found, "following": before.following
-    } if before else None
+    before, kind = training.untrained, training.bench.kind
     return {
-        "scores": [{name: getattr(point, name) for name in names} for point in training.points],
-        "untrained": measured,
+        "scores": [
+            {
+                "step": point.step, **_measured(kind, point.likeness, point.faces_found),
+                "following": point.following, "merit": point.merit,
+            }
+            for point in training.points
+        ],
+        "untrained": {
+            **_measured(kind, before.likeness.mean, before.likeness.faces_found), "following": before.following
+        } if before else None,
         "ceiling": training.bench.ceiling,
     }
+
+
+def _measured(kind: str, mean: float, faces_found: float) -> dict[str, float | None]:
+    """Pictures of a style have no likeness, and nobody looked for faces in them."""
+    if kind == LIKENESS:
+        return {"likeness": mean, "faces_found": faces_found}
+    return {"likeness": None, "faces_found": None, kind: mean}
 
 
 def manners(training: Training) -> dict[str, float | None]:
@@ -110,11 +129,12 @@ def measured_on(dataset: Dataset) -> dict[str, Any]:
     return {"photos": len(dataset.held_out or dataset.samples), "held_out": bool(dataset.held_out)}
 
 
-def note_of(likeness: Likeness | None, held_out: bool) -> str:
+def note_of(measured: Likeness | None, held_out: bool, kind: str = LIKENESS) -> str:
     """The sentence on the card."""
-    if likeness is None:
-        return "The training was cancelled; likeness was not measured."
-    note = f"Likeness {likeness.after:.2f} (before {likeness.floor:.2f}, best possible {likeness.ceiling:.2f})."
+    if measured is None:
+        return f"The training was cancelled; {kind} was not measured."
+    span = f"before {measured.floor:.2f}, best possible {measured.ceiling:.2f}"
+    note = f"{kind.capitalize()} {measured.after:.2f} ({span})."
     return note if held_out else f"{note} {TRAINED_ON}"
 
 
@@ -135,8 +155,9 @@ def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
 def _pictures(
     training: Training, files: Sequence[Path], likeness: Sequence[float | None]
 ) -> list[dict[str, Any]]:
-    """Those that were kept of a checkpoint, in the order of the prompts; likeness None: no face."""
+    """Those that were kept of a checkpoint, in the order of the prompts; likeness None: no face, or of a style."""
+    kind = training.bench.kind
     return [
-        {"file": str(file), "prompt": shot.prompt, "seed": shot.seed, "likeness": rated}
+        {"file": str(file), "prompt": shot.prompt, "seed": shot.seed, "likeness": None, kind: rated}
         for file, shot, rated in zip(files, training.bench.choosing.subject, likeness, strict=False)
     ]

@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import validator
 
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, setting, validated
-from personal_avatar.training.presets import preset_for
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.presets import PHOTO_GOALS, preset_for
 
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
@@ -79,6 +81,11 @@ class TrainPlan(Settings):
         """Optimiser steps: as set, else so many a photo for a batch of 2, as for at least 4 photos and at most 20."""
         each, together = self.steps_per_photo, self.batch_size * self.accumulate
         return self.steps or int(min(20 * each, max(4 * each, each * photos * 2 / together)))
+
+    @property
+    def is_style(self) -> bool:
+        """Whether pictures of anything in one style are learned, and no person."""
+        return self.goal == Goal.STYLE.value
 
     @property
     def wants_class_pictures(self) -> bool:
@@ -156,6 +163,8 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     goal = validated(PLANS[method], values).goal
     preset = preset_for(base, method, Goal(goal))
     plan = validated(PLANS[method], {**preset, **values})
+    if plan.is_style and plan.wants_class_pictures:
+        raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
     if "learning_rate" in values or plan.optimiser not in RATES:
         return plan
     return plan.copy(update={"learning_rate": RATES[plan.optimiser](plan.learning_rate)})
@@ -183,3 +192,7 @@ class TrainTask:
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
         return plan_for(self.base, self.method, self.plan)
+
+    def photos_as(self, plan: TrainPlan) -> PhotoSettings:
+        """How photos are judged and cut: as set, else as the goal asks for; raises `InvalidSettings`."""
+        return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **self.photo_settings})

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
+from personal_avatar.photos.settings import FULL, IGNORED
 
 TINY_UP_TO_PX = 256
 
@@ -31,6 +32,11 @@ GOALS: dict[Goal, Values] = {
     Goal.FACE_BEST: {"steps_per_photo": 160, "save_count": 8, "score_pictures": 16},
     Goal.ONE_PHOTO: {"min_photos": 1, "held_out": 0.0, "unmasked_weight": 0.1},
     Goal.ANIME: {"noise_offset": 0.0, "clip_skip": 2},
+    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.0},
+}
+# Of the photos: settings that a goal asks for.
+PHOTO_GOALS: dict[Goal, Values] = {
+    Goal.STYLE: {"faces": IGNORED, "framing": FULL, "caption_template": "a picture in {trigger}"},
 }
 VELOCITY: Values = {"noise_offset": 0.0}  # velocity and zero terminal SNR reach black and white without it
 
@@ -54,6 +60,7 @@ TINY_GOALS: dict[Goal, Values] = {
     Goal.FACE_QUICK: {"steps": 250, "stop_at": 0.9},
     Goal.FACE_BEST: {"steps": 700, "save_count": 6, "score_pictures": 16},
     Goal.ANIME: {},
+    Goal.STYLE: {"prior_weight": 0.0},
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import Numbers, Point
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
@@ -30,11 +30,16 @@ def choice(document: Mapping[str, Any]) -> str:
         return ""
     if len(points) == 1:
         return f"Only one checkpoint was saved, that of step {best.step:g}: it was taken."
-    return " ".join(sentence for sentence in (_why(numbers, best), _instead(points, best)) if sentence)
+    return " ".join(sentence for sentence in (_why(numbers, best), _instead(points, best, numbers.kind)) if sentence)
 
 
 def _why(numbers: Numbers, best: Point) -> str:
     told = f"The checkpoint of step {best.step:g} was chosen of {len(numbers.points)}"
+    if numbers.kind == RESEMBLANCE:
+        return (
+            f"{told} by its colours and textures: its resemblance to the style is {best.likeness:.2f}, and it follows"
+            f" prompts to {best.following:.0%}, a merit of {best.merit:.2f}."
+        )
     floor, ceiling = numbers.at("untrained", "likeness"), numbers.at("ceiling")
     if floor is None or ceiling is None:
         return f"{told}: its likeness is {best.likeness:.2f}, and it follows prompts to {best.following:.0%}."
@@ -47,7 +52,7 @@ def _why(numbers: Numbers, best: Point) -> str:
     )
 
 
-def _instead(points: list[Point], best: Point) -> str:
+def _instead(points: list[Point], best: Point, kind: str) -> str:
     """What there was beside it: the one that is more alike and yet not better, else the second best."""
     others = [point for point in points if point.step != best.step]
     if not others:
@@ -55,7 +60,7 @@ def _instead(points: list[Point], best: Point) -> str:
     alike = max(others, key=lambda point: point.likeness)
     if alike.likeness > best.likeness + CLEARLY:
         return (
-            f"Step {alike.step:g} is more alike (likeness {alike.likeness:.2f}, not {best.likeness:.2f}), but follows"
+            f"Step {alike.step:g} is more alike ({kind} {alike.likeness:.2f}, not {best.likeness:.2f}), but follows"
             f" prompts less well ({alike.following:.0%}, not {best.following:.0%})."
         )
     second = max(others, key=lambda point: point.merit)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from personal_avatar.domain import Goal
 from personal_avatar.photos.settings import PhotoSettings
 
+LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of a style
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NARROW = 0.1  # between untrained and best possible
@@ -19,7 +21,8 @@ LARGEST = 1e300
 
 @dataclass(frozen=True)
 class Point:
-    """A saved checkpoint as the result document has it; what is missing there is 0, faces 1."""
+    """A saved checkpoint as the result document has it, `likeness` of a style its resemblance; what is missing there is
+    0, faces 1."""
 
     step: float
     likeness: float
@@ -47,11 +50,16 @@ class Numbers:
         return plan.get(name) if isinstance(plan, Mapping) else None
 
     @property
+    def kind(self) -> str:
+        """What was measured: likeness to a person, or resemblance to a style."""
+        return RESEMBLANCE if self.plan("goal") == Goal.STYLE.value else LIKENESS
+
+    @property
     def points(self) -> list[Point]:
         """In the order of their steps."""
         rows = self.document.get("scores")
         found = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
-        return sorted((_point(row) for row in found), key=lambda point: point.step)
+        return sorted((_point(row, self.kind) for row in found), key=lambda point: point.step)
 
     @property
     def best(self) -> Point | None:
@@ -109,11 +117,10 @@ class Numbers:
         return planned or max((point.step for point in self.points), default=0.0)
 
 
-def _point(row: Mapping[str, Any]) -> Point:
-    names = ("step", "likeness", "following", "merit")
-    found = {name: finite(row.get(name)) or 0.0 for name in names}
-    faces = finite(row.get("faces_found"))
-    return Point(faces_found=1.0 if faces is None else faces, **found)
+def _point(row: Mapping[str, Any], kind: str) -> Point:
+    found = {name: finite(row.get(name)) or 0.0 for name in ("step", "following", "merit")}
+    faces, measured = finite(row.get("faces_found")), finite(row.get(kind))
+    return Point(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
 
 
 def finite(value: Any) -> float | None:

@@ -12,8 +12,6 @@ from personal_avatar.domain import Dataset, Engine, PhotoReport
 from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
-from personal_avatar.params import validated
-from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import slug
 from personal_avatar.training import bench, compute, judging, materials, optimisers, selftest
 from personal_avatar.training.families import registry as families
@@ -50,10 +48,9 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     """Raises `InvalidSettings`, `WeightsMissing`."""
     from personal_avatar.faces.registry import default_analyser
 
-    settings = validated(PhotoSettings, task.photo_settings)
     emit(Stage("check"))
     plan = _plan(task, emit)
-    return Work(task, plan, settings, folder, emit, control, default_analyser(task.weights_folder))
+    return Work(task, plan, task.photos_as(plan), folder, emit, control, default_analyser(task.weights_folder))
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
@@ -117,7 +114,7 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
     scales = bench.set_up(model, dataset, work.plan, work.analyser, work.control.check)
     if not dataset.held_out:
-        work.emit(Log(f"Likeness: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
+        work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)
     avatar = work.task.avatar
     method = methods.attach(

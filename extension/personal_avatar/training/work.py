@@ -14,6 +14,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.bench import Bench, FinalScores, Untrained, resolution_of
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.training_set import TrainingSet
 
 
@@ -48,7 +49,8 @@ class Work:
 class Point:
     """A checkpoint saved during the training, its mean likeness on the choosing seeds, and its pictures.
 
-    `following`: how well they follow their prompts, 0..1. `merit`: what the best one is chosen by.
+    `likeness`, `sample_likeness`: to the person, or of a style its resemblance (bench.kind). `following`: how well they
+    follow their prompts, 0..1. `merit`: what the best one is chosen by.
     """
 
     step: int
@@ -90,8 +92,16 @@ class Training:
 
     @property
     def likeness(self) -> Likeness | None:
-        """Of the best checkpoint, on fresh seeds."""
-        return self.scores.likeness if self.scores else None
+        """Of the best checkpoint, on fresh seeds; None for a style, too."""
+        return self._measured(LIKENESS)
+
+    @property
+    def resemblance(self) -> Likeness | None:
+        """Of the best checkpoint of a style, in the same numbers."""
+        return self._measured(RESEMBLANCE)
+
+    def _measured(self, kind: str) -> Likeness | None:
+        return self.scores.measured if self.scores and self.bench.kind == kind else None
 
     @property
     def best(self) -> Point:

@@ -278,3 +278,16 @@ def test_faces_are_found_again_when_the_report_came_without_them(
     for sample, twin in zip(dataset.samples, made.samples, strict=True):
         assert (tmp_path / sample.image).read_bytes() == (made.folder / twin.image).read_bytes()
     assert float(reference_embedding(bare, analyser) @ reference_embedding(report, analyser)) > 0.999
+
+
+def test_pictures_of_a_style_stay_whole_and_have_no_masks(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    style = PhotoSettings(faces="ignored", framing="full", caption_template="a picture in {trigger}")
+    found = check(sorted(samples.glob("*.jpg")), analyser, style)
+    made = prepare(found, tmp_path, resolution_px=192, trigger="sks style", class_noun="style", settings=style)
+    assert {sample.mask for sample in (*made.samples, *made.held_out)} == {None} and made.held_out
+    assert {sample.caption for sample in made.samples} == {"a picture in sks style"}
+    sizes = {path.name: Image.open(path).size for path in tmp_path.rglob("*.png")}
+    assert (192, 192) in sizes.values() and any(width > height for width, height in sizes.values())
+    assert not (tmp_path / "masks").exists()

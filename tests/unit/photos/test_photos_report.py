@@ -152,3 +152,18 @@ def test_the_document_has_the_agreed_form_and_no_biometric_vector(report: PhotoR
     by_name = {Path(photo["path"]).name: photo for photo in document["photos"]}
     assert by_name["no-face.jpg"]["face"] is None and by_name["no-face.jpg"]["reasons"] == ["NO_FACE"]
     assert "embedding" not in json.dumps(document)
+
+
+def test_pictures_of_a_style_need_no_face(samples: Path, analyser: FaceAnalyser, tmp_path: Path) -> None:
+    style = PhotoSettings(faces="ignored")
+    dark = changed(samples, tmp_path / "dark.png", gain=0.1)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    names = ("no-face.jpg", "two-people.jpg", "someone-else.jpg", "03.jpg", "duplicate.jpg", "blurred.jpg")
+    found = check([*(samples / name for name in names), dark, broken], analyser, style)
+    reasons = {verdict.path.name: verdict.reasons for verdict in found.photos}
+    assert [verdict.path.name for verdict in found.accepted] == list(names[:4])
+    assert reasons["duplicate.jpg"] == (Reason.DUPLICATE,) and reasons["blurred.jpg"] == (Reason.BLURRED,)
+    assert reasons["dark.png"] == (Reason.DARK,) and reasons["broken.jpg"] == (Reason.UNREADABLE,)
+    assert all(verdict.face is None and verdict.similarity is None for verdict in found.photos)
+    assert to_document(found)["photos"][0]["face"] is None

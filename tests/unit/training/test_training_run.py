@@ -8,11 +8,13 @@ from typing import Any
 
 import personal_avatar
 import pytest
+from painted_motifs import write_hatched
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Family, Method, from_json
-from personal_avatar.errors import BaseUnsupported, Cancelled, SelfTestFailed, TooFewPhotos
+from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Event, EventWriter, Progress, SampleMade, Score, Stage, read_events
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.reports.comparison import row_of
+from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 from personal_avatar.training.run import run
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
@@ -135,3 +137,33 @@ def test_a_training_without_gain_is_not_published(start: Start, tmp_path: Path) 
     with pytest.raises(SelfTestFailed, match="no more like the person"):
         start(must_rise=True)
     assert not (tmp_path / "Lora").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [Method.LORA, Method.TEXTUAL_INVERSION])
+def test_a_style_is_learned_from_pictures_without_faces(
+    method: Method, tmp_path: Path, miniature: BaseModelFile, face_weights: Path
+) -> None:
+    avatar = Avatar("ink", "Ink", "local", "style", "sks style", "2026-01-01T00:00:00Z")
+    plan = {name: value for name, value in QUICK.items() if name in PLANS[method].__fields__ and name != "must_rise"}
+    task = TrainTask(
+        avatar, tmp_path / "avatar", tuple(write_hatched(tmp_path / "pictures", 7)), miniature, method,
+        {**plan, "goal": "style"}, tmp_path / "Lora", face_weights,
+    )
+    (tmp_path / "job").mkdir()
+    result = run(task, tmp_path / "job", EventWriter(tmp_path / "job"), Control(tmp_path / "job"))
+    assert result["likeness"] is None and result["checkpoint"]["likeness"] is None and result["reference"] == []
+    assert set(result["resemblance"]) == {"floor", "after", "ceiling", "recovered"}
+    assert {row["likeness"] for row in result["scores"]} == {None} and result["prompt_following"] is not None
+    assert "resemblance" in result["choice"] and not any("likeness" in sentence for sentence in result["advice"])
+    assert not events(tmp_path, Score) and {event.likeness for event in events(tmp_path, SampleMade)} == {None}
+    assert "Resemblance of a style" in Path(result["report"]).read_text(encoding="utf-8")
+    assert row_of(result).numbers["likeness"] is None
+    card = json.loads(next((tmp_path / "Lora").glob("*.json")).read_text(encoding="utf-8"))
+    assert "Resemblance 0." in card["notes"] and "ikeness" not in card["notes"]
+
+
+def test_a_style_has_no_pictures_of_a_class(miniature: BaseModelFile) -> None:
+    with pytest.raises(InvalidSettings, match="no class"):
+        plan_for(miniature, Method.LORA, {"goal": "style", "prior_weight": 0.5, "prior_from": "pictures"})
+    assert plan_for(miniature, Method.DREAMBOOTH_LORA, {"goal": "style"}).prior_weight == 0
