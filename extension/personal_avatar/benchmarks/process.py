@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from personal_avatar.benchmarks.work import SpeedWork, Timed
@@ -19,11 +20,11 @@ PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 KILLED = (-9, 137)
 
 
-def environment(work: SpeedWork) -> dict[str, str]:
+def environment(work: SpeedWork | None = None) -> dict[str, str]:
     """As jobs have it: nothing goes to the network, and a tiny checkpoint gets one thread."""
     paths = [PACKAGE_PARENT, *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-    if is_tiny(work.base):
+    if work is not None and is_tiny(work.base):
         found.setdefault("OMP_NUM_THREADS", "1")
     return found
 
@@ -32,11 +33,16 @@ def measure(engine: str, work: SpeedWork, folder: Path) -> Timed:
     """One of our own engines in a process of its own; raises `OutOfMemory`, `Crashed`."""
     work_file, result = folder / "work.json", folder / f"{engine}.json"
     write_json(work_file, to_json(work))
-    command = [sys.executable, "-m", "personal_avatar.benchmarks.child", engine, str(work_file), str(result)]
-    done = subprocess.run(command, env=environment(work), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        raise failed(engine, done.returncode, done.stderr)
+    run("personal_avatar.benchmarks.child", [engine, str(work_file), str(result)], engine, environment(work))
     return from_json(Timed, json.loads(result.read_text(encoding="utf-8")))
+
+
+def run(module: str, arguments: Sequence[str], name: str, variables: Mapping[str, str]) -> None:
+    """`python -m <module> <arguments>`; `name` is what an error calls it. Raises `OutOfMemory`, `Crashed`."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise failed(name, done.returncode, done.stderr)
 
 
 def failed(engine: str, exit_code: int, said: str) -> AvatarError:
