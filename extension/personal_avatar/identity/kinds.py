@@ -93,15 +93,15 @@ def _corrupt(path: Path, reason: object) -> WeightsCorrupt:
     return WeightsCorrupt(f"{path.name} cannot be read ({reason}).", f"Remove {path} and download it again.")
 
 
-def recognised(shapes: Shapes, path: Path) -> Found:
-    """What a file is. Of `path` the names of the file and of its folders are looked at, and what lies beside it."""
+def recognised(shapes: Shapes, path: Path, telling: int = 3) -> Found:
+    """What a file is. The names of the file and of its folders are looked at, the last `telling` parts of `path`."""
     if any(name.startswith("image_proj.") for name in shapes):
         return _adapter(shapes, path)
     if "vision_model.embeddings.patch_embedding.weight" in shapes:
         return ClipVision(_outputs(shapes, "vision_model.embeddings.patch_embedding.weight"))
     if _is_control_net(shapes):
         is_sdxl = any(name.removeprefix("control_model.").startswith(_SDXL_ONLY) for name in shapes)
-        return IdentityNet(_says_instantid(path)) if is_sdxl else Other("a ControlNet for SD 1 or 2")
+        return IdentityNet(_says_instantid(path, min(telling, 3))) if is_sdxl else Other("a ControlNet for SD 1 or 2")
     return Other(_other(shapes))
 
 
@@ -170,9 +170,9 @@ def _is_control_net(shapes: Shapes) -> bool:
     return any(name.startswith(marks) for name in shapes)
 
 
-def _says_instantid(path: Path) -> bool:
+def _says_instantid(path: Path, telling: int) -> bool:
     """The published file is InstantID/ControlNetModel/diffusion_pytorch_model.safetensors; users rename it."""
-    names = [_plain(part) for part in path.parts[-3:]]
+    names = [_plain(part) for part in path.parts[-telling:]]
     beside = path.parent.name == "ControlNetModel" and any(path.parent.parent.glob("ip-adapter*"))
     return beside or "instant" in names[-1] or any("instantid" in name or "identitynet" in name for name in names)
 

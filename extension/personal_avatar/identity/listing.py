@@ -25,22 +25,28 @@ FOREIGN = frozenset({
 
 def contents(folders: Sequence[Path]) -> Iterator[tuple[Path, int, Found | WeightsCorrupt]]:
     """Every file that may hold a network, with its size in bytes and what it is."""
-    for path in files(folders, SUFFIXES):
+    for path, own_parts in _with_depth(folders, SUFFIXES):
         try:
             status = path.stat()
         except OSError:
             continue
-        yield path, status.st_size, _content(path, status.st_size, status.st_mtime_ns)
+        yield path, status.st_size, _content(path, own_parts, status.st_size, status.st_mtime_ns)
 
 
 def files(folders: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Each file once, in the order of the folders and of the names, at most `MAX_DEPTH` folders deep."""
+    return (path for path, _ in _with_depth(folders, suffixes))
+
+
+def _with_depth(folders: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[tuple[Path, int]]:
+    """With the number of names that belong to the file: its own, those of folders, and that of the first folder."""
     seen: set[str] = set()
     for folder in folders:
-        for path in _below(folder, MAX_DEPTH):
-            if path.lower().endswith(suffixes) and path not in seen:
-                seen.add(path)
-                yield Path(path)
+        for name in _below(folder, MAX_DEPTH):
+            if name.lower().endswith(suffixes) and name not in seen:
+                seen.add(name)
+                path = Path(name)
+                yield path, len(path.parts) - len(folder.parts) + 1
 
 
 def _below(folder: Path | str, depth: int) -> Iterator[str]:
@@ -58,10 +64,10 @@ def _below(folder: Path | str, depth: int) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _content(path: Path, _size: int, _modified_ns: int) -> Found | WeightsCorrupt:
+def _content(path: Path, own_parts: int, _size: int, _modified_ns: int) -> Found | WeightsCorrupt:
     """What a file is; the error where it cannot be read, as an answer, because a folder may hold anything."""
     try:
-        return recognised(read_shapes(path), path)
+        return recognised(read_shapes(path), path, own_parts)
     except WeightsCorrupt as error:
         return error
     except (ValueError, RecursionError):

@@ -121,6 +121,7 @@ class Shelf:
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",
             f"Press Download in the panel or run `{commands}`; or put there by hand: {how}",
+            tuple(weight.name for weight in weights),
         )
 
     def _best(self, method: str, family: Family) -> AdapterFile:
