@@ -38,12 +38,16 @@ class MeasuredIdentity:
     peak_memory_gb: float
 
     def per_turn(self, kind: str) -> list[float]:
-        """Seconds of a step, of every turn; `kind`: "seconds" or "cpu_seconds"."""
-        return [statistics.median(getattr(turn, kind)) for turn in self.timed.turns]
+        """Seconds of a step, of every turn, without the first step; `kind`: "seconds" or "cpu_seconds"."""
+        return [statistics.median(getattr(turn, kind)[1:]) for turn in self.timed.turns]
 
     @property
     def setup_seconds(self) -> float:
-        return statistics.median(turn.setup_seconds for turn in self.timed.turns)
+        """What is computed once: while it is entered, and what the first step takes longer than the others."""
+        return statistics.median(
+            turn.setup_seconds + turn.seconds[0] - others
+            for turn, others in zip(self.timed.turns, self.per_turn("seconds"), strict=True)
+        )
 
     def to_document(self) -> dict[str, Any]:
         times = self.per_turn("seconds")
@@ -83,10 +87,10 @@ class Bench:
     folder: Path
 
     def run(self, names: tuple[str, ...]) -> dict[str, IdentityTimed]:
-        """Engines in one process: alone for one turn, several for all turns; none: the file of the IdentityNet."""
+        """Engines in one process: alone for a single turn, several for all; none: the file of the IdentityNet."""
         work_file, result = self.folder / "work.json", self.folder / f"{'+'.join(names)}.json"
         alone = len(names) == 1
-        write_json(work_file, {**to_json(self.work), "turns": 1 if alone else self.work.turns})
+        write_json(work_file, {**to_json(self.work), "turns": 0 if alone else self.work.turns})
         arguments = [",".join(names), str(work_file), str(self.folder / "net.safetensors"), str(result)]
         process.run(CHILD, arguments, names[0] if alone else "the benchmark",
                     process.environment())

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(names: tuple[str, ...], work: IdentityWork, net_file: Path, result: Path) -> list[IdentityTimed]:
-    """All turns of all engines; forwards and backwards, so that none is always the first."""
+    """All turns of all engines, after one to warm up; forwards and backwards, so that none is always the first."""
     import torch
 
     with torch.no_grad():
@@ -50,7 +50,7 @@ def measure(names: tuple[str, ...], work: IdentityWork, net_file: Path, result: 
             for name in names if number % 2 else reversed(names):
                 done, latents[name] = turn(engines[name], shared)
                 turns[name].append(done)
-    return [_timed(name, turns[name][1:], latents[name], shared, result) for name in names]
+    return [_timed(name, turns[name][1:] or turns[name], latents[name], shared, result) for name in names]
 
 
 def _timed(name: str, turns: list[Turn], latents: torch.Tensor, shared: Stage, result: Path) -> IdentityTimed:

@@ -14,8 +14,8 @@ USUAL_STEPS = 30  # over which the work before the first step is spread
 class IdentityWork:
     """`size`: "small" or "standard" (2.6 billion weights in the UNet, 1.25 in the IdentityNet), all random.
 
-    `precision`: auto, fp32, bf16 or fp16; auto is fp16 on a graphics card, fp32 elsewhere. `steps` of a turn are timed;
-    every engine has `turns` of them, and one before them that does not count.
+    `precision`: auto, fp32, bf16 or fp16; auto is fp16 on a graphics card, fp32 elsewhere. Every engine has `turns` of
+    `steps` steps each, after one turn that does not count; nor does the first step of a turn.
     """
 
     size: str = "small"

@@ -49,7 +49,7 @@ def _identity(args: Namespace, terminal: Terminal) -> int:
         raise BadInput("An identity is measured on random weights of SDXL's shape, not on a checkpoint.",
                        "Leave out --checkpoint; --size standard is the true size.")
     work = IdentityWork(
-        args.size, args.resolution or IDENTITY_PX[args.size], args.precision, args.steps, turns=args.rounds
+        args.size, args.resolution or IDENTITY_PX[args.size], args.precision, args.steps + 1, turns=args.rounds
     )
     document = identity_bench.measure(work, terminal.say)
     _show_identity(document, terminal)

@@ -26,7 +26,7 @@ LATENTS = {PLAIN: np.full(4, 2.0), OURS: np.ones(4), REFERENCE: np.ones(4), PIPE
 
 
 def measured(name: str, *steps: float, setup: float = 0.0) -> MeasuredIdentity:
-    turns = tuple(Turn(setup, (second,), (second / 2,)) for second in steps)
+    turns = tuple(Turn(setup, (second, second), (second / 2, second / 2)) for second in steps)
     return MeasuredIdentity(IdentityTimed(name, turns, 9.0, "", "float32", "cpu", 1, "2"), 1.0)
 
 
@@ -55,6 +55,12 @@ def test_what_is_computed_once_is_spread_over_a_usual_picture() -> None:
     document = identity.document(WORK, all_measured(setup=30.0), LATENTS)
     assert document["overhead_ratio_with_setup"] == 1.0
     assert document["overhead_ratio"] == 0.5
+
+
+def test_what_the_first_step_takes_longer_is_computed_once() -> None:
+    timed = IdentityTimed(OURS, (Turn(0.5, (4.0, 1.0, 1.0), (4.0, 1.0, 1.0)),), 9.0, "", "float32", "cpu", 1, "2")
+    row = MeasuredIdentity(timed, 1.0).to_document()
+    assert (row["seconds_per_step"], row["setup_seconds"]) == (1.0, 3.5)
 
 
 def test_an_overhead_that_drowned_in_noise_has_no_ratio() -> None:
