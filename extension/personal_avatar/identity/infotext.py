@@ -30,6 +30,11 @@ def photo_hash(photos: Sequence[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def hashes(people: Sequence[Subject]) -> str:
+    """The beginnings of everybody's `photo_hash`, with spaces between them."""
+    return " ".join(photo_hash(one.photos)[:HASH_DIGITS] for one in people)
+
+
 def pairs(
     settings: IdentitySettings, kind: AdapterKind, adapter: str, people: Sequence[Subject]
 ) -> tuple[tuple[str, str], ...]:
@@ -37,7 +42,7 @@ def pairs(
     chosen = settings.copy(update={"adapter": adapter})
     told = [(METHOD, kind.value)]
     told += [(_key(name), _word(getattr(chosen, name))) for name in _FIELDS if _counts(chosen, name, kind)]
-    told.append((REFERENCES, " ".join(photo_hash(one.photos)[:HASH_DIGITS] for one in people)))
+    told.append((REFERENCES, hashes(people)))
     if settings.people:
         told.append((PEOPLE, "; ".join(_person(one) for one in settings.people)))
     if settings.restore.enabled:

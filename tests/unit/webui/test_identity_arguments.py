@@ -17,7 +17,7 @@ from personal_avatar.identity import infotext
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.pictures import save_picture
 from personal_avatar.webui.identity import pasting
-from personal_avatar.webui.identity.arguments import ADVANCED, NAMES, settings_of, texts
+from personal_avatar.webui.identity.arguments import ADVANCED, NAMES, pasted_photos, settings_of, texts
 from personal_avatar.webui.identity.foreign import identity_units
 from personal_avatar.webui.identity.matching import assigned
 from personal_avatar.webui.identity.people import request_of
@@ -148,6 +148,15 @@ def test_what_an_infotext_says_comes_back_into_the_panel(method: AdapterKind, **
     assert back["person1.right"] == given_ones["box"] and back["enabled"] and back["adapter"] == "face.bin"
     assert back["method"] == ("instantid" if method is AdapterKind.INSTANTID else "faceid")
     assert set(back) == set(NAMES) - pasting.UNSTORED
+
+
+def test_the_hashes_of_pasted_photos_are_no_setting() -> None:
+    values = panel(references=[PHOTO], pasted_photos=" 0123456789 ")
+    assert settings_of(values).enabled and pasted_photos(values) == "0123456789"
+    assert pasted_photos([{"references": []}]) == "" and pasted_photos([]) == ""
+    people = request_of(settings_of(values), lambda _: []).people
+    told = dict(infotext.pairs(settings_of(values), AdapterKind.FACEID, "x", people))
+    assert pasting.reminder(told) == infotext.hashes(people) != ""
 
 
 def test_a_plain_picture_switches_the_panel_off_and_leaves_the_rest() -> None:

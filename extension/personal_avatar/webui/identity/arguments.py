@@ -23,6 +23,7 @@ USUAL = (
 )
 RESTORE = ("enabled", "model", "min_similarity_drop")
 ADVANCED = tuple(name for name, field in IdentitySettings.__fields__.items() if field.field_info.extra.get("advanced"))
+PASTED = "pasted_photos"  # no setting: the hashes of the photos that a pasted picture was made from
 PICTURES = frozenset({"references", "mask", "keypoints_image"})
 
 
@@ -33,7 +34,7 @@ def _slot_names(slot: int) -> tuple[str, ...]:
 
 NAMES = (
     "enabled", "references", "avatar", *USUAL, *(f"restore.{name}" for name in RESTORE),
-    "layout", *(name for slot in SLOTS for name in _slot_names(slot)), *ADVANCED,
+    "layout", *(name for slot in SLOTS for name in _slot_names(slot)), *ADVANCED, PASTED,
 )
 
 
@@ -41,8 +42,13 @@ def settings_of(arguments: Sequence[Any]) -> IdentitySettings:
     """Raises `InvalidSettings` with every problem at once."""
     if arguments and isinstance(arguments[0], Mapping):
         return validated(IdentitySettings, dict(arguments[0]))
-    given = {name: value for name, value in zip(NAMES, arguments, strict=False) if value is not None}
+    given = {name: value for name, value in zip(NAMES, arguments, strict=False) if value is not None and name != PASTED}
     return validated(IdentitySettings, _document({"enabled": False, **given}))
+
+
+def pasted_photos(arguments: Sequence[Any]) -> str:
+    """The hashes that a list of arguments names, empty when there are none."""
+    return str(dict(zip(NAMES, arguments, strict=False)).get(PASTED) or "").strip()
 
 
 def _document(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from personal_avatar.ui import texts
 from personal_avatar.ui.widgets import label_keys, widget
 from personal_avatar.webui import register, restorers
 from personal_avatar.webui.identity import pasting
-from personal_avatar.webui.identity.arguments import ADVANCED, EDGES, NAMES, SLOTS
+from personal_avatar.webui.identity.arguments import ADVANCED, EDGES, NAMES, PASTED, SLOTS
 
 TITLE = "Personal Avatar"
 FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
@@ -36,7 +36,7 @@ class Panel:
         self._language = texts.choose("", str(shared.opts.localization).replace("_", "-"))
         self._made: dict[str, Any] = {}
         with InputAccordion(False, label=TITLE, elem_id=elem_id("enabled")) as self._made["enabled"]:
-            self._note = gr.HTML(visible=False, elem_id=elem_id("note"))
+            self._reminder()
             self._person()
             self._strengths()
             self._several()
@@ -44,11 +44,18 @@ class Panel:
         for component in self._made.values():
             component.do_not_save_to_config = True
         self.components = [self._made[name] for name in NAMES]
-        self.infotext_fields = [*self._fields(), (self._note, self._reminded)]
+        self.infotext_fields = [*self._fields(), (self._made[PASTED], _reminded)]
         self.paste_field_names = [str(name) for _, name in self._fields()]
 
     def _fields(self) -> list[tuple[Any, pasting.PastedField]]:
         return [(self._made[name], pasting.field(name)) for name in NAMES if name not in pasting.UNSTORED]
+
+    def _reminder(self) -> None:
+        """Photos are never in a picture: after a paste the user is asked to give them again."""
+        self._made[PASTED] = gr.Textbox(
+            label=self._text("script.pasted"), info=self._text("script.pasted.info"), visible=False, max_lines=1,
+            elem_id=self._elem_id(PASTED),
+        )
 
     def _person(self) -> None:
         with gr.Row():
@@ -131,11 +138,10 @@ class Panel:
     def _text(self, key: str, **values: object) -> str:
         return texts.text(key, self._language, **values)
 
-    def _reminded(self, params: dict[str, str]) -> Any:
-        """Photos are never in a picture: after a paste the user has to give them again."""
-        hashes = pasting.reminder(params)
-        words = f"<p>{escape(self._text('script.photos_again', hashes=hashes))}</p>" if hashes else ""
-        return gr.update(value=words, visible=bool(words))
+
+def _reminded(params: dict[str, str]) -> Any:
+    hashes = pasting.reminder(params)
+    return gr.update(value=hashes, visible=bool(hashes))
 
 
 def declaration(name: str) -> ModelField:

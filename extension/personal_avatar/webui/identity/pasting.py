@@ -11,9 +11,10 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.identity import infotext
 from personal_avatar.params import validated
-from personal_avatar.webui.identity.arguments import EDGES, NAMES, RESTORE, SLOTS, WHOLE
+from personal_avatar.webui.identity.arguments import EDGES, NAMES, PASTED, RESTORE, SLOTS, WHOLE
 
-UNSTORED = frozenset(name for name in NAMES if name.rpartition(".")[2] in ("references", "mask", "keypoints_image"))
+_UNSTORED = ("references", "mask", "keypoints_image", PASTED)
+UNSTORED = frozenset(name for name in NAMES if name.rpartition(".")[2] in _UNSTORED)
 
 
 class PastedField(str):
@@ -64,5 +65,5 @@ def _people(settings: IdentitySettings) -> dict[str, Any]:
 
 
 def reminder(params: Mapping[str, str]) -> str:
-    """The beginning of the photos' hashes, when the picture was made from photos that have to be given again."""
+    """The beginnings of the photos' hashes: they are not in the picture and have to be given again."""
     return params.get(infotext.REFERENCES, "")

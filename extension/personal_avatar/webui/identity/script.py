@@ -12,8 +12,9 @@ from modules import scripts
 
 from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRequest
-from personal_avatar.webui.identity import axes, networks, session
-from personal_avatar.webui.identity.arguments import settings_of
+from personal_avatar.identity.infotext import hashes
+from personal_avatar.webui.identity import axes, networks, notes, session
+from personal_avatar.webui.identity.arguments import pasted_photos, settings_of
 from personal_avatar.webui.identity.finishing import finish
 from personal_avatar.webui.identity.people import request_of
 
@@ -70,7 +71,12 @@ class PersonalAvatar(Identity):
 
     def wanted(self, p: Any, args: tuple[Any, ...]) -> IdentityRequest | None:
         settings = axes.changed(p, settings_of(args))
-        return request_of(settings, networks.photos_of) if settings.enabled else None
+        if not settings.enabled:
+            return None
+        request, pasted = request_of(settings, networks.photos_of), pasted_photos(args)
+        if pasted and pasted != hashes(request.people):
+            notes.warn(p, ["The photos are not those that the pasted picture was made from; add the same ones again."])
+        return request
 
 
 def runner(request: IdentityRequest, strict: bool) -> Any:

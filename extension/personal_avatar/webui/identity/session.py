@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from modules import devices, images, lowvram, sd_unet, shared
@@ -15,11 +15,13 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.nouns import AdapterKind, Reference, Target
-from personal_avatar.identity.unit import Prepared, cautions
 from personal_avatar.oneshot import refuse_unusable
 from personal_avatar.webui.describe import describe
 from personal_avatar.webui.identity import foreign, networks, notes
 from personal_avatar.webui.identity.sampling import Sampling
+
+if TYPE_CHECKING:
+    from personal_avatar.identity.unit import Prepared
 
 ATTRIBUTE = "personal_avatar"
 LATENT_FACTOR = 8
@@ -80,6 +82,8 @@ def before_sampling(p: Any, latent: Any) -> None:
 def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepared | None:
     """Tokens, hint and masks for pictures of this size; None when it is refused, which `p` then tells."""
     try:
+        from personal_avatar.identity.unit import cautions
+
         base, unit = _base(), networks.unit()
         refuse_unusable(unit.shelf, session.request.settings, base)
         session.kind = unit.shelf.choose(session.request.settings, base.family).kind
