@@ -15,6 +15,7 @@ from personal_avatar.training.presets import is_tiny
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
 GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: one of the untrained one, four at the end
 JUDGED = 16  # passes for each picture of a grid, to see whether it follows its prompt
+AVERAGED = "model_ema."
 OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
 ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
 GB, MB = 1e9, 1e6
@@ -64,7 +65,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     return {
         "seconds": round(_samples(plan, steps) * speed.seconds * quicker * (side_px / speed.at_px) ** 2, 1),
         "memory_gb": round(memory_gb(plan, shapes, family, side_px, on_card, base.native_px), 1),
-        "file_mb": round(file_bytes(plan, shapes) / MB, 1),
+        "file_mb": round(file_bytes(plan, shapes, base) / MB, 1),
         "steps": steps,
         "measured": speed.measured,
     }
@@ -97,14 +98,18 @@ def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
 def memory_gb(
     plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool, native_px: int
 ) -> float:
-    """Weights, gradients, optimiser and activations of a step, 10^9 bytes."""
+    """Weights, gradients, optimiser and activations of a step, 10^9 bytes; on a processor also the weights that
+    Dreambooth began with, which wait in main memory."""
     half = is_half(plan, native_px, on_card)
     unet, vae = (_count(shapes, prefix) for prefix in (UNET, VAE))
     text = sum(map(_numbers, shapes.values())) - unet - vae
     trained = trained_numbers(plan, shapes)
-    frozen = 0 if isinstance(plan, DreamboothPlan) else unet * (HALF if half else FP32)
+    loaded = HALF if half else FP32
+    begun_with = 0 if on_card else trained * loaded
+    frozen = begun_with if isinstance(plan, DreamboothPlan) else unet * loaded
     kept = (0 if on_card and not plan.trains_text else text * FP32) + (0 if on_card else vae * FP32)
-    training = trained * (FP32 + FP32 + OPTIMISER_BYTES[plan.optimiser])
+    averaged = FP32 if plan.ema_decay > 0 else 0
+    training = trained * (FP32 + FP32 + averaged + OPTIMISER_BYTES[plan.optimiser])
     share = (0.55 if half else 1.0) * (CHECKPOINTED if plan.gradient_checkpointing else 1.0)
     active = unet * FP32 * ACTIVATIONS[family] * (side_px / 512) ** 2 * plan.batch_size * share
     return RUNTIME_GB + (frozen + kept + training + active) / GB
@@ -120,13 +125,15 @@ def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
     return whole if plan.trains_text else _count(shapes, UNET)
 
 
-def file_bytes(plan: TrainPlan, shapes: Shapes) -> int:
-    """Of the file that will be written: fp16 for a LoRA, fp32 for an embedding; a checkpoint as the base in fp16."""
+def file_bytes(plan: TrainPlan, shapes: Shapes, base: BaseModelFile) -> int:
+    """Of the file that will be written: fp16 for a LoRA, fp32 for an embedding; a checkpoint in the number format of
+    the base, without its averaged weights."""
     if isinstance(plan, LoraPlan):
         return HALF * trained_numbers(plan, shapes)
     if isinstance(plan, TextualInversionPlan):
         return FP32 * trained_numbers(plan, shapes)
-    return HALF * sum(map(_numbers, shapes.values()))
+    whole = sum(map(_numbers, shapes.values()))
+    return round(base.path.stat().st_size * (whole - _count(shapes, AVERAGED)) / max(1, whole))
 
 
 def _numbers(shape: tuple[int, ...]) -> int:
@@ -138,6 +145,11 @@ def _numbers(shape: tuple[int, ...]) -> int:
 
 def _count(shapes: Shapes, prefix: str) -> int:
     return sum(_numbers(shape) for key, shape in shapes.items() if key.startswith(prefix))
+
+
+def text_width(shapes: Shapes) -> int:
+    """Numbers for each word of a caption, of all text encoders together."""
+    return sum(_widths(shapes))
 
 
 def _widths(shapes: Shapes) -> list[int]:

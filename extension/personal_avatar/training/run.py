@@ -13,7 +13,7 @@ from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, compute, judging, materials, optimisers, selftest
+from personal_avatar.training import bench, compute, judging, materials, optimisers, selftest, space
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
@@ -45,11 +45,14 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
 
 
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:
-    """Raises `InvalidSettings`, `WeightsMissing`."""
+    """The checkpoint can be trained, and there is room for it. Raises `InvalidSettings`, `WeightsMissing`,
+    `BaseUnsupported`, `DiskFull`."""
     from personal_avatar.faces.registry import default_analyser
 
     emit(Stage("check"))
     plan = _plan(task, emit)
+    families.supported(task.base)
+    space.refuse_full(task, plan, folder)
     return Work(task, plan, task.photos_as(plan), folder, emit, control, default_analyser(task.weights_folder))
 
 
@@ -70,10 +73,9 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
 
 
 def _check(work: Work) -> PhotoReport:
-    """The checkpoint can be trained, and enough photos can be used. Raises `BaseUnsupported`, `TooFewPhotos`."""
+    """Enough photos can be used. Raises `TooFewPhotos`."""
     from personal_avatar.photos.report import check
 
-    families.supported(work.task.base)
     found = check(work.task.photos, work.analyser, work.photo_settings, lambda done, total: work.control.check())
     if len(found.accepted) < work.plan.min_photos:
         raise TooFewPhotos(too_few(found, work.plan.min_photos))

@@ -1,0 +1,97 @@
+"""Is there room on the disks for all that a training writes? Asked before any work, answered with numbers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from personal_avatar.domain import BaseModelFile, Engine
+from personal_avatar.errors import DiskFull
+from personal_avatar.training.bench import SHOWN, resolution_of
+from personal_avatar.training.captions import LEADS
+from personal_avatar.training.estimate import GB, file_bytes, text_width
+from personal_avatar.training.families.detect import CHANNELS, read_shapes
+from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask
+
+SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
+KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
+PIXEL_BYTES = 3  # of a PNG, at most
+WORD_STATES = 77
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes at the worst moment: `saved` in the job's folder, `published`, `cached` in the avatar's, `shared` in that
+    of all trainings; `each`: of one checkpoint, `files`: how many of them lie in the job's folder at once."""
+
+    saved: int
+    published: int
+    cached: int
+    shared: int
+    each: int
+    files: int
+
+
+def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
+    """`folder`: of the job. Raises `DiskFull` when a disk has not the room, `BaseNotFound`, `BaseUnsupported`."""
+    found = needs(plan, task.base, len(task.photos), task.engine)
+    wanted: dict[int, int] = defaultdict(int)
+    places: dict[int, Path] = {}
+    for place, size in (
+        (folder, found.saved), (task.publish_to, found.published), (task.avatar_folder, found.cached),
+        (task.cache or folder, found.shared),
+    ):
+        there = _existing(place)
+        disk = os.stat(there).st_dev
+        wanted[disk] += size
+        places.setdefault(disk, there)
+    for disk, size in wanted.items():
+        _refuse(places[disk], size + SPARE_BYTES, found, plan)
+
+
+def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
+    free = shutil.disk_usage(place).free
+    if free >= wanted:
+        return
+    fewer = " or save fewer checkpoints (save_count)," if found.files > 1 and plan.save_count > 1 else ""
+    raise DiskFull(
+        f"The training needs about {wanted / GB:.1f} GB in {place}, where {free / GB:.1f} GB are free; up to"
+        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once, and the result besides.",
+        f"Free some space on the disk,{fewer} then train again.",
+    )
+
+
+def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = Engine.DIFFUSERS) -> Needs:
+    """What the training of `photos` pictures writes. Raises `BaseNotFound`, `BaseUnsupported`."""
+    shapes = read_shapes(base.path)
+    pixels, each = resolution_of(plan, base) ** 2, file_bytes(plan, shapes, base)
+    files = _files(plan, engine)
+    pictures = photos * (2 if plan.flip else 1)
+    latents = 2 * 4 * CHANNELS * pixels // 64  # mean and spread in fp32
+    texts = 2 * len(LEADS) * WORD_STATES * 4 * text_width(shapes)  # with the trigger and with the class
+    samples = SHOWN * (plan.save_count + 1) * PIXEL_BYTES * pixels
+    of_class = plan.class_pictures if plan.wants_class_pictures else 0
+    return Needs(
+        saved=files * each + samples + (pictures * PIXEL_BYTES * pixels if engine is Engine.KOHYA else 0),
+        published=each,
+        cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents,
+        shared=of_class * (PIXEL_BYTES * pixels + latents),
+        each=each,
+        files=files,
+    )
+
+
+def _files(plan: TrainPlan, engine: Engine) -> int:
+    """Checkpoints in the job's folder at once. Large ones: the best, the last and the one that is being written;
+    sd-scripts removes none, and writes the last one twice."""
+    if engine is Engine.KOHYA:
+        return plan.save_count + 1
+    return min(plan.save_count, KEPT_HEAVY + 1) if isinstance(plan, DreamboothPlan) else plan.save_count
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.is_dir())

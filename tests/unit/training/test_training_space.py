@@ -1,0 +1,90 @@
+"""Room on the disk: asked before a training begins, reckoned from what it will write."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
+from personal_avatar.errors import DiskFull
+from personal_avatar.jobs.control import Control
+from personal_avatar.training.estimate import estimate, file_bytes, memory_gb, trained_numbers
+from personal_avatar.training.families.detect import detect, read_shapes
+from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
+from personal_avatar.training.run import run
+from personal_avatar.training.space import SPARE_BYTES, needs, refuse_full
+
+
+@pytest.fixture
+def task(tmp_path: Path, tiny: BaseModelFile, face_weights: Path) -> TrainTask:
+    avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    return TrainTask(
+        avatar, tmp_path / "avatar", tuple(tmp_path / f"{number}.jpg" for number in range(8)), tiny,
+        Method.DREAMBOOTH, {}, tmp_path / "not-there" / "models", face_weights,
+    )
+
+
+def with_room(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(total=10**13, used=0, free=free))
+
+
+def wanted(task: TrainTask, plan: DreamboothPlan) -> int:
+    found = needs(plan, task.base, len(task.photos))
+    return found.saved + found.published + found.cached + found.shared + SPARE_BYTES
+
+
+def test_one_byte_decides_and_the_refusal_names_both_sizes(
+    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = DreamboothPlan(save_count=5)
+    with_room(monkeypatch, wanted(task, plan))
+    refuse_full(task, plan, tmp_path)
+    with_room(monkeypatch, wanted(task, plan) - 1)
+    with pytest.raises(DiskFull, match=r"needs about 0\.\d GB .* 0\.\d GB are free; up to 3 checkpoints") as caught:
+        refuse_full(task, plan, tmp_path)
+    assert "save_count" in caught.value.hint and str(tmp_path) in caught.value.message
+
+
+def test_nothing_is_done_when_the_disk_is_full(
+    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_room(monkeypatch, 10**6)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DiskFull):
+        run(task, tmp_path, lambda event: None, Control(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dreambooth_keeps_three_checkpoints_at_most_and_sd_scripts_all(tiny: BaseModelFile) -> None:
+    plan = DreamboothPlan(save_count=6, resolution_px=64, prior_weight=0)
+    ours, theirs = needs(plan, tiny, 4), needs(plan, tiny, 4, Engine.KOHYA)
+    assert (ours.files, theirs.files) == (3, 7) and theirs.saved - ours.saved >= 4 * ours.each
+    assert needs(LoraPlan(save_count=6), tiny, 4).files == 6
+
+
+def test_more_pictures_need_more_room(tiny: BaseModelFile) -> None:
+    few, many = (needs(LoraPlan(), tiny, photos) for photos in (4, 40))
+    assert many.cached == 10 * few.cached and few.shared == 0
+    held = needs(LoraPlan(prior_weight=0.5, prior_from="both", class_pictures=100), tiny, 4)
+    assert held.shared > 100 * 192 * 192 * 3
+
+
+def test_a_checkpoint_is_as_large_as_its_base(tiny: BaseModelFile) -> None:
+    size = tiny.path.stat().st_size
+    assert file_bytes(DreamboothPlan(), read_shapes(tiny.path), tiny) == pytest.approx(size, rel=0.01)
+    assert estimate(DreamboothPlan(), tiny, 8, gpu=False)["file_mb"] == pytest.approx(size / 1e6, rel=0.01)
+
+
+def test_memory_counts_what_dreambooth_began_with_and_what_is_averaged(tiny: BaseModelFile) -> None:
+    shapes = read_shapes(tiny.path)
+    family = detect(shapes, "avatar-tiny")
+
+    def trained(plan: DreamboothPlan) -> tuple[int, float]:
+        return trained_numbers(plan, shapes), 1e9 * memory_gb(plan, shapes, family, 64, False, tiny.native_px)
+
+    unet, plain = trained(DreamboothPlan(precision="fp32"))
+    assert trained(DreamboothPlan(precision="fp32", ema_decay=0.999)) == (unet, pytest.approx(plain + 4 * unet))
+    whole, with_text = trained(DreamboothPlan(precision="fp32", text_encoder_learning_rate=1e-6))
+    each = 4 + 4 + 8 + 4  # gradient, number, AdamW's two, and the one that it began as
+    assert with_text - plain == pytest.approx((whole - unet) * each) and whole > unet
