@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
 from personal_avatar.identity.net.network import IdentityNet
 from personal_avatar.identity.net.part import NORM_GROUPS, LayoutError, Part, Shapes
+from personal_avatar.identity.nouns import Tokens
 from personal_avatar.pickles import load_pickle
 
 CONFIG = "config.json"
@@ -66,6 +67,7 @@ def _empty(shapes: Shapes, config: Mapping[str, Any]) -> IdentityNet:
     with torch.device("meta"):
         net = IdentityNet(Part(shapes, groups=groups or NORM_GROUPS), _heads(config, len(widths)) if fits else None)
         _compare(shapes, {name: tuple(weight.shape) for name, weight in net.named_parameters()})
+        _try_out(net)
     return net
 
 
@@ -76,7 +78,8 @@ def _widths(shapes: Shapes) -> list[int]:
 def _heads(config: Mapping[str, Any], blocks: int) -> list[int] | None:
     """diffusers calls the number of heads `attention_head_dim`, unless the other name has it."""
     heads = config.get("num_attention_heads") or config.get("attention_head_dim")
-    return [heads] * blocks if isinstance(heads, int) else heads
+    each = [heads] * blocks if isinstance(heads, int) else heads
+    return each if isinstance(each, list) and all(isinstance(one, int) and one > 0 for one in each) else None
 
 
 def _compare(stored: Shapes, wanted: Shapes) -> None:
@@ -86,6 +89,16 @@ def _compare(stored: Shapes, wanted: Shapes) -> None:
     at_odds = [name for name, shape in wanted.items() if shape != stored[name]]
     if at_odds:
         raise LayoutError(f"{at_odds[0]} has the shape {stored[at_odds[0]]}, not {wanted[at_odds[0]]}")
+
+
+def _try_out(net: IdentityNet) -> None:
+    """Shapes alone go through the network: is every layer as wide as the one before it makes its features?"""
+    one_row, tokens = torch.empty(1), torch.empty(1, 1, net.token_width)
+    try:
+        hint, context = net.hint(torch.empty(1, 3, 64, 64)), net.context([(Tokens(tokens, tokens), None)])
+        net.residuals(torch.empty(1, 4, 8, 8), one_row, torch.empty(1, net.label_width), hint, context, (True,))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise LayoutError(f"its layers do not fit together: {str(error).splitlines()[0]}") from None
 
 
 def _config(path: Path) -> Mapping[str, Any]:

@@ -43,6 +43,8 @@ class IdentityNet(nn.Module):
         skips = range(len(part.parts("controlnet_down_blocks")))
         self.controlnet_down_blocks = nn.ModuleList([part.conv(f"controlnet_down_blocks.{skip}") for skip in skips])
         self.controlnet_mid_block = part.conv("controlnet_mid_block")
+        if not self._readers():
+            raise LayoutError("nothing in it reads tokens")
 
     @property
     def device(self) -> torch.device:
@@ -60,6 +62,11 @@ class IdentityNet(nn.Module):
     def label_width(self) -> int:
         """Of `y`: pooled text and sizes."""
         return int(self.add_embedding.linear_1.in_features)
+
+    @property
+    def token_width(self) -> int:
+        """Of the tokens that its cross-attentions read."""
+        return int(self._readers()[0].to_k.in_features)
 
     @torch.no_grad()
     def hint(self, picture: Tensor) -> Tensor:
