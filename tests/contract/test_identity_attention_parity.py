@@ -124,7 +124,7 @@ def test_every_layer_hears_what_diffusers_says(kind: AdapterKind, family: Family
     assert max(difference(ours[name], reference[name]) for name in ours) <= TOLERANCE
 
 
-@pytest.mark.parametrize("rows", ORDERS[:4])
+@pytest.mark.parametrize("rows", [(True, False), (False, True, True)])
 @torch.no_grad()
 def test_adapter_and_identity_net_are_those_of_diffusers(rows: tuple[bool, ...], tmp_path: Path) -> None:
     """The whole of InstantID, in both layouts."""

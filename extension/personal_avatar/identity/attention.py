@@ -20,6 +20,7 @@ from personal_avatar.identity.calls import Call
 from personal_avatar.identity.layers import Attention
 from personal_avatar.identity.nouns import Rows, Tokens
 from personal_avatar.identity.perceiver import merge_heads, split_heads
+from personal_avatar.identity.precision import without_autocast
 
 
 class FaceKeys:
@@ -50,7 +51,7 @@ class FaceKeys:
 
     def _make(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Both branches, (2, heads, tokens, width) fp32: first that of the negative prompt."""
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        with torch.no_grad(), without_autocast(device):
             both = torch.cat((self._tokens.uncond, self._tokens.cond)).to(device, torch.float32)
             key, value = (functional.linear(both, one.to(device, torch.float32)) for one in self._weights)
         self._made = (split_heads(key, self._heads), split_heads(value, self._heads))
