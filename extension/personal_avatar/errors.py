@@ -155,8 +155,14 @@ class WeightsError(AvatarError):
 
 
 class WeightsMissing(WeightsError):
+    """`weights`: names in weights.registry of what would have to be downloaded, as far as they are known."""
+
     code, http_status = "WEIGHTS_MISSING", 503
     default_hint = "Connect to the network once and run `personal-avatar doctor --fetch`."
+
+    def __init__(self, message: str, hint: str | None = None, weights: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.weights = weights
 
 
 class WeightsCorrupt(WeightsError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.avatars import checked_noun, now_iso
 from personal_avatar.domain import BaseModelFile, Consent, Family
-from personal_avatar.errors import AvatarError, BaseUnsupported, ConsentMissing, InvalidSettings
+from personal_avatar.errors import AvatarError, BaseUnsupported, ConsentMissing, InvalidSettings, WeightsMissing
 from personal_avatar.host import Folders, Host, PictureRequest
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.params import validated
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 # Settings that are said by other means here: pictures are files of a job, restoration is a stage of it.
-ELSEWHERE = frozenset({"enabled", "references", "avatar", "keypoints_image", "people", "layout", "restore"})
+ELSEWHERE = frozenset({"enabled", "references", "avatar", "keypoints_image", "people", "restore"})
 MAX_REFERENCES = 20
+Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of the picture
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class FoundAdapter:
 
 @dataclass(frozen=True)
 class MissingPart:
-    """What `method` lacks with the loaded checkpoint: `message` names the file, `hint` says where to get it."""
+    """What `method` lacks with the loaded checkpoint: `message` names the file, `hint` says where to get it; `weights`:
+    names in weights.registry of what can be downloaded."""
 
     method: str
     message: str
     hint: str
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,29 @@ class IdentityStatus:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """Another person of the same picture. `box`: where; None: see the setting `layout`."""
+
+    references: tuple[Path, ...]
+    class_noun: str = "person"
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class KeptNeighbour:
+    """The same with names of files in the job's folder `photos`."""
+
+    references: tuple[str, ...]
+    class_noun: str
+    box: Box | None
+
+
+@dataclass(frozen=True)
 class OneShot:
     """What a job keeps of a request besides an avatar. `references`, `image`, `pose`: names of files in its folder
     `photos`; `identity`: settings without pictures, None: nobody is put in without training; `image`: the picture of
-    which `strength` (0..1) is painted anew; `pose`: one whose faces are followed."""
+    which `strength` (0..1) is painted anew; `pose`: one whose faces are followed; `box`: where the person is among
+    `neighbours`."""
 
     references: tuple[str, ...] = ()
     identity: dict[str, Any] | None = None
@@ -81,6 +103,8 @@ class OneShot:
     strength: float = 0.6
     class_noun: str = "person"
     consent: Consent | None = None
+    box: Box | None = None
+    neighbours: tuple[KeptNeighbour, ...] = ()
 
     @property
     def title(self) -> str:
@@ -95,25 +119,45 @@ def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, P
     Raises `InvalidSettings`, `ConsentMissing`, `UnreadablePhoto`.
     """
     shown = wish.references or ((wish.image,) if wish.image and not has_avatar else ())
-    if not shown and not has_avatar:
-        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
-    if len(shown) > MAX_REFERENCES:
-        raise InvalidSettings(f"{len(shown)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
-    if not 0.0 <= wish.strength <= 1.0:
-        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
-    if shown and not wish.consent.strip():
-        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
-    identity = None if wish.identity is None and not shown else settings_of(wish.identity or {})
+    _refuse(wish, shown, has_avatar)
+    others, other_files = _kept(wish.neighbours)
+    alone = wish.identity is None and not shown and not others
+    identity = None if alone else settings_of(wish.identity or {})
     files = {f"{number:02d}{_suffix(path)}": path for number, path in enumerate(shown)}
     names = tuple(files)
     more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
     files |= {f"{word}{_suffix(path)}": path for word, path in more.items()}
-    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, shown))) if shown else None
+    people = (*shown, *other_files.values())
+    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, people))) if people else None
     return OneShot(
         names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
-        class_noun=checked_noun(wish.class_noun), consent=consent,
+        class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
         **{word: f"{word}{_suffix(path)}" for word, path in more.items()},
-    ), files
+    ), files | other_files
+
+
+def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> None:
+    """`shown`: photos of the first person."""
+    if not shown and not has_avatar:
+        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
+    for photos in (shown, *(one.references for one in wish.neighbours)):
+        if len(photos) > MAX_REFERENCES:
+            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
+    if not 0.0 <= wish.strength <= 1.0:
+        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
+    if (shown or wish.neighbours) and not wish.consent.strip():
+        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+
+
+def _kept(neighbours: Sequence[Neighbour]) -> tuple[tuple[KeptNeighbour, ...], dict[str, Path]]:
+    """What the job keeps of the others, and their photos by the names in its folder."""
+    kept: list[KeptNeighbour] = []
+    files: dict[str, Path] = {}
+    for place, other in enumerate(neighbours, start=2):
+        own = {f"person{place}-{number:02d}{_suffix(path)}": path for number, path in enumerate(other.references)}
+        kept.append(KeptNeighbour(tuple(own), checked_noun(other.class_noun), other.box))
+        files |= own
+    return tuple(kept), files
 
 
 def _suffix(path: Path) -> str:
@@ -130,9 +174,10 @@ def request_of(
     if one.identity is None:
         return None
     pose = load_picture(files[one.pose]) if one.pose else None
-    return IdentityRequest(
-        settings_of(one.identity), (Subject(tuple(load_picture(photo) for photo in photos), name=name),), pose
-    )
+    people = [Subject(tuple(load_picture(photo) for photo in photos), name=name, box=one.box)]
+    for other in one.neighbours:
+        people.append(Subject(tuple(load_picture(files[photo]) for photo in other.references), box=other.box))
+    return IdentityRequest(settings_of(one.identity), tuple(people), pose)
 
 
 def settings_of(values: dict[str, Any]) -> IdentitySettings:
@@ -215,7 +260,8 @@ def _missing(shelf: Shelf, method: str, base: BaseModelFile) -> MissingPart | No
     try:
         refuse_unusable(shelf, IdentitySettings(method=method), base)
     except AvatarError as error:
-        return MissingPart(method, error.message, error.hint)
+        weights = error.weights if isinstance(error, WeightsMissing) else ()
+        return MissingPart(method, error.message, error.hint, weights)
     return None
 
 

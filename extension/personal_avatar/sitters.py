@@ -37,8 +37,10 @@ def seated(
     point, base = _painted_with(studio, avatar, one_shot)
     photos = _photos(studio, avatar, one_shot, files)
     noun = avatar.class_noun if avatar else one_shot.class_noun
+    words = [subject_prompt(point, lora_weight) if point else noun]
     sitter = Sitter(
-        words=subject_prompt(point, lora_weight) if point else noun, avatar_id=avatar.id if avatar else "",
+        words=" and ".join(words + [other.class_noun for other in one_shot.neighbours]),
+        avatar_id=avatar.id if avatar else "",
         checkpoint=point.path if point and point.method is Method.DREAMBOOTH else None,
         identity=oneshot.request_of(one_shot, photos, files, avatar.name if avatar else ""),
         image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,

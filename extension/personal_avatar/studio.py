@@ -47,7 +47,7 @@ from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
-    from personal_avatar.oneshot import IdentityStatus
+    from personal_avatar.oneshot import Box, IdentityStatus, Neighbour
     from personal_avatar.portraits import CreateSettings
     from personal_avatar.ranking.likeness import Scorer
     from personal_avatar.reports.comparison import Row
@@ -84,7 +84,7 @@ class CreateRequest:
     training alone; with an avatar and no references its own photos are used. `image`: the picture of which `strength`
     (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
     faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
-    person is called where no training is used.
+    person is called where no training is used. `neighbours`: others in the same picture, `box`: where the person is.
     """
 
     avatar_id: str = ""
@@ -100,6 +100,8 @@ class CreateRequest:
     pose: Path | None = None
     consent: str = ""
     class_noun: str = "person"
+    neighbours: tuple[Neighbour, ...] = ()
+    box: Box | None = None
 
 
 class Labels(TypedDict):
