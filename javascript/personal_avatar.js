@@ -94,8 +94,7 @@
     }
 
     function busy() {
-        const strip = document.querySelector("#personal_avatar_status [data-pa-busy]");
-        return strip !== null && strip.dataset.paBusy === "1";
+        return document.querySelector('#personal_avatar_root [data-pa-busy="1"]') !== null;
     }
 
     // A server that is away is asked quietly until it is back: gradio would show an error for every try.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -62,7 +63,7 @@ def prompts(page: Page, name: str = "") -> tuple[Any, Any]:
     return prompt, page.say(negative, label="create.negative")
 
 
-def styled(scene: Scene, picker: StylePicker, raw: tuple[Any, ...], prompt: str) -> tuple[str, ...]:
+def styled(scene: Scene, picker: StylePicker, raw: Sequence[Any], prompt: str) -> tuple[str, ...]:
     """The ticked styles, of values that begin with the picker's; raises when there is no prompt either."""
     styles = picker.chosen(scene, raw[: len(picker.components)])
     if not styles and not prompt.strip():

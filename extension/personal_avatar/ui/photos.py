@@ -67,20 +67,22 @@ def upload(page: Page, name: str, label: str, *, several: bool = True, height: i
     return page.say(files, label=label)
 
 
+def class_noun(page: Page, name: str) -> Any:
+    """Who somebody is, for the prompt."""
+    noun = gr.Dropdown(
+        list(NOUNS), value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
+        elem_id=elem_id(name),
+    )
+    return page.say(noun, label="photos.noun")
+
+
 def _about(page: Page) -> list[Any]:
     with gr.Row():
         name = gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name"))
-        noun = gr.Dropdown(
-            list(NOUNS),
-            value=NOUNS[0],
-            allow_custom_value=True,
-            label=text("photos.noun"),
-            min_width=140,
-            elem_id=elem_id("noun"),
-        )
+        noun = class_noun(page, "noun")
     consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
     page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name}, watched=ONCE)
-    page.show(page.say(noun, label="photos.noun"), lambda scene: {"value": scene.draft.class_noun}, watched=ONCE)
+    page.show(noun, lambda scene: {"value": scene.draft.class_noun}, watched=ONCE)
     page.show(page.say(consent, label="photos.consent"), lambda scene: {"value": scene.draft.consent}, watched=ONCE)
     return [name, noun, consent]
 

@@ -25,7 +25,7 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.styles import style_name
 from personal_avatar.ui.texts import text
 
-PANELS = ("photos", "train", "create", "results", "jobs")
+PANELS = ("photos", "train", "create", "one_photo", "results", "jobs")
 WORDS = ("original", "restored", "prompt", "seed", "close", "download", "txt2img", "previous", "next")
 
 

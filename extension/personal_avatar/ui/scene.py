@@ -9,6 +9,7 @@ from personal_avatar.domain import Avatar, BaseModelFile
 from personal_avatar.errors import AvatarError, named
 from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import JobView
+from personal_avatar.oneshot import IdentityStatus
 from personal_avatar.studio import CREATE, TRAIN, Studio
 from personal_avatar.ui.desk import Checking, Desk, Draft
 from personal_avatar.ui.story import Told, told
@@ -39,11 +40,14 @@ class JobWatch:
         return view
 
     def told(self, view: JobView) -> Told:
-        """What a job has told until now."""
+        """What a job has told until now; kept when it has ended, as it tells nothing more."""
         job_id = view.job.id
-        if job_id not in self._told or job_id not in self._ended:
-            self._told[job_id] = told(self._studio.jobs.folder(job_id))
-        return self._told[job_id]
+        if job_id in self._told:
+            return self._told[job_id]
+        found = told(self._studio.jobs.folder(job_id))
+        if view.status.state in ENDED:
+            self._told[job_id] = found
+        return found
 
 
 class Scene:
@@ -92,6 +96,14 @@ class Scene:
     def active(self) -> list[JobView]:
         return [view for view in self.views if view.status.state in ACTIVE]
 
+    @cached_property
+    def possible(self) -> IdentityStatus | AvatarError:
+        """What can be done without training."""
+        try:
+            return self.studio.identity_status()
+        except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
+            return named(error)
+
     @property
     def busy(self) -> bool:
         """Whether the page should look again soon."""
@@ -104,12 +116,23 @@ class Scene:
 
     @property
     def creating(self) -> JobView | None:
-        return _foremost(self.views, CREATE)
+        """The same of portraits of trained people."""
+        return _foremost([view for view in self.views if not untrained(view)], CREATE)
+
+    @property
+    def restyling(self) -> JobView | None:
+        """The same of portraits for which nobody was trained."""
+        return _foremost([view for view in self.views if untrained(view)], CREATE)
 
     @property
     def results(self) -> list[JobView]:
         """Portrait jobs with pictures, newest first."""
         return [view for view in self.views if view.job.kind == CREATE and (view.result or {}).get("images")]
+
+
+def untrained(view: JobView) -> bool:
+    """Whether a job makes portraits of whoever is in some photos."""
+    return (view.job.payload.get("one_shot") or {}).get("identity") is not None
 
 
 def _foremost(views: list[JobView], kind: str) -> JobView | None:

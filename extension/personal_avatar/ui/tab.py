@@ -1,11 +1,11 @@
-"""The whole tab: a header, a strip with what goes on, and five panels."""
+"""The whole tab: a header, a strip with what goes on, and the panels."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from personal_avatar.studio import Studio
-from personal_avatar.ui import create, jobs, photos, results, train
+from personal_avatar.ui import create, jobs, one_photo, photos, results, train
 from personal_avatar.ui.live import status_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
@@ -46,6 +46,8 @@ def _panels(page: Page) -> None:
             train.build(page, tabs, about)
         with _panel(page, "create"):
             create.build(page, tabs)
+        with _panel(page, "one_photo"):
+            one_photo.build(page, tabs)
         with _panel(page, "results"):
             results.build(page)
         with _panel(page, "jobs"):

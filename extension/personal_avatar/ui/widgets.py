@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,18 +18,24 @@ SLIDER_STEPS = 1000
 
 
 class Form:
-    """Widgets for settings, the usual ones in sight, `advanced` ones folded; built inside the current block."""
+    """Widgets for settings, the usual ones in sight, `advanced` ones and those named in `folded` folded away; built
+    inside the current block."""
 
-    def __init__(self, page: Page, fields: Iterable[ModelField], name: str) -> None:
+    def __init__(self, page: Page, fields: Iterable[ModelField], name: str, folded: Collection[str] = ()) -> None:
         self._page, self._name = page, name
         self.components: list[Any] = []
         self.fields: list[ModelField] = []
         given = list(fields)
+        hidden = [field for field in given if field.field_info.extra["advanced"] or field.name in folded]
         with gr.Row(elem_classes="pa-settings"):
-            self._add([field for field in given if not field.field_info.extra["advanced"]])
-        folded = gr.Accordion(text("settings.advanced"), open=False, elem_id=elem_id(f"{name}_advanced"))
-        with page.say(folded, label="settings.advanced"), gr.Row(elem_classes="pa-settings"):
-            self._add([field for field in given if field.field_info.extra["advanced"]])
+            self._add([field for field in given if field not in hidden])
+        if hidden:
+            self._add_folded(hidden)
+
+    def _add_folded(self, fields: list[ModelField]) -> None:
+        folded = gr.Accordion(text("settings.advanced"), open=False, elem_id=elem_id(f"{self._name}_advanced"))
+        with self._page.say(folded, label="settings.advanced"), gr.Row(elem_classes="pa-settings"):
+            self._add(fields)
 
     def _add(self, fields: list[ModelField]) -> None:
         for field in fields:

@@ -21,7 +21,9 @@ from personal_avatar.studio import CREATE, TRAIN, Studio
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import tab
+from personal_avatar.ui.one_photo import NEW, RESTYLE
 from personal_avatar.ui.results import PANELS
+from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
 
 ROOM = Path(tab.__file__).parent
@@ -58,6 +60,8 @@ def made_keys() -> set[str]:
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"advice.{code}" for code in SENTENCES}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
+    keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)} | {f"one.tip.{number}" for number in (1, 2, 3)}
+    keys |= {f"one.{who}.region" for who in HALVES}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
@@ -117,11 +121,11 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     english = {texts[0] for texts in table().values()} | set(LANGUAGE_NAMES.values()) | {"Personal Avatar"}
     data = {
         str(choice)
-        for field in PLANS.values()
-        for part in field.__fields__.values()
+        for kind in (*PLANS.values(), IdentitySettings)
+        for part in kind.__fields__.values()
         for choice in part.field_info.extra["choices"] or ()
     }
-    data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", ""}
+    data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
     blocks = tab.build(studio, send_to_txt2img=True)
     strange = []
     for component in blocks.blocks.values():

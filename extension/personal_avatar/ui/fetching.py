@@ -1,0 +1,65 @@
+"""A download of weights that the user agreed to: one at a time, in a thread of its own, seen by every page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from personal_avatar.errors import Cancelled, WrongState, named
+from personal_avatar.ui.refusal import Refusal
+from personal_avatar.weights.fetch import ensure
+from personal_avatar.weights.registry import Weight
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How far it is. `name`: the file that comes now, of which `done` of `total` bytes are there; `error`: why the
+    last download ended early, as `AvatarError.to_json` writes it."""
+
+    running: bool = False
+    name: str = ""
+    done: int = 0
+    total: int = 0
+    error: dict[str, str] | None = None
+
+
+class Fetching:
+    """The one download of a page's server."""
+
+    def __init__(self) -> None:
+        self.state = Fetched()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def start(self, weights: Sequence[Weight], folder: Path) -> None:
+        """Fetch what is missing into `folder`; raises `WrongState` while another download goes on."""
+        with self._lock:
+            if self.state.running:
+                raise Refusal(WrongState, "fetching")
+            self._stop.clear()
+            self.state = Fetched(running=True, name=weights[0].name, total=weights[0].size_bytes)
+        threading.Thread(target=self._run, args=(tuple(weights), folder), name="avatar-weights", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it; what has come so far is kept, and the next download goes on from there."""
+        self._stop.set()
+
+    def _run(self, weights: tuple[Weight, ...], folder: Path) -> None:
+        ended = Fetched()
+        try:
+            for weight in weights:
+                ensure(weight, folder, partial(self._note, weight.name))
+        except Cancelled:
+            pass
+        except Exception as error:  # noqa: BLE001  the border: a download that fails is named in the panel
+            ended = Fetched(error=named(error).to_json())
+        finally:
+            self.state = ended
+
+    def _note(self, name: str, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The download was stopped.")
+        self.state = Fetched(running=True, name=name, done=done, total=total)
