@@ -15,13 +15,15 @@ from personal_avatar.identities import IdentityRequest
 @dataclass(frozen=True)
 class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
-    one-shot identity may lie, such as the folders of other extensions."""
+    one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
+    that the user named, "" when none was."""
 
     data: Path
     loras: Path
     embeddings: Path
     checkpoints: Path
     identity: tuple[Path, ...] = ()
+    sd_scripts: str = ""
 
     @property
     def identity_folders(self) -> tuple[Path, ...]:

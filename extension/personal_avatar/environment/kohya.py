@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from personal_avatar.environment import trainer
@@ -28,7 +29,10 @@ PACKAGES_NAME = "sd-scripts-packages"
 SOURCE = "https://github.com/kohya-ss/sd-scripts.git"
 COMMIT = "48d368fa557731ad0488c07304dfeba8c07910eb"  # 2026-02-16: release 0.10.1 and its first corrections
 OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule
-INSTALL_HINT = f"Run `personal-avatar doctor --install-kohya`, or set {VARIABLE} to the folder of sd-scripts."
+INSTALL_HINT = (
+    f"Run `personal-avatar doctor --install-kohya`, or name the folder of sd-scripts in the WebUI's settings or in"
+    f" {VARIABLE}."
+)
 NEEDED_FILES = (
     "train_network.py",
     "train_db.py",
@@ -90,6 +94,27 @@ def ready(data: Path, configured: str = "") -> SdScripts:
     if lacking:
         raise TrainerMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", INSTALL_HINT)
     return found
+
+
+def is_ready(data: Path, configured: str = "") -> bool:
+    """Whether `ready` would find it. Modules are asked for in a process of their own, but once only, until packages are
+    installed for it or for the trainer."""
+    try:
+        find(data, configured)
+        return not _lacking_since(data, _changed(data))
+    except AvatarError:
+        return False
+
+
+@lru_cache(maxsize=4)
+def _lacking_since(data: Path, changed: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(lacking_modules(data))
+
+
+def _changed(data: Path) -> tuple[int, ...]:
+    """When the folders that modules are found in were changed last."""
+    folders = (data / PACKAGES_NAME, data / trainer.FOLDER_NAME, *(Path(path) for path in sys.path if path))
+    return tuple(folder.stat().st_mtime_ns if folder.exists() else 0 for folder in folders)
 
 
 def read_version(folder: Path) -> str:

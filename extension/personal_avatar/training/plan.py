@@ -174,7 +174,8 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
 class TrainTask:
     """Payload of a training job: everything the worker needs, as paths and settings.
 
-    `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures.
+    `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures;
+    `sd_scripts`: its folder as the user named it.
     """
 
     avatar: Avatar
@@ -188,6 +189,7 @@ class TrainTask:
     photo_settings: dict[str, Any] = field(default_factory=dict)
     engine: Engine = Engine.DIFFUSERS
     cache: Path | None = None
+    sd_scripts: str = ""
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""

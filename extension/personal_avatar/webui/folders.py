@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modules import extensions, paths, shared
 
+SD_SCRIPTS = "personal_avatar_sd_scripts"
 MODELS = (
     "ControlNet", "IpAdapter", "ip-adapter", "IPAdapter-FaceID", "InstantID", "instantid", "insightface", "antelopev2",
     "clip_vision",
@@ -15,6 +16,11 @@ def data_folder() -> Path:
     """Where avatars, jobs and the trainer's packages are."""
     chosen = getattr(shared.cmd_opts, "avatar_data_dir", None)
     return Path(chosen or Path(paths.data_path) / "personal-avatar").absolute()
+
+
+def sd_scripts_folder() -> str:
+    """Where kohya's sd-scripts lies, as the WebUI's settings say; "" without one."""
+    return str(shared.opts.data.get(SD_SCRIPTS, "")).strip()
 
 
 def identity_folders() -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from modules import initialize_util, shared
 
 from personal_avatar.webui import callbacks
-from personal_avatar.webui.folders import data_folder
+from personal_avatar.webui.folders import SD_SCRIPTS, data_folder
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -114,8 +114,14 @@ def credentials() -> dict[str, str]:
 
 
 def add_settings() -> None:
-    """One line in the WebUI's settings: where our data are."""
+    """Our section of the WebUI's settings: where our data are, and where the second engine for training is."""
     where = f"Photos, avatars and jobs are kept in <code>{escape(str(data_folder()))}</code>."
     note = shared.OptionHTML(f"{where} Start the WebUI with --avatar-data-dir to change it.")
-    note.section = ("personal_avatar", TITLE)
-    shared.opts.add_option("personal_avatar_note", note)
+    engine = shared.OptionInfo("", "Folder of kohya's sd-scripts, a second engine for training", restrict_api=True)
+    engine.info("empty: the one that `doctor --install-kohya` made")
+    options = {"personal_avatar_note": note}
+    if not shared.cmd_opts.hide_ui_dir_config:  # programs in it are run
+        options[SD_SCRIPTS] = engine
+    for name, option in options.items():
+        option.section = ("personal_avatar", TITLE)
+        shared.opts.add_option(name, option)

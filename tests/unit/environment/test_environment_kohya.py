@@ -178,3 +178,20 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     package_parent = Path(kohya.__file__).parents[2]
     subprocess.run([sys.executable, "-S", "-c", program], check=True, cwd=package_parent)
     assert shutil.which("git")
+
+
+def test_it_is_offered_when_its_modules_are_there_and_they_are_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(kohya.VARIABLE, raising=False)
+    monkeypatch.setattr(kohya, "MODULES", {"a_module_of_its_own": ""})
+    data, asked = tmp_path / "data", []
+    ask = kohya.lacking_modules
+    monkeypatch.setattr(kohya, "lacking_modules", lambda data: (asked.append(data), ask(data))[1])
+    assert not kohya.is_ready(data) and not asked
+    named = str(scripts_in(tmp_path / "named"))
+    assert not any(kohya.is_ready(data, named) for _ in range(3)) and len(asked) == 1
+    (data / kohya.PACKAGES_NAME).mkdir(parents=True)
+    (data / kohya.PACKAGES_NAME / "a_module_of_its_own.py").touch()
+    assert all(kohya.is_ready(data, named) for _ in range(3)) and len(asked) == 2
+    assert not kohya.is_ready(data, str(tmp_path / "elsewhere"))

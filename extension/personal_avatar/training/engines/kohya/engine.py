@@ -53,7 +53,7 @@ def train(work: Work, training: Training, score: Score) -> None:
     `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`; when nothing has been scored by
     then, the last complete file is among `training.points` all the same, unless the user wants nothing kept.
     """
-    scripts = installed.find(work.task.weights_folder.parent)
+    scripts = installed.find(work.task.weights_folder.parent, work.task.sd_scripts)
     order = order_for(work, training)
     write_inputs(order, work, training)
     work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
