@@ -39,7 +39,7 @@ ANTELOPE, BUFFALO = "antelopev2", "buffalo_l"
 
 @dataclass(frozen=True)
 class Prepared:
-    """`injection` for `identity.injection.injected`; `infotext` pairs; `warnings` for the user; what the photos said."""
+    """`injection` for `identity.injection.injected`; `infotext` pairs; `warnings` for the user; what photos said."""
 
     injection: Injection
     kind: AdapterKind
