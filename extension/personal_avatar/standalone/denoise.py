@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,17 @@ from personal_avatar.standalone.texts import encode_pair
 if TYPE_CHECKING:
     import torch
 
+    from personal_avatar.identity.nouns import Rows, RowsOf
     from personal_avatar.training.families.model import Conditioning, DiffusionModel
 
 OnStep = Callable[[int, int], None]
+# Entered for the time of the denoising: what is put beside the UNet; it is told how to ask for the rows of a call.
+Beside = Callable[["RowsOf"], AbstractContextManager[None]]
+
+
+def nothing_beside(rows_of: RowsOf) -> AbstractContextManager[None]:
+    """The UNet alone."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -47,30 +56,58 @@ class Painting:
         return self.steps - round(self.steps * share)
 
 
-def paint(model: DiffusionModel, painting: Painting, on_step: OnStep) -> np.ndarray:
+def paint(
+    model: DiffusionModel, painting: Painting, on_step: OnStep, beside: Beside = nothing_beside
+) -> np.ndarray:
     """uint8 RGB (seeds, height, width, 3). A picture depends on its seed only, not on its neighbours in the batch.
 
     `on_step(step, total)` is called before each step and may raise. Raises `GenerationFailed`, `InvalidSettings`.
     """
     if painting.image is not None and painting.first_step >= painting.steps:
         return np.repeat(painting.image[None], len(painting.seeds), axis=0)
-    return _decoded(model, latents_of(model, painting, on_step))
+    return _decoded(model, latents_of(model, painting, on_step, beside))
 
 
-def latents_of(model: DiffusionModel, painting: Painting, on_step: OnStep) -> torch.Tensor:
+def latents_of(
+    model: DiffusionModel, painting: Painting, on_step: OnStep, beside: Beside = nothing_beside
+) -> torch.Tensor:
     """What is decoded into the pictures: float32 (seeds, 4, height / 8, width / 8)."""
     import torch
 
     with torch.no_grad():
-        steps = _prepared(model, painting)
-        noise = _noise(painting, steps.generators).to(model.compute.device)
-        if painting.image is None:
-            return _denoised(model, noise * steps.scheduler.init_noise_sigma, steps, on_step)
-        steps = steps.from_step(painting.first_step)
-        mean, _ = model.encode_images(painting.image[None].copy())
-        begin = steps.timesteps[:1].expand(len(noise))
-        noisy = steps.scheduler.add_noise(mean.to(noise).expand_as(noise), noise, begin)
-        return _denoised(model, noisy, steps, on_step)
+        steps, latents = _begun(model, painting)
+        with beside(steps.told.rows_of):
+            return _denoised(model, latents, steps, on_step)
+
+
+def _begun(model: DiffusionModel, painting: Painting) -> tuple[_Steps, torch.Tensor]:
+    """The steps to do and the noisy latents to begin with."""
+    steps = _prepared(model, painting)
+    noise = _noise(painting, steps.generators).to(model.compute.device)
+    if painting.image is None:
+        return steps, noise * steps.scheduler.init_noise_sigma
+    steps = steps.from_step(painting.first_step)
+    mean, _ = model.encode_images(painting.image[None].copy())
+    begin = steps.timesteps[:1].expand(len(noise))
+    return steps, steps.scheduler.add_noise(mean.to(noise).expand_as(noise), noise, begin)
+
+
+@dataclass(eq=False)
+class _Told:
+    """What is known of the UNet call that comes: the words of its rows, and the share of the steps that are done."""
+
+    rows: Rows | None = None
+
+    def rows_of(self, count: int) -> Rows | None:
+        return self.rows
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What the model is called with: a row for each picture, and which rows are of the prompt."""
+
+    conditioning: Conditioning
+    conditional: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -84,13 +121,14 @@ class _Steps:
     scheduler: Any
     timesteps: torch.Tensor
     generators: list[torch.Generator]
-    texts: list[Conditioning]
+    texts: list[_Text]
     guidance: float
+    told: _Told = field(default_factory=_Told)
 
     def from_step(self, start: int) -> _Steps:
         if hasattr(self.scheduler, "set_begin_index"):  # DDIM knows each step by its timestep
             self.scheduler.set_begin_index(start)
-        return _Steps(self.scheduler, self.timesteps[start:], self.generators, self.texts, self.guidance)
+        return replace(self, timesteps=self.timesteps[start:])
 
 
 def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
@@ -100,18 +138,22 @@ def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
     steps.set_timesteps(painting.steps, device=model.compute.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in painting.seeds]
     with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt, painting.embeddings)
-    texts = [with_prompt] if painting.guidance == 1.0 else [without, with_prompt]
+    texts = [(with_prompt, True)] if painting.guidance == 1.0 else [(without, False), (with_prompt, True)]
     return _Steps(steps, steps.timesteps, generators, _calls(texts, len(painting.seeds)), painting.guidance)
 
 
-def _calls(texts: Sequence[Conditioning], pictures: int) -> list[Conditioning]:
+def _calls(texts: Sequence[tuple[Conditioning, bool]], pictures: int) -> list[_Text]:
     """Each text for all pictures, texts of one length joined into one call."""
     import torch
 
-    rows = [{name: tensor.expand(pictures, *tensor.shape[1:]) for name, tensor in text.items()} for text in texts]
-    if len({text["states"].shape for text in rows}) > 1:
+    rows = [
+        _Text({name: tensor.expand(pictures, *tensor.shape[1:]) for name, tensor in text.items()}, (mark,) * pictures)
+        for text, mark in texts
+    ]
+    if len({text.conditioning["states"].shape for text in rows}) > 1:
         return rows
-    return [{name: torch.cat([text[name] for text in rows]) for name in rows[0]}]
+    joined = {name: torch.cat([text.conditioning[name] for text in rows]) for name in rows[0].conditioning}
+    return [_Text(joined, tuple(mark for text in rows for mark in text.conditional))]
 
 
 def _noise(painting: Painting, generators: list[torch.Generator]) -> torch.Tensor:
@@ -126,19 +168,25 @@ def _denoised(model: DiffusionModel, latents: torch.Tensor, steps: _Steps, on_st
     for number, timestep in enumerate(steps.timesteps):
         on_step(number, len(steps.timesteps))
         seen = steps.scheduler.scale_model_input(latents, timestep)
-        answer = _guided(model, seen, timestep, steps)
+        answer = _guided(model, seen, timestep, steps, number / len(steps.timesteps))
         latents = steps.scheduler.step(answer, timestep, latents, generator=steps.generators).prev_sample
     on_step(len(steps.timesteps), len(steps.timesteps))
     return latents
 
 
-def _guided(model: DiffusionModel, latents: torch.Tensor, timestep: torch.Tensor, steps: _Steps) -> torch.Tensor:
-    """The UNet's answer, moved away from the one for the negative prompt."""
+def _guided(
+    model: DiffusionModel, latents: torch.Tensor, timestep: torch.Tensor, steps: _Steps, share: float
+) -> torch.Tensor:
+    """The UNet's answer, moved away from the one for the negative prompt. `share`: of the steps that are done."""
     import torch
 
-    def answer(text: Conditioning) -> torch.Tensor:
-        rows = len(text["states"])
-        return model.predict(latents.repeat(rows // len(latents), 1, 1, 1), timestep.expand(rows), text)
+    from personal_avatar.identity.nouns import Rows
+
+    def answer(text: _Text) -> torch.Tensor:
+        count = len(text.conditional)
+        steps.told.rows = Rows(text.conditional, share)
+        repeated = latents.repeat(count // len(latents), 1, 1, 1)
+        return model.predict(repeated, timestep.expand(count), text.conditioning)
 
     answers = torch.cat([answer(text) for text in steps.texts])
     if steps.guidance == 1.0:

@@ -4,12 +4,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.identities import IdentityRequest
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -45,7 +47,7 @@ class StandaloneHost:
         self._data = (data or default_data_folder()).resolve()
         models = self._data / "models"
         self._folders = Folders(self._data, models / "loras", models / "embeddings", models / "checkpoints")
-        self._pipelines = Pipelines()
+        self._pipelines = Pipelines(self._folders)
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
         self.shelf = CheckpointShelf(
             self._folders.checkpoints, self._data / "settings.json", self._data / "cache" / "checkpoints.json"
@@ -100,9 +102,10 @@ class StandaloneHost:
                 prompt, request.negative_prompt, seeds, *size, request.steps,
                 request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
             )
-            images = self._pipelines.paint(base, networks, painting, on_step)
-            for image, seed in zip(images, seeds, strict=True):
-                yield Picture(image, seed, infotext(request, base, seed))
+            painted = self._pipelines.paint(base, networks, painting, on_step, _posed(request.identity, image))
+            for image, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
+                told = replace(request, infotext=(*request.infotext, *said))
+                yield Picture(image, seed, infotext(told, base, seed))
 
     def unload(self) -> None:
         """Give the memory of the loaded checkpoint back; the next picture loads it again."""
@@ -125,7 +128,7 @@ class StandaloneHost:
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
             size = fitted.shape[1], fitted.shape[0]
             painting = Painting(prompt, "", (0,), *size, 20, 4.0, "DPM++ 2M", self._folders.embeddings, fitted, share)
-            return self._pipelines.paint(base, networks, painting, lambda step, total: None)[0]
+            return self._pipelines.paint(base, networks, painting, lambda step, total: None).images[0]
 
         return redrawn(image, strength, base.native_px, repaint)
 
@@ -134,3 +137,12 @@ class StandaloneHost:
     def styles(self) -> tuple[Style, ...]:
         """The user's own, from `styles.csv` in the data folder, in the WebUI's format."""
         return read_styles(self._data / "styles.csv")
+
+
+def _posed(request: IdentityRequest | None, image: np.ndarray | None) -> IdentityRequest | None:
+    """The same people, in the pose of the picture that is painted anew unless another one was given."""
+    if request is None or not request.settings.enabled:
+        return None
+    if image is None or request.keypoints_image is not None:
+        return request
+    return replace(request, keypoints_image=image)

@@ -4,35 +4,105 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import AvatarError, Crashed, GenerationFailed, named
+from personal_avatar.host import Folders
+from personal_avatar.identities import IdentityRequest
+from personal_avatar.oneshot import unit_of
+from personal_avatar.second_pass import FACES, with_small_faces
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.networks import AppliedNetworks, Network
+from personal_avatar.standalone.restorers import redrawn
 
 if TYPE_CHECKING:
+    from personal_avatar.identity.unit import IdentityUnit, Prepared
     from personal_avatar.training.families.model import DiffusionModel
 
 SMALL_PX = 256 * 256
 
 
-class Pipelines:
-    """Thread-safe: one picture batch at a time. The checkpoint and the LoRAs stay loaded until others are wanted."""
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """`images`: uint8 RGB (seeds, height, width, 3); `infotexts`: for each what is to be said besides the request."""
 
-    def __init__(self) -> None:
+    images: np.ndarray
+    infotexts: tuple[tuple[tuple[str, str], ...], ...]
+
+
+class Pipelines:
+    """Thread-safe: one picture batch at a time. The checkpoint and the LoRAs stay loaded until others are wanted, the
+    networks for identity beside them."""
+
+    def __init__(self, folders: Folders) -> None:
         self._lock = threading.Lock()
+        self._folders = folders
         self._applied: AppliedNetworks | None = None
         self._key: tuple[object, ...] = ()
 
     def paint(
-        self, base: BaseModelFile, networks: Sequence[Network], painting: Painting, on_step: OnStep
-    ) -> np.ndarray:
-        """uint8 RGB (seeds, height, width, 3). Raises `GenerationFailed` and what loading raises."""
+        self, base: BaseModelFile, networks: Sequence[Network], painting: Painting, on_step: OnStep,
+        identity: IdentityRequest | None = None,
+    ) -> Painted:
+        """Raises `GenerationFailed`, what loading raises, and for `identity` what `IdentityUnit.prepare` raises."""
         with self._lock, _named_errors(), _few_threads(painting):
-            return paint(self._ready(base, networks), painting, on_step)
+            model = self._ready(base, networks)
+            if identity is not None:
+                return self._with_people(model, painting, on_step, identity)
+            if "_unit" in vars(self):
+                self._unit.park()
+            return Painted(paint(model, painting, on_step), ((),) * len(painting.seeds))
+
+    @cached_property
+    def _unit(self) -> IdentityUnit:
+        return unit_of(self._folders)
+
+    def _with_people(
+        self, model: DiffusionModel, painting: Painting, on_step: OnStep, request: IdentityRequest
+    ) -> Painted:
+        images, prepared = self._injected(model, painting, on_step, request)
+        if not request.settings.second_pass:
+            return Painted(images, (prepared.infotext,) * len(images))
+        analyser = self._unit.analyser(prepared.kind)
+        embeddings = [reference.embedding for reference in prepared.references]
+        done = []
+        for image, seed in zip(images, painting.seeds, strict=True):
+            again = partial(self._repainted, model, replace(painting, seeds=(seed,)), on_step)
+            done.append(with_small_faces(image, request, embeddings, analyser, again))
+        return Painted(
+            np.stack([image for image, _ in done]), tuple((*prepared.infotext, (FACES, str(n))) for _, n in done)
+        )
+
+    def _repainted(
+        self, model: DiffusionModel, painting: Painting, on_step: OnStep, request: IdentityRequest, crop: np.ndarray
+    ) -> np.ndarray:
+        """A part of a picture, painted anew at the checkpoint's own size with one person in it."""
+
+        def repaint(fitted: np.ndarray, strength: float) -> np.ndarray:
+            height, width = fitted.shape[:2]
+            large = replace(painting, image=fitted, strength=strength, width_px=width, height_px=height)
+            return self._injected(model, large, on_step, replace(request, keypoints_image=fitted))[0][0]
+
+        return redrawn(crop, request.settings.second_pass_strength, model.base.native_px, repaint)
+
+    def _injected(
+        self, model: DiffusionModel, painting: Painting, on_step: OnStep, request: IdentityRequest
+    ) -> tuple[np.ndarray, Prepared]:
+        """Pictures with the people of the request in them."""
+        from personal_avatar.identity.injection import injected
+        from personal_avatar.identity.nouns import Target
+
+        compute = model.compute
+        prepared = self._unit.prepare(
+            request, Target(model.family, painting.width_px, painting.height_px, compute.device, compute.weights)
+        )
+        beside = partial(injected, model.unet, prepared.injection)
+        return paint(model, painting, on_step, beside), prepared
 
     def unload(self) -> None:
         """Give the memory back."""
@@ -40,6 +110,8 @@ class Pipelines:
 
         with self._lock:
             self._applied, self._key = None, ()
+            if "_unit" in vars(self):
+                self._unit.unload()
             release()
 
     def _ready(self, base: BaseModelFile, networks: Sequence[Network]) -> DiffusionModel:

@@ -1,0 +1,62 @@
+"""Small faces are painted anew: found, cut out, painted large with the same person, put back. Knows no host."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings
+from personal_avatar.ranking.likeness import FaceReader
+from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
+
+CROP_SCALE = 2.5  # of the face's longer side: hair, neck and shoulders tell the checkpoint what it paints
+FEATHER = 0.35
+FACES = "Personal Avatar second pass faces"  # in infotexts
+# One person alone and the crop, uint8 RGB, -> the crop painted anew, of its size.
+Repaint = Callable[[IdentityRequest, np.ndarray], np.ndarray]
+
+
+def with_small_faces(
+    picture: np.ndarray, request: IdentityRequest, embeddings: Sequence[np.ndarray], analyser: FaceReader,
+    repaint: Repaint,
+) -> tuple[np.ndarray, int]:
+    """uint8 RGB with the small faces of the request's people painted anew, and how many they were; all other pixels
+    keep their bytes. `embeddings`: of the people, of the recogniser of `analyser`."""
+    limit = request.settings.second_pass_below_px
+    faces = [face for face in analyser.detect(picture) if max(face.width_px, face.height_px) < limit]
+    seen = [analyser.embed(picture, face) for face in faces]
+    pairs = assigned(seen, embeddings)
+    for number, person in pairs:
+        face = faces[number]
+        box = box_around(face, (picture.shape[1], picture.shape[0]), CROP_SCALE)
+        crop, mask = box.of(picture), face_mask(face, box, FEATHER)
+        patch = match_colours(repaint(_alone(request, person), crop.copy()), crop, mask)
+        picture = pasted(picture, patch, box, mask)
+    return picture, len(pairs)
+
+
+def assigned(faces: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """(face, person) pairs, the most similar first, every face and every person at most once; embeddings (d,)."""
+    if not faces or not people:
+        return []
+    similarity = _units(faces) @ _units(people).T
+    pairs = []
+    for _ in range(min(similarity.shape)):
+        face, person = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
+        pairs.append((int(face), int(person)))
+        similarity[face, :] = similarity[:, person] = -np.inf
+    return pairs
+
+
+def _units(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    stacked = np.asarray(vectors, dtype=np.float64)
+    return stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
+
+
+def _alone(request: IdentityRequest, person: int) -> IdentityRequest:
+    """One of the people, everywhere in the picture, in the pose that the picture has."""
+    keypoints = "none" if request.settings.keypoints == "none" else "auto"
+    plain = {"people": (), "second_pass": False, "restore": IdentityRestoreSettings(), "layout": "boxes"}
+    settings = request.settings.copy(update={**plain, "keypoints": keypoints, "keypoints_image": None})
+    return IdentityRequest(settings, (replace(request.people[person], box=None, mask=None, weight=1.0),))
