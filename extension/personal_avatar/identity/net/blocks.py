@@ -63,7 +63,7 @@ class Attention(nn.Module):
 
     def __init__(self, part: Part) -> None:
         super().__init__()
-        self.to_q, self.to_k, self.to_v = part.linear("to_q"), part.linear("to_k"), part.linear("to_v")
+        self.to_q, self.to_k, self.to_v = (part.linear(name, bias=False) for name in ("to_q", "to_k", "to_v"))
         self.to_out = nn.ModuleList([part.linear("to_out.0")])
         self.heads = part.heads_for(self.to_q.out_features)
 

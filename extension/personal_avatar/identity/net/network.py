@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from personal_avatar.identity.net.blocks import Attention, DownBlock, Embedding,
 from personal_avatar.identity.net.context import Context, Reading, stacked
 from personal_avatar.identity.net.part import LayoutError, Part
 from personal_avatar.identity.nouns import Tokens
+from personal_avatar.identity.precision import without_autocast
 
 LONGEST_WAVE = 10000.0
 
@@ -71,7 +71,7 @@ class IdentityNet(nn.Module):
     @torch.no_grad()
     def hint(self, picture: Tensor) -> Tensor:
         """Features (1, channels, height / 8, width / 8) of a picture of keypoints (1, 3, height, width) 0..1, RGB."""
-        with _own_precision(self.device):
+        with without_autocast(self.device):
             return self.controlnet_cond_embedding(picture.to(self.device, self.dtype))
 
     @torch.no_grad()
@@ -83,7 +83,7 @@ class IdentityNet(nn.Module):
         """
         if not people:
             raise ValueError("an IdentityNet needs somebody's tokens")
-        with _own_precision(self.device):
+        with without_autocast(self.device):
             tokens = [torch.cat([one.uncond, one.cond]).to(self.device, self.dtype) for one, _ in people]
             layers = {layer: tuple(layer.keys_values(one) for one in tokens) for layer in self._readers()}
         return Context(layers, stacked([mask for _, mask in people], self.device))
@@ -104,7 +104,7 @@ class IdentityNet(nn.Module):
                 "rows do not fit together"
             )
         reading = Reading(context, torch.tensor([int(mark) for mark in conditional], device=self.device))
-        with _own_precision(self.device):
+        with without_autocast(self.device):
             moment = self._moment(timesteps, y, len(x))
             return self._run(x.to(self.device, self.dtype), moment, hint, reading)
 
@@ -132,8 +132,3 @@ def _waves(timesteps: Tensor, width: int) -> Tensor:
     exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
     angles = timesteps.float()[:, None] * torch.exp(-math.log(LONGEST_WAVE) * exponents)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
-
-
-def _own_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Without autocast, whatever the host has switched on: the network's number format is what it was loaded in."""
-    return torch.autocast(device.type, enabled=False) if device.type in ("cuda", "cpu") else nullcontext()

@@ -50,15 +50,14 @@ class Part:
         count = next(number for number in range(len(numbers) + 1) if str(number) not in numbers)
         return [self.part(name, number) for number in range(count)]
 
-    def linear(self, name: str) -> nn.Linear:
+    def linear(self, name: str, bias: bool = True) -> nn.Linear:
         outputs, inputs = self._sides(name, 2)
-        return nn.Linear(inputs, outputs, bias=self.has(f"{name}.bias"))
+        return nn.Linear(inputs, outputs, bias=bias)
 
     def conv(self, name: str, stride: int = 1) -> nn.Conv2d:
         """Padded so that a stride of 1 keeps the size."""
         outputs, inputs, rows, columns = self._sides(name, 4)
-        bias = self.has(f"{name}.bias")
-        return nn.Conv2d(inputs, outputs, (rows, columns), stride=stride, padding=(rows // 2, columns // 2), bias=bias)
+        return nn.Conv2d(inputs, outputs, (rows, columns), stride=stride, padding=(rows // 2, columns // 2))
 
     def group_norm(self, name: str, eps: float) -> nn.GroupNorm:
         (width,) = self._sides(name, 1)
