@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,14 +71,19 @@ def _resized(mask: np.ndarray, name: str, width: int, height: int) -> np.ndarray
 
 
 def _stripes(count: int, width: int, faces: Sequence[Box]) -> list[Box]:
-    """`count` boxes of full height, split in the middle between neighbouring faces."""
+    """`count` boxes of full height, split in the middle between neighbouring faces; equal ones without faces, or where
+    faces above each other or outside would leave somebody nothing."""
     if faces and len(faces) != count:
         raise InvalidSettings(
             f"There are {len(faces)} faces for {count} people.", "Choose a picture that shows everybody once."
         )
-    inner = [number / count for number in range(1, count)]
-    if faces:
-        centres = sorted((left + right) / 2 / width for left, _, right, _ in faces)
-        inner = [min(max((one + other) / 2, 0.0), 1.0) for one, other in zip(centres, centres[1:], strict=False)]
-    edges = [0.0, *inner, 1.0]
-    return [(left, 0.0, right, 1.0) for left, right in zip(edges, edges[1:], strict=False)]
+    edges = _middles(faces, width)
+    if not faces or any(right <= left for left, right in pairwise(edges)):
+        edges = [number / count for number in range(count + 1)]
+    return [(left, 0.0, right, 1.0) for left, right in pairwise(edges)]
+
+
+def _middles(faces: Sequence[Box], width: int) -> list[float]:
+    """0, the middles between neighbouring faces in shares of the width, 1."""
+    centres = sorted((left + right) / 2 / width for left, _, right, _ in faces)
+    return [0.0, *(min(max((one + other) / 2, 0.0), 1.0) for one, other in pairwise(centres)), 1.0]
