@@ -196,7 +196,8 @@ def test_the_check_sees_what_we_use() -> None:
     ("modules/sd_samplers_cfg_denoiser.py", "CFGDenoiser", {"step", "total_steps"}),
     ("modules/script_callbacks.py", "CFGDenoiserParams", {"text_cond", "x", "denoiser"}),
     ("modules/scripts.py", "Script", {
-        "before_process", "process", "process_before_every_sampling", "postprocess_image_after_composite", "elem_id",
+        "before_process", "process", "process_before_every_sampling", "post_sample",
+        "postprocess_image_after_composite", "elem_id",
         "infotext_fields", "paste_field_names", "args_from", "args_to", "filename",
     }),
     ("modules/scripts.py", "ScriptRunner", {"alwayson_scripts", "scripts"}),

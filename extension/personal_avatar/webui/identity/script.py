@@ -49,6 +49,9 @@ class Identity(scripts.Script):
     def process_before_every_sampling(self, p: Any, *args: Any, x: Any, **kwargs: Any) -> None:
         session.before_sampling(p, x)
 
+    def post_sample(self, p: Any, ps: Any, *args: Any) -> None:
+        session.after_sampling(p)
+
     def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
         finish(p, pp)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "personal_avatar"
 LATENT_FACTOR = 8
+SCRIPTS = "Set Script to None, or switch the identity off."
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Session:
     request: IdentityRequest
     strict: bool = False
     kind: AdapterKind | None = None
+    sampled: bool = False
     references: tuple[Reference, ...] = ()
 
 
@@ -76,7 +78,14 @@ def before_sampling(p: Any, latent: Any) -> None:
     width, height = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
     prepared = _prepared(p, session, width, height)
     if prepared is not None:
-        Sampling(p, prepared.injection, _park_where_memory_is_short).arm()
+        Sampling(p, prepared.injection, lambda: _sampled(session)).arm()
+
+
+def after_sampling(p: Any) -> None:
+    """Some scripts sample in a way of their own, past the hooks: then nobody was put in, and nothing may claim it."""
+    session = of(p)
+    if session is not None and not session.sampled and not shared.state.interrupted:
+        notes.refuse(p, BaseUnsupported("Another script samples in a way that a person cannot be put into.", SCRIPTS))
 
 
 def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepared | None:
@@ -135,6 +144,7 @@ def _as_sampled(p: Any) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def _park_where_memory_is_short() -> None:
+def _sampled(session: Session) -> None:
+    session.sampled = True
     if lowvram.is_enabled(shared.sd_model):
         networks.park()
