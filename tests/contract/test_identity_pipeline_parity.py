@@ -15,17 +15,28 @@ from typing import Any
 import pytest
 import torch
 from foreign import load, pipeline
-from miniature_adapters import CLIP_WIDTH, NAMES, make_adapter, make_identitynet
+from miniature_adapters import (
+    CLIP_WIDTH,
+    NAMES,
+    make_adapter,
+    make_clip_vision,
+    make_face_pack,
+    make_identitynet,
+)
 from miniatures import make
 from personal_avatar.benchmarks.identity_engines import Ours, Plain, denoised
 from personal_avatar.benchmarks.identity_reference import Reference, Scene
 from personal_avatar.domain import Family
+from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.identity.injection import Control, Injection, Person, injected
 from personal_avatar.identity.layers import cross_attentions
 from personal_avatar.identity.net import load_net
-from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Rows, Tokens
+from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Rows, Target, Tokens
 from personal_avatar.identity.projection import build
 from personal_avatar.identity.reading import read_adapter
+from personal_avatar.identity.shelf import Shelf
+from personal_avatar.identity.unit import IdentityUnit
+from personal_avatar.photos.read import read_photo
 from personal_avatar.training.families.model import DiffusionModel
 from torch import Tensor
 
@@ -260,3 +271,64 @@ def _theirs(
         projection.shortcut, projection.shortcut_scale = kind is AdapterKind.FACEID_PLUS_V2, STRUCTURE
     both = torch.stack((torch.zeros_like(embeddings), embeddings))
     return _generate(pipe, model, ip_adapter_image_embeds=[both])
+
+
+@pytest.fixture(scope="module")
+def unit(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> IdentityUnit:
+    """With everything that InstantID and FaceID Plus v2 need, as users have it in their folders."""
+    folder = tmp_path_factory.mktemp("shelf")
+    for kind, family in ((AdapterKind.INSTANTID, Family.SDXL), (AdapterKind.FACEID_PLUS_V2, Family.SD1)):
+        make_adapter(kind, family, folder, suffix=".bin")
+    make_identitynet(folder / "InstantID" / "ControlNetModel")
+    make_clip_vision(folder / "image_encoder")
+    make_face_pack(folder / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
+    return IdentityUnit(Shelf([folder]), folder / "cache")
+
+
+def _request(samples: Path, **settings: Any) -> IdentityRequest:
+    photos = tuple(read_photo(samples / name)[1] for name in ("01.jpg", "05.jpg"))
+    chosen = IdentitySettings(adapter_weight=WEIGHT, identitynet_weight=NET_WEIGHT, **settings)
+    return IdentityRequest(chosen, (Subject(photos),))
+
+
+@pytest.mark.slow
+def test_photos_to_latents_by_instantid(instantid: InstantId, unit: IdentityUnit, samples: Path) -> None:
+    """From photos on: only what the recogniser said of them is the same for both."""
+    target = Target(Family.SDXL, PX, PX, torch.device("cpu"), torch.float32)
+    prepared = unit.prepare(_request(samples), target)
+    embedding = torch.from_numpy(prepared.references[0].embedding)
+    control = prepared.injection.control
+    assert control is not None and embedding.norm() > 2.0  # as the recogniser gave it
+    projection = instantid.reference.unet._convert_ip_adapter_image_proj_to_diffusers(
+        dict(instantid.adapter.projection), low_cpu_mem_usage=False
+    )
+    with torch.no_grad():
+        uncond, cond = projection(torch.stack((torch.zeros_like(embedding), embedding))[:, None]).chunk(2)
+    scene = replace(instantid.scene, hint=control.hint, tokens=Tokens(cond=cond, uncond=uncond))
+    found = final(Ours(instantid.ours.unet, prepared.injection), scene)
+    assert difference(found, final(instantid.reference, scene)) < CLOSE
+    assert float(control.hint.max()) > 0.5
+
+
+@pytest.mark.slow
+def test_photos_to_latents_by_faceid_plus(
+    models: dict[Family, DiffusionModel], unit: IdentityUnit, samples: Path
+) -> None:
+    """The mean of both photos' embeddings, of length one; the first one's face as transformers' CLIP sees it."""
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    model = replace(models[Family.SD1], unet=copy.deepcopy(models[Family.SD1].unet))
+    target = Target(Family.SD1, PX, PX, torch.device("cpu"), torch.float32)
+    prepared = unit.prepare(_request(samples, structure_weight=STRUCTURE), target)
+    with injected(model.unet, prepared.injection, lambda count: Rows((False, True), 0.0)):
+        found = _generate(_euler(model), model)
+    reference = prepared.references[0]
+    encoder = CLIPVisionModelWithProjection.from_pretrained(unit.shelf.clip_vision().parent)
+    pixels = CLIPImageProcessor()(images=reference.crops[0], return_tensors="pt").pixel_values
+    with torch.no_grad():
+        seen, zero = (
+            encoder(one, output_hidden_states=True).hidden_states[-2] for one in (pixels, torch.zeros_like(pixels))
+        )
+    embedding = torch.nn.functional.normalize(torch.from_numpy(reference.embedding)[None])
+    adapter = unit.shelf.choose(IdentitySettings(), Family.SD1)
+    assert difference(found, _theirs(model, adapter.path, adapter.kind, embedding, (seen, zero))) < CLOSE
