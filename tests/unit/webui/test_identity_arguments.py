@@ -19,7 +19,6 @@ from personal_avatar.pictures import save_picture
 from personal_avatar.webui.identity import pasting
 from personal_avatar.webui.identity.arguments import ADVANCED, NAMES, pasted_photos, settings_of, texts
 from personal_avatar.webui.identity.foreign import identity_units
-from personal_avatar.webui.identity.matching import assigned
 from personal_avatar.webui.identity.people import request_of
 from PIL import Image
 
@@ -181,11 +180,4 @@ def test_controlnets_own_units_are_seen() -> None:
         {"module": "canny", "model": "control_canny"}, True, None, "text",
     ]
     assert identity_units(units) == ["instant_id_face_embedding", "ip-adapter-faceid-plusv2_sd15"]
-
-
-def test_faces_are_given_to_the_most_similar_people_once_each() -> None:
-    anna, ben = np.array([1.0, 0.0]), np.array([0.0, 3.0])
-    faces = [np.array([0.1, 1.0]), np.array([0.2, 5.0]), np.array([9.0, 1.0])]
-    assert dict(assigned(faces, [anna, ben])) == {1: 1, 2: 0}
-    assert assigned([], [anna]) == [] and assigned(faces, []) == []
 

@@ -13,11 +13,12 @@ from personal_avatar.identity.infotext import PREFIX
 from personal_avatar.identity.nouns import AdapterKind, Reference
 from personal_avatar.ranking.likeness import FaceReader, Scorer
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
+from personal_avatar.second_pass import FACES
 from personal_avatar.webui import restorers
 from personal_avatar.webui.identity import networks, notes, session
 from personal_avatar.webui.identity.session import Session
 
-SECOND_PASS, RESTORED = PREFIX + "second pass faces", PREFIX + "restored faces"
+RESTORED = PREFIX + "restored faces"
 
 
 def finish(p: Any, pp: Any) -> None:
@@ -49,7 +50,7 @@ def _finished(p: Any, begun: Session, kind: AdapterKind, picture: np.ndarray) ->
         from personal_avatar.webui.identity import second_pass  # its inner pictures have these hooks in turn
 
         picture, count = second_pass.painted(p, begun, picture, analyser)
-        notes.tell(p, [(SECOND_PASS, str(count))])
+        notes.tell(p, [(FACES, str(count))])
     if settings.restore.enabled and not _stopped():
         picture, count = _restored(settings, begun.references, picture, analyser)
         notes.tell(p, [(RESTORED, str(count))])

@@ -6,23 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.oneshot import shelf_of
+from personal_avatar.oneshot import unit_of
 from personal_avatar.photos.captions import without_captions
 from personal_avatar.webui import register
-from personal_avatar.webui.folders import data_folder
 
 if TYPE_CHECKING:
     from personal_avatar.identity.unit import IdentityUnit
-
-CACHE = Path("cache") / "identity"
 
 
 @lru_cache(maxsize=1)
 def unit() -> IdentityUnit:
     """Made at the first generation with a person; only within the WebUI's queue. Raises when a package is missing."""
-    from personal_avatar.identity.unit import IdentityUnit
-
-    return IdentityUnit(shelf_of(register.studio().host.folders()), data_folder() / CACHE)
+    return unit_of(register.studio().host.folders())
 
 
 def park() -> None:
