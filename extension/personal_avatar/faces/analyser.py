@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from personal_avatar.domain import Face
-from personal_avatar.faces.alignment import align_to
+from personal_avatar.faces.alignment import align_as_trained, align_to
 from personal_avatar.faces.detection import Detector, find_faces
+from personal_avatar.faces.prominent import most_prominent
 
 
 class FaceAnalyser(Protocol):
@@ -63,11 +64,15 @@ class Analyser:
         return find_faces(self.detector, image)
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
-        return normalised(self.raw_embedding(image, face))
+        return normalised(self.recogniser.vector(align_to(image, face.landmarks_px)))
 
     def raw_embedding(self, image: np.ndarray, face: Face) -> np.ndarray:
-        """float32 (d,) before normalisation, as identity adapters want it."""
-        return self.recogniser.vector(align_to(image, face.landmarks_px))
+        """float32 (d,) before normalisation, of the crop that insightface takes, as identity adapters want it."""
+        return self.recogniser.vector(align_as_trained(image, face.landmarks_px))
+
+    def most_prominent(self, image: np.ndarray) -> Face | None:
+        """The largest face, looked for harder than by `detect`; None without one. See `prominent`."""
+        return most_prominent(self.detector, image)
 
 
 def normalised(vector: np.ndarray) -> np.ndarray:

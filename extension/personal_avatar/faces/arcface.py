@@ -16,7 +16,7 @@ def arcface(path: Path) -> Recogniser:
     """Run one such file with onnxruntime. The vector is insightface's `embedding` (not normalised; tests/contract)."""
 
     def vector(aligned: np.ndarray) -> np.ndarray:
-        network = session(path)
+        network = session(path, card=True)
         rgb = np.ascontiguousarray(aligned.transpose(2, 0, 1)[None], dtype=np.float32)
         return network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 127.5})[0][0]
 

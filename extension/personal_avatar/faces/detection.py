@@ -41,20 +41,20 @@ class View:
     def to_picture(self, face: Face) -> Face:
         """The face in pixels of the picture."""
         x, y = self.offset_px
-        return _mapped(face, lambda point: ((point[0] - x) / self.scale, (point[1] - y) / self.scale))
+        return mapped(face, lambda point: ((point[0] - x) / self.scale, (point[1] - y) / self.scale))
 
 
 def find_faces(detector: Detector, image: np.ndarray) -> list[Face]:
     """Faces in a picture (uint8 RGB) of any size and orientation, largest first; each face once."""
-    found = _search(detector, image, NORMAL_SHARES) or _search(detector, image, RETRY_SHARES)
+    found = search(detector, image, NORMAL_SHARES) or search(detector, image, RETRY_SHARES)
     turns = iter((1, 3, 2))
     while not found and (turn := next(turns, None)) is not None:
         turned = np.ascontiguousarray(np.rot90(image, turn))
-        found = [_turned_back(face, turn, image.shape) for face in _search(detector, turned, NORMAL_SHARES)]
-    return sorted(found, key=lambda face: face.width_px * face.height_px, reverse=True)
+        found = [turned_back(face, turn, image.shape) for face in search(detector, turned, NORMAL_SHARES)]
+    return sorted(found, key=area_px, reverse=True)
 
 
-def _search(detector: Detector, image: np.ndarray, shares: Sequence[float]) -> list[Face]:
+def search(detector: Detector, image: np.ndarray, shares: Sequence[float]) -> list[Face]:
     found: list[Face] = []
     for share in shares:
         view = placed(image, detector.canvas_px, share)
@@ -78,12 +78,16 @@ def distinct(faces: Sequence[Face]) -> list[Face]:
     """Each face once, the most certain of several boxes: greedy non-maximum suppression."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: face.score, reverse=True):
-        if all(_overlap(face, other) <= SAME_FACE_OVERLAP for other in kept):
+        if all(overlap(face, other) <= SAME_FACE_OVERLAP for other in kept):
             kept.append(face)
     return kept
 
 
-def _overlap(one: Face, other: Face) -> float:
+def area_px(face: Face) -> float:
+    return face.width_px * face.height_px
+
+
+def overlap(one: Face, other: Face) -> float:
     """Intersection over union, or over the smaller box when that lies almost whole in the other: 0..1."""
     width = min(one.box_px[2], other.box_px[2]) - max(one.box_px[0], other.box_px[0])
     height = min(one.box_px[3], other.box_px[3]) - max(one.box_px[1], other.box_px[1])
@@ -93,7 +97,7 @@ def _overlap(one: Face, other: Face) -> float:
     return within if within > 0.8 else shared / max(sum(areas) - shared, 1e-9)
 
 
-def _turned_back(face: Face, quarter_turns: int, shape: tuple[int, ...]) -> Face:
+def turned_back(face: Face, quarter_turns: int, shape: tuple[int, ...]) -> Face:
     """Undo `np.rot90(image, quarter_turns)` of a picture of `shape`."""
     height, width = shape[:2]
     undo: dict[int, PointMap] = {
@@ -101,10 +105,10 @@ def _turned_back(face: Face, quarter_turns: int, shape: tuple[int, ...]) -> Face
         2: lambda point: (width - point[0], height - point[1]),
         3: lambda point: (point[1], height - point[0]),
     }
-    return _mapped(face, undo[quarter_turns])
+    return mapped(face, undo[quarter_turns])
 
 
-def _mapped(face: Face, point_map: PointMap) -> Face:
+def mapped(face: Face, point_map: PointMap) -> Face:
     left, top, right, bottom = face.box_px
     (x0, y0), (x1, y1) = point_map((left, top)), point_map((right, bottom))
     box = (float(min(x0, x1)), float(min(y0, y1)), float(max(x0, x1)), float(max(y0, y1)))

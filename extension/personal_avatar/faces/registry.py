@@ -1,6 +1,6 @@
 """Which face backend is used: the user's insightface models when there are some, else YuNet and SFace.
 
-insightface's models are non-commercial: they are used when the user has put them there, never fetched.
+insightface's models are non-commercial: they are used when the user has them, and fetched only when asked for by name.
 """
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Scrfd:
     def __call__(self, canvas: np.ndarray) -> list[Face]:
         """`canvas`: uint8 RGB (640, 640, 3). Outputs of the network: 3 scores, 3 boxes, 3 landmarks, by stride."""
         rgb = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32)
-        network = session(self.path)
+        network = session(self.path, card=True)
         outputs = network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 128.0})
         flat = [output.reshape(-1, output.shape[-1]) for output in outputs]
         maps = zip(STRIDES_PX, flat[0:3], flat[3:6], flat[6:9], strict=True)

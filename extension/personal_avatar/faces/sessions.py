@@ -1,6 +1,7 @@
 """onnxruntime sessions: one per file and process, shared by threads."""
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from functools import lru_cache
@@ -9,38 +10,64 @@ from typing import Any
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
 
+_log = logging.getLogger(__name__)
 _LOADING = threading.Lock()
 _QUIET = 3  # errors only
+_FATAL = 4
+_CPU = "CPUExecutionProvider"
+_CARD = "CUDAExecutionProvider"
+# Full float32, and no more of the card's memory than is needed: a UNet lies there, too.
+_CARD_OPTIONS = {
+    "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested",
+}
 
 
-def session(path: Path, patch: tuple[tuple[bytes, bytes], ...] = ()) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU; `run` may be called from several threads.
+def session(path: Path, patch: tuple[tuple[bytes, bytes], ...] = (), card: bool = False) -> Any:
+    """An `onnxruntime.InferenceSession`; `run` may be called from several threads.
 
-    `patch`: pairs of byte strings of equal length, replaced in the model before it is loaded. Raises `WeightsMissing`
-    (no file, no onnxruntime) and `WeightsCorrupt` (a file that onnxruntime does not load).
+    `patch`: pairs of byte strings of equal length, replaced in the model before it is loaded. `card`: on the graphics
+    card, where this onnxruntime can use one; on the processor otherwise. Raises `WeightsMissing` (no file, no
+    onnxruntime) and `WeightsCorrupt` (a file that onnxruntime does not load).
     """
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise WeightsMissing(f"{path} is not there.") from error
     with _LOADING:
-        return _session(path, modified_ns, patch)
+        return _session(path, modified_ns, patch, card)
 
 
 @lru_cache(maxsize=16)
-def _session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ...]) -> Any:
+def _session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ...], card: bool) -> Any:
     runtime = _runtime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _QUIET
     model = path.read_bytes() if patch else b""
     for old, new in patch:
         model = model.replace(old, new)
+    source = model if patch else str(path)
+    for providers in _on_card(runtime) if card else ():
+        try:
+            return runtime.InferenceSession(source, _options(runtime, _FATAL), providers=providers)
+        except Exception as error:  # noqa: BLE001  an old driver, no library, no memory: the processor can do it, too
+            _log.debug("%s does not run on the graphics card: %s", path.name, error)
     try:
-        return runtime.InferenceSession(model if patch else str(path), options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(source, _options(runtime, _QUIET), providers=[_CPU])
     except Exception as error:
         raise WeightsCorrupt(f"onnxruntime {runtime.__version__} cannot load {path.name}: {error}") from error
+
+
+def _on_card(runtime: Any) -> tuple[list[Any], ...]:
+    """What to try; older versions do not know all options."""
+    if _CARD not in runtime.get_available_providers():
+        return ()
+    return ([(_CARD, _CARD_OPTIONS), _CPU], [_CARD, _CPU])
+
+
+def _options(runtime: Any, log_severity: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = log_severity
+    return options
 
 
 def _runtime() -> Any:
