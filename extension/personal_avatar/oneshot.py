@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.avatars import checked_noun, now_iso
-from personal_avatar.domain import BaseModelFile, Consent, Family
-from personal_avatar.errors import AvatarError, BaseUnsupported, ConsentMissing, InvalidSettings, WeightsMissing
+from personal_avatar.domain import Consent, Family
+from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, WeightsMissing
 from personal_avatar.host import Folders, Host, PictureRequest
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.params import validated
@@ -195,25 +195,24 @@ def shelf_of(folders: Folders) -> Shelf:
     return Shelf(folders.identity_folders)
 
 
-def refuse_unusable(shelf: Shelf, settings: IdentitySettings, base: BaseModelFile) -> None:
-    """Raises `BaseUnsupported`, or `WeightsMissing` with what to download, before any work is done."""
+def refuse_unusable(shelf: Shelf, settings: IdentitySettings, family: Family) -> None:
+    """Raises `BaseUnsupported`, `NotFound`, or `WeightsMissing` with what to download, before any work is done."""
     from personal_avatar.identity.nouns import AdapterKind
+    from personal_avatar.identity.unit import ANTELOPE, BUFFALO
 
-    if base.family not in METHODS_OF:
-        raise _unsupported(base)
-    kind = shelf.choose(settings, base.family).kind
+    kind = shelf.choose(settings, family).kind
     if kind is AdapterKind.INSTANTID:
         shelf.identitynet()
     if kind.needs_clip:
         shelf.clip_vision()
-    shelf.face_pack("antelopev2" if kind is AdapterKind.INSTANTID else "buffalo_l")
+    shelf.face_pack(ANTELOPE if kind is AdapterKind.INSTANTID else BUFFALO)
 
 
-def refuse_faceless(folders: Folders, request: IdentityRequest, base: BaseModelFile) -> None:
+def refuse_faceless(folders: Folders, request: IdentityRequest, family: Family) -> None:
     """Raises `NoFace` when nobody is found in the photos by the recogniser that the network was trained with, and
     what `refuse_unusable` raises."""
-    refuse_unusable(shelf_of(folders), request.settings, base)
-    _read(folders, request, base.family)
+    refuse_unusable(shelf_of(folders), request.settings, family)
+    _read(folders, request, family)
 
 
 def remarks(folders: Folders, request: IdentityRequest, picture: PictureRequest, family: Family) -> tuple[str, ...]:
@@ -246,30 +245,29 @@ def status(host: Host) -> IdentityStatus:
         base = host.checkpoint()
     except AvatarError as error:
         return IdentityStatus("", "", (), adapters, (), str(error))
-    if base.family not in METHODS_OF:
-        problem = str(_unsupported(base))
-        return IdentityStatus(base.title, base.family.value, (), adapters, (), problem)
-    missing = {method: _missing(shelf, method, base) for method in METHODS_OF[base.family]}
+    missing = {method: _missing(shelf, method, base.family) for method in METHODS_OF.get(base.family, ())}
     return IdentityStatus(
         base.title, base.family.value, tuple(method for method, part in missing.items() if part is None), adapters,
-        tuple(part for part in missing.values() if part is not None),
+        tuple(part for part in missing.values() if part is not None), "" if missing else _problem(shelf, base.family),
     )
 
 
-def _missing(shelf: Shelf, method: str, base: BaseModelFile) -> MissingPart | None:
+def _missing(shelf: Shelf, method: str, family: Family) -> MissingPart | None:
     try:
-        refuse_unusable(shelf, IdentitySettings(method=method), base)
+        refuse_unusable(shelf, IdentitySettings(method=method), family)
     except AvatarError as error:
         weights = error.weights if isinstance(error, WeightsMissing) else ()
         return MissingPart(method, error.message, error.hint, weights)
     return None
 
 
-def _unsupported(base: BaseModelFile) -> BaseUnsupported:
-    return BaseUnsupported(
-        f"{base.title} is of the family {base.family.value}, for which there is no network that knows faces.",
-        "Load a Stable Diffusion 1.5 or XL checkpoint, or train an avatar for this one.",
-    )
+def _problem(shelf: Shelf, family: Family) -> str:
+    """Why nothing can be done with a family for which there are no networks."""
+    try:
+        shelf.choose(IdentitySettings(), family)
+    except AvatarError as error:
+        return str(error)
+    return ""
 
 
 def _found(file: AdapterFile) -> FoundAdapter:

@@ -46,7 +46,7 @@ def seated(
         image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,
     )
     if sitter.identity is not None:
-        oneshot.refuse_faceless(studio.host.folders(), sitter.identity, base)
+        oneshot.refuse_faceless(studio.host.folders(), sitter.identity, base.family)
     return Seated(sitter, base, _scorer(studio, avatar, photos))
 
 

@@ -361,6 +361,7 @@ class MissingDocument(Document):
     method: str
     message: str
     hint: str = Field(..., description="What to get, from where, under which licence")
+    weights: list[str] = Field(..., description="What `personal-avatar doctor --fetch` can download")
 
 
 class IdentityDocument(Document):

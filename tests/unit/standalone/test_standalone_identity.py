@@ -156,7 +156,7 @@ def test_small_faces_are_painted_anew_and_all_else_keeps_its_bytes(
     assert request.identity is not None
     settings = request.identity.settings.copy(update={"second_pass": True, "second_pass_strength": 0.9})
     again = replace(request, identity=replace(request.identity, settings=settings))
-    (once,), (twice,) = pictures(host, "sdxl", request), pictures(host, "sdxl", again)
+    (once,), (twice,) = pictures(host, "sd1", request), pictures(host, "sd1", again)
     changed = np.abs(once.image.astype(int) - twice.image).max(axis=2) > 0
     assert "Personal Avatar second pass faces: 1" in twice.infotext
     assert 0.02 < changed.mean() < 0.8
