@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from pydantic.fields import ModelField
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.params import Settings
 from personal_avatar.ui import texts
+from personal_avatar.ui.thumbs import thumbnail
 from personal_avatar.ui.widgets import label_keys, widget
 from personal_avatar.webui import register, restorers
 from personal_avatar.webui.identity import pasting
@@ -25,6 +27,7 @@ from personal_avatar.webui.identity.arguments import ADVANCED, EDGES, NAMES, PAS
 TITLE = "Personal Avatar"
 FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 PICTURE_PX = 180
+THUMBNAIL = "display:inline-block;height:72px;margin:0 6px 6px 0;border-radius:6px"
 CHOSEN = {"adapter", "avatar", "model"}  # texts that are chosen from a list
 
 
@@ -121,10 +124,14 @@ class Panel:
         return made
 
     def _photos(self, name: str) -> None:
-        self._made[name] = gr.File(
-            file_count="multiple", file_types=list(FILES), label=self._text("identity.references"), height=PICTURE_PX,
-            elem_id=self._elem_id(name.replace(".", "_")), scale=3, min_width=260,
-        )
+        dom_id = self._elem_id(name.replace(".", "_"))
+        with gr.Column(scale=3, min_width=260):
+            files = self._made[name] = gr.File(
+                file_count="multiple", file_types=list(FILES), label=self._text("identity.references"), elem_id=dom_id,
+                height=PICTURE_PX,
+            )
+            shown = gr.HTML(elem_id=f"{dom_id}_shown")
+        files.change(_thumbnails, inputs=[files], outputs=[shown], show_progress=False)
 
     def _picture(self, name: str) -> None:
         self._made[name] = gr.Image(
@@ -142,6 +149,12 @@ class Panel:
 def _reminded(params: dict[str, str]) -> Any:
     hashes = pasting.reminder(params)
     return gr.update(value=hashes, visible=bool(hashes))
+
+
+def _thumbnails(files: Any) -> str:
+    """The photos that were given, small."""
+    sources = [thumbnail(Path(file.name)) for file in files or []]
+    return "".join(f'<img src="{source}" style="{THUMBNAIL}" alt="">' for source in sources if source)
 
 
 def declaration(name: str) -> ModelField:

@@ -94,7 +94,7 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         from personal_avatar.identity.unit import cautions
 
         base, unit = _base(), networks.unit()
-        refuse_unusable(unit.shelf, session.request.settings, base)
+        refuse_unusable(unit.shelf, session.request.settings, base.family)
         session.kind = unit.shelf.choose(session.request.settings, base.family).kind
         target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
         with devices.without_autocast():
