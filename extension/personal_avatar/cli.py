@@ -84,7 +84,11 @@ def _demo(commands: Commands) -> None:
 
 def _doctor(commands: Commands) -> None:
     parser = _command(commands, "doctor", "machine:doctor", "what is installed, found, missing, and what to do")
-    parser.add_argument("--fetch", action="store_true", help="download the face models that are missing")
+    parser.add_argument(
+        "--fetch", nargs="*", metavar="NAME",
+        help="download the face models that are missing, or by name what puts a face into pictures without training: "
+        "instantid, faceid-sdxl, faceid-sd15, or one file of them",
+    )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
     parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")
 

@@ -4,18 +4,25 @@ Beside studio.py and not in a room of its own, because it looks into several.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.domain import Family
 from personal_avatar.environment import kohya, machine
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
 from personal_avatar.errors import AvatarError
-from personal_avatar.host import Host
+from personal_avatar.host import Folders, Host
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
+from personal_avatar.weights.registry import Weight
 
+IDENTITIES = (
+    ("instantid", "instantid", Family.SDXL),
+    ("faceid-sdxl", "faceid", Family.SDXL),
+    ("faceid-sd15", "faceid", Family.SD1),
+)
 MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
 
 
@@ -23,7 +30,8 @@ def examine(host: Host | None, data: Path, insightface: Path | None = None) -> l
     """Every finding, in the order of the work. `insightface`: a folder of its models."""
     weights = list(face_weights(data / "weights", insightface))
     engines = kohya.findings(data)
-    return [*machine.examine(data), *engines, *weights, *(of_host(host) if host is not None else ())]
+    hosted = (*identity_weights(host), *of_host(host)) if host is not None else ()
+    return [*machine.examine(data), *engines, *weights, *hosted]
 
 
 def usable(findings: list[Finding]) -> bool:
@@ -46,10 +54,20 @@ def text(findings: list[Finding]) -> str:
     return "\n".join(lines)
 
 
-def fetch_weights(data: Path, on_progress: Callable[[str, int, int], None]) -> None:
-    """Have every weight that we may fetch; `on_progress(name, done_bytes, total_bytes)`. Raises `WeightsError`."""
-    for weight in registry.ALL:
-        ensure(weight, data / "weights", partial(on_progress, weight.name))
+def wanted_weights(names: Sequence[str]) -> tuple[Weight, ...]:
+    """The entries of these names or sets, each once; without names what everybody needs. Raises `NotFound`."""
+    if not names:
+        return registry.ALL
+    return tuple({weight.name: weight for name in names for weight in registry.find_all(name)}.values())
+
+
+def fetch_weights(
+    folders: Folders, weights: Sequence[Weight], on_progress: Callable[[str, int, int], None]
+) -> None:
+    """Have these weights; `on_progress(name, done_bytes, total_bytes)`. Raises `WeightsError`, `DiskFull`."""
+    for weight in weights:
+        folder = folders.data / "weights" if weight in registry.ALL else folders.identity_folders[0]
+        ensure(weight, folder, partial(on_progress, weight.name))
 
 
 def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
@@ -69,6 +87,22 @@ def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
         else:
             remedy = "Fetched at first use, or now: personal-avatar doctor --fetch"
             yield warning(weight.name, f"{told}; not here yet", remedy)
+
+
+def identity_weights(host: Host) -> Iterator[Finding]:
+    """What can put a face into pictures without training; nobody has to have it."""
+    from personal_avatar.identities import IdentitySettings
+    from personal_avatar.identity.shelf import Shelf
+
+    shelf = Shelf(host.folders().identity_folders)
+    for name, method, family in IDENTITIES:
+        try:
+            files = shelf.parts(IdentitySettings(method=method), family)
+            yield ok(name, ", ".join(path.name for path in files))
+        except AvatarError as error:
+            weights = registry.SETS[name]
+            told = f"not here; {sum(weight.size_mb for weight in weights) / 1e3:.1f} GB; {weights[-1].licence}"
+            yield warning(name, told, f"Only for pictures without training. {error.message} {error.hint}")
 
 
 def of_host(host: Host) -> Iterator[Finding]:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from insightface_models import models
 from personal_avatar.domain import Face
+from personal_avatar.faces.alignment import align_as_trained
 from personal_avatar.faces.detection import placed
 from personal_avatar.faces.registry import default_analyser, find_pack
 from personal_avatar.faces.scrfd import CANVAS_PX, Scrfd
 from personal_avatar.photos.read import read_photo
+from real_photos import photo
 
 pytestmark = pytest.mark.slow  # fetches 20 MB once
 
@@ -67,13 +69,41 @@ def test_scrfd_and_arcface_agree_with_insightface(model_folder: Path, samples: P
         assert len(faces) == len(boxes)
         for face, box, marks in zip(faces, boxes, landmarks, strict=True):
             assert np.allclose(face.box_px, box[:4], atol=0.5) and np.allclose(face.landmarks_px, marks, atol=0.5)
-            theirs_aligned = _insightface_crop(canvas, marks)
-            expected = recogniser.get_feat(theirs_aligned).ravel()
-            found = ours.raw_embedding(canvas, face)  # type: ignore[attr-defined]
-            assert float(np.dot(found, expected) / np.linalg.norm(found) / np.linalg.norm(expected)) > 0.97
-            assert np.linalg.norm(found) == pytest.approx(float(np.linalg.norm(expected)), rel=0.1)
+            expected = recogniser.get_feat(_insightface_crop(canvas, marks)[:, :, ::-1]).ravel()
+            _must_be_equal(ours.raw_embedding(canvas, face), expected)  # type: ignore[attr-defined]
 
 
-def _insightface_crop(canvas: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+@pytest.mark.parametrize("name", ["astronaut.png", "t1.jpg"])
+def test_from_photo_to_embedding_nothing_differs_from_insightface(
+    name: str, model_folder: Path, weights_folder: Path
+) -> None:
+    model_zoo = pytest.importorskip("insightface.model_zoo", reason="insightface is not installed")
+    pack = find_pack(model_folder)
+    assert pack is not None
+    image = photo(name, weights_folder.parent / "photos")
+    detector = model_zoo.get_model(str(pack.detector), providers=["CPUExecutionProvider"])
+    detector.prepare(ctx_id=-1, input_size=(CANVAS_PX, CANVAS_PX), det_thresh=0.5)
+    boxes, landmarks = detector.detect(np.ascontiguousarray(image[:, :, ::-1]), input_size=(CANVAS_PX, CANVAS_PX))
+    largest = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+    ours = default_analyser(weights_folder, model_folder)
+    face = ours.most_prominent(image)  # type: ignore[attr-defined]
+    assert np.allclose(face.landmarks_px, landmarks[largest], atol=0.01)
+    recogniser = model_zoo.get_model(str(pack.recogniser), providers=["CPUExecutionProvider"])
+    expected = recogniser.get_feat(_insightface_crop(image, landmarks[largest])[:, :, ::-1]).ravel()
+    _must_be_equal(ours.raw_embedding(image, face), expected)  # type: ignore[attr-defined]
+    for size_px in (112, 224):
+        theirs = _insightface_crop(image, landmarks[largest], size_px).astype(int)
+        mine = align_as_trained(image, face.landmarks_px, size_px).astype(int)
+        assert np.abs(theirs - mine).mean() < 0.1
+
+
+def _must_be_equal(found: np.ndarray, expected: np.ndarray) -> None:
+    assert float(np.dot(found, expected) / np.linalg.norm(found) / np.linalg.norm(expected)) > 0.9999
+    assert np.linalg.norm(found) == pytest.approx(float(np.linalg.norm(expected)), rel=1e-3)
+
+
+def _insightface_crop(image: np.ndarray, landmarks: np.ndarray, size_px: int = 112) -> np.ndarray:
+    """RGB in, RGB out."""
     face_align = pytest.importorskip("insightface.utils.face_align")
-    return face_align.norm_crop(np.ascontiguousarray(canvas[:, :, ::-1]), landmark=landmarks)
+    found: np.ndarray = face_align.norm_crop(np.ascontiguousarray(image), landmark=landmarks, image_size=size_px)
+    return found

@@ -2,21 +2,22 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
 from personal_avatar import doctor as examination
 from personal_avatar.commands.common import DONE, FAILED, local_studio
 from personal_avatar.environment import kohya
 from personal_avatar.environment.finding import State
+from personal_avatar.host import Folders
 from personal_avatar.terminal import Bar, Terminal
+from personal_avatar.weights.registry import licences
 
 
 def doctor(args: Namespace, terminal: Terminal) -> int:
     """Fails when something is missing that the work cannot do without."""
     host = local_studio(args.data).host
     data = host.folders().data
-    if args.fetch:
-        _fetch(terminal, data)
+    if args.fetch is not None:
+        _fetch(terminal, host.folders(), args.fetch)
     if args.install_kohya:
         kohya.install(data, terminal.say)
     findings = examination.examine(host, data, args.insightface)
@@ -29,13 +30,17 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
     return FAILED
 
 
-def _fetch(terminal: Terminal, data: Path) -> None:
+def _fetch(terminal: Terminal, folders: Folders, names: list[str]) -> None:
+    """What is fetched is said first: size, licence, address, checksum."""
+    weights = examination.wanted_weights(names)
+    for line in licences(weights):
+        terminal.say(line)
     bars: dict[str, Bar] = {}
 
     def show(name: str, done: int, total: int) -> None:
         bars.setdefault(name, terminal.bar(name[:10]))(done, total)
 
-    examination.fetch_weights(data, show)
+    examination.fetch_weights(folders, weights, show)
     for bar in bars.values():
         bar.close()
 

@@ -106,6 +106,14 @@ class Shelf:
                 return ModelPack(place / detector, path)
         raise self.missing(PACK_WEIGHTS[name])
 
+    def parts(self, settings: IdentitySettings, family: Family) -> tuple[Path, ...]:
+        """All files that a generation with these settings needs; raises what the questions above raise."""
+        file = self.choose(settings, family)
+        own = (self.identitynet(),) if file.kind is AdapterKind.INSTANTID else ()
+        seeing = (self.clip_vision(),) if file.kind.needs_clip else ()
+        pack = self.face_pack("antelopev2" if file.kind is AdapterKind.INSTANTID else "buffalo_l")
+        return (file.path, *own, *seeing, pack.detector, pack.recogniser)
+
     def missing(self, *weights: Weight) -> WeightsMissing:
         """What to download: each file with its place, address, size and licence, and how."""
         home = self.folders[0] if self.folders else Path()

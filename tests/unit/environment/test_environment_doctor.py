@@ -10,8 +10,9 @@ from personal_avatar import doctor
 from personal_avatar.environment import machine, record, trainer
 from personal_avatar.environment.finding import State
 from personal_avatar.environment.record import InstallRecord
-from personal_avatar.errors import PipFailed
+from personal_avatar.errors import NotFound, PipFailed
 from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.weights import registry
 
 
 def test_a_machine_that_runs_the_tests_is_usable_and_every_complaint_has_a_remedy(tmp_path: Path) -> None:
@@ -30,6 +31,25 @@ def test_weights_that_are_not_there_are_shown_with_size_and_licence(tmp_path: Pa
     assert found["sface"].state is State.WARNING
     assert "10.7 MB" in found["sface"].found and "Apache-2.0" in found["sface"].found
     assert "doctor --fetch" in found["sface"].remedy
+
+
+def test_what_works_without_training_is_told_with_what_it_lacks(tmp_path: Path) -> None:
+    found = {finding.name: finding for finding in doctor.identity_weights(StandaloneHost(tmp_path))}
+    assert set(found) == {"instantid", "faceid-sdxl", "faceid-sd15"}
+    for name, finding in found.items():
+        assert finding.state is State.WARNING and "non-commercial" in finding.found
+        assert f"doctor --fetch {name}`" in finding.remedy and "huggingface.co" in finding.remedy
+    assert "4.6 GB" in found["instantid"].found
+
+
+def test_weights_are_asked_for_by_name_or_set() -> None:
+    assert doctor.wanted_weights([]) == registry.ALL
+    wanted = doctor.wanted_weights(["faceid-sd15", "buffalo_l", "yunet"])
+    assert [weight.name for weight in wanted] == [
+        "ip-adapter-faceid-plusv2_sd15", "clip-vision-h", "buffalo_l", "yunet",
+    ]  # fmt: skip
+    with pytest.raises(NotFound, match="'everything'"):
+        doctor.wanted_weights(["everything"])
 
 
 def test_a_folder_without_insightface_models_is_named(tmp_path: Path) -> None:

@@ -206,3 +206,14 @@ def test_hundreds_of_files_cost_no_noticeable_time(tmp_path: Path, monkeypatch: 
     started = time.perf_counter()
     assert len(shelf.adapters(Family.SD1)) == 501
     assert time.perf_counter() - started < 0.5
+
+
+def test_all_parts_of_a_generation_are_told(net: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(*INSTANTID, tmp_path)
+    own = put_net(net, tmp_path / "control_instant_id_sdxl.safetensors")
+    shelf = Shelf([tmp_path])
+    with pytest.raises(WeightsMissing, match="antelopev2"):
+        shelf.parts(IdentitySettings(method="instantid"), Family.SDXL)
+    place = pack(tmp_path, "antelopev2")
+    models = tuple(place / name for name in PACKS["antelopev2"])
+    assert shelf.parts(AUTO, Family.SDXL) == (adapter, own, *models)
