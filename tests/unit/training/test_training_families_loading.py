@@ -17,9 +17,10 @@ from personal_avatar.training.families.files import OneByOne, read_weights
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.probe import probe
 from personal_avatar.training.families.sd1 import Sd1Model
+from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.methods.webui_names import webui_name
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import DreamboothPlan, LoraPlan
 from safetensors.torch import load_file
 
 Weights = dict[str, Any]
@@ -145,6 +146,27 @@ def test_what_is_trained_small_or_pickled_stays(tmp_path: Path, load: Load, monk
     assert places(trained) == places(renamed) == places(load(base), text=False) == ("meta", "cpu")
     assert places(load(make(Family.SD1, tmp_path, suffix=".ckpt", name="pickled"))) == ("cpu", "cpu")
     assert places(load(make(Family.SD1, tmp_path, inpainting=True, name="inpainting"))) == ("cpu", "meta")
+
+
+@pytest.mark.parametrize("trained", ["nothing", "a LoRA", "a DoRA", "everything"])
+def test_what_is_emptied_takes_no_memory_and_is_the_checkpoints_own_again(
+    trained: str, tmp_path: Path, load: Load, models: dict[Family, DiffusionModel]
+) -> None:
+    model = load(make(Family.SD1, tmp_path, name="sd1"))
+    if "LoRA" in trained or "DoRA" in trained:
+        Lora(model, LoraPlan(dora="DoRA" in trained))
+    elif trained == "everything":
+        Dreambooth(model, DreamboothPlan())
+    bare = dict(model.unet.named_parameters())
+    if trained == "everything":
+        next(iter(bare.values())).data += 1.0
+    sizes = {name: weight.nbytes for name, weight in bare.items() if "lora_" not in name}
+    with pytest.raises(ZeroDivisionError), model.contents["lora_unet"].emptied():
+        assert all(bare[name].nbytes == 0 for name in sizes) and sum(sizes.values()) > 10**5
+        raise ZeroDivisionError
+    assert {name: bare[name].nbytes for name in sizes} == sizes
+    assert all(weight is bare[name] for name, weight in model.unet.named_parameters())
+    assert torch.equal(answer(model), answer(models[Family.SD1]))  # a new LoRA adds nothing yet
 
 
 def test_tensors_are_read_one_by_one_as_the_whole_file_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods import registry
+from personal_avatar.training.methods.dora import Magnitude
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.methods.lora_targets import (
     ATTENTION_PARENTS,
@@ -202,3 +203,30 @@ def test_names_lead_to_modules_of_the_same_shape_one_to_one(size: Size, lost: in
     assert len(names) - len(found) == lost
     assert len(set(found.values())) == len(found)
     assert all(known[str(name)] == tuple(unet.get_submodule(path).weight.shape) for path, name in found.items())
+
+
+def test_lengths_of_dora_are_reckoned_once_for_the_same_weights(
+    load_miniature: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reckoned: list[Magnitude] = []
+    norm = Magnitude._norm
+    model = load_miniature()
+    lora = Lora(model, LoraPlan(rank=2, dora=True))
+    monkeypatch.setattr(Magnitude, "_norm", lambda self: (reckoned.append(self), norm(self))[1])
+
+    def answers(model: DiffusionModel) -> torch.Tensor:
+        noise = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            return model.predict(noise, torch.tensor([500]), model.encode_text(["a man"]))
+
+    first = answers(model)
+    layers = len(reckoned)
+    assert layers == len(set(map(id, reckoned))) > 10
+    assert torch.equal(answers(model), first) and len(reckoned) == layers
+    changed = {key: weight + 0.1 for key, weight in lora.state().items()}
+    lora.load(changed)  # as some optimisers do, past the counters of versions
+    second = answers(model)
+    assert len(reckoned) == 2 * layers and not torch.equal(first, second)
+    fresh = load_miniature()
+    Lora(fresh, LoraPlan(rank=2, dora=True)).load(changed)
+    assert torch.equal(answers(fresh), second)

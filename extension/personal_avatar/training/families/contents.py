@@ -28,6 +28,7 @@ class Contents:
     lent: bool
     dropped: bool = field(default=False, init=False)
     _names: frozenset[str] = field(default=frozenset(), init=False)
+    _weights: dict[str, torch.nn.Parameter] = field(default_factory=dict, init=False, repr=False)
 
     def fill(self) -> None:
         """Tensor by tensor, so that a large checkpoint is not in memory twice; none may be missing, none left over.
@@ -41,6 +42,7 @@ class Contents:
         release()
         self.module.to(self.device)  # what is not in files, such as the numbers of positions
         self._names, self.dropped = frozenset(state), False
+        self._weights = dict(self.module.named_parameters())
 
     def drop(self) -> None:
         """Give the memory back until `fill`, when that is worth it and the module still is what it was filled with."""
@@ -50,7 +52,24 @@ class Contents:
         if trained or state.keys() != self._names or size < WORTH_DROPPING_BYTES:
             return
         _assign(self.module, {name: tensor.to("meta") for name, tensor in state.items()})
-        self.dropped = True
+        self._weights, self.dropped = {}, True
+
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """Within: none of the weights takes memory, whatever was put around the parts of the module. After it they are
+        what the file has, also those that were trained, as the same parameters in their own number formats.
+
+        Raises what reading raises when the file is no longer there.
+        """
+        for weight in self._weights.values():
+            weight.data = weight.data.new_empty(0)
+        release()
+        try:
+            yield
+        finally:
+            for name, tensor in self.read():
+                weight = self._weights[name]
+                weight.data = tensor.to(self.device, weight.dtype, copy=self.lent).contiguous()
 
 
 def _assign(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:

@@ -27,6 +27,7 @@ class Magnitude:
         self.value = torch.nn.Parameter(self._norm())
         self.weight = 1.0
         self._factor: torch.Tensor | None = None
+        self._lengths: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
         layer.base_layer.register_forward_pre_hook(self._scale_base_input)
         self._down.register_forward_pre_hook(self._scale_lora_input)
 
@@ -41,6 +42,19 @@ class Magnitude:
             others = [dim for dim in range(merged.dim()) if dim != 1]
             return torch.linalg.vector_norm(merged, dim=others, keepdim=True).clamp_min(SHORTEST)
 
+    def _length(self) -> torch.Tensor:
+        """`_norm`, on a CPU only when A or B have changed: comparing them costs a small part of it. A graphics card
+        would have to be waited for, and versions of tensors do not tell of what optimisers do to `data`."""
+        import torch
+
+        if self.device.type != "cpu":
+            return self._norm()
+        down, up = self._down.weight.detach(), self._up.weight.detach()
+        known = self._lengths
+        if known is None or not (torch.equal(known[0], down) and torch.equal(known[1], up)):
+            self._lengths = known = (down.clone(), up.clone(), self._norm())
+        return known[2]
+
     @property
     def device(self) -> torch.device:
         return self._down.weight.device
@@ -49,7 +63,7 @@ class Magnitude:
         """The base layer comes first; its share of the factor follows the strength, as the WebUI mixes weights."""
         if self.weight == 0:
             return None
-        self._factor = self.value / self._norm()
+        self._factor = self.value / self._length()
         return self._scaled(inputs, 1.0 + self.weight * (self._factor - 1.0))
 
     def _scale_lora_input(self, _: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from personal_avatar.training.engines.kohya.command import Order, command, promp
 from personal_avatar.training.engines.kohya.outputs import Saved, pictures, saved_files
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
-from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.model import UNET_PREFIX, DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
@@ -122,12 +122,15 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
 
 @contextmanager
 def out_of_the_way(model: DiffusionModel) -> Iterator[None]:
-    """Within: nothing of the loaded checkpoint is on the graphics card."""
+    """Within: nothing of the loaded checkpoint is on the graphics card, and its UNet, where it can be read again, takes
+    no memory at all; after it even a trained UNet has the checkpoint's own weights."""
+    contents = model.contents.get(UNET_PREFIX)
     model.park(text=True)
-    model.unet.to("cpu")
-    release()
     try:
-        yield
+        with contents.emptied() if contents else nullcontext():
+            model.unet.to("cpu")
+            release()
+            yield
     finally:
         model.unet.to(model.compute.device)
         model.unpark()
