@@ -162,6 +162,40 @@ def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_portraits_of_a_photo_need_no_training(run: Run, data: Path, faceid: Path, tmp_path: Path) -> None:
+    (data / "models").mkdir()
+    (data / "models" / "identity").symlink_to(faceid, target_is_directory=True)
+    said = run("generate", "--reference", GOOD[0], "--class", "woman", "--style", "oil-painting", "--count", 2,
+               "--identity", "adapter_weight=0.7", "--consent", "she agreed", "--out", tmp_path / "out", "--json")
+    assert said.status == 0, said.err
+    first, second = said.document["images"]
+    assert Path(first["path"]).name.startswith("001-") and first["likeness"] > second["likeness"]
+    assert "woman" in first["prompt"] and "lora" not in first["prompt"]
+    job = said.document["job"]
+    assert [row["title"] for row in run("jobs", "--json").document["jobs"]] == ["One photo"]
+    erased = run("jobs", "erase", job[:8], "--json")
+    assert erased.status == 0 and erased.document["left"] == []
+    assert run("jobs", "--json").document == {"jobs": []} and not (data / "jobs" / job).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "complaint"), [
+    ((), "Name who it is"),
+    (("--reference", GOOD[0], "--consent", ""), "agreed"),
+    (("--reference", GOOD[0]), "doctor --fetch"),
+    (("--reference", SAMPLES / "gone"), "no"),
+    (("--image", GOOD[0], "--strength", 2), "strength must be in"),
+    (("--reference", GOOD[0], "--identity", "colour=red"), "colour is not a setting"),
+])
+def test_a_photo_that_cannot_be_used_is_one_line(
+    run: Run, tmp_path: Path, words: tuple[object, ...], complaint: str
+) -> None:
+    said = run("generate", *words, "--style", "oil-painting", "--out", tmp_path / "out")
+    assert said.status == (1 if words else 2)
+    assert complaint in said.err and len(said.err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
 def test_pictures_are_ranked(run: Run) -> None:
     stranger, text = SAMPLES / "someone-else.jpg", SAMPLES / "README.md"
     said = run("rank", "--reference", GOOD[0], "--images", stranger, text, GOOD[1], GOOD[0], "--json")

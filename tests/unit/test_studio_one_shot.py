@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from miniature_adapters import make_adapter, make_clip_vision, make_face_pack
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Family, Method
 from personal_avatar.errors import (
@@ -23,7 +22,6 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.host import PictureRequest
-from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import State
@@ -49,26 +47,16 @@ def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "IDLE_S", 0.2)
 
 
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
-    """FaceID for SD 1 with everything that it needs."""
-    home = tmp_path_factory.mktemp("identity")
-    make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
-    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, home)
-    make_clip_vision(home / "image_encoder")
-    return home
-
-
 @pytest.fixture()
 def bare(tmp_path: Path, face_weights: Path) -> Studio:
     return build_studio(tmp_path / "data", face_weights)
 
 
 @pytest.fixture()
-def studio(bare: Studio, networks: Path) -> Studio:
+def studio(bare: Studio, faceid: Path) -> Studio:
     folder = bare.host.folders().identity_folders[0]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.symlink_to(networks, target_is_directory=True)
+    folder.symlink_to(faceid, target_is_directory=True)
     return bare
 
 
@@ -248,12 +236,12 @@ def test_a_photo_of_somebody_else_among_them_is_told(studio: Studio) -> None:
     assert len(told) == 1 and "4" in told[0]
 
 
-def test_the_whole_way_through_real_networks(tmp_path: Path, face_weights: Path, networks: Path) -> None:
+def test_the_whole_way_through_real_networks(tmp_path: Path, face_weights: Path, faceid: Path) -> None:
     host = StandaloneHost(tmp_path / "data")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
     folder = host.folders().identity_folders[0]
-    folder.symlink_to(networks, target_is_directory=True)
+    folder.symlink_to(faceid, target_is_directory=True)
     make_checkpoint(Family.SD1, host.folders().checkpoints, name="one")
     host.choose_checkpoint("one")
     studio = Studio(host)
