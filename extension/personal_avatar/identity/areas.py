@@ -29,18 +29,18 @@ class Area:
 
     def __init__(self, mask: Tensor) -> None:
         self._mask = mask.detach().float()
-        self._kept: dict[tuple[int, Size, torch.device, torch.dtype], Tensor] = {}
+        self._kept: dict[tuple[int, Size | None, torch.device, torch.dtype], Tensor] = {}
 
-    def of(self, query: Tensor, latent: Size) -> Tensor:
+    def of(self, query: Tensor, latent: Size | None) -> Tensor:
         """The mask as weights of `query` (n, length, width): (1, length, 1), or the mask's mean (1, 1, 1) where the
-        queries are no level of `latent`."""
+        queries are no level of `latent` (None: they are pieces of one)."""
         key = (query.shape[1], latent, query.device, query.dtype)
         if key not in self._kept:
             self._kept[key] = self._weights(query.shape[1], latent).to(query.device, query.dtype)
         return self._kept[key]
 
-    def _weights(self, length: int, latent: Size) -> Tensor:
-        size = level_of(length, latent)
+    def _weights(self, length: int, latent: Size | None) -> Tensor:
+        size = None if latent is None else level_of(length, latent)
         if size is None:
             return self._mask.mean().reshape(1, 1, 1)
         return functional.interpolate(self._mask[None, None], size=size, mode="area").reshape(1, length, 1)

@@ -103,7 +103,10 @@ class FaceAttention:
         key, value = voice.keys.of(rows, query)
         asked = functional.scaled_dot_product_attention(split_heads(query, self._layer.heads), key, value)
         heard = merge_heads(asked) * voice.weight
-        return heard if voice.area is None else heard * voice.area.of(heard, self._call.latent)
+        if voice.area is None:
+            return heard
+        in_pieces = len(query) != len(rows.conditional)
+        return heard * voice.area.of(heard, None if in_pieces else self._call.latent)
 
     def _forget(self) -> Tensor | None:
         query, self._query = self._query, None

@@ -19,7 +19,7 @@ class LowRank:
     """`out + weight * up(down(in))` for one linear layer, in the dtype and on the device of its input."""
 
     def __init__(self, pair: Pair, weight: float, call: Call) -> None:
-        self._pair = pair
+        self._pair = self._here = pair
         self._weight = weight
         self._call = call
 
@@ -36,11 +36,12 @@ class LowRank:
 
     def _on(self, given: Tensor) -> Pair:
         """The pair beside `given`; kept, because the next step asks again."""
-        down, up = self._pair
+        down, up = self._here
         if (down.device, down.dtype) != (given.device, given.dtype):
             with torch.no_grad():
-                self._pair = (down.to(given.device, given.dtype), up.to(given.device, given.dtype))
-        return self._pair
+                down, up = (one.to(given.device, given.dtype) for one in self._pair)
+            self._here = (down, up)
+        return down, up
 
 
 def enter(layer: Attention, pairs: Mapping[str, Pair], weight: float, call: Call, stack: ExitStack) -> None:

@@ -136,6 +136,16 @@ def test_a_query_cut_into_pieces_has_its_row_s_tokens(module: Cross) -> None:
     torch.testing.assert_close(pieces.reshape(2, 16, WIDTH), whole)
 
 
+def test_a_piece_of_a_query_is_not_taken_for_a_smaller_picture(module: Cross) -> None:
+    """Four pieces of 2x2 are not the level of 2x2: each has the mask's mean, as nobody says which piece it is."""
+    x, rows, mask = random(1, 16, WIDTH), Rows((True,), 0.0), torch.zeros(4, 4)
+    mask[:2] = 1.0
+    masked, open_ = (
+        heard(module, x.reshape(4, 4, WIDTH), rows, Voice(keys(), 1.0, area)) for area in (Area(mask), None)
+    )
+    torch.testing.assert_close(masked, open_ * 0.5)
+
+
 def test_a_half_precision_attention_stays_one(module: Cross) -> None:
     module.half()
     x = random(1, 16, WIDTH).half()

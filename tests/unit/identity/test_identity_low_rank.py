@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -63,6 +64,17 @@ def test_it_follows_the_number_format_of_the_layer(layer: nn.Linear, dtype: torc
     with ExitStack() as stack:
         LowRank(PAIR, 1.0, Call(ROWS)).enter(layer, stack)
         assert layer(random(2, 3, 6).to(dtype)).dtype == dtype
+
+
+def test_a_rounded_step_does_not_round_the_next(layer: nn.Linear) -> None:
+    x = random(2, 3, 6)
+    with ExitStack() as stack:
+        LowRank(PAIR, 1.0, Call(ROWS)).enter(layer, stack)
+        exact, whole = layer(x), deepcopy(layer.state_dict())
+        layer.to(torch.bfloat16)(x.to(torch.bfloat16))
+        layer.to(torch.float32)
+        layer.load_state_dict(whole)
+        assert torch.equal(layer(x), exact)
 
 
 def test_weights_stored_in_eight_bits_do_not_matter(layer: nn.Linear) -> None:
