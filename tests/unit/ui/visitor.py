@@ -54,17 +54,16 @@ class Visitor:
         for name, value in values.items():
             self._set(name, value)
 
-    def choose_files(self, *paths: Path) -> None:
-        self._set(
-            "files", [{"name": str(path), "data": None, "is_file": True, "orig_name": path.name} for path in paths]
-        )
+    def choose_files(self, *paths: Path, into: str = "files") -> None:
+        files = [{"name": str(path), "data": None, "is_file": True, "orig_name": path.name} for path in paths]
+        self._set(into, files if self.prop(into, "file_count") == "multiple" else files[0])
 
     def click(self, name: str) -> None:
         self._run(self._dependency("click", self._ids[name]))
 
-    def upload(self) -> None:
+    def upload(self, into: str = "files") -> None:
         """The chosen files have arrived."""
-        self._run(self._dependency("upload", self._ids["files"]))
+        self._run(self._dependency("upload", self._ids[into]))
 
     def speak(self, language: str) -> None:
         self._set("language", language)
