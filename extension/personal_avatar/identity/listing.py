@@ -13,7 +13,7 @@ from pathlib import Path
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.identity.kinds import SUFFIXES, Found, Other, read_shapes, recognised
 
-MAX_DEPTH = 5
+MAX_DEPTH = 6
 # Folders beside those that are looked for, which hold many or large files of other kinds.
 FOREIGN = frozenset({
     "stable-diffusion", "lora", "loras", "lycoris", "vae", "vae-approx", "embeddings", "hypernetworks", "esrgan",

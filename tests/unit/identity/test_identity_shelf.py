@@ -99,6 +99,8 @@ def test_packs_of_faces_are_found_in_every_layout(tmp_path: Path) -> None:
             Shelf([tmp_path]).face_pack(name)
         place = pack(tmp_path / str(number), name)
         assert Shelf([tmp_path]).face_pack(name).recogniser == place / PACKS[name][1]
+    pack(tmp_path / "sd-webui-controlnet" / "annotator" / "downloads", "buffalo_l")
+    assert Shelf([tmp_path / "sd-webui-controlnet"]).face_pack("buffalo_l").detector.is_file()
     deeper = tmp_path / "two" / "antelopev2" / "antelopev2"  # as its zip is often unpacked
     deeper.parent.mkdir(parents=True)
     shutil.move(str(tmp_path / "0" / "insightface" / "models" / "antelopev2"), deeper)
@@ -163,6 +165,7 @@ def test_what_is_missing_is_said_with_place_address_size_and_licence(
         for told in (weight.url or "", weight.size_text, weight.licence, str(tmp_path / "ours" / weight.file_name)):
             assert told in caught.value.hint
     assert f"doctor --fetch {name}`" in caught.value.hint
+    assert caught.value.weights == tuple(weight.name for weight in registry.SETS[name])
 
 
 def test_only_what_lacks_is_asked_for(net: Path, tmp_path: Path) -> None:
