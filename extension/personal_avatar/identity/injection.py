@@ -14,7 +14,7 @@ from personal_avatar.identity.attention import FaceAttention, FaceKeys, Voice
 from personal_avatar.identity.beside import NetBeside
 from personal_avatar.identity.calls import Call, Span
 from personal_avatar.identity.entrances import Entrance, entrance
-from personal_avatar.identity.layers import DOWN, MIDDLE, UP, attentions, cross_attentions, numbered
+from personal_avatar.identity.layers import DOWN, MIDDLE, UP, attentions, cross_attentions, numbered, refuse_misfit
 from personal_avatar.identity.nouns import AdapterWeights, RowsOf, Tokens
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _enter_low_ranks(unet: nn.Module, injection: Injection, call: Call, stack: E
     if not adapter.lora or injection.lora_weight == 0.0:
         return
     for layer, pairs in numbered(adapter.lora, attentions(unet), adapter.path.name):
+        for name, (down, up) in pairs.items():
+            refuse_misfit(layer, name, down.shape[1], up.shape[0], adapter.path.name)
         low_rank.enter(layer, pairs, injection.lora_weight, call, stack)
 
 
@@ -120,6 +122,7 @@ def _enter_attentions(unet: nn.Module, injection: Injection, call: Call, stack: 
     areas = [None if person.mask is None else Area(person.mask) for person in people]
     parts = dict(zip((DOWN, MIDDLE, UP), injection.blocks, strict=True))
     for layer, (to_k, to_v) in numbered(adapter.attention, cross_attentions(unet), adapter.path.name):
+        refuse_misfit(layer, "to_q", None, to_k.shape[0], adapter.path.name)
         weight = injection.weight * parts[layer.part]
         if weight == 0.0:
             continue

@@ -79,6 +79,19 @@ def numbered(values: Mapping[int, Value], layers: Sequence[Attention], what: str
     return zip(layers, (values[number] for number in sorted(values)), strict=True)
 
 
+def refuse_misfit(layer: Attention, name: str, inputs: int | None, outputs: int, what: str) -> None:
+    """Raises BaseUnsupported where a projection ("to_q", ...) has other widths than `inputs` (None: any), `outputs`.
+
+    Checkpoints of one family may have layers of other widths; without this the first step would fail.
+    """
+    width_out, width_in = layer.projection(name).weight.shape[:2]
+    if outputs != width_out or inputs not in (None, width_in):
+        raise BaseUnsupported(
+            f"{what} is made for layers of other widths than the loaded checkpoint has ({layer.name}).",
+            "Choose a standard checkpoint of Stable Diffusion 1.5 or XL, or another adapter.",
+        )
+
+
 def _found(unet: nn.Module, layout: Iterable[tuple[str, str]]) -> Iterator[Attention]:
     for part, attribute in layout:
         for name, module in getattr(unet, attribute).named_modules(prefix=attribute):

@@ -199,6 +199,23 @@ def test_an_adapter_of_another_family_is_refused_and_nothing_is_hooked() -> None
     assert drawn.hooks() == before
 
 
+@pytest.mark.parametrize("part", ["attention", "lora"])
+def test_an_adapter_for_layers_of_other_widths_is_refused_and_nothing_is_hooked(part: str) -> None:
+    drawn, whole = drawing("ldm"), injection()
+    before = drawn.hooks()
+    number = max(whole.adapter.attention)
+    if part == "attention":
+        to_k, to_v = whole.adapter.attention[number]
+        changes: dict[str, Any] = {"attention": {**whole.adapter.attention, number: (to_k[1:], to_v[1:])}}
+    else:
+        down, up = whole.adapter.lora[number]["to_k"]
+        changes = {"lora": {**whole.adapter.lora, number: {"to_k": (down[:, 1:], up)}}}
+    other = replace(whole, adapter=replace(whole.adapter, **changes))
+    with pytest.raises(BaseUnsupported, match="other widths"), injected(drawn.unet, other, always(*ROWS)):
+        pass
+    assert drawn.hooks() == before
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_two_at_a_time_add_up_and_leave_in_any_order(layout: str) -> None:
     drawn = drawing(layout)
