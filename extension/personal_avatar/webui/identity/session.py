@@ -124,6 +124,8 @@ def _following(p: Any, session: Session) -> IdentityRequest:
     settings = request.settings
     if settings.keypoints != "auto" or request.keypoints_image is not None or not getattr(p, "init_images", None):
         return request
+    if getattr(p, "init_latent", None) is None and getattr(p, "image_mask", None) is not None:
+        return request  # which part is painted is not known yet
     if session.kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
         return request
     picture = _as_sampled(p)
