@@ -122,13 +122,11 @@ class Shelf:
             f"{weight.url} -> {home / weight.file_name} ({weight.size_text}; {weight.licence})" for weight in weights
         )
         chosen = next((name for name, belong in registry.SETS.items() if belong == weights), "")
-        commands = " && ".join(
-            f"personal-avatar doctor --fetch {name}" for name in ([chosen] if chosen else [one.name for one in weights])
-        )
+        names_to_fetch = chosen or " ".join(weight.name for weight in weights)
         verb = "is" if len(weights) == 1 else "are"
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",
-            f"Press Download in the panel or run `{commands}`; or put there by hand: {how}",
+            f"Press Download in the panel or run `personal-avatar doctor --fetch {names_to_fetch}`; or put there by hand: {how}",
             tuple(weight.name for weight in weights),
         )
 
