@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
 import gradio as gr
 
@@ -17,6 +18,7 @@ from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
+REMARKS = 6
 ViewOf = Callable[[Scene], "JobView | None"]
 
 
@@ -30,7 +32,7 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
 
     def progress(scene: Scene) -> dict[str, str]:
         view = view_of(scene)
-        return {"value": progress_html(view, scene) if view else before(scene)}
+        return {"value": progress_html(view, scene) + _sentences(view, scene) if view else before(scene)}
 
     def end(scene: Scene) -> list[object]:
         view = view_of(scene)
@@ -52,6 +54,12 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
     page.show(page.say(onward, value="create.onward"), lambda scene: {"visible": state(scene) is State.SUCCEEDED})
     page.on(cancel.click, end, [], [], message)
     onward.click(lambda: gr.Tabs.update(selected="results"), None, tabs, **QUIET)
+
+
+def _sentences(view: JobView, scene: Scene) -> str:
+    """What the job had to remark, in English."""
+    lines = [tag("li", escape(sentence), lang="en") for sentence in scene.told(view).sentences[-REMARKS:]]
+    return tag("ul", *lines, class_="pa-advice") if lines else ""
 
 
 def _made(view: JobView | None, scene: Scene, shelf: Shelf) -> str:

@@ -15,6 +15,7 @@ from personal_avatar.errors import NotFound
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.styles import library
+from personal_avatar.ui import erase
 from personal_avatar.ui.jobs import clock
 from personal_avatar.ui.making import likeness_words
 from personal_avatar.ui.markup import badge, tag
@@ -57,6 +58,7 @@ def build(page: Page) -> None:
     page.show(gr.HTML(elem_id=elem_id("words"), visible=False), _words)
     page.show(pack, lambda scene: {"visible": chosen_run(scene) is not None})
     page.on(pack.click, lambda scene, wanted: [_archive(scene, wanted)], [run], [archive], message)
+    erase.build_run(page, run, chosen_run)
 
 
 # -- which run

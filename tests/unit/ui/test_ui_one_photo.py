@@ -101,6 +101,21 @@ def test_new_pictures_of_the_person_come_ranked_among_the_results(visit: Visit, 
     assert visitor.value("create_made") == "" and "Choose styles" not in visitor.text("one_progress")
 
 
+def test_a_run_is_erased_with_the_photos_that_were_given_for_it(visit: Visit, equipped: Studio) -> None:
+    visitor = with_photo(visit, "2e" * 16, GOOD[2])
+    made(visitor, equipped)
+    (view, *_) = equipped.results()
+    folder = equipped.jobs.folder(view.job.id)
+    assert (folder / "photos").is_dir()
+    visitor.click("erase_run")
+    assert "Nothing of One photo was erased." in visitor.text("erase_run_message") and folder.exists()
+    visitor.enter(erase_run_sure=True)
+    visitor.click("erase_run")
+    assert "One photo was erased." in visitor.text("erased_run") and visitor.value("erase_run_sure") is False
+    assert not folder.exists() and view.job.id not in [one.job.id for one in equipped.results()]
+    assert view.job.id[:4] not in str(visitor.prop("run", "choices"))
+
+
 def test_a_photo_is_restyled_and_gives_pose_and_expression_itself(visit: Visit, equipped: Studio) -> None:
     visitor = with_photo(visit, "2b" * 16, GOOD[0])
     assert visitor.prop("one_photo", "visible") is False

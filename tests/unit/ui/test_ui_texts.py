@@ -62,6 +62,7 @@ def made_keys() -> set[str]:
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)} | {f"one.tip.{number}" for number in (1, 2, 3)}
     keys |= {f"one.{who}.region" for who in HALVES}
+    keys |= {f"{what}.{part}" for what in ("erase", "run") for part in ("title", "info", "sure")}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
