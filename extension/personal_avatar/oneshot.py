@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from personal_avatar.avatars import checked_noun, now_iso
 from personal_avatar.domain import Consent, Family
@@ -20,7 +22,6 @@ from personal_avatar.pictures import load_picture
 from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
-    from personal_avatar.identity.nouns import Reference
     from personal_avatar.identity.shelf import AdapterFile, Shelf
     from personal_avatar.identity.unit import IdentityUnit
     from personal_avatar.studio import CreateRequest
@@ -29,6 +30,7 @@ METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 # Settings that are said by other means here: pictures are files of a job, restoration is a stage of it.
 ELSEWHERE = frozenset({"enabled", "references", "avatar", "keypoints_image", "people", "restore"})
 MAX_REFERENCES = 20
+ANY_SIZE_PX = (512, 512)  # whether a face is there does not hang on the size of the picture
 Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of the picture
 
 
@@ -208,26 +210,41 @@ def refuse_unusable(shelf: Shelf, settings: IdentitySettings, family: Family) ->
     shelf.face_pack(ANTELOPE if kind is AdapterKind.INSTANTID else BUFFALO)
 
 
+def posed(request: IdentityRequest, image: np.ndarray | None) -> IdentityRequest:
+    """The same people in the pose of the picture that is painted anew, unless another one was given."""
+    if image is None or request.keypoints_image is not None:
+        return request
+    return replace(request, keypoints_image=image)
+
+
 def refuse_faceless(folders: Folders, request: IdentityRequest, family: Family) -> None:
-    """Raises `NoFace` when nobody is found in the photos by the recogniser that the network was trained with, and
-    what `refuse_unusable` raises."""
+    """Raises `NoFace` when nobody is found in the photos, or in a picture whose pose must be followed, by the models
+    that the network was trained with; and what `refuse_unusable` raises."""
     refuse_unusable(shelf_of(folders), request.settings, family)
-    _read(folders, request, family)
+    _seen(folders, request, family, ANY_SIZE_PX)
 
 
-def remarks(folders: Folders, request: IdentityRequest, picture: PictureRequest, family: Family) -> tuple[str, ...]:
-    """Photos that do not count, and settings that are known to spoil pictures; for the user."""
+def remarks(folders: Folders, picture: PictureRequest, family: Family) -> tuple[str, ...]:
+    """Photos that do not count, a pose that cannot be followed, settings that are known to spoil pictures."""
     from personal_avatar.identity.unit import cautions
 
+    if picture.identity is None:
+        return ()
+    size_px = (picture.width_px, picture.height_px)
+    request = posed(picture.identity, picture.image)
     kind = shelf_of(folders).choose(request.settings, family).kind
-    left_out = [sentence for reference in _read(folders, request, family) for sentence in reference.left_out]
-    return (*left_out, *cautions(kind, picture.guidance, picture.width_px, picture.height_px))
+    return (*_seen(folders, request, family, size_px), *cautions(kind, picture.guidance, *size_px))
 
 
-def _read(folders: Folders, request: IdentityRequest, family: Family) -> list[Reference]:
+def _seen(folders: Folders, request: IdentityRequest, family: Family, size_px: tuple[int, int]) -> list[str]:
+    """What the photos and the pose are left out for."""
+    from personal_avatar.identity.poses import poses_of
+
     unit = unit_of(folders)
     kind = unit.shelf.choose(request.settings, family).kind
-    return [unit.reference(person, kind) for person in request.people]
+    references = [unit.reference(person, kind) for person in request.people]
+    poses = poses_of(request, references, size_px, unit.analyser(kind).detect)
+    return [*(sentence for one in references for sentence in one.left_out), *filter(None, [poses.warning])]
 
 
 def unit_of(folders: Folders) -> IdentityUnit:

@@ -119,6 +119,8 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     settings, done, began = session.settings, 0, time.monotonic()
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
+    for sentence in remarks(session.host.folders(), _request(styles[0], (), session), session.base.family):
+        session.emit(Log(sentence))
     told: set[str] = set()
     together = BATCH if session.sitter.checkpoint is None else LOADED_BATCH
     for style, seeds in _share(styles, first_seed, settings.count, together):
@@ -132,13 +134,8 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
 
 
 def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
-    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there, of photos that
-    do not count, of settings that are known to spoil pictures."""
-    folders = session.host.folders()
-    found = [*mismatches(request.prompt, session.base, folders)]
-    if request.identity is not None:
-        found += remarks(folders, request.identity, request, session.base.family)
-    for sentence in found:
+    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there."""
+    for sentence in mismatches(request.prompt, session.base, session.host.folders()):
         if sentence not in told:
             told.add(sentence)
             session.emit(Log(sentence))

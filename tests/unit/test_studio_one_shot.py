@@ -228,6 +228,15 @@ def test_another_picture_gives_the_pose(studio: Studio) -> None:
     assert np.array_equal(request.identity.keypoints_image, load_picture(GOOD[2]))
 
 
+def test_a_pose_without_a_face_is_refused_or_told(studio: Studio) -> None:
+    faceless = replace(ANNA, pose=SAMPLES / "no-face.jpg")
+    with pytest.raises(NoFace):
+        studio.create(replace(faceless, identity={"keypoints": "image"}))
+    view, _ = made(studio, faceless)
+    told = [record.event.message for record in studio.events(view.job.id) if isinstance(record.event, Log)]
+    assert len(told) == 1 and "pose" in told[0]
+
+
 def test_a_photo_of_somebody_else_among_them_is_told(studio: Studio) -> None:
     photos = (GOOD[0], GOOD[1], GOOD[2], SAMPLES / "no-face.jpg")
     view, (request, *_) = made(studio, replace(ANNA, references=photos))

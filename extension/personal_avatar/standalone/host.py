@@ -11,7 +11,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
-from personal_avatar.identities import IdentityRequest
+from personal_avatar.oneshot import posed
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -96,13 +96,14 @@ class StandaloneHost:
         prompt, tags = split_networks(request.prompt)
         networks = find_networks(tags, self.folders().loras)
         size = request.width_px, request.height_px
+        people = request.identity if request.identity and request.identity.settings.enabled else None
         image = None if request.image is None else covering(request.image, *size)
         for seeds in batches(request.seeds, request.width_px, request.height_px):
             painting = Painting(
                 prompt, request.negative_prompt, seeds, *size, request.steps,
                 request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
             )
-            painted = self._pipelines.paint(base, networks, painting, on_step, _posed(request.identity, image))
+            painted = self._pipelines.paint(base, networks, painting, on_step, people and posed(people, image))
             for image, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
                 told = replace(request, infotext=(*request.infotext, *said))
                 yield Picture(image, seed, infotext(told, base, seed))
@@ -137,12 +138,3 @@ class StandaloneHost:
     def styles(self) -> tuple[Style, ...]:
         """The user's own, from `styles.csv` in the data folder, in the WebUI's format."""
         return read_styles(self._data / "styles.csv")
-
-
-def _posed(request: IdentityRequest | None, image: np.ndarray | None) -> IdentityRequest | None:
-    """The same people, in the pose of the picture that is painted anew unless another one was given."""
-    if request is None or not request.settings.enabled:
-        return None
-    if image is None or request.keypoints_image is not None:
-        return request
-    return replace(request, keypoints_image=image)
