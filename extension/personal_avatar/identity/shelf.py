@@ -126,7 +126,8 @@ class Shelf:
         verb = "is" if len(weights) == 1 else "are"
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",
-            f"Press Download in the panel or run `personal-avatar doctor --fetch {names_to_fetch}`; or put there by hand: {how}",
+            f"Press Download in the panel or run `personal-avatar doctor --fetch {names_to_fetch}`; "
+            f"or put there by hand: {how}",
             tuple(weight.name for weight in weights),
         )
 
