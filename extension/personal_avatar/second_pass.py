@@ -23,17 +23,17 @@ def with_small_faces(
 ) -> tuple[np.ndarray, int]:
     """uint8 RGB with the small faces of the request's people painted anew, and how many they were; all other pixels
     keep their bytes. `embeddings`: of the people, of the recogniser of `analyser`."""
-    limit = request.settings.second_pass_below_px
-    faces = [face for face in analyser.detect(picture) if max(face.width_px, face.height_px) < limit]
-    seen = [analyser.embed(picture, face) for face in faces]
-    pairs = assigned(seen, embeddings)
-    for number, person in pairs:
+    faces = analyser.detect(picture)
+    count = 0
+    for number, person in assigned([analyser.embed(picture, face) for face in faces], embeddings):
         face = faces[number]
+        if max(face.width_px, face.height_px) >= request.settings.second_pass_below_px:
+            continue
         box = box_around(face, (picture.shape[1], picture.shape[0]), CROP_SCALE)
         crop, mask = box.of(picture), face_mask(face, box, FEATHER)
         patch = match_colours(repaint(_alone(request, person), crop.copy()), crop, mask)
-        picture = pasted(picture, patch, box, mask)
-    return picture, len(pairs)
+        picture, count = pasted(picture, patch, box, mask), count + 1
+    return picture, count
 
 
 def assigned(faces: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> list[tuple[int, int]]:

@@ -145,3 +145,20 @@ def test_the_log_is_cut_from_the_front(store: JobStore) -> None:
     assert store.log_tail(job.id) == ""
     (store.folder(job.id) / "log.txt").write_bytes(b"x" * 100 + "é end".encode())
     assert store.log_tail(job.id, 6) == "é end"
+
+
+def test_files_given_to_a_job_lie_in_its_folder_and_go_with_it(store: JobStore, tmp_path: Path) -> None:
+    photo = tmp_path / "photo"
+    photo.write_bytes(b"face")
+    job = store.create("create", {}, **LABELS, files={"00.png": photo})
+    assert (store.folder(job.id) / "photos" / "00.png").read_bytes() == b"face"
+    folder = store.folder(job.id)
+    store.fail(job.id, Crashed("x"))
+    store.delete(job.id)
+    assert not folder.exists() and photo.exists()
+
+
+def test_a_job_whose_files_are_gone_leaves_no_trace(store: JobStore, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.create("create", {}, **LABELS, files={"00.png": tmp_path / "gone"})
+    assert store.ids() == [] and not list((tmp_path / "jobs").iterdir())
