@@ -127,7 +127,7 @@ class IdentityUnit:
         from personal_avatar.identity.projection import build
         from personal_avatar.identity.reading import read_adapter
 
-        adapter = read_adapter(file.path, self._cache)
+        adapter = read_adapter(file.path, self._cache, file.family)
         return adapter, build(adapter)
 
     def _tokens(
