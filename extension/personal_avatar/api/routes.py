@@ -5,9 +5,10 @@ The functions are plain `def`, so that FastAPI runs them in worker threads and n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -22,6 +23,7 @@ from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.oneshot import Neighbour
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -72,13 +74,7 @@ class Api:
         Whoever sends references or an image states that the person in them agreed.
         """
         with received_by_name(body.pictures()) as files:
-            job = self.studio.create(CreateRequest(
-                avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "",
-                negative_prompt=body.negative_prompt, user_id=body.user_id, settings=body.all_settings(),
-                references=tuple(path for name, path in files.items() if name not in ("image", "pose")),
-                identity=body.identity, image=files.get("image"), strength=body.strength, pose=files.get("pose"),
-                consent=body.consent, class_noun=body.class_type,
-            ))
+            job = self.studio.create(asked(body, files))
         seconds = self.studio.estimate_portraits(body.num_images)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
 
@@ -161,6 +157,25 @@ class Api:
     def install_tiny(self) -> schemas.TinyInstalled:
         """Put the shipped tiny checkpoint where the host finds checkpoints."""
         return schemas.TinyInstalled(title=self.studio.install_tiny().title)
+
+
+def asked(body: schemas.GenerateBody, files: Mapping[str, FilePath]) -> CreateRequest:
+    """The request with its pictures as files, by their places in it."""
+    def photos(place: str) -> tuple[FilePath, ...]:
+        return tuple(path for name, path in files.items() if name.startswith(f"{place}["))
+
+    return CreateRequest(
+        avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "", negative_prompt=body.negative_prompt,
+        user_id=body.user_id, settings=body.all_settings(), references=photos("references"), identity=body.identity,
+        image=files.get("image"), strength=body.strength, pose=files.get("pose"), consent=body.consent,
+        class_noun=body.class_type, box=body.region.box() if body.region else None,
+        neighbours=tuple(
+            Neighbour(
+                photos(f"others[{place}].references"), other.class_type, other.region.box() if other.region else None
+            )
+            for place, other in enumerate(body.others)
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """What requests and answers look like. Requests are closed and strict: an unknown key or a wrong type is an error."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import (
     BaseModel,
+    ConstrainedFloat,
     ConstrainedStr,
     Field,
     StrictBool,
-    confloat,
     conint,
     conlist,
     constr,
@@ -20,7 +21,7 @@ from personal_avatar.api.settings import mark_nullable, refuse_other_types, sche
 from personal_avatar.domain import Engine, Method
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import State
-from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES
+from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES, Box
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
@@ -33,6 +34,7 @@ Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 StyleId = constr(strict=True, min_length=1, max_length=100)
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
+MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
@@ -47,6 +49,23 @@ class Encoded(ConstrainedStr):
     def __modify_schema__(cls, field_schema: dict[str, Any]) -> None:
         super().__modify_schema__(field_schema)
         field_schema["format"] = "byte"
+
+
+class Share(ConstrainedFloat):
+    """0..1; a number of JSON, nothing that looks like one."""
+
+    ge, le = 0.0, 1.0
+
+    @classmethod
+    def __get_validators__(cls) -> Iterator[Callable[..., Any]]:
+        yield _number
+        yield from super().__get_validators__()
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"a number is wanted, got {value!r}")
+    return value
 
 
 class Document(BaseModel):
@@ -124,6 +143,26 @@ class TrainBody(Body):
             spread(schema, "method", "plan", kinds)
 
 
+class Region(Body):
+    """Where somebody is, in shares of the picture's width and height."""
+
+    left: Share = Field(0.0)
+    top: Share = Field(0.0)
+    right: Share = Field(1.0)
+    bottom: Share = Field(1.0)
+
+    def box(self) -> Box:
+        return self.left, self.top, self.right, self.bottom
+
+
+class Other(Body):
+    """Another person of the same picture."""
+
+    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES)
+    class_type: Noun = "person"
+    region: Region | None = None
+
+
 class GenerateBody(Body):
     """A person (an avatar, photos without training, or both), and a style or a prompt."""
 
@@ -139,7 +178,9 @@ class GenerateBody(Body):
         None, description="Settings of the way without training; with model_id alone the avatar's own photos are used"
     )
     image: Encoded = Field("", description="A picture of which the share `strength` is painted anew in the style")
-    strength: confloat(ge=0, le=1) = 0.6
+    strength: Share = Field(0.6)
+    region: Region | None = Field(None, description="Where the person is among others; null: identity.layout says it")
+    others: conlist(Other, max_items=MAX_OTHERS) = Field((), description="More people of the same picture, in order")
     pose: Encoded = Field("", description="A picture whose faces give pose and expression (identity.keypoints: image)")
     style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
         None, description="One id or several; see GET /styles"
@@ -159,12 +200,6 @@ class GenerateBody(Body):
     @validator("identity")
     def _typed_identity(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: N805
         return None if values is None else refuse_other_types(IdentitySettings, values)
-
-    @validator("strength", pre=True)
-    def _number(cls, value: Any) -> Any:  # noqa: N805
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"a number is wanted, got {value!r}")
-        return value
 
     @root_validator(skip_on_failure=True)
     def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
@@ -188,6 +223,8 @@ class GenerateBody(Body):
     def pictures(self) -> dict[str, str]:
         """All pictures of the request by their places in it."""
         photos = {f"references[{number}]": text for number, text in enumerate(self.references)}
+        for place, other in enumerate(self.others):
+            photos |= {f"others[{place}].references[{n}]": text for n, text in enumerate(other.references)}
         return photos | {name: text for name, text in (("image", self.image), ("pose", self.pose)) if text}
 
     def all_settings(self) -> dict[str, Any]:

@@ -74,6 +74,17 @@ def test_a_photo_alone_is_restyled(client: TestClient, studio: Studio) -> None:
 
 
 @pytest.mark.usefixtures("networks")
+def test_several_people_stand_where_they_are_said_to(client: TestClient, studio: Studio) -> None:
+    other = {"references": [encoded(SAMPLES / "someone-else.jpg")], "class_type": "man", "region": {"left": 0.5}}
+    made(client, region={"right": 0.5}, others=[other])
+    request = studio.host.requests[-1]  # type: ignore[attr-defined]
+    anna, man = request.identity.people
+    assert (anna.box, man.box) == ((0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
+    assert np.array_equal(man.photos[0], load_picture(SAMPLES / "someone-else.jpg"))
+    assert "woman and man" in request.prompt
+
+
+@pytest.mark.usefixtures("networks")
 @pytest.mark.parametrize(("changes", "status", "code", "words"), [
     ({"references": None}, 422, "INVALID_SETTINGS", "model_id, references, image"),
     ({"references": []}, 422, "INVALID_SETTINGS", "references"),
@@ -89,6 +100,11 @@ def test_a_photo_alone_is_restyled(client: TestClient, studio: Studio) -> None:
     ({"identity": {"adapter_weight": 3}}, 422, "INVALID_SETTINGS", "adapter_weight must be in [0, 2]"),
     ({"identity": {"references": ["x"]}}, 422, "INVALID_SETTINGS", "references"),
     ({"identity": {"method": "instantid"}}, 422, "BASE_UNSUPPORTED", "InstantID"),
+    ({"others": [{"references": []}]}, 422, "INVALID_SETTINGS", "others.0.references"),
+    ({"others": [{"references": ["aGVsbG8="]}]}, 422, "UNREADABLE", "others[0].references[0]"),
+    ({"region": {"left": True}}, 422, "INVALID_SETTINGS", "region.left"),
+    ({"region": {"left": 0.9, "right": 0.1}, "others": [{"references": [encoded(GOOD[1])]}]}, 422, "INVALID_SETTINGS",
+     "0.9"),
     ({"model_id": "nobody"}, 404, "NOT_FOUND", "nobody"),
 ])
 def test_what_cannot_work_is_refused_by_name(
