@@ -1,7 +1,7 @@
 """What requests and answers look like. Requests are closed and strict: an unknown key or a wrong type is an error."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from pydantic import (
@@ -57,7 +57,7 @@ class Share(ConstrainedFloat):
     ge, le = 0.0, 1.0
 
     @classmethod
-    def __get_validators__(cls) -> Iterator[Callable[..., Any]]:
+    def __get_validators__(cls) -> Generator[Callable[..., Any], None, None]:
         yield _number
         yield from super().__get_validators__()
 
