@@ -22,7 +22,7 @@ from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.photos import NOUNS, class_noun, upload
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.second import Beside, SecondPerson
+from personal_avatar.ui.second import LAYOUT, Beside, SecondPerson
 from personal_avatar.ui.styles import StylePicker
 from personal_avatar.ui.texts import DEFAULT, text
 from personal_avatar.ui.thumbs import thumbnail
@@ -34,7 +34,7 @@ OTHERWISE = ("enabled", "references", "avatar", "keypoints_image", "layout", "pe
 IDENTITY = {name: field for name, field in IdentitySettings.__fields__.items() if name not in OTHERWISE}
 MAKING = {name: field for name, field in CreateSettings.__fields__.items() if name not in IDENTITY}
 DEFAULTS = {name: field.default for name, field in {**IDENTITY, **MAKING}.items()}
-FOLDED = ("start", "end", "restore")  # not in sight here, though they are not marked as advanced
+FOLDED = ("start", "end", "second_pass", "restore")  # not in sight here, though they are not marked as advanced
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _inputs(page: Page) -> Any:
     page.read(possible.METHOD, method)
     page.read(KEYPOINTS, keypoints)
     simple.append(upload(page, "one_pose", "identity.keypoints_image", several=False, height=110))
-    page.show(simple[-1], lambda scene: {"visible": scene.values.get(KEYPOINTS) in ("auto", "image")})
+    page.show(simple[-1], lambda scene: {"visible": _follows_a_picture(scene)})
     second = SecondPerson(page)
     start = gr.Button(text("create.start"), variant="primary", elem_id=elem_id("one_start"))
     message = gr.HTML(elem_id=elem_id("one_message"))
@@ -109,6 +109,11 @@ def _inputs(page: Page) -> Any:
     return method
 
 
+def _follows_a_picture(scene: Scene) -> bool:
+    """Whether a picture with the pose is of use: it was chosen, or its faces say who is where."""
+    return scene.values.get(KEYPOINTS) == "image" or scene.values.get(LAYOUT) == "left-to-right"
+
+
 # -- the person, and what to make
 
 
@@ -116,7 +121,9 @@ def _who(page: Page) -> list[Any]:
     files = upload(page, "one_files", "one.photos", height=130)
     shown = gr.HTML(elem_id=elem_id("one_shown"))
     with gr.Row():
-        avatar = gr.Dropdown([], label=text("one.avatar"), info=text("one.avatar.info"), elem_id=elem_id("one_avatar"))
+        avatar = gr.Dropdown(
+            [], label=text("one.avatar"), info=text("one.avatar.info"), min_width=220, elem_id=elem_id("one_avatar")
+        )
         noun = class_noun(page, "one_noun")
     consent = gr.Checkbox(False, label=text("one.consent"), elem_id=elem_id("one_consent"))
     page.say(consent, label="one.consent")

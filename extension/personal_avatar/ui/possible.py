@@ -13,7 +13,7 @@ from personal_avatar.domain import Family
 from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing, WrongState
 from personal_avatar.oneshot import METHODS_OF, IdentityStatus
 from personal_avatar.ui.fetching import Fetching
-from personal_avatar.ui.markup import badge, box, error_box, progress_bar, stored_error_box, tag
+from personal_avatar.ui.markup import badge, box, error_box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -100,7 +100,7 @@ def _possible(scene: Scene) -> str:
     if found.problem:
         return box("warn", scene.say("one.impossible"), found.problem)
     head = tag("h3", escape(scene.say("one.possible")))
-    title = tag("p", escape(f"{scene.say('train.checkpoint')}: {found.checkpoint}"))
+    title = facts([(scene.say("train.checkpoint"), found.checkpoint)])
     badges = tag("p", " ".join(_badges(found, scene)))
     return tag("div", head, title, badges, _files(scene), class_="pa-possible")
 

@@ -17,7 +17,7 @@ from personal_avatar.ui.photos import NOUNS, class_noun, upload
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of
 
-LAYOUT = IdentitySettings.__fields__["layout"]
+LAYOUT = "one_layout"
 BOXES = "boxes"
 HALVES = {"first": {"right": 0.5}, "second": {"left": 0.5}}
 
@@ -39,8 +39,8 @@ class SecondPerson:
         with page.say(folded, label="one.people"):
             files = upload(page, "one_second", "one.second", height=110)
             noun = class_noun(page, "one_second_noun")
-            self._layout = Form(page, [LAYOUT], "one")
-            page.read("one_layout", self._layout.components[0])
+            self._layout = Form(page, [IdentitySettings.__fields__["layout"]], "one")
+            page.read(LAYOUT, self._layout.components[0])
             self._boxes = [self._box(page, who) for who in HALVES]
         places = [component for form in self._boxes for component in form.components]
         self.components = [files, noun, *self._layout.components, *places]
@@ -50,7 +50,7 @@ class SecondPerson:
         folded = gr.Accordion(text(f"one.{who}.region"), open=False, elem_id=elem_id(f"one_{who}_box"))
         page.show(
             page.say(folded, label=f"one.{who}.region"),
-            lambda scene: {"visible": (scene.values.get("one_layout") or BOXES) == BOXES},
+            lambda scene: {"visible": (scene.values.get(LAYOUT) or BOXES) == BOXES},
         )
         with folded:
             form = Form(page, RegionSettings.__fields__.values(), f"one_{who}")

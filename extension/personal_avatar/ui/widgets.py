@@ -15,6 +15,7 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, has, text
 
 SLIDER_STEPS = 1000
+ROW_PX = 460  # choices in words have a row of their own
 
 
 class Form:
@@ -98,7 +99,7 @@ def widget(field: ModelField, dom_id: str, props: dict[str, str], language: str 
     if isinstance(field.default, bool):
         return gr.Checkbox(min_width=220, **common)
     if words := worded(field, language):
-        return gr.Radio(words, min_width=200, elem_classes="pa-choice", **common)
+        return gr.Radio(words, min_width=ROW_PX, elem_classes="pa-choice", **common)
     if info.extra["choices"]:
         return gr.Dropdown(list(info.extra["choices"]), min_width=200, **common)
     if isinstance(field.default, str):
