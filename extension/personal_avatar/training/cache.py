@@ -35,6 +35,10 @@ class Latents:
         """Shape of each picture's latents; only those of one shape go into one batch."""
         return [tuple(one.shape) for one in self.mean]
 
+    def split(self, count: int) -> tuple[Latents, Latents]:
+        """The first `count`, and the others."""
+        return Latents(self.mean[:count], self.std[:count]), Latents(self.mean[count:], self.std[count:])
+
     def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """(rows, channels, height, width): a random latent for each of `rows` (int64), as the VAE would draw it."""
         import torch
@@ -143,6 +147,16 @@ def _keep_only(path: Path, pattern: str, tensors: dict[str, torch.Tensor]) -> No
 def with_flipped(images: list[np.ndarray]) -> list[np.ndarray]:
     """The pictures, then all of them mirrored."""
     return [*images, *(np.ascontiguousarray(image[:, ::-1]) for image in images)]
+
+
+def halved(images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The pictures at half their width and height."""
+    from PIL import Image
+
+    return [
+        np.asarray(Image.fromarray(image).resize((image.shape[1] // 2, image.shape[0] // 2), Image.Resampling.LANCZOS))
+        for image in images
+    ]
 
 
 def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) -> list[torch.Tensor]:

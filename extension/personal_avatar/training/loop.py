@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import NanLoss
-from personal_avatar.training import losses, optimisers
+from personal_avatar.training import compiling, losses, optimisers
 from personal_avatar.training.averaging import Averaged
 from personal_avatar.training.captions import drop, shuffle_tags, vary
+from personal_avatar.training.compiling import Regions
 from personal_avatar.training.compute import scaler_for
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
-from personal_avatar.training.schedule import BatchOrder, rate_factor, save_steps
-from personal_avatar.training.training_set import ClassSet, Noised, TrainingSet
+from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
+from personal_avatar.training.schedule import rate_factor, save_steps
+from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
 
 if TYPE_CHECKING:
     import torch
@@ -53,14 +55,14 @@ class Trainer:
     done: int = 0
     rate: float = 1.0
     losses: list[float] = field(default_factory=list)
+    note: Callable[[str], None] = lambda sentence: None
 
     def __post_init__(self) -> None:
         import torch
 
         self._generator = torch.Generator("cpu").manual_seed(self.plan.seed)
-        self._order = BatchOrder(self.data.latents.sizes(), self._generator)
-        others = self.data.others.latents.sizes() if self.data.others else []
-        self._others = BatchOrder(others, self._generator)
+        self._large = Feed(self.data.large, self._generator)
+        self._small = Feed(self.data.small, self._generator) if self.data.small else None
         self._alphas = self.model.alphas_cumprod().float()
         self._weights = losses.timestep_weights(self._alphas, self.plan, self.model.base.prediction)
         self._scaler = scaler_for(self.model.compute)
@@ -68,6 +70,9 @@ class Trainer:
         self._unseen: list[torch.Tensor] = []
         self._saves = save_steps(self.total, self.plan.save_count)
         self._start_optimiser()
+        self.regions = Regions(self.model.unet, self.note)
+        if compiling.wanted(self.plan, self.model.compute, self.total):
+            self.regions.start()
         if self.plan.gradient_checkpointing:
             self.model.unet.enable_gradient_checkpointing()
 
@@ -94,10 +99,11 @@ class Trainer:
             if self.done - good_at >= every and not self._unseen:
                 good, good_at = self._good(), self.done
             if self.done in self._saves:
-                with self._averaged.in_place():
+                with self._averaged.in_place(), self.regions.paused():
                     enough = hooks.save(self.done)
                 if enough:
-                    return
+                    break
+        self.regions.stop()
 
     def step(self) -> bool:
         """One optimiser step; False when the numbers blew up: the weights are then not to be used.
@@ -135,16 +141,29 @@ class Trainer:
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
+    @property
+    def _feed(self) -> Feed:
+        """Pictures of half the size during the first share of the steps, when that is asked for."""
+        early = self.done < round(self.plan.low_first * self.total)
+        return self._small if early and self._small is not None else self._large
+
     def _backward(self) -> torch.Tensor:
         """Gradients of `accumulate` batches; their mean loss, detached, float32 on the device."""
         import torch
 
-        parts = []
-        for _ in range(self.plan.accumulate):
-            loss = self._loss(self._order.take(self.plan.batch_size)) / self.plan.accumulate
+        return torch.stack([self.regions.call(self._part) for _ in range(self.plan.accumulate)]).sum()
+
+    def _part(self) -> torch.Tensor:
+        """One batch; when it fails, as compiling may at the first step, nothing is drawn, and gradients are dropped."""
+        before = self._drawn()
+        try:
+            loss = self._loss(self._feed) / self.plan.accumulate
             self._scaler.scale(loss).backward()
-            parts.append(loss.detach().float())
-        return torch.stack(parts).sum()
+        except Exception:
+            self._draw_again(before)
+            self._optimiser.zero_grad(set_to_none=True)
+            raise
+        return loss.detach().float()
 
     def _look(self) -> bool:
         """Take the losses that have not been looked at yet; False when one of them, or a gradient, is no number."""
@@ -158,23 +177,22 @@ class Trainer:
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [weight for group in self._optimiser.param_groups for weight in group["params"]]
 
-    def _loss(self, rows: torch.Tensor) -> torch.Tensor:
+    def _loss(self, feed: Feed) -> torch.Tensor:
         """Error on the person's pictures and, when asked for, what holds the class where it was."""
-        plan, latents = self.plan, self.data.latents.draw(rows, self._generator)
-        noised = self._noised(latents)
-        places = self._places(rows)
+        plan, shown, rows = self.plan, feed.pictures, feed.rows.take(self.plan.batch_size)
+        noised = self._noised(shown.latents.draw(rows, self._generator))
+        places = self._places(shown, rows)
         answer = self._answer(noised, drop(self._captions(rows), plan.caption_dropout, self._generator))
         loss = losses.weighted_error(answer, noised.wanted, noised.weights, places)
         if plan.prior_weight <= 0:
             return loss
         half = max(1, len(rows) // 2)
-        if plan.prior_from == PREDICTION or self.data.others is None:
+        if plan.prior_from == PREDICTION or shown.others is None:
             captions = self._varied([self.data.class_captions[row] for row in rows[:half].tolist()])
             return loss + plan.prior_weight * self._held(noised.first(half), captions)
-        return loss + plan.prior_weight * self._on_class_pictures(self.data.others, half)
+        return loss + plan.prior_weight * self._on_class_pictures(shown.others, feed.others.take(half))
 
-    def _on_class_pictures(self, others: ClassSet, count: int) -> torch.Tensor:
-        rows = self._others.take(count)
+    def _on_class_pictures(self, others: ClassSet, rows: torch.Tensor) -> torch.Tensor:
         noised = self._noised(others.latents.draw(rows, self._generator))
         captions = self._varied([others.captions[row] for row in rows.tolist()])
         if self.plan.prior_from == BOTH:
@@ -190,10 +208,11 @@ class Trainer:
         return losses.weighted_error(self._answer(noised, captions), wanted, noised.weights)
 
     def _noised(self, latents: torch.Tensor) -> Noised:
-        """Latents with noise of random timesteps, spread over all of them."""
+        """Latents with noise of random timesteps."""
         device = self.model.compute.device
         noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self._generator)
-        times = losses.spread_timesteps(len(latents), len(self._alphas), self._generator)
+        drawn = losses.middle_timesteps if self.plan.timesteps == MIDDLE else losses.spread_timesteps
+        times = drawn(len(latents), len(self._alphas), self._generator)
         alpha = self._alphas[times]
         added = noise
         if self.plan.input_perturbation > 0:
@@ -202,12 +221,12 @@ class Trainer:
         tensors = (losses.add_noise(latents, added, alpha), times, wanted, self._weights[times])
         return Noised(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
-    def _places(self, rows: torch.Tensor) -> torch.Tensor | None:
+    def _places(self, shown: Pictures, rows: torch.Tensor) -> torch.Tensor | None:
         import torch
 
-        if self.data.places is None:
+        if shown.places is None:
             return None
-        return torch.stack([self.data.places[row] for row in rows.tolist()]).to(self.model.compute.device)
+        return torch.stack([shown.places[row] for row in rows.tolist()]).to(self.model.compute.device)
 
     def _captions(self, rows: torch.Tensor) -> list[str]:
         captions = self._varied([self.data.captions[row] for row in rows.tolist()])
@@ -260,9 +279,7 @@ class Trainer:
             "weights": self.method.state(),
             "optimiser": copy.deepcopy(self._optimiser.state_dict()),
             "averaged": self._averaged.state(),
-            "generator": self._generator.get_state(),
-            "order": self._order.state(),
-            "others": self._others.state(),
+            "drawn": self._drawn(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -272,7 +289,17 @@ class Trainer:
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self._optimiser.zero_grad(set_to_none=True)
         self._averaged.set_state(state["averaged"])
+        self._draw_again(state["drawn"])
+
+    def _drawn(self) -> dict[str, Any]:
+        """What the next random numbers and batches follow from."""
+        return {"generator": self._generator.get_state(), "feeds": [feed.state() for feed in self._feeds()]}
+
+    def _draw_again(self, state: dict[str, Any]) -> None:
         self._generator.set_state(state["generator"])
-        self._order.set_state(state["order"])
-        self._others.set_state(state["others"])
+        for feed, known in zip(self._feeds(), state["feeds"], strict=True):
+            feed.set_state(known)
+
+    def _feeds(self) -> list[Feed]:
+        return [feed for feed in (self._large, self._small) if feed is not None]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from personal_avatar.domain import Dataset, Sample
@@ -11,7 +14,8 @@ from personal_avatar.training.bench import sample_settings
 from personal_avatar.training.captions import leads
 from personal_avatar.training.classes import ClassPictures, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 from personal_avatar.training.work import Work
 
 
@@ -22,16 +26,33 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     if plan.flip:
         images, captions = cache.with_flipped(images), captions * 2
     order = [sample.source_sha256 for sample in samples]
-    name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip)
-    latents = cache.cached_latents(work.cache, name, model, images)
+    name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip, *_sizes(plan))
+    latents, small_latents = _latents(plan, work.cache, name, model, images)
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
-    others = _others(work, model)
+    others, small_others = _others(work, model)
     changing = plan.trains_text or plan.shuffle_captions
     asked = ["", *captions, *class_captions, *(others.captions if others else ())]
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
     text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
-    return TrainingSet(latents, captions, class_captions, text, _places(work, dataset, samples, latents), others)
+    places = _places(work, dataset, samples, latents)
+    small = None
+    if len(small_latents):
+        small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others)
+    return TrainingSet(latents, captions, class_captions, text, places, others, small)
+
+
+def _sizes(plan: TrainPlan) -> tuple[str, ...]:
+    """What the name of a file of latents tells of their sizes."""
+    return ("half",) if plan.low_first > 0 else ()
+
+
+def _latents(
+    plan: TrainPlan, folder: Path, name: str, model: DiffusionModel, images: list[np.ndarray]
+) -> tuple[cache.Latents, cache.Latents]:
+    """Of the pictures and, where the training begins with these, of the same at half the size; none otherwise."""
+    smaller = cache.halved(images) if plan.low_first > 0 else []
+    return cache.cached_latents(folder, name, model, [*images, *smaller]).split(len(images))
 
 
 def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
@@ -54,14 +75,16 @@ def _places(
     return tuple(losses.place_weights(mask, outside) for mask in masks)
 
 
-def _others(work: Work, model: DiffusionModel) -> ClassSet | None:
+def _others(work: Work, model: DiffusionModel) -> tuple[ClassSet | None, ClassSet | None]:
+    """Pictures of the class, and the same at half the size."""
     if work.plan.wants_class_pictures:
         work.emit(Stage("class"))
     found = pictures_of_the_class(work, model)
     if found is None:
-        return None
-    latents = cache.cached_latents(found.folder, str(len(found.images)), model, found.images)
-    return ClassSet(latents, found.captions)
+        return None, None
+    name = "-".join([str(len(found.images)), *_sizes(work.plan)])
+    latents, small = _latents(work.plan, found.folder, name, model, found.images)
+    return ClassSet(latents, found.captions), ClassSet(small, found.captions) if len(small) else None
 
 
 def pictures_of_the_class(work: Work, model: DiffusionModel) -> ClassPictures | None:

@@ -15,6 +15,7 @@ from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.presets import PHOTO_GOALS, preset_for
 
+EVEN, MIDDLE = "even", "middle"
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
@@ -34,6 +35,8 @@ class TrainPlan(Settings):
     `prior_from`: what the class is held by: "prediction" asks on the person's pictures for the untrained checkpoint's
     own answers to the class caption; "pictures" trains on pictures of the class, made once and kept (Dreambooth,
     arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves it out.
+    `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the steps, the
+    first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it pays.
     `unmasked_weight`: what counts outside of the head, 1 switches masks off. Zero means "chosen for me" in `steps`
     and `resolution_px`, "off" elsewhere.
     """
@@ -50,6 +53,9 @@ class TrainPlan(Settings):
     weight_decay: float = setting(0.01, "plan.weight_decay", ge=0.0, le=1.0, advanced=True)
     schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), advanced=True)
     warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, advanced=True, unit="steps")
+    timesteps: str = setting(EVEN, "plan.timesteps", choices=(EVEN, MIDDLE), advanced=True)
+    low_first: float = setting(0.0, "plan.low_first", ge=0.0, le=0.9, step=0.05, advanced=True)
+    compile: str = setting("auto", "plan.compile", choices=("auto", "on", "off"), advanced=True)
     min_snr_gamma: float = setting(5.0, "plan.min_snr", ge=0.0, le=20.0, advanced=True)
     scale_v_loss: bool = setting(False, "plan.scale_v_loss", advanced=True)
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)

@@ -134,7 +134,10 @@ def _train(work: Work, training: Training) -> None:
         engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
         return
     model, keep_text = training.bench.model, training.data.text is None
-    trainer = Trainer(model, training.method, training.data, work.plan, training.total_steps)
+    trainer = Trainer(
+        model, training.method, training.data, work.plan, training.total_steps,
+        note=lambda sentence: work.emit(Log(sentence)),
+    )
     training.losses = trainer.losses
 
     def save(step: int) -> bool:

@@ -20,10 +20,20 @@ class ClassSet:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """What is shown of one size: latents by row, what each place counts (see `TrainingSet`), pictures of the class."""
+
+    latents: Latents
+    places: tuple[torch.Tensor, ...] | None = None
+    others: ClassSet | None = None
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger.
 
     `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
+    `small`: the same pictures at half the size, for the first steps.
     """
 
     latents: Latents
@@ -32,6 +42,11 @@ class TrainingSet:
     text: TextStates | None  # None: captions are encoded at every step
     places: tuple[torch.Tensor, ...] | None = None
     others: ClassSet | None = None
+    small: Pictures | None = None
+
+    @property
+    def large(self) -> Pictures:
+        return Pictures(self.latents, self.places, self.others)
 
 
 @dataclass(frozen=True)

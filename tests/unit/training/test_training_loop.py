@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, LoraPlan
-from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 
 Load = Callable[[], DiffusionModel]
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]
@@ -301,3 +302,41 @@ def test_masked_places_count_what_they_are_told(load_miniature: Load) -> None:
     ones = torch.ones(1)
     found = [float(losses.weighted_error(one, wanted, ones, places[None])) for one in (answer, other)]
     assert found[0] == found[1] == pytest.approx(1.0)
+
+
+def test_the_first_share_of_the_steps_sees_small_pictures(load_miniature: Load) -> None:
+    running = trainer(load_miniature, PLAN.copy(update={"low_first": 0.5, "prior_weight": 0.5}), total=6)
+    whole = running.data.latents
+    small = cache.Latents(*(tuple(one[:, ::2, ::2] for one in part) for part in (whole.mean, whole.std)))
+    running = Trainer(running.model, running.method, replace(running.data, small=Pictures(small)), running.plan, 6)
+    seen: list[int] = []
+    predict = running.model.predict
+    running.model.predict = lambda noisy, *rest: (seen.append(noisy.shape[-1]), predict(noisy, *rest))[1]
+    kept: list[dict[str, Any]] = []
+    for _ in range(6):
+        kept.append(running.snapshot())
+        running.step()
+    side = running.data.latents.mean[0].shape[-1]
+    assert seen == sorted(seen) and set(seen) == {side // 2, side} and seen.count(side) == seen.count(side // 2)
+    told = list(running.losses)
+    running.restore(kept[2])
+    for _ in range(4):
+        running.step()
+    assert running.losses == told
+
+
+def test_middle_timesteps_are_spread_over_the_middle() -> None:
+    draw = torch.Generator().manual_seed(0)
+    times = losses.middle_timesteps(4000, 1000, draw).float()
+    assert int(times.min()) >= 0 and int(times.max()) <= 999
+    assert float(((times > 333) & (times < 667)).float().mean()) == pytest.approx(0.512, abs=0.02)
+    assert float(times.mean()) == pytest.approx(500, abs=5)
+    four = losses.middle_timesteps(4, 1000, draw).sort().values
+    assert [int(edge) for edge in (four > torch.tensor([0, 337, 500, 662])).int()] == [1, 1, 1, 1]
+
+
+def test_other_timesteps_are_another_training(load_miniature: Load) -> None:
+    even, middle = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"timesteps": "middle"}))
+    even.run(quiet())
+    middle.run(quiet())
+    assert even.losses != middle.losses

@@ -9,7 +9,7 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
-from personal_avatar.training.plan import PICTURES, LoraPlan, TrainPlan
+from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
@@ -88,6 +88,12 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield Limit("sd-scripts keeps no averaged weights (ema_decay)", {"ema_decay": 0.0})
     if plan.stop_at > 0:
         yield Limit("sd-scripts cannot stop by likeness (stop_at): it trains to the end", {"stop_at": 0.0})
+    if plan.timesteps != EVEN:
+        yield Limit("sd-scripts draws all timesteps alike (timesteps)", {"timesteps": EVEN})
+    if plan.low_first > 0:
+        yield Limit("sd-scripts trains on one size (low_first)", {"low_first": 0.0})
+    if plan.compile == "on":
+        yield Limit("sd-scripts compiles nothing here (compile)", {"compile": "off"})
     if plan.clip_skip > 1 and base.family is not Family.SD1:
         yield Limit(f"sd-scripts has no clip_skip for {base.family.value}", {"clip_skip": 1})
     if plan.optimiser == "schedulefree" and method not in LORA_METHODS:

@@ -1,0 +1,112 @@
+"""Regional compilation: the UNet's repeated blocks become kernels of their own, for the training alone.
+
+Each kind of block is compiled once and used many times, which takes a minute where the whole UNet would take ten.
+Pictures are made by the blocks as they were: their other sizes would be compiled, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.training.plan import TrainPlan
+
+if TYPE_CHECKING:
+    import torch
+
+    from personal_avatar.training.compute import Compute
+
+WORTH_STEPS = 1000  # fewer do not win back the minute that compiling takes
+KINDS = 64  # forms of one block: widths, with and without gradients, strengths of a LoRA
+BLOCKS = ("BasicTransformerBlock",)
+
+
+def wanted(plan: TrainPlan, compute: Compute, steps: int) -> bool:
+    """Whether the blocks shall be compiled: as set; "auto" on graphics cards, when the training is long."""
+    if plan.compile == "auto":
+        return compute.device.type == "cuda" and steps * plan.accumulate >= WORTH_STEPS
+    return plan.compile == "on"
+
+
+@dataclass
+class Regions:
+    """The repeated blocks of `unet`; `on` between `start` and `stop`, or until a compilation fails."""
+
+    unet: torch.nn.Module
+    note: Callable[[str], None]
+    _blocks: list[Any] = field(default_factory=list)
+
+    @property
+    def on(self) -> bool:
+        return bool(self._blocks)
+
+    def start(self) -> None:
+        """Blocks are compiled when they are called for the first time; what the compiler lacks is told then."""
+        import torch
+
+        blocks: list[Any] = [block for block in self.unet.modules() if type(block).__name__ in BLOCKS]
+        if not hasattr(torch.nn.Module, "compile"):
+            self.note("Compiling needs torch 2.2 or later: the training goes on without it.")
+            return
+        for block in blocks:
+            block.compile()
+        self._blocks = blocks
+
+    def stop(self) -> None:
+        for block in self._blocks:
+            block._compiled_call_impl = None
+        self._blocks = []
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within: the blocks as they are written."""
+        kept = [(block, block._compiled_call_impl) for block in self._blocks]
+        for block, _ in kept:
+            block._compiled_call_impl = None
+        try:
+            yield
+        finally:
+            for block, compiled in kept:
+                block._compiled_call_impl = compiled
+
+    def call(self, work: Callable[[], Any]) -> Any:
+        """`work()`, which calls the UNet; when compiling fails in it, it is called again without."""
+        if not self.on:
+            return work()
+        try:
+            with _many_kinds():
+                return work()
+        except Exception as error:  # compilers raise anything
+            if not is_of_compiler(error):
+                raise
+            self.stop()
+            self.note(f"Compiling failed ({_first_line(error)}): the training goes on without it.")
+            return work()
+
+
+def is_of_compiler(error: BaseException) -> bool:
+    """Whether it was raised by torch's compilers, or while they ran."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if type(seen).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch")):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return (text.splitlines()[0] if text else type(error).__name__)[:200].rstrip(".:")
+
+
+@contextmanager
+def _many_kinds() -> Iterator[None]:
+    """More forms of one piece of code than torch would compile by itself."""
+    import torch._dynamo
+
+    config: Any = torch._dynamo.config
+    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
+    with config.patch({name: KINDS}):
+        yield

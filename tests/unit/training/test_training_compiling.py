@@ -1,0 +1,80 @@
+"""Compiled blocks compute what the plain ones do; pictures are made by the plain ones; failures are survived."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from personal_avatar.training.compiling import BLOCKS, Regions, wanted
+from personal_avatar.training.compute import Compute
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.plan import LoraPlan
+from test_training_loop import PLAN, quiet, trainer
+
+Load = Callable[[], DiffusionModel]
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("gcc") is None, reason="there is no compiler"
+)
+ON, OFF = (PLAN.copy(update={"compile": choice, "prior_weight": 0.5}) for choice in ("on", "off"))
+
+
+def blocks(model: DiffusionModel) -> list[Any]:
+    return [block for block in model.unet.modules() if type(block).__name__ in BLOCKS]
+
+
+def test_it_is_chosen_for_long_trainings_on_cards_only() -> None:
+    card, processor = (Compute(torch.device(name), torch.float32, None) for name in ("cuda", "cpu"))
+    assert [wanted(LoraPlan(), card, steps) for steps in (300, 2000)] == [False, True]
+    assert not wanted(LoraPlan(), processor, 20000) and wanted(LoraPlan(compile="on"), processor, 1)
+    assert not wanted(LoraPlan(compile="off"), card, 20000)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: Load) -> None:
+    sentences: list[str] = []
+    compiled, plain = (trainer(load_miniature, plan.copy(update={"prior_weight": 0.0}), 2) for plan in (ON, OFF))
+    compiled.note = compiled.regions.note = sentences.append
+    assert compiled.regions.on and not plain.regions.on
+    seen: list[bool] = []
+
+    def save(step: int) -> bool:
+        seen.append(any(block._compiled_call_impl for block in blocks(compiled.model)))
+        return False
+
+    compiled.run(quiet(save))
+    plain.run(quiet())
+    assert compiled.losses == pytest.approx(plain.losses, rel=1e-4) and not sentences
+    assert seen and not any(seen), "pictures are made by the plain blocks"
+    assert not any(block._compiled_call_impl for block in blocks(compiled.model))
+
+
+def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
+    load_miniature: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences: list[str] = []
+    failing, plain = trainer(load_miniature, ON), trainer(load_miniature, OFF)
+    failing.regions.note = sentences.append
+
+    def fail(*_: Any, **__: Any) -> None:
+        from torch._dynamo.exc import TorchDynamoException
+
+        raise TorchDynamoException("no C++ compiler was found")
+
+    for block in blocks(failing.model)[1:]:
+        block._compiled_call_impl = fail
+    blocks(failing.model)[0]._compiled_call_impl = None
+    failing.run(quiet())
+    plain.run(quiet())
+    assert failing.losses == plain.losses
+    assert len(sentences) == 1 and "no C++ compiler" in sentences[0] and not failing.regions.on
+
+
+def test_errors_of_the_training_itself_are_not_taken_for_the_compilers(load_miniature: Load) -> None:
+    regions = Regions(load_miniature().unet, lambda sentence: None)
+    regions._blocks = [torch.nn.Identity()]
+    with pytest.raises(ZeroDivisionError):
+        regions.call(lambda: 1 / 0)
+    assert regions.on
