@@ -120,6 +120,8 @@ def test_nobody_an_unknown_avatar_and_an_empty_box_are_refused() -> None:
         request_of(IdentitySettings(), nobody)
     with pytest.raises(NotFound):
         request_of(IdentitySettings(avatar="who"), nobody)
+    with pytest.raises(InvalidSettings, match="21 photos"):
+        request_of(IdentitySettings(references=("x",) * 21), nobody)
     with pytest.raises(InvalidSettings, match="box is empty"):
         request_of(settings_of(panel(references=[PHOTO], person1__left=0.5, person1__right=0.5)), nobody)
 

@@ -9,10 +9,12 @@ import numpy as np
 from personal_avatar.api.uploads import received
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings, PersonSettings, Subject
+from personal_avatar.oneshot import MAX_REFERENCES
 from personal_avatar.pictures import load_picture
 
 PhotosOf = Callable[[str], Sequence[Path]]  # an avatar's id -> its photos; raises `NotFound`
 AVATAR_PHOTOS = 8  # more say nothing new about a face, and each has to be read
+FEWER = "Choose the best ones."
 HINT = "Add a photo of the person's face, or choose an avatar."
 
 
@@ -25,6 +27,8 @@ def request_of(settings: IdentitySettings, photos_of: PhotosOf) -> IdentityReque
 
 
 def _subject(person: PersonSettings, photos_of: PhotosOf) -> Subject:
+    if len(person.references) > MAX_REFERENCES:
+        raise InvalidSettings(f"{len(person.references)} photos of one person are more than {MAX_REFERENCES}.", FEWER)
     photos = _pictures(person.references)
     if not photos and person.avatar:
         photos = tuple(load_picture(path) for path in photos_of(person.avatar)[:AVATAR_PHOTOS])

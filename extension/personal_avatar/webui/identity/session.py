@@ -14,6 +14,7 @@ from modules import devices, images, lowvram, sd_unet, shared
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.identities import IdentityRequest
+from personal_avatar.identity import infotext
 from personal_avatar.identity.nouns import AdapterKind, Reference, Target
 from personal_avatar.oneshot import refuse_unusable
 from personal_avatar.webui.describe import describe
@@ -66,6 +67,7 @@ def check(p: Any) -> None:
         return
     if _prepared(p, session, p.width, p.height) is not None:
         notes.warn(p, foreign.warnings(p))
+        _park_where_memory_is_short()
     elif session.strict:
         shared.state.interrupt()
 
@@ -97,15 +99,22 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         refuse_unusable(unit.shelf, session.request.settings, base.family)
         session.kind = unit.shelf.choose(session.request.settings, base.family).kind
         target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
+        followed = _following(p, session)
         with devices.without_autocast():
-            prepared = unit.prepare(_following(p, session), target)
+            prepared = unit.prepare(followed, target)
     except Exception as error:  # noqa: BLE001 - as above
         notes.refuse(p, error)
         return None
     session.references = prepared.references
-    notes.tell(p, prepared.infotext)
+    notes.tell(p, prepared.infotext if followed.settings is session.request.settings else _as_asked(session, prepared))
     notes.warn(p, [*prepared.warnings, *cautions(session.kind, p.cfg_scale, width_px, height_px)])
     return prepared
+
+
+def _as_asked(session: Session, prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    """The infotext says what the user has set, not what became of it for one picture."""
+    request = session.request
+    return infotext.pairs(request.settings, prepared.kind, prepared.injection.adapter.path.name, request.people)
 
 
 def _base() -> BaseModelFile:
@@ -148,5 +157,10 @@ def _as_sampled(p: Any) -> np.ndarray:
 
 def _sampled(session: Session) -> None:
     session.sampled = True
+    _park_where_memory_is_short()
+
+
+def _park_where_memory_is_short() -> None:
+    """Text encoder and VAE need the room before and after sampling."""
     if lowvram.is_enabled(shared.sd_model):
         networks.park()
