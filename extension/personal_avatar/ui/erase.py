@@ -32,9 +32,9 @@ def build_run(page: Page, run: Any, chosen: Callable[[Scene], JobView | None]) -
         if view is None:
             raise Refusal(NotFound, "nopictures")
         if not sure:
-            raise Refusal(BadInput, "unsure", name=view.job.title)
+            raise Refusal(BadInput, "unsure", name=scene.title(view))
         left = scene.studio.erase_job(view.job.id)["left"]
-        return [False, box("good", scene.say("erase.done", name=view.job.title), ", ".join(left))]
+        return [False, box("good", scene.say("erase.done", name=scene.title(view)), ", ".join(left))]
 
     folded = _part(page, "run", run, erase)
     page.show(folded, lambda scene: {"visible": chosen(scene) is not None})

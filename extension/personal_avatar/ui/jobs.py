@@ -106,7 +106,7 @@ def _row(view: JobView, scene: Scene) -> str:
 
 
 def _title(view: JobView, scene: Scene) -> str:
-    return f"{scene.say('kind.' + view.job.kind)} · {view.job.title}"
+    return f"{scene.say('kind.' + view.job.kind)} · {scene.title(view)}"
 
 
 def _times(view: JobView, scene: Scene) -> str:
@@ -124,15 +124,16 @@ def clock(unix_s: float) -> str:
 def _buttons(view: JobView, scene: Scene, active: bool) -> str:
     buttons = []
     if active:
-        buttons.append(_button(view, "cancel_keep", scene.say("jobs.cancel")))
+        buttons.append(_button(view, "cancel_keep", "jobs.cancel", scene))
     if active and view.job.kind == TRAIN:
-        buttons.append(_button(view, "cancel_discard", scene.say("jobs.discard")))
-    buttons.append(_button(view, "log", scene.say("jobs.showlog")))
+        buttons.append(_button(view, "cancel_discard", "jobs.discard", scene))
+    buttons.append(_button(view, "log", "jobs.showlog", scene))
     return tag("div", *buttons, class_="pa-buttons")
 
 
-def _button(view: JobView, action: str, words: str) -> str:
-    label = f"{words}: {view.job.title}"
+def _button(view: JobView, action: str, key: str, scene: Scene) -> str:
+    words = scene.say(key)
+    label = f"{words}: {scene.title(view)}"
     return tag(
         "button",
         escape(words),

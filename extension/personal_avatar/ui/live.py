@@ -47,14 +47,14 @@ def headline(view: JobView, scene: Scene) -> str:
 def announcement(view: JobView, scene: Scene) -> str:
     """What a screen reader is told: changes with the stage and every tenth of the way, not with every step."""
     if view.status.state is not State.RUNNING:
-        return f"{view.job.title}: {scene.say('state.' + view.status.state.value)}"
+        return f"{scene.title(view)}: {scene.say('state.' + view.status.state.value)}"
     tenth = int(view.progress * 10) * 10
-    return f"{view.job.title}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "")
+    return f"{scene.title(view)}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "")
 
 
 def progress_html(view: JobView, scene: Scene) -> str:
     """Badge, sentence and bar of a job; the named error of one that failed."""
-    head = tag("div", state_badge(view, scene), tag("strong", escape(view.job.title)), class_="pa-head")
+    head = tag("div", state_badge(view, scene), tag("strong", escape(scene.title(view))), class_="pa-head")
     error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
     if view.status.state not in ACTIVE:
         return head + error
@@ -65,7 +65,7 @@ def progress_html(view: JobView, scene: Scene) -> str:
 
 def status_html(scene: Scene) -> str:
     """The strip above the panels, with what our script needs: whether to look again soon, and what to read out."""
-    lines = "".join(tag("li", escape(f"{view.job.title}: {headline(view, scene)}")) for view in scene.active[:4])
+    lines = "".join(tag("li", escape(f"{scene.title(view)}: {headline(view, scene)}")) for view in scene.active[:4])
     spoken = ". ".join(announcement(view, scene) for view in scene.views[:1])
     return tag(
         "div",

@@ -67,7 +67,7 @@ def _made(view: JobView | None, scene: Scene, shelf: Shelf) -> str:
     if view is None:
         return ""
     made = [pair for pair in scene.told(view).samples if pair[0].is_file()]
-    alt = scene.say("create.alt", name=view.job.title)
+    alt = scene.say("create.alt", name=scene.title(view))
     cards = [shelf.figure(path, alt, likeness_words(sample.likeness, scene)) for path, sample in reversed(made)]
     return tag("ul", *cards, class_="pa-gallery pa-small") if cards else ""
 

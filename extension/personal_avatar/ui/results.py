@@ -64,14 +64,14 @@ def build(page: Page) -> None:
 # -- which run
 
 
-def run_label(view: JobView) -> str:
+def run_label(view: JobView, scene: Scene) -> str:
     count = len((view.result or {}).get("images", []))
-    return f"{view.job.title} · {count} · {clock(view.job.created_at)} · {view.job.id[:4]}"
+    return f"{scene.title(view)} · {count} · {clock(view.job.created_at)} · {view.job.id[:4]}"
 
 
 def _runs(scene: Scene) -> dict[str, Any]:
     newest = scene.say("results.newest")
-    labels = [newest] + [run_label(view) for view in scene.results]
+    labels = [newest] + [run_label(view, scene) for view in scene.results]
     wanted = scene.values.get("run")
     return {"choices": labels, "value": wanted if wanted in labels else newest}
 
@@ -79,7 +79,7 @@ def _runs(scene: Scene) -> dict[str, Any]:
 def chosen_run(scene: Scene) -> JobView | None:
     """The run that is named, else the newest; None when there is none."""
     wanted = scene.values.get("run")
-    return next((view for view in scene.results if run_label(view) == wanted), next(iter(scene.results), None))
+    return next((view for view in scene.results if run_label(view, scene) == wanted), next(iter(scene.results), None))
 
 
 # -- the gallery

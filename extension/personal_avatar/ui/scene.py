@@ -63,6 +63,10 @@ class Scene:
     def say(self, key: str, **values: object) -> str:
         return text(key, self.language, **values)
 
+    def title(self, view: JobView) -> str:
+        """Whose job it is; of portraits of nobody who has a name, the panel that makes such."""
+        return view.job.title if view.job.avatar_id else self.say("tab.one_photo")
+
     @cached_property
     def draft(self) -> Draft:
         return self.desk.draft(self.key)

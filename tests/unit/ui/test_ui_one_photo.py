@@ -98,6 +98,7 @@ def test_new_pictures_of_the_person_come_ranked_among_the_results(visit: Visit, 
     assert visitor.value("one_made").count("<img") == 4
     numbers = re.findall(r'class="pa-caption">likeness (-?[\d.]+)', visitor.value("gallery"))
     assert numbers == sorted(numbers, key=float, reverse=True) and float(numbers[0]) > 0.9
+    assert "肖像 · 单张照片" in visit(key="2a" * 16, accept="zh").text("jobs")
     assert visitor.value("create_made") == "" and "Choose styles" not in visitor.text("one_progress")
 
 
