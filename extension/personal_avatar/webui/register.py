@@ -34,7 +34,6 @@ def register() -> None:
     callbacks.add("ui_settings", add_settings)
     callbacks.add("ui_tabs", build_tab)
     callbacks.add("app_started", add_routes)
-    callbacks.add("before_ui", add_axes)
 
 
 def script() -> type[Any] | None:
@@ -97,13 +96,6 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
         threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
     except Exception:  # the WebUI goes on without our routes
         log.exception("The HTTP API of Personal Avatar could not be started")
-
-
-def add_axes() -> None:
-    """What a plot can compare."""
-    from personal_avatar.webui.identity import axes
-
-    axes.add()
 
 
 def credentials() -> dict[str, str]:

@@ -29,7 +29,7 @@ def changed(p: Any, settings: IdentitySettings) -> IdentitySettings:
 
 
 def add() -> None:
-    """Once per load of the plot's script; before the UI is built."""
+    """Once per load of the plot's script; before its `ui` is called, which copies the list."""
     for data in scripts.scripts_data:
         options = getattr(data.module, "axis_options", None)
         if data.path.endswith(PLOT) and options is not None:

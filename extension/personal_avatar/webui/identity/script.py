@@ -57,7 +57,14 @@ class Identity(scripts.Script):
 
 
 class PersonalAvatar(Identity):
-    """The script of the two tabs."""
+    """The script of the two tabs.
+
+    All scripts are made before the first one's `ui` is called, with and without a page: in time for the plot's axes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        axes.add()
 
     def ui(self, is_img2img: bool) -> list[Any]:
         """Three calls a tab; an exception here would end the WebUI."""
