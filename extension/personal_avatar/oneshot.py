@@ -4,27 +4,21 @@ Between the doors' words (files, dicts) and the nouns of `identities`; knows the
 """
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.avatars import checked_noun, now_iso
 from personal_avatar.domain import Consent, Family
-from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, WeightsMissing
+from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing
 from personal_avatar.host import Folders, Host, PictureRequest
-from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
+from personal_avatar.identities import IdentityRequest, IdentitySettings
 from personal_avatar.params import validated
-from personal_avatar.pictures import load_picture
-from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
     from personal_avatar.identity.shelf import AdapterFile, Shelf
     from personal_avatar.identity.unit import IdentityUnit
-    from personal_avatar.studio import CreateRequest
 
 METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 # Settings that are said by other means here: pictures are files of a job, restoration is a stage of it.
@@ -114,74 +108,6 @@ class OneShot:
         return f"{len(self.references)} photos" if len(self.references) > 1 else "One photo"
 
 
-def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, Path]]:
-    """What the job keeps, and the files that go into its folder `photos`, by name. Without an avatar and references
-    the image shows who it is.
-
-    Raises `InvalidSettings`, `ConsentMissing`, `UnreadablePhoto`.
-    """
-    shown = wish.references or ((wish.image,) if wish.image and not has_avatar else ())
-    _refuse(wish, shown, has_avatar)
-    others, other_files = _kept(wish.neighbours)
-    alone = wish.identity is None and not shown and not others
-    identity = None if alone else settings_of(wish.identity or {})
-    files = {f"{number:02d}{_suffix(path)}": path for number, path in enumerate(shown)}
-    names = tuple(files)
-    more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
-    files |= {f"{word}{_suffix(path)}": path for word, path in more.items()}
-    people = (*shown, *other_files.values())
-    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, people))) if people else None
-    return OneShot(
-        names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
-        class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
-        **{word: f"{word}{_suffix(path)}" for word, path in more.items()},
-    ), files | other_files
-
-
-def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> None:
-    """`shown`: photos of the first person."""
-    if not shown and not has_avatar:
-        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
-    for photos in (shown, *(one.references for one in wish.neighbours)):
-        if len(photos) > MAX_REFERENCES:
-            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
-    if not 0.0 <= wish.strength <= 1.0:
-        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
-    if (shown or wish.neighbours) and not wish.consent.strip():
-        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
-
-
-def _kept(neighbours: Sequence[Neighbour]) -> tuple[tuple[KeptNeighbour, ...], dict[str, Path]]:
-    """What the job keeps of the others, and their photos by the names in its folder."""
-    kept: list[KeptNeighbour] = []
-    files: dict[str, Path] = {}
-    for place, other in enumerate(neighbours, start=2):
-        own = {f"person{place}-{number:02d}{_suffix(path)}": path for number, path in enumerate(other.references)}
-        kept.append(KeptNeighbour(tuple(own), checked_noun(other.class_noun), other.box))
-        files |= own
-    return tuple(kept), files
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
-
-
-def request_of(
-    one: OneShot, photos: Sequence[Path], files: Mapping[str, Path], name: str
-) -> IdentityRequest | None:
-    """Who shall be in the pictures; None when the avatar's training alone puts the person in.
-
-    `photos`: of the person; `files`: the job's pictures by name. Raises `UnreadablePhoto`.
-    """
-    if one.identity is None:
-        return None
-    pose = load_picture(files[one.pose]) if one.pose else None
-    people = [Subject(tuple(load_picture(photo) for photo in photos), name=name, box=one.box)]
-    for other in one.neighbours:
-        people.append(Subject(tuple(load_picture(files[photo]) for photo in other.references), box=other.box))
-    return IdentityRequest(settings_of(one.identity), tuple(people), pose)
-
-
 def settings_of(values: dict[str, Any]) -> IdentitySettings:
     """Settings without pictures; raises `InvalidSettings`, also for those that are said by other means here."""
     foreign = sorted(ELSEWHERE & set(values))
@@ -257,7 +183,8 @@ def unit_of(folders: Folders) -> IdentityUnit:
 def status(host: Host) -> IdentityStatus:
     """What is there and what is missing, with the checkpoint that is loaded."""
     shelf = shelf_of(host.folders())
-    adapters = tuple(_found(file) for family in METHODS_OF for file in shelf.adapters(family))
+    files = {file.path: file for family in METHODS_OF for file in shelf.adapters(family)}  # some are for any family
+    adapters = tuple(_found(file) for file in files.values())
     try:
         base = host.checkpoint()
     except AvatarError as error:

@@ -170,11 +170,9 @@ class Studio:
         """The programs that can train here."""
         from personal_avatar.environment import kohya
 
-        try:
-            kohya.find(self.host.folders().data)
-        except TrainerMissing:
-            return (Engine.DIFFUSERS,)
-        return (Engine.DIFFUSERS, Engine.KOHYA)
+        folders = self.host.folders()
+        has_kohya = kohya.is_ready(folders.data, folders.sd_scripts)
+        return (Engine.DIFFUSERS, Engine.KOHYA) if has_kohya else (Engine.DIFFUSERS,)
 
     def train(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
@@ -246,6 +244,7 @@ class Studio:
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
             publish_to=self.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self.host.folders().data / "cache",
+            sd_scripts=self.host.folders().sd_scripts,
         )
 
     def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
@@ -255,7 +254,8 @@ class Studio:
             from personal_avatar.training.engines.kohya.limits import fitted
 
             try:
-                version = kohya.ready(self.host.folders().data).version
+                folders = self.host.folders()
+                version = kohya.ready(folders.data, folders.sd_scripts).version
             except TrainerMissing as error:
                 raise WrongState(error.message, error.hint) from None
             fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
@@ -271,11 +271,11 @@ class Studio:
         """Put the making of portraits into the queue. Raises, before anything starts, when the person, the photos, the
         settings or the checkpoint cannot work."""
         from personal_avatar.portraits import CreateSettings, CreateTask
-        from personal_avatar.sitters import seated
+        from personal_avatar.sitters import planned, seated
 
         self.queue.refuse_when_full()
         avatar = self.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
-        one_shot, files = oneshot.planned(request, avatar is not None)
+        one_shot, files = planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
         styles = self._wanted_styles(request)
         seated(self, avatar, one_shot, files, settings.lora_weight)
