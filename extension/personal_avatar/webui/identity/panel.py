@@ -44,6 +44,7 @@ class Panel:
             self._strengths()
             self._several()
             self._more()
+        self._fill_when_opened()
         for component in self._made.values():
             component.do_not_save_to_config = True
         self.components = [self._made[name] for name in NAMES]
@@ -119,7 +120,7 @@ class Panel:
 
     def _list(self, name: str, dom_id: str, words: dict[str, str]) -> Any:
         choices = _choices(name)
-        made = gr.Dropdown(choices(), value="", elem_id=dom_id, allow_custom_value=True, min_width=180, **words)
+        made = gr.Dropdown([""], value="", elem_id=dom_id, allow_custom_value=True, min_width=180, **words)
         create_refresh_button(made, lambda: None, lambda: {"choices": choices()}, f"{dom_id}_refresh")
         return made
 
@@ -137,6 +138,15 @@ class Panel:
         self._made[name] = gr.Image(
             type="numpy", source="upload", label=self._text(declaration(name).field_info.title), height=PICTURE_PX,
             elem_id=self._elem_id(name.replace(".", "_")), min_width=180,
+        )
+
+    def _fill_when_opened(self) -> None:
+        """What can be chosen is looked up when somebody opens the accordion: it costs nothing at start."""
+        lists = [name for name in NAMES if name.rpartition(".")[2] in CHOSEN]
+        found = [_choices(name) for name in lists]
+        self._made["enabled"].change(
+            lambda: [gr.update(choices=choices()) for choices in found], outputs=[self._made[name] for name in lists],
+            show_progress=False,
         )
 
     def _folded(self, key: str, name: str) -> Any:
