@@ -45,7 +45,7 @@ class Panel:
             self._several()
             self._more()
         self._fill_when_opened()
-        for component in self._made.values():
+        for component in (*self._made.values(), self._made["enabled"].accordion):
             component.do_not_save_to_config = True
         self.components = [self._made[name] for name in NAMES]
         self.infotext_fields = [*self._fields(), (self._made[PASTED], _reminded)]
