@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, schemas
+from personal_avatar.api import answers, bodies, schemas
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, documented, nothing_here
@@ -41,7 +41,7 @@ class Api:
 
     # -- models
 
-    def train(self, body: schemas.TrainBody) -> schemas.TrainAccepted:
+    def train(self, body: bodies.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
         estimate = self.studio.estimate(len(body.images), body.method, body.plan)
         with received(body.images) as photos:
@@ -68,7 +68,7 @@ class Api:
 
     # -- images
 
-    def generate(self, body: schemas.GenerateBody) -> schemas.GenerateAccepted:
+    def generate(self, body: bodies.GenerateBody) -> schemas.GenerateAccepted:
         """Put the making of portraits into the queue: ranked by likeness, the best restored.
 
         Whoever sends references or an image states that the person in them agreed.
@@ -90,7 +90,7 @@ class Api:
         """Style templates: the shipped ones and the host's own."""
         return schemas.StyleList(styles=[to_json(style) for style in self.studio.styles()])
 
-    def check_photos(self, body: schemas.CheckBody) -> schemas.PhotoCheck:
+    def check_photos(self, body: bodies.CheckBody) -> schemas.PhotoCheck:
         """What a training would say of these pictures: a verdict for each, advice for all. One check at a time."""
         with self._one_check(), received(body.images) as photos:
             return answers.photo_check(self.studio.check_photos(photos))
@@ -129,7 +129,7 @@ class Api:
         """The end of what the job's process printed, for people."""
         return PlainTextResponse(self.studio.jobs.log_tail(job_id))
 
-    def cancel(self, job_id: str = JOB_ID, body: schemas.CancelBody | None = None) -> schemas.JobDocument:
+    def cancel(self, job_id: str = JOB_ID, body: bodies.CancelBody | None = None) -> schemas.JobDocument:
         """Ask a job to end; one that waits ends at once, one that runs after its present step."""
         keep = body.keep_checkpoint if body else True
         return answers.job(self.studio.queue.cancel(job_id, keep_checkpoint=keep))
@@ -159,7 +159,7 @@ class Api:
         return schemas.TinyInstalled(title=self.studio.install_tiny().title)
 
 
-def asked(body: schemas.GenerateBody, files: Mapping[str, FilePath]) -> CreateRequest:
+def asked(body: bodies.GenerateBody, files: Mapping[str, FilePath]) -> CreateRequest:
     """The request with its pictures as files, by their places in it."""
     def photos(place: str) -> tuple[FilePath, ...]:
         return tuple(path for name, path in files.items() if name.startswith(f"{place}["))

@@ -1,0 +1,235 @@
+"""What requests look like: closed and strict, an unknown key or a wrong type is an error."""
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConstrainedFloat,
+    ConstrainedStr,
+    Field,
+    StrictBool,
+    conint,
+    conlist,
+    constr,
+    root_validator,
+    validator,
+)
+
+from personal_avatar.api.schemas import Document
+from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
+from personal_avatar.domain import Engine, Method
+from personal_avatar.identities import IdentitySettings
+from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES, Box
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.portraits import CreateSettings
+from personal_avatar.studio import MAX_PHOTOS
+from personal_avatar.training.plan import PLANS
+
+WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"
+Line = constr(strict=True, min_length=1, max_length=200, regex=WORDS)
+Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
+Prompt = constr(strict=True, max_length=4000)
+Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
+StyleId = constr(strict=True, min_length=1, max_length=100)
+Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
+MAX_OTHERS = 7
+WHO = ("model_id", "references", "image")
+STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
+
+
+class Encoded(ConstrainedStr):
+    """A picture's file as base64 text or as a data URL."""
+
+    strict = True
+    min_length = 1
+
+    @classmethod
+    def __modify_schema__(cls, field_schema: dict[str, Any]) -> None:
+        super().__modify_schema__(field_schema)
+        field_schema["format"] = "byte"
+
+
+class Share(ConstrainedFloat):
+    """0..1; a number of JSON, nothing that looks like one."""
+
+    ge, le = 0.0, 1.0
+
+    @classmethod
+    def __get_validators__(cls) -> Generator[Callable[..., Any], None, None]:
+        yield _number
+        yield from super().__get_validators__()
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"a number is wanted, got {value!r}")
+    return value
+
+
+class Body(Document):
+    """Base of request bodies."""
+
+    class Config:
+        extra = "forbid"
+
+    @root_validator(pre=True)
+    def _readable(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        if "callback_url" in values:
+            raise ValueError("callback_url is not supported yet; read GET /jobs/{id} or GET /jobs/{id}/events")
+        _refuse_half_characters(values)
+        return values
+
+
+def _refuse_half_characters(value: Any) -> None:
+    """JSON can hold half of a surrogate pair, which no file can."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("the text holds half of a surrogate pair") from None
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            _refuse_half_characters(name)
+            _refuse_half_characters(part)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_half_characters(part)
+
+
+class TrainBody(Body):
+    """Photos of one person (or of a character) and how to train on them."""
+
+    user_id: Line = Field(..., description="Whose avatar it is; lists can be filtered by it")
+    instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")
+    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(
+        ..., description="base64 or data URLs; each at most 40 MB, all together 256 MB"
+    )
+    class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
+    method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
+    engine: Engine = Field(Engine.DIFFUSERS, description="Which program trains; 409 when it is not set up")
+    plan: dict[str, Any] = Field(
+        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
+    )
+    photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
+    consent: Statement = Field(
+        STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
+    )
+
+    @validator("plan")
+    def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PLANS[values["method"]], plan) if "method" in values else plan
+
+    @validator("photo_settings")
+    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PhotoSettings, values)
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
+            kinds = {method.value: kind for method, kind in PLANS.items()}
+            spread(schema, "method", "plan", kinds)
+
+
+class Region(Body):
+    """Where somebody is, in shares of the picture's width and height."""
+
+    left: Share = Field(0.0)
+    top: Share = Field(0.0)
+    right: Share = Field(1.0)
+    bottom: Share = Field(1.0)
+
+    def box(self) -> Box:
+        return self.left, self.top, self.right, self.bottom
+
+
+class Other(Body):
+    """Another person of the same picture."""
+
+    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES)
+    class_type: Noun = "person"
+    region: Region | None = None
+
+
+class GenerateBody(Body):
+    """A person (an avatar, photos without training, or both), and a style or a prompt."""
+
+    model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
+    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES) = Field(
+        (), description="Photos of the person, put into the pictures without training; size limits as in /models/train"
+    )
+    class_type: Noun = Field("person", description="What the person is called in the prompt where nothing was trained")
+    consent: Statement = Field(
+        STATED_BY_CALLER, description="Who stated that the person in the photos agreed; kept with the job"
+    )
+    identity: dict[str, Any] | None = Field(
+        None, description="Settings of the way without training; with model_id alone the avatar's own photos are used"
+    )
+    image: Encoded = Field("", description="A picture of which the share `strength` is painted anew in the style")
+    strength: Share = Field(0.6)
+    region: Region | None = Field(None, description="Where the person is among others; null: identity.layout says it")
+    others: conlist(Other, max_items=MAX_OTHERS) = Field((), description="More people of the same picture, in order")
+    pose: Encoded = Field("", description="A picture whose faces give pose and expression (identity.keypoints: image)")
+    style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
+        None, description="One id or several; see GET /styles"
+    )
+    prompt: Prompt | None = Field(None, description="May hold {subject}, which becomes the avatar's trigger")
+    negative_prompt: Prompt = ""
+    num_images: conint(strict=True, ge=1, le=200) = 4
+    seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
+    restore: StrictBool = True
+    user_id: Line = "local"
+    settings: dict[str, Any] = Field({}, description="More settings of the tab's Create panel")
+
+    @validator("settings")
+    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(CreateSettings, values)
+
+    @validator("identity")
+    def _typed_identity(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: N805
+        return None if values is None else refuse_other_types(IdentitySettings, values)
+
+    @root_validator(skip_on_failure=True)
+    def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        if not any(values.get(name) for name in WHO):
+            raise ValueError(f"one of {', '.join(WHO)} is needed")
+        return values
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["settings"] |= schema_of(CreateSettings)
+            schema["properties"]["identity"] |= schema_of(IdentitySettings, without=ELSEWHERE)
+            schema["anyOf"] = [{"required": [name]} for name in WHO]
+
+    def styles(self) -> tuple[str, ...]:
+        """The ids that were named."""
+        named = self.style_template or ()
+        return (named,) if isinstance(named, str) else tuple(named)
+
+    def pictures(self) -> dict[str, str]:
+        """All pictures of the request by their places in it."""
+        photos = {f"references[{number}]": text for number, text in enumerate(self.references)}
+        for place, other in enumerate(self.others):
+            photos |= {f"others[{place}].references[{n}]": text for n, text in enumerate(other.references)}
+        return photos | {name: text for name, text in (("image", self.image), ("pose", self.pose)) if text}
+
+    def all_settings(self) -> dict[str, Any]:
+        """`settings` with the fields that have names of their own."""
+        return {**self.settings, "count": self.num_images, "seed": self.seed, "restore": self.restore}
+
+
+class CheckBody(Body):
+    """Pictures to look at."""
+
+    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
+
+
+class CancelBody(Body):
+    """What becomes of what was trained."""
+
+    keep_checkpoint: StrictBool = Field(True, description="Keep what was trained until now")
