@@ -10,6 +10,7 @@ import pytest
 
 from tests.webui.webui_data import SUBJECT, end_workers, make_data_folder, training
 from tests.webui.webui_families import make_families_folder
+from tests.webui.webui_identity import make_identity_folder
 from tests.webui.webui_server import REPOSITORY, Server, webui_folder, webui_python
 
 if TYPE_CHECKING:
@@ -85,6 +86,20 @@ def families_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def families(families_data: Path) -> Iterator[Server]:
     """A WebUI without its page, with all those checkpoints, set up for training."""
     with Server(families_data, flags=("--nowebui",), prepare=True, wait_s=900) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def identity_data(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
+    """A data folder with miniatures of InstantID and FaceID and of the checkpoints that they are for."""
+    models = weights_folder.parent / "insightface" / "buffalo_s"
+    return make_identity_folder(tmp_path_factory.mktemp("identity") / "data", models)
+
+
+@pytest.fixture(scope="session")
+def identity(identity_data: Path) -> Iterator[Server]:
+    """A WebUI that can put people into pictures; with its page, because plots know our axes only then."""
+    with Server(identity_data, prepare=True, wait_s=900) as running:
         yield running
 
 
