@@ -16,6 +16,7 @@ from personal_avatar.jobs.events import Event, EventWriter, Progress, SampleMade
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 from personal_avatar.training.run import run
+from safetensors.torch import load_file
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
@@ -167,3 +168,13 @@ def test_a_style_has_no_pictures_of_a_class(miniature: BaseModelFile) -> None:
     with pytest.raises(InvalidSettings, match="no class"):
         plan_for(miniature, Method.LORA, {"goal": "style", "prior_weight": 0.5, "prior_from": "pictures"})
     assert plan_for(miniature, Method.DREAMBOOTH_LORA, {"goal": "style"}).prior_weight == 0
+
+
+@pytest.mark.slow
+def test_a_training_can_begin_on_small_pictures_and_dwell_on_the_middle(start: Start, tmp_path: Path) -> None:
+    begun = {"low_first": 0.5, "timesteps": "middle", "prior_weight": 0.5, "prior_from": "both", "class_pictures": 4}
+    result = start(**begun, unmasked_weight=0.3)
+    assert result["plan"]["low_first"] == 0.5 and events(tmp_path, Progress)[-1].step == 4
+    latents = list(tmp_path.rglob("latents-*.safetensors"))
+    sizes = {tuple(one.shape) for path in latents for one in load_file(path).values()}
+    assert len(latents) == 2 and sizes == {(4, 16, 16), (4, 8, 8)}
