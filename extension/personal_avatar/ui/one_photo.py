@@ -98,6 +98,7 @@ def _inputs(page: Page) -> Any:
         given, styles, others, settings = (list(islice(rest, len(part))) for part in parts)
         scene.values.update(zip([f"one_set_{field.name}" for field in form.fields], settings, strict=True))
         wish, beside = Given(*given), second.chosen(others)
+        scene.values[LAYOUT] = beside.layout
         _refuse(scene, wish, beside)
         chosen = styled(scene, picker, styles, wish.prompt)
         scene.studio.create(_request(scene, wish, chosen, beside, form.values(settings, DEFAULTS)))
@@ -193,13 +194,14 @@ def _request(
     scene: Scene, wish: Given, styles: tuple[str, ...], beside: Beside, settings: dict[str, Any]
 ) -> CreateRequest:
     """The photo that is painted anew gives pose and expression as well, unless there is another picture for them."""
+    pose = path_of(wish.pose) if _follows_a_picture(scene) else None
     avatar = people.avatars_by_label(scene).get(wish.avatar or "")
     identity = {name: value for name, value in settings.items() if name in IDENTITY}
     return CreateRequest(
         avatar_id=avatar.id if avatar else "", styles=styles, prompt=wish.prompt, negative_prompt=wish.negative,
         settings={name: value for name, value in settings.items() if name in MAKING}, references=wish.references,
         identity={**identity, "layout": beside.layout}, image=wish.image, strength=wish.strength,
-        pose=path_of(wish.pose) or wish.image, consent=scene.say("one.consent") if wish.consent else "",
+        pose=pose or wish.image, consent=scene.say("one.consent") if wish.consent else "",
         class_noun=(wish.noun or NOUNS[0]).strip(), neighbours=beside.neighbours, box=beside.box,
     )
 
