@@ -1,12 +1,14 @@
 """People put into pictures without a WebUI and without training: miniature networks, real models of faces."""
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from miniature_adapters import make_adapter, make_clip_vision, make_face_pack, make_identitynet
 from miniatures import make
 from personal_avatar.domain import Family
@@ -178,3 +180,17 @@ def test_what_cannot_work_is_told_by_name(
 def test_switched_off_it_costs_and_says_nothing(host: StandaloneHost, photos: dict[str, np.ndarray]) -> None:
     (off,), (plain,) = pictures(host, "sdxl", of(photos["no-face"], enabled=False)), pictures(host, "sdxl")
     assert np.array_equal(off.image, plain.image) and off.infotext == plain.infotext
+
+
+def test_twenty_changes_of_the_photo_leave_no_tensor_behind(
+    host: StandaloneHost, photos: dict[str, np.ndarray]
+) -> None:
+    counts = []
+    for number in range(20):
+        photo = covering(photos["01"], 256, 256).copy()
+        photo[:2] = number  # another photo of the same face
+        pictures(host, "sdxl", replace(of(photo), steps=1))
+        if number in (1, 19):
+            gc.collect()
+            counts.append(sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()))
+    assert counts[1] <= counts[0]
