@@ -5,7 +5,7 @@ schema, the widget (ui/widgets.py), the JSON in a job and the validation, which 
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from personal_avatar.errors import InvalidSettings
 
 S = TypeVar("S", bound="Settings")
+LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
 
 
 class Settings(BaseModel):
@@ -40,27 +41,45 @@ def setting(
     """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away."""
     extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit}
     if choices is not None:
-        regex = "^(" + "|".join(choices) + ")$"
+        regex = "^(" + "|".join(choices) + r")(?!\n)$"
     return Field(default, title=title, ge=ge, le=le, regex=regex, max_length=max_length, **extra)
 
 
 def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
-    got = values.get(str(problem["loc"][0]))
+    got = _shown(_value_at(values, problem["loc"]))
     if problem["type"] == "value_error.extra":
         return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
     model_field = kind.__fields__.get(str(problem["loc"][0]))
     if model_field is None:
         return f"{name}: {problem['msg']}"
     if problem["type"] == "value_error":  # a rule of the settings' own says itself what is wrong
-        return f"{name}: {problem['msg']}, got {got!r}"
+        return f"{name}: {problem['msg']}, got {got}"
     info = model_field.field_info
     choices = info.extra.get("choices")
     if choices:
-        return f"{name} must be one of {', '.join(choices)}, got {got!r}"
+        return f"{name} must be one of {', '.join(choices)}, got {got}"
     if info.ge is not None and info.le is not None:
-        return f"{name} must be in [{info.ge:g}, {info.le:g}], got {got!r}"
-    return f"{name}: {problem['msg']}, got {got!r}"
+        return f"{name} must be in [{info.ge:g}, {info.le:g}], got {got}"
+    return f"{name}: {problem['msg']}, got {got}"
+
+
+def _value_at(values: Any, place: Sequence[str | int]) -> Any:
+    """The value that a problem is about, and no more of what is around it."""
+    for part in place:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            break
+    return values
+
+
+def _shown(value: Any) -> str:
+    """A value as an error may show it: a word or a number; of what may hold a picture only its kind."""
+    if isinstance(value, (list, tuple, dict, bytes)):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN // 2]}... ({len(text)} characters)"
 
 
 def validated(kind: type[S], values: dict[str, Any]) -> S:

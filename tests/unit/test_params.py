@@ -62,3 +62,27 @@ def test_words_become_settings() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(TypeError):
         Example().rank = 3
+
+
+class _Part(Settings):
+    picture: str = setting("", "part.picture", max_length=4)
+    weight: float = setting(1.0, "part.weight", ge=0.0, le=2.0)
+
+
+class _Whole(Settings):
+    parts: tuple[_Part, ...] = setting((), "whole.parts")
+
+
+@pytest.mark.parametrize("parts", [
+    [{"picture": "QUJD" * 1000, "weight": 1}], [{"picture": "QUJD", "weight": 3}], "QUJD" * 1000, [["QUJD" * 1000]],
+])
+def test_a_refused_value_is_shown_without_what_may_be_a_picture(parts: Any) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(_Whole, {"parts": parts})
+    assert len(caught.value.message) < 300
+    assert caught.value.message.count("QUJD") <= 8
+
+
+def test_a_word_with_a_line_break_behind_it_is_another_word() -> None:
+    with pytest.raises(InvalidSettings, match="kind must be one of"):
+        validated(Example, {"kind": "a\n"})

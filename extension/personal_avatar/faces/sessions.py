@@ -34,11 +34,26 @@ def session(path: Path, patch: tuple[tuple[bytes, bytes], ...] = (), card: bool 
     except OSError as error:
         raise WeightsMissing(f"{path} is not there.") from error
     with _LOADING:
-        return _session(path, modified_ns, patch, card)
+        kept = _card_session if card and _CARD in _runtime().get_available_providers() else _session
+        return kept(path, modified_ns, patch)
+
+
+def clear_card() -> None:
+    """Let go of what lies on the graphics card; the next call loads it again."""
+    _card_session.cache_clear()
 
 
 @lru_cache(maxsize=16)
-def _session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ...], card: bool) -> Any:
+def _session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ...]) -> Any:
+    return _loaded(path, patch, card=False)
+
+
+@lru_cache(maxsize=4)
+def _card_session(path: Path, _modified_ns: int, patch: tuple[tuple[bytes, bytes], ...]) -> Any:
+    return _loaded(path, patch, card=True)
+
+
+def _loaded(path: Path, patch: tuple[tuple[bytes, bytes], ...], card: bool) -> Any:
     runtime = _runtime()
     model = path.read_bytes() if patch else b""
     for old, new in patch:

@@ -92,8 +92,8 @@ class FaceAttention:
 
     def _add(self, module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         query, rows = self._forget(), self._call.rows
-        if query is None or rows is None:
-            return None
+        if query is None or rows is None or len(query) % len(rows.conditional):
+            return None  # somebody calls the layer with rows that nobody announced
         heard = args[0]
         for voice in self._voices:
             heard = heard + self._heard(voice, query, rows).to(args[0].dtype)

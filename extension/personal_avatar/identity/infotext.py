@@ -12,6 +12,7 @@ from personal_avatar.identity.nouns import AdapterKind
 
 PREFIX = "Personal Avatar "
 METHOD = PREFIX + "identity"
+FILE = PREFIX + "file"
 PEOPLE = PREFIX + "people"
 REFERENCES = PREFIX + "references"
 HASH_DIGITS = 10
@@ -38,10 +39,10 @@ def hashes(people: Sequence[Subject]) -> str:
 def pairs(
     settings: IdentitySettings, kind: AdapterKind, adapter: str, people: Sequence[Subject]
 ) -> tuple[tuple[str, str], ...]:
-    """Everything that shaped the picture: what is not said has its default. `adapter`: name of the file."""
-    chosen = settings.copy(update={"adapter": adapter})
-    told = [(METHOD, kind.value)]
-    told += [(_key(name), _word(getattr(chosen, name))) for name in _FIELDS if _counts(chosen, name, kind)]
+    """Everything that shaped the picture: what is not said has its default. `adapter`: name of the file that was used,
+    chosen or not."""
+    told = [(METHOD, kind.value), (FILE, adapter)]
+    told += [(_key(name), _word(getattr(settings, name))) for name in _FIELDS if _counts(settings, name, kind)]
     told.append((REFERENCES, hashes(people)))
     if settings.people:
         told.append((PEOPLE, "; ".join(_person(one) for one in settings.people)))

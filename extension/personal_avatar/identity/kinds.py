@@ -42,9 +42,10 @@ class Adapter:
 
 @dataclass(frozen=True)
 class IdentityNet:
-    """A ControlNet for SDXL. `named`: whether the file's name says that it is InstantID's."""
+    """A ControlNet for SDXL in diffusers' layout. `told`: how surely names say that it is InstantID's: 2 by its own
+    name or by the place where it is published, 1 by a folder above it only, 0 not at all."""
 
-    named: bool
+    told: int
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,7 @@ def recognised(shapes: Shapes, path: Path, telling: int = 3) -> Found:
     if "vision_model.embeddings.patch_embedding.weight" in shapes:
         return ClipVision(_outputs(shapes, "vision_model.embeddings.patch_embedding.weight"))
     if _is_control_net(shapes):
-        is_sdxl = any(name.removeprefix("control_model.").startswith(_SDXL_ONLY) for name in shapes)
-        return IdentityNet(_says_instantid(path, min(telling, 3))) if is_sdxl else Other("a ControlNet for SD 1 or 2")
+        return _control_net(shapes, path, min(telling, 3))
     return Other(_other(shapes))
 
 
@@ -170,11 +170,23 @@ def _is_control_net(shapes: Shapes) -> bool:
     return any(name.startswith(marks) for name in shapes)
 
 
-def _says_instantid(path: Path, telling: int) -> bool:
+def _control_net(shapes: Shapes, path: Path, telling: int) -> Found:
+    if not any(name.removeprefix("control_model.").startswith(_SDXL_ONLY) for name in shapes):
+        return Other("a ControlNet for SD 1 or 2")
+    if any(name.startswith("control_model.") for name in shapes):
+        return Other("a ControlNet for SDXL in the layout of LDM")  # InstantID was never published so
+    return IdentityNet(_says_instantid(path, telling))
+
+
+def _says_instantid(path: Path, telling: int) -> int:
     """The published file is InstantID/ControlNetModel/diffusion_pytorch_model.safetensors; users rename it."""
-    names = [_plain(part) for part in path.parts[-telling:]]
-    beside = path.parent.name == "ControlNetModel" and any(path.parent.parent.glob("ip-adapter*"))
-    return beside or "instant" in names[-1] or any("instantid" in name or "identitynet" in name for name in names)
+    own, *folders = [_plain(part) for part in reversed(path.parts[-telling:])]
+    published = path.parent.name == "ControlNetModel" and path.stem == "diffusion_pytorch_model"
+    beside = published and any(path.parent.parent.glob("ip-adapter*"))
+    if beside or "instant" in own or "identitynet" in own:
+        return 2
+    above = any("instantid" in name or "identitynet" in name for name in folders)
+    return 2 if above and published else int(above)
 
 
 def _plain(name: str) -> str:

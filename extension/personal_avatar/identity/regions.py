@@ -18,14 +18,17 @@ def masks(
     people: Sequence[Subject], width: int, height: int, faces: Sequence[Box] | None, layout: str
 ) -> tuple[np.ndarray | None, ...]:
     """For each person float32 0..1 of (height, width), which may be the size of the picture or of its latents; None:
-    everywhere. Regions may overlap: whoever uses them lets people share.
+    everywhere.
 
-    A person's own mask wins over the own box, and both over `layout`. `faces`: the people's faces from left to right,
-    left and right in pixels of the same width; none: the stripes of `layout` "left-to-right" are equal. Raises
-    `InvalidSettings` with the name of the person whose box or mask holds nothing.
+    A person's own mask wins over the own box, and both over `layout`. Several people of whom nobody has a place stand
+    from left to right, whatever the layout: in one place they would become one blended face. Regions may overlap:
+    whoever uses them lets people share. `faces`: the people's faces from left to right, left and right in pixels of the
+    same width; none: the stripes are equal. Raises `InvalidSettings` with the name of the person whose box or mask
+    holds nothing.
     """
     stripes: Sequence[Box | None] = [None] * len(people)
-    if layout == LEFT_TO_RIGHT and len(people) > 1:
+    placed = any(person.box is not None or person.mask is not None for person in people)
+    if len(people) > 1 and (layout == LEFT_TO_RIGHT or not placed):
         stripes = _stripes(len(people), width, faces or ())
     return tuple(
         _mask(person, person.name or f"Person {number}", width, height, stripe)

@@ -84,9 +84,9 @@ class Shelf:
 
     def identitynet(self) -> Path:
         """InstantID's ControlNet. Raises `WeightsMissing`."""
-        for path, _, found in contents(self.folders):
-            if isinstance(found, IdentityNet) and found.named:
-                return path
+        nets = [(found.told, path) for path, _, found in contents(self.folders) if isinstance(found, IdentityNet)]
+        for _, path in sorted((net for net in nets if net[0]), key=lambda net: -net[0]):
+            return path
         raise self.missing(registry.INSTANTID_NET, *self._lacking((registry.ANTELOPE,)))
 
     def clip_vision(self) -> Path:

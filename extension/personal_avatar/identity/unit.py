@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from personal_avatar.errors import InvalidSettings, NoFace
+from personal_avatar.faces import sessions
 from personal_avatar.faces.analyser import Analyser
 from personal_avatar.faces.arcface import arcface
 from personal_avatar.faces.scrfd import Scrfd
@@ -69,10 +70,12 @@ class IdentityUnit:
         if not request.people:
             raise InvalidSettings("Nobody was given: there are no photos and no avatar.", "Add a photo of the person.")
         file = self.shelf.choose(request.settings, target.family)
-        references = tuple(self.reference(one, file.kind) for one in request.people)
+        people = named(request.people)
+        references = tuple(self.reference(one, file.kind) for one in people)
         size_px = (target.width_px, target.height_px)
         poses = poses_of(request, references, size_px, self.analyser(file.kind).detect)
-        warnings = [sentence for one in references for sentence in one.left_out]
+        warnings = [_of(person, sentence) for person, one in zip(people, references, strict=True)
+                    for sentence in one.left_out]
         return Prepared(
             self._injection(request, target, file, references, poses), file.kind,
             infotext.pairs(request.settings, file.kind, file.path.name, request.people),
@@ -91,19 +94,19 @@ class IdentityUnit:
         try:
             return self._references.of(key, lambda: read_reference(subject.photos, analyser))
         except NoFace as error:
-            raise NoFace(f"{subject.name}: {error.message}" if subject.name else error.message, error.hint) from None
+            raise NoFace(_of(subject, error.message), error.hint) from None
 
     def park(self) -> None:
         """Move what lies on a graphics card into the machine's memory."""
-        for kept in (self._net, self._clip):
-            if kept.value is not None:
-                kept.value.to("cpu")
+        if self._net.value is not None:
+            self._net.value.to("cpu")
+        sessions.clear_card()
 
     def unload(self) -> None:
-        """Give all memory back; the next generation loads anew."""
-        for kept in (self._adapter, self._net, self._clip):
+        """Give all memory back and forget everybody; the next generation loads and reads anew."""
+        for kept in (self._adapter, self._net, self._clip, self._references, self._states):
             kept.clear()
-        self._states.clear()
+        sessions.clear_card()
 
     def _injection(
         self, request: IdentityRequest, target: Target, file: AdapterFile, references: Sequence[Reference],
@@ -145,7 +148,7 @@ class IdentityUnit:
             crops, zero = self._seen(one.crops[:1], target), self._seen(None, target)
         with torch.no_grad():
             return projection.tokens(
-                embeddings, crops, zero_crop=zero, negative=_negative(settings, embeddings),
+                embeddings, crops, zero_crop=zero, negative=_negative(settings, embeddings, kind),
                 structure=settings.structure_weight,
             )
 
@@ -153,14 +156,16 @@ class IdentityUnit:
         """CLIP's states of aligned faces (n, 257, 1280), float32 on the CPU; None: of a picture of zeros."""
         path = self.shelf.clip_vision()
         key = (_stamp(path), infotext.photo_hash([crops]) if crops is not None else "zeros")
-        return self._states.of(key, lambda: self._clip_at(path, target)(crops).float().cpu())
+        return self._states.of(key, lambda: self._look(path, crops, target))
 
-    def _clip_at(self, path: Path, target: Target) -> Any:
+    def _look(self, path: Path, crops: np.ndarray | None, target: Target) -> torch.Tensor:
+        """CLIP is on the graphics card only while it looks: sampling does not need it."""
         from personal_avatar.identity.clip import load
 
-        found = self._clip.of(_stamp(path), lambda: load(path, target.device, target.dtype))
-        found.to(target.device)
-        return found
+        seeing = self._clip.of(_stamp(path), lambda: load(path, target.device, target.dtype))
+        states: torch.Tensor = seeing.to(target.device)(crops).float().cpu()
+        seeing.to("cpu")
+        return states
 
     def _control(self, settings: IdentitySettings, target: Target, points: np.ndarray | None) -> Control | None:
         """The IdentityNet with its picture of keypoints; None when it has no weight or nothing to follow."""
@@ -179,6 +184,19 @@ class IdentityUnit:
         return Control(net, hint, settings.identitynet_weight, settings.start, settings.identitynet_end)
 
 
+def named(people: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Several people without names are told apart by their numbers; one alone needs none."""
+    if len(people) < 2:
+        return tuple(people)
+    return tuple(
+        replace(one, name=one.name or f"Person {number}") for number, one in enumerate(people, start=1)
+    )
+
+
+def _of(person: Subject, sentence: str) -> str:
+    return f"{person.name}: {sentence}" if person.name else sentence
+
+
 def cautions(kind: AdapterKind, guidance: float, width_px: int, height_px: int) -> tuple[str, ...]:
     """What is known to spoil pictures of InstantID (it was trained without dropping its condition)."""
     if kind is not AdapterKind.INSTANTID:
@@ -191,14 +209,18 @@ def cautions(kind: AdapterKind, guidance: float, width_px: int, height_px: int) 
     return tuple(found)
 
 
-def _negative(settings: IdentitySettings, embeddings: torch.Tensor) -> torch.Tensor | None:
-    """None: zeros. Noise in 0..strength from the seed, which keeps colours calmer than zeros."""
+def _negative(settings: IdentitySettings, embeddings: torch.Tensor, kind: AdapterKind) -> torch.Tensor | None:
+    """None: zeros. Noise in 0..strength from the seed, which keeps colours calmer than zeros; of the length `strength`
+    for adapters whose embeddings have length 1."""
     import torch
 
     if settings.negative == "zero":
         return None
     generator = torch.Generator().manual_seed(settings.noise_seed)
-    return torch.rand(embeddings.shape, generator=generator) * settings.noise_strength
+    noise = torch.rand(embeddings.shape, generator=generator)
+    if kind.normalised:
+        noise = torch.nn.functional.normalize(noise)
+    return noise * settings.noise_strength
 
 
 def _tensor(mask: np.ndarray | None) -> torch.Tensor | None:

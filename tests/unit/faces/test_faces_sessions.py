@@ -36,8 +36,10 @@ def claims_a_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CARD, PROCESSOR])
     monkeypatch.setattr(onnxruntime, "InferenceSession", start)
     sessions._session.cache_clear()
+    sessions.clear_card()
     yield asked
     sessions._session.cache_clear()
+    sessions.clear_card()
 
 
 def test_a_card_that_fails_is_no_error(claims_a_card: list[Any], recogniser: Path) -> None:
@@ -62,3 +64,10 @@ def test_a_broken_file_is_still_named(claims_a_card: list[Any], tmp_path: Path) 
 def test_without_a_card_nothing_is_tried(recogniser: Path) -> None:
     assert session(recogniser, card=True).get_providers()[-1] == PROCESSOR
     assert session(recogniser, card=True) is session(recogniser, card=True)
+
+
+def test_what_lies_on_the_card_can_be_let_go(claims_a_card: list[Any], recogniser: Path) -> None:
+    first, small = session(recogniser, card=True), session(recogniser)
+    sessions.clear_card()
+    assert session(recogniser, card=True) is not first
+    assert session(recogniser) is small

@@ -68,19 +68,24 @@ def test_a_small_one_without_a_telling_name_is_for_any_family_that_it_fits(tmp_p
     assert fits(found, found.layers, 32) and not fits(found, 16, 32) and not fits(found, found.layers, 768)
 
 
-@pytest.mark.parametrize("path", ["control_instant_id_sdxl.safetensors", "InstantID/ControlNetModel/a.safetensors"])
-def test_the_identity_net_is_told_from_other_control_nets_by_name(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "told"), [
+    ("control_instant_id_sdxl.safetensors", 2), ("InstantID/ControlNetModel/diffusion_pytorch_model.safetensors", 2),
+    ("InstantID/control-depth.safetensors", 1), ("control_depth_sdxl.safetensors", 0),
+])
+def test_the_identity_net_is_told_from_other_control_nets_by_names(path: str, told: int, tmp_path: Path) -> None:
+    assert recognised(read_shapes(make_identitynet(tmp_path)), Path(path)) == IdentityNet(told)
+
+
+def test_a_net_where_it_is_published_is_known_by_the_adapter_beside_it(tmp_path: Path) -> None:
     shapes = read_shapes(make_identitynet(tmp_path))
-    assert recognised(shapes, Path(path)) == IdentityNet(named=True)
-    assert recognised(shapes, Path("control_depth_sdxl.safetensors")) == IdentityNet(named=False)
     (tmp_path / "ip-adapter.bin").touch()
     inside = tmp_path / "ControlNetModel" / "diffusion_pytorch_model.safetensors"
-    assert recognised(shapes, inside) == IdentityNet(named=True)
+    assert recognised(shapes, inside) == IdentityNet(2)
 
 
-def test_control_nets_in_the_layout_of_the_webui_are_known_too() -> None:
+def test_control_nets_in_the_layout_of_ldm_are_others() -> None:
     sdxl = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.label_emb.0.0.weight": (8, 8)}
-    assert recognised(sdxl, Path("instantid.pth")) == IdentityNet(named=True)
+    assert recognised(sdxl, Path("instantid.pth")) == Other("a ControlNet for SDXL in the layout of LDM")
     assert recognised(dict(list(sdxl.items())[:1]), Path("a.pth")) == Other("a ControlNet for SD 1 or 2")
 
 

@@ -123,3 +123,14 @@ def test_faces_that_leave_somebody_no_stripe_count_as_none() -> None:
 def test_another_number_of_faces_than_people_is_told() -> None:
     with pytest.raises(InvalidSettings, match="1 faces for 2 people"):
         masks([person(), person()], 64, 64, [(0.0, 0.0, 9.0, 9.0)], LEFT_TO_RIGHT)
+
+
+def test_people_without_any_place_stand_side_by_side() -> None:
+    left, right = masks([person(), person()], 10, 4, None, "boxes")
+    assert left is not None and right is not None
+    assert (left + right == 1).all() and left[:, :5].all()
+
+
+def test_who_has_no_place_beside_those_who_have_one_is_everywhere() -> None:
+    placed, other = masks([person(box=(0.0, 0.0, 0.5, 1.0)), person()], 10, 4, None, "boxes")
+    assert placed is not None and other is None

@@ -91,6 +91,8 @@ def test_the_identity_net_is_not_mistaken_for_another_control_net(net: Path, tmp
     own = put_net(net, home / "instantid" / "ControlNetModel" / "diffusion_pytorch_model.safetensors")
     assert Shelf([home]).identitynet() == own
     assert Shelf([home / "instantid"]).identitynet() == own
+    put_net(net, home / "instantid" / "control-depth.safetensors")  # a companion of InstantID's demo
+    assert Shelf([home]).identitynet() == own
 
 
 def test_packs_of_faces_are_found_in_every_layout(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_portrait_adapter_sees_every_photo(unit: IdentityUnit, photos: list[np
 def test_the_infotext_names_the_file_and_the_hash_of_the_photos(unit: IdentityUnit, photos: list[np.ndarray]) -> None:
     written = dict(unit.prepare(asked(photos[0]), target()).infotext)
     assert written["Personal Avatar identity"] == "instantid"
-    assert written["Personal Avatar adapter"].startswith("ip-adapter_instant_id_sdxl")
+    assert written["Personal Avatar file"].startswith("ip-adapter_instant_id_sdxl")
     assert len(written["Personal Avatar references"]) == 10
 
 
