@@ -228,6 +228,22 @@ def test_another_picture_gives_the_pose(studio: Studio) -> None:
     assert np.array_equal(request.identity.keypoints_image, load_picture(GOOD[2]))
 
 
+def test_a_job_that_waited_while_the_program_ended_finds_its_photo_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    photo = tmp_path / "mine.JPG"
+    photo.write_bytes(GOOD[0].read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.queue, "start_lane", lambda kind: None)
+        job = studio.create(replace(ANNA, references=(photo,)))
+    photo.unlink()
+    again = Studio(studio.host)
+    again._analyser = studio.analyser()
+    again.open()
+    assert again.queue.wait(job.id, 60).status.state is State.SUCCEEDED
+    assert np.array_equal(photos_of(studio.host.requests[-1])[0], load_picture(GOOD[0]))  # type: ignore[attr-defined]
+
+
 def test_a_pose_without_a_face_is_refused_or_told(studio: Studio) -> None:
     faceless = replace(ANNA, pose=SAMPLES / "no-face.jpg")
     with pytest.raises(NoFace):
