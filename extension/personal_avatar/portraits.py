@@ -15,6 +15,7 @@ from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.identities import IdentityRequest
+from personal_avatar.identity.infotext import STYLE
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.networks import mismatches
@@ -160,7 +161,7 @@ def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureR
         prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px, height_px=height_px,
         steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
-                  ("Personal Avatar style", style.id)),
+                  (STYLE, style.id)),
         identity=sitter.identity, strength=sitter.strength,
         image=None if sitter.image is None else covering(sitter.image, width_px, height_px),
     )

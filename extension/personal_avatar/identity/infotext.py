@@ -11,6 +11,7 @@ from personal_avatar.identities import IdentitySettings, PersonSettings, RegionS
 from personal_avatar.identity.nouns import AdapterKind
 
 PREFIX = "Personal Avatar "
+STYLE = PREFIX + "style"  # said by portraits of any kind, not by this room
 METHOD = PREFIX + "identity"
 FILE = PREFIX + "file"
 PEOPLE = PREFIX + "people"

@@ -28,8 +28,8 @@ class Poses:
 def poses_of(
     request: IdentityRequest, references: Sequence[Reference], size_px: tuple[int, int], detect: Detect
 ) -> Poses:
-    """For a picture of `size_px` (width, height). `auto` follows the given picture, and the reference photos where
-    there is none or it shows too few faces.
+    """For a picture of `size_px` (width, height). `auto` follows the given picture, nothing where it shows too few
+    faces, and without a picture the reference photos.
 
     Raises `InvalidSettings`, and `NoFace` where a picture without faces was chosen to be followed.
     """
@@ -45,9 +45,7 @@ def poses_of(
     except AvatarError as error:
         if wanted == "image":
             raise
-        warning = f"{error.message} The pose of the reference photos is used."
-        found = _of_references(request, references, size_px)
-        return Poses(found.masks, found.points, warning)
+        return Poses(_masks(request, size_px, ()), None, f"{error.message} Expression and pose are free.")
 
 
 def _of_picture(request: IdentityRequest, picture: np.ndarray, size_px: tuple[int, int], detect: Detect) -> Poses:

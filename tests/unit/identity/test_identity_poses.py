@@ -78,10 +78,10 @@ def test_a_box_holds_the_keypoints_of_its_person() -> None:
     assert (found.points[0, :, 0] >= 100).all() and (found.points[0, :, 1] <= 50).all()
 
 
-def test_where_the_picture_shows_no_face_the_photo_is_followed_and_it_is_said() -> None:
+def test_where_the_picture_shows_no_face_the_pose_is_free_and_it_is_said() -> None:
     found = poses_of(asked(image=PICTURE), [reference()], SIZE_PX, nobody)
-    assert found.points is not None
-    assert "No face" in found.warning
+    assert found.points is None
+    assert "No face" in found.warning and "free" in found.warning
 
 
 def test_a_picture_that_was_chosen_must_show_a_face() -> None:

@@ -106,6 +106,16 @@ def test_several_people_with_boxes_and_masks() -> None:
     assert request.people[1].mask is not None and request.people[1].mask.tolist() == mask[:, :, 0].tolist()
 
 
+def test_the_weight_of_one_person_counts_also_where_nobody_else_is() -> None:
+    request = request_of(settings_of(panel(references=[PHOTO], person1__weight=1.7)), lambda _: [])
+    assert [person.weight for person in request.people] == [1.7]
+
+
+def test_one_person_may_be_in_any_slot() -> None:
+    request = request_of(settings_of(panel(person2__references=[PHOTO])), lambda _: [])
+    assert [len(person.photos) for person in request.people] == [1]
+
+
 def test_an_avatars_photos_are_read_where_none_were_given(tmp_path: Path) -> None:
     file = save_picture(PHOTO, tmp_path / "photo.png")
     request = request_of(settings_of([{"avatar": "anna"}]), lambda avatar: [file] if avatar == "anna" else [])

@@ -30,6 +30,12 @@ def test_a_refusal_says_why_and_takes_back_what_was_claimed() -> None:
     assert isinstance(notes.problem_of(p), NoFace) and "without the person" in p.comments[0]
 
 
+def test_the_style_of_a_portrait_is_not_taken_back() -> None:
+    p = Generation(**{"Personal Avatar": "anna", "Personal Avatar style": "oil", "Personal Avatar start": "0"})
+    notes.begin(p)
+    assert p.extra_generation_params == {"Personal Avatar": "anna", "Personal Avatar style": "oil"}
+
+
 def test_errors_of_libraries_get_their_names(caplog: pytest.LogCaptureFixture) -> None:
     p = Generation()
     notes.refuse(p, RuntimeError("CUDA out of memory. Tried to allocate"))

@@ -59,3 +59,12 @@ def test_any_division_of_a_step_gives_every_row_once_in_order(prompts: int, othe
         assert rows is not None
         found, left = found + rows.conditional, left - size
     assert found == (True,) * prompts + (False,) * others
+
+
+def test_whether_anything_was_announced_and_came_is_remembered() -> None:
+    rows = RowCounter()
+    rows.announce(1, 2, 0.0)
+    rows(3)
+    assert not rows.used
+    rows(2)
+    assert rows.used

@@ -16,6 +16,7 @@ import numpy as np
 from personal_avatar.identities import IdentitySettings, PersonSettings
 from personal_avatar.params import validated
 
+PLAIN = frozenset({"references", "avatar", "weight"})  # of one person alone, who is everywhere
 SLOTS = (1, 2, 3, 4)  # people that the panel has room for; the first one's photos are `references`
 EDGES = ("left", "top", "right", "bottom")
 USUAL = (
@@ -58,7 +59,7 @@ def _document(given: Mapping[str, Any]) -> dict[str, Any]:
     restore = {name: values[f"restore.{name}"] for name in RESTORE if f"restore.{name}" in values}
     people = [_person(values, slot) for slot in SLOTS]
     there = [person for person in people if person.get("references") or person.get("avatar")]
-    if len(there) > 1 or any("region" in person or "mask" in person for person in there):
+    if there and (there != people[:1] or there[0].keys() - PLAIN or there[0].get("weight", 1.0) != 1.0):
         document = {**document, "people": there, "references": (), "avatar": ""}
     return {**document, "restore": restore}
 

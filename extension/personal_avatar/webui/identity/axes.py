@@ -25,6 +25,8 @@ def changed(p: Any, settings: IdentitySettings) -> IdentitySettings:
     changes = dict(getattr(p, CHANGES, {}))
     if PERSON in changes:
         changes |= {"avatar": changes.pop(PERSON), "references": (), "people": ()}
+    if "method" in changes:
+        changes["adapter"] = ""  # a chosen file decides the method, so that all cells would be alike
     return validated(IdentitySettings, {**settings.dict(), **changes}) if changes else settings
 
 

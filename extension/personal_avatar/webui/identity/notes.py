@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from personal_avatar.errors import AvatarError, Crashed, named
-from personal_avatar.identity.infotext import PREFIX
+from personal_avatar.identity.infotext import PREFIX, STYLE
 
 log = logging.getLogger(__name__)
 ERROR, WARNING = PREFIX + "error", PREFIX + "warning"
@@ -32,7 +32,9 @@ def begin(p: Any) -> None:
 def _forget(p: Any) -> None:
     """Plots share one dict among the copies of `p`, so it is replaced."""
     said = p.extra_generation_params.items()
-    p.extra_generation_params = {name: value for name, value in said if not name.startswith(PREFIX)}
+    p.extra_generation_params = {
+        name: value for name, value in said if name == STYLE or not name.startswith(PREFIX)
+    }
 
 
 def refuse(p: Any, error: Exception) -> None:

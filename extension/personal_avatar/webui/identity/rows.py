@@ -13,6 +13,7 @@ class RowCounter:
     """A `RowsOf` between two announcements. Calls that nobody announced (another extension's own) get None."""
 
     def __init__(self) -> None:
+        self.used = False  # whether any call got its rows
         self._waiting: tuple[bool, ...] = ()
         self._share = 0.0
 
@@ -25,5 +26,6 @@ class RowCounter:
         """The next `count` rows; None when fewer are announced."""
         if count > len(self._waiting):
             return None
+        self.used = True
         rows, self._waiting = self._waiting[:count], self._waiting[count:]
         return Rows(rows, self._share)

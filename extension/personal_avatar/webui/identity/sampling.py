@@ -19,9 +19,10 @@ from personal_avatar.webui.identity.rows import RowCounter
 
 
 class Sampling:
-    """Stands in for `launch_sampling` of the sampler of `p`, once. `on_end` is called when the hooks are out."""
+    """Stands in for `launch_sampling` of the sampler of `p`, once. `on_end` is called when the
+    hooks are out, with whether the UNet was called as the sampler had announced."""
 
-    def __init__(self, p: Any, injection: Injection, on_end: Callable[[], None]) -> None:
+    def __init__(self, p: Any, injection: Injection, on_end: Callable[[bool], None]) -> None:
         self._p, self._injection, self._on_end = p, injection, on_end
         self._rows = RowCounter()
         self._model: Any = None
@@ -44,7 +45,7 @@ class Sampling:
                 return self._original(steps, sample)
         finally:
             self._leave()
-            self._on_end()
+            self._on_end(self._rows.used)
 
     def _enter(self, model: Any) -> Exception | None:
         """Hook this checkpoint's UNet; what kept us from it, with nothing hooked."""

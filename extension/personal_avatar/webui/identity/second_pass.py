@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from modules import processing, sd_models, shared
+from modules import processing, sd_hijack, sd_models, shared
 from PIL import Image
 
 from personal_avatar.identities import IdentityRequest
@@ -66,14 +66,30 @@ def _size(width_px: int, height_px: int, native_px: int) -> tuple[int, int]:
 
 @contextmanager
 def _within(p: Any) -> Iterator[None]:
-    """A generation within another: progress, token merging and the user's last prompt are the outer one's again."""
+    """A generation within another: progress, token merging, tiling, the user's last prompt are the outer one's again.
+
+    ControlNet leaves its `forward` on the UNet until all pictures are done; its hint is of the whole picture, not of a
+    face.
+    """
     state = shared.state
     before = (state.job, state.job_no, state.sampling_step, state.sampling_steps)
     state.job_count += 1
     try:
-        with borrowed.unrecorded():
+        with borrowed.unrecorded(), _own_forward(p.sd_model.model.diffusion_model):
             yield
     finally:
         state.job, state.job_no, state.sampling_step, state.sampling_steps = before
         state.job_count -= 1
         sd_models.apply_token_merging(p.sd_model, p.get_token_merging_ratio())
+        sd_hijack.model_hijack.apply_circular(p.tiling)
+
+
+@contextmanager
+def _own_forward(unet: Any) -> Iterator[None]:
+    """What others have put in place of the UNet's `forward` is away for the block."""
+    foreign = vars(unet).pop("forward", None)
+    try:
+        yield
+    finally:
+        if foreign is not None:
+            unet.forward = foreign

@@ -80,7 +80,7 @@ def before_sampling(p: Any, latent: Any) -> None:
     width, height = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
     prepared = _prepared(p, session, width, height)
     if prepared is not None:
-        Sampling(p, prepared.injection, lambda: _sampled(session)).arm()
+        Sampling(p, prepared.injection, lambda used: _sampled(session, used)).arm()
 
 
 def after_sampling(p: Any) -> None:
@@ -155,8 +155,8 @@ def _as_sampled(p: Any) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def _sampled(session: Session) -> None:
-    session.sampled = True
+def _sampled(session: Session, used: bool) -> None:
+    session.sampled = session.sampled or used
     _park_where_memory_is_short()
 
 
