@@ -21,6 +21,19 @@ class Context:
     layers: Mapping[nn.Module, tuple[KeysValues, ...]]
     masks: Tensor | None
     _shares: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    _rows: dict[tuple[bool, ...], Mapping[nn.Module, tuple[KeysValues, ...]]] = field(default_factory=dict)
+
+    def reading(self, conditional: Sequence[bool]) -> Reading:
+        """For rows that belong to the prompt or not; computed once for all steps with such rows."""
+        rows = tuple(conditional)
+        if rows not in self._rows:
+            device = next(iter(self.layers.values()))[0][0].device
+            branch = torch.tensor(rows, device=device).long()
+            self._rows[rows] = {
+                layer: tuple((keys[branch], values[branch]) for keys, values in people)
+                for layer, people in self.layers.items()
+            }
+        return Reading(self, self._rows[rows])
 
     def shares(self, height: int, width: int) -> Tensor | None:
         """Weights (people, height * width, 1) that sum to one at every place; None: one person, who has all.
@@ -37,14 +50,14 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """A context as the rows of one call read it. `branch`: (rows,) of 0 (negative prompt) and 1 (prompt)."""
+    """A context as the rows of one call read it: keys and values (rows, heads, tokens, width of a head)."""
 
     context: Context
-    branch: Tensor
+    layers: Mapping[nn.Module, tuple[KeysValues, ...]]
 
-    def of(self, layer: nn.Module) -> list[KeysValues]:
-        """Keys and values (rows, heads, tokens, width of a head) of every person."""
-        return [(keys[self.branch], values[self.branch]) for keys, values in self.context.layers[layer]]
+    def of(self, layer: nn.Module) -> tuple[KeysValues, ...]:
+        """Of every person."""
+        return self.layers[layer]
 
 
 def stacked(masks: Sequence[Tensor | None], device: torch.device) -> Tensor | None:

@@ -103,10 +103,9 @@ class IdentityNet(nn.Module):
                 f"latents {tuple(x.shape)}, features of keypoints {tuple(hint.shape)} and {len(conditional)} marks of "
                 "rows do not fit together"
             )
-        reading = Reading(context, torch.tensor([int(mark) for mark in conditional], device=self.device))
         with without_autocast(self.device):
             moment = self._moment(timesteps, y, len(x))
-            return self._run(x.to(self.device, self.dtype), moment, hint, reading)
+            return self._run(x.to(self.device, self.dtype), moment, hint, context.reading(conditional))
 
     def _run(self, x: Tensor, moment: Tensor, hint: Tensor, reading: Reading) -> tuple[list[Tensor], Tensor]:
         x = self.conv_in(x) + hint
