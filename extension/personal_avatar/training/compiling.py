@@ -43,16 +43,14 @@ class Regions:
         return bool(self._blocks)
 
     def start(self) -> None:
-        """Blocks are compiled when they are called for the first time; what the compiler lacks is told then."""
-        import torch
-
-        blocks: list[Any] = [block for block in self.unet.modules() if type(block).__name__ in BLOCKS]
-        if not hasattr(torch.nn.Module, "compile"):
-            self.note("Compiling needs torch 2.2 or later: the training goes on without it.")
-            return
-        for block in blocks:
-            block.compile()
-        self._blocks = blocks
+        """Blocks are compiled when they are called for the first time. What the compiler lacks is told then, or at once
+        where this torch has none for the system or for the Python."""
+        self._blocks = [block for block in self.unet.modules() if type(block).__name__ in BLOCKS]
+        try:
+            for block in self._blocks:
+                block.compile()
+        except (AttributeError, RuntimeError) as error:
+            self._give_up(error)
 
     def stop(self) -> None:
         for block in self._blocks:
@@ -81,9 +79,12 @@ class Regions:
         except Exception as error:  # compilers raise anything
             if not is_of_compiler(error):
                 raise
-            self.stop()
-            self.note(f"Compiling failed ({_first_line(error)}): the training goes on without it.")
+            self._give_up(error)
             return work()
+
+    def _give_up(self, error: Exception) -> None:
+        self.stop()
+        self.note(f"Compiling failed ({_first_line(error)}): the training goes on without it.")
 
 
 def is_of_compiler(error: BaseException) -> bool:

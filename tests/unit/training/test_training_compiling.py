@@ -78,3 +78,14 @@ def test_errors_of_the_training_itself_are_not_taken_for_the_compilers(load_mini
     with pytest.raises(ZeroDivisionError):
         regions.call(lambda: 1 / 0)
     assert regions.on
+
+
+def test_a_torch_without_a_compiler_is_told_at_once(load_miniature: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: torch.nn.Module) -> None:
+        raise RuntimeError("Windows not yet supported for torch.compile")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", refuse)
+    sentences: list[str] = []
+    regions = Regions(load_miniature().unet, sentences.append)
+    regions.start()
+    assert not regions.on and "Windows not yet supported" in sentences[0]
