@@ -127,6 +127,10 @@ class Host(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Somebody was erased: keep nothing in memory that was read from photos of people."""
+        ...
+
     def styles(self) -> tuple[Style, ...]:
         """The user's own styles in this host."""
         ...

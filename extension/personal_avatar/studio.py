@@ -380,6 +380,7 @@ class Studio:
             left += self._erase_copies(avatar)
             for view in views:
                 self.jobs.delete(view.job.id)
+            self.host.forget()
         left += [str(path) for path in sorted(pictures) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
 
@@ -448,6 +449,7 @@ class Studio:
             raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
         pictures = _named_in([view], "images") | set(self._samples(view))
         self.jobs.delete(job_id)
+        self.host.forget()
         for archive in (self.host.folders().data / "cache" / "archives").glob(f"*-{job_id[:8]}.zip"):
             archive.unlink(missing_ok=True)
         left = sorted(str(path) for path in pictures if path.exists())

@@ -102,9 +102,15 @@ class IdentityUnit:
             self._net.value.to("cpu")
         sessions.clear_card()
 
+    def forget(self) -> None:
+        """Keep nothing that was read from photos; may be called from any thread."""
+        self._references.clear()
+        self._states.clear()
+
     def unload(self) -> None:
-        """Give all memory back and forget everybody; the next generation loads and reads anew."""
-        for kept in (self._adapter, self._net, self._clip, self._references, self._states):
+        """Give all memory back; the next generation loads and reads anew."""
+        self.forget()
+        for kept in (self._adapter, self._net, self._clip):
             kept.clear()
         sessions.clear_card()
 
@@ -260,12 +266,12 @@ class _Remembered(Generic[T]):
         self._answers: OrderedDict[object, T] = OrderedDict()
 
     def of(self, key: object, make: Callable[[], T]) -> T:
-        if key not in self._answers:
-            self._answers[key] = make()
-        self._answers.move_to_end(key)
-        while len(self._answers) > REMEMBERED:
+        found = self._answers.pop(key, None)
+        answer = make() if found is None else found
+        while len(self._answers) >= REMEMBERED:
             self._answers.popitem(last=False)
-        return self._answers[key]
+        self._answers[key] = answer
+        return answer
 
     def clear(self) -> None:
         self._answers.clear()

@@ -112,6 +112,9 @@ class StandaloneHost:
         """Give the memory of the loaded checkpoint back; the next picture loads it again."""
         self._pipelines.unload()
 
+    def forget(self) -> None:
+        self._pipelines.forget()
+
     # -- restoration
 
     def restorers(self) -> tuple[str, ...]:

@@ -104,6 +104,11 @@ class Pipelines:
         beside = partial(injected, model.unet, prepared.injection)
         return paint(model, painting, on_step, beside), prepared
 
+    def forget(self) -> None:
+        """Keep nothing that was read from photos."""
+        if "_unit" in vars(self):
+            self._unit.forget()
+
     def unload(self) -> None:
         """Give the memory back."""
         from personal_avatar.training.compute import release

@@ -132,10 +132,11 @@ def _from_image(common: dict[str, Any], image: np.ndarray, strength: float) -> A
 
 def _runner(request: PictureRequest) -> Any:
     """No scripts, or the hooks of our own that put a person in."""
-    if request.identity is None:
-        return scripts.ScriptRunner()
-    from personal_avatar.webui.identity import script
+    from personal_avatar.webui.identity import networks, script
 
+    if request.identity is None:
+        networks.park()
+        return scripts.ScriptRunner()
     return script.runner(request.identity, strict=True)
 
 

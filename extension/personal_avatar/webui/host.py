@@ -54,6 +54,11 @@ class WebuiHost:
         """Besides making the file known, try it on the chosen checkpoint; raises `SelfTestFailed`."""
         published.announce(file.absolute(), self.folders())
 
+    def forget(self) -> None:
+        from personal_avatar.webui.identity import networks
+
+        networks.forget()
+
     def restorers(self) -> tuple[str, ...]:
         return restorers.available()
 

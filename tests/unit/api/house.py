@@ -72,6 +72,9 @@ class DrawingHost(StandaloneHost):
             on_step(1, 1)
             yield Picture(load_picture(drawings[number % 4])[::2, ::2].copy(), seed, request.prompt)
 
+    def forget(self) -> None:
+        """It reads no photos."""
+
     def restorers(self) -> tuple[str, ...]:
         return ("same",)
 

@@ -143,6 +143,14 @@ def test_parking_and_unloading_lose_nothing(unit: IdentityUnit, photos: list[np.
     assert torch.equal(before, cond(unit.prepare(asked(photos[0]), target())))
 
 
+def test_who_was_erased_is_forgotten(unit: IdentityUnit, photos: list[np.ndarray]) -> None:
+    subject = Subject((photos[0],))
+    first = unit.reference(subject, AdapterKind.INSTANTID)
+    assert unit.reference(subject, AdapterKind.INSTANTID) is first
+    unit.forget()
+    assert unit.reference(subject, AdapterKind.INSTANTID) is not first
+
+
 def test_what_burns_and_what_is_watermarked_is_told() -> None:
     assert len(cautions(AdapterKind.INSTANTID, 7.0, 1024, 1024)) == 2
     assert cautions(AdapterKind.INSTANTID, 4.0, 1016, 1016) == ()

@@ -26,6 +26,12 @@ def park() -> None:
         unit().park()
 
 
+def forget() -> None:
+    """Keep nothing that was read from photos."""
+    if unit.cache_info().currsize:
+        unit().forget()
+
+
 def photos_of(avatar: str) -> Sequence[Path]:
     """The photos that an avatar, given by id or name, was trained from. Raises `NotFound`."""
     store = register.studio().avatars

@@ -1,12 +1,12 @@
 """Settings become people with photos; knows no WebUI."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from personal_avatar.api.uploads import received
+from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings, PersonSettings, Subject
 from personal_avatar.oneshot import MAX_REFERENCES
@@ -21,28 +21,34 @@ HINT = "Add a photo of the person's face, or choose an avatar."
 def request_of(settings: IdentitySettings, photos_of: PhotosOf) -> IdentityRequest:
     """Raises `InvalidSettings`, `UnreadablePhoto`, `FileTooLarge`, `NotFound`."""
     alone = PersonSettings(references=settings.references, avatar=settings.avatar)
-    people = tuple(_subject(person, photos_of) for person in settings.people or (alone,))
-    keypoints = _pictures([settings.keypoints_image] if settings.keypoints_image else [])
-    return IdentityRequest(settings, people, keypoints[0] if keypoints else None)
+    people = settings.people or (alone,)
+    places = [f"people[{number}]." for number in range(len(people))] if settings.people else [""]
+    subjects = tuple(_subject(person, place, photos_of) for person, place in zip(people, places, strict=True))
+    return IdentityRequest(settings, subjects, _picture("keypoints_image", settings.keypoints_image))
 
 
-def _subject(person: PersonSettings, photos_of: PhotosOf) -> Subject:
+def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject:
+    """`place`: where the person stands in the request, for errors."""
     if len(person.references) > MAX_REFERENCES:
         raise InvalidSettings(f"{len(person.references)} photos of one person are more than {MAX_REFERENCES}.", FEWER)
-    photos = _pictures(person.references)
+    photos = _pictures({f"{place}references[{number}]": text for number, text in enumerate(person.references)})
     if not photos and person.avatar:
         photos = tuple(load_picture(path) for path in photos_of(person.avatar)[:AVATAR_PHOTOS])
     if not photos:
         raise InvalidSettings("No photo of a person was given.", HINT)
-    region, mask = person.region, _pictures([person.mask] if person.mask else [])
+    region, mask = person.region, _picture(f"{place}mask", person.mask)
     box = (region.left, region.top, region.right, region.bottom) if region else None
     if box and (box[0] >= box[2] or box[1] >= box[3]):
         raise InvalidSettings("A person's box is empty: left must be below right, and top below bottom.")
-    return Subject(photos, person.avatar, person.weight, box, mask[0].mean(axis=2).astype(np.uint8) if mask else None)
+    grey = mask.mean(axis=2).astype(np.uint8) if mask is not None else None
+    return Subject(photos, person.avatar, person.weight, box, grey)
 
 
-def _pictures(texts: Sequence[str]) -> tuple[np.ndarray, ...]:
-    """uint8 RGB (height, width, 3) of base64 texts."""
-    with received(texts) as paths:
-        return tuple(load_picture(path) for path in paths)
+def _picture(name: str, text: str | None) -> np.ndarray | None:
+    return next(iter(_pictures({name: text})), None) if text else None
 
+
+def _pictures(texts: Mapping[str, str]) -> tuple[np.ndarray, ...]:
+    """uint8 RGB (height, width, 3) of base64 texts by their names."""
+    with received_by_name(texts) as paths:
+        return tuple(load_picture(path) for path in paths.values())
