@@ -82,8 +82,11 @@ def test_pictures_of_all_sorts_become_text(tmp_path: Path) -> None:
 
 def test_text_is_never_taken_for_a_path() -> None:
     settings = settings_of([{"references": [__file__]}])
-    with pytest.raises(InvalidSettings, match="not base64"):
+    with pytest.raises(InvalidSettings, match=r"references\[0\] is not base64"):
         request_of(settings, lambda _: [])
+    with pytest.raises(InvalidSettings, match=r"people\[1\].mask is not base64"):
+        people = [{"references": [text_of(PHOTO)], "mask": mask} for mask in ("", "?")]
+        request_of(settings_of([{"people": people}]), lambda _: [])
 
 
 def test_one_person_with_photos() -> None:
