@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.webui.test_webui_identity import COMPOSED
+from tests.webui.webui_compositions import COMPOSED
 from tests.webui.webui_data import ASSETS
 from tests.webui.webui_families import PX, choose
 from tests.webui.webui_identity import (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.webui.test_webui_identity import NONE
 from tests.webui.webui_families import Kind, choose
 from tests.webui.webui_identity import (
     ERROR,
+    NONE,
     OTHER,
     SD1,
     SDXL,

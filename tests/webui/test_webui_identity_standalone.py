@@ -4,7 +4,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from personal_avatar.host import PictureRequest
@@ -12,10 +11,9 @@ from personal_avatar.identities import IdentityRequest, IdentitySettings, Subjec
 from personal_avatar.pictures import load_picture
 from personal_avatar.standalone.host import StandaloneHost
 
-from tests.webui.test_webui_identity import every_method
 from tests.webui.webui_data import ASSETS
 from tests.webui.webui_families import PX, Kind, base_of, choose
-from tests.webui.webui_identity import Made, distance, paint, person
+from tests.webui.webui_identity import METHODS, Made, Settings, distance, paint, person
 from tests.webui.webui_server import Server
 
 PHOTO = ASSETS / "samples" / "01.jpg"
@@ -41,9 +39,9 @@ def without_the_webui(host: StandaloneHost, checkpoint: Path, identity: Identity
     return Made(tuple(picture.image for picture in host.generate(request, lambda done, total: None)), ())
 
 
-@every_method
+@pytest.mark.parametrize("kind, settings", METHODS.values(), ids=METHODS)
 def test_both_hosts_paint_the_same_person(
-    identity: Server, identity_data: Path, standalone: StandaloneHost, kind: Kind, settings: dict[str, Any]
+    identity: Server, identity_data: Path, standalone: StandaloneHost, kind: Kind, settings: Settings
 ) -> None:
     choose(identity, kind.name)
     checkpoint = base_of(identity_data, kind)

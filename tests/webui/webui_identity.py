@@ -15,16 +15,25 @@ from personal_avatar.domain import Family
 from personal_avatar.identity.nouns import AdapterKind
 from PIL import Image
 
-from tests.webui.webui_data import ASSETS, make_data_folder
+from tests.webui.webui_data import ASSETS, DRAWINGS, make_data_folder
 from tests.webui.webui_families import NO_DOWNLOADS, PROBE, PX, Kind, checkpoints, miniature
 from tests.webui.webui_server import REPOSITORY, Server
 
 IDENTITY_PROBE = Path(__file__).parent / "probe_identity"
+Settings = dict[str, Any]
 TITLE = "Personal Avatar"
 ERROR = TITLE + " error"
 SD1, SD2, SDXL = Kind("sd1", Family.SD1), Kind("sd2", Family.SD2), Kind("sdxl", Family.SDXL)
 SECOND = Kind("sdxl-second", Family.SDXL)
 PLAIN_FACEID = {Family.SD1: "ip-adapter-faceid_sd15", Family.SDXL: "ip-adapter-faceid_sdxl"}
+METHODS: dict[str, tuple[Kind, Settings]] = {
+    "instantid": (SDXL, {"method": "instantid"}),
+    "faceid-sdxl": (SDXL, {"method": "faceid", "adapter": PLAIN_FACEID[SDXL.family]}),
+    "faceid-plus-v2-sdxl": (SDXL, {"method": "faceid", "adapter": "ip-adapter-faceid-plusv2_sdxl"}),
+    "faceid-sd1": (SD1, {"method": "faceid", "adapter": PLAIN_FACEID[SD1.family]}),
+    "faceid-plus-v2-sd1": (SD1, {"method": "faceid", "adapter": "ip-adapter-faceid-plusv2_sd15"}),
+}
+NONE = {"adapter_weight": 0.0, "identitynet_weight": 0.0}
 ADAPTERS = (
     (AdapterKind.INSTANTID, Family.SDXL, ".bin"),
     (AdapterKind.FACEID, Family.SD1, ".bin"), (AdapterKind.FACEID, Family.SDXL, ".safetensors"),
@@ -56,6 +65,17 @@ def make_identity_folder(folder: Path, face_models: Path) -> Path:
 def drawing(name: str) -> str:
     """A shipped drawing as an API takes it."""
     return base64.b64encode((ASSETS / "samples" / name).read_bytes()).decode()
+
+
+def picture(box: tuple[int, int, int, int] | None = None, size: int = PX) -> str:
+    """A drawing as base64 PNG, or a mask that is white in `box`."""
+    image = Image.open(DRAWINGS[0]).convert("RGB").resize((size, size))
+    if box is not None:
+        image = Image.new("RGB", (size, size))
+        image.paste((255, 255, 255), box)
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 ONE, SAME, OTHER, NOBODY = (drawing(name) for name in ("01.jpg", "05.jpg", "someone-else.jpg", "no-face.jpg"))
