@@ -44,6 +44,7 @@ def from_file(pipe: Any, file: Path, folder: Path) -> Any:
     return type(pipe).from_single_file(str(file), config=str(folder), local_files_only=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_diffusers_reads_the_trained_network_from_the_single_file(
     bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path
@@ -68,6 +69,7 @@ def texts_of(pipe: Any) -> list[Any]:
     return [pipe.text_encoder, *([second] if second is not None else [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
 def test_the_file_has_the_tensors_of_the_base_in_their_formats(

@@ -49,6 +49,7 @@ def taught(model: DiffusionModel, file: Path) -> Any:
     return pipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_diffusers_reads_the_same_words(bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path) -> None:
     ours, theirs, file = load(bases[family]), load(bases[family]), tmp_path / f"{NAME}.safetensors"
@@ -64,6 +65,7 @@ def test_diffusers_reads_the_same_words(bases: dict[Family, BaseModelFile], fami
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 @with_webui
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_webui_reads_all_vectors_of_the_right_width(

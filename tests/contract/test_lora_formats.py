@@ -59,6 +59,7 @@ def products(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_diffusers_adds_the_same_to_the_same_modules(
     bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path
@@ -76,6 +77,7 @@ def test_diffusers_adds_the_same_to_the_same_modules(
     assert not torch.allclose(answer(ours), bare, atol=1e-2)
 
 
+@pytest.mark.slow
 @with_webui
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
 @pytest.mark.parametrize("family", FAMILIES)
@@ -107,6 +109,7 @@ def part_of(weights: dict[str, torch.Tensor], place: str) -> torch.Tensor:
     return weights[name].chunk(3)["qkv".index(part)] if part else weights[name]
 
 
+@pytest.mark.slow
 def test_magnitudes_have_the_shape_that_the_webui_divides_by_its_norms(
     bases: dict[Family, BaseModelFile], tmp_path: Path
 ) -> None:
@@ -118,6 +121,7 @@ def test_magnitudes_have_the_shape_that_the_webui_divides_by_its_norms(
     assert tensors[f"{block}_resnets_0_conv1.dora_scale"].dtype == torch.float32
 
 
+@pytest.mark.slow
 @with_webui
 def test_our_rule_of_names_is_the_webuis(bases: dict[Family, BaseModelFile]) -> None:
     """Of SDXL's UNet the WebUI takes the names as they are, after its rule found none; see `load_network`."""

@@ -132,6 +132,7 @@ def test_what_is_no_embedding_is_refused_by_name(model: DiffusionModel, tmp_path
         embedding_for(model, "pa-eve", path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "said"), [
     ({"emb_params": vectors(width=1024)}, "Stable Diffusion 2.x"),
     ({"clip_l": vectors(), "clip_g": vectors(width=128)}, "Stable Diffusion XL"),

@@ -58,6 +58,7 @@ def picture(host: StandaloneHost, request: PictureRequest) -> np.ndarray:
     return made.image.astype(int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_every_kind_of_checkpoint_paints_when_it_is_asked_for(
     host: StandaloneHost, bases: dict[str, BaseModelFile], kind: str

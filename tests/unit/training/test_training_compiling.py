@@ -51,6 +51,7 @@ def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: L
     assert not any(block._compiled_call_impl for block in blocks(compiled.model))
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     load_miniature: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     assert len(sentences) == 1 and "no C++ compiler" in sentences[0] and not failing.regions.on
 
 
+@pytest.mark.slow
 def test_errors_of_the_training_itself_are_not_taken_for_the_compilers(load_miniature: Load) -> None:
     regions = Regions(load_miniature().unet, lambda sentence: None)
     regions._blocks = [torch.nn.Identity()]

@@ -63,6 +63,7 @@ def test_gradients_are_scaled_for_fp16_only() -> None:
     assert not compute.scaler_for(compute.choose("bf16")).is_enabled()
 
 
+@pytest.mark.slow
 def test_bf16_answers_nearly_the_same(miniature: BaseModelFile, load_miniature: Callable[[], DiffusionModel]) -> None:
     noisy = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
     answers = []

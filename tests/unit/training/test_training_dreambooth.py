@@ -52,6 +52,7 @@ def model(request: pytest.FixtureRequest, miniature: BaseModelFile) -> Iterator[
     yield registry.load(miniature, compute.choose(request.param), 64)
 
 
+@pytest.mark.slow
 def test_strength_is_the_bare_checkpoint_at_zero_and_the_trained_one_after_it(model: DiffusionModel) -> None:
     bare = answer(model)
     method = Dreambooth(model, BOTH)
@@ -66,6 +67,7 @@ def test_strength_is_the_bare_checkpoint_at_zero_and_the_trained_one_after_it(mo
     assert torch.equal(answer(model), trained)
 
 
+@pytest.mark.slow
 def test_half_the_strength_is_half_the_way(load_miniature: Load) -> None:
     model = load_miniature()
     method = Dreambooth(model, UNET_ONLY)
@@ -78,6 +80,7 @@ def test_half_the_strength_is_half_the_way(load_miniature: Load) -> None:
     assert torch.allclose(between[name], (before[name] + after[name]) / 2)
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_weights_of_the_file_whatever_they_were_rounded_to(miniature: BaseModelFile) -> None:
     model = registry.load(miniature, compute.choose("bf16"), 64)
     state, stored = Dreambooth(model, BOTH).state(), read_weights(miniature.path)
@@ -87,6 +90,7 @@ def test_training_starts_from_the_weights_of_the_file_whatever_they_were_rounded
             assert torch.equal(weight, stored[place].float().reshape(weight.shape))
 
 
+@pytest.mark.slow
 def test_all_that_trains_is_fp32_and_gets_a_gradient(model: DiffusionModel) -> None:
     groups = Dreambooth(model, BOTH).parameter_groups()
     assert [group["lr"] for group in groups] == [BOTH.learning_rate, BOTH.text_encoder_learning_rate]
@@ -95,6 +99,7 @@ def test_all_that_trains_is_fp32_and_gets_a_gradient(model: DiffusionModel) -> N
         assert all(weight.dtype == torch.float32 and weight.grad is not None for weight in group["params"])
 
 
+@pytest.mark.slow
 def test_the_text_encoder_is_left_alone_without_a_learning_rate(load_miniature: Load) -> None:
     model = load_miniature()
     method = Dreambooth(model, UNET_ONLY)
@@ -102,6 +107,7 @@ def test_the_text_encoder_is_left_alone_without_a_learning_rate(load_miniature: 
     assert not any(weight.requires_grad for weight in model.text_encoders["lora_te"].parameters())
 
 
+@pytest.mark.slow
 def test_gradients_do_not_notice_that_the_bare_weights_were_asked_between(load_miniature: Load) -> None:
     found = []
     for asked in (False, True):
@@ -117,6 +123,7 @@ def test_gradients_do_not_notice_that_the_bare_weights_were_asked_between(load_m
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_steps_lower_the_error(model: DiffusionModel) -> None:
     optimiser = torch.optim.AdamW(Dreambooth(model, BOTH).parameter_groups(), lr=1e-3)
     for group in optimiser.param_groups:
@@ -129,6 +136,7 @@ def test_steps_lower_the_error(model: DiffusionModel) -> None:
     assert float(error(model).detach()) < 0.9 * before
 
 
+@pytest.mark.slow
 def test_a_saved_file_is_read_again_as_it_was_trained(load_miniature: Load, tmp_path: Path) -> None:
     model = load_miniature()
     method, file = Dreambooth(model, BOTH), tmp_path / "linh.safetensors"
@@ -142,6 +150,7 @@ def test_a_saved_file_is_read_again_as_it_was_trained(load_miniature: Load, tmp_
         method.matched(file)
 
 
+@pytest.mark.slow
 def test_averages_of_the_base_are_left_out(tmp_path: Path) -> None:
     base = make(Family.SD1, tmp_path, half=True)
     weights = load_file(base.path)
@@ -151,6 +160,7 @@ def test_averages_of_the_base_are_left_out(tmp_path: Path) -> None:
     assert set(load_file(tmp_path / "linh.safetensors")) == set(weights)
 
 
+@pytest.mark.slow
 def test_a_vae_of_another_file_goes_into_the_checkpoint(tmp_path: Path) -> None:
     """The host may choose it by the name of the base; what was trained with it must not lose it."""
     base = make(Family.SD1, tmp_path, half=True)
@@ -166,6 +176,7 @@ def test_a_vae_of_another_file_goes_into_the_checkpoint(tmp_path: Path) -> None:
     assert all(torch.equal(saved[VAE + name], one) for name, one in vae.items())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_in_eight_bits_is_refused(tmp_path: Path) -> None:
     base = make(Family.SD1, tmp_path, half=True)
     save_file({name: one.to(torch.float8_e4m3fn) for name, one in load_file(base.path).items()}, base.path)

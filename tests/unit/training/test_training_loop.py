@@ -49,6 +49,7 @@ def same(one: Trainer, other: Trainer) -> bool:
     return all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_to_the_last_bit(load_miniature: Load) -> None:
     one, other = trainer(load_miniature), trainer(load_miniature)
     one.run(quiet())
@@ -57,6 +58,7 @@ def test_two_runs_with_one_seed_are_equal_to_the_last_bit(load_miniature: Load) 
     assert same(one, other)
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(load_miniature: Load) -> None:
     one, other = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"seed": 2}))
     one.run(quiet())
@@ -64,6 +66,7 @@ def test_another_seed_is_another_run(load_miniature: Load) -> None:
     assert one.losses != other.losses
 
 
+@pytest.mark.slow
 def test_a_restored_snapshot_goes_on_as_if_nothing_had_happened(load_miniature: Load) -> None:
     whole, first, second = (trainer(load_miniature) for _ in range(3))
     whole.run(quiet())
@@ -75,6 +78,7 @@ def test_a_restored_snapshot_goes_on_as_if_nothing_had_happened(load_miniature: 
     assert same(second, whole)
 
 
+@pytest.mark.slow
 def test_a_training_learns_its_pictures(load_miniature: Load) -> None:
     """On the same noise before and after, for the captions that were learned."""
     plan = PLAN.copy(update={"learning_rate": 5e-3, "caption_dropout": 0.0})
@@ -94,6 +98,7 @@ def fixed_error(running: Trainer) -> float:
     return float((found - noise).pow(2).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [
     PLAN.copy(update={"prior_weight": 1.0}),
     PLAN.copy(update={"prior_weight": 1.0, "prior_from": PICTURES}),
