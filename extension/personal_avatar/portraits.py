@@ -156,7 +156,7 @@ def _share(
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
     settings, sitter = session.settings, session.sitter
     prompt, negative = fill(style, sitter.words)
-    width_px, height_px = _size(session)
+    width_px, height_px = picture_size(settings, session.base.native_px, sitter)
     return PictureRequest(
         prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px, height_px=height_px,
         steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
@@ -167,15 +167,19 @@ def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureR
     )
 
 
-def _size(session: Session) -> tuple[int, int]:
-    """Width and height as the settings say; else the checkpoint's own, in the shape of the picture painted anew."""
-    settings, native, image = session.settings, session.base.native_px, session.sitter.image
-    if image is None or settings.width_px or settings.height_px:
-        return settings.width_px or native, settings.height_px or native
-    height, width = image.shape[:2]
-    step = max(8, native // 16)
-    shape = (width / height) ** 0.5
-    return max(step, round(native * shape / step) * step), max(step, round(native / shape / step) * step)
+def picture_size(settings: CreateSettings, native_px: int, sitter: Sitter) -> tuple[int, int]:
+    """Width and height as the settings say; else of the checkpoint's own area, in the shape of the picture that is
+    painted anew, and where somebody is put in without training not the size at which that brings watermarks."""
+    from personal_avatar.identity.unit import WATERMARKED_PX
+
+    if settings.width_px or settings.height_px:
+        return settings.width_px or native_px, settings.height_px or native_px
+    height, width = (1, 1) if sitter.image is None else sitter.image.shape[:2]
+    step, shape = max(8, native_px // 16), (width / height) ** 0.5
+    sides = [max(step, round(side / step) * step) for side in (native_px * shape, native_px / shape)]
+    if sitter.identity is not None and tuple(sides) == WATERMARKED_PX:
+        sides = [side - 8 for side in sides]
+    return sides[0], sides[1]
 
 
 def _keep(picture: Picture, request: PictureRequest, style: Style, number: int, session: Session) -> Portrait:
