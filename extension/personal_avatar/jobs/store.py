@@ -261,10 +261,15 @@ class JobStore:
             return file.read().decode("utf-8", errors="replace")
 
     def delete(self, job_id: str) -> None:
-        """Remove the directory of a job that has ended."""
+        """Remove the directory of a job that has ended.
+
+        It is taken out of sight first: whoever ran the job may be about to take its claim away.
+        """
         if self.status(job_id).state in ACTIVE:
             raise WrongState("The job has not ended.", "Cancel it first.")
-        shutil.rmtree(self.folder(job_id))
+        hidden = self._folder / f".{job_id}.deleted"
+        os.replace(self.folder(job_id), hidden)
+        shutil.rmtree(hidden)
         self._unwritten.pop(job_id, None)
 
 
