@@ -32,7 +32,7 @@ GOALS: dict[Goal, Values] = {
     Goal.FACE_BEST: {"steps_per_photo": 160, "save_count": 8, "score_pictures": 16},
     Goal.ONE_PHOTO: {"min_photos": 1, "held_out": 0.0, "unmasked_weight": 0.1},
     Goal.ANIME: {"noise_offset": 0.0, "clip_skip": 2},
-    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.0},
+    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.3, "prior_from": "prediction"},
 }
 # Of the photos: settings that a goal asks for.
 PHOTO_GOALS: dict[Goal, Values] = {
@@ -60,7 +60,7 @@ TINY_GOALS: dict[Goal, Values] = {
     Goal.FACE_QUICK: {"steps": 250, "stop_at": 0.9},
     Goal.FACE_BEST: {"steps": 700, "save_count": 6, "score_pictures": 16},
     Goal.ANIME: {},
-    Goal.STYLE: {"prior_weight": 0.0},
+    Goal.STYLE: {"prior_weight": 0.5, "prior_from": "prediction"},
 }
 
 
@@ -71,6 +71,13 @@ def is_tiny(base: BaseModelFile) -> bool:
 
 def preset_for(base: BaseModelFile, method: Method, goal: Goal = Goal.FACE) -> Values:
     """Values of the plan that differ from its defaults."""
+    values = _preset(base, method, goal)
+    if method is Method.TEXTUAL_INVERSION:  # nothing else changes that a prior could hold
+        values = {name: value for name, value in values.items() if name not in ("prior_weight", "prior_from")}
+    return values
+
+
+def _preset(base: BaseModelFile, method: Method, goal: Goal) -> Values:
     if is_tiny(base):
         return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal]}
     large = LARGE_DREAMBOOTH if method is Method.DREAMBOOTH else LARGE

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,11 @@ def test_a_style_is_learned_from_pictures_without_faces(
 def test_a_style_has_no_pictures_of_a_class(miniature: BaseModelFile) -> None:
     with pytest.raises(InvalidSettings, match="no class"):
         plan_for(miniature, Method.LORA, {"goal": "style", "prior_weight": 0.5, "prior_from": "pictures"})
-    assert plan_for(miniature, Method.DREAMBOOTH_LORA, {"goal": "style"}).prior_weight == 0
+    assert plan_for(miniature, Method.TEXTUAL_INVERSION, {"goal": "style"}).prior_weight == 0
+    for method in (Method.LORA, Method.DREAMBOOTH_LORA, Method.DREAMBOOTH):
+        for base in (miniature, replace(miniature, native_px=512)):
+            held = plan_for(base, method, {"goal": "style"})
+            assert held.prior_weight > 0 and not held.wants_class_pictures
 
 
 @pytest.mark.slow
