@@ -188,6 +188,7 @@ def test_a_network_of_the_standard_size_has_the_modules_that_kohya_names(
     assert set(some) <= set(first + second)
 
 
+@pytest.mark.slow
 def test_every_text_encoder_has_all_four_projections(bases: dict[Family, BaseModelFile]) -> None:
     """The WebUI applies a LoRA to OpenCLIP's joined projections only when it has all of them."""
     keys = {target.key for target in choose_targets(load(bases[Family.SDXL]), PLAN)}
@@ -197,6 +198,7 @@ def test_every_text_encoder_has_all_four_projections(bases: dict[Family, BaseMod
         assert own == {f"{prefix}_text_model_encoder_layers_{layer}_{part}" for layer in range(2) for part in parts}
 
 
+@pytest.mark.slow
 def test_late_blocks_leave_the_first_half_alone(bases: dict[Family, BaseModelFile]) -> None:
     plan = LoraPlan(blocks="late", conv_rank=2)
     for family, early in ((Family.SD1, "down_blocks"), (Family.SDXL, "input_blocks")):

@@ -111,6 +111,7 @@ def gradients(running: Trainer, loss: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(loss, running._parameters()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_loss_and_gradients_are_those_of_the_reference(model: DiffusionModel, options: dict[str, Any]) -> None:
     plan = PLAN.copy(update=options)

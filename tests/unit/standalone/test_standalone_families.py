@@ -68,6 +68,7 @@ def test_every_kind_of_checkpoint_paints_when_it_is_asked_for(
     assert f"Model: {kind}," in made.infotext
 
 
+@pytest.mark.slow
 def test_a_checkpoint_for_one_request_is_gone_with_the_next(
     host: StandaloneHost, bases: dict[str, BaseModelFile]
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_checkpoint_for_one_request_is_gone_with_the_next(
         picture(host, replace(REQUEST, checkpoint=bases["sd1"].path.with_name("gone.safetensors")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("kind", ["sd2-v", "sdxl-ztsnr"])
 def test_every_sampler_keeps_its_head_at_zero_signal(
@@ -122,6 +124,7 @@ def terminal_betas() -> np.ndarray:
     return betas.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "sampler", "negative"), [
     *((kind, "DPM++ 2M", negative) for kind in KINDS for negative in ("", "ugly")),
     *((kind, sampler, "ugly") for kind in ("sd2-v", "sdxl-ztsnr") for sampler in ("DPM++ 2M Karras", "Euler", "DDIM")),
@@ -201,6 +204,7 @@ def test_an_embedding_of_sdxl_stands_in_both_encoders(models: Callable[[str], Di
     assert all(torch.equal(ours[name], plain[name]) for name in ("states", "pooled"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
 def test_loras_of_the_family_apply_under_every_name_and_weight_zero_is_none(
     host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile], models: Callable[[str], DiffusionModel],
@@ -224,6 +228,7 @@ def test_loras_of_the_family_apply_under_every_name_and_weight_zero_is_none(
     assert np.abs(kohya - bare).max() > 5 and np.array_equal(kohya, plain) and np.array_equal(off, bare)
 
 
+@pytest.mark.slow
 def test_a_lora_of_another_family_is_refused_by_name(
     host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile]
 ) -> None:

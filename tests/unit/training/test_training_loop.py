@@ -117,6 +117,7 @@ def test_every_option_trains_something(load_miniature: Load, plan: LoraPlan) -> 
     assert any(key.startswith("lora_te") for key in moved) == running.method.trains_text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PREDICTION, BOTH])
 def test_the_checkpoints_own_answers_cost_nothing_as_long_as_nothing_was_learned(
     load_miniature: Load, kind: str
@@ -148,12 +149,14 @@ def class_drift(load: Load, plan: LoraPlan) -> float:
     return float((after - before).pow(2).mean())
 
 
+@pytest.mark.slow
 def test_checkpoints_are_saved_where_they_are_due(load_miniature: Load) -> None:
     steps: list[int] = []
     trainer(load_miniature).run(quiet(steps.append))
     assert steps == [3, 6]
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_ends_the_training_between_two_steps(load_miniature: Load) -> None:
     def stop(done: int, *_: object) -> None:
         if done == 2:
@@ -165,6 +168,7 @@ def test_a_wish_to_stop_ends_the_training_between_two_steps(load_miniature: Load
     assert running.done == 2
 
 
+@pytest.mark.slow
 def test_a_blown_up_loss_goes_back_and_halves_the_rate(load_miniature: Load) -> None:
     running, notes = trainer(load_miniature, total=20), []
 
@@ -179,6 +183,7 @@ def test_a_blown_up_loss_goes_back_and_halves_the_rate(load_miniature: Load) -> 
     assert len(running.losses) == 20
 
 
+@pytest.mark.slow
 def test_a_loss_that_keeps_blowing_up_is_a_named_error(load_miniature: Load) -> None:
     model = load_miniature()
     data = training_set(model)
@@ -188,12 +193,14 @@ def test_a_loss_that_keeps_blowing_up_is_a_named_error(load_miniature: Load) -> 
         Trainer(model, Lora(model, PLAN), broken, PLAN, 4).run(quiet())
 
 
+@pytest.mark.slow
 def test_an_exploding_loss_counts_as_blown_up(load_miniature: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     running = trainer(load_miniature)
     monkeypatch.setattr(loop, "EXPLODED_LOSS", 1e-9)
     assert not running.step()
 
 
+@pytest.mark.slow
 def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Path) -> None:
     model = load_miniature()
     fresh = cache.cached_latents(tmp_path, "a", model, pictures())
@@ -204,6 +211,7 @@ def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Pat
     assert torch.allclose(kept.std[1], direct[1][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_pictures_of_several_sizes_are_encoded_and_learned_each_with_its_like(load_miniature: Load) -> None:
     model = load_miniature()
     mixed = cache.encode_all(model, [*pictures(3), *pictures(3, height_px=128)])
@@ -214,6 +222,7 @@ def test_pictures_of_several_sizes_are_encoded_and_learned_each_with_its_like(lo
     assert len(running.losses) == 6
 
 
+@pytest.mark.slow
 def test_text_states_are_read_again_when_nothing_changed(load_miniature: Load, tmp_path: Path) -> None:
     model = load_miniature()
     fresh, kept = (cache.cached_text_states(tmp_path, model, ["a man", "a dog"], 1) for _ in range(2))
@@ -228,6 +237,7 @@ def test_drawn_latents_have_the_spread_of_the_vae() -> None:
     assert float(drawn.std()) == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.slow
 def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
     model = load_miniature()
     states = cache.text_states(model, ["a man", "a woman", "a man"])
@@ -235,12 +245,14 @@ def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
     assert torch.allclose(states.of(["a woman"])["states"], model.encode_text(["a woman"])["states"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_enough_likeness_ends_the_training_early(load_miniature: Load) -> None:
     running = trainer(load_miniature)
     running.run(quiet(lambda step: True))
     assert running.done == 3
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_is_saved_and_not_what_is_trained_on(load_miniature: Load) -> None:
     running = trainer(load_miniature, PLAN.copy(update={"ema_decay": 0.9}))
     saved: list[dict[str, torch.Tensor]] = []
@@ -248,6 +260,7 @@ def test_averaged_weights_are_what_is_saved_and_not_what_is_trained_on(load_mini
     assert not all(torch.equal(saved[-1][key], weight) for key, weight in running.method.state().items())
 
 
+@pytest.mark.slow
 def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -> None:
     one, other = trainer(load_miniature), trainer(load_miniature)
     other._look_every = 10
@@ -259,6 +272,7 @@ def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -
 GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [PLAN.copy(update={"optimiser": name}) for name in GOING_ON])
 def test_every_optimiser_goes_on_from_a_snapshot(load_miniature: Load, plan: LoraPlan) -> None:
     whole, first, second = (trainer(load_miniature, plan, 4) for _ in range(3))
