@@ -34,6 +34,12 @@ METHODS: dict[str, tuple[Kind, Settings]] = {
     "faceid-plus-v2-sd1": (SD1, {"method": "faceid", "adapter": "ip-adapter-faceid-plusv2_sd15"}),
 }
 NONE = {"adapter_weight": 0.0, "identitynet_weight": 0.0}
+# The WebUI puts back after a request only those settings that its file holds; these are what the tests override.
+RESTORED = {
+    "skip_early_cond": 0.0, "batch_cond_uncond": True, "token_merging_ratio": 0.0, "token_merging_ratio_hr": 0.0,
+    "hypertile_enable_unet": False, "hypertile_max_depth_unet": 3, "hypertile_max_tile_unet": 256,
+    "CLIP_stop_at_last_layers": 1,
+}
 ADAPTERS = (
     (AdapterKind.INSTANTID, Family.SDXL, ".bin"),
     (AdapterKind.FACEID, Family.SD1, ".bin"), (AdapterKind.FACEID, Family.SDXL, ".safetensors"),
@@ -49,7 +55,7 @@ def make_identity_folder(folder: Path, face_models: Path) -> Path:
     made = make_data_folder(folder, extension=REPOSITORY)
     (made / "extensions" / "zz-probe").symlink_to(PROBE)
     (made / "extensions" / "zz-probe-identity").symlink_to(IDENTITY_PROBE)
-    (made / "config.json").write_text(json.dumps(NO_DOWNLOADS), encoding="utf-8")
+    (made / "config.json").write_text(json.dumps({**NO_DOWNLOADS, **RESTORED}), encoding="utf-8")
     for number, kind in enumerate((SD1, SD2, SDXL, SECOND)):
         miniature(made, kind, seed=number)
     shelf = made / "models" / "ControlNet"
