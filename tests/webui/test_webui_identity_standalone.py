@@ -18,7 +18,7 @@ from tests.webui.webui_server import Server
 
 PHOTO = ASSETS / "samples" / "01.jpg"
 STEPS = 12
-# At full weight a LoRA of random weights is no small change: it makes any difference of the samplers ten times as large.
+# At full weight a LoRA of random weights makes any difference of the samplers ten times as large.
 CALM = {"lora_weight": 0.3}
 
 
