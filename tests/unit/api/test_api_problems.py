@@ -201,6 +201,7 @@ def test_photos_are_checked_for_one_caller_at_a_time(client: TestClient, studio:
         is_problem(answers.pop(), 429, "QUEUE_FULL")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [None, ("anna", "wrong"), ("anna\u00e9", "x")])
 def test_who_has_no_password_is_refused_before_the_body_is_read(
     studio: Studio, given: tuple[str, str] | None

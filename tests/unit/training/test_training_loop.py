@@ -295,6 +295,7 @@ def test_an_optimiser_that_cannot_run_is_refused_before_any_work(values: dict[st
         optimisers.refuse_impossible(PLAN.copy(update=values))
 
 
+@pytest.mark.slow
 def test_a_scaler_that_waited_for_a_step_does_not_stop_the_way_back(load_miniature: Load) -> None:
     """fp16 on a graphics card: the loss is looked at between `unscale_` and `update`."""
     running, notes = trainer(load_miniature, total=20), []
@@ -323,6 +324,7 @@ def test_masked_places_count_what_they_are_told(load_miniature: Load) -> None:
     assert found[0] == found[1] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_first_share_of_the_steps_sees_small_pictures(load_miniature: Load) -> None:
     running = trainer(load_miniature, PLAN.copy(update={"low_first": 0.5, "prior_weight": 0.5}), total=6)
     whole = running.data.latents
@@ -354,6 +356,7 @@ def test_middle_timesteps_are_spread_over_the_middle() -> None:
     assert [int(edge) for edge in (four > torch.tensor([0, 337, 500, 662])).int()] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_other_timesteps_are_another_training(load_miniature: Load) -> None:
     even, middle = trainer(load_miniature), trainer(load_miniature, PLAN.copy(update={"timesteps": "middle"}))
     even.run(quiet())

@@ -73,6 +73,7 @@ def test_a_wrong_call_is_told_apart_from_a_failure(capsys: pytest.CaptureFixture
     assert "usage" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_missing_checkpoint_is_the_last_word(job: Job) -> None:
     folder = job(checkpoint="gone.safetensors")
     assert begin(folder).wait(120) == 1
