@@ -19,7 +19,7 @@ from personal_avatar.identity.infotext import STYLE
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
 from personal_avatar.networks import mismatches
-from personal_avatar.oneshot import OneShot, remarks
+from personal_avatar.oneshot import OneShot, posed, remarks
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import covering, infotext_of, load_picture, save_picture
 from personal_avatar.ranking.likeness import Scorer, rank
@@ -157,13 +157,13 @@ def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureR
     settings, sitter = session.settings, session.sitter
     prompt, negative = fill(style, sitter.words)
     width_px, height_px = picture_size(settings, session.base.native_px, sitter)
+    image = None if sitter.image is None else covering(sitter.image, width_px, height_px)
     return PictureRequest(
         prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px, height_px=height_px,
         steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
                   (STYLE, style.id)),
-        identity=sitter.identity, strength=sitter.strength,
-        image=None if sitter.image is None else covering(sitter.image, width_px, height_px),
+        identity=sitter.identity and posed(sitter.identity, image), image=image, strength=sitter.strength,
     )
 
 

@@ -14,7 +14,15 @@ from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
 from personal_avatar.errors import BaseUnsupported, ConsentMissing, InvalidSettings, WrongState
 from personal_avatar.identities import IdentityRequest, Subject
-from personal_avatar.oneshot import MAX_REFERENCES, KeptNeighbour, Neighbour, OneShot, refuse_faceless, settings_of
+from personal_avatar.oneshot import (
+    MAX_REFERENCES,
+    KeptNeighbour,
+    Neighbour,
+    OneShot,
+    posed,
+    refuse_faceless,
+    settings_of,
+)
 from personal_avatar.photos.captions import without_captions
 from personal_avatar.pictures import load_picture
 from personal_avatar.portraits import Sitter
@@ -119,7 +127,7 @@ def seated(
         image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,
     )
     if sitter.identity is not None:
-        refuse_faceless(studio.host.folders(), sitter.identity, base.family)
+        refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
     return Seated(sitter, base, _scorer(studio, avatar, photos))
 
 

@@ -104,9 +104,9 @@ class StandaloneHost:
                 request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
             )
             painted = self._pipelines.paint(base, networks, painting, on_step, people and posed(people, image))
-            for image, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
+            for made, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
                 told = replace(request, infotext=(*request.infotext, *said))
-                yield Picture(image, seed, infotext(told, base, seed))
+                yield Picture(made, seed, infotext(told, base, seed))
 
     def unload(self) -> None:
         """Give the memory of the loaded checkpoint back; the next picture loads it again."""

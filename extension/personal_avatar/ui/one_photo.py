@@ -193,7 +193,7 @@ def _refuse(scene: Scene, wish: Given, beside: Beside) -> None:
 def _request(
     scene: Scene, wish: Given, styles: tuple[str, ...], beside: Beside, settings: dict[str, Any]
 ) -> CreateRequest:
-    """The photo that is painted anew gives pose and expression as well, unless there is another picture for them."""
+    """A photo that is painted anew gives pose and expression by itself; another picture does where it is wanted."""
     pose = path_of(wish.pose) if _follows_a_picture(scene) else None
     avatar = people.avatars_by_label(scene).get(wish.avatar or "")
     identity = {name: value for name, value in settings.items() if name in IDENTITY}
@@ -201,7 +201,7 @@ def _request(
         avatar_id=avatar.id if avatar else "", styles=styles, prompt=wish.prompt, negative_prompt=wish.negative,
         settings={name: value for name, value in settings.items() if name in MAKING}, references=wish.references,
         identity={**identity, "layout": beside.layout}, image=wish.image, strength=wish.strength,
-        pose=pose or wish.image, consent=scene.say("one.consent") if wish.consent else "",
+        pose=pose, consent=scene.say("one.consent") if wish.consent else "",
         class_noun=(wish.noun or NOUNS[0]).strip(), neighbours=beside.neighbours, box=beside.box,
     )
 

@@ -56,6 +56,13 @@ def test_a_photo_painted_for_several_seeds_is_the_same_as_alone(host: Standalone
         assert distance(first, second) > 3 < distance(second, third)
 
 
+def test_pictures_after_the_first_batch_begin_with_the_photo_too(host: StandaloneHost, photo: np.ndarray) -> None:
+    request = replace(REQUEST, image=photo, strength=0.5, steps=2)
+    many = pictures(host, replace(request, seeds=tuple(range(9))))
+    (alone,) = pictures(host, replace(request, seeds=(8,)))
+    assert np.abs(many[8].image.astype(int) - alone.image).max() <= GREY_LEVELS
+
+
 def test_without_a_photo_the_strength_says_nothing(host: StandaloneHost) -> None:
     plain, same = pictures(host, replace(REQUEST, steps=3)), pictures(host, replace(REQUEST, steps=3, strength=0.1))
     assert np.array_equal(plain[0].image, same[0].image) and "Denoising" not in same[0].infotext
