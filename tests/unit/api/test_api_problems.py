@@ -33,6 +33,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     return dict(document)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "words"), [
     ({"images": []}, "images"),
     ({"images": "aGVsbG8="}, "images"),
@@ -76,6 +77,7 @@ def test_impossible_trainings_are_refused_with_the_reason(
     assert client.get(f"{V1}/jobs").json() == {"jobs": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "status"), [
     ({"num_images": 0}, 422), ({"num_images": True}, 422), ({"num_images": "4"}, 422), ({"num_images": 1e999}, 422),
     ({"num_images": float("nan")}, 422), ({"seed": 2**32}, 422), ({"restore": 1}, 422), ({"prompt": 7}, 422),
