@@ -149,6 +149,7 @@ def test_an_embedding_of_another_family_is_refused_by_name(
     assert list(host.generate(REQUEST, lambda step, total: None))
 
 
+@pytest.mark.slow
 def test_an_embedding_changes_pictures_from_both_prompts_and_only_when_it_is_named(
     host: StandaloneHost, embedding_folder: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_the_same_noise_becomes_the_same_latents_as_in_diffusers(
 # -- words and networks
 
 
+@pytest.mark.slow
 def test_emphasis_keeps_the_mean_of_each_encoder_and_counts_for_its_words(
     models: Callable[[str], DiffusionModel]
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_long_prompt_is_pooled_from_its_first_window(models: Callable[[str], D
     assert not torch.equal(first["states"][:, 77:], second["states"][:, 77:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd1", "sdxl"])
 def test_prompts_of_different_lengths_are_read_apart_and_pictures_stay_on_their_own(
     models: Callable[[str], DiffusionModel], kind: str
@@ -186,6 +188,7 @@ def test_prompts_of_different_lengths_are_read_apart_and_pictures_stay_on_their_
     assert torch.allclose(first, half[0] + 4.0 * (half[1] - half[0]), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_empty_negative_prompt_is_nothing_in_sdxl_and_a_text_elsewhere(
     models: Callable[[str], DiffusionModel]
 ) -> None:
@@ -240,6 +243,7 @@ def test_a_lora_of_another_family_is_refused_by_name(
     assert picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sdxl"].path)).std() > 5
 
 
+@pytest.mark.slow
 def test_the_vae_beside_a_checkpoint_paints(host: StandaloneHost, bases: dict[str, BaseModelFile]) -> None:
     path, vae = bases["sd1"].path, bases["sd1"].path.with_name("sd1.vae.safetensors")
     request = replace(REQUEST, checkpoint=path)

@@ -45,6 +45,7 @@ def test_a_picture_has_the_size_asked_for_and_says_how_it_was_made(host: Standal
     assert 'Model: avatar-tiny, Avatar: "a, b", Version: personal-avatar' in settings
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_seed_and_not_on_its_neighbours(host: StandaloneHost) -> None:
     for sampler in ("DPM++ 2M", "Euler a"):
         alone = pictures(host, replace(REQUEST, sampler=sampler))[0]

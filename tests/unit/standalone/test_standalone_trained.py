@@ -59,6 +59,7 @@ def same(ours: Conditioning, theirs: Conditioning, atol: float) -> None:
         assert torch.allclose(tensor, theirs[name], atol=atol), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dora", [False, True])
 def test_a_trained_lora(base: BaseModelFile, tmp_path: Path, dora: bool) -> None:
     path, model, bare = tmp_path / "pa-anna.safetensors", loaded(base), loaded(base)

@@ -15,6 +15,7 @@ from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 
 
+@pytest.mark.slow
 def test_a_wrong_tensor_is_an_error_with_a_name(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -26,6 +27,7 @@ def test_a_wrong_tensor_is_an_error_with_a_name(tmp_path: Path) -> None:
         registry.load(base, compute.choose("fp32"), 64)
 
 
+@pytest.mark.slow
 def test_old_text_encoder_names_are_read(tmp_path: Path, load_miniature: Callable[[], DiffusionModel]) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -37,6 +39,7 @@ def test_old_text_encoder_names_are_read(tmp_path: Path, load_miniature: Callabl
     assert torch.equal(old.encode_text(["a man"])["states"], new.encode_text(["a man"])["states"])
 
 
+@pytest.mark.slow
 def test_a_ckpt_gives_the_same_model(tmp_path: Path, load_miniature: Callable[[], DiffusionModel]) -> None:
     from safetensors.torch import load_file
 
@@ -59,6 +62,7 @@ def test_a_model_is_frozen_and_has_the_heads_of_its_yaml(load_miniature: Callabl
     assert model.unet.config.attention_head_dim == NUM_HEADS
 
 
+@pytest.mark.slow
 def test_pictures_survive_the_vae_of_the_shipped_checkpoint(tiny: BaseModelFile) -> None:
     from personal_avatar.training.cache import load_image
 

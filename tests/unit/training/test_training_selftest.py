@@ -47,6 +47,7 @@ def change(method: TrainingMethod, how: Callable[[torch.Tensor], torch.Tensor]) 
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("case", CASES)
 def test_a_trained_file_passes_and_its_weights_stay_loaded(
