@@ -15,7 +15,7 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, has, text
 
 SLIDER_STEPS = 1000
-ROW_PX = 460  # choices in words have a row of their own
+ROW_PX = 560  # choices in words have a row of their own
 
 
 class Form:
