@@ -80,6 +80,7 @@ def plain_losses(model: DiffusionModel, case: Case) -> list[float]:
     return [float(loop.step()) for _ in range(STEPS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family.value}-{case.prediction}-{case.precision}")
 def test_our_loss_curve_equals_the_plain_loops(load: Callable[[Case], DiffusionModel], case: Case) -> None:
     ours, plain = our_losses(load(case), case), plain_losses(load(case), case)
@@ -88,6 +89,7 @@ def test_our_loss_curve_equals_the_plain_loops(load: Callable[[Case], DiffusionM
     assert ours == pytest.approx(plain, rel=2e-4 if case.precision == "fp32" else 2e-2)
 
 
+@pytest.mark.slow
 def test_other_noise_gives_another_curve(load: Callable[[Case], DiffusionModel]) -> None:
     """So that equal curves are no matter of course."""
     case = Case()
@@ -95,6 +97,7 @@ def test_other_noise_gives_another_curve(load: Callable[[Case], DiffusionModel])
     assert our_losses(load(case), case)[1] != pytest.approx(other[1], rel=2e-2)
 
 
+@pytest.mark.slow
 def test_only_the_additions_of_the_plain_loop_learn(load: Callable[[Case], DiffusionModel], tmp_path: Path) -> None:
     model = load(Case())
     before = {name: weight.clone() for name, weight in model.unet.state_dict().items()}
@@ -105,6 +108,7 @@ def test_only_the_additions_of_the_plain_loop_learn(load: Callable[[Case], Diffu
     assert any(float(weight.abs().max()) > 0 for name, weight in after.items() if "lora_B" in name)
 
 
+@pytest.mark.slow
 def test_the_plain_loop_needs_nothing_that_torch_2_1_does_not_have(
     load: Callable[[Case], DiffusionModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +118,7 @@ def test_the_plain_loop_needs_nothing_that_torch_2_1_does_not_have(
     assert len(plain_losses(model, Case())) == STEPS
 
 
+@pytest.mark.slow
 def test_losses_that_are_looked_at_together_are_all_told(
     load: Callable[[Case], DiffusionModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:

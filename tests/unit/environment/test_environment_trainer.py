@@ -64,6 +64,7 @@ def test_packages_that_do_not_work_here_are_named_to_the_host(place: Place, tmp_
     assert "Update the WebUI" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_requirement_that_cannot_be_had_is_named(tmp_path: Path, wheels: Path) -> None:
     write_wheel(wheels, "iniconfig", "99.0", requires=("hair>=2",))
     lock, data = lock_of(tmp_path, "iniconfig==99.0"), tmp_path / "data"

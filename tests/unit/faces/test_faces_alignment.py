@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.faces.alignment import TEMPLATE_112_PX, align_to, apply, inverse, similarity_transform, warp
@@ -44,6 +45,7 @@ def test_whole_shifts_move_pixels_exactly() -> None:
     assert np.array_equal(warp(image, similarity(0, 1, 5, 3), (50, 40))[3:, 5:], image[:-3, :-5])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.floats(-60, 60), st.floats(0.3, 8), st.integers(0, 10_000))
 def test_landmarks_come_to_lie_on_the_template(angle: float, scale: float, seed: int) -> None:

@@ -124,6 +124,7 @@ def test_a_face_that_fills_the_picture_is_read(
         assert cosine(tight.embedding, alone.embedding) > 0.8
 
 
+@pytest.mark.slow
 def test_a_small_face_in_a_large_picture_is_read(
     astronaut: np.ndarray, alone: Reference, insightface: Analyser
 ) -> None:

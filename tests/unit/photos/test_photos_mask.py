@@ -45,6 +45,7 @@ def _recoloured(character: Character) -> Character:
     return replace(character, hair=tuple(255 - value for value in character.hair))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framing", [PORTRAIT, FULL])
 def test_hair_of_drawings_is_covered(analyser: FaceAnalyser, framing: str) -> None:
     covered = []
@@ -64,6 +65,7 @@ def test_the_reference_has_hair_to_cover() -> None:
     assert sum(drawn(seed)[1].mean() > 0.05 for seed in SEEDS) >= 4
 
 
+@pytest.mark.slow
 @given(
     st.floats(100, 300), st.floats(100, 300), st.floats(20, 120), st.floats(-180, 180), st.floats(-0.2, 0.2)
 )

@@ -65,6 +65,7 @@ def test_every_training_picture_has_a_mask_of_its_size_outside_of_the_pictures(m
     assert {path.suffix for path in (made.folder / "images").rglob("*.*")} == {".png", ".txt"}
 
 
+@pytest.mark.slow
 def test_whole_pictures_have_sizes_of_their_own_and_held_out_ones_stay_portraits(
     samples: Path, analyser: FaceAnalyser, tmp_path: Path
 ) -> None:
@@ -270,6 +271,7 @@ def test_a_reference_without_a_face_is_named(analyser: FaceAnalyser) -> None:
         reference_embedding(PhotoReport(()), analyser)
 
 
+@pytest.mark.slow
 def test_faces_are_found_again_when_the_report_came_without_them(
     report: PhotoReport, made: Dataset, analyser: FaceAnalyser, tmp_path: Path
 ) -> None:

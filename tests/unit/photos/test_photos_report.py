@@ -133,6 +133,7 @@ def test_no_photos_make_an_empty_report(analyser: FaceAnalyser) -> None:
     assert found.photos == () and len(found.advice) == 1
 
 
+@pytest.mark.slow
 def test_people_can_be_judged_by_the_threshold_alone_or_not_at_all(
     samples: Path, analyser: FaceAnalyser
 ) -> None:

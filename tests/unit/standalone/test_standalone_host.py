@@ -110,6 +110,7 @@ def test_what_a_library_raises_gets_a_name(host: StandaloneHost) -> None:
         pictures(host, replace(REQUEST, width_px=0))
 
 
+@pytest.mark.slow
 def test_redraw_keeps_everything_at_full_fidelity_and_repaints_below(host: StandaloneHost) -> None:
     image = pictures(host)[0].image[:50, :61]
     assert host.restorers()[-1] == "Redraw"

@@ -77,6 +77,7 @@ def test_a_trained_lora(base: BaseModelFile, tmp_path: Path, dora: bool) -> None
     assert torch.equal(answer(bare, captioned(bare)), before)
 
 
+@pytest.mark.slow
 def test_a_trained_embedding(base: BaseModelFile, tmp_path: Path) -> None:
     path, model, bare = tmp_path / "pa-anna.safetensors", loaded(base), loaded(base)
     trained(model, Method.TEXTUAL_INVERSION, path, vectors=3)
@@ -85,6 +86,7 @@ def test_a_trained_embedding(base: BaseModelFile, tmp_path: Path) -> None:
     assert not torch.allclose(text["states"], captioned(bare)["states"], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_trained_checkpoint(base: BaseModelFile, tmp_path: Path) -> None:
     path, model = tmp_path / "anna.safetensors", loaded(base)
     trained(model, Method.DREAMBOOTH, path, text_encoder_learning_rate=1e-6)

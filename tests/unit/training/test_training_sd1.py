@@ -55,6 +55,7 @@ def _answer(model: DiffusionModel) -> torch.Tensor:
         return model.predict(noisy, torch.tensor([500]), model.encode_text(["a man"]))
 
 
+@pytest.mark.slow
 def test_a_model_is_frozen_and_has_the_heads_of_its_yaml(load_miniature: Callable[[], DiffusionModel]) -> None:
     model = load_miniature()
     modules = [model.vae, *model.modules().values()]
