@@ -102,6 +102,8 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         followed = _following(p, session)
         with devices.without_autocast():
             prepared = unit.prepare(followed, target)
+        if session.kind is not AdapterKind.INSTANTID:
+            unit.park()  # CLIP has seen the faces, and the IdentityNet of an earlier picture has nothing to do
     except Exception as error:  # noqa: BLE001 - as above
         notes.refuse(p, error)
         return None
