@@ -27,8 +27,9 @@ from personal_avatar.errors import (
 )
 from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.photos.read import Limits
+from personal_avatar.photos.settings import IGNORED, PhotoSettings
 from personal_avatar.storage import sha256_of, write_json
-from personal_avatar.studio import MAX_PHOTOS, Studio, pictures_in
+from personal_avatar.studio import MAX_PHOTOS, STYLE_NOUN, Studio, pictures_in
 from personal_avatar.ui.refusal import Refusal
 
 KEEP_DAYS = 14
@@ -50,6 +51,16 @@ class Draft:
     report: PhotoReport | None = None
     error: dict[str, str] | None = None
     left_out: tuple[str, ...] = ()
+
+    @property
+    def shows_a_style(self) -> bool:
+        """The pictures need no faces."""
+        return self.class_noun == STYLE_NOUN
+
+    @property
+    def photo_settings(self) -> PhotoSettings:
+        """What the check asks of the photos."""
+        return PhotoSettings(faces=IGNORED) if self.shows_a_style else PhotoSettings()
 
     @property
     def accepted(self) -> tuple[Path, ...]:
@@ -176,7 +187,7 @@ class Desk:
 
         changes: dict[str, Any] = {}
         try:
-            changes["report"] = self._studio.check_photos(draft.photos, on_progress=progress)
+            changes["report"] = self._studio.check_photos(draft.photos, draft.photo_settings.dict(), progress)
         except Exception as error:  # noqa: BLE001  the border: a check that fails is named in the panel
             changes["error"] = named(error).to_json()
         finally:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from personal_avatar.domain import PhotoVerdict
 from personal_avatar.photos.advice import advice_text, advise
-from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.studio import STYLE_NOUN
 from personal_avatar.ui.desk import MOST_MB
 from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
@@ -67,10 +67,10 @@ def upload(page: Page, name: str, label: str, *, several: bool = True, height: i
     return page.say(files, label=label)
 
 
-def class_noun(page: Page, name: str) -> Any:
+def class_noun(page: Page, name: str, more: tuple[str, ...] = ()) -> Any:
     """Who somebody is, for the prompt."""
     noun = gr.Dropdown(
-        list(NOUNS), value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
+        [*NOUNS, *more], value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
         elem_id=elem_id(name),
     )
     return page.say(noun, label="photos.noun")
@@ -79,7 +79,7 @@ def class_noun(page: Page, name: str) -> Any:
 def _about(page: Page) -> list[Any]:
     with gr.Row():
         name = gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name"))
-        noun = class_noun(page, "noun")
+        noun = class_noun(page, "noun", (STYLE_NOUN,))
     consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
     page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name}, watched=ONCE)
     page.show(noun, lambda scene: {"value": scene.draft.class_noun}, watched=ONCE)
@@ -184,7 +184,7 @@ def _advice(scene: Scene) -> list[str]:
     )
     return [
         scene.say(f"advice.{advice.code}", **{**advice.values, "reasons": reasons})
-        for advice in advise(report.photos, PhotoSettings(), mixed)
+        for advice in advise(report.photos, scene.draft.photo_settings, mixed)
     ]
 
 

@@ -17,7 +17,6 @@ from pydantic.fields import ModelField
 
 from personal_avatar.domain import Engine, Goal, Method
 from personal_avatar.errors import AvatarError
-from personal_avatar.studio import Studio
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.presets import preset_for
 from personal_avatar.ui.page import Page, elem_id
@@ -42,9 +41,11 @@ class PlanForm:
 
     def __init__(self, page: Page) -> None:
         choices = {
-            "method": _radio(page, "method", "train.method", lambda studio: Method),
-            GOAL: _radio(page, GOAL, "plan.goal", lambda studio: Goal),
-            "engine": _radio(page, "engine", "train.engine", lambda studio: studio.engines()),
+            "method": _radio(page, "method", "train.method", Method, lambda scene: Method),
+            GOAL: _radio(page, GOAL, "plan.goal", Goal, _goals),
+            "engine": _radio(
+                page, "engine", "train.engine", page.studio.engines(), lambda scene: scene.studio.engines()
+            ),
         }
         self._form = Form(page, _fields(), "plan")
         self._settings = [f"plan.{field.name}" for field in self._form.fields]
@@ -66,17 +67,19 @@ class PlanForm:
         return replace(chosen, plan={GOAL: chosen.plan[GOAL]})
 
 
-def _radio(page: Page, name: str, label: str, kinds: Callable[[Studio], Iterable[Enum]]) -> gr.Radio:
-    """One choice of codes, shown in words; in sight when there is something to choose."""
+def _radio(
+    page: Page, name: str, label: str, known: Iterable[Enum], kinds: Callable[[Scene], Iterable[Enum]]
+) -> gr.Radio:
+    """One choice of codes (`known`, of which a scene offers some), shown in words; in sight when there is a choice."""
 
     def worded(wanted: Iterable[Enum], language: str) -> list[tuple[str, str]]:
         return [(said(f"{name}.{kind.value}", language), kind.value) for kind in wanted]
 
     def follow(scene: Scene) -> dict[str, Any]:
-        words = worded(kinds(scene.studio), scene.language)
+        words = worded(kinds(scene), scene.language)
         return {"choices": words, "visible": len(words) > 1}
 
-    first = worded(kinds(page.studio), "en")
+    first = worded(known, "en")
     radio = gr.Radio(
         first, value=first[0][1], label=text(label), visible=len(first) > 1, elem_id=elem_id(name),
         elem_classes=f"pa-choice pa-{name}",
@@ -95,8 +98,14 @@ def _method(scene: Scene) -> Method:
     return Method(scene.values["method"])
 
 
+def _goals(scene: Scene) -> Iterable[Goal]:
+    """Pictures of a style were checked as such, photos of somebody by their faces."""
+    return (Goal.STYLE,) if scene.draft.shows_a_style else tuple(goal for goal in Goal if goal is not Goal.STYLE)
+
+
 def _goal(scene: Scene) -> Goal:
-    return Goal(scene.values[GOAL])
+    goal, goals = Goal(scene.values[GOAL]), tuple(_goals(scene))
+    return goal if goal in goals else goals[0]
 
 
 def _defaults(scene: Scene, method: Method) -> dict[str, Any]:

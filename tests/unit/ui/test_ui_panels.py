@@ -25,11 +25,13 @@ Visit = Callable[..., Visitor]
 pytestmark = pytest.mark.slow
 
 
-def laid_out(visit: Visit, key: str, name: str, *photos: Path, consent: bool = True) -> Visitor:
+def laid_out(
+    visit: Visit, key: str, name: str, *photos: Path, consent: bool = True, noun: str = "woman"
+) -> Visitor:
     """A visitor whose photos have been checked."""
     visitor = visit(key=key)
     visitor.choose_files(*(photos or GOOD[:3]))
-    visitor.enter(name=name, noun="woman", consent=consent)
+    visitor.enter(name=name, noun=noun, consent=consent)
     visitor.click("check")
     visitor.wait(lambda: "accepted" in visitor.text("report"))
     return visitor
@@ -187,6 +189,17 @@ def test_training_without_photos_or_consent_is_refused_by_name(visit: Visit, stu
     visitor.click("start")
     assert "Consent is missing" in visitor.text("train_message")
     assert not [view for view in studio.jobs.views() if view.job.title == "Eva"]
+
+
+def test_pictures_of_a_style_need_no_faces_and_are_trained_as_a_style(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "9b" * 16, "Hatching", *GOOD[:2], SAMPLES / "no-face.jpg", noun="style")
+    assert visitor.text("report").startswith("✓ 3 of 3 accepted")
+    visitor.refresh()
+    assert [code for _, code in visitor.prop("goal", "choices")] == ["style"]
+    visitor.click("start")
+    visitor.wait(lambda: any(view.job.title == "Hatching" for view in studio.jobs.views()))
+    job = next(view.job for view in studio.jobs.views() if view.job.title == "Hatching")
+    assert job.payload["plan"]["goal"] == "style"
 
 
 def test_a_refusal_of_the_page_is_in_the_users_language(visit: Visit) -> None:
