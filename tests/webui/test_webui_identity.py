@@ -84,7 +84,7 @@ def test_a_list_of_arguments_means_the_same_as_an_object(identity: Server) -> No
 def test_the_infotext_says_everything_but_the_photo(identity: Server) -> None:
     choose(identity, SDXL.name)
     said = paint(identity, person(adapter_weight=0.65, start=0.1, end=0.9, mid_weight=0.5)).infotexts[0]
-    for word in ("identity: instantid", "adapter: ip-adapter_instant_id_sdxl", "adapter weight: 0.65", "start: 0.1",
+    for word in ("identity: instantid", "file: ip-adapter_instant_id_sdxl.bin", "adapter weight: 0.65", "start: 0.1",
                  "end: 0.9", "identitynet weight: 0.8", "keypoints: auto", "mid weight: 0.5", "references: "):
         assert f"{TITLE} {word}" in said
     assert len(said) < 2000
