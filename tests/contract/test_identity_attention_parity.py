@@ -21,6 +21,8 @@ from personal_avatar.identity.nouns import AdapterKind, AdapterWeights
 from personal_avatar.identity.projection import build
 from torch import Tensor
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 CASES = [
     (AdapterKind.INSTANTID, Family.SDXL),

@@ -40,6 +40,8 @@ from personal_avatar.photos.read import read_photo
 from personal_avatar.training.families.model import DiffusionModel
 from torch import Tensor
 
+pytestmark = pytest.mark.slow
+
 STEPS, GUIDANCE = 4, 4.0
 WEIGHT, NET_WEIGHT, STRUCTURE = 0.8, 0.7, 0.6
 CLOSE = 1e-4
@@ -213,7 +215,6 @@ FACEID = [key for key in NAMES if key[0] is not AdapterKind.INSTANTID]
 PHOTOS = {AdapterKind.FACEID_PORTRAIT: 5, AdapterKind.FACEID_PORTRAIT_UNNORM: 5}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "family"), FACEID, ids=[NAMES[key] for key in FACEID])
 def test_the_latents_of_faceid(
     models: dict[Family, DiffusionModel], kind: AdapterKind, family: Family, tmp_path: Path
@@ -291,7 +292,6 @@ def _request(samples: Path, **settings: Any) -> IdentityRequest:
     return IdentityRequest(chosen, (Subject(photos),))
 
 
-@pytest.mark.slow
 def test_photos_to_latents_by_instantid(instantid: InstantId, unit: IdentityUnit, samples: Path) -> None:
     """From photos on: only what the recogniser said of them is the same for both."""
     target = Target(Family.SDXL, PX, PX, torch.device("cpu"), torch.float32)
@@ -310,7 +310,6 @@ def test_photos_to_latents_by_instantid(instantid: InstantId, unit: IdentityUnit
     assert float(control.hint.max()) > 0.5
 
 
-@pytest.mark.slow
 def test_photos_to_latents_by_faceid_plus(
     models: dict[Family, DiffusionModel], unit: IdentityUnit, samples: Path
 ) -> None:

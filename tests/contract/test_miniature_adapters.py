@@ -18,6 +18,8 @@ from personal_avatar.training.families import registry
 from safetensors.torch import load_file
 from torch.nn import Module
 
+pytestmark = pytest.mark.slow
+
 # In megabytes, as the pages of InstantX/InstantID (fp32) and h94/IP-Adapter-FaceID (fp16) show them.
 PUBLISHED = {
     (AdapterKind.INSTANTID, Family.SDXL): 1690 / 2,
@@ -113,7 +115,6 @@ def test_transformers_reads_the_picture_encoder(tmp_path: Path) -> None:
     assert not torch.equal(states[-2], states[-1])
 
 
-@pytest.mark.slow
 def test_the_packs_are_found_by_name(weights_folder: Path, tmp_path: Path) -> None:
     folder = make_face_pack(tmp_path, weights_folder.parent / "insightface" / "buffalo_s")
     for pack, recogniser in (("antelopev2", "glintr100.onnx"), ("buffalo_l", "w600k_r50.onnx")):

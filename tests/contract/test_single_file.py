@@ -17,6 +17,8 @@ from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
 
+pytestmark = pytest.mark.slow
+
 CAPTIONS = ["a portrait of sks man, smiling", ""]
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 SIDE = 8  # of latents
@@ -100,7 +102,6 @@ def xl_config(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_the_network_answers_as_diffusers_reads_it(kind: Kind, made: Made, tmp_path: Path) -> None:
     base, model = made(kind)
@@ -207,7 +208,6 @@ def test_sd2_reads_the_last_but_one_layer_after_the_norm(made: Made) -> None:
         torch.testing.assert_close(model.encode_text(CAPTIONS, clip_skip)["states"], expected, **TOLERANCE)
 
 
-@pytest.mark.slow
 @torch.no_grad()
 def test_sd2_reads_the_last_layer_when_its_yaml_says_so(tmp_path: Path) -> None:
     base = make(Family.SD2, tmp_path)
@@ -266,7 +266,6 @@ def test_what_is_loaded_goes_back_into_the_file_to_the_last_bit(kind: Kind, made
     assert model.native_dtype is (torch.float16 if kind.half else torch.float32)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", list(Family))
 def test_a_changed_weight_is_found_in_the_file_again(family: Family, tmp_path: Path) -> None:
     """Written back and read again, the file answers as the changed model did."""

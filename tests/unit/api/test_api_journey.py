@@ -16,6 +16,8 @@ from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, encoded
 
+pytestmark = pytest.mark.slow
+
 V1 = "/personal-avatar/v1"
 
 
@@ -73,7 +75,6 @@ def test_nothing_that_goes_out_holds_an_embedding_or_a_folder(client: TestClient
     assert (job["result"]["diversity"], job["result"]["report"]) == (0.8, "report.html")
 
 
-@pytest.mark.slow
 def test_portraits_come_ranked_by_likeness_as_png(client: TestClient) -> None:
     trained(client)
     job = generated(client, restore=True)

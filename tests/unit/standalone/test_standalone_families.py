@@ -25,6 +25,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
 from safetensors.torch import load_file, save_file
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, tuple[Family, dict[str, Any]]] = {
     "sd1": (Family.SD1, {}),
     "sd2": (Family.SD2, {}),
@@ -58,7 +60,6 @@ def picture(host: StandaloneHost, request: PictureRequest) -> np.ndarray:
     return made.image.astype(int)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_every_kind_of_checkpoint_paints_when_it_is_asked_for(
     host: StandaloneHost, bases: dict[str, BaseModelFile], kind: str
@@ -68,7 +69,6 @@ def test_every_kind_of_checkpoint_paints_when_it_is_asked_for(
     assert f"Model: {kind}," in made.infotext
 
 
-@pytest.mark.slow
 def test_a_checkpoint_for_one_request_is_gone_with_the_next(
     host: StandaloneHost, bases: dict[str, BaseModelFile]
 ) -> None:
@@ -79,7 +79,6 @@ def test_a_checkpoint_for_one_request_is_gone_with_the_next(
         picture(host, replace(REQUEST, checkpoint=bases["sd1"].path.with_name("gone.safetensors")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("kind", ["sd2-v", "sdxl-ztsnr"])
 def test_every_sampler_keeps_its_head_at_zero_signal(
@@ -124,7 +123,6 @@ def terminal_betas() -> np.ndarray:
     return betas.numpy()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "sampler", "negative"), [
     *((kind, "DPM++ 2M", negative) for kind in KINDS for negative in ("", "ugly")),
     *((kind, sampler, "ugly") for kind in ("sd2-v", "sdxl-ztsnr") for sampler in ("DPM++ 2M Karras", "Euler", "DDIM")),
@@ -149,7 +147,6 @@ def test_the_same_noise_becomes_the_same_latents_as_in_diffusers(
 # -- words and networks
 
 
-@pytest.mark.slow
 def test_emphasis_keeps_the_mean_of_each_encoder_and_counts_for_its_words(
     models: Callable[[str], DiffusionModel]
 ) -> None:
@@ -170,7 +167,6 @@ def test_a_long_prompt_is_pooled_from_its_first_window(models: Callable[[str], D
     assert not torch.equal(first["states"][:, 77:], second["states"][:, 77:])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd1", "sdxl"])
 def test_prompts_of_different_lengths_are_read_apart_and_pictures_stay_on_their_own(
     models: Callable[[str], DiffusionModel], kind: str
@@ -188,7 +184,6 @@ def test_prompts_of_different_lengths_are_read_apart_and_pictures_stay_on_their_
     assert torch.allclose(first, half[0] + 4.0 * (half[1] - half[0]), atol=2e-3)
 
 
-@pytest.mark.slow
 def test_an_empty_negative_prompt_is_nothing_in_sdxl_and_a_text_elsewhere(
     models: Callable[[str], DiffusionModel]
 ) -> None:
@@ -207,7 +202,6 @@ def test_an_embedding_of_sdxl_stands_in_both_encoders(models: Callable[[str], Di
     assert all(torch.equal(ours[name], plain[name]) for name in ("states", "pooled"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
 def test_loras_of_the_family_apply_under_every_name_and_weight_zero_is_none(
     host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile], models: Callable[[str], DiffusionModel],
@@ -231,7 +225,6 @@ def test_loras_of_the_family_apply_under_every_name_and_weight_zero_is_none(
     assert np.abs(kohya - bare).max() > 5 and np.array_equal(kohya, plain) and np.array_equal(off, bare)
 
 
-@pytest.mark.slow
 def test_a_lora_of_another_family_is_refused_by_name(
     host: StandaloneHost, lora_folder: Path, bases: dict[str, BaseModelFile]
 ) -> None:
@@ -243,7 +236,6 @@ def test_a_lora_of_another_family_is_refused_by_name(
     assert picture(host, replace(REQUEST, prompt="x <lora:foreign:1>", checkpoint=bases["sdxl"].path)).std() > 5
 
 
-@pytest.mark.slow
 def test_the_vae_beside_a_checkpoint_paints(host: StandaloneHost, bases: dict[str, BaseModelFile]) -> None:
     path, vae = bases["sd1"].path, bases["sd1"].path.with_name("sd1.vae.safetensors")
     request = replace(REQUEST, checkpoint=path)

@@ -16,6 +16,8 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.training.compute import choose
 from personal_avatar.training.families.registry import load
 
+pytestmark = pytest.mark.slow
+
 REQUEST = PictureRequest("a shaded portrait of a woman, blue shirt", "", (7,), 64, 64, steps=10, guidance=4.0)
 GREY_LEVELS = 3
 
@@ -47,7 +49,6 @@ def test_the_more_is_painted_anew_the_less_it_is_the_photo(host: StandaloneHost,
     assert 1 < distance(kept, little) < distance(kept, much)
 
 
-@pytest.mark.slow
 def test_a_photo_painted_for_several_seeds_is_the_same_as_alone(host: StandaloneHost, photo: np.ndarray) -> None:
     for sampler in ("DPM++ 2M", "Euler a"):
         request = replace(REQUEST, image=photo, strength=0.8, sampler=sampler)
@@ -69,7 +70,6 @@ def test_without_a_photo_the_strength_says_nothing(host: StandaloneHost) -> None
     assert np.array_equal(plain[0].image, same[0].image) and "Denoising" not in same[0].infotext
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["Euler", "DDIM", "DPM++ 2M"])
 @pytest.mark.parametrize("family", [Family.SD1, Family.SDXL])
 def test_the_same_noise_on_the_same_photo_becomes_the_same_as_in_diffusers(

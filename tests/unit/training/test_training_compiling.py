@@ -13,6 +13,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import LoraPlan
 from test_training_loop import PLAN, quiet, trainer
 
+pytestmark = pytest.mark.slow
+
 Load = Callable[[], DiffusionModel]
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("gcc") is None, reason="there is no compiler"
@@ -31,7 +33,6 @@ def test_it_is_chosen_for_long_trainings_on_cards_only() -> None:
     assert not wanted(LoraPlan(compile="off"), card, 20000)
 
 
-@pytest.mark.slow
 @needs_compiler
 def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: Load) -> None:
     sentences: list[str] = []
@@ -51,7 +52,6 @@ def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: L
     assert not any(block._compiled_call_impl for block in blocks(compiled.model))
 
 
-@pytest.mark.slow
 def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     load_miniature: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +73,6 @@ def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     assert len(sentences) == 1 and "no C++ compiler" in sentences[0] and not failing.regions.on
 
 
-@pytest.mark.slow
 def test_errors_of_the_training_itself_are_not_taken_for_the_compilers(load_miniature: Load) -> None:
     regions = Regions(load_miniature().unet, lambda sentence: None)
     regions._blocks = [torch.nn.Identity()]

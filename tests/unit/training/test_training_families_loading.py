@@ -23,6 +23,8 @@ from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 Weights = dict[str, Any]
 Load = Callable[[BaseModelFile], DiffusionModel]
 

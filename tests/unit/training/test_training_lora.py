@@ -26,6 +26,8 @@ from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 PLAN = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4)
 DORA = LoraPlan(rank=4, alpha=2.0, conv_rank=2, text_encoder_learning_rate=1e-4, dora=True)
 BOTH = pytest.mark.parametrize("plan", [PLAN, DORA], ids=["lora", "dora"])
@@ -51,7 +53,6 @@ def answer(model: DiffusionModel) -> torch.Tensor:
         return model.predict(noisy, torch.tensor([500]), model.encode_text(["a portrait of a man"]))
 
 
-@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH_LORA])
 def test_a_new_lora_changes_nothing(load_miniature: Load, method: Method, plan: LoraPlan) -> None:
@@ -61,7 +62,6 @@ def test_a_new_lora_changes_nothing(load_miniature: Load, method: Method, plan: 
     assert torch.equal(answer(model), bare)
 
 
-@pytest.mark.slow
 @BOTH
 def test_weight_zero_is_the_checkpoint_to_the_last_bit(load_miniature: Load, plan: LoraPlan) -> None:
     bare, model = answer(load_miniature()), load_miniature()
@@ -71,7 +71,6 @@ def test_weight_zero_is_the_checkpoint_to_the_last_bit(load_miniature: Load, pla
     assert not torch.equal(answer(model), bare)
 
 
-@pytest.mark.slow
 @BOTH
 def test_strength_comes_back_when_something_is_raised_inside(load_miniature: Load, plan: LoraPlan) -> None:
     model = load_miniature()
@@ -82,7 +81,6 @@ def test_strength_comes_back_when_something_is_raised_inside(load_miniature: Loa
     assert torch.equal(answer(model), before)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "residual", "text"), [
     (LoraPlan(), False, False),
     (LoraPlan(conv_rank=4), True, False),
@@ -94,14 +92,12 @@ def test_the_plan_decides_what_is_trained(load_miniature: Load, plan: LoraPlan, 
     assert any(target.prefix == "lora_te" for target in targets) == text
 
 
-@pytest.mark.slow
 def test_text_encoder_and_unet_have_their_own_learning_rates(load_miniature: Load) -> None:
     groups = Lora(load_miniature(), PLAN).parameter_groups()
     assert [group["lr"] for group in groups] == [PLAN.learning_rate, PLAN.text_encoder_learning_rate]
     assert all(weight.requires_grad and weight.dtype == torch.float32 for group in groups for weight in group["params"])
 
 
-@pytest.mark.slow
 @BOTH
 def test_strength_mixes_the_weights_as_the_webui_does(load_miniature: Load, plan: LoraPlan) -> None:
     """W + strength (W' - W), on one layer whose answers are linear in its weight."""
@@ -116,7 +112,6 @@ def test_strength_mixes_the_weights_as_the_webui_does(load_miniature: Load, plan
             assert torch.allclose(layer(seen), bare + 0.3 * (full - bare), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_magnitudes_train_apart_and_do_not_decay(load_miniature: Load) -> None:
     model = load_miniature()
     lora = trained(model, DORA)
@@ -130,7 +125,6 @@ def test_magnitudes_train_apart_and_do_not_decay(load_miniature: Load) -> None:
         assert all(weight.grad is not None and bool(weight.grad.any()) for weight in group["params"])
 
 
-@pytest.mark.slow
 @BOTH
 def test_a_saved_file_gives_the_same_weights_back(load_miniature: Load, plan: LoraPlan, tmp_path: Path) -> None:
     lora = trained(load_miniature(), plan)

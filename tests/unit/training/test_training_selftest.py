@@ -16,6 +16,8 @@ from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 
+pytestmark = pytest.mark.slow
+
 SHOTS = (Shot("sks man", 1), Shot("a photo of sks man", 2))
 SETTINGS = SampleSettings(64, steps=2)
 LORA = LoraPlan(rank=2, conv_rank=2, text_encoder_learning_rate=1e-4)
@@ -47,7 +49,6 @@ def change(method: TrainingMethod, how: Callable[[torch.Tensor], torch.Tensor]) 
     return state
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("case", CASES)
 def test_a_trained_file_passes_and_its_weights_stay_loaded(

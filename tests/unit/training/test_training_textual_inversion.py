@@ -18,6 +18,8 @@ from personal_avatar.training.methods.textual_inversion import TextualInversion
 from personal_avatar.training.plan import TextualInversionPlan
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.slow
+
 SUBJECT = Subject("sks man", "man")
 PLAN = TextualInversionPlan(vectors=3)
 FAMILIES = tuple(Family)

@@ -18,6 +18,8 @@ from personal_avatar.weights.registry import Weight
 
 from tests.unit.ui.visitor import Visitor
 
+pytestmark = pytest.mark.slow
+
 BYTES = bytes(range(256)) * 12_000  # three chunks
 
 

@@ -18,6 +18,8 @@ from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.registry import Member, Weight
 from weights_server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 DETECTOR, RECOGNISER = b"detector" * 5000, b"recogniser" * 9000
 
 
