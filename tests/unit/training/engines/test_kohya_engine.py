@@ -25,7 +25,7 @@ from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work
 
 PLAN = LoraPlan(steps=4, save_count=2, rank=2, resolution_px=64, batch_size=1, prior_weight=0.0)
-pytestmark = pytest.mark.usefixtures("sd_scripts")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sd_scripts")]
 
 
 class Job:
