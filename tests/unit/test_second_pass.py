@@ -56,6 +56,17 @@ def test_only_faces_below_the_limit_change_and_only_around_them() -> None:
     assert np.abs(changed - [150, 100]).max() <= 75
 
 
+def test_a_face_outside_of_what_was_inpainted_is_the_users_own() -> None:
+    reader = Reader([face(100, 150, 60)], [(1, 0)])
+    right = np.zeros(PICTURE.shape[:2], bool)
+    right[:, 200:] = True
+    for painted, wanted in ((right, 0), (~right, 1)):
+        _, count = with_small_faces(
+            PICTURE, people("Anna"), [np.array([1.0, 0.0])], reader, lambda _, crop: 255 - crop, painted
+        )
+        assert count == wanted
+
+
 def test_each_person_is_painted_alone_and_where_they_are() -> None:
     reader, seen = Reader([face(80, 150, 60), face(300, 150, 50)], [(0.1, 1), (1, 0.2)]), []
 

@@ -19,12 +19,24 @@ from personal_avatar.webui.identity import notes, script
 from personal_avatar.webui.identity.session import Session
 
 GRID_PX = 64
+WHITE = 128  # from here on a mask is white
 
 
 def painted(p: Any, begun: Session, picture: np.ndarray, analyser: FaceReader) -> tuple[np.ndarray, int]:
     """uint8 RGB with its small faces painted anew, and how many they were. Raises what kept a person from it."""
     embeddings = [reference.embedding for reference in begun.references]
-    return with_small_faces(picture, begun.request, embeddings, analyser, partial(_repainted, p))
+    made = _made(p, picture.shape[1], picture.shape[0])
+    return with_small_faces(picture, begun.request, embeddings, analyser, partial(_repainted, p), made)
+
+
+def _made(p: Any, width: int, height: int) -> np.ndarray | None:
+    """Where an inpainted picture was painted, bool (height, width); None: everywhere."""
+    mask = getattr(p, "mask_for_overlay", None)
+    if mask is None:
+        return None
+    fitted = mask.convert("L").resize((width, height), Image.Resampling.BOX)
+    made: np.ndarray = np.asarray(fitted) >= WHITE
+    return made
 
 
 def _repainted(p: Any, request: IdentityRequest, crop: np.ndarray) -> np.ndarray:
