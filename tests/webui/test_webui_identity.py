@@ -5,10 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.webui.webui_families import (
-    Kind,
-    choose,
-)
+from tests.webui.webui_families import Kind, choose
 from tests.webui.webui_identity import (
     ERROR,
     METHODS,
