@@ -138,6 +138,7 @@ def test_the_users_own_styles_are_offered(probed: Server) -> None:
 
 def test_data_lie_in_the_webuis_data_folder(probed: Server, folder: Path) -> None:
     folders = probed.get("/probe/folders").json()["answer"]
+    assert str(folder / "models" / "ControlNet") in folders.pop("identity") and folders.pop("sd_scripts") == ""
     assert folders == {
         "data": str(folder / "personal-avatar"), "loras": str(folder / "models" / "Lora"),
         "embeddings": str(folder / "embeddings"), "checkpoints": str(folder / "models" / "Stable-diffusion"),
