@@ -123,19 +123,6 @@ def shelf_of(folders: Folders) -> Shelf:
     return Shelf(folders.identity_folders)
 
 
-def refuse_unusable(shelf: Shelf, settings: IdentitySettings, family: Family) -> None:
-    """Raises `BaseUnsupported`, `NotFound`, or `WeightsMissing` with what to download, before any work is done."""
-    from personal_avatar.identity.nouns import AdapterKind
-    from personal_avatar.identity.unit import ANTELOPE, BUFFALO
-
-    kind = shelf.choose(settings, family).kind
-    if kind is AdapterKind.INSTANTID:
-        shelf.identitynet()
-    if kind.needs_clip:
-        shelf.clip_vision()
-    shelf.face_pack(ANTELOPE if kind is AdapterKind.INSTANTID else BUFFALO)
-
-
 def posed(request: IdentityRequest, image: np.ndarray | None) -> IdentityRequest:
     """The same people in the pose of the picture that is painted anew, unless another one was given."""
     if image is None or request.keypoints_image is not None:
@@ -145,8 +132,8 @@ def posed(request: IdentityRequest, image: np.ndarray | None) -> IdentityRequest
 
 def refuse_faceless(folders: Folders, request: IdentityRequest, family: Family) -> None:
     """Raises `NoFace` when nobody is found in the photos, or in a picture whose pose must be followed, by the models
-    that the network was trained with; and what `refuse_unusable` raises."""
-    refuse_unusable(shelf_of(folders), request.settings, family)
+    that the network was trained with; and what `Shelf.parts` raises."""
+    shelf_of(folders).parts(request.settings, family)
     _seen(folders, request, family, ANY_SIZE_PX)
 
 
@@ -198,7 +185,7 @@ def status(host: Host) -> IdentityStatus:
 
 def _missing(shelf: Shelf, method: str, family: Family) -> MissingPart | None:
     try:
-        refuse_unusable(shelf, IdentitySettings(method=method), family)
+        shelf.parts(IdentitySettings(method=method), family)
     except AvatarError as error:
         weights = error.weights if isinstance(error, WeightsMissing) else ()
         return MissingPart(method, error.message, error.hint, weights)

@@ -30,6 +30,11 @@ class AdapterKind(str, Enum):
         return self in (AdapterKind.FACEID_PLUS, AdapterKind.FACEID_PLUS_V2)
 
     @property
+    def face_pack(self) -> str:
+        """The models of insightface that it was trained with."""
+        return "antelopev2" if self is AdapterKind.INSTANTID else "buffalo_l"
+
+    @property
     def normalised(self) -> bool:
         """Whether it was trained on embeddings of length 1."""
         return self not in (AdapterKind.INSTANTID, AdapterKind.FACEID_PORTRAIT_UNNORM)

@@ -111,7 +111,7 @@ class Shelf:
         file = self.choose(settings, family)
         own = (self.identitynet(),) if file.kind is AdapterKind.INSTANTID else ()
         seeing = (self.clip_vision(),) if file.kind.needs_clip else ()
-        pack = self.face_pack("antelopev2" if file.kind is AdapterKind.INSTANTID else "buffalo_l")
+        pack = self.face_pack(file.kind.face_pack)
         return (file.path, *own, *seeing, pack.detector, pack.recogniser)
 
     def missing(self, *weights: Weight) -> WeightsMissing:

@@ -35,7 +35,6 @@ T = TypeVar("T")
 REMEMBERED = 24  # people whose photos were read, and whose crops CLIP has seen
 BURNS_ABOVE = 5.0
 WATERMARKED_PX = (1024, 1024)
-ANTELOPE, BUFFALO = "antelopev2", "buffalo_l"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class IdentityUnit:
 
     def analyser(self, kind: AdapterKind) -> Analyser:
         """The detector and recogniser that adapters of `kind` were trained with. Raises `WeightsMissing`."""
-        pack = self.shelf.face_pack(ANTELOPE if kind is AdapterKind.INSTANTID else BUFFALO)
+        pack = self.shelf.face_pack(kind.face_pack)
         return Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
 
     def reference(self, subject: Subject, kind: AdapterKind) -> Reference:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from personal_avatar.identity.net.context import Reading
 from personal_avatar.identity.net.part import Part
+from personal_avatar.identity.perceiver import merge_heads, split_heads
 
 RESNET_EPS, TRANSFORMER_EPS = 1e-5, 1e-6
 
@@ -69,14 +70,14 @@ class Attention(nn.Module):
 
     def keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Both (rows, heads, tokens, width of a head)."""
-        return self._split(self.to_k(tokens)), self._split(self.to_v(tokens))
+        return split_heads(self.to_k(tokens), self.heads), split_heads(self.to_v(tokens), self.heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._read(self._split(self.to_q(x)), *self.keys_values(x))
+        return self._read(split_heads(self.to_q(x), self.heads), *self.keys_values(x))
 
     def cross(self, x: Tensor, reading: Reading, shares: Tensor | None) -> Tensor:
         """`shares`: (people, tokens of `x`, 1), None for one person."""
-        queries = self._split(self.to_q(x))
+        queries = split_heads(self.to_q(x), self.heads)
         people = reading.of(self)
         if shares is None:
             return self._read(queries, *people[0])
@@ -86,15 +87,12 @@ class Attention(nn.Module):
         )
         return self.to_out[0](merged)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
     def _read(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return self.to_out[0](self._merged(queries, keys, values))
 
     @staticmethod
     def _merged(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        return functional.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+        return merge_heads(functional.scaled_dot_product_attention(queries, keys, values))
 
 
 class Gate(nn.Module):

@@ -16,7 +16,6 @@ from personal_avatar.errors import BaseUnsupported
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity import infotext
 from personal_avatar.identity.nouns import AdapterKind, Reference, Target
-from personal_avatar.oneshot import refuse_unusable
 from personal_avatar.webui.describe import describe
 from personal_avatar.webui.identity import foreign, networks, notes
 from personal_avatar.webui.identity.sampling import Sampling
@@ -96,7 +95,7 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         from personal_avatar.identity.unit import cautions
 
         base, unit = _base(), networks.unit()
-        refuse_unusable(unit.shelf, session.request.settings, base.family)
+        unit.shelf.parts(session.request.settings, base.family)
         session.kind = unit.shelf.choose(session.request.settings, base.family).kind
         target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
         followed = _following(p, session)
