@@ -170,5 +170,5 @@ def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path]) -> Sc
     """Measures likeness to the avatar's own reference, else to the photos."""
     analyser = studio.analyser()
     if avatar is not None and (not photos or (avatar.reference and avatar.recogniser == analyser.name)):
-        return studio.scorer(avatar)
+        return studio.rankings.scorer(avatar)
     return Scorer(analyser, reference_from(photos, analyser))

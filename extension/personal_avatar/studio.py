@@ -6,11 +6,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar import oneshot
-from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore, subject_prompt
+from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
@@ -26,35 +27,32 @@ from personal_avatar.domain import (
 from personal_avatar.errors import (
     ConsentMissing,
     InvalidSettings,
-    NotFound,
-    RestorerMissing,
     TooFewPhotos,
     TrainerMissing,
     WrongState,
 )
+from personal_avatar.gallery import Gallery
 from personal_avatar.host import Host
-from personal_avatar.jobs.control import Control
-from personal_avatar.jobs.events import EventWriter, Record, SampleMade, read_events
+from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import Job, JobStore, JobView
+from personal_avatar.jobs.store import Job, JobStore, named_in
 from personal_avatar.params import validated
 from personal_avatar.photos.captions import without_captions
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.rankings import Rankings
+from personal_avatar.restoring import Restoring
 from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
+from personal_avatar.works import CREATE, TRAIN, WORKS
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.oneshot import Box, IdentityStatus, Neighbour
     from personal_avatar.portraits import CreateSettings
-    from personal_avatar.ranking.likeness import Scorer
     from personal_avatar.reports.comparison import Row
-    from personal_avatar.restoration.restore import Restored
 
-TRAIN = "train"
-CREATE = "create"
 MAX_PHOTOS = 100
 STYLE_NOUN = "style"
 
@@ -120,7 +118,11 @@ class Studio:
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
         self.jobs = JobStore(data / "jobs")
-        self.queue = JobQueue(self.jobs, {CREATE: self._create_work}, host.trainer, self._on_end)
+        works = {kind: partial(work, self) for kind, work in WORKS.items()}
+        self.queue = JobQueue(self.jobs, works, host.trainer, self._on_end)
+        self.rankings = Rankings(self)
+        self.restoring = Restoring(self)
+        self.gallery = Gallery(self)
         self._analyser: FaceAnalyser | None = None
         self._starting = threading.Lock()
 
@@ -292,18 +294,6 @@ class Studio:
             raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
         return styles
 
-    def _create_work(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-        from personal_avatar.portraits import CreateSettings, CreateTask, Session, make_portraits
-        from personal_avatar.sitters import seated
-
-        task = from_json(CreateTask, job.payload)
-        avatar = self.avatars.load(task.avatar_id) if task.avatar_id else None
-        settings: CreateSettings = validated(CreateSettings, task.settings)
-        files = {path.name: path for path in (folder / "photos").glob("*")}
-        found = seated(self, avatar, task.one_shot, files, settings.lora_weight)
-        session = Session(found.sitter, found.base, self.host, found.scorer, settings, folder, emit, control)
-        return make_portraits(task.styles, session)
-
     def styles(self) -> tuple[Style, ...]:
         """Shipped styles and the user's own."""
         return library.shipped() + self.host.styles()
@@ -311,56 +301,6 @@ class Studio:
     def identity_status(self) -> IdentityStatus:
         """What can be done without training now: methods that work, adapters found, what is missing and where from."""
         return oneshot.status(self.host)
-
-    # -- likeness and restoration
-
-    def scorer(self, avatar: Avatar) -> Scorer:
-        """Scores pictures by likeness to an avatar; raises `WrongState` when its reference is of another recogniser."""
-        import numpy as np
-
-        from personal_avatar.ranking.likeness import Scorer
-
-        analyser = self.analyser()
-        if avatar.best is not None and not avatar.reference:
-            prompt = subject_prompt(avatar.best, 1.0)
-            raise WrongState(f"{avatar.name} is a style: it has no face.", f"Write into any prompt: {prompt}.")
-        if not avatar.reference or avatar.recogniser != analyser.name:
-            raise WrongState(f"{avatar.name} has no reference for the recogniser {analyser.name}.", "Train it again.")
-        return Scorer(analyser, np.asarray(avatar.reference, dtype=np.float32))
-
-    def scorer_from(self, reference: Path) -> Scorer:
-        """Scores pictures by likeness to the photos in a file or folder."""
-        from personal_avatar.ranking.likeness import scorer_from
-
-        return scorer_from(reference, self.analyser())
-
-    def rank(
-        self, images: Sequence[Path], reference: Path, on_progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, Any]:
-        """Existing pictures in the order of their likeness: the document of `personal-avatar rank`."""
-        from personal_avatar.ranking.likeness import rank_files, to_document
-
-        return to_document(rank_files(images, self.scorer_from(reference), on_progress))
-
-    def restore(self, image: Path, scorer: Scorer, target: Path, max_drop: float = 0.0) -> Restored:
-        """Restore the face in a file with the host's best restorer; `target` is written when the likeness allows it:
-        it may fall by `max_drop`.
-
-        Raises `RestorerMissing`, `UnreadablePhoto`.
-        """
-        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
-        from personal_avatar.restoration.restore import RestoreSettings, restore_best
-
-        models = self.host.restorers()
-        if not models:
-            raise RestorerMissing("No face restorer is installed.")
-        restored = restore_best(
-            load_picture(image), scorer, lambda part, w: self.host.restore(part, models[0], w, prompt_of(image)),
-            RestoreSettings(max_drop=max_drop),
-        )
-        if restored.accepted:
-            save_picture(restored.image, target, infotext_of(image), source_of(image) or EDITED)
-        return restored
 
     # -- avatars
 
@@ -374,8 +314,8 @@ class Studio:
             views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-            files = sorted({point.path for point in avatar.checkpoints} | _named_in(views, "files"))
-            pictures = _named_in(views, "images") | {path for view in views for path in self._samples(view)}
+            files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
+            pictures = named_in(views, "images") | {path for view in views for path in self.gallery.told_by(view)}
             left = self.avatars.delete(avatar.id, files)
             left += self._erase_copies(avatar)
             for view in views:
@@ -383,12 +323,6 @@ class Studio:
             self.host.forget()
         left += [str(path) for path in sorted(pictures) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
-
-    def _samples(self, view: JobView) -> Iterator[Path]:
-        """Pictures that a job told about, whether it came to its end or not."""
-        for record in self.events(view.job.id):
-            if isinstance(record.event, SampleMade):
-                yield self.jobs.folder(view.job.id) / record.event.path
 
     def _erase_copies(self, avatar: Avatar) -> list[str]:
         """Archives for download, and laid-out photos of this person; returns the folders of those that are left.
@@ -426,35 +360,6 @@ class Studio:
     def events(self, job_id: str, after: int = 0) -> Iterator[Record]:
         return read_events(self.jobs.folder(job_id), after)
 
-    def job_image(self, job_id: str, number: int) -> Path:
-        """Picture `number` of a job that made portraits, 0 being the likeliest; the restored one when there is one."""
-        result = self.jobs.view(job_id).result or {}
-        images = result.get("images", [])
-        if not 0 <= number < len(images):
-            raise NotFound(f"Job {job_id} has {len(images)} pictures; there is no number {number}.")
-        return Path(images[number]["restored"] or images[number]["path"])
-
-    def results(self, avatar_id: str | None = None) -> list[JobView]:
-        """Portrait jobs that left pictures, newest first: finished ones, and cancelled ones with what they had."""
-        views = [view for view in self.jobs.views(states=[State.SUCCEEDED, State.CANCELLED]) if view.result]
-        return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
-
-    def erase_job(self, job_id: str) -> dict[str, Any]:
-        """Erase a job that made portraits: its pictures, the photos that were given to it, its record.
-
-        Pictures that the host saved into its own folders are only listed. Raises `NotFound`, `WrongState`.
-        """
-        view = self.jobs.view(job_id)
-        if view.job.kind != CREATE:
-            raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
-        pictures = _named_in([view], "images") | set(self._samples(view))
-        self.jobs.delete(job_id)
-        self.host.forget()
-        for archive in (self.host.folders().data / "cache" / "archives").glob(f"*-{job_id[:8]}.zip"):
-            archive.unlink(missing_ok=True)
-        left = sorted(str(path) for path in pictures if path.exists())
-        return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}
-
     # -- the shipped checkpoint, health
 
     def install_tiny(self) -> BaseModelFile:
@@ -467,12 +372,6 @@ class Studio:
 
         base = self.host.checkpoint()
         return estimate(plan_for(base, method, plan), base, photos)
-
-    def estimate_portraits(self, count: int) -> float | None:
-        """Seconds that `count` portraits took of late on this machine; None while none were made."""
-        results = [view.result for view in self.results()[:5] if view.result and view.result.get("images")]
-        pictures = sum(len(result["images"]) for result in results)
-        return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
 
     def health(self) -> dict[str, Any]:
         """Short answer for `GET /health`."""
@@ -503,12 +402,6 @@ def _labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
     """What a job says of itself in lists; `title`: where it has no avatar."""
     named = (avatar.name, avatar.id) if avatar else (title, "")
     return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
-
-
-def _named_in(views: Iterable[JobView], key: str) -> set[Path]:
-    """The files that the results of jobs name under `key`: as texts, or as rows with a path."""
-    rows = [row for view in views for row in (view.result or {}).get(key, [])]
-    return {Path(row["path"] if isinstance(row, dict) else row) for row in rows}
 
 
 def _name_in(draft: Path) -> str:

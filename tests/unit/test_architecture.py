@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "extension" / "personal_avatar"
 
 # What everyone may stand on.
-GROUND = {"__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures", "pickles"}
+GROUND = {"__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures", "pickles", "sessions"}
 # Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces,
 # an identity is read from one.
 STAGES = {"photos", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity"}

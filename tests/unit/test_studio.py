@@ -137,13 +137,13 @@ def test_a_restoration_is_written_only_when_it_is_accepted(
     make: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = make()
-    scorer = studio.scorer_from(GOOD[0])
+    scorer = studio.rankings.scorer_from(GOOD[0])
     target = tmp_path / "out" / "restored.png"
-    assert not studio.restore(SAMPLES / "no-face.jpg", scorer, target).accepted
+    assert not studio.restoring.restore(SAMPLES / "no-face.jpg", scorer, target).accepted
     assert not target.exists()
     monkeypatch.setattr(studio.host, "restorers", tuple)
     with pytest.raises(RestorerMissing):
-        studio.restore(GOOD[0], scorer, target)
+        studio.restoring.restore(GOOD[0], scorer, target)
 
 
 def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:

@@ -93,7 +93,7 @@ def test_portraits_of_a_photo_come_ranked_by_likeness_to_it(studio: Studio) -> N
     likeness = [image["likeness"] for image in view.result["images"]]
     assert likeness == sorted(likeness, reverse=True) and likeness[0] > 0.9
     assert (view.result["model_id"], view.job.avatar_id, view.job.title) == ("", "", "One photo")
-    assert [one.job.id for one in studio.results()] == [view.job.id]
+    assert [one.job.id for one in studio.gallery.runs()] == [view.job.id]
 
 
 def test_the_photo_lies_in_the_jobs_folder_with_the_consent_and_is_erased_with_it(studio: Studio) -> None:
@@ -108,18 +108,18 @@ def test_the_photo_lies_in_the_jobs_folder_with_the_consent_and_is_erased_with_i
     archive = studio.host.folders().data / "cache" / "archives" / f"-{view.job.id[:8]}.zip"
     archive.parent.mkdir(parents=True)
     archive.touch()
-    erased = studio.erase_job(view.job.id)
+    erased = studio.gallery.erase(view.job.id)
     assert len(erased["erased"]) == 3 and erased["left"] == []
-    assert not folder.exists() and not archive.exists() and studio.results() == []
+    assert not folder.exists() and not archive.exists() and studio.gallery.runs() == []
     with pytest.raises(NotFound):
-        studio.erase_job(view.job.id)
+        studio.gallery.erase(view.job.id)
 
 
 def test_only_ended_jobs_of_portraits_are_erased(studio: Studio) -> None:
     job = studio.train(TrainRequest("Berta", (GOOD[0],), "woman", consent="she agreed"))
     studio.queue.wait(job.id, 30)
     with pytest.raises(WrongState, match="belongs to its avatar"):
-        studio.erase_job(job.id)
+        studio.gallery.erase(job.id)
 
 
 @pytest.mark.parametrize(("changes", "error"), [

@@ -17,7 +17,8 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos.captions import is_caption
 from personal_avatar.photos.report import to_document
-from personal_avatar.studio import TRAIN, Studio
+from personal_avatar.studio import Studio
+from personal_avatar.works import TRAIN
 
 __all__ = ["accepted", "job", "model", "photo_check", "png", "public"]
 

@@ -75,12 +75,12 @@ class Api:
         """
         with received_by_name(body.pictures()) as files:
             job = self.studio.create(asked(body, files))
-        seconds = self.studio.estimate_portraits(body.num_images)
+        seconds = self.studio.gallery.estimate(body.num_images)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
 
     def image(self, job_id: str = JOB_ID, n: int = Path(..., ge=0, le=999)) -> Response:
         """A finished picture as PNG; 0 is the likeliest. Its scores are in the job's result.images[n]."""
-        return answers.png(self.studio.job_image(job_id, n))
+        return answers.png(self.studio.gallery.picture(job_id, n))
 
     def identity(self) -> schemas.IdentityDocument:
         """What can be done without training: methods that work with the loaded checkpoint, files found and missing."""
@@ -146,7 +146,7 @@ class Api:
 
     def erase_job(self, job_id: str = JOB_ID) -> schemas.Erased:
         """Erase the pictures of a portraits job and the photos that were sent with it; not possible for a training."""
-        return schemas.Erased(**answers.public(self.studio.erase_job(job_id)))
+        return schemas.Erased(**answers.public(self.studio.gallery.erase(job_id)))
 
     # -- the machine
 

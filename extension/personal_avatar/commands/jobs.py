@@ -67,7 +67,7 @@ def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
 
 
 def _erase(studio: Studio, view: JobView, terminal: Terminal) -> int:
-    erased = studio.erase_job(view.job.id)
+    erased = studio.gallery.erase(view.job.id)
     terminal.say(f"{view.job.id[:8]} erased")
     for path in erased["left"]:
         terminal.say(f"  left: {path}")

@@ -19,7 +19,7 @@ def rank(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     pictures([args.reference])
     with terminal.bar("rank") as bar:
-        document = studio.rank(pictures(args.images), args.reference, bar)
+        document = studio.rankings.rank(pictures(args.images), args.reference, bar)
     terminal.say(table([(number(row["likeness"]), row["path"]) for row in document["images"]]))
     terminal.document(document)
     return DONE
@@ -28,7 +28,7 @@ def rank(args: Namespace, terminal: Terminal) -> int:
 def restore(args: Namespace, terminal: Terminal) -> int:
     studio, rows = local_studio(args.data), []
     images = pictures(args.images)
-    reference = studio.scorer_from(args.reference) if args.reference else None
+    reference = studio.rankings.scorer_from(args.reference) if args.reference else None
     args.out.mkdir(parents=True, exist_ok=True)
     with terminal.bar("restore") as bar:
         for done, image in enumerate(images, start=1):
@@ -48,8 +48,8 @@ def _restored(studio: Studio, image: Path, reference: Scorer | None, target: Pat
     row: dict[str, Any] = {"path": str(image), "out": None, "accepted": False, "likeness_before": None,
                            "likeness_after": None, "fidelity": None, "reason": "", "error": None}
     try:
-        scorer, drop = (reference, 0.0) if reference else (studio.scorer_from(image), SELF_DROP)
-        found = studio.restore(image, scorer, target, drop)
+        scorer, drop = (reference, 0.0) if reference else (studio.rankings.scorer_from(image), SELF_DROP)
+        found = studio.restoring.restore(image, scorer, target, drop)
     except AvatarError as error:
         return {**row, "reason": str(error), "error": error.to_json()}
     return {**row, "out": str(target) if found.accepted else None, "accepted": found.accepted,

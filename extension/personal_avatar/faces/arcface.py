@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar.faces.analyser import Recogniser
-from personal_avatar.faces.sessions import session
+from personal_avatar.sessions import session
 
 # w600k_mbf on real photos of 8 people: the same person .52-.91, also 4 to 11 years apart; others -.10 to .20.
 SAME_PERSON_ABOVE = 0.30

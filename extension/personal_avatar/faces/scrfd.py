@@ -8,7 +8,7 @@ import numpy as np
 
 from personal_avatar.domain import Face
 from personal_avatar.faces.detection import distinct
-from personal_avatar.faces.sessions import session
+from personal_avatar.sessions import session
 
 CANVAS_PX = 640
 STRIDES_PX = (8, 16, 32)

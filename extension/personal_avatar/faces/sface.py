@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar.faces.analyser import Recogniser
-from personal_avatar.faces.sessions import session
+from personal_avatar.sessions import session
 
 NAME = "sface-2021dec"
 # Real photos of 8 people: the same person .58-.90, also 4 to 11 years apart; different people -.07 to .30.

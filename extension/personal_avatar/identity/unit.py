@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from personal_avatar import sessions
 from personal_avatar.errors import InvalidSettings, NoFace
-from personal_avatar.faces import sessions
 from personal_avatar.faces.analyser import Analyser
 from personal_avatar.faces.arcface import arcface
 from personal_avatar.faces.scrfd import Scrfd

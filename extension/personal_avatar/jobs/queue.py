@@ -35,7 +35,7 @@ class JobQueue:
     def __init__(
         self,
         store: JobStore,
-        inline: dict[str, InlineWork],
+        inline: Mapping[str, InlineWork],
         trainer: Callable[[], TrainerPython],
         on_end: Callable[[Job, dict], None],
         limit: int = 50,

@@ -298,3 +298,9 @@ def _with_events(view: JobView, records: Iterable[Record]) -> JobView:
         elif isinstance(event, Failed):
             view = replace(view, result=event.error.get("result"))
     return view
+
+
+def named_in(views: Iterable[JobView], key: str) -> set[Path]:
+    """The files that the results of jobs name under `key`: as texts, or as rows with a path."""
+    rows = [row for view in views for row in (view.result or {}).get(key, [])]
+    return {Path(row["path"] if isinstance(row, dict) else row) for row in rows}

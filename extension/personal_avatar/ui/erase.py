@@ -33,7 +33,7 @@ def build_run(page: Page, run: Any, chosen: Callable[[Scene], JobView | None]) -
             raise Refusal(NotFound, "nopictures")
         if not sure:
             raise Refusal(BadInput, "unsure", name=scene.title(view))
-        left = scene.studio.erase_job(view.job.id)["left"]
+        left = scene.studio.gallery.erase(view.job.id)["left"]
         return [False, box("good", scene.say("erase.done", name=scene.title(view)), ", ".join(left))]
 
     folded = _part(page, "run", run, erase)

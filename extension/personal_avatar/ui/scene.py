@@ -10,10 +10,11 @@ from personal_avatar.errors import AvatarError, named
 from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.oneshot import IdentityStatus
-from personal_avatar.studio import CREATE, TRAIN, Studio
+from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Checking, Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
+from personal_avatar.works import CREATE, TRAIN
 
 
 class JobWatch:

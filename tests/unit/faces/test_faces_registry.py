@@ -10,8 +10,8 @@ import pytest
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
 from personal_avatar.faces.analyser import FaceAnalyser, normalised
 from personal_avatar.faces.registry import default_analyser, find_pack
-from personal_avatar.faces.sessions import session, threads
 from personal_avatar.photos.read import read_photo
+from personal_avatar.sessions import session, threads
 from personal_avatar.weights.registry import SFACE
 
 

@@ -106,7 +106,7 @@ def test_new_pictures_of_the_person_come_ranked_among_the_results(visit: Visit, 
 def test_a_run_is_erased_with_the_photos_that_were_given_for_it(visit: Visit, equipped: Studio) -> None:
     visitor = with_photo(visit, "2e" * 16, GOOD[2])
     made(visitor, equipped)
-    (view, *_) = equipped.results()
+    (view, *_) = equipped.gallery.runs()
     folder = equipped.jobs.folder(view.job.id)
     assert (folder / "photos").is_dir()
     visitor.click("erase_run")
@@ -114,7 +114,7 @@ def test_a_run_is_erased_with_the_photos_that_were_given_for_it(visit: Visit, eq
     visitor.enter(erase_run_sure=True)
     visitor.click("erase_run")
     assert "One photo was erased." in visitor.text("erased_run") and visitor.value("erase_run_sure") is False
-    assert not folder.exists() and view.job.id not in [one.job.id for one in equipped.results()]
+    assert not folder.exists() and view.job.id not in [one.job.id for one in equipped.gallery.runs()]
     assert view.job.id[:4] not in str(visitor.prop("run", "choices"))
 
 

@@ -17,7 +17,7 @@ from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import SENTENCES
 from personal_avatar.portraits import CreateSettings
-from personal_avatar.studio import CREATE, TRAIN, Studio
+from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import tab
@@ -25,6 +25,7 @@ from personal_avatar.ui.one_photo import NEW, RESTYLE
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
+from personal_avatar.works import CREATE, TRAIN
 
 ROOM = Path(tab.__file__).parent
 SOURCES = [*sorted(ROOM.glob("*.py")), ROOM.parent / "webui" / "identity" / "panel.py"]

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 from insightface_models import models
+from personal_avatar import sessions
 from personal_avatar.errors import WeightsCorrupt
-from personal_avatar.faces import sessions
-from personal_avatar.faces.sessions import session
+from personal_avatar.sessions import session
 
 CARD, PROCESSOR = "CUDAExecutionProvider", "CPUExecutionProvider"
 

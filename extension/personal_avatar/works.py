@@ -1,0 +1,40 @@
+"""Kinds of jobs, and what those do that run in the process of the host. A new one is a function and a line in `WORKS`.
+
+A training runs in a process of its own: worker/kinds.py.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import from_json
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter
+from personal_avatar.jobs.store import Job
+from personal_avatar.params import validated
+
+if TYPE_CHECKING:
+    from personal_avatar.studio import Studio
+
+TRAIN = "train"
+CREATE = "create"
+
+Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
+
+
+def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Portraits; the payload is a `portraits.CreateTask` as JSON."""
+    from personal_avatar.portraits import CreateSettings, CreateTask, Session, make_portraits
+    from personal_avatar.sitters import seated
+
+    task = from_json(CreateTask, job.payload)
+    avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
+    settings: CreateSettings = validated(CreateSettings, task.settings)
+    files = {path.name: path for path in (folder / "photos").glob("*")}
+    found = seated(studio, avatar, task.one_shot, files, settings.lora_weight)
+    session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control)
+    return make_portraits(task.styles, session)
+
+
+WORKS: dict[str, Work] = {CREATE: create}
