@@ -7,18 +7,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Path
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from personal_avatar.api import answers, bodies, schemas
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
-from personal_avatar.api.problems import PREFIX, ProblemRoute, documented, nothing_here
+from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
 from personal_avatar.api.stream import stream
+from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull, WrongState
@@ -27,8 +27,6 @@ from personal_avatar.oneshot import Neighbour
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
-MODEL_ID = Path(..., regex="^[0-9a-z-]{1,48}$")
 LATER = "Cancel the job with keep_checkpoint, or let it go on."
 
 
@@ -178,34 +176,6 @@ def asked(body: bodies.GenerateBody, files: Mapping[str, FilePath]) -> CreateReq
     )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table of routes. `errors`: statuses besides those that every route may answer."""
-
-    method: str
-    path: str
-    endpoint: Callable[..., Any]
-    errors: tuple[int, ...] = ()
-    status: int = 200
-    answer: dict[str, Any] | None = None
-
-    def add_to(self, router: APIRouter, api: Api) -> None:
-        success: dict[int | str, dict[str, Any]] = {self.status: self.answer or {}}
-        if "events" in self.path:
-            success[204] = {"description": "Ended"}
-        router.add_api_route(
-            self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
-            responses=documented(*self.errors) | (success if self.answer else {}),
-            response_class=Response if self.answer else JSONResponse,
-            operation_id=f"personal_avatar_{self.endpoint.__name__}",
-        )
-
-
-def plain(media_type: str, description: str) -> dict[str, Any]:
-    """OpenAPI entry of an answer that is not JSON."""
-    return {"description": description, "content": {media_type: {}}}
-
-
 TABLE = (
     Row("POST", "/models/train", Api.train, (404, 409, 413, 429, 503, 507), 202),
     Row("GET", "/models", Api.models),
@@ -228,16 +198,20 @@ TABLE = (
     Row("POST", "/checkpoints/avatar-tiny", Api.install_tiny, (503, 507)),
 )
 
+# Each a class with a method a route, made with the studio, and its lines.
+TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = ((Api, TABLE),)
+
 
 def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
     """All routes, to be included into an app. `credentials()` gives names and passwords, or nothing to be open."""
     guards = [Depends(Guard(credentials))] if credentials else []
     router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=guards)
-    api = Api(studio)
-    for row in TABLE:
-        row.add_to(router, api)
-        if row.path == "/models/train":  # not a model of the name "train"
-            router.add_route(PREFIX + row.path, nothing_here, METHODS, include_in_schema=False)
+    for topic, rows in TOPICS:
+        api = topic(studio)
+        for row in rows:
+            row.add_to(router, api)
+            if row.path == "/models/train":  # not a model of the name "train"
+                router.add_route(PREFIX + row.path, nothing_here, METHODS, include_in_schema=False)
     routes = list(router.routes)
     router.add_api_route("/openapi.json", lambda: document(routes), methods=["GET"], include_in_schema=False)
     router.add_route(PREFIX + "/{rest:path}", nothing_here, METHODS, include_in_schema=False)

@@ -1,0 +1,42 @@
+"""What a line of the table of routes is; the lines stand beside the functions that answer them."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Path
+from starlette.responses import JSONResponse, Response
+
+from personal_avatar.api.problems import documented
+
+JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
+MODEL_ID = Path(..., regex="^[0-9a-z-]{1,48}$")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of routes. `errors`: statuses besides those that every route may answer."""
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    errors: tuple[int, ...] = ()
+    status: int = 200
+    answer: dict[str, Any] | None = None
+
+    def add_to(self, router: APIRouter, api: Any) -> None:
+        success: dict[int | str, dict[str, Any]] = {self.status: self.answer or {}}
+        if "events" in self.path:
+            success[204] = {"description": "Ended"}
+        router.add_api_route(
+            self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
+            responses=documented(*self.errors) | (success if self.answer else {}),
+            response_class=Response if self.answer else JSONResponse,
+            operation_id=f"personal_avatar_{self.endpoint.__name__}",
+        )
+
+
+def plain(media_type: str, description: str) -> dict[str, Any]:
+    """OpenAPI entry of an answer that is not JSON."""
+    return {"description": description, "content": {media_type: {}}}
