@@ -37,6 +37,17 @@ class Reason(str, Enum):
     OTHER_PERSON = "OTHER_PERSON"
 
 
+# Nothing of such a photo can be trained on, whatever a person decides.
+UNUSABLE = frozenset({Reason.UNREADABLE, Reason.TOO_LARGE, Reason.NO_FACE})
+
+
+class Look(str, Enum):
+    """Whether a picture was photographed (or rendered to look so) or drawn; other networks look at drawings."""
+
+    PHOTO = "photo"
+    DRAWN = "drawn"
+
+
 class Method(str, Enum):
     """How an avatar is trained."""
 
@@ -101,18 +112,40 @@ class Face:
 
 @dataclass(frozen=True)
 class Quality:
-    """Measured on the face crop. `sharpness`: see photos.quality; `brightness`, `clipped` 0..1; angles in degrees."""
+    """Measured on the face crop. `sharpness`: see photos.quality; `brightness`, `clipped` 0..1.
+
+    Angles in degrees: `yaw_deg` above 0 when the nose points to the viewer's right, `pitch_deg` above 0 when the head
+    is bent down, `roll_deg` above 0 clockwise. `eyes_open`: 0 closed to 1 open; `mouth_open`: 0 closed to 1 wide open;
+    `covered`: 0 free to 1, how surely something lies over a part of the face. None: cannot be told.
+    """
 
     sharpness: float
     brightness: float
     clipped: float
     yaw_deg: float
     roll_deg: float
+    pitch_deg: float = 0.0
+    eyes_open: float | None = None
+    mouth_open: float | None = None
+    covered: float | None = None
+
+
+@dataclass(frozen=True)
+class PhotoChoice:
+    """What a person decided about a photo. `take`: True in spite of the verdict, False to leave it out, None to follow
+    the verdict. `face`: which of its faces is meant, an index into `PhotoVerdict.people`; None: the most likely one."""
+
+    take: bool | None = None
+    face: int | None = None
 
 
 @dataclass(frozen=True)
 class PhotoVerdict:
-    """What the report says of one photo: accepted without `reasons`; `similarity` is to the centre of the set."""
+    """What the report says of one photo: accepted without `reasons`, unless a person chose otherwise.
+
+    `face`: the one that is meant; `people`: all faces, largest first, without embeddings; `similarity` is to the centre
+    of the set. `remarks`: codes of what is worth telling but rejects nothing (photos.advice).
+    """
 
     path: Path
     reasons: tuple[Reason, ...] = ()
@@ -122,18 +155,49 @@ class PhotoVerdict:
     faces: int = 0
     quality: Quality | None = None
     similarity: float | None = None
+    people: tuple[Face, ...] = ()
+    choice: PhotoChoice = PhotoChoice()
+    remarks: tuple[str, ...] = ()
+    look: Look = Look.PHOTO
 
     @property
     def accepted(self) -> bool:
-        return not self.reasons
+        return not self.reasons if self.choice.take is None else self.choice.take and self.usable
+
+    @property
+    def usable(self) -> bool:
+        """Whether a person may take it: it can be read and shows a face where one is wanted."""
+        return not UNUSABLE.intersection(self.reasons)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the accepted photos show together: how many photos fall under each word, 0 under those that are missing.
+
+    `angles`: front, left, right, profile_left, profile_right (the viewer's), up, down; `distances`: close, portrait,
+    far; `light`: dark, medium, bright, warm, cold, side, contrast; `scenes`: number of different surroundings of the
+    head, `clothes`: of different colours below it, each None when they cannot be told; `expressions`: mouth_closed,
+    mouth_open, eyes_closed, as far as measured.
+    `missing`: codes of advice that follow (photos.advice), the most important first.
+    """
+
+    photos: int
+    angles: dict[str, int] = field(default_factory=dict)
+    distances: dict[str, int] = field(default_factory=dict)
+    light: dict[str, int] = field(default_factory=dict)
+    expressions: dict[str, int] = field(default_factory=dict)
+    scenes: int | None = None
+    clothes: int | None = None
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """Verdicts in the order of the photos, and advice for the set."""
+    """Verdicts in the order of the photos, and advice for the set. `coverage`: None where no faces are looked for."""
 
     photos: tuple[PhotoVerdict, ...]
     advice: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def accepted(self) -> tuple[PhotoVerdict, ...]:

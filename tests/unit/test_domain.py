@@ -13,11 +13,14 @@ from personal_avatar.domain import (
     BaseModelFile,
     Checkpoint,
     Consent,
+    Coverage,
     Face,
     Family,
     Likeness,
+    Look,
     Method,
     Photo,
+    PhotoChoice,
     PhotoReport,
     PhotoVerdict,
     Portrait,
@@ -33,7 +36,10 @@ NOUNS = [
     FACE,
     PhotoVerdict(Path("a.jpg"), (Reason.BLURRED,), "sharpness 3, need 10", Photo(Path("a.jpg"), "ff", (4, 3)), FACE, 1,
                  Quality(1.0, 0.5, 0.0, 3.0, -2.0), 0.7),
+    PhotoVerdict(Path("b.jpg"), people=(FACE, FACE), choice=PhotoChoice(True, 1), remarks=("EYES_CLOSED",),
+                 quality=Quality(1.0, 0.5, 0.0, 3.0, -2.0, 5.0, 0.1, None, 0.4), look=Look.DRAWN),
     PhotoReport((PhotoVerdict(Path("a.jpg")),), ("More light.",)),
+    PhotoReport((), (), Coverage(3, {"front": 3, "left": 0}, {"close": 3}, scenes=2, missing=("NO_LEFT",))),
     BaseModelFile(Path("/m/x.safetensors"), "x", Family.SD1, config=Path("/m/x.yaml"), native_px=128),
     Avatar("anna", "Ánna", "u", "woman", "sks woman", "2026-01-01T00:00:00+00:00", reference=(0.5, 0.25),
            checkpoints=(POINT,), consent=Consent("she did", "u", "2026-01-01", ("ff",))),
@@ -55,6 +61,22 @@ def test_what_is_of_another_shape_is_refused() -> None:
 def test_a_report_knows_who_was_accepted() -> None:
     report = PhotoReport((PhotoVerdict(Path("a")), PhotoVerdict(Path("b"), (Reason.DARK,))))
     assert [verdict.path.name for verdict in report.accepted] == ["a"]
+
+
+@pytest.mark.parametrize(("reasons", "take", "accepted"), [
+    ((), None, True), ((), False, False), ((), True, True),
+    ((Reason.BLURRED,), None, False), ((Reason.BLURRED, Reason.OTHER_PERSON), True, True),
+    ((Reason.BLURRED,), False, False),
+])
+def test_what_a_person_decided_comes_before_the_verdict(
+    reasons: tuple[Reason, ...], take: bool | None, accepted: bool
+) -> None:
+    assert PhotoVerdict(Path("a"), reasons, choice=PhotoChoice(take)).accepted is accepted
+
+
+@pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.TOO_LARGE, Reason.NO_FACE])
+def test_nobody_can_take_what_holds_nothing_to_train_on(reason: Reason) -> None:
+    assert not PhotoVerdict(Path("a"), (reason,), choice=PhotoChoice(True)).accepted
 
 
 def test_a_face_knows_its_size() -> None:
