@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.weights.fetch import ensure
-from personal_avatar.weights.registry import Carrier, Weight
+from personal_avatar.weights.nouns import Carrier, Weight
 
 _FILES = {
     "scrfd_500m_bnkps.onnx": ("a3562ef62592bf387f6ef19151282ac127518e51c77696e62e0661bee95ba1ad", 2_524_155),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from personal_avatar.weights.fetch import ensure
-from personal_avatar.weights.registry import Carrier, Weight
+from personal_avatar.weights.nouns import Carrier, Weight
 from PIL import Image
 
 _PHOTOS = {

@@ -16,7 +16,7 @@ from personal_avatar.errors import AvatarError
 from personal_avatar.host import Folders, Host
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.nouns import Weight
 
 IDENTITIES = (
     ("instantid", "instantid", Family.SDXL),
@@ -66,7 +66,7 @@ def fetch_weights(
 ) -> None:
     """Have these weights; `on_progress(name, done_bytes, total_bytes)`. Raises `WeightsError`, `DiskFull`."""
     for weight in weights:
-        folder = folders.data / "weights" if weight in registry.ALL else folders.identity_folders[0]
+        folder = folders.identity_folders[0] if weight in registry.IDENTITY else folders.data / "weights"
         ensure(weight, folder, partial(on_progress, weight.name))
 
 

@@ -13,7 +13,7 @@ from personal_avatar.identity.kinds import Adapter, ClipVision, IdentityNet, wan
 from personal_avatar.identity.listing import contents, files
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.weights import registry
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.nouns import Weight
 
 PACKS = {
     "antelopev2": ("scrfd_10g_bnkps.onnx", "glintr100.onnx"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from personal_avatar.errors import Cancelled, WrongState, named
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.weights.fetch import ensure
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.nouns import Weight
 
 
 @dataclass(frozen=True)

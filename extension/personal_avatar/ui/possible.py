@@ -18,7 +18,8 @@ from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.weights.registry import Weight, find
+from personal_avatar.weights.nouns import Weight
+from personal_avatar.weights.registry import find
 
 METHOD = "one_set_method"
 

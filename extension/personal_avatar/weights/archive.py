@@ -8,7 +8,7 @@ from pathlib import Path
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.weights.download import OnProgress, take_from_url
 from personal_avatar.weights.files import store
-from personal_avatar.weights.registry import Member, Weight
+from personal_avatar.weights.nouns import Member, Weight
 
 
 def take_from_zip(weight: Weight, folder: Path, on_progress: OnProgress) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
 from personal_avatar.weights.files import matches, store
-from personal_avatar.weights.registry import Carrier, Weight
+from personal_avatar.weights.nouns import Carrier, Weight
 
 PIP_TIMEOUT_S = 600
 

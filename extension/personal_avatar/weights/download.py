@@ -10,7 +10,7 @@ from pathlib import Path
 
 from personal_avatar.errors import DiskFull, WeightsMissing
 from personal_avatar.weights.files import CHUNK_BYTES, adopt
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.nouns import Weight
 
 TIMEOUT_S = 60.0
 SPARE_BYTES = 64 * 2**20

@@ -10,7 +10,8 @@ from personal_avatar.weights.archive import take_from_zip
 from personal_avatar.weights.carrier import take_from_index, take_installed
 from personal_avatar.weights.download import OnProgress, take_from_url
 from personal_avatar.weights.files import matches
-from personal_avatar.weights.registry import ALL, Weight
+from personal_avatar.weights.nouns import Weight
+from personal_avatar.weights.registry import ALL
 
 _ONE_AT_A_TIME = threading.Lock()
 

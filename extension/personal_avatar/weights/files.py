@@ -12,7 +12,7 @@ from typing import IO
 
 from personal_avatar import storage
 from personal_avatar.errors import WeightsCorrupt
-from personal_avatar.weights.registry import Member, Weight
+from personal_avatar.weights.nouns import Member, Weight
 
 CHUNK_BYTES = 1 << 20
 

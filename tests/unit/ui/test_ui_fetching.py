@@ -14,7 +14,7 @@ from personal_avatar.studio import Studio
 from personal_avatar.ui import possible
 from personal_avatar.ui.fetching import Fetched, Fetching
 from personal_avatar.ui.refusal import Refusal
-from personal_avatar.weights.registry import Weight
+from personal_avatar.weights.nouns import Weight
 
 from tests.unit.ui.visitor import Visitor
 

@@ -12,7 +12,7 @@ import pytest
 from personal_avatar.errors import NotFound, WeightsCorrupt, WeightsMissing
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
-from personal_avatar.weights.registry import Carrier, Weight
+from personal_avatar.weights.nouns import Carrier, Weight
 from weights_server import Server, serving
 
 DATA = bytes(range(256)) * 4000

@@ -15,7 +15,7 @@ from personal_avatar.errors import Cancelled, DiskFull, NotFound, WeightsCorrupt
 from personal_avatar.weights import registry
 from personal_avatar.weights.archive import unpack
 from personal_avatar.weights.fetch import ensure, present
-from personal_avatar.weights.registry import Member, Weight
+from personal_avatar.weights.nouns import Member, Weight
 from weights_server import Server, serving
 
 pytestmark = pytest.mark.slow
