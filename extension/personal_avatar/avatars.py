@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from personal_avatar.captions.files import copy_with_caption
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.storage import sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"

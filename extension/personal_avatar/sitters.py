@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
+from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
 from personal_avatar.errors import BaseUnsupported, ConsentMissing, InvalidSettings, WrongState
 from personal_avatar.identities import IdentityRequest, Subject
@@ -23,7 +24,6 @@ from personal_avatar.oneshot import (
     refuse_faceless,
     settings_of,
 )
-from personal_avatar.photos.captions import without_captions
 from personal_avatar.pictures import load_picture
 from personal_avatar.portraits import Sitter
 from personal_avatar.ranking.likeness import Scorer, reference_from

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar import oneshot
 from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore
+from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
@@ -38,7 +39,6 @@ from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, named_in
 from personal_avatar.params import validated
-from personal_avatar.photos.captions import without_captions
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.rankings import Rankings
 from personal_avatar.restoring import Restoring

@@ -15,10 +15,17 @@ PACKAGE = ROOT / "extension" / "personal_avatar"
 
 # What everyone may stand on.
 GROUND = {"__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures", "pickles", "sessions"}
-# Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces,
-# an identity is read from one.
-STAGES = {"photos", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity"}
-STAGES_BELOW = {"faces": {"weights"}, "photos": {"faces", "weights"}, "identity": {"faces", "weights"}}
+# Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces
+# and carry captions, an identity is read from a face.
+STAGES = {
+    "photos", "captions", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity",
+}  # fmt: skip
+STAGES_BELOW = {
+    "faces": {"weights"},
+    "captions": {"weights"},
+    "photos": {"faces", "weights", "captions"},
+    "identity": {"faces", "weights"},
+}
 # `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."

@@ -10,12 +10,12 @@ from starlette.responses import FileResponse, Response
 from personal_avatar import documents
 from personal_avatar.api.problems import PREFIX
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
+from personal_avatar.captions.files import is_caption
 from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
-from personal_avatar.photos.captions import is_caption
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
 from personal_avatar.works import TRAIN

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from personal_avatar.captions.files import caption_of, own_caption
 from personal_avatar.domain import Dataset, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.photos import heldout
-from personal_avatar.photos.captions import caption_of, own_caption
 from personal_avatar.photos.dataset import HELD_OUT, MASKS, image_folder
 from personal_avatar.photos.settings import PhotoSettings
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.captions.files import copy_with_caption
 from personal_avatar.domain import PhotoReport, from_json, to_json
 from personal_avatar.errors import (
     BadInput,
@@ -25,7 +26,6 @@ from personal_avatar.errors import (
     WrongState,
     named,
 )
-from personal_avatar.photos.captions import copy_with_caption
 from personal_avatar.photos.read import Limits
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
 from personal_avatar.storage import sha256_of, write_json

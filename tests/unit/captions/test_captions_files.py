@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from personal_avatar.avatars import AvatarStore
-from personal_avatar.photos.captions import copy_with_caption, own_caption, with_trigger, without_captions
+from personal_avatar.captions.files import copy_with_caption, own_caption, with_trigger, without_captions
 from personal_avatar.studio import pictures_in
 
 TRIGGER = "sks man"
