@@ -84,7 +84,8 @@
         return [language, key, taken, ...rest];
     }
 
-    window.personalAvatar = {arrive, speak, take};
+    // `tools` are for the other scripts of this folder, which are loaded after this one.
+    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, words}};
 
     // -- refreshing
 

@@ -24,14 +24,13 @@ from personal_avatar.errors import HostError
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SCRIPT = REPOSITORY / "javascript" / "personal_avatar.js"
+SCRIPTS = REPOSITORY / "javascript"
 STYLE = REPOSITORY / "style.css"
 TEMPORARY = "personal-avatar-"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 MAX_UPLOAD_BYTES = 400 * 1024 * 1024
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
-    '<script src="personal-avatar/page/page.js" defer></script>'
     "<style>footer { display: none !important; }</style>"
     '<link rel="icon" href="data:,"><meta name="referrer" content="no-referrer">'
 )
@@ -67,12 +66,7 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
     blocks = build(studio, send_to_txt2img=False, theme=_theme())
     blocks.queue()
     blocks.allowed_paths, blocks.blocked_paths = [], []
-    app.get("/personal-avatar/page/page.js", include_in_schema=False)(
-        lambda: FileResponse(SCRIPT, media_type="text/javascript")
-    )
-    app.get("/personal-avatar/page/style.css", include_in_schema=False)(
-        lambda: FileResponse(STYLE, media_type="text/css")
-    )
+    _mount_files(app)
     inner = gr.routes.App.create_app(_ready(blocks))
     inner.cwd = str(_empty_folder(studio))  # gradio gives out every file below this one
     inner.user_middleware = [one for one in inner.user_middleware if one.cls is not CORSMiddleware]
@@ -88,6 +82,23 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
         blocks.startup_events()
 
     app.mount("/", inner)
+
+
+def _scripts() -> dict[str, Path]:
+    """Every script of the page by its name, in the order in which the WebUI loads them, too."""
+    return {path.name: path for path in sorted(SCRIPTS.glob("*.js"))}
+
+
+def _mount_files(app: FastAPI) -> None:
+    """Scripts and style of the page."""
+    app.get("/personal-avatar/page/style.css", include_in_schema=False)(
+        lambda: FileResponse(STYLE, media_type="text/css")
+    )
+
+    @app.get("/personal-avatar/page/{name}", include_in_schema=False)
+    def script(name: str) -> Response:
+        path = _scripts().get(name)
+        return FileResponse(path, media_type="text/javascript") if path else Response(status_code=404)
 
 
 def _empty_folder(studio: Studio) -> Path:
@@ -109,7 +120,8 @@ def _ready(blocks: Any) -> Any:
 def _own_page(response: Response) -> Response:
     """gradio's page with our files in its head, without fonts and scripts from elsewhere, and free to be zoomed."""
     text = FOREIGN.sub("", response.body.decode("utf-8")).replace(", maximum-scale=1", "")
-    return Response(text.replace("</head>", HEAD + "</head>", 1), media_type="text/html")
+    scripts = "".join(f'<script src="personal-avatar/page/{name}" defer></script>' for name in _scripts())
+    return Response(text.replace("</head>", HEAD + scripts + "</head>", 1), media_type="text/html")
 
 
 def _theme() -> Any:

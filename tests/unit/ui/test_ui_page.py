@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,9 +82,18 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     head = page.replace(json.dumps("x"), "").split("<body", 1)[0]
     scripts = [part for part in head.split("<") if part.startswith(("script", "link"))]
     assert not [part for part in scripts if part.split(">")[0].count("://")]
-    assert "personal-avatar/page/page.js" in page and "maximum-scale" not in page
-    assert client.get("/personal-avatar/page/page.js").headers["content-type"].startswith("text/javascript")
+    assert "maximum-scale" not in page
     assert client.get("/personal-avatar/page/style.css").status_code == 200
+
+
+def test_every_script_of_the_extension_is_served_in_the_order_of_the_names(client: TestClient) -> None:
+    served = re.findall(r'<script src="personal-avatar/page/([^"]+)" defer>', client.get("/").text)
+    assert served == sorted(path.name for path in standalone.SCRIPTS.glob("*.js")) and served
+    for name in served:
+        answer = client.get(f"/personal-avatar/page/{name}")
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert answer.content == (standalone.SCRIPTS / name).read_bytes()
+    assert client.get("/personal-avatar/page/other.js").status_code == 404
 
 
 def test_files_of_the_machine_are_not_given_out(client: TestClient, studio: Studio) -> None:
