@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from personal_avatar.params import Settings, setting
 
-PORTRAIT = "portrait"
-FULL = "full"
+HEAD, PORTRAIT, HALF, FULL = "head", "portrait", "half", "full"
+FRAMINGS = (HEAD, PORTRAIT, HALF, FULL)
+KEEP, BLUR, PLAIN = "keep", "blur", "plain"
+AUTO, NETWORK, ELLIPSE = "auto", "network", "ellipse"
 NEEDED, IGNORED = "needed", "ignored"
+COLOUR = r"^#[0-9a-fA-F]{6}(?!\n)$"
 
 
 class PhotoSettings(Settings):
@@ -15,8 +18,13 @@ class PhotoSettings(Settings):
     (for very different photos of one person), "off" lets everybody pass.
     `faces`: "ignored" takes pictures of anything, for a style: nobody is looked for, they are trained whole and without
     masks of heads.
-    `framing`: how photos are cut for training: "portrait" as a square of head and shoulders, "full" whole, in their own
-    proportions. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
+    `framing`: how photos are cut for training: "head" and "portrait" (head and shoulders) as squares, "half" upright
+    from the head to the waist, "full" whole, in their own proportions.
+    `max_upscale`: no picture shows its photo larger than this; where a photo is too small, the picture is. `upscaler`:
+    the host's, for photos that would become small pictures; empty: none.
+    `background`: "keep", "blur", or "plain" in `background_colour`. `matting`: how head and hair are told from what is
+    behind them, for masks: "network" by one for portraits, "ellipse" by the place of the face alone, "auto" by the
+    network when it is there. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
     """
 
     faces: str = setting(NEEDED, "Faces in the photos", choices=(NEEDED, IGNORED), advanced=True)
@@ -32,10 +40,14 @@ class PhotoSettings(Settings):
     max_side_px: int = setting(8000, "Longest side of a photo", ge=256, le=20000, step=100, unit="px", advanced=True)
     max_file_mb: int = setting(40, "Largest file", ge=1, le=500, step=1, unit="MB", advanced=True)
     wanted_photos: int = setting(8, "Photos that make a good avatar", ge=1, le=100, step=1, advanced=True)
-    framing: str = setting(PORTRAIT, "Framing of the training pictures", choices=(PORTRAIT, FULL))
-    crop_margin: float = setting(2.2, "Side of the crop, in heights of the face", ge=1, le=6, step=0.1)
-    level_from_deg: float = setting(8, "Tilt that gets levelled, from", ge=0, le=90, step=1, unit="°", advanced=True)
-    max_upscale: float = setting(2, "Largest enlargement of a crop", ge=1, le=8, step=0.1, advanced=True)
+    framing: str = setting(PORTRAIT, "cut.framing", choices=FRAMINGS)
+    background: str = setting(KEEP, "cut.background", choices=(KEEP, BLUR, PLAIN))
+    background_colour: str = setting("#808080", "cut.background_colour", regex=COLOUR, advanced=True)
+    matting: str = setting(AUTO, "cut.matting", choices=(AUTO, NETWORK, ELLIPSE), advanced=True)
+    crop_margin: float = setting(2.2, "cut.crop_margin", ge=1, le=6, step=0.1, advanced=True)
+    level_from_deg: float = setting(8, "cut.level_from", ge=0, le=90, step=1, unit="°", advanced=True)
+    max_upscale: float = setting(2, "cut.max_upscale", ge=1, le=8, step=0.1, advanced=True)
+    upscaler: str = setting("", "cut.upscaler", max_length=100, advanced=True)
     caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
     caption_files: bool = setting(True, "Captions from text files beside the photos", advanced=True)
     repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)
