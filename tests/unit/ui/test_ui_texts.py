@@ -16,6 +16,7 @@ from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import SENTENCES
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
@@ -26,6 +27,7 @@ from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
 from personal_avatar.works import CREATE, TRAIN
+from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
 SOURCES = [*sorted(ROOM.glob("*.py")), ROOM.parent / "webui" / "identity" / "panel.py"]
@@ -69,11 +71,17 @@ def made_keys() -> set[str]:
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
     for kind in (*PLANS.values(), CreateSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
+    keys |= {field.field_info.title for field in cutting()}
     return keys | {
         f"{field.field_info.title}.{choice}"
-        for field in IdentitySettings.__fields__.values()
+        for field in (*IdentitySettings.__fields__.values(), *cutting())
         for choice in field.field_info.extra["choices"] or ()
     }
+
+
+def cutting() -> list[ModelField]:
+    """Settings of how photos are cut: those whose titles are keys."""
+    return [field for field in PhotoSettings.__fields__.values() if field.field_info.title.startswith("cut.")]
 
 
 def test_what_other_rooms_may_say_is_in_the_table() -> None:
