@@ -27,19 +27,17 @@ class PhotoSettings(Settings):
     network when it is there. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
     """
 
-    faces: str = setting(NEEDED, "Faces in the photos", choices=(NEEDED, IGNORED), advanced=True)
-    min_face_px: int = setting(64, "Smallest width of a face", ge=16, le=1024, step=8, unit="px")
-    min_sharpness: float = setting(27, "Lowest sharpness", ge=0, le=100, step=1)
-    min_brightness: float = setting(0.17, "Lowest brightness", ge=0, le=1, step=0.01, advanced=True)
-    max_clipped: float = setting(0.2, "Largest overexposed share of the face", ge=0, le=1, step=0.01, advanced=True)
-    max_yaw_deg: float = setting(55, "Farthest turn of the head", ge=10, le=90, step=1, unit="°", advanced=True)
-    second_face_share: float = setting(
-        0.45, "Width from which a second face counts, against the first", ge=0.05, le=1, step=0.05, advanced=True
-    )
-    other_people: str = setting("auto", "Other people are found", choices=("auto", "threshold", "off"), advanced=True)
-    max_side_px: int = setting(8000, "Longest side of a photo", ge=256, le=20000, step=100, unit="px", advanced=True)
-    max_file_mb: int = setting(40, "Largest file", ge=1, le=500, step=1, unit="MB", advanced=True)
-    wanted_photos: int = setting(8, "Photos that make a good avatar", ge=1, le=100, step=1, advanced=True)
+    faces: str = setting(NEEDED, "check.faces", choices=(NEEDED, IGNORED), advanced=True)
+    min_face_px: int = setting(64, "check.min_face", ge=16, le=1024, step=8, unit="px")
+    min_sharpness: float = setting(27, "check.min_sharpness", ge=0, le=100, step=1)
+    min_brightness: float = setting(0.17, "check.min_brightness", ge=0, le=1, step=0.01, advanced=True)
+    max_clipped: float = setting(0.2, "check.max_clipped", ge=0, le=1, step=0.01, advanced=True)
+    max_yaw_deg: float = setting(55, "check.max_yaw", ge=10, le=90, step=1, unit="°", advanced=True)
+    second_face_share: float = setting(0.45, "check.second_face", ge=0.05, le=1, step=0.05, advanced=True)
+    other_people: str = setting("auto", "check.other_people", choices=("auto", "threshold", "off"), advanced=True)
+    max_side_px: int = setting(8000, "check.max_side", ge=256, le=20000, step=100, unit="px", advanced=True)
+    max_file_mb: int = setting(40, "check.max_file", ge=1, le=500, step=1, unit="MB", advanced=True)
+    wanted_photos: int = setting(8, "check.wanted_photos", ge=1, le=100, step=1, advanced=True)
     framing: str = setting(PORTRAIT, "cut.framing", choices=FRAMINGS)
     background: str = setting(KEEP, "cut.background", choices=(KEEP, BLUR, PLAIN))
     background_colour: str = setting("#808080", "cut.background_colour", regex=COLOUR, advanced=True)
@@ -48,9 +46,9 @@ class PhotoSettings(Settings):
     level_from_deg: float = setting(8, "cut.level_from", ge=0, le=90, step=1, unit="°", advanced=True)
     max_upscale: float = setting(2, "cut.max_upscale", ge=1, le=8, step=0.1, advanced=True)
     upscaler: str = setting("", "cut.upscaler", max_length=100, advanced=True)
-    caption_template: str = setting("a photo of {trigger}", "Caption", max_length=300)
-    caption_files: bool = setting(True, "Captions from text files beside the photos", advanced=True)
-    repeats: int = setting(1, "Repeats of each picture in an epoch", ge=1, le=1000, step=1, advanced=True)
+    caption_template: str = setting("a photo of {trigger}", "cut.caption_template", max_length=300)
+    caption_files: bool = setting(True, "cut.caption_files", advanced=True)
+    repeats: int = setting(1, "cut.repeats", ge=1, le=1000, step=1, advanced=True)
 
     @property
     def wants_faces(self) -> bool:
