@@ -1,7 +1,7 @@
 """Reading any picture as upright RGB, and writing generated ones so that they say how they were made.
 
-A written PNG carries the WebUI's text chunk `parameters` and an XMP packet with IPTC's digital source type
-"trained algorithmic media", the agreed mark of generated pictures.
+A written file carries the WebUI's infotext (PNG: text chunk `parameters`; JPEG and WebP: EXIF UserComment) and an XMP
+packet with IPTC's digital source type, the agreed mark of generated pictures; see `provenance`.
 """
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.provenance import EDITED as EDITED
+from personal_avatar.provenance import GENERATED as GENERATED
+from personal_avatar.provenance import SOURCES, marked, source_in
 from personal_avatar.storage import write_bytes
 
 PARAMETERS = "parameters"
-XMP_CHUNK = "XML:com.adobe.xmp"
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
-# IPTC news codes, digital source type: made by a model, and a photo of which a model made a part.
-GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-# Layout: XMP specification part 1 (packet wrapper); property: IPTC Photo Metadata Standard, "Digital Source Type".
-_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    'Iptc4xmpExt:DigitalSourceType="{source}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-)
+UNICODE = b"UNICODE\0"
+LONGEST_COMMENT = 32_000  # characters: a JPEG has room for 64 KB of EXIF
+FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+QUALITY = 95
 
 
 def load_picture(path: Path) -> np.ndarray:
@@ -50,22 +46,52 @@ def covering(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
     return np.asarray(fitted).copy()
 
 
+def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENERATED) -> bytes:
+    """The file of a picture, with its infotext and the mark.
+
+    `image`: uint8 (height, width, 3 or 4), RGB or RGBA; `kind`: one of `FORMATS`; `source`: `GENERATED` or `EDITED`.
+    In a JPEG transparent parts are white.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    picture, data = Image.fromarray(image), BytesIO()
+    if kind == "png":
+        chunks = PngInfo()
+        if infotext:
+            chunks.add_text(PARAMETERS, infotext)
+        picture.save(data, "PNG", pnginfo=chunks)
+    else:
+        exif = Image.Exif()
+        if infotext:
+            exif[EXIF_IFD] = {USER_COMMENT: UNICODE + infotext[:LONGEST_COMMENT].encode("utf-16-be", "replace")}
+        shown = picture if kind == "webp" else Image.fromarray(np.asarray(_flat(picture)))
+        shown.save(data, kind.upper(), quality=QUALITY, exif=exif)
+    return marked(data.getvalue(), source)
+
+
 def save_picture(image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED) -> Path:
     """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`.
 
     `source`: `GENERATED` or `EDITED`.
     """
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    chunks = PngInfo()
-    if infotext:
-        chunks.add_text(PARAMETERS, infotext)
-    chunks.add_itxt(XMP_CHUNK, _XMP.format(source=source))
-    data = BytesIO()
-    Image.fromarray(image).save(data, "PNG", pnginfo=chunks)
-    write_bytes(path, data.getvalue())
+    write_bytes(path, encoded(image, "png", infotext, source))
     return path
+
+
+def mark_file(path: Path, source: str = GENERATED) -> bool:
+    """Put the mark into a finished file that lacks it, its pixels and texts left as they are; whether it has it now.
+
+    Only PNG, JPEG and WebP can carry it.
+    """
+    data = path.read_bytes()
+    try:
+        with_mark = marked(data, source)
+    except ValueError:
+        return False
+    if with_mark != data:
+        write_bytes(path, with_mark)
+    return True
 
 
 def infotext_of(path: Path) -> str:
@@ -86,18 +112,15 @@ def prompt_of(path: Path) -> str:
 
 def _user_comment(data: bytes | str) -> str:
     """EXIF UserComment: eight bytes that name the code, then text; the WebUI writes UTF-16, the high byte first."""
-    if isinstance(data, str) or not data.startswith(b"UNICODE\0"):
+    if isinstance(data, str) or not data.startswith(UNICODE):
         return ""
     return data[8:].decode("utf-16-be", errors="replace")
 
 
 def source_of(path: Path) -> str:
     """`GENERATED`, `EDITED`, or empty when the file does not say that a model had a hand in it."""
-    from PIL import Image
-
-    with Image.open(path) as file:
-        packet = str(getattr(file, "text", {}).get(XMP_CHUNK, ""))
-    return next((source for source in (GENERATED, EDITED) if source in packet), "")
+    found = source_in(path.read_bytes())
+    return found if found in SOURCES else ""
 
 
 def _flat(picture: object) -> object:

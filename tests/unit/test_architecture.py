@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "extension" / "personal_avatar"
 
 # What everyone may stand on.
-GROUND = {"__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures", "pickles", "sessions"}
+GROUND = {
+    "__init__", "errors", "domain", "params", "identities", "host", "storage", "pictures", "provenance", "pickles",
+    "sessions",
+}  # fmt: skip
 # Stages of the work, and the few that stand on another one: faces need their weights, photos are judged by their faces
 # and carry captions, an identity is read from a face.
 STAGES = {
