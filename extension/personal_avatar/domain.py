@@ -331,7 +331,11 @@ def _likeliest(points: Sequence[Checkpoint]) -> Checkpoint | None:
 
 @dataclass(frozen=True)
 class Style:
-    """A template for portraits: `prompt` has one `{subject}`. `origin`: shipped or the user's own."""
+    """A template for portraits: `prompt` has one `{subject}`. `origin`: shipped or the user's own.
+
+    `shape`: width by height; `settings`: by family of checkpoints, such as {"sd1": {"guidance": 6}}; `slots`: what
+    stands at places that can be changed, such as {"clothes": "a red coat"}; `preview`: a caption for avatar-tiny.
+    """
 
     id: str
     name: str
@@ -339,6 +343,10 @@ class Style:
     negative_prompt: str = ""
     category: str = ""
     origin: str = "shipped"
+    shape: float = 1.0
+    settings: dict[str, dict[str, float]] = field(default_factory=dict)
+    slots: dict[str, str] = field(default_factory=dict)
+    preview: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from personal_avatar.identities import IdentityRequest
 class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
     one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
-    that the user named, "" when none was."""
+    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours."""
 
     data: Path
     loras: Path
@@ -24,6 +24,12 @@ class Folders:
     checkpoints: Path
     identity: tuple[Path, ...] = ()
     sd_scripts: str = ""
+    more_wildcards: tuple[Path, ...] = ()
+
+    @property
+    def wildcards(self) -> tuple[Path, ...]:
+        """Where lists for `__name__` in prompts are looked for, ours first."""
+        return (self.data / "wildcards", *self.more_wildcards)
 
     @property
     def identity_folders(self) -> tuple[Path, ...]:

@@ -25,22 +25,31 @@ from personal_avatar.pictures import covering, infotext_of, load_picture, save_p
 from personal_avatar.ranking.likeness import Scorer, rank
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
 from personal_avatar.storage import write_json
-from personal_avatar.styles.library import fill
+from personal_avatar.styles.filling import fill
+from personal_avatar.styles.library import settings_of
+from personal_avatar.styles.wildcards import expanded, has_wildcards
 
 BATCH = 4
+STEPS, GUIDANCE = 20, 5.0
+SHAPES_FROM_PX = 512  # a checkpoint for smaller pictures knows squares alone
 LOADED_BATCH = 8  # where the host loads another checkpoint for each batch
 
 
 class CreateSettings(Settings):
-    """How portraits are made. Sizes 0: the checkpoint's own."""
+    """How portraits are made. 0 in sizes: of the checkpoint's own area, in the shape of the style; in steps and
+    guidance: the style's own. `clothes`, `hair`: what to try on in place of what the style says. `loras`: more
+    networks, such as "film-grain:0.6, ink", a name without a weight counts 1."""
 
     count: int = setting(8, "create.count", ge=1, le=200, step=1)
     lora_weight: float = setting(1.0, "create.lora_weight", ge=0.0, le=2.0, step=0.05)
+    clothes: str = setting("", "create.clothes", max_length=200)
+    hair: str = setting("", "create.hair", max_length=200)
+    loras: str = setting("", "create.loras", regex=r"^[^<>]*(?!\n)$", max_length=500, advanced=True)
     restore: bool = setting(True, "create.restore")
     restore_count: int = setting(4, "create.restore_count", ge=1, le=200, step=1, advanced=True)
     max_likeness_drop: float = setting(0.0, "create.max_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
-    steps: int = setting(20, "create.steps", ge=1, le=150, step=1, advanced=True)
-    guidance: float = setting(5.0, "create.guidance", ge=1.0, le=30.0, step=0.5, advanced=True)
+    steps: int = setting(0, "create.steps", ge=0, le=150, step=1, advanced=True)
+    guidance: float = setting(0.0, "create.guidance", ge=0.0, le=30.0, step=0.5, advanced=True)
     width_px: int = setting(0, "create.width", ge=0, le=2048, step=64, advanced=True, unit="px")
     height_px: int = setting(0, "create.height", ge=0, le=2048, step=64, advanced=True, unit="px")
     sampler: str = setting("DPM++ 2M", "create.sampler", max_length=60, advanced=True)
@@ -125,13 +134,13 @@ def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]
     told: set[str] = set()
     together = BATCH if session.sitter.checkpoint is None else LOADED_BATCH
     for style, seeds in _share(styles, first_seed, settings.count, together):
-        request = _request(style, seeds, session)
-        _warn(request, session, told)
-        for picture in session.host.generate(request, lambda step, total: session.control.check()):
-            yield _keep(picture, request, style, done, session)
-            done += 1
-            session.emit(Progress(done, settings.count, seconds_per_step=(time.monotonic() - began) / done))
-        session.control.check()
+        for request in _requests(style, seeds, session):
+            _warn(request, session, told)
+            for picture in session.host.generate(request, lambda step, total: session.control.check()):
+                yield _keep(picture, request, style, done, session)
+                done += 1
+                session.emit(Progress(done, settings.count, seconds_per_step=(time.monotonic() - began) / done))
+            session.control.check()
 
 
 def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
@@ -153,29 +162,64 @@ def _share(
             yield style, tuple((first_seed + i) % 2**32 for i in range(start, min(start + together, end)))
 
 
+def _requests(style: Style, seeds: tuple[int, ...], session: Session) -> Iterator[PictureRequest]:
+    """One for all seeds; one for each where the prompt holds wildcards."""
+    request = _request(style, seeds, session)
+    if not has_wildcards(request.prompt + request.negative_prompt):
+        yield request
+        return
+    folders = session.host.folders().wildcards
+    for seed in seeds:
+        texts = [expanded(text, folders, seed) for text in (request.prompt, request.negative_prompt)]
+        yield replace(request, prompt=texts[0], negative_prompt=texts[1], seeds=(seed,))
+
+
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
     settings, sitter = session.settings, session.sitter
-    prompt, negative = fill(style, sitter.words)
-    width_px, height_px = picture_size(settings, session.base.native_px, sitter)
+    prompt, negative = fill(style, sitter.words, {"clothes": settings.clothes, "hair": settings.hair})
+    width_px, height_px = picture_size(settings, session.base.native_px, sitter, style.shape)
+    steps, guidance = _painted_as(style, session)
     image = None if sitter.image is None else covering(sitter.image, width_px, height_px)
     return PictureRequest(
-        prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px, height_px=height_px,
-        steps=settings.steps, guidance=settings.guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
+        prompt=" ".join([prompt, *tags(settings.loras)]), negative_prompt=negative, seeds=seeds, width_px=width_px,
+        height_px=height_px, steps=steps, guidance=guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
                   (STYLE, style.id)),
         identity=sitter.identity and posed(sitter.identity, image), image=image, strength=sitter.strength,
     )
 
 
-def picture_size(settings: CreateSettings, native_px: int, sitter: Sitter) -> tuple[int, int]:
+def _painted_as(style: Style, session: Session) -> tuple[int, float]:
+    """Steps and guidance: as the settings say, else as the style asks for. Where somebody is put in without training
+    guidance stays moderate, as more of it burns colours."""
+    asked = settings_of(style, session.base.family.value)
+    guidance = asked.get("guidance", GUIDANCE)
+    if session.sitter.identity is not None:
+        guidance = min(guidance, GUIDANCE)
+    return session.settings.steps or int(asked.get("steps", STEPS)), session.settings.guidance or guidance
+
+
+def tags(loras: str) -> list[str]:
+    """"ink:0.6, film" -> `<lora:ink:0.6>`, `<lora:film:1>`."""
+    named = [part.strip() for part in loras.split(",") if part.strip()]
+    return [f"<lora:{part}>" if ":" in part else f"<lora:{part}:1>" for part in named]
+
+
+def picture_size(
+    settings: CreateSettings, native_px: int, sitter: Sitter, style_shape: float = 1.0
+) -> tuple[int, int]:
     """Width and height as the settings say; else of the checkpoint's own area, in the shape of the picture that is
-    painted anew, and where somebody is put in without training not the size at which that brings watermarks."""
+    painted anew, else of the style, where the checkpoint knows other shapes than squares; and where somebody is put in
+    without training not the size at which that brings watermarks."""
     from personal_avatar.identity.unit import WATERMARKED_PX
 
     if settings.width_px or settings.height_px:
         return settings.width_px or native_px, settings.height_px or native_px
-    height, width = (1, 1) if sitter.image is None else sitter.image.shape[:2]
-    step, shape = max(8, native_px // 16), (width / height) ** 0.5
+    if sitter.image is None:
+        ratio = style_shape if native_px >= SHAPES_FROM_PX else 1.0
+    else:
+        ratio = sitter.image.shape[1] / sitter.image.shape[0]
+    step, shape = max(8, native_px // 16), ratio**0.5
     sides = [max(step, round(side / step) * step) for side in (native_px * shape, native_px / shape)]
     if sitter.identity is not None and tuple(sides) == WATERMARKED_PX:
         sides = [side - 8 for side in sides]

@@ -1,31 +1,59 @@
-"""Style templates: the shipped ones, the user's own, and how a subject is put into either.
+"""Style templates: the shipped ones and the user's own.
 
-A template is a prompt with exactly one `{subject}`, in whose place "anna woman" is written (trigger and class noun).
+A template is a prompt with exactly one `{subject}`, in whose place "anna woman" is written (trigger and class noun),
+and at most one `{clothes}` and `{hair}`, which can be tried on (styles/filling.py).
 """
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from personal_avatar.domain import Style
-from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.errors import NotFound
+from personal_avatar.styles.filling import SLOTS, SUBJECT, tidy
 
-SUBJECT = "{subject}"
-_FILE = Path(__file__).resolve().parents[1] / "assets" / "styles.json"
+FOLDER = Path(__file__).resolve().parents[1] / "assets" / "styles"
+# Files of other names come after these.
+ORDER = ("professional", "photo", "social", "dating", "cinematic", "historical", "painting", "drawing", "anime", "3d",
+         "fiction", "occasion", "avatar-tiny")
 
 
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Style, ...]:
-    """The styles that come with the extension, in the order of the file; read once."""
-    document = json.loads(_FILE.read_text(encoding="utf-8"))
-    negatives = {"": "", **document["negatives"]}
-    return tuple(
-        Style(row["id"], row["name"], row["prompt"], negatives[row["negative"]], row["category"])
-        for row in document["styles"]
-    )
+    """The styles that come with the extension, by category; read once. A category is a file."""
+    return tuple(style for path in sorted(FOLDER.glob("*.json"), key=_place) for style in _read(path))
+
+
+def _place(path: Path) -> tuple[int, str]:
+    return (ORDER.index(path.stem) if path.stem in ORDER else len(ORDER), path.stem)
+
+
+def _read(path: Path) -> Iterator[Style]:
+    """The file says what its styles have in common: what they must not show, shape, settings for each family."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for row in document["styles"]:
+        yield Style(
+            row["id"], row["name"], row["prompt"], document["negative"], path.stem,
+            shape=_ratio(row.get("shape", document["shape"])),
+            settings=document["settings"],
+            slots={name: row[name] for name in SLOTS if name in row},
+            preview=row["preview"],
+        )
+
+
+def _ratio(text: str) -> float:
+    """"4:5" -> .8"""
+    width, height = text.split(":")
+    return int(width) / int(height)
+
+
+def settings_of(style: Style, family: str) -> dict[str, Any]:
+    """What a style asks for with a family of checkpoints: guidance, steps; nothing when it asks for nothing."""
+    return dict(style.settings.get(family, {}))
 
 
 def categories(styles: Iterable[Style]) -> dict[str, tuple[Style, ...]]:
@@ -49,20 +77,12 @@ def find(wanted: str, own: Iterable[Style] = ()) -> Style:
     raise NotFound(f"There is no style {wanted!r}.", f"Choose one of: {', '.join(style.id for style in styles)}.")
 
 
-def fill(style: Style, subject: str) -> tuple[str, str]:
-    """(prompt, negative prompt) with `subject` ("anna woman") in its place. Raises `BadInput` without a subject."""
-    subject = " ".join(subject.split())
-    if not subject:
-        raise BadInput("A style needs a subject.", "Name the avatar that the picture shall show.")
-    return style.prompt.replace(SUBJECT, subject), style.negative_prompt
-
-
 def own_style(name: str, prompt: str, negative_prompt: str = "") -> Style:
     """A style of the user's WebUI: its text stands around `{prompt}`, or is appended when `{prompt}` is not in it."""
-    text = _without_subject(prompt)
+    text = prompt.replace(SUBJECT, "{prompt}")  # our own mark means the same as the WebUI's
     text = text.replace("{prompt}", SUBJECT, 1).replace("{prompt}", "") if "{prompt}" in text else _appended(text)
     negative = negative_prompt.replace("{prompt}", "")
-    return Style(own_id(name), name.strip(), _tidy(text), _tidy(negative), "own", "own")
+    return Style(own_id(name), name.strip(), tidy(text), tidy(negative), "own", "own")
 
 
 def own_id(name: str) -> str:
@@ -71,17 +91,6 @@ def own_id(name: str) -> str:
     return f"own:{words or 'style'}"
 
 
-def _without_subject(prompt: str) -> str:
-    """Our own mark written by the user means the same as the WebUI's."""
-    return prompt.replace(SUBJECT, "{prompt}")
-
-
 def _appended(text: str) -> str:
     text = text.strip().strip(",").strip()
     return f"{SUBJECT}, {text}" if text else SUBJECT
-
-
-def _tidy(text: str) -> str:
-    """One space between words, none before a comma, no empty phrases and no comma at either end."""
-    text = re.sub(r"\s*,(\s*,)*\s*", ", ", " ".join(text.split()))
-    return text.strip(" ,")

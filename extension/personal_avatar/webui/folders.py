@@ -32,3 +32,10 @@ def identity_folders() -> tuple[Path, ...]:
         *([Path(given)] if given else []), *(models / name for name in MODELS),
         controlnet / "models", controlnet / "annotator" / "downloads",
     ))
+
+
+def wildcard_folders() -> tuple[Path, ...]:
+    """Where extensions for wildcards keep their lists."""
+    root = Path(extensions.extensions_dir)
+    found = [*sorted(root.glob("*/wildcards")), *sorted(root.glob("*/collections"))]
+    return tuple(folder.absolute() for folder in found if folder.is_dir())

@@ -11,7 +11,7 @@ from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, published, restorers
-from personal_avatar.webui.folders import data_folder, identity_folders, sd_scripts_folder
+from personal_avatar.webui.folders import data_folder, identity_folders, sd_scripts_folder, wildcard_folders
 
 DIVIDER = "do_not_save"
 
@@ -31,6 +31,7 @@ class WebuiHost:
             checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),
             identity=identity_folders(),
             sd_scripts=sd_scripts_folder(),
+            more_wildcards=wildcard_folders(),
         )
 
     def checkpoint(self) -> BaseModelFile:

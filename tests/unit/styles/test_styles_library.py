@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Style
 from personal_avatar.errors import BadInput, NotFound
-from personal_avatar.styles.library import SUBJECT, categories, fill, find, own_style, shipped
+from personal_avatar.styles.filling import SLOTS, SUBJECT, fill
+from personal_avatar.styles.library import categories, find, own_style, settings_of, shipped
 
 PROMPT_WORDS = st.text(alphabet="abc ,{}()prompt:<>1.0ÄÖ字", max_size=60)
 
 
-def test_there_are_at_least_24_portrait_styles_and_4_for_the_shipped_checkpoint() -> None:
+def test_there_are_at_least_60_portrait_styles_and_4_for_the_shipped_checkpoint() -> None:
     groups = categories(shipped())
-    assert sum(len(members) for name, members in groups.items() if name != "avatar-tiny") >= 24
+    assert sum(len(members) for name, members in groups.items() if name != "avatar-tiny") >= 60
     assert len(groups["avatar-tiny"]) >= 4
 
 
@@ -26,8 +27,42 @@ def test_every_shipped_style_is_well_formed(style: Style) -> None:
     assert style.category and style.origin == "shipped"
     for text in (style.name, style.prompt, style.negative_prompt):
         assert text == text.strip(" ,") and "  " not in text and " ," not in text and ",," not in text
-        assert "<" not in text and "{" not in text.replace(SUBJECT, "")
+        assert "<" not in text and "{" not in _without_places(text)
+    assert {name for name in SLOTS if "{" + name + "}" in style.prompt} == set(style.slots)
+    assert all(style.slots.values()) and style.prompt.count("{") == 1 + len(style.slots)
     assert style.category == "avatar-tiny" or len(style.negative_prompt.split(",")) >= 5
+
+
+def _without_places(prompt: str) -> str:
+    for name in ("subject", *SLOTS):
+        prompt = prompt.replace("{" + name + "}", "")
+    return prompt
+
+
+@pytest.mark.parametrize("style", shipped(), ids=lambda style: style.id)
+def test_every_shipped_style_says_how_it_is_painted_with_each_family(style: Style) -> None:
+    families = ("sd1",) if style.category == "avatar-tiny" else ("sd1", "sd2", "sdxl")
+    for family in families:
+        asked = settings_of(style, family)
+        assert 1 <= asked["guidance"] <= 30 and 1 <= asked["steps"] <= 150
+    assert 0.5 <= style.shape <= 2.0
+    assert settings_of(own_style("mine", "ink"), "sdxl") == {}
+
+
+def test_clothes_and_hair_are_tried_on_in_place_of_the_styles_own() -> None:
+    prompt, _ = fill(find("linkedin-headshot"), "anna woman", {"clothes": "a red velvet dress", "hair": ""})
+    assert "anna woman, friendly" in prompt and "a red velvet dress," in prompt and "blazer" not in prompt
+
+
+def test_a_style_without_a_place_for_clothes_says_them_of_the_subject() -> None:
+    prompt, _ = fill(find("oil-painting"), "anna woman", {"clothes": " a red  dress,", "hair": "silver hair"})
+    assert prompt.startswith("classical oil painting of anna woman wearing a red dress with silver hair, three-quarter")
+
+
+@given(clothes=st.text(max_size=30), hair=st.text(max_size=30), style=st.sampled_from(shipped()))
+def test_no_place_stays_open_whatever_is_tried_on(clothes: str, hair: str, style: Style) -> None:
+    prompt, _ = fill(style, "anna woman", {"clothes": clothes.replace("{", ""), "hair": hair.replace("{", "")})
+    assert "{" not in prompt and prompt.count("anna woman") == 1 and prompt == prompt.strip(" ,")
 
 
 def test_ids_names_and_prompts_are_unique() -> None:
@@ -42,14 +77,21 @@ def test_every_prompt_and_negative_fits_into_one_window_of_the_text_encoder() ->
             assert len(re.findall(r"[a-z]+|\d|[^\w\s]", text.lower())) <= 75, style.id
 
 
+COLOURS = "red|green|blue|yellow|purple|orange|pink|white|black|grey"
+TINY_WORDS = re.compile(
+    r"a (flat cartoon|shaded portrait|soft 3d portrait) of "
+    r"(anna|a (man|woman) with (short|long|bob|curly) (black|brown|blonde|red|grey) hair)(, glasses)?(, a beard)?, "
+    rf"({COLOURS}) shirt, ({COLOURS}) background, (smiling|neutral expression|sad|surprised)"
+)
+
+
 def test_styles_of_the_shipped_checkpoint_use_its_words_only() -> None:
-    colours = "red|green|blue|yellow|purple|orange|pink|white|black|grey"
-    pattern = re.compile(
-        rf"a (flat cartoon|shaded portrait|soft 3d portrait) of {re.escape(SUBJECT)}, ({colours}) shirt, "
-        rf"({colours}) background, (smiling|neutral expression|sad|surprised)"
-    )
     for style in categories(shipped())["avatar-tiny"]:
-        assert pattern.fullmatch(style.prompt), style.prompt
+        assert TINY_WORDS.fullmatch(fill(style, "anna")[0]), style.prompt
+
+
+def test_previews_use_the_words_of_the_shipped_checkpoint_only() -> None:
+    assert [style.id for style in shipped() if not TINY_WORDS.fullmatch(style.preview)] == []
 
 
 def test_a_style_is_found_by_id_or_name_and_the_users_own_come_first() -> None:

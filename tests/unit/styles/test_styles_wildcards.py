@@ -1,0 +1,59 @@
+"""`__name__` becomes one line of a file, the same for the same seed."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.styles.wildcards import expanded, has_wildcards, names
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    (tmp_path / "clothes").mkdir()
+    (tmp_path / "colour.txt").write_text("red\n# not this\n\n  blue \n", encoding="utf-8")
+    (tmp_path / "clothes" / "summer.txt").write_text("a __colour__ dress\n", encoding="utf-8")
+    (tmp_path / "clothes" / "winter.txt").write_text("\ufeffa __colour__ coat\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_names_tell_what_can_be_written(lists: Path, tmp_path: Path) -> None:
+    assert names([lists, tmp_path / "none"]) == ("clothes/summer", "clothes/winter", "colour")
+
+
+def test_each_place_is_filled_and_lists_may_name_lists(lists: Path) -> None:
+    made = {expanded("photo of anna, __clothes/summer__", [lists], seed) for seed in range(20)}
+    assert made == {"photo of anna, a red dress", "photo of anna, a blue dress"}
+
+
+def test_a_star_takes_from_all_lists_that_fit(lists: Path) -> None:
+    made = {expanded("__clothes/*__", [lists], seed) for seed in range(60)}
+    assert made == {f"a {colour} {what}" for colour in ("red", "blue") for what in ("dress", "coat")}
+
+
+@given(seed=st.integers(0, 2**32 - 1), text=st.text(alphabet="ab_ ,{}", max_size=30))
+def test_a_prompt_without_wildcards_stays_as_it_is(seed: int, text: str) -> None:
+    if not has_wildcards(text):
+        assert expanded(text, [], seed) == text
+
+
+def test_the_same_seed_chooses_the_same(lists: Path) -> None:
+    prompt = "__colour__ __colour__ __colour__ __colour__"
+    assert expanded(prompt, [lists], 7) == expanded(prompt, [lists], 7)
+    assert len({expanded(prompt, [lists], seed) for seed in range(30)}) > 3
+
+
+def test_an_unknown_list_names_those_that_exist(lists: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        expanded("__hats__", [lists], 1)
+    assert "hats" in caught.value.message and "clothes/summer" in caught.value.hint
+
+
+def test_empty_lists_and_lists_that_name_themselves_are_refused(lists: Path) -> None:
+    (lists / "empty.txt").write_text("# nothing\n", encoding="utf-8")
+    (lists / "loop.txt").write_text("more __loop__\n", encoding="utf-8")
+    for name in ("empty", "loop"):
+        with pytest.raises(BadInput):
+            expanded(f"__{name}__", [lists], 1)
