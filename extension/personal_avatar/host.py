@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Method, Style
+from personal_avatar.domain import BaseModelFile, Face, Method, Style
 from personal_avatar.identities import IdentityRequest
 
 
@@ -126,10 +126,13 @@ class Host(Protocol):
         """Names of the face restorers that work here and now, best first; empty when there is none."""
         ...
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
-        """Restore all faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Raises `RestorerMissing`.
+    def restore(
+        self, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
+    ) -> np.ndarray:
+        """Restore a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Raises `RestorerMissing`.
 
-        `prompt`: what the picture was made with, for restorers that paint anew.
+        `prompt`: what the picture was made with, for restorers that paint anew. `face`: which one, in pixels of the
+        picture; None: all that are found.
         """
         ...
 

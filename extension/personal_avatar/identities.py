@@ -39,11 +39,21 @@ class PersonSettings(Settings):
 
 
 class IdentityRestoreSettings(Settings):
-    """Restoration of the faces afterwards, refused where a face becomes less like the person."""
+    """Restoration of faces, refused where one becomes less like the person. `model`: empty for the best installed.
+
+    Only faces below `below_px` (longer side) or `below_sharpness` (0 flat, about 1 crisp) are restored, all when both
+    are 0. `fidelity`: the freest that is tried, 0..1; between it and 1 the likeness decides. `others`: also those who
+    are not the person; they stay like themselves but for `self_drop`.
+    """
 
     enabled: bool = setting(False, "identity.restore")
     model: str = setting("", "identity.restore_model", max_length=60)
     min_similarity_drop: float = setting(0.0, "identity.restore_drop", ge=0.0, le=0.2, step=0.01)
+    below_px: int = setting(280, "identity.restore_below_px", ge=0, le=4096, step=8, advanced=True, unit="px")
+    below_sharpness: float = setting(0.3, "identity.restore_below_sharpness", ge=0.0, le=2.0, step=0.05, advanced=True)
+    fidelity: float = setting(0.0, "identity.restore_fidelity", ge=0.0, le=1.0, step=0.05, advanced=True)
+    others: bool = setting(True, "identity.restore_others", advanced=True)
+    self_drop: float = setting(0.1, "identity.restore_self_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
 
 
 class IdentitySettings(Settings):

@@ -28,6 +28,7 @@ STAGES_BELOW = {
     "captions": {"weights"},
     "photos": {"faces", "weights", "captions"},
     "identity": {"faces", "weights"},
+    "restoration": {"faces"},
 }
 # `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
 # how a checkpoint of a family is read.

@@ -1,6 +1,7 @@
 """Where a restored face goes back into a picture: a feathered ellipse, with the colours that were there before."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,21 @@ def box_around(face: Face, size_px: tuple[int, int], scale: float) -> Box:
     return Box(left, top, int(np.clip(x + half, left + 1, width)), int(np.clip(y + half, top + 1, height)))
 
 
-def face_mask(face: Face, box: Box, feather: float) -> np.ndarray:
-    """float32 (height, width) of the box: 1 in the face's ellipse, 0 outside, a slope over the outer `feather`."""
+def face_mask(face: Face, box: Box, feather: float, others: Sequence[Face] = ()) -> np.ndarray:
+    """float32 (height, width) of the box: 1 in the face's ellipse, 0 outside, a slope over the outer `feather`.
+
+    What is nearer to the middle of one of `others`, each measured by its own size, belongs to that face: it is 0.
+    """
+    radius = _radius(face, box)
+    rise = np.clip((1.0 - radius) / max(feather, 1e-6), 0.0, 1.0)
+    mask = rise * rise * (3 - 2 * rise)
+    for other in others:
+        mask = np.where(_radius(other, box) < radius, 0.0, mask)
+    return np.asarray(mask, dtype=np.float32)
+
+
+def _radius(face: Face, box: Box) -> np.ndarray:
+    """Distance of the box's pixels from the middle of a face, 1 on its ellipse: float64 (height, width)."""
     points = np.asarray(face.landmarks_px, dtype=np.float64)
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
     unit = max(float(np.hypot(*(mouth - eyes))), float(np.hypot(*(points[1] - points[0]))), 1e-6)
@@ -45,9 +59,7 @@ def face_mask(face: Face, box: Box, feather: float) -> np.ndarray:
     y, x = np.mgrid[box.top : box.bottom, box.left : box.right] + 0.5
     dx, dy = x - (eyes[0] + mouth[0]) / 2, y - (eyes[1] + mouth[1]) / 2
     along, across = dx * down[0] + dy * down[1], dx * down[1] - dy * down[0]
-    radius = np.hypot(along / (ALONG * unit), across / (ACROSS * unit))
-    rise = np.clip((1.0 - radius) / max(feather, 1e-6), 0.0, 1.0)
-    return (rise * rise * (3 - 2 * rise)).astype(np.float32)
+    return np.asarray(np.hypot(along / (ALONG * unit), across / (ACROSS * unit)))
 
 
 def match_colours(patch: np.ndarray, original: np.ndarray, mask: np.ndarray) -> np.ndarray:

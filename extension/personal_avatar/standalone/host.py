@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Style
+from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.oneshot import posed
 from personal_avatar.pictures import covering
@@ -120,8 +120,10 @@ class StandaloneHost:
     def restorers(self) -> tuple[str, ...]:
         return self._restorers.names()
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
-        return self._restorers.restore(image, model, fidelity, prompt)
+    def restore(
+        self, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
+    ) -> np.ndarray:
+        return self._restorers.restore(image, model, fidelity, prompt, face)
 
     def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
         """Image to image with the loaded checkpoint and what is here of the LoRAs in `prompt` (default: "portrait")."""

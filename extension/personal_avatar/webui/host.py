@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from modules import paths, sd_models, shared
 
-from personal_avatar.domain import BaseModelFile, Style
+from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, published, restorers
@@ -63,8 +63,10 @@ class WebuiHost:
     def restorers(self) -> tuple[str, ...]:
         return restorers.available()
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
-        return restorers.restore(image, model, fidelity)
+    def restore(
+        self, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
+    ) -> np.ndarray:
+        return restorers.restore(image, model, fidelity, face)
 
     def styles(self) -> tuple[Style, ...]:
         """The styles of txt2img's list; rows that only divide the list are left out."""

@@ -1,63 +1,75 @@
-"""The WebUI's face restorers, offered only when all their weights are on the disk: nothing is downloaded unasked."""
+"""Face restorers in the WebUI: the files that it and its users have, through its own loader, one face at a time.
+
+The WebUI's own functions would look for faces a second time, with another detector that has to be downloaded first;
+see `restoration.aligned` for what is done instead. Nothing is downloaded unasked.
+"""
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from modules import codeformer_model, gfpgan_model, shared
+from modules import devices, modelloader, paths, shared
 
-from personal_avatar.errors import RestorerMissing
+from personal_avatar.domain import Face
+from personal_avatar.restoration import networks
+from personal_avatar.restoration.aligned import restore_faces
+from personal_avatar.webui.folders import data_folder
 from personal_avatar.webui.generation import turn
 
-CODEFORMER, GFPGAN = "CodeFormer", "GFPGAN"
-FACE_HELPERS = ("detection_Resnet50_Final.pth", "parsing_parsenet.pth")
+CODEFORMER = "CodeFormer"
+
+
+def folders() -> tuple[Path, ...]:
+    """Where weights of restorers lie; ours is the last."""
+    models = Path(paths.models_path)
+    ours = data_folder() / "weights" / networks.FOLDER
+    given = (shared.cmd_opts.codeformer_models_path, shared.cmd_opts.gfpgan_models_path)
+    return (*map(Path, given), models / "RestoreFormer", models / "facerestore_models", ours)
 
 
 def available() -> tuple[str, ...]:
     """Names of the restorers that work now, best first."""
-    return present(Path(shared.cmd_opts.codeformer_models_path), Path(shared.cmd_opts.gfpgan_models_path))
+    return tuple(networks.files_in(folders()))
 
 
-def present(codeformer: Path, gfpgan: Path) -> tuple[str, ...]:
-    """Restorers whose weights lie in the two folders; both need the face detector and parser, which lie in GFPGAN's."""
-    if not all((gfpgan / name).is_file() for name in FACE_HELPERS):
-        return ()
-    found = []
-    if any(codeformer.glob("*.pth")):
-        found.append(CODEFORMER)
-    if any("GFPGAN" in path.name for path in gfpgan.glob("*.pth")):
-        found.append(GFPGAN)
-    return tuple(found)
+def chosen(wanted: str) -> str:
+    """The restorer of that name, the best one when it is empty. Raises `RestorerMissing`."""
+    installed = available()
+    model = wanted or next(iter(installed), "")
+    if model not in installed:
+        raise networks.missing(model, folders()[-1], installed)
+    return model
 
 
-def restore(image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
+def restore(image: np.ndarray, model: str, fidelity: float, face: Face | None = None) -> np.ndarray:
     """Wait for our turn in the queue, then `restored`."""
     with turn():
-        return restored(image, model, fidelity)
+        return restored(image, model, fidelity, face)
 
 
-def restored(image: np.ndarray, model: str, fidelity: float) -> np.ndarray:
-    """Restore the faces of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Only within the WebUI's queue.
+def restored(image: np.ndarray, model: str, fidelity: float, face: Face | None = None) -> np.ndarray:
+    """Restore `face`, or all faces, of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Only within the
+    WebUI's queue. Raises `RestorerMissing`."""
+    file = networks.files_in(folders()).get(model)
+    if file is None:
+        raise networks.missing(model, folders()[-1], available())
+    device = devices.device_codeformer if model == CODEFORMER else devices.device_gfpgan
+    network = networks.network_of(model, file, file.stat().st_mtime_ns, _load)
+    network.to(device)
+    try:
+        faces = _all_faces(image) if face is None else [face]
+        return restore_faces(image, faces, networks.calling(model, network, device), fidelity)
+    finally:
+        if shared.opts.face_restoration_unload:
+            network.to(devices.cpu)
 
-    CodeFormer takes it as its weight w; GFPGAN knows none, its result is mixed with the original instead.
-    Raises `RestorerMissing`, also when the WebUI could not load the model: it then returns the picture as it was.
-    """
-    if model not in available():
-        raise RestorerMissing(f"The face restorer {model} is not installed.")
-    made = _codeformer(image, fidelity) if model == CODEFORMER else _gfpgan(image, fidelity)
-    if made is image:
-        raise RestorerMissing(f"The WebUI could not load {model}.", "Its console says why; get the weights again.")
-    return np.ascontiguousarray(made, dtype=np.uint8)
+
+def _all_faces(image: np.ndarray) -> list[Face]:
+    from personal_avatar.webui import register
+
+    return register.studio().analyser().detect(image)
 
 
-def _codeformer(image: np.ndarray, fidelity: float) -> Any:
-    return codeformer_model.codeformer.restore(image, w=fidelity)
-
-
-def _gfpgan(image: np.ndarray, fidelity: float) -> Any:
-    restored = gfpgan_model.gfpgan_fix_faces(image)
-    if restored is image:
-        return image
-    mixed = image.astype(np.float32) * fidelity + restored.astype(np.float32) * (1.0 - fidelity)
-    return mixed.round().clip(0, 255)
+def _load(file: Path) -> Any:
+    return modelloader.load_spandrel_model(file, device="cpu")

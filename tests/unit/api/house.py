@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from personal_avatar.domain import Face
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.faces.registry import default_analyser
 from personal_avatar.host import Picture, PictureRequest, TrainerPython
@@ -78,7 +79,9 @@ class DrawingHost(StandaloneHost):
     def restorers(self) -> tuple[str, ...]:
         return ("same",)
 
-    def restore(self, image: np.ndarray, model: str, fidelity: float, prompt: str = "") -> np.ndarray:
+    def restore(
+        self, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
+    ) -> np.ndarray:
         return image
 
 

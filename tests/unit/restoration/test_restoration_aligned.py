@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.errors import RestorerMissing
-from personal_avatar.standalone.aligned import restore_faces
+from personal_avatar.restoration.aligned import restore_faces
 from personal_avatar.standalone.restorers import REDRAW, Restorers, redrawn
 from PIL import Image
 
@@ -74,7 +74,7 @@ def test_redrawing_happens_at_the_checkpoints_size(shape: tuple[int, int], fitte
 
 
 def test_weights_without_their_libraries_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import personal_avatar.standalone.restorers as module
+    import personal_avatar.restoration.networks as module
 
     for name in ("codeformer-v0.1.0.pth", "GFPGANv1.4.pth", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
@@ -85,20 +85,3 @@ def test_weights_without_their_libraries_are_not_offered(tmp_path: Path, monkeyp
     assert restorers.names() == ("GFPGAN", REDRAW)
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
     assert restorers.names() == ("CodeFormer", "GFPGAN", REDRAW)
-
-
-def test_a_restoreformer_is_loaded_by_spandrel_and_restores_a_face(tmp_path: Path, photo: np.ndarray) -> None:
-    """The true architecture with few channels and random weights; only where spandrel is installed."""
-    pytest.importorskip("torchvision")
-    torch, spandrel = pytest.importorskip("torch"), pytest.importorskip("spandrel.architectures.RestoreFormer")
-    from personal_avatar.standalone.restorers import load_network
-
-    network = spandrel.RestoreFormer(
-        n_embed=64, embed_dim=32, ch=32, out_ch=3, ch_mult=(1, 1, 1, 1, 1, 1), num_res_blocks=1, attn_resolutions=(16,),
-        dropout=0.0, in_channels=3, resolution=512, z_channels=32, double_z=False, enable_mid=True, head_size=8,
-    )
-    file = tmp_path / "RestoreFormer.pth"
-    torch.save(network.state_dict(), file)
-    loaded = load_network("RestoreFormer", file, file.stat().st_mtime_ns)
-    free, faithful = (restore_faces(photo, [face_at(100, 90)], loaded, fidelity) for fidelity in (0.0, 1.0))
-    assert np.abs(free.astype(int) - photo).mean() > 5 > np.abs(faithful.astype(int) - photo).mean()

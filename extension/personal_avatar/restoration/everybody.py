@@ -1,0 +1,111 @@
+"""Every face of a picture by itself: those that need it are restored, as freely as their likeness allows."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from personal_avatar.domain import Face
+from personal_avatar.identities import IdentityRestoreSettings
+from personal_avatar.restoration.judge import FaceWatch, Judge, Person, Watched
+from personal_avatar.restoration.trial import Restorer, RestoreSettings, Trial, strongest
+
+GOOD_ALREADY = "it is large and sharp already"
+OTHERS = "it shows somebody else"
+KEPT = "it is not a part of what was painted"
+
+
+@dataclass(frozen=True)
+class FaceReport:
+    """What became of a face. `person`: empty when it was measured by itself; `before`, `after`: likeness, a cosine for
+    each recogniser; no `reason` when it was restored."""
+
+    face: Face
+    person: str
+    restored: bool
+    fidelity: float
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RestoredPicture:
+    """`image`: the original array when nothing was restored. `faces`: all, largest first."""
+
+    image: np.ndarray
+    faces: tuple[FaceReport, ...]
+
+    @property
+    def count(self) -> int:
+        """How many faces were restored."""
+        return sum(face.restored for face in self.faces)
+
+    @property
+    def reason(self) -> str:
+        """Why the picture stays as it is; empty when it does not."""
+        if self.count:
+            return ""
+        return self.faces[0].reason if self.faces else "there is no face in it"
+
+
+def restore_everybody(
+    image: np.ndarray, people: Sequence[Person], judge: Judge, restorer: Restorer, settings: IdentityRestoreSettings,
+    is_ours: Callable[[Face], bool] = lambda face: True, on_face: Callable[[], None] = lambda: None,
+) -> RestoredPicture:
+    """Restore the faces of a uint8 RGB (height, width, 3) picture that are small or not sharp, one after the other.
+
+    A face that shows one of `people` never becomes less like them; others (and all, without people) stay like
+    themselves. `is_ours`: whether a face may be touched; `on_face`: called before each, may raise to stop. What
+    `restorer` raises passes through. All pixels outside the ellipses of restored faces keep their bytes.
+    """
+    before = judge.look(image, people)
+    picture, reports = image, []
+    for number, watched in enumerate(before):
+        reason = _left_alone(watched, bool(people), settings, is_ours)
+        if reason:
+            reports.append(_kept(watched, reason))
+            continue
+        on_face()
+        picture, report = _restored(picture, before, number, judge, restorer, settings)
+        reports.append(report)
+    return RestoredPicture(picture, tuple(reports))
+
+
+def _left_alone(
+    watched: Watched, somebody: bool, settings: IdentityRestoreSettings, is_ours: Callable[[Face], bool]
+) -> str:
+    """Why a face is not touched; empty when it shall be."""
+    if somebody and not watched.person and not settings.others:
+        return OTHERS
+    if not is_ours(watched.face):
+        return KEPT
+    return "" if needs_it(watched.face, watched.sharpness, settings) else GOOD_ALREADY
+
+
+def needs_it(face: Face, sharpness: float, settings: IdentityRestoreSettings) -> bool:
+    """Whether a face is small or not sharp; every one when neither limit is set."""
+    if not settings.below_px and not settings.below_sharpness:
+        return True
+    return max(face.width_px, face.height_px) < settings.below_px or sharpness < settings.below_sharpness
+
+
+def _restored(
+    picture: np.ndarray, before: Sequence[Watched], number: int, judge: Judge, restorer: Restorer,
+    settings: IdentityRestoreSettings,
+) -> tuple[np.ndarray, FaceReport]:
+    watched = before[number]
+    drop = settings.min_similarity_drop if watched.person else settings.self_drop
+    limits = RestoreSettings(max_drop=min(drop, 0.2), fidelity=settings.fidelity)
+    others = [one.face for one in before if one is not watched]
+    watch = FaceWatch(judge, picture, before, number, drop, limits)
+    best = strongest(Trial(picture, watched.face, restorer, limits, watch, others), limits.fidelity, limits.trials)
+    if best.problem:
+        return picture, _kept(watched, best.problem)
+    report = FaceReport(watched.face, watched.person, True, best.fidelity, watched.told, best.seen.likeness)
+    return best.image, report
+
+
+def _kept(watched: Watched, reason: str) -> FaceReport:
+    return FaceReport(watched.face, watched.person, False, 1.0, watched.told, watched.told, reason)

@@ -1,0 +1,186 @@
+"""Who is who in a picture, how much everybody looks like who they are, and whether a change to one face is fine.
+
+Likeness is measured by every recogniser that is given, each on the faces that its own detector finds, in the whole
+picture; and once more with the landmarks of before, so that it does not hang on where a detector puts the eyes.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from personal_avatar.domain import Face
+from personal_avatar.faces.detection import overlap
+from personal_avatar.restoration.trial import RestoreSettings, Seen
+
+SAME_PLACE = 0.3  # intersection over union of a face before and after
+TOUCHED_SCALE = 1.4  # of a face's box: what a recogniser looks at
+Vectors = tuple["np.ndarray | None", ...]
+
+
+class FaceReader(Protocol):
+    """What is needed of a face backend (faces.analyser.FaceAnalyser has it)."""
+
+    def detect(self, image: np.ndarray) -> list[Face]: ...
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody who may be in a picture. `vectors`: float32 (d,), one for each reader, None where there is none."""
+
+    name: str
+    vectors: Vectors
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A face before it is touched. `seen`: the face as each reader finds it; `target`: what it shall look like, one
+    for each reader; `likeness`: how much it does, a cosine each; `person`: empty when it is measured by itself."""
+
+    face: Face
+    person: str
+    seen: tuple[Face | None, ...]
+    target: Vectors
+    likeness: tuple[float | None, ...]
+    sharpness: float
+
+    @property
+    def told(self) -> tuple[float, ...]:
+        return tuple(value for value in self.likeness if value is not None)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """`readers`: the first one finds the faces; `sharpness`: of a face, 0 flat, about 1 crisp."""
+
+    readers: tuple[FaceReader, ...]
+    sharpness: Callable[[np.ndarray, Face], float]
+
+    def look(self, image: np.ndarray, people: Sequence[Person]) -> list[Watched]:
+        """Every face of a uint8 RGB picture, largest first. Each of `people` is the face most like them; whoever is
+        left is measured by how they look now."""
+        found = [reader.detect(image) for reader in self.readers]
+        seen = [tuple(nearest(faces, face) for faces in found) for face in found[0]]
+        vectors = [tuple(self._vector(image, number, face) for number, face in enumerate(faces)) for faces in seen]
+        known = dict(_who(vectors, people))
+        return [
+            self._watched(image, found[0][place], seen[place], own, people[known[place]] if place in known else None)
+            for place, own in enumerate(vectors)
+        ]
+
+    def _watched(
+        self, image: np.ndarray, face: Face, seen: tuple[Face | None, ...], own: Vectors, person: Person | None
+    ) -> Watched:
+        wanted = own if person is None else person.vectors
+        target = tuple(None if mine is None else his for mine, his in zip(own, wanted, strict=True))
+        likeness = tuple(_cosine(mine, his) for mine, his in zip(own, target, strict=True))
+        name = "" if person is None else person.name
+        return Watched(face, name, seen, target, likeness, self.sharpness(image, face))
+
+    def likeness(
+        self, image: np.ndarray, found: Sequence[Sequence[Face]], watched: Watched
+    ) -> tuple[float | None, ...]:
+        """As it is now, by the readers that told before; None where the face is no longer found. `found`: the faces of
+        `image`, for each reader."""
+        now = []
+        for number, (place, target) in enumerate(zip(watched.seen, watched.target, strict=True)):
+            if place is None or target is None:
+                continue
+            face = nearest(found[number], place)
+            looks = [self._vector(image, number, one) for one in (face, place)] if face else [None]
+            values = [_cosine(vector, target) for vector in looks]
+            now.append(min((value for value in values if value is not None), default=None))
+        return tuple(now)
+
+    def _vector(self, image: np.ndarray, reader: int, face: Face | None) -> np.ndarray | None:
+        return None if face is None else unit(self.readers[reader].embed(image, face))
+
+
+@dataclass(frozen=True)
+class FaceWatch:
+    """Whether the picture is fine after the face `number` of `before` was changed. `drop`: of its likeness."""
+
+    judge: Judge
+    image: np.ndarray
+    before: Sequence[Watched]
+    number: int
+    drop: float
+    settings: RestoreSettings
+
+    def __call__(self, image: np.ndarray) -> Seen:
+        found = [reader.detect(image) for reader in self.judge.readers]
+        me = self.before[self.number]
+        after = self.judge.likeness(image, found, me)
+        told = tuple(value for value in after if value is not None)
+        if len(told) < len(after) or not told:
+            return Seen(told, "the face was no longer found")
+        if len(found[0]) > len(self.before):
+            return Seen(told, "another face appeared")
+        sharpness = self.judge.sharpness(image, nearest(found[0], me.face) or me.face)
+        if sharpness < me.sharpness * self.settings.min_sharpness:
+            return Seen(told, f"the face would be less sharp ({sharpness:.2f} instead of {me.sharpness:.2f})")
+        return Seen(told, _fall(me.told, told, self.drop) or self._neighbour(image, found))
+
+    def _neighbour(self, image: np.ndarray, found: Sequence[Sequence[Face]]) -> str:
+        """What became worse of the faces beside."""
+        for place, other in enumerate(self.before):
+            if place == self.number or not _differs(self.image, image, other.face):
+                continue
+            after = self.judge.likeness(image, found, other)
+            if None in after or _fall(other.told, [value for value in after if value is not None], 0.0):
+                return "the face beside it would look less like itself"
+        return ""
+
+
+def _fall(before: Sequence[float], after: Sequence[float], drop: float) -> str:
+    """A sentence about the recogniser that sees the likeness fall by more than `drop`."""
+    for old, new in zip(before, after, strict=True):
+        if not new >= old - drop:
+            return f"the likeness would fall from {old:.3f} to {new:.3f}"
+    return ""
+
+
+def _differs(old: np.ndarray, new: np.ndarray, face: Face) -> bool:
+    """Whether any pixel in and around a face is another one."""
+    height, width = old.shape[:2]
+    x, y = (face.box_px[0] + face.box_px[2]) / 2, (face.box_px[1] + face.box_px[3]) / 2
+    half = max(face.width_px, face.height_px) * TOUCHED_SCALE / 2
+    left, right = (int(np.clip(side, 0, width)) for side in (x - half, x + half + 1))
+    top, bottom = (int(np.clip(side, 0, height)) for side in (y - half, y + half + 1))
+    return not np.array_equal(old[top:bottom, left:right], new[top:bottom, left:right])
+
+
+def nearest(faces: Sequence[Face], place: Face) -> Face | None:
+    """The face that lies where `place` does."""
+    best = max(faces, key=lambda face: overlap(face, place), default=None)
+    return best if best is not None and overlap(best, place) >= SAME_PLACE else None
+
+
+def _who(faces: Sequence[Vectors], people: Sequence[Person]) -> list[tuple[int, int]]:
+    """(face, person) pairs, the most similar first, each at most once; by the first reader that knows both. Nobody is
+    a face that is not like them at all."""
+    similarity = np.full((len(faces), len(people)), -np.inf)
+    for row, own in enumerate(faces):
+        for column, person in enumerate(people):
+            cosines = (_cosine(mine, his) for mine, his in zip(own, person.vectors, strict=True))
+            similarity[row, column] = next((value for value in cosines if value is not None), -np.inf)
+    pairs: list[tuple[int, int]] = []
+    while similarity.size and similarity.max() > 0:
+        face, person_number = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
+        pairs.append((int(face), int(person_number)))
+        similarity[face, :] = similarity[:, person_number] = -np.inf
+    return pairs
+
+
+def _cosine(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    return None if one is None or other is None else float(one @ unit(other))
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    """float32, L2 norm 1; a zero vector stays zero."""
+    vector = np.asarray(vector, dtype=np.float32)
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -1,0 +1,99 @@
+"""CodeFormer, GFPGAN and RestoreFormer: which files they are, and how their networks are called.
+
+The networks are spandrel's. What they take and give is their own, not spandrel's common contract: RGB in -1..1.
+"""
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.errors import RestorerMissing
+from personal_avatar.restoration.aligned import FaceNetwork
+
+# The best first; each is known by the beginning of its file's name, in small letters.
+KNOWN = ("CodeFormer", "GFPGAN", "RestoreFormer")
+SUFFIXES = (".pth", ".safetensors", ".ckpt")
+LIBRARIES = ("spandrel", "torchvision")
+EXTRA_LIBRARIES = {"CodeFormer": ("spandrel_extra_arches",)}
+SOURCES = {
+    "CodeFormer": "https://github.com/sczhou/CodeFormer/releases (codeformer.pth; non-commercial)",
+    "GFPGAN": "https://github.com/TencentARC/GFPGAN/releases (GFPGANv1.4.pth)",
+    "RestoreFormer": "https://github.com/TencentARC/GFPGAN/releases (RestoreFormer.pth)",
+}
+FOLDER = "face-restoration"  # of what was fetched, below the folder of weights
+Loader = Callable[[Path], Any]  # a file -> spandrel's descriptor of the model in it
+
+
+def files_in(folders: Iterable[Path]) -> dict[str, Path]:
+    """The first file of each restorer that is anywhere below the folders, whose libraries are installed; best first."""
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.rglob("*"))]
+    found = {}
+    for name in KNOWN:
+        named = (one for one in files if one.suffix in SUFFIXES and one.name.lower().startswith(name.lower()))
+        first = next(named, None)
+        if first is not None and all(importlib.util.find_spec(library) for library in libraries(name)):
+            found[name] = first
+    return found
+
+
+def libraries(name: str) -> tuple[str, ...]:
+    """Packages that a restorer needs."""
+    return (*LIBRARIES, *EXTRA_LIBRARIES.get(name, ()))
+
+
+def missing(name: str, folder: Path, installed: Iterable[str]) -> RestorerMissing:
+    """Why a restorer cannot be used. `folder`: where its file would belong."""
+    others = ", ".join(installed)
+    source = f" from {SOURCES[name]}" if name in SOURCES else ""
+    return RestorerMissing(
+        f"The face restorer {name} is not installed." if name else "No face restorer is installed.",
+        f"Put its weights{source} into {folder} and install {', '.join(libraries(name))}"
+        f"{f', or use: {others}' if others else ''}.",
+    )
+
+
+@lru_cache(maxsize=1)
+def network_of(name: str, file: Path, _modified_ns: int, load: Loader) -> Any:
+    """The network in a file, in evaluation mode. Raises `RestorerMissing`."""
+    try:
+        found = load(file)
+    except Exception as error:  # a file can be wrong in any way
+        raise RestorerMissing(f"{file.name} cannot be loaded ({error}).", "Download it again.") from error
+    if found.architecture.id != name:
+        raise RestorerMissing(f"{file.name} holds {found.architecture.id}, not {name}.", "Give the file its own name.")
+    return found.model.eval()
+
+
+def calling(name: str, network: Any, device: Any) -> FaceNetwork:
+    """A network as `aligned` calls it; it is on `device` by then."""
+    call = CALLS[name]
+    return lambda pixels, fidelity: call(network, pixels.to(device), fidelity)
+
+
+def installed_loader(file: Path) -> Any:
+    """spandrel's descriptor, with the architectures of spandrel_extra_arches (CodeFormer) when that is installed."""
+    import spandrel
+
+    known = {support.architecture.id: support for support in spandrel.MAIN_REGISTRY}
+    if importlib.util.find_spec("spandrel_extra_arches") is not None:
+        from spandrel_extra_arches import EXTRA_REGISTRY
+
+        known = {**{support.architecture.id: support for support in EXTRA_REGISTRY}, **known}
+    registry = spandrel.ArchRegistry()
+    registry.add(*known.values())
+    return spandrel.ModelLoader(device="cpu", registry=registry).load_from_file(file)
+
+
+def _kept(restored: Any, pixels: Any, fidelity: float) -> Any:
+    """For networks without a fidelity of their own: that much of the original."""
+    return restored + fidelity * (pixels - restored)
+
+
+CALLS: dict[str, Callable[[Any, Any, float], Any]] = {
+    "CodeFormer": lambda network, pixels, fidelity: network(pixels, weight=fidelity, adain=True)[0],
+    "GFPGAN": lambda network, pixels, fidelity: _kept(network(pixels, return_rgb=False)[0], pixels, fidelity),
+    "RestoreFormer": lambda network, pixels, fidelity: _kept(network(pixels)[0], pixels, fidelity),
+}
