@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from personal_avatar.domain import (
     Engine,
     Goal,
     Method,
+    PhotoChoice,
     PhotoReport,
     Style,
     from_json,
@@ -59,7 +60,10 @@ STYLE_NOUN = "style"
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults."""
+    """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults.
+
+    `choices`: what the user decided about photos, by the SHA-256 of their files.
+    """
 
     name: str
     photos: tuple[Path, ...]
@@ -71,6 +75,7 @@ class TrainRequest:
     photo_settings: dict[str, Any] = field(default_factory=dict)
     checkpoint: str = ""
     consent: str = ""
+    choices: Mapping[str, PhotoChoice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,16 +151,16 @@ class Studio:
 
     def check_photos(
         self, photos: Sequence[Path], settings: dict[str, Any] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None, choices: Mapping[str, PhotoChoice] | None = None,
     ) -> PhotoReport:
-        """The report before training, one verdict a photo."""
+        """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256."""
         from personal_avatar.photos.report import check
 
         if not photos:
             raise TooFewPhotos("No photos were given.")
         if len(photos) > MAX_PHOTOS:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
-        return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress)
+        return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress, choices)
 
     def prepare_photos(self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str) -> Dataset:
         """Crop and caption the accepted photos into `out`, in the layout that trainers read."""
@@ -246,7 +251,7 @@ class Studio:
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
             publish_to=self.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self.host.folders().data / "cache",
-            sd_scripts=self.host.folders().sd_scripts,
+            sd_scripts=self.host.folders().sd_scripts, choices=dict(request.choices),
         )
 
     def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
@@ -331,8 +336,7 @@ class Studio:
         somebody else's.
         """
         data = self.host.folders().data
-        for archive in (data / "cache" / "archives").glob(f"{avatar.id}-*.zip"):
-            archive.unlink(missing_ok=True)
+        self.gallery.drop_archives()
         drafts = [path.parent for path in (data / "drafts").glob("*/draft.json") if _name_in(path) == avatar.name]
         if avatar.user_id == TrainRequest.user_id:
             for draft in drafts:

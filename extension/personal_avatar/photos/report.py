@@ -1,14 +1,14 @@
 """The photo report: a verdict with a reason for each photo, and advice for the set."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.domain import PhotoReport, PhotoVerdict, Reason, to_json
+from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, Reason, to_json
 from personal_avatar.photos.advice import advise
 from personal_avatar.photos.duplicates import repeats
 from personal_avatar.photos.examine import Examined, examine, rejected
@@ -24,10 +24,11 @@ def check(
     analyser: FaceAnalyser,
     settings: PhotoSettings | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    choices: Mapping[str, PhotoChoice] | None = None,
 ) -> PhotoReport:
     """Judge every photo alone, then against the others. A broken photo is a verdict, not an error.
 
-    `on_progress(done, total)` after each photo. Raises only what the analyser raises (missing weights).
+    `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. Raises only what the analyser raises (missing weights).
     """
     settings = settings or PhotoSettings()
     examined: list[Examined] = []
@@ -37,7 +38,12 @@ def check(
             on_progress(len(examined), len(paths))
     verdicts = _without_repeats(examined)
     verdicts, mixed = _without_strangers(verdicts, analyser.same_person_above, settings)
+    verdicts = [replace(verdict, choice=_choice(verdict, choices or {})) for verdict in verdicts]
     return PhotoReport(tuple(verdicts), tuple(advice.text for advice in advise(verdicts, settings, mixed)))
+
+
+def _choice(verdict: PhotoVerdict, choices: Mapping[str, PhotoChoice]) -> PhotoChoice:
+    return choices.get(verdict.photo.sha256, PhotoChoice()) if verdict.photo is not None else PhotoChoice()
 
 
 def _without_repeats(examined: Sequence[Examined]) -> list[PhotoVerdict]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import validator
 
-from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
@@ -181,7 +181,7 @@ class TrainTask:
     """Payload of a training job: everything the worker needs, as paths and settings.
 
     `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures;
-    `sd_scripts`: its folder as the user named it.
+    `sd_scripts`: its folder as the user named it; `choices`: what the user decided about photos, by their SHA-256.
     """
 
     avatar: Avatar
@@ -196,6 +196,7 @@ class TrainTask:
     engine: Engine = Engine.DIFFUSERS
     cache: Path | None = None
     sd_scripts: str = ""
+    choices: dict[str, PhotoChoice] = field(default_factory=dict)
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""

@@ -76,7 +76,10 @@ def _check(work: Work) -> PhotoReport:
     """Enough photos can be used. Raises `TooFewPhotos`."""
     from personal_avatar.photos.report import check
 
-    found = check(work.task.photos, work.analyser, work.photo_settings, lambda done, total: work.control.check())
+    task = work.task
+    found = check(
+        task.photos, work.analyser, work.photo_settings, lambda done, total: work.control.check(), task.choices
+    )
     if len(found.accepted) < work.plan.min_photos:
         raise TooFewPhotos(too_few(found, work.plan.min_photos))
     return found
