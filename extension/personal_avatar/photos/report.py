@@ -28,7 +28,8 @@ def check(
 ) -> PhotoReport:
     """Judge every photo alone, then against the others. A broken photo is a verdict, not an error.
 
-    `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. Raises only what the analyser raises (missing weights).
+    `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. Raises only what the
+    analyser raises (missing weights).
     """
     settings = settings or PhotoSettings()
     examined: list[Examined] = []
