@@ -1,6 +1,7 @@
-"""What a user has laid out before a training starts: photos, name, consent and the report, kept on disk.
+"""What a user has laid out before a training starts: photos, name, consent, decisions and the report, kept on disk.
 
-drafts/<key>/  draft.json  photos/      one a browser; `key` is drawn by the browser and remembered there.
+drafts/<key>/  draft.json  photos/ (with captions)  and pictures made of them (photo_pictures.py); one a browser: `key`
+is drawn by the browser and remembered there.
 """
 
 from __future__ import annotations
@@ -10,38 +11,31 @@ import re
 import shutil
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.captions.files import copy_with_caption
-from personal_avatar.domain import PhotoReport, from_json, to_json
-from personal_avatar.errors import (
-    BadInput,
-    Crashed,
-    FileTooLarge,
-    InvalidSettings,
-    NotFound,
-    TooFewPhotos,
-    WrongState,
-    named,
-)
-from personal_avatar.photos.read import Limits
+from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
+from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.params import validated
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
-from personal_avatar.storage import sha256_of, write_json
-from personal_avatar.studio import MAX_PHOTOS, STYLE_NOUN, Studio, pictures_in
+from personal_avatar.storage import write_json
+from personal_avatar.studio import STYLE_NOUN, Studio
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.working import CHECK, Working, Workshop
 
 KEEP_DAYS = 14
-MOST_MB = Limits().file_bytes // 1_000_000
 _KEY = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """One laid-out person. `report` None: not checked yet; `error`: why the last check ended early.
+    """One laid-out person. `report` None: not checked yet.
 
-    `left_out`: names of files that were given to the last check and were too large to be taken.
+    `left_out`: names of files that were given to the last check and were too large to be taken. `choices`: what was
+    decided by hand, by the photo's SHA-256; those of photos that were removed stay, for the day they come again.
+    `settings`: of the photos, what differs from the defaults. `caption_job`: the job that writes captions, until its
+    captions were taken.
     """
 
     name: str = ""
@@ -49,8 +43,10 @@ class Draft:
     consent: bool = False
     photos: tuple[Path, ...] = ()
     report: PhotoReport | None = None
-    error: dict[str, str] | None = None
     left_out: tuple[str, ...] = ()
+    choices: dict[str, PhotoChoice] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    caption_job: str = ""
 
     @property
     def shows_a_style(self) -> bool:
@@ -58,38 +54,48 @@ class Draft:
         return self.class_noun == STYLE_NOUN
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """What check and training are told of the photos: what differs from the defaults."""
+        return {**self.settings, "faces": IGNORED} if self.shows_a_style else self.settings
+
+    @property
     def photo_settings(self) -> PhotoSettings:
-        """What the check asks of the photos."""
-        return PhotoSettings(faces=IGNORED) if self.shows_a_style else PhotoSettings()
+        return validated(PhotoSettings, self.asked)
 
     @property
     def accepted(self) -> tuple[Path, ...]:
         return tuple(verdict.path for verdict in self.report.accepted) if self.report else ()
 
+    def verdict(self, name: str) -> PhotoVerdict:
+        """Of the photo with this file name; raises `NotFound`, as a page may be older than the draft."""
+        for verdict in self.report.photos if self.report else ():
+            if verdict.path.name == name:
+                return verdict
+        raise Refusal(NotFound, "nosuchphoto", name=name)
 
-@dataclass(frozen=True)
-class Checking:
-    """A check that goes on now."""
-
-    done: int
-    total: int
+    def without(self, name: str) -> Draft:
+        """One photo less; what was decided about it is remembered."""
+        photos = tuple(path for path in self.photos if path.name != name)
+        kept = tuple(one for one in self.report.photos if one.path.name != name) if self.report else ()
+        report = replace(self.report, photos=kept) if self.report and kept else None
+        return replace(self, photos=photos, report=report)
 
 
 class Desk:
-    """Drafts below one folder, and the checks that run for them, each in a thread of its own."""
+    """Drafts below one folder, and the work that goes on for them."""
 
     def __init__(self, studio: Studio, *, ask_folder: bool) -> None:
-        self._studio, self._ask_folder = studio, ask_folder
+        self.studio, self.ask_folder = studio, ask_folder
+        self.work = Workshop()
         self._folder = studio.host.folders().data / "drafts"
-        self._running: dict[str, Checking] = {}
         self._drafts: dict[str, Draft] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def draft(self, key: str) -> Draft:
         """The draft of a browser; an empty one when there is none, it is damaged or was erased meanwhile."""
         if not _KEY.fullmatch(key):
             return Draft()
-        with self._lock:
+        with self.lock:
             if not (self._folder / key / "draft.json").is_file():
                 self._drafts.pop(key, None)
                 return Draft()
@@ -97,8 +103,15 @@ class Desk:
                 self._drafts[key] = self._read(key)
             return self._drafts[key]
 
-    def checking(self, key: str) -> Checking | None:
-        return self._running.get(key)
+    def folder(self, key: str) -> Path:
+        """Where a draft lies; raises `BadInput` for a browser without a key."""
+        if not _KEY.fullmatch(key):
+            raise Refusal(BadInput, "nokey")
+        return self._folder / key
+
+    def checking(self, key: str) -> Working | None:
+        """A check that goes on now."""
+        return self.work.now(key, CHECK)
 
     def _read(self, key: str) -> Draft:
         try:
@@ -109,25 +122,25 @@ class Desk:
 
     def save(self, key: str, draft: Draft) -> None:
         """Remember a draft; raises `BadInput` for a browser without a key."""
-        if not _KEY.fullmatch(key):
-            raise Refusal(BadInput, "nokey")
-        with self._lock:
+        path = self.folder(key) / "draft.json"
+        with self.lock:
             self._drafts[key] = draft
-            write_json(self._folder / key / "draft.json", to_json(draft))
+            write_json(path, to_json(draft))
 
     def note(self, key: str, **changes: Any) -> None:
         """Change fields of a draft; raises `BadInput` for a browser without a key."""
-        with self._lock:
+        with self.lock:
             draft = self.draft(key)
             changed = replace(draft, **changes)
             if changed != draft:
                 self.save(key, changed)
 
     def clear(self, key: str) -> None:
-        """Erase a draft and its copies of photos."""
+        """Erase a draft with all that was made of its photos."""
         if _KEY.fullmatch(key):
-            with self._lock:
+            with self.lock:
                 self._drafts.pop(key, None)
+                self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
 
     def sweep(self) -> None:
@@ -135,99 +148,3 @@ class Desk:
         for path in self._folder.glob("*/draft.json"):
             if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
                 self.clear(path.parent.name)
-
-    def start_check(self, key: str, files: list[Path], folder: str) -> None:
-        """Add photos to the draft and check all of them in the background.
-
-        Raises `TooFewPhotos`, `InvalidSettings` (too many), `FileTooLarge` (nothing else is there), `WrongState` while
-        a check goes on, `NotFound` (folder).
-        """
-        draft = self.draft(key)
-        fitting, left_out = _by_size(_chosen(files, folder if self._ask_folder else ""))
-        photos = _distinct([*draft.photos, *fitting])
-        if not photos and left_out:
-            raise Refusal(FileTooLarge, "toolarge", names=", ".join(left_out), most=MOST_MB)
-        if not photos:
-            raise Refusal(TooFewPhotos, "nofiles")
-        self._begin(key, len(photos))
-        try:
-            self.save(key, draft)
-            self.note(key, photos=self._copied(key, photos), report=None, error=None, left_out=left_out)
-        except BaseException:
-            self._running.pop(key, None)
-            raise
-        threading.Thread(target=self._check, args=(key, self.draft(key)), name="avatar-photos", daemon=True).start()
-
-    def _begin(self, key: str, total: int) -> None:
-        with self._lock:
-            if key in self._running:
-                raise Refusal(WrongState, "checking")
-            self._running[key] = Checking(0, total)
-
-    def _copied(self, key: str, photos: list[Path]) -> tuple[Path, ...]:
-        """Copies in the draft's folder under the names they had; a name that comes twice gets a number."""
-        target = self._folder / key / "photos"
-        fresh = target.with_name("photos.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        names: list[str] = []
-        for photo in photos:
-            name, number = photo.name, 2
-            while name in names:
-                name, number = f"{photo.stem}-{number}{photo.suffix}", number + 1
-            copy_with_caption(photo, fresh / name)
-            names.append(name)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-        return tuple(target / name for name in names)
-
-    def _check(self, key: str, draft: Draft) -> None:
-        def progress(done: int, total: int) -> None:
-            self._running[key] = Checking(done, total)
-
-        changes: dict[str, Any] = {}
-        try:
-            changes["report"] = self._studio.check_photos(draft.photos, draft.photo_settings.dict(), progress)
-        except Exception as error:  # noqa: BLE001  the border: a check that fails is named in the panel
-            changes["error"] = named(error).to_json()
-        finally:
-            changes = changes or {"error": Crashed("The check ended early.").to_json()}
-            self._finish(key, draft, changes)
-
-    def _finish(self, key: str, draft: Draft, changes: dict[str, Any]) -> None:
-        """Keep what was found, unless the photos were exchanged or cleared meanwhile."""
-        try:
-            if self.draft(key).photos == draft.photos:
-                self.note(key, **changes)
-        finally:
-            self._running.pop(key, None)
-
-
-def _chosen(files: list[Path], folder: str) -> list[Path]:
-    """Uploaded files and the pictures in a named folder. Raises `NotFound` when there is no such folder."""
-    found = list(files)
-    if folder.strip():
-        path = Path(folder.strip().strip('"')).expanduser()
-        if not path.is_dir():
-            raise Refusal(NotFound, "nofolder", folder=folder.strip())
-        found += pictures_in([path])
-    return found
-
-
-def _by_size(files: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
-    """What a check takes, and the names of what is too large to be read, hashed or copied."""
-    large = [path for path in files if path.stat().st_size > Limits().file_bytes]
-    return [path for path in files if path not in large], tuple(path.name for path in large)
-
-
-def _distinct(photos: list[Path]) -> list[Path]:
-    """Each content once. Raises `WrongState` for an empty file, an upload that has not arrived; `InvalidSettings` as
-    soon as there are too many."""
-    found: dict[str, Path] = {}
-    for photo in photos:
-        if photo.stat().st_size == 0:
-            raise Refusal(WrongState, "notarrived", name=photo.name)
-        found.setdefault(sha256_of(photo), photo)
-        if len(found) > MAX_PHOTOS:
-            raise Refusal(InvalidSettings, "toomany", n=len(photos), most=MAX_PHOTOS)
-    return list(found.values())

@@ -1,25 +1,26 @@
-"""Panel "Photos": lay out the photos of one person, have them checked, see a verdict and a reason for each."""
+"""Panel "Photos": lay out the photos of one person, have them checked, and decide about each."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import PhotoVerdict
-from personal_avatar.photos.advice import advice_text, advise
 from personal_avatar.studio import STYLE_NOUN
-from personal_avatar.ui.desk import MOST_MB
-from personal_avatar.ui.markup import badge, box, facts, progress_bar, stored_error_box, tag
+from personal_avatar.ui.judging import lay_out, mean, remove, take
+from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
+from personal_avatar.ui.photo_cards import PRESS, cards
+from personal_avatar.ui.photo_pictures import pictures_of
+from personal_avatar.ui.photo_report import summary_html
+from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.presses import Pressed, listen
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.ui.thumbs import thumbnail
 
+TAKES = {"take": True, "leave": False, "back": None}
 NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
 
 
@@ -31,8 +32,8 @@ def build(page: Page, tabs: gr.Tabs) -> list[Any]:
             about = _about(page)
             check, clear, message = _buttons(page)
         with gr.Column(scale=3, min_width=300):
-            page.show(gr.HTML(elem_id=elem_id("report")), _report)
             _proceed(page, tabs)
+            _report(page, message)
     page.on(check.click, _note_and_check, [files, folder, *about], [files, folder], message)
     page.on(files.upload, _check, [files, folder], [files, folder], message)  # told when the files have arrived
     page.on(clear.click, _clear, [], [files, folder, about[0], about[2]], message)
@@ -97,7 +98,7 @@ def _buttons(page: Page) -> tuple[Any, Any, Any]:
 
 
 def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
-    scene.desk.start_check(scene.key, [Path(file.name) for file in files or []], folder)
+    lay_out(scene.desk, scene.key, [Path(file.name) for file in files or []], folder)
     return [None, ""]
 
 
@@ -134,97 +135,41 @@ def _clear(scene: Scene) -> list[Any]:
     return [None, "", "", False]
 
 
-def _report(scene: Scene) -> dict[str, Any]:
-    return {"value": report_html(scene)}
+# -- the report, and what is decided in it
 
 
-def report_html(scene: Scene) -> str:
-    """The verdicts as cards, or what stands in their place: nothing yet, a check that goes on, a check that failed."""
-    draft, checking = scene.draft, scene.checking
-    if checking is not None:
-        words = scene.say("photos.checking", done=checking.done, total=checking.total)
-        return tag(
-            "div",
-            tag("p", escape(words)),
-            progress_bar(checking.done / max(1, checking.total), words),
-            class_="pa-wait",
-        )
-    if draft.error is not None:
-        return stored_error_box(draft.error, scene.language)
-    if draft.report is None:
-        return _advice_before(scene)
-    accepted, total = len(draft.accepted), len(draft.photos)
-    kind = "good" if accepted else "bad"
-    summary = box(kind, scene.say("photos.summary", accepted=accepted, total=total)) + _left_out(scene)
-    advice = "".join(tag("li", escape(line)) for line in _advice(scene))
-    cards = "".join(_card(verdict, scene) for verdict in draft.report.photos)
-    return summary + (tag("ul", advice, class_="pa-advice") if advice else "") + tag("ul", cards, class_="pa-cards")
+def _report(page: Page, message: Any) -> None:
+    page.show(gr.HTML(elem_id=elem_id("report")), lambda scene: {"value": summary_html(scene)})
+    shelf = Shelf(elem_id("photo_cards"))
+    page.show(shelf.component, lambda scene: {"value": _cards(scene, shelf)})
+    view = gr.HTML(elem_id=elem_id("photo_view"), elem_classes="pa-hidden")
+
+    def decide(scene: Scene, value: Pressed) -> list[Any]:
+        return [_enlarged(scene, shelf, value)] if value.get("do") == "large" else _decided(scene, value)
+
+    listen(page, PRESS, decide, [view], message)
 
 
-def _left_out(scene: Scene) -> str:
-    names = scene.draft.left_out
-    return box("warn", scene.say("photos.leftout", most=MOST_MB), ", ".join(names)) if names else ""
+def _cards(scene: Scene, shelf: Shelf) -> str:
+    if scene.checking is not None or scene.draft.report is None:
+        return ""
+    return cards(scene, shelf, pictures_of(scene.desk.folder(scene.key)))
 
 
-def _advice_before(scene: Scene) -> str:
-    lines = [scene.say(f"photos.tip.{number}") for number in (1, 2, 3, 4)]
-    items = "".join(tag("li", escape(line)) for line in lines)
-    return tag("div", tag("h3", escape(scene.say("photos.tips"))), tag("ul", items), class_="pa-empty")
+def _decided(scene: Scene, value: Pressed) -> list[Any]:
+    """What a button on a card does."""
+    desk, key, name, do = scene.desk, scene.key, str(value.get("photo", "")), value.get("do")
+    if do in TAKES:
+        take(desk, key, name, TAKES[do])
+    elif do == "face":
+        mean(desk, key, name, int(value.get("face", -1)))
+    elif do == "remove":
+        remove(desk, key, name)
+    return [gr.update()]
 
 
-def _advice(scene: Scene) -> list[str]:
-    """What would make the set better, in the user's language."""
-    report = scene.draft.report
-    if report is None:
-        return []
-    mixed = advice_text("MIXED_PEOPLE") in report.advice
-    counts = Counter(reason.value for verdict in report.photos for reason in verdict.reasons)
-    reasons = ", ".join(
-        f"{count} × {scene.say(f'reason.{code}').rstrip('.。')}" for code, count in counts.most_common()
-    )
-    return [
-        scene.say(f"advice.{advice.code}", **{**advice.values, "reasons": reasons})
-        for advice in advise(report.photos, scene.draft.photo_settings, mixed)
-    ]
-
-
-def _card(verdict: PhotoVerdict, scene: Scene) -> str:
-    good = verdict.accepted
-    mark = badge("good", scene.say("verdict.accepted")) if good else badge("bad", scene.say("verdict.rejected"))
-    reasons = "".join(_reason(reason.value, scene) for reason in verdict.reasons)
-    return tag(
-        "li",
-        _picture(verdict, scene),
-        tag(
-            "div",
-            mark,
-            tag("div", escape(verdict.path.name), class_="pa-name"),
-            tag("ul", reasons, class_="pa-reasons") if reasons else "",
-            facts(_numbers(verdict, scene)),
-            class_="pa-words",
-        ),
-        class_="pa-card" if good else "pa-card pa-off",
-    )
-
-
-def _picture(verdict: PhotoVerdict, scene: Scene) -> str:
-    source = thumbnail(verdict.path, verdict.face)
-    if not source:
-        return tag("div", "?", class_="pa-thumb pa-none", aria_hidden="true")
-    return f'<img class="pa-thumb" src="{source}" alt="{escape(scene.say("photos.alt", name=verdict.path.name))}">'
-
-
-def _reason(code: str, scene: Scene) -> str:
-    what, hint = scene.say(f"reason.{code}"), scene.say(f"reason.{code}.hint")
-    return tag("li", tag("strong", escape(what)), " ", escape(hint), data_reason=code)
-
-
-def _numbers(verdict: PhotoVerdict, scene: Scene) -> list[tuple[str, str]]:
-    numbers = []
-    if verdict.similarity is not None:
-        numbers.append((scene.say("photos.similarity"), f"{verdict.similarity:.2f}"))
-    if verdict.quality is not None:
-        numbers.append((scene.say("photos.sharpness"), f"{verdict.quality.sharpness:.0f}"))
-    if verdict.face is not None:
-        numbers.append((scene.say("photos.face"), f"{verdict.face.width_px:.0f} px"))
-    return numbers
+def _enlarged(scene: Scene, shelf: Shelf, value: Pressed) -> str:
+    """A picture for the large view, which our script puts in the place of the small one."""
+    verdict = scene.draft.verdict(str(value.get("photo", "")))
+    large = pictures_of(scene.desk.folder(scene.key)).large(verdict.path)
+    return tag("div", "", data_pa_photo_large=verdict.path.name, data_source=shelf.url(large)) if large else ""

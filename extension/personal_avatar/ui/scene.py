@@ -11,9 +11,10 @@ from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.oneshot import IdentityStatus
 from personal_avatar.studio import Studio
-from personal_avatar.ui.desk import Checking, Desk, Draft
+from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
+from personal_avatar.ui.working import Working
 from personal_avatar.works import CREATE, TRAIN
 
 
@@ -73,7 +74,7 @@ class Scene:
         return self.desk.draft(self.key)
 
     @property
-    def checking(self) -> Checking | None:
+    def checking(self) -> Working | None:
         return self.desk.checking(self.key)
 
     @cached_property
@@ -112,7 +113,7 @@ class Scene:
     @property
     def busy(self) -> bool:
         """Whether the page should look again soon."""
-        return bool(self.active) or self.checking is not None
+        return bool(self.active) or self.desk.work.busy(self.key)
 
     @property
     def training(self) -> JobView | None:

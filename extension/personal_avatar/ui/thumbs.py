@@ -6,9 +6,13 @@ import base64
 import io
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from personal_avatar.domain import Face
 from personal_avatar.errors import AvatarError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDE_PX = 224
 
@@ -36,9 +40,14 @@ def _thumbnail(path: Path, stamp: int, box_px: tuple[float, float, float, float]
     small = picture.resize(
         (SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box=square_around(picture.size, box_px), reducing_gap=2.0
     )
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(small)).decode("ascii")
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """A picture without alpha as the file that the page shows."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
 
 
 def square_around(

@@ -71,6 +71,8 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
         method=chosen.method,
         engine=chosen.engine,
         plan=chosen.plan,
+        photo_settings=draft.settings,
+        choices=draft.choices,
         consent=scene.say("photos.consent"),
     )
 

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_draft_whose_folder_is_gone_is_dropped(desk: Desk, folder: Path) -> None:
-    desk.save(KEY, Draft("Anna", "woman", photos=tuple(GOOD[:3]), error={"code": "X"}))
+    desk.save(KEY, Draft("Anna", "woman", photos=tuple(GOOD[:3]), left_out=("film.mov",)))
     shutil.rmtree(folder)
     assert desk.draft(KEY) == Draft()
     desk.note(KEY, consent=True)

@@ -16,7 +16,7 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.photos.read import Limits
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio
-from personal_avatar.ui import desk, tab
+from personal_avatar.ui import photo_files, tab
 from personal_avatar.works import TRAIN
 
 from tests.unit.api.house import GOOD, SAMPLES
@@ -53,7 +53,7 @@ def test_each_photo_has_a_card_with_a_verdict_in_words_and_a_reason(visit: Visit
     broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing behind it")
     visitor = laid_out(visit, "1" * 32, "Anna", *GOOD[:3], SAMPLES / "blurred.jpg", SAMPLES / "no-face.jpg", broken)
     assert visitor.text("report").startswith("✓ 3 of 6 accepted")
-    cards = re.findall(r"<li class=\"pa-card.*?(?=<li class=\"pa-card|$)", visitor.value("report"), re.S)
+    cards = re.findall(r"<li class=\"pa-card.*?(?=<li class=\"pa-card|$)", visitor.value("photo_cards"), re.S)
     assert len(cards) == 6
     assert "Accepted" in cards[0] and "Similarity" in cards[0] and "Sharpness" in cards[0]
     assert "Rejected" in cards[3] and 'data-reason="BLURRED"' in cards[3] and "Use a sharper photo." in cards[3]
@@ -115,8 +115,8 @@ def test_a_folder_is_read_no_further_than_the_limit(
     for number in range(9):
         (tmp_path / f"{number}.jpg").write_bytes(bytes([number]))
     read: list[Path] = []
-    monkeypatch.setattr(desk, "MAX_PHOTOS", 3)
-    monkeypatch.setattr(desk, "sha256_of", lambda path: read.append(path) or sha256_of(path))
+    monkeypatch.setattr(photo_files, "MAX_PHOTOS", 3)
+    monkeypatch.setattr(photo_files, "sha256_of", lambda path: read.append(path) or sha256_of(path))
     visitor = visit(key="3c" * 16)
     visitor.enter(folder=str(tmp_path))
     visitor.click("check")
