@@ -17,6 +17,7 @@ from personal_avatar.errors import NotFound
 from personal_avatar.styles.filling import SLOTS, SUBJECT, tidy
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "styles"
+PREVIEWS = FOLDER / "previews"  # <id>.webp
 # Files of other names come after these.
 ORDER = ("professional", "photo", "social", "dating", "cinematic", "historical", "painting", "drawing", "anime", "3d",
          "fiction", "occasion", "avatar-tiny")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +10,11 @@ import gradio as gr
 
 from personal_avatar.domain import Style
 from personal_avatar.errors import AvatarError
-from personal_avatar.styles.library import categories, shipped
+from personal_avatar.styles.library import PREVIEWS, categories, shipped
 from personal_avatar.training.presets import is_tiny
+from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, has, text
 
@@ -26,6 +29,8 @@ class StylePicker:
         self._page, self._name, self._opened = page, name, tuple(opened)
         self.components = [self._group(category, styles) for category, styles in categories(shipped()).items()]
         self.components.append(self._own())
+        self._shelf = Shelf(elem_id(f"{name}_previews"), visible=False)
+        page.show(self._shelf.component, self._previews)
 
     def chosen(self, scene: Scene, raw: Iterable[list[str] | None]) -> tuple[str, ...]:
         """Ids of the ticked styles, from the widgets' values in the order of `components`."""
@@ -64,6 +69,12 @@ class StylePicker:
         dom_id = self._dom_id(category)
         group = gr.CheckboxGroup(names, label=text(key), show_label=False, elem_id=dom_id, elem_classes="pa-styles")
         return self._page.say(group, label=key)
+
+    def _previews(self, scene: Scene) -> dict[str, Any]:
+        """Address of the little picture of each style by its name on the page, for our script to put beside it."""
+        files = {style_name(style, scene.language): PREVIEWS / f"{style.id}.webp" for style in shipped()}
+        urls = {name: self._shelf.url(file) for name, file in files.items() if file.is_file()}
+        return {"value": tag("div", data_pa_previews=json.dumps(urls, ensure_ascii=False))}
 
     def _dom_id(self, category: str, part: str = "") -> str:
         return elem_id(f"{self._name}_{category}{part}")
