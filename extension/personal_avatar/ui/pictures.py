@@ -20,8 +20,8 @@ class Shelf:
     which also works where the data folder has a dot in its path.
     """
 
-    def __init__(self, dom_id: str) -> None:
-        self.component = gr.HTML(elem_id=dom_id)
+    def __init__(self, dom_id: str, *, visible: bool = True) -> None:
+        self.component = gr.HTML(elem_id=dom_id, visible=visible)
         self._served: dict[tuple[Path, int], str] = {}
 
     def url(self, path: Path) -> str:
