@@ -22,6 +22,7 @@ GROUND = {
 # and carry captions, an identity is read from a face.
 STAGES = {
     "photos", "captions", "faces", "ranking", "restoration", "styles", "weights", "reports", "environment", "identity",
+    "albums",
 }  # fmt: skip
 STAGES_BELOW = {
     "faces": {"weights"},

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.storage import write_bytes
 
 EVENTS_FILE = "events.jsonl"
 
@@ -147,6 +148,14 @@ def parse(line: str) -> tuple[float, Event] | None:
         return at, kind(**data)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Put each event of a job that has ended (its line as data) through `change`; ids stay. Torn lines stay as well."""
+    path = folder / EVENTS_FILE
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    changed = (json.dumps(change(json.loads(line)), ensure_ascii=False) if parse(line) else line for line in lines)
+    write_bytes(path, "\n".join(changed).encode("utf-8", "backslashreplace"))
 
 
 def read_events(folder: Path, after: int = 0) -> Iterator[Record]:

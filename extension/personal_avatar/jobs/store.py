@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from typing import Any
 from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
 from personal_avatar.jobs import process
-from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events
+from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events, rewrite
 from personal_avatar.jobs.states import ACTIVE, State, move
 from personal_avatar.storage import write_json
 
@@ -259,6 +259,13 @@ class JobStore:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - characters))
             return file.read().decode("utf-8", errors="replace")
+
+    def amend(self, job_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Put what a job told, event by event, through `change`; raises `WrongState` while it has not ended."""
+        with self._lock:
+            if self.status(job_id).state in ACTIVE:
+                raise WrongState("The job has not ended.", "Wait, or cancel it.")
+            rewrite(self.folder(job_id), change)
 
     def delete(self, job_id: str) -> None:
         """Remove the directory of a job that has ended.

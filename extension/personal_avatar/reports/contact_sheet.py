@@ -15,7 +15,8 @@ from personal_avatar.reports.tiles import ACCENT, CARD, GOOD, GROUND, INK, LOW, 
 
 COLUMNS = 6
 TILE_PX, CAPTION_PX, GAP_PX, MARGIN_PX = 208, 46, 14, 32
-HEADER_PX, PHOTO_PX = 176, 72
+HEADER_PX, PLAIN_HEADER_PX, PHOTO_PX = 176, 108, 72
+SHEET = 60  # pictures on one sheet, where there are more
 
 
 def write_contact_sheet(report: Report, path: Path) -> Path:
@@ -23,21 +24,22 @@ def write_contact_sheet(report: Report, path: Path) -> Path:
     return save_picture(contact_sheet(report), path, source=EDITED)
 
 
-def contact_sheet(report: Report) -> np.ndarray:
-    """uint8 RGB; as high as the portraits need."""
+def contact_sheet(report: Report, first: int = 0) -> np.ndarray:
+    """uint8 RGB; as high as the portraits need. `first`: the place of the first one among all, from 0."""
     from PIL import Image, ImageDraw
 
     columns = min(COLUMNS, max(4, len(report.portraits)))
     rows = -(-max(1, len(report.portraits)) // columns)
     width = 2 * MARGIN_PX + columns * (TILE_PX + GAP_PX) - GAP_PX
-    height = HEADER_PX + MARGIN_PX + rows * (TILE_PX + CAPTION_PX + GAP_PX)
+    header = HEADER_PX if report.likeness or report.photos else PLAIN_HEADER_PX
+    height = header + MARGIN_PX + rows * (TILE_PX + CAPTION_PX + GAP_PX)
     sheet = Image.new("RGB", (width, height), GROUND)
     pen = ImageDraw.Draw(sheet)
     _header(sheet, pen, report)
     for number, portrait in enumerate(report.portraits):
         x = MARGIN_PX + number % columns * (TILE_PX + GAP_PX)
-        y = HEADER_PX + number // columns * (TILE_PX + CAPTION_PX + GAP_PX)
-        _tile(sheet, pen, _Tile(number, portrait, report.style_name(portrait), x, y))
+        y = header + number // columns * (TILE_PX + CAPTION_PX + GAP_PX)
+        _tile(sheet, pen, _Tile(first + number, portrait, report.style_name(portrait), x, y))
     return np.asarray(sheet)
 
 

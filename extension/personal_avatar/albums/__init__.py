@@ -1,0 +1,1 @@
+"""Finished pictures: their order, favourites, the sizes to take along, archives."""
