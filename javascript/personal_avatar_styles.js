@@ -23,7 +23,8 @@
             const address = known[label.textContent.trim()];
             if (address && label.dataset.paPreview !== address) {
                 label.dataset.paPreview = address;
-                label.style.setProperty("--pa-preview", `url("${address}")`);
+                const absolute = new URL(address, document.baseURI).href; // a style sheet has another base
+                label.style.setProperty("--pa-preview", `url("${absolute}")`);
             } else if (!address && label.dataset.paPreview) {
                 delete label.dataset.paPreview;
             }
