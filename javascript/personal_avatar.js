@@ -85,7 +85,7 @@
     }
 
     // `tools` are for the other scripts of this folder, which are loaded after this one.
-    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, words}};
+    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, press, region, words}};
 
     // -- refreshing
 

@@ -32,8 +32,7 @@ def build(page: Page, tabs: gr.Tabs) -> list[Any]:
             about = _about(page)
             check, clear, message = _buttons(page)
         with gr.Column(scale=3, min_width=300):
-            _proceed(page, tabs)
-            _report(page, message)
+            _report(page, tabs, message)
     page.on(check.click, _note_and_check, [files, folder, *about], [files, folder], message)
     page.on(files.upload, _check, [files, folder], [files, folder], message)  # told when the files have arrived
     page.on(clear.click, _clear, [], [files, folder, about[0], about[2]], message)
@@ -138,8 +137,9 @@ def _clear(scene: Scene) -> list[Any]:
 # -- the report, and what is decided in it
 
 
-def _report(page: Page, message: Any) -> None:
+def _report(page: Page, tabs: gr.Tabs, message: Any) -> None:
     page.show(gr.HTML(elem_id=elem_id("report")), lambda scene: {"value": summary_html(scene)})
+    _proceed(page, tabs)
     shelf = Shelf(elem_id("photo_cards"))
     page.show(shelf.component, lambda scene: {"value": _cards(scene, shelf)})
     view = gr.HTML(elem_id=elem_id("photo_view"), elem_classes="pa-hidden")

@@ -1,0 +1,245 @@
+// Personal Avatar: the panel of photos. The large view of a photo, captions that keep what is being typed, and where the
+// focus goes when a part is made anew. Loaded after personal_avatar.js, whose tools it uses.
+(function () {
+    "use strict";
+
+    const {action, byId, element, press, region, words} = window.personalAvatar.tools;
+    const TYPING = "[data-pa-typing]";
+
+    // -- the large view of a photo: what its card says, with the picture as large as it gets
+
+    let shown = "";
+
+    function cards() {
+        return Array.from(document.querySelectorAll("#personal_avatar_photo_cards [data-photo]"))
+            .filter((card) => card.querySelector("[data-pa-photo]"));
+    }
+
+    function cardOf(name) {
+        return cards().find((card) => card.dataset.photo === name);
+    }
+
+    function dialog() {
+        let found = byId("photo_large");
+        if (!found) {
+            found = element("dialog", {id: "personal_avatar_photo_large", class: "pa-dialog pa-photo-large"});
+            found.addEventListener("close", closed);
+            found.addEventListener("click", (event) => event.target === found && found.close());
+            found.addEventListener("keydown", turn);
+            byId("root").append(found);
+        }
+        return found;
+    }
+
+    function closed() {
+        const card = cardOf(shown);
+        shown = "";
+        if (card) {
+            card.querySelector("[data-pa-photo]").focus();
+        }
+    }
+
+    function turn(event) {
+        const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+        if (step) {
+            showNext(step);
+        }
+    }
+
+    function showNext(step) {
+        const all = cards();
+        const place = all.findIndex((card) => card.dataset.photo === shown);
+        if (all.length) {
+            show(all[(place + step + all.length) % all.length].dataset.photo);
+        }
+    }
+
+    function copyOf(part) {
+        const copy = part.cloneNode(true);
+        for (const found of [copy, ...copy.querySelectorAll("[id]")]) {
+            found.removeAttribute("id");
+        }
+        return copy;
+    }
+
+    function show(name) {
+        const card = cardOf(name);
+        if (!card) {
+            return;
+        }
+        const fresh = name !== shown;
+        const box = dialog();
+        shown = name;
+        fill(box, card, fresh);
+        if (!box.open) {
+            box.showModal();
+        }
+        if (fresh) {
+            const asking = element("button");
+            asking.dataset.paPress = "personal_avatar_press_photo";
+            asking.dataset.paValue = JSON.stringify({"do": "large", photo: name});
+            press(asking);
+        }
+    }
+
+    function fill(box, card, fresh) {
+        const texts = (words() || {large: {}}).large;
+        const title = element("h3", {id: "personal_avatar_photo_large_title"}, card.dataset.photo);
+        const close = action(texts.close, () => box.close());
+        close.setAttribute("autofocus", "");
+        const steps = element("div", {class: "pa-buttons"}, close,
+            action(texts.previous, () => showNext(-1)), action(texts.next, () => showNext(1)));
+        const small = card.querySelector("img");
+        const source = fresh || !box.querySelector("img") ? small.src : box.querySelector("img").src;
+        const shot = element("div", {class: "pa-shot"}, element("img", {src: source, alt: small.alt}),
+            ...Array.from(card.querySelectorAll(".pa-facebox"), copyOf));
+        const focus = Array.from(box.querySelectorAll("button")).indexOf(document.activeElement);
+        box.setAttribute("aria-labelledby", title.id);
+        box.replaceChildren(title, steps, element("div", {class: "pa-large-photo"}, shot, copyOf(card.querySelector(".pa-words"))));
+        if (focus >= 0 && !fresh) {
+            const buttons = box.querySelectorAll("button");
+            buttons[Math.min(focus, buttons.length - 1)].focus();
+        }
+    }
+
+    // The large picture comes a moment later.
+    function enlarge() {
+        const come = document.querySelector("#personal_avatar_photo_view [data-pa-photo-large]");
+        const image = shown && byId("photo_large").querySelector("img");
+        if (come && image && come.dataset.paPhotoLarge === shown) {
+            const wanted = new URL(come.dataset.source, document.baseURI).href;
+            if (image.src !== wanted) {
+                image.src = wanted;
+            }
+        }
+    }
+
+    // The card was made anew, after a decision for instance; or its photo is gone.
+    function follow() {
+        const box = byId("photo_large");
+        if (!shown || !box || !box.open) {
+            return;
+        }
+        const card = cardOf(shown);
+        if (!card) {
+            box.close();
+        } else if (box.querySelector(".pa-words").innerHTML !== copyOf(card.querySelector(".pa-words")).innerHTML) {
+            fill(box, card, false);
+        }
+    }
+
+    // -- the focus: a button that does something else afterwards, or is gone, hands it on within its card
+
+    let last = null;
+
+    function noteFocus(event) {
+        const card = event.target.closest && event.target.closest("#personal_avatar_photo_cards [data-photo]");
+        last = card ? {card: card.id, place: cards().indexOf(card), button: event.target.id} : null;
+    }
+
+    function refocus() {
+        if (!last || document.activeElement !== document.body || document.getElementById(last.button)) {
+            return;
+        }
+        const card = document.getElementById(last.card) || cards()[Math.min(last.place, cards().length - 1)];
+        const button = card && (card.querySelector(".pa-buttons button") || card.querySelector("button"));
+        if (button) {
+            button.focus({preventScroll: true});
+        }
+    }
+
+    // -- told to a screen reader
+
+    let spoken = "";
+
+    function speak() {
+        const found = document.querySelector("#personal_avatar_report [data-pa-spoken]");
+        const text = found ? found.dataset.paSpoken : "";
+        if (text && text !== spoken) {
+            region().textContent = text;
+        }
+        spoken = text;
+    }
+
+    // -- captions: what is being typed stays when the list is made anew, and is sent when the field is left
+
+    const LONGEST_WAIT_MS = 5000;
+    const typed = new Map();
+
+    function noteTyping(event) {
+        if (event.target.matches && event.target.matches(TYPING)) {
+            typed.set(event.target.id, {value: event.target.value, before: event.target.defaultValue, sentAt: 0});
+        }
+    }
+
+    function send(event) {
+        const field = event.target;
+        const entry = typed.get(field.id);
+        if (!entry || entry.sentAt) {
+            return;
+        }
+        if (entry.value === field.defaultValue) {
+            typed.delete(field.id);
+            return;
+        }
+        entry.sentAt = Date.now();
+        const asking = element("button");
+        asking.dataset.paPress = "personal_avatar_press_caption";
+        asking.dataset.paValue = JSON.stringify({"do": "write", photo: field.dataset.paTyping, text: entry.value});
+        press(asking);
+    }
+
+    function keepTyped() {
+        for (const [id, entry] of typed) {
+            const field = document.getElementById(id);
+            const answered = field && entry.sentAt
+                && (field.defaultValue !== entry.before || Date.now() - entry.sentAt > LONGEST_WAIT_MS);
+            if (!field || answered) {
+                typed.delete(id);
+            }
+            const wanted = typed.has(id) ? entry.value : field && field.defaultValue;
+            if (field && field.value !== wanted) {
+                field.value = wanted;
+            }
+        }
+    }
+
+    // -- one listener for each kind of event, on the document: gradio may replace anything below
+
+    document.addEventListener("click", (event) => {
+        const opener = event.target.closest ? event.target.closest("[data-pa-photo]") : null;
+        if (opener) {
+            show(opener.dataset.paPhoto);
+        }
+    });
+    document.addEventListener("focusin", noteFocus);
+    document.addEventListener("input", noteTyping);
+    document.addEventListener("focusout", send);
+
+    let pending = false;
+    const observer = new MutationObserver(() => {
+        if (pending) {
+            return;
+        }
+        pending = true;
+        window.requestAnimationFrame(() => {
+            pending = false;
+            enlarge();
+            follow();
+            refocus();
+            speak();
+            keepTyped();
+        });
+    });
+
+    function begin() {
+        const root = byId("root");
+        if (root) {
+            observer.observe(root, {childList: true, subtree: true});
+        } else {
+            window.setTimeout(begin, 300);
+        }
+    }
+
+    begin();
+})();
