@@ -186,7 +186,20 @@ def _restore(commands: Commands) -> None:
     parser = _command(commands, "restore", "pictures:restore", "restore faces, never at the cost of likeness")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--reference", type=Path, metavar="FILE_OR_DIR", help="who it is (default: the picture itself)")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--reference", type=Path, metavar="FILE_OR_DIR", help="who it is (default: the picture itself)")
+    who.add_argument("--avatar", default="", metavar="NAME", help="an avatar that was trained: who it is")
+    parser.add_argument("--model", default="", metavar="NAME", help="CodeFormer, GFPGAN, RestoreFormer where their "
+                        "weights are, or Redraw (default: the best one that is installed)")
+    parser.add_argument("--fidelity", type=float, metavar="0..1", help="the freest that is tried; between it and 1 the "
+                        "likeness decides (default: 0)")
+    parser.add_argument("--below-px", type=int, metavar="PX", help="restore faces smaller than this, and those "
+                        "that are not sharp; 0: by sharpness alone (default: 280)")
+    parser.add_argument("--second-pass", action="store_true", help="paint the person's small faces anew first, by the "
+                        "avatar's training, or without training from the reference")
+    _checkpoint(parser)
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="more settings, such as below_sharpness=0 others=false")
 
 
 def _jobs(commands: Commands) -> None:

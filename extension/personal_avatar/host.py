@@ -57,7 +57,7 @@ class PictureRequest:
     Prompts may hold `<lora:name:weight>` and names of embeddings. `checkpoint`: the file to make the pictures with (a
     Dreambooth result); None: the one that is loaded. What the user has chosen is the same afterwards.
     `identity`: who shall be in the picture, without training. `image`: uint8 RGB, of which the last `strength` (0..1)
-    of the steps is painted anew; None: from noise.
+    of the steps is painted anew; None: from noise. `keep`: False for what nobody shall find among the host's pictures.
     """
 
     prompt: str
@@ -73,6 +73,7 @@ class PictureRequest:
     identity: IdentityRequest | None = None
     image: np.ndarray | None = None
     strength: float = 0.6
+    keep: bool = True
 
 
 @dataclass(frozen=True)

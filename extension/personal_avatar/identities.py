@@ -56,6 +56,16 @@ class IdentityRestoreSettings(Settings):
     self_drop: float = setting(0.1, "identity.restore_self_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
 
 
+class PictureRestoreSettings(IdentityRestoreSettings):
+    """Restoration of pictures that exist. `second_pass`: the person's small faces are painted anew first."""
+
+    second_pass: bool = setting(False, "identity.second_pass")
+    second_pass_below_px: int = setting(120, "identity.second_pass_below", ge=32, le=1024, step=8, advanced=True)
+    second_pass_strength: float = setting(
+        0.4, "identity.second_pass_strength", ge=0.05, le=1.0, step=0.05, advanced=True
+    )
+
+
 class IdentitySettings(Settings):
     """One generation. Weights as in the papers: 0.8 is usual; `start` and `end` are shares of the sampling.
 

@@ -1,15 +1,53 @@
-"""Use cases: a better face in a picture that exists."""
+"""Use cases: better faces in pictures that exist, which stay the faces of those who they are."""
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import RestorerMissing
+from personal_avatar.domain import Avatar
+from personal_avatar.errors import AvatarError, InvalidSettings, RestorerMissing
+from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
+from personal_avatar.params import validated
+from personal_avatar.restored import merged, told, told_second
 
 if TYPE_CHECKING:
-    from personal_avatar.ranking.likeness import Scorer
-    from personal_avatar.restoration.restore import Restored
+    import numpy as np
+
+    from personal_avatar.faces.analyser import FaceAnalyser
+    from personal_avatar.jobs.store import Job
+    from personal_avatar.restoration.everybody import RestoredPicture
+    from personal_avatar.restoration.judge import FaceReader, Judge, Person
+    from personal_avatar.second_pass import Painter
     from personal_avatar.studio import Studio
+
+MAX_IMAGES = 200
+MAX_PHOTOS = 20
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What a user asks for: pictures, and who it is (an avatar, or photos of one person); without either every face is
+    measured by how it looks now. `settings`: of `PictureRestoreSettings`."""
+
+    images: tuple[Path, ...]
+    avatar_id: str = ""
+    references: tuple[Path, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    user_id: str = "local"
+
+
+@dataclass(frozen=True)
+class RestoreTask:
+    """Payload of a job. `images`, `references`: names of files in its folder `photos`; `called`: what the pictures were
+    called."""
+
+    avatar_id: str
+    images: tuple[str, ...]
+    called: tuple[str, ...]
+    references: tuple[str, ...]
+    settings: dict[str, Any]
 
 
 class Restoring:
@@ -18,23 +56,172 @@ class Restoring:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
-    def restore(self, image: Path, scorer: Scorer, target: Path, max_drop: float = 0.0) -> Restored:
-        """Restore the face in a file with the host's best restorer; `target` is written when the likeness allows it:
-        it may fall by `max_drop`.
+    # -- who it is
 
-        Raises `RestorerMissing`, `UnreadablePhoto`.
+    def readers(self) -> tuple[FaceAnalyser, ...]:
+        """The recognisers at hand, each with its detector, at most two: the studio's own and one that it does not use.
+
+        Raises `WeightsMissing`.
         """
-        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
-        from personal_avatar.restoration.restore import RestoreSettings, restore_best
+        first = self._studio.analyser()
+        second = _second(self._studio, first.name)
+        return (first,) if second is None else (first, second)
 
-        host = self._studio.host
-        models = host.restorers()
+    def judge(self) -> Judge:
+        """What measures faces. Raises `WeightsMissing`."""
+        from personal_avatar.ranking.quality import sharpness
+        from personal_avatar.restoration.judge import Judge
+
+        return Judge(self.readers(), sharpness)
+
+    def person(self, avatar: Avatar, judge: Judge) -> Person:
+        """An avatar: the reference that it was trained with, and what its photos say to the other recogniser.
+
+        Raises `WrongState` when it has none.
+        """
+        import numpy as np
+
+        from personal_avatar.restoration.judge import Person, unit
+
+        self._studio.rankings.scorer(avatar)  # says why when it has no reference
+        own = unit(np.asarray(avatar.reference))
+        vectors: list[np.ndarray | None] = []
+        for reader in judge.readers:
+            is_own = getattr(reader, "name", "") == avatar.recogniser
+            vectors.append(own if is_own else _seen_in(self.photos(avatar), reader))
+        return Person(avatar.name, tuple(vectors))
+
+    def person_from(self, photos: Sequence[Path], judge: Judge, name: str = "") -> Person:
+        """Whom photos show. Raises `NoFace`, `UnreadablePhoto`."""
+        from personal_avatar.pictures import load_picture
+        from personal_avatar.restoration.judge import person_in
+
+        return person_in([load_picture(photo) for photo in photos[:MAX_PHOTOS]], judge.readers, name)
+
+    def named_in(self, prompt: str) -> list[Avatar]:
+        """Avatars that a prompt names; those of another recogniser than the studio's are left out."""
+        from personal_avatar.mentions import mentioned
+
+        try:
+            checkpoint = self._studio.host.checkpoint().path
+        except AvatarError:
+            checkpoint = None
+        name = self._studio.analyser().name
+        found = mentioned(prompt, self._studio.avatars.all(), checkpoint)
+        return [avatar for avatar in found if avatar.recogniser == name]
+
+    def photos(self, avatar: Avatar) -> list[Path]:
+        """What an avatar was trained from, the first of it."""
+        from personal_avatar.photos.captions import without_captions
+
+        folder = self._studio.avatars.folder(avatar.id) / "photos"
+        return sorted(without_captions(folder.iterdir()))[:MAX_PHOTOS] if folder.is_dir() else []
+
+    # -- one picture
+
+    def model(self, wanted: str) -> str:
+        """The restorer of that name, the best one when it is empty. Raises `RestorerMissing`."""
+        models = self._studio.host.restorers()
         if not models:
             raise RestorerMissing("No face restorer is installed.")
-        restored = restore_best(
-            load_picture(image), scorer, lambda part, w: host.restore(part, models[0], w, prompt_of(image)),
-            RestoreSettings(max_drop=max_drop),
+        if wanted and wanted not in models:
+            raise RestorerMissing(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.")
+        return wanted or models[0]
+
+    def picture(
+        self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,
+        prompt: str = "", on_face: Callable[[], None] = lambda: None,
+    ) -> RestoredPicture:
+        """Restore every face of a uint8 RGB picture that needs it, with the host's restorer. `prompt`: what the picture
+        was made with. Raises `RestorerMissing`."""
+        from personal_avatar.restoration.everybody import restore_everybody
+
+        model, host = self.model(settings.model), self._studio.host
+        return restore_everybody(
+            image, people, judge, lambda crop, face, fidelity: host.restore(crop, model, fidelity, prompt, face),
+            settings, on_face=on_face,
         )
-        if restored.accepted:
-            save_picture(restored.image, target, infotext_of(image), source_of(image) or EDITED)
-        return restored
+
+    def file(
+        self, image: Path, target: Path, people: Sequence[Person], judge: Judge, settings: PictureRestoreSettings,
+        painter: Painter | None = None, on_face: Callable[[], None] = lambda: None,
+    ) -> RestoredPicture:
+        """Restore the faces in a file; `target` is written when any was, and says with what. The file stays as it is.
+
+        `painter`: paints the people's small faces anew, before all else. Raises `RestorerMissing`, `UnreadablePhoto`.
+        """
+        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
+        from personal_avatar.second_pass import repainted
+
+        model, picture = self.model(settings.model), load_picture(image)
+        prompt = prompt_of(image)
+        painted = repainted(picture, people, judge, settings, painter, prompt, on_face) if painter else None
+        found = self.picture(picture if painted is None else painted.image, people, judge, settings, prompt, on_face)
+        said = ", ".join(f"{name}: {value}" for name, value in (*told_second(painted), *told(found, model)))
+        if said:
+            made_with = infotext_of(image)
+            save_picture(
+                found.image, target, f"{made_with}, {said}" if made_with else said, source_of(image) or EDITED
+            )
+        return merged(painted, found)
+
+    # -- jobs
+
+    def start(self, request: RestoreRequest) -> Job:
+        """Put a restoration into the queue. Raises when the settings, the restorer or the person cannot work."""
+        from personal_avatar.works import RESTORE
+
+        settings = validated(PictureRestoreSettings, request.settings)
+        if not 1 <= len(request.images) <= MAX_IMAGES:
+            raise InvalidSettings(f"{len(request.images)} pictures were given; 1 to {MAX_IMAGES} are possible.")
+        if len(request.references) > MAX_PHOTOS:
+            raise InvalidSettings(f"{len(request.references)} photos are more than {MAX_PHOTOS}.")
+        self.model(settings.model)
+        studio = self._studio
+        avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
+        if avatar is not None:
+            studio.rankings.scorer(avatar)  # says why when it has no reference
+        images = {f"image-{number:03d}{_suffix(path)}": path for number, path in enumerate(request.images)}
+        references = {f"reference-{number:02d}{_suffix(path)}": path for number, path in enumerate(request.references)}
+        task = RestoreTask(
+            avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images), tuple(references),
+            settings.dict(),
+        )
+        title = avatar.name if avatar else "One picture" if len(images) == 1 else f"{len(images)} pictures"
+        return studio.queue.submit(
+            RESTORE, task, title=title, user_id=request.user_id, avatar_id=task.avatar_id, files=images | references
+        )
+
+
+def _second(studio: Studio, first: str) -> FaceAnalyser | None:
+    """A recogniser of another kind whose files are here already; nothing is fetched for it."""
+    from personal_avatar.faces import sface as plain
+    from personal_avatar.faces.analyser import Analyser
+    from personal_avatar.faces.arcface import arcface
+    from personal_avatar.faces.registry import find_pack
+    from personal_avatar.faces.scrfd import Scrfd
+    from personal_avatar.faces.yunet import YuNet
+    from personal_avatar.weights.fetch import present
+    from personal_avatar.weights.registry import SFACE, YUNET
+
+    weights = studio.weights_folder
+    if first != plain.NAME:
+        there = all(present(weight, weights) for weight in (YUNET, SFACE))
+        return Analyser(YuNet(weights / YUNET.file_name), plain.sface(weights / SFACE.file_name)) if there else None
+    packs = (find_pack(folder) for folder in studio.host.folders().identity_folders if folder.is_dir())
+    pack = next((pack for pack in packs if pack is not None), None)
+    return None if pack is None else Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
+
+
+def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:
+    from personal_avatar.pictures import load_picture
+    from personal_avatar.restoration.judge import person_in
+
+    try:
+        return person_in([load_picture(photo) for photo in photos], [reader]).vectors[0] if photos else None
+    except AvatarError:
+        return None
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() if path.suffix[1:].isalnum() and len(path.suffix) <= 8 else ""

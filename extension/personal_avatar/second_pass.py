@@ -3,19 +3,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from personal_avatar.domain import Face
-from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings
+from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.ranking.likeness import FaceReader
+from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
+from personal_avatar.restoration.judge import Judge, Person
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
+from personal_avatar.restoration.trial import RestoreSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from personal_avatar.domain import Avatar
+    from personal_avatar.studio import Studio
 
 CROP_SCALE = 2.5  # of the face's longer side: hair, neck and shoulders tell the checkpoint what it paints
 FEATHER = 0.35
 FACES = "Personal Avatar second pass faces"  # in infotexts
+LIMITS = RestoreSettings(crop_scale=CROP_SCALE, feather=FEATHER, trials=3)  # each trial is a picture of its own
+SIZE_STEP_PX = 8
 # One person alone and the crop, uint8 RGB, -> the crop painted anew, of its size.
 Repaint = Callable[[IdentityRequest, np.ndarray], np.ndarray]
+# The prompt of the whole picture, a crop around a face, how much of it (0..1) -> the crop painted anew.
+Painter = Callable[[str, np.ndarray, float], np.ndarray]
 
 
 def with_small_faces(
@@ -72,3 +86,61 @@ def _alone(request: IdentityRequest, person: int) -> IdentityRequest:
     plain = {"people": (), "second_pass": False, "restore": IdentityRestoreSettings(), "layout": "boxes"}
     settings = request.settings.copy(update={**plain, "keypoints": keypoints, "keypoints_image": None})
     return IdentityRequest(settings, (replace(request.people[person], box=None, mask=None, weight=1.0),))
+
+
+def repainted(
+    picture: np.ndarray, people: Sequence[Person], judge: Judge, settings: PictureRestoreSettings, painter: Painter,
+    prompt: str, on_face: Callable[[], None] = lambda: None,
+) -> RestoredPicture:
+    """The small faces of `people` painted anew, as freely as their likeness allows; nobody else is touched."""
+    small = settings.copy(update={
+        "below_px": settings.second_pass_below_px, "below_sharpness": 0.0, "fidelity": 0.0, "others": False,
+    })
+
+    def paint(crop: np.ndarray, face: Face, fidelity: float) -> np.ndarray:
+        strength = settings.second_pass_strength * (1.0 - fidelity)
+        return painter(prompt, crop, strength) if strength > 0 else crop
+
+    return restore_everybody(picture, people, judge, paint, small, on_face=on_face, limits=LIMITS)
+
+
+def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]) -> Painter:
+    """Paints one person through the host: by the avatar's training where it fits the loaded checkpoint, else without
+    training, from photos. Raises what keeps the person from being painted."""
+    from personal_avatar.host import PictureRequest
+    from personal_avatar.oneshot import OneShot, posed
+    from personal_avatar.sitters import seated
+
+    base = studio.host.checkpoint()
+    trained = avatar is not None and avatar.best_for(base.family) is not None
+    files = {path.name: path for path in references}
+    one_shot = OneShot(references=tuple(files), identity=None if trained else {})
+    seat = seated(studio, avatar, one_shot, files, 1.0)
+    sitter = seat.sitter
+
+    def paint(prompt: str, crop: np.ndarray, strength: float) -> np.ndarray:
+        def again(fitted: np.ndarray) -> np.ndarray:
+            height, width = fitted.shape[:2]
+            request = PictureRequest(
+                prompt if sitter.words in prompt else f"photo of {sitter.words}", "", (0,), width, height,
+                checkpoint=sitter.checkpoint, identity=sitter.identity and posed(sitter.identity, fitted),
+                image=fitted, strength=strength, keep=False,
+            )
+            return next(iter(studio.host.generate(request, lambda step, total: None))).image
+
+        return painted_large(crop, seat.base.native_px, again)
+
+    return paint
+
+
+def painted_large(image: np.ndarray, native_px: int, paint: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`paint` at the checkpoint's own size (longer side `native_px`, multiples of 8), brought back to the old one."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    scale = native_px / max(height, width)
+    size = tuple(max(SIZE_STEP_PX, round(side * scale / SIZE_STEP_PX) * SIZE_STEP_PX) for side in (width, height))
+    if size == (width, height):
+        return paint(image)
+    fitted = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(paint(fitted)).resize((width, height), Image.Resampling.LANCZOS))

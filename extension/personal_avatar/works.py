@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 CREATE = "create"
+RESTORE = "restore"
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 
@@ -37,4 +38,12 @@ def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
     return make_portraits(task.styles, session)
 
 
-WORKS: dict[str, Work] = {CREATE: create}
+def restore(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Better faces in pictures; the payload is a `restoring.RestoreTask` as JSON."""
+    from personal_avatar.repairs import repair
+    from personal_avatar.restoring import RestoreTask
+
+    return repair(studio, from_json(RestoreTask, job.payload), folder, emit, control)
+
+
+WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore}

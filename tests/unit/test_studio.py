@@ -14,7 +14,6 @@ from personal_avatar.errors import (
     ConsentMissing,
     InvalidSettings,
     NotFound,
-    RestorerMissing,
     TooFewPhotos,
     WrongState,
 )
@@ -131,19 +130,6 @@ def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable
     with pytest.raises(InvalidSettings, match="count must be in"):
         studio.create(CreateRequest("anna", ("oil-painting",), settings={"count": 0}))
     assert [view.job.kind for view in studio.jobs.views()] == ["train"]
-
-
-def test_a_restoration_is_written_only_when_it_is_accepted(
-    make: Callable[..., Studio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    studio = make()
-    scorer = studio.rankings.scorer_from(GOOD[0])
-    target = tmp_path / "out" / "restored.png"
-    assert not studio.restoring.restore(SAMPLES / "no-face.jpg", scorer, target).accepted
-    assert not target.exists()
-    monkeypatch.setattr(studio.host, "restorers", tuple)
-    with pytest.raises(RestorerMissing):
-        studio.restoring.restore(GOOD[0], scorer, target)
 
 
 def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:

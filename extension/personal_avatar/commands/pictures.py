@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
 from personal_avatar.errors import AvatarError
-from personal_avatar.ranking.likeness import Scorer
-from personal_avatar.studio import Studio
+from personal_avatar.identities import PictureRestoreSettings
+from personal_avatar.params import pairs, validated
+from personal_avatar.restored import main_face, rows
+from personal_avatar.second_pass import painter_of
 from personal_avatar.terminal import Terminal, number, table
 
-# A picture is wholly like itself: measured so, every restoration costs something. This much it may cost.
-SELF_DROP = 0.1
+if TYPE_CHECKING:
+    from personal_avatar.restoration.everybody import RestoredPicture
 
 
 def rank(args: Namespace, terminal: Terminal) -> int:
@@ -26,32 +30,48 @@ def rank(args: Namespace, terminal: Terminal) -> int:
 
 
 def restore(args: Namespace, terminal: Terminal) -> int:
-    studio, rows = local_studio(args.data), []
-    images = pictures(args.images)
-    reference = studio.rankings.scorer_from(args.reference) if args.reference else None
+    studio, found = local_studio(args.data, args.checkpoint), []
+    images, settings = pictures(args.images), _settings(args)
+    judge = studio.restoring.judge()
+    avatar = studio.avatars.find(args.avatar) if args.avatar else None
+    references = pictures([args.reference]) if args.reference else []
+    people = [studio.restoring.person(avatar, judge)] if avatar else []
+    people = people or ([studio.restoring.person_from(references, judge)] if references else [])
+    painter = painter_of(studio, avatar, references) if people and settings.second_pass else None
     args.out.mkdir(parents=True, exist_ok=True)
     with terminal.bar("restore") as bar:
         for done, image in enumerate(images, start=1):
-            rows.append(_restored(studio, image, reference, args.out / f"{image.stem}-restored.png"))
+            target = args.out / f"{image.stem}-restored.png"
+            restored = partial(studio.restoring.file, image, target, people, judge, settings, painter)
+            found.append(_restored(image, target, restored))
             bar(done, len(images))
-    for row in rows:
+    for row in found:
         terminal.say(f"{row['path']}: " + (row["out"] or row["reason"]))
-    terminal.document({"images": rows})
-    if all(row["error"] for row in rows):
-        terminal.complain(rows[0]["reason"])
+    terminal.document({"images": found})
+    if all(row["error"] for row in found):
+        terminal.complain(found[0]["reason"])
         return FAILED
     return DONE
 
 
-def _restored(studio: Studio, image: Path, reference: Scorer | None, target: Path) -> dict[str, Any]:
-    """Restore one picture, measured against itself when there is no reference; tells why when it stays as it is."""
+def _settings(args: Namespace) -> PictureRestoreSettings:
+    """What the options say, the rest as declared. Raises `InvalidSettings`."""
+    given = {"model": args.model, "fidelity": args.fidelity, "below_px": args.below_px, "second_pass": args.second_pass}
+    given = {name: value for name, value in given.items() if value not in (None, "", False)}
+    return validated(PictureRestoreSettings, {**pairs(args.pairs), **given})
+
+
+def _restored(image: Path, target: Path, restored: Callable[[], RestoredPicture]) -> dict[str, Any]:
+    """What became of one picture; tells why when it stays as it is."""
     row: dict[str, Any] = {"path": str(image), "out": None, "accepted": False, "likeness_before": None,
-                           "likeness_after": None, "fidelity": None, "reason": "", "error": None}
+                           "likeness_after": None, "fidelity": None, "reason": "", "error": None, "faces": []}
     try:
-        scorer, drop = (reference, 0.0) if reference else (studio.rankings.scorer_from(image), SELF_DROP)
-        found = studio.restoring.restore(image, scorer, target, drop)
+        found = restored()
     except AvatarError as error:
         return {**row, "reason": str(error), "error": error.to_json()}
-    return {**row, "out": str(target) if found.accepted else None, "accepted": found.accepted,
-            "likeness_before": found.likeness_before, "likeness_after": found.likeness_after,
-            "fidelity": found.fidelity, "reason": found.reason}
+    main = main_face(found.faces)
+    if main is not None and main.told:
+        row |= {"likeness_before": round(main.before[0], 4), "likeness_after": round(main.after[0], 4)}
+    return {**row, "out": str(target) if found.count else None, "accepted": bool(found.count),
+            "fidelity": main.fidelity if main is not None and found.count else None, "reason": found.reason,
+            "faces": rows(found.faces)}

@@ -18,16 +18,22 @@ KEPT = "it is not a part of what was painted"
 
 @dataclass(frozen=True)
 class FaceReport:
-    """What became of a face. `person`: empty when it was measured by itself; `before`, `after`: likeness, a cosine for
-    each recogniser; no `reason` when it was restored."""
+    """What became of a face. `known`: False when it was measured by itself; `person`: who it is; `before`, `after`:
+    likeness, a cosine for each recogniser; no `reason` when it was restored."""
 
     face: Face
+    known: bool
     person: str
     restored: bool
     fidelity: float
     before: tuple[float, ...]
     after: tuple[float, ...]
     reason: str = ""
+
+    @property
+    def told(self) -> bool:
+        """Whether any recogniser could tell who it is, or was."""
+        return bool(self.before and self.after)
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,14 @@ class RestoredPicture:
 def restore_everybody(
     image: np.ndarray, people: Sequence[Person], judge: Judge, restorer: Restorer, settings: IdentityRestoreSettings,
     is_ours: Callable[[Face], bool] = lambda face: True, on_face: Callable[[], None] = lambda: None,
+    limits: RestoreSettings | None = None,
 ) -> RestoredPicture:
     """Restore the faces of a uint8 RGB (height, width, 3) picture that are small or not sharp, one after the other.
 
     A face that shows one of `people` never becomes less like them; others (and all, without people) stay like
-    themselves. `is_ours`: whether a face may be touched; `on_face`: called before each, may raise to stop. What
-    `restorer` raises passes through. All pixels outside the ellipses of restored faces keep their bytes.
+    themselves. `is_ours`: whether a face may be touched; `on_face`: called before each, may raise to stop; `limits`:
+    how each is cut out and how often it is tried. What `restorer` raises passes through. All pixels outside the
+    ellipses of restored faces keep their bytes.
     """
     before = judge.look(image, people)
     picture, reports = image, []
@@ -68,7 +76,9 @@ def restore_everybody(
             reports.append(_kept(watched, reason))
             continue
         on_face()
-        picture, report = _restored(picture, before, number, judge, restorer, settings)
+        picture, report = _restored(
+            picture, before, number, judge, restorer, settings, limits or RestoreSettings(fidelity=settings.fidelity)
+        )
         reports.append(report)
     return RestoredPicture(picture, tuple(reports))
 
@@ -77,7 +87,7 @@ def _left_alone(
     watched: Watched, somebody: bool, settings: IdentityRestoreSettings, is_ours: Callable[[Face], bool]
 ) -> str:
     """Why a face is not touched; empty when it shall be."""
-    if somebody and not watched.person and not settings.others:
+    if somebody and not watched.known and not settings.others:
         return OTHERS
     if not is_ours(watched.face):
         return KEPT
@@ -93,19 +103,19 @@ def needs_it(face: Face, sharpness: float, settings: IdentityRestoreSettings) ->
 
 def _restored(
     picture: np.ndarray, before: Sequence[Watched], number: int, judge: Judge, restorer: Restorer,
-    settings: IdentityRestoreSettings,
+    settings: IdentityRestoreSettings, limits: RestoreSettings,
 ) -> tuple[np.ndarray, FaceReport]:
     watched = before[number]
-    drop = settings.min_similarity_drop if watched.person else settings.self_drop
-    limits = RestoreSettings(max_drop=min(drop, 0.2), fidelity=settings.fidelity)
+    drop = settings.min_similarity_drop if watched.known else settings.self_drop
     others = [one.face for one in before if one is not watched]
     watch = FaceWatch(judge, picture, before, number, drop, limits)
     best = strongest(Trial(picture, watched.face, restorer, limits, watch, others), limits.fidelity, limits.trials)
     if best.problem:
         return picture, _kept(watched, best.problem)
-    report = FaceReport(watched.face, watched.person, True, best.fidelity, watched.told, best.seen.likeness)
-    return best.image, report
+    return best.image, FaceReport(
+        watched.face, watched.known, watched.person, True, best.fidelity, watched.told, best.seen.likeness
+    )
 
 
 def _kept(watched: Watched, reason: str) -> FaceReport:
-    return FaceReport(watched.face, watched.person, False, 1.0, watched.told, watched.told, reason)
+    return FaceReport(watched.face, watched.known, watched.person, False, 1.0, watched.told, watched.told, reason)

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from personal_avatar.domain import Face
+from personal_avatar.errors import NoFace
 from personal_avatar.faces.detection import overlap
 from personal_avatar.restoration.trial import RestoreSettings, Seen
 
@@ -39,9 +40,11 @@ class Person:
 @dataclass(frozen=True, eq=False)
 class Watched:
     """A face before it is touched. `seen`: the face as each reader finds it; `target`: what it shall look like, one
-    for each reader; `likeness`: how much it does, a cosine each; `person`: empty when it is measured by itself."""
+    for each reader; `likeness`: how much it does, a cosine each; `known`: False when it is measured by itself;
+    `person`: who it is."""
 
     face: Face
+    known: bool
     person: str
     seen: tuple[Face | None, ...]
     target: Vectors
@@ -79,7 +82,7 @@ class Judge:
         target = tuple(None if mine is None else his for mine, his in zip(own, wanted, strict=True))
         likeness = tuple(_cosine(mine, his) for mine, his in zip(own, target, strict=True))
         name = "" if person is None else person.name
-        return Watched(face, name, seen, target, likeness, self.sharpness(image, face))
+        return Watched(face, person is not None, name, seen, target, likeness, self.sharpness(image, face))
 
     def likeness(
         self, image: np.ndarray, found: Sequence[Sequence[Face]], watched: Watched
@@ -134,6 +137,25 @@ class FaceWatch:
             if None in after or _fall(other.told, [value for value in after if value is not None], 0.0):
                 return "the face beside it would look less like itself"
         return ""
+
+
+def person_in(photos: Sequence[np.ndarray], readers: Sequence[FaceReader], name: str = "") -> Person:
+    """Whom photos (uint8 RGB) show: for each reader the mean direction of the largest faces. Raises `NoFace` when the
+    first reader finds none at all; where another one does not, it has nothing to say."""
+    vectors = [_mean([_largest(photo, reader) for photo in photos]) for reader in readers]
+    if vectors[0] is None:
+        raise NoFace(f"No face was found in {f'the {len(photos)} photos' if len(photos) > 1 else 'the photo'}.")
+    return Person(name, tuple(vectors))
+
+
+def _largest(photo: np.ndarray, reader: FaceReader) -> np.ndarray | None:
+    faces = reader.detect(photo)
+    return unit(reader.embed(photo, faces[0])) if faces else None
+
+
+def _mean(vectors: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    there = [vector for vector in vectors if vector is not None]
+    return unit(np.mean(there, axis=0)) if there else None
 
 
 def _fall(before: Sequence[float], after: Sequence[float], drop: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.restoration import networks
 from personal_avatar.restoration.aligned import FaceNetwork
+from personal_avatar.second_pass import painted_large
 
 REDRAW = "Redraw"
 MAX_STRENGTH = 0.5
@@ -61,14 +62,5 @@ def load_network(name: str, file: Path) -> FaceNetwork:
 
 
 def redrawn(image: np.ndarray, strength: float, native_px: int, repaint: Repaint) -> np.ndarray:
-    """`repaint` at the checkpoint's own size (longer side `native_px`, multiples of 8), brought back to the old one."""
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    scale = native_px / max(height, width)
-    size = (max(8, round(width * scale / 8) * 8), max(8, round(height * scale / 8) * 8))
-    if size == (width, height):
-        return repaint(image, strength)
-    fitted = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    result = Image.fromarray(repaint(fitted, strength))
-    return np.asarray(result.resize((width, height), Image.Resampling.LANCZOS))
+    """`repaint` at the checkpoint's own size, see `painted_large`."""
+    return painted_large(image, native_px, lambda fitted: repaint(fitted, strength))

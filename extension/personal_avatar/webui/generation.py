@@ -111,7 +111,8 @@ def _processing(request: PictureRequest, seed: int) -> Any:
         "sd_model": shared.sd_model, "prompt": request.prompt, "negative_prompt": request.negative_prompt,
         "seed": seed, "sampler_name": sampler, "scheduler": scheduler, "steps": request.steps,
         "cfg_scale": request.guidance, "width": request.width_px, "height": request.height_px, "restore_faces": False,
-        "do_not_save_grid": True, "extra_generation_params": dict(request.infotext),
+        "do_not_save_grid": True, "do_not_save_samples": not request.keep,
+        "extra_generation_params": dict(request.infotext),
     }
     p = _from_noise(common) if request.image is None else _from_image(common, request.image, request.strength)
     p.scripts, p.script_args = _runner(request), ()

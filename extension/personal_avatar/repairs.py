@@ -1,0 +1,111 @@
+"""A job that restores the faces of pictures: one after the other, each measured, each told about."""
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import Portrait, to_json
+from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.identities import PictureRestoreSettings
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.params import validated
+from personal_avatar.pictures import prompt_of
+from personal_avatar.restored import main_face, rows
+from personal_avatar.restoring import RestoreTask
+from personal_avatar.storage import write_json
+
+if TYPE_CHECKING:
+    from personal_avatar.restoration.everybody import RestoredPicture
+    from personal_avatar.restoration.judge import Judge, Person
+    from personal_avatar.second_pass import Painter
+    from personal_avatar.studio import Studio
+
+
+def repair(
+    studio: Studio, task: RestoreTask, folder: Path, emit: EventWriter, control: Control
+) -> dict[str, Any]:
+    """The result document; `images` in the order in which they were given, `faces` beside them. A picture that cannot
+    be read is left out, and the log says so."""
+    started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
+    emit(Stage("restore"))
+    judge = studio.restoring.judge()
+    people, painter = _people(studio, task, folder, judge), _painter(studio, task, folder, settings)
+    emit(Progress(0, len(task.images)))
+    portraits: list[Portrait] = []
+    faces: list[list[dict[str, Any]]] = []
+    for number, (name, called) in enumerate(zip(task.images, task.called, strict=True)):
+        image, target = folder / "photos" / name, folder / "artifacts" / f"{number:03d}-restored.png"
+        try:
+            found = studio.restoring.file(image, target, people, judge, settings, painter, control.check)
+        except Cancelled as error:
+            if not portraits:
+                raise
+            raise Cancelled(error.message, error.hint, _document(task, portraits, faces, started)) from None
+        except AvatarError as error:
+            _leave_out(error, called, len(task.images), emit)
+            continue
+        portraits.append(_portrait(image, target, found))
+        faces.append(rows(found.faces))
+        _tell(found, portraits[-1], called, folder, number, emit)
+        emit(Progress(number + 1, len(task.images)))
+    document = _document(task, portraits, faces, started)
+    write_json(folder / "artifacts" / "restored.json", document)
+    return document
+
+
+def _leave_out(error: AvatarError, called: str, count: int, emit: EventWriter) -> None:
+    """One bad picture does not end the work on the others; alone, or when no picture can work, it does."""
+    if count == 1 or error.http_status >= 500:
+        raise error
+    emit(Log(f"{called} is left out: {error}"))
+
+
+def _people(studio: Studio, task: RestoreTask, folder: Path, judge: Judge) -> list[Person]:
+    people = [studio.restoring.person(studio.avatars.load(task.avatar_id), judge)] if task.avatar_id else []
+    photos = [folder / "photos" / name for name in task.references]
+    return people or ([studio.restoring.person_from(photos, judge)] if photos else [])
+
+
+def _painter(studio: Studio, task: RestoreTask, folder: Path, settings: PictureRestoreSettings) -> Painter | None:
+    """For small faces; only when it is wanted, and known whose they are."""
+    from personal_avatar.second_pass import painter_of
+
+    if not settings.second_pass or not (task.avatar_id or task.references):
+        return None
+    avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
+    return painter_of(studio, avatar, [folder / "photos" / name for name in task.references])
+
+
+def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:
+    main = main_face(found.faces)
+    likeness = main.after[0] if main is not None and main.after else None
+    scores = {} if main is None else {
+        name: round(values[0], 4) for name, values in (("before", main.before), ("restored", main.after)) if values
+    }
+    if main is not None and main.restored:
+        scores["fidelity"] = main.fidelity
+    return Portrait(
+        image, -1, prompt_of(image), likeness=likeness and round(likeness, 4), scores=scores, faces=len(found.faces),
+        restored=target if found.count else None,
+    )
+
+
+def _tell(
+    found: RestoredPicture, portrait: Portrait, called: str, folder: Path, number: int, emit: EventWriter
+) -> None:
+    shown = portrait.restored or portrait.path
+    emit(SampleMade(str(shown.relative_to(folder)), number, portrait.prompt, portrait.likeness))
+    if not found.count:
+        emit(Log(f"{called} stays as it is: {found.reason}."))
+
+
+def _document(
+    task: RestoreTask, portraits: list[Portrait], faces: list[list[dict[str, Any]]], started: float
+) -> dict[str, Any]:
+    return {
+        "model_id": task.avatar_id, "images": [to_json(portrait) for portrait in portraits], "faces": faces,
+        "restored": sum(portrait.restored is not None for portrait in portraits),
+        "seconds": round(time.monotonic() - started, 1),
+    }
