@@ -23,7 +23,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 
-from tests.unit.api.house import GOOD, SAMPLES, build_studio
+from tests.unit.api.house import GOOD, build_studio
 from tests.unit.jobs.children import PATIENT
 
 REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
