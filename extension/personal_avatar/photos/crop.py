@@ -77,6 +77,12 @@ def to_photo(window: Window, size_px: tuple[int, int], point: tuple[Number, Numb
     return across * cos - down * sin + window.centre_px[0], across * sin + down * cos + window.centre_px[1]
 
 
+def places(window: Window, size_px: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the photo the pixels of a crop of `size_px` (width, height) lie: x and y, float (height, width) each."""
+    down, across = np.mgrid[: size_px[1], : size_px[0]] + 0.5
+    return to_photo(window, size_px, (across, down))
+
+
 def _levelled(picture: Image.Image, middle: tuple[float, float], window: Window) -> Image.Image:
     """The window at the photo's own scale, at most half a pixel off; turned only if it is tilted."""
     width, height = (max(1, round(side)) for side in window.size_px)

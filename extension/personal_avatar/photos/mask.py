@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personal_avatar.domain import Face
-from personal_avatar.photos.crop import Window, to_photo
+from personal_avatar.photos.crop import Window, places
 from personal_avatar.photos.quality import roll_deg, yaw_deg
 
 # All in sizes of the face: the square root of its box's area, which a tilt of the head hardly changes. Measured against
@@ -22,6 +22,11 @@ ASIDE = 0.15
 MOST_TURNED_DEG = 60.0
 # White ends at the ellipse, black begins where it is larger by this share.
 SOFT_SHARE = 0.25
+# A matte cuts off what is beside the hair, so the ellipse may be larger. Measured on 121 photos against another network
+# (MediaPipe's): above the chin mask and head agree to .92 (intersection over union) instead of .61, 97 % of the mask's
+# weight is the person instead of 65 %, 94 % of the head is in it instead of 96 %.
+ROOM_ACROSS = 1.3
+ROOM_ABOVE = 1.4
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,32 @@ def head_of(face: Face) -> Head:
     return Head(centre, (ACROSS * size, ALONG * size), tilt_deg)
 
 
-def head_mask(face: Face, photo_px: tuple[int, int], window: Window, size_px: tuple[int, int]) -> np.ndarray:
+def head_mask(
+    face: Face, photo_px: tuple[int, int], window: Window, size_px: tuple[int, int], matte: np.ndarray | None = None
+) -> np.ndarray:
     """The mask of a crop: uint8 (height, width), 255 on the head, falling softly to 0; what was padded is 0.
 
-    `photo_px`, `size_px`: (width, height) of the photo and of the crop that `window` is cut to.
+    `photo_px`, `size_px`: (width, height) of the photo and of the crop that `window` is cut to. `matte`: float
+    (height, width), how much of each pixel of the crop is a person; the mask then ends where the person does.
     """
-    down, across = np.mgrid[: size_px[1], : size_px[0]] + 0.5
-    x, y = to_photo(window, size_px, (across, down))
-    inside = (x >= 0) & (x <= photo_px[0]) & (y >= 0) & (y <= photo_px[1])
-    share = np.clip((1 + SOFT_SHARE - _distance(head_of(face), x, y)) / SOFT_SHARE, 0, 1)
-    return np.rint(255 * share * share * (3 - 2 * share) * inside).astype(np.uint8)
+    x, y = places(window, size_px)
+    room = (ROOM_ACROSS, ROOM_ABOVE) if matte is not None else (1.0, 1.0)
+    share = np.clip((1 + SOFT_SHARE - _distance(head_of(face), x, y, *room)) / SOFT_SHARE, 0, 1)
+    soft = share * share * (3 - 2 * share) * within(photo_px, window, size_px)
+    return np.rint(255 * (soft if matte is None else soft * matte)).astype(np.uint8)
 
 
-def _distance(head: Head, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """From the middle of the head, 1 on the ellipse."""
+def within(photo_px: tuple[int, int], window: Window, size_px: tuple[int, int]) -> np.ndarray:
+    """bool (height, width): which pixels of a crop are the photo's, not padding."""
+    x, y = places(window, size_px)
+    inside: np.ndarray = (x >= 0) & (x <= photo_px[0]) & (y >= 0) & (y <= photo_px[1])
+    return inside
+
+
+def _distance(head: Head, x: np.ndarray, y: np.ndarray, room_across: float, room_above: float) -> np.ndarray:
+    """From the middle of the head, 1 on the ellipse, which is wider and above its middle higher by these factors."""
     cos, sin = math.cos(math.radians(head.tilt_deg)), math.sin(math.radians(head.tilt_deg))
     right, down = x - head.centre_px[0], y - head.centre_px[1]
     across, along = right * cos + down * sin, down * cos - right * sin
-    return np.hypot(across / head.radii_px[0], along / head.radii_px[1])
+    height = head.radii_px[1] * np.where(along < 0, room_above, 1.0)
+    return np.hypot(across / (head.radii_px[0] * room_across), along / height)

@@ -9,11 +9,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
 from personal_avatar.photos.crop import Window, cut, to_crop, to_photo
-from personal_avatar.photos.framing import square_around
-from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.framing import SHAPES, frame
+from personal_avatar.photos.settings import HALF, HEAD, PORTRAIT, PhotoSettings
 
 sizes = st.tuples(st.integers(60, 3000), st.integers(60, 3000))
 tilts = st.floats(-80, 80)
+framings = st.sampled_from(tuple(SHAPES))
 
 
 def face_at(x: float, y: float, width: float, tilt_deg: float) -> Face:
@@ -25,42 +26,81 @@ def face_at(x: float, y: float, width: float, tilt_deg: float) -> Face:
     return Face((x - width / 2, y - height / 2, x + width / 2, y + height / 2), marks, 0.9)
 
 
-@given(sizes, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.05, 0.9), tilts, st.sampled_from([128, 512, 1024]))
-def test_the_face_stays_in_the_crop(
-    size: tuple[int, int], x: float, y: float, share: float, tilt: float, resolution: int
+@given(
+    sizes, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.05, 0.9), tilts, st.sampled_from([64, 128, 512, 1024]),
+    framings, st.floats(1, 4),
+)
+def test_the_face_stays_in_the_crop_and_nothing_is_stretched(
+    size: tuple[int, int], x: float, y: float, share: float, tilt: float, resolution: int, framing: str, limit: float
 ) -> None:
     face = face_at(x * size[0], y * size[1], share * min(size), tilt)
-    square = square_around(face, size, resolution, PhotoSettings())
-    for mark in face.landmarks_px:
-        assert all(0 <= value <= resolution for value in to_crop(square, (resolution, resolution), mark))
-    if square.tilt_deg == 0:
-        corners = [to_crop(square, (resolution, resolution), corner) for corner in (face.box_px[:2], face.box_px[2:])]
-        assert all(-0.5 <= value <= resolution + 0.5 for corner in corners for value in corner)
+    window, made = frame(face, size, resolution, PhotoSettings(max_upscale=limit), framing)
+    assert all(side % 64 == 0 and side >= 64 for side in made) and made[0] * made[1] <= resolution**2
+    assert window.size_px[0] * made[1] == pytest.approx(window.size_px[1] * made[0])
+    left, top, right, bottom = face.box_px
+    corners = [(across, down) for across in (left, right) for down in (top, bottom)]
+    for point in (*face.landmarks_px, *corners):
+        place = to_crop(window, made, point)
+        assert all(-0.5 <= at <= end + 0.5 for at, end in zip(place, made, strict=True))
 
 
-@given(sizes, st.floats(0.3, 0.7), st.floats(0.3, 0.7), st.floats(0.05, 0.2))
-def test_with_room_around_the_face_nothing_is_padded(size: tuple[int, int], x: float, y: float, share: float) -> None:
+@given(
+    sizes, st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.floats(0.05, 0.9), tilts, st.sampled_from([128, 512, 1024]),
+    framings, st.floats(1, 4),
+)
+def test_no_photo_is_enlarged_beyond_the_limit_unless_its_picture_is_the_smallest_there_is(
+    size: tuple[int, int], x: float, y: float, share: float, tilt: float, resolution: int, framing: str, limit: float
+) -> None:
+    face = face_at(x * size[0], y * size[1], share * min(size), tilt)
+    window, made = frame(face, size, resolution, PhotoSettings(max_upscale=limit), framing)
+    assert made[0] <= window.size_px[0] * limit + 1e-3 or min(made) == 64
+
+
+@given(sizes, st.floats(0.3, 0.7), st.floats(0.3, 0.7), st.floats(0.05, 0.2), framings)
+def test_with_room_around_the_face_nothing_is_padded(
+    size: tuple[int, int], x: float, y: float, share: float, framing: str
+) -> None:
     assume(0.5 <= size[0] / size[1] <= 2)
     face = face_at(x * size[0], y * size[1], share * min(size), 0)
-    square = square_around(face, size, 64, PhotoSettings())
-    left, top = (centre - square.size_px[0] / 2 for centre in square.centre_px)
-    assert left >= -1 and top >= -1
-    assert left + square.size_px[0] <= size[0] + 1 and top + square.size_px[0] <= size[1] + 1
+    window, _ = frame(face, size, 64, PhotoSettings(), framing)
+    for centre, side, end in zip(window.centre_px, window.size_px, size, strict=True):
+        assert centre - side / 2 >= -1 and centre + side / 2 <= end + 1
 
 
 def test_eyes_are_level_after_the_cut_and_small_tilts_are_left_alone() -> None:
     for tilt, expected in ((30.0, 0.0), (-45.0, 0.0), (5.0, 5.0)):
         face = face_at(500, 500, 200, tilt)
-        square = square_around(face, (1000, 1000), 256, PhotoSettings())
-        (x0, y0), (x1, y1) = (to_crop(square, (256, 256), mark) for mark in face.landmarks_px[:2])
-        assert math.degrees(math.atan2(y1 - y0, x1 - x0)) == pytest.approx(expected, abs=0.01)
+        for framing in SHAPES:
+            window, size = frame(face, (1000, 1000), 256, PhotoSettings(), framing)
+            (x0, y0), (x1, y1) = (to_crop(window, size, mark) for mark in face.landmarks_px[:2])
+            assert math.degrees(math.atan2(y1 - y0, x1 - x0)) == pytest.approx(expected, abs=0.01)
 
 
-def test_a_small_face_gets_a_wider_crop_rather_than_much_enlargement() -> None:
-    square = square_around(face_at(1000, 1000, 60, 0), (2000, 2000), 512, PhotoSettings(max_upscale=2))
-    assert square.size_px[0] == pytest.approx(256)
-    tiny = square_around(face_at(50, 50, 40, 0), (100, 100), 512, PhotoSettings(max_upscale=2))
-    assert tiny.size_px[0] == pytest.approx(100)
+def test_framings_show_more_and_more_of_the_person() -> None:
+    """Of a figure of eight heads: the head, the shoulders, the waist are in the pictures meant for them."""
+    face = face_at(2000, 1000, 160, 0)
+    head_px, top = 1.27 * face.height_px, 1000 - 0.77 * face.height_px
+    shown = {}
+    for framing in (HEAD, PORTRAIT, HALF):
+        window, _ = frame(face, (4000, 4000), 512, PhotoSettings(), framing)
+        upper, lower = (window.centre_px[1] + side * window.size_px[1] / 2 for side in (-1, 1))
+        assert upper <= top
+        shown[framing] = (lower - top) / head_px
+    assert 1 < shown[HEAD] < 1.3 < shown[PORTRAIT] < 1.8 and 3 < shown[HALF] < 4
+
+
+def test_a_half_body_is_upright_of_the_area_that_is_trained() -> None:
+    face = face_at(2000, 1000, 400, 0)
+    made = {resolution: frame(face, (4000, 4000), resolution, PhotoSettings(), HALF)[1] for resolution in (512, 1024)}
+    assert made == {512: (448, 576), 1024: (896, 1152)}
+
+
+def test_a_small_face_gets_a_wider_crop_and_a_small_photo_a_smaller_one_rather_than_much_enlargement() -> None:
+    limit = PhotoSettings(max_upscale=2)
+    window, size = frame(face_at(1000, 1000, 60, 0), (2000, 2000), 512, limit, PORTRAIT)
+    assert window.size_px[0] == pytest.approx(256) and size == (512, 512)
+    window, size = frame(face_at(50, 50, 40, 0), (100, 100), 512, limit, PORTRAIT)
+    assert window.size_px[0] == pytest.approx(100, abs=12) and size == (192, 192)
 
 
 @settings(max_examples=40)
@@ -107,11 +147,13 @@ def test_outside_of_the_photo_lies_its_blurred_mirror_image(centre: tuple[float,
 
 
 @settings(max_examples=40)
-@given(sizes, st.floats(0, 1), st.floats(0, 1), st.floats(0.2, 1.5), tilts)
-def test_any_face_box_can_be_cut(size: tuple[int, int], x: float, y: float, share: float, tilt: float) -> None:
+@given(sizes, st.floats(0, 1), st.floats(0, 1), st.floats(0.2, 1.5), tilts, framings)
+def test_any_face_box_can_be_cut(
+    size: tuple[int, int], x: float, y: float, share: float, tilt: float, framing: str
+) -> None:
     assume(size[0] * size[1] < 1_000_000)
     image = np.full((size[1], size[0], 3), 200, np.uint8)
-    square = square_around(face_at(x * size[0], y * size[1], share * min(size), tilt), size, 64, PhotoSettings())
-    crop = cut(image, square, (64, 64))
+    face = face_at(x * size[0], y * size[1], share * min(size), tilt)
+    crop = cut(image, *frame(face, size, 64, PhotoSettings(), framing))
     assert crop.image.shape == (64, 64, 3) and crop.image.dtype == np.uint8
     assert crop.image.min() > 190
