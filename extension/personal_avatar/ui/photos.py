@@ -15,6 +15,7 @@ from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
 from personal_avatar.ui.photo_cards import PRESS, cards
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.photo_report import summary_html
+from personal_avatar.ui.photo_settings import SettingsForm
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import Pressed, listen
 from personal_avatar.ui.scene import Scene
@@ -30,14 +31,31 @@ def build(page: Page, tabs: gr.Tabs) -> list[Any]:
         with gr.Column(scale=2, min_width=300):
             files, folder = _sources(page)
             about = _about(page)
+            form = SettingsForm(page)
             check, clear, message = _buttons(page)
         with gr.Column(scale=3, min_width=300):
             _report(page, tabs, message)
-    page.on(check.click, _note_and_check, [files, folder, *about], [files, folder], message)
-    page.on(files.upload, _check, [files, folder], [files, folder], message)  # told when the files have arrived
-    page.on(clear.click, _clear, [], [files, folder, about[0], about[2]], message)
-    _remember(page, about, message)
+    _wire(page, (files, folder), about, form, check, clear, message)
     return about
+
+
+def _wire(
+    page: Page, sources: tuple[Any, Any], about: list[Any], form: SettingsForm, check: Any, clear: Any, message: Any
+) -> None:
+    def noted_and_checked(scene: Scene, files: list[Any] | None, folder: str, *rest: Any) -> list[Any]:
+        note(scene, *rest[: len(about)])
+        form.note(scene, *rest[len(about) :])
+        return _check(scene, files, folder)
+
+    def cleared(scene: Scene) -> list[Any]:
+        scene.desk.clear(scene.key)
+        return [None, "", "", False, *form.reset()]
+
+    page.on(check.click, noted_and_checked, [*sources, *about, *form.components], list(sources), message)
+    page.on(sources[0].upload, _check, list(sources), list(sources), message)  # told when the files have arrived
+    page.on(clear.click, cleared, [], [*sources, about[0], about[2], *form.components], message)
+    form.remember(page, message)
+    _remember(page, about, message)
 
 
 def _proceed(page: Page, tabs: gr.Tabs) -> None:
@@ -101,11 +119,6 @@ def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
     return [None, ""]
 
 
-def _note_and_check(scene: Scene, files: list[Any] | None, folder: str, *about: Any) -> list[Any]:
-    note(scene, *about)
-    return _check(scene, files, folder)
-
-
 def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
     """Remember what the user said about the person."""
     scene.desk.note(scene.key, name=name.strip(), class_noun=(noun or NOUNS[0]).strip(), consent=bool(consent))
@@ -127,11 +140,6 @@ def _remember(page: Page, about: list[Any], message: Any) -> None:
     page.on(noun.input, noted("class_noun"), [noun], [], message)
     page.on(noun.blur, noted("class_noun"), [noun], [], message)
     page.on(consent.input, noted("consent"), [consent], [], message)
-
-
-def _clear(scene: Scene) -> list[Any]:
-    scene.desk.clear(scene.key)
-    return [None, "", "", False]
 
 
 # -- the report, and what is decided in it

@@ -23,6 +23,9 @@ from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import tab
 from personal_avatar.ui.one_photo import NEW, RESTYLE
+from personal_avatar.ui.photo_report import COUNTED, GROUPS
+from personal_avatar.ui.photo_settings import DEFAULTS
+from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
@@ -33,6 +36,11 @@ ROOM = Path(tab.__file__).parent
 SOURCES = [*sorted(ROOM.glob("*.py")), ROOM.parent / "webui" / "identity" / "panel.py"]
 PROPS = {"label", "info", "value", "placeholder"}
 IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
+# What a set of photos may show; see domain.Coverage.
+WORDS = {
+    *("front", "left", "right", "profile_left", "profile_right", "up", "down", "close", "portrait", "far"),
+    *("dark", "medium", "bright", "warm", "cold", "side", "contrast", "mouth_closed", "mouth_open", "eyes_closed"),
+}
 CHOICES: dict[str, type[Enum]] = {"method": Method, "goal": Goal, "engine": Engine}
 
 
@@ -69,19 +77,21 @@ def made_keys() -> set[str]:
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
+    keys |= {f"cover.{word}" for word in (*GROUPS, *COUNTED, *WORDS)}
+    keys |= {f"photos.{do}" for do in (*TAKES, "remove")}
     for kind in (*PLANS.values(), CreateSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
-    keys |= {field.field_info.title for field in cutting()}
+    keys |= {field.field_info.title for field in of_photos()}
     return keys | {
         f"{field.field_info.title}.{choice}"
-        for field in (*IdentitySettings.__fields__.values(), *cutting())
+        for field in (*IdentitySettings.__fields__.values(), *of_photos())
         for choice in field.field_info.extra["choices"] or ()
     }
 
 
-def cutting() -> list[ModelField]:
-    """Settings of how photos are cut: those whose titles are keys."""
-    return [field for field in PhotoSettings.__fields__.values() if field.field_info.title.startswith("cut.")]
+def of_photos() -> list[ModelField]:
+    """Settings of how photos are checked and cut, as the page shows them."""
+    return [PhotoSettings.__fields__[name] for name in DEFAULTS]
 
 
 def test_what_other_rooms_may_say_is_in_the_table() -> None:
@@ -131,10 +141,11 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     english = {texts[0] for texts in table().values()} | set(LANGUAGE_NAMES.values()) | {"Personal Avatar"}
     data = {
         str(choice)
-        for kind in (*PLANS.values(), IdentitySettings)
+        for kind in (*PLANS.values(), IdentitySettings, PhotoSettings)
         for part in kind.__fields__.values()
         for choice in part.field_info.extra["choices"] or ()
     }
+    data |= {value for value in DEFAULTS.values() if isinstance(value, str)}
     data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
     blocks = tab.build(studio, send_to_txt2img=True)
     strange = []

@@ -1,0 +1,63 @@
+"""Part of the panel "Photos": what is asked of the photos and how they are cut, folded away, kept with the draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from pydantic.fields import ModelField
+
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.ui import judging
+from personal_avatar.ui.page import ONCE, Page, elem_id
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import text
+from personal_avatar.ui.widgets import Form, defaults_of, worded
+
+# Said elsewhere on the page: pictures of a style need no faces.
+ELSEWHERE = ("faces",)
+FOLDED = ("min_face_px", "min_sharpness", "caption_template")  # not in sight, though they are not marked as advanced
+DEFAULTS = {name: value for name, value in defaults_of(PhotoSettings).items() if name not in ELSEWHERE}
+
+
+class SettingsForm:
+    """The widgets, built inside the current block; each change is remembered, and judged where it matters."""
+
+    def __init__(self, page: Page) -> None:
+        folded = gr.Accordion(text("photos.settings"), open=False, elem_id=elem_id("photo_settings"))
+        with page.say(folded, label="photos.settings"):
+            self._form = Form(page, map(PhotoSettings.__fields__.__getitem__, _in_sight_first()), "photo_set", FOLDED)
+        self.components = self._form.components
+        for field, component in zip(self._form.fields, self.components, strict=True):
+            choices = ("choices",) if worded(field, "en") else ONCE
+            page.show(component, partial(_shown, field), watched=choices)
+
+    def remember(self, page: Page, message: Any) -> None:
+        """Wire what the user changes."""
+        for component in self.components:
+            event = getattr(component, "release", None) or getattr(component, "input", component.change)
+            if isinstance(component, gr.Textbox):
+                event = component.blur
+            page.on(event, self.note, self.components, [], message)
+
+    def note(self, scene: Scene, *raw: Any) -> list[Any]:
+        """Keep what differs from the defaults. Raises `InvalidSettings`."""
+        judging.set_up(scene.desk, scene.key, self._form.values(raw, DEFAULTS))
+        return []
+
+    def reset(self) -> Sequence[Any]:
+        """The defaults, in the order of the widgets."""
+        return [DEFAULTS[field.name] for field in self._form.fields]
+
+
+def _in_sight_first() -> list[str]:
+    """How pictures are cut matters more to most people than the limits of the check."""
+    return sorted(DEFAULTS, key=lambda name: not PhotoSettings.__fields__[name].field_info.title.startswith("cut."))
+
+
+def _shown(field: ModelField, scene: Scene) -> dict[str, Any]:
+    value = scene.draft.settings.get(field.name, field.default)
+    words = worded(field, scene.language)
+    return {"value": value, "choices": words} if words else {"value": value}
