@@ -44,6 +44,6 @@ class Rankings:
         self, images: Sequence[Path], reference: Path, on_progress: Callable[[int, int], None] | None = None
     ) -> dict[str, Any]:
         """Existing pictures in the order of their likeness: the document of `personal-avatar rank`."""
-        from personal_avatar.ranking.likeness import rank_files, to_document
+        from personal_avatar.ranking.folder import rank_files, to_document
 
         return to_document(rank_files(images, self.scorer_from(reference), on_progress))

@@ -34,8 +34,13 @@ def session(path: Path, patch: tuple[tuple[bytes, bytes], ...] = (), card: bool 
     except OSError as error:
         raise WeightsMissing(f"{path} is not there.") from error
     with _LOADING:
-        kept = _card_session if card and _CARD in _runtime().get_available_providers() else _session
+        kept = _card_session if card and has_card() else _session
         return kept(path, modified_ns, patch)
+
+
+def has_card() -> bool:
+    """Whether this onnxruntime can use a graphics card. Raises `WeightsMissing` without onnxruntime."""
+    return _CARD in _runtime().get_available_providers()
 
 
 def clear_card() -> None:
@@ -72,7 +77,7 @@ def _loaded(path: Path, patch: tuple[tuple[bytes, bytes], ...], card: bool) -> A
 
 def _on_card(runtime: Any) -> tuple[list[Any], ...]:
     """What to try; older versions do not know all options."""
-    if _CARD not in runtime.get_available_providers():
+    if not has_card():
         return ()
     return ([(_CARD, _CARD_OPTIONS), _CPU], [_CARD, _CPU])
 

@@ -38,11 +38,15 @@ class FaceAnalyser(Protocol):
 
 @dataclass(frozen=True)
 class Recogniser:
-    """`vector`: uint8 RGB (112, 112, 3), aligned -> float32 (d,) as the network gives it, not normalised."""
+    """`vector`: uint8 RGB (112, 112, 3), aligned -> float32 (d,) as the network gives it, not normalised.
+
+    `vectors`: the same of (n, 112, 112, 3) at once -> (n, d); None where the network takes one at a time.
+    """
 
     name: str
     same_person_above: float
     vector: Callable[[np.ndarray], np.ndarray]
+    vectors: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ SAME_PERSON_ABOVE = 0.30
 def arcface(path: Path) -> Recogniser:
     """Run one such file with onnxruntime. The vector is insightface's `embedding` (not normalised; tests/contract)."""
 
-    def vector(aligned: np.ndarray) -> np.ndarray:
+    def vectors(aligned: np.ndarray) -> np.ndarray:
         network = session(path, card=True)
-        rgb = np.ascontiguousarray(aligned.transpose(2, 0, 1)[None], dtype=np.float32)
-        return network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 127.5})[0][0]
+        rgb = np.ascontiguousarray(aligned.transpose(0, 3, 1, 2), dtype=np.float32)
+        found: np.ndarray = network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 127.5})[0]
+        return found
 
-    return Recogniser(path.stem, SAME_PERSON_ABOVE, vector)
+    return Recogniser(path.stem, SAME_PERSON_ABOVE, lambda aligned: vectors(aligned[None])[0], vectors)

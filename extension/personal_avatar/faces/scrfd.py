@@ -24,11 +24,24 @@ class Scrfd:
     canvas_px: int = CANVAS_PX
 
     def __call__(self, canvas: np.ndarray) -> list[Face]:
-        """`canvas`: uint8 RGB (640, 640, 3). Outputs of the network: 3 scores, 3 boxes, 3 landmarks, by stride."""
-        rgb = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32)
+        """`canvas`: uint8 RGB (640, 640, 3)."""
+        return self._looked_at(canvas[None])[0]
+
+    def many(self, canvases: np.ndarray) -> list[list[Face]]:
+        """The faces on each of uint8 RGB (n, 640, 640, 3): at once where the file takes several, else in turn."""
+        together = len(session(self.path, card=True).get_outputs()[0].shape) == 3
+        return self._looked_at(canvases) if together else [self(canvas) for canvas in canvases]
+
+    def _looked_at(self, canvases: np.ndarray) -> list[list[Face]]:
+        """Outputs of the network: 3 scores, 3 boxes, 3 landmarks, by stride; with a first axis for the pictures where
+        it takes several."""
+        rgb = np.ascontiguousarray(canvases.transpose(0, 3, 1, 2), dtype=np.float32)
         network = session(self.path, card=True)
         outputs = network.run(None, {network.get_inputs()[0].name: (rgb - 127.5) / 128.0})
-        flat = [output.reshape(-1, output.shape[-1]) for output in outputs]
+        split = [output.reshape(len(canvases), -1, output.shape[-1]) for output in outputs]
+        return [self._found([output[number] for output in split]) for number in range(len(canvases))]
+
+    def _found(self, flat: list[np.ndarray]) -> list[Face]:
         maps = zip(STRIDES_PX, flat[0:3], flat[3:6], flat[6:9], strict=True)
         return distinct([face for stride, *arrays in maps for face in self._faces(stride, *arrays)])
 

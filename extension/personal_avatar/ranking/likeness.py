@@ -1,83 +1,110 @@
-"""How much pictures look like a person, and the order that follows from it."""
+"""How much pictures look like a person, and what else can be said of them."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from personal_avatar.domain import Face
-from personal_avatar.errors import NoFace, UnreadablePhoto
-from personal_avatar.pictures import load_picture
+from personal_avatar.ranking.looks import look
+from personal_avatar.ranking.nouns import (
+    FaceReader,
+    Follows,
+    J,
+    Judged,
+    ManyReader,
+    OneByOne,
+    Scale,
+    Scored,
+    Second,
+)
+from personal_avatar.ranking.person import person_from, pictures_at, unit
 from personal_avatar.ranking.quality import face_quality
+from personal_avatar.ranking.technical import technical
 
-OnProgress = Callable[[int, int], None]
-WORKERS = 2
-
-
-class FaceReader(Protocol):
-    """What is needed of a face backend (faces.analyser.FaceAnalyser has it); must be thread-safe."""
-
-    def detect(self, image: np.ndarray) -> list[Face]: ...
-
-    def embed(self, image: np.ndarray, face: Face) -> np.ndarray: ...
-
-
-class Judged(Protocol):
-    """Anything that was scored: `domain.Portrait`, `Ranked`, `Scored`."""
-
-    @property
-    def likeness(self) -> float | None: ...
-
-    @property
-    def scores(self) -> dict[str, float]: ...
-
-    @property
-    def faces(self) -> int: ...
-
-
-J = TypeVar("J", bound=Judged)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """`likeness`: cosine (-1..1) of `face`, the one most like the person; None without one. `faces`: how many."""
-
-    likeness: float | None
-    faces: int
-    scores: dict[str, float] = field(default_factory=dict)
-    face: Face | None = None
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A picture file with its scores. `error`: why it could not be read, as in `AvatarError.to_json`."""
-
-    path: Path
-    likeness: float | None
-    scores: dict[str, float] = field(default_factory=dict)
-    faces: int = 0
-    error: dict[str, Any] | None = None
+__all__ = ["FaceReader", "Scored", "Scorer", "rank", "reference_from", "scorer_from"]
 
 
 class Scorer:
-    """Measures pictures against one person. `reference`: float32 (d,), of the recogniser of `analyser`."""
+    """Measures pictures against one person. `reference`: float32 (d,), of the recogniser of `analyser`.
 
-    def __init__(self, analyser: FaceReader, reference: np.ndarray) -> None:
-        self._analyser = analyser
-        self._reference = _unit(reference)
+    `second`: another recogniser's opinion; `follows`: how well prompts are followed; `many`: reads several pictures at
+    once; `people`: how many should be in a picture; `fairly_from`: see `Person`, the recogniser's threshold if None.
+    """
 
-    def score(self, image: np.ndarray) -> Scored:
-        """Likeness and technical quality of a uint8 RGB (height, width, 3) picture."""
-        faces = self._analyser.detect(image)
-        if not faces:
-            return Scored(None, 0)
-        likeness = [float(_unit(self._analyser.embed(image, face)) @ self._reference) for face in faces]
-        best = int(np.argmax(likeness))
-        return Scored(round(likeness[best], 4), len(faces), face_quality(image, faces[best]), faces[best])
+    def __init__(
+        self, analyser: FaceReader, reference: np.ndarray, *, second: Second | None = None,
+        follows: Follows | None = None, many: ManyReader | None = None, people: int = 1,
+        fairly_from: float | None = None,
+    ) -> None:
+        self._one, self._many = OneByOne(analyser), many or OneByOne(analyser)
+        self._reference = unit(reference)
+        self._second, self._follows, self._people = second, follows, people
+        self.scale = Scale(fairly_from or analyser.same_person_above, second.fairly_from if second else None)
+
+    @property
+    def follows_prompts(self) -> bool:
+        """Whether `score` makes use of a prompt."""
+        return self._follows is not None
+
+    def score(self, image: np.ndarray, prompt: str = "") -> Scored:
+        """What can be said of a uint8 RGB (height, width, 3) picture; of `prompt` only where there is a CLIP."""
+        return self._scored(self._one, [image], [prompt])[0]
+
+    def score_many(self, images: Sequence[np.ndarray], prompts: Sequence[str] = ()) -> list[Scored]:
+        """The same of several pictures at once, with fewer looks for faces where one is large and certain."""
+        return self._scored(self._many, images, prompts or [""] * len(images))
+
+    def _scored(self, reader: ManyReader, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[Scored]:
+        faces = reader.detect(images)
+        likeness, best = self._likest(reader, images, faces)
+        second, followed = self._seconds(images, best), self._followed(images, prompts)
+        found = []
+        for number, image in enumerate(images):
+            face, (prompt, seen) = best[number], followed[number]
+            scores = face_quality(image, face) if face else {}
+            scores |= technical(image, face, len(faces[number]), self._people) if face else {}
+            scores |= {name: round(value, 4) for name, value in (("second", second[number]), ("prompt", prompt))
+                       if value is not None}
+            found.append(Scored(likeness[number], len(faces[number]), scores, face, look(image, face, seen)))
+        return found
+
+    def _likest(
+        self, reader: ManyReader, images: Sequence[np.ndarray], faces: Sequence[Sequence[Face]]
+    ) -> tuple[list[float | None], list[Face | None]]:
+        """Of each picture the cosine of the face most like the person, and that face."""
+        pairs = [(image, face) for image, seen in zip(images, faces, strict=True) for face in seen]
+        cosines = iter([float(unit(vector) @ self._reference) for vector in reader.embed(pairs)])
+        likeness: list[float | None] = []
+        best: list[Face | None] = []
+        for seen in faces:
+            told = list(islice(cosines, len(seen)))
+            at = int(np.argmax(told)) if told else None
+            likeness.append(None if at is None else round(told[at], 4))
+            best.append(None if at is None else seen[at])
+        return likeness, best
+
+    def _seconds(self, images: Sequence[np.ndarray], best: Sequence[Face | None]) -> list[float | None]:
+        """The second recogniser's cosines of those faces; None without a face or without one."""
+        if self._second is None:
+            return [None] * len(images)
+        pairs = [(image, face) for image, face in zip(images, best, strict=True) if face is not None]
+        cosines = iter([float(unit(vector) @ self._second.reference) for vector in self._second.reader.embed(pairs)])
+        return [None if face is None else next(cosines) for face in best]
+
+    def _followed(
+        self, images: Sequence[np.ndarray], prompts: Sequence[str]
+    ) -> list[tuple[float | None, np.ndarray | None]]:
+        """How well each prompt is followed, and what CLIP saw; (None, None) without a prompt or without a CLIP."""
+        wanted = [number for number, prompt in enumerate(prompts) if prompt.strip()] if self._follows else []
+        found: list[tuple[float | None, np.ndarray | None]] = [(None, None)] * len(images)
+        if wanted and self._follows:
+            told = self._follows([images[number] for number in wanted], [prompts[number] for number in wanted])
+            for number, one in zip(wanted, told, strict=True):
+                found[number] = one
+        return found
 
 
 def rank(portraits: Iterable[J]) -> list[J]:
@@ -90,74 +117,12 @@ def _place(item: Judged) -> tuple[bool, float, int, float]:
     return item.likeness is None, -likeness, item.faces, -item.scores.get("sharpness", 0.0)
 
 
-def rank_files(paths: Sequence[Path], scorer: Scorer, on_progress: OnProgress | None = None) -> list[Ranked]:
-    """Score files, two at a time, and put them in order. A file that cannot be read goes last and says why."""
-    ranked = []
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for done, item in enumerate(pool.map(lambda path: score_file(path, scorer), paths), start=1):
-            ranked.append(item)
-            if on_progress is not None:
-                on_progress(done, len(paths))
-    return sorted(rank(ranked), key=lambda item: item.error is not None)
-
-
-def score_file(path: Path, scorer: Scorer) -> Ranked:
-    """The scores of one file, or the named error of reading it."""
-    try:
-        scored = scorer.score(load_picture(path))
-    except UnreadablePhoto as error:
-        return Ranked(path, None, error=error.to_json())
-    return Ranked(path, scored.likeness, scored.scores, scored.faces)
-
-
-def to_document(ranked: Iterable[Ranked]) -> dict[str, Any]:
-    """The JSON document of `personal-avatar rank`, best first."""
-    return {"images": [_row(item) for item in ranked]}
-
-
-def _row(item: Ranked) -> dict[str, Any]:
-    row = {"path": str(item.path), "likeness": item.likeness, "scores": item.scores, "faces": item.faces}
-    return {**row, "error": item.error} if item.error else row
-
-
 def scorer_from(reference: Path, analyser: FaceReader) -> Scorer:
     """A scorer for the person in a picture, or in the pictures of a folder. Raises `NoFace`, `UnreadablePhoto`."""
-    return Scorer(analyser, reference_from(_pictures(reference), analyser))
+    found = person_from(pictures_at(reference), analyser)
+    return Scorer(analyser, found.reference, fairly_from=found.fairly_from(analyser.same_person_above))
 
 
 def reference_from(paths: Sequence[Path], analyser: FaceReader) -> np.ndarray:
-    """Mean direction of the largest face of each picture, float32 (d,), L2 norm 1; those without a face are left out.
-
-    Raises `NoFace` when no face is found at all, `UnreadablePhoto` when the only picture cannot be read.
-    """
-    vectors: list[np.ndarray] = []
-    for path in paths:
-        try:
-            vectors.append(_largest(path, analyser))
-        except (NoFace, UnreadablePhoto):
-            if len(paths) == 1:
-                raise
-    if not vectors:
-        raise NoFace(f"No face was found in the {len(paths)} reference pictures.")
-    return _unit(np.mean(vectors, axis=0))
-
-
-def _largest(path: Path, analyser: FaceReader) -> np.ndarray:
-    image = load_picture(path)
-    faces = analyser.detect(image)
-    if not faces:
-        raise NoFace(f"No face was found in {path.name}.")
-    return _unit(analyser.embed(image, faces[0]))
-
-
-def _pictures(path: Path) -> list[Path]:
-    """The file itself, or the visible files directly in a folder in the order of their names."""
-    if not path.is_dir():
-        return [path]
-    return sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    """float32, L2 norm 1; a zero vector stays zero."""
-    vector = np.asarray(vector, dtype=np.float32)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+    """Mean direction of the largest face of each picture, float32 (d,), L2 norm 1; see `person_from`."""
+    return person_from(paths, analyser).reference

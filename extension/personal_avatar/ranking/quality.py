@@ -24,14 +24,14 @@ def face_quality(image: np.ndarray, face: Face) -> dict[str, float]:
 
 def sharpness(image: np.ndarray, face: Face) -> float:
     """Standard deviation of the Laplacian over that of the brightness, on the face box brought to 96 x 96 pixels."""
-    left, top, right, bottom = _inside(face.box_px, image.shape[1], image.shape[0])
+    left, top, right, bottom = inside(face.box_px, image.shape[1], image.shape[0])
     crop = Image.fromarray(image[top:bottom, left:right]).convert("L")
     grey = np.asarray(crop.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR), dtype=np.float32)
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     return float((around - 4 * grey[1:-1, 1:-1]).std() / (grey.std() + QUIET))
 
 
-def _inside(box_px: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
+def inside(box_px: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
     """Whole pixels of a box within the picture, at least one each way."""
     left, top = int(np.clip(box_px[0], 0, width - 1)), int(np.clip(box_px[1], 0, height - 1))
     right, bottom = int(np.clip(np.ceil(box_px[2]), left + 1, width)), int(np.clip(np.ceil(box_px[3]), top + 1, height))

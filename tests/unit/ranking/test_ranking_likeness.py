@@ -11,15 +11,10 @@ from personal_avatar.domain import Portrait
 from personal_avatar.errors import NoFace, UnreadablePhoto
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
-from personal_avatar.ranking.likeness import (
-    Ranked,
-    Scorer,
-    rank,
-    rank_files,
-    reference_from,
-    scorer_from,
-    to_document,
-)
+from personal_avatar.ranking.folder import rank_files, to_document
+from personal_avatar.ranking.likeness import Scorer, rank, scorer_from
+from personal_avatar.ranking.nouns import Ranked
+from personal_avatar.ranking.person import person_from
 from PIL import Image, ImageFilter
 
 from tests.unit.painted_faces import PaintedFaces, person, picture
@@ -125,7 +120,8 @@ def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
 
 
 def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(analyser: FaceAnalyser) -> None:
-    scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
+    her = person_from([SAMPLES / name for name in ("01.jpg", "02.jpg", "03.jpg")], analyser)
+    scorer = Scorer(analyser, her.reference, fairly_from=her.fairly_from(analyser.same_person_above))
     names = ["no-face.jpg", "someone-else.jpg", "two-people.jpg", "04.jpg"]
     ranked = rank_files([SAMPLES / name for name in names], scorer)
     assert [item.path.name for item in ranked][0] == "04.jpg"
