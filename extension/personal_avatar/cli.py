@@ -19,6 +19,8 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 # The codes of domain.py, which is loaded only when a command runs.
 METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
 ENGINES = ("diffusers", "kohya")
+SIZES = ("original", "square", "portrait", "story", "linkedin", "round")
+FORMATS = ("png", "jpeg", "webp")
 GOALS = ("face", "face-quick", "face-best", "one-photo", "anime", "style")
 
 
@@ -57,7 +59,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for declare in (_demo, _doctor, _serve, _photos, _train, _compare, _generate, _rank, _restore, _jobs, _bench):
+    for declare in (
+        _demo, _doctor, _serve, _photos, _train, _compare, _generate,
+        _rank, _restore, _jobs, _gallery, _bench,
+    ):
         declare(commands)
     return parser
 
@@ -207,6 +212,20 @@ def _jobs(commands: Commands) -> None:
     actions = ["list", "show", "cancel", "pause", "resume", "erase"]
     parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos")
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
+
+
+def _gallery(commands: Commands) -> None:
+    parser = _command(commands, "gallery", "gallery:run", "finished pictures: list, mark favourites, delete, export")
+    actions = ["list", "favourite", "unfavourite", "delete", "export"]
+    parser.add_argument("action", nargs="?", default="list", choices=actions)
+    parser.add_argument("id", nargs="?", default="", metavar="ID", help="of a run; the first characters are enough")
+    parser.add_argument("numbers", nargs="*", type=int, metavar="N", help="of pictures, see `gallery list ID`")
+    parser.add_argument("--sort", default="rank", metavar="PART", help="by likeness, quality, ... (default: rank)")
+    parser.add_argument("--filter", default="", metavar="LIMITS", help="likeness>=0.4,quality>=0.5,favourite,restored")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the zip of an export")
+    parser.add_argument("--size", choices=SIZES, default="original", help="of an export; cut around the face")
+    parser.add_argument("--format", choices=FORMATS, default="", help="of an export (default: each file's own)")
+    parser.add_argument("--host-files", action="store_true", help="delete also what the host saved among its pictures")
 
 
 def _bench(commands: Commands) -> None:

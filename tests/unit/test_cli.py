@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.cli import ENGINES, GOALS, METHODS, main
+from personal_avatar import pictures
+from personal_avatar.albums import sizes
+from personal_avatar.cli import ENGINES, FORMATS, GOALS, METHODS, SIZES, main
 from personal_avatar.domain import Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
@@ -138,6 +140,7 @@ def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
     assert {method.value for method in Method} == set(METHODS)
     assert {engine.value for engine in Engine} == set(ENGINES)
     assert {goal.value for goal in Goal} == set(GOALS)
+    assert (tuple(sizes.SIZES), tuple(pictures.FORMATS)) == (SIZES, FORMATS)
 
 
 def test_a_training_for_people_shows_likeness(run: Run) -> None:

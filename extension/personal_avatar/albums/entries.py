@@ -14,7 +14,8 @@ PARTS = ("overall", "likeness", "second", "prompt", "quality", "diversity", "sha
 RANK = "rank"
 SORTS = (RANK, *PARTS)
 FAVOURITE, RESTORED = "favourite", "restored"
-_LIMIT = re.compile(r"(\w+)\s*(>=|<=)\s*(-?\d+(?:\.\d+)?)")
+LIMIT = rf"({'|'.join(PARTS)})(>=|<=)(-?[0-9]{{1,6}}(?:\.[0-9]{{1,6}})?)"
+FILTER = rf"^(({FAVOURITE}|{RESTORED}|{LIMIT})(,({FAVOURITE}|{RESTORED}|{LIMIT}))*)?$"
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def wanted(text: str) -> Wanted:
     limits: dict[str, dict[str, float]] = {">=": {}, "<=": {}}
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
-        found = _LIMIT.fullmatch(word)
-        if found and found.group(1) in PARTS:
+        found = re.fullmatch(LIMIT, word)
+        if found:
             limits[found.group(2)][found.group(1)] = float(found.group(3))
         elif word not in (FAVOURITE, RESTORED):
             raise InvalidSettings(

@@ -1,11 +1,7 @@
 """Answers of the API, built from what the studio returns."""
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import Any
-
-from starlette.responses import FileResponse, Response
 
 from personal_avatar import documents
 from personal_avatar.api.problems import PREFIX
@@ -13,14 +9,14 @@ from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
 from personal_avatar.captions.files import is_caption
 from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
-from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.keeping import number_of
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
 from personal_avatar.works import TRAIN
 
-__all__ = ["accepted", "job", "model", "photo_check", "png", "public"]
+__all__ = ["accepted", "job", "model", "photo_check", "public"]
 
 
 def accepted(studio: Studio, job: Job, seconds: float | None) -> dict[str, Any]:
@@ -34,8 +30,8 @@ def job(view: JobView) -> JobDocument:
     """A job without embeddings and paths; each picture with its address."""
     document = public(view.to_json())
     document["error"] = documents.plain_error(view)
-    for number, image in enumerate((document["result"] or {}).get("images", [])):
-        image["url"] = f"{PREFIX}/jobs/{view.job.id}/images/{number}"
+    for place, image in enumerate((document["result"] or {}).get("images", [])):
+        image["url"] = f"{PREFIX}/jobs/{view.job.id}/images/{number_of(image, place)}"
     return JobDocument(**document)
 
 
@@ -59,16 +55,3 @@ def photo_check(report: PhotoReport) -> PhotoCheck:
     for number, photo in enumerate(document["photos"]):
         photo["path"] = f"images[{number}]"
     return PhotoCheck(**document)
-
-
-def png(path: Path) -> Response:
-    """A picture as PNG, whatever format the host saved it in; raises `NotFound` when its file is gone."""
-    if not path.is_file():
-        raise NotFound("The file of this picture is gone.", "It was moved or deleted after it was made; make it again.")
-    if path.suffix.lower() == ".png":
-        return FileResponse(path, media_type="image/png")
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.open(path).convert("RGB").save(buffer, "PNG")
-    return Response(buffer.getvalue(), media_type="image/png")

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Header
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, bodies, schemas
+from personal_avatar.api import answers, bodies, gallery, schemas
+from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
@@ -75,10 +76,6 @@ class Api:
             job = self.studio.create(asked(body, files))
         seconds = self.studio.gallery.estimate(body.num_images)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
-
-    def image(self, job_id: str = JOB_ID, n: int = Path(..., ge=0, le=999)) -> Response:
-        """A finished picture as PNG; 0 is the likeliest. Its scores are in the job's result.images[n]."""
-        return answers.png(self.studio.gallery.picture(job_id, n))
 
     def identity(self) -> schemas.IdentityDocument:
         """What can be done without training: methods that work with the loaded checkpoint, files found and missing."""
@@ -190,7 +187,6 @@ TABLE = (
     Row("DELETE", "/jobs/{job_id}", Api.erase_job, (404, 409)),
     Row("GET", "/jobs/{job_id}/events", Api.events, (404,), answer=plain("text/event-stream", "Events of the job")),
     Row("GET", "/jobs/{job_id}/log", Api.log, (404,), answer=plain("text/plain", "The end of the log")),
-    Row("GET", "/jobs/{job_id}/images/{n}", Api.image, (404,), answer=plain("image/png", "The picture")),
     Row("POST", "/jobs/{job_id}/cancel", Api.cancel, (404, 409)),
     Row("POST", "/jobs/{job_id}/pause", Api.pause, (404, 409)),
     Row("POST", "/jobs/{job_id}/resume", Api.resume, (404, 409)),
@@ -199,7 +195,7 @@ TABLE = (
 )
 
 # Each a class with a method a route, made with the studio, and its lines.
-TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = ((Api, TABLE),)
+TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = ((Api, TABLE), (GalleryApi, gallery.TABLE))
 
 
 def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:

@@ -116,6 +116,30 @@ class Erased(Document):
     left: list[str] = Field(..., description="What could not be erased or lies where others put it")
 
 
+class ImageDocument(Document):
+    n: int = Field(..., description="Its place by rank when the job ended; it keeps it when others are deleted")
+    url: str
+    favourite: bool
+    restored: bool
+    likeness: float | None = Field(..., description="Cosine of the picture that is shown; null without a face")
+    scores: dict[str, float | None] = Field(..., description="Parts of the score; null where not measured")
+    faces: int
+    seed: int
+    style: str
+    prompt: str
+
+
+class ImageList(Document):
+    images: list[ImageDocument]
+
+
+class ImageErased(Document):
+    id: str
+    number: int
+    erased: list[str]
+    left: list[str] = Field(..., description="What the host saved among its own pictures and nobody asked to delete")
+
+
 class StyleDocument(Document):
     id: str
     name: str

@@ -20,12 +20,12 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if not args.id:
         terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
         return WRONG_USAGE
-    view = studio.jobs.view(_id(studio, args.id))
+    view = studio.jobs.view(job_named(studio, args.id))
     actions = {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later, "erase": _erase}
     return actions[args.action](studio, view, terminal)
 
 
-def _id(studio: Studio, beginning: str) -> str:
+def job_named(studio: Studio, beginning: str) -> str:
     """The one job whose id begins so."""
     found = [job_id for job_id in studio.jobs.ids() if job_id.startswith(beginning)]
     if len(found) != 1:

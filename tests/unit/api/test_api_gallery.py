@@ -1,0 +1,99 @@
+"""Finished pictures over HTTP: lists, sizes, favourites, deletion, archives."""
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from personal_avatar.api.problems import PREFIX as V1
+from personal_avatar.pictures import GENERATED
+from personal_avatar.provenance import source_in
+from personal_avatar.studio import Studio
+from PIL import Image
+
+from tests.unit.runs import finished_run
+
+
+@pytest.fixture()
+def job(studio: Studio) -> str:
+    """The address of a finished run of three pictures."""
+    return f"{V1}/jobs/{finished_run(studio)}"
+
+
+def listed(client: TestClient, job: str, **query: Any) -> list[int]:
+    answer = client.get(f"{job}/images", params=query)
+    assert answer.status_code == 200, answer.text
+    return [image["n"] for image in answer.json()["images"]]
+
+
+def test_pictures_are_listed_with_scores_in_the_wanted_order(client: TestClient, job: str, studio: Studio) -> None:
+    (first, *_) = client.get(f"{job}/images").json()["images"]
+    assert (first["n"], first["likeness"], first["favourite"], first["restored"]) == (0, 0.9, False, False)
+    assert first["scores"]["quality"] == 0.0 and first["scores"]["second"] is None
+    assert str(studio.host.folders().data) not in client.get(f"{job}/images").text
+    assert listed(client, job, sort="quality") == [2, 1, 0]
+    assert listed(client, job, sort="likeness", filter="likeness>=0.8,quality>=0.1") == [1]
+    assert client.get(f"{job}/images", params={"sort": "beauty"}).status_code == 422
+    assert client.get(f"{job}/images", params={"filter": "likeness=1"}).status_code == 422
+    assert client.get(f"{V1}/jobs/nothere/images").status_code == 404
+
+
+@pytest.mark.parametrize(("size", "kind", "px"), [
+    ("linkedin", "jpeg", (400, 400)), ("round", "png", None), ("story", "webp", None), ("original", "png", None),
+])
+def test_a_picture_comes_in_every_size_with_its_mark(
+    client: TestClient, job: str, size: str, kind: str, px: tuple[int, int] | None
+) -> None:
+    answer = client.get(f"{job}/images/0", params={"size": size, "format": kind})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, f"image/{kind}")
+    assert source_in(answer.content) == GENERATED
+    picture = Image.open(io.BytesIO(answer.content))
+    assert px is None or picture.size == px
+    assert size == "original" or f"-{size}." in answer.headers["content-disposition"]
+
+
+def test_favourites_are_set_and_taken_away_as_often_as_one_likes(client: TestClient, job: str) -> None:
+    for _ in range(2):
+        assert client.put(f"{job}/images/2/favourite").json()["favourite"] is True
+    assert listed(client, job, filter="favourite") == [2]
+    for _ in range(2):
+        assert client.delete(f"{job}/images/2/favourite").json()["favourite"] is False
+    assert listed(client, job, filter="favourite") == []
+    assert client.put(f"{job}/images/9/favourite").status_code == 404
+
+
+def test_numbers_and_addresses_stay_when_others_are_deleted(client: TestClient, job: str) -> None:
+    before = client.get(f"{job}/images/2").content
+    answer = client.delete(f"{job}/images/0")
+    assert answer.status_code == 200
+    assert answer.json()["erased"] == ["0000.png"] and answer.json()["left"] == []
+    assert listed(client, job) == [1, 2]
+    images = client.get(job).json()["result"]["images"]
+    assert [image["url"] for image in images] == [f"{job}/images/1", f"{job}/images/2"]
+    assert client.get(f"{job}/images/2").content == before
+    assert client.get(f"{job}/images/0").status_code == client.delete(f"{job}/images/0").status_code == 404
+
+
+def test_what_the_host_saved_is_listed_by_name_and_deleted_when_asked(
+    client: TestClient, studio: Studio, tmp_path: Path
+) -> None:
+    job = f"{V1}/jobs/{finished_run(studio, elsewhere=tmp_path / 'outputs')}"
+    assert client.delete(f"{job}/images/0").json()["left"] == ["0000.png"]
+    assert client.delete(f"{job}/images/2", params={"host_files": True}).json()["left"] == []
+    assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == ["0000.png", "0001.png"]
+
+
+def test_an_archive_holds_the_chosen_pictures_and_leaves_nothing_behind(
+    client: TestClient, job: str, studio: Studio
+) -> None:
+    answer = client.get(f"{job}/archive", params={"n": [0, 2], "sort": "quality", "size": "square", "format": "webp"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["001.webp", "002.webp", "contact-sheet.png", "scores.csv", "scores.json"]
+        assert [row["number"] for row in json.loads(archive.read("scores.json"))["pictures"]] == [2, 0]
+    assert list(studio.gallery.archives.iterdir()) == []
+    assert client.get(f"{job}/archive", params={"n": [7]}).status_code == 404

@@ -1,0 +1,87 @@
+"""`personal-avatar gallery`: from the list of runs to a zip and to nothing left."""
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.cli import main
+from personal_avatar.standalone import host as standalone
+from personal_avatar.studio import Studio
+
+from tests.unit.api.house import DrawingHost
+from tests.unit.runs import finished_run
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture()
+def data(tmp_path: Path, face_weights: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture()
+def job(data: Path) -> str:
+    return finished_run(Studio(DrawingHost(data)))
+
+
+@pytest.fixture()
+def say(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """`gallery` with these words: exit status, stdout, stderr."""
+    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
+
+    def say(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main(["gallery", *map(str, words), "--data", str(data)])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return say
+
+
+def document(said: tuple[int, str, str]) -> Any:
+    assert said[0] == 0, said[2]
+    return json.loads(said[1])
+
+
+def test_runs_and_their_pictures_are_listed(say: Say, job: str) -> None:
+    assert job[:8] in say()[1] and "3 pictures" in say("list")[1]
+    (run,) = document(say("--json"))["runs"]
+    assert (run["id"], run["pictures"], run["favourites"]) == (job, 3, 0)
+    found = document(say("list", job[:6], "--sort", "quality", "--filter", "likeness>=0.8", "--json"))["images"]
+    assert [image["n"] for image in found] == [1, 0]
+    assert "sharpness" in say("list", job)[1]
+
+
+def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str, data: Path, tmp_path: Path) -> None:
+    assert say("favourite", job, 0, 2)[0] == 0
+    assert say("unfavourite", job, 0)[0] == 0
+    out = tmp_path / "x.zip"
+    told = document(say("export", job, "--filter", "favourite", "--size", "linkedin", "--out", out, "--json"))
+    assert [image["n"] for image in told["images"]] == [2]
+    assert zipfile.ZipFile(out).namelist()[0] == "001.png"
+    assert document(say("delete", job, 2, "--json"))["images"][0]["left"] == []
+    assert not list(data.rglob("0002*"))
+    assert [image["n"] for image in document(say("list", job, "--json"))["images"]] == [0, 1]
+
+
+@pytest.mark.parametrize("words", [["delete"], ["delete", "a"], ["favourite", "a"], ["export", "a"]])
+def test_what_is_missing_in_the_command_is_said(say: Say, words: list[str]) -> None:
+    status, _, complaint = say(*words)
+    assert status == 2 and complaint.startswith(f"Write: personal-avatar gallery {words[0]}")
+
+
+def test_an_empty_gallery_says_so(say: Say) -> None:
+    assert say()[1] == "There are no pictures yet.\n"
+    assert document(say("--json")) == {"runs": []}
+
+
+def test_a_run_a_number_or_a_filter_that_is_not_there_is_named(say: Say, job: str) -> None:
+    assert "0 jobs begin with 'zz'" in say("list", "zz")[2]
+    assert "there is no number 7" in say("delete", job, 7)[2]
+    assert "is no filter" in say("list", job, "--filter", "beauty>=1")[2]
