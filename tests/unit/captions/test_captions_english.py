@@ -166,8 +166,8 @@ def test_tags_that_vary_are_left(tag: str) -> None:
 
 
 SAID = (
-    "a an the young old bald man woman sks with and wearing has is who , . brown long curly hair blue eyes beard glasses "
-    "red hat dress in on smiling standing she her his ponytail blonde very skin dark"
+    "a an the young old bald man woman sks with and wearing has is who , . brown long curly hair blue eyes beard "
+    "glasses red hat dress in on smiling standing she her his ponytail blonde very skin dark"
 )
 WORDS = st.sampled_from(SAID.split())
 
