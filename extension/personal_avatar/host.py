@@ -57,7 +57,9 @@ class PictureRequest:
     Prompts may hold `<lora:name:weight>` and names of embeddings. `checkpoint`: the file to make the pictures with (a
     Dreambooth result); None: the one that is loaded. What the user has chosen is the same afterwards.
     `identity`: who shall be in the picture, without training. `image`: uint8 RGB, of which the last `strength` (0..1)
-    of the steps is painted anew; None: from noise. `keep`: False for what nobody shall find among the host's pictures.
+    of the steps is painted anew; None: from noise. `pose`: uint8 RGB of any size, whose people stand as those in the
+    picture shall, where `Host.pose_problem` allows it. `keep`: False for what nobody shall find among the host's
+    pictures.
     """
 
     prompt: str
@@ -74,6 +76,7 @@ class PictureRequest:
     image: np.ndarray | None = None
     strength: float = 0.6
     keep: bool = True
+    pose: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class Host(Protocol):
 
         Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled`.
         """
+        ...
+
+    def pose_problem(self) -> str:
+        """Why no pose can be taken from a picture with the loaded checkpoint, one sentence; "" when it can."""
         ...
 
     def published(self, file: Path) -> None:

@@ -70,7 +70,8 @@ class CreateTask:
 @dataclass(frozen=True, eq=False)
 class Sitter:
     """Who is painted. `words`: what stands for the person in a prompt; `avatar_id`: empty when nobody was trained;
-    `checkpoint`: one of the person's own; `image`: uint8 RGB, of which `strength` is painted anew."""
+    `checkpoint`: one of the person's own; `image`: uint8 RGB, of which `strength` is painted anew; `pose`: uint8 RGB,
+    whose pose the host follows."""
 
     words: str
     avatar_id: str = ""
@@ -78,6 +79,7 @@ class Sitter:
     identity: IdentityRequest | None = None
     image: np.ndarray | None = None
     strength: float = 0.6
+    pose: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureR
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
                   (STYLE, style.id)),
         identity=sitter.identity and posed(sitter.identity, image), image=image, strength=sitter.strength,
+        pose=sitter.pose,
     )
 
 

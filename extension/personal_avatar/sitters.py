@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
 from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
@@ -125,10 +127,23 @@ def seated(
         checkpoint=point.path if point and point.method is Method.DREAMBOOTH else None,
         identity=_request_of(one_shot, photos, files, avatar.name if avatar else ""),
         image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,
+        pose=_pose_of(studio, one_shot, files),
     )
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
     return Seated(sitter, base, _scorer(studio, avatar, photos))
+
+
+def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np.ndarray | None:
+    """The picture whose pose the host shall follow; the way without training follows one by itself.
+
+    Raises `InvalidSettings` when the host cannot.
+    """
+    if not one_shot.pose or one_shot.identity is not None:
+        return None
+    if problem := studio.host.pose_problem():
+        raise InvalidSettings(problem, "Leave the pose out, or choose a style that says it.")
+    return load_picture(files[one_shot.pose])
 
 
 def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
@@ -168,7 +183,11 @@ def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Map
 
 def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path]) -> Scorer:
     """Measures likeness to the avatar's own reference, else to the photos."""
-    analyser = studio.analyser()
-    if avatar is not None and (not photos or (avatar.reference and avatar.recogniser == analyser.name)):
-        return studio.rankings.scorer(avatar)
+    if avatar is not None and (avatar.reference or not photos):
+        try:
+            return studio.rankings.scorer(avatar)
+        except (WeightsMissing, WrongState):  # its recogniser is gone
+            if not photos:
+                raise
+    analyser = studio.analyser_of(photos)
     return Scorer(analyser, reference_from(photos, analyser))

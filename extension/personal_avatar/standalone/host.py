@@ -86,6 +86,9 @@ class StandaloneHost:
         paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
         return TrainerPython(Path(sys.executable), (("PYTHONPATH", os.pathsep.join(paths)),))
 
+    def pose_problem(self) -> str:
+        return "A pose can be taken from a picture only in the WebUI, with the extension sd-webui-controlnet."
+
     def published(self, file: Path) -> None:
         """Nothing to do: folders are read whenever a name is looked up."""
 

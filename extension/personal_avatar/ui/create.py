@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from personal_avatar.ui import erase, making
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import choices, chosen_avatar
+from personal_avatar.ui.photos import upload
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.styles import StylePicker
@@ -37,20 +39,30 @@ def _inputs(page: Page) -> None:
     picker = StylePicker(page, "styles")
     prompt, negative = prompts(page)
     form = Form(page, CreateSettings.__fields__.values(), "create")
+    pose = _pose(page)
     start = page.say(
         gr.Button(text("create.start"), variant="primary", elem_id=elem_id("generate")), value="create.start"
     )
     message = gr.HTML(elem_id=elem_id("create_message"))
 
-    def generate(scene: Scene, who: str | None, wanted: str, unwanted: str, *rest: Any) -> list[Any]:
+    def generate(scene: Scene, who: str | None, wanted: str, unwanted: str, posed: Any, *rest: Any) -> list[Any]:
         avatar = chosen_avatar(scene, who)
         styles = styled(scene, picker, rest, wanted)
         settings = form.values(rest[len(picker.components) :], defaults_of(CreateSettings))
-        scene.studio.create(CreateRequest(avatar.id, styles, wanted, unwanted, settings=settings))
+        stance = Path(posed.name) if posed else None
+        scene.studio.create(CreateRequest(avatar.id, styles, wanted, unwanted, settings=settings, pose=stance))
         return []
 
     erase.build(page, avatar)
-    page.on(start.click, generate, [avatar, prompt, negative, *picker.components, *form.components], [], message)
+    page.on(start.click, generate, [avatar, prompt, negative, pose, *picker.components, *form.components], [], message)
+
+
+def _pose(page: Page) -> Any:
+    """A picture whose pose is followed; in sight where the host can do that."""
+    with gr.Column(visible=False, elem_id=elem_id("pose_box")) as column:
+        pose = upload(page, "pose", "create.pose", several=False, height=110)
+    page.show(column, lambda scene: {"visible": not scene.pose_problem})
+    return pose
 
 
 def prompts(page: Page, name: str = "") -> tuple[Any, Any]:

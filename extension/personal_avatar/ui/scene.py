@@ -110,6 +110,14 @@ class Scene:
         except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
             return named(error)
 
+    @cached_property
+    def pose_problem(self) -> str:
+        """Why no pose can be taken from a picture; "" when it can."""
+        try:
+            return self.studio.host.pose_problem()
+        except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
+            return str(named(error))
+
     @property
     def busy(self) -> bool:
         """Whether the page should look again soon."""

@@ -9,7 +9,7 @@ what somebody left switched on in txt2img. So `p.scripts` is an empty runner; wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from PIL import Image
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.pictures import mark_file
-from personal_avatar.webui import borrowed, callbacks
+from personal_avatar.webui import borrowed, callbacks, checkpoints, posing
 from personal_avatar.webui.identity import notes
 
 OnStep = Callable[[int, int], None]
@@ -72,7 +72,7 @@ def _together(request: PictureRequest, checkpoint: Path, on_step: OnStep) -> lis
 def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     on_step(0, request.steps)
     follower = _Follower(on_step)
-    with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower):
+    with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower), _pose(p, request):
         processed = process(p)
         problem = notes.problem_of(p)
     stopped = Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
@@ -117,6 +117,13 @@ def _processing(request: PictureRequest, seed: int) -> Any:
     p = _from_noise(common) if request.image is None else _from_image(common, request.image, request.strength)
     p.scripts, p.script_args = _runner(request), ()
     return p
+
+
+def _pose(p: Any, request: PictureRequest) -> AbstractContextManager[None]:
+    """The pose that is asked for, as long as the picture is made."""
+    if request.pose is None:
+        return nullcontext()
+    return posing.posed(p, request.pose, checkpoints.selected().family, request.image is not None)
 
 
 def _from_noise(common: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from modules import paths, sd_models, shared
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
-from personal_avatar.webui import checkpoints, generation, published, restorers
+from personal_avatar.webui import checkpoints, generation, posing, published, restorers
 from personal_avatar.webui.folders import data_folder, identity_folders, sd_scripts_folder, wildcard_folders
 
 DIVIDER = "do_not_save"
@@ -50,6 +50,9 @@ class WebuiHost:
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
         return generation.pictures(request, on_step)
+
+    def pose_problem(self) -> str:
+        return posing.problem(self.checkpoint().family)
 
     def published(self, file: Path) -> None:
         """Besides making the file known, try it on the chosen checkpoint; raises `SelfTestFailed`."""

@@ -76,6 +76,9 @@ class DrawingHost(StandaloneHost):
     def forget(self) -> None:
         """It reads no photos."""
 
+    def pose_problem(self) -> str:
+        return "This host makes no pictures after a pose."
+
     def restorers(self) -> tuple[str, ...]:
         return ("same",)
 
