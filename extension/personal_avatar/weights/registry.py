@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from personal_avatar.errors import NotFound
+from personal_avatar.weights.drawn import DRAWN
 from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.nouns import Carrier, Member, Weight
+from personal_avatar.weights.tagging import TAGGERS, TAGGING
 
 _ZOO = "https://github.com/opencv/opencv_zoo"
 _HUB = "https://huggingface.co"
@@ -145,10 +147,12 @@ IDENTITY: tuple[Weight, ...] = (
     FACEID_SDXL, PORTRAIT_SD1, PORTRAIT_SDXL, PORTRAIT_UNNORM_SDXL,
 )
 # Topics with a file of their own (weights/<topic>.py, whose tuple is joined here): fetched only by name.
-OFFERED: tuple[Weight, ...] = (MODNET,)
+OFFERED: tuple[Weight, ...] = (MODNET, *DRAWN, *TAGGING)
 KNOWN: tuple[Weight, ...] = (*ALL, *IDENTITY, *OFFERED)
 # What belongs together, under one name.
 SETS: dict[str, tuple[Weight, ...]] = {
+    **TAGGERS,
+    "drawn": DRAWN,
     "instantid": (INSTANTID_ADAPTER, INSTANTID_NET, ANTELOPE),
     "faceid-sd15": (FACEID_PLUS_V2_SD1, CLIP_H, BUFFALO),
     "faceid-sdxl": (FACEID_PLUS_V2_SDXL, CLIP_H, BUFFALO),
