@@ -195,22 +195,9 @@ class Restoring:
 
 def _second(studio: Studio, first: str) -> FaceAnalyser | None:
     """A recogniser of another kind whose files are here already; nothing is fetched for it."""
-    from personal_avatar.faces import sface as plain
-    from personal_avatar.faces.analyser import Analyser
-    from personal_avatar.faces.arcface import arcface
-    from personal_avatar.faces.registry import find_pack
-    from personal_avatar.faces.scrfd import Scrfd
-    from personal_avatar.faces.yunet import YuNet
-    from personal_avatar.weights.fetch import present
-    from personal_avatar.weights.registry import SFACE, YUNET
+    from personal_avatar.faces.second import second_to
 
-    weights = studio.weights_folder
-    if first != plain.NAME:
-        there = all(present(weight, weights) for weight in (YUNET, SFACE))
-        return Analyser(YuNet(weights / YUNET.file_name), plain.sface(weights / SFACE.file_name)) if there else None
-    packs = (find_pack(folder) for folder in studio.host.folders().identity_folders if folder.is_dir())
-    pack = next((pack for pack in packs if pack is not None), None)
-    return None if pack is None else Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
+    return second_to(first, studio.weights_folder, studio.host.folders().identity_folders)
 
 
 def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:
