@@ -9,12 +9,11 @@ from personal_avatar import keeping
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
-from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView, named_in
-from personal_avatar.works import CREATE
+from personal_avatar.works import CREATE, TRAIN
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -43,15 +42,15 @@ class Gallery:
     def of(self, job_id: str) -> tuple[Entry, ...]:
         """Pictures of a run in the order of their numbers; read anew only when something of the run has changed.
 
-        Raises `NotFound`, also for a job that makes no portraits.
+        Raises `NotFound`, also for a training.
         """
         folder = self._studio.jobs.folder(job_id)
         stamp = tuple(_stamp(folder / name) for name in (EVENTS_FILE, favourites.FILE))
         known = self._known.get(job_id)
         if known is None or known[0] != stamp:
             view = self._studio.jobs.view(job_id)
-            if view.job.kind != CREATE:
-                raise NotFound(f"Job {job_id} makes no portraits.", "Look at the list of jobs.")
+            if view.job.kind == TRAIN:
+                raise NotFound(f"Job {job_id} makes no pictures.", "Look at the list of jobs.")
             known = self._known[job_id] = (stamp, tuple(_entries(view, folder)))
         return known[1]
 
@@ -114,13 +113,13 @@ class Gallery:
                 "left": left}
 
     def erase(self, job_id: str) -> dict[str, Any]:
-        """Erase a job that made portraits: its pictures, the photos that were given to it, its record.
+        """Erase a job that made or restored pictures: its pictures, the photos that were given to it, its record.
 
         Pictures that the host saved into its own folders are only listed. Raises `NotFound`, `WrongState`.
         """
         studio = self._studio
         view = studio.jobs.view(job_id)
-        if view.job.kind != CREATE:
+        if view.job.kind == TRAIN:
             raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
         pictures = named_in([view], "images") | set(self.told_by(view))
         studio.jobs.delete(job_id)
@@ -157,7 +156,7 @@ class Gallery:
 def _entries(view: JobView, folder: Path) -> Iterable[Entry]:
     liked = favourites.read(folder)
     for place, data in enumerate((view.result or {}).get("images", [])):
-        number, portrait = keeping.number_of(data, place), from_json(Portrait, data)
+        number, portrait = keeping.number_of(data, place), keeping.portrait_of(data)
         yield Entry(
             view.job.id, number, portrait, view.job.avatar_id, view.job.title, view.job.created_at,
             number in liked, portrait.path.is_relative_to(folder),

@@ -13,6 +13,7 @@ import numpy as np
 from personal_avatar.albums.archive import Packed, row_of, write_archive
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL, Box, Size, framed, size_named
+from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import AvatarError, InvalidSettings, NotFound
 from personal_avatar.pictures import FORMATS, GENERATED, encoded, infotext_of, load_picture, source_of
 from personal_avatar.provenance import marked
@@ -48,6 +49,12 @@ class Taken:
 def number_of(record: dict[str, Any], place: int) -> int:
     """A picture's number: its place in the result, until one was deleted; then the records carry their numbers."""
     return int(record.get(NUMBER, place))
+
+
+def portrait_of(record: dict[str, Any]) -> Portrait:
+    """A record as the noun; other jobs than portraits know less of their pictures, or more of the faces in them."""
+    found, faces = {"seed": 0, "prompt": "", **record}, record.get("faces", 0)
+    return from_json(Portrait, {**found, "faces": len(faces) if isinstance(faces, list) else faces})
 
 
 def without(event: dict[str, Any], number: int, path: Path) -> dict[str, Any]:
