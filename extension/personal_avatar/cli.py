@@ -92,7 +92,7 @@ def _doctor(commands: Commands) -> None:
     parser.add_argument(
         "--fetch", nargs="*", metavar="NAME",
         help="download the face models that are missing, or by name what puts a face into pictures without training: "
-        "instantid, faceid-sdxl, faceid-sd15, or one file of them",
+        "instantid, faceid-sdxl, faceid-sd15; drawn: for drawn characters; or one file of them",
     )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
     parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")
@@ -199,7 +199,7 @@ def _restore(commands: Commands) -> None:
     parser.add_argument("--fidelity", type=float, metavar="0..1", help="the freest that is tried; between it and 1 the "
                         "likeness decides (default: 0)")
     parser.add_argument("--below-px", type=int, metavar="PX", help="restore faces smaller than this, and those "
-                        "that are not sharp; 0: by sharpness alone (default: 280)")
+                        "that are not sharp; 0: by sharpness alone (default: 256)")
     parser.add_argument("--second-pass", action="store_true", help="paint the person's small faces anew first, by the "
                         "avatar's training, or without training from the reference")
     _checkpoint(parser)

@@ -15,7 +15,13 @@ import numpy as np
 from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
 from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
-from personal_avatar.errors import BaseUnsupported, ConsentMissing, InvalidSettings, WrongState
+from personal_avatar.errors import (
+    BaseUnsupported,
+    ConsentMissing,
+    InvalidSettings,
+    WeightsMissing,
+    WrongState,
+)
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.oneshot import (
     MAX_REFERENCES,

@@ -141,13 +141,22 @@ class Studio:
     def weights_folder(self) -> Path:
         return self.host.folders().data / "weights"
 
-    def analyser(self) -> FaceAnalyser:
-        """Detector and recogniser, fetched at first use; raises `WeightsMissing`."""
-        from personal_avatar.faces.registry import default_analyser
+    def analyser(self, name: str = "") -> FaceAnalyser:
+        """Detector and recogniser, fetched at first use: the usual ones, or those whose vectors carry `name`.
+
+        Raises `WeightsMissing`; `WrongState` when a recogniser of that name is not here any more.
+        """
+        from personal_avatar.faces.registry import analyser_named, default_analyser
 
         if self._analyser is None:
             self._analyser = default_analyser(self.weights_folder)
-        return self._analyser
+        return self._analyser if name in ("", self._analyser.name) else analyser_named(name, self.weights_folder)
+
+    def analyser_of(self, photos: Sequence[Path], settings: PhotoSettings | None = None) -> FaceAnalyser:
+        """Whoever recognises the person in these pictures: drawn characters may have a recogniser of their own."""
+        from personal_avatar.photos.looks import analyser_of
+
+        return analyser_of(photos, settings or PhotoSettings(), self.weights_folder)
 
     def check_photos(
         self, photos: Sequence[Path], settings: dict[str, Any] | None = None,
@@ -160,7 +169,8 @@ class Studio:
             raise TooFewPhotos("No photos were given.")
         if len(photos) > MAX_PHOTOS:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
-        return check(photos, self.analyser(), validated(PhotoSettings, settings or {}), on_progress, choices)
+        wanted = validated(PhotoSettings, settings or {})
+        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices)
 
     def prepare_photos(self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str) -> Dataset:
         """Crop and caption the accepted photos into `out`, in the layout that trainers read."""

@@ -1,4 +1,5 @@
-"""Which face backend is used: the user's insightface models when there are some, else YuNet and SFace.
+"""Which face backend is used: the user's insightface models when there are some, else YuNet and SFace; CCIP for drawn
+characters when it is there.
 
 insightface's models are non-commercial: they are used when the user has them, and fetched only when asked for by name.
 """
@@ -7,16 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from personal_avatar.domain import Look
+from personal_avatar.errors import WeightsMissing, WrongState
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.arcface import arcface
+from personal_avatar.faces.ccip import CharacterAnalyser
+from personal_avatar.faces.drawn import DrawnFaces
 from personal_avatar.faces.scrfd import Scrfd
+from personal_avatar.faces.sface import NAME as SFACE_NAME
 from personal_avatar.faces.sface import sface
 from personal_avatar.faces.yunet import YuNet
 from personal_avatar.weights import registry as weights
+from personal_avatar.weights.drawn import CCIP
 from personal_avatar.weights.fetch import OnProgress, ensure
 
 DETECTORS = ("det_*.onnx", "scrfd_*bnkps.onnx")
 RECOGNISERS = ("glintr100.onnx", "w600k_r50.onnx", "w600k_*.onnx")
+DRAWN_DETECTORS = ("face_detect_v1.4_s/model.onnx", "face_detect_*/model.onnx")
+CHARACTERS = ("ccip-caformer-24-randaug-pruned/model_feat.onnx", "ccip-*/model_feat.onnx")
 SUBFOLDERS = ("", "antelopev2", "buffalo_l", "models/antelopev2", "models/buffalo_l", "*", "models/*")
 
 
@@ -30,8 +39,8 @@ class ModelPack:
 
 def default_analyser(
     weights_folder: Path, model_folder: Path | None = None, on_progress: OnProgress | None = None
-) -> FaceAnalyser:
-    """The best backend at hand; cheap to call again.
+) -> Analyser:
+    """The best backend at hand for photos; cheap to call again.
 
     `model_folder`: insightface's root, `models` or a pack in it; by default the folder `insightface` in
     `weights_folder`, for users who put their own models there. Without a pack YuNet and SFace (11 MB) are used, and
@@ -40,8 +49,59 @@ def default_analyser(
     pack = find_pack(model_folder or own_models(weights_folder))
     if pack is not None:
         return Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
+    return _of_the_zoo(weights_folder, on_progress)
+
+
+def _of_the_zoo(weights_folder: Path, on_progress: OnProgress | None = None) -> Analyser:
     detector = ensure(weights.YUNET, weights_folder, on_progress)
     return Analyser(YuNet(detector), sface(ensure(weights.SFACE, weights_folder, on_progress)))
+
+
+def analyser_for(look: Look, weights_folder: Path) -> FaceAnalyser:
+    """Who recognises people in pictures of that look. Drawn ones: CCIP when it is there, else whoever does in photos.
+
+    Raises as `default_analyser` does.
+    """
+    model = characters(weights_folder) if look is Look.DRAWN else None
+    return default_analyser(weights_folder) if model is None else _of_characters(model, weights_folder)
+
+
+def _of_characters(model: Path, weights_folder: Path) -> CharacterAnalyser:
+    """Faces are found by the detector for drawings when it is there."""
+    usual = default_analyser(weights_folder).detector
+    drawn = _first(weights_folder, DRAWN_DETECTORS)
+    return CharacterAnalyser(usual if drawn is None else DrawnFaces(drawn, usual), model)
+
+
+def characters(weights_folder: Path) -> Path | None:
+    """The file that tells drawn characters apart; None when there is none."""
+    return _first(weights_folder, CHARACTERS)
+
+
+def analyser_named(name: str, weights_folder: Path) -> FaceAnalyser:
+    """The backend whose vectors carry this name, such as an avatar's `recogniser`; the default one for "".
+
+    Raises `WeightsMissing` when it is CCIP and not here, `WrongState` when it is any other that is not here.
+    """
+    usual = default_analyser(weights_folder)
+    if name in ("", usual.name):
+        return usual
+    if name == SFACE_NAME:
+        return _of_the_zoo(weights_folder)
+    model = _first(weights_folder, (f"{name}/model_feat.onnx",)) if name.startswith("ccip-") else None
+    if model is not None:
+        return _of_characters(model, weights_folder)
+    raise _not_here(name, weights_folder)
+
+
+def _not_here(name: str, weights_folder: Path) -> WeightsMissing | WrongState:
+    if name == Path(CCIP.file_name).parent.name:
+        return WeightsMissing(
+            f"This was measured by {name}, which tells drawn characters apart and is not here ({CCIP.size_text}).",
+            f"Run `personal-avatar doctor --fetch drawn`, or put the file there by hand: {CCIP.url} -> "
+            f"{weights_folder / CCIP.file_name}", (CCIP.name,),
+        )
+    return WrongState(f"This was measured by the recogniser {name}, which is not here.", "Put it back, or train again.")
 
 
 def own_models(weights_folder: Path) -> Path:

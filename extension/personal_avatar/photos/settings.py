@@ -1,6 +1,7 @@
 """What the photo report asks of a photo, and how pictures are cut out. Limits were measured: quality.py, persons.py."""
 from __future__ import annotations
 
+from personal_avatar.domain import Look
 from personal_avatar.params import Settings, setting
 
 HEAD, PORTRAIT, HALF, FULL = "head", "portrait", "half", "full"
@@ -14,6 +15,7 @@ COLOUR = r"^#[0-9a-fA-F]{6}(?!\n)$"
 class PhotoSettings(Settings):
     """Limits of the photo report and settings of the preparation.
 
+    `look`: whether the pictures are photos or drawn, which decides who recognises people; "auto" tells it from them.
     `other_people`: "auto" compares with the spread of the set as well, "threshold" only with the recogniser's limit
     (for very different photos of one person), "off" lets everybody pass.
     `faces`: "ignored" takes pictures of anything, for a style: nobody is looked for, they are trained whole and without
@@ -27,6 +29,7 @@ class PhotoSettings(Settings):
     network when it is there. `caption_files`: whether a text file beside a photo, of the same name, is its caption.
     """
 
+    look: str = setting(AUTO, "check.look", choices=(AUTO, Look.PHOTO.value, Look.DRAWN.value))
     faces: str = setting(NEEDED, "check.faces", choices=(NEEDED, IGNORED), advanced=True)
     min_face_px: int = setting(64, "check.min_face", ge=16, le=1024, step=8, unit="px")
     min_sharpness: float = setting(27, "check.min_sharpness", ge=0, le=100, step=1)

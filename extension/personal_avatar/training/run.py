@@ -47,13 +47,15 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:
     """The checkpoint can be trained, and there is room for it. Raises `InvalidSettings`, `WeightsMissing`,
     `BaseUnsupported`, `DiskFull`."""
-    from personal_avatar.faces.registry import default_analyser
+    from personal_avatar.photos.looks import analyser_of
 
     emit(Stage("check"))
     plan = _plan(task, emit)
     families.supported(task.base)
     space.refuse_full(task, plan, folder)
-    return Work(task, plan, task.photos_as(plan), folder, emit, control, default_analyser(task.weights_folder))
+    wanted = task.photos_as(plan)
+    analyser = analyser_of(task.photos, wanted, task.weights_folder)
+    return Work(task, plan, wanted, folder, emit, control, analyser)
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
