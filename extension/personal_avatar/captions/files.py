@@ -11,6 +11,7 @@ from pathlib import Path
 from personal_avatar.errors import InvalidSettings
 
 SUFFIX = ".txt"
+OTHER_SUFFIX = ".caption"  # what kohya's trainers look for when nothing else is said
 LONGEST = 2000
 _LARGEST_BYTES = 16_000
 _PLACE = re.compile(r"\{(?:trigger|class_noun)\}")
@@ -25,12 +26,13 @@ def caption_of(template: str, trigger: str, class_noun: str) -> str:
 
 
 def caption_file(photo: Path) -> Path:
-    """Where the caption of `photo.jpg` is looked for: `photo.txt`."""
-    return photo.with_suffix(SUFFIX)
+    """Where the caption of `photo.jpg` is looked for: `photo.txt`, or `photo.caption` where there is only that."""
+    text, other = photo.with_suffix(SUFFIX), photo.with_suffix(OTHER_SUFFIX)
+    return other if other.is_file() and not text.exists() else text
 
 
 def is_caption(path: Path) -> bool:
-    return path.suffix.lower() == SUFFIX
+    return path.suffix.lower() in (SUFFIX, OTHER_SUFFIX)
 
 
 def without_captions(files: Iterable[Path]) -> list[Path]:
@@ -48,10 +50,11 @@ def copy_with_caption(photo: Path, target: Path) -> None:
         shutil.copyfile(caption, caption_file(target))
 
 
-def own_caption(photo: Path, trigger: str) -> str:
+def own_caption(photo: Path, trigger: str, former: str = "") -> str:
     """What the file beside `photo` says, on one line and with the trigger; "" without a file or with an empty one.
 
-    A missing trigger is put first. Raises `ValueError`, whose text says what is wrong with the file.
+    A missing trigger is put first. `former`: another trigger, in place of which ours is written. Raises `ValueError`,
+    whose text says what is wrong with the file.
     """
     path = caption_file(photo)
     if is_caption(photo) or not path.exists():
@@ -61,6 +64,8 @@ def own_caption(photo: Path, trigger: str) -> str:
         raise ValueError(f"{path.name} has {len(text)} characters, at most {LONGEST} are read")
     if any(unicodedata.category(sign) == "Cc" for sign in text):
         raise ValueError(f"{path.name} is not a text")
+    if former:
+        text = re.sub(rf"(?<!\w){re.escape(former)}(?!\w)", lambda _: trigger, text, flags=re.IGNORECASE)
     return with_trigger(text, trigger) if text else ""
 
 
