@@ -1,7 +1,7 @@
 """Accepted photos -> training pictures: cut, masked, captioned, split, written; and the person's reference vector."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,16 @@ from PIL import Image
 from personal_avatar.domain import Dataset, Face, PhotoReport, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings, NoFace, NotFound, TooFewPhotos
 from personal_avatar.photos import heldout
-from personal_avatar.photos.crop import Crop, cut
+from personal_avatar.photos.cutting import Cutter, Sitting
 from personal_avatar.photos.dataset import clear, load_dataset, write_manifest, write_mask, write_sample
+from personal_avatar.photos.enlarge import enlarged
 from personal_avatar.photos.examine import limits
-from personal_avatar.photos.framing import frame
-from personal_avatar.photos.mask import head_mask
+from personal_avatar.photos.kohya import Origin
+from personal_avatar.photos.matting import chosen
 from personal_avatar.photos.persons import centre
 from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.recipe import Recipe, planned
-from personal_avatar.photos.settings import PORTRAIT, PhotoSettings
+from personal_avatar.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -38,25 +39,37 @@ def prepare(
     seed: int = 0,
     analyser: FaceAnalyser | None = None,
     settings: PhotoSettings | None = None,
+    weights_folder: Path | None = None,
+    enlargements: Path | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Dataset:
     """Write the dataset of the accepted photos to `folder`, or answer the one that is there when nothing changed.
 
     `held_out`: share that is kept out of the training (see heldout.py). `analyser`: finds the face again in photos
-    whose verdict came without one. Raises `TooFewPhotos` without accepted photos, `InvalidSettings` for a resolution
-    that is no multiple of 8, a caption with unknown places or caption files that cannot be used, `BadInput` for a photo
-    that is too small for the framing.
+    whose verdict came without one. `weights_folder`: where the matting network lies. `enlargements`: where `enlarge`
+    wrote to. `origins`: what a kohya dataset said of its pictures. Raises `TooFewPhotos` without accepted photos,
+    `InvalidSettings` for a resolution that is no multiple of 8, a caption with unknown places or caption files that
+    cannot be used, `BadInput` for a photo that is too small for the framing, `WeightsMissing` where the settings cannot
+    do without the network and it is not to be had, `UnreadablePhoto` for a mask that is none.
     """
     if resolution_px < 64 or resolution_px % 8:
         raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
     if not report.accepted:
         raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
-    recipe = Recipe(resolution_px, trigger, class_noun, held_out, seed, settings or PhotoSettings())
+    settings = settings or PhotoSettings()
+    matting = chosen(settings, weights_folder)
+    parts = enlarged(enlargements if settings.upscaler else None)
+    recipe = Recipe(
+        resolution_px, trigger, class_noun, held_out, seed, settings, matting.model.name if matting else "",
+        tuple(sorted(part.stem for part in parts.values())), origins or {},
+    )
     wanted = planned(report.accepted, folder, recipe)
     found = _unchanged(folder, wanted)
     if found is not None:
         return found
     clear(folder)
-    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, recipe.settings)))
+    cutter = Cutter(settings, resolution_px, matting, parts)
+    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe)))
     return wanted
 
 
@@ -111,36 +124,19 @@ def _unchanged(folder: Path, wanted: Dataset) -> Dataset | None:
 
 
 def _write(
-    verdicts: Sequence[PhotoVerdict], dataset: Dataset, analyser: FaceAnalyser | None, settings: PhotoSettings
+    verdicts: Sequence[PhotoVerdict], dataset: Dataset, analyser: FaceAnalyser | None, cutter: Cutter, recipe: Recipe
 ) -> Iterator[dict[str, Any]]:
-    """Cut and write the pictures one by one; yields what the manifest says of each.
-
-    Held-out photos of people are portraits in every framing: likeness is measured on faces.
-    """
+    """Cut and write the pictures one by one; yields what the manifest says of each."""
     samples = {sample.source_sha256: sample for sample in (*dataset.samples, *dataset.held_out)}
     for verdict in verdicts:
-        photo, image = read_photo(verdict.path, limits(settings))
+        photo, pixels = read_photo(verdict.path, limits(recipe.settings))
         sample = samples.get(photo.sha256)
         if sample is None:
             raise NotFound(f"{verdict.path.name} was changed after the check.", "Check the photos again.")
-        face = _face(verdict, image, analyser) if settings.wants_faces else None
-        framing = PORTRAIT if sample in dataset.held_out else settings.framing
-        window, size_px = frame(face, photo.size_px, dataset.resolution_px, settings, framing)
-        crop = cut(image, window, size_px)
-        write_sample(dataset.folder, sample, crop.image)
-        if sample.mask is not None and face is not None:
-            write_mask(dataset.folder / sample.mask, head_mask(face, photo.size_px, window, size_px))
-        yield _described(sample, verdict, crop, settings)
-
-
-def _described(sample: Sample, verdict: PhotoVerdict, crop: Crop, settings: PhotoSettings) -> dict[str, Any]:
-    return {
-        "image": sample.image.as_posix(),
-        "photo": verdict.path.name,
-        "centre_px": [round(value, 1) for value in crop.window.centre_px],
-        "size_px": [round(value, 1) for value in crop.window.size_px],
-        "tilt_deg": round(crop.window.tilt_deg, 1),
-        "scale": round(crop.scale, 3),
-        "enlarged_too_much": crop.scale > settings.max_upscale + 1e-6,
-        "padded": crop.padded,
-    }
+        face = _face(verdict, pixels, analyser) if recipe.settings.wants_faces else None
+        sitting = Sitting(photo, pixels, face, verdict.look, recipe.origin(photo.sha256))
+        made = cutter.held_out(sitting) if sample in dataset.held_out else cutter.trained(sitting)
+        write_sample(dataset.folder, sample, made.image)
+        if sample.mask is not None and made.mask is not None:
+            write_mask(dataset.folder / sample.mask, made.mask)
+        yield {"image": sample.image.as_posix(), "photo": verdict.path.name, **made.facts}

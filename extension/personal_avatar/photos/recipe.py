@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from personal_avatar.captions.files import caption_of, own_caption
@@ -12,15 +12,21 @@ from personal_avatar.domain import Dataset, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.photos import heldout
 from personal_avatar.photos.dataset import HELD_OUT, MASKS, image_folder
+from personal_avatar.photos.kohya import Origin, repeated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.storage import sha256_of as file_hash
 
 # Goes up when the same recipe makes other pictures, masks or captions than before.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything besides the photos and the captions beside them that decides how a dataset looks."""
+    """Everything besides the photos and the captions beside them that decides how a dataset looks.
+
+    `matting`: what tells people from backgrounds, "" for nothing; `enlarged`: names of the files of enlarged photos;
+    `origins`: what a kohya dataset said of its pictures, by SHA-256 (see kohya.py).
+    """
 
     resolution_px: int
     trigger: str
@@ -28,6 +34,12 @@ class Recipe:
     held_out: float
     seed: int
     settings: PhotoSettings
+    matting: str = ""
+    enlarged: tuple[str, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    def origin(self, sha256: str) -> Origin:
+        return self.origins.get(sha256, Origin())
 
     def captions(self, verdicts: Sequence[PhotoVerdict]) -> tuple[str, ...]:
         """One for each photo. Raises `InvalidSettings`, which names every caption file that cannot be used."""
@@ -38,7 +50,7 @@ class Recipe:
         problems: list[str] = []
         for verdict in verdicts:
             try:
-                found.append(own_caption(verdict.path, self.trigger) or template)
+                found.append(self._own(verdict) or template)
             except ValueError as problem:
                 problems.append(str(problem))
         if problems:
@@ -49,10 +61,24 @@ class Recipe:
     def fingerprint(self, verdicts: Sequence[PhotoVerdict], captions: Sequence[str]) -> str:
         """Of the recipe, the photos, their faces and captions; the order of the photos does not count."""
         photos = sorted(
-            (sha256_of(verdict), _box(verdict), caption) for verdict, caption in zip(verdicts, captions, strict=True)
+            (sha256_of(verdict), _box(verdict), verdict.look.value, caption, *self._said(verdict))
+            for verdict, caption in zip(verdicts, captions, strict=True)
         )
-        facts = {**asdict(self), "settings": self.settings.dict(), "photos": photos, "version": VERSION}
+        facts = {
+            "resolution_px": self.resolution_px, "trigger": self.trigger, "class_noun": self.class_noun,
+            "held_out": self.held_out, "seed": self.seed, "settings": self.settings.dict(), "matting": self.matting,
+            "enlarged": self.enlarged, "photos": photos, "version": VERSION,
+        }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _own(self, verdict: PhotoVerdict) -> str:
+        """The caption beside a photo, with our trigger; "" without one."""
+        return own_caption(verdict.path, self.trigger, self.origin(sha256_of(verdict)).words)
+
+    def _said(self, verdict: PhotoVerdict) -> tuple[int, str]:
+        """Repeats and mask of a photo's origin."""
+        origin = self.origin(sha256_of(verdict))
+        return origin.repeats, file_hash(origin.mask) if origin.mask is not None else ""
 
 
 def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> Dataset:
@@ -60,8 +86,6 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
     captions = recipe.captions(verdicts)
     hashes = [sha256_of(verdict) for verdict in verdicts]
     apart = heldout.held_out(hashes, recipe.held_out, recipe.seed)
-    repeats = recipe.settings.repeats
-    inside = image_folder(recipe.trigger, repeats)
     trained: list[Sample] = []
     kept_out: list[Sample] = []
     for number, (sha256, caption) in enumerate(zip(hashes, captions, strict=True), start=1):
@@ -69,8 +93,10 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
         if sha256 in apart:
             kept_out.append(Sample(Path(HELD_OUT) / name, caption, sha256))
         else:
-            mask = Path(MASKS) / name if recipe.settings.wants_faces else None
-            trained.append(Sample(inside / name, caption, sha256, repeats, mask))
+            origin = recipe.origin(sha256)
+            repeats = repeated(origin, recipe.settings.repeats)
+            mask = Path(MASKS) / name if recipe.settings.wants_faces or origin.mask is not None else None
+            trained.append(Sample(image_folder(recipe.trigger, repeats) / name, caption, sha256, repeats, mask))
     fingerprint = recipe.fingerprint(verdicts, captions)
     return Dataset(
         id=fingerprint[:12],

@@ -1,0 +1,113 @@
+"""Datasets of kohya's trainers as photos: `<repeats>_<words>/picture.png`, captions beside them, masks of their names.
+
+    <folder>/10_sks woman/a.png + a.txt        the folder that is trained (`--train_data_dir <folder>`)
+    <folder>/masks/a.png                       or beside it: <folder>/../masks/a.png (`--conditioning_data_dir`)
+
+Our own datasets are such folders, too (dataset.py), so what was prepared once can be read again.
+"""
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.photos.dataset import MASKS
+from personal_avatar.storage import sha256_of, write_json
+
+MOST_REPEATS = 1000
+NOTES = "origins.json"
+_FOLDER = re.compile(r"([1-9][0-9]{0,3})_(.+)")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a kohya dataset says of a picture besides its caption: how often it is shown in an epoch, the words of its
+    folder, and a grey picture that is white where the loss counts."""
+
+    repeats: int = 1
+    words: str = ""
+    mask: Path | None = None
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Folders of pictures inside `folder`, or inside its `images`, by name; empty when it is no such dataset."""
+    for place in (folder, folder / "images"):
+        found = sorted(child for child in place.glob("*_*") if child.is_dir() and _named(child.name))
+        if found:
+            return found
+    return []
+
+
+def origins(photos: Iterable[Path]) -> dict[str, Origin]:
+    """By SHA-256, of those photos that lie in such a folder; files that cannot be read are left out."""
+    found = {}
+    for photo in photos:
+        named = _named(photo.parent.name)
+        if named is not None and photo.is_file():
+            found[sha256_of(photo)] = Origin(int(named[1]), named[2], _mask_of(photo))
+    return found
+
+
+def keep(found: Mapping[str, Origin], folder: Path) -> None:
+    """Copy what `origins` found to `folder`, in place of what is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not found:
+        return
+    folder.mkdir(parents=True)
+    notes = {}
+    for sha256, origin in found.items():
+        mask = None
+        if origin.mask is not None:
+            mask = f"{sha256[:16]}{origin.mask.suffix.lower()}"
+            shutil.copyfile(origin.mask, folder / mask)
+        notes[sha256] = {"repeats": origin.repeats, "words": origin.words, "mask": mask}
+    write_json(folder / NOTES, notes)
+
+
+def kept(folder: Path) -> dict[str, Origin]:
+    """What `keep` left in `folder`; empty where it left nothing."""
+    try:
+        notes = json.loads((folder / NOTES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {
+        sha256: Origin(int(note["repeats"]), note["words"], folder / note["mask"] if note["mask"] else None)
+        for sha256, note in notes.items()
+    }
+
+
+def mask_pixels(origin: Origin, size_px: tuple[int, int]) -> np.ndarray | None:
+    """uint8 (height, width) of the picture's (width, height); None without a mask. Raises `UnreadablePhoto`."""
+    if origin.mask is None:
+        return None
+    try:
+        with Image.open(origin.mask) as opened:
+            grey = opened.convert("L")
+            return np.asarray(grey if grey.size == size_px else grey.resize(size_px, Image.Resampling.BILINEAR))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadablePhoto(f"The mask {origin.mask.name} cannot be read ({error}).", "Remove it.") from error
+
+
+def repeated(origin: Origin, times: int) -> int:
+    """How often a picture is shown in an epoch, with the setting that holds for all."""
+    return min(MOST_REPEATS, origin.repeats * times)
+
+
+def _named(name: str) -> re.Match[str] | None:
+    found = _FOLDER.fullmatch(name)
+    return found if found is not None and int(found[1]) <= MOST_REPEATS else None
+
+
+def _mask_of(photo: Path) -> Path | None:
+    root, inside = photo.parent.parent, photo.parent.name
+    places = [top / MASKS / below for top in (root, root.parent) for below in ("", inside)]
+    files = (place / f"{photo.stem}{suffix}" for place in places for suffix in _SUFFIXES)
+    return next((file for file in files if file.is_file()), None)
