@@ -172,13 +172,16 @@ class Studio:
         wanted = validated(PhotoSettings, settings or {})
         return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices)
 
-    def prepare_photos(self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str) -> Dataset:
+    def prepare_photos(
+        self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
+        settings: dict[str, Any] | None = None,
+    ) -> Dataset:
         """Crop and caption the accepted photos into `out`, in the layout that trainers read."""
         from personal_avatar.photos.prepare import prepare
 
         return prepare(
             report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}", class_noun=class_noun,
-            held_out=0.0, seed=1, analyser=self.analyser(),
+            held_out=0.0, seed=1, analyser=self.analyser(), settings=validated(PhotoSettings, settings or {}),
         )
 
     # -- training
