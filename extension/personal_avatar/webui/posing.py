@@ -10,15 +10,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from modules import scripts
+from modules import scripts, shared
 
 from personal_avatar.domain import Family
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.errors import GenerationFailed, InvalidSettings
+from personal_avatar.webui.identity import notes
 from personal_avatar.webui.identity.foreign import TITLE
 
 POSE = "openpose"
 READERS = ("dw_openpose_full", "openpose_full", "openpose")
 MARKS = {Family.SDXL: ("xl",), Family.SD2: ("sd21", "sd2", "v2")}
+REASON = (
+    "The WebUI's console says why. Most often the weights that find people in a picture could not be downloaded: use "
+    "that preprocessor once in ControlNet's own panel, or leave the pose out."
+)
 HINT = "Install the extension sd-webui-controlnet and a model for poses, or choose a style that says the pose."
 
 
@@ -37,8 +42,9 @@ def posed(p: Any, pose: np.ndarray, family: Family, is_img2img: bool) -> Iterato
     script = _script(is_img2img)
     if script is None or (why := problem(family)):
         raise InvalidSettings(why if script else "ControlNet is not here.", HINT)
-    p.scripts.alwayson_scripts.append(script)
-    p.scripts.scripts.append(script)
+    added = [script, Witness(script)]
+    p.scripts.alwayson_scripts += added
+    p.scripts.scripts += added
     p.script_args = _arguments(script, unit(pose, family))
     try:
         yield
@@ -46,6 +52,23 @@ def posed(p: Any, pose: np.ndarray, family: Family, is_img2img: bool) -> Iterato
         if getattr(script, "latest_network", None) is not None:  # its own way back is not taken after an exception
             script.latest_network.restore()
             script.latest_network = None
+
+
+class Witness(scripts.Script):
+    """Sees to it that no picture is made without the pose: the WebUI swallows what ControlNet raises."""
+
+    def __init__(self, script: Any) -> None:
+        self._script = script
+        self.filename = __file__
+        self.args_from = self.args_to = 0
+
+    def title(self) -> str:
+        return "Personal Avatar pose"
+
+    def process_before_every_sampling(self, p: Any, *args: Any, **kwargs: Any) -> None:
+        if getattr(self._script, "latest_network", None) is None:
+            setattr(p, notes.PROBLEM, GenerationFailed("ControlNet could not follow the pose.", REASON))
+            shared.state.interrupt()
 
 
 def unit(pose: np.ndarray, family: Family) -> dict[str, Any]:
