@@ -30,8 +30,9 @@ def repair(
     be read is left out, and the log says so."""
     started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
     emit(Stage("restore"))
-    judge = studio.restoring.judge()
-    people, painter = _people(studio, task, folder, judge), _painter(studio, task, folder, settings)
+    photos = [folder / "photos" / name for name in task.references]
+    judge = studio.restoring.judge(studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
+    people, painter = _people(studio, task, photos, judge), _painter(studio, task, photos, settings)
     emit(Progress(0, len(task.images)))
     portraits: list[Portrait] = []
     faces: list[list[dict[str, Any]]] = []
@@ -62,20 +63,21 @@ def _leave_out(error: AvatarError, called: str, count: int, emit: EventWriter) -
     emit(Log(f"{called} is left out: {error}"))
 
 
-def _people(studio: Studio, task: RestoreTask, folder: Path, judge: Judge) -> list[Person]:
-    people = [studio.restoring.person(studio.avatars.load(task.avatar_id), judge)] if task.avatar_id else []
-    photos = [folder / "photos" / name for name in task.references]
-    return people or ([studio.restoring.person_from(photos, judge)] if photos else [])
+def _people(studio: Studio, task: RestoreTask, photos: list[Path], judge: Judge) -> list[Person]:
+    if task.avatar_id:
+        return [studio.restoring.person(studio.avatars.load(task.avatar_id), judge)]
+    return [studio.restoring.person_from(photos, judge)] if photos else []
 
 
-def _painter(studio: Studio, task: RestoreTask, folder: Path, settings: PictureRestoreSettings) -> Painter | None:
+def _painter(
+    studio: Studio, task: RestoreTask, photos: list[Path], settings: PictureRestoreSettings
+) -> Painter | None:
     """For small faces; only when it is wanted, and known whose they are."""
     from personal_avatar.second_pass import painter_of
 
-    if not settings.second_pass or not (task.avatar_id or task.references):
+    if not settings.second_pass or not (task.avatar_id or photos):
         return None
-    avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
-    return painter_of(studio, avatar, [folder / "photos" / name for name in task.references])
+    return painter_of(studio, studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
 
 
 def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import AvatarError, InvalidSettings, RestorerMissing
+from personal_avatar.errors import AvatarError, InvalidSettings, RestorerMissing, WeightsMissing, WrongState
 from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.params import validated
 from personal_avatar.restored import merged, told, told_second
@@ -58,37 +58,51 @@ class Restoring:
 
     # -- who it is
 
-    def readers(self) -> tuple[FaceAnalyser, ...]:
-        """The recognisers at hand, each with its detector, at most two: the studio's own and one that it does not use.
-
-        Raises `WeightsMissing`.
-        """
-        first = self._studio.analyser()
-        second = _second(self._studio, first.name)
-        return (first,) if second is None else (first, second)
-
-    def judge(self) -> Judge:
-        """What measures faces. Raises `WeightsMissing`."""
+    def judge(self, avatar: Avatar | None = None, photos: Sequence[Path] = ()) -> Judge:
+        """What measures faces: the recogniser that fits the avatar or the photos, else the studio's own, and another
+        one where it is here; each with its detector. Raises `WeightsMissing`."""
         from personal_avatar.ranking.quality import sharpness
         from personal_avatar.restoration.judge import Judge
 
-        return Judge(self.readers(), sharpness)
+        first = self._first(avatar, photos)
+        second = self._other(first.name)
+        return Judge((first,) if second is None else (first, second), sharpness)
+
+    def _first(self, avatar: Avatar | None, photos: Sequence[Path]) -> FaceAnalyser:
+        from personal_avatar.faces.sface import NAME
+
+        studio = self._studio
+        try:
+            if avatar is None and photos:
+                return studio.analyser_of(photos)
+            return studio.analyser(avatar.recogniser if avatar is not None else "")
+        except WeightsMissing:
+            other = self._other(NAME)
+            if other is None:
+                raise
+            return other
+
+    def _other(self, name: str) -> FaceAnalyser | None:
+        from personal_avatar.faces.second import second_to
+
+        return second_to(name, self._studio.weights_folder, self._studio.host.folders().identity_folders)
 
     def person(self, avatar: Avatar, judge: Judge) -> Person:
-        """An avatar: the reference that it was trained with, and what its photos say to the other recogniser.
+        """An avatar: the reference that it was trained with, and what its photos say to other recognisers.
 
-        Raises `WrongState` when it has none.
+        Raises `WrongState` when nothing tells how it looks.
         """
         import numpy as np
 
         from personal_avatar.restoration.judge import Person, unit
 
-        self._studio.rankings.scorer(avatar)  # says why when it has no reference
-        own = unit(np.asarray(avatar.reference))
-        vectors: list[np.ndarray | None] = []
+        own = unit(np.asarray(avatar.reference)) if avatar.reference else None
+        photos, vectors = self._photos(avatar), []
         for reader in judge.readers:
-            is_own = getattr(reader, "name", "") == avatar.recogniser
-            vectors.append(own if is_own else _seen_in(self.photos(avatar), reader))
+            is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
+            vectors.append(own if is_own else _seen_in(photos, reader))
+        if all(vector is None for vector in vectors):
+            raise WrongState(f"{avatar.name} has no face to compare with.", "Give photos of the person instead.")
         return Person(avatar.name, tuple(vectors))
 
     def person_from(self, photos: Sequence[Path], judge: Judge, name: str = "") -> Person:
@@ -99,20 +113,18 @@ class Restoring:
         return person_in([load_picture(photo) for photo in photos[:MAX_PHOTOS]], judge.readers, name)
 
     def named_in(self, prompt: str) -> list[Avatar]:
-        """Avatars that a prompt names; those of another recogniser than the studio's are left out."""
+        """Avatars that a prompt names."""
         from personal_avatar.mentions import mentioned
 
         try:
             checkpoint = self._studio.host.checkpoint().path
         except AvatarError:
             checkpoint = None
-        name = self._studio.analyser().name
-        found = mentioned(prompt, self._studio.avatars.all(), checkpoint)
-        return [avatar for avatar in found if avatar.recogniser == name]
+        return mentioned(prompt, self._studio.avatars.all(), checkpoint)
 
-    def photos(self, avatar: Avatar) -> list[Path]:
+    def _photos(self, avatar: Avatar) -> list[Path]:
         """What an avatar was trained from, the first of it."""
-        from personal_avatar.photos.captions import without_captions
+        from personal_avatar.captions.files import without_captions
 
         folder = self._studio.avatars.folder(avatar.id) / "photos"
         return sorted(without_captions(folder.iterdir()))[:MAX_PHOTOS] if folder.is_dir() else []
@@ -180,7 +192,7 @@ class Restoring:
         studio = self._studio
         avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
         if avatar is not None:
-            studio.rankings.scorer(avatar)  # says why when it has no reference
+            self.person(avatar, self.judge(avatar))
         images = {f"image-{number:03d}{_suffix(path)}": path for number, path in enumerate(request.images)}
         references = {f"reference-{number:02d}{_suffix(path)}": path for number, path in enumerate(request.references)}
         task = RestoreTask(
@@ -191,13 +203,6 @@ class Restoring:
         return studio.queue.submit(
             RESTORE, task, title=title, user_id=request.user_id, avatar_id=task.avatar_id, files=images | references
         )
-
-
-def _second(studio: Studio, first: str) -> FaceAnalyser | None:
-    """A recogniser of another kind whose files are here already; nothing is fetched for it."""
-    from personal_avatar.faces.second import second_to
-
-    return second_to(first, studio.weights_folder, studio.host.folders().identity_folders)
 
 
 def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:

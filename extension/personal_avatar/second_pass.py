@@ -43,7 +43,7 @@ def with_small_faces(
     count = 0
     for number, person in assigned([analyser.embed(picture, face) for face in faces], embeddings):
         face = faces[number]
-        if max(face.width_px, face.height_px) >= request.settings.second_pass_below_px or _kept(face, painted):
+        if max(face.width_px, face.height_px) >= request.settings.second_pass_below_px or not inside(face, painted):
             continue
         box = box_around(face, (picture.shape[1], picture.shape[0]), CROP_SCALE)
         crop, mask = box.of(picture), face_mask(face, box, FEATHER)
@@ -52,14 +52,14 @@ def with_small_faces(
     return picture, count
 
 
-def _kept(face: Face, painted: np.ndarray | None) -> bool:
-    """Whether the middle of the face belongs to what was not painted."""
+def inside(face: Face, painted: np.ndarray | None) -> bool:
+    """Whether the middle of the face belongs to what was painted: bool (height, width), None: everything."""
     if painted is None:
-        return False
+        return True
     left, top, right, bottom = face.box_px
     row, column = int((top + bottom) / 2), int((left + right) / 2)
     height, width = painted.shape
-    return not bool(painted[min(max(row, 0), height - 1), min(max(column, 0), width - 1)])
+    return bool(painted[min(max(row, 0), height - 1), min(max(column, 0), width - 1)])
 
 
 def assigned(faces: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> list[tuple[int, int]]:
@@ -90,9 +90,10 @@ def _alone(request: IdentityRequest, person: int) -> IdentityRequest:
 
 def repainted(
     picture: np.ndarray, people: Sequence[Person], judge: Judge, settings: PictureRestoreSettings, painter: Painter,
-    prompt: str, on_face: Callable[[], None] = lambda: None,
+    prompt: str, on_face: Callable[[], None] = lambda: None, is_ours: Callable[[Face], bool] = lambda face: True,
 ) -> RestoredPicture:
-    """The small faces of `people` painted anew, as freely as their likeness allows; nobody else is touched."""
+    """The small faces of `people` painted anew, as freely as their likeness allows; nobody else is touched, nor is a
+    face that is not `is_ours`."""
     small = settings.copy(update={
         "below_px": settings.second_pass_below_px, "below_sharpness": 0.0, "fidelity": 0.0, "others": False,
     })
@@ -101,7 +102,7 @@ def repainted(
         strength = settings.second_pass_strength * (1.0 - fidelity)
         return painter(prompt, crop, strength) if strength > 0 else crop
 
-    return restore_everybody(picture, people, judge, paint, small, on_face=on_face, limits=LIMITS)
+    return restore_everybody(picture, people, judge, paint, small, is_ours, on_face, LIMITS)
 
 
 def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]) -> Painter:

@@ -32,9 +32,9 @@ def rank(args: Namespace, terminal: Terminal) -> int:
 def restore(args: Namespace, terminal: Terminal) -> int:
     studio, found = local_studio(args.data, args.checkpoint), []
     images, settings = pictures(args.images), _settings(args)
-    judge = studio.restoring.judge()
     avatar = studio.avatars.find(args.avatar) if args.avatar else None
     references = pictures([args.reference]) if args.reference else []
+    judge = studio.restoring.judge(avatar, references)
     people = [studio.restoring.person(avatar, judge)] if avatar else []
     people = people or ([studio.restoring.person_from(references, judge)] if references else [])
     painter = painter_of(studio, avatar, references) if people and settings.second_pass else None

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from personal_avatar.identities import IdentitySettings, PersonSettings, RegionSettings, Subject
+from personal_avatar.identities import (
+    IdentityRestoreSettings,
+    IdentitySettings,
+    PersonSettings,
+    RegionSettings,
+    Subject,
+)
 from personal_avatar.identity.nouns import AdapterKind
 
 PREFIX = "Personal Avatar "
@@ -17,6 +23,7 @@ FILE = PREFIX + "file"
 PEOPLE = PREFIX + "people"
 REFERENCES = PREFIX + "references"
 HASH_DIGITS = 10
+SECOND_PASS = ("second_pass", "second_pass_below_px", "second_pass_strength")
 ALWAYS = ("adapter_weight", "start", "end")
 ONLY_WITH_NET = ("identitynet_weight", "identitynet_end", "keypoints")
 # Pictures, people and restoration have words of their own, or none.
@@ -47,9 +54,24 @@ def pairs(
     told.append((REFERENCES, hashes(people)))
     if settings.people:
         told.append((PEOPLE, "; ".join(_person(one) for one in settings.people)))
-    if settings.restore.enabled:
-        told += [(_key(f"restore_{name}"), _word(value)) for name, value in settings.restore.dict().items()]
-    return tuple(told)
+    return (*told, *restore_pairs(settings))
+
+
+def restore_pairs(settings: IdentitySettings) -> tuple[tuple[str, str], ...]:
+    """What was wanted of a restoration, as far as it differs from the defaults; empty without one."""
+    if not settings.restore.enabled:
+        return ()
+    plain = IdentityRestoreSettings().dict()
+    changed = {name: value for name, value in settings.restore.dict().items() if value != plain[name]}
+    return tuple((_key(f"restore_{name}"), _word(value)) for name, value in changed.items())
+
+
+def second_pass_pairs(settings: IdentitySettings) -> tuple[tuple[str, str], ...]:
+    """The same of small faces that are painted anew."""
+    plain = IdentitySettings.__fields__
+    return tuple(
+        (_key(name), _word(value)) for name in SECOND_PASS if (value := getattr(settings, name)) != plain[name].default
+    )
 
 
 def settings_of(params: Mapping[str, str]) -> dict[str, Any]:
@@ -58,17 +80,22 @@ def settings_of(params: Mapping[str, str]) -> dict[str, Any]:
     Photos are not in it: people come back with their regions, weights and avatars. Words that are no values are left
     for the validation to name.
     """
-    if METHOD not in params:
-        return {}
-    kind = params[METHOD]
-    found: dict[str, Any] = {"method": "instantid" if kind == AdapterKind.INSTANTID.value else "faceid"}
-    found |= {name: params[_key(name)] for name in _FIELDS if _key(name) in params}
-    restore = {name: params.get(_key(f"restore_{name}")) for name in IdentitySettings().restore.__fields__}
-    if restore["enabled"]:
-        found["restore"] = {name: value or "" for name, value in restore.items()}
+    found: dict[str, Any] = {}
+    if METHOD in params:
+        kind = params[METHOD]
+        found["method"] = "instantid" if kind == AdapterKind.INSTANTID.value else "faceid"
+        found |= {name: params[_key(name)] for name in _FIELDS if _key(name) in params}
+    restore = {name: _key(f"restore_{name}") for name in IdentityRestoreSettings.__fields__}
+    if restore["enabled"] in params:
+        found["restore"] = {name: _flag(params[key]) for name, key in restore.items() if key in params}
+        found |= {name: params[_key(name)] for name in SECOND_PASS if _key(name) in params}
     if params.get(PEOPLE):
         found["people"] = [_read_person(word) for word in params[PEOPLE].split(";")]
-    return {name: value == "True" if value in ("True", "False") else value for name, value in found.items()}
+    return {name: _flag(value) for name, value in found.items()}
+
+
+def _flag(value: Any) -> Any:
+    return value == "True" if value in ("True", "False") else value
 
 
 def _counts(settings: IdentitySettings, name: str, kind: AdapterKind) -> bool:

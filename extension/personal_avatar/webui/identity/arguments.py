@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from personal_avatar.identities import IdentitySettings, PersonSettings
+from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings
 from personal_avatar.params import validated
 
 PLAIN = frozenset({"references", "avatar", "weight"})  # of one person alone, who is everywhere
@@ -22,7 +22,8 @@ EDGES = ("left", "top", "right", "bottom")
 USUAL = (
     "method", "adapter_weight", "identitynet_weight", "start", "end", "keypoints", "keypoints_image", "second_pass",
 )
-RESTORE = ("enabled", "model", "min_similarity_drop")
+RESTORE = tuple(IdentityRestoreSettings.__fields__)
+RESTORE_USUAL = RESTORE[:3]  # the others came later: a list of arguments that was written before them still fits
 ADVANCED = tuple(name for name, field in IdentitySettings.__fields__.items() if field.field_info.extra.get("advanced"))
 PASTED = "pasted_photos"  # no setting: the hashes of the photos that a pasted picture was made from
 PICTURES = frozenset({"references", "mask", "keypoints_image"})
@@ -34,8 +35,9 @@ def _slot_names(slot: int) -> tuple[str, ...]:
 
 
 NAMES = (
-    "enabled", "references", "avatar", *USUAL, *(f"restore.{name}" for name in RESTORE),
+    "enabled", "references", "avatar", *USUAL, *(f"restore.{name}" for name in RESTORE_USUAL),
     "layout", *(name for slot in SLOTS for name in _slot_names(slot)), *ADVANCED, PASTED,
+    *(f"restore.{name}" for name in RESTORE if name not in RESTORE_USUAL),
 )
 
 
@@ -91,7 +93,8 @@ def _plain(name: str, value: Any) -> Any:
 
 
 WHOLE_NUMBERS = frozenset(
-    name for kind in (IdentitySettings, PersonSettings) for name, field in kind.__fields__.items()
+    name for kind in (IdentitySettings, PersonSettings, IdentityRestoreSettings)
+    for name, field in kind.__fields__.items()
     if isinstance(field.default, int) and not isinstance(field.default, bool)
 )
 

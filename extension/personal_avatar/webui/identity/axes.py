@@ -8,12 +8,13 @@ from modules import scripts
 
 from personal_avatar.identities import METHODS, IdentitySettings
 from personal_avatar.params import validated
-from personal_avatar.webui import register
+from personal_avatar.webui import register, restorers
 
 CHANGES = "personal_avatar_changes"
 PLOT = "xyz_grid.py"
 LABEL = "[Personal Avatar] "
 PERSON = "person"
+RESTORE = "restore"
 NUMBERS = (
     ("adapter weight", "adapter_weight"), ("IdentityNet weight", "identitynet_weight"), ("start", "start"),
     ("end", "end"),
@@ -27,7 +28,13 @@ def changed(p: Any, settings: IdentitySettings) -> IdentitySettings:
         changes |= {"avatar": changes.pop(PERSON), "references": (), "people": ()}
     if "method" in changes:
         changes["adapter"] = ""  # a chosen file decides the method, so that all cells would be alike
-    return validated(IdentitySettings, {**settings.dict(), **changes}) if changes else settings
+    if not changes:
+        return settings
+    document = settings.dict()
+    inner = {name: changes.pop(f"{RESTORE}.{name}") for name in document[RESTORE] if f"{RESTORE}.{name}" in changes}
+    if inner:
+        document |= {"enabled": True, RESTORE: {**document[RESTORE], "enabled": True, **inner}}
+    return validated(IdentitySettings, {**document, **changes})
 
 
 def add() -> None:
@@ -43,7 +50,9 @@ def _options(option: Callable[..., Any]) -> list[Any]:
     numbers = [option(LABEL + word, float, _setter(name)) for word, name in NUMBERS]
     method = option(LABEL + "method", str, _setter("method"), choices=lambda: list(METHODS))
     person = option(LABEL + PERSON, str, _setter(PERSON), choices=_avatars)
-    return [*numbers, method, person]
+    restorer = option(LABEL + "restorer", str, _setter("restore.model"), choices=lambda: list(restorers.available()))
+    fidelity = option(LABEL + "restoration fidelity", float, _setter("restore.fidelity"))
+    return [*numbers, method, person, restorer, fidelity]
 
 
 def _setter(name: str) -> Callable[[Any, Any, Sequence[Any]], None]:

@@ -55,8 +55,8 @@ def known(error: Exception) -> AvatarError:
     return problem
 
 
-def tell(p: Any, pairs: Iterable[tuple[str, str]]) -> None:
-    """What shaped the picture."""
+def tell(p: Any, pairs: Iterable[tuple[str, str | None]]) -> None:
+    """What shaped the picture; None takes away what was said of the one before."""
     p.extra_generation_params.update(pairs)
 
 

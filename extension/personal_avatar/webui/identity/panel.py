@@ -22,7 +22,7 @@ from personal_avatar.ui.thumbs import thumbnail
 from personal_avatar.ui.widgets import label_keys, widget
 from personal_avatar.webui import register, restorers
 from personal_avatar.webui.identity import pasting
-from personal_avatar.webui.identity.arguments import ADVANCED, EDGES, NAMES, PASTED, SLOTS
+from personal_avatar.webui.identity.arguments import ADVANCED, EDGES, NAMES, PASTED, RESTORE, SLOTS
 
 TITLE = "Personal Avatar"
 FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
@@ -105,7 +105,7 @@ class Panel:
 
     def _more(self) -> None:
         with self._folded("settings.advanced", "more"):
-            for names in _pairs(["restore.model", "restore.min_similarity_drop", *ADVANCED]):
+            for names in _pairs([*(f"restore.{name}" for name in RESTORE if name != "enabled"), *ADVANCED]):
                 with gr.Row():
                     self._add(*names)
 

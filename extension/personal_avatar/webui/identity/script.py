@@ -13,9 +13,8 @@ from modules import scripts
 from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.infotext import hashes
-from personal_avatar.webui.identity import axes, networks, notes, session
+from personal_avatar.webui.identity import axes, finishing, networks, notes, session
 from personal_avatar.webui.identity.arguments import pasted_photos, settings_of
-from personal_avatar.webui.identity.finishing import finish
 from personal_avatar.webui.identity.people import request_of
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Identity(scripts.Script):
         session.after_sampling(p)
 
     def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
-        finish(p, pp)
+        finishing.finish(p, pp)
 
 
 class PersonalAvatar(Identity):
@@ -80,8 +79,11 @@ class PersonalAvatar(Identity):
             return []
 
     def wanted(self, p: Any, args: tuple[Any, ...]) -> IdentityRequest | None:
+        finishing.wish(p, None)
         settings = axes.changed(p, settings_of(args))
-        if not settings.enabled:
+        if settings.enabled and finishing.is_all(settings):
+            finishing.wish(p, settings)
+        if not settings.enabled or finishing.is_all(settings):
             return None
         request, pasted = request_of(settings, networks.photos_of), pasted_photos(args)
         if pasted and pasted != hashes(request.people):

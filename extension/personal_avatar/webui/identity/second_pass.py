@@ -25,11 +25,11 @@ WHITE = 128  # from here on a mask is white
 def painted(p: Any, begun: Session, picture: np.ndarray, analyser: FaceReader) -> tuple[np.ndarray, int]:
     """uint8 RGB with its small faces painted anew, and how many they were. Raises what kept a person from it."""
     embeddings = [reference.embedding for reference in begun.references]
-    made = _made(p, picture.shape[1], picture.shape[0])
+    made = painted_part(p, picture.shape[1], picture.shape[0])
     return with_small_faces(picture, begun.request, embeddings, analyser, partial(_repainted, p), made)
 
 
-def _made(p: Any, width: int, height: int) -> np.ndarray | None:
+def painted_part(p: Any, width: int, height: int) -> np.ndarray | None:
     """Where an inpainted picture was painted, bool (height, width); None: everywhere."""
     mask = getattr(p, "mask_for_overlay", None)
     if mask is None:
@@ -40,10 +40,17 @@ def _made(p: Any, width: int, height: int) -> np.ndarray | None:
 
 
 def _repainted(p: Any, request: IdentityRequest, crop: np.ndarray) -> np.ndarray:
-    """The crop, painted anew at the checkpoint's own size and scaled back; as it is when the user stops the work."""
+    return again(p, script.runner(request, strict=False), crop, request.settings.second_pass_strength)
+
+
+def again(p: Any, runner: Any, crop: np.ndarray, strength: float) -> np.ndarray:
+    """The crop, painted anew at the checkpoint's own size and scaled back; as it is when the user stops the work.
+
+    `runner`: of the scripts that take part.
+    """
     if shared.state.interrupted or shared.state.skipped:
         return crop
-    with _within(p), closing(_inner(p, request, crop)) as inner:
+    with _within(p), closing(_inner(p, runner, crop, strength)) as inner:
         made = processing.process_images(inner)
     problem = notes.problem_of(inner)
     if problem is not None:
@@ -54,7 +61,7 @@ def _repainted(p: Any, request: IdentityRequest, crop: np.ndarray) -> np.ndarray
     return np.asarray(made.images[0].convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _inner(p: Any, request: IdentityRequest, crop: np.ndarray) -> Any:
+def _inner(p: Any, runner: Any, crop: np.ndarray, strength: float) -> Any:
     """An img2img of one face with the outer picture's prompt, seed and sampler."""
     number = min(p.iteration * p.batch_size + getattr(p, "batch_index", 0), len(p.all_prompts) - 1)
     width, height = _size(crop.shape[1], crop.shape[0], describe(shared.sd_model.sd_checkpoint_info).native_px)
@@ -63,9 +70,9 @@ def _inner(p: Any, request: IdentityRequest, crop: np.ndarray) -> Any:
         seed=p.all_seeds[number], sampler_name=p.sampler_name, scheduler=p.scheduler, steps=p.steps,
         cfg_scale=p.cfg_scale, width=width, height=height, restore_faces=False, tiling=False,
         do_not_save_samples=True, do_not_save_grid=True, do_not_reload_embeddings=True,
-        init_images=[Image.fromarray(crop)], denoising_strength=request.settings.second_pass_strength, resize_mode=0,
+        init_images=[Image.fromarray(crop)], denoising_strength=strength, resize_mode=0,
     )
-    inner.scripts, inner.script_args = script.runner(request, strict=False), ()
+    inner.scripts, inner.script_args = runner, ()
     return inner
 
 
