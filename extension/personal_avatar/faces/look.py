@@ -55,9 +55,9 @@ def plainness(image: np.ndarray) -> float:
     small = _reduced(image)
     change = _change(small)
     subject = ~_ground(small)[:-1, :-1]
-    if subject.mean() < LEAST_LEFT:
+    if subject.sum() < max(1, LEAST_LEFT * subject.size):
         subject[:] = True
-    return float((change[subject] <= ALIKE).mean()) if subject.size else 0.0
+    return float((change[subject] <= ALIKE).mean()) if change.size else 0.0
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:

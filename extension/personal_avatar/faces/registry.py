@@ -88,9 +88,9 @@ def analyser_named(name: str, weights_folder: Path) -> FaceAnalyser:
         return usual
     if name == SFACE_NAME:
         return _of_the_zoo(weights_folder)
-    model = _first(weights_folder, (f"{name}/model_feat.onnx",)) if name.startswith("ccip-") else None
-    if model is not None:
-        return _of_characters(model, weights_folder)
+    for model in weights_folder.glob(CHARACTERS[-1]):
+        if model.parent.name == name:
+            return _of_characters(model, weights_folder)
     raise _not_here(name, weights_folder)
 
 
