@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.storage import write_bytes
 
 SUFFIX = ".txt"
 OTHER_SUFFIX = ".caption"  # what kohya's trainers look for when nothing else is said
@@ -56,6 +57,17 @@ def own_caption(photo: Path, trigger: str, former: str = "") -> str:
     A missing trigger is put first. `former`: another trigger, in place of which ours is written. Raises `ValueError`,
     whose text says what is wrong with the file.
     """
+    text = written_caption(photo)
+    if former:
+        text = re.sub(rf"(?<!\w){re.escape(former)}(?!\w)", lambda _: trigger, text, flags=re.IGNORECASE)
+    return with_trigger(text, trigger) if text else ""
+
+
+def written_caption(photo: Path) -> str:
+    """What the file beside `photo` says, on one line; "" without a file or with an empty one.
+
+    Raises `ValueError`, whose text says what is wrong with the file.
+    """
     path = caption_file(photo)
     if is_caption(photo) or not path.exists():
         return ""
@@ -64,9 +76,17 @@ def own_caption(photo: Path, trigger: str, former: str = "") -> str:
         raise ValueError(f"{path.name} has {len(text)} characters, at most {LONGEST} are read")
     if any(unicodedata.category(sign) == "Cc" for sign in text):
         raise ValueError(f"{path.name} is not a text")
-    if former:
-        text = re.sub(rf"(?<!\w){re.escape(former)}(?!\w)", lambda _: trigger, text, flags=re.IGNORECASE)
-    return with_trigger(text, trigger) if text else ""
+    return text
+
+
+def write_caption(photo: Path, text: str, overwrite: bool = False) -> bool:
+    """Write the file beside `photo`, all of it or nothing; False when there is one already, which `overwrite` allows to
+    replace. Raises `OSError`."""
+    path = caption_file(photo)
+    if not overwrite and path.exists():
+        return False
+    write_bytes(path, (" ".join(text.split()) + "\n").encode("utf-8"))
+    return True
 
 
 def with_trigger(text: str, trigger: str) -> str:

@@ -29,6 +29,21 @@ def train(payload: dict[str, Any]) -> Work:
     return start
 
 
+def caption(payload: dict[str, Any]) -> Work:
+    """`payload` is a `captions.task.CaptionTask` as JSON."""
+    from personal_avatar.captions.task import CaptionTask
+
+    task = from_json(CaptionTask, payload)
+
+    def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+        from personal_avatar.worker.describing import describe
+
+        limit_threads(0)
+        return describe(task, folder, emit, control)
+
+    return start
+
+
 def limit_threads(otherwise: int) -> None:
     """As many threads for torch as OMP_NUM_THREADS says, else `otherwise`, else (0) torch's own choice.
 
@@ -42,4 +57,4 @@ def limit_threads(otherwise: int) -> None:
         torch.set_num_threads(threads)
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {"train": train}
+KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {"train": train, "caption": caption}

@@ -1,0 +1,16 @@
+"""How photos are described: settings of the taggers, one declaration each."""
+from __future__ import annotations
+
+from personal_avatar.params import Settings, setting
+
+
+class CaptionSettings(Settings):
+    """`tag_from`, `character_from`: probabilities from which a tag of a WD tagger counts (what the model cards
+    recommend). `mend`: whether what belongs to the person, and what is said twice, is left out at once.
+    """
+
+    tag_from: float = setting(0.35, "Probability from which a tag counts", ge=0, le=1, step=0.01)
+    character_from: float = setting(
+        0.85, "Probability from which the name of a character counts", ge=0, le=1, step=0.01, advanced=True
+    )
+    mend: bool = setting(True, "Leave out what belongs to the person")
