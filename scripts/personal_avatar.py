@@ -9,4 +9,6 @@ sys.path.insert(0, str(Path(scripts.basedir()) / "extension"))
 from personal_avatar.webui import register
 
 register.register()
-PersonalAvatar = register.script()  # the WebUI looks for its scripts among the names of this file
+# The WebUI looks for its scripts among the names of this file.
+PersonalAvatar = register.script()
+PersonalAvatarExtras = register.extras()

@@ -105,7 +105,12 @@ def infotext_of(path: Path) -> str:
 
 def prompt_of(path: Path) -> str:
     """The prompt in a picture's infotext, its networks included; empty when there is none."""
-    lines = infotext_of(path).split("\n")
+    return prompt_in(infotext_of(path))
+
+
+def prompt_in(infotext: str) -> str:
+    """The prompt in an infotext."""
+    lines = infotext.split("\n")
     end = next((at for at, line in enumerate(lines) if line.startswith(("Negative prompt: ", "Steps: "))), len(lines))
     return "\n".join(lines[:end])
 

@@ -129,9 +129,9 @@ class FaceWatch:
         return Seen(told, _fall(me.told, told, self.drop) or self._neighbour(image, found))
 
     def _neighbour(self, image: np.ndarray, found: Sequence[Sequence[Face]]) -> str:
-        """What became worse of the faces beside."""
+        """What became worse of the faces beside. Detectors may see one elsewhere of which no pixel was changed."""
         for place, other in enumerate(self.before):
-            if place == self.number or not _differs(self.image, image, other.face):
+            if place == self.number or not (_moved(other, found) or _differs(self.image, image, other.face)):
                 continue
             after = self.judge.likeness(image, found, other)
             if None in after or _fall(other.told, [value for value in after if value is not None], 0.0):
@@ -164,6 +164,12 @@ def _fall(before: Sequence[float], after: Sequence[float], drop: float) -> str:
         if not new >= old - drop:
             return f"the likeness would fall from {old:.3f} to {new:.3f}"
     return ""
+
+
+def _moved(face: Watched, found: Sequence[Sequence[Face]]) -> bool:
+    """Whether any detector sees a face elsewhere than before."""
+    pairs = zip(found, face.seen, strict=True)
+    return any(place is not None and nearest(faces, place) != place for faces, place in pairs)
 
 
 def _differs(old: np.ndarray, new: np.ndarray, face: Face) -> bool:

@@ -10,7 +10,7 @@ from modules import paths, sd_models, shared
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
-from personal_avatar.webui import checkpoints, generation, posing, published, restorers
+from personal_avatar.webui import checkpoints, generation, interrogators, posing, published, restorers, upscalers
 from personal_avatar.webui.folders import data_folder, identity_folders, sd_scripts_folder, wildcard_folders
 
 DIVIDER = "do_not_save"
@@ -70,6 +70,21 @@ class WebuiHost:
         self, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
     ) -> np.ndarray:
         return restorers.restore(image, model, fidelity, face)
+
+    def upscalers(self) -> tuple[str, ...]:
+        return upscalers.available()
+
+    def upscale(self, image: np.ndarray, name: str, factor: int) -> np.ndarray:
+        return upscalers.upscale(image, name, factor)
+
+    def interrogators(self) -> tuple[str, ...]:
+        return interrogators.NAMES
+
+    def interrogator_lacks(self, name: str) -> str:
+        return interrogators.lacks(name)
+
+    def interrogate(self, image: np.ndarray, name: str) -> str:
+        return interrogators.interrogate(image, name)
 
     def styles(self) -> tuple[Style, ...]:
         """The styles of txt2img's list; rows that only divide the list are left out."""

@@ -47,6 +47,17 @@ def script() -> type[Any] | None:
         return None
 
 
+def extras() -> type[Any] | None:
+    """The script of the Extras tab; None, with the reason in the log, when it cannot work."""
+    try:
+        from personal_avatar.webui.extras import PersonalAvatarExtras
+
+        return PersonalAvatarExtras
+    except Exception:  # as above
+        log.exception("Personal Avatar cannot offer its panel in the Extras tab")
+        return None
+
+
 @lru_cache(maxsize=1)
 def studio() -> Studio:
     """The one studio of this process. Raises when something that we need is missing; it is tried again next time."""
@@ -60,8 +71,9 @@ def build_tab() -> list[tuple[gr.Blocks, str, str]]:
     """The tab, or in its place a page that says why there is none and what to do."""
     try:
         from personal_avatar.ui.tab import build
+        from personal_avatar.webui import sending
 
-        blocks = build(studio(), send_to_txt2img=True, ask_folder=not shared.cmd_opts.hide_ui_dir_config)
+        blocks = build(studio(), send_to=sending.bind, ask_folder=not shared.cmd_opts.hide_ui_dir_config)
     except Exception as error:  # the WebUI would show no tab at all and no reason
         log.exception("The Personal Avatar tab could not be built")
         blocks = trouble_page(error)

@@ -15,8 +15,9 @@ from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
-from personal_avatar.photos.advice import SENTENCES
+from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.words import REMARKS
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
@@ -29,11 +30,12 @@ from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
-from personal_avatar.works import CREATE, TRAIN
+from personal_avatar.works import CREATE, RESTORE, TRAIN
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
-SOURCES = [*sorted(ROOM.glob("*.py")), ROOM.parent / "webui" / "identity" / "panel.py"]
+PANELS_IN_TABS = (Path("identity") / "panel.py", Path("extras.py"))  # of the WebUI
+SOURCES = [*sorted(ROOM.glob("*.py")), *(ROOM.parent / "webui" / panel for panel in PANELS_IN_TABS)]
 PROPS = {"label", "info", "value", "placeholder"}
 IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
 # What a set of photos may show; see domain.Coverage.
@@ -65,11 +67,12 @@ def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]
 def made_keys() -> set[str]:
     """Keys that are put together from codes and names of other rooms."""
     keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
-    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE)}
+    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE, RESTORE)}
     keys |= {f"error.{kind.code}.title" for kind in _errors()}
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
-    keys |= {f"advice.{code}" for code in SENTENCES}
+    keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
+    keys |= {f"reason.{reason.value}.detail" for reason in Reason}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)} | {f"one.tip.{number}" for number in (1, 2, 3)}
     keys |= {f"one.{who}.region" for who in HALVES}
@@ -147,7 +150,7 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     }
     data |= {value for value in DEFAULTS.values() if isinstance(value, str)}
     data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
-    blocks = tab.build(studio, send_to_txt2img=True)
+    blocks = tab.build(studio, send_to=lambda *parts: None)
     strange = []
     for component in blocks.blocks.values():
         for prop in PROPS:
@@ -158,7 +161,7 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
 
 
 def test_ids_are_ours_and_unique_and_nothing_is_frozen_in_the_hosts_defaults(studio: Studio) -> None:
-    blocks = tab.build(studio, send_to_txt2img=True)
+    blocks = tab.build(studio, send_to=lambda *parts: None)
     parts = [part for part in blocks.blocks.values() if isinstance(part, gr.components.Component)]
     shown = [part for part in parts if not isinstance(part, gr.State)]
     ids = [part.elem_id for part in blocks.blocks.values() if part.elem_id]

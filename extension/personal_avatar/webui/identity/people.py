@@ -31,7 +31,7 @@ def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject
     """`place`: where the person stands in the request, for errors."""
     if len(person.references) > MAX_REFERENCES:
         raise InvalidSettings(f"{len(person.references)} photos of one person are more than {MAX_REFERENCES}.", FEWER)
-    photos = _pictures({f"{place}references[{number}]": text for number, text in enumerate(person.references)})
+    photos = pictures_from({f"{place}references[{number}]": text for number, text in enumerate(person.references)})
     if not photos and person.avatar:
         photos = tuple(load_picture(path) for path in photos_of(person.avatar)[:AVATAR_PHOTOS])
     if not photos:
@@ -45,10 +45,10 @@ def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject
 
 
 def _picture(name: str, text: str | None) -> np.ndarray | None:
-    return next(iter(_pictures({name: text})), None) if text else None
+    return next(iter(pictures_from({name: text})), None) if text else None
 
 
-def _pictures(texts: Mapping[str, str]) -> tuple[np.ndarray, ...]:
+def pictures_from(texts: Mapping[str, str]) -> tuple[np.ndarray, ...]:
     """uint8 RGB (height, width, 3) of base64 texts by their names."""
     with received_by_name(texts) as paths:
         return tuple(load_picture(path) for path in paths.values())
