@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+CAPTION = "caption"  # the kind of job
+
 
 @dataclass(frozen=True)
 class CaptionTask:

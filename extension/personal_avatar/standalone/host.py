@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Face, Style
+from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.oneshot import posed
 from personal_avatar.pictures import covering
@@ -21,6 +22,7 @@ from personal_avatar.standalone.networks import find_networks, present_networks
 from personal_avatar.standalone.pipelines import Pipelines, batches
 from personal_avatar.standalone.restorers import Restorers, redrawn
 from personal_avatar.standalone.styles import read_styles
+from personal_avatar.standalone.upscalers import Upscalers
 
 HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
 
@@ -49,6 +51,7 @@ class StandaloneHost:
         self._folders = Folders(self._data, models / "loras", models / "embeddings", models / "checkpoints")
         self._pipelines = Pipelines(self._folders)
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
+        self._upscalers = Upscalers(models / "upscalers")
         self.shelf = CheckpointShelf(
             self._folders.checkpoints, self._data / "settings.json", self._data / "cache" / "checkpoints.json"
         )
@@ -128,6 +131,12 @@ class StandaloneHost:
     ) -> np.ndarray:
         return self._restorers.restore(image, model, fidelity, prompt, face)
 
+    def upscalers(self) -> tuple[str, ...]:
+        return self._upscalers.names()
+
+    def upscale(self, image: np.ndarray, name: str, factor: int) -> np.ndarray:
+        return self._upscalers.upscale(image, name, factor)
+
     def _redraw(self, image: np.ndarray, strength: float, prompt: str) -> np.ndarray:
         """Image to image with the loaded checkpoint and what is here of the LoRAs in `prompt` (default: "portrait")."""
         base = self.checkpoint()
@@ -140,6 +149,18 @@ class StandaloneHost:
             return self._pipelines.paint(base, networks, painting, lambda step, total: None).images[0]
 
         return redrawn(image, strength, base.native_px, repaint)
+
+    # -- describing
+
+    def interrogators(self) -> tuple[str, ...]:
+        """None: the WebUI has such; our own taggers work without it."""
+        return ()
+
+    def interrogator_lacks(self, name: str) -> str:
+        return f"{name} is a part of the WebUI."
+
+    def interrogate(self, image: np.ndarray, name: str) -> str:
+        raise NotFound(f"{name} is a part of the WebUI.", "Use wd14 or blip, or run this in the WebUI.")
 
     # -- styles
 
