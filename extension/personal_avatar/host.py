@@ -144,6 +144,29 @@ class Host(Protocol):
         """
         ...
 
+    def upscalers(self) -> tuple[str, ...]:
+        """Names of the upscalers that add detail and work here and now; plain resampling is none."""
+        ...
+
+    def upscale(self, image: np.ndarray, name: str, factor: int) -> np.ndarray:
+        """uint8 RGB (height, width, 3) -> the same, `factor` times as high and wide. Raises `UpscalerMissing`."""
+        ...
+
+    def interrogators(self) -> tuple[str, ...]:
+        """Names of what the host itself has to describe pictures, whether their weights are there or not."""
+        ...
+
+    def interrogator_lacks(self, name: str) -> str:
+        """What is missing before that one works, with size and licence, as one sentence; "" when nothing is."""
+        ...
+
+    def interrogate(self, image: np.ndarray, name: str) -> str:
+        """What is to be seen in a uint8 RGB picture: a sentence or tags. Downloads nothing.
+
+        Raises `WeightsMissing`, `NotFound` for a name that is none.
+        """
+        ...
+
     def forget(self) -> None:
         """Somebody was erased: keep nothing in memory that was read from photos of people."""
         ...
