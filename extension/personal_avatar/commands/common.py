@@ -16,6 +16,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 LOOK_S = 0.3
 STAGES = {
     "check": "checking the photos", "prepare": "cropping and captioning", "cache": "encoding pictures and captions",
+    "caption": "describing the photos",
     "class": "making pictures of the class",
     "train": "training", "score": "measuring likeness", "selftest": "testing the file", "generate": "painting",
     "rank": "ranking by likeness", "restore": "restoring the best",
