@@ -182,9 +182,18 @@ def _checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _rank(commands: Commands) -> None:
-    parser = _command(commands, "rank", "pictures:rank", "existing pictures in the order of their likeness")
-    parser.add_argument("--reference", type=Path, required=True, metavar="FILE_OR_DIR")
+    parser = _command(commands, "rank", "pictures:rank", "existing pictures in order: likeness, quality and more")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--reference", type=Path, metavar="FILE_OR_DIR", help="photos of one person")
+    who.add_argument("--avatar", default="", metavar="NAME", help="an avatar that was trained")
     parser.add_argument("--images", nargs="+", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--sort", default="overall", metavar="KEY", help="overall, likeness, second, prompt, quality, "
+                        "diversity, sharpness, face_size, faces, ... (default: overall)")
+    parser.add_argument("--filter", nargs="+", action="extend", default=[], metavar="'KEY>=VALUE'",
+                        help="keep what passes all of these, such as 'likeness>=0.4' faces==1")
+    parser.add_argument("--take", type=Path, metavar="DIR", help="copy the best into this folder")
+    parser.add_argument("--best", type=_count, default=20, metavar="N", help="how many of them (default: 20)")
+    parser.add_argument("--move", action="store_true", help="move them instead")
 
 
 def _restore(commands: Commands) -> None:

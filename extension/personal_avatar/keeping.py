@@ -137,7 +137,7 @@ def face_box(studio: Studio, entry: Entry, image: np.ndarray) -> Box | None:
     """Box of the face that is most like the avatar, of the largest one where that cannot be told, None without any."""
     try:
         if entry.portrait.faces > 1 and entry.avatar_id:
-            face = studio.rankings.scorer(studio.avatars.load(entry.avatar_id)).score(image).face
+            face = studio.rankings.scorer(studio.avatars.load(entry.avatar_id)).face_in(image)
         else:
             face = next(iter(studio.analyser().detect(image)), None)
     except AvatarError:

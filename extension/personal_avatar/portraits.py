@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from personal_avatar.best_of import BestOf
 from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.host import Host, Picture, PictureRequest
@@ -22,7 +23,8 @@ from personal_avatar.networks import mismatches
 from personal_avatar.oneshot import OneShot, posed, remarks
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import covering, infotext_of, load_picture, save_picture
-from personal_avatar.ranking.likeness import Scorer, rank
+from personal_avatar.ranking.likeness import Scorer
+from personal_avatar.ranking.overall import ordered
 from personal_avatar.restoration.restore import RestoreSettings, restore_best
 from personal_avatar.storage import write_json
 from personal_avatar.styles.filling import fill
@@ -38,13 +40,18 @@ LOADED_BATCH = 8  # where the host loads another checkpoint for each batch
 class CreateSettings(Settings):
     """How portraits are made. 0 in sizes: of the checkpoint's own area, in the shape of the style; in steps and
     guidance: the style's own. `clothes`, `hair`: what to try on in place of what the style says. `loras`: more
-    networks, such as "film-grain:0.6, ink", a name without a weight counts 1."""
+    networks, such as "film-grain:0.6, ink", a name without a weight counts 1. `keep_good`: no more pictures are
+    made when there are so many good ones, 0: all are made; `good_from`: the likeness from which one is good, 0: by how
+    alike the person's own photos are, see `ranking.person`.
+    """
 
     count: int = setting(8, "create.count", ge=1, le=200, step=1)
     lora_weight: float = setting(1.0, "create.lora_weight", ge=0.0, le=2.0, step=0.05)
     clothes: str = setting("", "create.clothes", max_length=200)
     hair: str = setting("", "create.hair", max_length=200)
     loras: str = setting("", "create.loras", regex=r"^[^<>]*(?!\n)$", max_length=500, advanced=True)
+    keep_good: int = setting(0, "create.keep_good", ge=0, le=200, step=1)
+    good_from: float = setting(0.0, "create.good_from", ge=0.0, le=1.0, step=0.01, advanced=True)
     restore: bool = setting(True, "create.restore")
     restore_count: int = setting(4, "create.restore_count", ge=1, le=200, step=1, advanced=True)
     max_likeness_drop: float = setting(0.0, "create.max_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
@@ -99,43 +106,65 @@ class Session:
 def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any]:
     """Generate, rank and restore; returns the result document with `images` best first."""
     started = time.monotonic()
-    portraits: list[Portrait] = []
+    quota = _quota(styles, session)
+    made: list[tuple[Portrait, np.ndarray | None]] = []
     try:
         session.emit(Stage("generate"))
-        for portrait in _generate(styles, session):
-            portraits.append(portrait)
+        for pair in _generate(styles, session, quota):
+            made.append(pair)
+            quota.note(pair[0])
+        if quota.is_on:
+            session.emit(Log(quota.sentence(session.settings.count)))
         session.emit(Stage("rank"))
-        portraits = rank(portraits)
+        portraits = _ordered(made, session)
         if session.settings.restore:
             portraits = _restore(portraits, session)
     except Cancelled as error:
-        if not portraits:
+        if not made:
             raise
-        raise Cancelled(error.message, error.hint, _document(rank(portraits), session, started)) from None
-    return _document(portraits, session, started)
+        kept = _document(_ordered(made, session), session, quota, started)
+        raise Cancelled(error.message, error.hint, kept) from None
+    return _document(portraits, session, quota, started)
 
 
-def _document(ranked: list[Portrait], session: Session, started: float) -> dict[str, Any]:
+def _quota(styles: tuple[Style, ...], session: Session) -> BestOf:
+    settings = session.settings
+    good_from = (settings.good_from or session.scorer.good_from) if settings.keep_good else 0.0
+    return BestOf(settings.keep_good, good_from, [style.id for style in styles])
+
+
+def _ordered(made: list[tuple[Portrait, np.ndarray | None]], session: Session) -> list[Portrait]:
+    """Best first, by `overall`; see ranking.overall."""
+    return ordered([portrait for portrait, _ in made], [look for _, look in made], session.scorer.scale)
+
+
+def _document(ranked: list[Portrait], session: Session, quota: BestOf, started: float) -> dict[str, Any]:
+    best_of = quota.document(session.settings.count)
     result = {
         "model_id": session.sitter.avatar_id,
         "images": [to_json(portrait) for portrait in ranked],
         "checkpoint": session.base.title,
         "seconds": round(time.monotonic() - started, 1),
+        **({"best_of": best_of} if best_of else {}),
     }
     write_json(session.folder / "artifacts" / "portraits.json", result)
     return result
 
 
-def _generate(styles: tuple[Style, ...], session: Session) -> Iterator[Portrait]:
-    """Pictures in turn for each style, scored as they come."""
+def _generate(
+    styles: tuple[Style, ...], session: Session, quota: BestOf
+) -> Iterator[tuple[Portrait, np.ndarray | None]]:
+    """Pictures in turn for each style, scored as they come, and what they look like; until the quota is met."""
     settings, done, began = session.settings, 0, time.monotonic()
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
     for sentence in remarks(session.host.folders(), _request(styles[0], (), session), session.base.family):
         session.emit(Log(sentence))
+    for sentence in session.scorer.opinions.remarks:
+        session.emit(Log(sentence))
     told: set[str] = set()
     together = BATCH if session.sitter.checkpoint is None else LOADED_BATCH
-    for style, seeds in _share(styles, first_seed, settings.count, together):
+    for style, seeds in _share(styles, first_seed, settings.count, together, quota):
         for request in _requests(style, seeds, session):
             _warn(request, session, told)
             for picture in session.host.generate(request, lambda step, total: session.control.check()):
@@ -154,14 +183,16 @@ def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
 
 
 def _share(
-    styles: tuple[Style, ...], first_seed: int, count: int, together: int
+    styles: tuple[Style, ...], first_seed: int, count: int, together: int, quota: BestOf
 ) -> Iterator[tuple[Style, tuple[int, ...]]]:
     """Split `count` pictures evenly among the styles, in batches of `together`: a host that has to load another
-    checkpoint for a batch does so once a style. Picture i has seed `first_seed` + i."""
+    checkpoint for a batch does so once a style. Picture i has seed `first_seed` + i. A style that has its good ones is
+    done; asked anew after each batch."""
     for index, style in enumerate(styles):
-        begin, end = index * count // len(styles), (index + 1) * count // len(styles)
-        for start in range(begin, end, together):
-            yield style, tuple((first_seed + i) % 2**32 for i in range(start, min(start + together, end)))
+        start, end = index * count // len(styles), (index + 1) * count // len(styles)
+        while batch := quota.missing(style.id, min(together, end - start)):
+            yield style, tuple((first_seed + i) % 2**32 for i in range(start, start + batch))
+            start += batch
 
 
 def _requests(style: Style, seeds: tuple[int, ...], session: Session) -> Iterator[PictureRequest]:
@@ -229,14 +260,17 @@ def picture_size(
     return sides[0], sides[1]
 
 
-def _keep(picture: Picture, request: PictureRequest, style: Style, number: int, session: Session) -> Portrait:
-    """Save a picture when the host did not, score it, tell about it."""
+def _keep(
+    picture: Picture, request: PictureRequest, style: Style, number: int, session: Session
+) -> tuple[Portrait, np.ndarray | None]:
+    """Save a picture when the host did not, score it, tell about it; with what it looks like."""
     path = picture.path or save_picture(
         picture.image, session.folder / "artifacts" / f"{number:04d}-{_file_word(style.id)}.png", picture.infotext
     )
-    scored = session.scorer.score(picture.image)
+    scored = session.scorer.score(picture.image, request.prompt)
     session.emit(SampleMade(str(path), number, request.prompt, scored.likeness))
-    return Portrait(path, picture.seed, request.prompt, style.id, scored.likeness, scored.scores, scored.faces)
+    portrait = Portrait(path, picture.seed, request.prompt, style.id, scored.likeness, scored.scores, scored.faces)
+    return portrait, scored.look
 
 
 def _file_word(text: str) -> str:

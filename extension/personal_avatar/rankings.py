@@ -13,8 +13,8 @@ from personal_avatar.works import RANK
 
 if TYPE_CHECKING:
     from personal_avatar.jobs.store import Job
+    from personal_avatar.picking import Similar
     from personal_avatar.ranking.likeness import Scorer
-    from personal_avatar.sortings import Similar
     from personal_avatar.studio import Studio
 
 MAX_IMAGES, MAX_REFERENCES = 20_000, 20
@@ -126,26 +126,26 @@ class Rankings:
 
     def best(self, job_id: str, count: int, sort: str = "overall", filters: Sequence[str] = ()) -> list[Path]:
         """Files of the first `count` pictures of a ranking that pass the filters, best first. Raises `NotFound`."""
-        from personal_avatar.sortings import sorted_rows
+        from personal_avatar.picking import sorted_rows
 
         rows = sorted_rows(self._studio, job_id, sort, filters)
         return [row.path for row in rows if row.error is None][:count]
 
     def take(self, files: Sequence[Path], target: Path, move: bool = False) -> list[Path]:
         """Copy or move files into a folder, numbered in their order; nothing is overwritten. See `sortings.take`."""
-        from personal_avatar.sortings import take
+        from personal_avatar.picking import take
 
         return take(files, target, move)
 
     def table(self, job_id: str, sort: str = "overall", filters: Sequence[str] = ()) -> str:
         """The pictures of a ranking as CSV, best first. Raises `NotFound`."""
-        from personal_avatar.sortings import sorted_rows, table
+        from personal_avatar.picking import sorted_rows, table
 
         return table(sorted_rows(self._studio, job_id, sort, filters))
 
     def more_like(self, job_id: str, number: int, count: int = 6) -> Similar:
         """What to go on from with picture `number` of a job that made or ranked pictures, and its nearest neighbours
         there. Raises `NotFound`."""
-        from personal_avatar.sortings import similar
+        from personal_avatar.picking import similar
 
         return similar(self._studio, job_id, number, count)

@@ -34,7 +34,7 @@ from personal_avatar.oneshot import (
 )
 from personal_avatar.pictures import load_picture
 from personal_avatar.portraits import Sitter
-from personal_avatar.ranking.likeness import Scorer, reference_from
+from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def seated(
     )
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
-    return Seated(sitter, base, _scorer(studio, avatar, photos))
+    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(one_shot.neighbours)))
 
 
 def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np.ndarray | None:
@@ -187,13 +187,12 @@ def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Map
     return sorted(without_captions(folder.iterdir()))[:MAX_REFERENCES] if folder.is_dir() else []
 
 
-def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path]) -> Scorer:
-    """Measures likeness to the avatar's own reference, else to the photos."""
+def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path], people: int) -> Scorer:
+    """Measures likeness to the avatar's own reference, else to the photos. `people`: in a picture."""
     if avatar is not None and (avatar.reference or not photos):
         try:
-            return studio.rankings.scorer(avatar)
+            return studio.rankings.scorer(avatar, people)
         except (WeightsMissing, WrongState):  # its recogniser is gone
             if not photos:
                 raise
-    analyser = studio.analyser_of(photos)
-    return Scorer(analyser, reference_from(photos, analyser))
+    return studio.rankings.scorer_of(photos, people)

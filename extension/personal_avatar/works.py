@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TRAIN = "train"
 CREATE = "create"
 RESTORE = "restore"
+RANK = "rank"
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 
@@ -46,4 +47,12 @@ def restore(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: 
     return repair(studio, from_json(RestoreTask, job.payload), folder, emit, control)
 
 
-WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore}
+def rank(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Existing pictures in order; the payload is a `rankings.RankTask` as JSON."""
+    from personal_avatar.rankings import RankTask
+    from personal_avatar.sortings import sort_pictures
+
+    return sort_pictures(studio, from_json(RankTask, job.payload), folder, emit, control)
+
+
+WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank}

@@ -17,16 +17,39 @@ from personal_avatar.terminal import Terminal, number, table
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
+    from personal_avatar.studio import Studio
+
+SHOWN = ("overall", "second", "prompt", "quality", "diversity")
 
 
 def rank(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
-    pictures([args.reference])
+    if args.avatar:
+        scorer = studio.rankings.scorer(studio.avatars.find(args.avatar))
+    else:
+        pictures([args.reference])
+        scorer = studio.rankings.scorer_from(args.reference)
     with terminal.bar("rank") as bar:
-        document = studio.rankings.rank(pictures(args.images), args.reference, bar)
-    terminal.say(table([(number(row["likeness"]), row["path"]) for row in document["images"]]))
+        document = studio.rankings.rank(pictures(args.images), scorer, bar, args.sort, args.filter)
+    for sentence in document["remarks"]:
+        terminal.say(sentence)
+    shown = [name for name in SHOWN if any(name in row["scores"] for row in document["images"])]
+    terminal.say(table([
+        ("likeness", *shown, "picture"),
+        *((number(row["likeness"]), *(number(row["scores"].get(name)) for name in shown), row["path"])
+          for row in document["images"]),
+    ]))
+    if args.take:
+        _take(studio, args, document, terminal)
     terminal.document(document)
     return DONE
+
+
+def _take(studio: Studio, args: Namespace, document: dict[str, Any], terminal: Terminal) -> None:
+    """The best into a folder; the document says where they are now."""
+    files = [Path(row["path"]) for row in document["images"] if "error" not in row][: args.best]
+    document["taken"] = [str(path) for path in studio.rankings.take(files, args.take, args.move)]
+    terminal.say(f"{len(document['taken'])} pictures are in {args.take}.")
 
 
 def restore(args: Namespace, terminal: Terminal) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from personal_avatar.faces import sface
 from personal_avatar.faces.analyser import Analyser
 from personal_avatar.faces.arcface import arcface
-from personal_avatar.faces.registry import find_pack
+from personal_avatar.faces.registry import find_pack, own_models
 from personal_avatar.faces.scrfd import Scrfd
 from personal_avatar.faces.yunet import YuNet
 from personal_avatar.weights.fetch import present
@@ -23,6 +23,6 @@ def second_to(name: str, weights_folder: Path, folders: Sequence[Path]) -> Analy
         there = all(present(weight, weights_folder) for weight in (YUNET, SFACE))
         detector, recogniser = (weights_folder / weight.file_name for weight in (YUNET, SFACE))
         return Analyser(YuNet(detector), sface.sface(recogniser)) if there else None
-    packs = (find_pack(folder) for folder in folders if folder.is_dir())
+    packs = (find_pack(folder) for folder in (own_models(weights_folder), *folders) if folder.is_dir())
     pack = next((pack for pack in packs if pack is not None), None)
     return None if pack is None else Analyser(Scrfd(pack.detector), arcface(pack.recogniser))

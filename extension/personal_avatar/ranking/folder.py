@@ -70,7 +70,7 @@ def _scored(paths: Sequence[Path], scorer: Scorer) -> list[Ranked]:
     read = [_read(path) for path in paths]
     images = [one for one in read if isinstance(one, np.ndarray)]
     prompts = [_prompt(path) for path, one in zip(paths, read, strict=True) if isinstance(one, np.ndarray)]
-    told = iter(scorer.score_many(images, prompts if scorer.follows_prompts else ()))
+    told = iter(scorer.score_many(images, prompts if scorer.opinions.follows else ()))
     return [_ranked(path, one, told) for path, one in zip(paths, read, strict=True)]
 
 

@@ -1,7 +1,9 @@
 """How much pictures look like a person, and what else can be said of them."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -11,14 +13,13 @@ from personal_avatar.domain import Face
 from personal_avatar.ranking.looks import look
 from personal_avatar.ranking.nouns import (
     FaceReader,
-    Follows,
     J,
     Judged,
     ManyReader,
     OneByOne,
+    Opinions,
     Scale,
     Scored,
-    Second,
 )
 from personal_avatar.ranking.person import person_from, pictures_at, unit
 from personal_avatar.ranking.quality import face_quality
@@ -30,28 +31,53 @@ __all__ = ["FaceReader", "Scored", "Scorer", "rank", "reference_from", "scorer_f
 class Scorer:
     """Measures pictures against one person. `reference`: float32 (d,), of the recogniser of `analyser`.
 
-    `second`: another recogniser's opinion; `follows`: how well prompts are followed; `many`: reads several pictures at
-    once; `people`: how many should be in a picture; `fairly_from`: see `Person`, the recogniser's threshold if None.
+    `opinions`: what else is asked; made when the first picture comes, as it may have to be read from large files.
+    `many`: reads several pictures at once; `people`: how many should be in a picture.
     """
 
     def __init__(
-        self, analyser: FaceReader, reference: np.ndarray, *, second: Second | None = None,
-        follows: Follows | None = None, many: ManyReader | None = None, people: int = 1,
-        fairly_from: float | None = None,
+        self, analyser: FaceReader, reference: np.ndarray, opinions: Callable[[], Opinions] = Opinions, *,
+        many: ManyReader | None = None, people: int = 1,
     ) -> None:
         self._one, self._many = OneByOne(analyser), many or OneByOne(analyser)
-        self._reference = unit(reference)
-        self._second, self._follows, self._people = second, follows, people
-        self.scale = Scale(fairly_from or analyser.same_person_above, second.fairly_from if second else None)
+        self._reference, self._people = unit(reference), people
+        self._threshold, self._make, self._making = analyser.same_person_above, opinions, threading.Lock()
+        self._made: Opinions | None = None
 
     @property
-    def follows_prompts(self) -> bool:
-        """Whether `score` makes use of a prompt."""
-        return self._follows is not None
+    def opinions(self) -> Opinions:
+        """What is asked besides the recogniser."""
+        with self._making:
+            self._made = self._made or self._make()
+            return self._made
+
+    @property
+    def scale(self) -> Scale:
+        """From where on cosines count as fairly like the person."""
+        second = self.opinions.second
+        return Scale(self.opinions.fairly_from or self._threshold, second.fairly_from if second else None)
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs where scores of the same picture may differ."""
+        second, follows = self.opinions.second, self.opinions.follows
+        parts = [self._reference.tobytes(), str(self._people).encode(), type(follows).__name__.encode()]
+        if second is not None:
+            parts += [second.name.encode(), second.reference.tobytes()]
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+    @property
+    def good_from(self) -> float:
+        """The likeness from which a picture counts as good."""
+        return self.opinions.good_from or self._threshold
 
     def score(self, image: np.ndarray, prompt: str = "") -> Scored:
         """What can be said of a uint8 RGB (height, width, 3) picture; of `prompt` only where there is a CLIP."""
         return self._scored(self._one, [image], [prompt])[0]
+
+    def face_in(self, image: np.ndarray) -> Face | None:
+        """The face most like the person, without asking anybody else; None without a face."""
+        return self._likest(self._one, [image], self._one.detect([image]))[1][0]
 
     def score_many(self, images: Sequence[np.ndarray], prompts: Sequence[str] = ()) -> list[Scored]:
         """The same of several pictures at once, with fewer looks for faces where one is large and certain."""
@@ -88,20 +114,22 @@ class Scorer:
 
     def _seconds(self, images: Sequence[np.ndarray], best: Sequence[Face | None]) -> list[float | None]:
         """The second recogniser's cosines of those faces; None without a face or without one."""
-        if self._second is None:
+        second = self.opinions.second
+        if second is None:
             return [None] * len(images)
         pairs = [(image, face) for image, face in zip(images, best, strict=True) if face is not None]
-        cosines = iter([float(unit(vector) @ self._second.reference) for vector in self._second.reader.embed(pairs)])
+        cosines = iter([float(unit(vector) @ second.reference) for vector in second.reader.embed(pairs)])
         return [None if face is None else next(cosines) for face in best]
 
     def _followed(
         self, images: Sequence[np.ndarray], prompts: Sequence[str]
     ) -> list[tuple[float | None, np.ndarray | None]]:
         """How well each prompt is followed, and what CLIP saw; (None, None) without a prompt or without a CLIP."""
-        wanted = [number for number, prompt in enumerate(prompts) if prompt.strip()] if self._follows else []
+        follows = self.opinions.follows
+        wanted = [number for number, prompt in enumerate(prompts) if prompt.strip()] if follows else []
         found: list[tuple[float | None, np.ndarray | None]] = [(None, None)] * len(images)
-        if wanted and self._follows:
-            told = self._follows([images[number] for number in wanted], [prompts[number] for number in wanted])
+        if wanted and follows:
+            told = follows([images[number] for number in wanted], [prompts[number] for number in wanted])
             for number, one in zip(wanted, told, strict=True):
                 found[number] = one
         return found
@@ -120,7 +148,7 @@ def _place(item: Judged) -> tuple[bool, float, int, float]:
 def scorer_from(reference: Path, analyser: FaceReader) -> Scorer:
     """A scorer for the person in a picture, or in the pictures of a folder. Raises `NoFace`, `UnreadablePhoto`."""
     found = person_from(pictures_at(reference), analyser)
-    return Scorer(analyser, found.reference, fairly_from=found.fairly_from(analyser.same_person_above))
+    return Scorer(analyser, found.reference, lambda: found.opinions(analyser.same_person_above))
 
 
 def reference_from(paths: Sequence[Path], analyser: FaceReader) -> np.ndarray:

@@ -95,6 +95,18 @@ class Second:
     reference: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """What a scorer asks besides its recogniser. `fairly_from`, `good_from`: see `ranking.person`, None: the
+    recogniser's own threshold; `remarks`: sentences about what cannot be asked here, and why."""
+
+    second: Second | None = None
+    follows: Follows | None = None
+    fairly_from: float | None = None
+    good_from: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Scale:
     """From which cosines two recognisers find a picture fairly like the person; `second`: None without one."""

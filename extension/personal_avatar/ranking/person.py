@@ -9,7 +9,7 @@ import numpy as np
 
 from personal_avatar.errors import NoFace, UnreadablePhoto
 from personal_avatar.pictures import load_picture
-from personal_avatar.ranking.nouns import FaceReader
+from personal_avatar.ranking.nouns import FaceReader, Opinions
 
 FEW = 3  # photos of which nothing can be said about how alike they are
 FAIRLY, GOOD = 0.8, 0.9
@@ -32,6 +32,12 @@ class Person:
         """The cosine from which a picture counts as good. On photo-like synthetic people half of the pictures of the
         right person reach it, on drawn characters 19 of 20, and nobody else's does, of 3,600."""
         return max(same_person_above, GOOD * (self.usual or 0.0))
+
+    def opinions(self, same_person_above: float) -> Opinions:
+        """Thresholds alone, when nobody else is asked."""
+        return Opinions(
+            fairly_from=self.fairly_from(same_person_above), good_from=self.good_from(same_person_above)
+        )
 
     def at_best(self, ceiling: float | None) -> Person:
         """The same where a checkpoint cannot show more than `ceiling`."""

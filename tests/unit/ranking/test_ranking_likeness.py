@@ -121,7 +121,7 @@ def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
 
 def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(analyser: FaceAnalyser) -> None:
     her = person_from([SAMPLES / name for name in ("01.jpg", "02.jpg", "03.jpg")], analyser)
-    scorer = Scorer(analyser, her.reference, fairly_from=her.fairly_from(analyser.same_person_above))
+    scorer = Scorer(analyser, her.reference, lambda: her.opinions(analyser.same_person_above))
     names = ["no-face.jpg", "someone-else.jpg", "two-people.jpg", "04.jpg"]
     ranked = rank_files([SAMPLES / name for name in names], scorer)
     assert [item.path.name for item in ranked][0] == "04.jpg"
