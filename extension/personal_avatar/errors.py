@@ -15,7 +15,8 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── NoCheckpoint               NO_CHECKPOINT       503
 │   ├── TrainerMissing             TRAINER_MISSING     503
 │   ├── GenerationFailed           GENERATION_FAILED   500
-│   └── RestorerMissing            RESTORER_MISSING    503
+│   ├── RestorerMissing            RESTORER_MISSING    503
+│   └── UpscalerMissing            UPSCALER_MISSING    503
 ├── InstallError                   the WebUI's environment or the trainer's packages
 │   ├── WouldMove                  WOULD_MOVE          409
 │   ├── NotFitting                 NOT_FITTING         409
@@ -132,6 +133,11 @@ class GenerationFailed(HostError):
 class RestorerMissing(HostError):
     code, http_status = "RESTORER_MISSING", 503
     default_hint = "Install CodeFormer or GFPGAN weights in the WebUI, or switch restoration off."
+
+
+class UpscalerMissing(HostError):
+    code, http_status = "UPSCALER_MISSING", 503
+    default_hint = "Choose another upscaler, or none: photos that are too small then become smaller pictures."
 
 
 class InstallError(AvatarError):

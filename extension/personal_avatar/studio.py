@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar import oneshot
-from personal_avatar.avatars import TRIGGER_TOKEN, AvatarStore
+from personal_avatar.avatars import AvatarStore
+from personal_avatar.captioning import Captioning
 from personal_avatar.captions.files import without_captions
+from personal_avatar.datasets import Datasets
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
@@ -40,12 +42,13 @@ from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, named_in
 from personal_avatar.params import validated
+from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.rankings import Rankings
 from personal_avatar.restoring import Restoring
 from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
-from personal_avatar.training.plan import PLANS, TrainTask, plan_for
+from personal_avatar.training.plan import ORIGINS, PLANS, TrainTask, plan_for
 from personal_avatar.works import CREATE, TRAIN, WORKS
 
 if TYPE_CHECKING:
@@ -124,10 +127,12 @@ class Studio:
         self.avatars = AvatarStore(data / "avatars")
         self.jobs = JobStore(data / "jobs")
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
-        self.queue = JobQueue(self.jobs, works, host.trainer, self._on_end)
+        self.datasets = Datasets(self)
+        self.queue = JobQueue(self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training)
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)
         self.gallery = Gallery(self)
+        self.captions = Captioning(self)
         self._analyser: FaceAnalyser | None = None
         self._starting = threading.Lock()
 
@@ -176,13 +181,8 @@ class Studio:
         self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
         settings: dict[str, Any] | None = None,
     ) -> Dataset:
-        """Crop and caption the accepted photos into `out`, in the layout that trainers read."""
-        from personal_avatar.photos.prepare import prepare
-
-        return prepare(
-            report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}", class_noun=class_noun,
-            held_out=0.0, seed=1, analyser=self.analyser(), settings=validated(PhotoSettings, settings or {}),
-        )
+        """Cut and caption the accepted photos into `out`; see `Datasets.prepare`."""
+        return self.datasets.prepare(report, out, resolution_px, class_noun, settings)
 
     # -- training
 
@@ -237,7 +237,7 @@ class Studio:
         if not 1 <= len(request.photos) <= MAX_PHOTOS:
             raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
         validated(PLANS[request.method], request.plan)
-        validated(PhotoSettings, request.photo_settings)
+        self.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
         self.host.trainer()
         self._refuse_engine(request, base)
@@ -253,6 +253,7 @@ class Studio:
         consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
         avatar = replace(avatar, consent=consent, base_title=base.title)
         self.avatars.save(avatar)
+        kohya.keep(kohya.origins(request.photos), self.avatars.folder(avatar.id) / ORIGINS)
         return avatar, photos
 
     def _task(
@@ -430,10 +431,13 @@ def _name_in(draft: Path) -> str:
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given; of folders, the files directly inside but captions, in the order of their names."""
+    """Files as they are given; of folders, the files directly inside but captions, in the order of their names, and of
+    datasets of kohya's trainers the pictures of their folders."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and (inside := kohya.folders_in(path)):
+            found += pictures_in(inside)
+        elif path.is_dir():
             files = (child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
             found += sorted(without_captions(files))
         else:

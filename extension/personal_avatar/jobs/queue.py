@@ -20,6 +20,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView, Status
 
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
+Before = Callable[[Job, Path, EventWriter, Control], None]
 POLL_S = 0.3
 CANCEL_GRACE_S = 600.0
 IDLE_S = 5.0
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 class JobQueue:
     """Lanes of jobs by kind: `inline` kinds run in a thread of this process, all others as a child process.
 
-    `on_end` is called once after each job that succeeded or that kept something, with the job and its result.
+    `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
+    does in this process what a child cannot do for itself, right before the child is started.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class JobQueue:
         trainer: Callable[[], TrainerPython],
         on_end: Callable[[Job, dict], None],
         limit: int = 50,
+        before: Before | None = None,
     ) -> None:
         self.store = store
         self._inline = inline
         self._trainer = trainer
         self._on_end = on_end
         self._limit = limit
+        self._before = before
         self._wake = threading.Condition()
         self._lanes: dict[str, threading.Thread] = {}
 
@@ -166,11 +170,22 @@ class JobQueue:
 
     def _run_child(self, job: Job) -> dict:
         folder = self.store.folder(job.id)
+        self._make_ready(job, folder)
         before = process.oom_kills()
         child = process.start(folder, self._trainer())
         self.store.note_process(job.id, child.pid, process.started_at(child.pid))
         self._watch(job.id, lambda: child.poll() is None)
         return self._result(job, folder, child.wait(), before)
+
+    def _make_ready(self, job: Job, folder: Path) -> None:
+        if self._before is None:
+            return
+        emit = EventWriter(folder)
+        try:
+            self._before(job, folder, emit, Control(folder))
+        except Exception as error:
+            emit(failure(named(error)))
+            raise
 
     def _adopt(self, job: Job, status: Status) -> dict:
         """Go on watching a child that outlived us; an inline job of a dead process cannot go on."""

@@ -18,7 +18,7 @@ from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.plan import TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 from personal_avatar.training.resemblance import StyleMeter
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
@@ -139,11 +139,6 @@ def sample_settings(plan: TrainPlan, base: BaseModelFile) -> SampleSettings:
     """How pictures are made while training."""
     side_px = resolution_of(plan, base)
     return SampleSettings(side_px, plan.sample_steps, plan.guidance, batch_for(side_px), clip_skip=plan.clip_skip)
-
-
-def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
-    """As set, else the checkpoint's own; a multiple of 64 as the UNet needs it."""
-    return max(64, (plan.resolution_px or base.native_px) // 64 * 64)
 
 
 def diversity(images: np.ndarray, asked: Sequence[str]) -> float:

@@ -16,6 +16,8 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.presets import PHOTO_GOALS, preset_for
 
 EVEN, MIDDLE = "even", "middle"
+# In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
+ENLARGED, ORIGINS = "enlarged", "origins"
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
@@ -174,6 +176,11 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     if "learning_rate" in values or plan.optimiser not in RATES:
         return plan
     return plan.copy(update={"learning_rate": RATES[plan.optimiser](plan.learning_rate)})
+
+
+def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
+    """The side of a training picture: as set, else the checkpoint's own; a multiple of 64 as the UNet needs it."""
+    return max(64, (plan.resolution_px or base.native_px) // 64 * 64)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
-from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.plan import ENLARGED, ORIGINS, TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
 from personal_avatar.training.work import Point, Training, Work, unscored
 
@@ -97,6 +97,7 @@ def too_few(found: PhotoReport, need: int) -> str:
 
 def _prepare(work: Work, photos: PhotoReport) -> Dataset:
     """Crops and captions in the avatar's folder, a part of them held out for the scores."""
+    from personal_avatar.photos.kohya import kept
     from personal_avatar.photos.prepare import prepare
 
     work.emit(Stage("prepare"))
@@ -111,6 +112,9 @@ def _prepare(work: Work, photos: PhotoReport) -> Dataset:
         seed=work.plan.seed,
         analyser=work.analyser,
         settings=work.photo_settings,
+        weights_folder=work.task.weights_folder,
+        enlargements=work.task.avatar_folder / ENLARGED,
+        origins=kept(work.task.avatar_folder / ORIGINS),
     )
 
 

@@ -11,9 +11,9 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.bench import Bench, FinalScores, Untrained, resolution_of
+from personal_avatar.training.bench import Bench, FinalScores, Untrained
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.plan import TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.training_set import TrainingSet
 
