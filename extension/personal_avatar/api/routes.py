@@ -13,11 +13,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, bodies, gallery, schemas
+from personal_avatar.api import answers, bodies, gallery, restoring, schemas
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
+from personal_avatar.api.restoring import RestoringApi
 from personal_avatar.api.stream import stream
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received, received_by_name
@@ -195,7 +196,9 @@ TABLE = (
 )
 
 # Each a class with a method a route, made with the studio, and its lines.
-TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = ((Api, TABLE), (GalleryApi, gallery.TABLE))
+TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
+    (Api, TABLE), (GalleryApi, gallery.TABLE), (RestoringApi, restoring.TABLE),
+)
 
 
 def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
