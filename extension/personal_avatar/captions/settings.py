@@ -9,8 +9,6 @@ class CaptionSettings(Settings):
     recommend). `mend`: whether what belongs to the person, and what is said twice, is left out at once.
     """
 
-    tag_from: float = setting(0.35, "Probability from which a tag counts", ge=0, le=1, step=0.01)
-    character_from: float = setting(
-        0.85, "Probability from which the name of a character counts", ge=0, le=1, step=0.01, advanced=True
-    )
-    mend: bool = setting(True, "Leave out what belongs to the person")
+    tag_from: float = setting(0.35, "tagging.tag_from", ge=0, le=1, step=0.01)
+    character_from: float = setting(0.85, "tagging.character_from", ge=0, le=1, step=0.01, advanced=True)
+    mend: bool = setting(True, "tagging.mend")
