@@ -111,8 +111,11 @@ def _photos(commands: Commands) -> None:
     check = _command(inner, "check", "photos:check", "a verdict with reasons for each photo, advice for all")
     check.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
     prepare = _command(inner, "prepare", "photos:prepare", "crop and caption the accepted photos into a dataset")
-    prepare.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
+    prepare.add_argument("paths", nargs="+", type=Path, metavar="DIR",
+                         help="folder, pictures, or a dataset of kohya's trainers (10_name/a.png, masks/a.png)")
     prepare.add_argument("--out", type=Path, required=True, metavar="DIR")
+    prepare.add_argument("--set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                         help="settings of the photo report, crops and captions, such as framing=half background=blur")
     prepare.add_argument("--resolution", type=_count, default=512, metavar="PX", help="side of a crop (default: 512)")
     prepare.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
 

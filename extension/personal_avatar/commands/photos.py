@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
 from personal_avatar.domain import PhotoReport
+from personal_avatar.params import pairs
 from personal_avatar.terminal import Terminal, table
 
 
@@ -28,20 +29,21 @@ def show(report: PhotoReport, terminal: Terminal) -> None:
     terminal.say(table(rows))
     terminal.say(f"{len(report.accepted)} of {len(report.photos)} photos can be used.")
     for advice in report.advice:
-        terminal.say(f"  {advice}")
+        terminal.say(f"  {advice.text}")
 
 
 def prepare(args: Namespace, terminal: Terminal) -> int:
     from personal_avatar.photos.report import to_document
 
+    settings = pairs(args.photo_pairs)
     studio = local_studio(args.data)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(pictures(args.paths), on_progress=bar)
+        report = studio.check_photos(pictures(args.paths), settings, on_progress=bar)
     if not report.accepted:
         show(report, terminal)
         terminal.complain("No photo can be used. Add sharper photos that show only one person.")
         return FAILED
-    dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun)
+    dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun, settings)
     terminal.say(f"{len(dataset.samples)} pictures of {dataset.resolution_px} px with captions in {dataset.folder}")
     files = [str(dataset.folder / sample.image) for sample in dataset.samples]
     terminal.document({"folder": str(dataset.folder), "resolution_px": dataset.resolution_px,
