@@ -147,6 +147,10 @@ class StyleDocument(Document):
     negative_prompt: str
     category: str
     origin: str
+    shape: float
+    settings: dict[str, dict[str, float]]
+    slots: dict[str, str]
+    preview: str
 
 
 class StyleList(Document):
