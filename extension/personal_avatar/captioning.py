@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.captions import lint
-from personal_avatar.captions.files import caption_of, write_caption, written_caption
+from personal_avatar.captions.files import caption_file, caption_of, write_caption, written_caption
 from personal_avatar.captions.finishing import finished
 from personal_avatar.captions.lint import Finding, Subject
 from personal_avatar.captions.settings import CaptionSettings
@@ -46,6 +46,14 @@ class Described:
 
     captions: dict[Path, str]
     skipped: dict[Path, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Captions that lie beside photos, and why the files that cannot be used cannot."""
+
+    captions: dict[Path, str]
+    problems: dict[Path, str]
 
 
 class Captioning:
@@ -146,9 +154,16 @@ class Captioning:
 
     # -- files
 
-    def read(self, photos: Sequence[Path]) -> dict[Path, str]:
-        """What the text files beside the photos say; "" where there is none or none that can be read."""
-        return {photo: _written(photo) for photo in photos}
+    def read(self, photos: Sequence[Path]) -> Written:
+        """What the text files beside the photos say; photos without one are left out."""
+        found = Written({}, {})
+        for photo in photos:
+            try:
+                if caption_file(photo).exists():
+                    found.captions[photo] = written_caption(photo)
+            except ValueError as problem:
+                found.problems[photo] = str(problem)
+        return found
 
     def write(self, captions: Mapping[Path, str], overwrite: bool = False) -> dict[Path, bool]:
         """Write each caption beside its photo. By photo whether it was written: a file that is there already stays
@@ -195,10 +210,3 @@ def _described(photos: Sequence[Path], say: Describe, on_progress: OnProgress | 
         if on_progress:
             on_progress(done, len(photos))
     return Described(captions, skipped)
-
-
-def _written(photo: Path) -> str:
-    try:
-        return written_caption(photo)
-    except ValueError:
-        return ""
