@@ -70,7 +70,7 @@ def test_clothes_and_hair_are_tried_on(made: Made) -> None:
 def test_more_loras_are_named_in_the_prompt_and_missing_ones_told(made: Made) -> None:
     (request, *_), studio, job_id = made(styles=("oil-painting",), settings={"loras": "ink:0.6, film"})
     assert request.prompt.endswith(" <lora:ink:0.6> <lora:film:1>")
-    told = [record.event. for record in studio.events(job_id) if isinstance(record.event, Log)]
+    told = [record.event.message for record in studio.events(job_id) if isinstance(record.event, Log)]
     assert any("ink" in text for text in told) and any("film" in text for text in told)
 
 
