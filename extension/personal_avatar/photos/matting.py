@@ -34,7 +34,7 @@ class Matting:
         from personal_avatar.sessions import session
 
         height, width = image.shape[:2]
-        seen = Image.fromarray(image).resize(seen_at((width, height)), Image.Resampling.BOX)
+        seen = Image.fromarray(image).resize(seen_at((width, height)), Image.Resampling.BICUBIC)
         pixels = (np.asarray(seen, dtype=np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
         (answer,) = session(self.model).run(["output"], {"input": pixels})
         matte = Image.fromarray(answer[0, 0]).resize((width, height), Image.Resampling.BILINEAR)
@@ -59,10 +59,11 @@ def persons(matte: np.ndarray, face: Face, window: Window) -> np.ndarray | None:
     middle = ((left + right) / 2, (top + bottom) / 2)
     x, y = places(window, size_px)
     radii = (CORE_SHARE * face.width_px / 2, CORE_SHARE * face.height_px / 2)
-    core = matte[np.hypot((x - middle[0]) / radii[0], (y - middle[1]) / radii[1]) <= 1]
-    if not core.size or float(core.mean()) < CORE_FOUND:
+    core = np.hypot((x - middle[0]) / radii[0], (y - middle[1]) / radii[1]) <= 1
+    if not core.any() or float(matte[core].mean()) < CORE_FOUND:
         return None
-    whole: np.ndarray = matte * _hanging_together(matte, to_crop(window, size_px, middle))
+    whole: np.ndarray = np.where(core, np.float32(1), matte)
+    whole *= _hanging_together(whole, to_crop(window, size_px, middle))
     return whole
 
 
