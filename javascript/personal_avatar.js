@@ -285,92 +285,10 @@
         }
     }
 
-    // -- the large view
-
-    let current = null;
-
-    function picture(source, caption) {
-        const image = element("img", {src: source, alt: caption});
-        return element("figure", {}, image, element("figcaption", {}, caption));
-    }
-
-    function dialog() {
-        let found = byId("large");
-        if (!found) {
-            found = element("dialog", {id: "personal_avatar_large", class: "pa-dialog"});
-            found.addEventListener("close", () => current && current.isConnected && current.focus());
-            found.addEventListener("click", (event) => event.target === found && found.close());
-            found.addEventListener("keydown", (event) => {
-                const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
-                if (step) {
-                    showNext(step);
-                }
-            });
-            byId("root").append(found);
-        }
-        return found;
-    }
-
     function action(label, handler, kind) {
         const button = element("button", {type: "button", class: "pa-button" + (kind || "")}, label);
         button.addEventListener("click", handler);
         return button;
-    }
-
-    function showLarge(opener) {
-        const texts = (words() || {large: {}}).large;
-        const data = JSON.parse(opener.dataset.paLarge);
-        const box = dialog();
-        const captions = [
-            texts.original + (data.original_likeness ? " · " + data.original_likeness : ""),
-            texts.restored + (data.restored_likeness ? " · " + data.restored_likeness : ""),
-        ];
-        const pictures = element("div", {class: "pa-compare"});
-        [data.original, data.restored].forEach((source, index) => source && pictures.append(picture(source, captions[index])));
-        const facts = element("dl", {class: "pa-facts"},
-            element("div", {}, element("dt", {}, texts.prompt), element("dd", {}, data.prompt)),
-            element("div", {}, element("dt", {}, texts.seed), element("dd", {}, String(data.seed))));
-        const buttons = element("div", {class: "pa-buttons"});
-        const close = action(texts.close, () => box.close());
-        close.setAttribute("autofocus", "");
-        buttons.append(close, action(texts.previous, () => showNext(-1)), action(texts.next, () => showNext(1)));
-        buttons.append(element("a", {href: data.restored || data.original, download: "", class: "pa-button"}, texts.download));
-        if (data.txt2img) {
-            buttons.append(action(texts.txt2img, () => sendToTxt2img(data.infotext), " pa-main"));
-        }
-        const title = element("h3", {id: "personal_avatar_large_title"}, data.title);
-        box.replaceChildren(title, buttons, pictures, facts);
-        box.setAttribute("aria-labelledby", title.id);
-        current = opener;
-        if (!box.open) {
-            box.showModal();
-        }
-    }
-
-    function showNext(step) {
-        const all = Array.from(document.querySelectorAll("#personal_avatar_gallery [data-pa-large]"));
-        if (all.length) {
-            showLarge(all[(all.indexOf(current) + step + all.length) % all.length]);
-        }
-    }
-
-    // The WebUI reads parameters that stand in the prompt when its "paste" button is pressed.
-    function sendToTxt2img(infotext) {
-        const prompt = document.querySelector("#txt2img_prompt textarea");
-        const paste = document.querySelector("#txt2img_tools #paste, #paste");
-        if (!prompt) {
-            return;
-        }
-        prompt.value = infotext;
-        const event = new Event("input", {bubbles: true});
-        prompt.dispatchEvent(event);
-        if (typeof window.switch_to_txt2img === "function") {
-            window.switch_to_txt2img();
-        }
-        dialog().close();
-        if (paste) {
-            window.setTimeout(() => paste.click(), 200);
-        }
     }
 
     // -- uploads: gradio 3.41 drops the answer to an upload when any part of the page is updated meanwhile, and goes on
@@ -436,11 +354,9 @@
     // -- one listener for each kind of event, on the document: gradio may replace anything below
 
     document.addEventListener("click", (event) => {
-        const target = event.target.closest ? event.target.closest("[data-pa-press], [data-pa-large]") : null;
-        if (target && target.dataset.paPress) {
+        const target = event.target.closest ? event.target.closest("[data-pa-press]") : null;
+        if (target) {
             press(target);
-        } else if (target) {
-            showLarge(target);
         } else if (event.target.closest && event.target.closest("#personal_avatar_panels > .tab-nav, #tabs > .tab-nav")) {
             window.setTimeout(() => visible() && refresh(), 50);
         }

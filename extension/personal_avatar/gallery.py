@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar import keeping
+from personal_avatar.again import request_like
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.jobs.store import Job, JobView, named_in
 from personal_avatar.works import CREATE, TRAIN
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ class Gallery:
         results = [view.result for view in self.runs()[:5] if view.result and view.result.get("images")]
         pictures = sum(len(result["images"]) for result in results)
         return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
+
+    def more_like(self, entry: Entry, count: int = 4) -> Job:
+        """Make more pictures as this one was made, with new seeds. Raises what `Studio.create` raises."""
+        job, folder = self._studio.jobs.job(entry.job_id), self._studio.jobs.folder(entry.job_id)
+        if job.kind != CREATE:
+            raise WrongState("This picture was not painted here.", "Choose a portrait.")
+        return self._studio.create(request_like(job, entry.portrait.style, folder, count))
 
     # -- liking, deleting
 

@@ -63,7 +63,7 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
 
     from personal_avatar.ui.tab import build
 
-    blocks = build(studio, send_to_txt2img=False, theme=_theme())
+    blocks = build(studio, theme=_theme())
     blocks.queue()
     blocks.allowed_paths, blocks.blocked_paths = [], []
     _mount_files(app)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -23,6 +23,9 @@ from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
 Provider = Callable[[Scene], dict[str, Any]]
+# Binds buttons, by the names of tabs of the page around, to a text with generation parameters and a picture.
+SendTo = Callable[[Mapping[str, Any], Any, Any], None]
+DESTINATIONS = ("txt2img", "img2img", "inpaint", "extras")
 LOG = logging.getLogger(__name__)
 ONCE = ("",)
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
@@ -31,10 +34,11 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": 
 class Page:
     """One page while it is built, and afterwards what its handlers share."""
 
-    def __init__(self, studio: Studio, *, send_to_txt2img: bool, ask_folder: bool) -> None:
+    def __init__(self, studio: Studio, *, send_to: SendTo | None, ask_folder: bool) -> None:
         self.studio = studio
         self.desk = Desk(studio, ask_folder=ask_folder)
-        self.send_to_txt2img, self.ask_folder = send_to_txt2img, ask_folder
+        self.send_to, self.ask_folder = send_to, ask_folder
+        self.destinations = DESTINATIONS if send_to else ()
         self._watch = JobWatch(studio)
         self._components: list[gr.components.Component] = []
         self._says: dict[int, dict[str, str]] = {}

@@ -1,11 +1,9 @@
-"""Pictures on the page: made servable, with their alternative texts, and with what the large view needs."""
+"""Pictures on the page: made servable, with their alternative texts."""
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
@@ -31,11 +29,12 @@ class Shelf:
             self._served[key] = self.component.make_temp_copy_if_needed(str(path))
         return "file=" + quote(self._served[key])
 
-    def figure(self, path: Path, alt: str, caption: str, large: dict[str, Any] | None = None, mark: str = "") -> str:
-        """A list item with picture and caption; with `large` it opens our large view, which shows these facts."""
+    def tidy(self) -> None:
+        """Remove the copies of pictures that are gone: what was erased shall not be left among temporary files."""
+        for key in [key for key in self._served if not key[0].exists()]:
+            Path(self._served.pop(key)).unlink(missing_ok=True)
+
+    def figure(self, path: Path, alt: str, caption: str) -> str:
+        """A list item with picture and caption."""
         picture = f'<img src="{self.url(path)}" alt="{escape(alt)}" loading="lazy">'
-        if large is not None:
-            data = escape(json.dumps(large, ensure_ascii=False))
-            opener = f'type="button" class="pa-open" data-pa-large="{data}" aria-haspopup="dialog"'
-            picture = f"<button {opener}>{picture}</button>"
-        return tag("li", mark, picture, tag("div", escape(caption), class_="pa-caption"), class_="pa-figure")
+        return tag("li", picture, tag("div", escape(caption), class_="pa-caption"), class_="pa-figure")

@@ -8,24 +8,24 @@ from personal_avatar.studio import Studio
 from personal_avatar.ui import create, jobs, one_photo, photos, results, train
 from personal_avatar.ui.live import status_html
 from personal_avatar.ui.markup import tag
-from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.page import Page, SendTo, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
 
 def build(
-    studio: Studio, *, send_to_txt2img: bool, ask_folder: bool = True, theme: gr.themes.Base | None = None
+    studio: Studio, *, send_to: SendTo | None = None, ask_folder: bool = True, theme: gr.themes.Base | None = None
 ) -> gr.Blocks:
     """The tab as gradio blocks, to be rendered inside a host's page or to be a page of its own.
 
-    `send_to_txt2img`: the page around has a txt2img tab that can take a picture's parameters.
+    `send_to`: where the page around has tabs that can take a picture and its parameters.
     `ask_folder`: whoever sees the page may name folders of this machine.
     """
     with (
         gr.Blocks(analytics_enabled=False, title="Personal Avatar", theme=theme) as blocks,
         gr.Column(elem_id=elem_id("root")),
     ):
-        page = Page(studio, send_to_txt2img=send_to_txt2img, ask_folder=ask_folder)
+        page = Page(studio, send_to=send_to, ask_folder=ask_folder)
         page.desk.sweep()
         with gr.Row(elem_classes="pa-header"):
             page.show(gr.HTML(elem_id=elem_id("header")), _header)

@@ -36,7 +36,7 @@ def test_a_refresh_without_news_changes_nothing(visit: Visit) -> None:
 
 def test_a_page_inside_a_hosts_page_can_be_built_more_than_once(studio: Studio) -> None:
     for _ in range(2):
-        inner = tab.build(studio, send_to_txt2img=True)
+        inner = tab.build(studio, send_to=lambda *parts: None)
         with gr.Blocks(analytics_enabled=False) as outer, gr.Tabs(), gr.TabItem("Personal Avatar"):
             inner.render()
         assert any(part.elem_id == "personal_avatar_root" for part in outer.blocks.values())
