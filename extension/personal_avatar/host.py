@@ -16,7 +16,8 @@ from personal_avatar.identities import IdentityRequest
 class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
     one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
-    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours."""
+    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours.
+    `callers_name_folders`: whether those who call the API sit at this machine, and may name folders of it."""
 
     data: Path
     loras: Path
@@ -25,6 +26,7 @@ class Folders:
     identity: tuple[Path, ...] = ()
     sd_scripts: str = ""
     more_wildcards: tuple[Path, ...] = ()
+    callers_name_folders: bool = False
 
     @property
     def wildcards(self) -> tuple[Path, ...]:

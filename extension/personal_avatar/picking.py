@@ -49,7 +49,8 @@ def sorted_rows(studio: Studio, job_id: str, sort: str = "overall", filters: Seq
 
 def rows_of(view: JobView) -> list[Ranked]:
     """The pictures of a job in the order of its result."""
-    images = (view.result or {}).get("images", [])
+    found = view.result or {}
+    images = [*found.get("images", []), *found.get("unreadable", [])]
     return [
         Ranked(Path(one["path"]), one.get("likeness"), one.get("scores", {}), one.get("faces", 0), one.get("error"))
         for one in images

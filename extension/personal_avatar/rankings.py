@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import BadInput, InvalidSettings
+from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.judges import Judges
 from personal_avatar.works import RANK
 
@@ -103,10 +103,10 @@ class Rankings:
                 "Choose an avatar, or add photos that show who it is.",
             )
         if request.folder is not None and not request.folder.is_dir():
-            raise BadInput(f"There is no folder {request.folder}.", "Check the path.")
+            raise NotFound(f"There is no folder {request.folder}.", "Check the path.")
         images = pictures_in([request.folder]) if request.folder else request.images
         if not 1 <= len(images) <= MAX_IMAGES:
-            raise BadInput(f"There are {len(images)} pictures; 1 to {MAX_IMAGES} can be ranked.", "Name others.")
+            raise NotFound(f"There are {len(images)} pictures; 1 to {MAX_IMAGES} can be ranked.", "Name others.")
         return self._submit(request, avatar)
 
     def _submit(self, request: RankRequest, avatar: Avatar | None) -> Job:

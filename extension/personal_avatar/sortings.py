@@ -35,7 +35,8 @@ TOLD = 500  # how often progress is told at most
 def sort_pictures(
     studio: Studio, task: RankTask, folder: Path, emit: EventWriter, control: Control
 ) -> dict[str, Any]:
-    """The result document, `images` best first. A cancelled job keeps what was scored until then."""
+    """The result document: `images` best first, `unreadable` apart, each with its `place` in what was given. A
+    cancelled job keeps what was scored until then."""
     started = time.monotonic()
     emit(Stage("rank"))
     scorer, names = _scorer(studio, task, folder), _pictures(task, folder)
@@ -78,10 +79,9 @@ def _document(
 ) -> dict[str, Any]:
     seconds = time.monotonic() - started
     ranked, places = best_first(found, scorer), {path: number for number, path in enumerate(names)}
+    rows = [{**row(item), "title": names[item.path], "place": places[item.path], "restored": None} for item in ranked]
     result = {
-        "images": [
-            {**row(item), "title": names[item.path], "number": places[item.path], "restored": None} for item in ranked
-        ],
+        "images": [one for one in rows if "error" not in one], "unreadable": [one for one in rows if "error" in one],
         "scored": len(found), "of": len(names), "remarks": list(scorer.opinions.remarks),
         "good_from": round(scorer.good_from, 4), "seconds": round(seconds, 2),
     }

@@ -13,11 +13,13 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, bodies, gallery, restoring, schemas
+from personal_avatar.api import answers, bodies, captions, gallery, ranking, restoring, schemas
+from personal_avatar.api.captions import CaptionsApi
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
+from personal_avatar.api.ranking import RankingApi
 from personal_avatar.api.restoring import RestoringApi
 from personal_avatar.api.stream import stream
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
@@ -198,6 +200,8 @@ TABLE = (
 # Each a class with a method a route, made with the studio, and its lines.
 TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
     (Api, TABLE), (GalleryApi, gallery.TABLE), (RestoringApi, restoring.TABLE),
+    (RankingApi, ranking.TABLE),
+    (CaptionsApi, captions.TABLE),
 )
 
 

@@ -16,7 +16,9 @@ KEYS = (
     "unburnt", "graded", "unblocked", "close", "alone", "detection", "faces",
 )
 FEWER_IS_BETTER = ("faces",)
-_FILTER = re.compile(r"\s*([a-z_]+)\s*(>=|<=|==|=|>|<)\s*(-?\d+(?:\.\d*)?|-?\.\d+)\s*")
+_FILTER = re.compile(r"\s*([a-z_]+)\s*(>=|<=|==|=|>|<)\s*(-?[0-9]+(?:\.[0-9]*)?|-?\.[0-9]+)\s*")
+# The filters that `Filter.parse` takes, for schemas.
+FILTER = rf"^({'|'.join(KEYS)})(>=|<=|==|=|>|<)-?[0-9]{{1,9}}(\.[0-9]{{0,9}})?$"
 _TESTS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "=": operator.eq,
 }

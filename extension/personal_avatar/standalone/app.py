@@ -187,7 +187,7 @@ def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, c
         os.environ["GRADIO_TEMP_DIR"] = folder
         from personal_avatar.standalone.host import StandaloneHost
 
-        own = StandaloneHost(data)
+        own = StandaloneHost(data, host in LOOPBACK)
         if checkpoint:
             own.choose_checkpoint(checkpoint)
         studio = Studio(own)

@@ -45,10 +45,13 @@ class StandaloneHost:
 
     name = "standalone"
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self, data: Path | None = None, local: bool = True) -> None:
+        """`local`: only this machine can call."""
         self._data = (data or default_data_folder()).resolve()
         models = self._data / "models"
-        self._folders = Folders(self._data, models / "loras", models / "embeddings", models / "checkpoints")
+        self._folders = Folders(
+            self._data, models / "loras", models / "embeddings", models / "checkpoints", callers_name_folders=local
+        )
         self._pipelines = Pipelines(self._folders)
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
         self._upscalers = Upscalers(models / "upscalers")

@@ -26,10 +26,10 @@ def sd_scripts_folder() -> str:
 def identity_folders() -> tuple[Path, ...]:
     """Where users of ControlNet and of other extensions keep adapters, IdentityNets, CLIP and face models."""
     models = Path(paths.models_path)
-    given = getattr(shared.cmd_opts, "controlnet_dir", None)
+    named = (getattr(shared.cmd_opts, name, None) for name in ("controlnet_dir", "clip_models_path"))
     controlnet = Path(extensions.extensions_dir) / "sd-webui-controlnet"
     return tuple(folder.absolute() for folder in (
-        *([Path(given)] if given else []), *(models / name for name in MODELS),
+        *(Path(one) for one in named if one), *(models / name for name in MODELS),
         controlnet / "models", controlnet / "annotator" / "downloads",
     ))
 
@@ -39,3 +39,9 @@ def wildcard_folders() -> tuple[Path, ...]:
     root = Path(extensions.extensions_dir)
     found = [*sorted(root.glob("*/wildcards")), *sorted(root.glob("*/collections"))]
     return tuple(folder.absolute() for folder in found if folder.is_dir())
+
+
+def only_local() -> bool:
+    """Whether the WebUI serves this machine alone, and lets its users name folders."""
+    doors = ("share", "listen", "server_name", "ngrok", "hide_ui_dir_config")
+    return not any(getattr(shared.cmd_opts, door, None) for door in doors)

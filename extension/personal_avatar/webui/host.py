@@ -11,7 +11,13 @@ from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, interrogators, posing, published, restorers, upscalers
-from personal_avatar.webui.folders import data_folder, identity_folders, sd_scripts_folder, wildcard_folders
+from personal_avatar.webui.folders import (
+    data_folder,
+    identity_folders,
+    only_local,
+    sd_scripts_folder,
+    wildcard_folders,
+)
 
 DIVIDER = "do_not_save"
 
@@ -32,6 +38,7 @@ class WebuiHost:
             identity=identity_folders(),
             sd_scripts=sd_scripts_folder(),
             more_wildcards=wildcard_folders(),
+            callers_name_folders=only_local(),
         )
 
     def checkpoint(self) -> BaseModelFile:
