@@ -144,7 +144,8 @@ class PhotoVerdict:
     """What the report says of one photo: accepted without `reasons`, unless a person chose otherwise.
 
     `face`: the one that is meant; `people`: all faces, largest first, without embeddings; `similarity` is to the centre
-    of the set. `remarks`: codes of what is worth telling but rejects nothing (photos.advice).
+    of the set. `remarks`: codes of what is worth telling but rejects nothing (photos.words). `values`: the numbers and
+    names that the texts of reasons and remarks are filled with; `detail`: the reasons as English sentences.
     """
 
     path: Path
@@ -159,6 +160,7 @@ class PhotoVerdict:
     choice: PhotoChoice = PhotoChoice()
     remarks: tuple[str, ...] = ()
     look: Look = Look.PHOTO
+    values: dict[str, Any] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -178,7 +180,7 @@ class Coverage:
     far; `light`: dark, medium, bright, warm, cold, side, contrast; `scenes`: number of different surroundings of the
     head, `clothes`: of different colours below it, each None when they cannot be told; `expressions`: mouth_closed,
     mouth_open, eyes_closed, as far as measured.
-    `missing`: codes of advice that follow (photos.advice), the most important first.
+    `missing`: codes of the advice that follows from it.
     """
 
     photos: int
@@ -192,11 +194,20 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What would make a set of photos better: a code with values, for translations, and the English sentence."""
+
+    code: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PhotoReport:
     """Verdicts in the order of the photos, and advice for the set. `coverage`: None where no faces are looked for."""
 
     photos: tuple[PhotoVerdict, ...]
-    advice: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
     coverage: Coverage | None = None
 
     @property

@@ -54,6 +54,7 @@ from personal_avatar.works import CREATE, TRAIN, WORKS
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.oneshot import Box, IdentityStatus, Neighbour
+    from personal_avatar.photos.memory import Memory
     from personal_avatar.portraits import CreateSettings
     from personal_avatar.reports.comparison import Row
 
@@ -134,6 +135,7 @@ class Studio:
         self.gallery = Gallery(self)
         self.captions = Captioning(self)
         self._analyser: FaceAnalyser | None = None
+        self._seen: Memory | None = None
         self._starting = threading.Lock()
 
     def open(self) -> None:
@@ -168,6 +170,7 @@ class Studio:
         on_progress: Callable[[int, int], None] | None = None, choices: Mapping[str, PhotoChoice] | None = None,
     ) -> PhotoReport:
         """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256."""
+        from personal_avatar.photos.memory import Memory
         from personal_avatar.photos.report import check
 
         if not photos:
@@ -175,7 +178,8 @@ class Studio:
         if len(photos) > MAX_PHOTOS:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
         wanted = validated(PhotoSettings, settings or {})
-        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices)
+        self._seen = self._seen or Memory()
+        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, self._seen)
 
     def prepare_photos(
         self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
@@ -340,6 +344,7 @@ class Studio:
             for view in views:
                 self.jobs.delete(view.job.id)
             self.host.forget()
+            self._seen = None
         left += [str(path) for path in sorted(pictures) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import (
+    Advice,
     Avatar,
     BaseModelFile,
     Checkpoint,
@@ -38,7 +39,7 @@ NOUNS = [
                  Quality(1.0, 0.5, 0.0, 3.0, -2.0), 0.7),
     PhotoVerdict(Path("b.jpg"), people=(FACE, FACE), choice=PhotoChoice(True, 1), remarks=("EYES_CLOSED",),
                  quality=Quality(1.0, 0.5, 0.0, 3.0, -2.0, 5.0, 0.1, None, 0.4), look=Look.DRAWN),
-    PhotoReport((PhotoVerdict(Path("a.jpg")),), ("More light.",)),
+    PhotoReport((PhotoVerdict(Path("a.jpg")),), (Advice("SAME_LIGHT", "More light.", {"spread": 3.5}),)),
     PhotoReport((), (), Coverage(3, {"front": 3, "left": 0}, {"close": 3}, scenes=2, missing=("NO_LEFT",))),
     BaseModelFile(Path("/m/x.safetensors"), "x", Family.SD1, config=Path("/m/x.yaml"), native_px=128),
     Avatar("anna", "Ánna", "u", "woman", "sks woman", "2026-01-01T00:00:00+00:00", reference=(0.5, 0.25),

@@ -1,27 +1,38 @@
-"""Find photos that show the same picture again: the same file, saved again, resized, or shot a moment later."""
+"""Find photos that show the same picture again: the same file, saved again, resized, cut, mirrored, or of a burst."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
+
+from personal_avatar.domain import Face
+from personal_avatar.faces.alignment import align_to
 
 THUMBNAIL_PX = 16
 # Root mean square difference of the thumbnails, of 255; see `same_picture`.
 SAME_BELOW = 4.0
 BURST_BELOW = 12.0
 BURST_SIMILARITY = 0.95
+# The same shot, cut in another way: how well the details of the aligned faces agree; see `same_face`.
+PATCH_PX = 48
+ALIGNED_PX = 112
+DETAIL_PX = 5.0
+SAME_FACE_ABOVE = 0.5
+SAME_FACE_SIMILARITY = 0.94
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """`thumbnail`: float (16, 16, 3), 0..255; `embedding`: float (d,), L2 norm 1, or None without a face."""
+    """`thumbnail`: float (16, 16, 3), 0..255; `embedding`: float (d,), L2 norm 1, or None without a face; `patch`:
+    details of the aligned face, float (48, 48), mean 0, standard deviation 1, or None."""
 
     sha256: str
     pixels: int
     thumbnail: np.ndarray
     embedding: np.ndarray | None = None
+    patch: np.ndarray | None = None
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
@@ -29,6 +40,18 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     size = (THUMBNAIL_PX, THUMBNAIL_PX)
     picture = Image.fromarray(image).resize(size, Image.Resampling.HAMMING)
     return np.asarray(picture).astype(float)
+
+
+def face_patch(image: np.ndarray, face: Face) -> np.ndarray:
+    """Of uint8 RGB (height, width, 3): float (48, 48), light and contrast and all that is coarse taken out."""
+    grey = Image.fromarray(align_to(image, face.landmarks_px, ALIGNED_PX)).convert("L")
+    coarse = grey.filter(ImageFilter.GaussianBlur(DETAIL_PX))
+    sharp, soft = (
+        np.asarray(one.resize((PATCH_PX, PATCH_PX), Image.Resampling.BOX)).astype(float) for one in (grey, coarse)
+    )
+    details = sharp - soft
+    patch: np.ndarray = (details - details.mean()) / max(float(details.std()), 1.0)
+    return patch
 
 
 def same_picture(one: Fingerprint, other: Fingerprint) -> bool:
@@ -39,8 +62,28 @@ def same_picture(one: Fingerprint, other: Fingerprint) -> bool:
     """
     if one.sha256 == other.sha256:
         return True
-    difference = float(np.sqrt(np.mean((one.thumbnail - other.thumbnail) ** 2)))
-    return difference < SAME_BELOW or (difference < BURST_BELOW and _similarity(one, other) > BURST_SIMILARITY)
+    difference = _difference(one.thumbnail, other.thumbnail)
+    if difference < SAME_BELOW or _difference(one.thumbnail[:, ::-1], other.thumbnail) < SAME_BELOW:
+        return True
+    return same_face(one, other) or (difference < BURST_BELOW and _similarity(one, other) > BURST_SIMILARITY)
+
+
+def same_face(one: Fingerprint, other: Fingerprint) -> bool:
+    """Whether the faces come from one shot, whatever is around them, mirrored or not.
+
+    Measured on 165 photos of 37 people: one shot cut and saved in 240 to 1080 lines: similarity .94 to 1, agreement of
+    the details .34 to 1, above .5 in 9 of 10 pairs; other shots: similarity up to .90. Drawings of one character in
+    the same pose reach .97 and .51, so they have no patch.
+    """
+    if one.patch is None or other.patch is None or _similarity(one, other) <= SAME_FACE_SIMILARITY:
+        return False
+    straight, mirrored = float((one.patch * other.patch).mean()), float((one.patch[:, ::-1] * other.patch).mean())
+    return max(straight, mirrored) > SAME_FACE_ABOVE
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
 def _similarity(one: Fingerprint, other: Fingerprint) -> float:
@@ -49,14 +92,15 @@ def _similarity(one: Fingerprint, other: Fingerprint) -> float:
     return float(one.embedding @ other.embedding)
 
 
-def repeats(fingerprints: Sequence[Fingerprint]) -> dict[int, int]:
+def repeats(fingerprints: Sequence[Fingerprint], sure: Collection[int] = ()) -> dict[int, int]:
     """Which are repeats of which: {index of the repeat: index of the one to keep}.
 
-    Kept is the one with most pixels, of equals the first.
+    Kept is one of `sure` (indices that the user vouched for), else the one with most pixels, of equals the first.
     """
     kept: list[int] = []
     found: dict[int, int] = {}
-    for index in sorted(range(len(fingerprints)), key=lambda index: (-fingerprints[index].pixels, index)):
+    order = sorted(range(len(fingerprints)), key=lambda at: (at not in sure, -fingerprints[at].pixels, at))
+    for index in order:
         twin = next((other for other in kept if same_picture(fingerprints[index], fingerprints[other])), None)
         if twin is None:
             kept.append(index)

@@ -1,123 +1,150 @@
 """One photo -> a verdict on its own; what needs the other photos is judged in report.py."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.domain import Face, PhotoVerdict, Quality, Reason
-from personal_avatar.errors import FileTooLarge, UnreadablePhoto
-from personal_avatar.photos.duplicates import Fingerprint, thumbnail
+from personal_avatar.domain import Face, Look, PhotoChoice, PhotoVerdict, Quality, Reason
+from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
+from personal_avatar.faces.look import look_of
+from personal_avatar.photos import meant, surroundings, words
+from personal_avatar.photos.duplicates import Fingerprint, face_patch, thumbnail
+from personal_avatar.photos.limits import complaints, of_picture, remarks_on
 from personal_avatar.photos.quality import measure, measure_whole
 from personal_avatar.photos.read import Limits, read_photo
-from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.settings import AUTO, PhotoSettings
+from personal_avatar.photos.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
 
-Complaint = tuple[Reason, str]
-# Between the landmarks and the edge of the photo, in widths of the face. Whole faces: .15 and more.
-LEAST_ROOM = 0.05
+MOST_MEASURED = 24
+Choices = Mapping[str, PhotoChoice]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A face that may be the one that is meant. `place`: in the verdict's `people`; `rivals`: others as prominent;
+    `patch`: see duplicates.py, None of drawings, whose faces are too much alike for it."""
+
+    place: int
+    face: Face
+    quality: Quality
+    rivals: int
+    patch: np.ndarray | None
+    around: Surroundings
+
+    @property
+    def embedding(self) -> np.ndarray:
+        return np.array(self.face.embedding, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Examined:
-    """`fingerprint`: None when the photo cannot be read."""
+    """`verdict`: as the photo is without its face; `candidates`: the likeliest first, empty where nobody is looked for
+    or found. `fingerprint`: without a face, None when the photo cannot be read."""
 
     verdict: PhotoVerdict
     fingerprint: Fingerprint | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    def meaning(self, candidate: Candidate, settings: PhotoSettings) -> PhotoVerdict:
+        """The verdict when this face is meant."""
+        photo = self.verdict.photo
+        assert photo is not None
+        by_hand = self.verdict.choice.face == candidate.place
+        rivals = 0 if by_hand else candidate.rivals
+        verdict = replace(self.verdict, face=candidate.face, quality=candidate.quality)
+        verdict = rejected(verdict, complaints(candidate.face, candidate.quality, photo.size_px, rivals, settings))
+        behind = len(self.verdict.people) > 1 and not candidate.rivals
+        return remarked(verdict, remarks_on(candidate.face, candidate.quality, candidate.around, behind, settings))
+
+    def fingerprint_of(self, candidate: Candidate | None) -> Fingerprint | None:
+        """With the face that is meant."""
+        if self.fingerprint is None or candidate is None:
+            return self.fingerprint
+        return replace(self.fingerprint, embedding=candidate.embedding, patch=candidate.patch)
 
 
 def limits(settings: PhotoSettings) -> Limits:
     return Limits(side_px=settings.max_side_px, file_bytes=settings.max_file_mb * 1_000_000)
 
 
-def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings) -> Examined:
-    """Read, find the face where one is wanted, measure. Never raises because of what is in the file."""
+def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings, choices: Choices | None = None) -> Examined:
+    """Read, find the faces where one is wanted, measure. Never raises because of what is in the file."""
     try:
         photo, image = read_photo(path, limits(settings))
     except UnreadablePhoto as error:
-        return Examined(PhotoVerdict(path, (Reason.UNREADABLE,), str(error)))
+        return _unread(path, Reason.UNREADABLE, error)
     except FileTooLarge as error:
-        return Examined(PhotoVerdict(path, (Reason.TOO_LARGE,), str(error)))
+        return _unread(path, Reason.TOO_LARGE, error)
+    choice = (choices or {}).get(photo.sha256, PhotoChoice())
+    fingerprint = Fingerprint(photo.sha256, image.shape[0] * image.shape[1], thumbnail(image))
+    look = look_of(image) if settings.look == AUTO else Look(settings.look)
+    verdict = PhotoVerdict(path, photo=photo, choice=choice, look=look)
     if not settings.wants_faces:
-        return _whole(PhotoVerdict(path, photo=photo), image, settings)
+        quality = measure_whole(image)
+        return Examined(rejected(replace(verdict, quality=quality), of_picture(quality, settings)), fingerprint)
     faces = analyser.detect(image)
-    small = thumbnail(image)
-    pixels = image.shape[0] * image.shape[1]
-    verdict = PhotoVerdict(path, photo=photo, faces=len(faces))
+    verdict = replace(verdict, faces=len(faces), people=tuple(replace(face, embedding=None) for face in faces))
     if not faces:
-        verdict = rejected(verdict, [(Reason.NO_FACE, "no face was found")])
-        return Examined(verdict, Fingerprint(photo.sha256, pixels, small))
-    embedding = analyser.embed(image, faces[0])
-    quality = measure(image, faces[0])
-    face = replace(faces[0], embedding=tuple(float(value) for value in embedding))
-    verdict = replace(verdict, face=face, quality=quality)
-    complaints = [*_of_faces(faces, settings), *_of_edge(faces[0], photo.size_px), *_of_quality(quality, settings)]
-    return Examined(rejected(verdict, complaints), Fingerprint(photo.sha256, pixels, small, np.asarray(embedding)))
+        return Examined(rejected(verdict, [(Reason.NO_FACE, {})]), fingerprint)
+    return _with_candidates(Examined(verdict, fingerprint), image, faces, analyser, settings)
 
 
-def _whole(verdict: PhotoVerdict, image: np.ndarray, settings: PhotoSettings) -> Examined:
-    """A picture of anything: neither overexposed nor cut off, for white grounds and close views are styles, too."""
-    quality = measure_whole(image)
-    assert verdict.photo is not None
-    fingerprint = Fingerprint(verdict.photo.sha256, image.shape[0] * image.shape[1], thumbnail(image))
-    verdict = replace(verdict, quality=quality)
-    return Examined(rejected(verdict, _of_sharpness(quality, settings) + _of_light(quality, settings)), fingerprint)
+def _unread(path: Path, reason: Reason, error: AvatarError) -> Examined:
+    return Examined(rejected(PhotoVerdict(path), [(reason, {"why": str(error)})]))
 
 
-def rejected(verdict: PhotoVerdict, complaints: Sequence[Complaint]) -> PhotoVerdict:
-    """Add reasons; without complaints the verdict stays as it is."""
-    details = [part for part in (verdict.detail, *(text for _, text in complaints)) if part]
+def _with_candidates(
+    examined: Examined, image: np.ndarray, faces: Sequence[Face], analyser: FaceAnalyser, settings: PhotoSettings
+) -> Examined:
+    """Embed and measure whoever may be meant; only the one that was chosen by hand, if one was."""
+    seen = [(face, measure(image, face)) for face in faces[:MOST_MEASURED]]
+    wanted = examined.verdict.choice.face
+    places = meant.candidates([face for face, _ in seen])
+    if wanted is not None and wanted < len(seen):
+        places = (wanted,)
+    verdict = examined.verdict
+    if wanted is not None and wanted >= len(seen):
+        verdict = remarked(verdict, [(words.FACE_GONE, {})])
+
+    def candidate(place: int) -> Candidate:
+        face, quality = seen[place]
+        others = [one for at, one in enumerate(seen) if at != place]
+        vector = tuple(float(value) for value in analyser.embed(image, face))
+        return Candidate(
+            place, replace(face, embedding=vector), quality,
+            meant.rivals(face, quality, others, settings.second_face_share),
+            face_patch(image, face) if verdict.look is Look.PHOTO else None, surroundings.measure(image, face),
+        )
+
+    return replace(examined, verdict=verdict, candidates=tuple(candidate(place) for place in places))
+
+
+def rejected(verdict: PhotoVerdict, found: Sequence[tuple[Reason, dict[str, Any]]]) -> PhotoVerdict:
+    """Add reasons with the values of their sentences; without any the verdict stays as it is."""
+    sentences = [words.sentence(f"reason.{reason.value}.detail", values) for reason, values in found]
     return replace(
-        verdict, reasons=(*verdict.reasons, *(reason for reason, _ in complaints)), detail="; ".join(details)
+        verdict,
+        reasons=(*verdict.reasons, *(reason for reason, _ in found)),
+        detail="; ".join(part for part in (verdict.detail, *sentences) if part),
+        values=_merged(verdict, [values for _, values in found]),
     )
 
 
-def _of_faces(faces: Sequence[Face], settings: PhotoSettings) -> list[Complaint]:
-    """`faces`: largest first."""
-    found: list[Complaint] = []
-    first = faces[0].width_px
-    rivals = [face for face in faces[1:] if face.width_px >= settings.second_face_share * first]
-    if rivals:
-        found.append((Reason.SEVERAL_FACES, f"{len(rivals) + 1} faces of similar size"))
-    if first < settings.min_face_px:
-        found.append((Reason.FACE_TOO_SMALL, f"face {first:.0f} px wide, need {settings.min_face_px}"))
-    return found
+def remarked(verdict: PhotoVerdict, found: Sequence[tuple[str, dict[str, Any]]]) -> PhotoVerdict:
+    """Add remarks."""
+    remarks = (*verdict.remarks, *(code for code, _ in found))
+    return replace(verdict, remarks=remarks, values=_merged(verdict, [values for _, values in found]))
 
 
-def _of_edge(face: Face, size_px: tuple[int, int]) -> list[Complaint]:
-    """The only covering that can be told for sure: the edge of the photo cuts off an eye or a corner of the mouth.
-
-    The detector guesses where a missing eye would be, up to the edge itself.
-    """
-    room = min(min(x, size_px[0] - x, y, size_px[1] - y) for x, y in face.landmarks_px)
-    if room >= LEAST_ROOM * face.width_px:
-        return []
-    return [(Reason.OCCLUDED, "the edge of the photo cuts off a part of the face")]
-
-
-def _of_sharpness(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
-    if quality.sharpness >= settings.min_sharpness:
-        return []
-    return [(Reason.BLURRED, f"sharpness {quality.sharpness:.0f}, need {settings.min_sharpness:.0f}")]
-
-
-def _of_light(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
-    if quality.brightness >= settings.min_brightness:
-        return []
-    return [(Reason.DARK, f"brightness {quality.brightness:.2f}, need {settings.min_brightness:.2f}")]
-
-
-def _of_quality(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
-    found = _of_sharpness(quality, settings) + _of_light(quality, settings)
-    if quality.clipped > settings.max_clipped:
-        share, most = quality.clipped, settings.max_clipped
-        found.append((Reason.OVEREXPOSED, f"{share:.0%} of the face is white, at most {most:.0%} may be"))
-    if abs(quality.yaw_deg) > settings.max_yaw_deg:
-        turned, most_deg = abs(quality.yaw_deg), settings.max_yaw_deg
-        found.append((Reason.EXTREME_POSE, f"head turned by {turned:.0f} degrees, at most {most_deg:.0f} may be"))
-    return found
+def _merged(verdict: PhotoVerdict, more: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    values = dict(verdict.values)
+    for part in more:
+        values |= part
+    return values

@@ -1,11 +1,24 @@
-"""Who does not belong: photos of somebody else, judged by a threshold and by the set's own spread.
+"""Who does not belong: photos of somebody else, found by who is like whom, and by the set's own spread.
 
-A threshold alone holds for photos (SFace: same person .58 and more, others .30 and less) but not for drawings, where
-other characters score .2-.85 to a character whose own pictures score .85-.97. So a photo is also conspicuous when it is
-far below what is usual in this set.
+Faces are gathered into people (average linkage: two groups are one person when their photos are, on average, more
+alike than the recogniser's limit). The person meant is the one whom the user vouched for, else the one in most photos.
+Drawings need the spread besides, because other characters score .2-.85 to a character whose own pictures score .85-.97
+(SFace): within the person's group a photo is conspicuous when it is far below what is usual there.
+
+Measured on 165 photos of 37 people from public test sets (years apart, turned heads, grimaces, glasses, black and
+white), 15,837 pairs of different people and 453 of the same:
+
+| recogniser | the same person: lowest, 1 %, 5 %, half | others: half, 99 %, 99.9 %, highest | limit |
+|---|---|---|---|
+| SFace      | .37, .43, .49, .74 | .09, .30, .36, .50 | .40 |
+| w600k_mbf  | .32, .36, .44, .69 | .00, .17, .24, .32 | .30 |
+
+2,500 sets drawn from them (one to three people, strangers in the minority, 2 to 20 photos): of 8,936 photos of the
+person meant 6 (SFace) and 1 (w600k_mbf) were refused, of 5,616 photos of others none was accepted.
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,56 +39,92 @@ LONE_GAP_RATIO = 1.5
 
 @dataclass(frozen=True)
 class Persons:
-    """`similarity[i]`: cosine of photo i to the centre of the others. `strangers`: indices. `mixed`: no majority."""
+    """`similarity[i]`: cosine of photo i to the centre of the others of the person meant. `strangers`: indices.
+
+    `people`: how many were told apart; `mixed`: the person meant is not in most of the photos. `centre`: the person,
+    float32 (d,), L2 norm 1. `needed`: the lowest similarity that counts as the person.
+    """
 
     similarity: tuple[float, ...]
     strangers: frozenset[int]
+    people: int
     mixed: bool
     needed: float
+    centre: np.ndarray
 
 
-def compare(embeddings: np.ndarray, same_person_above: float, by_spread: bool = True) -> Persons:
-    """`embeddings`: float (n, d), rows of L2 norm 1. With fewer than four photos nobody is called a stranger.
+def compare(
+    embeddings: np.ndarray, same_person_above: float, by_spread: bool = True, sure: Collection[int] = ()
+) -> Persons:
+    """`embeddings`: float (n, d), rows of L2 norm 1, n at least 1. `sure`: photos that the user vouched for.
 
-    `by_spread`: also judge by what is usual in this set.
+    `by_spread`: also judge by what is usual among the photos of the person.
     """
-    count = len(embeddings)
-    if count < 2:
-        return Persons((1.0,) * count, frozenset(), False, same_person_above)
-    similarity = _to_centre(embeddings)
-    needed = _needed(similarity, same_person_above) if by_spread else same_person_above
-    outside = frozenset(np.flatnonzero(similarity < needed).tolist())
-    judged = count >= FEWEST_TO_JUDGE and 2 * len(outside) < count
+    groups = people(embeddings, same_person_above)
+    main = _meant(groups, sure)
+    similarity = to_members(embeddings, [main[index] for index in _core(embeddings[main])])
+    needed = _needed(similarity[main], same_person_above) if by_spread else same_person_above
+    outside = set(range(len(embeddings))) - set(main)
+    outside |= {index for index in main if similarity[index] < needed and index not in sure and len(main) > 1}
     return Persons(
         similarity=tuple(round(float(value), 3) for value in similarity),
-        strangers=outside if judged else frozenset(),
-        mixed=bool(outside) and not judged,
+        strangers=frozenset(outside),
+        people=len(groups),
+        mixed=len(groups) > 1 and 2 * len(main) <= len(embeddings),
         needed=round(needed, 3),
+        centre=_unit(embeddings[sorted(set(range(len(embeddings))) - outside) or main].sum(axis=0)),
     )
+
+
+def people(embeddings: np.ndarray, same_person_above: float) -> list[list[int]]:
+    """Indices gathered into people, the largest group first, of equals the one with the first photo.
+
+    Agglomerative clustering with average linkage: the two groups whose members are most alike on average become one,
+    until no two are alike enough.
+    """
+    groups = {index: [index] for index in range(len(embeddings))}
+    among = (embeddings @ embeddings.T).astype(float)
+    np.fill_diagonal(among, -np.inf)
+    while len(groups) > 1:
+        one, other = sorted(divmod(int(np.argmax(among)), len(among)))
+        if among[one, other] < same_person_above:
+            break
+        sizes = len(groups[one]), len(groups[other])
+        merged = (sizes[0] * among[one] + sizes[1] * among[other]) / sum(sizes)
+        among[one], among[:, one] = merged, merged
+        among[other], among[:, other] = -np.inf, -np.inf
+        among[one, one] = -np.inf
+        groups[one] += groups.pop(other)
+    return sorted((sorted(group) for group in groups.values()), key=lambda group: (-len(group), group[0]))
+
+
+def to_members(embeddings: np.ndarray, members: list[int]) -> np.ndarray:
+    """Each photo against the mean of `members` without itself: (n,); a lone member against itself."""
+    total = embeddings[members].sum(axis=0)
+    inside = np.isin(np.arange(len(embeddings)), members)
+    others = np.where(inside[:, None] & (len(members) > 1), total - embeddings, total)
+    return np.array([float(row @ _unit(other)) for row, other in zip(embeddings, others, strict=True)])
 
 
 def centre(embeddings: np.ndarray) -> np.ndarray:
     """The person: mean of the photos (n, d), outliers left out: float32 (d,), L2 norm 1. n is at least 1."""
     if len(embeddings) < FEWEST_TO_JUDGE:
         return _unit(embeddings.sum(axis=0))
-    similarity = _to_centre(embeddings)
+    similarity = to_members(embeddings, _core(embeddings))
     return _unit(embeddings[similarity >= _needed(similarity, -1.0)].sum(axis=0))
 
 
-def _core(embeddings: np.ndarray) -> np.ndarray:
+def _meant(groups: list[list[int]], sure: Collection[int]) -> list[int]:
+    """The group with most of the photos that the user vouched for, of equals the largest."""
+    return max(groups, key=lambda group: len(set(group).intersection(sure)))
+
+
+def _core(embeddings: np.ndarray) -> list[int]:
     """Indices of the larger half, nearest to the photo that has the highest median similarity to all."""
     among = embeddings @ embeddings.T
     middle = int(np.argmax(np.median(among, axis=1)))
-    return np.argsort(-among[middle], kind="stable")[: len(embeddings) // 2 + 1]
-
-
-def _to_centre(embeddings: np.ndarray) -> np.ndarray:
-    """Each photo against the mean of the core without itself: (n,)."""
-    core = _core(embeddings)
-    total = embeddings[core].sum(axis=0)
-    inside = np.isin(np.arange(len(embeddings)), core)
-    others = np.where(inside[:, None], total - embeddings, total)
-    return np.array([float(row @ _unit(other)) for row, other in zip(embeddings, others, strict=True)])
+    nearest: list[int] = np.argsort(-among[middle], kind="stable")[: len(embeddings) // 2 + 1].tolist()
+    return nearest
 
 
 def _needed(similarity: np.ndarray, same_person_above: float) -> float:

@@ -15,6 +15,11 @@ BRIGHT_SHARE = 0.9
 CLIPPED_FROM = 250
 # How far the tip of the nose stands before the line of the eyes, in distances of the eyes: about 33 of 63 mm.
 NOSE_DEPTH = 0.52
+# Where the tip of the nose lies on the way from the eyes to the mouth of a head held level (half of 260 photos: .576
+# with YuNet, .578 with SCRFD), and how many degrees the head is bent for a full way more.
+NOSE_LEVEL = 0.577
+PITCH_DEG = 75.0
+MOST_PITCH_DEG = 60.0
 
 
 def measure(image: np.ndarray, face: Face) -> Quality:
@@ -28,6 +33,7 @@ def measure(image: np.ndarray, face: Face) -> Quality:
         clipped=round(float((crop.min(axis=2) >= CLIPPED_FROM)[oval].mean()), 3),
         yaw_deg=round(yaw_deg(face), 1),
         roll_deg=round(roll_deg(face), 1),
+        pitch_deg=round(pitch_deg(face), 1),
     )
 
 
@@ -106,3 +112,19 @@ def yaw_deg(face: Face) -> float:
         return 90.0
     aside = float((np.array(face.landmarks_px[2]) - eyes.mean(axis=0)) @ along) / distance**2
     return math.degrees(math.atan(aside / NOSE_DEPTH))
+
+
+def pitch_deg(face: Face) -> float:
+    """How far the head is bent down, -60..60, below 0 when it is raised.
+
+    From the place of the nose between eyes and mouth, after taking the tilt out. Against the mesh of mediapipe on 260
+    photos: 6 degrees off on average, more for heads bent by over 20, whose angle comes out too small (YuNet, SCRFD).
+    """
+    eyes, mouth = np.array(face.landmarks_px[:2]), np.array(face.landmarks_px[3:])
+    along = eyes[1] - eyes[0]
+    down = np.array([-along[1], along[0]])
+    whole = float((mouth.mean(axis=0) - eyes.mean(axis=0)) @ down)
+    if abs(whole) < 1e-6:
+        return 0.0
+    share = float((np.array(face.landmarks_px[2]) - eyes.mean(axis=0)) @ down) / whole
+    return float(np.clip((share - NOSE_LEVEL) * PITCH_DEG, -MOST_PITCH_DEG, MOST_PITCH_DEG))

@@ -1,22 +1,59 @@
-"""The photo report: a verdict with a reason for each photo, and advice for the set."""
+"""The photo report: a verdict with reasons for each photo, what the set covers, and advice."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, Reason, to_json
+from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, Reason
+from personal_avatar.photos import words
 from personal_avatar.photos.advice import advise
+from personal_avatar.photos.coverage import Shown, coverage, turn_spread_deg
+from personal_avatar.photos.document import to_document
 from personal_avatar.photos.duplicates import repeats
-from personal_avatar.photos.examine import Examined, examine, rejected
+from personal_avatar.photos.examine import Candidate, Examined, rejected, remarked
+from personal_avatar.photos.limits import Complaint, Remark
+from personal_avatar.photos.memory import Memory
 from personal_avatar.photos.persons import Persons, compare
 from personal_avatar.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
+
+__all__ = ["check", "to_document"]
+
+OFF, SPREAD = "off", "auto"
+# Only so little above the limit, and it is told.
+UNSURE_MARGIN = 0.08
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A photo on its way through the report. `meant`: the face by which it is judged, None without one."""
+
+    examined: Examined
+    verdict: PhotoVerdict
+    meant: Candidate | None = None
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the user takes it in any case."""
+        return self.verdict.choice.take is True and self.verdict.usable
+
+    @property
+    def vouched_face(self) -> bool:
+        """Whether the user thereby said who is meant."""
+        one_face = len(self.examined.candidates) == 1 or self.verdict.choice.face is not None
+        return self.vouched and self.meant is not None and one_face
+
+    def rejected(self, complaint: Complaint) -> Judged:
+        return replace(self, verdict=rejected(self.verdict, [complaint]))
+
+    def remarked(self, remark: Remark) -> Judged:
+        return replace(self, verdict=remarked(self.verdict, [remark]))
 
 
 def check(
@@ -25,88 +62,116 @@ def check(
     settings: PhotoSettings | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     choices: Mapping[str, PhotoChoice] | None = None,
+    memory: Memory | None = None,
 ) -> PhotoReport:
     """Judge every photo alone, then against the others. A broken photo is a verdict, not an error.
 
-    `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. Raises only what the
-    analyser raises (missing weights).
+    `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. `memory`: what was seen
+    in the same photos before. Raises only what the analyser raises (missing weights).
     """
-    settings = settings or PhotoSettings()
-    examined: list[Examined] = []
+    settings, memory = settings or PhotoSettings(), memory or Memory()
+    found: list[Judged] = []
     for path in paths:
-        examined.append(examine(Path(path), analyser, settings))
+        examined = memory.examined(Path(path), analyser, settings, choices or {})
+        found.append(_meaning(examined, examined.candidates[0] if examined.candidates else None, settings))
         if on_progress is not None:
-            on_progress(len(examined), len(paths))
-    verdicts = _without_repeats(examined)
-    verdicts, mixed = _without_strangers(verdicts, analyser.same_person_above, settings)
-    verdicts = [replace(verdict, choice=_choice(verdict, choices or {})) for verdict in verdicts]
-    return PhotoReport(tuple(verdicts), tuple(advice.text for advice in advise(verdicts, settings, mixed)))
+            on_progress(len(found), len(paths))
+    found = _without_repeats(found)
+    known = _known(found)
+    persons = _persons(known, analyser.same_person_above, settings)
+    if persons is not None:
+        found = _against(found, known, persons, settings)
+    return _summed_up(found, persons, settings)
 
 
-def _choice(verdict: PhotoVerdict, choices: Mapping[str, PhotoChoice]) -> PhotoChoice:
-    return choices.get(verdict.photo.sha256, PhotoChoice()) if verdict.photo is not None else PhotoChoice()
+def _meaning(examined: Examined, meant: Candidate | None, settings: PhotoSettings) -> Judged:
+    return Judged(examined, examined.verdict if meant is None else examined.meaning(meant, settings), meant)
 
 
-def _without_repeats(examined: Sequence[Examined]) -> list[PhotoVerdict]:
+def _without_repeats(found: Sequence[Judged]) -> list[Judged]:
     """Reject what shows the same picture as another photo that is good enough."""
-    verdicts = [item.verdict for item in examined]
-    places = [place for place, item in enumerate(examined) if item.verdict.accepted]
-    fingerprints = [item.fingerprint for item in examined if item.verdict.accepted and item.fingerprint is not None]
-    for repeat, kept in repeats(fingerprints).items():
-        place, twin = places[repeat], verdicts[places[kept]]
-        verdicts[place] = rejected(verdicts[place], [(Reason.DUPLICATE, f"shows the same as {twin.path.name}")])
-    return verdicts
+    judged = list(found)
+    fresh = [place for place, one in enumerate(found) if one.verdict.accepted]
+    prints = [found[place].examined.fingerprint_of(found[place].meant) for place in fresh]
+    sure = [at for at, place in enumerate(fresh) if found[place].vouched]
+    for repeat, kept in repeats([one for one in prints if one is not None], sure).items():
+        place, twin = fresh[repeat], found[fresh[kept]].verdict.path.name
+        if Reason.DUPLICATE not in found[place].verdict.reasons:
+            judged[place] = found[place].rejected((Reason.DUPLICATE, {"twin": twin}))
+    return judged
 
 
-def _without_strangers(
-    verdicts: list[PhotoVerdict], same_person_above: float, settings: PhotoSettings
-) -> tuple[list[PhotoVerdict], bool]:
-    """Reject who differs from the others; the flag says that there are several people and no majority."""
-    places = [place for place, verdict in enumerate(verdicts) if verdict.accepted]
-    if not places or not settings.wants_faces:
-        return verdicts, False
-    limit = -1.0 if settings.other_people == "off" else same_person_above
-    embeddings = np.array([_embedding(verdicts[place]) for place in places])
-    persons = compare(embeddings, limit, by_spread=settings.other_people == "auto")
-    judged = list(verdicts)
-    for index, place in enumerate(places):
-        judged[place] = _with_similarity(verdicts[place], persons, index)
-    return judged, persons.mixed
+# -- whose photos they are
 
 
-def _with_similarity(verdict: PhotoVerdict, persons: Persons, index: int) -> PhotoVerdict:
-    similarity = persons.similarity[index]
-    verdict = replace(verdict, similarity=similarity)
-    if index not in persons.strangers:
-        return verdict
-    text = f"similarity {similarity:.2f} to the other photos, need {persons.needed:.2f}"
-    return rejected(verdict, [(Reason.OTHER_PERSON, text)])
+def _known(found: Sequence[Judged]) -> dict[int, Judged]:
+    """The photos by which the person is known, by place: good by themselves, or vouched for; else any with a face."""
+    faces = {place: one for place, one in enumerate(found) if one.meant is not None}
+    faces = {place: one for place, one in faces.items() if one.verdict.choice.take is not False}
+    good = {place: one for place, one in faces.items() if not one.verdict.reasons or one.vouched_face}
+    return good or faces
 
 
-def _embedding(verdict: PhotoVerdict) -> tuple[float, ...]:
-    return verdict.face.embedding or () if verdict.face is not None else ()
+def _persons(known: Mapping[int, Judged], same_person_above: float, settings: PhotoSettings) -> Persons | None:
+    """None without faces."""
+    if not known:
+        return None
+    vectors = np.array([one.meant.embedding for one in known.values() if one.meant is not None])
+    limit = -1.0 if settings.other_people == OFF else same_person_above
+    sure = [at for at, one in enumerate(known.values()) if one.vouched_face]
+    return compare(vectors, limit, by_spread=settings.other_people == SPREAD, sure=sure)
 
 
-def to_document(report: PhotoReport) -> dict[str, Any]:
-    """The JSON document of `photos check`. Embeddings stay out of it: they are biometric data."""
-    return {
-        "photos": [_photo_document(verdict) for verdict in report.photos],
-        "set": {"accepted": len(report.accepted), "photos": len(report.photos), "advice": list(report.advice)},
-    }
+def _against(
+    found: Sequence[Judged], known: Mapping[int, Judged], persons: Persons, settings: PhotoSettings
+) -> list[Judged]:
+    """Each photo against the person: of several faces the right one is meant, strangers are rejected."""
+    order = {place: at for at, place in enumerate(known)}
+    judged = []
+    for place, one in enumerate(found):
+        best = _likest(one, persons)
+        if best is one.meant:
+            judged.append(_compared(one, persons, order.get(place)))
+        else:
+            changed = _meaning(one.examined, best, settings).remarked((words.FACE_CHOSEN, {}))
+            judged.append(_compared(changed, persons, None))
+    return _without_repeats(judged)
 
 
-def _photo_document(verdict: PhotoVerdict) -> dict[str, Any]:
-    face = None if verdict.face is None else to_json(replace(verdict.face, embedding=None))
-    if face is not None:
-        del face["embedding"]
-    return {
-        "path": str(verdict.path),
-        "verdict": "accepted" if verdict.accepted else "rejected",
-        "reasons": [reason.value for reason in verdict.reasons],
-        "detail": verdict.detail,
-        "size_px": list(verdict.photo.size_px) if verdict.photo is not None else None,
-        "faces": verdict.faces,
-        "face": face,
-        "quality": to_json(verdict.quality) if verdict.quality is not None else {},
-        "similarity": verdict.similarity,
-    }
+def _likest(one: Judged, persons: Persons) -> Candidate | None:
+    """The face that is the person, where it is not the one that is meant so far."""
+    if len(one.examined.candidates) < 2:
+        return one.meant
+    best = max(one.examined.candidates, key=lambda candidate: float(candidate.embedding @ persons.centre))
+    return best if float(best.embedding @ persons.centre) >= persons.needed else one.meant
+
+
+def _compared(one: Judged, persons: Persons, at: int | None) -> Judged:
+    """With the similarity to the person. `at`: its place among those by which the person is known; others that are
+    rejected already are not accused of being somebody else."""
+    if one.meant is None:
+        return one
+    similarity = round(float(one.meant.embedding @ persons.centre), 3) if at is None else persons.similarity[at]
+    one = replace(one, verdict=replace(one.verdict, similarity=similarity))
+    values = {"similarity": similarity, "needed": persons.needed}
+    if at in persons.strangers or (at is None and not one.verdict.reasons and similarity < persons.needed):
+        return one.rejected((Reason.OTHER_PERSON, values))
+    unsure = not one.verdict.reasons and similarity < persons.needed + UNSURE_MARGIN
+    return one.remarked((words.PERSON_UNSURE, values)) if unsure else one
+
+
+# -- the set
+
+
+def _summed_up(found: Sequence[Judged], persons: Persons | None, settings: PhotoSettings) -> PhotoReport:
+    """Coverage and advice by what is accepted in the end."""
+    verdicts = tuple(one.verdict for one in found)
+    shown = [
+        Shown(one.verdict.photo, one.meant.face, one.meant.quality, one.meant.around)
+        for one in found
+        if one.verdict.accepted and one.verdict.photo is not None and one.meant is not None
+    ]
+    covered = coverage(shown) if settings.wants_faces else None
+    people = persons.people if persons is not None and persons.mixed else 1
+    advice = advise(verdicts, settings, people, covered, turn_spread_deg(shown))
+    return PhotoReport(verdicts, advice, covered)

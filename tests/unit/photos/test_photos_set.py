@@ -1,7 +1,8 @@
-"""What is judged across photos: repeats, strangers, the held-out split, advice."""
+"""What is judged across photos: repeats, strangers, the held-out split."""
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -9,13 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from personal_avatar.domain import Face, Photo, PhotoVerdict, Quality, Reason
-from personal_avatar.photos.advice import SENTENCES, Advice, advice_text, advise
-from personal_avatar.photos.duplicates import Fingerprint, repeats, same_picture, thumbnail
+from personal_avatar.faces.analyser import FaceAnalyser
+from personal_avatar.photos.duplicates import Fingerprint, face_patch, repeats, same_picture, thumbnail
 from personal_avatar.photos.heldout import held_out
 from personal_avatar.photos.persons import centre, compare
 from personal_avatar.photos.read import read_photo
-from personal_avatar.photos.settings import PhotoSettings
 from PIL import Image
 
 NAMES = [f"{number:02d}.jpg" for number in range(1, 11)]
@@ -48,6 +47,33 @@ def test_of_repeats_the_largest_is_kept_and_of_equals_the_first(drawings: list[I
     small = drawings[0].resize((128, 128))
     prints = [fingerprint(np.asarray(p), str(n)) for n, p in enumerate((small, drawings[0], drawings[1], drawings[0]))]
     assert repeats(prints) == {0: 1, 3: 1}
+
+
+def test_of_repeats_the_one_that_the_user_vouched_for_is_kept(drawings: list[Image.Image]) -> None:
+    small = drawings[0].resize((128, 128))
+    prints = [fingerprint(np.asarray(p), str(n)) for n, p in enumerate((drawings[0], small))]
+    assert repeats(prints, sure=[1]) == {0: 1}
+
+
+def test_a_mirrored_picture_is_the_same(drawings: list[Image.Image]) -> None:
+    one, other = np.asarray(drawings[0]), np.asarray(drawings[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    assert same_picture(fingerprint(one, "a"), fingerprint(other, "b"))
+
+
+def test_one_shot_cut_in_two_ways_is_the_same_only_with_the_same_face(
+    drawings: list[Image.Image], analyser: FaceAnalyser
+) -> None:
+    def cut(picture: Image.Image, name: str, box: tuple[int, int, int, int]) -> Fingerprint:
+        image = np.asarray(picture.crop(box))
+        face = analyser.detect(image)[0]
+        seen = fingerprint(image, name)
+        return replace(seen, embedding=analyser.embed(image, face), patch=face_patch(image, face))
+
+    whole, tight = (0, 0, 512, 512), (60, 0, 460, 512)
+    one, again, other = cut(drawings[0], "a", whole), cut(drawings[0], "b", tight), cut(drawings[1], "c", tight)
+    assert float(np.sqrt(np.mean((one.thumbnail - again.thumbnail) ** 2))) > 12
+    assert same_picture(one, again) and not same_picture(one, other)
+    assert not same_picture(one, replace(again, embedding=other.embedding))
 
 
 def test_a_burst_is_a_repeat_only_with_the_same_face() -> None:
@@ -99,15 +125,45 @@ def test_other_characters_are_found_far_above_the_threshold_of_photos() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_nothing_rash_is_said_of_two_or_three_photos(count: int) -> None:
+def test_of_photos_that_all_show_somebody_else_the_first_is_kept(count: int) -> None:
     photos = np.vstack([person(seed, 1, 0.1) for seed in range(count)])
     found = compare(photos, 0.4)
-    assert not found.strangers and found.mixed
+    assert found.strangers == set(range(1, count)) and found.mixed and found.people == count
 
 
-def test_two_people_in_equal_numbers_are_mixed_not_rejected() -> None:
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(2, 4), st.randoms())
+def test_the_person_in_most_photos_is_meant_and_the_others_are_strangers(
+    seed: int, own: int, people: int, random: Random
+) -> None:
+    """Two to four people; one of them has one photo more than each of the others."""
+    groups = [person(seed, own + 1, 0.5), *(person(seed + 1 + n, own, 0.5) for n in range(people - 1))]
+    photos, order = np.vstack(groups), list(range(own + 1 + own * (people - 1)))
+    random.shuffle(order)
+    found = compare(photos[order], 0.4)
+    assert {order[index] for index in found.strangers} == set(range(own + 1, len(order)))
+    assert found.people == people and found.mixed == (2 * (own + 1) <= len(order))
+
+
+def test_of_two_people_in_equal_numbers_the_first_is_kept_and_the_set_is_called_mixed() -> None:
     found = compare(np.vstack([person(1, 4, 0.3), person(2, 4, 0.3)]), 0.4)
-    assert found.mixed and not found.strangers
+    assert found.mixed and found.strangers == {4, 5, 6, 7}
+
+
+def test_who_the_user_vouched_for_is_meant_even_in_the_minority() -> None:
+    photos = np.vstack([person(1, 6, 0.3), person(2, 2, 0.3)])
+    assert compare(photos, 0.4).strangers == {6, 7}
+    found = compare(photos, 0.4, sure=[7])
+    assert found.strangers == set(range(6)) and found.mixed
+    assert float(found.centre @ photos[6]) > 0.9
+
+
+def test_a_person_seen_in_very_different_photos_is_one() -> None:
+    """Neighbours are alike, the first and the last are not: on average they are."""
+    angles = np.radians(np.linspace(0, 75, 8))
+    photos = np.zeros((8, 128))
+    photos[:, 0], photos[:, 1] = np.cos(angles), np.sin(angles)
+    found = compare(photos, 0.4)
+    assert float(photos[0] @ photos[7]) < 0.3 and found.people == 1 and not found.strangers
 
 
 @given(st.integers(0, 10**6), st.integers(5, 20))
@@ -134,40 +190,3 @@ def test_the_split_does_not_depend_on_the_order(sha256s: list[str], share: float
 )
 def test_a_fifth_is_kept_out_and_at_least_two_of_six_and_three_of_twelve(photos: int, kept: int) -> None:
     assert len(held_out([f"{number:064x}" for number in range(photos)])) == kept
-
-
-def verdict(
-    yaw: float = 0.0, bright: float = 0.5, width: float = 300, reasons: tuple[Reason, ...] = ()
-) -> PhotoVerdict:
-    face = Face((0, 0, width, width), ((0, 0),) * 5, 0.9)
-    return PhotoVerdict(
-        Path("a.jpg"), reasons, photo=Photo(Path("a.jpg"), "0", (9, 9)), face=face,
-        quality=Quality(50, bright, 0, yaw, 0),
-    )  # fmt: skip
-
-
-def codes(verdicts: list[PhotoVerdict], mixed: bool = False) -> list[str]:
-    return [advice.code for advice in advise(verdicts, PhotoSettings(), mixed)]
-
-
-def test_a_varied_set_needs_no_advice() -> None:
-    assert codes([verdict(yaw=5.0 * n, bright=0.4 + 0.05 * n) for n in range(8)]) == []
-
-
-def test_advice_names_what_the_set_lacks() -> None:
-    assert codes([verdict()] * 8) == ["SAME_POSE", "SAME_LIGHT"]
-    assert codes([verdict(), verdict(30)]) == ["TOO_FEW", "NO_HELD_OUT"]
-    assert codes([verdict(yaw=9.0 * n, bright=0.1 * n, width=70) for n in range(8)]) == ["SMALL_FACES"]
-    assert codes([verdict(yaw=9.0 * n, bright=0.1 * n) for n in range(8)], mixed=True) == ["MIXED_PEOPLE"]
-
-
-def test_a_set_without_a_usable_photo_says_why() -> None:
-    advice = advise([verdict(reasons=(Reason.BLURRED,))] * 2 + [verdict(reasons=(Reason.NO_FACE,))], PhotoSettings())
-    assert advice[0].code == "NONE_USABLE" and "2 BLURRED, 1 NO_FACE" in advice[0].text
-
-
-def test_every_sentence_can_be_filled() -> None:
-    values = {"accepted": 1, "photos": 2, "wanted": 3, "count": 4, "spread": 5.5, "reasons": "1 DARK"}
-    for code in SENTENCES:
-        assert "{" not in advice_text(code, **values)
-        assert Advice(code, values).text == advice_text(code, **values)

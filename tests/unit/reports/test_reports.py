@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from personal_avatar.domain import Likeness, PhotoReport, PhotoVerdict, Portrait, Reason
+from personal_avatar.domain import Advice, Likeness, PhotoReport, PhotoVerdict, Portrait, Reason
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
 from personal_avatar.pictures import EDITED, load_picture, save_picture, source_of
 from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
@@ -54,7 +54,7 @@ def report(tmp_path: Path) -> Report:
         Portrait(paths[3], 7, "a portrait", "anime", None, {}, 0),
     )
     refused = PhotoVerdict(paths[5], (Reason.BLURRED, Reason.DARK), "sharpness 9, need 27")
-    photos = PhotoReport((PhotoVerdict(paths[4], similarity=0.93), refused), ("Add photos from the side.",))
+    photos = PhotoReport((PhotoVerdict(paths[4], similarity=0.93), refused), (Advice("NO_LEFT", "Add photos from the side."),))
     return Report(
         "Anna's avatar", "sks woman", portraits, photos, Likeness(0.41, 0.62, 0.78, 0.01),
         curves=Curves(((1, 0.3), (2, 0.2)), ((0, 0.41), (2, 0.62))), network="<lora:anna:1> sks woman",

@@ -11,6 +11,11 @@ import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar.albums.entries import PARTS, SORTS
+from personal_avatar.albums.sizes import SIZES
+from personal_avatar.captions.settings import CaptionSettings
+from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
@@ -18,11 +23,13 @@ from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
+from personal_avatar.pictures import FORMATS
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
-from personal_avatar.ui import tab
+from personal_avatar.ui import gallery_export, gallery_large, tab
+from personal_avatar.ui.gallery_choice import ONLY, order_key
 from personal_avatar.ui.one_photo import NEW, RESTYLE
 from personal_avatar.ui.photo_report import COUNTED, GROUPS
 from personal_avatar.ui.photo_settings import DEFAULTS
@@ -67,7 +74,7 @@ def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]
 def made_keys() -> set[str]:
     """Keys that are put together from codes and names of other rooms."""
     keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
-    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE, RESTORE)}
+    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE, RESTORE, CAPTION)}
     keys |= {f"error.{kind.code}.title" for kind in _errors()}
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
@@ -76,13 +83,20 @@ def made_keys() -> set[str]:
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
     keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)} | {f"one.tip.{number}" for number in (1, 2, 3)}
     keys |= {f"one.{who}.region" for who in HALVES}
-    keys |= {f"{what}.{part}" for what in ("erase", "run") for part in ("title", "info", "sure")}
+    keys |= {f"{what}.{part}" for what in ("erase", "run", "picked") for part in ("title", "info", "sure")}
+    keys |= {f"part.{part}" for part in PARTS} | {f"size.{size}" for size in SIZES}
+    keys |= {f"what.{name}" for name in gallery_export.SOURCES}
+    keys |= {f"format.{kind}" for kind in (gallery_export.OWN, *FORMATS)}
+    keys |= {f"results.page.{word}" for word in ("previous", "next")}
+    keys |= {f"large.{word}" for word in gallery_large.WORDS} | {order_key(sort) for sort in SORTS} | set(ONLY.values())
+    keys |= {f"results.{word}{tail}" for word in ("none", "nothing", "nofavourites") for tail in ("", ".info")}
     keys |= {f"train.step.{number}" for number in (1, 2, 3)} | {f"estimate.{name}" for name in ("memory_gb", "file_mb")}
     keys |= {f"likeness.{part}" for part in ("floor", "after", "ceiling", "leakage", "diversity", "prompt_following")}
     keys |= {f"{name}.{kind.value}" for name, kinds in CHOICES.items() for kind in kinds}
     keys |= {f"cover.{word}" for word in (*GROUPS, *COUNTED, *WORDS)}
+    keys |= {f"tagger.{name}" for name in (TEMPLATE, *WD14, BLIP, "webui-blip", "deepdanbooru")}
     keys |= {f"photos.{do}" for do in (*TAKES, "remove")}
-    for kind in (*PLANS.values(), CreateSettings, *IDENTITIES):
+    for kind in (*PLANS.values(), CreateSettings, CaptionSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
     keys |= {field.field_info.title for field in of_photos()}
     return keys | {
@@ -150,6 +164,8 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     }
     data |= {value for value in DEFAULTS.values() if isinstance(value, str)}
     data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
+    data |= {"own", "shown", "original"}  # values of choices in words
+    data.add("Run")  # what gradio calls a button, here of hidden ones only
     blocks = tab.build(studio, send_to=lambda *parts: None)
     strange = []
     for component in blocks.blocks.values():

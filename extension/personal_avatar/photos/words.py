@@ -1,0 +1,42 @@
+"""The sentences of the photo report in English, by code; translations are the other columns of assets/texts.json.
+
+`reason.<code>.detail`, `remark.<code>` and `advice.<code>` are filled with the values that go with the code.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+ENGLISH = "en"
+_FILE = Path(__file__).resolve().parents[1] / "assets" / "texts.json"
+
+# What is worth telling of one photo but rejects nothing.
+SMALL_FACE = "SMALL_FACE"  # the face is narrower than a training picture shows it
+SOFT = "SOFT"  # sharp enough, but not by much
+SIDE_VIEW = "SIDE_VIEW"
+UP_OR_DOWN = "UP_OR_DOWN"
+EYES_CLOSED = "EYES_CLOSED"
+SIDE_LIGHT = "SIDE_LIGHT"
+OTHERS_BEHIND = "OTHERS_BEHIND"  # there are other faces, too small, blurred or doubtful to matter
+FACE_CHOSEN = "FACE_CHOSEN"  # not the largest face is meant, because another one is like the person
+FACE_GONE = "FACE_GONE"  # the face that was chosen by hand is not found any more
+PERSON_UNSURE = "PERSON_UNSURE"  # only just like the others
+REMARKS = (
+    SMALL_FACE, SOFT, SIDE_VIEW, UP_OR_DOWN, EYES_CLOSED, SIDE_LIGHT, OTHERS_BEHIND, FACE_CHOSEN, FACE_GONE,
+    PERSON_UNSURE,
+)  # fmt: skip
+
+
+def sentence(key: str, values: Mapping[str, Any]) -> str:
+    """The English text of a key with its places filled. Raises `KeyError` for an unknown key or a missing value."""
+    return _english()[key].format_map(values)
+
+
+@lru_cache(maxsize=1)
+def _english() -> dict[str, str]:
+    document = json.loads(_FILE.read_text(encoding="utf-8"))
+    place = document["languages"].index(ENGLISH)
+    return {key: row[place] for key, row in document["texts"].items()}
