@@ -54,7 +54,8 @@ def report(tmp_path: Path) -> Report:
         Portrait(paths[3], 7, "a portrait", "anime", None, {}, 0),
     )
     refused = PhotoVerdict(paths[5], (Reason.BLURRED, Reason.DARK), "sharpness 9, need 27")
-    photos = PhotoReport((PhotoVerdict(paths[4], similarity=0.93), refused), (Advice("NO_LEFT", "Add photos from the side."),))
+    lacking = (Advice("NO_LEFT", "Add photos from the side."),)
+    photos = PhotoReport((PhotoVerdict(paths[4], similarity=0.93), refused), lacking)
     return Report(
         "Anna's avatar", "sks woman", portraits, photos, Likeness(0.41, 0.62, 0.78, 0.01),
         curves=Curves(((1, 0.3), (2, 0.2)), ((0, 0.41), (2, 0.62))), network="<lora:anna:1> sks woman",
