@@ -33,6 +33,7 @@ EXAMPLES = 12
 ROWS = [row for _, rows in TOPICS for row in rows]
 # Only these take something that can be of a wrong form; in an address every text is a text.
 REFUSABLE = ("/models/train", "/images/generate_avatar", "/photos/check", "/jobs", "/jobs/{job_id}/images/{n}",
+              "/photos/caption", "/photos/lint",
               "/jobs/{job_id}/images", "/jobs/{job_id}/archive")
 # No document can tell whether a picture can be read and a face is in it.
 UNTOLD = ("/images/generate_avatar", positive_data_acceptance)
@@ -69,10 +70,12 @@ def test_the_document_covers_every_route_of_the_contract(document: schemathesis.
     assert paths == {
         "POST /models/train", "GET /models", "GET /models/{model_id}", "DELETE /models/{model_id}",
         "POST /images/generate_avatar", "POST /photos/check", "GET /styles", "GET /jobs", "GET /jobs/{job_id}",
+        "POST /photos/caption", "POST /photos/lint",
         "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
         "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
         "POST /checkpoints/avatar-tiny", "GET /identity", "DELETE /jobs/{job_id}",
         "GET /jobs/{job_id}/images", "DELETE /jobs/{job_id}/images/{n}", "GET /jobs/{job_id}/archive",
+        "POST /images/rank", "GET /jobs/{job_id}/ranked.csv", "GET /jobs/{job_id}/images/{n}/similar",
         "PUT /jobs/{job_id}/images/{n}/favourite", "DELETE /jobs/{job_id}/images/{n}/favourite",
     }
 
