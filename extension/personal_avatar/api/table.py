@@ -16,7 +16,8 @@ MODEL_ID = Path(..., regex="^[0-9a-z-]{1,48}$")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table of routes. `errors`: statuses besides those that every route may answer."""
+    """One line of the table of routes. `errors`: statuses besides those that every route may answer; `more`: answers
+    that are no errors, besides the usual one, by status."""
 
     method: str
     path: str
@@ -24,6 +25,7 @@ class Row:
     errors: tuple[int, ...] = ()
     status: int = 200
     answer: dict[str, Any] | None = None
+    more: dict[int | str, dict[str, Any]] | None = None
 
     def add_to(self, router: APIRouter, api: Any) -> None:
         success: dict[int | str, dict[str, Any]] = {self.status: self.answer or {}}
@@ -31,7 +33,7 @@ class Row:
             success[204] = {"description": "Ended"}
         router.add_api_route(
             self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
-            responses=documented(*self.errors) | (success if self.answer else {}),
+            responses=documented(*self.errors) | (success if self.answer else {}) | (self.more or {}),
             response_class=Response if self.answer else JSONResponse,
             operation_id=f"personal_avatar_{self.endpoint.__name__}",
         )

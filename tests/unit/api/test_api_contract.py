@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
+import wd_tagger
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from personal_avatar.api.problems import PREFIX
@@ -32,8 +33,8 @@ CHECKS = [
 EXAMPLES = 12
 ROWS = [row for _, rows in TOPICS for row in rows]
 # Only these take something that can be of a wrong form; in an address every text is a text.
-REFUSABLE = ("/models/train", "/images/generate_avatar", "/photos/check", "/jobs", "/jobs/{job_id}/images/{n}",
-              "/photos/caption", "/photos/lint",
+REFUSABLE = ("/models/train", "/images/generate_avatar", "/images/restore", "/photos/check", "/jobs",
+              "/jobs/{job_id}/images/{n}", "/photos/caption", "/photos/lint",
               "/jobs/{job_id}/images", "/jobs/{job_id}/archive")
 # No document can tell whether a picture can be read and a face is in it.
 UNTOLD = ("/images/generate_avatar", positive_data_acceptance)
@@ -45,8 +46,9 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> schemathesis.BaseSchema:
-    app = FastAPI()
-    app.include_router(build_router(build_studio(tmp_path_factory.mktemp("data") / "data", face_weights, QUICK)))
+    app, data = FastAPI(), tmp_path_factory.mktemp("data") / "data"
+    app.include_router(build_router(build_studio(data, face_weights, QUICK)))
+    wd_tagger.make(data / "weights" / "wd14" / "wd-vit-tagger-v3")
     return schemathesis.openapi.from_asgi(f"{PREFIX}/openapi.json", app)
 
 
@@ -69,8 +71,8 @@ def test_the_document_covers_every_route_of_the_contract(document: schemathesis.
              for method in item}
     assert paths == {
         "POST /models/train", "GET /models", "GET /models/{model_id}", "DELETE /models/{model_id}",
-        "POST /images/generate_avatar", "POST /photos/check", "GET /styles", "GET /jobs", "GET /jobs/{job_id}",
-        "POST /photos/caption", "POST /photos/lint",
+        "POST /images/generate_avatar", "POST /images/restore", "POST /photos/check", "GET /styles",
+        "GET /jobs", "GET /jobs/{job_id}", "POST /photos/caption", "POST /photos/lint",
         "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
         "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
         "POST /checkpoints/avatar-tiny", "GET /identity", "DELETE /jobs/{job_id}",
