@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import AvatarError, InvalidSettings, RestorerMissing, WeightsMissing, WrongState
+from personal_avatar.errors import AvatarError, InvalidSettings, NotFound, RestorerMissing, WeightsMissing, WrongState
 from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.params import validated
 from personal_avatar.restored import merged, told, told_second
@@ -132,12 +132,16 @@ class Restoring:
     # -- one picture
 
     def model(self, wanted: str) -> str:
-        """The restorer of that name, the best one when it is empty. Raises `RestorerMissing`."""
+        """The restorer of that name, the best one when it is empty. Raises `RestorerMissing` when there is none at all,
+        `NotFound` for another name than those there are."""
+        from personal_avatar.restoration.networks import SOURCES
+
         models = self._studio.host.restorers()
         if not models:
             raise RestorerMissing("No face restorer is installed.")
         if wanted and wanted not in models:
-            raise RestorerMissing(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.")
+            source = f" Its weights are at {SOURCES[wanted]}." if wanted in SOURCES else ""
+            raise NotFound(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.{source}")
         return wanted or models[0]
 
     def picture(

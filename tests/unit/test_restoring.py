@@ -152,7 +152,7 @@ def test_what_is_restored_of_an_avatar_goes_with_it(studio: Studio, blurred: Pat
     ({"images": ()}, InvalidSettings),
     ({"settings": {"below_px": -1}}, InvalidSettings),
     ({"settings": {"mode": "x"}}, InvalidSettings),
-    ({"settings": {"model": "GFPGAN"}}, RestorerMissing),
+    ({"settings": {"model": "GFPGAN"}}, NotFound),
     ({"avatar_id": "nobody"}, NotFound),
     ({"references": (GOOD[0],) * 21}, InvalidSettings),
 ])

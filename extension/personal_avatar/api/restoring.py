@@ -47,6 +47,7 @@ class RestoreBody(Body):
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
             schema["properties"]["settings"] |= schema_of(PictureRestoreSettings, without=ELSEWHERE)
+            schema["not"] = {"required": ["model_id", "references"]}
 
     def pictures(self) -> dict[str, str]:
         """All pictures of the request by their places in it."""
