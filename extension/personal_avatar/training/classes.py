@@ -1,15 +1,18 @@
-"""Pictures of the class ("a man"), made once by the untrained checkpoint and kept for every training on it."""
+"""Pictures of the class ("a man"), made by the untrained checkpoint, checked, and kept for every training on it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from personal_avatar.domain import Face, Look
 from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.faces.look import look_of
+from personal_avatar.photos.duplicates import SAME_BELOW, thumbnail
 from personal_avatar.pictures import load_picture, prompt_of, save_picture
 from personal_avatar.training.cache import fingerprint, identity
 from personal_avatar.training.families.model import DiffusionModel
@@ -19,15 +22,39 @@ from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 
 FIRST_SEED = 90_000
 TRIES = 2  # pictures made for one that is wanted, at most
+# Width of the face from which somebody can be learned from a picture, as a share of the picture's.
+SMALLEST_FACE_SHARE = 0.1
+NO_FACE, SEVERAL, SMALL, TWIN, SUBJECT = (
+    "without a face", "with several faces", "with a small face", "like another one", "like the person"
+)
 
 
 @dataclass(frozen=True)
 class ClassPictures:
-    """uint8 RGB pictures with what they were asked for, and where they are kept."""
+    """uint8 RGB pictures with what they were asked for, their seeds, and where they are kept. `left_out`: how many were
+    made and not taken, by what is wrong with them; `unfit`: how many were taken all the same, for want of better."""
 
     folder: Path
     images: list[np.ndarray]
     captions: list[str]
+    seeds: list[int] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    unfit: int = 0
+
+    def told(self, class_noun: str) -> str:
+        """A sentence about them, for the log."""
+        faults = ", ".join(f"{count} {fault}" for fault, count in self.left_out.items())
+        anyway = f"; {self.unfit} of them taken for want of better" if self.unfit else ""
+        reasons = f" Others were made and left out: {faults}{anyway}." if faults else ""
+        return f"Pictures of {class_noun}: {len(self.images)}.{reasons}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who must not be among the class: a vector of the recogniser, L2 norm 1, and the cosine from which it is them."""
+
+    embedding: np.ndarray
+    same_above: float
 
 
 @dataclass(frozen=True)
@@ -38,60 +65,133 @@ class Wanted:
     count: int
     settings: SampleSettings
     folder: Path
+    subject: Subject | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture that was made: the seed, the picture, uint8 RGB, and its prompt."""
+
+    seed: int
+    image: np.ndarray
+    prompt: str
 
 
 def class_pictures(
     model: DiffusionModel, wanted: Wanted, reader: FaceReader, on_progress: Callable[[int, int], None]
 ) -> ClassPictures:
-    """Those that are kept, and as many new ones as are missing. `on_progress(made, of)` may raise to stop.
+    """Those that are kept and fit, and as many new ones as are missing. `on_progress(made, of)` may raise to stop.
 
-    Where the checkpoint shows faces for this class at all, pictures with another number than one are left out.
+    A picture shows exactly one face, not a tiny one, and nothing that another one shows already; where the checkpoint
+    shows no such pictures for this class, the others are taken. None shows the person that will be trained.
     """
     folder = wanted.folder / fingerprint(identity(model.base), wanted.class_noun, wanted.settings)
-    kept = dict(_kept(folder, wanted))
-    if len(kept) < wanted.count:
-        for shot, image in _made(model, wanted, reader, set(kept), on_progress):
-            infotext = f"{shot.prompt}\nSteps: {wanted.settings.steps}, Seed: {shot.seed}"
-            save_picture(image, folder / f"{shot.seed}.png", infotext)
-            kept[shot.seed] = (image, shot.prompt)
-            if len(kept) >= wanted.count:
+    kept, damaged = _kept(folder)
+    inspection = Inspection(reader, wanted.subject)
+    fit = inspection.without_subject(kept, wanted.count)
+    unfit: list[Candidate] = []
+    if len(fit) < wanted.count:
+        seeds = _seeds(kept, damaged, wanted.count)
+        for one in _made(model, wanted, seeds, lambda: on_progress(len(fit), wanted.count)):
+            fault = inspection.fault(one.image)
+            if fault is None:
+                _save(one, folder, wanted.settings)
+                fit.append(one)
+            elif fault != SUBJECT:
+                unfit.append(one)
+            if len(fit) >= wanted.count:
                 break
-    chosen = [kept[seed] for seed in sorted(kept)][: wanted.count]
-    return ClassPictures(folder, [image for image, _ in chosen], [prompt for _, prompt in chosen])
+    fillers = unfit[: wanted.count - len(fit)]
+    for one in fillers:
+        _save(one, folder, wanted.settings)
+    chosen = sorted([*fit, *fillers], key=lambda one: one.seed)
+    return ClassPictures(
+        folder, [one.image for one in chosen], [one.prompt for one in chosen], [one.seed for one in chosen],
+        dict(inspection.left_out), len(fillers),
+    )
 
 
-def _shots(wanted: Wanted, plain_prompt: str) -> Iterator[Shot]:
-    """All with the plainest prompt: words of style beside the class, which the person's captions do not have, would
-    teach that the person is somebody without a style."""
-    for number in range(wanted.count * TRIES):
-        yield Shot(plain_prompt.format(subject=f"a {wanted.class_noun}"), FIRST_SEED + number)
+class Inspection:
+    """What is wrong with pictures, one after the other; counts it in `left_out`."""
 
+    def __init__(self, reader: FaceReader, subject: Subject | None) -> None:
+        self._reader, self._subject = reader, subject
+        self._seen: list[np.ndarray] = []
+        self.left_out: Counter[str] = Counter()
 
-def _kept(folder: Path, wanted: Wanted) -> Iterator[tuple[int, tuple[np.ndarray, str]]]:
-    """By seed; a damaged file is made anew."""
-    for path in sorted(folder.glob("*.png"))[: wanted.count]:
-        with suppress(UnreadablePhoto, ValueError):
-            yield int(path.stem), (load_picture(path), prompt_of(path))
-
-
-def _made(
-    model: DiffusionModel,
-    wanted: Wanted,
-    reader: FaceReader,
-    known: set[int],
-    on_progress: Callable[[int, int], None],
-) -> Iterator[tuple[Shot, np.ndarray]]:
-    """One-faced pictures first, batch by batch; all others after them, for classes without faces."""
-    shots = [shot for shot in _shots(wanted, class_prompts(model.base)[0]) if shot.seed not in known]
-    others: list[tuple[Shot, np.ndarray]] = []
-    found = len(known)
-    for at in range(0, len(shots), wanted.settings.batch):
-        on_progress(found, wanted.count)
-        batch = shots[at : at + wanted.settings.batch]
-        for shot, image in zip(batch, make_pictures(model, batch, wanted.settings), strict=True):
-            if len(reader.detect(image)) == 1:
-                found += 1
-                yield shot, image
+    def without_subject(self, kept: list[Candidate], count: int) -> list[Candidate]:
+        """The first `count` of pictures that were inspected before, and show somebody else than this training's."""
+        fit: list[Candidate] = []
+        for one in kept:
+            if len(fit) == count:
+                break
+            if self._subject is not None and self._is_subject(one.image, self._reader.detect(one.image)):
+                self.left_out[SUBJECT] += 1
             else:
-                others.append((shot, image))
-    yield from others
+                fit.append(one)
+                self._seen.append(thumbnail(one.image))
+        return fit
+
+    def fault(self, image: np.ndarray) -> str | None:
+        """Of uint8 RGB; None for a picture that fits, which is remembered."""
+        found = self._fault(image)
+        if found is None:
+            self._seen.append(thumbnail(image))
+        else:
+            self.left_out[found] += 1
+        return found
+
+    def _fault(self, image: np.ndarray) -> str | None:
+        faces = self._reader.detect(image)
+        if self._is_subject(image, faces):
+            return SUBJECT
+        if len(faces) != 1:
+            return SEVERAL if faces else NO_FACE
+        if faces[0].width_px < SMALLEST_FACE_SHARE * image.shape[1]:
+            return SMALL
+        small = thumbnail(image)
+        differences = (float(np.sqrt(np.mean((small - other) ** 2))) for other in self._seen)
+        return TWIN if any(difference < SAME_BELOW for difference in differences) else None
+
+    def _is_subject(self, image: np.ndarray, faces: list[Face]) -> bool:
+        """Asked of photos alone: to recognisers of photos all drawn people look alike."""
+        if self._subject is None or not faces or look_of(image) is not Look.PHOTO:
+            return False
+        similarity = float(self._reader.embed(image, faces[0]) @ self._subject.embedding)
+        return similarity > self._subject.same_above
+
+
+def _kept(folder: Path) -> tuple[list[Candidate], list[int]]:
+    """What was made before, by seed, and the seeds of damaged files."""
+    found, damaged = [], []
+    for path in sorted(folder.glob("*.png"), key=lambda path: (len(path.stem), path.stem)):
+        if not path.stem.isdigit():
+            continue
+        try:
+            found.append(Candidate(int(path.stem), load_picture(path), prompt_of(path)))
+        except (UnreadablePhoto, ValueError):
+            damaged.append(int(path.stem))
+    return found, damaged
+
+
+def _seeds(kept: list[Candidate], damaged: list[int], count: int) -> list[int]:
+    """Which to try: those of damaged files again, then such as were not tried."""
+    known = [one.seed for one in kept]
+    first = max([FIRST_SEED - 1, *known, *damaged]) + 1
+    new = max(count * TRIES - (first - FIRST_SEED), (count - len(known)) * TRIES)
+    return [*damaged, *range(first, first + new)]
+
+
+def _made(model: DiffusionModel, wanted: Wanted, seeds: list[int], told: Callable[[], None]) -> Iterator[Candidate]:
+    """Batch by batch, all with the plainest prompt: words of style beside the class, which the person's captions do not
+    have, would teach that the person is somebody without a style."""
+    prompt = class_prompts(model.base)[0].format(subject=f"a {wanted.class_noun}")
+    for at in range(0, len(seeds), wanted.settings.batch):
+        told()
+        batch = [Shot(prompt, seed) for seed in seeds[at : at + wanted.settings.batch]]
+        for shot, image in zip(batch, make_pictures(model, batch, wanted.settings), strict=True):
+            yield Candidate(shot.seed, image, prompt)
+
+
+def _save(one: Candidate, folder: Path, settings: SampleSettings) -> None:
+    save_picture(one.image, folder / f"{one.seed}.png", f"{one.prompt}\nSteps: {settings.steps}, Seed: {one.seed}")

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from personal_avatar.domain import Dataset, Sample
+from personal_avatar.errors import NoFace
 from personal_avatar.jobs.events import Log, Stage
+from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
 from personal_avatar.training.captions import leads
-from personal_avatar.training.classes import ClassPictures, Wanted, class_pictures
+from personal_avatar.training.classes import ClassPictures, Subject, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
@@ -29,7 +31,7 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip, *_sizes(plan))
     latents, small_latents = _latents(plan, work.cache, name, model, images)
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
-    others, small_others = _others(work, model)
+    others, small_others = _others(work, model, dataset)
     changing = plan.trains_text or plan.shuffle_captions
     asked = ["", *captions, *class_captions, *(others.captions if others else ())]
     if plan.vary_captions:
@@ -75,28 +77,40 @@ def _places(
     return tuple(losses.place_weights(mask, outside) for mask in masks)
 
 
-def _others(work: Work, model: DiffusionModel) -> tuple[ClassSet | None, ClassSet | None]:
+def _others(work: Work, model: DiffusionModel, dataset: Dataset) -> tuple[ClassSet | None, ClassSet | None]:
     """Pictures of the class, and the same at half the size."""
     if work.plan.wants_class_pictures:
         work.emit(Stage("class"))
-    found = pictures_of_the_class(work, model)
+    found = pictures_of_the_class(work, model, dataset)
     if found is None:
         return None, None
-    name = "-".join([str(len(found.images)), *_sizes(work.plan)])
+    name = cache.fingerprint(found.seeds, *_sizes(work.plan))
     latents, small = _latents(work.plan, found.folder, name, model, found.images)
     return ClassSet(latents, found.captions), ClassSet(small, found.captions) if len(small) else None
 
 
-def pictures_of_the_class(work: Work, model: DiffusionModel) -> ClassPictures | None:
+def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -> ClassPictures | None:
     """From the folder that all trainings share, or made now by `model`; None when the plan asks for none."""
     plan = work.plan
     if not plan.wants_class_pictures:
         return None
     folder = (work.task.cache or work.folder / "cache") / "class-pictures"
-    wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, sample_settings(plan, model.base), folder)
+    settings = sample_settings(plan, model.base)
+    wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, _subject(work, dataset))
 
     def told(made: int, of: int) -> None:
         work.control.check()
         work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
 
-    return class_pictures(model, wanted, work.analyser, told)
+    found = class_pictures(model, wanted, work.analyser, told)
+    if found.left_out:
+        work.emit(Log(found.told(wanted.class_noun)))
+    return found
+
+
+def _subject(work: Work, dataset: Dataset) -> Subject | None:
+    """Who is trained; None for what has no face."""
+    try:
+        return Subject(reference_embedding(dataset, work.analyser), work.analyser.same_person_above)
+    except NoFace:
+        return None

@@ -7,10 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from personal_avatar.domain import BaseModelFile, Face
+from personal_avatar.domain import BaseModelFile, Face, Look
 from personal_avatar.errors import Cancelled
 from personal_avatar.training import classes, compute
-from personal_avatar.training.classes import Wanted, class_pictures
+from personal_avatar.training.classes import (
+    NO_FACE,
+    SEVERAL,
+    SMALL,
+    SUBJECT,
+    TWIN,
+    ClassPictures,
+    Inspection,
+    Subject,
+    Wanted,
+    class_pictures,
+)
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
@@ -21,16 +32,16 @@ CAPTIONS = ("a portrait of a man, blue background", "a portrait of a woman, red 
 
 
 class OneFace:
-    """Sees one face in everything, or none in anything."""
+    """Sees so many faces of this width in everything; all are of the vector (1, 0)."""
 
-    def __init__(self, faces: int = 1) -> None:
-        self.faces = faces
+    def __init__(self, faces: int = 1, width_px: float = 90) -> None:
+        self.faces, self.width_px = faces, width_px
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        return [Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 1.0)] * self.faces
+        return [Face((0, 0, self.width_px, 99), ((0.0, 0.0),) * 5, 1.0)] * self.faces
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
-        raise AssertionError("class pictures are not recognised")
+        return np.array([1.0, 0.0])
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,67 @@ def test_more_are_added_to_those_that_are_there_and_a_damaged_one_is_made_anew(
 @pytest.mark.slow
 def test_a_class_without_faces_gets_pictures_all_the_same(model: DiffusionModel, tmp_path: Path) -> None:
     assert len(class_pictures(model, wanted(tmp_path), OneFace(0), lambda made, of: None).images) == 4
+
+
+@pytest.mark.parametrize(
+    ("reader", "fault"),
+    [(OneFace(0), NO_FACE), (OneFace(2), SEVERAL), (OneFace(1, 15), SMALL), (OneFace(1, 30), None)],
+)
+def test_a_picture_shows_one_face_that_is_not_tiny(reader: OneFace, fault: str | None) -> None:
+    inspection = Inspection(reader, None)
+    assert inspection.fault(noise(0)) == fault
+    assert inspection.left_out == ({fault: 1} if fault else {})
+
+
+def test_what_another_picture_shows_already_is_left_out() -> None:
+    inspection = Inspection(OneFace(), None)
+    assert inspection.fault(noise(0)) is None and inspection.fault(noise(1)) is None
+    assert inspection.fault(np.clip(noise(0) + 1, 0, 255).astype(np.uint8)) == TWIN
+
+
+def test_the_person_is_not_among_the_class_but_drawn_people_all_look_alike() -> None:
+    subject = Subject(np.array([1.0, 0.0]), 0.4)
+    assert Inspection(OneFace(), subject).fault(noise(0)) == SUBJECT
+    assert Inspection(OneFace(), Subject(np.array([0.0, 1.0]), 0.4)).fault(noise(0)) is None
+    assert Inspection(OneFace(), subject).fault(np.full((200, 200, 3), 90, np.uint8)) is None
+
+
+def test_the_log_says_what_was_left_out_and_why() -> None:
+    found = ClassPictures(Path("x"), [noise(0)] * 3, ["a man"] * 3, [1, 2, 3], {NO_FACE: 2, TWIN: 1}, 1)
+    assert found.told("man") == (
+        "Pictures of man: 3. Others were made and left out: 2 without a face, 1 like another one;"
+        " 1 of them taken for want of better."
+    )
+
+
+@pytest.mark.slow
+def test_pictures_of_the_person_are_made_anew_for_this_training_and_kept_for_others(
+    model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classes, "look_of", lambda image: Look.PHOTO)
+    first = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None)
+    reader = Recognising(first.images[1])
+    asked = replace(wanted(tmp_path), subject=Subject(np.array([1.0, 0.0]), 0.4))
+    second = class_pictures(model, asked, reader, lambda made, of: None)
+    assert len(second.images) == 4 and second.left_out[SUBJECT] == 1
+    assert set(second.seeds) - set(first.seeds) == {max(first.seeds) + 1}
+    assert class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None).seeds == first.seeds
+
+
+class Recognising(OneFace):
+    """Sees the person in one picture alone."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        super().__init__()
+        self.picture = picture
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
+        return np.array([1.0, 0.0] if np.array_equal(image, self.picture) else [0.0, 1.0])
+
+
+def noise(seed: int) -> np.ndarray:
+    """Nothing that could be drawn, uint8 RGB."""
+    return np.random.default_rng(seed).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
     shutil.rmtree(order.folder, ignore_errors=True)
     order.output.mkdir(parents=True)
     plan, method, dataset = order.plan, order.method, training.dataset
-    classes = class_items(dataset, plan, pictures_of_the_class(work, training.bench.model))
+    classes = class_items(dataset, plan, pictures_of_the_class(work, training.bench.model, dataset))
     groups = write_groups(order.pictures, items_of(dataset, plan, method), classes, plan)
     toml = dataset_toml(groups, plan, method, order.resolution_px, order.batches[0])
     order.dataset_file.write_text(toml, encoding="utf-8")
