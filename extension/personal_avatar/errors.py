@@ -6,6 +6,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── UnreadablePhoto            UNREADABLE          422
 │   ├── FileTooLarge               TOO_LARGE           413
 │   ├── NoFace                     NO_FACE             422
+│   ├── NoCharacter                NO_CHARACTER        422
 │   ├── TooFewPhotos               TOO_FEW_PHOTOS      422
 │   ├── ConsentMissing             CONSENT_MISSING     422
 │   ├── NotFound                   NOT_FOUND           404
@@ -86,6 +87,11 @@ class FileTooLarge(BadInput):
 class NoFace(BadInput):
     code, http_status = "NO_FACE", 422
     default_hint = "Use a picture on which the face is turned to the camera and at least 80 pixels wide."
+
+
+class NoCharacter(BadInput):
+    code, http_status = "NO_CHARACTER", 422
+    default_hint = "Lower keep, raise count, or describe the character more precisely."
 
 
 class TooFewPhotos(BadInput):

@@ -37,6 +37,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.gallery import Gallery
 from personal_avatar.host import Host
+from personal_avatar.inventing import Invention, statement_of
 from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
@@ -133,6 +134,7 @@ class Studio:
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)
         self.gallery = Gallery(self)
+        self.invention = Invention(self)
         self.captions = Captioning(self)
         self._analyser: FaceAnalyser | None = None
         self._seen: Memory | None = None
@@ -236,7 +238,7 @@ class Studio:
 
     def _refused(self, request: TrainRequest) -> BaseModelFile:
         """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
-        if not request.consent.strip():
+        if not request.consent.strip() and not statement_of(request.photos):
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
         if not 1 <= len(request.photos) <= MAX_PHOTOS:
             raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
@@ -250,7 +252,8 @@ class Studio:
     def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
         """The avatar, new or known, with its photos in its folder."""
         avatar = self.avatars.open(
-            request.name, user_id=request.user_id, class_noun=_noun(request), statement=request.consent
+            request.name, user_id=request.user_id, class_noun=_noun(request),
+            statement=statement_of(request.photos) or request.consent,
         )
         self._refuse_second_start(avatar)
         photos = self.avatars.add_photos(avatar, request.photos)

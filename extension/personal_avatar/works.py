@@ -21,6 +21,7 @@ TRAIN = "train"
 CREATE = "create"
 RESTORE = "restore"
 RANK = "rank"
+INVENT = "invent"
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 
@@ -55,4 +56,12 @@ def rank(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Con
     return sort_pictures(studio, from_json(RankTask, job.payload), folder, emit, control)
 
 
-WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank}
+def invent(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Photos of a character that does not exist; the payload is an `inventing.InventTask` as JSON."""
+    from personal_avatar import characters
+    from personal_avatar.inventing import InventTask
+
+    return characters.invent(studio, from_json(InventTask, job.payload), folder, emit, control)
+
+
+WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank, INVENT: invent}

@@ -1,0 +1,68 @@
+"""Words that vary a picture of one character: distance, pose, expression, light, place.
+
+What stands in such words may differ from picture to picture; who the character is must not. So the same words that go
+into the prompt become the photo's caption, and whatever they do not name is learned with the trigger.
+"""
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+DISTANCES = ("portrait", "close-up portrait", "head and shoulders portrait", "half-length portrait")
+POSES = (
+    "looking at the camera", "head turned slightly to the left", "head turned slightly to the right",
+    "three-quarter view", "head tilted a little",
+)
+EXPRESSIONS = ("neutral expression", "smiling", "serious look", "surprised", "laughing", "thoughtful look")
+LIGHTS = ("soft daylight", "studio lighting", "warm evening light", "overcast daylight", "light from a window")
+PLACES = (
+    "plain grey background", "plain white background", "plain blue background", "in a park", "in a street",
+    "in a living room",
+)
+# Once the character has been trained there is more to dare.
+WIDER_DISTANCES = (*DISTANCES, "half-length picture", "picture from the knees up")
+WIDER_POSES = (
+    *POSES, "seen from the side", "looking up", "looking down", "sitting", "standing with crossed arms", "walking",
+)
+WIDER_PLACES = (
+    *PLACES, "at the beach", "in the snow", "in a library", "in a café", "in a forest", "in a city at night",
+    "on a mountain", "in a kitchen",
+)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One way to show somebody."""
+
+    distance: str
+    pose: str
+    expression: str
+    light: str
+    place: str
+
+    def prompt(self, subject: str) -> str:
+        """A picture of `subject` in these words."""
+        return f"{self.distance} of {subject}, {self._rest()}"
+
+    @property
+    def caption(self) -> str:
+        """The same without the subject; who trains puts the trigger before it."""
+        return f"{self.distance}, {self._rest()}"
+
+    def _rest(self) -> str:
+        return ", ".join((self.expression, self.pose, self.light, self.place))
+
+
+def shots(seed: int, wider: bool = False) -> Iterator[Shot]:
+    """Ever new ones, the same for a seed; each word comes before any of its kind comes again."""
+    chance = random.Random(seed)
+    kinds = (WIDER_DISTANCES, WIDER_POSES, EXPRESSIONS, LIGHTS, WIDER_PLACES) if wider else (
+        DISTANCES, POSES, EXPRESSIONS, LIGHTS, PLACES
+    )
+    yield from map(Shot, *(_in_turn(kind, random.Random(chance.random())) for kind in kinds))
+
+
+def _in_turn(words: tuple[str, ...], chance: random.Random) -> Iterator[str]:
+    while True:
+        yield from chance.sample(words, len(words))
