@@ -19,7 +19,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
-PANELS = ("photos", "train", "create", "one_photo", "results", "jobs")
+PANELS = ("photos", "train", "create", "one_photo", "results", "rank", "jobs")
 
 
 def build(page: Page) -> None:

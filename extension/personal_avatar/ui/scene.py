@@ -15,7 +15,7 @@ from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
-from personal_avatar.works import CREATE, TRAIN
+from personal_avatar.works import CREATE, RANK, TRAIN
 
 
 class JobWatch:
@@ -67,7 +67,8 @@ class Scene:
 
     def title(self, view: JobView) -> str:
         """Whose job it is; of portraits of nobody who has a name, the panel that makes such."""
-        return view.job.title if view.job.avatar_id else self.say("tab.one_photo")
+        nobody = "tab.rank" if view.job.kind == RANK else "tab.one_photo"
+        return view.job.title if view.job.avatar_id else self.say(nobody)
 
     @cached_property
     def draft(self) -> Draft:
@@ -137,6 +138,11 @@ class Scene:
     def restyling(self) -> JobView | None:
         """The same of portraits for which nobody was trained."""
         return _foremost([view for view in self.views if untrained(view)], CREATE)
+
+    @property
+    def ranking(self) -> JobView | None:
+        """The same of existing pictures that are put in order."""
+        return _foremost(self.views, RANK)
 
     @property
     def results(self) -> list[JobView]:

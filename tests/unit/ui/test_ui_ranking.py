@@ -1,0 +1,72 @@
+"""The panel "Rank", as a visitor without a browser uses it: real faces measured, no picture made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.api.house import GOOD, SAMPLES
+from tests.unit.ui.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Her, somebody else, nobody, and no picture at all."""
+    found = tmp_path_factory.mktemp("pictures")
+    for path in (*GOOD[3:5], SAMPLES / "someone-else.jpg", SAMPLES / "no-face.jpg"):
+        shutil.copy(path, found / path.name)
+    (found / "broken.jpg").write_bytes(b"nothing")
+    return found
+
+
+@pytest.fixture
+def visitor(visit: Visit, folder: Path) -> Visitor:
+    """A page on which the folder is ranked."""
+    visitor = visit(key="e" * 32)
+    visitor.choose_files(*GOOD[:3], into="rank_references")
+    visitor.enter(rank_folder=str(folder))
+    visitor.click("rank_start")
+    assert visitor.text("rank_message") == ""
+    visitor.wait(lambda: "pa-gallery" in (visitor.value("rank_gallery") or ""))
+    return visitor
+
+
+def shown(visitor: Visitor) -> list[str]:
+    return re.findall(r'<img [^>]*alt="([^"]+)"', visitor.value("rank_gallery"))
+
+
+def test_a_folder_is_ranked_sorted_filtered_and_taken_along(visitor: Visitor, folder: Path, tmp_path: Path) -> None:
+    assert set(shown(visitor)[:2]) == {path.name for path in GOOD[3:5]}
+    assert shown(visitor)[2:] == ["someone-else.jpg", "no-face.jpg"]
+    assert "Overall" in visitor.prop("rank_sort", "choices")
+    visitor.enter(rank_min_likeness=0.7)
+    visitor.refresh()
+    assert len(shown(visitor)) == 2
+    visitor.enter(rank_target=str(tmp_path / "best"), rank_count=1)
+    visitor.click("rank_take")
+    assert "1 pictures are in" in visitor.text("rank_taken")
+    assert [path.name[:4] for path in (tmp_path / "best").iterdir()] == ["001-"]
+    visitor.click("rank_table")
+    written = Path(visitor.value("rank_file")["name"]).read_text(encoding="utf-8-sig")
+    assert [row["place"] for row in csv.DictReader(io.StringIO(written))] == ["1", "2"]
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_what_is_missing_is_said_in_the_language_of_the_page(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(key="f" * 32, accept="vi")
+    visitor.click("rank_start")
+    assert "Chưa cho biết người trong ảnh là ai." in visitor.text("rank_message")
+    visitor.choose_files(GOOD[0], into="rank_references")
+    visitor.click("rank_start")
+    assert "Không có ảnh nào để xếp hạng." in visitor.text("rank_message")
+    visitor.enter(rank_folder=str(tmp_path / "nowhere"))
+    visitor.click("rank_start")
+    assert "nowhere" in visitor.text("rank_message")
