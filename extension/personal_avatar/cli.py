@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for declare in (
-        _demo, _doctor, _serve, _photos, _train, _compare, _generate,
+        _demo, _doctor, _serve, _photos, _train, _compare, _generate, _invent,
         _rank, _restore, _jobs, _gallery, _bench,
     ):
         declare(commands)
@@ -110,6 +110,9 @@ def _photos(commands: Commands) -> None:
     inner = wanted.add_subparsers(required=True, metavar="check|caption|lint|prepare")
     check = _command(inner, "check", "photos:check", "a verdict with reasons for each photo, advice for all")
     check.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
+    check.add_argument("--set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                       help="limits of the report, such as min_face_px=96")
+    _decisions(check)
     _captions(inner)
     prepare = _command(inner, "prepare", "photos:prepare", "crop and caption the accepted photos into a dataset")
     prepare.add_argument("paths", nargs="+", type=Path, metavar="DIR",
@@ -119,6 +122,16 @@ def _photos(commands: Commands) -> None:
                          help="settings of the photo report, crops and captions, such as framing=half background=blur")
     prepare.add_argument("--resolution", type=_count, default=512, metavar="PX", help="side of a crop (default: 512)")
     prepare.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    _decisions(prepare)
+
+
+def _decisions(parser: argparse.ArgumentParser) -> None:
+    """What a person decides about photos, whatever the report says."""
+    parser.add_argument("--take", nargs="+", action="extend", default=[], metavar="NAME",
+                        help="photos to take in spite of the verdict, as their files are called")
+    parser.add_argument("--leave", nargs="+", action="extend", default=[], metavar="NAME", help="photos to leave out")
+    parser.add_argument("--face", nargs="+", action="extend", default=[], metavar="NAME=N",
+                        help="the N-th largest face of a photo is the one that is meant")
 
 
 def _captions(inner: Commands) -> None:
@@ -153,6 +166,7 @@ def _train(commands: Commands) -> None:
                         help="settings that differ from those for checkpoint, method and goal")
     parser.add_argument("--photo-set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="settings of the photo report, crops and captions, such as framing=full")
+    _decisions(parser)
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
                         "the avatar (default: whoever runs this command states it)")
 
@@ -200,6 +214,22 @@ def _generate(commands: Commands) -> None:
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title, used from now on "
                         "(default: the one that was used last, at first avatar-tiny)")
+
+
+def _invent(commands: Commands) -> None:
+    parser = _command(commands, "invent", "invent:invent", "photos of a character that does not exist, for a training")
+    parser.add_argument("--description", default="", metavar="TEXT", help="who it is: age, hair, eyes, build, clothes, "
+                        "and the style of the picture; a first and last name makes faces more alike")
+    parser.add_argument("--avatar", default="", metavar="NAME", help="one that was trained: new poses and places that "
+                        "are as much like it as its own photos, which come along")
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--count", type=_count, default=40, metavar="N", help="pictures that are made at most")
+    parser.add_argument("--keep", type=_count, default=12, metavar="K", help="pictures that must be the same character")
+    parser.add_argument("--seed", type=int, default=-1, metavar="S")
+    _checkpoint(parser)
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="more settings, such as similarity=0.7 or steps=30")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 
 def _rank(commands: Commands) -> None:
@@ -278,6 +308,12 @@ def _bench_speed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_count, default=2, metavar="N", help="turns of each engine (default: 2)")
     parser.add_argument("--identity", action="store_true", help="instead: what InstantID costs a step of sampling, on "
                         "random weights of SDXL's shape, ours against diffusers' classes")
+    parser.add_argument("--ranking", action="store_true", help="instead: how fast existing pictures are ranked, with a "
+                        "pack of insightface")
+    parser.add_argument("--images", nargs="+", type=Path, default=[], metavar="DIR", help="pictures to rank (default: "
+                        "the shipped drawings)")
+    parser.add_argument("--insightface-python", type=Path, metavar="FILE", help="a Python with insightface, to be "
+                        "measured beside ours")
     parser.add_argument("--no-startup", dest="startup", action="store_false", help="leave out the time to a first step")
     _sd_scripts(parser)
 

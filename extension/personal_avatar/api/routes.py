@@ -13,8 +13,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, bodies, captions, gallery, ranking, restoring, schemas
+from personal_avatar.api import answers, bodies, captions, characters, gallery, ranking, restoring, schemas
 from personal_avatar.api.captions import CaptionsApi
+from personal_avatar.api.characters import CharactersApi
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.openapi import document
@@ -50,7 +51,7 @@ class Api:
             job = self.studio.train(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 method=body.method, engine=body.engine, plan=body.plan, consent=body.consent,
-                photo_settings=body.photo_settings,
+                photo_settings=body.photo_settings, choices=bodies.decided(body.choices),
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
 
@@ -91,7 +92,8 @@ class Api:
     def check_photos(self, body: bodies.CheckBody) -> schemas.PhotoCheck:
         """What a training would say of these pictures: a verdict for each, advice for all. One check at a time."""
         with self._one_check(), received(body.images) as photos:
-            return answers.photo_check(self.studio.check_photos(photos))
+            found = self.studio.check_photos(photos, body.photo_settings, choices=bodies.decided(body.choices))
+            return answers.photo_check(found)
 
     @contextmanager
     def _one_check(self) -> Iterator[None]:
@@ -201,7 +203,7 @@ TABLE = (
 TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
     (Api, TABLE), (GalleryApi, gallery.TABLE), (RestoringApi, restoring.TABLE),
     (RankingApi, ranking.TABLE),
-    (CaptionsApi, captions.TABLE),
+    (CaptionsApi, captions.TABLE), (CharactersApi, characters.TABLE),
 )
 
 

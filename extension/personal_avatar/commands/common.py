@@ -20,6 +20,7 @@ STAGES = {
     "class": "making pictures of the class",
     "train": "training", "score": "measuring likeness", "selftest": "testing the file", "generate": "painting",
     "rank": "ranking by likeness", "restore": "restoring the best",
+    "gather": "gathering pictures of the same character",
 }
 
 

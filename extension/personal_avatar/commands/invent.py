@@ -1,0 +1,67 @@
+"""`personal-avatar invent`."""
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar import documents
+from personal_avatar.captions.files import copy_with_caption
+from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio
+from personal_avatar.inventing import InventRequest
+from personal_avatar.jobs.store import JobView
+from personal_avatar.params import pairs
+from personal_avatar.studio import Studio
+from personal_avatar.terminal import Terminal, number, table
+
+NUMBERS = ("similarity", "runner_up", "needed", "made", "usable", "recogniser", "look", "checkpoint")
+
+
+def invent(args: Namespace, terminal: Terminal) -> int:
+    if not (args.description or args.avatar):
+        terminal.complain("Say who it is: personal-avatar invent --description TEXT, or --avatar NAME")
+        return WRONG_USAGE
+    studio = local_studio(args.data, args.checkpoint)
+    studio.open()
+    request = InventRequest(
+        description=args.description, class_noun=args.class_noun, count=args.count, keep=args.keep, seed=args.seed,
+        avatar_id=args.avatar, settings=pairs(args.pairs),
+    )
+    view, interrupted = follow(studio, studio.invention.start(request), terminal)
+    images = taken(studio, view, args.out)
+    _tell(view, images, args, terminal)
+    terminal.document({
+        "job": view.job.id, "state": view.status.state.value, "images": images,
+        **{name: (view.result or {}).get(name) for name in NUMBERS}, "error": documents.plain_error(view),
+    })
+    return exit_status(view, interrupted, terminal)
+
+
+def taken(studio: Studio, view: JobView, out: Path) -> list[dict[str, Any]]:
+    """Copy what a training should learn from into `out`, captions beside, the avatar's own photos first; rows with the
+    new paths of the pictures that were kept."""
+    if not view.result:
+        return []
+    out.mkdir(parents=True, exist_ok=True)
+    kept, rows = set(studio.invention.kept(view.job.id)), []
+    for place, photo in enumerate(studio.invention.photos(view.job.id), start=1):
+        target = out / f"{place:03d}{photo.suffix.lower()}"
+        copy_with_caption(photo, target)
+        if photo in kept:
+            rows.append({**_record(view, photo), "path": str(target)})
+    return rows
+
+
+def _record(view: JobView, photo: Path) -> dict[str, Any]:
+    images = (view.result or {}).get("images", [])
+    return next(({name: row[name] for name in ("seed", "prompt", "likeness")} for row in images
+                 if Path(row["path"]) == photo), {})
+
+
+def _tell(view: JobView, images: list[dict[str, Any]], args: Namespace, terminal: Terminal) -> None:
+    if not images:
+        return
+    terminal.say(table([(row["path"], number(row["likeness"])) for row in images]))
+    name = args.avatar or "NAME"
+    noun = view.job.payload.get("class_noun", args.class_noun)
+    terminal.say(f"Next: personal-avatar train --photos {args.out} --name {name} --class {noun}")
