@@ -8,11 +8,12 @@ from personal_avatar.captions.english import article
 from personal_avatar.captions.lint import Subject
 from personal_avatar.captions.wording import tidied
 
-# How BLIP begins sentences that say nothing more than that there is something; "arafed" and "araffe" are no words of any
-# language, and stand before the noun or in its place.
+# How BLIP begins sentences that say nothing more than that there is something; "arafed" and "araffe" are no words of
+# any language, and stand before the noun or in its place.
 _THERE = re.compile(r"^there\s+(?:is|are)\s+", re.IGNORECASE)
 _NO_WORD = re.compile(
-    r"^(?P<article>an?\s+|the\s+)?araf\w*\s+(?P<alone>(?=(?:with|in|on|at|of|that|who|is|and|\w+ing)\b))?", re.IGNORECASE
+    r"^(?P<article>an?\s+|the\s+)?araf\w*\s+(?P<alone>(?=(?:with|in|on|at|of|that|who|is|and|\w+ing)\b))?",
+    re.IGNORECASE,
 )
 
 

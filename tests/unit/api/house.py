@@ -111,6 +111,17 @@ def build_studio(folder: Path, weights: Path, learn: str = LEARN) -> Studio:
     return studio
 
 
+def own_weights(data: Path) -> Path:
+    """A folder of weights that a test may put more into: that of the face models, which all tests share, is linked."""
+    folder = data / "weights"
+    shared = folder.resolve()
+    folder.unlink()
+    folder.mkdir()
+    for path in shared.iterdir():
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
 def encoded(path: Path) -> str:
     """A file as the API takes it."""
     return base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,63 @@
+"""Captions over HTTP: at once, as a job, and what is wrong with them."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import blip_miniature
+import pytest
+import wd_tagger
+from fastapi.testclient import TestClient
+from personal_avatar.studio import Studio
+
+from tests.unit.api.house import GOOD, encoded, own_weights
+
+CAPTION, LINT = "/personal-avatar/v1/photos/caption", "/personal-avatar/v1/photos/lint"
+IMAGES = [encoded(photo) for photo in GOOD[:2]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+@pytest.fixture
+def weights(studio: Studio, tmp_path: Path) -> Path:
+    return own_weights(tmp_path / "data")
+
+
+def test_pictures_are_described_at_once(client: TestClient, weights: Path) -> None:
+    wd_tagger.make(weights / "wd14" / "wd-vit-tagger-v3")
+    body = {"images": [*IMAGES, "bm8gcGljdHVyZQ=="], "trigger": "sks man", "settings": {"tag_from": 0.0}}
+    answer = client.post(CAPTION, json=body)
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
+    assert [row["image"] for row in document["captions"]] == ["images[0]", "images[1]"]
+    assert all(row["caption"].startswith("sks man, ") for row in document["captions"])
+    assert [row["image"] for row in document["skipped"]] == ["images[2]"] and document["caption_job_id"] is None
+
+
+def test_what_is_missing_is_a_problem_with_a_hint(client: TestClient, weights: Path) -> None:
+    for tagger, size in (("wd14-eva02", "1260.4 MB"), ("blip", "989.8 MB")):
+        answer = client.post(CAPTION, json={"images": IMAGES, "tagger": tagger})
+        assert answer.status_code == 503 and answer.json()["code"] == "WEIGHTS_MISSING"
+        assert size in answer.json()["detail"] and "doctor --fetch" in answer.json()["hint"]
+    assert client.post(CAPTION, json={"images": IMAGES, "tagger": "clip"}).status_code == 404
+
+
+def test_blip_is_a_job(client: TestClient, studio: Studio, weights: Path) -> None:
+    blip_miniature.make(weights / "blip")
+    answer = client.post(CAPTION, json={"images": IMAGES, "tagger": "blip", "user_id": "lan"})
+    assert answer.status_code == 202, answer.text
+    view = studio.jobs.view(answer.json()["caption_job_id"])
+    assert (view.job.kind, view.job.user_id) == ("caption", "lan")
+    assert view.job.payload["names"] == ["images[0]", "images[1]"]
+
+
+def test_captions_are_mended(client: TestClient) -> None:
+    body = {"captions": {"1.jpg": "a man with long hair in a car"}, "trigger": "sks man", "class_type": "man"}
+    document = client.post(LINT, json=body).json()
+    assert [finding["code"] for finding in document["findings"]] == ["IDENTITY", "TRIGGER_MISSING"]
+    assert document["mended"] == {"1.jpg": "sks man in a car"}
+    assert document["findings"][0]["mended"] == "a man in a car"
+    too_many = {str(number): "" for number in range(1001)}
+    assert client.post(LINT, json={"captions": too_many}).status_code == 422
