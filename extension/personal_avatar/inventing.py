@@ -129,6 +129,10 @@ class Invention:
         folder = self._studio.avatars.folder(view.job.avatar_id) / "photos"
         return (*(sorted(without_captions(folder.iterdir())) if folder.is_dir() else ()), *kept)
 
+    def statement(self, photos: Iterable[Path]) -> str:
+        """What stands in place of a person's consent; see `statement_of`."""
+        return statement_of(photos)
+
     def runs(self, avatar_id: str | None = None) -> list[JobView]:
         """Inventions that found somebody, newest first."""
         views = [view for view in self._studio.jobs.views() if view.job.kind == INVENT and view.result]

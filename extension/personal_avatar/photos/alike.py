@@ -35,8 +35,8 @@ class Judge(Protocol):
         """The similarity from which there is no doubt."""
         ...
 
-    def likeness(self, faces: np.ndarray, place: int) -> float | None:
-        """What can be told of one face as soon as it is there; None for the first."""
+    def likeness(self, faces: np.ndarray, place: int) -> float:
+        """What can be told of one face as soon as it is there."""
         ...
 
     def enough(self, faces: np.ndarray) -> bool:
@@ -56,9 +56,9 @@ class SameSomebody:
     same_above: float
     keep: int
 
-    def likeness(self, faces: np.ndarray, place: int) -> float | None:
-        """To the nearest of those before."""
-        return float((faces[:place] @ faces[place]).max()) if place else None
+    def likeness(self, faces: np.ndarray, place: int) -> float:
+        """To the most alike of those before; 0 for the first."""
+        return float((faces[:place] @ faces[place]).max()) if place else 0.0
 
     def enough(self, faces: np.ndarray) -> bool:
         return len(faces) >= self.keep and len(people(faces, self.needed)[0]) >= self.keep
@@ -92,7 +92,7 @@ class LikeSomebody:
         """`needed` 0: what all but the least usual quarter of the own photos reach."""
         return cls(own, needed or float(np.quantile(_to_each_other(own), LEAST_SHARE)), keep)
 
-    def likeness(self, faces: np.ndarray, place: int) -> float | None:
+    def likeness(self, faces: np.ndarray, place: int) -> float:
         return float((self.own @ faces[place]).mean())
 
     def enough(self, faces: np.ndarray) -> bool:

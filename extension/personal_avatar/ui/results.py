@@ -19,7 +19,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
-PANELS = ("photos", "train", "create", "one_photo", "results", "rank", "jobs")
+PANELS = ("photos", "train", "create", "one_photo", "invent", "results", "rank", "jobs")
 
 
 def build(page: Page) -> None:
@@ -27,11 +27,12 @@ def build(page: Page) -> None:
     steering = _steering(page)
     picked = page.read(choice.PICKED, gr.Textbox("", visible=False, elem_id=elem_id(choice.PICKED)))
     at = page.read(choice.AT, gr.Textbox("1", visible=False, elem_id=elem_id(choice.AT)))
-    gallery_actions.build(page, picked, at)
+    told = gallery_actions.build(page, picked, at)
     shelf = Shelf(elem_id("gallery"))
     page.show(shelf.component, lambda scene: {"value": gallery_html(scene, shelf, page.destinations)})
     page.show(gr.HTML(elem_id=elem_id("words"), visible=False), _words)
     gallery_export.build(page, {**steering, choice.PICKED: picked})
+    gallery_actions.build_deletion(page, picked, told)
     erase.build_run(page, steering[choice.RUN], choice.chosen_run)
 
 
@@ -60,8 +61,8 @@ def _filters(page: Page) -> dict[str, Any]:
         with gr.Row(elem_classes="pa-settings"):
             for part in PARTS:
                 name, key = choice.limit(part), f"part.{part}"
-                number = gr.Number(None, label=text(key), min_width=150, elem_id=elem_id(name))
-                found[name] = page.say(number, label=key)
+                slider = gr.Slider(0.0, 1.0, value=0.0, step=0.01, label=text(key), min_width=230, elem_id=elem_id(name))
+                found[name] = page.say(slider, label=key)
     for name, component in found.items():
         page.read(name, component)
     return found

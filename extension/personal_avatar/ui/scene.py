@@ -15,7 +15,7 @@ from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
-from personal_avatar.works import CREATE, RANK, TRAIN
+from personal_avatar.works import CREATE, INVENT, RANK, TRAIN
 
 
 class JobWatch:
@@ -68,7 +68,7 @@ class Scene:
     def title(self, view: JobView) -> str:
         """Whose job it is; of portraits of nobody who has a name, the panel that makes such."""
         nobody = "tab.rank" if view.job.kind == RANK else "tab.one_photo"
-        return view.job.title if view.job.avatar_id else self.say(nobody)
+        return view.job.title if view.job.avatar_id or view.job.kind == INVENT else self.say(nobody)
 
     @cached_property
     def draft(self) -> Draft:
@@ -138,6 +138,11 @@ class Scene:
     def restyling(self) -> JobView | None:
         """The same of portraits for which nobody was trained."""
         return _foremost([view for view in self.views if untrained(view)], CREATE)
+
+    @property
+    def inventing(self) -> JobView | None:
+        """The same of characters that do not exist."""
+        return _foremost(self.views, INVENT)
 
     @property
     def ranking(self) -> JobView | None:

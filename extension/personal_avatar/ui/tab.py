@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from personal_avatar.studio import Studio
-from personal_avatar.ui import create, jobs, one_photo, photos, ranking, results, train
+from personal_avatar.ui import create, invent, jobs, one_photo, photos, ranking, results, train
 from personal_avatar.ui.live import status_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, SendTo, elem_id
@@ -48,6 +48,8 @@ def _panels(page: Page) -> None:
             create.build(page, tabs)
         with _panel(page, "one_photo"):
             one_photo.build(page, tabs)
+        with _panel(page, "invent"):
+            invent.build(page, tabs)
         with _panel(page, "results"):
             results.build(page)
         with _panel(page, "rank"):

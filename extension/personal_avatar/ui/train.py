@@ -62,7 +62,7 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
         raise Refusal(WrongState, "checking")
     if not draft.accepted:
         raise Refusal(TooFewPhotos, "nochecked")
-    if not draft.consent:
+    if not draft.consent and not scene.studio.invention.statement(draft.accepted):
         raise Refusal(ConsentMissing, "noconsent")
     return TrainRequest(
         name=draft.name,
