@@ -9,7 +9,8 @@ from personal_avatar.photos.settings import KEEP, PLAIN, PhotoSettings
 # Of the longer side: how far colours of person and background are looked for at the edge, and how far is blurred.
 EDGE_SHARE = 0.02
 BLUR_SHARE = 0.04
-_LEAST = 1e-3
+SURE_FROM = 0.9
+_LEAST, _TINY = 1e-3, 1e-9
 
 
 def replaced(image: np.ndarray, matte: np.ndarray, settings: PhotoSettings) -> np.ndarray:
@@ -23,7 +24,7 @@ def replaced(image: np.ndarray, matte: np.ndarray, settings: PhotoSettings) -> n
     if settings.background == PLAIN:
         behind: np.ndarray = np.array(rgb(settings.background_colour), dtype=np.float32)
     else:
-        behind = _mean_around(pixels, 1 - share, side * BLUR_SHARE)
+        behind = _mean_around(pixels, _surely(1 - share), side * BLUR_SHARE)
     made = share * _person(pixels, share, side * EDGE_SHARE) + (1 - share) * behind
     return np.where(share >= 1, image, np.rint(np.clip(made, 0, 255)).astype(np.uint8))
 
@@ -37,23 +38,26 @@ def rgb(colour: str) -> tuple[int, int, int]:
 def _person(pixels: np.ndarray, share: np.ndarray, reach_px: float) -> np.ndarray:
     """The person's own colours, free of what shines through at the edge: the estimate of both sides from what is
     around, mended so that it gives the photo again (Forte, arXiv 2006.14970)."""
-    person = _mean_around(pixels, share, reach_px)
-    behind = _mean_around(pixels, 1 - share, reach_px)
+    person = _mean_around(pixels, _surely(share), reach_px)
+    behind = _mean_around(pixels, _surely(1 - share), reach_px)
     mended: np.ndarray = person + share * (pixels - share * person - (1 - share) * behind)
     return np.clip(mended, 0, 255)
+
+
+def _surely(share: np.ndarray) -> np.ndarray:
+    """Weight of pixels that are one thing and hardly another; of the others it cannot be told which colour is whose."""
+    return np.clip((share - SURE_FROM) / (1 - SURE_FROM), 0, 1)
 
 
 def _mean_around(pixels: np.ndarray, weight: np.ndarray, reach_px: float) -> np.ndarray:
     """The weighted mean of the pixels around each; where nothing has weight, of ever larger surroundings."""
     found = _smooth(pixels * weight, reach_px)
     total = _smooth(weight, reach_px)
-    if reach_px >= max(pixels.shape[:2]):
-        return found / np.maximum(total, _LEAST)
-    if total.min() >= _LEAST:
-        return found / total
-    far = _mean_around(pixels, weight, reach_px * 4)
+    near = found / np.maximum(total, _TINY)
+    if total.min() >= _LEAST or reach_px >= max(pixels.shape[:2]):
+        return near
     trust = np.minimum(total / _LEAST, 1)
-    return trust * found / np.maximum(total, _LEAST) + (1 - trust) * far
+    return trust * near + (1 - trust) * _mean_around(pixels, weight, reach_px * 4)
 
 
 def _smooth(planes: np.ndarray, reach_px: float) -> np.ndarray:
