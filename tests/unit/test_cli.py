@@ -99,6 +99,19 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     assert "NO_FACE" in run("photos", "check", SAMPLES / "no-face.jpg").out
 
 
+def test_photos_are_taken_and_left_out_by_hand(run: Run) -> None:
+    names = [SAMPLES / name for name in ("01.jpg", "blurred.jpg", "two-people.jpg")]
+    said = run("photos", "check", *names, "--take", "blurred.jpg", "--leave", "01.jpg", "--face", "two-people.jpg=1",
+               "--json")
+    told = {Path(photo["path"]).name: photo for photo in said.document["photos"]}
+    assert {name: photo["verdict"] for name, photo in told.items()} == {
+        "01.jpg": "rejected", "blurred.jpg": "accepted", "two-people.jpg": "accepted"}
+    assert told["01.jpg"]["reasons"] == [] and told["two-people.jpg"]["choice"] == {"take": None, "face": 0}
+    words = run("photos", "check", *names, "--take", "blurred.jpg", "--leave", "01.jpg").out
+    assert "taken by hand (BLURRED)" in words and "left out by hand" in words
+    assert run("photos", "check", *names, "--take", "absent.jpg").status == 1
+
+
 @pytest.mark.slow
 def test_photos_are_prepared(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "dataset"

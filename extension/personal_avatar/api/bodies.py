@@ -1,7 +1,7 @@
 """What requests look like: closed and strict, an unknown key or a wrong type is an error."""
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from pydantic import (
@@ -19,7 +19,7 @@ from pydantic import (
 
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
-from personal_avatar.domain import Engine, Method
+from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES, Box
 from personal_avatar.photos.settings import PhotoSettings
@@ -33,9 +33,11 @@ Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
 Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 StyleId = constr(strict=True, min_length=1, max_length=100)
+Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
+CHOICES = "What was decided about photos, by the SHA-256 of their files (hexadecimal)"
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
 
@@ -98,6 +100,23 @@ def _refuse_half_characters(value: Any) -> None:
             _refuse_half_characters(part)
 
 
+class ChoiceBody(Body):
+    """What somebody decided about a photo."""
+
+    take: StrictBool | None = Field(None, description="In spite of the verdict, or (false) leave it out; null: neither")
+    face: conint(strict=True, ge=0, le=999) | None = Field(
+        None, description="Which of its faces is meant, a place in `people` of POST /photos/check; null: the likeliest"
+    )
+
+
+Choices = dict[Sha256, ChoiceBody]
+
+
+def decided(choices: Mapping[str, ChoiceBody]) -> dict[str, PhotoChoice]:
+    """As the studio takes them."""
+    return {sha256: PhotoChoice(choice.take, choice.face) for sha256, choice in choices.items()}
+
+
 class TrainBody(Body):
     """Photos of one person (or of a character) and how to train on them."""
 
@@ -113,6 +132,7 @@ class TrainBody(Body):
         {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
     )
     photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
+    choices: Choices = Field({}, description=CHOICES)
     consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
@@ -224,9 +244,21 @@ class GenerateBody(Body):
 
 
 class CheckBody(Body):
-    """Pictures to look at."""
+    """Pictures to look at, and what was decided about them before."""
 
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
+    photo_settings: dict[str, Any] = Field({}, description="Limits of the photo report")
+    choices: Choices = Field({}, description=CHOICES)
+
+    @validator("photo_settings")
+    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PhotoSettings, values)
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
 
 
 class CancelBody(Body):

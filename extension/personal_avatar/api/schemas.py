@@ -159,12 +159,18 @@ class StyleList(Document):
 
 class PhotoDocument(Document):
     path: str = Field(..., description="images[n], n as in the request")
+    sha256: str | None = Field(None, description="Of the file; by it choices are sent. Null for what cannot be read")
     verdict: str
     reasons: list[str]
     detail: str
+    remarks: list[str] = Field([], description="Codes of what is worth telling but rejects nothing")
+    values: dict[str, Any] = Field({}, description="Numbers and names that belong to reasons and remarks")
+    choice: dict[str, Any] = Field({}, description="take and face, as they were sent")
+    look: str = Field("photo", description="photo or drawn")
     size_px: list[int] | None
-    face: dict[str, Any] | None
+    face: dict[str, Any] | None = Field(None, description="The one that is meant")
     faces: int
+    people: list[dict[str, Any]] = Field([], description="All faces, largest first")
     quality: dict[str, Any]
     similarity: float | None
 
@@ -173,6 +179,10 @@ class PhotoSet(Document):
     accepted: int
     photos: int
     advice: list[str]
+    advice_codes: list[dict[str, Any]] = Field([], description="The same as code and values, for translations")
+    coverage: dict[str, Any] | None = Field(
+        None, description="How many accepted photos show which angle, distance, light, expression; what is missing"
+    )
 
 
 class PhotoCheck(Document):

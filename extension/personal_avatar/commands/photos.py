@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
 
 from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
-from personal_avatar.domain import PhotoReport
+from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
 from personal_avatar.params import pairs
+from personal_avatar.photos.words import sentence
 from personal_avatar.terminal import Terminal, table
 
 
@@ -13,23 +16,41 @@ def check(args: Namespace, terminal: Terminal) -> int:
     from personal_avatar.photos.report import to_document
 
     studio = local_studio(args.data)
+    paths = pictures(args.paths)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(pictures(args.paths), on_progress=bar)
+        report = studio.check_photos(paths, pairs(args.photo_pairs), bar, decided(args, paths))
     show(report, terminal)
     terminal.document(to_document(report))
     return DONE
 
 
+def decided(args: Namespace, photos: Sequence[Path]) -> dict[str, PhotoChoice]:
+    """What --take, --leave and --face say. Raises `BadInput`."""
+    from personal_avatar.photos.choices import choices_of
+
+    return choices_of(photos, args.take, args.leave, args.face)
+
+
 def show(report: PhotoReport, terminal: Terminal) -> None:
     """The report for people: a line for each photo, then advice."""
-    rows = []
-    for photo in report.photos:
-        verdict = "ok" if photo.accepted else ", ".join(reason.value for reason in photo.reasons)
-        rows.append((f"  {photo.path.name}", verdict, "" if photo.accepted else photo.detail))
-    terminal.say(table(rows))
+    terminal.say(table([(f"  {photo.path.name}", verdict_of(photo), told(photo)) for photo in report.photos]))
     terminal.say(f"{len(report.accepted)} of {len(report.photos)} photos can be used.")
     for advice in report.advice:
         terminal.say(f"  {advice.text}")
+
+
+def verdict_of(photo: PhotoVerdict) -> str:
+    reasons = ", ".join(reason.value for reason in photo.reasons)
+    if photo.accepted:
+        return f"taken by hand ({reasons})" if reasons else "ok"
+    return reasons or "left out by hand"
+
+
+def told(photo: PhotoVerdict) -> str:
+    """Why it is rejected, or what is worth knowing of a good one."""
+    if photo.reasons:
+        return photo.detail
+    return " ".join(sentence(f"remark.{code}", photo.values) for code in photo.remarks)
 
 
 def prepare(args: Namespace, terminal: Terminal) -> int:
@@ -37,8 +58,9 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
 
     settings = pairs(args.photo_pairs)
     studio = local_studio(args.data)
+    paths = pictures(args.paths)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(pictures(args.paths), settings, on_progress=bar)
+        report = studio.check_photos(paths, settings, bar, decided(args, paths))
     if not report.accepted:
         show(report, terminal)
         terminal.complain("No photo can be used. Add sharper photos that show only one person.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar import documents
 from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio, pictures
+from personal_avatar.commands.photos import decided
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
@@ -21,10 +22,12 @@ STATED_HERE = "Whoever ran this command stated that the person in the photos agr
 def train(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data, args.checkpoint)
     studio.open()
+    photos = pictures(args.photos)
     request = TrainRequest(
-        name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, method=Method(args.method),
+        name=args.name, photos=tuple(photos), class_noun=args.class_noun, method=Method(args.method),
         engine=Engine(args.engine), plan={"goal": args.goal, **pairs(args.pairs)},
-        photo_settings=pairs(args.photo_pairs), consent=STATED_HERE if args.consent is None else args.consent,
+        photo_settings=pairs(args.photo_pairs), choices=decided(args, photos),
+        consent=STATED_HERE if args.consent is None else args.consent,
     )
     view, interrupted = follow(studio, studio.train(request), terminal)
     document = documents.training(view)

@@ -226,6 +226,30 @@ def test_photos_are_checked_one_by_one(client: TestClient) -> None:
     assert answer.json()["set"]["accepted"] == 1
 
 
+def test_a_decision_about_a_photo_is_sent_by_its_hash_and_heeded(client: TestClient) -> None:
+    names = ("02.jpg", "blurred.jpg")
+    images = [encoded(SAMPLES / name) for name in names]
+    first = client.post(f"{V1}/photos/check", json={"images": images}).json()["photos"]
+    assert [photo["verdict"] for photo in first] == ["accepted", "rejected"]
+    assert first[1]["values"]["sharpness"] < first[1]["values"]["min_sharpness"] and len(first[1]["people"]) == 1
+    choices = {first[0]["sha256"]: {"take": False}, first[1]["sha256"]: {"take": True, "face": 0}}
+    answer = client.post(f"{V1}/photos/check", json={"images": images, "choices": choices}).json()
+    assert [photo["verdict"] for photo in answer["photos"]] == ["rejected", "accepted"]
+    assert answer["photos"][1]["reasons"] == ["BLURRED"] and answer["photos"][1]["choice"] == {"take": True, "face": 0}
+    assert answer["set"]["coverage"]["photos"] == 1
+    assert {advice["code"] for advice in answer["set"]["advice_codes"]} == {"TOO_FEW", "NO_HELD_OUT"}
+    lenient = {"images": images, "photo_settings": {"min_sharpness": 10}}
+    assert client.post(f"{V1}/photos/check", json=lenient).json()["set"]["accepted"] == 2
+
+
+@pytest.mark.parametrize("choices", [
+    {"0" * 63: {"take": True}}, {"0" * 64: {"take": 1}}, {"0" * 64: {"face": -1}}, {"0" * 64: {"other": 1}}, [],
+])
+def test_a_decision_that_makes_no_sense_is_refused(client: TestClient, choices: Any) -> None:
+    answer = client.post(f"{V1}/photos/check", json={"images": ["aGk="], "choices": choices})
+    assert answer.status_code == 422 and answer.json()["code"]
+
+
 def test_health_styles_and_the_shipped_checkpoint(client: TestClient) -> None:
     health = client.get(f"{V1}/health").json()
     assert (health["status"], health["host"]) == ("ok", "standalone")
