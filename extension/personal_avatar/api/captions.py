@@ -20,6 +20,7 @@ from personal_avatar.captioning import to_document
 from personal_avatar.captions.files import LONGEST
 from personal_avatar.captions.lint import Code
 from personal_avatar.captions.settings import CaptionSettings
+from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull
 from personal_avatar.studio import MAX_PHOTOS, Studio
 
@@ -68,6 +69,19 @@ class CaptionsDocument(Document):
     captions: list[CaptionDocument]
     skipped: list[SkippedDocument] = Field(..., description="Pictures that cannot be read")
     caption_job_id: str | None = Field(None, description="Of a tagger that needs a process of its own")
+
+
+class TaggerDocument(Document):
+    name: str = Field(..., description="For `tagger` of POST /photos/caption")
+    ready: bool
+    missing: str = Field(..., description="What it lacks, with size and licence; empty when it is ready")
+    hint: str
+    weights: list[str] = Field(..., description="What `personal-avatar doctor --fetch` can download for it")
+    here: bool = Field(..., description="Answers at once; otherwise a job does")
+
+
+class TaggerList(Document):
+    taggers: list[TaggerDocument]
 
 
 class LintBody(Body):
@@ -137,6 +151,13 @@ class CaptionsApi:
         finally:
             self._describing.release()
 
+    def taggers(self) -> TaggerList:
+        """What can describe pictures here, and what the others lack."""
+        found = [to_json(status) for status in self.studio.captions.taggers()]
+        for status in found:
+            del status["as_job"]
+        return TaggerList(taggers=answers.public(found))
+
     def lint(self, body: LintBody) -> LintDocument:
         """What in captions would spoil a training, and the captions with all of it mended."""
         found, mended = self.studio.captions.lint(body.captions, body.trigger, body.class_type)
@@ -149,6 +170,7 @@ def _rows(photos: Sequence[Path], told: dict[Path, str], name: str) -> list[Any]
 
 _JOB: dict[int | str, dict[str, Any]] = {202: {"description": "A job describes them", "model": CaptionsDocument}}
 TABLE = (
+    Row("GET", "/photos/taggers", CaptionsApi.taggers),
     Row("POST", "/photos/caption", CaptionsApi.caption, (404, 409, 413, 429, 502, 503, 507), more=_JOB),
     Row("POST", "/photos/lint", CaptionsApi.lint),
 )

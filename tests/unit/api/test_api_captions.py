@@ -7,11 +7,12 @@ import blip_miniature
 import pytest
 import wd_tagger
 from fastapi.testclient import TestClient
+from personal_avatar.api.problems import PREFIX
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, encoded, own_weights
 
-CAPTION, LINT = "/personal-avatar/v1/photos/caption", "/personal-avatar/v1/photos/lint"
+CAPTION, LINT = f"{PREFIX}/photos/caption", f"{PREFIX}/photos/lint"
 IMAGES = [encoded(photo) for photo in GOOD[:2]]
 
 
@@ -34,6 +35,14 @@ def test_pictures_are_described_at_once(client: TestClient, weights: Path) -> No
     assert [row["image"] for row in document["captions"]] == ["images[0]", "images[1]"]
     assert all(row["caption"].startswith("sks man, ") for row in document["captions"])
     assert [row["image"] for row in document["skipped"]] == ["images[2]"] and document["caption_job_id"] is None
+
+
+def test_what_there_is_and_what_it_lacks_is_listed(client: TestClient, weights: Path) -> None:
+    wd_tagger.make(weights / "wd14" / "wd-vit-tagger-v3")
+    found = {row["name"]: row for row in client.get(f"{PREFIX}/photos/taggers").json()["taggers"]}
+    assert [name for name, row in found.items() if row["ready"]] == ["template", "wd14-vit"]
+    assert "989.8 MB" in found["blip"]["missing"] and found["blip"]["weights"] == ["blip-model", "blip-words"]
+    assert found["wd14-vit"]["here"] and not found["blip"]["here"]
 
 
 def test_what_is_missing_is_a_problem_with_a_hint(client: TestClient, weights: Path) -> None:
