@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
@@ -89,6 +90,7 @@ class Desk:
         self.work = Workshop()
         self._folder = studio.host.folders().data / "drafts"
         self._drafts: dict[str, Draft] = {}
+        self.histories: dict[str, History] = {}
         self.lock = threading.RLock()
 
     def draft(self, key: str) -> Draft:
@@ -114,9 +116,11 @@ class Desk:
         return self.work.now(key, CHECK)
 
     def _read(self, key: str) -> Draft:
+        """A report that an earlier version wrote is left out: the photos can be checked again."""
         try:
-            draft = from_json(Draft, json.loads((self._folder / key / "draft.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            stored = json.loads((self._folder / key / "draft.json").read_text(encoding="utf-8"))
+            draft = _first_readable(stored, {**stored, "report": None})
+        except (OSError, ValueError, TypeError):
             return Draft()
         return draft if all(path.is_file() for path in draft.photos) else Draft()
 
@@ -140,6 +144,7 @@ class Desk:
         if _KEY.fullmatch(key):
             with self.lock:
                 self._drafts.pop(key, None)
+                self.histories.pop(key, None)
                 self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
 
@@ -148,3 +153,13 @@ class Desk:
         for path in self._folder.glob("*/draft.json"):
             if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
                 self.clear(path.parent.name)
+
+
+def _first_readable(*documents: Any) -> Draft:
+    """Raises `ValueError` when none is a draft."""
+    for document in documents[:-1]:
+        try:
+            return from_json(Draft, document)
+        except ValueError:
+            continue
+    return from_json(Draft, documents[-1])

@@ -43,8 +43,8 @@ def _card(verdict: PhotoVerdict, scene: Scene, shelf: Shelf, pictures: PhotoPict
 
 
 def _words(verdict: PhotoVerdict, scene: Scene, crowd: bool) -> list[str]:
-    reasons = [_reason(reason.value, scene) for reason in verdict.reasons]
-    remarks = [_remark(code, scene) for code in verdict.remarks]
+    reasons = [_reason(reason.value, verdict, scene) for reason in verdict.reasons]
+    remarks = [_remark(code, verdict, scene) for code in verdict.remarks]
     return [
         tag("div", _mark(verdict, scene), class_="pa-head"),
         tag("div", escape(verdict.path.name), class_="pa-name", title=verdict.path.name),
@@ -66,15 +66,23 @@ def _mark(verdict: PhotoVerdict, scene: Scene) -> str:
     return badge("bad", scene.say("verdict.left" if by_hand and not verdict.reasons else "verdict.rejected"))
 
 
-def _reason(code: str, scene: Scene) -> str:
+def _reason(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
     what, hint = scene.say(f"reason.{code}"), scene.say(f"reason.{code}.hint")
-    return tag("li", tag("strong", escape(what)), " ", escape(hint), data_reason=code)
+    detail = _filled(f"reason.{code}.detail", verdict, scene)
+    numbers = tag("span", escape(detail), class_="pa-detail") if detail else ""
+    return tag("li", " ".join(filter(None, (tag("strong", escape(what)), numbers, escape(hint)))), data_reason=code)
 
 
-def _remark(code: str, scene: Scene) -> str:
-    """A remark that the table does not know as the check calls it."""
-    key = f"remark.{code}"
-    return tag("li", escape(scene.say(key) if has(key) else code), data_remark=code)
+def _remark(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
+    return tag("li", escape(_filled(f"remark.{code}", verdict, scene) or code), data_remark=code)
+
+
+def _filled(key: str, verdict: PhotoVerdict, scene: Scene) -> str:
+    """A text with the numbers of the photo; "" where the table or the verdict lacks it."""
+    try:
+        return scene.say(key, **verdict.values) if has(key) else ""
+    except (KeyError, ValueError):
+        return ""
 
 
 def _numbers(verdict: PhotoVerdict, scene: Scene) -> list[tuple[str, str]]:
@@ -86,9 +94,13 @@ def _numbers(verdict: PhotoVerdict, scene: Scene) -> list[tuple[str, str]]:
     if verdict.face is not None:
         numbers.append((scene.say("photos.face"), f"{verdict.face.width_px:.0f} px"))
     if verdict.quality is not None and verdict.face is not None:
-        numbers.append((scene.say("photos.turn"), f"{verdict.quality.yaw_deg:+.0f}°"))
-        numbers.append((scene.say("photos.tilt"), f"{verdict.quality.roll_deg:+.0f}°"))
+        numbers.append((scene.say("photos.turn"), _degrees(verdict.quality.yaw_deg)))
+        numbers.append((scene.say("photos.tilt"), _degrees(verdict.quality.roll_deg)))
     return numbers
+
+
+def _degrees(angle: float) -> str:
+    return f"{round(angle):+d}°" if round(angle) else "0°"
 
 
 # -- decisions
@@ -121,7 +133,7 @@ def _shot(verdict: PhotoVerdict, scene: Scene, shelf: Shelf, pictures: PhotoPict
     if small is None:
         return tag("div", "?", class_="pa-thumb pa-none", aria_hidden="true")
     alt = scene.say("photos.alt", name=verdict.path.name)
-    place = "" if crowd else f' style="object-position:{_position(verdict)}"'
+    place = "" if crowd else f' style="object-position:{position(verdict)}"'
     opener = tag(
         "button",
         f'<img class="pa-thumb" src="{shelf.url(small)}" alt="{escape(alt)}" loading="lazy"{place}>',
@@ -132,7 +144,7 @@ def _shot(verdict: PhotoVerdict, scene: Scene, shelf: Shelf, pictures: PhotoPict
     return tag("div", opener, *faces, class_="pa-shot")
 
 
-def _position(verdict: PhotoVerdict) -> str:
+def position(verdict: PhotoVerdict) -> str:
     """Where a square view of the photo has the face in its middle, as CSS."""
     if verdict.face is None or verdict.photo is None:
         return "50% 50%"

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from html import escape
 
 from personal_avatar.domain import Coverage
-from personal_avatar.photos.advice import advice_text, advise
 from personal_avatar.ui.judging import judging
 from personal_avatar.ui.markup import box, progress_bar, stored_error_box, tag
 from personal_avatar.ui.photo_files import MOST_MB
@@ -49,7 +48,6 @@ def _judged(scene: Scene) -> str:
         box("good" if accepted else "bad", words),
         _left_out(scene),
         tag("ul", lines, class_="pa-advice") if lines else "",
-        _coverage(scene),
         data_pa_spoken=words,
     )
 
@@ -74,21 +72,17 @@ def _advice(scene: Scene) -> list[str]:
     report = scene.draft.report
     if report is None:
         return []
-    mixed = advice_text("MIXED_PEOPLE") in report.advice
     counts = Counter(reason.value for verdict in report.photos for reason in verdict.reasons)
     reasons = ", ".join(
         f"{count} × {scene.say(f'reason.{code}').rstrip('.。')}" for code, count in counts.most_common()
     )
-    return [
-        scene.say(f"advice.{advice.code}", **{**advice.values, "reasons": reasons})
-        for advice in advise(report.photos, scene.draft.photo_settings, mixed)
-    ]
+    return [scene.say(f"advice.{one.code}", **{**one.values, "reasons": reasons}) for one in report.advice]
 
 
 # -- coverage
 
 
-def _coverage(scene: Scene) -> str:
+def coverage_html(scene: Scene) -> str:
     """A folded picture of what the accepted photos show; what is missing is said in words, too."""
     found = scene.draft.report.coverage if scene.draft.report else None
     if found is None or not found.photos:

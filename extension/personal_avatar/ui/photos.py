@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from personal_avatar.studio import STYLE_NOUN
+from personal_avatar.ui import captions, photo_cuts
 from personal_avatar.ui.judging import lay_out, mean, remove, take
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
 from personal_avatar.ui.photo_cards import PRESS, cards
 from personal_avatar.ui.photo_pictures import pictures_of
-from personal_avatar.ui.photo_report import summary_html
+from personal_avatar.ui.photo_report import coverage_html, summary_html
 from personal_avatar.ui.photo_settings import SettingsForm
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import Pressed, listen
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import text
+from personal_avatar.ui.texts import DEFAULT, text
 
+PART = "photo_part"
+PARTS = ("report", "cut", "captions")
 TAKES = {"take": True, "leave": False, "back": None}
 NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
 
@@ -148,6 +152,44 @@ def _remember(page: Page, about: list[Any], message: Any) -> None:
 def _report(page: Page, tabs: gr.Tabs, message: Any) -> None:
     page.show(gr.HTML(elem_id=elem_id("report")), lambda scene: {"value": summary_html(scene)})
     _proceed(page, tabs)
+    opened = _parts(page)
+    with _part(page, "report"):
+        page.show(gr.HTML(elem_id=elem_id("coverage")), lambda scene: {"value": coverage_html(scene)})
+        _verdicts(page, message)
+    with _part(page, "cut"):
+        photo_cuts.build(page, partial(_in_sight, "cut"), opened)
+    with _part(page, "captions"):
+        captions.build(page, partial(_in_sight, "captions"))
+
+
+def _parts(page: Page) -> gr.Radio:
+    """Which of the parts is in sight; there is a choice once there is a report."""
+
+    def words(language: str) -> list[tuple[str, str]]:
+        return [(text(f"photos.part.{part}", language), part) for part in PARTS]
+
+    radio = gr.Radio(
+        words(DEFAULT), value=PARTS[0], label=text("photos.part"), show_label=False, container=False,
+        elem_id=elem_id(PART), elem_classes="pa-parts",
+    )  # fmt: skip
+    page.say(page.read(PART, radio), label="photos.part")
+    return page.show(radio, lambda scene: {"choices": words(scene.language), "visible": _ready(scene)})
+
+
+def _part(page: Page, part: str) -> gr.Column:
+    column = gr.Column(visible=part == PARTS[0], elem_id=elem_id(f"photos_{part}"))
+    return page.show(column, lambda scene: {"visible": _ready(scene) and _in_sight(part, scene)})
+
+
+def _in_sight(part: str, scene: Scene) -> bool:
+    return _ready(scene) and scene.values.get(PART, PARTS[0]) == part
+
+
+def _ready(scene: Scene) -> bool:
+    return scene.checking is None and scene.draft.report is not None
+
+
+def _verdicts(page: Page, message: Any) -> None:
     shelf = Shelf(elem_id("photo_cards"))
     page.show(shelf.component, lambda scene: {"value": _cards(scene, shelf)})
     view = gr.HTML(elem_id=elem_id("photo_view"), elem_classes="pa-hidden")
@@ -159,7 +201,7 @@ def _report(page: Page, tabs: gr.Tabs, message: Any) -> None:
 
 
 def _cards(scene: Scene, shelf: Shelf) -> str:
-    if scene.checking is not None or scene.draft.report is None:
+    if not _in_sight(PARTS[0], scene):
         return ""
     return cards(scene, shelf, pictures_of(scene.desk.folder(scene.key)))
 

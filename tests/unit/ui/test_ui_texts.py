@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.albums.entries import PARTS, SORTS
 from personal_avatar.albums.sizes import SIZES
+from personal_avatar.captions.lint import Code
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14
 from personal_avatar.captions.task import CAPTION
@@ -28,7 +29,8 @@ from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training.plan import PLANS
-from personal_avatar.ui import gallery_export, gallery_large, tab
+from personal_avatar.ui import gallery_export, gallery_large, photos, tab
+from personal_avatar.ui.caption_book import BY_ITSELF
 from personal_avatar.ui.gallery_choice import ONLY, order_key
 from personal_avatar.ui.one_photo import NEW, RESTYLE
 from personal_avatar.ui.photo_report import COUNTED, GROUPS
@@ -96,6 +98,10 @@ def made_keys() -> set[str]:
     keys |= {f"cover.{word}" for word in (*GROUPS, *COUNTED, *WORDS)}
     keys |= {f"tagger.{name}" for name in (TEMPLATE, *WD14, BLIP, "webui-blip", "deepdanbooru")}
     keys |= {f"photos.{do}" for do in (*TAKES, "remove")}
+    keys |= {f"photos.part.{part}" for part in photos.PARTS}
+    keys |= {f"caption.{name}" for name in ("undo", "redo", "search", "replacement")}
+    told = set(Code) - BY_ITSELF
+    keys |= {f"lint.{code.value}" for code in told} | {f"lint.{code.value}.why" for code in told}
     for kind in (*PLANS.values(), CreateSettings, CaptionSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
     keys |= {field.field_info.title for field in of_photos()}
@@ -164,6 +170,7 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     }
     data |= {value for value in DEFAULTS.values() if isinstance(value, str)}
     data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
+    data |= set(photos.PARTS)
     data |= {"own", "shown", "original"}  # values of choices in words
     data.add("Run")  # what gradio calls a button, here of hidden ones only
     blocks = tab.build(studio, send_to=lambda *parts: None)
