@@ -73,7 +73,7 @@ def test_the_document_covers_every_route_of_the_contract(document: schemathesis.
     assert paths == {
         "POST /models/train", "GET /models", "GET /models/{model_id}", "DELETE /models/{model_id}",
         "POST /images/generate_avatar", "POST /images/restore", "POST /photos/check", "GET /styles",
-        "GET /jobs", "GET /jobs/{job_id}", "POST /photos/caption", "POST /photos/lint",
+        "GET /jobs", "GET /jobs/{job_id}", "POST /photos/caption", "POST /photos/lint", "GET /photos/taggers",
         "POST /characters/invent",
         "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
         "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
