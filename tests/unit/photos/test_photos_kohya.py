@@ -1,0 +1,133 @@
+"""Datasets of kohya's trainers: written, read again, and back."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from personal_avatar.captions.files import caption_file, own_caption, without_captions
+from personal_avatar.domain import Dataset
+from personal_avatar.errors import UnreadablePhoto
+from personal_avatar.faces.analyser import FaceAnalyser
+from personal_avatar.photos import kohya
+from personal_avatar.photos.kohya import Origin
+from personal_avatar.photos.prepare import prepare
+from personal_avatar.photos.report import check
+from personal_avatar.photos.settings import FULL, PhotoSettings
+from personal_avatar.storage import sha256_of
+from personal_avatar.studio import pictures_in
+from PIL import Image
+
+WHOLE = PhotoSettings(framing=FULL, other_people="off", look="photo")
+
+
+@pytest.fixture(scope="module")
+def written(samples: Path, analyser: FaceAnalyser, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Three pictures of 128 pixels, each three times in an epoch, one with a caption of its own."""
+    photos = tmp_path_factory.mktemp("photos")
+    for number in (1, 2, 3):
+        shutil.copy(samples / f"{number:02d}.jpg", photos)
+    (photos / "02.txt").write_text("sks woman, red wall")
+    found = check(sorted(photos.glob("*.jpg")), analyser)
+    return prepare(
+        found, tmp_path_factory.mktemp("written"), resolution_px=128, trigger="sks woman", class_noun="woman",
+        held_out=0.0, settings=PhotoSettings(repeats=3),
+    )
+
+
+def read_again(folder: Path, out: Path, analyser: FaceAnalyser, trigger: str = "sks woman") -> Dataset:
+    """The dataset in `folder` as the photos of another one."""
+    photos = pictures_in([folder])
+    found = check(photos, analyser, WHOLE)
+    return prepare(
+        found, out, resolution_px=128, trigger=trigger, class_noun="woman", held_out=0.0, settings=WHOLE,
+        origins=kohya.origins(photos),
+    )
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+@pytest.mark.parametrize("inside", [".", "images"])
+def test_what_was_written_comes_back_as_it_was(
+    written: Dataset, analyser: FaceAnalyser, tmp_path: Path, inside: str
+) -> None:
+    again = read_again(written.folder / inside, tmp_path, analyser)
+    assert len(again.samples) == len(written.samples) == 3
+    for one, other in zip(written.samples, again.samples, strict=True):
+        assert other.caption == one.caption and other.repeats == one.repeats == 3
+        assert other.image.parent == one.image.parent == Path("images/3_sks woman")
+        assert np.array_equal(pixels(written.folder / one.image), pixels(again.folder / other.image))
+        assert np.array_equal(pixels(written.folder / str(one.mask)), pixels(again.folder / str(other.mask)))
+
+
+def test_another_trigger_takes_the_place_of_the_first(
+    written: Dataset, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    again = read_again(written.folder, tmp_path, analyser, "ohwx woman")
+    assert {sample.caption for sample in again.samples} == {"a photo of ohwx woman", "ohwx woman, red wall"}
+
+
+def test_repeats_and_masks_change_the_fingerprint(written: Dataset, analyser: FaceAnalyser, tmp_path: Path) -> None:
+    first = read_again(written.folder, tmp_path / "first", analyser)
+    moved = tmp_path / "moved"
+    shutil.copytree(written.folder / "images" / "3_sks woman", moved / "4_sks woman")
+    without_masks = read_again(moved, tmp_path / "second", analyser)
+    shutil.copytree(written.folder / "masks", moved / "masks")
+    with_masks = read_again(moved, tmp_path / "third", analyser)
+    assert len({one.fingerprint for one in (first, without_masks, with_masks)}) == 3
+    assert {sample.repeats for sample in with_masks.samples} == {4}
+
+
+def test_what_is_known_of_pictures_can_be_kept_and_forgotten(written: Dataset, tmp_path: Path) -> None:
+    found = kohya.origins(pictures_in([written.folder]))
+    kohya.keep(found, tmp_path / "kept")
+    kept = kohya.kept(tmp_path / "kept")
+    assert {sha256: (one.repeats, one.words) for sha256, one in kept.items()} == {
+        sha256: (one.repeats, one.words) for sha256, one in found.items()
+    }
+    for sha256, origin in kept.items():
+        assert origin.mask is not None and origin.mask.parent == tmp_path / "kept"
+        assert sha256_of(origin.mask) == sha256_of(found[sha256].mask or Path())
+    kohya.keep({}, tmp_path / "kept")
+    assert kohya.kept(tmp_path / "kept") == {} and not (tmp_path / "kept").exists()
+
+
+def test_ordinary_folders_stay_what_they_are(tmp_path: Path) -> None:
+    for name in ("2023_holiday", "holiday", "0_nothing", "photos", "_x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").write_bytes(b"")
+    assert kohya.folders_in(tmp_path) == [] and pictures_in([tmp_path]) == [tmp_path / "b.png"]
+    assert kohya.origins(tmp_path.rglob("*.png")) == {}
+
+
+def test_several_folders_with_masks_of_their_own(tmp_path: Path) -> None:
+    for folder, text in (("2_a man", b"1"), ("10_b man", b"2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(text)
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        (tmp_path / "masks" / folder / "x.png").write_bytes(text)
+    found = kohya.origins(pictures_in([tmp_path]))
+    assert sorted((one.repeats, one.words) for one in found.values()) == [(2, "a man"), (10, "b man")]
+    for sha256, origin in found.items():
+        assert origin.mask is not None and sha256_of(origin.mask) == sha256
+
+
+def test_a_mask_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(UnreadablePhoto, match="x.png"):
+        kohya.mask_pixels(Origin(mask=tmp_path / "x.png"), (10, 10))
+
+
+def test_captions_may_be_named_caption(tmp_path: Path) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(b"")
+    photo.with_suffix(".caption").write_text("ohwx cat on a mat")
+    assert own_caption(photo, "sks cat", "ohwx cat") == "sks cat on a mat"
+    assert without_captions(sorted(tmp_path.iterdir())) == [photo]
+    photo.with_suffix(".txt").write_text("a cat")
+    assert caption_file(photo).suffix == ".txt"
