@@ -73,7 +73,7 @@ _MARK = _any("freckles mole moles beauty_mark beauty_marks wrinkles dimples birt
 MARKS = rf"{_DET}(?:(?:{_SIZE}|many|a\s+few)\s+)?{_MARK}\b{_PLACE}"
 SHAPES = (
     rf"{_DET}(?:(?:thick|bushy|thin|dark)\s+eyebrows|(?:big|large|long|small|crooked|pointy|pointed|hooked)\s+nose|"
-    r"(?:big|large|pointy|pointed|small)\s+ears|(?:full|thick|thin)\s+lips)\b"
+    r"(?:big|large|pointy|pointed|small)\s+ears|(?:full|thick|thin)\s+lips|(?:small|medium|big|large|huge)\s+breasts)\b"
 )
 GLASSES = (
     rf"(?:{_DET}pair\s+of\s+)?{_DET}(?:(?:{_COLOUR}|{_SIZE}|round|square|rimmed|framed|reading|black_framed|[\w]+-(?:rimmed|"

@@ -105,7 +105,7 @@ def _with_class(part: str, trigger: str, class_noun: str, known: bool) -> str:
 
 def with_the_trigger(caption: str, trigger: str, class_noun: str) -> str:
     """The trigger first: in the place of "a woman" where the caption begins so, else before all."""
-    begins = re.match(rf"(?:an?|the)\s+{re.escape(class_noun)}(?![\w'-])", caption.strip(), re.IGNORECASE)
+    begins = re.match(rf"(?:(?:an?|the)\s+)?{re.escape(class_noun)}(?![\w'-])", caption.strip(), re.IGNORECASE)
     if begins and mentions(class_noun).search(trigger):
         return trigger + caption.strip()[begins.end() :]
     return with_trigger(caption, trigger)

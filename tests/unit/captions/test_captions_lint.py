@@ -36,6 +36,7 @@ def test_a_good_caption_has_no_fault() -> None:
         ("sks woman with a tie and a tie", Code.REPEATED, ("a tie",), "sks woman with a tie"),
         ("sks woman, smiling", Code.TRIGGER_MISSING, (), ""),
         ("a woman in a park", Code.TRIGGER_MISSING, (TRIGGER,), "sks woman in a park"),
+        ("woman, smiling", Code.TRIGGER_MISSING, (TRIGGER,), "sks woman, smiling"),
         ("standing in a park", Code.TRIGGER_MISSING, (TRIGGER,), "sks woman, standing in a park"),
         ("sks womanly, park", Code.TRIGGER_MISSING, (TRIGGER,), "sks woman, sks womanly, park"),
         ("sks woman, park, SKS Woman", Code.TRIGGER_TWICE, (TRIGGER,), "sks woman, park"),
