@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tests.miniature_upscaler import make_upscaler
 from tests.webui.webui_data import TINY, make_data_folder
 from tests.webui.webui_server import NATIVE_PX, REPOSITORY, Server
 
@@ -23,6 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_data_folder(tmp_path_factory.mktemp("probe") / "data", extension=REPOSITORY)
     (made / "extensions" / "zz-probe").symlink_to(PROBE)
     (made / "styles.csv").write_text(STYLES, encoding="utf-8")
+    upscaler = make_upscaler(made / "models" / "ESRGAN" / "mini.pth")
+    upscaler.with_name("broken.pth").write_bytes(b"no weights")
     return made
 
 
@@ -113,6 +116,26 @@ def test_what_is_not_on_the_list_is_not_found(probed: Server, wanted: str) -> No
 
 def test_no_restorer_is_offered_without_weights(probed: Server) -> None:
     assert probed.get("/probe/restorers").json() == {"answer": []}
+
+
+def test_upscalers_are_those_whose_weights_are_on_the_disk(probed: Server) -> None:
+    assert probed.get("/probe/upscalers").json() == {"answer": ["broken", "mini"]}
+
+
+@pytest.mark.parametrize(("height", "width", "factor"), [(40, 56, 4), (37, 51, 2)])
+def test_an_upscaler_makes_a_picture_exactly_as_many_times_larger(
+    probed: Server, height: int, width: int, factor: int
+) -> None:
+    asked = {"name": "mini", "height": height, "width": width, "factor": factor}
+    made = probed.post("/probe/upscale", asked).json()["answer"]
+    assert made["shape"] == [height * factor, width * factor, 3] and made["type"] == "uint8"
+
+
+@pytest.mark.parametrize("name", ["broken", "Lanczos", "R-ESRGAN 4x+", "nobody"])
+def test_what_only_resamples_is_refused_by_name(probed: Server, name: str) -> None:
+    asked = {"name": name, "height": 24, "width": 24, "factor": 2}
+    error = probed.post("/probe/upscale", asked).json()["error"]
+    assert error["code"] == "UPSCALER_MISSING" and name in error["message"]
 
 
 @pytest.mark.parametrize(("files", "expected"), [

@@ -27,7 +27,7 @@ WHOLE = Window((100, 100), (200, 200))
 
 @pytest.fixture(scope="module")
 def matting() -> Matting:
-    return Matting(ensure(MODNET, ROOT / ".cache" / "weights"))
+    return Matting(ensure(MODNET, ROOT / ".cache" / "matting"))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_holes_in_a_face_are_filled() -> None:
 def test_the_network_is_used_where_it_is_and_fetched_only_where_it_is_needed(tmp_path: Path) -> None:
     assert chosen(PhotoSettings(), tmp_path) is None and chosen(PhotoSettings(), None) is None
     assert chosen(PhotoSettings(faces="ignored", background=PLAIN), None) is None
-    weights = ROOT / ".cache" / "weights"
+    weights = ROOT / ".cache" / "matting"
     ensure(MODNET, weights)
     assert chosen(PhotoSettings(), weights) == Matting(weights / "modnet.onnx")
     assert chosen(PhotoSettings(matting=ELLIPSE), weights) is None

@@ -50,3 +50,13 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     with pytest.raises(UpscalerMissing, match="broken"):
         Upscalers(tmp_path).upscale(np.zeros((8, 8, 3), np.uint8), "broken", 2)
+
+
+def test_a_network_makes_pictures_exactly_as_many_times_larger(tmp_path: Path) -> None:
+    pytest.importorskip("spandrel")
+    from tests.miniature_upscaler import make_upscaler
+
+    make_upscaler(tmp_path / "mini.pth")
+    image = np.random.default_rng(0).integers(0, 256, (37, 51, 3), dtype=np.uint8)
+    for factor in (2, 4):
+        assert Upscalers(tmp_path).upscale(image, "mini", factor).shape == (37 * factor, 51 * factor, 3)

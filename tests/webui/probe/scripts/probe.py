@@ -2,6 +2,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import open_clip
 from fastapi import Body
 from modules import paths, script_callbacks
@@ -76,6 +77,20 @@ def add_routes(_demo, app):
     @app.post("/probe/present")
     def present(codeformer: str = Body(..., embed=True), gfpgan: str = Body(..., embed=True)):
         return answered(lambda: restorers.present(Path(codeformer), Path(gfpgan)))
+
+    @app.get("/probe/upscalers")
+    def upscalers():
+        return answered(host.upscalers)
+
+    @app.post("/probe/upscale")
+    def upscale(name: str = Body(...), height: int = Body(...), width: int = Body(...), factor: int = Body(...)):
+        ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype(np.uint8)
+
+        def made():
+            image = host.upscale(ramp, name, factor)
+            return {"shape": image.shape, "type": str(image.dtype), "varied": float(image.std())}
+
+        return answered(made)
 
     @app.get("/probe/folders")
     def folders():
