@@ -63,6 +63,13 @@ def change(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
         _keep(desk, key, history(desk, key).changed(dict(captions)))
 
 
+def take(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
+    """Captions for some photos, the others stay; for photos that are gone meanwhile nothing."""
+    with desk.lock:
+        now = captions_of(desk.draft(key))
+        change(desk, key, {**now, **{name: text for name, text in captions.items() if name in now}})
+
+
 def undo(desk: Desk, key: str) -> None:
     with desk.lock:
         _keep(desk, key, history(desk, key).undone())

@@ -12,6 +12,7 @@ from personal_avatar.captions.editing import replaced, terms, with_caption, with
 from personal_avatar.captions.lint import mended
 from personal_avatar.errors import AvatarError
 from personal_avatar.ui import caption_book as book
+from personal_avatar.ui import caption_taggers
 from personal_avatar.ui.caption_list import PRESS, editors, faults_html, having, words_html
 from personal_avatar.ui.markup import error_box, tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -27,6 +28,7 @@ Shown = Callable[[Scene], bool]
 
 def build(page: Page, shown: Shown) -> None:
     """Built inside the current block; `shown`: whether the part is in sight."""
+    caption_taggers.build(page, shown)
     message = gr.HTML(elem_id=elem_id("caption_message"))
     _steps(page, message)
     _search(page, message)

@@ -46,6 +46,10 @@ class Workshop:
         for owned in [owned for owned in tuple(self._errors) if owned[0] == key]:
             self._errors.pop(owned, None)
 
+    def fail(self, key: str, kind: str, error: dict[str, str]) -> None:
+        """Remember why work that went on elsewhere ended early."""
+        self._errors[key, kind] = error
+
     def start(
         self, key: str, kind: str, total: int, work: Work, before: Callable[[], None] | None = None
     ) -> threading.Thread:
