@@ -15,7 +15,7 @@ from personal_avatar.captions.lint import Finding, Subject
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14, Describe, describer, lacking, refusal, resolved
 from personal_avatar.captions.task import CAPTION, CaptionTask, file_name
-from personal_avatar.errors import FileTooLarge, NotFound, TrainerMissing, UnreadablePhoto, WrongState
+from personal_avatar.errors import FileTooLarge, NotFound, TooFewPhotos, TrainerMissing, UnreadablePhoto, WrongState
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
@@ -136,7 +136,8 @@ class Captioning:
         settings: Mapping[str, Any] | None = None, title: str = "", user_id: str = "local", avatar_id: str = "",
     ) -> Job:
         """Put the description of photos into the queue; the result is {"captions": {file name: text}, "skipped":
-        {file name: why}}. The job has copies of the photos until it ends.
+        {file name: why}}. The job has copies of the photos until it ends. `title`: whose photos they are; when the
+        avatar of that name is erased, the job is erased with it.
 
         Raises, before anything starts, `WeightsMissing`, `TrainerMissing`, `InvalidSettings`, `QueueFull`, and
         `WrongState` for the host's taggers, which work in its process alone.
@@ -147,10 +148,14 @@ class Captioning:
             raise WrongState(f"{name} does not run as a job.", "Ask for suggestions instead.")
         self._refuse_unknown(name)
         validated(CaptionSettings, dict(settings or {}))
+        if not photos:
+            raise TooFewPhotos("No photos were given.")
         if missing := lacking(name, folder):
             raise refusal(name, missing, folder)
         studio.host.trainer()
-        task = CaptionTask(name, names_of(photos), folder, trigger, class_noun, dict(settings or {}))
+        names = names_of(photos)
+        title = title or " … ".join(dict.fromkeys((names[0], names[-1])))
+        task = CaptionTask(name, names, folder, trigger, class_noun, dict(settings or {}))
         files = {file_name(number): photo for number, photo in enumerate(photos)}
         return studio.queue.submit(CAPTION, task, title=title, user_id=user_id, avatar_id=avatar_id, files=files)
 

@@ -14,6 +14,7 @@ from personal_avatar import oneshot
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.captioning import Captioning
 from personal_avatar.captions.files import without_captions
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.datasets import Datasets
 from personal_avatar.domain import (
     Avatar,
@@ -337,7 +338,7 @@ class Studio:
         """
         avatar = self.avatars.find(avatar_id)
         with self._starting:
-            views = [view for view in self.jobs.views() if view.job.avatar_id == avatar.id]
+            views = [view for view in self.jobs.views() if _is_about(view.job, avatar)]
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
@@ -428,6 +429,12 @@ def _labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
     """What a job says of itself in lists; `title`: where it has no avatar."""
     named = (avatar.name, avatar.id) if avatar else (title, "")
     return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
+
+
+def _is_about(job: Job, avatar: Avatar) -> bool:
+    """Whether a job belongs to an avatar; photos are described before there is one, under the name that it gets."""
+    described = job.kind == CAPTION and (job.title, job.user_id) == (avatar.name, avatar.user_id)
+    return described or job.avatar_id == avatar.id
 
 
 def _name_in(draft: Path) -> str:

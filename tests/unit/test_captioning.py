@@ -11,7 +11,7 @@ import wd_tagger
 from personal_avatar.captioning import Captioning, names_of, to_document
 from personal_avatar.captions.files import caption_file
 from personal_avatar.captions.taggers import WD14
-from personal_avatar.errors import InvalidSettings, NotFound, TrainerMissing, WeightsMissing, WrongState
+from personal_avatar.errors import InvalidSettings, NotFound, TooFewPhotos, TrainerMissing, WeightsMissing, WrongState
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio
@@ -185,6 +185,27 @@ def test_a_job_needs_the_trainer(studio: Studio, photos: list[Path], monkeypatch
     monkeypatch.setattr(studio.host, "trainer", missing)
     with pytest.raises(TrainerMissing):
         studio.captions.start(photos, "wd14")
+
+
+def test_a_job_without_a_name_is_called_after_its_photos(studio: Studio, photos: list[Path]) -> None:
+    with_wd14(studio)
+    assert studio.captions.start(photos, "wd14").title == "01.jpg … 02.jpg"
+    assert studio.captions.start(photos[:1], "wd14").title == "01.jpg"
+    with pytest.raises(TooFewPhotos):
+        studio.captions.start([], "wd14")
+
+
+def test_captions_of_a_person_are_erased_with_the_person(studio: Studio, photos: list[Path]) -> None:
+    with_wd14(studio)
+    avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="yes")
+    studio.avatars.save(avatar)
+    jobs = [studio.captions.start(photos, "wd14", title=title, user_id=user) for title, user in (
+        ("Anna", "local"), ("Anna", "lan"), ("Bo", "local"),
+    )]
+    for job in jobs:
+        studio.queue.wait(job.id, 30)
+    assert studio.delete_avatar(avatar.id)["left"] == []
+    assert {view.job.id for view in studio.jobs.views()} == {job.id for job in jobs[1:]}
 
 
 def test_names_are_told_apart() -> None:

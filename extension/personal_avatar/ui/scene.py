@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar, BaseModelFile
 from personal_avatar.errors import AvatarError, named
 from personal_avatar.jobs.states import ACTIVE, ENDED
@@ -68,7 +69,7 @@ class Scene:
     def title(self, view: JobView) -> str:
         """Whose job it is; of portraits of nobody who has a name, the panel that makes such."""
         nobody = "tab.rank" if view.job.kind == RANK else "tab.one_photo"
-        return view.job.title if view.job.avatar_id or view.job.kind == INVENT else self.say(nobody)
+        return view.job.title if view.job.avatar_id or view.job.kind in (INVENT, CAPTION) else self.say(nobody)
 
     @cached_property
     def draft(self) -> Draft:
