@@ -244,12 +244,12 @@ def _own_faces(folder: Path, analyser: FaceAnalyser, reference: np.ndarray) -> n
 
 def _found(casting: Casting, made: Made, began: float, at_most: bool = False) -> dict[str, Any] | None:
     """The result document with the photos written; None when there is no character. `at_most`: fewer pictures than were
-    wanted will do."""
+    wanted will do, and half of those that could be used are asked for."""
     if made.judges is None:
         return None
     casting.emit(Stage("gather"))
     faces, keep = made.faces, casting.settings.keep
-    chosen = made.judges.judge.chosen(faces, max(2, min(keep, len(faces))) if at_most else keep)
+    chosen = made.judges.judge.chosen(faces, max(2, min(keep, len(faces) // 2)) if at_most else keep)
     if chosen is None:
         return None
     usable = made.usable
