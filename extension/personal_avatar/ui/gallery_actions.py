@@ -29,8 +29,9 @@ from personal_avatar.ui.texts import text
 MORE = 4
 
 
-def build(page: Page, picked: Any, at: Any) -> None:
-    """Hidden parts, inside the current block. `picked`, `at`: what is chosen, and the page of the gallery."""
+def build(page: Page, picked: Any, at: Any) -> Any:
+    """Hidden parts, inside the current block; returns the one that tells what was done. `picked`, `at`: what is chosen,
+    and the page of the gallery."""
     message = gr.HTML(elem_id=elem_id("results_message"))
     told = gr.HTML(elem_id=elem_id("results_told"))
     taken = gr.HTML(visible=False, elem_id=elem_id("taken"))
@@ -49,7 +50,7 @@ def build(page: Page, picked: Any, at: Any) -> None:
     press("take", lambda scene, wanted: [_taken(scene, wanted, next(stamps))], [], [taken])
     if page.send_to is not None:
         _build_sending(page, press, stamps)
-    _build_deletion(page, picked, told)
+    return told
 
 
 def entry_of(scene: Scene, key: str) -> Entry:
@@ -133,7 +134,8 @@ def _build_sending(page: Page, press: Callable[..., None], stamps: Any) -> None:
 # -- deleting what is chosen
 
 
-def _build_deletion(page: Page, picked: Any, told: Any) -> None:
+def build_deletion(page: Page, picked: Any, told: Any) -> None:
+    """A folded part, inside the current block; `told`: where its end is told."""
     folded = gr.Accordion(text("picked.title"), open=False, visible=False, elem_id=elem_id("delete_box"))
     page.show(page.say(folded, label="picked.title"), lambda scene: {"visible": bool(choice.picked(scene))})
     with folded:

@@ -112,8 +112,8 @@ def favourites(scene: Scene) -> list[Entry]:
 
 
 def _wanted(scene: Scene) -> Wanted:
-    limits = {part: scene.values.get(limit(part)) for part in PARTS}
-    least = {part: float(value) for part, value in limits.items() if isinstance(value, int | float)}
+    limits = {part: float(scene.values.get(limit(part)) or 0.0) for part in PARTS}
+    least = {part: value for part, value in limits.items() if value > 0}
     liked, restored = (bool(scene.values.get(name)) for name in ONLY)
     return Wanted(least, favourites=liked, restored=restored)
 

@@ -61,7 +61,8 @@ def _filters(page: Page) -> dict[str, Any]:
         with gr.Row(elem_classes="pa-settings"):
             for part in PARTS:
                 name, key = choice.limit(part), f"part.{part}"
-                slider = gr.Slider(0.0, 1.0, value=0.0, step=0.01, label=text(key), min_width=230, elem_id=elem_id(name))
+                dom_id = elem_id(name)
+                slider = gr.Slider(0.0, 1.0, value=0.0, step=0.01, label=text(key), min_width=230, elem_id=dom_id)
                 found[name] = page.say(slider, label=key)
     for name, component in found.items():
         page.read(name, component)
