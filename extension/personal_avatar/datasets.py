@@ -51,9 +51,13 @@ class Datasets:
         finally:
             shutil.rmtree(enlarged, ignore_errors=True)
 
+    def upscalers(self) -> tuple[str, ...]:
+        """Names that the setting `upscaler` may have on this machine."""
+        return self._studio.host.upscalers()
+
     def refuse_upscaler(self, settings: PhotoSettings) -> None:
         """Raise `InvalidSettings` when the settings name an upscaler that this host does not have."""
-        known = self._studio.host.upscalers()
+        known = self.upscalers()
         if settings.upscaler and settings.upscaler not in known:
             there_are = f"There are: {', '.join(known)}." if known else "There is none here: leave it empty."
             raise InvalidSettings(f"There is no upscaler {settings.upscaler!r}.", there_are)
