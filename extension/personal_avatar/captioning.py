@@ -15,6 +15,7 @@ from personal_avatar.captions.lint import Finding, Subject
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14, Describe, describer, lacking, refusal, resolved
 from personal_avatar.captions.task import CAPTION, CaptionTask, file_name
+from personal_avatar.domain import Look
 from personal_avatar.errors import FileTooLarge, NotFound, TooFewPhotos, TrainerMissing, UnreadablePhoto, WrongState
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
@@ -74,6 +75,13 @@ class Captioning:
             TaggerStatus(TEMPLATE, True, as_job=False), *own,
             *(TaggerStatus(name, not lacks, lacks, as_job=False) for name, lacks in theirs),
         )
+
+    def recommended(self, look: Look) -> str:
+        """The tagger that suits such pictures best of those that are ready: tags for drawings, sentences for photos."""
+        ready = {status.name for status in self.taggers() if status.ready}
+        tags = (*reversed(WD14), "deepdanbooru")
+        order = (*tags, BLIP, "webui-blip") if look is Look.DRAWN else (BLIP, "webui-blip", *tags)
+        return next((name for name in order if name in ready), TEMPLATE)
 
     def _status(self, name: str) -> TaggerStatus:
         folder, here = self._studio.weights_folder, name != BLIP

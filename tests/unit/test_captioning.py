@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import blip_miniature
 import numpy as np
 import pytest
 import wd_tagger
 from personal_avatar.captioning import Captioning, names_of, to_document
 from personal_avatar.captions.files import caption_file
 from personal_avatar.captions.taggers import WD14
+from personal_avatar.domain import Look
 from personal_avatar.errors import InvalidSettings, NotFound, TooFewPhotos, TrainerMissing, WeightsMissing, WrongState
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.states import State
@@ -94,6 +96,15 @@ def test_a_tagger_whose_files_are_there_is_ready(studio: Studio) -> None:
     with_wd14(studio)
     ready = {status.name for status in studio.captions.taggers() if status.ready}
     assert "wd14-vit" in ready and "wd14-swinv2" not in ready
+
+
+def test_drawings_are_best_told_in_tags_and_photos_in_sentences(studio: Studio) -> None:
+    studio.host.interrogators = lambda: ()  # type: ignore[method-assign]
+    assert studio.captions.recommended(Look.PHOTO) == studio.captions.recommended(Look.DRAWN) == "template"
+    with_wd14(studio)
+    blip_miniature.make(studio.weights_folder / "blip")
+    assert studio.captions.recommended(Look.PHOTO) == "blip"
+    assert studio.captions.recommended(Look.DRAWN) == "wd14-vit"
 
 
 def test_a_table_of_tags_is_shared_by_the_three(studio: Studio) -> None:
