@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +85,17 @@ class Gallery:
         return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
 
     def more_like(self, entry: Entry, count: int = 4) -> Job:
-        """Make more pictures as this one was made, with new seeds. Raises what `Studio.create` raises."""
+        """Make more pictures as this one was made: beginning with it (see `Rankings.more_like`), with new seeds.
+
+        Raises what `Studio.create` raises.
+        """
         job, folder = self._studio.jobs.job(entry.job_id), self._studio.jobs.folder(entry.job_id)
         if job.kind != CREATE:
             raise WrongState("This picture was not painted here.", "Choose a portrait.")
-        return self._studio.create(request_like(job, entry.portrait.style, folder, count))
+        wish = request_like(job, entry.portrait.style, folder, count)
+        place = [one.number for one in self.of(entry.job_id)].index(entry.number)
+        near = self._studio.rankings.more_like(entry.job_id, place, 1).request
+        return self._studio.create(replace(wish, image=near["image"], strength=near["strength"]))
 
     # -- liking, deleting
 

@@ -15,6 +15,7 @@ from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
 from PIL import Image
 
+from tests.unit.api.test_api_journey import ended, generated, trained
 from tests.unit.runs import finished_run
 
 
@@ -97,3 +98,18 @@ def test_an_archive_holds_the_chosen_pictures_and_leaves_nothing_behind(
         assert [row["number"] for row in json.loads(archive.read("scores.json"))["pictures"]] == [2, 0]
     assert list(studio.gallery.archives.iterdir()) == []
     assert client.get(f"{job}/archive", params={"n": [7]}).status_code == 404
+
+
+def test_more_like_a_picture_begins_with_it_and_keeps_the_person_and_the_words(
+    client: TestClient, studio: Studio
+) -> None:
+    trained(client)
+    job = generated(client, style_template=None, prompt="{subject} on the moon", num_images=2)
+    studio.gallery.delete(job["id"], 0)
+    more = studio.gallery.more_like(studio.gallery.entry(job["id"], 1), count=3)
+    assert ended(client, more.id)["state"] == "succeeded"
+    request = studio.host.requests[-1]  # type: ignore[attr-defined]
+    assert request.prompt == "<lora:anna:1> sks woman on the moon" and request.image is not None
+    assert [entry.number for entry in studio.gallery.of(more.id)] == [0, 1, 2]
+    seeds = {entry.portrait.seed for entry in studio.gallery.of(more.id)}
+    assert len(seeds) == 3 and not seeds & {7, 8}
