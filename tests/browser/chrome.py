@@ -131,7 +131,8 @@ class Page:
         return self.parts("panels", "> .tab-nav > button")
 
     def go(self, name: str) -> None:
-        self.tabs()[TABS.index(name)].click()
+        places = [part.get_attribute("id") for part in self.parts("panels", "> .tabitem")]
+        self.tabs()[places.index(f"personal_avatar_panel_{name}")].click()
 
     def click(self, name: str, inner: str = "") -> None:
         found = self.part(name, inner)
