@@ -30,13 +30,13 @@ DEFAULTS = defaults_of(InventSettings)
 OWN_FIELDS = ("count", "keep", "seed")  # of a request, beside its other settings
 
 
-def build(page: Page, tabs: gr.Tabs) -> None:
-    """The panel, inside the current tab."""
+def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
+    """The panel, inside the current tab. `about`: the widgets of the photos' panel for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
             _inputs(page)
         with gr.Column(scale=3, min_width=300):
-            _outcome(page, tabs)
+            _outcome(page, tabs, about)
 
 
 # -- what is wanted
@@ -98,7 +98,7 @@ def _request(scene: Scene, words: str, noun: str, settings: dict[str, Any]) -> I
 # -- what comes of it
 
 
-def _outcome(page: Page, tabs: gr.Tabs) -> None:
+def _outcome(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
     page.show(gr.HTML(elem_id=elem_id("invent_progress")), lambda scene: {"value": _progress(scene)})
     kept, all_made = Shelf(elem_id("invent_kept")), Shelf(elem_id("invent_made"))
     page.show(kept.component, lambda scene: {"value": _kept(scene, kept)})
@@ -112,7 +112,7 @@ def _outcome(page: Page, tabs: gr.Tabs) -> None:
     message = gr.HTML(elem_id=elem_id("invent_use_message"))
     page.show(all_made.component, lambda scene: {"value": _made(scene, all_made)})
     page.on(cancel.click, _cancel, [], [], message)
-    page.on(use.click, _use, [], [tabs], message)
+    page.on(use.click, _use, [], [tabs, *about], message)
 
 
 def _active(scene: Scene) -> bool:
@@ -199,8 +199,7 @@ def _use(scene: Scene) -> list[Any]:
     if scene.checking is not None:
         raise Refusal(WrongState, "checking")
     photos = scene.studio.invention.photos(view.job.id)
-    scene.desk.clear(scene.key)
-    name = view.job.title if view.job.avatar_id else ""
-    scene.desk.note(scene.key, name=name, class_noun=str(view.job.payload["class_noun"]))
+    name, noun = view.job.title if view.job.avatar_id else "", str(view.job.payload["class_noun"])
+    scene.desk.note(scene.key, name=name, class_noun=noun, consent=False, photos=(), report=None)
     judging.lay_out(scene.desk, scene.key, list(photos), "")
-    return [gr.Tabs.update(selected="photos")]
+    return [gr.Tabs.update(selected="photos"), name, noun, False]

@@ -49,7 +49,7 @@ def _panels(page: Page) -> None:
         with _panel(page, "one_photo"):
             one_photo.build(page, tabs)
         with _panel(page, "invent"):
-            invent.build(page, tabs)
+            invent.build(page, tabs, about)
         with _panel(page, "results"):
             results.build(page)
         with _panel(page, "rank"):

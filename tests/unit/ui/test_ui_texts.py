@@ -20,6 +20,7 @@ from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
+from personal_avatar.inventing import InventSettings
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
@@ -39,7 +40,7 @@ from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
-from personal_avatar.works import CREATE, RESTORE, TRAIN
+from personal_avatar.works import CAPTION, TRAIN, WORKS
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
@@ -76,14 +77,15 @@ def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]
 def made_keys() -> set[str]:
     """Keys that are put together from codes and names of other rooms."""
     keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
-    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CREATE, RESTORE, CAPTION)}
+    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.title" for kind in _errors()}
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
     keys |= {f"reason.{reason.value}.detail" for reason in Reason}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
-    keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)} | {f"one.tip.{number}" for number in (1, 2, 3)}
+    keys |= {f"{panel}.tip.{number}" for panel in ("one", "invent", "rank") for number in (1, 2, 3)}
+    keys |= {f"one.do.{wish}" for wish in (NEW, RESTYLE)}
     keys |= {f"one.{who}.region" for who in HALVES}
     keys |= {f"{what}.{part}" for what in ("erase", "run", "picked") for part in ("title", "info", "sure")}
     keys |= {f"part.{part}" for part in PARTS} | {f"size.{size}" for size in SIZES}
@@ -102,7 +104,7 @@ def made_keys() -> set[str]:
     keys |= {f"caption.{name}" for name in ("undo", "redo", "search", "replacement")}
     told = set(Code) - BY_ITSELF
     keys |= {f"lint.{code.value}" for code in told} | {f"lint.{code.value}.why" for code in told}
-    for kind in (*PLANS.values(), CreateSettings, CaptionSettings, *IDENTITIES):
+    for kind in (*PLANS.values(), CreateSettings, CaptionSettings, InventSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
     keys |= {field.field_info.title for field in of_photos()}
     return keys | {
