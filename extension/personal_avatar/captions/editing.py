@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from personal_avatar.captions import expressions
 from personal_avatar.captions.wording import joined, key, parts, tidied
 from personal_avatar.errors import InvalidSettings
 
@@ -32,7 +33,7 @@ def replaced(captions: Captions, search: str, replacement: str, regex: bool = Fa
     """
     if not search.strip():
         raise InvalidSettings("There is nothing to search for.", "Write the word that shall be replaced.")
-    found = re.compile(_whole_words(search.strip()), re.IGNORECASE) if not regex else _expression(search)
+    found = re.compile(_whole_words(search.strip()), re.IGNORECASE) if not regex else expressions.read(search)
     try:
         return {name: _with(text, found, replacement, regex) for name, text in captions.items()}
     except (re.error, IndexError) as error:
@@ -43,13 +44,6 @@ def _whole_words(search: str) -> str:
     before = r"(?<!\w)" if search[0].isalnum() else ""
     after = r"(?!\w)" if search[-1].isalnum() else ""
     return before + re.escape(search) + after
-
-
-def _expression(search: str) -> re.Pattern[str]:
-    try:
-        return re.compile(search, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidSettings(f"{search!r} is not a regular expression: {error}.", "Search for plain text.") from None
 
 
 def _with(text: str, found: re.Pattern[str], replacement: str, regex: bool) -> str:

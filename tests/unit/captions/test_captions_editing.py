@@ -47,6 +47,17 @@ def test_an_expression_that_cannot_be_used_is_named(search: str, replacement: st
         replaced({"a.jpg": "a"}, search, replacement, regex=True)
 
 
+@pytest.mark.parametrize("search", ["(a+)+$", "(a*)*b", r"(\w+\s*)+x", "((ab)?c)*", "(a|b+)*c", "a" * 301])
+def test_an_expression_that_could_run_for_hours_is_refused(search: str) -> None:
+    with pytest.raises(InvalidSettings):
+        replaced({"a.jpg": "a" * 40}, search, "", regex=True)
+
+
+@pytest.mark.parametrize("search", ["(red|blue)+ hat", r"\bwith\b.*", "a{2}b?", "(ab){2,3}", r"(?:\w{3})*x", r"(?i)red\s+"])
+def test_an_expression_that_repeats_but_once_is_taken(search: str) -> None:
+    assert replaced({"a.jpg": "none of it"}, search, "", regex=True) == {"a.jpg": "none of it"}
+
+
 def test_an_empty_search_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="nothing to search for"):
         replaced(CAPTIONS, "  ", "x")
