@@ -53,7 +53,7 @@ def test_an_expression_that_could_run_for_hours_is_refused(search: str) -> None:
         replaced({"a.jpg": "a" * 40}, search, "", regex=True)
 
 
-@pytest.mark.parametrize("search", ["(red|blue)+ hat", r"\bwith\b.*", "a{2}b?", "(ab){2,3}", r"(?:\w{3})*x", r"(?i)red\s+"])
+@pytest.mark.parametrize("search", ["(red|blue)+ hat", r"\bwith\b.*", "a{2}b?", "(ab){2,3}", r"(?:\w{3})*x", r"red\s+"])
 def test_an_expression_that_repeats_but_once_is_taken(search: str) -> None:
     assert replaced({"a.jpg": "none of it"}, search, "", regex=True) == {"a.jpg": "none of it"}
 
