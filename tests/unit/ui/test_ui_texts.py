@@ -40,7 +40,7 @@ from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
-from personal_avatar.works import CAPTION, TRAIN, WORKS
+from personal_avatar.works import TRAIN, WORKS
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
