@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +51,12 @@ def _wait_for(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError("the app did not answer: " + log.read_text())
 
 
-@pytest.fixture(scope="session")
-def url(browser: None, weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, served by a process of its own from an empty data folder."""
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "data").mkdir()
-    (folder / "data" / "weights").symlink_to(weights_folder, target_is_directory=True)
+@contextmanager
+def serving(folder: Path, weights: Path) -> Iterator[str]:
+    """The app, served by a process of its own from `folder`/data; its address."""
+    (folder / "data").mkdir(exist_ok=True)
+    if not (folder / "data" / "weights").exists():
+        (folder / "data" / "weights").symlink_to(weights, target_is_directory=True)
     port, log = _free_port(), folder / "log.txt"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "extension"), "OMP_NUM_THREADS": "1"}
     with log.open("wb") as output:
@@ -72,6 +72,13 @@ def url(browser: None, weights_folder: Path, tmp_path_factory: pytest.TempPathFa
         finally:
             child.terminate()
             child.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def url(browser: None, weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on an empty data folder."""
+    with serving(tmp_path_factory.mktemp("served"), weights_folder) as address:
+        yield address
 
 
 @pytest.fixture

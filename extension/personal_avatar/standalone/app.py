@@ -24,8 +24,7 @@ from personal_avatar.errors import HostError
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SCRIPTS = REPOSITORY / "javascript"
-STYLE = REPOSITORY / "style.css"
+INSTALLED = Path(sys.prefix) / "share" / "personal-avatar"  # where a wheel puts what lies in the repository's root
 TEMPORARY = "personal-avatar-"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 MAX_UPLOAD_BYTES = 400 * 1024 * 1024
@@ -84,15 +83,20 @@ def mount_page(app: FastAPI, studio: Studio) -> None:
     app.mount("/", inner)
 
 
+def _page_folder() -> Path:
+    """The folder that holds the page's style and scripts."""
+    return REPOSITORY if (REPOSITORY / "style.css").is_file() else INSTALLED
+
+
 def _scripts() -> dict[str, Path]:
     """Every script of the page by its name, in the order in which the WebUI loads them, too."""
-    return {path.name: path for path in sorted(SCRIPTS.glob("*.js"))}
+    return {path.name: path for path in sorted((_page_folder() / "javascript").glob("*.js"))}
 
 
 def _mount_files(app: FastAPI) -> None:
     """Scripts and style of the page."""
     app.get("/personal-avatar/page/style.css", include_in_schema=False)(
-        lambda: FileResponse(STYLE, media_type="text/css")
+        lambda: FileResponse(_page_folder() / "style.css", media_type="text/css")
     )
 
     @app.get("/personal-avatar/page/{name}", include_in_schema=False)
