@@ -26,7 +26,7 @@ def build(page: Page) -> None:
     """The panel, inside the current tab."""
     steering = _steering(page)
     picked = page.read(choice.PICKED, gr.Textbox("", visible=False, elem_id=elem_id(choice.PICKED)))
-    at = page.read(choice.AT, gr.Textbox("1", visible=False, elem_id=elem_id(choice.AT)))
+    at = page.read(choice.AT, gr.Textbox("", visible=False, elem_id=elem_id(choice.AT)))
     told = gallery_actions.build(page, picked, at)
     shelf = Shelf(elem_id("gallery"))
     page.show(shelf.component, lambda scene: {"value": gallery_html(scene, shelf, page.destinations)})
