@@ -92,7 +92,8 @@ def _doctor(commands: Commands) -> None:
     parser.add_argument(
         "--fetch", nargs="*", metavar="NAME",
         help="download the face models that are missing, or by name what puts a face into pictures without training: "
-        "instantid, faceid-sdxl, faceid-sd15; drawn: for drawn characters; or one file of them",
+        "instantid, faceid-sdxl, faceid-sd15; drawn: for drawn characters; wd14-vit, "
+        "wd14-swinv2, wd14-eva02, blip: describe photos; or one file of them",
     )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
     parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")
