@@ -1,7 +1,7 @@
 """What requests look like: closed and strict, an unknown key or a wrong type is an error."""
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from pydantic import (
@@ -37,7 +37,7 @@ Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
-CHOICES = "What was decided about photos, by the SHA-256 of their files (hexadecimal)"
+CHOICES = "What was decided about photos; see POST /photos/check for their hashes and faces"
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
 
@@ -103,18 +103,19 @@ def _refuse_half_characters(value: Any) -> None:
 class ChoiceBody(Body):
     """What somebody decided about a photo."""
 
+    sha256: Sha256 = Field(..., description="Of the photo's file")
     take: StrictBool | None = Field(None, description="In spite of the verdict, or (false) leave it out; null: neither")
     face: conint(strict=True, ge=0, le=999) | None = Field(
         None, description="Which of its faces is meant, a place in `people` of POST /photos/check; null: the likeliest"
     )
 
 
-Choices = dict[Sha256, ChoiceBody]
+Choices = conlist(ChoiceBody, max_items=MAX_PHOTOS)
 
 
-def decided(choices: Mapping[str, ChoiceBody]) -> dict[str, PhotoChoice]:
-    """As the studio takes them."""
-    return {sha256: PhotoChoice(choice.take, choice.face) for sha256, choice in choices.items()}
+def decided(choices: Iterable[ChoiceBody]) -> dict[str, PhotoChoice]:
+    """As the studio takes them, by hash; of two about one photo the later one counts."""
+    return {choice.sha256: PhotoChoice(choice.take, choice.face) for choice in choices}
 
 
 class TrainBody(Body):
@@ -132,7 +133,7 @@ class TrainBody(Body):
         {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
     )
     photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
-    choices: Choices = Field({}, description=CHOICES)
+    choices: Choices = Field((), description=CHOICES)
     consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
@@ -248,7 +249,7 @@ class CheckBody(Body):
 
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
     photo_settings: dict[str, Any] = Field({}, description="Limits of the photo report")
-    choices: Choices = Field({}, description=CHOICES)
+    choices: Choices = Field((), description=CHOICES)
 
     @validator("photo_settings")
     def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

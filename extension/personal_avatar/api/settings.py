@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from personal_avatar.params import Settings
 
-KEPT = ("type", "minimum", "maximum", "maxLength", "default", "title")
+KEPT = ("type", "minimum", "maximum", "maxLength", "pattern", "default", "title")
 TYPES: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
 
 

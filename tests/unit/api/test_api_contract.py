@@ -37,8 +37,10 @@ REFUSABLE = ("/models/train", "/images/generate_avatar", "/images/restore", "/ph
               "/jobs/{job_id}/images/{n}", "/photos/caption", "/photos/lint", "/characters/invent",
               "/jobs/{job_id}/images", "/jobs/{job_id}/archive")
 # No document can tell whether a picture can be read and a face is in it.
-# Nor that no more pictures can be kept than are made.
-UNTOLD = (("/images/generate_avatar", positive_data_acceptance), ("/characters/invent", positive_data_acceptance))
+# Nor that no more pictures can be kept than are made, nor that new words have no prior.
+UNTOLD = tuple(
+    (path, positive_data_acceptance) for path in ("/images/generate_avatar", "/characters/invent", "/models/train")
+)
 CASES = [
     *((row, GenerationMode.POSITIVE) for row in ROWS),
     *((row, GenerationMode.NEGATIVE) for row in ROWS if row.path in REFUSABLE),

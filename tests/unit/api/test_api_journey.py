@@ -232,7 +232,8 @@ def test_a_decision_about_a_photo_is_sent_by_its_hash_and_heeded(client: TestCli
     first = client.post(f"{V1}/photos/check", json={"images": images}).json()["photos"]
     assert [photo["verdict"] for photo in first] == ["accepted", "rejected"]
     assert first[1]["values"]["sharpness"] < first[1]["values"]["min_sharpness"] and len(first[1]["people"]) == 1
-    choices = {first[0]["sha256"]: {"take": False}, first[1]["sha256"]: {"take": True, "face": 0}}
+    hashes = [photo["sha256"] for photo in first]
+    choices = [{"sha256": hashes[0], "take": False}, {"sha256": hashes[1], "take": True, "face": 0}]
     answer = client.post(f"{V1}/photos/check", json={"images": images, "choices": choices}).json()
     assert [photo["verdict"] for photo in answer["photos"]] == ["rejected", "accepted"]
     assert answer["photos"][1]["reasons"] == ["BLURRED"] and answer["photos"][1]["choice"] == {"take": True, "face": 0}
@@ -243,7 +244,8 @@ def test_a_decision_about_a_photo_is_sent_by_its_hash_and_heeded(client: TestCli
 
 
 @pytest.mark.parametrize("choices", [
-    {"0" * 63: {"take": True}}, {"0" * 64: {"take": 1}}, {"0" * 64: {"face": -1}}, {"0" * 64: {"other": 1}}, [],
+    [{"sha256": "0" * 63}], [{"sha256": "0" * 64, "take": 1}], [{"sha256": "0" * 64, "face": -1}],
+    [{"sha256": "0" * 64, "other": 1}], [{"take": True}], {"0" * 64: {"take": True}},
 ])
 def test_a_decision_that_makes_no_sense_is_refused(client: TestClient, choices: Any) -> None:
     answer = client.post(f"{V1}/photos/check", json={"images": ["aGk="], "choices": choices})
