@@ -28,7 +28,7 @@ MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
 
 def examine(host: Host | None, data: Path, insightface: Path | None = None) -> list[Finding]:
     """Every finding, in the order of the work. `insightface`: a folder of its models."""
-    weights = list(face_weights(data / "weights", insightface))
+    weights = [*face_weights(data / "weights", insightface), *drawn_weights(data / "weights")]
     engines = kohya.findings(data)
     hosted = (*identity_weights(host), *of_host(host)) if host is not None else ()
     return [*machine.examine(data), *engines, *weights, *hosted]
@@ -87,6 +87,20 @@ def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
         else:
             remedy = "Fetched at first use, or now: personal-avatar doctor --fetch"
             yield warning(weight.name, f"{told}; not here yet", remedy)
+
+
+def drawn_weights(folder: Path) -> Iterator[Finding]:
+    """What recognises drawn characters; nobody has to have it."""
+    from personal_avatar.faces.registry import characters
+
+    model = characters(folder)
+    if model is not None:
+        yield ok("drawn", str(model))
+        return
+    weights = registry.SETS["drawn"]
+    told = f"not here; {sum(weight.size_mb for weight in weights):.0f} MB; {weights[-1].licence}"
+    yield warning("drawn", told, "Only for anime and comics, whose characters it tells apart better: "
+                  "personal-avatar doctor --fetch drawn")
 
 
 def identity_weights(host: Host) -> Iterator[Finding]:
