@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -53,14 +54,16 @@ def _empty(key: str, scene: Scene) -> str:
 # -- one picture
 
 
+@dataclass(frozen=True)
 class Card:
-    """What a card is made of. `place`: in the present order, from 1."""
+    """What a card is made of. `place`: in the present order, from 1; `destinations`: where the picture can be sent."""
 
-    def __init__(
-        self, scene: Scene, shelf: Shelf, entry: Entry, place: int, chosen: bool, destinations: tuple[str, ...]
-    ) -> None:
-        self.scene, self.shelf, self.entry, self.place, self.chosen = scene, shelf, entry, place, chosen
-        self.destinations = destinations
+    scene: Scene
+    shelf: Shelf
+    entry: Entry
+    place: int
+    chosen: bool
+    destinations: tuple[str, ...]
 
     @property
     def style(self) -> str:
@@ -161,15 +164,19 @@ def _bar(scene: Scene, shelf: Shelf, shown: list[Entry]) -> str:
     parts = [words, every]
     if chosen:
         parts.append(pressing("pick", "", escape(scene.say("results.pick.none")), "pa-pick-none"))
+    return tag("div", *parts, _comparison(scene, shelf, chosen), class_="pa-bar-of-choice")
+
+
+def _comparison(scene: Scene, shelf: Shelf, chosen: list[Entry]) -> str:
+    """A button that shows two chosen pictures against each other; a hint while there are not two."""
     there = [entry for entry in chosen if entry.shown.is_file()]
-    if len(there) == 2:
-        both = [large_of(Card(scene, shelf, entry, entry.number + 1, True, ())) for entry in there]
-        words_ = escape(scene.say("results.compare"))
-        parts.append(tag("button", words_, type="button", id="pa-compare", class_="pa-button pa-main",
-                         data_pa_ab=json.dumps(both, ensure_ascii=False), aria_haspopup="dialog"))
-    else:
-        parts.append(tag("span", escape(scene.say("results.compare.hint")), class_="pa-note"))
-    return tag("div", *parts, class_="pa-bar-of-choice")
+    if len(there) != 2:
+        return tag("span", escape(scene.say("results.compare.hint")), class_="pa-note")
+    both = [large_of(Card(scene, shelf, entry, entry.number + 1, True, ())) for entry in there]
+    words = escape(scene.say("results.compare"))
+    data = json.dumps(both, ensure_ascii=False)
+    return tag("button", words, type="button", id="pa-compare", class_="pa-button pa-main", data_pa_ab=data,
+               aria_haspopup="dialog")
 
 
 def _pager(scene: Scene, page: int, pages: int) -> str:
