@@ -26,7 +26,7 @@ def replaced(image: np.ndarray, matte: np.ndarray, settings: PhotoSettings) -> n
     else:
         behind = _mean_around(pixels, _surely(1 - share), side * BLUR_SHARE)
     made = share * _person(pixels, share, side * EDGE_SHARE) + (1 - share) * behind
-    return np.where(share >= 1, image, np.rint(np.clip(made, 0, 255)).astype(np.uint8))
+    return np.rint(np.clip(made, 0, 255)).astype(np.uint8)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos.crop import Window, cut
 from personal_avatar.photos.cutting import Cutter, Sitting
 from personal_avatar.photos.framing import frame
-from personal_avatar.photos.mask import head_mask
+from personal_avatar.photos.mask import head_mask, within
 from personal_avatar.photos.matting import Matting, chosen, persons, seen_at
 from personal_avatar.photos.settings import ELLIPSE, NETWORK, PLAIN, PORTRAIT, PhotoSettings
 from personal_avatar.weights.fetch import ensure
@@ -130,14 +130,18 @@ def test_drawings_are_left_as_they_are(matting: Matting, samples: Path, analyser
 
 
 def test_what_was_padded_is_never_the_person(matting: Matting, astronaut: Sitting) -> None:
-    """The photo ends below the chin; what is mirrored there is no second chin."""
+    """The photo ends at the edges of the face; what is mirrored there is no second chin."""
     assert astronaut.face is not None
-    end = int(astronaut.face.box_px[3]) + 12
-    short = Sitting(Photo(Path("x"), "1" * 64, (512, end)), astronaut.pixels[:end], astronaut.face)
-    settings = PhotoSettings(background=PLAIN, crop_margin=3)
-    made = Cutter(settings, 256, matting).trained(short)
-    window, size = frame(astronaut.face, (512, end), 256, settings, PORTRAIT)
-    last = int((end - window.centre_px[1]) * size[1] / window.size_px[1] + size[1] / 2)
-    assert made.mask is not None
-    if last < size[1] - 2:
-        assert made.facts["padded"] and (made.image[last + 2 :] == 0x80).all() and (made.mask[last + 2 :] == 0).all()
+    left, top, right, bottom = (int(value) for value in astronaut.face.box_px)
+    pixels = astronaut.pixels[top : bottom + 1, left : right + 1]
+    size = (pixels.shape[1], pixels.shape[0])
+    marks = tuple((x - left, y - top) for x, y in astronaut.face.landmarks_px)
+    face = Face((0, 0, *size), marks, 0.9)
+    made = Cutter(PhotoSettings(background=PLAIN), 128, matting).trained(
+        Sitting(Photo(Path("x"), "1" * 64, size), pixels, face)
+    )
+    window, made_px = frame(face, size, 128, PhotoSettings(), PORTRAIT)
+    outside = ~within(size, window, made_px)
+    assert made.facts["padded"] and made.facts["background"] == PLAIN and outside.mean() > 0.2
+    assert made.mask is not None and made.mask[outside].max() == 0
+    assert np.abs(made.image[outside].astype(int) - 0x80).max() <= 1
