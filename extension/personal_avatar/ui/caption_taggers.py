@@ -16,37 +16,48 @@ from personal_avatar.errors import NotFound, TooFewPhotos, WrongState
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.ui import caption_book as book
+from personal_avatar.ui.fetching import Fetching
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.presses import Pressed, button, listen
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has, text
 from personal_avatar.ui.widgets import Form, defaults_of, said
 from personal_avatar.ui.working import CAPTION, Progress
+from personal_avatar.weights.registry import find
 
-TAGGER = "tagger"
+TAGGER = PRESS = "tagger"
 Shown = Callable[[Scene], bool]
 
 
 def build(page: Page, shown: Shown) -> None:
     """Built inside the current block; `shown`: whether the part is in sight."""
-    radio = gr.Radio([], label=text("caption.tagger"), elem_id=elem_id(TAGGER), elem_classes="pa-choice")
-    page.say(page.read(TAGGER, radio), label="caption.tagger")
-    page.show(radio, lambda scene: _choices(scene) if shown(scene) else {}, watched=("choices",))
+    fetching = Fetching()
     missing = gr.HTML(elem_id=elem_id("taggers_missing"))
-    page.show(missing, lambda scene: {"value": _missing(scene) if shown(scene) else ""})
-    form = Form(page, CaptionSettings.__fields__.values(), "tagging", tuple(CaptionSettings.__fields__))
-    only = gr.Checkbox(True, label=text("caption.onlynew"), elem_id=elem_id("caption_onlynew"))
-    page.say(only, label="caption.onlynew")
-    run = page.say(gr.Button(text("caption.write"), elem_id=elem_id("caption_write")), value="caption.write")
+    page.show(missing, lambda scene: {"value": _missing(scene, fetching) if shown(scene) else ""})
     message = gr.HTML(elem_id=elem_id("tagger_message"))
+    listen(page, PRESS, lambda scene, value: _fetch(scene, value, fetching), [], message)
+    with gr.Column(visible=False, elem_id=elem_id("tagger_run")) as column:
+        _run(page, shown, message)
+    page.show(column, lambda scene: {"visible": shown(scene) and any(status.ready for status in taggers(scene))})
 
     def told(scene: Scene) -> dict[str, Any]:
         _collect(scene)
         return {"value": _progress(scene) if shown(scene) else ""}
 
     page.show(gr.HTML(elem_id=elem_id("tagger_progress")), told)
+
+
+def _run(page: Page, shown: Shown, message: Any) -> None:
+    radio = gr.Radio([], label=text("caption.tagger"), elem_id=elem_id(TAGGER), elem_classes="pa-choice")
+    page.say(page.read(TAGGER, radio), label="caption.tagger")
+    page.show(radio, lambda scene: _choices(scene) if shown(scene) else {}, watched=("choices",))
+    form = Form(page, CaptionSettings.__fields__.values(), "tagging", tuple(CaptionSettings.__fields__))
+    only = gr.Checkbox(True, label=text("caption.onlynew"), elem_id=elem_id("caption_onlynew"))
+    page.say(only, label="caption.onlynew")
+    run = page.say(gr.Button(text("caption.write"), elem_id=elem_id("caption_write")), value="caption.write")
 
     def write(scene: Scene, name: str | None, only_new: bool, *raw: Any) -> list[Any]:
         start(scene, name or "", bool(only_new), form.values(raw, defaults_of(CaptionSettings)))
@@ -78,24 +89,61 @@ def _name(name: str, scene: Scene) -> str:
     return scene.say(f"tagger.{name}") if has(f"tagger.{name}") else name
 
 
-def _missing(scene: Scene) -> str:
-    """What each of the others lacks, folded away when at least one is ready."""
+# -- what the others lack
+
+
+def _missing(scene: Scene, fetching: Fetching) -> str:
+    """Each of them with its download; folded away when at least one tagger is ready."""
     found = taggers(scene)
     lacking = [status for status in found if not status.ready]
     if not lacking:
-        return ""
-    rows = [
-        tag("li", tag("strong", escape(_name(status.name, scene))), ": ", tag("span", escape(_lack(status)), lang="en"))
-        for status in lacking
-    ]
+        return _fetched(scene, fetching)
+    rows = [_lack(status, scene, fetching.state.running) for status in lacking]
     title = tag("summary", escape(scene.say("caption.lacking", n=len(lacking))))
-    return tag(
-        "details", title, tag("ul", *rows, class_="pa-advice"), id="pa-taggers", open=len(lacking) == len(found)
-    )
+    opened = len(lacking) == len(found) or fetching.state.running
+    body = tag("ul", *rows, class_="pa-advice pa-lacks")
+    return tag("details", title, body, id="pa-taggers", open=opened) + _fetched(scene, fetching)
 
 
-def _lack(status: TaggerStatus) -> str:
-    return " ".join(filter(None, (status.missing, status.hint)))
+def _lack(status: TaggerStatus, scene: Scene, fetching: bool) -> str:
+    name = tag("strong", escape(_words(status.name, scene)))
+    if not status.weights:
+        return tag("li", name, tag("div", escape(f"{status.missing} {status.hint}".strip()), lang="en"))
+    weights = [find(weight) for weight in status.weights]
+    size = scene.say("caption.size", mb=round(sum(weight.size_mb for weight in weights)))
+    licences = {weight.licence: weight.licence_url for weight in weights}
+    away = {"target": "_blank", "rel": "noopener noreferrer"}
+    links = [tag("a", escape(licence), href=url, **away) for licence, url in licences.items()]
+    words = scene.say("caption.fetch")
+    press = button(PRESS, f"pa-fetch-{status.name}", words, f"{words}: {status.name}", "pa-slim", fetch=status.name)
+    facts = tag("div", escape(size), " · ", scene.say("caption.licence"), " ", ", ".join(links))
+    return tag("li", name, facts, "" if fetching else tag("div", press, class_="pa-buttons"))
+
+
+def _fetched(scene: Scene, fetching: Fetching) -> str:
+    """How the download goes, or why it ended early."""
+    state = fetching.state
+    if state.error is not None:
+        return stored_error_box(state.error, scene.language)
+    if not state.running:
+        return ""
+    done, total = (round(size / 1e6) for size in (state.done, state.total))
+    words, stop = scene.say("one.fetching", name=state.name, done=done, total=total), scene.say("one.stop")
+    bar = progress_bar(state.done / max(1, state.total), words)
+    press = tag("div", button(PRESS, "pa-fetch-stop", stop, stop, "pa-slim", stop=True), class_="pa-buttons")
+    return tag("div", tag("p", escape(words)), bar, press, class_="pa-wait", data_pa_busy="1")
+
+
+def _fetch(scene: Scene, value: Pressed, fetching: Fetching) -> list[Any]:
+    """Pressing the button is the consent to the licence that stands beside it."""
+    if value.get("stop"):
+        fetching.stop()
+        return []
+    wanted = next((status for status in taggers(scene) if status.name == value.get("fetch")), None)
+    if wanted is None or not wanted.weights:
+        raise Refusal(WrongState, "nothingmissing")
+    fetching.start([find(name) for name in wanted.weights], scene.studio.weights_folder)
+    return []
 
 
 # -- writing

@@ -14,6 +14,7 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
 
 PRESS = "photo"
+CROWD_PX = 300  # height at which a photo of several people is shown
 
 
 def cards(scene: Scene, shelf: Shelf, pictures: PhotoPictures) -> str:
@@ -134,6 +135,7 @@ def _shot(verdict: PhotoVerdict, scene: Scene, shelf: Shelf, pictures: PhotoPict
         return tag("div", "?", class_="pa-thumb pa-none", aria_hidden="true")
     alt = scene.say("photos.alt", name=verdict.path.name)
     place = "" if crowd else f' style="object-position:{position(verdict)}"'
+    shape = _shape(verdict) if crowd else None
     opener = tag(
         "button",
         f'<img class="pa-thumb" src="{shelf.url(small)}" alt="{escape(alt)}" loading="lazy"{place}>',
@@ -141,7 +143,13 @@ def _shot(verdict: PhotoVerdict, scene: Scene, shelf: Shelf, pictures: PhotoPict
         aria_label=scene.say("photos.enlarge", name=verdict.path.name), data_pa_photo=verdict.path.name,
     )
     faces = [_face(number, verdict, scene) for number in range(len(verdict.people))] if crowd else []
-    return tag("div", opener, *faces, class_="pa-shot")
+    return tag("div", opener, *faces, class_="pa-shot", style=shape)
+
+
+def _shape(verdict: PhotoVerdict) -> str:
+    """Room for the whole photo before it is loaded, as CSS."""
+    width, height = verdict.photo.size_px if verdict.photo else (1, 1)
+    return f"aspect-ratio:{width}/{height};width:min(100%,{round(CROWD_PX * width / height)}px)"
 
 
 def position(verdict: PhotoVerdict) -> str:

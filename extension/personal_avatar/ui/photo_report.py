@@ -105,12 +105,11 @@ def _group(name: str, counts: Mapping[str, int], scene: Scene) -> str:
 
 
 def _chip(word: str, count: int, most: int, scene: Scene) -> str:
-    """The fuller its colour, the more photos; none is a dashed frame and a word."""
+    """The fuller its colour, the more photos; none is a dashed frame."""
     row, column = PLACES.get(word, (0, 0))
     place = f"grid-row:{row};grid-column:{column};" if row else ""
-    said = str(count) if count else scene.say("cover.none")
     return tag(
-        "li", tag("span", escape(scene.say(f"cover.{word}"))), " ", tag("strong", escape(said)),
+        "li", tag("span", escape(scene.say(f"cover.{word}"))), " ", tag("strong", str(count)),
         class_="pa-chip" if count else "pa-chip pa-lacking", style=f"{place}--pa-share:{count / most:.2f}",
     )  # fmt: skip
 
