@@ -15,8 +15,9 @@ from personal_avatar.pictures import FORMATS
 from personal_avatar.storage import slug
 from personal_avatar.ui import gallery_choice as choice
 from personal_avatar.ui.markup import box, progress_bar, stored_error_box, tag
-from personal_avatar.ui.packing import Packing
+from personal_avatar.ui.packing import Packed, Packing
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, text
@@ -40,9 +41,8 @@ def build(page: Page, steering: dict[str, Any]) -> None:
         kind = _radio(page, "take_format", "results.format", [f"format.{name}" for name in (OWN, *FORMATS)], OWN)
         start = page.say(gr.Button(text("results.zip"), elem_id=elem_id("zip")), value="results.zip")
         message = gr.HTML(elem_id=elem_id("zip_message"))
-        page.show(gr.HTML(elem_id=elem_id("zip_progress")), lambda scene: {"value": _progress(scene, packing)})
-        file = gr.File(label=text("results.file"), interactive=False, visible=False, elem_id=elem_id("zip_file"))
-        page.show(page.say(file, label="results.file"), lambda scene: _file(packing))
+        shelf = Shelf(elem_id("zip_file"))
+        page.show(shelf.component, lambda scene: {"value": _made(scene, packing.state, shelf)})
 
     def begin(scene: Scene, source: str, wanted: str, form: str, *values: Any) -> list[Any]:
         scene.values.update(zip(steering, values, strict=True))
@@ -76,17 +76,17 @@ def _info(scene: Scene) -> dict[str, Any]:
     return {"value": tag("p", escape(scene.say("results.take.info")), class_="pa-note")}
 
 
-def _progress(scene: Scene, packing: Packing) -> str:
-    state = packing.state
+def _made(scene: Scene, state: Packed, shelf: Shelf) -> str:
+    """How far the zip is, or the way to it; a copy of one that was dropped is removed."""
+    shelf.tidy()
     if state.error:
         return stored_error_box(state.error, scene.language)
     if state.running:
         words = scene.say("results.packing", done=state.done, total=state.total)
         bar = progress_bar(state.done / max(1, state.total), words)
         return tag("div", tag("p", escape(words), class_="pa-sentence"), bar, data_pa_busy="1")
-    return box("good", scene.say("results.packed", n=state.total)) if state.ready else ""
-
-
-def _file(packing: Packing) -> dict[str, Any]:
-    made = packing.state.ready
-    return {"value": str(made) if made else None, "visible": made is not None}
+    if (made := state.ready) is None:
+        return ""
+    words = f"{scene.say('results.file')}: {made.name} ({made.stat().st_size / 1e6:.1f} MB)"
+    link = tag("a", escape(words), href=shelf.url(made), download=made.name, class_="pa-button pa-main")
+    return box("good", scene.say("results.packed", n=state.total)) + tag("p", link)

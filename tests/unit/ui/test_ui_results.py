@@ -12,6 +12,7 @@ from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 import pytest
@@ -42,6 +43,11 @@ def runs(studio: Studio) -> list[str]:
 def shown(visitor: Visitor) -> list[str]:
     """Names of the pictures on the page."""
     return re.findall(r'data-pa-picture="([^"]+)"', visitor.value("gallery"))
+
+
+def copies(visitor: Visitor, name: str) -> list[Path]:
+    """Files that a part of the page gives out."""
+    return [Path(unquote(path)) for path in re.findall(r"file=(/[^&\"]+)", unescape(visitor.value(name)))]
 
 
 def press(visitor: Visitor, action: str, value: Any) -> None:
@@ -117,9 +123,9 @@ def test_a_deleted_picture_leaves_the_page_its_copies_and_the_disk(
     visit: Visit, runs: list[str], studio: Studio
 ) -> None:
     visitor = visit()
-    copies = [Path(path) for path in re.findall(r"file=(/[^&\"]+)", unescape(visitor.value("gallery")))]
-    gone = [path for path in copies if "0000" in path.name]
-    assert gone and all(path.is_file() for path in copies)
+    made = copies(visitor, "gallery")
+    gone = [path for path in made if "0000" in path.name]
+    assert gone and all(path.is_file() for path in made)
     press(visitor, "delete", {"id": f"{runs[0]}:0", "host": False})
     assert shown(visitor) == [f"{runs[0]}:1"] and "Deleted: 1" in visitor.text("results_told")
     assert not any(path.exists() for path in gone)
@@ -158,10 +164,13 @@ def test_a_zip_holds_what_was_asked_for(visit: Visit, runs: list[str], source: s
         press(visitor, "like", f"{key}:1")
     visitor.enter(take_what=source, take_size="square", take_format="webp")
     visitor.click("zip")
-    visitor.wait(lambda: visitor.prop("zip_file", "visible") is True)
-    assert f"pictures in it: {count}" in visitor.text("zip_progress")
-    with zipfile.ZipFile(visitor.value("zip_file")["name"]) as archive:
+    visitor.wait(lambda: "download=" in visitor.value("zip_file"))
+    assert f"pictures in it: {count}" in visitor.text("zip_file")
+    copy = copies(visitor, "zip_file")[0]
+    with zipfile.ZipFile(copy) as archive:
         assert len([name for name in archive.namelist() if name.endswith(".webp")]) == count
+    press(visitor, "delete", {"id": f"{runs[1]}:0", "host": False})
+    assert not copy.exists() and visitor.value("zip_file") == ""
 
 
 def test_a_zip_of_nothing_says_what_to_do(visit: Visit, runs: list[str]) -> None:
