@@ -127,7 +127,8 @@ def _known(casting: Casting) -> Judges:
     folder = casting.studio.avatars.folder(casting.avatar.id) / "photos"
     reference = np.asarray(casting.avatar.reference, dtype=np.float32)
     own = _own_faces(folder, analyser, reference)
-    return Judges(analyser, LikeSomebody.of(own, settings.keep, settings.similarity))
+    sure = analyser.same_person_above + SURE * (1 - analyser.same_person_above)
+    return Judges(analyser, LikeSomebody.of(own, settings.keep, sure, settings.similarity))
 
 
 def _own_faces(folder: Path, analyser: FaceAnalyser, reference: np.ndarray) -> np.ndarray:

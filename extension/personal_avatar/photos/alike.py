@@ -14,6 +14,7 @@ from personal_avatar.photos.persons import people, to_members
 
 HALVINGS = 12  # of the span -1..1, in search of the limit at which a group falls apart
 LEAST_SHARE = 0.25  # of somebody's own photos that count as unusual ones
+FEWEST_OWN = 3  # photos that can tell how alike somebody's photos are
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,11 @@ class LikeSomebody:
     keep: int
 
     @classmethod
-    def of(cls, own: np.ndarray, keep: int, needed: float = 0.0) -> LikeSomebody:
-        """`needed` 0: what all but the least usual quarter of the own photos reach."""
-        return cls(own, needed or float(np.quantile(_to_each_other(own), LEAST_SHARE)), keep)
+    def of(cls, own: np.ndarray, keep: int, otherwise: float, needed: float = 0.0) -> LikeSomebody:
+        """`needed` 0: what all but the least usual quarter of the own photos reach, `otherwise` with too few of them."""
+        if not needed:
+            needed = float(np.quantile(_to_each_other(own), LEAST_SHARE)) if len(own) >= FEWEST_OWN else otherwise
+        return cls(own, needed, keep)
 
     def likeness(self, faces: np.ndarray, place: int) -> float:
         return float((self.own @ faces[place]).mean())
@@ -140,9 +143,7 @@ def mean_similarity(faces: np.ndarray) -> float:
 
 
 def _to_each_other(own: np.ndarray) -> Sequence[float]:
-    """Mean cosine of each to the others, once counted as in `LikeSomebody.likeness`, without itself."""
+    """Mean cosine of each to the others; there are at least two."""
     count = len(own)
-    if count < 2:
-        return [1.0]
     found: list[float] = (((own @ own.T).sum(axis=1) - 1) / (count - 1)).tolist()
     return found

@@ -75,7 +75,7 @@ def test_the_first_face_is_like_nobody_and_others_like_the_nearest() -> None:
 def test_more_of_somebody_known_is_as_much_like_the_photos_as_they_are() -> None:
     everybody = faces_of(7, (20, 10))
     own, new = everybody[:8], everybody[8:]
-    judge = LikeSomebody.of(own, keep=6)
+    judge = LikeSomebody.of(own, keep=6, otherwise=0.99)
     found = judge.chosen(new, 6)
     assert found is not None
     assert set(found.members) <= set(range(12))
@@ -87,5 +87,10 @@ def test_more_of_somebody_known_is_as_much_like_the_photos_as_they_are() -> None
 
 def test_a_similarity_of_the_users_own_counts() -> None:
     own = faces_of(8, (8,))
-    assert LikeSomebody.of(own, 3, needed=0.99).chosen(own, 3) is None
-    assert LikeSomebody.of(own[:1], 3).needed == pytest.approx(1.0)
+    assert LikeSomebody.of(own, 3, 0.5, needed=0.99).chosen(own, 3) is None
+
+
+def test_one_photo_cannot_tell_how_alike_photos_are() -> None:
+    own = faces_of(8, (8,))
+    assert LikeSomebody.of(own[:1], 3, otherwise=0.7).needed == 0.7
+    assert LikeSomebody.of(own, 3, otherwise=0.1).needed > 0.7
