@@ -90,7 +90,7 @@ class LikeSomebody:
 
     @classmethod
     def of(cls, own: np.ndarray, keep: int, otherwise: float, needed: float = 0.0) -> LikeSomebody:
-        """`needed` 0: what all but the least usual quarter of the own photos reach, `otherwise` with too few of them."""
+        """`needed` 0: what all but the least usual quarter of the own photos reach, or `otherwise` with too few."""
         if not needed:
             needed = float(np.quantile(_to_each_other(own), LEAST_SHARE)) if len(own) >= FEWEST_OWN else otherwise
         return cls(own, needed, keep)
