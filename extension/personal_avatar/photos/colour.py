@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageCms
 
 _DEEP = ("I", "F")
+STRIP_ROWS = 256
 
 
 def to_srgb(picture: Image.Image) -> Image.Image:
@@ -20,15 +22,38 @@ def to_srgb(picture: Image.Image) -> Image.Image:
     return _profiled(picture)
 
 
+def pixels_of(picture: Image.Image) -> np.ndarray:
+    """uint8 (height, width, 3) of an RGB picture; in strips, which costs half the memory of doing it at once."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top, strip in _strips(picture):
+        pixels[top : top + strip.height] = np.asarray(strip)
+    return pixels
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The first row of each, and the part."""
+    for top in range(0, picture.height, STRIP_ROWS):
+        yield top, picture.crop((0, top, picture.width, min(top + STRIP_ROWS, picture.height)))
+
+
 def _eight_bit(picture: Image.Image) -> Image.Image:
     """16- and 32-bit greys; floats are taken as 0..1 if no value is above 1."""
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    top = float(values.max(initial=0.0))
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and top > 255):
-        values = values / 257.0
-    elif picture.mode == "F" and top <= 1.0:
-        values = values * 255.0
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    highest = max((float(_finite(strip).max(initial=0.0)) for _, strip in _strips(picture)), default=0.0)
+    scale = 1.0
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and highest > 255):
+        scale = 1 / 257.0
+    elif picture.mode == "F" and highest <= 1.0:
+        scale = 255.0
+    grey = Image.new("L", picture.size)
+    for top, strip in _strips(picture):
+        values = np.clip(np.rint(_finite(strip) * scale), 0, 255).astype(np.uint8)
+        grey.paste(Image.fromarray(values), (0, top))
+    return grey
+
+
+def _finite(strip: Image.Image) -> np.ndarray:
+    values: np.ndarray = np.nan_to_num(np.asarray(strip).astype(np.float64))
+    return values
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

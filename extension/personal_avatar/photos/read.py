@@ -14,7 +14,7 @@ from PIL import Image
 
 from personal_avatar.domain import Photo
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
-from personal_avatar.photos.colour import to_srgb
+from personal_avatar.photos.colour import pixels_of, to_srgb
 from personal_avatar.photos.formats import open_picture
 
 EXIF_ORIENTATION = 0x0112
@@ -47,7 +47,7 @@ def read_photo(path: Path, limits: Limits = Limits()) -> tuple[Photo, np.ndarray
     try:
         with open_picture(data, path.name) as picture:
             _check_size(path, picture.size, limits)
-            pixels = np.array(to_srgb(_upright(picture)))
+            pixels = pixels_of(to_srgb(_upright(picture)))
     except (UnreadablePhoto, FileTooLarge):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
