@@ -15,7 +15,7 @@ from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, named_in
-from personal_avatar.works import CREATE, TRAIN
+from personal_avatar.works import CREATE, RANK, TRAIN
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -110,8 +110,10 @@ class Gallery:
         """Delete a picture: its file, its restored twin, its record. The other pictures keep their numbers.
 
         A file that the host saved among its own pictures is deleted only with `host_files`, else it is listed under
-        `left`. Raises `NotFound`, `WrongState` while the job has not ended.
+        `left`. Raises `NotFound`, `WrongState` while the job has not ended, and where pictures were only ranked.
         """
+        if self._studio.jobs.job(job_id).kind == RANK:
+            raise WrongState("These pictures were only ranked here.", "Delete the files where they are.")
         entry, folder = self.entry(job_id, number), self._studio.jobs.folder(job_id)
         if self._studio.jobs.status(job_id).state not in (State.SUCCEEDED, State.CANCELLED):
             raise WrongState("The run has not ended.", "Wait, or cancel it.")

@@ -18,6 +18,7 @@ from personal_avatar.jobs.events import EventWriter, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.studio import Studio
+from personal_avatar.works import RANK
 from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -135,6 +136,12 @@ def test_a_cancelled_run_loses_pictures_in_the_same_way(studio: Studio) -> None:
     studio.jobs.move(job_id, State.CANCELLED)
     studio.gallery.delete(job_id, 0)
     assert numbers(studio, job_id) == [1, 2]
+
+
+def test_pictures_that_were_only_ranked_are_not_ours_to_delete(studio: Studio) -> None:
+    job = studio.jobs.create(RANK, {}, title="Anna", user_id="local", avatar_id="")
+    with pytest.raises(WrongState, match="only ranked"):
+        studio.gallery.delete(job.id, 0, host_files=True)
 
 
 def test_zips_for_download_do_not_outlive_what_was_deleted(studio: Studio) -> None:
