@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import personal_avatar
 import pytest
@@ -11,8 +11,9 @@ from drawn_models import CCIP_NAME, make_ccip
 from personal_avatar.domain import Avatar, BaseModelFile, Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
+from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training.plan import TrainTask
-from personal_avatar.training.run import run
+from personal_avatar.training.run import _check, _open
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
@@ -26,6 +27,7 @@ def task(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> TrainT
     weights = tmp_path / "weights"
     shutil.copytree(face_weights, weights, ignore=lambda folder, names: [n for n in names if not n.endswith("onnx")])
     make_ccip(weights)
+    (tmp_path / "job").mkdir()
     avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
     photos = tuple(SAMPLES / f"{number:02d}.jpg" for number in range(1, 6))
     return TrainTask(
@@ -34,11 +36,16 @@ def task(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> TrainT
     )
 
 
-@pytest.mark.slow
-def test_the_avatar_is_measured_by_the_recogniser_for_drawings(task: TrainTask, tmp_path: Path) -> None:
-    folder = tmp_path / "job"
-    folder.mkdir()
-    result: dict[str, Any] = run(task, folder, EventWriter(folder), Control(folder))
-    assert result["recogniser"] == CCIP_NAME
-    assert len(result["reference"]) == 768
-    assert -1 <= result["likeness"]["ceiling"] <= 1
+def test_the_training_is_measured_by_the_recogniser_for_drawings(task: TrainTask, tmp_path: Path) -> None:
+    """Likeness, reference and card all come from this one analyser."""
+    work = _open(task, tmp_path / "job", EventWriter(tmp_path / "job"), Control(tmp_path / "job"))
+    assert work.analyser.name == CCIP_NAME
+    report = _check(work)
+    assert len(report.accepted) == 5
+    assert reference_embedding(report, work.analyser).shape == (768,)
+
+
+def test_the_user_may_have_it_otherwise(task: TrainTask, tmp_path: Path) -> None:
+    task = replace(task, photo_settings={"look": "photo"})
+    work = _open(task, tmp_path / "job", EventWriter(tmp_path / "job"), Control(tmp_path / "job"))
+    assert work.analyser.name == "sface-2021dec"
