@@ -1,6 +1,7 @@
 """Use cases: the pictures that were made."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ class Gallery:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
+        self._changing = threading.RLock()
         self._known: dict[str, tuple[Stamp, tuple[Entry, ...]]] = {}
 
     # -- looking
@@ -101,10 +103,11 @@ class Gallery:
 
     def favourite(self, job_id: str, number: int, liked: bool = True) -> Entry:
         """Mark a picture as one that somebody likes, or take the mark away. Raises `NotFound`."""
-        self.entry(job_id, number)
-        folder = self._studio.jobs.folder(job_id)
-        favourites.write(folder, favourites.read(folder) - {number} | ({number} if liked else set()))
-        return self.entry(job_id, number)
+        with self._changing:
+            self.entry(job_id, number)
+            folder = self._studio.jobs.folder(job_id)
+            favourites.write(folder, favourites.read(folder) - {number} | ({number} if liked else set()))
+            return self.entry(job_id, number)
 
     def delete(self, job_id: str, number: int, host_files: bool = False) -> dict[str, Any]:
         """Delete a picture: its file, its restored twin, its record. The other pictures keep their numbers.
@@ -114,6 +117,15 @@ class Gallery:
         """
         if self._studio.jobs.job(job_id).kind == RANK:
             raise WrongState("These pictures were only ranked here.", "Delete the files where they are.")
+        with self._changing:
+            files = self._delete(job_id, number, host_files)
+        self.drop_archives()
+        left = [str(path) for path in files if path.exists()]
+        return {"id": job_id, "number": number, "erased": [str(path) for path in files if str(path) not in left],
+                "left": left}
+
+    def _delete(self, job_id: str, number: int, host_files: bool) -> list[Path]:
+        """Files of the picture, whether they are gone now or not."""
         entry, folder = self.entry(job_id, number), self._studio.jobs.folder(job_id)
         if self._studio.jobs.status(job_id).state not in (State.SUCCEEDED, State.CANCELLED):
             raise WrongState("The run has not ended.", "Wait, or cancel it.")
@@ -124,10 +136,7 @@ class Gallery:
         favourites.write(folder, favourites.read(folder) - {number})
         self._studio.jobs.amend(job_id, lambda event: keeping.without(event, number, entry.portrait.path))
         keeping.forget_record(folder, number)
-        self.drop_archives()
-        left = [str(path) for path in files if path.exists()]
-        return {"id": job_id, "number": number, "erased": [str(path) for path in files if str(path) not in left],
-                "left": left}
+        return files
 
     def erase(self, job_id: str) -> dict[str, Any]:
         """Erase a job that made or restored pictures: its pictures, the photos that were given to it, its record.

@@ -167,7 +167,11 @@ def pack(
             if on_progress is not None:
                 on_progress(place, len(there))
 
-    return write_archive(target, files(), _sheets(there))
+    write_archive(target, files(), _sheets(there))
+    if not all(entry.shown.is_file() for entry in there):
+        target.unlink(missing_ok=True)
+        raise NotFound("A picture was deleted while it was packed.", "Pack the others again.")
+    return target
 
 
 def _versions(studio: Studio, entry: Entry, size: str, kind: str) -> Iterator[tuple[str, Taken]]:

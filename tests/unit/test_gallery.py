@@ -241,6 +241,18 @@ def test_an_archive_holds_pictures_sheet_and_tables_and_names_no_folder(studio: 
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_picture_that_is_deleted_while_it_is_packed_does_not_stay_in_the_zip(studio: Studio, tmp_path: Path) -> None:
+    job_id = run(studio)
+
+    def delete_the_first(done: int, total: int) -> None:
+        if done == 1:
+            studio.gallery.delete(job_id, 0)
+
+    with pytest.raises(NotFound, match="deleted while it was packed"):
+        studio.gallery.pack(studio.gallery.of(job_id), tmp_path / "x.zip", on_progress=delete_the_first)
+    assert not (tmp_path / "x.zip").exists()
+
+
 def test_an_archive_of_cut_pictures_holds_only_the_better_ones(studio: Studio, tmp_path: Path) -> None:
     target = studio.gallery.pack(studio.gallery.of(run(studio)), tmp_path / "out.zip", "linkedin", "webp")
     with zipfile.ZipFile(target) as archive:
