@@ -1,4 +1,8 @@
-"""Restorers of aligned faces: a face is brought into the 512-pixel position they know, restored, turned back."""
+"""Restorers of aligned faces: a face is brought into the 512-pixel position they know, restored, turned back.
+
+What is turned back is the change, not the face: detail that the way there and back would cost stays in the picture, and
+a network that changes nothing leaves every byte as it is.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -29,8 +33,8 @@ FaceNetwork = Callable[[Any, float], Any]
 def restore_face(image: np.ndarray, face: Face, network: FaceNetwork, fidelity: float) -> np.ndarray:
     """uint8 RGB (height, width, 3) with one face restored; what is not in the face's square keeps its bytes."""
     matrix = similarity_transform(np.asarray(face.landmarks_px, dtype=float), TEMPLATE_512_PX)
-    restored = _through(network, square(image, matrix), fidelity)
-    return _put_back(image, restored, matrix)
+    before = square(image, matrix)
+    return _put_back(image, before, _through(network, before, fidelity), matrix)
 
 
 def restore_faces(image: np.ndarray, faces: Sequence[Face], network: FaceNetwork, fidelity: float) -> np.ndarray:
@@ -74,18 +78,21 @@ def _through(network: FaceNetwork, crop: np.ndarray, fidelity: float) -> np.ndar
     return ((answer.clamp(-1, 1) + 1) * 127.5).round().permute(1, 2, 0).to(torch.uint8).numpy()
 
 
-def _put_back(image: np.ndarray, restored: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The square turned back into the picture, its border faded out; reduced first, lest fine lines become dots."""
-    from PIL import Image
-
+def _put_back(image: np.ndarray, before: np.ndarray, after: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """What became of the square turned back into the picture, faded out to its border."""
     size = (image.shape[1], image.shape[0])
     side = int(np.clip(np.ceil(SIDE_PX / max(_scale(matrix), 1e-6)), 1, SIDE_PX))
-    small = np.asarray(Image.fromarray(restored).resize((side, side), Image.Resampling.LANCZOS))
     back = inverse(_shrunk(matrix, side))
     mask = warp(_fade(side), back, size).astype(np.float32) / 255
-    turned = warp(small, back, size).astype(np.float32)
-    blended = image + (turned - image) * mask
-    return np.where(mask > 0, np.rint(blended), image).astype(np.uint8)
+    new, old = (warp(_small(square, side), back, size).astype(np.float32) for square in (after, before))
+    return np.rint(image + (new - old) * mask).clip(0, 255).astype(np.uint8)
+
+
+def _small(square: np.ndarray, side_px: int) -> np.ndarray:
+    """The square reduced, lest fine lines become dots."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(square).resize((side_px, side_px), Image.Resampling.LANCZOS))
 
 
 def _shrunk(matrix: np.ndarray, side_px: int) -> np.ndarray:
