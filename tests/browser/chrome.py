@@ -32,7 +32,7 @@ FLAGS = (
     "--proxy-server=direct://",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
-TABS = ("photos", "train", "create", "one_photo", "invent", "results", "jobs")
+TABS = ("photos", "train", "create", "one_photo", "invent", "results", "rank", "jobs")
 
 
 def missing() -> str:

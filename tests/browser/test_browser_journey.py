@@ -13,8 +13,8 @@ from tests.browser.chrome import TABS, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
-VIETNAMESE = ["Ảnh", "Huấn luyện", "Tạo ảnh", "Một ảnh", "Kết quả", "Công việc"]
-CHINESE = ["照片", "训练", "生成", "单张照片", "结果", "任务"]
+VIETNAMESE = ["Ảnh", "Huấn luyện", "Tạo ảnh", "Một ảnh", "Sáng tạo", "Kết quả", "Xếp hạng", "Công việc"]
+CHINESE = ["照片", "训练", "生成", "单张照片", "虚构角色", "结果", "排名", "任务"]
 LONG_S = 600.0  # for work that a busy machine may be slow at; what is waited for usually comes within seconds
 
 

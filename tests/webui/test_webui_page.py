@@ -10,7 +10,7 @@ from tests.webui.webui_server import Server
 if TYPE_CHECKING:
     from tests.webui.webui_page import WebuiPage
 
-PANELS = ["Photos", "Train", "Create", "One photo", "Results", "Jobs"]
+PANELS = ["Photos", "Train", "Create", "One photo", "Invent", "Results", "Rank", "Jobs"]
 QUICK_TRAINING = {"steps": 50, "batch_size": 1, "save_count": 1, "score_pictures": 1, "sample_steps": 2}
 
 
