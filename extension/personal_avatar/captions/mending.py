@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from personal_avatar.captions import tokens
 from personal_avatar.captions.english import Removal, article
@@ -24,6 +25,7 @@ def template(trigger: str, class_noun: str) -> str:
     return f"a photo of {trigger}" if trigger else f"a photo of {article(class_noun)} {class_noun}"
 
 
+@lru_cache(maxsize=1024)  # a page asks again for every caption after each change of one
 def impersonal(caption: str, trigger: str, class_noun: str) -> Mended:
     """Without what belongs to the person: tags for it, and what sentences tell of it."""
     mark = _MARK
