@@ -67,10 +67,17 @@ def network_of(name: str, file: Path, _modified_ns: int, load: Loader) -> Any:
     return found.model.eval()
 
 
+@lru_cache(maxsize=1)
 def calling(name: str, network: Any, device: Any) -> FaceNetwork:
     """A network as `aligned` calls it; it is on `device` by then."""
-    call = CALLS[name]
-    return lambda pixels, fidelity: call(network, pixels.to(device), fidelity)
+    if name == "CodeFormer":
+        return lambda pixels, fidelity: network(pixels.to(device), weight=fidelity, adain=True)[0]
+    return _Mixed(lambda pixels: CALLS[name](network, pixels.to(device)))
+
+
+def forget() -> None:
+    """Keep no face in memory."""
+    calling.cache_clear()
 
 
 def installed_loader(file: Path) -> Any:
@@ -87,13 +94,23 @@ def installed_loader(file: Path) -> Any:
     return spandrel.ModelLoader(device="cpu", registry=registry).load_from_file(file)
 
 
-def _kept(restored: Any, pixels: Any, fidelity: float) -> Any:
-    """For networks without a fidelity of their own: that much of the original."""
-    return restored + fidelity * (pixels - restored)
+class _Mixed:
+    """A network without a fidelity of its own: that much of the original is mixed in. What it answered is kept, because
+    the same face comes again with another fidelity."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self._answer = answer
+        self._kept: tuple[Any, Any] | None = None
+
+    def __call__(self, pixels: Any, fidelity: float) -> Any:
+        kept = self._kept
+        if kept is None or kept[0].shape != pixels.shape or not bool((kept[0] == pixels).all()):
+            kept = self._kept = (pixels, self._answer(pixels).float().cpu())
+        return kept[1] + fidelity * (pixels - kept[1])
 
 
-CALLS: dict[str, Callable[[Any, Any, float], Any]] = {
-    "CodeFormer": lambda network, pixels, fidelity: network(pixels, weight=fidelity, adain=True)[0],
-    "GFPGAN": lambda network, pixels, fidelity: _kept(network(pixels, return_rgb=False)[0], pixels, fidelity),
-    "RestoreFormer": lambda network, pixels, fidelity: _kept(network(pixels)[0], pixels, fidelity),
+# GFPGAN would add noise that is another one each time; with its own, which the file holds, a picture can be made again.
+CALLS: dict[str, Callable[[Any, Any], Any]] = {
+    "GFPGAN": lambda network, pixels: network(pixels, return_rgb=False, randomize_noise=False)[0],
+    "RestoreFormer": lambda network, pixels: network(pixels)[0],
 }

@@ -123,6 +123,7 @@ class StandaloneHost:
 
     def forget(self) -> None:
         self._pipelines.forget()
+        self._restorers.forget()
 
     # -- restoration
 

@@ -47,6 +47,10 @@ class Restorers:
         faces = default_analyser(self._weights).detect(image) if face is None else [face]
         return restore_faces(image, faces, load_network(model, file), fidelity)
 
+    def forget(self) -> None:
+        """Keep no face in memory."""
+        networks.forget()
+
     def _files(self) -> dict[str, Path]:
         """Restorers whose weights and libraries are there."""
         return networks.files_in((self._folder, self._weights / networks.FOLDER))

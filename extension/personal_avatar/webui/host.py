@@ -66,9 +66,11 @@ class WebuiHost:
         published.announce(file.absolute(), self.folders())
 
     def forget(self) -> None:
+        from personal_avatar.restoration import networks as restorers_of_faces
         from personal_avatar.webui.identity import networks
 
         networks.forget()
+        restorers_of_faces.forget()
 
     def restorers(self) -> tuple[str, ...]:
         return restorers.available()

@@ -12,6 +12,7 @@ from personal_avatar.weights.drawn import DRAWN
 from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.nouns import Carrier, Member, Weight
 from personal_avatar.weights.ranking import RANKING
+from personal_avatar.weights.restoration import RESTORATION
 from personal_avatar.weights.tagging import TAGGERS, TAGGING
 
 _ZOO = "https://github.com/opencv/opencv_zoo"
@@ -148,7 +149,7 @@ IDENTITY: tuple[Weight, ...] = (
     FACEID_SDXL, PORTRAIT_SD1, PORTRAIT_SDXL, PORTRAIT_UNNORM_SDXL,
 )
 # Topics with a file of their own (weights/<topic>.py, whose tuple is joined here): fetched only by name.
-OFFERED: tuple[Weight, ...] = (MODNET, *DRAWN, *TAGGING, *RANKING)
+OFFERED: tuple[Weight, ...] = (MODNET, *DRAWN, *TAGGING, *RANKING, *RESTORATION)
 KNOWN: tuple[Weight, ...] = (*ALL, *IDENTITY, *OFFERED)
 # What belongs together, under one name.
 SETS: dict[str, tuple[Weight, ...]] = {
