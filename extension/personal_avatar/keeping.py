@@ -134,12 +134,16 @@ def _cut(studio: Studio, entry: Entry, path: Path, size: Size, kind: str) -> byt
 
 
 def face_box(studio: Studio, entry: Entry, image: np.ndarray) -> Box | None:
-    """Box of the face that is most like the avatar, of the largest one where that cannot be told, None without any."""
+    """Box of the face that is most like the avatar, of the largest one where that cannot be told, None without any.
+
+    It is looked for with what the avatar was measured by, which finds drawn faces where they are drawn.
+    """
     try:
-        if entry.portrait.faces > 1 and entry.avatar_id:
-            face = studio.rankings.scorer(studio.avatars.load(entry.avatar_id)).face_in(image)
+        avatar = studio.avatars.load(entry.avatar_id) if entry.avatar_id else None
+        if avatar is not None and entry.portrait.faces > 1:
+            face = studio.rankings.scorer(avatar).face_in(image)
         else:
-            face = next(iter(studio.analyser().detect(image)), None)
+            face = next(iter(studio.analyser(avatar.recogniser if avatar else "").detect(image)), None)
     except AvatarError:
         return None
     return face.box_px if face else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from personal_avatar.api.problems import PREFIX as V1
@@ -15,6 +17,7 @@ from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
 from PIL import Image
 
+from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.api.test_api_journey import ended, generated, trained
 from tests.unit.runs import finished_run
 
@@ -113,3 +116,18 @@ def test_more_like_a_picture_begins_with_it_and_keeps_the_person_and_the_words(
     assert [entry.number for entry in studio.gallery.of(more.id)] == [0, 1, 2]
     seeds = {entry.portrait.seed for entry in studio.gallery.of(more.id)}
     assert len(seeds) == 3 and not seeds & {7, 8}
+
+
+def test_of_several_faces_the_cut_takes_the_persons_own(client: TestClient, studio: Studio) -> None:
+    from personal_avatar import keeping
+    from personal_avatar.pictures import load_picture, save_picture
+
+    trained(client)
+    job = generated(client, num_images=2)
+    entry = next(one for one in studio.gallery.of(job["id"]) if one.likeness and one.likeness > 0.9)
+    stranger, person = load_picture(SAMPLES / "someone-else.jpg"), load_picture(GOOD[0])
+    side = min(*stranger.shape[:2], *person.shape[:2])
+    both = np.concatenate([stranger[:side, :side], person[:side, :side]], axis=1)
+    save_picture(both, entry.portrait.path)
+    found = keeping.face_box(studio, replace(entry, portrait=replace(entry.portrait, faces=2)), both)
+    assert found is not None and found[0] > side
