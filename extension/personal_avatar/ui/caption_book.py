@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from personal_avatar.avatars import TRIGGER_TOKEN
-from personal_avatar.captions.editing import History
+from personal_avatar.captions.editing import History, replaced
 from personal_avatar.captions.files import LONGEST, caption_file, caption_of, own_caption
 from personal_avatar.captions.lint import Code, Finding, findings
 from personal_avatar.errors import InvalidSettings
@@ -68,6 +68,14 @@ def take(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
     with desk.lock:
         now = captions_of(desk.draft(key))
         change(desk, key, {**now, **{name: text for name, text in captions.items() if name in now}})
+
+
+def rename(desk: Desk, key: str, old: str) -> None:
+    """The trigger of the draft in the place of an `old` one."""
+    draft = desk.draft(key)
+    captions = captions_of(draft)
+    if any(captions.values()):
+        change(desk, key, replaced(captions, old, trigger_of(draft)))
 
 
 def undo(desk: Desk, key: str) -> None:

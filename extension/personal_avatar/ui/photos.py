@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from personal_avatar.studio import STYLE_NOUN
-from personal_avatar.ui import captions, photo_cuts
-from personal_avatar.ui.judging import lay_out, mean, remove, take
+from personal_avatar.ui import caption_book, captions, photo_cuts
+from personal_avatar.ui.judging import judge_again, lay_out, mean, remove, take
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
 from personal_avatar.ui.photo_cards import PRESS, cards
@@ -125,8 +125,20 @@ def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
 
 def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
     """Remember what the user said about the person."""
-    scene.desk.note(scene.key, name=name.strip(), class_noun=(noun or NOUNS[0]).strip(), consent=bool(consent))
+    _note(scene, name=name.strip(), class_noun=(noun or NOUNS[0]).strip(), consent=bool(consent))
     return []
+
+
+def _note(scene: Scene, **fields: Any) -> None:
+    """Captions follow a new noun; whether faces are needed at all depends on it, too."""
+    desk, key = scene.desk, scene.key
+    before = desk.draft(key)
+    desk.note(key, **fields)
+    now = desk.draft(key)
+    if before.class_noun != now.class_noun:
+        caption_book.rename(desk, key, caption_book.trigger_of(before))
+    if before.shows_a_style != now.shows_a_style:
+        judge_again(desk, key)
 
 
 def _remember(page: Page, about: list[Any], message: Any) -> None:
@@ -134,7 +146,7 @@ def _remember(page: Page, about: list[Any], message: Any) -> None:
 
     def noted(field: str) -> Callable[..., list[Any]]:
         def remember(scene: Scene, value: Any) -> list[Any]:
-            scene.desk.note(scene.key, **{field: value.strip() if isinstance(value, str) else value})
+            _note(scene, **{field: value.strip() if isinstance(value, str) else value})
             return []
 
         return remember
