@@ -68,7 +68,7 @@ class Cutter:
     def held_out(self, sitting: Sitting) -> Made:
         """A picture to measure likeness on: a portrait in every framing, with nothing but the photo in it."""
         crop, window = self._cut(sitting, PORTRAIT, None)
-        return Made(crop.image, None, self._facts(crop, window))
+        return Made(crop.image, None, {**self._facts(crop, window), "background": KEEP, "mask": None})
 
     def _cut(self, sitting: Sitting, framing: str, enlarged: Path | None) -> tuple[Crop, Window]:
         """The crop, and its window in the photo."""

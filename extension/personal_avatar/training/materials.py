@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from personal_avatar.domain import Dataset, Sample
+from personal_avatar.domain import Dataset, Look, Sample
 from personal_avatar.errors import NoFace
+from personal_avatar.faces.look import look_of, majority
 from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
@@ -109,7 +110,9 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
 
 
 def _subject(work: Work, dataset: Dataset) -> Subject | None:
-    """Who is trained; None for what has no face."""
+    """Who is trained; None for what has no face, and for drawings, whose people all look alike to a recogniser."""
+    if majority(look_of(image) for image in cache.dataset_images(dataset, dataset.samples)) is Look.DRAWN:
+        return None
     try:
         return Subject(reference_embedding(dataset, work.analyser), work.analyser.same_person_above)
     except NoFace:
