@@ -8,22 +8,26 @@ from typing import Any
 
 from personal_avatar.benchmarks import identity as identity_bench
 from personal_avatar.benchmarks import likeness as likeness_bench
+from personal_avatar.benchmarks import ranking as ranking_bench
 from personal_avatar.benchmarks import sd_scripts, startup
 from personal_avatar.benchmarks import speed as speed_bench
 from personal_avatar.benchmarks.identity_work import IdentityWork
 from personal_avatar.benchmarks.likeness import LikenessWork, Subject
 from personal_avatar.benchmarks.random_checkpoint import standard_checkpoint
+from personal_avatar.benchmarks.ranking_work import RankingWork
 from personal_avatar.benchmarks.work import SpeedWork
 from personal_avatar.commands.common import DONE, FAILED, follow, local_studio, pictures
 from personal_avatar.domain import BaseModelFile, Engine, Family, Method
 from personal_avatar.environment import kohya
 from personal_avatar.errors import BadInput
+from personal_avatar.faces.registry import find_pack, own_models
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, number, table
 
 SHIPPED = "avatar-tiny"
+MANY = 100  # pictures of a ranking that is timed; fewer are taken several times
 IDENTITY_PX = {"small": 256, "standard": 1024}
 SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
 
@@ -31,6 +35,8 @@ SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
 def speed(args: Namespace, terminal: Terminal) -> int:
     if args.identity:
         return _identity(args, terminal)
+    if args.ranking:
+        return _ranking(args, terminal)
     studio = local_studio(args.data)
     work = _speed_work(args, studio, terminal)
     document = speed_bench.measure(work, args.rounds, _sd_scripts(args, studio, work.base, terminal), terminal.say)
@@ -53,6 +59,26 @@ def _identity(args: Namespace, terminal: Terminal) -> int:
     )
     document = identity_bench.measure(work, terminal.say)
     _show_identity(document, terminal)
+    terminal.document(document)
+    return DONE
+
+
+def _ranking(args: Namespace, terminal: Terminal) -> int:
+    studio = local_studio(args.data)
+    folders = [own_models(studio.weights_folder), *studio.host.folders().identity_folders]
+    pack = next((found for folder in folders if (found := find_pack(folder)) is not None), None)
+    if pack is None:
+        raise BadInput("There is no pack of insightface here, with which both would be measured.",
+                       f"Put one into {own_models(studio.weights_folder)}; they are for research only.")
+    few = pictures(args.images) if args.images else list(_samples())
+    every = tuple(few[place % len(few)].resolve() for place in range(max(len(few), MANY)))
+    work = RankingWork(every, pack.detector.resolve(), pack.recogniser.resolve(), args.rounds)
+    document = ranking_bench.measure(work, args.insightface_python, terminal.say)
+    rows = [(row["engine"], f"{row['pictures_per_second']:.1f}", f"{row['spread']:.0%}", f"{row['cpu_seconds']:.2f}")
+            for row in document["results"]]
+    terminal.say(table([("engine", "pictures/s", "spread", "CPU s"), *rows]))
+    terminal.say(f"Ours is {number(document['ratio_to_insightface'])} times as fast as insightface; "
+                 f"embeddings agree by {number(document['agreement'])}.")
     terminal.document(document)
     return DONE
 

@@ -1,7 +1,7 @@
 """SCRFD, insightface's detectors (Guo and others: Sample and computation redistribution for face detection, 2021)."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,23 @@ ANCHORS = 2
 
 @dataclass(frozen=True)
 class Scrfd:
-    """Files with landmarks: det_10g, det_500m, scrfd_*_bnkps, ... `score_above` in 0..1, insightface's default."""
+    """Files with landmarks: det_10g, det_500m, scrfd_*_bnkps, ... `score_above` in 0..1, insightface's default;
+    `canvas_px`: a multiple of 32."""
 
     path: Path
     score_above: float = 0.5
     canvas_px: int = CANVAS_PX
 
     def __call__(self, canvas: np.ndarray) -> list[Face]:
-        """`canvas`: uint8 RGB (640, 640, 3)."""
+        """`canvas`: uint8 RGB (canvas_px, canvas_px, 3)."""
         return self._looked_at(canvas[None])[0]
 
+    def smaller(self) -> Scrfd:
+        """The same on a quarter of the canvas: four times as fast, and good enough for large faces."""
+        return replace(self, canvas_px=self.canvas_px // 2)
+
     def many(self, canvases: np.ndarray) -> list[list[Face]]:
-        """The faces on each of uint8 RGB (n, 640, 640, 3): at once where the file takes several, else in turn."""
+        """The faces on each of uint8 RGB (n, canvas_px, canvas_px, 3): at once where the file takes several."""
         together = len(session(self.path, card=True).get_outputs()[0].shape) == 3
         return self._looked_at(canvases) if together else [self(canvas) for canvas in canvases]
 
@@ -49,7 +54,7 @@ class Scrfd:
         """Boxes are distances (left, top, right, bottom) from the anchor's point, in strides; landmarks likewise."""
         good = np.flatnonzero(scores[:, 0] >= self.score_above)
         cells = good // ANCHORS
-        side = CANVAS_PX // stride
+        side = self.canvas_px // stride
         anchors = np.stack([cells % side, cells // side], axis=1) * float(stride)
         corners = np.hstack([anchors - boxes[good, :2] * stride, anchors + boxes[good, 2:] * stride])
         landmarks = anchors[:, None] + points[good].reshape(-1, 5, 2) * stride

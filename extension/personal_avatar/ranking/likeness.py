@@ -91,7 +91,9 @@ class Scorer:
         for number, image in enumerate(images):
             face, (prompt, seen) = best[number], followed[number]
             scores = face_quality(image, face) if face else {}
-            scores |= technical(image, face, len(faces[number]), self._people) if face else {}
+            scores |= (
+                technical(image, face, len(faces[number]), self._people, scores["sharpness"]) if face else {}
+            )
             scores |= {name: round(value, 4) for name, value in (("second", second[number]), ("prompt", prompt))
                        if value is not None}
             found.append(Scored(likeness[number], len(faces[number]), scores, face, look(image, face, seen)))
