@@ -99,7 +99,8 @@ def infotext_of(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as file:
-        chunk = getattr(file, "text", {}).get(PARAMETERS, "")
+        # what stands before the pixels is known without reading them; `text` reads the whole file
+        chunk = file.info.get(PARAMETERS) or getattr(file, "text", {}).get(PARAMETERS, "")
         return str(chunk) or _user_comment(file.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT, b""))
 
 
