@@ -1,0 +1,230 @@
+"""The caption editor: every change lies beside the photos at once, and every step can be undone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+
+import pytest
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.storage import write_json
+from personal_avatar.studio import Studio
+from personal_avatar.ui import caption_book as book
+from personal_avatar.ui.captions import _without
+from personal_avatar.ui.desk import Desk, Draft
+from personal_avatar.ui.refusal import Refusal
+
+from tests.unit.api.house import GOOD, SAMPLES
+from tests.unit.ui.visitor import Visitor
+
+KEY = "c" * 32
+NAMES = [path.name for path in GOOD[:3]]
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Three photos that have not been checked yet, one of them with a caption."""
+    desk = Desk(Studio(StandaloneHost(tmp_path)), ask_folder=False)
+    folder = desk.folder(KEY) / "photos"
+    folder.mkdir(parents=True)
+    for photo in GOOD[:3]:
+        (folder / photo.name).write_bytes(photo.read_bytes())
+    (folder / NAMES[0]).with_suffix(".txt").write_text("sks woman, red hair, smile\n", encoding="utf-8")
+    desk.save(KEY, Draft("Anna", "woman", photos=tuple(folder / name for name in NAMES)))
+    return desk
+
+
+def texts(desk: Desk) -> dict[str, str]:
+    return {path.with_suffix(".jpg").name: path.read_text() for path in (desk.folder(KEY) / "photos").glob("*.txt")}
+
+
+def test_a_change_is_in_the_files_and_can_be_undone_and_redone(desk: Desk) -> None:
+    first = book.captions_of(desk.draft(KEY))
+    assert first == {NAMES[0]: "sks woman, red hair, smile", NAMES[1]: "", NAMES[2]: ""}
+    book.change(desk, KEY, {**first, NAMES[1]: "sks woman, hat"})
+    assert texts(desk)[NAMES[1]] == "sks woman, hat"
+    book.undo(desk, KEY)
+    assert set(texts(desk)) == {NAMES[0]}
+    book.undo(desk, KEY)
+    assert set(texts(desk)) == {NAMES[0]}
+    book.redo(desk, KEY)
+    assert texts(desk)[NAMES[1]] == "sks woman, hat"
+
+
+def test_a_file_that_somebody_else_changed_becomes_a_step_of_its_own(desk: Desk) -> None:
+    book.take(desk, KEY, {NAMES[1]: "hat", "stranger.jpg": "nobody"})
+    (desk.folder(KEY) / "photos" / NAMES[2]).with_suffix(".txt").write_text("coat")
+    book.take(desk, KEY, {NAMES[1]: "scarf"})
+    book.undo(desk, KEY)
+    assert (texts(desk)[NAMES[1]], texts(desk)[NAMES[2]]) == ("hat", "coat")
+    book.undo(desk, KEY)
+    assert NAMES[2] not in texts(desk)
+
+
+def test_a_caption_that_would_not_be_read_is_refused_and_nothing_is_written(desk: Desk) -> None:
+    with pytest.raises(Refusal, match="at most 2000 are read"):
+        book.take(desk, KEY, {NAMES[1]: "hat", NAMES[2]: "x" * 2001})
+    assert set(texts(desk)) == {NAMES[0]}
+
+
+def test_the_trigger_follows_the_noun(desk: Desk) -> None:
+    before = desk.draft(KEY)
+    desk.note(KEY, class_noun="person")
+    book.rename(desk, KEY, book.trigger_of(before))
+    assert texts(desk)[NAMES[0]] == "sks person, red hair, smile"
+
+
+def test_what_the_training_sees_to_by_itself_is_no_fault(desk: Desk) -> None:
+    captions = {NAMES[0]: "red hair, smile", NAMES[1]: "", NAMES[2]: "smile, hat"}
+    assert {fault.code.value for fault in book.faults(desk.draft(KEY), captions)} == {"IDENTITY"}
+
+
+@pytest.mark.parametrize(
+    ("caption", "left"),
+    [("smile, hat", "hat"), ("a woman with a wide smile in the rain, hat", "a woman with a wide in the rain, hat")],
+)
+def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> None:
+    assert _without({"a": caption}, "smile") == {"a": left}
+
+
+# -- as a visitor uses it
+
+
+def laid_out(visit: Visit, studio: Studio, key: str, **captions: str) -> Visitor:
+    """Checked photos, whose captions are in sight."""
+    visitor = visit(key=key)
+    visitor.choose_files(*GOOD[:3])
+    visitor.upload()
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    for stem, caption in captions.items():
+        file = studio.host.folders().data / "drafts" / key / "photos" / f"{stem.lstrip('n')}.txt"
+        file.write_text(caption, encoding="utf-8")
+    visitor.enter(photo_part="captions")
+    visitor.refresh()
+    return visitor
+
+
+def press(visitor: Visitor, name: str, **value: object) -> None:
+    visitor.enter(**{f"value_{name}": json.dumps(value)})
+    visitor.click(f"press_{name}")
+
+
+def shown(visitor: Visitor) -> list[str]:
+    fields = re.findall(r"<textarea[^>]*>([^<]*)</textarea>", visitor.value("caption_list"))
+    return [unescape(field).strip() for field in fields]
+
+
+@pytest.mark.slow
+def test_captions_are_written_mended_and_undone_on_the_page(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c1" * 16, n01="a woman with green eyes, hat")
+    assert shown(visitor) == ["a woman with green eyes, hat", "", ""]
+    press(visitor, "caption", do="write", photo="02.jpg", text='  coat <b>"big"</b> ')
+    assert shown(visitor)[1] == 'coat <b>"big"</b>'
+    assert "<b>" not in visitor.value("caption_list") and "<b>" not in visitor.value("caption_words")
+    assert "green eyes" in visitor.text("caption_faults")
+    press(visitor, "caption", do="mend_all")
+    assert "green eyes" not in shown(visitor)[0] and "hat" in shown(visitor)[0]
+    visitor.click("caption_undo")
+    assert shown(visitor)[0] == "a woman with green eyes, hat"
+    visitor.click("caption_redo")
+    again = visit(key="c1" * 16)
+    again.enter(photo_part="captions")
+    again.refresh()
+    assert shown(again) == shown(visitor)
+
+
+@pytest.mark.slow
+def test_a_word_of_the_captions_shows_its_photos_and_can_be_removed(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c2" * 16, n01="hat, smile", n02="smile", n03="coat")
+    press(visitor, "caption", do="word", word="hat")
+    assert shown(visitor) == ["hat, smile"]
+    assert "hat: 1 of 3 captions" in visitor.text("caption_words")
+    press(visitor, "caption", do="remove", word="hat")
+    assert shown(visitor) == ["smile", "smile", "coat"]
+
+
+@pytest.mark.slow
+def test_search_and_replace_tells_what_would_change_and_does_it(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c3" * 16, n01="smile, hat", n02="what", n03="hat")
+    visitor.enter(caption_search="hat", caption_replacement="cap")
+    visitor._run(visitor._dependency("input", visitor._ids["caption_search"]))
+    assert visitor.text("caption_preview") == "Captions that change: 2 of 3 smile, cap"
+    visitor.click("caption_replace")
+    assert shown(visitor) == ["smile, cap", "what", "cap"]
+    visitor.enter(caption_search="(", caption_regex=True)
+    visitor.click("caption_replace")
+    assert "not a regular expression" in visitor.text("caption_message")
+
+
+@pytest.mark.slow
+def test_what_no_tagger_can_do_here_is_said_with_size_and_licence(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c4" * 16)
+    said = visitor.text("taggers_missing")
+    assert "WD14" in said and "MB, fetched once" in said and "Agree to the licence and download" in said
+    assert visitor.prop("tagger_run", "visible") is False
+
+
+@pytest.mark.slow
+def test_a_job_that_is_gone_is_not_waited_for(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c5" * 16)
+    path = studio.host.folders().data / "drafts" / ("c5" * 16) / "draft.json"
+    write_json(path, {**json.loads(path.read_text()), "caption_job": "gone"})
+    other = Visitor(visitor._client, key="c5" * 16)
+    assert other.value("tagger_progress") == ""
+    assert json.loads(path.read_text())["caption_job"] == ""
+
+
+@pytest.mark.slow
+def test_strange_values_of_buttons_are_refused_in_words(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c6" * 16)
+    for value in ("", "[]", "{", "7"):
+        visitor.enter(value_photo=value)
+        visitor.click("press_photo")
+        assert "does not fit the program" in visitor.text("photos_message")
+    press(visitor, "photo", do="leave", photo="../../etc/passwd")
+    assert "is not among the photos" in visitor.text("photos_message")
+
+
+# -- cards and training pictures
+
+
+@pytest.mark.slow
+def test_a_photo_can_be_left_out_and_seen_large_on_the_page(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c7" * 16)
+    visitor.enter(photo_part="report")
+    press(visitor, "photo", do="leave", photo="01.jpg")
+    assert visitor.text("report").startswith("✓ 2 of 3 accepted")
+    assert "Left out by choice" in visitor.text("photo_cards") and "As checked" in visitor.text("photo_cards")
+    press(visitor, "photo", do="large", photo="02.jpg")
+    source = re.search(r'data-source="(file=[^"]+)"', visitor.value("photo_view"))
+    assert source and visitor._client.get("/" + source.group(1)).content[:3] == b"\xff\xd8\xff"
+
+
+@pytest.mark.slow
+def test_names_of_photos_never_become_markup(visit: Visit, studio: Studio, tmp_path: Path) -> None:
+    photo = tmp_path / "<img src=x onerror=alert(1)>\"'.jpg"
+    photo.write_bytes((SAMPLES / "two-people.jpg").read_bytes())
+    visitor = visit(key="c8" * 16)
+    visitor.choose_files(GOOD[0], photo)
+    visitor.upload()
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    assert "<img src=x" not in visitor.value("photo_cards") and "onerror" in visitor.text("photo_cards")
+    assert visitor.value("photo_cards").count('class="pa-facebox"') == 2
+
+
+@pytest.mark.slow
+def test_training_pictures_are_shown_as_they_will_be(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, studio, "c9" * 16)
+    visitor.enter(photo_part="cut")
+    visitor.refresh()
+    assert visitor.prop("cuts_again", "visible") is True
+    visitor.click("cuts_again")
+    visitor.wait(lambda: visitor.value("cuts").count("<img") == 3)
+    folder = studio.host.folders().data / "drafts" / ("c9" * 16) / "cut"
+    assert len(list(folder.glob("*.jpg"))) == 3 and not (folder / "work").exists()
+    visitor.refresh()
+    assert visitor.prop("cuts_again", "visible") is False

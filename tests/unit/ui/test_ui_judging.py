@@ -1,0 +1,183 @@
+"""What is decided by hand about photos: it is judged at once, kept, and found again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import Reason
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.studio import Studio
+from personal_avatar.ui import judging
+from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.photo_pictures import name_of, pictures_of
+from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.working import JUDGE, Workshop
+
+from tests.unit.api.house import GOOD, SAMPLES
+
+TWO = SAMPLES / "two-people.jpg"
+LayOut = Callable[..., Desk]
+
+
+@pytest.fixture
+def lay_out(studio: Studio) -> LayOut:
+    def laid(key: str, *photos: Path) -> Desk:
+        desk = Desk(studio, ask_folder=False)
+        judging.lay_out(desk, key, list(photos), "")
+        return checked(desk, key)
+
+    return laid
+
+
+def checked(desk: Desk, key: str) -> Desk:
+    end = time.monotonic() + 60
+    while desk.work.busy(key):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return desk
+
+
+def accepted(desk: Desk, key: str) -> list[str]:
+    return [path.name for path in checked(desk, key).draft(key).accepted]
+
+
+def test_a_photo_left_out_by_hand_stays_out_until_that_is_taken_back(lay_out: LayOut, studio: Studio) -> None:
+    key = "a1" * 16
+    desk = lay_out(key, *GOOD[:3])
+    judging.take(desk, key, GOOD[1].name, False)
+    assert accepted(desk, key) == [GOOD[0].name, GOOD[2].name]
+    again = Desk(studio, ask_folder=False)
+    assert accepted(again, key) == [GOOD[0].name, GOOD[2].name]
+    judging.take(again, key, GOOD[1].name, None)
+    assert len(accepted(again, key)) == 3
+
+
+def test_a_rejected_photo_can_be_used_but_never_one_without_a_face(lay_out: LayOut) -> None:
+    key = "a2" * 16
+    desk = lay_out(key, *GOOD[:2], SAMPLES / "blurred.jpg", SAMPLES / "no-face.jpg")
+    judging.take(desk, key, "blurred.jpg", True)
+    assert "blurred.jpg" in accepted(desk, key)
+    assert Reason.BLURRED in desk.draft(key).verdict("blurred.jpg").reasons
+    with pytest.raises(Refusal, match="Nothing of no-face.jpg can be used"):
+        judging.take(desk, key, "no-face.jpg", True)
+
+
+def test_a_removed_photo_is_erased_and_its_decision_comes_back_with_it(lay_out: LayOut) -> None:
+    key = "a3" * 16
+    desk = lay_out(key, *GOOD[:3])
+    small = pictures_of(desk.folder(key)).small(desk.draft(key).photos[1])
+    judging.take(desk, key, GOOD[1].name, False)
+    judging.remove(desk, key, GOOD[1].name)
+    assert [path.name for path in checked(desk, key).draft(key).photos] == [GOOD[0].name, GOOD[2].name]
+    assert small is not None and not small.exists()
+    assert not list(desk.folder(key).glob(f"**/{GOOD[1].name}"))
+    judging.lay_out(desk, key, [GOOD[1]], "")
+    assert accepted(desk, key) == [GOOD[0].name, GOOD[2].name]
+
+
+def test_of_several_faces_one_is_chosen_and_judged(lay_out: LayOut, studio: Studio) -> None:
+    key = "a4" * 16
+    desk = lay_out(key, *GOOD[:2], TWO)
+    before = desk.draft(key).verdict(TWO.name)
+    assert len(before.people) == 2 and before.face is not None
+    other = next(number for number, face in enumerate(before.people) if face.box_px != before.face.box_px)
+    judging.mean(desk, key, TWO.name, other)
+    after = checked(Desk(studio, ask_folder=False), key).draft(key).verdict(TWO.name)
+    assert after.choice.face == other and after.face is not None
+    assert after.face.box_px == before.people[other].box_px
+    assert after.similarity != before.similarity
+    with pytest.raises(Refusal, match="has no such face"):
+        judging.mean(desk, key, TWO.name, 7)
+
+
+def test_only_settings_of_the_check_judge_again(lay_out: LayOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "a5" * 16
+    desk = lay_out(key, *GOOD[:2])
+    judging.set_up(desk, key, {"min_sharpness": 100.0})
+    assert accepted(desk, key) == []
+    started: list[str] = []
+    monkeypatch.setattr(desk.work, "start", lambda *how: started.append(how[1]))
+    judging.set_up(desk, key, {"min_sharpness": 100.0, "framing": "half"})
+    assert started == [] and desk.draft(key).photo_settings.framing == "half"
+    with pytest.raises(InvalidSettings, match="framing must be one of"):
+        judging.set_up(desk, key, {"framing": "sideways"})
+
+
+def test_a_page_that_is_older_than_the_draft_is_told_so(lay_out: LayOut) -> None:
+    key = "a6" * 16
+    desk = lay_out(key, GOOD[0])
+    for act in (lambda: judging.take(desk, key, "gone.jpg", False), lambda: judging.remove(desk, key, "gone.jpg")):
+        with pytest.raises(Refusal, match="gone.jpg is not among the photos"):
+            act()
+
+
+def test_a_report_of_an_earlier_version_leaves_the_photos(lay_out: LayOut, studio: Studio) -> None:
+    key = "a7" * 16
+    desk = lay_out(key, *GOOD[:2])
+    path = desk.folder(key) / "draft.json"
+    path.write_text(path.read_text().replace('"advice": [', '"advice": ["a sentence", '))
+    draft = Desk(studio, ask_folder=False).draft(key)
+    assert len(draft.photos) == 2 and draft.report is None
+
+
+def test_photos_that_differ_in_the_suffix_alone_keep_their_own_captions(lay_out: LayOut, tmp_path: Path) -> None:
+    from PIL import Image
+
+    key = "a8" * 16
+    for number, name in enumerate(("face.jpg", "sub/face.png")):
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        Image.open(GOOD[number]).save(target)
+        target.with_suffix(".txt").write_text(f"caption {number}")
+    desk = lay_out(key, tmp_path / "face.jpg", tmp_path / "sub" / "face.png")
+    assert {path.name: path.with_suffix(".txt").read_text() for path in desk.draft(key).photos} == {
+        "face.jpg": "caption 0",
+        "face-2.png": "caption 1",
+    }
+
+
+# -- pictures of photos
+
+
+def test_a_picture_is_made_once_and_what_cannot_be_shown_is_not_tried_again(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path / "draft")
+    small = pictures.small(GOOD[0])
+    assert small is not None and small.stat().st_size < 120_000
+    stamp = small.stat().st_mtime_ns
+    copy = tmp_path / "copy.jpg"
+    shutil.copyfile(GOOD[0], copy)
+    assert pictures.small(copy) == small and small.stat().st_mtime_ns == stamp
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8nothing")
+    assert pictures.small(broken) is None
+    assert (tmp_path / "draft" / "small" / f"{name_of(broken)}.jpg").stat().st_size == 0
+    assert pictures.small(tmp_path / "gone.jpg") is None
+
+
+# -- work in the background
+
+
+def test_work_of_a_kind_goes_on_once_and_its_failure_is_remembered() -> None:
+    shop = Workshop()
+    gate: list[bool] = []
+
+    def work(progress: Callable[[int, int], None]) -> None:
+        progress(1, 2)
+        while not gate:
+            time.sleep(0.01)
+        raise ValueError("it broke")
+
+    thread = shop.start("k", JUDGE, 2, work)
+    with pytest.raises(Refusal, match="being done already"):
+        shop.start("k", JUDGE, 2, work)
+    assert shop.busy("k") and not shop.busy("other")
+    gate.append(True)
+    thread.join(10)
+    assert not shop.busy("k")
+    assert "it broke" in (shop.error("k", JUDGE) or {})["message"]
+    shop.start("k", JUDGE, 0, lambda progress: None).join(10)
+    assert shop.error("k", JUDGE) is None
