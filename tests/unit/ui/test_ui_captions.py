@@ -7,15 +7,21 @@ import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.errors import NotFound
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job, JobView, Status
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio
 from personal_avatar.ui import caption_book as book
+from personal_avatar.ui import caption_taggers
 from personal_avatar.ui.captions import _without
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.scene import JobWatch, Scene
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
@@ -89,6 +95,41 @@ def test_what_the_training_sees_to_by_itself_is_no_fault(desk: Desk) -> None:
 )
 def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> None:
     assert _without({"a": caption}, "smile") == {"a": left}
+
+
+# -- captions that a job writes
+
+
+def ended(desk: Desk, state: State, result: dict[str, Any] | None, error: dict[str, Any] | None = None) -> Scene:
+    """A page that sees a job of the draft which has come to its end."""
+    desk.note(KEY, caption_job="job")
+    scene = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
+    job = Job("job", CAPTION, "Anna", "local", "", 0.0, {})
+    scene.__dict__["views"] = [JobView(job, Status(state, error=error), result=result)]
+    return scene
+
+
+def test_a_job_hands_over_its_captions_once(desk: Desk) -> None:
+    result = {"captions": {NAMES[1]: "sks woman, hat", "stranger.jpg": "nobody"}, "skipped": {}}
+    caption_taggers._collect(ended(desk, State.SUCCEEDED, result))
+    assert texts(desk)[NAMES[1]] == "sks woman, hat" and desk.draft(KEY).caption_job == ""
+    book.undo(desk, KEY)
+    assert NAMES[1] not in texts(desk)
+
+
+def test_why_a_job_wrote_no_captions_stays_to_be_read(desk: Desk) -> None:
+    scene = ended(desk, State.FAILED, None, NotFound("BLIP is gone.").to_json())
+    caption_taggers._collect(scene)
+    again = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
+    assert "BLIP is gone." in caption_taggers._progress(again) and desk.draft(KEY).caption_job == ""
+
+
+def test_a_job_that_goes_on_is_waited_for_and_one_that_is_gone_is_not(desk: Desk) -> None:
+    scene = ended(desk, State.RUNNING, None)
+    caption_taggers._collect(scene)
+    assert desk.draft(KEY).caption_job == "job" and "pa-bar" in caption_taggers._progress(scene)
+    caption_taggers._collect(Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {}))
+    assert desk.draft(KEY).caption_job == ""
 
 
 # -- as a visitor uses it
@@ -166,16 +207,6 @@ def test_what_no_tagger_can_do_here_is_said_with_size_and_licence(visit: Visit, 
     said = visitor.text("taggers_missing")
     assert "WD14" in said and "MB, fetched once" in said and "Agree to the licence and download" in said
     assert visitor.prop("tagger_run", "visible") is False
-
-
-@pytest.mark.slow
-def test_a_job_that_is_gone_is_not_waited_for(visit: Visit, studio: Studio) -> None:
-    visitor = laid_out(visit, studio, "c5" * 16)
-    path = studio.host.folders().data / "drafts" / ("c5" * 16) / "draft.json"
-    write_json(path, {**json.loads(path.read_text()), "caption_job": "gone"})
-    other = Visitor(visitor._client, key="c5" * 16)
-    assert other.value("tagger_progress") == ""
-    assert json.loads(path.read_text())["caption_job"] == ""
 
 
 @pytest.mark.slow
