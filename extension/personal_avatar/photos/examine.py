@@ -12,6 +12,7 @@ from personal_avatar.domain import Face, Look, PhotoChoice, PhotoVerdict, Qualit
 from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
 from personal_avatar.faces.look import look_of
 from personal_avatar.photos import meant, surroundings, words
+from personal_avatar.photos.covering import covered
 from personal_avatar.photos.duplicates import Fingerprint, face_patch, thumbnail
 from personal_avatar.photos.limits import complaints, of_picture, remarks_on
 from personal_avatar.photos.quality import measure, measure_whole
@@ -115,6 +116,8 @@ def _with_candidates(
 
     def candidate(place: int) -> Candidate:
         face, quality = seen[place]
+        if verdict.look is Look.PHOTO:
+            quality = replace(quality, covered=covered(image, face))
         others = [one for at, one in enumerate(seen) if at != place]
         vector = tuple(float(value) for value in analyser.embed(image, face))
         return Candidate(

@@ -13,6 +13,7 @@ Complaint = tuple[Reason, dict[str, Any]]
 Remark = tuple[str, dict[str, Any]]
 # Between the landmarks and the edge of the photo, in widths of the face. Whole faces: .15 and more.
 LEAST_ROOM = 0.05
+COVERED_FROM = 0.5  # see covering.py
 SMALL_FACE_PX = 128
 SOFT_MARGIN = 6.0
 SIDE_VIEW_DEG = 40.0
@@ -30,7 +31,9 @@ def complaints(
         found.append((Reason.SEVERAL_FACES, {"faces": rivals + 1}))
     if face.width_px < settings.min_face_px:
         found.append((Reason.FACE_TOO_SMALL, {"face_px": round(face.width_px), "min_face_px": settings.min_face_px}))
-    return [*found, *_of_edge(face, size_px), *of_picture(quality, settings), *_of_light_and_pose(quality, settings)]
+    if _cut_off(face, size_px) or (quality.covered is not None and quality.covered >= COVERED_FROM):
+        found.append((Reason.OCCLUDED, {}))
+    return [*found, *of_picture(quality, settings), *_of_light_and_pose(quality, settings)]
 
 
 def of_picture(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
@@ -65,13 +68,12 @@ def remarks_on(
     return found
 
 
-def _of_edge(face: Face, size_px: tuple[int, int]) -> list[Complaint]:
-    """The only covering that can be told for sure: the edge of the photo cuts off an eye or a corner of the mouth.
+def _cut_off(face: Face, size_px: tuple[int, int]) -> bool:
+    """Whether the edge of the photo takes an eye or a corner of the mouth away.
 
     The detector guesses where a missing eye would be, up to the edge itself.
     """
-    room = min(min(x, size_px[0] - x, y, size_px[1] - y) for x, y in face.landmarks_px)
-    return [] if room >= LEAST_ROOM * face.width_px else [(Reason.OCCLUDED, {})]
+    return min(min(x, size_px[0] - x, y, size_px[1] - y) for x, y in face.landmarks_px) < LEAST_ROOM * face.width_px
 
 
 def _of_light_and_pose(quality: Quality, settings: PhotoSettings) -> list[Complaint]:
