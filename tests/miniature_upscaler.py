@@ -30,5 +30,5 @@ def make_upscaler(file: Path, blocks: int = 1, seed: int = 0) -> Path:
         convolution(name, FEATURES, FEATURES)
     convolution("conv_last", FEATURES, 3)
     file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(weights, file)
+    torch.save(weights, file, _use_new_zipfile_serialization=False)  # what every version of torch and the WebUI reads
     return file
