@@ -37,7 +37,12 @@ def build(page: Page, shown: Shown) -> None:
     for name, provider in parts:
         page.show(gr.HTML(elem_id=elem_id(name)), _when(shown, provider))
     shelf = Shelf(elem_id("caption_list"))
-    page.show(shelf.component, _when(shown, lambda scene: _list(scene, shelf)))
+
+    def listed(scene: Scene) -> dict[str, Any]:
+        shelf.tidy()
+        return {"value": _list(scene, shelf) if shown(scene) else ""}
+
+    page.show(shelf.component, listed)
     listen(page, PRESS, _pressed, [word], message)
 
 

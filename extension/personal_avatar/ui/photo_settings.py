@@ -18,6 +18,7 @@ from personal_avatar.ui.widgets import Form, defaults_of, worded
 
 # Said elsewhere on the page: pictures of a style need no faces.
 ELSEWHERE = ("faces",)
+UPSCALER = "upscaler"  # its choices are the host's
 FOLDED = ("min_face_px", "min_sharpness", "caption_template")  # not in sight, though they are not marked as advanced
 DEFAULTS = {name: value for name, value in defaults_of(PhotoSettings).items() if name not in ELSEWHERE}
 
@@ -29,8 +30,10 @@ class SettingsForm:
         folded = gr.Accordion(text("photos.settings"), open=False, elem_id=elem_id("photo_settings"))
         with page.say(folded, label="photos.settings"):
             self._form = Form(page, map(PhotoSettings.__fields__.__getitem__, _in_sight_first()), "photo_set", FOLDED)
+            self._form.fields.append(PhotoSettings.__fields__[UPSCALER])
+            self._form.components.append(_upscaler(page))
         self.components = self._form.components
-        for field, component in zip(self._form.fields, self.components, strict=True):
+        for field, component in zip(self._form.fields[:-1], self.components[:-1], strict=True):
             choices = ("choices",) if worded(field, "en") else ONCE
             page.show(component, partial(_shown, field), watched=choices)
 
@@ -54,7 +57,24 @@ class SettingsForm:
 
 def _in_sight_first() -> list[str]:
     """How pictures are cut matters more to most people than the limits of the check."""
-    return sorted(DEFAULTS, key=lambda name: not PhotoSettings.__fields__[name].field_info.title.startswith("cut."))
+    names = (name for name in DEFAULTS if name != UPSCALER)
+    return sorted(names, key=lambda name: not PhotoSettings.__fields__[name].field_info.title.startswith("cut."))
+
+
+def _upscaler(page: Page) -> gr.Dropdown:
+    """Of those that the host has; out of sight where it has none."""
+
+    def known(scene: Scene) -> dict[str, Any]:
+        names = scene.studio.host.upscalers()
+        value = scene.draft.settings.get(UPSCALER, "")
+        return {"choices": ["", *names], "value": value if value in names else "", "visible": bool(names)}
+
+    dropdown = gr.Dropdown(
+        [""], value="", label=text("cut.upscaler"), info=text("cut.upscaler.info"), visible=False,
+        elem_id=elem_id("photo_set_upscaler"),
+    )  # fmt: skip
+    page.say(dropdown, label="cut.upscaler", info="cut.upscaler.info")
+    return page.show(dropdown, known, watched=("choices", "visible"))
 
 
 def _shown(field: ModelField, scene: Scene) -> dict[str, Any]:

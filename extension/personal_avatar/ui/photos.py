@@ -213,6 +213,7 @@ def _verdicts(page: Page, message: Any) -> None:
 
 
 def _cards(scene: Scene, shelf: Shelf) -> str:
+    shelf.tidy()
     if not _in_sight(PARTS[0], scene):
         return ""
     return cards(scene, shelf, pictures_of(scene.desk.folder(scene.key)))

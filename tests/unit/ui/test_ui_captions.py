@@ -233,6 +233,8 @@ def test_a_photo_can_be_left_out_and_seen_large_on_the_page(visit: Visit, studio
     press(visitor, "photo", do="large", photo="02.jpg")
     source = re.search(r'data-source="(file=[^"]+)"', visitor.value("photo_view"))
     assert source and visitor._client.get("/" + source.group(1)).content[:3] == b"\xff\xd8\xff"
+    visitor.click("clear")
+    assert visitor._client.get("/" + source.group(1)).status_code in (403, 404)
 
 
 @pytest.mark.slow

@@ -1,0 +1,91 @@
+"""The panel "Photos" in a real browser: deciding by keyboard, captions while they are typed, each language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.browser.chrome import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., Page]
+LONG_S = 300.0  # for work that a busy machine may be slow at
+
+
+def lay_out(page: Page, photos: list[Path]) -> None:
+    page.upload(photos)
+    page.wait(lambda: page.parts("photo_cards", ".pa-card"), LONG_S)
+
+
+def focused(page: Page) -> WebElement:
+    return page.driver.switch_to.active_element
+
+
+def test_photos_are_decided_about_with_the_keyboard_and_a_reload_keeps_it(open_page: Open, samples: Path) -> None:
+    page = open_page()
+    lay_out(page, [samples / "01.jpg", samples / "02.jpg", samples / "two-people.jpg"])
+    assert "2 of 3 accepted" in page.text("report")
+
+    page.part("photo_cards", "[id^=pa-decide]").send_keys(Keys.ENTER)
+    page.wait(lambda: "1 of 3 accepted" in page.text("report"))
+    page.wait(lambda: focused(page).text == "Use anyway")
+    assert page.driver.find_element("id", "personal_avatar_live_region").text.startswith("1 of 3 accepted")
+
+    other = page.part("photo_cards", ".pa-facebox[aria-pressed=false]").get_attribute("id")
+    page.driver.find_element("id", other).send_keys(Keys.SPACE)
+    page.wait(lambda: page.driver.find_element("id", other).get_attribute("aria-pressed") == "true")
+    page.wait(lambda: focused(page).get_attribute("id") == other)
+
+    page.part("photo_cards", ".pa-open").send_keys(Keys.ENTER)
+    page.wait(lambda: "01.jpg" in page.text("photo_large"))
+    page.wait(lambda: "/large/" not in page.text("photo_large") and page.part("photo_large", "img").is_displayed())
+    ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
+    page.wait(lambda: "02.jpg" in page.text("photo_large"))
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    page.wait(lambda: not page.part("photo_large").is_displayed())
+
+    page.open()
+    page.wait(lambda: "1 of 3 accepted" in page.text("report"))
+    assert page.driver.find_element("id", other).get_attribute("aria-pressed") == "true"
+    page.click("photo_cards", "[id^=pa-remove]")
+    page.wait(lambda: len(page.parts("photo_cards", ".pa-card")) == 2)
+    assert page.complaints() == []
+
+
+def test_a_caption_stays_while_it_is_typed_and_is_kept_when_the_field_is_left(open_page: Open, samples: Path) -> None:
+    page = open_page()
+    lay_out(page, [samples / "01.jpg", samples / "02.jpg"])
+    page.click("photo_part", "input[value=captions]")
+    page.wait(lambda: len(page.parts("caption_list", "textarea")) == 2)
+    page.parts("caption_list", "textarea")[0].send_keys("a woman with green eyes, hat", Keys.TAB)
+    page.wait(lambda: "green eyes" in page.text("caption_faults"))
+    second = page.parts("caption_list", "textarea")[1]
+    second.send_keys("half a capt")
+    page.click("caption_faults", "#pa-mend-all")
+    page.wait(lambda: "green eyes" not in (page.parts("caption_list", "textarea")[0].get_property("value") or ""))
+    page.wait(lambda: page.parts("caption_list", "textarea")[1].get_property("value") == "half a capt")
+    page.click("caption_undo")
+    page.wait(lambda: "green eyes" in (page.parts("caption_list", "textarea")[0].get_property("value") or ""))
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("size_px", [(1280, 900), (390, 800)])
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "Leave out"), ("vi", "Không dùng"), ("zh-CN", "不使用")]
+)
+def test_every_part_of_the_panel_fits(
+    open_page: Open, samples: Path, language: str, word: str, size_px: tuple[int, int]
+) -> None:
+    page = open_page(language, size_px)
+    lay_out(page, [samples / "01.jpg", samples / "two-people.jpg"])
+    assert word in page.text("photo_cards")
+    for part, shown in (("captions", "caption_list"), ("report", "photo_cards")):
+        page.click("photo_part", f"input[value={part}]")
+        page.wait(lambda shown=shown: page.parts(shown, "li"))
+        assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
+        page.picture(f"photos-{part}-{language}-{size_px[0]}")
