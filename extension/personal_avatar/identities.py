@@ -53,7 +53,7 @@ class IdentityRestoreSettings(Settings):
     below_sharpness: float = setting(0.25, "identity.restore_below_sharpness", ge=0.0, le=2.0, step=0.05, advanced=True)
     fidelity: float = setting(0.0, "identity.restore_fidelity", ge=0.0, le=1.0, step=0.05, advanced=True)
     others: bool = setting(True, "identity.restore_others", advanced=True)
-    self_drop: float = setting(0.1, "identity.restore_self_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
+    self_drop: float = setting(0.05, "identity.restore_self_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
 
 
 class PictureRestoreSettings(IdentityRestoreSettings):

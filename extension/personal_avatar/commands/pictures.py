@@ -80,7 +80,7 @@ def restore(args: Namespace, terminal: Terminal) -> int:
 def _settings(args: Namespace) -> PictureRestoreSettings:
     """What the options say, the rest as declared. Raises `InvalidSettings`."""
     given = {"model": args.model, "fidelity": args.fidelity, "below_px": args.below_px, "second_pass": args.second_pass}
-    given = {name: value for name, value in given.items() if value not in (None, "", False)}
+    given = {name: value for name, value in given.items() if value is not None and value is not False and value != ""}
     return validated(PictureRestoreSettings, {**pairs(args.pairs), **given})
 
 

@@ -14,6 +14,7 @@ from personal_avatar.restoration.trial import Restorer, RestoreSettings, Trial, 
 GOOD_ALREADY = "it is large and sharp already"
 OTHERS = "it shows somebody else"
 KEPT = "it is not a part of what was painted"
+SHARPER = 1.05  # what a change to a face must bring of which nobody knows how it ought to look
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def _restored(
 ) -> tuple[np.ndarray, FaceReport]:
     watched = before[number]
     drop = settings.min_similarity_drop if watched.known else settings.self_drop
+    limits = limits if watched.known else limits.copy(update={"min_sharpness": max(limits.min_sharpness, SHARPER)})
     others = [one.face for one in before if one is not watched]
     watch = FaceWatch(judge, picture, before, number, drop, limits)
     best = strongest(Trial(picture, watched.face, restorer, limits, watch, others), limits.fidelity, limits.trials)

@@ -1,0 +1,66 @@
+"""`personal-avatar restore`: who it is, how much, and what a shell is told."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from personal_avatar.domain import Face
+from personal_avatar.pictures import load_picture
+
+from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
+from tests.unit.test_cli import Run, data, run  # noqa: F401
+
+EVERY = ("--below-px", 0, "--set", "below_sharpness=0")
+
+
+@pytest.fixture(autouse=True)
+def brighter(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    """The host's restorer makes faces a little brighter; what it was asked."""
+    asked: list[tuple[str, float]] = []
+
+    def restore(
+        host: DrawingHost, image: np.ndarray, model: str, fidelity: float, prompt: str = "", face: Face | None = None
+    ) -> np.ndarray:
+        assert face is not None
+        asked.append((model, fidelity))
+        return np.clip(image.astype(int) + 30, 0, 255).astype(np.uint8)
+
+    monkeypatch.setattr(DrawingHost, "restore", restore)
+    return asked
+
+
+def test_large_sharp_faces_stay_and_no_reference_is_needed(
+    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]  # noqa: F811
+) -> None:
+    said = run("restore", GOOD[0], "--out", tmp_path / "out", "--json")
+    (row,) = said.document["images"]
+    assert said.status == 0 and row["out"] is None and "large and sharp" in row["reason"] and not brighter
+    assert row["faces"][0]["measured_by"] == "itself" and "embedding" not in said.out
+
+
+@pytest.mark.slow
+def test_options_reach_the_restorer_and_the_original_stays(
+    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]  # noqa: F811
+) -> None:
+    before = GOOD[1].read_bytes()
+    said = run("restore", GOOD[1], "--reference", GOOD[0], "--model", "same", "--fidelity", 0.5, *EVERY,
+               "--set", "min_similarity_drop=0.2", "--out", tmp_path / "out", "--json")
+    assert said.status == 0, said.err
+    (row,) = said.document["images"]
+    assert {model for model, _ in brighter} == {"same"} and min(asked for _, asked in brighter) == 0.5
+    assert row["faces"][0]["measured_by"] == "person" and GOOD[1].read_bytes() == before
+    if row["accepted"]:
+        assert load_picture(Path(row["out"])).shape == load_picture(GOOD[1]).shape
+        assert row["likeness_after"] >= row["likeness_before"] - 0.2
+
+
+@pytest.mark.parametrize(("words", "complaint"), [
+    (("--avatar", "nobody"), "nobody"), (("--model", "GFPGAN"), "GFPGAN"), (("--fidelity", 2), "fidelity"),
+    (("--set", "sharpness=1"), "sharpness"), (("--reference", SAMPLES / "no-face.jpg"), "No face"),
+])
+def test_what_cannot_work_is_one_line(
+    run: Run, tmp_path: Path, words: tuple[object, ...], complaint: str  # noqa: F811
+) -> None:
+    said = run("restore", GOOD[0], *words, "--out", tmp_path / "out")
+    assert said.status == 1 and complaint in said.err and len(said.err.strip().splitlines()) == 1
