@@ -2,8 +2,9 @@
 
 `find_faces` looks twice at every picture. When pictures are ranked, nearly all show one large face: those are seen
 whole with a border around, on a quarter of the canvas where the detector has one, and only where no large face is found
-the picture is looked at closer, and at last as usual. Of 290 photos, synthetic people and drawings, 289 had as many faces
-so as by `find_faces`; embeddings agree by .98 (median), people and characters are told apart as well (AUC .9990, 1.000).
+the picture is looked at closer, and at last as usual. Of 290 photos, synthetic people and drawings, 289 had as many
+faces so as by `find_faces`; embeddings agree by .98 (median), and people and characters are told apart as well as by
+them (AUC .9990 and 1.000).
 """
 from __future__ import annotations
 
