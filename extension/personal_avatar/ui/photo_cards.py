@@ -70,7 +70,7 @@ def _mark(verdict: PhotoVerdict, scene: Scene) -> str:
 def _reason(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
     what, hint = scene.say(f"reason.{code}"), scene.say(f"reason.{code}.hint")
     detail = _filled(f"reason.{code}.detail", verdict, scene)
-    numbers = tag("span", escape(detail), class_="pa-detail") if detail else ""
+    numbers = tag("span", f"({escape(detail)})", class_="pa-detail") if detail else ""
     return tag("li", " ".join(filter(None, (tag("strong", escape(what)), numbers, escape(hint)))), data_reason=code)
 
 
