@@ -23,6 +23,7 @@ SOURCES = {
     "GFPGAN": "https://github.com/TencentARC/GFPGAN/releases (GFPGANv1.4.pth)",
     "RestoreFormer": "https://github.com/TencentARC/GFPGAN/releases (RestoreFormer.pth)",
 }
+FETCHED = {"CodeFormer": "codeformer", "GFPGAN": "gfpgan"}  # names in weights.registry
 FOLDER = "face-restoration"  # of what was fetched, below the folder of weights
 Loader = Callable[[Path], Any]  # a file -> spandrel's descriptor of the model in it
 
@@ -48,9 +49,10 @@ def missing(name: str, folder: Path, installed: Iterable[str]) -> RestorerMissin
     """Why a restorer cannot be used. `folder`: where its file would belong."""
     others = ", ".join(installed)
     source = f" from {SOURCES[name]}" if name in SOURCES else ""
+    fetch = f" (`personal-avatar doctor --fetch {FETCHED[name]}` does)" if name in FETCHED else ""
     return RestorerMissing(
         f"The face restorer {name} is not installed." if name else "No face restorer is installed.",
-        f"Put its weights{source} into {folder} and install {', '.join(libraries(name))}"
+        f"Put its weights{source} into {folder}{fetch} and install {', '.join(libraries(name))}"
         f"{f', or use: {others}' if others else ''}.",
     )
 
