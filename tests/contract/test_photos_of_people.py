@@ -12,6 +12,7 @@ from personal_avatar.domain import PhotoReport, Reason
 from personal_avatar.errors import WeightsError
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.arcface import arcface
+from personal_avatar.faces.registry import default_analyser
 from personal_avatar.faces.scrfd import Scrfd
 from personal_avatar.photos.memory import Memory
 from personal_avatar.photos.report import check
@@ -106,3 +107,18 @@ def test_the_recognisers_limit_parts_the_same_person_from_others(
     for one, other in combinations(WHO, 2):
         similarity = float(np.dot(vectors[one], vectors[other]))
         assert (similarity >= recognised.same_person_above) == (WHO[one] == WHO[other]), (one, other, similarity)
+
+
+def test_who_has_the_network_for_it_is_told_how_open_eyes_and_mouths_are(
+    photos: dict[str, Path], weights_folder: Path, tmp_path: Path
+) -> None:
+    folder = weights_folder.parent / "insightface" / "buffalo_s"
+    for file in (*insightface_models.models(folder), insightface_models.landmarks(weights_folder.parent / "landmarks")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with_points = default_analyser(weights_folder, tmp_path)
+    report = check([photos[name] for name in [*OBAMA, *MACRON]], with_points)
+    seen = {verdict.path.name: verdict.quality for verdict in report.photos if verdict.quality is not None}
+    assert all(quality.eyes_open is not None and quality.eyes_open > 0.4 for quality in seen.values())
+    mouths = {name: quality.mouth_open or 0.0 for name, quality in seen.items()}
+    assert min(mouths["obama.jpg"], mouths["impostor_1.jpg"]) > 0.35 > 0.2 > max(mouths[name] for name in MACRON)
+    assert report.coverage is not None and report.coverage.expressions["mouth_open"] >= 1

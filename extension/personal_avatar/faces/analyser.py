@@ -51,10 +51,11 @@ class Recogniser:
 
 @dataclass(frozen=True)
 class Analyser:
-    """A detector and a recogniser put together."""
+    """A detector and a recogniser put together. `landmarks`: who finds 106 points of a face, where there is one."""
 
     detector: Detector
     recogniser: Recogniser
+    landmarks: Callable[[np.ndarray, Face], np.ndarray] | None = None
 
     @property
     def name(self) -> str:
@@ -73,6 +74,10 @@ class Analyser:
     def raw_embedding(self, image: np.ndarray, face: Face) -> np.ndarray:
         """float32 (d,) before normalisation, of the crop that insightface takes, as identity adapters want it."""
         return self.recogniser.vector(align_as_trained(image, face.landmarks_px))
+
+    def outline(self, image: np.ndarray, face: Face) -> np.ndarray | None:
+        """See `landmarks.Outlines`."""
+        return self.landmarks(image, face) if self.landmarks is not None else None
 
     def most_prominent(self, image: np.ndarray) -> Face | None:
         """The largest face, looked for harder than by `detect`; None without one. See `prominent`."""

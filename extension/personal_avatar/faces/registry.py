@@ -10,6 +10,7 @@ from pathlib import Path
 
 from personal_avatar.domain import Look
 from personal_avatar.errors import WeightsMissing, WrongState
+from personal_avatar.faces import landmarks
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.arcface import arcface
 from personal_avatar.faces.ccip import CharacterAnalyser
@@ -48,7 +49,9 @@ def default_analyser(
     """
     pack = find_pack(model_folder or own_models(weights_folder))
     if pack is not None:
-        return Analyser(Scrfd(pack.detector), arcface(pack.recogniser))
+        points = pack.detector.parent / landmarks.NAME
+        outline = landmarks.Landmarks106(points) if points.is_file() else None
+        return Analyser(Scrfd(pack.detector), arcface(pack.recogniser), outline)
     return _of_the_zoo(weights_folder, on_progress)
 
 

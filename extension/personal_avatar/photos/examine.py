@@ -14,6 +14,7 @@ from personal_avatar.faces.look import look_of
 from personal_avatar.photos import meant, surroundings, words
 from personal_avatar.photos.covering import covered
 from personal_avatar.photos.duplicates import Fingerprint, face_patch, thumbnail
+from personal_avatar.photos.expression import expression
 from personal_avatar.photos.limits import complaints, of_picture, remarks_on
 from personal_avatar.photos.quality import measure, measure_whole
 from personal_avatar.photos.read import Limits, read_photo
@@ -117,7 +118,7 @@ def _with_candidates(
     def candidate(place: int) -> Candidate:
         face, quality = seen[place]
         if verdict.look is Look.PHOTO:
-            quality = replace(quality, covered=covered(image, face))
+            quality = replace(quality, covered=covered(image, face), **expression(image, face, analyser))
         others = [one for at, one in enumerate(seen) if at != place]
         vector = tuple(float(value) for value in analyser.embed(image, face))
         return Candidate(
