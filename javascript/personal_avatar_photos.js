@@ -23,7 +23,7 @@
         let found = byId("photo_large");
         if (!found) {
             found = element("dialog", {id: "personal_avatar_photo_large", class: "pa-dialog pa-photo-large"});
-            found.addEventListener("close", closed);
+            found.addEventListener("close", left);
             found.addEventListener("click", (event) => event.target === found && found.close());
             found.addEventListener("keydown", turn);
             byId("root").append(found);
@@ -31,7 +31,7 @@
         return found;
     }
 
-    function closed() {
+    function left() {
         const card = cardOf(shown);
         shown = "";
         if (card) {
@@ -161,6 +161,34 @@
         spoken = text;
     }
 
+    // -- parts that are open by themselves stay closed once they were closed, also when they are made anew
+
+    const closed = new Set();
+
+    function noteFold(summary) {
+        const part = summary.parentElement;
+        if (part.id) {
+            closed[part.open ? "add" : "delete"](part.id); // it is asked before it turns
+        }
+    }
+
+    function keepFolded() {
+        for (const id of closed) {
+            const part = document.getElementById(id);
+            if (part && part.open) {
+                part.open = false;
+            }
+        }
+    }
+
+    // A number typed beside a slider counts like one that was dragged to: gradio tells only of the latter.
+    function release(event) {
+        const field = event.target;
+        if (field.matches && field.matches("#personal_avatar_photo_settings input[type=number]")) {
+            window.setTimeout(() => field.dispatchEvent(new Event("pointerup", {bubbles: true})), 50);
+        }
+    }
+
     // -- captions: what is being typed stays when the list is made anew, and is sent when the field is left
 
     const LONGEST_WAIT_MS = 5000;
@@ -207,14 +235,17 @@
     // -- one listener for each kind of event, on the document: gradio may replace anything below
 
     document.addEventListener("click", (event) => {
-        const opener = event.target.closest ? event.target.closest("[data-pa-photo]") : null;
-        if (opener) {
-            show(opener.dataset.paPhoto);
+        const found = event.target.closest ? event.target.closest("[data-pa-photo], #personal_avatar_root summary") : null;
+        if (found && found.dataset.paPhoto) {
+            show(found.dataset.paPhoto);
+        } else if (found) {
+            noteFold(found);
         }
     });
     document.addEventListener("focusin", noteFocus);
     document.addEventListener("input", noteTyping);
     document.addEventListener("focusout", send);
+    document.addEventListener("change", release);
 
     let pending = false;
     const observer = new MutationObserver(() => {
@@ -229,6 +260,7 @@
             refocus();
             speak();
             keepTyped();
+            keepFolded();
         });
     });
 

@@ -52,6 +52,10 @@ def test_photos_are_decided_about_with_the_keyboard_and_a_reload_keeps_it(open_p
     page.open()
     page.wait(lambda: "1 of 3 accepted" in page.text("report"))
     assert page.driver.find_element("id", other).get_attribute("aria-pressed") == "true"
+    page.unfold("photo_settings")
+    page.unfold("photo_set_advanced")
+    page.number("photo_set_min_sharpness", 100)
+    page.wait(lambda: "0 of 3 accepted" in page.text("report"))
     page.click("photo_cards", "[id^=pa-remove]")
     page.wait(lambda: len(page.parts("photo_cards", ".pa-card")) == 2)
     assert page.complaints() == []
