@@ -48,13 +48,14 @@ class Judges:
 
 @dataclass(frozen=True)
 class Casting:
-    """What stays the same for all candidates. `words`: what stands for the character in a prompt; `checkpoint`: one of
-    its own; `avatar`: who was trained already."""
+    """What stays the same for all candidates. `words`: what stands for the character in a prompt; `trigger`: in a
+    caption; `checkpoint`: one of its own; `avatar`: who was trained already."""
 
     studio: Studio
     base: BaseModelFile
     settings: InventSettings
     words: str
+    trigger: str
     folder: Path
     emit: EventWriter
     control: Control

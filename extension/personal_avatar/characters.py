@@ -56,13 +56,13 @@ def invent(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, co
 
 
 def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, control: Control) -> Casting:
-    from personal_avatar.avatars import subject_prompt
+    from personal_avatar.avatars import TRIGGER_TOKEN, subject_prompt
     from personal_avatar.domain import Method
     from personal_avatar.sitters import usable_with
 
     casting = Casting(
-        studio, studio.host.checkpoint(), validated(InventSettings, task.settings), task.description, folder, emit,
-        control,
+        studio, studio.host.checkpoint(), validated(InventSettings, task.settings), task.description,
+        f"{TRIGGER_TOKEN} {task.class_noun}", folder, emit, control,
     )
     if not task.avatar_id:
         return casting
@@ -97,7 +97,7 @@ def _making(casting: Casting, made: Made) -> Iterator[Candidate]:
 def _request(casting: Casting, shot: Shot, seeds: tuple[int, ...]) -> PictureRequest:
     settings, native_px = casting.settings, casting.base.native_px
     return PictureRequest(
-        prompt=shot.prompt(casting.words) if settings.vary else casting.words,
+        prompt=shot.of(casting.words) if settings.vary else casting.words,
         negative_prompt=settings.negative_prompt, seeds=seeds, width_px=settings.width_px or native_px,
         height_px=settings.height_px or native_px, steps=settings.steps, guidance=settings.guidance,
         sampler=settings.sampler, checkpoint=casting.checkpoint, infotext=((MARK, casting.base.title),),
@@ -110,7 +110,7 @@ def _saved(casting: Casting, picture: Picture, prompt: str, shot: Shot, number: 
     if path is None:
         target = casting.folder / "artifacts" / "candidates" / f"{number:04d}.png"
         path = save_picture(picture.image, target, picture.infotext)
-    return Candidate(path, picture.seed, prompt, shot.caption if casting.settings.vary else "")
+    return Candidate(path, picture.seed, prompt, shot.of(casting.trigger) if casting.settings.vary else "")
 
 
 # -- what came of it

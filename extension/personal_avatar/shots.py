@@ -1,7 +1,8 @@
 """Words that vary a picture of one character: distance, pose, expression, light, place.
 
 What stands in such words may differ from picture to picture; who the character is must not. So the same words that go
-into the prompt become the photo's caption, and whatever they do not name is learned with the trigger.
+into the prompt become the photo's caption, with the trigger in place of the description: whatever the words do not
+name is learned with it.
 """
 from __future__ import annotations
 
@@ -41,17 +42,9 @@ class Shot:
     light: str
     place: str
 
-    def prompt(self, subject: str) -> str:
-        """A picture of `subject` in these words."""
-        return f"{self.distance} of {subject}, {self._rest()}"
-
-    @property
-    def caption(self) -> str:
-        """The same without the subject; who trains puts the trigger before it."""
-        return f"{self.distance}, {self._rest()}"
-
-    def _rest(self) -> str:
-        return ", ".join((self.expression, self.pose, self.light, self.place))
+    def of(self, subject: str) -> str:
+        """A picture of `subject`: a prompt of a description, a caption of a trigger."""
+        return f"{self.distance} of {subject}, {self.expression}, {self.pose}, {self.light}, {self.place}"
 
 
 def shots(seed: int, wider: bool = False) -> Iterator[Shot]:

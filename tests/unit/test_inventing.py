@@ -83,7 +83,7 @@ def test_each_is_a_photo_with_caption_and_origin(shared: Studio, ruby: JobView) 
         assert source_of(photo) == GENERATED
         assert "Invented with: avatar-tiny" in infotext_of(photo)
         caption = written_caption(photo)
-        assert caption.split(", ")[0].endswith("portrait")
+        assert caption.split(", ")[0].endswith("portrait of sks woman")
         assert "red hair" not in caption
 
 

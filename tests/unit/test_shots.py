@@ -10,9 +10,8 @@ from personal_avatar.shots import EXPRESSIONS, PLACES, WIDER_PLACES, Shot, shots
 SHOT = Shot("portrait", "looking up", "smiling", "soft daylight", "in a park")
 
 
-def test_prompt_and_caption_say_the_same_but_for_the_subject() -> None:
-    assert SHOT.prompt("a tall man") == "portrait of a tall man, smiling, looking up, soft daylight, in a park"
-    assert SHOT.caption == "portrait, smiling, looking up, soft daylight, in a park"
+def test_a_shot_is_of_somebody() -> None:
+    assert SHOT.of("a tall man") == "portrait of a tall man, smiling, looking up, soft daylight, in a park"
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
