@@ -101,7 +101,7 @@ def _group(name: str, counts: Mapping[str, int], scene: Scene) -> str:
     most = max(1, *counts.values())
     chips = [_chip(word, count, most, scene) for word, count in counts.items()]
     kind = "pa-chips pa-compass" if name == ANGLES else "pa-chips"
-    return tag("div", tag("h4", escape(heading)), tag("ul", *chips, class_=kind, aria_label=heading))
+    return tag("div", tag("h3", escape(heading)), tag("ul", *chips, class_=kind, aria_label=heading))
 
 
 def _chip(word: str, count: int, most: int, scene: Scene) -> str:
@@ -121,5 +121,5 @@ def _numbers(found: Coverage, scene: Scene) -> str:
         for name, count in told
         if count is not None
     ]
-    heading = tag("h4", escape(scene.say("cover.variety")))
+    heading = tag("h3", escape(scene.say("cover.variety")))
     return tag("div", heading, tag("ul", *rows, class_="pa-chips")) if rows else ""
