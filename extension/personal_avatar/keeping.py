@@ -164,14 +164,17 @@ def pack(
     if not there:
         raise NotFound("There are no pictures to pack.", "Choose some that are there.")
 
-    def files() -> Iterator[tuple[list[Packed], dict[str, Any]]]:
+    def files() -> Iterator[tuple[list[Packed], dict[str, Any] | None]]:
+        sheets = _sheets(there)
         for place, entry in enumerate(there, start=1):
             packed = [Packed(f"{place:03d}{word}", taken.data) for word, taken in _versions(studio, entry, size, kind)]
             yield packed, row_of(entry, [file.name for file in packed], infotext_of(entry.shown))
+            if place % SHEET == 0 or place == len(there):
+                yield [next(sheets)], None
             if on_progress is not None:
                 on_progress(place, len(there))
 
-    write_archive(target, files(), _sheets(there))
+    write_archive(target, files())
     if not all(entry.shown.is_file() for entry in there):
         target.unlink(missing_ok=True)
         raise NotFound("A picture was deleted while it was packed.", "Pack the others again.")
@@ -196,5 +199,5 @@ def _sheets(entries: Sequence[Entry]) -> Iterator[Packed]:
         portraits = tuple(entry.portrait for entry in islice(rest, SHEET))
         subject = f"{len(entries)} pictures" + (f", sheet {page + 1} of {pages}" if pages > 1 else "")
         sheet = contact_sheet(Report(title, subject=subject, portraits=portraits), first=page * SHEET)
-        name = "contact-sheet" + (f"-{page + 1:02d}" if pages > 1 else "") + ".png"
-        yield Packed(name, encoded(sheet, "png", source=GENERATED))
+        name = "contact-sheet" + (f"-{page + 1:02d}" if pages > 1 else "") + ".jpg"
+        yield Packed(name, encoded(sheet, "jpeg", source=GENERATED))

@@ -224,7 +224,7 @@ def test_an_archive_holds_pictures_sheet_and_tables_and_names_no_folder(studio: 
     target = studio.gallery.pack(chosen, tmp_path / "out.zip", on_progress=lambda *at: seen.append(at))
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == [
-            "001.png", "002.png", "002-restored.png", "003.png", "contact-sheet.png", "scores.csv", "scores.json",
+            "001.png", "002.png", "002-restored.png", "003.png", "contact-sheet.jpg", "scores.csv", "scores.json",
         ]
         everything = b"".join(map(archive.read, archive.namelist()))
         rows = list(csv.DictReader(io.StringIO(archive.read("scores.csv").decode("utf-8-sig"))))
@@ -235,7 +235,7 @@ def test_an_archive_holds_pictures_sheet_and_tables_and_names_no_folder(studio: 
         ("001.png", "2", "True", ""), ("002.png", "1", "False", ""), ("003.png", "0", "False", ""),
     ]
     assert document["pictures"][0]["infotext"] == INFOTEXT.format(seed=2) and document["pictures"][0]["second"] is None
-    for name in ("001.png", "002.png", "002-restored.png", "contact-sheet.png"):
+    for name in ("001.png", "002.png", "002-restored.png", "contact-sheet.jpg"):
         assert source_of(tmp_path / name) == GENERATED
     assert infotext_of(tmp_path / "001.png") == INFOTEXT.format(seed=2)
     assert seen == [(1, 3), (2, 3), (3, 3)]
@@ -264,7 +264,7 @@ def test_many_pictures_get_several_contact_sheets(studio: Studio) -> None:
 
     (entry, *_) = studio.gallery.of(run(studio, 1))
     names = [sheet.name for sheet in keeping._sheets([replace(entry, number=number) for number in range(61)])]
-    assert names == ["contact-sheet-01.png", "contact-sheet-02.png"]
+    assert names == ["contact-sheet-01.jpg", "contact-sheet-02.jpg"]
 
 
 def test_without_a_face_the_middle_is_taken(studio: Studio) -> None:

@@ -39,21 +39,17 @@ def row_of(entry: Entry, names: Sequence[str], infotext: str) -> dict[str, Any]:
     }
 
 
-def write_archive(
-    target: Path, files: Iterable[tuple[Sequence[Packed], dict[str, Any]]], sheets: Iterable[Packed]
-) -> Path:
-    """Write the zip, complete or not at all: pictures as they come with their rows, then contact sheets and tables.
+def write_archive(target: Path, files: Iterable[tuple[Sequence[Packed], dict[str, Any] | None]]) -> Path:
+    """Write the zip, complete or not at all: files as they come, and tables of their rows where they have one.
 
     Pictures are stored, as they do not get smaller.
     """
     rows = []
     with replacing(target) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for packed, row in files:
-            rows.append(row)
+            rows += [row] if row is not None else []
             for file in packed:
                 archive.writestr(file.name, file.data)
-        for sheet in sheets:
-            archive.writestr(sheet.name, sheet.data)
         archive.writestr("scores.csv", table(rows), zipfile.ZIP_DEFLATED)
         archive.writestr("scores.json", document(rows), zipfile.ZIP_DEFLATED)
     return target

@@ -97,7 +97,7 @@ def test_an_archive_holds_the_chosen_pictures_and_leaves_nothing_behind(
     answer = client.get(f"{job}/archive", params={"n": [0, 2], "sort": "quality", "size": "square", "format": "webp"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        assert archive.namelist() == ["001.webp", "002.webp", "contact-sheet.png", "scores.csv", "scores.json"]
+        assert archive.namelist() == ["001.webp", "002.webp", "contact-sheet.jpg", "scores.csv", "scores.json"]
         assert [row["number"] for row in json.loads(archive.read("scores.json"))["pictures"]] == [2, 0]
     assert list(studio.gallery.archives.iterdir()) == []
     assert client.get(f"{job}/archive", params={"n": [7]}).status_code == 404

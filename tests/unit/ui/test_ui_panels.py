@@ -343,7 +343,7 @@ def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, stu
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         assert names[0].startswith("001") and len([name for name in names if name[:3].isdecimal()]) >= 4
-        assert names[-3:] == ["contact-sheet.png", "scores.csv", "scores.json"]
+        assert names[-3:] == ["contact-sheet.jpg", "scores.csv", "scores.json"]
 
 
 def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:
