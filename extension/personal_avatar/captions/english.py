@@ -216,9 +216,13 @@ def _bearded() -> re.Pattern[str]:
 def smoothed(text: str) -> str:
     """Without what a removal leaves behind: joints that join nothing, pronouns alone, spaces before points."""
     began_large = text.strip()[:1].isupper()
-    for pattern, instead in _LEFT_BEHIND:
-        text = pattern.sub(instead, text)
-    text = tidied(text)
+    for _ in range(_ROUNDS):
+        before = text
+        for pattern, instead in _LEFT_BEHIND:
+            text = pattern.sub(instead, text)
+        text = tidied(text)
+        if text == before:
+            break
     return text[:1].upper() + text[1:] if began_large and text else text
 
 
