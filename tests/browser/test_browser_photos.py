@@ -33,24 +33,26 @@ def test_photos_are_decided_about_with_the_keyboard_and_a_reload_keeps_it(open_p
 
     page.part("photo_cards", "[id^=pa-decide]").send_keys(Keys.ENTER)
     page.wait(lambda: "1 of 3 accepted" in page.text("report"))
-    page.wait(lambda: focused(page).text == "Use anyway")
+    page.wait(lambda: focused(page).text == "As checked")
     assert page.driver.find_element("id", "personal_avatar_live_region").text.startswith("1 of 3 accepted")
 
     other = page.part("photo_cards", ".pa-facebox[aria-pressed=false]").get_attribute("id")
     page.driver.find_element("id", other).send_keys(Keys.SPACE)
     page.wait(lambda: page.driver.find_element("id", other).get_attribute("aria-pressed") == "true")
     page.wait(lambda: focused(page).get_attribute("id") == other)
+    page.wait(lambda: "judging again" not in page.text("report"))
+    kept = page.text("report")
 
     page.part("photo_cards", ".pa-open").send_keys(Keys.ENTER)
     page.wait(lambda: "01.jpg" in page.text("photo_large"))
-    page.wait(lambda: "/large/" not in page.text("photo_large") and page.part("photo_large", "img").is_displayed())
+    page.wait(lambda: page.part("photo_large", "img").is_displayed())
     ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
     page.wait(lambda: "02.jpg" in page.text("photo_large"))
     ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
     page.wait(lambda: not page.part("photo_large").is_displayed())
 
     page.open()
-    page.wait(lambda: "1 of 3 accepted" in page.text("report"))
+    page.wait(lambda: page.text("report") == kept)
     assert page.driver.find_element("id", other).get_attribute("aria-pressed") == "true"
     page.unfold("photo_settings")
     page.unfold("photo_set_advanced")

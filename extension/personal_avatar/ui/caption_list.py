@@ -99,7 +99,7 @@ def _chip(word: str, count: int, total: int, pressed: bool, scene: Scene) -> str
     asked = attributes_of(PRESS, do="word", word="" if pressed else word)
     inner = tag(
         "button", tag("span", escape(word)), " ", tag("strong", str(count)), type="button", class_="pa-chip",
-        id=_dom_id("word", word), aria_label=label, aria_pressed="true" if pressed else "false",
+        id=_dom_id("word", word), title=label, aria_pressed="true" if pressed else "false",
         style=f"--pa-share:{count / max(1, total):.2f}", **asked,
     )  # fmt: skip
     return tag("li", inner)

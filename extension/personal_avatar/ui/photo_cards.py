@@ -108,16 +108,17 @@ def _degrees(angle: float) -> str:
 
 
 def _decisions(verdict: PhotoVerdict, scene: Scene) -> str:
-    name = verdict.path.name
-    made = []
-    if verdict.accepted:
-        made.append(_decision(verdict, scene, "leave", "decide"))
-    elif verdict.usable and verdict.photo is not None:
-        made.append(_decision(verdict, scene, "take", "decide"))
-    if verdict.choice.take is not None:
-        made.append(_decision(verdict, scene, "back", "back"))
-    made.append(_decision(verdict, scene, "remove", "remove"))
-    group = scene.say("photos.decide", name=name)
+    """The other way, the check's way where that is another one, and away with it."""
+    by_hand, by_check = verdict.choice.take is not None, not verdict.reasons
+    same_way = by_hand and by_check != verdict.accepted
+    possible = verdict.accepted or (verdict.usable and verdict.photo is not None)
+    other = "leave" if verdict.accepted else "take"
+    made = [
+        _decision(verdict, scene, other, "decide") if possible and not same_way else "",
+        _decision(verdict, scene, "back", "back") if by_hand else "",
+        _decision(verdict, scene, "remove", "remove"),
+    ]
+    group = scene.say("photos.decide", name=verdict.path.name)
     return tag("div", *made, class_="pa-buttons", role="group", aria_label=group)
 
 
