@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, Reason
+from personal_avatar.domain import Look, PhotoChoice, PhotoReport, PhotoVerdict, Reason
+from personal_avatar.faces.look import majority
 from personal_avatar.photos import words
 from personal_avatar.photos.advice import advise
 from personal_avatar.photos.coverage import Shown, coverage, turn_spread_deg
@@ -119,7 +120,8 @@ def _persons(known: Mapping[int, Judged], same_person_above: float, settings: Ph
     vectors = np.array([one.meant.embedding for one in known.values() if one.meant is not None])
     limit = -1.0 if settings.other_people == OFF else same_person_above
     sure = [at for at, one in enumerate(known.values()) if one.vouched_face]
-    return compare(vectors, limit, by_spread=settings.other_people == SPREAD, sure=sure)
+    drawn = majority(one.verdict.look for one in known.values()) is Look.DRAWN
+    return compare(vectors, limit, by_spread=settings.other_people == SPREAD and drawn, sure=sure)
 
 
 def _against(

@@ -16,8 +16,8 @@ class PhotoSettings(Settings):
     """Limits of the photo report and settings of the preparation.
 
     `look`: whether the pictures are photos or drawn, which decides who recognises people; "auto" tells it from them.
-    `other_people`: "auto" compares with the spread of the set as well, "threshold" only with the recogniser's limit
-    (for very different photos of one person), "off" lets everybody pass.
+    `other_people`: "auto" tells people apart by the recogniser's limit, drawn ones by what is usual in the set as well;
+    "threshold" only by the limit (for very different drawings of one character); "off" lets everybody pass.
     `faces`: "ignored" takes pictures of anything, for a style: nobody is looked for, they are trained whole and without
     masks of heads.
     `framing`: how photos are cut for training: "head" and "portrait" (head and shoulders) as squares, "half" upright
@@ -35,7 +35,7 @@ class PhotoSettings(Settings):
     min_sharpness: float = setting(27, "check.min_sharpness", ge=0, le=100, step=1)
     min_brightness: float = setting(0.17, "check.min_brightness", ge=0, le=1, step=0.01, advanced=True)
     max_clipped: float = setting(0.2, "check.max_clipped", ge=0, le=1, step=0.01, advanced=True)
-    max_yaw_deg: float = setting(55, "check.max_yaw", ge=10, le=90, step=1, unit="°", advanced=True)
+    max_yaw_deg: float = setting(60, "check.max_yaw", ge=10, le=90, step=1, unit="°", advanced=True)
     second_face_share: float = setting(0.45, "check.second_face", ge=0.05, le=1, step=0.05, advanced=True)
     other_people: str = setting("auto", "check.other_people", choices=("auto", "threshold", "off"), advanced=True)
     max_side_px: int = setting(8000, "check.max_side", ge=256, le=20000, step=100, unit="px", advanced=True)
