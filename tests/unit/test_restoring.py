@@ -120,6 +120,7 @@ def test_a_prompt_names_avatars(studio: Studio) -> None:
     assert studio.restoring.named_in("<lora:pa-anna:1> sks woman") == []  # not trained
 
 
+@pytest.mark.slow
 def test_a_job_restores_one_picture_after_the_other(studio: Studio, blurred: Path) -> None:
     job = studio.restoring.start(RestoreRequest(
         (blurred, SAMPLES / "README.md", SAMPLES / "no-face.jpg"), references=(GOOD[0], GOOD[2]), settings=EVERY
@@ -168,6 +169,7 @@ def test_photos_without_a_face_end_a_job_by_name(studio: Studio, blurred: Path) 
     assert status.state is State.FAILED and status.error is not None and status.error["code"] == NoFace.code
 
 
+@pytest.mark.slow
 def test_small_faces_are_painted_anew_only_of_the_person_and_never_less_alike(
     studio: Studio, blurred: Path
 ) -> None:

@@ -274,7 +274,7 @@ HOW = (
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     how=st.sampled_from(HOW), seed=st.integers(0, 10**6), share=st.floats(0, 1), blur=st.floats(0, 3),
     scale=st.floats(1.2, 3.0), acquainted=st.sampled_from([(), (ME,), (ME, HER)]), close=st.booleans(),
