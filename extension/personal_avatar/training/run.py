@@ -89,7 +89,11 @@ def _check(work: Work) -> PhotoReport:
 
 def too_few(found: PhotoReport, need: int) -> str:
     """Counts the reasons: `Found 1 usable photo, need 3 (2 blurred, 1 no face).`"""
-    reasons = Counter(verdict.reasons[0].value.lower().replace("_", " ") for verdict in found.photos if verdict.reasons)
+    refused = [verdict for verdict in found.photos if not verdict.accepted]
+    reasons = Counter(
+        verdict.reasons[0].value.lower().replace("_", " ") if verdict.reasons else "left out by hand"
+        for verdict in refused
+    )
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     usable = len(found.accepted)
     return f"Found {usable} usable photo{'' if usable == 1 else 's'}, need {need}" + (f" ({why})." if why else ".")
