@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
 from personal_avatar.faces.analyser import FaceAnalyser
-from personal_avatar.photos.quality import measure, roll_deg, yaw_deg
+from personal_avatar.photos.quality import NOSE_LEVEL, measure, pitch_deg, roll_deg, yaw_deg
 from personal_avatar.photos.read import read_photo
 from PIL import Image, ImageFilter
 
@@ -92,3 +92,15 @@ def test_angles_are_those_that_the_landmarks_were_turned_by(roll: float, yaw: fl
 
 def test_eyes_in_one_place_are_an_extreme_pose() -> None:
     assert yaw_deg(Face((0, 0, 1, 1), ((5, 5),) * 5, 1.0)) == 90
+
+
+@given(st.floats(-170, 170), st.floats(0.1, 0.9), st.floats(5, 500))
+def test_a_head_is_bent_down_when_the_nose_is_near_the_mouth(tilt: float, way: float, eyes_px: float) -> None:
+    upright = np.array([[-0.5, 0], [0.5, 0], [0, way], [-0.4, 1], [0.4, 1]]) * eyes_px
+    cos, sin = np.cos(np.radians(tilt)), np.sin(np.radians(tilt))
+    face = Face((0, 0, 1, 1), tuple(map(tuple, (upright @ np.array([[cos, sin], [-sin, cos]])).tolist())), 1.0)
+    assert np.sign(round(pitch_deg(face), 6)) == np.sign(round(way - NOSE_LEVEL, 6)) and abs(pitch_deg(face)) <= 60
+
+
+def test_points_in_one_place_have_no_pitch() -> None:
+    assert pitch_deg(Face((0, 0, 1, 1), ((5, 5),) * 5, 1.0)) == 0
