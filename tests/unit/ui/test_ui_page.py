@@ -88,11 +88,12 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
 
 def test_every_script_of_the_extension_is_served_in_the_order_of_the_names(client: TestClient) -> None:
     served = re.findall(r'<script src="personal-avatar/page/([^"]+)" defer>', client.get("/").text)
-    assert served == sorted(path.name for path in standalone.SCRIPTS.glob("*.js")) and served
+    scripts = Path(__file__).resolve().parents[3] / "javascript"
+    assert served == sorted(path.name for path in scripts.glob("*.js")) and served
     for name in served:
         answer = client.get(f"/personal-avatar/page/{name}")
         assert answer.headers["content-type"].startswith("text/javascript")
-        assert answer.content == (standalone.SCRIPTS / name).read_bytes()
+        assert answer.content == (scripts / name).read_bytes()
     assert client.get("/personal-avatar/page/other.js").status_code == 404
 
 
