@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from personal_avatar.studio import Studio
 from personal_avatar.ui import judging
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.photo_pictures import name_of, pictures_of
+from personal_avatar.ui.photo_report import GROUPS, coverage_html
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.working import JUDGE, Workshop
 
 from tests.unit.api.house import GOOD, SAMPLES
@@ -138,6 +141,22 @@ def test_photos_that_differ_in_the_suffix_alone_keep_their_own_captions(lay_out:
         "face.jpg": "caption 0",
         "face-2.png": "caption 1",
     }
+
+
+# -- what the set covers
+
+
+def test_the_picture_of_what_is_covered_shows_what_is_missing(lay_out: LayOut, studio: Studio) -> None:
+    key = "a9" * 16
+    desk = lay_out(key, *GOOD[:3])
+    report = desk.draft(key).report
+    assert report is not None and report.coverage is not None
+    made = coverage_html(Scene(studio, desk, JobWatch(studio), "en", key, {}))
+    lacking = sum(count == 0 for name in GROUPS for count in getattr(report.coverage, name).values())
+    assert made.count("pa-lacking") == lacking > 0
+    assert f"What the {report.coverage.photos} accepted photos show" in made
+    desk.note(key, report=replace(report, coverage=None))
+    assert coverage_html(Scene(studio, desk, JobWatch(studio), "en", key, {})) == ""
 
 
 # -- pictures of photos
