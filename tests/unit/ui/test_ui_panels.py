@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -201,6 +202,19 @@ def test_pictures_of_a_style_need_no_faces_and_are_trained_as_a_style(visit: Vis
     visitor.wait(lambda: any(view.job.title == "Hatching" for view in studio.jobs.views()))
     job = next(view.job for view in studio.jobs.views() if view.job.title == "Hatching")
     assert job.payload["plan"]["goal"] == "style"
+
+
+def test_decisions_and_settings_of_the_photos_go_with_the_training(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "9d" * 16, "Ivy")
+    visitor.enter(photo_set_framing="half", value_photo=json.dumps({"do": "leave", "photo": GOOD[1].name}))
+    visitor.click("check")
+    visitor.wait(lambda: "3 of 3 accepted" in visitor.text("report"))
+    visitor.click("press_photo")
+    visitor.click("start")
+    visitor.wait(lambda: any(view.job.title == "Ivy" for view in studio.jobs.views()))
+    payload = next(view.job.payload for view in studio.jobs.views() if view.job.title == "Ivy")
+    assert payload["photo_settings"] == {"framing": "half"} and len(payload["photos"]) == 2
+    assert payload["choices"] == {sha256_of(GOOD[1]): {"take": False, "face": None}}
 
 
 def test_a_refusal_of_the_page_is_in_the_users_language(visit: Visit) -> None:
