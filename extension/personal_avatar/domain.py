@@ -177,7 +177,7 @@ class Coverage:
     """What the accepted photos show together: how many photos fall under each word, 0 under those that are missing.
 
     `angles`: front, left, right, profile_left, profile_right (the viewer's), up, down; `distances`: close, portrait,
-    far; `light`: dark, medium, bright, warm, cold, side, contrast; `scenes`: number of different surroundings of the
+    far; `light`: dark, medium, bright; besides side, warm, cold; `scenes`: number of different surroundings of the
     head, `clothes`: of different colours below it, each None when they cannot be told; `expressions`: mouth_closed,
     mouth_open, eyes_closed, as far as measured.
     `missing`: codes of the advice that follows from it.
@@ -195,7 +195,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Advice:
-    """What would make a set of photos better: a code with values, for translations, and the English sentence."""
+    """What is told of photos or of a training: a code with values, for translations, and the English sentence."""
 
     code: str
     text: str
