@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from personal_avatar.best_of import BestOf
 from personal_avatar.domain import Portrait
-from personal_avatar.errors import InvalidSettings, NotFound
+from personal_avatar.errors import Cancelled, InvalidSettings, NotFound
 from personal_avatar.jobs import queue
+from personal_avatar.jobs.control import CANCEL, Control
+from personal_avatar.jobs.events import Progress
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.picking import table, take
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.ranking.nouns import Ranked
-from personal_avatar.rankings import RankRequest
-from personal_avatar.sortings import JUDGES, LEDGER, looks_in
+from personal_avatar.rankings import RankRequest, RankTask
+from personal_avatar.sortings import JUDGES, LEDGER, looks_in, sort_pictures
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -141,6 +143,23 @@ def test_a_table_has_every_score_and_no_formula() -> None:
 def test_what_cannot_work_is_refused_at_once(studio: Studio, request_: RankRequest, error: type[Exception]) -> None:
     with pytest.raises(error):
         studio.rankings.start(request_)
+
+
+def test_a_cancelled_ranking_keeps_what_was_scored(studio: Studio, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    shutil.copy(GOOD[0], tmp_path / "photos" / "her.jpg")
+    task, control, told = RankTask("", (), (), str(folder), ("her.jpg",)), Control(tmp_path), []
+
+    def emit(event: object) -> None:
+        told.append(event)
+        if isinstance(event, Progress) and event.step == 2:
+            control.ask(CANCEL)
+
+    with pytest.raises(Cancelled) as caught:
+        sort_pictures(studio, task, tmp_path, emit, control)  # type: ignore[arg-type]
+    result = caught.value.result or {}
+    assert (result["scored"], result["of"]) == (2, 7)
+    assert len(result["images"]) + len(result["unreadable"]) == 2
 
 
 # -- best of N
