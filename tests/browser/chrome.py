@@ -53,18 +53,15 @@ def chrome(profile: Path, language: str, size_px: tuple[int, int]) -> Iterator[w
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
-        driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {
-                "width": size_px[0],
-                "height": size_px[1],
-                "deviceScaleFactor": 1,
-                "mobile": False,
-            },
-        )
+        resize(driver, size_px)
         yield driver
     finally:
         driver.quit()
+
+
+def resize(driver: webdriver.Chrome, size_px: tuple[int, int]) -> None:
+    size = {"width": size_px[0], "height": size_px[1], "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 class Page:
@@ -112,6 +109,9 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
     # -- acting
+
+    def resize(self, size_px: tuple[int, int]) -> None:
+        resize(self.driver, size_px)
 
     def offline(self, away: bool) -> None:
         """Cut the browser off, or connect it again; either way the page looks at once."""

@@ -76,18 +76,24 @@ def _pressed(scene: Scene, value: Pressed) -> list[Any]:
     do, word = value.get("do"), str(value.get("word", ""))
     if do == "word":
         return [word]
-    captions = book.captions_of(scene.draft)
+    with scene.desk.lock:  # a field that is left and a button that is pressed come at the same time
+        book.change(scene.desk, scene.key, _changed(scene, value, word))
+    return ["" if do == "remove" else gr.update()]
+
+
+def _changed(scene: Scene, value: Pressed, word: str) -> book.Captions:
+    """The captions after what a button asks for."""
+    do, captions = value.get("do"), book.captions_of(scene.draft)
     name = str(value.get("photo", ""))
     if do == "write" and name in captions:
-        captions = with_caption(captions, name, str(value.get("text", "")))
-    elif do == "remove":
-        captions = _without(captions, word)
-    elif do in ("mend", "mend_all"):
+        return with_caption(captions, name, str(value.get("text", "")))
+    if do == "remove":
+        return _without(captions, word)
+    if do in ("mend", "mend_all"):
         found = book.faults(scene.draft, captions)
         one = (name, value.get("code"))
-        captions = mended(captions, [fault for fault in found if do == "mend_all" or (fault.file, fault.code) == one])
-    book.change(scene.desk, scene.key, captions)
-    return ["" if do == "remove" else gr.update()]
+        return mended(captions, [fault for fault in found if do == "mend_all" or (fault.file, fault.code) == one])
+    return captions
 
 
 def _without(captions: book.Captions, word: str) -> book.Captions:
@@ -170,13 +176,14 @@ def _preview(page: Page, language: str, key: str, search: str, replacement: str,
 
 
 def _replace(scene: Scene, search: str, replacement: str, regex: bool) -> list[Any]:
-    captions = book.captions_of(scene.draft)
-    book.change(scene.desk, scene.key, replaced(captions, search, replacement, regex))
+    with scene.desk.lock:
+        captions = book.captions_of(scene.draft)
+        book.change(scene.desk, scene.key, replaced(captions, search, replacement, regex))
     return [""]
 
 
 def _add(scene: Scene, words: str) -> list[Any]:
-    captions = book.captions_of(scene.draft)
     if words.strip():
-        book.change(scene.desk, scene.key, with_tag(captions, words))
+        with scene.desk.lock:
+            book.change(scene.desk, scene.key, with_tag(book.captions_of(scene.draft), words))
     return [""]
