@@ -29,6 +29,7 @@ from personal_avatar.pictures import FORMATS
 from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
 from personal_avatar.styles.library import categories, shipped
+from personal_avatar.training import advice, report
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import gallery_export, gallery_large, photos, tab
 from personal_avatar.ui.caption_book import BY_ITSELF
@@ -51,7 +52,7 @@ IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreS
 # What a set of photos may show; see domain.Coverage.
 WORDS = {
     *("front", "left", "right", "profile_left", "profile_right", "up", "down", "close", "portrait", "far"),
-    *("dark", "medium", "bright", "warm", "cold", "side", "contrast", "mouth_closed", "mouth_open", "eyes_closed"),
+    *("dark", "medium", "bright", "warm", "cold", "side", "mouth_closed", "mouth_open", "eyes_closed"),
 }
 CHOICES: dict[str, type[Enum]] = {"method": Method, "goal": Goal, "engine": Engine}
 
@@ -81,6 +82,7 @@ def made_keys() -> set[str]:
     keys |= {f"error.{kind.code}.title" for kind in _errors()}
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
+    keys |= {f"train_advice.{code}" for code in advice.CODES} | {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
     keys |= {f"reason.{reason.value}.detail" for reason in Reason}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}
