@@ -18,6 +18,7 @@ FREE_TEXT_KEYS = frozenset(
     {"prompt", "negative_prompt", "message", "hint", "title", "name", "caption", "choice", "advice"}
 )
 MANNERS = ("leakage", "prompt_following_before", "prompt_following", "diversity")
+CODES = ("choice_codes", "advice_codes")  # the same as codes with values
 COSTS = ("peak_memory_gb", "file_mb", "seconds")
 
 
@@ -31,6 +32,7 @@ def training(view: JobView) -> dict[str, Any]:
         "likeness": {key: likeness.get(key) for key in LIKENESS_KEYS},
         **{name: result.get(name) for name in (*MANNERS, *COSTS)},
         "prompt": result.get("prompt"), "choice": result.get("choice"), "advice": list(result.get("advice") or ()),
+        **{name: list(result.get(name) or ()) for name in CODES},
         "report": result.get("report"), "error": plain_error(view),
     }
 

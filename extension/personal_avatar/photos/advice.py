@@ -10,7 +10,7 @@ from personal_avatar.photos import coverage
 from personal_avatar.photos.heldout import FEWEST_PHOTOS
 from personal_avatar.photos.limits import SMALL_FACE_PX
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.photos.words import sentence
+from personal_avatar.photos.words import told
 
 OF_COVERAGE = (
     coverage.SAME_POSE, coverage.NO_LEFT, coverage.NO_RIGHT, coverage.SAME_LIGHT, coverage.SAME_CLOTHES,
@@ -23,7 +23,7 @@ CODES = (
 
 
 def advised(code: str, **values: Any) -> Advice:
-    return Advice(code, sentence(f"advice.{code}", values), values)
+    return told("advice", code, **values)
 
 
 def advise(

@@ -1,6 +1,7 @@
-"""The sentences of the photo report in English, by code; translations are the other columns of assets/texts.json.
+"""The sentences of reports in English, by code; translations are the other columns of assets/texts.json.
 
-`reason.<code>.detail`, `remark.<code>` and `advice.<code>` are filled with the values that go with the code.
+`reason.<code>.detail`, `remark.<code>` and `advice.<code>` (of photos), `train_advice.<code>` and `choice.<code>` (of
+trainings) are filled with the values that go with the code.
 """
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from personal_avatar.domain import Advice
 
 ENGLISH = "en"
 _FILE = Path(__file__).resolve().parents[1] / "assets" / "texts.json"
@@ -33,6 +36,11 @@ REMARKS = (
 def sentence(key: str, values: Mapping[str, Any]) -> str:
     """The English text of a key with its places filled. Raises `KeyError` for an unknown key or a missing value."""
     return _english()[key].format_map(values)
+
+
+def told(family: str, code: str, **values: Any) -> Advice:
+    """`code` with its values and the sentence of the key `<family>.<code>`. Raises what `sentence` raises."""
+    return Advice(code, sentence(f"{family}.{code}", values), values)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.avatars import subject_prompt
-from personal_avatar.domain import Checkpoint, Dataset, Likeness, to_json
+from personal_avatar.domain import Advice, Checkpoint, Dataset, Likeness, to_json
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
@@ -69,7 +69,17 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "peak_memory_gb": peak_gb(),
         "seconds": round(time.monotonic() - work.began_s, 1),
     }
-    return {**document, "choice": report.choice(document), "advice": advice(document)}
+    why, better = report.choice(document), advice(document)
+    return {
+        **document,
+        "choice": " ".join(part.text for part in why), "choice_codes": codes(why),
+        "advice": [part.text for part in better], "advice_codes": codes(better),
+    }
+
+
+def codes(told: Sequence[Advice]) -> list[dict[str, Any]]:
+    """For whoever says it in another language; in the order of the sentences."""
+    return [{"code": one.code, "values": one.values} for one in told]
 
 
 def _reference(work: Work, training: Training) -> list[float]:

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.domain import Advice
+from personal_avatar.photos.words import told
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
 from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
+CODES = (
+    "ONE", "STYLE", "LIKENESS", "NO_GAIN", "RECOVERED", "MORE_ALIKE", "MORE_ALIKE_STYLE", "NEXT_BEST",
+)  # fmt: skip
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> Path:
@@ -22,46 +27,44 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> Path:
     return path
 
 
-def choice(document: Mapping[str, Any]) -> str:
-    """Which checkpoint was published and why, in plain sentences; `document`: the result of a training (outcome.py)."""
+def choice(document: Mapping[str, Any]) -> list[Advice]:
+    """Which checkpoint was published and why, and what there was beside it; `document`: the result of a training
+    (outcome.py)."""
     numbers = Numbers(document)
     points, best = numbers.points, numbers.best
     if best is None:
-        return ""
+        return []
     if len(points) == 1:
-        return f"Only one checkpoint was saved, that of step {best.step:g}: it was taken."
-    return " ".join(sentence for sentence in (_why(numbers, best), _instead(points, best, numbers.kind)) if sentence)
+        return [_said("ONE", step=best.step)]
+    return [_why(numbers, best), *_instead(points, best, numbers.kind)]
 
 
-def _why(numbers: Numbers, best: Point) -> str:
-    told = f"The checkpoint of step {best.step:g} was chosen of {len(numbers.points)}"
+def _said(code: str, **values: Any) -> Advice:
+    return told("choice", code, **values)
+
+
+def _why(numbers: Numbers, best: Point) -> Advice:
+    of = {"step": best.step, "count": len(numbers.points)}
     if numbers.kind == RESEMBLANCE:
-        return (
-            f"{told} by its colours and textures: its resemblance to the style is {best.likeness:.2f}, and it follows"
-            f" prompts to {best.following:.0%}, a merit of {best.merit:.2f}."
-        )
+        return _said("STYLE", **of, resemblance=best.likeness, following=best.following, merit=best.merit)
     floor, ceiling = numbers.at("untrained", "likeness"), numbers.at("ceiling")
     if floor is None or ceiling is None:
-        return f"{told}: its likeness is {best.likeness:.2f}, and it follows prompts to {best.following:.0%}."
+        return _said("LIKENESS", **of, likeness=best.likeness, following=best.following)
     recovered = (best.likeness - floor) / (ceiling - floor) if ceiling > floor else 0.0
     if recovered < NO_RECOVERY:
-        return f"{told}, though none is more like the person than the untrained checkpoint."
-    return (
-        f"{told}: it recovered {recovered:.0%} of the likeness and kept {best.merit / recovered:.0%} of the untrained"
-        f" checkpoint's obedience to prompts, a merit of {best.merit:.2f}."
-    )
+        return _said("NO_GAIN", **of)
+    return _said("RECOVERED", **of, recovered=recovered, obedience=best.merit / recovered, merit=best.merit)
 
 
-def _instead(points: list[Point], best: Point, kind: str) -> str:
-    """What there was beside it: the one that is more alike and yet not better, else the second best."""
+def _instead(points: list[Point], best: Point, kind: str) -> list[Advice]:
+    """The one that is more alike and yet not better, else the second best."""
     others = [point for point in points if point.step != best.step]
     if not others:
-        return ""
+        return []
     alike = max(others, key=lambda point: point.likeness)
     if alike.likeness > best.likeness + CLEARLY:
-        return (
-            f"Step {alike.step:g} is more alike ({kind} {alike.likeness:.2f}, not {best.likeness:.2f}), but follows"
-            f" prompts less well ({alike.following:.0%}, not {best.following:.0%})."
-        )
+        code = "MORE_ALIKE_STYLE" if kind == RESEMBLANCE else "MORE_ALIKE"
+        more = {"step": alike.step, "alike": alike.likeness, "following": alike.following}
+        return [_said(code, **more, chosen_alike=best.likeness, chosen_following=best.following)]
     second = max(others, key=lambda point: point.merit)
-    return f"The next best, step {second.step:g}, has a merit of {second.merit:.2f}."
+    return [_said("NEXT_BEST", step=second.step, merit=second.merit)]

@@ -103,12 +103,12 @@ class Numbers:
         return best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
 
     @property
-    def slower(self) -> str:
-        """How to learn less fast, as the end of "set"."""
+    def slower(self) -> tuple[str, float]:
+        """How to learn less fast: a setting and its value."""
         rate = finite(self.plan("learning_rate"))
         if rate is None or self.plan("optimiser") in OWN_RATE:
-            return f"steps to {rounded(0.6 * self.steps)}"
-        return f"learning_rate to {rate / 2:g}"
+            return "steps", rounded(0.6 * self.steps)
+        return "learning_rate", rate / 2
 
     @property
     def steps(self) -> float:

@@ -14,6 +14,7 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.ui.markup import box, duration, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import has
 
 Result = Mapping[str, Any]
 LIKENESS = ("floor", "after", "ceiling")
@@ -66,18 +67,28 @@ def _made(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
 
 
 def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
-    """Why this checkpoint, what to change, and the whole report. The first two are written in English."""
-    why, advice = result.get("choice"), result.get("advice") or ()
+    """Why this checkpoint, what to change, and the whole report."""
+    why, advice = _said(result, "choice", "choice", scene), _said(result, "advice", "train_advice", scene)
     parts = [
-        tag("h3", escape(scene.say("train.choice"))) + tag("p", escape(why), lang="en") if why else "",
+        tag("h3", escape(scene.say("train.choice"))) + tag("p", " ".join(why)) if why else "",
         tag("h3", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
         _report(result, scene, shelf),
     ]
     return tag("div", *parts, class_="pa-told") if any(parts) else ""
 
 
-def _list(sentences: Any) -> str:
-    return tag("ul", *(tag("li", escape(sentence), lang="en") for sentence in sentences), class_="pa-advice")
+def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
+    """HTML of each sentence: by its code in the language of the page; of a result without codes, or with one that this
+    page does not know, as it was written, in English."""
+    codes = result.get(f"{name}_codes") or ()
+    if codes and all(has(f"{family}.{one['code']}") for one in codes):
+        return [escape(scene.say(f"{family}.{one['code']}", **one["values"])) for one in codes]
+    written = result.get(name) or ()
+    return [tag("span", escape(one), lang="en") for one in ([written] if isinstance(written, str) else written)]
+
+
+def _list(sentences: list[str]) -> str:
+    return tag("ul", *(tag("li", sentence) for sentence in sentences), class_="pa-advice")
 
 
 def _report(result: Result, scene: Scene, shelf: Shelf) -> str:

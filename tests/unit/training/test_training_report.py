@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.pictures import save_picture
+from personal_avatar.training import advice as advising
+from personal_avatar.training import report as reporting
 from personal_avatar.training.advice import RULES, advice
+from personal_avatar.training.outcome import codes
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.report import choice, write_report
 from personal_avatar.training.result_numbers import Numbers
+from personal_avatar.ui.texts import LANGUAGES, text
 
 Document = dict[str, Any]
 JSON = st.recursive(
@@ -112,8 +116,12 @@ def test_a_report_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:
 # -- the choice
 
 
+def chosen(document: Document) -> str:
+    return " ".join(sentence.text for sentence in choice(document))
+
+
 def test_the_choice_is_told_with_its_numbers() -> None:
-    assert choice(fine()) == (
+    assert chosen(fine()) == (
         "The checkpoint of step 200 was chosen of 3: it recovered 80% of the likeness and kept 100% of the untrained"
         " checkpoint's obedience to prompts, a merit of 0.80. The next best, step 300, has a merit of 0.77."
     )
@@ -121,19 +129,19 @@ def test_the_choice_is_told_with_its_numbers() -> None:
 
 def test_the_choice_says_why_it_is_not_the_most_alike() -> None:
     scores = [score(100, 0.5, 0.6, following=0.81), score(200, 0.6, 0.5, following=0.45)]
-    told = choice(fine(scores=scores, checkpoint={"step": 100}))
+    told = chosen(fine(scores=scores, checkpoint={"step": 100}))
     assert "kept 90%" in told
     assert "Step 200 is more alike (likeness 0.60, not 0.50), but follows prompts less well (45%, not 81%)." in told
 
 
 def test_a_choice_of_one_or_of_none_that_gained_is_told_as_that() -> None:
-    assert "Only one checkpoint was saved, that of step 100" in choice(fine(scores=[score(100, 0.5, 0.6)]))
-    assert "none is more like the person" in choice(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
-    assert choice({}) == ""
+    assert "Only one checkpoint was saved, that of step 100" in chosen(fine(scores=[score(100, 0.5, 0.6)]))
+    assert "none is more like the person" in chosen(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
+    assert chosen({}) == ""
 
 
 def test_a_choice_without_the_untrained_checkpoint_names_what_is_known() -> None:
-    assert "its likeness is 0.54, and it follows prompts to 90%." in choice(fine(untrained=None))
+    assert "its likeness is 0.54, and it follows prompts to 90%." in chosen(fine(untrained=None))
 
 
 # -- the advice
@@ -166,12 +174,12 @@ CASES = [
 @pytest.mark.parametrize(("document", "part"), CASES)
 def test_each_weakness_has_its_own_advice_with_a_value(document: Document, part: str) -> None:
     told = advice(document)
-    assert len(told) == 1 and part in told[0], told
+    assert len(told) == 1 and part in told[0].text, told
 
 
 def test_every_setting_that_is_named_exists() -> None:
     settings = {name for kind in PLANS.values() for name in kind.__fields__} | set(PhotoSettings.__fields__)
-    told = " ".join(sentence for document, _ in CASES for sentence in advice(document))
+    told = " ".join(found.text for document, _ in CASES for found in advice(document))
     assert set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", told)) <= settings
 
 
@@ -203,9 +211,54 @@ def test_missing_and_strange_values_never_stop_it(data: st.DataObject) -> None:
         if isinstance(document[inner], dict) and document[inner]:
             key = data.draw(st.sampled_from(sorted(document[inner])))
             document[inner] = {**document[inner], key: data.draw(JSON)}
-    told = [*advice(document), choice(document)]
-    assert all(isinstance(sentence, str) for sentence in told)
+    told = [*advice(document), *choice(document)]
+    assert all(sentence.text for sentence in told)
 
 
 def test_without_anything_only_the_missing_measurement_is_told() -> None:
-    assert len(advice({})) == 1 and "before its likeness was measured" in advice({})[0]
+    assert len(advice({})) == 1 and "before its likeness was measured" in advice({})[0].text
+
+
+# -- codes
+
+
+def style(**changes: Any) -> Document:
+    """A style's training: its resemblance was measured, no likeness."""
+    rows = [{**row, "resemblance": row["likeness"], "likeness": None} for row in fine()["scores"]]
+    measured = {"floor": 0.3, "after": 0.55, "ceiling": 0.6, "recovered": 0.833}
+    return fine(likeness=None, **{"resemblance": measured, "scores": rows, "plan": plan(goal="style"), **changes})
+
+
+STYLES = [
+    style(resemblance=None, plan=plan(goal="style", steps=60)), style(resemblance=None), style(leakage=0.2),
+    style(measured_on={"photos": 3, "held_out": False}), style(measured_on={"held_out": False}, photos=3),
+    fine(likeness=None, plan=plan(steps=60)), fine(leakage=0.2, plan=plan(prior_weight=4.0)),
+    fine(prompt_following=0.6, method="dreambooth"), low(plan={**IN_WORDS, "vectors": 32}),
+    low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}, plan=plan(optimiser="prodigy")),
+]
+CHOICES = [
+    fine(), fine(scores=[score(100, 0.5, 0.6)]), fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]),
+    fine(untrained=None), style(), fine(checkpoint={"step": 100}), style(checkpoint={"step": 100}),
+]
+
+
+def test_every_code_is_said_in_some_case() -> None:
+    documents = [*(document for document, _ in CASES), *STYLES]
+    assert {found.code for document in documents for found in advice(document)} == set(advising.CODES)
+    assert {found.code for document in CHOICES for found in choice(document)} == set(reporting.CODES)
+
+
+def test_every_code_is_said_in_every_language_with_the_values_it_comes_with() -> None:
+    told = [("train_advice", found) for document in (*STYLES, *(document for document, _ in CASES))
+            for found in advice(document)]
+    told += [("choice", found) for document in CHOICES for found in choice(document)]
+    for family, found in told:
+        said = {language: text(f"{family}.{found.code}", language, **found.values) for language in LANGUAGES}
+        assert said["en"] == found.text and len(set(said.values())) == len(LANGUAGES)
+        assert len({tuple(sorted(re.findall(r"[0-9][0-9.e-]*[0-9]%?|[0-9]%?", one))) for one in said.values()}) == 1
+
+
+def test_the_result_keeps_its_sentences_and_has_their_codes_beside_them() -> None:
+    found = advice(fine(leakage=0.2, method="dreambooth"))
+    assert codes(found) == [{"code": "LEAKAGE", "values": {"leakage": 0.2, "setting": "prior_weight", "value": 0.3}}]
+    assert json.loads(json.dumps(codes(found))) == codes(found)

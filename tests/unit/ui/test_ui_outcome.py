@@ -1,0 +1,46 @@
+"""What a training tells of its choice and what to do better, in the language of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from personal_avatar.studio import Studio
+from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.outcome import _told
+from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.scene import JobWatch, Scene
+
+Told = Callable[[dict[str, Any], str], str]
+WRITTEN: dict[str, Any] = {"choice": "The checkpoint of step 2 was chosen.", "advice": ["Set <steps> to 600."]}
+CODES = {
+    "choice_codes": [
+        {"code": "NO_GAIN", "values": {"step": 2.0, "count": 3}},
+        {"code": "NEXT_BEST", "values": {"step": 4.0, "merit": 0.25}},
+    ],
+    "advice_codes": [{"code": "LEAKAGE", "values": {"leakage": 0.2, "setting": "prior_weight", "value": 0.3}}],
+}
+
+
+@pytest.fixture
+def told(studio: Studio) -> Told:
+    def said(result: dict[str, Any], language: str) -> str:
+        desk = Desk(studio, ask_folder=False)
+        return _told(result, Scene(studio, desk, JobWatch(studio), language, "b1" * 16, {}), Shelf("told"))
+
+    return said
+
+
+def test_choice_and_advice_are_said_in_the_language_of_the_page(told: Told) -> None:
+    result = {**WRITTEN, **CODES}
+    assert "hãy đặt prior_weight là 0.3" in told(result, "vi") and "Điểm tốt thứ hai là bước 4" in told(result, "vi")
+    assert "请将 prior_weight 设为 0.3" in told(result, "zh")
+    assert 'lang="en"' not in told(result, "vi") and "was chosen" not in told(result, "vi")
+
+
+@pytest.mark.parametrize("codes", [{}, {"choice_codes": [{"code": "NEW", "values": {}}], "advice_codes": []}])
+def test_a_result_without_known_codes_is_shown_as_it_was_written(told: Told, codes: dict[str, Any]) -> None:
+    said = told({**WRITTEN, **codes}, "vi")
+    assert '<span lang="en">The checkpoint of step 2 was chosen.</span>' in said
+    assert '<li><span lang="en">Set &lt;steps&gt; to 600.</span></li>' in said
