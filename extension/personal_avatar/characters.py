@@ -1,6 +1,6 @@
 """A character is invented: candidates are made until enough of them show the same face, and those become photos.
 
-job folder/artifacts/  candidates/ what was made    photos/ 001.png 001.txt ... what shows the character
+job folder/artifacts/  candidates/ what was made    photos/ 001.png ... what shows the character, and captions
 """
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def _saved(casting: Casting, picture: Picture, prompt: str, shot: Shot, number: 
     if path is None:
         target = casting.folder / "artifacts" / "candidates" / f"{number:04d}.png"
         path = save_picture(picture.image, target, picture.infotext)
-    return Candidate(path, picture.seed, prompt, shot.of(casting.trigger) if casting.settings.vary else "")
+    told = casting.settings.vary and casting.settings.captions
+    return Candidate(path, picture.seed, prompt, shot.of(casting.trigger) if told else "")
 
 
 # -- what came of it

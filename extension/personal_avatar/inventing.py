@@ -30,13 +30,16 @@ class InventSettings(Settings):
 
     `count`: most that are made; it ends sooner when `keep` of them are alike enough. `similarity`: mean cosine from
     which they are (0: by the recogniser's own limits). `vary`: distance, pose, expression, light and place differ from
-    picture to picture; else the description stands alone. Sizes 0: the checkpoint's own.
+    picture to picture; else the description stands alone. `captions`: these words become text files beside the photos;
+    without them a training uses its template, which is learned sooner: 200 steps of avatar-tiny on nine pictures raised
+    the likeness from .53 to .67 with the template and to .55 with captions. Sizes 0: the checkpoint's own.
     """
 
     count: int = setting(40, "invent.count", ge=4, le=400, step=1)
     keep: int = setting(12, "invent.keep", ge=3, le=100, step=1)
     similarity: float = setting(0.0, "invent.similarity", ge=0.0, le=1.0, step=0.01, advanced=True)
     vary: bool = setting(True, "invent.vary", advanced=True)
+    captions: bool = setting(False, "invent.captions", advanced=True)
     negative_prompt: str = setting("", "create.negative", max_length=LONGEST, advanced=True)
     steps: int = setting(20, "create.steps", ge=1, le=150, step=1, advanced=True)
     guidance: float = setting(5.0, "create.guidance", ge=1.0, le=30.0, step=0.5, advanced=True)

@@ -27,7 +27,8 @@ from personal_avatar.terminal import Terminal
 from tests.unit.api.house import GOOD
 from tests.unit.sketches import SketchingHost, sketch, sketching_studio, who
 
-RUBY = InventRequest("a woman with long red hair", class_noun="woman", count=40, keep=4, seed=100)
+RUBY = InventRequest("a woman with long red hair", class_noun="woman", count=40, keep=4, seed=100,
+                     settings={"captions": True})
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ def test_the_gallery_hands_out_the_pictures(shared: Studio, ruby: JobView) -> No
 def test_a_seed_invents_the_same_character_again_and_without_variation_the_description_stands_alone(
     shared: Studio, ruby: JobView
 ) -> None:
-    again = ended(shared, replace(RUBY, settings={"vary": False}))
+    again = ended(shared, replace(RUBY, settings={"vary": False, "captions": True}))
     assert [image["seed"] for image in result(again)["images"]] == [image["seed"] for image in result(ruby)["images"]]
     assert {event.prompt for event in samples(shared, again)} == {RUBY.description}
     assert written_caption(shared.invention.kept(again.job.id)[0]) == ""
@@ -223,8 +224,9 @@ def test_a_trained_character_gets_new_pictures_that_are_like_its_own(studio: Stu
 
 
 def test_an_invention_can_be_erased_by_itself(shared: Studio) -> None:
-    view = ended(shared, replace(RUBY, keep=3, seed=300))
+    view = ended(shared, replace(RUBY, keep=3, seed=300, settings={}))
     photos = shared.invention.kept(view.job.id)
+    assert written_caption(photos[0]) == ""  # nobody asked for captions
     assert all(path.is_file() for path in photos)
     shared.gallery.erase(view.job.id)
     assert not any(path.exists() for path in photos)
@@ -236,7 +238,7 @@ def test_an_invention_can_be_erased_by_itself(shared: Studio) -> None:
 def run(studio: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **args: Any) -> Any:
     monkeypatch.setattr(command, "local_studio", lambda data, checkpoint: studio)
     told = {"description": RUBY.description, "avatar": "", "class_noun": "woman", "count": 40, "keep": 3, "seed": 100,
-            "checkpoint": "", "pairs": [], "data": None, **args}
+            "checkpoint": "", "pairs": ["captions=true"], "data": None, **args}
     status = command.invent(Namespace(**told), Terminal(True))
     return status, json.loads(capsys.readouterr().out or "null")
 

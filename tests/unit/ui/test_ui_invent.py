@@ -67,7 +67,7 @@ def test_from_a_description_to_photos_that_are_laid_out(visit: Callable[..., Vis
     assert visitor.value("noun") == "woman"
     assert visitor.prop("panels", "selected") == "photos"
     draft = next((studio.host.folders().data / "drafts").glob("*/photos"))
-    assert len(list(draft.glob("*.txt"))) >= 3
+    assert len(list(draft.glob("*.png"))) >= 3
 
 
 def test_it_can_be_cancelled_and_keeps_what_it_has(visit: Callable[..., Visitor], studio: Studio) -> None:
