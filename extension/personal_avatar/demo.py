@@ -1,7 +1,7 @@
 """`personal-avatar demo`: the main job from photos to portraits, on what is shipped.
 
 Ten drawings of one character, five more that the photo report refuses, and the tiny checkpoint. It leaves behind what a
-user gets: a LoRA file, portraits in four styles ranked by likeness, a contact sheet, a page about it all, and numbers.
+user gets: a LoRA file, portraits in four styles, ranked, a contact sheet, a page about it all, and numbers.
 """
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _paint(demo: Demo, training: JobView) -> tuple[JobView, bool]:
     styles = _styles(demo.studio)
     settings = {"count": PICTURES, "seed": 1, "restore": True, "restore_count": RESTORED}
     request = CreateRequest(training.job.avatar_id, tuple(style.id for style in styles), settings=settings)
-    with demo.stage("create", f"Portraits: {PICTURES} in {len(styles)} styles, ranked by likeness, the best restored"):
+    with demo.stage("create", f"Portraits: {PICTURES} in {len(styles)} styles, ranked, the best restored"):
         view, interrupted = follow(demo.studio, demo.studio.create(request), demo.terminal)
         images = (view.result or {}).get("images", [])
         if images:

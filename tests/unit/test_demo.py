@@ -40,5 +40,5 @@ def test_the_demo_leaves_what_it_promises_and_can_be_repeated(
     images = document["images"]
     assert len(images) == 24
     assert len({image["style"] for image in images}) == 4
-    scores = [image["likeness"] for image in images if image["likeness"] is not None]
+    scores = [image["scores"]["overall"] for image in images if image["likeness"] is not None]
     assert scores == sorted(scores, reverse=True)
