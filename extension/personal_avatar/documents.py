@@ -12,6 +12,7 @@ from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar, Checkpoint, to_json
 from personal_avatar.jobs.store import JobView
 
+MEASURED = ("likeness", "resemblance")  # of a person, of a style
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})
 FREE_TEXT_KEYS = frozenset(
@@ -25,11 +26,11 @@ COSTS = ("peak_memory_gb", "file_mb", "seconds")
 def training(view: JobView) -> dict[str, Any]:
     """The document of `train` and `demo`. A cancelled training that kept something has files too."""
     result = view.result or {}
-    likeness = result.get("likeness") or {}
+    measured = {kind: result.get(kind) or {} for kind in MEASURED}
     return {
         "job": view.job.id, "model_id": view.job.avatar_id, "state": view.status.state.value,
         "files": [str(path) for path in result.get("files", [])],
-        "likeness": {key: likeness.get(key) for key in LIKENESS_KEYS},
+        **{kind: {key: found.get(key) for key in LIKENESS_KEYS} for kind, found in measured.items()},
         **{name: result.get(name) for name in (*MANNERS, *COSTS)},
         "prompt": result.get("prompt"), "choice": result.get("choice"), "advice": list(result.get("advice") or ()),
         **{name: list(result.get(name) or ()) for name in CODES},

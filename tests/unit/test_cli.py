@@ -165,6 +165,14 @@ def test_a_training_for_people_shows_likeness(run: Run) -> None:
     assert "Write into a prompt: <lora:x:1> sks\n" in said.out and "at most 1.2 GB of memory" in said.out
 
 
+def test_a_training_of_a_style_shows_its_resemblance(run: Run) -> None:
+    words = ("train", "--photos", GOOD[0], "--name", "Ink", "--goal", "style")
+    said = run(*words)
+    assert "Resemblance 0.10 before, 0.50 after; the style's own pictures among themselves 0.90." in said.out
+    document = run(*words, "--json").document
+    assert document["resemblance"]["after"] == 0.5 and document["likeness"]["after"] is None
+
+
 @pytest.mark.slow
 def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path) -> None:
     run("train", "--photos", GOOD[0], "--name", "Anna")

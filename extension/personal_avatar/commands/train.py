@@ -53,12 +53,15 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
 
 
 def _measured(document: dict[str, Any]) -> Iterator[str]:
-    """Likeness, and what it cost; nothing when the training ended before they were measured."""
-    likeness = document["likeness"]
-    if likeness["after"] is None:
+    """Likeness, or the resemblance of a style, and what it cost; nothing when the training ended before they were
+    measured."""
+    kind = next((kind for kind in documents.MEASURED if document[kind]["after"] is not None), None)
+    if kind is None:
         return
-    yield (f"Likeness {number(likeness['floor'])} before, {number(likeness['after'])} after; "
-           f"real photos among themselves {number(likeness['ceiling'])}. Recovered {number(likeness['recovered'])}.")
+    found = document[kind]
+    best = "real photos" if kind == "likeness" else "the style's own pictures"
+    yield (f"{kind.capitalize()} {number(found['floor'])} before, {number(found['after'])} after; "
+           f"{best} among themselves {number(found['ceiling'])}. Recovered {number(found['recovered'])}.")
     yield (f"Leakage {number(document['leakage'])}, diversity {number(document['diversity'])}; prompts followed "
            f"{number(document['prompt_following_before'])} before, {number(document['prompt_following'])} after.")
 

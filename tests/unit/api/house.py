@@ -37,6 +37,7 @@ while (folder / "control" / "hold").exists():
 measured = json.loads(Path(sys.argv[0]).with_name("reference.json").read_text())
 target = Path(payload["publish_to"]) / (payload["avatar"]["id"] + ".safetensors")
 target.parent.mkdir(parents=True, exist_ok=True)
+kind = "resemblance" if payload["plan"].get("goal") == "style" else "likeness"
 whole = payload["method"] == "dreambooth"  # such a file is a checkpoint like its base
 target.write_bytes(Path(payload["base"]["path"]).read_bytes() if whole else b"weights")
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
@@ -50,7 +51,7 @@ emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], 
            "base": payload["base"]["title"], "diversity": 0.8, "peak_memory_gb": 1.2, "prompt": "<lora:x:1> sks",
            "choice": "The checkpoint of step 2 was chosen of 3.", "advice": ["Only 3 photos were used: add some."],
            "report": str(folder / "report.html"), "samples": payload["photos"][:2],
-           "likeness": {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
+           kind: {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "recovered": 0.5}}))
 """
 
 
