@@ -87,7 +87,7 @@ def look_at_new(casting: Casting, made: Made) -> None:
     if made.judges is None:
         if casting.avatar is None and len(made.candidates) < min(FIRST, casting.settings.count):
             return
-        made.judges = _known(casting) if casting.avatar else _strangers(casting, made)
+        made.judges = _known(casting, made) if casting.avatar else _strangers(casting, made)
     for place in range(made.seen, len(made.candidates)):
         candidate = made.candidates[place] = _looked_at(made.candidates[place], made.judges.analyser)
         made.seen = place + 1
@@ -110,10 +110,9 @@ def _looked_at(candidate: Candidate, analyser: FaceAnalyser) -> Candidate:
 def _strangers(casting: Casting, made: Made) -> Judges:
     """Of somebody whom nobody knows yet: whoever recognises pictures of this look."""
     from personal_avatar.faces.ccip import CharacterAnalyser
-    from personal_avatar.faces.look import look_of, majority
     from personal_avatar.faces.registry import analyser_for
 
-    look = majority(look_of(load_picture(one.path)) for one in made.candidates)
+    look = _look_of(made)
     analyser, settings = analyser_for(look, casting.studio.weights_folder), casting.settings
     of_faces = look is Look.DRAWN and not isinstance(analyser, CharacterAnalyser)
     limit = analyser.same_person_above
@@ -121,7 +120,14 @@ def _strangers(casting: Casting, made: Made) -> Judges:
     return Judges(analyser, SameSomebody(needed, limit, settings.keep), look)
 
 
-def _known(casting: Casting) -> Judges:
+def _look_of(made: Made) -> Look:
+    """What most of the pictures are."""
+    from personal_avatar.faces.look import look_of, majority
+
+    return majority(look_of(load_picture(one.path)) for one in made.candidates)
+
+
+def _known(casting: Casting, made: Made) -> Judges:
     """Of an avatar: the recogniser that knows it, and its own photos."""
     assert casting.avatar is not None
     analyser, settings = casting.studio.analyser(casting.avatar.recogniser), casting.settings
@@ -129,7 +135,7 @@ def _known(casting: Casting) -> Judges:
     reference = np.asarray(casting.avatar.reference, dtype=np.float32)
     own = _own_faces(folder, analyser, reference)
     sure = analyser.same_person_above + SURE * (1 - analyser.same_person_above)
-    return Judges(analyser, LikeSomebody.of(own, settings.keep, sure, settings.similarity))
+    return Judges(analyser, LikeSomebody.of(own, settings.keep, sure, settings.similarity), _look_of(made))
 
 
 def _own_faces(folder: Path, analyser: FaceAnalyser, reference: np.ndarray) -> np.ndarray:
