@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.domain import Avatar, BaseModelFile, Look
-from personal_avatar.inventing import InventSettings
+from personal_avatar.inventing import NOBODY, InventSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, SampleMade
 from personal_avatar.photos.alike import Judge, LikeSomebody, SameSomebody
@@ -61,6 +61,13 @@ class Casting:
     control: Control
     avatar: Avatar | None = None
     checkpoint: Path | None = None
+
+    @property
+    def shows_nobody(self) -> bool:
+        """Whether no real person is in the pictures: a new character, or one that was invented before."""
+        if self.avatar is None:
+            return True
+        return self.avatar.consent is not None and self.avatar.consent.statement.startswith(NOBODY)
 
 
 @dataclass

@@ -100,7 +100,7 @@ def _request(casting: Casting, shot: Shot, seeds: tuple[int, ...]) -> PictureReq
         prompt=shot.of(casting.words) if settings.vary else casting.words,
         negative_prompt=settings.negative_prompt, seeds=seeds, width_px=settings.width_px or native_px,
         height_px=settings.height_px or native_px, steps=settings.steps, guidance=settings.guidance,
-        sampler=settings.sampler, checkpoint=casting.checkpoint, infotext=((MARK, casting.base.title),),
+        sampler=settings.sampler, checkpoint=casting.checkpoint, infotext=((MARK, casting.base.title),) if casting.shows_nobody else (),
     )
 
 
@@ -143,7 +143,8 @@ def _found(casting: Casting, made: Made, began: float, at_most: bool = False) ->
 def _photo(casting: Casting, candidate: Candidate, number: int) -> Path:
     """A photo for a training: the picture with its origin, and its caption beside it."""
     path = casting.folder / "artifacts" / "photos" / f"{number:03d}.png"
-    infotext = marked(infotext_of(candidate.path), casting.base.title)
+    infotext = infotext_of(candidate.path)
+    infotext = marked(infotext, casting.base.title) if casting.shows_nobody else infotext
     save_picture(load_picture(candidate.path), path, infotext)
     if candidate.caption:
         write_caption(path, candidate.caption, overwrite=True)

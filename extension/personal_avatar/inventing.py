@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST = 1000
 # In the infotext of every candidate: the checkpoint that made it.
 MARK = "Invented with"
+NOBODY = "Nobody is in these pictures"  # so begins what stands in place of a consent
 _MARKED = re.compile(rf"{MARK}: (?:\"([^\"]*)\"|([^,\n]*))")
 
 
@@ -150,7 +151,7 @@ def statement_of(photos: Iterable[Path]) -> str:
     checkpoints = [_invented_with(photo) for photo in photos]
     if not checkpoints or not all(checkpoints):
         return ""
-    return f"Nobody is in these pictures: the character was invented, made by {', '.join(sorted(set(checkpoints)))}."
+    return f"{NOBODY}: the character was invented, made by {', '.join(sorted(set(checkpoints)))}."
 
 
 def _invented_with(photo: Path) -> str:

@@ -217,10 +217,15 @@ def test_a_trained_character_gets_new_pictures_that_are_like_its_own(studio: Stu
     assert own >= RUBY.keep
     assert photos[own:] == studio.invention.kept(view.job.id)
     assert statement_of(photos)
-
-
     studio.delete_avatar(trained.id)
     assert not any(path.exists() for path in photos)
+
+
+def test_pictures_made_for_a_real_person_never_say_that_nobody_is_in_them(studio: Studio, trained: Avatar) -> None:
+    assert trained.consent is not None
+    studio.avatars.save(replace(trained, consent=replace(trained.consent, statement="It is me.")))
+    view = ended(studio, InventRequest(avatar_id=trained.id, count=16, keep=3, seed=500))
+    assert result(view)["images"] and statement_of(studio.invention.kept(view.job.id)) == ""
 
 
 def test_an_invention_can_be_erased_by_itself(shared: Studio) -> None:
