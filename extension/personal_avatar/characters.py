@@ -100,7 +100,8 @@ def _request(casting: Casting, shot: Shot, seeds: tuple[int, ...]) -> PictureReq
         prompt=shot.of(casting.words) if settings.vary else casting.words,
         negative_prompt=settings.negative_prompt, seeds=seeds, width_px=settings.width_px or native_px,
         height_px=settings.height_px or native_px, steps=settings.steps, guidance=settings.guidance,
-        sampler=settings.sampler, checkpoint=casting.checkpoint, infotext=((MARK, casting.base.title),) if casting.shows_nobody else (),
+        sampler=settings.sampler, checkpoint=casting.checkpoint,
+        infotext=((MARK, casting.base.title),) if casting.shows_nobody else (),
     )
 
 
