@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,6 +21,7 @@ from personal_avatar.storage import sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
 TRIGGER_TOKEN = "sks"
+INFOTEXT_SIGNS = ";@*"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
 COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
@@ -76,6 +78,18 @@ class AvatarStore:
         if found:
             return found[0]
         raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+
+    def choices(self) -> list[str]:
+        """What each avatar can be chosen and found by, for lists of plain texts: its name; its id where the name is
+        there twice, is another's id, or has signs that infotexts set between people."""
+        everybody = self.all()
+        names, ids = Counter(avatar.name for avatar in everybody), {avatar.id for avatar in everybody}
+
+        def is_clear(avatar: Avatar) -> bool:
+            alone = names[avatar.name] == 1 and avatar.name not in ids - {avatar.id}
+            return alone and not set(avatar.name) & set(INFOTEXT_SIGNS)
+
+        return [avatar.name if is_clear(avatar) else avatar.id for avatar in everybody]
 
     def open(self, name: str, *, user_id: str, class_noun: str, statement: str) -> Avatar:
         """The user's avatar of this name, made when there is none. Another user's name gives a number behind the id."""

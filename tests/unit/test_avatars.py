@@ -50,6 +50,16 @@ def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> 
     assert len(store.all()) == 3
 
 
+def test_every_choice_is_a_plain_text_that_finds_one_avatar(store: AvatarStore) -> None:
+    everybody = [saved(store, name, user) for name, user in (
+        ("Anna", "u"), ("Anna", "v"), ("Ánna Đào", "u"), ("anna-2", "u"), ("Mia; Lea", "u"),
+    )]
+    choices = store.choices()
+    assert all(type(choice) is str for choice in choices)
+    assert sorted(store.find(choice).id for choice in choices) == sorted(avatar.id for avatar in everybody)
+    assert {"anna", "anna-2", "Ánna Đào", "mia-lea"} < set(choices) and "Anna" not in choices
+
+
 def test_no_avatar_takes_an_address_of_the_api(store: AvatarStore) -> None:
     assert [saved(store, "Train", user).id for user in ("u", "v")] == ["train-2", "train-3"]
     assert store.open("Train", user_id="u", class_noun="man", statement="s").id == "train-2"

@@ -154,8 +154,8 @@ def _id(name: str) -> str:
     return f"extras_personal_avatar_{name}"
 
 
-def _avatars() -> list[Any]:
-    return [("", ""), *((avatar.name, avatar.id) for avatar in register.studio().avatars.all())]
+def _avatars() -> list[str]:
+    return ["", *register.studio().avatars.choices()]
 
 
 def _restorers() -> list[str]:

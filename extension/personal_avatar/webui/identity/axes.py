@@ -65,4 +65,4 @@ def _setter(name: str) -> Callable[[Any, Any, Sequence[Any]], None]:
 
 
 def _avatars() -> list[str]:
-    return [avatar.id for avatar in register.studio().avatars.all()]
+    return register.studio().avatars.choices()

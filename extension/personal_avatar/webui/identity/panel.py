@@ -181,8 +181,8 @@ def _choices(name: str) -> Callable[[], list[Any]]:
     return found.get(name.rpartition(".")[2], _avatars)
 
 
-def _avatars() -> list[Any]:
-    return [("", ""), *((avatar.name, avatar.id) for avatar in register.studio().avatars.all())]
+def _avatars() -> list[str]:
+    return ["", *register.studio().avatars.choices()]
 
 
 def _adapters() -> list[Any]:
