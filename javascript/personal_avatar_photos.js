@@ -192,6 +192,7 @@
     // -- captions: what is being typed stays when the list is made anew, and is sent when the field is left
 
     const LONGEST_WAIT_MS = 5000;
+    const SEND_AFTER_MS = 400;
     const typed = new Map();
 
     function noteTyping(event) {
@@ -200,19 +201,35 @@
         }
     }
 
-    function send(event) {
-        const field = event.target;
-        const entry = typed.get(field.id);
-        if (!entry || entry.sentAt) {
+    // Not at once: the answer makes the list anew, and a button that is pressed just now must still be there when the
+    // mouse is let go. A click sends what waits before it does anything else.
+    function sendSoon(event) {
+        if (typed.has(event.target.id)) {
+            window.setTimeout(send, SEND_AFTER_MS, event.target.id);
+        }
+    }
+
+    function sendNow(event) {
+        for (const id of typed.keys()) {
+            if (id !== event.target.id) {
+                send(id);
+            }
+        }
+    }
+
+    function send(id) {
+        const field = document.getElementById(id);
+        const entry = typed.get(id);
+        if (!field || !entry || entry.sentAt || field === document.activeElement) {
             return;
         }
         if (entry.value === field.defaultValue) {
-            typed.delete(field.id);
+            typed.delete(id);
             return;
         }
         entry.sentAt = Date.now();
         const asking = element("button");
-        asking.dataset.paPress = "personal_avatar_press_caption";
+        asking.dataset.paPress = "personal_avatar_press_typed";
         asking.dataset.paValue = JSON.stringify({"do": "write", photo: field.dataset.paTyping, text: entry.value});
         press(asking);
     }
@@ -244,7 +261,8 @@
     });
     document.addEventListener("focusin", noteFocus);
     document.addEventListener("input", noteTyping);
-    document.addEventListener("focusout", send);
+    document.addEventListener("focusout", sendSoon);
+    document.addEventListener("click", sendNow, true);
     document.addEventListener("change", release);
 
     let pending = false;

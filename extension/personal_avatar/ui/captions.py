@@ -23,6 +23,7 @@ from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import code_of, text
 
 WORD = "caption_word"
+TYPED = "typed"  # what our script presses when a field is left
 Shown = Callable[[Scene], bool]
 
 
@@ -43,7 +44,8 @@ def build(page: Page, shown: Shown) -> None:
         return {"value": _list(scene, shelf) if shown(scene) else ""}
 
     page.show(shelf.component, listed)
-    listen(page, PRESS, _pressed, [word], message)
+    for name in (PRESS, TYPED):  # one each: gradio drops a press while the last one of the same button is on its way
+        listen(page, name, _pressed, [word], message)
 
 
 def _when(shown: Shown, made: Callable[[Scene], str]) -> Callable[[Scene], dict[str, Any]]:
