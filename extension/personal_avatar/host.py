@@ -17,7 +17,8 @@ class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
     one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
     that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours.
-    `callers_name_folders`: whether those who call the API sit at this machine, and may name folders of it."""
+    `callers_name_folders`: whether those who call the API or see the page sit at this machine, and may name folders of
+    it."""
 
     data: Path
     loras: Path

@@ -34,10 +34,12 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": 
 class Page:
     """One page while it is built, and afterwards what its handlers share."""
 
-    def __init__(self, studio: Studio, *, send_to: SendTo | None, ask_folder: bool) -> None:
+    def __init__(self, studio: Studio, *, send_to: SendTo | None) -> None:
         self.studio = studio
-        self.desk = Desk(studio, ask_folder=ask_folder)
-        self.send_to, self.ask_folder = send_to, ask_folder
+        # Whoever sees the page may name folders of this machine: the same switch as for callers of the API.
+        self.ask_folder = studio.host.folders().callers_name_folders
+        self.desk = Desk(studio, ask_folder=self.ask_folder)
+        self.send_to = send_to
         self.destinations = DESTINATIONS if send_to else ()
         self._watch = JobWatch(studio)
         self._components: list[gr.components.Component] = []

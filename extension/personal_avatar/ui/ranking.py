@@ -194,8 +194,10 @@ def _taken(page: Page, steering: dict[str, Any]) -> None:
     page.show(table, lambda scene: {"visible": view.is_there(scene)})
 
     def taken(scene: Scene, number: float, named: str, moved: bool, *steered: Any) -> list[Any]:
+        if not page.ask_folder:  # a button that is not shown can be pressed all the same
+            raise Refusal(WrongState, "nofolders")
         scene.values.update(zip(steering, steered, strict=True))
-        return [view.take(scene, int(number or BEST), named or "", bool(moved) and page.ask_folder)]
+        return [view.take(scene, int(number or BEST), named or "", bool(moved))]
 
     def written(scene: Scene, *steered: Any) -> list[Any]:
         scene.values.update(zip(steering, steered, strict=True))

@@ -14,18 +14,18 @@ from personal_avatar.ui.texts import text
 
 
 def build(
-    studio: Studio, *, send_to: SendTo | None = None, ask_folder: bool = True, theme: gr.themes.Base | None = None
+    studio: Studio, *, send_to: SendTo | None = None, theme: gr.themes.Base | None = None
 ) -> gr.Blocks:
     """The tab as gradio blocks, to be rendered inside a host's page or to be a page of its own.
 
     `send_to`: where the page around has tabs that can take a picture and its parameters.
-    `ask_folder`: whoever sees the page may name folders of this machine.
+    Folders of this machine can be named where the host lets callers do so (`Folders.callers_name_folders`).
     """
     with (
         gr.Blocks(analytics_enabled=False, title="Personal Avatar", theme=theme) as blocks,
         gr.Column(elem_id=elem_id("root")),
     ):
-        page = Page(studio, send_to=send_to, ask_folder=ask_folder)
+        page = Page(studio, send_to=send_to)
         page.desk.sweep()
         with gr.Row(elem_classes="pa-header"):
             page.show(gr.HTML(elem_id=elem_id("header")), _header)

@@ -73,7 +73,7 @@ def build_tab() -> list[tuple[gr.Blocks, str, str]]:
         from personal_avatar.ui.tab import build
         from personal_avatar.webui import sending
 
-        blocks = build(studio(), send_to=sending.bind, ask_folder=not shared.cmd_opts.hide_ui_dir_config)
+        blocks = build(studio(), send_to=sending.bind)
     except Exception as error:  # the WebUI would show no tab at all and no reason
         log.exception("The Personal Avatar tab could not be built")
         blocks = trouble_page(error)

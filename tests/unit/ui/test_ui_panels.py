@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -81,8 +82,10 @@ def test_the_pictures_of_a_folder_are_checked(visit: Visit, tmp_path: Path) -> N
     assert "2 of 3 accepted" in visitor.text("report")
 
 
-def test_a_page_that_may_not_ask_for_folders_takes_none(studio: Studio) -> None:
-    with TestClient(gr.routes.App.create_app(tab.build(studio, ask_folder=False))) as client:
+def test_a_page_that_may_not_ask_for_folders_takes_none(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = replace(studio.host.folders(), callers_name_folders=False)
+    monkeypatch.setattr(studio.host, "folders", lambda: elsewhere)
+    with TestClient(gr.routes.App.create_app(tab.build(studio))) as client:
         visitor = Visitor(client, key="3a" * 16)
         assert visitor.prop("folder", "visible") is False
         visitor.enter(folder=str(SAMPLES))

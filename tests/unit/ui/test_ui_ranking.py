@@ -7,9 +7,14 @@ import io
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
+from fastapi.testclient import TestClient
+from personal_avatar.studio import Studio
+from personal_avatar.ui import tab
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
@@ -58,6 +63,22 @@ def test_a_folder_is_ranked_sorted_filtered_and_taken_along(visitor: Visitor, fo
     written = Path(visitor.value("rank_file")["name"]).read_text(encoding="utf-8-sig")
     assert [row["place"] for row in csv.DictReader(io.StringIO(written))] == ["1", "2"]
     assert len(list(folder.iterdir())) == 5
+
+
+def test_a_page_for_others_neither_reads_nor_writes_folders(
+    visitor: Visitor, studio: Studio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = replace(studio.host.folders(), callers_name_folders=False)
+    monkeypatch.setattr(studio.host, "folders", lambda: elsewhere)
+    with TestClient(gr.routes.App.create_app(tab.build(studio))) as client:
+        other = Visitor(client, key="e" * 32)
+        other.choose_files(GOOD[0], into="rank_references")
+        other.enter(rank_folder=str(folder), rank_target=str(tmp_path / "best"), rank_count=1, rank_move=True)
+        other.click("rank_start")
+        assert "There are no pictures to rank." in other.text("rank_message")
+        other.click("rank_take")
+        assert "cannot be named from elsewhere" in other.text("rank_take_message")
+    assert not (tmp_path / "best").exists() and len(list(folder.iterdir())) == 5
 
 
 def test_what_is_missing_is_said_in_the_language_of_the_page(visit: Visit, tmp_path: Path) -> None:
