@@ -81,9 +81,11 @@ def _painter(
 
 
 def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:
+    """A stranger's likeness is that to the person who was looked for."""
     main = main_face(found.faces)
-    likeness = main.after[0] if main is not None and main.after else None
-    scores = {} if main is None else {
+    is_other = main is not None and not main.known and main.closest is not None
+    likeness = main.closest if main is not None and is_other else main.after[0] if main and main.after else None
+    scores = {} if main is None or is_other else {
         name: round(values[0], 4) for name, values in (("before", main.before), ("restored", main.after)) if values
     }
     if main is not None and main.restored:

@@ -11,7 +11,7 @@ from personal_avatar.domain import Face
 from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.ranking.likeness import FaceReader
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
-from personal_avatar.restoration.judge import Judge, Person
+from personal_avatar.restoration.judge import Judge, Person, most_similar, unit
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
 from personal_avatar.restoration.trial import RestoreSettings
 
@@ -66,18 +66,7 @@ def assigned(faces: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> list[
     """(face, person) pairs, the most similar first, every face and every person at most once; embeddings (d,)."""
     if not faces or not people:
         return []
-    similarity = _units(faces) @ _units(people).T
-    pairs = []
-    for _ in range(min(similarity.shape)):
-        face, person = np.unravel_index(int(np.argmax(similarity)), similarity.shape)
-        pairs.append((int(face), int(person)))
-        similarity[face, :] = similarity[:, person] = -np.inf
-    return pairs
-
-
-def _units(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    stacked = np.asarray(vectors, dtype=np.float64)
-    return stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
+    return most_similar(np.stack([unit(one) for one in faces]) @ np.stack([unit(one) for one in people]).T)
 
 
 def _alone(request: IdentityRequest, person: int) -> IdentityRequest:

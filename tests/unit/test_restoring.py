@@ -140,6 +140,17 @@ def test_a_job_restores_one_picture_after_the_other(studio: Studio, blurred: Pat
     assert Path(first["restored"]).is_relative_to(studio.jobs.folder(job.id))
 
 
+def test_a_strangers_picture_says_how_little_it_is_like_the_person(studio: Studio) -> None:
+    avatar, rng = anna(studio), np.random.default_rng(0)
+    studio.avatars.save(replace(avatar, reference=tuple(rng.standard_normal(len(avatar.reference)).tolist())))
+    job = studio.restoring.start(RestoreRequest((GOOD[1],), avatar_id=avatar.id, settings=EVERY))
+    result = studio.queue.wait(job.id, 60).result
+    assert result is not None
+    (image,), ((face,),) = result["images"], result["faces"]
+    assert (face["person"], face["measured_by"]) == (None, "itself")
+    assert image["likeness"] < 0.3 and "restored" not in image["scores"] and "before" not in image["scores"]
+
+
 def test_what_is_restored_of_an_avatar_goes_with_it(studio: Studio, blurred: Path) -> None:
     avatar = anna(studio)
     job = studio.restoring.start(RestoreRequest((blurred,), avatar_id="anna", settings=EVERY))

@@ -20,7 +20,8 @@ SHARPER = 1.05  # what a change to a face must bring of which nobody knows how i
 @dataclass(frozen=True)
 class FaceReport:
     """What became of a face. `known`: False when it was measured by itself; `person`: who it is; `before`, `after`:
-    likeness, a cosine for each recogniser; no `reason` when it was restored."""
+    likeness, a cosine for each recogniser; `closest`: the first one's cosine to whom it is most like of the people that
+    were looked for; no `reason` when it was restored."""
 
     face: Face
     known: bool
@@ -30,6 +31,7 @@ class FaceReport:
     before: tuple[float, ...]
     after: tuple[float, ...]
     reason: str = ""
+    closest: float | None = None
 
     @property
     def told(self) -> bool:
@@ -115,9 +117,12 @@ def _restored(
     if best.problem:
         return picture, _kept(watched, best.problem)
     return best.image, FaceReport(
-        watched.face, watched.known, watched.person, True, best.fidelity, watched.told, best.seen.likeness
+        watched.face, watched.known, watched.person, True, best.fidelity, watched.told, best.seen.likeness,
+        closest=watched.closest,
     )
 
 
 def _kept(watched: Watched, reason: str) -> FaceReport:
-    return FaceReport(watched.face, watched.known, watched.person, False, 1.0, watched.told, watched.told, reason)
+    return FaceReport(
+        watched.face, watched.known, watched.person, False, 1.0, watched.told, watched.told, reason, watched.closest
+    )

@@ -20,7 +20,7 @@ from personal_avatar.restoration.everybody import (
     needs_it,
     restore_everybody,
 )
-from personal_avatar.restoration.judge import Judge, Person, nearest, person_in, unit
+from personal_avatar.restoration.judge import KNOWN_FROM, Judge, Person, nearest, person_in, unit
 from personal_avatar.restoration.paste import box_around, face_mask
 from personal_avatar.restoration.trial import NO_PICTURE, RestoreSettings
 from PIL import Image, ImageFilter
@@ -116,6 +116,21 @@ def test_a_stranger_stays_like_themselves_or_is_left_alone() -> None:
     alone = restore(image, sharpen, *known(ME), wanted=ALL.copy(update={"others": False}))
     assert [face.reason for face in alone.faces] == ["", OTHERS]
     assert np.array_equal(alone.image[:, 2 * CELL_PX :], image[:, 2 * CELL_PX :])
+
+
+def test_who_is_hardly_like_the_person_is_a_stranger() -> None:
+    """A cosine above 0 alone makes nobody the person."""
+    me, other = (np.asarray(person_in([picture(seed)], READERS).vectors[0]) for seed in (ME, OTHER))
+    across = unit(other - (other @ me) * me)
+    limit = KNOWN_FROM * READERS[0].same_person_above
+    for cosine, wanted in ((0.02, False), (limit - 0.02, False), (limit + 0.02, True)):
+        someone = Person("person", (cosine * me + (1 - cosine**2) ** 0.5 * across, None))
+        (seen,) = JUDGE.look(picture(ME), [someone])
+        assert (seen.known, seen.person) == (wanted, "person" if wanted else "")
+        assert seen.closest == pytest.approx(cosine, abs=1e-3)
+        assert wanted or seen.told == pytest.approx((1.0, 1.0), abs=1e-5)
+    (alone,) = JUDGE.look(picture(ME), [])
+    assert alone.closest is None
 
 
 def test_without_anybody_the_picture_is_its_own_reference() -> None:
