@@ -193,7 +193,7 @@ def test_a_request_that_is_too_large_is_refused_while_it_comes_in(
 def test_photos_are_checked_for_one_caller_at_a_time(client: TestClient, studio: Studio) -> None:
     answers = []
 
-    def check(photos: object) -> PhotoReport:
+    def check(*args: object, **more: object) -> PhotoReport:
         answers.append(client.post(f"{V1}/photos/check", json={"images": ["aGVsbG8="]}))
         raise NoCheckpoint("Enough.")
 
