@@ -2,6 +2,7 @@
 are here."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import AvatarError, NoFace, UnreadablePhoto, WrongState
+from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
+from personal_avatar.ranking.nouns import NOT_FOLLOWED
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from personal_avatar.studio import Studio
 
 T = TypeVar("T")
+LOG = logging.getLogger(__name__)
 MOST_PHOTOS = 12  # of a person, to know how alike they are
 NO_SECOND = (
     "Likeness is measured by one recogniser: there is no other one here that took no part in the training. "
@@ -114,16 +117,17 @@ class _Asked:
         from personal_avatar.ranking import clip_files
 
         folders = (*self.studio.host.folders().identity_folders, *clip_files.usual_folders())
-        path = clip_files.find(folders)
-        if path is None:
-            self.remarks.append(NO_CLIP)
-            return None
-        from personal_avatar.ranking.clip import load
-
         try:
+            path = clip_files.find(folders)
+            if path is None:
+                self.remarks.append(NO_CLIP)
+                return None
+            from personal_avatar.ranking.clip import load
+
             return load(path)
-        except (AvatarError, ImportError) as error:
-            self.remarks.append(f"How well prompts are followed is not measured: {error}")
+        except Exception as error:
+            LOG.warning("CLIP cannot be loaded", exc_info=True)
+            self.remarks.append(f"{NOT_FOLLOWED} {type(error).__name__}: {error}")
             return None
 
 

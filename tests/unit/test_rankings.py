@@ -17,6 +17,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.picking import table, take
 from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.ranking import clip, clip_files
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.rankings import RankRequest, RankTask
 from personal_avatar.sortings import JUDGES, LEDGER, looks_in, sort_pictures
@@ -67,6 +68,18 @@ def test_a_folder_comes_back_best_first_with_its_parts_and_what_could_not_be_rea
     assert {"overall", "quality", "diversity", "sharpness", "clear"} <= set(first["scores"])
     assert (result["scored"], result["of"]) == (7, 7)
     assert any("one recogniser" in sentence for sentence in result["remarks"])
+
+
+def test_a_clip_that_cannot_be_loaded_is_a_remark(
+    studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> None:
+        raise NotImplementedError("Cannot copy out of meta tensor")
+
+    monkeypatch.setattr(clip_files, "find", lambda folders: folder / "clip.safetensors")
+    monkeypatch.setattr(clip, "load", broken)
+    result = ranked(studio, RankRequest((GOOD[3],), references=tuple(GOOD[:3]))).result or {}
+    assert len(result["images"]) == 1 and any("Cannot copy out of meta" in one for one in result["remarks"])
 
 
 def test_a_copy_of_a_better_picture_is_behind_other_pictures(done: JobView) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,8 @@ _WEIGHT = re.compile(r":\s*-?\d*\.?\d+\s*(?=[)\]])")
 class Clip:
     """A `nouns.Follows`. Safe to call from several threads: one at a time runs."""
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
-        self._network, self._tokenizer = network, tokenizer
+    def __init__(self, network: Any, tokenizer: Any, name: str = "") -> None:
+        self._network, self._tokenizer, self.name = network, tokenizer, name
         self._turn = threading.Lock()
 
     def __call__(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[tuple[float, np.ndarray]]:
@@ -87,7 +87,9 @@ def pixels_of(image: np.ndarray, side_px: int) -> torch.Tensor:
 def load(path: Path) -> Clip:
     """A file as `clip_files.find` found it; on the graphics card in half precision where it fits.
 
-    Raises `WeightsCorrupt`.
+    Safe in a thread of its own while the WebUI loads a checkpoint, which for that time puts new layers of all threads
+    on the device meta and replaces `Module.load_state_dict` and `Module.to`: everything is built on meta here anyway,
+    and neither of the two is called. Raises `WeightsCorrupt`.
     """
     import torch
     from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
@@ -95,18 +97,29 @@ def load(path: Path) -> Clip:
     tensors, sizes = clip_layout.read(path)
     with torch.device("meta"):
         network = CLIPModel(CLIPConfig(**sizes))
-    wanted = network.state_dict()
-    network.load_state_dict(
-        {name: one.float() for name, one in tensors.items() if name in wanted and one.is_floating_point()},
-        assign=True, strict=False,
-    )
+    try:
+        _fill(network, tensors)
+    except (KeyError, ValueError) as error:
+        raise WeightsCorrupt(f"{path.name} lacks {error.args[0]}.", f"Remove {path} and get it again.") from None
     for half in (network.text_model, network.vision_model):
         embeddings = half.embeddings
         embeddings.position_ids = torch.arange(embeddings.position_embedding.weight.shape[0])[None]
-    lacking = [name for name, one in network.state_dict().items() if one.is_meta]
-    if lacking:
-        raise WeightsCorrupt(f"{path.name} lacks {lacking[0]}.", f"Remove {path} and get it again.")
-    return Clip(_placed(network.eval().requires_grad_(False)), CLIPTokenizer.from_pretrained(str(TOKENIZER)))
+    about = path.stat()
+    name = f"{path.name}:{about.st_size}:{about.st_mtime_ns}"
+    return Clip(_placed(network.eval()), CLIPTokenizer.from_pretrained(str(TOKENIZER)), name)
+
+
+def _fill(network: Any, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put the tensors into their places as float32. Raises KeyError, ValueError with the name of one that is missing
+    or has another shape."""
+    import torch
+
+    for name, parameter in list(network.named_parameters()):
+        tensor = tensors[name]
+        if tensor.shape != parameter.shape:
+            raise ValueError(f"{name} in the shape {tuple(parameter.shape)}")
+        owner, _, last = name.rpartition(".")
+        setattr(network.get_submodule(owner), last, torch.nn.Parameter(tensor.float(), requires_grad=False))
 
 
 def _placed(network: Any) -> Any:
@@ -117,4 +130,4 @@ def _placed(network: Any) -> Any:
         return network
     needed = 2 * sum(one.numel() for one in network.parameters()) * 2
     free, _ = torch.cuda.mem_get_info()
-    return network.half().to("cuda") if free > needed else network
+    return network.half().cuda() if free > needed else network

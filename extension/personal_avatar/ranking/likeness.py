@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.ranking.looks import look
 from personal_avatar.ranking.nouns import (
+    NOT_FOLLOWED,
     FaceReader,
+    Follows,
     J,
     Judged,
     ManyReader,
@@ -25,6 +29,7 @@ from personal_avatar.ranking.person import person_from, pictures_at, unit
 from personal_avatar.ranking.quality import face_quality
 from personal_avatar.ranking.technical import technical
 
+LOG = logging.getLogger(__name__)
 __all__ = ["FaceReader", "Scored", "Scorer", "rank", "reference_from", "scorer_from"]
 
 
@@ -61,7 +66,7 @@ class Scorer:
     def fingerprint(self) -> str:
         """Differs where scores of the same picture may differ."""
         second, follows = self.opinions.second, self.opinions.follows
-        parts = [self._reference.tobytes(), str(self._people).encode(), type(follows).__name__.encode()]
+        parts = [self._reference.tobytes(), str(self._people).encode(), (follows.name if follows else "").encode()]
         if second is not None:
             parts += [second.name.encode(), second.reference.tobytes()]
         return hashlib.sha256(b"|".join(parts)).hexdigest()
@@ -131,10 +136,24 @@ class Scorer:
         wanted = [number for number, prompt in enumerate(prompts) if prompt.strip()] if follows else []
         found: list[tuple[float | None, np.ndarray | None]] = [(None, None)] * len(images)
         if wanted and follows:
-            told = follows([images[number] for number in wanted], [prompts[number] for number in wanted])
-            for number, one in zip(wanted, told, strict=True):
+            told = self._told(follows, [images[number] for number in wanted], [prompts[number] for number in wanted])
+            for number, one in zip(wanted, told, strict=False):
                 found[number] = one
         return found
+
+    def _told(
+        self, follows: Follows, images: Sequence[np.ndarray], prompts: Sequence[str]
+    ) -> Sequence[tuple[float, np.ndarray]]:
+        """What CLIP says; nothing where it fails, such as for lack of memory: then it is not asked again."""
+        try:
+            return follows(images, prompts)
+        except Exception as error:
+            LOG.warning("CLIP failed", exc_info=True)
+            with self._making:
+                if self._made is not None and self._made.follows is follows:
+                    remark = f"{NOT_FOLLOWED} {type(error).__name__}: {error}"
+                    self._made = replace(self._made, follows=None, remarks=(*self._made.remarks, remark))
+            return ()
 
 
 def rank(portraits: Iterable[J]) -> list[J]:

@@ -11,6 +11,7 @@ import numpy as np
 from personal_avatar.domain import Face
 
 OnProgress = Callable[[int, int], None]
+NOT_FOLLOWED = "How well prompts are followed is not measured."
 
 
 class FaceReader(Protocol):
@@ -33,7 +34,9 @@ class ManyReader(Protocol):
 
 
 class Follows(Protocol):
-    """How well pictures follow prompts; ranking.clip.Clip is one."""
+    """How well pictures follow prompts; ranking.clip.Clip is one. `name`: which file it is; others score otherwise."""
+
+    name: str
 
     def __call__(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[tuple[float, np.ndarray]]:
         """(score 0..1, the picture's vector of length 1) for each picture; `prompts`: as many, none of them empty."""

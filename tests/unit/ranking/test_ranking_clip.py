@@ -1,6 +1,7 @@
 """How well a prompt is followed: the numbers of transformers' CLIPModel, from either layout of the file."""
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -125,6 +126,36 @@ def test_scores_are_those_of_transformers(
     cosines, seen = clip.load(path).cosines(images, TEXTS)
     np.testing.assert_allclose(cosines, expected, atol=2e-3)
     np.testing.assert_allclose(np.linalg.norm(seen, axis=1), 1.0, atol=1e-5)
+
+
+def test_it_can_be_read_while_a_checkpoint_is_loaded(
+    reference: CLIPModel, images: list[np.ndarray], expected: np.ndarray, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For that time the WebUI replaces these of all threads: `InitializeOnMeta`, `LoadStateDictOnMeta`."""
+    path = written(reference, "transformers", tmp_path)
+    for layer in (torch.nn.Linear, torch.nn.Conv2d):
+        make = layer.__init__
+        monkeypatch.setattr(layer, "__init__", lambda *args, _make=make, **kw: _make(*args, **{**kw, "device": "meta"}))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda *_, **__: None)
+    monkeypatch.setattr(torch.nn.Module, "load_state_dict", lambda self, state_dict, strict=True: None)
+    np.testing.assert_allclose(clip.load(path).cosines(images, TEXTS)[0], expected, atol=2e-3)
+
+
+def test_a_file_that_lacks_a_part_or_has_it_in_another_shape_is_named(reference: CLIPModel, tmp_path: Path) -> None:
+    path, name = written(reference, "transformers", tmp_path), "text_model.final_layer_norm.weight"
+    for changed in ({name: torch.ones(3)}, {}):
+        tensors = {key: one for key, one in plain_tensors(reference).items() if key != name}
+        save_file({**tensors, **changed}, path)
+        with pytest.raises(WeightsCorrupt, match=f"lacks {name}"):
+            clip.load(path)
+
+
+def test_the_name_tells_files_apart(reference: CLIPModel, tmp_path: Path) -> None:
+    path = written(reference, "transformers", tmp_path)
+    first = clip.load(path).name
+    os.utime(path, ns=(1, 1))
+    assert first.startswith("model.safetensors:") and clip.load(path).name != first
 
 
 def test_a_score_is_two_and_a_half_cosines_and_never_outside_0_to_1(

@@ -1,6 +1,7 @@
 """Scores and the order of pictures."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
 from personal_avatar.ranking.folder import rank_files, to_document
 from personal_avatar.ranking.likeness import Scorer, rank, scorer_from
-from personal_avatar.ranking.nouns import Ranked
+from personal_avatar.ranking.nouns import Opinions, Ranked
 from personal_avatar.ranking.person import person_from
 from PIL import Image, ImageFilter
 
@@ -51,6 +52,38 @@ def test_scores_tell_sharpness_and_size_of_the_face(scorer: Scorer) -> None:
     scores = scorer.score(sharp).scores
     assert scores["face_size"] == 0.5 and scores["detection"] == 0.9
     assert scorer.score(blurred).scores["sharpness"] < 0.5 * scores["sharpness"]
+
+
+class Reads:
+    """A CLIP that fails when it is asked, or finds every prompt well followed."""
+
+    def __init__(self, name: str, fails: bool = False) -> None:
+        self.name, self._fails, self.asked = name, fails, 0
+
+    def __call__(self, images: Sequence[np.ndarray], prompts: Sequence[str]) -> list[tuple[float, np.ndarray]]:
+        self.asked += 1
+        if self._fails:
+            raise RuntimeError("CUDA out of memory")
+        return [(1.0, np.ones(4, np.float32) / 2) for _ in images]
+
+
+def seen_by(follows: Reads) -> Scorer:
+    faces = PaintedFaces()
+    reference = faces.embed(picture(ME), faces.detect(picture(ME))[0])
+    return Scorer(faces, reference, lambda: Opinions(follows=follows))
+
+
+def test_a_clip_that_fails_is_asked_once_and_all_else_is_told() -> None:
+    follows = Reads("broken", fails=True)
+    scorer = seen_by(follows)
+    for _ in range(2):
+        scored = scorer.score_many([picture(ME)], ["a woman"])[0]
+        assert scored.likeness is not None and "prompt" not in scored.scores
+    assert follows.asked == 1 and any("out of memory" in remark for remark in scorer.opinions.remarks)
+
+
+def test_what_one_clip_said_is_not_taken_for_what_another_one_says() -> None:
+    assert seen_by(Reads("a")).fingerprint == seen_by(Reads("a")).fingerprint != seen_by(Reads("b")).fingerprint
 
 
 def test_a_reference_of_any_length_gives_cosines(scorer: Scorer) -> None:
