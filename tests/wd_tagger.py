@@ -11,8 +11,8 @@ SIDE_PX, CELLS = 448, 8
 # (name, category): ratings first, as in the real table.
 TAGS = [
     ("general", 9), ("sensitive", 9), ("questionable", 9), ("explicit", 9), ("1girl", 0), ("long_hair", 0),
-    ("smile", 0), ("^_^", 0), ("red_dress", 0), ("park", 0), ("hat", 0), ("white_background", 0), ("car", 0), ("hatsune_miku", 4),
-    ("saber_(fate)", 4),
+    ("smile", 0), ("^_^", 0), ("red_dress", 0), ("park", 0), ("hat", 0), ("white_background", 0), ("car", 0),
+    ("hatsune_miku", 4), ("saber_(fate)", 4),
 ]  # fmt: skip
 
 

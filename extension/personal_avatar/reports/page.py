@@ -50,7 +50,8 @@ def _summary(report: Report) -> str:
 def _photos(photos: PhotoReport) -> str:
     items = "".join(_photo(verdict) for verdict in photos.photos)
     count = f"<p>{len(photos.accepted)} of {len(photos.photos)} photos can be used.</p>"
-    return parts.section("Photos", count + parts.bullets(advice.text for advice in photos.advice) + f'<div class="photos">{items}</div>')
+    advice = parts.bullets(advice.text for advice in photos.advice)
+    return parts.section("Photos", f'{count}{advice}<div class="photos">{items}</div>')
 
 
 def _photo(verdict: PhotoVerdict) -> str:
