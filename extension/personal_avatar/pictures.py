@@ -5,8 +5,10 @@ packet with IPTC's digital source type, the agreed mark of generated pictures; s
 """
 from __future__ import annotations
 
+import math
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from personal_avatar.provenance import GENERATED as GENERATED
 from personal_avatar.provenance import SOURCES, marked, source_in
 from personal_avatar.storage import write_bytes
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Opened
+
 PARAMETERS = "parameters"
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 UNICODE = b"UNICODE\0"
@@ -24,16 +29,28 @@ FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 QUALITY = 95
 
 
-def load_picture(path: Path) -> np.ndarray:
-    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`."""
+def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
+    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`.
+
+    `most_px`: a picture of more pixels is reduced by a whole factor, a JPEG while it is decoded; 0: none is.
+    """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file) or file
-            return np.asarray(_flat(upright)).copy()
+            if (factor := _too_large(file.size, most_px)) > 1:
+                file.draft(None, (file.width // factor, file.height // factor))
+            upright = _flat(ImageOps.exif_transpose(file) or file)
+            if (factor := _too_large(upright.size, most_px)) > 1:
+                upright = upright.reduce(factor)
+            return np.asarray(upright).copy()
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadablePhoto(f"{Path(path).name} cannot be read as a picture ({error}).") from None
+
+
+def _too_large(size: tuple[int, int], most_px: int) -> int:
+    """By which whole factor a picture has to be reduced to have at most so many pixels; 1: not at all."""
+    return math.ceil(math.sqrt(size[0] * size[1] / most_px)) if most_px else 1
 
 
 def covering(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
@@ -129,11 +146,10 @@ def source_of(path: Path) -> str:
     return found if found in SOURCES else ""
 
 
-def _flat(picture: object) -> object:
+def _flat(picture: Opened) -> Opened:
     """RGB, with a white ground behind transparent parts."""
     from PIL import Image
 
-    assert isinstance(picture, Image.Image)
     if "A" not in picture.getbands() and "transparency" not in picture.info:
         return picture.convert("RGB")
     layer = picture.convert("RGBA")

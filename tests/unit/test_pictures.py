@@ -88,3 +88,21 @@ def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadablePhoto, match=r"gone\.png"):
         load_picture(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "tiff"])
+def test_a_picture_of_too_many_pixels_is_reduced_by_a_whole_factor(tmp_path: Path, kind: str) -> None:
+    smooth = np.linspace(0, 255, 90 * 60 * 3).astype(np.uint8).reshape(60, 90, 3)
+    Image.fromarray(smooth).save(tmp_path / f"a.{kind}")
+    path = tmp_path / f"a.{kind}"
+    assert load_picture(path, 90 * 60).shape == (60, 90, 3)
+    reduced = load_picture(path, 90 * 60 - 1)
+    assert reduced.shape == (30, 45, 3)
+    assert np.abs(reduced.mean(axis=(0, 1)) - load_picture(path).mean(axis=(0, 1))).max() < 4
+
+
+def test_a_large_photo_is_turned_upright_and_reduced(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(80, 40)).save(tmp_path / "a.jpg", exif=exif)
+    assert load_picture(tmp_path / "a.jpg", 80 * 40 // 4).shape == (20, 40, 3)

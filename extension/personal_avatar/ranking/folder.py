@@ -1,24 +1,35 @@
-"""Picture files -> scores: decoded and scored in chunks by several threads, as many chunks in memory as threads."""
+"""Picture files -> scores: decoded and scored in chunks by several threads, as many chunks in memory as threads.
+
+A chunk holds at most `MOST_PX` pixels, 50 MB, so that 8 threads hold 400 MB of pictures, however large the files are:
+larger ones are reduced by a whole factor while they are read, those that have to be decoded whole one at a time.
+"""
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from personal_avatar.errors import AvatarError, UnreadablePhoto
+from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto, named
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
 from personal_avatar.ranking.overall import ordered
 from personal_avatar.sessions import has_card, threads
 
+LOG = logging.getLogger(__name__)
 MOST_WORKERS = 8
 ON_CARD, ON_PROCESSOR = 16, 2  # pictures in a chunk
+MOST_PX = 4096 * 4096
+_LARGE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -66,33 +77,84 @@ def scored_files(paths: Sequence[Path], scorer: Scorer, how: Pace | None = None)
 
 
 def _scored(paths: Sequence[Path], scorer: Scorer) -> list[Ranked]:
-    """A chunk; what cannot be read is told from what can."""
-    read = [_read(path) for path in paths]
-    images = [one for one in read if isinstance(one, np.ndarray)]
-    prompts = [_prompt(path) for path, one in zip(paths, read, strict=True) if isinstance(one, np.ndarray)]
-    told = iter(scorer.score_many(images, prompts if scorer.opinions.follows else ()))
-    return [_ranked(path, one, told) for path, one in zip(paths, read, strict=True)]
+    """A chunk, in as many parts as its pictures need; what cannot be read or measured says why."""
+    found: dict[Path, Ranked] = {}
+    read: dict[Path, np.ndarray] = {}
+    for path in dict.fromkeys(paths):
+        if read and _size(path).held_px + sum(image.size // 3 for image in read.values()) > MOST_PX:
+            found |= _measured(read, scorer)
+            read = {}
+        one = _read(path)
+        if isinstance(one, AvatarError):
+            found[path] = Ranked(path, None, error=one.to_json())
+        else:
+            read[path] = one
+    found |= _measured(read, scorer)
+    return [found[path] for path in paths]
 
 
-def _ranked(path: Path, read: np.ndarray | AvatarError, told: Iterator[Any]) -> Ranked:
-    if isinstance(read, AvatarError):
-        return Ranked(path, None, error=read.to_json())
-    found = next(told)
-    return Ranked(path, found.likeness, found.scores, found.faces, look=found.look)
+def _measured(read: Mapping[Path, np.ndarray], scorer: Scorer) -> dict[Path, Ranked]:
+    """All at once, and one by one where that fails. What the judges themselves lack is not about a picture."""
+    if not read:
+        return {}
+    prompts = [_prompt(path) for path in read] if scorer.opinions.follows else []
+    try:
+        told = scorer.score_many(list(read.values()), prompts)
+    except AvatarError:
+        raise
+    except Exception as error:
+        LOG.warning("%s cannot be ranked", ", ".join(path.name for path in read), exc_info=True)
+        if len(read) == 1:
+            return {path: Ranked(path, None, error=_why(path, error).to_json()) for path in read}
+        apart = (_measured({path: image}, scorer) for path, image in read.items())
+        return {path: ranked for one in apart for path, ranked in one.items()}
+    return {path: Ranked(path, one.likeness, one.scores, one.faces, look=one.look)
+            for path, one in zip(read, told, strict=True)}
+
+
+def _why(path: Path, error: Exception) -> AvatarError:
+    known = named(error)
+    if isinstance(known, Crashed):
+        return UnreadablePhoto(f"{path.name} cannot be measured ({type(error).__name__}: {error}).")
+    return known
+
+
+@dataclass(frozen=True)
+class _Size:
+    """`held_px`: how many pixels are held once a file is read; `whole`: whether all of too many are decoded first."""
+
+    held_px: int
+    whole: bool
+
+
+def _size(path: Path) -> _Size:
+    """As the file's head tells; of nothing where it cannot be read."""
+    try:
+        with Image.open(path) as file:
+            pixels = file.width * file.height
+            return _Size(min(MOST_PX, pixels), pixels > MOST_PX and file.format != "JPEG")
+    except Exception:
+        LOG.debug("%s does not say how large it is", path, exc_info=True)
+        return _Size(0, False)
 
 
 def _read(path: Path) -> np.ndarray | AvatarError:
     try:
-        return load_picture(path)
+        with _LARGE if _size(path).whole else nullcontext():
+            return load_picture(path, MOST_PX)
     except UnreadablePhoto as error:
         return error
+    except Exception as error:
+        LOG.warning("%s cannot be read", path, exc_info=True)
+        return _why(path, error)
 
 
 def _prompt(path: Path) -> str:
     """What the picture was made with; empty where the file does not say."""
     try:
         return prompt_of(path)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:
+        LOG.debug("%s does not say how it was made", path, exc_info=True)
         return ""
 
 

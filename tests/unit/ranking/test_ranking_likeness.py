@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Portrait
-from personal_avatar.errors import NoFace, UnreadablePhoto
+from personal_avatar.domain import Face, Portrait
+from personal_avatar.errors import NoFace, UnreadablePhoto, WeightsMissing
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
-from personal_avatar.ranking.folder import rank_files, to_document
+from personal_avatar.ranking.folder import Pace, rank_files, scored_files, to_document
 from personal_avatar.ranking.likeness import Scorer, rank, scorer_from
 from personal_avatar.ranking.nouns import Opinions, Ranked
 from personal_avatar.ranking.person import person_from
@@ -122,6 +122,56 @@ def test_files_are_ranked_and_damaged_ones_come_last_with_the_reason(scorer: Sco
     document = to_document(ranked)
     assert set(document["images"][0]) == {"path", "likeness", "scores", "faces"}
     assert document["images"][-1]["error"]["code"] == "UNREADABLE"
+
+
+class Fails(PaintedFaces):
+    """Cannot look at pictures that begin with a white pixel."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        if image[0, 0].min() == 255:
+            raise IndexError("no such anchor")
+        return super().detect(image)
+
+
+def test_one_odd_file_does_not_end_a_ranking(tmp_path: Path) -> None:
+    odd = picture(ME).copy()
+    odd[0, 0] = 255
+    for name, image in {"a": picture(ME), "odd": odd, "z": picture(OTHER)}.items():
+        save_picture(image, tmp_path / f"{name}.png")
+    faces = Fails()
+    scorer = Scorer(faces, faces.embed(picture(ME), faces.detect(picture(ME))[0]))
+    ranked = rank_files(sorted(tmp_path.iterdir()), scorer)
+    assert [item.path.stem for item in ranked] == ["a", "z", "odd"]
+    assert ranked[-1].error is not None and "IndexError: no such anchor" in ranked[-1].error["message"]
+
+
+def test_what_the_judges_lack_ends_a_ranking(tmp_path: Path) -> None:
+    class Lacking(PaintedFaces):
+        def detect(self, image: np.ndarray) -> list[Face]:
+            raise WeightsMissing("det.onnx is not there.")
+
+    save_picture(picture(ME), tmp_path / "a.png")
+    with pytest.raises(WeightsMissing):
+        rank_files([tmp_path / "a.png"], Scorer(Lacking(), np.ones(4, np.float32)))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_no_more_pixels_are_held_at_once_than_allowed(
+    kind: str, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large pictures are measured apart, and reduced; a face keeps its share of the picture."""
+    monkeypatch.setattr("personal_avatar.ranking.folder.MOST_PX", 64 * 64 * 2)
+    held: list[int] = []
+    real = scorer.score_many
+    monkeypatch.setattr(scorer, "score_many", lambda images, prompts: (
+        held.append(sum(image.shape[0] * image.shape[1] for image in images)), real(images, prompts))[1])
+    large = Image.fromarray(picture(ME)).resize((512, 512), Image.Resampling.NEAREST)
+    for number in range(3):
+        large.save(tmp_path / f"{number}.{kind}", quality=95)
+        save_picture(picture(ME), tmp_path / f"{number}-small.png")
+    ranked = list(scored_files(sorted(tmp_path.iterdir()), scorer, Pace(2, 6)))
+    assert len(ranked) == 6 and len(held) >= 3 and max(held) <= 64 * 64 * 2
+    assert all(item.error is None for item in ranked)
 
 
 def test_the_document_of_nothing_is_empty() -> None:
