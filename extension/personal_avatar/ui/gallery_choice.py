@@ -14,6 +14,12 @@ from personal_avatar.ui.texts import LANGUAGES, text
 
 PAGE = 24  # pictures on one page of the gallery
 RUN, SORT, AT, PICKED = "run", "results_sort", "results_page", "results_picked"
+NEWEST = "results.newest"
+SEVERAL = (NEWEST, "results.favourites", "results.everything")
+BEFORE_ID = " · "
+NEWEST = "results.newest"
+SEVERAL = (NEWEST, "results.favourites", "results.everything")
+BEFORE_ID = " · "
 ONLY = {"results_only_favourites": "results.only.favourites", "results_only_restored": "results.only.restored"}
 
 
@@ -37,15 +43,36 @@ def order_named(words: Any) -> str:
 
 
 def run_label(view: JobView, scene: Scene) -> str:
+    """What the page calls a run. Number of pictures and title may change: `_run_called` finds it by its end alone."""
     count = len(_pictures(scene, view))
-    return f"{scene.title(view)} · {count} · {clock(view.job.created_at)} · {view.job.id[:4]}"
+    return f"{scene.title(view)} · {count} · {clock(view.job.created_at)}{BEFORE_ID}{_short(view)}"
+
+
+def _short(view: JobView) -> str:
+    return view.job.id[:8]
+
+
+def _run_called(scene: Scene, words: Any) -> JobView | None:
+    """The run that was once called so; None when it is gone."""
+    _, known, end = str(words or "").rpartition(BEFORE_ID)
+    return next((view for view in scene.results if _short(view) == end), None) if known else None
 
 
 def labels(scene: Scene) -> list[str]:
     """Everything that can be shown, by the names that the page gives it."""
-    several = [scene.say(key) for key in ("results.newest", "results.favourites", "results.everything")]
     people = [scene.say("results.of", name=name) for name in _avatars_with_pictures(scene)]
-    return several + people + [run_label(view, scene) for view in scene.results]
+    return [scene.say(key) for key in SEVERAL] + people + [run_label(view, scene) for view in scene.results]
+
+
+def label_now(scene: Scene) -> str:
+    """What the page now calls what was chosen, in whatever language; the newest run once that is gone."""
+    wanted = scene.values.get(RUN)
+    if (key := next((key for key in SEVERAL if _is_said(wanted, key)), None)) is not None:
+        return scene.say(key)
+    if (name := _person_called(scene, wanted)) is not None:
+        return scene.say("results.of", name=name)
+    view = _run_called(scene, wanted)
+    return run_label(view, scene) if view else scene.say(NEWEST)
 
 
 def _avatars_with_pictures(scene: Scene) -> dict[str, str]:
@@ -55,15 +82,24 @@ def _avatars_with_pictures(scene: Scene) -> dict[str, str]:
 
 
 def shown_runs(scene: Scene) -> list[JobView]:
-    """The runs whose pictures are wanted, newest first."""
+    """The runs whose pictures are wanted, newest first; none when the one that was chosen is gone."""
     wanted = scene.values.get(RUN)
     if _is_said(wanted, "results.everything") or shows_favourites(scene):
         return scene.results
-    for name, avatar_id in _avatars_with_pictures(scene).items():
-        if wanted in {text("results.of", language, name=name) for language in LANGUAGES}:
-            return [view for view in scene.results if view.job.avatar_id == avatar_id]
-    named = [view for view in scene.results if run_label(view, scene) == wanted]
-    return named or scene.results[:1]
+    if not wanted or _is_said(wanted, NEWEST):
+        return scene.results[:1]
+    if (name := _person_called(scene, wanted)) is not None:
+        avatar_id = _avatars_with_pictures(scene)[name]
+        return [view for view in scene.results if view.job.avatar_id == avatar_id]
+    view = _run_called(scene, wanted)
+    return [view] if view else []
+
+
+def _person_called(scene: Scene, words: Any) -> str | None:
+    """The avatar's name of which all pictures are called so."""
+    people = _avatars_with_pictures(scene)
+    said = (name for name in people if words in {text("results.of", language, name=name) for language in LANGUAGES})
+    return next(said, None)
 
 
 def shows_favourites(scene: Scene) -> bool:

@@ -33,7 +33,7 @@ def build(page: Page) -> None:
     page.show(gr.HTML(elem_id=elem_id("words"), visible=False), _words)
     gallery_export.build(page, {**steering, choice.PICKED: picked})
     gallery_actions.build_deletion(page, picked, told)
-    erase.build_run(page, steering[choice.RUN], choice.chosen_run)
+    erase.build_run(page, steering[choice.RUN], choice.chosen_run, choice.run_label)
 
 
 def _steering(page: Page) -> dict[str, Any]:
@@ -74,9 +74,9 @@ def _about_filters(scene: Scene) -> dict[str, Any]:
 
 
 def _shown(scene: Scene) -> dict[str, Any]:
-    labels = choice.labels(scene)
-    wanted = scene.values.get(choice.RUN)
-    return {"choices": labels, "value": wanted if wanted in labels else labels[0]}
+    """A chosen run stays chosen under its new name; the rest of the panel sees what the widget is about to hold."""
+    scene.values[choice.RUN] = choice.label_now(scene)
+    return {"choices": choice.labels(scene), "value": scene.values[choice.RUN]}
 
 
 def _orders(scene: Scene) -> dict[str, Any]:

@@ -227,3 +227,52 @@ def test_where_the_page_around_takes_pictures_they_are_handed_over(studio: Studi
         assert visitor.value("sent_text").startswith("a portrait of anna <lora:anna:1>\nNegative prompt: blurry")
         assert visitor.value("sent_image").startswith("data:image/png;base64,")
         assert 'data-pa-sent="inpaint"' in visitor.value("sent")
+
+
+def called(visitor: Visitor, job_id: str) -> str:
+    """What the list of runs calls a run."""
+    (label,) = [label for label, *_ in map(_plain, visitor.prop("run", "choices")) if label.endswith(job_id[:8])]
+    return label
+
+
+def _plain(choice: Any) -> tuple[str, ...]:
+    return (choice,) if isinstance(choice, str) else tuple(choice)
+
+
+def test_a_chosen_run_stays_chosen_when_one_of_its_pictures_was_deleted_and_it_alone_is_erased(
+    visit: Visit, runs: list[str], studio: Studio
+) -> None:
+    visitor = visit()
+    visitor.enter(run=called(visitor, runs[1]))
+    visitor.refresh()
+    press(visitor, "delete", {"id": f"{runs[1]}:0", "host": False})
+    assert shown(visitor) == [f"{runs[1]}:1", f"{runs[1]}:2"] and visitor.value("run") == called(visitor, runs[1])
+    studio.gallery.delete(runs[1], 1)  # in another tab
+    visitor.enter(erase_run_sure=True)
+    visitor.click("erase_run")
+    assert [view.job.id for view in studio.gallery.runs()] == [runs[0]]
+    assert shown(visitor) == [f"{runs[0]}:0", f"{runs[0]}:1"] and visitor.value("run") == "Newest"
+
+
+def test_a_run_that_is_gone_takes_no_other_with_it(visit: Visit, runs: list[str], studio: Studio) -> None:
+    visitor = visit()
+    visitor.enter(run=called(visitor, runs[1]))
+    visitor.refresh()
+    visitor.enter(erase_run_sure=True)
+    studio.gallery.erase(runs[1])  # in another tab
+    visitor.click("erase_run")
+    assert "Another run is chosen now" in visitor.text("erase_run_message")
+    assert visitor.value("erase_run_sure") is False, "it was said of another run"
+    assert [view.job.id for view in studio.gallery.runs()] == [runs[0]]
+
+
+def test_a_run_that_became_the_newest_meanwhile_is_not_the_one_that_was_seen(
+    visit: Visit, runs: list[str], studio: Studio
+) -> None:
+    visitor = visit()
+    assert runs[0][:8] in visitor.prop("erase_run_sure", "label")
+    visitor.enter(erase_run_sure=True)
+    newer = finished_run(studio, 1)
+    visitor.click("erase_run")
+    assert {view.job.id for view in studio.gallery.runs()} == {newer, *runs}
+    assert visitor.value("erase_run_sure") is False and newer[:8] in visitor.prop("erase_run_sure", "label")
