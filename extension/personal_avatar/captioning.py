@@ -17,6 +17,7 @@ from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14, Describe, des
 from personal_avatar.captions.task import CAPTION, CaptionTask, file_name
 from personal_avatar.domain import Look
 from personal_avatar.errors import FileTooLarge, NotFound, TooFewPhotos, TrainerMissing, UnreadablePhoto, WrongState
+from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
@@ -166,6 +167,19 @@ class Captioning:
         task = CaptionTask(name, names, folder, trigger, class_noun, dict(settings or {}))
         files = {file_name(number): photo for number, photo in enumerate(photos)}
         return studio.queue.submit(CAPTION, task, title=title, user_id=user_id, avatar_id=avatar_id, files=files)
+
+    def drop(self, job_id: str) -> None:
+        """End a job that nobody wants any more, and erase it; one that runs only loses its photos, when it has ended.
+
+        A job that is gone is no error.
+        """
+        studio = self._studio
+        try:
+            if studio.jobs.status(job_id).state in ACTIVE:
+                studio.queue.cancel(job_id)
+            studio.gallery.erase(job_id)
+        except (NotFound, WrongState):
+            return
 
     # -- files
 

@@ -95,8 +95,7 @@ class Gallery:
         if job.kind != CREATE:
             raise WrongState("This picture was not painted here.", "Choose a portrait.")
         wish = request_like(job, entry.portrait.style, folder, count)
-        place = [one.number for one in self.of(entry.job_id)].index(entry.number)
-        near = self._studio.rankings.more_like(entry.job_id, place, 1).request
+        near = self._studio.rankings.more_like(entry.job_id, entry.number, 0).request
         return self._studio.create(replace(wish, image=near["image"], strength=near["strength"]))
 
     # -- liking, deleting
@@ -139,15 +138,16 @@ class Gallery:
         return files
 
     def erase(self, job_id: str) -> dict[str, Any]:
-        """Erase a job that made or restored pictures: its pictures, the photos that were given to it, its record.
+        """Erase a job that has ended: its pictures, the photos that were given to it, its record.
 
-        Pictures that the host saved into its own folders are only listed. Raises `NotFound`, `WrongState`.
+        Pictures that the host saved into its own folders are only listed, and those that were only ranked where they
+        are not even that. Raises `NotFound`, `WrongState`.
         """
         studio = self._studio
         view = studio.jobs.view(job_id)
         if view.job.kind == TRAIN:
             raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
-        pictures = named_in([view], "images") | set(self.told_by(view))
+        pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
         studio.host.forget()
         self.drop_archives()
@@ -185,7 +185,7 @@ def _entries(view: JobView, folder: Path) -> Iterable[Entry]:
         number, portrait = keeping.number_of(data, place), keeping.portrait_of(data)
         yield Entry(
             view.job.id, number, portrait, view.job.avatar_id, view.job.title, view.job.created_at,
-            number in liked, portrait.path.is_relative_to(folder),
+            number in liked, portrait.path.is_relative_to(folder), data.get("title") or "",
         )
 
 

@@ -1,7 +1,6 @@
 """The use cases. Page, API and command line call only this; it knows the host by its protocol alone."""
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from personal_avatar import oneshot
+from personal_avatar import drafts, oneshot
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.captioning import Captioning
 from personal_avatar.captions.files import without_captions
@@ -128,7 +127,7 @@ class Studio:
         self.host = host
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
-        self.jobs = JobStore(data / "jobs")
+        self.jobs = JobStore(data / "jobs", brief={CAPTION})
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
         self.queue = JobQueue(self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training)
@@ -338,7 +337,8 @@ class Studio:
         """
         avatar = self.avatars.find(avatar_id)
         with self._starting:
-            views = [view for view in self.jobs.views() if _is_about(view.job, avatar)]
+            described = self._described(avatar)
+            views = [view for view in self.jobs.views() if view.job.id in described or _is_about(view.job, avatar)]
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
@@ -358,13 +358,21 @@ class Studio:
         Photos are laid out on the page, which acts for one user: under the name of another user's avatar they are
         somebody else's.
         """
-        data = self.host.folders().data
         self.gallery.drop_archives()
-        drafts = [path.parent for path in (data / "drafts").glob("*/draft.json") if _name_in(path) == avatar.name]
+        found = self._laid_out(avatar)
         if avatar.user_id == TrainRequest.user_id:
-            for draft in drafts:
+            for draft in found:
                 shutil.rmtree(draft, ignore_errors=True)
-        return [str(draft) for draft in drafts if draft.exists()]
+        return [str(draft) for draft in found if draft.exists()]
+
+    def _laid_out(self, avatar: Avatar) -> list[Path]:
+        """Folders of photos under the avatar's name."""
+        return drafts.drafts_of(self.host.folders().data / "drafts", avatar.name)
+
+    def _described(self, avatar: Avatar) -> set[str]:
+        """Jobs that described such photos, maybe before they had a name; see `_erase_copies` about other users."""
+        mine = self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
+        return {job_id for draft in mine for job_id in drafts.caption_jobs(draft)}
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
@@ -435,14 +443,6 @@ def _is_about(job: Job, avatar: Avatar) -> bool:
     """Whether a job belongs to an avatar; photos are described before there is one, under the name that it gets."""
     described = job.kind == CAPTION and (job.title, job.user_id) == (avatar.name, avatar.user_id)
     return described or job.avatar_id == avatar.id
-
-
-def _name_in(draft: Path) -> str:
-    """Whose photos are laid out in a draft."""
-    try:
-        return str(json.loads(draft.read_text(encoding="utf-8")).get("name", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:

@@ -12,10 +12,12 @@ import wd_tagger
 from personal_avatar.captioning import Captioning, names_of, to_document
 from personal_avatar.captions.files import caption_file
 from personal_avatar.captions.taggers import WD14
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Look
 from personal_avatar.errors import InvalidSettings, NotFound, TooFewPhotos, TrainerMissing, WeightsMissing, WrongState
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.states import State
+from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio
 from personal_avatar.weights.registry import find_all
 
@@ -217,6 +219,39 @@ def test_captions_of_a_person_are_erased_with_the_person(studio: Studio, photos:
         studio.queue.wait(job.id, 30)
     assert studio.delete_avatar(avatar.id)["left"] == []
     assert {view.job.id for view in studio.jobs.views()} == {job.id for job in jobs[1:]}
+
+
+def test_no_copy_of_a_photo_outlives_a_job_that_never_began(studio: Studio, photos: list[Path]) -> None:
+    with_wd14(studio)
+    job = studio.jobs.create(CAPTION, {}, title="Anna", user_id="local", avatar_id="", files={"0000": photos[0]})
+    assert (studio.jobs.folder(job.id) / "photos" / "0000").is_file()
+    assert studio.queue.cancel(job.id).status.state is State.CANCELLED
+    assert not (studio.jobs.folder(job.id) / "photos").exists()
+
+
+def test_an_unwanted_job_is_ended_and_erased(studio: Studio, photos: list[Path]) -> None:
+    job = studio.jobs.create(CAPTION, {}, title="Anna", user_id="local", avatar_id="", files={"0000": photos[0]})
+    studio.captions.drop(job.id)
+    studio.captions.drop(job.id)
+    assert studio.jobs.views() == []
+
+
+def test_what_was_described_before_it_had_a_name_is_erased_with_the_person(
+    studio: Studio, photos: list[Path]
+) -> None:
+    avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="yes")
+    studio.avatars.save(avatar)
+    jobs = [
+        studio.jobs.create(CAPTION, {}, title="Captions", user_id="local", avatar_id="", files={"0000": photos[0]})
+        for _ in range(3)
+    ]
+    for job in jobs:
+        studio.queue.cancel(job.id)
+    drafts = studio.host.folders().data / "drafts"
+    write_json(drafts / "a1" / "draft.json", {"name": "Anna", "caption_jobs": [jobs[0].id], "caption_job": jobs[1].id})
+    write_json(drafts / "b2" / "draft.json", {"name": "Bo", "caption_jobs": [jobs[2].id]})
+    assert studio.delete_avatar(avatar.id)["left"] == []
+    assert [view.job.id for view in studio.jobs.views()] == [jobs[2].id] and not (drafts / "a1").exists()
 
 
 def test_names_are_told_apart() -> None:

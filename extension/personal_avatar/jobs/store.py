@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -88,10 +88,13 @@ class JobView:
 
 
 class JobStore:
-    """All job directories below one folder. Safe to use from several threads."""
+    """All job directories below one folder. Safe to use from several threads.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    `brief`: kinds of jobs whose copies of files (`photos/`) go when the job ends, however it ends.
+    """
+
+    def __init__(self, folder: Path, brief: Collection[str] = ()) -> None:
+        self._folder, self._brief = folder, frozenset(brief)
         self._lock = threading.RLock()
         self._unwritten: dict[str, Status] = {}
 
@@ -146,6 +149,8 @@ class JobStore:
                 times["ended_at"] = time.time()
             status = replace(now, state=move(now.state, state), **{**times, **changes})
             write_json(self.folder(job_id) / "status.json", to_json(status))
+            if state not in ACTIVE and self._brief and self.job(job_id).kind in self._brief:
+                shutil.rmtree(self.folder(job_id) / "photos", ignore_errors=True)
             return status
 
     def note_process(self, job_id: str, pid: int, started_at: float) -> None:

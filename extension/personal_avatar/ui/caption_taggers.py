@@ -167,7 +167,7 @@ def start(scene: Scene, name: str, only_new: bool, settings: dict[str, Any]) -> 
     else:
         title = scene.draft.name or scene.say("photos.part.captions")
         job = scene.studio.captions.start(photos, name, **subject, settings=settings, title=title)
-        scene.desk.note(scene.key, caption_job=job.id)
+        scene.desk.note(scene.key, caption_job=job.id, caption_jobs=(*scene.draft.caption_jobs, job.id))
 
 
 def _write_here(scene: Scene, photos: list[Path], name: str, how: dict[str, Any]) -> None:

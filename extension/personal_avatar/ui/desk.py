@@ -17,6 +17,7 @@ from typing import Any
 
 from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
+from personal_avatar.drafts import caption_jobs
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
@@ -36,7 +37,7 @@ class Draft:
     `left_out`: names of files that were given to the last check and were too large to be taken. `choices`: what was
     decided by hand, by the photo's SHA-256; those of photos that were removed stay, for the day they come again.
     `settings`: of the photos, what differs from the defaults. `caption_job`: the job that writes captions, until its
-    captions were taken.
+    captions were taken; `caption_jobs`: all that ever did, which go with the draft.
     """
 
     name: str = ""
@@ -48,6 +49,7 @@ class Draft:
     choices: dict[str, PhotoChoice] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     caption_job: str = ""
+    caption_jobs: tuple[str, ...] = ()
 
     @property
     def shows_a_style(self) -> bool:
@@ -140,13 +142,16 @@ class Desk:
                 self.save(key, changed)
 
     def clear(self, key: str) -> None:
-        """Erase a draft with all that was made of its photos."""
+        """Erase a draft with all that was made of its photos, and the jobs that described them."""
         if _KEY.fullmatch(key):
             with self.lock:
+                described = caption_jobs(self._folder / key)
                 self._drafts.pop(key, None)
                 self.histories.pop(key, None)
                 self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
+            for job_id in described:
+                self.studio.captions.drop(job_id)
 
     def sweep(self) -> None:
         """Erase drafts that nobody has touched for two weeks."""

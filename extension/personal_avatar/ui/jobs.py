@@ -8,11 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.ui.live import headline, state_badge
-from personal_avatar.ui.markup import facts, progress_bar, stored_error_box, tag
+from personal_avatar.ui.markup import box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.works import TRAIN
@@ -24,6 +26,7 @@ TAKE = "(...all) => window.personalAvatar ? window.personalAvatar.take(...all) :
 def build(page: Page) -> None:
     """The panel, inside the current tab. Buttons in the list press hidden ones, which our script hands the job's id."""
     message = gr.HTML(elem_id=elem_id("jobs_message"))
+    erased = gr.HTML(elem_id=elem_id("job_erased"))
     page.show(gr.HTML(elem_id=elem_id("jobs")), lambda scene: {"value": jobs_html(scene)})
     chosen = page.read("log_of", gr.Textbox("", visible=False, elem_id=elem_id("log_of")))
     log = page.say(
@@ -43,6 +46,8 @@ def build(page: Page) -> None:
     for name, handler in (("cancel_keep", _cancel_keep), ("cancel_discard", _cancel_discard), ("log", _open_log)):
         hidden = gr.Button(visible=False, elem_id=elem_id(f"press_{name}"))
         page.on(hidden.click, handler, [chosen], [chosen], message, script=TAKE)
+    hidden = gr.Button(visible=False, elem_id=elem_id("press_erase_job"))
+    page.on(hidden.click, _erase, [chosen], [chosen, erased], message, script=TAKE)
 
 
 def _cancel_keep(scene: Scene, job_id: str) -> list[Any]:
@@ -58,6 +63,15 @@ def _cancel_discard(scene: Scene, job_id: str) -> list[Any]:
 def _open_log(scene: Scene, job_id: str) -> list[Any]:
     scene.studio.jobs.folder(job_id)
     return [job_id]
+
+
+def _erase(scene: Scene, job_id: str) -> list[Any]:
+    """The button was pressed below the question (`_erasing`)."""
+    view = scene.studio.jobs.view(job_id)
+    if view.job.kind == TRAIN:
+        raise Refusal(WrongState, "erasetraining")
+    left = scene.studio.gallery.erase(job_id)["left"]
+    return ["", box("good", scene.say("erase.done", name=_title(view, scene)), ", ".join(left))]
 
 
 def _log(scene: Scene) -> dict[str, Any]:
@@ -100,6 +114,7 @@ def _row(view: JobView, scene: Scene) -> str:
         _times(view, scene),
         error,
         _buttons(view, scene, active),
+        "" if active else _erasing(view, scene),
         class_="pa-job",
         data_job=view.job.id,
     )
@@ -129,6 +144,14 @@ def _buttons(view: JobView, scene: Scene, active: bool) -> str:
         buttons.append(_button(view, "cancel_discard", "jobs.discard", scene))
     buttons.append(_button(view, "log", "jobs.showlog", scene))
     return tag("div", *buttons, class_="pa-buttons")
+
+
+def _erasing(view: JobView, scene: Scene) -> str:
+    """What would be erased, and below it the button that does it; a training goes with its avatar alone."""
+    is_training = view.job.kind == TRAIN
+    told = tag("p", escape(scene.say("jobs.erase.training" if is_training else "jobs.erase.info")), class_="pa-note")
+    press = "" if is_training else tag("div", _button(view, "erase_job", "erase.button", scene), class_="pa-buttons")
+    return tag("details", tag("summary", escape(scene.say("jobs.erase"))), told, press)
 
 
 def _button(view: JobView, action: str, key: str, scene: Scene) -> str:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
 from personal_avatar.studio import Studio
@@ -40,3 +41,13 @@ def test_a_draft_that_another_process_laid_out_is_found(desk: Desk, folder: Path
     assert desk.draft(KEY) == Draft()
     write_json(folder / "draft.json", {"name": "Anna"})
     assert desk.draft(KEY).name == "Anna"
+
+
+def test_the_jobs_that_described_the_photos_go_with_the_draft(desk: Desk) -> None:
+    jobs = [
+        desk.studio.jobs.create(CAPTION, {}, title="Captions", user_id="local", avatar_id="", files={"0000": GOOD[0]})
+        for _ in range(2)
+    ]
+    desk.save(KEY, Draft(photos=tuple(GOOD[:3]), caption_job=jobs[1].id, caption_jobs=(jobs[0].id, jobs[1].id)))
+    desk.clear(KEY)
+    assert desk.studio.jobs.views() == []

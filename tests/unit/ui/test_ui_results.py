@@ -17,13 +17,16 @@ from urllib.parse import unquote
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
+from personal_avatar.errors import NotFound
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.pictures import GENERATED
 from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
 from personal_avatar.ui import tab
+from personal_avatar.works import RANK, TRAIN
 from PIL import Image
 
+from tests.unit.api.house import GOOD
 from tests.unit.runs import finished_run
 from tests.unit.ui.visitor import Visitor
 
@@ -276,3 +279,36 @@ def test_a_run_that_became_the_newest_meanwhile_is_not_the_one_that_was_seen(
     visitor.click("erase_run")
     assert {view.job.id for view in studio.gallery.runs()} == {newer, *runs}
     assert visitor.value("erase_run_sure") is False and newer[:8] in visitor.prop("erase_run_sure", "label")
+
+
+# -- erasing in the list of jobs
+
+
+def test_an_ended_job_can_be_erased_in_the_list_of_jobs_with_its_photos(
+    visit: Visit, runs: list[str], studio: Studio
+) -> None:
+    folder = studio.host.folders().data
+    given = {"00000.jpg": GOOD[0], "reference-00.jpg": GOOD[1]}
+    job = studio.jobs.create(RANK, {}, title="", user_id="local", avatar_id="", files=given)
+    visitor = visit()
+    assert f"pa-erase_job-{job.id}" not in visitor.value("jobs"), "it has not ended"
+    visitor.enter(log_of=job.id)
+    visitor.click("press_erase_job")
+    assert "has not ended" in visitor.text("jobs_message") and studio.jobs.folder(job.id).exists()
+    studio.jobs.fail(job.id, NotFound("There are no pictures."))
+    visitor.refresh()
+    assert f"pa-erase_job-{job.id}" in visitor.value("jobs") and "photos that were given" in visitor.text("jobs")
+    visitor.click("press_erase_job")
+    assert "was erased" in visitor.text("job_erased") and job.id not in visitor.value("jobs")
+    assert not list(folder.rglob("reference-00.jpg"))
+
+
+def test_a_training_is_not_erased_in_the_list_of_jobs(visit: Visit, studio: Studio) -> None:
+    job = studio.jobs.create(TRAIN, {}, title="Anna", user_id="local", avatar_id="anna")
+    studio.jobs.fail(job.id, NotFound("The photos are gone."))
+    visitor = visit(accept="vi")
+    assert f"pa-erase_job-{job.id}" not in visitor.value("jobs") and "thuộc về nhân vật" in visitor.text("jobs")
+    visitor.enter(log_of=job.id)
+    visitor.click("press_erase_job")
+    assert "chỉ được xóa cùng nhân vật" in visitor.text("jobs_message") and studio.jobs.folder(job.id).exists()
+    studio.jobs.delete(job.id)

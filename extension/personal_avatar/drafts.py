@@ -1,0 +1,41 @@
+"""What is laid out on the page before it is trained, as it lies on disk: to be found when a person is erased.
+
+drafts/<key>/draft.json names the person; ui/desk.py writes it. A folder without it is what work left behind that ended
+after its draft was erased.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+FILE = "draft.json"
+
+
+def drafts_of(folder: Path, name: str) -> list[Path]:
+    """Folders in which photos are laid out under this name; `folder`: where all drafts lie."""
+    return [path.parent for path in folder.glob(f"*/{FILE}") if _stored(path.parent).get("name", "") == name]
+
+
+def caption_jobs(draft: Path) -> set[str]:
+    """Ids of the jobs that described its photos."""
+    stored = _stored(draft)
+    found = stored.get("caption_jobs")
+    known = {*found} if isinstance(found, list) else set()
+    return {str(job_id) for job_id in (*known, stored.get("caption_job", "")) if job_id}
+
+
+def sweep(folder: Path) -> None:
+    """Erase what work left behind."""
+    for path in folder.glob("*"):
+        if path.is_dir() and not (path / FILE).is_file():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _stored(draft: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads((draft / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
