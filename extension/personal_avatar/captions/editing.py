@@ -29,11 +29,13 @@ def replaced(captions: Captions, search: str, replacement: str, regex: bool = Fa
     """Every place of `search` with `replacement` instead, in any case; what is changed is tidied.
 
     A plain search finds whole words only, so that "hat" is not found in "what". With `regex` the replacement may name
-    groups (`\\1`). Raises `InvalidSettings` for an empty search and for an expression that cannot be read.
+    groups (`\\1`). Raises `InvalidSettings` for an empty search and for an expression that cannot be read or would take
+    too long.
     """
     if not search.strip():
         raise InvalidSettings("There is nothing to search for.", "Write the word that shall be replaced.")
-    found = re.compile(_whole_words(search.strip()), re.IGNORECASE) if not regex else expressions.read(search)
+    words = _whole_words(search.strip())
+    found = expressions.read(search, captions.values()) if regex else re.compile(words, re.IGNORECASE)
     try:
         return {name: _with(text, found, replacement, regex) for name, text in captions.items()}
     except (re.error, IndexError) as error:

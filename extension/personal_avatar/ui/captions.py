@@ -148,8 +148,10 @@ def _search(page: Page, message: Any) -> None:
             add = page.say(gr.Button(text("caption.addtag"), elem_id=elem_id("caption_add")), value="caption.addtag")
     wanted = [search, replacement, regex]
     told = [page.language, page.key, *wanted]
-    for component in wanted:
-        component.input(lambda *values: _preview(page, *values), told, preview, **QUIET)
+    for field in (search, replacement):  # an expression is tried when it is complete, not at each of its letters
+        field.input(lambda *values: "" if values[-1] else _preview(page, *values), told, preview, **QUIET)
+        field.blur(lambda *values: _preview(page, *values), told, preview, **QUIET)
+    regex.input(lambda *values: _preview(page, *values), told, preview, **QUIET)
     page.on(replace.click, _replace, wanted, [preview], message)
     page.on(add.click, _add, [replacement], [preview], message)
 

@@ -1,9 +1,12 @@
 """Search and replace, the table of frequencies, undo and redo."""
 from __future__ import annotations
 
+import time
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from personal_avatar.captions import expressions
 from personal_avatar.captions.editing import (
     KEPT_STEPS,
     History,
@@ -47,10 +50,47 @@ def test_an_expression_that_cannot_be_used_is_named(search: str, replacement: st
         replaced({"a.jpg": "a"}, search, replacement, regex=True)
 
 
-@pytest.mark.parametrize("search", ["(a+)+$", "(a*)*b", r"(\w+\s*)+x", "((ab)?c)*", "(a|b+)*c", "a" * 301])
+@pytest.mark.parametrize("search", ["(a+)+$", "(a*)*b", r"(\w+\s*)+x", "((ab)?c)*", "(a|b+)*c", "a" * 301,
+                                    r"(\w|\w)+!", ".*.*.*.*!", r"\w?" * 40 + "!", "(a|a)" * 40, "(?:(?:){9999}){9999}"])
 def test_an_expression_that_could_run_for_hours_is_refused(search: str) -> None:
     with pytest.raises(InvalidSettings):
-        replaced({"a.jpg": "a" * 40}, search, "", regex=True)
+        replaced({"a.jpg": "a" * 240}, search, "", regex=True)
+
+
+def test_how_long_an_expression_may_take_depends_on_how_much_there_is_to_search() -> None:
+    one, many = {"a": "a" * 240}, {str(number): "a" * 2000 for number in range(100)}
+    assert replaced(one, ".*.*!", "", regex=True) == one
+    with pytest.raises(InvalidSettings, match="too many ways"):
+        replaced(many, ".*.*!", "", regex=True)
+    ordinary = {str(number): "red hat, blue coat, " * 10 for number in range(100)}
+    assert replaced(ordinary, r"(\w+) (\w+),", r"\2 \1,", regex=True)["5"].startswith("hat red, coat blue")
+
+
+LETTERS = st.sampled_from(["a", "b", r"\w", ".", "[ab]", r"\s", "$", r"(?=a*)", r"\b"])
+EXPRESSIONS = st.recursive(
+    LETTERS,
+    lambda part: st.one_of(
+        st.lists(part, min_size=2, max_size=5).map("".join),
+        st.builds("(?:{}|{})".format, part, part),
+        st.builds("(?:{}){}".format, part, st.sampled_from(["*", "+", "?", "*?", "{2}", "{1,9}", "{3,}"])),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(search=EXPRESSIONS, text=st.sampled_from(["a" * 60, "ab" * 100, "a b" * 40, "aab" * 300]))
+def test_what_is_accepted_is_quick(search: str, text: str) -> None:
+    """With a bound of a fiftieth, so that the test is quick as well."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(expressions, "MOST_STEPS", expressions.MOST_STEPS / 50)
+        try:
+            found = expressions.read(search + "!", [text])
+        except InvalidSettings:
+            return
+    began = time.process_time()
+    found.sub("", text)
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("search", ["(red|blue)+ hat", r"\bwith\b.*", "a{2}b?", "(ab){2,3}", r"(?:\w{3})*x", r"red\s+"])

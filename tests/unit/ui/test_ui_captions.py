@@ -197,6 +197,11 @@ def test_search_and_replace_tells_what_would_change_and_does_it(visit: Visit, st
     visitor.click("caption_replace")
     assert shown(visitor) == ["smile, cap", "what", "cap"]
     visitor.enter(caption_search="(", caption_regex=True)
+    field = visitor._ids["caption_search"]
+    visitor._run(visitor._dependency("input", field))
+    assert visitor.text("caption_preview") == ""  # not at each letter
+    visitor._run(visitor._dependency("blur", field))
+    assert "not a regular expression" in visitor.text("caption_preview")
     visitor.click("caption_replace")
     assert "not a regular expression" in visitor.text("caption_message")
 
