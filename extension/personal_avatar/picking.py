@@ -11,22 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from personal_avatar.errors import AvatarError, BadInput, NotFound, UnreadablePhoto
-from personal_avatar.pictures import infotext_of, load_picture, prompt_of
-from personal_avatar.ranking.looks import alike, look
+from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.keeping import number_of
+from personal_avatar.pictures import infotext_of, prompt_in
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.ranking.order import KEYS, Filter, filtered, known, sorted_by, value_of
-from personal_avatar.sortings import looks_in
-from personal_avatar.storage import sha256_of
 from personal_avatar.works import CREATE, RANK
 
 if TYPE_CHECKING:
     from personal_avatar.jobs.store import JobView
     from personal_avatar.studio import Studio
 
-SAME_PROMPT = 0.1  # what the words of the prompt add to how alike two pictures are
 VARIATION = 0.45  # how much of a picture is painted anew when one goes on from it
 _SETTINGS = {"seed": r"Seed: (\d+)", "steps": r"Steps: (\d+)", "guidance": r"CFG scale: ([\d.]+)",
              "width_px": r"Size: (\d+)x\d+", "height_px": r"Size: \d+x(\d+)"}
@@ -52,7 +47,10 @@ def rows_of(view: JobView) -> list[Ranked]:
     found = view.result or {}
     images = [*found.get("images", []), *found.get("unreadable", [])]
     return [
-        Ranked(Path(one["path"]), one.get("likeness"), one.get("scores", {}), one.get("faces", 0), one.get("error"))
+        Ranked(
+            Path(one["path"]), one.get("likeness"), one.get("scores", {}), one.get("faces", 0), one.get("error"),
+            title=one.get("title") or "",
+        )
         for one in images
     ]
 
@@ -72,7 +70,7 @@ def table(rows: Sequence[Ranked]) -> str:
     for place, item in enumerate(rows, start=1):
         values = [value_of(item, key) for key in KEYS]
         cells = ["" if value is None else f"{value:g}" for value in values]
-        writer.writerow([place, _harmless(item.path.name), *cells, (item.error or {}).get("code", "")])
+        writer.writerow([place, _harmless(item.name), *cells, (item.error or {}).get("code", "")])
     return out.getvalue()
 
 
@@ -81,16 +79,17 @@ def _harmless(name: str) -> str:
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name
 
 
-def take(files: Sequence[Path], target: Path, move: bool = False) -> list[Path]:
+def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequence[str] = ()) -> list[Path]:
     """Copy or move files into `target` (made when missing) as 001-name.png, ...; nothing there is overwritten.
 
-    Raises `BadInput` when the folder cannot be written to or a file is gone.
+    `names`: what they are called, where that is not the name of the file. Raises `BadInput` when the folder cannot be
+    written to or a file is gone.
     """
     done: list[Path] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for place, path in enumerate(files, start=1):
-            wanted = _free(target / f"{place:03d}-{path.name}")
+        for place, (path, name) in enumerate(zip(files, names or [path.name for path in files], strict=True), start=1):
+            wanted = _free(target / f"{place:03d}-{Path(name).name}")
             done.append(Path(shutil.move(path, wanted) if move else shutil.copy2(path, wanted)))
     except OSError as error:
         raise BadInput(f"{len(done)} of {len(files)} pictures were taken: {error}.", "Choose another folder.") from None
@@ -106,15 +105,16 @@ def _free(path: Path) -> Path:
 
 
 def similar(studio: Studio, job_id: str, number: int, count: int) -> Similar:
-    """See `Rankings.more_like`; `number`: the place in the job's result, 0 the best."""
+    """See `Rankings.more_like`; `number`: the picture's own, which it keeps when others are deleted."""
     view = studio.jobs.view(job_id)
-    rows = rows_of(view) if view.job.kind in (CREATE, RANK) else []
-    if not 0 <= number < len(rows):
-        raise NotFound(f"Job {job_id} has {len(rows)} pictures; there is no number {number}.")
-    image = (view.result or {})["images"][number]
-    request = _as_created(view, image) if view.job.kind == CREATE else _as_told(rows[number].path)
-    request |= {"image": rows[number].path, "strength": VARIATION}
-    return Similar(request, _nearest(studio, view, rows, number, count))
+    images = (view.result or {}).get("images", []) if view.job.kind in (CREATE, RANK) else []
+    image = next((one for place, one in enumerate(images) if number_of(one, place) == number), None)
+    if image is None:
+        raise NotFound(f"Job {job_id} has {len(images)} pictures; there is no number {number}.")
+    path = Path(image["path"])
+    request = _as_created(view, image) if view.job.kind == CREATE else _as_told(path)
+    nearest = studio.rankings.nearest(job_id, number, count) if count else ()
+    return Similar({**request, "image": path, "strength": VARIATION}, nearest)
 
 
 def _as_created(view: JobView, image: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _as_told(path: Path) -> dict[str, Any]:
     text = _infotext(path)
     settings = {name: float(match[1]) if name == "guidance" else int(match[1])
                 for name, pattern in _SETTINGS.items() if (match := re.search(pattern, text))}
-    return {"prompt": _prompt(path), "settings": settings}
+    return {"prompt": prompt_in(text), "settings": settings}
 
 
 def _infotext(path: Path) -> str:
@@ -141,44 +141,3 @@ def _infotext(path: Path) -> str:
         return infotext_of(path)
     except (OSError, ValueError, SyntaxError):
         return ""
-
-
-def _prompt(path: Path) -> str:
-    return prompt_of(path) if _infotext(path) else ""
-
-
-def _nearest(
-    studio: Studio, view: JobView, rows: Sequence[Ranked], number: int, count: int
-) -> tuple[tuple[int, float], ...]:
-    """By what pictures look like, and by the words that they have in common."""
-    seen, words = _looks(studio, view, rows), [_words(row.path) for row in rows]
-    here = seen[number]
-    if here is None:
-        return ()
-    comparable = {place: one for place, one in enumerate(seen) if one is not None and len(one) == len(here)}
-    others = [place for place in comparable if place != number]
-    if not others:
-        return ()
-    close = alike(np.stack([comparable[place] for place in others]), here)
-    shared = np.array([len(words[number] & words[place]) / max(len(words[number] | words[place]), 1)
-                       for place in others])
-    scores = (close + SAME_PROMPT * shared) / (1 + SAME_PROMPT)
-    return tuple((others[at], round(float(scores[at]), 4)) for at in np.argsort(-scores, kind="stable")[:count])
-
-
-def _words(path: Path) -> set[str]:
-    return set(re.findall(r"\w+", _prompt(path).lower()))
-
-
-def _looks(studio: Studio, view: JobView, rows: Sequence[Ranked]) -> list[np.ndarray | None]:
-    """As they were seen when they were scored; else as the picture alone tells."""
-    kept = looks_in(studio.jobs.folder(view.job.id))
-    return [_look(row, kept) for row in rows]
-
-
-def _look(row: Ranked, kept: dict[str, np.ndarray]) -> np.ndarray | None:
-    try:
-        found = kept.get(sha256_of(row.path)) if kept else None
-        return look(load_picture(row.path), None) if found is None else found
-    except (OSError, AvatarError, UnreadablePhoto):
-        return None

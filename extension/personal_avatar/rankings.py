@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.judges import Judges
+from personal_avatar.neighbours import Neighbours
 from personal_avatar.works import RANK
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Rankings:
     """What the doors may ask about likeness and order."""
 
     def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+        self._studio, self._neighbours = studio, Neighbours(studio)
 
     # -- measuring
 
@@ -131,11 +132,13 @@ class Rankings:
         rows = sorted_rows(self._studio, job_id, sort, filters)
         return [row.path for row in rows if row.error is None][:count]
 
-    def take(self, files: Sequence[Path], target: Path, move: bool = False) -> list[Path]:
-        """Copy or move files into a folder, numbered in their order; nothing is overwritten. See `sortings.take`."""
+    def take(
+        self, files: Sequence[Path], target: Path, move: bool = False, names: Sequence[str] = ()
+    ) -> list[Path]:
+        """Copy or move files into a folder, numbered in their order; nothing is overwritten. See `picking.take`."""
         from personal_avatar.picking import take
 
-        return take(files, target, move)
+        return take(files, target, move, names)
 
     def table(self, job_id: str, sort: str = "overall", filters: Sequence[str] = ()) -> str:
         """The pictures of a ranking as CSV, best first. Raises `NotFound`."""
@@ -145,7 +148,12 @@ class Rankings:
 
     def more_like(self, job_id: str, number: int, count: int = 6) -> Similar:
         """What to go on from with picture `number` of a job that made or ranked pictures, and its nearest neighbours
-        there. Raises `NotFound`."""
+        there. Numbers are those of `Gallery`. Raises `NotFound`."""
         from personal_avatar.picking import similar
 
         return similar(self._studio, job_id, number, count)
+
+    def nearest(self, job_id: str, number: int, count: int) -> tuple[tuple[int, float], ...]:
+        """(number, how alike 0..1) of the pictures of a job that are most alike to one, without that one; read once
+        and kept. Raises `NotFound` without the job."""
+        return self._neighbours.of(job_id, number, count)

@@ -131,8 +131,8 @@ def _text(path: Path) -> str:
 
 def _entry(item: Ranked) -> dict[str, Any]:
     look = b"" if item.look is None else item.look.astype(np.float16).tobytes()
-    return {"key": _key(item.path), "likeness": item.likeness, "scores": item.scores, "faces": item.faces,
-            "look": base64.b64encode(look).decode("ascii")}
+    return {"key": _key(item.path), "path": str(item.path), "likeness": item.likeness, "scores": item.scores,
+            "faces": item.faces, "prompt": item.prompt, "look": base64.b64encode(look).decode("ascii")}
 
 
 def _entries(text: str) -> Iterator[tuple[str, Ranked]]:
@@ -142,13 +142,13 @@ def _entries(text: str) -> Iterator[tuple[str, Ranked]]:
             data = json.loads(line)
             look = np.frombuffer(base64.b64decode(data["look"]), np.float16).astype(np.float32)
             yield data["key"], Ranked(
-                Path(), data["likeness"], data["scores"], data["faces"], look=look if len(look) else None
+                Path(data["path"]), data["likeness"], data["scores"], data["faces"],
+                look=look if len(look) else None, prompt=data["prompt"],
             )
         except (ValueError, KeyError, TypeError):
             continue
 
 
-def looks_in(folder: Path) -> dict[str, np.ndarray]:
-    """What the pictures of a ranking look like, by their content."""
-    entries = _entries(_text(folder / "artifacts" / LEDGER))
-    return {key: item.look for key, item in entries if item.look is not None}
+def scored_in(folder: Path) -> dict[str, Ranked]:
+    """What a ranking has written down about its pictures, by their paths; nothing for other jobs."""
+    return {str(item.path): item for _, item in _entries(_text(folder / "artifacts" / LEDGER))}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from personal_avatar import neighbours
 from personal_avatar.best_of import BestOf
 from personal_avatar.domain import Portrait
 from personal_avatar.errors import Cancelled, InvalidSettings, NotFound
@@ -20,7 +21,7 @@ from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.ranking import clip, clip_files
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.rankings import RankRequest, RankTask
-from personal_avatar.sortings import JUDGES, LEDGER, looks_in, sort_pictures
+from personal_avatar.sortings import JUDGES, LEDGER, scored_in, sort_pictures
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -117,8 +118,8 @@ def test_nothing_that_a_ranking_keeps_says_who_somebody_is(studio: Studio, done:
     artifacts = studio.jobs.folder(done.job.id) / "artifacts"
     assert {path.name for path in artifacts.iterdir()} >= {LEDGER, JUDGES, "ranked.json"}
     assert "embedding" not in (artifacts / LEDGER).read_text()
-    looks = looks_in(studio.jobs.folder(done.job.id))
-    assert len(looks) == 6 and all(np.isclose(np.linalg.norm(one), 1, atol=1e-2) for one in looks.values())
+    looks = [one.look for one in scored_in(studio.jobs.folder(done.job.id)).values() if one.look is not None]
+    assert len(looks) == 6 and all(np.isclose(np.linalg.norm(one), 1, atol=1e-2) for one in looks)
 
 
 def test_more_like_one_are_its_copy_and_what_it_was_made_with(studio: Studio, done: JobView) -> None:
@@ -127,8 +128,42 @@ def test_more_like_one_are_its_copy_and_what_it_was_made_with(studio: Studio, do
     assert names[found.nearest[0][0]] == GOOD[3].name and found.nearest[0][1] > 0.8
     assert found.request["prompt"] == "a woman"
     assert found.request["settings"] == {"seed": 7, "steps": 20, "guidance": 5.5, "width_px": 512, "height_px": 512}
+    for number in (6, 99):  # an unreadable picture has no number
+        with pytest.raises(NotFound):
+            studio.rankings.more_like(done.job.id, number)
+
+
+def test_what_is_alike_is_read_once_and_no_picture_again(
+    studio: Studio, done: JobView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(studio.rankings.nearest(done.job.id, 0, 9)) == 5
+
+    def read(*_: object) -> None:
+        raise AssertionError("read again")
+
+    for name in ("load_picture", "prompt_of", "scored_in"):
+        monkeypatch.setattr(neighbours, name, read)
+    assert len(studio.rankings.nearest(done.job.id, 0, 9)) == 5
+    assert len(studio.rankings.nearest(done.job.id, 1, 3)) == 3
+
+
+def test_a_portrait_that_is_left_keeps_its_number_among_those_alike(studio: Studio, avatar: str) -> None:
+    result = created(studio, avatar, count=3)
+    studio.gallery.delete(result["job"], 0)
+    found = studio.rankings.more_like(result["job"], 1)
+    assert found.request["settings"]["seed"] == result["images"][1]["seed"]
+    assert [number for number, _ in found.nearest] == [2]
     with pytest.raises(NotFound):
-        studio.rankings.more_like(done.job.id, 99)
+        studio.rankings.more_like(result["job"], 0)
+
+
+def test_pictures_that_were_sent_go_by_the_names_that_they_had(studio: Studio, tmp_path: Path) -> None:
+    view = ranked(studio, RankRequest((GOOD[4],), references=tuple(GOOD[:2])))
+    assert f"1,{GOOD[4].name}," in studio.rankings.table(view.job.id)
+    (entry,) = studio.gallery.of(view.job.id)
+    assert entry.name == GOOD[4].name != entry.portrait.path.name
+    (taken,) = studio.rankings.take([entry.shown], tmp_path, names=[entry.name])
+    assert taken.name == f"001-{GOOD[4].name}"
 
 
 def test_the_best_are_copied_in_order_and_nothing_is_overwritten(studio: Studio, done: JobView, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ FILTER = rf"^(({FAVOURITE}|{RESTORED}|{LIMIT})(,({FAVOURITE}|{RESTORED}|{LIMIT})
 @dataclass(frozen=True)
 class Entry:
     """A picture of a run. `number`: its place when the run ended, 0 the best; it keeps it when others are deleted.
-    `owned`: its file lies in our own folder of the run, not among the host's pictures. `made_at`: Unix seconds."""
+    `owned`: its file lies in our own folder of the run, not among the host's pictures. `made_at`: Unix seconds.
+    `called`: what the file was called before it was copied, "" where it has its own name."""
 
     job_id: str
     number: int
@@ -31,6 +32,12 @@ class Entry:
     made_at: float = 0.0
     favourite: bool = False
     owned: bool = True
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call the picture."""
+        return self.called or self.portrait.path.name
 
     @property
     def key(self) -> str:

@@ -5,7 +5,7 @@ import uuid
 from enum import Enum
 from typing import Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
@@ -14,11 +14,10 @@ from personal_avatar.albums.entries import FILTER, PARTS, RANK, SORTS, Entry, ar
 from personal_avatar.albums.sizes import ORIGINAL, SIZES
 from personal_avatar.api import answers, schemas
 from personal_avatar.api.problems import PREFIX
-from personal_avatar.api.table import JOB_ID, Row
+from personal_avatar.api.table import JOB_ID, NUMBER, Row
 from personal_avatar.pictures import FORMATS
 from personal_avatar.studio import Studio
 
-NUMBER = Path(..., ge=0, le=999, description="Its place by rank when the job ended; it keeps it")
 Sort = Enum("Sort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 SizeName = Enum("SizeName", {name: name for name in SIZES}, type=str)  # type: ignore[misc]
 Format = Enum("Format", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]

@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path as FilePath
 from typing import Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel, Field, conlist, constr, root_validator
 from starlette.responses import Response
 
@@ -13,7 +13,7 @@ from personal_avatar.api import answers, schemas
 from personal_avatar.api.bodies import Body, Encoded, Line
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable
-from personal_avatar.api.table import JOB_ID, Row, plain
+from personal_avatar.api.table import JOB_ID, NUMBER, Row, plain
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import WrongState
 from personal_avatar.ranking.order import FILTER, KEYS, OVERALL
@@ -21,7 +21,6 @@ from personal_avatar.rankings import MAX_REFERENCES, RankRequest
 from personal_avatar.studio import Studio
 
 MAX_UPLOADS = 200
-NUMBER = Path(..., ge=0, le=20_000)
 Sort = Enum("Sort", {name: name for name in KEYS}, type=str)  # type: ignore[misc]
 One = constr(regex=FILTER)
 SORT = Query(Sort(OVERALL), description="Best first")
@@ -79,7 +78,7 @@ class RankAccepted(schemas.Accepted):
 
 
 class Neighbour(Document):
-    """Another picture of the same job. `alike`: 0..1."""
+    """Another picture of the same job, by the number that it has in `/jobs/{job_id}/images`. `alike`: 0..1."""
 
     number: int
     alike: float

@@ -97,9 +97,9 @@ def _measured(read: Mapping[Path, np.ndarray], scorer: Scorer) -> dict[Path, Ran
     """All at once, and one by one where that fails. What the judges themselves lack is not about a picture."""
     if not read:
         return {}
-    prompts = [_prompt(path) for path in read] if scorer.opinions.follows else []
+    prompts = [_prompt(path) for path in read]
     try:
-        told = scorer.score_many(list(read.values()), prompts)
+        told = scorer.score_many(list(read.values()), prompts if scorer.opinions.follows else [])
     except AvatarError:
         raise
     except Exception as error:
@@ -108,8 +108,8 @@ def _measured(read: Mapping[Path, np.ndarray], scorer: Scorer) -> dict[Path, Ran
             return {path: Ranked(path, None, error=_why(path, error).to_json()) for path in read}
         apart = (_measured({path: image}, scorer) for path, image in read.items())
         return {path: ranked for one in apart for path, ranked in one.items()}
-    return {path: Ranked(path, one.likeness, one.scores, one.faces, look=one.look)
-            for path, one in zip(read, told, strict=True)}
+    return {path: Ranked(path, one.likeness, one.scores, one.faces, look=one.look, prompt=prompt)
+            for path, one, prompt in zip(read, told, prompts, strict=True)}
 
 
 def _why(path: Path, error: Exception) -> AvatarError:

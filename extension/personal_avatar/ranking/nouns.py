@@ -75,7 +75,8 @@ class Scored:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A picture file with its scores. `error`: why it could not be read, as in `AvatarError.to_json`."""
+    """A picture file with its scores. `error`: why it could not be read, as in `AvatarError.to_json`; `prompt`: what it
+    was made with, "" where the file does not say; `title`: what it was called before it was copied."""
 
     path: Path
     likeness: float | None
@@ -83,6 +84,13 @@ class Ranked:
     faces: int = 0
     error: dict[str, Any] | None = None
     look: np.ndarray | None = field(default=None, repr=False, compare=False)
+    prompt: str = ""
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.title or self.path.name
 
 
 @dataclass(frozen=True, eq=False)

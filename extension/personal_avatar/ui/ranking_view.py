@@ -76,7 +76,7 @@ def entries(scene: Scene) -> list[Entry]:
     known = {entry.number: entry for entry in every}
     like = str(scene.values.get(LIKE) or "")
     if like.isdecimal() and int(like) in known:
-        near = scene.studio.rankings.more_like(scene.ranking.job.id, int(like), SHOWN).nearest
+        near = scene.studio.rankings.nearest(scene.ranking.job.id, int(like), SHOWN)
         return [known[int(like)], *(known[number] for number, _ in near if number in known)]
     return arranged(every, order(scene), Wanted(limits(scene)))
 
@@ -97,7 +97,7 @@ def gallery(scene: Scene, shelf: Shelf) -> str:
 
 
 def _card(scene: Scene, shelf: Shelf, entry: Entry, place: int) -> str:
-    name, likeness = entry.portrait.path.name, likeness_words(entry.likeness, scene)
+    name, likeness = entry.name, likeness_words(entry.likeness, scene)
     parts = [f"{scene.say(f'part.{part}')} {value:.2f}" for part in ON_CARD
              if (value := entry.score(part)) is not None]
     overall = entry.score(OVERALL)
@@ -120,8 +120,11 @@ def take(scene: Scene, count: int, named: str, move: bool) -> str:
     """Copy or move the best ones; says what was done. Raises `NotFound`, `BadInput`."""
     if not named.strip() or scene.ranking is None:
         raise Refusal(NotFound, "ranknotarget")
-    files = [entry.shown for entry in entries(scene)[: max(0, count)]]
-    done = scene.studio.rankings.take(files, Path(named.strip().strip('"')).expanduser(), move)
+    chosen = entries(scene)[: max(0, count)]
+    done = scene.studio.rankings.take(
+        [entry.shown for entry in chosen], Path(named.strip().strip('"')).expanduser(), move,
+        [entry.name for entry in chosen],
+    )
     return box("good", scene.say("rank.taken", n=len(done), folder=named.strip()))
 
 
