@@ -14,8 +14,9 @@ from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
-from personal_avatar.jobs.states import State
+from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import Job, JobView, named_in
+from personal_avatar.picking import VARIATION
 from personal_avatar.works import CREATE, RANK, TRAIN
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class Gallery:
     # -- looking
 
     def runs(self, avatar_id: str | None = None) -> list[JobView]:
-        """Portrait jobs that left pictures, newest first: finished ones, and cancelled ones with what they had."""
-        views = [view for view in self._studio.jobs.views(states=[State.SUCCEEDED, State.CANCELLED]) if view.result]
+        """Portrait jobs that left pictures, newest first: finished ones, and others that ended with what they had."""
+        views = [view for view in self._studio.jobs.views(states=ENDED) if view.result]
         return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
 
     def of(self, job_id: str) -> tuple[Entry, ...]:
@@ -87,7 +88,7 @@ class Gallery:
         return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
 
     def more_like(self, entry: Entry, count: int = 4) -> Job:
-        """Make more pictures as this one was made: beginning with it (see `Rankings.more_like`), with new seeds.
+        """Make more pictures as this one was made: painting over it as it was before restoration, with new seeds.
 
         Raises what `Studio.create` raises.
         """
@@ -95,8 +96,7 @@ class Gallery:
         if job.kind != CREATE:
             raise WrongState("This picture was not painted here.", "Choose a portrait.")
         wish = request_like(job, entry.portrait.style, folder, count)
-        near = self._studio.rankings.more_like(entry.job_id, entry.number, 0).request
-        return self._studio.create(replace(wish, image=near["image"], strength=near["strength"]))
+        return self._studio.create(replace(wish, image=entry.portrait.path, strength=VARIATION))
 
     # -- liking, deleting
 
@@ -126,7 +126,7 @@ class Gallery:
     def _delete(self, job_id: str, number: int, host_files: bool) -> list[Path]:
         """Files of the picture, whether they are gone now or not."""
         entry, folder = self.entry(job_id, number), self._studio.jobs.folder(job_id)
-        if self._studio.jobs.status(job_id).state not in (State.SUCCEEDED, State.CANCELLED):
+        if self._studio.jobs.status(job_id).state not in ENDED:
             raise WrongState("The run has not ended.", "Wait, or cancel it.")
         files = keeping.files_of(folder, entry)
         for path in files:
@@ -150,6 +150,7 @@ class Gallery:
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
         studio.host.forget()
+        studio.seen.forget()
         self.drop_archives()
         left = sorted(str(path) for path in pictures if path.exists())
         return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}

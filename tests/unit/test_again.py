@@ -12,6 +12,7 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.oneshot import KeptNeighbour, Neighbour, OneShot
 from personal_avatar.portraits import CreateTask
 from personal_avatar.sitters import planned
+from personal_avatar.studio import CreateRequest
 from personal_avatar.works import CREATE
 
 STYLES = (Style("oil", "Oil", "{subject} in oil"), Style("prompt", "Prompt", "{subject} on the moon", "clouds"))
@@ -54,3 +55,17 @@ def test_photos_consent_and_neighbours_are_those_of_the_job(samples: Path, tmp_p
     again, _ = planned(wish, has_avatar=False)
     assert replace(again, consent=one.consent) == one
     assert again.consent is not None and again.consent.statement == "Both agreed."
+
+
+def test_the_person_of_a_run_from_one_image_stays_the_one_in_that_image(samples: Path, tmp_path: Path) -> None:
+    wish = CreateRequest(image=samples / "01.jpg", consent="I agreed.", styles=("oil",))
+    one, files = planned(wish, has_avatar=False)
+    (tmp_path / "photos").mkdir()
+    for name, path in files.items():
+        (tmp_path / "photos" / name).write_bytes(path.read_bytes())
+    again = request_like(job(replace(TASK, avatar_id="", one_shot=one)), "oil", tmp_path, 2)
+    painted = samples / "02.jpg"
+    _, kept = planned(replace(again, image=painted), has_avatar=False)
+    assert [path.read_bytes() for path in (kept["00.jpg"], kept["image.jpg"])] == [
+        (samples / "01.jpg").read_bytes(), painted.read_bytes()
+    ]

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry, arranged
-from personal_avatar.domain import Portrait
+from personal_avatar.domain import Portrait, Style, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.jobs.events import EventWriter, read_events
 from personal_avatar.jobs.states import State
+from personal_avatar.picking import VARIATION
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
+from personal_avatar.portraits import CreateTask
 from personal_avatar.studio import Studio
 from personal_avatar.works import RANK
 from PIL import Image
@@ -275,3 +277,18 @@ def test_without_a_face_the_middle_is_taken(studio: Studio) -> None:
 
 def test_an_entry_names_itself_among_all_runs() -> None:
     assert Entry("ab12", 3, Portrait(Path("x.png"), 1, "")).key == "ab12:3"
+
+
+def test_more_begins_with_the_picture_as_it_was_painted_and_looks_at_no_other(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, asked = run(studio), []
+    path = studio.jobs.folder(job_id) / "job.json"
+    task = CreateTask("", (Style("oil", "Oil", "{subject} in oil"),), {"count": 9})
+    path.write_text(json.dumps({**json.loads(path.read_text()), "payload": to_json(task)}))
+    monkeypatch.setattr(studio, "create", asked.append)
+    monkeypatch.setattr(studio, "rankings", None)
+    entry = studio.gallery.entry(job_id, 1)
+    studio.gallery.more_like(entry, 4)
+    assert asked[0].image == entry.portrait.path != entry.shown
+    assert (asked[0].strength, asked[0].settings["count"], asked[0].styles) == (VARIATION, 4, ("oil",))

@@ -151,7 +151,7 @@ def _erasing(view: JobView, scene: Scene) -> str:
     is_training = view.job.kind == TRAIN
     told = tag("p", escape(scene.say("jobs.erase.training" if is_training else "jobs.erase.info")), class_="pa-note")
     press = "" if is_training else tag("div", _button(view, "erase_job", "erase.button", scene), class_="pa-buttons")
-    return tag("details", tag("summary", escape(scene.say("jobs.erase"))), told, press)
+    return tag("details", tag("summary", escape(scene.say("jobs.erase"))), told, press, id=f"pa-erase-{view.job.id}")
 
 
 def _button(view: JobView, action: str, key: str, scene: Scene) -> str:
