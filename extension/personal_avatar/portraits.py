@@ -13,7 +13,7 @@ import numpy as np
 
 from personal_avatar.best_of import BestOf
 from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
-from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.errors import AvatarError
 from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.infotext import STYLE
@@ -22,10 +22,10 @@ from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, 
 from personal_avatar.networks import mismatches
 from personal_avatar.oneshot import OneShot, posed, remarks
 from personal_avatar.params import Settings, setting
-from personal_avatar.pictures import covering, infotext_of, load_picture, save_picture
+from personal_avatar.pictures import covering, save_picture
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.overall import ordered
-from personal_avatar.restoration.restore import RestoreSettings, restore_best
+from personal_avatar.retouching import Retouching
 from personal_avatar.storage import write_json
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.library import settings_of
@@ -91,7 +91,7 @@ class Sitter:
 
 @dataclass(frozen=True)
 class Session:
-    """What the stages share: who, with what, judged by whom, where to."""
+    """What the stages share: who, with what, judged by whom, where to. `retouch`: restores the best."""
 
     sitter: Sitter
     base: BaseModelFile
@@ -101,6 +101,7 @@ class Session:
     folder: Path
     emit: EventWriter
     control: Control
+    retouch: Retouching
 
 
 def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any]:
@@ -118,12 +119,11 @@ def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any
         session.emit(Stage("rank"))
         portraits = _ordered(made, session)
         if session.settings.restore:
-            portraits = _restore(portraits, session)
-    except Cancelled as error:
-        if not made:
-            raise
-        kept = _document(_ordered(made, session), session, quota, started)
-        raise Cancelled(error.message, error.hint, kept) from None
+            best, rest = portraits[: session.settings.restore_count], portraits[session.settings.restore_count :]
+            portraits = session.retouch(best, session.folder / "artifacts", session.emit, session.control) + rest
+    except AvatarError as error:  # a wish to end it, too
+        error.result = _document(_ordered(made, session), session, quota, started) if made else None
+        raise
     return _document(portraits, session, quota, started)
 
 
@@ -275,41 +275,3 @@ def _keep(
 
 def _file_word(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "-", text)[:40] or "picture"
-
-
-def _restore(ranked: list[Portrait], session: Session) -> list[Portrait]:
-    """Restore the first few; a picture whose likeness would fall keeps its original only."""
-    models = session.host.restorers()
-    if not models:
-        session.emit(Log("No face restorer is installed: the pictures are as they were generated."))
-        return ranked
-    session.emit(Stage("restore"))
-    best, rest = ranked[: session.settings.restore_count], ranked[session.settings.restore_count :]
-    restored = []
-    for number, portrait in enumerate(best, start=1):
-        session.control.check()
-        restored.append(_restored(portrait, models[0], session))
-        session.emit(Progress(number, len(best)))
-    return restored + rest
-
-
-def _restored(portrait: Portrait, model: str, session: Session) -> Portrait:
-    if portrait.likeness is None:
-        return portrait
-    settings = RestoreSettings(max_drop=session.settings.max_likeness_drop)
-    try:
-        image = load_picture(portrait.path)
-        found = restore_best(
-            image, session.scorer, lambda part, w: session.host.restore(part, model, w, portrait.prompt), settings
-        )
-    except AvatarError as error:
-        session.emit(Log(f"{portrait.path.name} was not restored: {error}"))
-        return portrait
-    if not found.accepted:
-        session.emit(Log(f"{portrait.path.name} stays as it is: {found.reason}"))
-        return portrait
-    made_with = infotext_of(portrait.path)
-    infotext = f"{made_with}, Restored with: {model}, Restoration fidelity: {found.fidelity:g}" if made_with else ""
-    path = save_picture(found.image, session.folder / "artifacts" / f"{portrait.path.stem}-restored.png", infotext)
-    scores = {**portrait.scores, "restored": found.likeness_after or 0.0, "fidelity": found.fidelity}
-    return replace(portrait, restored=path, scores=scores)

@@ -2,12 +2,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import AvatarError, InvalidSettings, NotFound, RestorerMissing, WeightsMissing, WrongState
+from personal_avatar.errors import (
+    AvatarError,
+    InvalidSettings,
+    NoFace,
+    NotFound,
+    RestorerMissing,
+    WeightsMissing,
+    WrongState,
+)
 from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.params import validated
 from personal_avatar.restored import merged, told, told_second
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from personal_avatar.jobs.store import Job
     from personal_avatar.restoration.everybody import RestoredPicture
     from personal_avatar.restoration.judge import FaceReader, Judge, Person
+    from personal_avatar.restoration.trial import RestoreSettings
     from personal_avatar.second_pass import Painter
     from personal_avatar.studio import Studio
 
@@ -112,6 +122,20 @@ class Restoring:
 
         return person_in([load_picture(photo) for photo in photos[:MAX_PHOTOS]], judge.readers, name)
 
+    def sitting(
+        self, avatar: Avatar | None, photos: Sequence[Path], others: Sequence[Sequence[Path]] = ()
+    ) -> tuple[Judge, list[Person]]:
+        """What measures portraits, and whom they show: first the avatar by its reference, else whom `photos` show, then
+        each of `others` by photos of their own, unless no face is found in them. Raises as `judge`, `person` do."""
+        trained = avatar if avatar is not None and (avatar.reference or not photos) else None
+        judge = self.judge(trained, () if trained else photos)
+        name = avatar.name if avatar else ""
+        people = [self.person(trained, judge) if trained else self.person_from(photos, judge, name)]
+        for place, own in enumerate(others, start=2):
+            with suppress(NoFace):
+                people.append(self.person_from(own, judge, f"person{place}"))
+        return judge, people
+
     def named_in(self, prompt: str) -> list[Avatar]:
         """Avatars that a prompt names."""
         from personal_avatar.mentions import mentioned
@@ -146,33 +170,37 @@ class Restoring:
 
     def picture(
         self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,
-        prompt: str = "", on_face: Callable[[], None] = lambda: None,
+        prompt: str = "", on_face: Callable[[], None] = lambda: None, limits: RestoreSettings | None = None,
     ) -> RestoredPicture:
         """Restore every face of a uint8 RGB picture that needs it, with the host's restorer. `prompt`: what the picture
-        was made with. Raises `RestorerMissing`."""
+        was made with; `limits`: see `restore_everybody`. Raises `RestorerMissing`."""
         from personal_avatar.restoration.everybody import restore_everybody
 
         model, host = self.model(settings.model), self._studio.host
         return restore_everybody(
             image, people, judge, lambda crop, face, fidelity: host.restore(crop, model, fidelity, prompt, face),
-            settings, on_face=on_face,
+            settings, on_face=on_face, limits=limits,
         )
 
     def file(
         self, image: Path, target: Path, people: Sequence[Person], judge: Judge, settings: PictureRestoreSettings,
         painter: Painter | None = None, on_face: Callable[[], None] = lambda: None,
+        limits: RestoreSettings | None = None, prompt: str | None = None,
     ) -> RestoredPicture:
         """Restore the faces in a file; `target` is written when any was, and says with what. The file stays as it is.
 
-        `painter`: paints the people's small faces anew, before all else. Raises `RestorerMissing`, `UnreadablePhoto`.
+        `painter`: paints the people's small faces anew, before all else; `prompt`: what it was made with, None: what it
+        says itself. Raises `RestorerMissing`, `UnreadablePhoto`.
         """
         from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
         from personal_avatar.second_pass import repainted
 
         model, picture = self.model(settings.model), load_picture(image)
-        prompt = prompt_of(image)
+        prompt = prompt_of(image) if prompt is None else prompt
         painted = repainted(picture, people, judge, settings, painter, prompt, on_face) if painter else None
-        found = self.picture(picture if painted is None else painted.image, people, judge, settings, prompt, on_face)
+        found = self.picture(
+            picture if painted is None else painted.image, people, judge, settings, prompt, on_face, limits
+        )
         said = ", ".join(f"{name}: {value}" for name, value in (*told_second(painted), *told(found, model)))
         if said:
             made_with = infotext_of(image)

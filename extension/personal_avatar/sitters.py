@@ -111,11 +111,14 @@ def _request_of(
 
 @dataclass(frozen=True, eq=False)
 class Seated:
-    """A sitter, the checkpoint that paints, and what measures likeness."""
+    """A sitter, the checkpoint that paints, and what measures likeness. `photos`: of the person; `others`: of whoever
+    else is in the pictures."""
 
     sitter: Sitter
     base: BaseModelFile
     scorer: Scorer
+    photos: tuple[Path, ...] = ()
+    others: tuple[tuple[Path, ...], ...] = ()
 
 
 def seated(
@@ -137,7 +140,8 @@ def seated(
     )
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
-    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(one_shot.neighbours)))
+    others = tuple(tuple(files[name] for name in other.references) for other in one_shot.neighbours)
+    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others)
 
 
 def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np.ndarray | None:

@@ -29,6 +29,7 @@ Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
     """Portraits; the payload is a `portraits.CreateTask` as JSON."""
     from personal_avatar.portraits import CreateSettings, CreateTask, Session, make_portraits
+    from personal_avatar.retouching import Retouching
     from personal_avatar.sitters import seated
 
     task = from_json(CreateTask, job.payload)
@@ -36,7 +37,8 @@ def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
     settings: CreateSettings = validated(CreateSettings, task.settings)
     files = {path.name: path for path in (folder / "photos").glob("*")}
     found = seated(studio, avatar, task.one_shot, files, settings.lora_weight)
-    session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control)
+    retouch = Retouching(studio, avatar, found.photos, found.others, settings.max_likeness_drop)
+    session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control, retouch)
     return make_portraits(task.styles, session)
 
 

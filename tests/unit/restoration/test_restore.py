@@ -1,6 +1,7 @@
 """Restoration never costs likeness, never touches what is outside the face, and says why it was refused."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
-from personal_avatar.errors import RestorerMissing
 from personal_avatar.faces.analyser import FaceAnalyser
+from personal_avatar.identities import IdentityRestoreSettings
 from personal_avatar.pictures import load_picture
-from personal_avatar.ranking.likeness import Scorer, reference_from
+from personal_avatar.ranking.likeness import Scorer
+from personal_avatar.ranking.quality import sharpness
+from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
+from personal_avatar.restoration.judge import FaceReader, Judge, Person, person_in
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
-from personal_avatar.restoration.restore import NOTHING, RestoreSettings, restore_best
+from personal_avatar.restoration.trial import NOTHING, RestoreSettings
 from PIL import Image, ImageFilter
 
 from tests.unit.painted_faces import PaintedFaces, face_at, person, picture
 
 ME, OTHER = 1, 2
 TIGHT = RestoreSettings(crop_scale=1.2)
+FACES = PaintedFaces()
+HER = person_in([picture(ME)], [FACES], "she")
 SAMPLES = Path(__file__).parents[3] / "extension" / "personal_avatar" / "assets" / "samples"
 
 
@@ -32,51 +38,52 @@ def mixed(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
 
 
 @pytest.fixture
-def scorer() -> Scorer:
-    faces = PaintedFaces()
-    return Scorer(faces, faces.embed(picture(ME), face_at(0, 0)))
-
-
-@pytest.fixture
 def blurred() -> np.ndarray:
     """The person, out of focus, with an empty cell beside."""
     return np.concatenate([filtered(person(ME), ImageFilter.GaussianBlur(2)), picture(None)], axis=1)
 
 
-def test_a_restorer_that_sharpens_is_accepted(scorer: Scorer, blurred: np.ndarray) -> None:
-    def sharpen(crop: np.ndarray, fidelity: float) -> np.ndarray:
-        return filtered(crop, ImageFilter.UnsharpMask(2, 120))
+def restore(
+    image: np.ndarray, restorer: Callable[[np.ndarray, float], np.ndarray], limits: RestoreSettings = TIGHT,
+    drop: float = 0.0, reader: FaceReader = FACES, person: Person = HER,
+) -> RestoredPicture:
+    """One person, one recogniser."""
+    wanted = IdentityRestoreSettings(below_px=0, below_sharpness=0.0, min_similarity_drop=drop)
+    return restore_everybody(
+        image, [person], Judge((reader,), sharpness), lambda crop, face, fidelity: restorer(crop, fidelity), wanted,
+        limits=limits,
+    )
 
-    found = restore_best(blurred, scorer, sharpen, TIGHT)
-    assert found.accepted and found.reason == "" and found.fidelity == 0.0
-    assert found.likeness_after >= found.likeness_before  # type: ignore[operator]
+
+def test_a_restorer_that_sharpens_is_accepted(blurred: np.ndarray) -> None:
+    found = restore(blurred, lambda crop, fidelity: filtered(crop, ImageFilter.UnsharpMask(2, 120)))
+    (face,) = found.faces
+    assert face.restored and face.reason == "" and face.fidelity == 0.0
+    assert face.after >= face.before
     assert not np.array_equal(found.image, blurred)
 
 
-def test_a_restorer_that_makes_another_face_is_refused_and_the_original_stays(
-    scorer: Scorer, blurred: np.ndarray
-) -> None:
-    found = restore_best(blurred, scorer, lambda crop, fidelity: _resized(person(OTHER), crop), TIGHT)
-    assert not found.accepted and "likeness would fall" in found.reason
-    assert found.image is blurred and found.likeness_after == found.likeness_before
+def test_a_restorer_that_makes_another_face_is_refused_and_the_original_stays(blurred: np.ndarray) -> None:
+    found = restore(blurred, lambda crop, fidelity: _resized(person(OTHER), crop))
+    assert found.count == 0 and "likeness would fall" in found.reason
+    assert found.image is blurred and found.faces[0].after == found.faces[0].before
 
 
 def _resized(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((like.shape[1], like.shape[0])))
 
 
-def test_a_restorer_that_changes_nothing_is_said_to_do_so(scorer: Scorer, blurred: np.ndarray) -> None:
-    found = restore_best(blurred, scorer, lambda crop, fidelity: crop, TIGHT)
-    assert (found.accepted, found.reason) == (False, NOTHING) and np.array_equal(found.image, blurred)
+def test_a_restorer_that_changes_nothing_is_said_to_do_so(blurred: np.ndarray) -> None:
+    found = restore(blurred, lambda crop, fidelity: crop)
+    assert (found.count, found.reason) == (0, NOTHING) and np.array_equal(found.image, blurred)
 
 
-def test_a_restorer_that_blurs_is_refused(scorer: Scorer) -> None:
-    found = restore_best(picture(ME, None), scorer, lambda crop, _: filtered(crop, ImageFilter.GaussianBlur(3)),
-                         RestoreSettings(crop_scale=1.2, max_drop=0.2))
-    assert not found.accepted and "less sharp" in found.reason
+def test_a_restorer_that_blurs_is_refused() -> None:
+    found = restore(picture(ME, None), lambda crop, _: filtered(crop, ImageFilter.GaussianBlur(3)), drop=0.2)
+    assert found.count == 0 and "less sharp" in found.reason
 
 
-def test_the_strongest_restoration_that_keeps_the_likeness_is_found(scorer: Scorer, blurred: np.ndarray) -> None:
+def test_the_strongest_restoration_that_keeps_the_likeness_is_found(blurred: np.ndarray) -> None:
     """A restorer that is harmless from fidelity 0.6 on and makes another face below."""
     asked: list[float] = []
 
@@ -85,48 +92,38 @@ def test_the_strongest_restoration_that_keeps_the_likeness_is_found(scorer: Scor
         sharp = filtered(crop, ImageFilter.UnsharpMask(2, 120))
         return sharp if fidelity >= 0.6 else mixed(sharp, _resized(person(OTHER), crop), 0.6 - fidelity + 0.3)
 
-    found = restore_best(blurred, scorer, restorer, RestoreSettings(crop_scale=1.2, trials=8))
-    assert found.accepted and 0.6 <= found.fidelity <= 0.6 + 2**-5
+    found = restore(blurred, restorer, RestoreSettings(crop_scale=1.2, trials=8))
+    assert found.count == 1 and 0.6 <= found.faces[0].fidelity <= 0.6 + 2**-5
     assert asked[:2] == [0.0, 1.0] and len(asked) == 8
 
 
-def test_a_picture_without_a_face_is_left_alone(scorer: Scorer) -> None:
-    found = restore_best(picture(None), scorer, lambda crop, fidelity: 255 - crop, TIGHT)
-    assert not found.accepted and "no face" in found.reason and found.likeness_before is None
+def test_a_picture_without_a_face_is_left_alone() -> None:
+    found = restore(picture(None), lambda crop, fidelity: 255 - crop)
+    assert found.count == 0 and "no face" in found.reason and found.faces == ()
 
 
-def test_a_restorer_that_fails_is_not_hidden(scorer: Scorer, blurred: np.ndarray) -> None:
-    def missing(crop: np.ndarray, fidelity: float) -> np.ndarray:
-        raise RestorerMissing("no weights")
-
-    with pytest.raises(RestorerMissing):
-        restore_best(blurred, scorer, missing, TIGHT)
-
-
-def test_a_crop_of_another_size_is_scaled_back(scorer: Scorer, blurred: np.ndarray) -> None:
+def test_a_crop_of_another_size_is_scaled_back(blurred: np.ndarray) -> None:
     def upscale(crop: np.ndarray, fidelity: float) -> np.ndarray:
         return filtered(np.asarray(Image.fromarray(crop).resize((200, 200))), ImageFilter.UnsharpMask(4, 150))
 
-    found = restore_best(blurred, scorer, upscale, TIGHT)
-    assert found.image.shape == blurred.shape
+    assert restore(blurred, upscale).image.shape == blurred.shape
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0, 1), drop=st.floats(0, 0.2))
 def test_an_accepted_restoration_never_costs_more_likeness_than_allowed(seed: int, share: float, drop: float) -> None:
     """Whatever a restorer does: mixes in noise, another face, another light."""
-    faces = PaintedFaces()
-    scorer = Scorer(faces, faces.embed(picture(ME), face_at(0, 0)))
     image = np.concatenate([filtered(person(ME), ImageFilter.GaussianBlur(1)), picture(None)], axis=1)
 
     def restorer(crop: np.ndarray, fidelity: float) -> np.ndarray:
         return mixed(crop, _resized(person(seed), crop), share * (1 - fidelity))
 
-    found = restore_best(image, scorer, restorer, RestoreSettings(max_drop=drop, crop_scale=1.2))
-    again = scorer.score(found.image).likeness
-    assert again == found.likeness_after
-    assert again >= found.likeness_before - drop - 1e-9  # type: ignore[operator]
-    assert found.accepted or np.array_equal(found.image, image)
+    found = restore(image, restorer, drop=drop)
+    (face,) = found.faces
+    again = Scorer(FACES, np.asarray(HER.vectors[0])).score(found.image).likeness
+    assert again == pytest.approx(face.after[0], abs=1e-4)
+    assert face.after[0] >= face.before[0] - drop - 1e-9
+    assert found.count or np.array_equal(found.image, image)
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,14 +179,16 @@ def test_a_colour_cast_of_the_restorer_is_taken_out() -> None:
 
 
 def test_real_models_refuse_a_stranger_and_accept_a_sharper_face(analyser: FaceAnalyser) -> None:
-    scorer = Scorer(analyser, reference_from([SAMPLES / "01.jpg", SAMPLES / "02.jpg"], analyser))
+    known = person_in([load_picture(SAMPLES / name) for name in ("01.jpg", "02.jpg")], [analyser])
     image = _resized(load_picture(SAMPLES / "04.jpg"), np.empty((256, 256)))
     soft = filtered(image, ImageFilter.GaussianBlur(2.5))
-    stranger = load_picture(SAMPLES / "someone-else.jpg")
-    refused = restore_best(soft, scorer, lambda crop, _: _resized(stranger, crop), RestoreSettings())
-    assert not refused.accepted and refused.image is soft
-    truth = restore_best(soft, scorer, lambda crop, w: mixed(_crop_like(image, soft, crop), crop, w), RestoreSettings())
-    assert truth.accepted and truth.likeness_after >= truth.likeness_before  # type: ignore[operator]
+    stranger, plain = load_picture(SAMPLES / "someone-else.jpg"), RestoreSettings()
+    refused = restore(soft, lambda crop, _: _resized(stranger, crop), plain, reader=analyser, person=known)
+    assert refused.count == 0 and refused.image is soft
+    truth = restore(
+        soft, lambda crop, w: mixed(_crop_like(image, soft, crop), crop, w), plain, reader=analyser, person=known
+    )
+    assert truth.count == 1 and truth.faces[0].after >= truth.faces[0].before
 
 
 def _crop_like(image: np.ndarray, soft: np.ndarray, crop: np.ndarray) -> np.ndarray:
