@@ -83,7 +83,7 @@ def bound(work: SpeedWork, model: DiffusionModel) -> Step:
     bare = replace(model, compute=replace(model.compute, autocast=None))
     with torch.no_grad():
         text = bare.encode_text(work.captions()[:1] * work.batch)
-    latents = torch.stack(latents_of(work).mean[:1] * work.batch).to(model.compute.device)
+    latents = torch.stack([latents_of(work).mean[0]] * work.batch).to(model.compute.device)
     times = torch.full((work.batch,), 500, device=latents.device)
     bare.unet.train()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +24,7 @@ from personal_avatar.training.presets import TINY_UP_TO_PX
 from personal_avatar.training.resemblance import StyleMeter
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
-from personal_avatar.training.selftest import BarePictures
+from personal_avatar.training.selftest import BarePictures, bare_pictures
 
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
@@ -62,7 +63,8 @@ class Untrained:
 @dataclass(frozen=True)
 class Bench:
     """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own. `kind`:
-    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style.
+    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style. `references`: what it was made with,
+    uint8 RGB (photos, side, side, 3).
 
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
@@ -75,9 +77,18 @@ class Bench:
     choosing: Grid
     final: Grid
     judge: PromptJudge
-    ceiling: float
+    references: np.ndarray
     bare: BarePictures
     stop: Callable[[], None]
+
+    @cached_property
+    def ceiling(self) -> float:
+        """The best possible: the references once through the VAE. Measured when it is first asked for, so that the
+        training begins at once; the VAE must not be parked then."""
+        import torch
+
+        means = encode_all(self.model, list(self.references)).mean
+        return self.meter.ceiling(self.model.decode_many(torch.stack(list(means))))
 
     def pictures(self, shots: Sequence[Shot]) -> np.ndarray:
         self.model.unet.eval()
@@ -107,12 +118,9 @@ def set_up(
     model: DiffusionModel, dataset: Dataset, plan: TrainPlan, analyser: FaceReader, stop: Callable[[], None]
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. Raises `NoFace` when no photo shows a face."""
-    import torch
-
     settings = sample_settings(plan, model.base)
     references = square_images(dataset, dataset.held_out or dataset.samples, settings.resolution_px)
     meter: Meter = StyleMeter(references) if plan.is_style else LikenessMeter(analyser, references)
-    ceiling = meter.ceiling(model.decode_many(torch.stack(encode_all(model, list(references)).mean)))
     choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(
@@ -123,8 +131,8 @@ def set_up(
         choosing,
         final,
         judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked))),
-        ceiling=ceiling,
-        bare=BarePictures(proof, make_pictures(model, proof, quick), quick),
+        references=references,
+        bare=bare_pictures(model, proof, quick),
         stop=stop,
     )
 

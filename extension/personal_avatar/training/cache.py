@@ -11,33 +11,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Dataset, Sample
+from personal_avatar.training.encoding import MEAN, STD, Coming, Encoder, groups_of
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.files import write_tensors
 
 if TYPE_CHECKING:
     import torch
 
-ENCODE_BATCH = 4
 VERSION = 3
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Mean and standard deviation of every picture's latents, float32 (channels, height, width) each, CPU."""
+    """Mean and standard deviation of every picture's latents, float32 (channels, height, width) each, CPU.
 
-    mean: tuple[torch.Tensor, ...]
-    std: tuple[torch.Tensor, ...]
+    `encoder`: makes those that are not there yet, when they are looked at; their `shapes` are known before.
+    """
+
+    mean: Sequence[torch.Tensor]
+    std: Sequence[torch.Tensor]
+    encoder: Encoder | None = None
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.mean)
 
+    @property
+    def is_encoded(self) -> bool:
+        return self.encoder is None or self.encoder.is_complete
+
     def sizes(self) -> list[tuple[int, ...]]:
         """Shape of each picture's latents; only those of one shape go into one batch."""
-        return [tuple(one.shape) for one in self.mean]
+        return list(self.shapes) or [tuple(one.shape) for one in self.mean]
 
     def split(self, count: int) -> tuple[Latents, Latents]:
         """The first `count`, and the others."""
-        return Latents(self.mean[:count], self.std[:count]), Latents(self.mean[count:], self.std[count:])
+        first, others = (
+            Latents(self.mean[rows], self.std[rows], self.encoder, self.shapes[rows])
+            for rows in (slice(count), slice(count, None))
+        )
+        return first, others
 
     def draw(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """(rows, channels, height, width): a random latent for each of `rows` (int64), as the VAE would draw it."""
@@ -96,34 +109,42 @@ def square_images(dataset: Dataset, samples: Iterable[Sample], side_px: int) -> 
 
 def encode_all(model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
     """Latents of uint8 RGB pictures, a few of one size at a time."""
-    found = [model.encode_images(np.stack(batch)) for batch in _batches(images)]
+    found = [model.encode_images(np.stack([images[row] for row in group])) for group in groups_of(images)]
     return Latents(tuple(one for mean, _ in found for one in mean), tuple(one for _, std in found for one in std))
 
 
-def _batches(images: Sequence[np.ndarray]) -> Iterable[list[np.ndarray]]:
-    """Neighbours of one size, at most `ENCODE_BATCH` of them."""
-    batch: list[np.ndarray] = []
-    for image in images:
-        if batch and (len(batch) == ENCODE_BATCH or image.shape != batch[0].shape):
-            yield batch
-            batch = []
-        batch.append(image)
-    if batch:
-        yield batch
-
-
 def cached_latents(folder: Path, name: str, model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
-    """Latents of `images`, read from `folder` when they were written there under this name before; others go."""
+    """Latents of `images`, read from `folder` when they were written there under this name before; others go.
+
+    On a processor, where the VAE takes seconds for a picture, they are encoded when they are first looked at, and
+    written when the last one is.
+    """
     path = folder / f"latents-{name}.safetensors"
     kept = _kept(path)
     if kept:
         count = len(kept) // 2
-        return Latents(*(tuple(kept[f"{part}.{row}"] for row in range(count)) for part in ("mean", "std")))
+        mean, std = (tuple(kept[f"{part}.{row}"] for row in range(count)) for part in ("mean", "std"))
+        return Latents(mean, std)
+    _remove(folder, "latents-*")
+    if images and model.compute.device.type == "cpu":
+        return _coming(path, model, images)
     latents = encode_all(model, images)
-    parts = {"mean": latents.mean, "std": latents.std}
-    tensors = {f"{part}.{row}": one.contiguous() for part, rows in parts.items() for row, one in enumerate(rows)}
-    _keep_only(path, "latents-*", tensors)
+    _write_latents(path, latents)
     return latents
+
+
+def _coming(path: Path, model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
+    encoder = Encoder(model, list(images), lambda: _write_latents(path, latents))
+    mean, std = (Coming(encoder, part, range(len(images))) for part in (MEAN, STD))
+    latents = Latents(mean, std, encoder, encoder.shapes())
+    return latents
+
+
+def _write_latents(path: Path, latents: Latents) -> None:
+    parts = {"mean": latents.mean, "std": latents.std}
+    write_tensors(
+        path, {f"{part}.{row}": one.contiguous() for part, rows in parts.items() for row, one in enumerate(rows)}
+    )
 
 
 def _kept(path: Path) -> dict[str, torch.Tensor]:
@@ -139,9 +160,13 @@ def _kept(path: Path) -> dict[str, torch.Tensor]:
 
 def _keep_only(path: Path, pattern: str, tensors: dict[str, torch.Tensor]) -> None:
     """Write a file and remove those before it: photos that were replaced must not live on in what was made of them."""
-    for old in path.parent.glob(pattern):
-        old.unlink()
+    _remove(path.parent, pattern)
     write_tensors(path, tensors)
+
+
+def _remove(folder: Path, pattern: str) -> None:
+    for old in folder.glob(pattern):
+        old.unlink()
 
 
 def with_flipped(images: list[np.ndarray]) -> list[np.ndarray]:

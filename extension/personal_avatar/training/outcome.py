@@ -103,7 +103,7 @@ def scores(training: Training) -> dict[str, Any]:
         "untrained": {
             **_measured(kind, before.likeness.mean, before.likeness.faces_found), "following": before.following
         } if before else None,
-        "ceiling": training.bench.ceiling,
+        "ceiling": training.bench.ceiling if before else None,
     }
 
 

@@ -146,7 +146,7 @@ def _train(work: Work, training: Training) -> None:
 
         engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
         return
-    model, keep_text = training.bench.model, training.data.text is None
+    model, room = training.bench.model, Room(training)
     trainer = Trainer(
         model, training.method, training.data, work.plan, training.total_steps,
         note=lambda sentence: work.emit(Log(sentence)),
@@ -156,7 +156,7 @@ def _train(work: Work, training: Training) -> None:
     def save(step: int) -> bool:
         model.unpark()
         point = _save(work, training, step)
-        model.park(text=not keep_text)
+        room.clear()
         return 0 < work.plan.stop_at <= judging.recovered(training, point.likeness)
 
     def recover() -> int:
@@ -165,9 +165,27 @@ def _train(work: Work, training: Training) -> None:
         training.method.load(training.method.read(training.points[-1].path))
         return training.points[-1].step
 
-    model.park(text=not keep_text)
-    trainer.run(Hooks(ProgressReporter(work), save, lambda sentence: work.emit(Log(sentence)), recover))
+    room.clear()
+    trainer.run(Hooks(ProgressReporter(work, room), save, lambda sentence: work.emit(Log(sentence)), recover))
     model.unpark()
+
+
+@dataclass
+class Room:
+    """Puts away what steps do not need: the text encoders where they are not trained, the VAE when the last picture
+    is encoded."""
+
+    training: Training
+    keeps_vae: bool = False
+
+    def clear(self) -> None:
+        data = self.training.data
+        self.keeps_vae = not data.is_encoded
+        self.training.bench.model.park(text=data.text is not None, vae=not self.keeps_vae)
+
+    def after_step(self) -> None:
+        if self.keeps_vae and self.training.data.is_encoded:
+            self.clear()
 
 
 @dataclass
@@ -175,9 +193,11 @@ class ProgressReporter:
     """Tells about steps, not more often than a page can show; looks for wishes of the user after each."""
 
     work: Work
+    room: Room
     last_s: float = 0.0
 
     def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
+        self.room.after_step()
         now = time.monotonic()
         if now - self.last_s >= PROGRESS_EVERY_S or done == total:
             self.last_s = now

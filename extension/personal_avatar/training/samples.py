@@ -44,12 +44,12 @@ def make_pictures(
     for at in range(0, len(shots), settings.batch):
         on_batch()
         with torch.no_grad():
-            parts.append(model.decode(_latents(model, shots[at : at + settings.batch], settings)))
+            parts.append(model.decode(latents_of(model, shots[at : at + settings.batch], settings)))
     return np.concatenate(parts)
 
 
-def _latents(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:
-    """DPM-Solver++ 2M from the seeds' noise to clean latents."""
+def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:
+    """DPM-Solver++ 2M from the seeds' noise to clean latents, float32 (shots, channels, side / 8, side / 8)."""
     import torch
     from diffusers import DPMSolverMultistepScheduler
 

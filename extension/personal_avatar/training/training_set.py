@@ -45,6 +45,14 @@ class TrainingSet:
     small: Pictures | None = None
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether the VAE is not needed any more."""
+        shown = [pictures for pictures in (self.large, self.small) if pictures is not None]
+        latents = [pictures.latents for pictures in shown]
+        latents += [pictures.others.latents for pictures in shown if pictures.others is not None]
+        return all(one.is_encoded for one in latents)
+
+    @property
     def large(self) -> Pictures:
         return Pictures(self.latents, self.places, self.others)
 

@@ -14,7 +14,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods import registry
 from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
-from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+from personal_avatar.training.samples import SampleSettings, Shot
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def started(base: BaseModelFile, case: str) -> tuple[DiffusionModel, selftest.Ba
     """A model, pictures of it, and then a method on it."""
     torch.set_num_threads(1)
     model = families.load(base, compute.choose("fp32"), 64)
-    bare = selftest.BarePictures(SHOTS, make_pictures(model, SHOTS, SETTINGS), SETTINGS)
+    bare = selftest.bare_pictures(model, SHOTS, SETTINGS)
     method, plan = CASES[case]
     return model, bare, registry.attach(method, model, plan, trigger="sks man", class_noun="man")
 
@@ -88,7 +88,7 @@ def test_a_checkpoint_that_changes_at_weight_zero_fails(bases: dict[Family, Base
     model, bare, method = started(bases[Family.SD1], "dreambooth")
     change(method, lambda weight: weight * 1.05)
     method.save(tmp_path / "a.safetensors", {})
-    other = selftest.BarePictures(SHOTS, make_pictures(model, SHOTS, SETTINGS), SETTINGS)
+    other = selftest.bare_pictures(model, SHOTS, SETTINGS)
     with pytest.raises(SelfTestFailed, match="weight 0"):
         selftest.check_file(tmp_path / "a.safetensors", model, method, other)
 

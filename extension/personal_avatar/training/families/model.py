@@ -159,13 +159,14 @@ class DiffusionModel:
             [self.decode(latents[at : at + DECODE_BATCH]) for at in range(0, len(latents), DECODE_BATCH)]
         )
 
-    def park(self, *, text: bool) -> None:
-        """Put away what training does not need (the VAE; with `text` the text encoders too): from a graphics card to
-        main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by `unpark`."""
+    def park(self, *, text: bool, vae: bool = True) -> None:
+        """Put away what training does not need (with `vae` the VAE, with `text` the text encoders): from a graphics
+        card to main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by
+        `unpark`."""
         if self.compute.device.type != "cpu":
-            self._move(torch_device("cpu"), text)
+            self._move(torch_device("cpu"), text, vae)
             return
-        for name in (VAE_MODULE, *(self.text_encoders if text else ())):
+        for name in (*((VAE_MODULE,) if vae else ()), *(self.text_encoders if text else ())):
             if name in self.contents and not (name == VAE_MODULE and self._sees_grey()):
                 self.contents[name].drop()
         release()
@@ -173,13 +174,14 @@ class DiffusionModel:
     def unpark(self) -> None:
         """Everything back on the device. Raises what loading raises when the file is no longer there."""
         if self.compute.device.type != "cpu":
-            self._move(self.compute.device, True)
+            self._move(self.compute.device, True, True)
         for contents in self.contents.values():
             if contents.dropped:
                 contents.fill()
 
-    def _move(self, device: torch.device, text: bool) -> None:
-        self.vae.to(device)
+    def _move(self, device: torch.device, text: bool, vae: bool) -> None:
+        if vae:
+            self.vae.to(device)
         for encoder in self.text_encoders.values() if text else ():
             encoder.to(device)
         release()
