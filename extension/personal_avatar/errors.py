@@ -46,7 +46,8 @@ from typing import Any, ClassVar
 
 
 class AvatarError(Exception):
-    """Base of all named failures. `message` says what happened, `hint` what to do next."""
+    """Base of all named failures. `message` says what happened, `hint` what to do next; `result`, where a job ended
+    with it: the document of what was finished until then and is kept."""
 
     code: ClassVar[str] = "FAILED"
     http_status: ClassVar[int] = 500
@@ -56,6 +57,7 @@ class AvatarError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+        self.result: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

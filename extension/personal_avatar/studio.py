@@ -5,7 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -49,8 +49,10 @@ from personal_avatar.rankings import Rankings
 from personal_avatar.restoring import Restoring
 from personal_avatar.storage import sha256_of
 from personal_avatar.styles import library
+from personal_avatar.styles.filling import fill
+from personal_avatar.styles.wildcards import refuse_unknown
 from personal_avatar.training.plan import ORIGINS, PLANS, TrainTask, plan_for
-from personal_avatar.works import CREATE, TRAIN, WORKS
+from personal_avatar.works import CREATE, RANK, TRAIN, WORKS
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -137,7 +139,6 @@ class Studio:
         self.invention = Invention(self)
         self.captions = Captioning(self)
         self._analyser: FaceAnalyser | None = None
-        self._seen: Memory | None = None
         self._starting = threading.Lock()
 
     def open(self) -> None:
@@ -170,9 +171,10 @@ class Studio:
     def check_photos(
         self, photos: Sequence[Path], settings: dict[str, Any] | None = None,
         on_progress: Callable[[int, int], None] | None = None, choices: Mapping[str, PhotoChoice] | None = None,
+        *, remember: bool = False,
     ) -> PhotoReport:
-        """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256."""
-        from personal_avatar.photos.memory import Memory
+        """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256; `remember`:
+        the same files will be checked again, see `seen`."""
         from personal_avatar.photos.report import check
 
         if not photos:
@@ -180,8 +182,15 @@ class Studio:
         if len(photos) > MAX_PHOTOS:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
         wanted = validated(PhotoSettings, settings or {})
-        self._seen = self._seen or Memory()
-        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, self._seen)
+        seen = self.seen if remember else None
+        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen)
+
+    @cached_property
+    def seen(self) -> Memory:
+        """What was seen in laid-out photos, until they are erased."""
+        from personal_avatar.photos.memory import Memory
+
+        return Memory()
 
     def prepare_photos(
         self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
@@ -306,13 +315,16 @@ class Studio:
         one_shot, files = planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
         styles = self._wanted_styles(request)
+        for style in styles:
+            for text in fill(style, "person", settings.dict()):
+                refuse_unknown(text, self.host.folders().wildcards)
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot)
         return self.queue.submit(CREATE, task, files=files, **_labels(avatar, request.user_id, one_shot.title))
 
     def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
         own = self.host.styles()
-        styles = tuple(library.find(style, own) for style in request.styles)
+        styles = tuple(library.find(style, own) for style in dict.fromkeys(request.styles))
         if request.prompt.strip():
             prompt = request.prompt if "{subject}" in request.prompt else "{subject}, " + request.prompt
             styles += (Style("prompt", "Prompt", prompt, request.negative_prompt, origin="own"),)
@@ -342,13 +354,14 @@ class Studio:
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
-            pictures = named_in(views, "images") | {path for view in views for path in self.gallery.told_by(view)}
+            made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
+            pictures = named_in(made, "images") | {path for view in views for path in self.gallery.told_by(view)}
             left = self.avatars.delete(avatar.id, files)
             left += self._erase_copies(avatar)
             for view in views:
                 self.jobs.delete(view.job.id)
             self.host.forget()
-            self._seen = None
+            self.seen.forget()
         left += [str(path) for path in sorted(pictures) if path.exists()]
         return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.errors import AvatarError
 from personal_avatar.storage import write_bytes
 
 EVENTS_FILE = "events.jsonl"
@@ -93,8 +93,7 @@ class Failed:
 
 def failure(error: AvatarError) -> Failed:
     """The last word of a job that failed or was cancelled, with what it kept under `result`."""
-    kept = error.result if isinstance(error, Cancelled) else None
-    return Failed({**error.to_json(), **({"result": kept} if kept else {})})
+    return Failed({**error.to_json(), **({"result": error.result} if error.result else {})})
 
 
 Event = Started | Stage | Progress | SampleMade | Score | Log | Done | Failed

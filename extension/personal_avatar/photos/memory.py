@@ -24,29 +24,37 @@ class Memory:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._seen: OrderedDict[Key, Examined] = OrderedDict()
+        self._erasures = 0
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def examined(self, path: Path, analyser: FaceAnalyser, settings: PhotoSettings, choices: Choices) -> Examined:
         """What `examine` answers, from memory when the file, the settings and the chosen face are those of before."""
         key = _key(path, analyser, settings)
         with self._lock:
-            found = self._seen.get(key) if key is not None else None
+            found, erasures = self._seen.get(key) if key is not None else None, self._erasures
         if found is not None and found.verdict.photo is not None:
             choice = choices.get(found.verdict.photo.sha256, PhotoChoice())
             if choice.face == found.verdict.choice.face:
                 return replace(found, verdict=replace(found.verdict, choice=choice))
         fresh = examine(path, analyser, settings, choices)
         if key is not None:
-            self._keep(key, fresh)
+            self._keep(key, fresh, erasures)
         return fresh
 
-    def forget(self) -> None:
-        """Everything, for somebody may have been erased."""
+    def forget(self, where: Path | None = None) -> None:
+        """What was seen in a file, or below a folder; None: everything; also what is just being looked at."""
         with self._lock:
-            self._seen.clear()
+            self._erasures += 1
+            for key in [key for key in self._seen if where is None or Path(key[0]).is_relative_to(where)]:
+                del self._seen[key]
 
-    def _keep(self, key: Key, examined: Examined) -> None:
+    def _keep(self, key: Key, examined: Examined, erasures: int) -> None:
         with self._lock:
+            if erasures != self._erasures:
+                return
             self._seen[key] = examined
             self._seen.move_to_end(key)
             while len(self._seen) > self._most:

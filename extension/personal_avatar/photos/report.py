@@ -70,7 +70,7 @@ def check(
     `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. `memory`: what was seen
     in the same photos before. Raises only what the analyser raises (missing weights).
     """
-    settings, memory = settings or PhotoSettings(), memory or Memory()
+    settings, memory = settings or PhotoSettings(), Memory() if memory is None else memory
     found: list[Judged] = []
     for path in paths:
         examined = memory.examined(Path(path), analyser, settings, choices or {})

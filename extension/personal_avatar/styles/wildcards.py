@@ -13,13 +13,18 @@ from pathlib import Path
 
 from personal_avatar.errors import BadInput, NotFound
 
-PLACE = re.compile(r"__([\w*/ -]+?)__")
+# Names of networks, such as <lora:my__film__v2:1>, are passed over.
+PLACE = re.compile(r"<\w+:[^<>]*>|__([\w*/ -]+?)__")
 DEEPEST = 10
 MOST_BYTES = 4_000_000
 
 
 def has_wildcards(prompt: str) -> bool:
-    return PLACE.search(prompt) is not None
+    return bool(_named(prompt))
+
+
+def _named(prompt: str) -> list[str]:
+    return [place[1] for place in PLACE.finditer(prompt) if place[1]]
 
 
 def names(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -36,8 +41,20 @@ def expanded(prompt: str, folders: Sequence[Path], seed: int) -> str:
     for _ in range(DEEPEST):
         if not has_wildcards(prompt):
             return prompt
-        prompt = PLACE.sub(lambda place: chance.choice(_lines(place[1], folders)), prompt)
+        prompt = PLACE.sub(lambda place: chance.choice(_lines(place[1], folders)) if place[1] else place[0], prompt)
     raise BadInput(f"Wildcards in {prompt[:60]!r} name each other without end.", "Take one of them out of its file.")
+
+
+def refuse_unknown(prompt: str, folders: Sequence[Path]) -> None:
+    """Raises what `expanded` may raise for any seed because of a name without a file, or an empty file; and for the
+    first seed what else it raises."""
+    waiting, seen = _named(prompt), set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += [inner for line in _lines(name, folders) for inner in _named(line)]
+    expanded(prompt, folders, 0)
 
 
 def _lines(name: str, folders: Sequence[Path]) -> list[str]:

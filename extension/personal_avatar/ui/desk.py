@@ -150,6 +150,7 @@ class Desk:
                 self.histories.pop(key, None)
                 self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
+                self.studio.seen.forget(self._folder / key)
             for job_id in described:
                 self.studio.captions.drop(job_id)
 

@@ -66,7 +66,7 @@ def _check(desk: Desk, key: str, progress: Progress) -> None:
 
 
 def judged(desk: Desk, draft: Draft, progress: Progress | None = None) -> PhotoReport:
-    return desk.studio.check_photos(draft.photos, draft.asked, progress, draft.choices)
+    return desk.studio.check_photos(draft.photos, draft.asked, progress, draft.choices, remember=True)
 
 
 # -- decisions
@@ -113,6 +113,7 @@ def remove(desk: Desk, key: str, name: str) -> None:
         pictures_of(desk.folder(key)).forget(path)
         for file in (path, caption_file(path)):
             file.unlink(missing_ok=True)
+        desk.studio.seen.forget(path)
     judge_again(desk, key)
 
 

@@ -108,6 +108,24 @@ def test_a_photo_is_looked_at_once_as_long_as_nothing_about_it_changes(photos: l
     assert len(looked) == 19
 
 
+def test_what_is_erased_while_it_is_looked_at_is_not_remembered(photos: list[Path]) -> None:
+    memory = Memory()
+
+    class Erasing(PaintedFaces):
+        def detect(self, image: np.ndarray) -> list[Face]:
+            memory.forget()
+            return super().detect(image)
+
+    check(photos, Erasing(), SETTINGS, memory=memory)
+    assert len(memory) == 0
+    check(photos, ANALYSER, SETTINGS, memory=memory)
+    assert len(memory) == len(photos)
+    memory.forget(photos[0])
+    assert len(memory) == len(photos) - 1
+    memory.forget(photos[0].parent)
+    assert len(memory) == 0
+
+
 def replace_limit(settings: PhotoSettings) -> PhotoSettings:
     return settings.copy(update={"min_face_px": 32})
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import BadInput, NotFound
-from personal_avatar.styles.wildcards import expanded, has_wildcards, names
+from personal_avatar.styles.wildcards import expanded, has_wildcards, names, refuse_unknown
 
 
 @pytest.fixture
@@ -57,3 +57,16 @@ def test_empty_lists_and_lists_that_name_themselves_are_refused(lists: Path) -> 
     for name in ("empty", "loop"):
         with pytest.raises(BadInput):
             expanded(f"__{name}__", [lists], 1)
+
+
+def test_the_name_of_a_network_is_none(lists: Path) -> None:
+    prompt = "anna <lora:my__film__v2:1> in __colour__, 1 < 2"
+    assert not has_wildcards("<lora:my__film__v2:1>")
+    assert expanded(prompt, [lists], 3) in [prompt.replace("__colour__", colour) for colour in ("red", "blue")]
+    refuse_unknown(prompt, [lists])
+
+
+def test_a_list_that_only_one_line_of_another_names_is_looked_for_too(lists: Path) -> None:
+    (lists / "rare.txt").write_text("a\n" * 50 + "__hats__\n", encoding="utf-8")
+    with pytest.raises(NotFound, match="hats"):
+        refuse_unknown("__rare__", [lists])

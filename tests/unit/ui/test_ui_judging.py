@@ -82,6 +82,19 @@ def test_a_removed_photo_is_erased_and_its_decision_comes_back_with_it(lay_out: 
     assert accepted(desk, key) == [GOOD[0].name, GOOD[2].name]
 
 
+def test_what_was_seen_in_a_photo_is_forgotten_with_it(lay_out: LayOut, studio: Studio) -> None:
+    key, others = "ab" * 16, len(studio.seen)
+    desk = lay_out(key, *GOOD[:3])
+    assert len(studio.seen) == others + 3
+    judging.remove(desk, key, desk.draft(key).photos[0].name)
+    checked(desk, key)
+    assert len(studio.seen) == others + 2
+    desk.clear(key)
+    assert len(studio.seen) == others
+    studio.check_photos(GOOD[:1])
+    assert len(studio.seen) == others
+
+
 def test_of_several_faces_one_is_chosen_and_judged(lay_out: LayOut, studio: Studio) -> None:
     key = "a4" * 16
     desk = lay_out(key, *GOOD[:2], TWO)
