@@ -12,14 +12,15 @@ GOOD_QUALITY = 0.25
 
 
 class BestOf:
-    """Counts good pictures by style. `wanted`: how many in all, shared out among the styles as the pictures are; 0: all
-    that were asked for are made. A picture is good when its likeness reaches `good_from` and nothing spoils it."""
+    """Counts good pictures by style. `wanted`: how many in all, shared out among the styles as the pictures are, but at
+    least one of each; 0: all that were asked for are made. A picture is good when its likeness reaches `good_from` and
+    nothing spoils it."""
 
     def __init__(self, wanted: int, good_from: float, styles: Sequence[str]) -> None:
         self._wanted, self.good_from = wanted, good_from
-        count = len(styles)
-        self._share = {style: (place + 1) * wanted // count - place * wanted // count
-                       for place, style in enumerate(styles)}
+        each = tuple(dict.fromkeys(styles))
+        self._share = {style: max(1, (place + 1) * wanted // len(each) - place * wanted // len(each))
+                       for place, style in enumerate(each)}
         self._good: Counter[str] = Counter()
         self._made = 0
 

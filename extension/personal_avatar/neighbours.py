@@ -18,7 +18,7 @@ from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.keeping import number_of
 from personal_avatar.pictures import load_picture, prompt_of
-from personal_avatar.ranking.looks import alike, look
+from personal_avatar.ranking.looks import Looks, look
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.sortings import scored_in
 
@@ -31,22 +31,20 @@ Near = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Of the pictures of a job by their numbers: what they look like, float32 (d,), and the words of their prompts."""
+    """Of the pictures of a job: their numbers, what they look like, and the words of their prompts."""
 
-    looks: Mapping[int, np.ndarray]
-    words: Mapping[int, frozenset[str]]
+    numbers: tuple[int, ...]
+    looks: Looks
+    words: tuple[frozenset[str], ...]
 
     def nearest(self, number: int, count: int) -> Near:
-        here = self.looks.get(number)
-        if here is None:
+        if number not in self.numbers:
             return ()
-        others = [one for one, seen in self.looks.items() if one != number and len(seen) == len(here)]
-        if not others:
-            return ()
-        close = alike(np.stack([self.looks[one] for one in others]), here)
-        shared = np.array([_shared(self.words[number], self.words[one]) for one in others])
-        scores = (close + SAME_PROMPT * shared) / (1 + SAME_PROMPT)
-        return tuple((others[at], round(float(scores[at]), 4)) for at in np.argsort(-scores, kind="stable")[:count])
+        place = self.numbers.index(number)
+        shared = np.array([_shared(self.words[place], words) for words in self.words])
+        scores = (self.looks.alike_to(place) + SAME_PROMPT * shared) / (1 + SAME_PROMPT)
+        best = [at for at in np.argsort(-scores, kind="stable") if at != place][:count]
+        return tuple((self.numbers[at], round(float(scores[at]), 4)) for at in best)
 
 
 class Neighbours:
@@ -70,14 +68,14 @@ class Neighbours:
 
     def _seen(self, job_id: str) -> _Seen:
         scored = scored_in(self._studio.jobs.folder(job_id))
-        looks, words = {}, {}
+        found: list[tuple[int, np.ndarray, frozenset[str]]] = []
         for place, image in enumerate((self._studio.jobs.view(job_id).result or {}).get("images", [])):
             number, known = number_of(image, place), scored.get(image["path"])
             seen = _look(Path(image["path"]), known)
             if seen is not None:
-                looks[number] = seen
-                words[number] = _words(_prompt(image, known))
-        return _Seen(looks, words)
+                found.append((number, seen, _words(_prompt(image, known))))
+        numbers, looks, words = zip(*found, strict=True) if found else ((), (), ())
+        return _Seen(numbers, Looks(looks), words)
 
 
 def _look(path: Path, known: Ranked | None) -> np.ndarray | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LEDGER, JUDGES = "scored.jsonl", "judges.txt"
 TOLD = 500  # how often progress is told at most
+FEW = 200  # places that are exact when a job was cancelled
 
 
 def sort_pictures(
@@ -52,11 +53,12 @@ def sort_pictures(
                 seconds = (time.monotonic() - started) / len(found)
                 emit(Progress(len(found), len(names), seconds_per_step=seconds))
             control.check()
+        return _document(best_first(found, scorer, control.check), scorer, names, folder, started)
     except Cancelled as error:
         if not found:
             raise
-        raise Cancelled(error.message, error.hint, _document(found, scorer, names, folder, started)) from None
-    return _document(found, scorer, names, folder, started)
+        kept = best_first(found, scorer, exact=FEW)
+        raise Cancelled(error.message, error.hint, _document(kept, scorer, names, folder, started)) from None
 
 
 def _scorer(studio: Studio, task: RankTask, folder: Path) -> Scorer:
@@ -75,14 +77,14 @@ def _pictures(task: RankTask, folder: Path) -> dict[Path, str]:
 
 
 def _document(
-    found: Sequence[Ranked], scorer: Scorer, names: dict[Path, str], folder: Path, started: float
+    ranked: Sequence[Ranked], scorer: Scorer, names: dict[Path, str], folder: Path, started: float
 ) -> dict[str, Any]:
     seconds = time.monotonic() - started
-    ranked, places = best_first(found, scorer), {path: number for number, path in enumerate(names)}
+    places = {path: number for number, path in enumerate(names)}
     rows = [{**row(item), "title": names[item.path], "place": places[item.path], "restored": None} for item in ranked]
     result = {
         "images": [one for one in rows if "error" not in one], "unreadable": [one for one in rows if "error" in one],
-        "scored": len(found), "of": len(names), "remarks": list(scorer.opinions.remarks),
+        "scored": len(ranked), "of": len(names), "remarks": list(scorer.opinions.remarks),
         "good_from": round(scorer.good_from, 4), "seconds": round(seconds, 2),
     }
     write_json(folder / "artifacts" / "ranked.json", result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto, named
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
-from personal_avatar.ranking.overall import ordered
+from personal_avatar.ranking.overall import EXACT, ordered
 from personal_avatar.sessions import has_card, threads
 
 LOG = logging.getLogger(__name__)
@@ -58,9 +58,11 @@ def rank_files(paths: Sequence[Path], scorer: Scorer, on_progress: OnProgress | 
     return best_first(found, scorer)
 
 
-def best_first(items: Sequence[Ranked], scorer: Scorer) -> list[Ranked]:
-    """By `overall`; then those without a face, then those that could not be read."""
-    ranked = ordered(items, [item.look for item in items], scorer.scale)
+def best_first(
+    items: Sequence[Ranked], scorer: Scorer, check: Callable[[], None] = lambda: None, exact: int = EXACT
+) -> list[Ranked]:
+    """By `overall`; then those without a face, then those that could not be read. `check`, `exact`: see `ordered`."""
+    ranked = ordered(items, [item.look for item in items], scorer.scale, exact=exact, check=check)
     return sorted(ranked, key=lambda item: item.error is not None)
 
 

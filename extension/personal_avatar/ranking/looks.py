@@ -14,6 +14,8 @@ pose: an AUC of .945 on photo-like synthetic people, .949 on drawings.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -23,6 +25,7 @@ PLACES, CELLS = 16, 6
 WEIGHTS = {"outlines": 0.4, "colours": 0.3, "pose": 0.3}
 CLIP_SHARE = 0.5  # of all, where there is a CLIP
 COMMON = 0.6  # what portraits have in common that have nothing in common
+_BARE = 2 * PLACES * PLACES + 3 * CELLS * CELLS + (3 + 2 * 5 + 1)  # numbers of a look without what CLIP sees
 
 
 def look(image: np.ndarray, face: Face | None, seen: np.ndarray | None = None) -> np.ndarray:
@@ -36,10 +39,31 @@ def look(image: np.ndarray, face: Face | None, seen: np.ndarray | None = None) -
     return np.concatenate(scaled).astype(np.float32)
 
 
-def alike(looks: np.ndarray, one: np.ndarray) -> np.ndarray:
-    """How alike pictures are to one, 0 (nothing in common) to 1 (the same): (n, d) and (d,) -> (n,)."""
-    found: np.ndarray = np.clip((looks @ one - COMMON) / (1 - COMMON), 0.0, 1.0)
-    return found
+class Looks:
+    """Many looks, compared two by two by the parts that both have: CLIP sees only pictures that say how they were made.
+
+    None, where nothing could be seen, is not like anything.
+    """
+
+    def __init__(self, looks: Sequence[np.ndarray | None]) -> None:
+        clip = max((len(one) for one in looks if one is not None), default=_BARE) - _BARE
+        self._bare = np.zeros((len(looks), _BARE), np.float32)
+        self._seen = np.zeros((len(looks), clip), np.float32)
+        for place, one in enumerate(looks):
+            if one is not None:
+                self._bare[place] = _unit(one[:_BARE])
+                if clip and len(one) == _BARE + clip:
+                    self._seen[place] = _unit(one[_BARE:])
+        self._has_seen = self._seen.any(axis=1)
+
+    def alike_to(self, place: int) -> np.ndarray:
+        """How alike each is to the one at `place`, 0 (nothing in common) to 1 (the same): (n,)."""
+        cosines = self._bare @ self._bare[place]
+        if self._has_seen[place]:
+            both = (1 - CLIP_SHARE) * cosines + CLIP_SHARE * (self._seen @ self._seen[place])
+            cosines = np.where(self._has_seen, both, cosines)
+        found: np.ndarray = np.clip((cosines - COMMON) / (1 - COMMON), 0.0, 1.0)
+        return found
 
 
 def _outlines(small: Image.Image) -> np.ndarray:

@@ -29,8 +29,9 @@ class Person:
         return max(same_person_above, FAIRLY * (self.usual or 0.0))
 
     def good_from(self, same_person_above: float) -> float:
-        """The cosine from which a picture counts as good. On photo-like synthetic people half of the pictures of the
-        right person reach it, on drawn characters 19 of 20, and nobody else's does, of 3,600."""
+        """The cosine from which a picture counts as good. Of good pictures of the right person 54 to 61 % reach it on
+        photo-like synthetic people, and all on drawn characters; of 3,600 pictures of others none does with w600k, and
+        one drawing with SFace."""
         return max(same_person_above, GOOD * (self.usual or 0.0))
 
     def opinions(self, same_person_above: float) -> Opinions:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.errors import InvalidSettings
-from personal_avatar.ranking.looks import alike, look
+from personal_avatar.errors import Cancelled, InvalidSettings
+from personal_avatar.ranking.looks import Looks, look
 from personal_avatar.ranking.nouns import Ranked, Scale
 from personal_avatar.ranking.order import FILTER, KEYS, Filter, filtered, sorted_by
 from personal_avatar.ranking.overall import SAMENESS, ordered, worth
@@ -78,9 +78,36 @@ def test_items_without_looks_are_put_in_order_all_the_same() -> None:
 def test_looks_know_a_copy_from_another_picture() -> None:
     image = picture(1, 2)
     copy = np.asarray(Image.fromarray(image).resize((192, 96)))
-    seen = np.stack([look(image, None), look(copy, None), look(picture(3, 4), None)])
-    close = alike(seen, seen[0])
-    assert close[0] == pytest.approx(1.0) and close[1] > 0.8 > 0.3 > close[2]
+    close = Looks([look(image, None), look(copy, None), look(picture(3, 4), None), None]).alike_to(0)
+    assert close[0] == pytest.approx(1.0, abs=1e-5) and close[1] > 0.8 > 0.3 > close[2] and close[3] == 0.0
+
+
+def test_a_copy_is_noticed_beside_pictures_that_clip_saw() -> None:
+    """A copy lost its prompt; the others are compared by all that is known."""
+    clip = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    image, other = picture(1), picture(2)
+    looks = [look(image, None, clip[0]), look(image, None), look(image, None, clip[0]), look(other, None, clip[1])]
+    close = Looks(looks).alike_to(0)
+    assert close[1] == pytest.approx(1.0, abs=1e-5) and close[2] == pytest.approx(1.0, abs=1e-5) and close[3] < 0.5
+    assert Looks(looks).alike_to(1)[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_behind_the_exact_places_pictures_stand_by_what_they_are_worth_beside_those() -> None:
+    looks = [look(picture(seed % 7), None) for seed in range(60)]
+    items = [item(str(number), 0.3 + number % 11 / 30, quality=0.5 + number % 5 / 10) for number in range(60)]
+    exact, bounded = ordered(items, looks, SCALE), ordered(items, looks, SCALE, exact=10)
+    assert [one.path for one in bounded[:10]] == [one.path for one in exact[:10]]
+    assert {one.path for one in bounded} == {one.path for one in items}
+    scores = [one.scores["overall"] for one in bounded]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_putting_in_order_can_be_ended() -> None:
+    def stop() -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        ordered([item()], [None], SCALE, check=stop)
 
 
 @given(st.sampled_from(KEYS), st.sampled_from([">=", "<=", ">", "<", "=="]), st.integers(-999, 999))
