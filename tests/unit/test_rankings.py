@@ -232,6 +232,13 @@ def test_a_style_is_done_when_it_has_its_share_of_good_pictures() -> None:
     assert "no more than 4 are made" in quota.sentence(4)
 
 
+def test_no_style_is_left_out_and_none_counts_twice() -> None:
+    few = BestOf(1, 0.6, ["a", "b", "c"])
+    assert [few.missing(style, 4) for style in "abc"] == [1, 1, 1]
+    twice = BestOf(4, 0.6, ["a", "a"])
+    assert twice.missing("a", 8) == 4
+
+
 def test_without_a_number_of_good_ones_all_are_made() -> None:
     quota = BestOf(0, 0.0, ["a"])
     assert quota.missing("a", 4) == 4 and quota.document(8) is None
@@ -285,7 +292,7 @@ def test_more_like_a_portrait_asks_for_the_same_person_style_and_seed(studio: St
 def test_an_avatar_ranks_pictures_and_its_ranking_is_erased_with_it(studio: Studio, avatar: str, folder: Path) -> None:
     view = ranked(studio, RankRequest(folder=folder, avatar_id=avatar))
     assert (view.result or {})["images"][0]["title"] in {path.name for path in GOOD[3:6]} | {"copy.png"}
-    studio.delete_avatar(avatar)
+    assert not [path for path in studio.delete_avatar(avatar)["left"] if Path(path).is_relative_to(folder)]
     with pytest.raises(NotFound):
         studio.jobs.folder(view.job.id)
     assert len(list(folder.iterdir())) == 7
