@@ -4,7 +4,7 @@ AvatarError                        code, message (what happened), hint (what to 
 ├── BadInput                       the caller can mend it
 │   ├── InvalidSettings            INVALID_SETTINGS    422  every problem of a form at once
 │   ├── UnreadablePhoto            UNREADABLE          422
-│   ├── FileTooLarge               TOO_LARGE           413
+│   │   └── FileTooLarge           TOO_LARGE           413
 │   ├── NoFace                     NO_FACE             422
 │   ├── NoCharacter                NO_CHARACTER        422
 │   ├── TooFewPhotos               TOO_FEW_PHOTOS      422
@@ -81,7 +81,7 @@ class UnreadablePhoto(BadInput):
     default_hint = "Open it in an image viewer and save it again as JPEG or PNG."
 
 
-class FileTooLarge(BadInput):
+class FileTooLarge(UnreadablePhoto):
     code, http_status = "TOO_LARGE", 413
     default_hint = "Reduce the picture to at most 8000 pixels a side and 40 MB."
 

@@ -95,7 +95,7 @@ def _prompt(image: Mapping[str, Any], known: Ranked | None) -> str:
         return str(image["prompt"])
     try:
         return prompt_of(Path(image["path"]))
-    except (OSError, ValueError, SyntaxError):
+    except UnreadablePhoto:
         return ""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.errors import BadInput, NotFound, UnreadablePhoto
 from personal_avatar.keeping import number_of
 from personal_avatar.pictures import infotext_of, prompt_in
 from personal_avatar.ranking.nouns import Ranked
@@ -139,5 +139,5 @@ def _as_told(path: Path) -> dict[str, Any]:
 def _infotext(path: Path) -> str:
     try:
         return infotext_of(path)
-    except (OSError, ValueError, SyntaxError):
+    except UnreadablePhoto:
         return ""

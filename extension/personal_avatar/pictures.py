@@ -6,13 +6,14 @@ packet with IPTC's digital source type, the agreed mark of generated pictures; s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.provenance import EDITED as EDITED
 from personal_avatar.provenance import GENERATED as GENERATED
 from personal_avatar.provenance import SOURCES, marked, source_in
@@ -30,27 +31,35 @@ QUALITY = 95
 
 
 def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
-    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`.
+    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`, as which
+    `FileTooLarge` counts, nothing else.
 
     `most_px`: a picture of more pixels is reduced by a whole factor, a JPEG while it is decoded; 0: none is.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    try:
-        with Image.open(path) as file:
-            if (factor := _too_large(file.size, most_px)) > 1:
-                file.draft(None, (file.width // factor, file.height // factor))
-            upright = _flat(ImageOps.exif_transpose(file) or file)
-            if (factor := _too_large(upright.size, most_px)) > 1:
-                upright = upright.reduce(factor)
-            return np.asarray(upright).copy()
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadablePhoto(f"{Path(path).name} cannot be read as a picture ({error}).") from None
+    with _opened(path) as file:
+        if (factor := _too_large(file.size, most_px)) > 1:
+            file.draft(None, (file.width // factor, file.height // factor))
+        upright = _flat(ImageOps.exif_transpose(file) or file)
+        if (factor := _too_large(upright.size, most_px)) > 1:
+            upright = upright.reduce(factor)
+        return np.asarray(upright).copy()
 
 
 def _too_large(size: tuple[int, int], most_px: int) -> int:
     """By which whole factor a picture has to be reduced to have at most so many pixels; 1: not at all."""
     return math.ceil(math.sqrt(size[0] * size[1] / most_px)) if most_px else 1
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Opened]:
+    """A picture that is open; whatever goes wrong inside becomes `UnreadablePhoto`."""
+    from personal_avatar.formats import naming, open_picture
+
+    name = Path(path).name
+    with naming(name), Path(path).open("rb") as data, open_picture(data, name) as picture:
+        yield picture
 
 
 def covering(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
@@ -66,8 +75,8 @@ def covering(image: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
 def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENERATED) -> bytes:
     """The file of a picture, with its infotext and the mark.
 
-    `image`: uint8 (height, width, 3 or 4), RGB or RGBA; `kind`: one of `FORMATS`; `source`: `GENERATED` or `EDITED`.
-    In a JPEG transparent parts are white.
+    `image`: uint8 (height, width, 3 or 4), RGB or RGBA; `kind`: one of `FORMATS`; `source`: `GENERATED` or
+    `EDITED`, "" for a picture that is somebody's own: no mark. In a JPEG transparent parts are white.
     """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -84,7 +93,7 @@ def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENE
             exif[EXIF_IFD] = {USER_COMMENT: UNICODE + infotext[:LONGEST_COMMENT].encode("utf-16-be", "replace")}
         shown = picture if kind == "webp" else Image.fromarray(np.asarray(_flat(picture)))
         shown.save(data, kind.upper(), quality=QUALITY, exif=exif)
-    return marked(data.getvalue(), source)
+    return marked(data.getvalue(), source) if source else data.getvalue()
 
 
 def save_picture(image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED) -> Path:
@@ -112,10 +121,9 @@ def mark_file(path: Path, source: str = GENERATED) -> bool:
 
 
 def infotext_of(path: Path) -> str:
-    """The text that `save_picture` or the WebUI wrote (PNG chunk, EXIF of JPEG and WebP); empty when there is none."""
-    from PIL import Image
-
-    with Image.open(path) as file:
+    """The text that `save_picture` or the WebUI wrote (PNG chunk, EXIF of JPEG and WebP); empty when there is none.
+    Raises `UnreadablePhoto`, nothing else."""
+    with _opened(path) as file:
         # what stands before the pixels is known without reading them; `text` reads the whole file
         chunk = file.info.get(PARAMETERS) or getattr(file, "text", {}).get(PARAMETERS, "")
         return str(chunk) or _user_comment(file.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT, b""))
@@ -135,7 +143,7 @@ def prompt_in(infotext: str) -> str:
 
 def _user_comment(data: bytes | str) -> str:
     """EXIF UserComment: eight bytes that name the code, then text; the WebUI writes UTF-16, the high byte first."""
-    if isinstance(data, str) or not data.startswith(UNICODE):
+    if not isinstance(data, bytes) or not data.startswith(UNICODE):
         return ""
     return data[8:].decode("utf-16-be", errors="replace")
 

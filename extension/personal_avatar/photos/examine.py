@@ -80,10 +80,10 @@ def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings, choices
     """Read, find the faces where one is wanted, measure. Never raises because of what is in the file."""
     try:
         photo, image = read_photo(path, limits(settings))
-    except UnreadablePhoto as error:
-        return _unread(path, Reason.UNREADABLE, error)
     except FileTooLarge as error:
         return _unread(path, Reason.TOO_LARGE, error)
+    except UnreadablePhoto as error:
+        return _unread(path, Reason.UNREADABLE, error)
     choice = (choices or {}).get(photo.sha256, PhotoChoice())
     fingerprint = Fingerprint(photo.sha256, image.shape[0] * image.shape[1], thumbnail(image))
     look = look_of(image) if settings.look == AUTO else Look(settings.look)

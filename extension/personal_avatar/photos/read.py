@@ -6,6 +6,7 @@ process (MAX_IMAGE_PIXELS, LOAD_TRUNCATED_IMAGES, registered plugins) is touched
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from PIL import Image
 
 from personal_avatar.domain import Photo
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
+from personal_avatar.formats import MOST_SIDE_PX, naming, open_picture, reason_of
 from personal_avatar.photos.colour import pixels_of, to_srgb
-from personal_avatar.photos.formats import open_picture
 
 EXIF_ORIENTATION = 0x0112
 _TURNS = {
@@ -33,7 +34,7 @@ _TURNS = {
 class Limits:
     """What is refused before it is decoded."""
 
-    side_px: int = 8000
+    side_px: int = MOST_SIDE_PX
     file_bytes: int = 40_000_000
 
 
@@ -44,16 +45,8 @@ def read_photo(path: Path, limits: Limits = Limits()) -> tuple[Photo, np.ndarray
     """
     path = Path(path)
     data = _bytes(path, limits)
-    try:
-        with open_picture(data, path.name) as picture:
-            _check_size(path, picture.size, limits)
-            pixels = pixels_of(to_srgb(_upright(picture)))
-    except (UnreadablePhoto, FileTooLarge):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise FileTooLarge(f"{path.name} has more pixels than can be opened ({error}).") from error
-    except Exception as error:  # decoders raise nearly anything on broken data
-        raise UnreadablePhoto(f"{path.name} is broken: {_reason(error)}.") from error
+    with naming(path.name), open_picture(io.BytesIO(data), path.name, limits.side_px) as picture:
+        pixels = pixels_of(to_srgb(_upright(picture)))
     height, width = pixels.shape[:2]
     return Photo(path, hashlib.sha256(data).hexdigest(), (width, height)), pixels
 
@@ -67,18 +60,10 @@ def _bytes(path: Path, limits: Limits) -> bytes:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         hint = "Check that it exists and is a file."
-        raise UnreadablePhoto(f"{path.name} cannot be read: {_reason(error)}.", hint) from error
+        raise UnreadablePhoto(f"{path.name} cannot be read: {reason_of(error)}.", hint) from error
     if not data:
         raise UnreadablePhoto(f"{path.name} is empty.", "Copy it again from where it came.")
     return data
-
-
-def _check_size(path: Path, size_px: tuple[int, int], limits: Limits) -> None:
-    if max(size_px) > limits.side_px:
-        raise FileTooLarge(
-            f"{path.name} has {size_px[0]} x {size_px[1]} pixels; at most {limits.side_px} a side are read.",
-            f"Reduce the picture to at most {limits.side_px} pixels a side.",
-        )
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -95,9 +80,3 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _with_profile(turned: Image.Image, original: Image.Image) -> Image.Image:
     turned.info = {**original.info, **turned.info}
     return turned
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).strip().rstrip(".") or type(error).__name__

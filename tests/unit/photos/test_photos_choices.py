@@ -117,7 +117,7 @@ def test_what_is_erased_while_it_is_looked_at_is_not_remembered(photos: list[Pat
             return super().detect(image)
 
     check(photos, Erasing(), SETTINGS, memory=memory)
-    assert len(memory) == 0
+    assert len(memory) == 1  # the broken one, in which nobody was looked for
     check(photos, ANALYSER, SETTINGS, memory=memory)
     assert len(memory) == len(photos)
     memory.forget(photos[0])

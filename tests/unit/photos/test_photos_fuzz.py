@@ -16,6 +16,7 @@ import pytest
 from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
 from personal_avatar.photos.colour import STRIP_ROWS
 from personal_avatar.photos.read import read_photo
+from personal_avatar.pictures import infotext_of, load_picture
 from PIL import Image
 
 CASES = 120
@@ -27,11 +28,15 @@ KINDS: dict[str, tuple[str, str, dict[str, object]]] = {
     "WebP": ("RGB", "WEBP", {}), "WebP lossless": ("RGBA", "WEBP", {"lossless": True}), "GIF": ("P", "GIF", {}),
     "TIFF": ("RGB", "TIFF", {}), "TIFF deflated": ("RGB", "TIFF", {"compression": "tiff_deflate"}),
     "BMP": ("RGB", "BMP", {}), "ICO": ("RGBA", "ICO", {}),
+}
+OTHERS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "DDS": ("RGBA", "DDS", {}), "PCX": ("RGB", "PCX", {}), "SGI": ("RGB", "SGI", {}), "TGA": ("RGB", "TGA", {}),
+    "JPEG2000": ("RGB", "JPEG2000", {}), "PPM": ("RGB", "PPM", {}),
 }  # fmt: skip
 
 
 def good(kind: str) -> bytes:
-    mode, format_name, options = KINDS[kind]
+    mode, format_name, options = {**KINDS, **OTHERS}[kind]
     noise = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     if mode == "I;16":
@@ -81,6 +86,45 @@ def test_whatever_is_broken_becomes_a_picture_or_a_named_error(tmp_path: Path, k
                 assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
                 found["picture"] += 1
     assert found["error"] >= 10
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
+def test_what_is_broken_is_named_wherever_a_picture_is_read(tmp_path: Path, kind: str) -> None:
+    random, data, broken = Random(kind), good(kind), 0
+    for case in range(CASES // 4):
+        path = tmp_path / f"{case}"
+        path.write_bytes(damaged(data, random))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for read in (load_picture, infotext_of):
+                try:
+                    read(path)
+                except UnreadablePhoto:
+                    broken += 1
+    assert broken
+
+
+def test_a_page_description_is_no_picture(tmp_path: Path) -> None:
+    """It would be handed to another program."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (20, 20)).save(path, "EPS")
+    for read in (load_picture, infotext_of):
+        with pytest.raises(UnreadablePhoto, match="drawing, not a photo"):
+            read(path)
+
+
+def test_what_decoders_do_not_know_and_what_is_too_large_is_named(tmp_path: Path) -> None:
+    dds = tmp_path / "a.dds"
+    data = bytearray(good("DDS"))
+    data[80:92] = struct.pack("<II4s", 4, 4, b"ABCD")[:12]
+    dds.write_bytes(bytes(data))
+    with pytest.raises(UnreadablePhoto):
+        load_picture(dds)
+    large = tmp_path / "large.png"
+    large.write_bytes(png(50_000))
+    for read in (load_picture, infotext_of):
+        with pytest.raises(FileTooLarge):
+            read(large)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

@@ -1,0 +1,110 @@
+"""Open a picture, whoever gave it: Pillow's formats, and HEIC/AVIF through their plugins without registering them."""
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from personal_avatar.errors import FileTooLarge, UnreadablePhoto
+
+# Page descriptions, which Pillow hands to another program or to the platform.
+REFUSED = frozenset({"EPS", "WMF", "PDF"})
+MOST_SIDE_PX = 8000
+_HEAD_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A decoder outside of Pillow: the class `opener` in `module` of `package` opens a file object."""
+
+    name: str
+    brands: frozenset[bytes]
+    package: str
+    module: str
+    opener: str
+
+
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+HEIC = Plugin("HEIC", _HEIC_BRANDS, "pillow-heif", "pillow_heif", "HeifImageFile")
+AVIF = Plugin("AVIF", _AVIF_BRANDS, "pillow-avif-plugin", "pillow_avif.AvifImagePlugin", "AvifImageFile")
+PLUGINS = (AVIF, HEIC)
+
+
+def open_picture(file: BinaryIO, name: str, side_px: int = MOST_SIDE_PX) -> Image.Image:
+    """The opened, not yet decoded picture. Raises `UnreadablePhoto`, `FileTooLarge` for more than `side_px` a side, or
+    what a decoder raises on broken data; see `naming`."""
+    picture = _opened(file, name)
+    if picture.format in REFUSED:
+        raise UnreadablePhoto(f"{name} is a {picture.format} drawing, not a photo.")
+    if max(picture.size) > side_px:
+        raise FileTooLarge(
+            f"{name} has {picture.width} x {picture.height} pixels; at most {side_px} a side are read.",
+            f"Reduce the picture to at most {side_px} pixels a side.",
+        )
+    return picture
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """While a picture is read: everything that goes wrong is `UnreadablePhoto` or `FileTooLarge`."""
+    try:
+        yield
+    except UnreadablePhoto:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise FileTooLarge(f"{name} has more pixels than can be opened ({error}).") from error
+    except Exception as error:  # decoders raise nearly anything on broken data
+        raise UnreadablePhoto(f"{name} is broken: {reason_of(error)}.") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What a sentence can say of an exception of a library."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image:
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    plugin = _plugin(head)
+    if plugin is not None:
+        return _by_plugin(plugin, file, name)
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as error:
+        raise UnreadablePhoto(f"{name} is not a picture that can be read.") from error
+
+
+def _plugin(head: bytes) -> Plugin | None:
+    """By the brands of an ISO media file: the major one at byte 8, others from byte 16 to the end of the box."""
+    if head[4:8] != b"ftyp":
+        return None
+    end = min(int.from_bytes(head[:4], "big"), _HEAD_BYTES)
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+    return next((plugin for plugin in PLUGINS if plugin.brands & brands), None)
+
+
+def _by_plugin(plugin: Plugin, file: BinaryIO, name: str) -> Image.Image:
+    try:
+        opener = getattr(importlib.import_module(plugin.module), plugin.opener)
+    except ImportError:
+        return _by_pillow(plugin, file, name)
+    picture: Image.Image = opener(file)
+    return picture
+
+
+def _by_pillow(plugin: Plugin, file: BinaryIO, name: str) -> Image.Image:
+    """Newer Pillows read AVIF themselves."""
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as error:
+        raise UnreadablePhoto(
+            f"{name} is in the format {plugin.name}, which needs the package {plugin.package}.",
+            f"Run `pip install {plugin.package}`, or export the picture as JPEG.",
+        ) from error
