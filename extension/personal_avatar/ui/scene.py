@@ -16,7 +16,9 @@ from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
-from personal_avatar.works import CREATE, INVENT, RANK, TRAIN
+from personal_avatar.works import CREATE, INVENT, RANK, RESTORE, TRAIN
+
+NOBODYS = {RANK: "tab.rank", RESTORE: "restored.pictures"}
 
 
 class JobWatch:
@@ -67,9 +69,10 @@ class Scene:
         return text(key, self.language, **values)
 
     def title(self, view: JobView) -> str:
-        """Whose job it is; of portraits of nobody who has a name, the panel that makes such."""
-        nobody = "tab.rank" if view.job.kind == RANK else "tab.one_photo"
-        return view.job.title if view.job.avatar_id or view.job.kind in (INVENT, CAPTION) else self.say(nobody)
+        """Whose job it is; of pictures of nobody who has a name, what makes such."""
+        if view.job.avatar_id or view.job.kind in (INVENT, CAPTION):
+            return view.job.title
+        return self.say(NOBODYS.get(view.job.kind, "tab.one_photo"))
 
     @cached_property
     def draft(self) -> Draft:

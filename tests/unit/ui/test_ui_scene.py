@@ -1,0 +1,32 @@
+"""What jobs are called on the page."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job, JobView, Status
+from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.scene import JobWatch, Scene
+from personal_avatar.works import CREATE, INVENT, RANK, RESTORE
+
+from tests.unit.api.house import build_studio
+
+
+@pytest.mark.parametrize(("kind", "titles"), [
+    (CREATE, ("One photo", "Một ảnh", "单张照片")),
+    (RANK, ("Rank", "Xếp hạng", "排名")),
+    (RESTORE, ("Restored pictures", "Ảnh đã phục hồi", "修复的图片")),
+    (INVENT, ("Mia",) * 3),
+    (CAPTION, ("Mia",) * 3),
+])
+def test_a_job_of_nobody_who_has_a_name_is_called_by_what_it_does(
+    tmp_path: Path, face_weights: Path, kind: str, titles: tuple[str, ...]
+) -> None:
+    desk = Desk(build_studio(tmp_path / "data", face_weights), ask_folder=True)
+    for language, title in zip(("en", "vi", "zh"), titles, strict=True):
+        scene = Scene(desk.studio, desk, JobWatch(desk.studio), language, "b1" * 16, {})
+        for avatar_id, wanted in (("", title), ("mia", "Mia")):
+            view = JobView(Job("job", kind, "Mia", "local", avatar_id, 0.0, {}), Status(State.QUEUED))
+            assert scene.title(view) == wanted
