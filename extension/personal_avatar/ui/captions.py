@@ -37,10 +37,9 @@ def build(page: Page, shown: Shown) -> None:
     parts = (("caption_faults", _faults), ("caption_words", _words))
     for name, provider in parts:
         page.show(gr.HTML(elem_id=elem_id(name)), _when(shown, provider))
-    shelf = Shelf(elem_id("caption_list"))
+    shelf = page.shelf("caption_list")
 
     def listed(scene: Scene) -> dict[str, Any]:
-        shelf.tidy()
         return {"value": _list(scene, shelf) if shown(scene) else ""}
 
     page.show(shelf.component, listed)

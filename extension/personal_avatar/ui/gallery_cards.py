@@ -22,7 +22,6 @@ from personal_avatar.ui.styles import style_name
 
 def gallery_html(scene: Scene, shelf: Shelf, destinations: tuple[str, ...]) -> str:
     """A page of the pictures that are wanted. `destinations`: where the large view can send one to."""
-    shelf.tidy()
     every = choice.all_entries(scene)
     if not every:
         key = "results.nofavourites" if choice.shows_favourites(scene) and scene.results else "results.none"

@@ -41,7 +41,7 @@ def build(page: Page, steering: dict[str, Any]) -> None:
         kind = _radio(page, "take_format", "results.format", [f"format.{name}" for name in (OWN, *FORMATS)], OWN)
         start = page.say(gr.Button(text("results.zip"), elem_id=elem_id("zip")), value="results.zip")
         message = gr.HTML(elem_id=elem_id("zip_message"))
-        shelf = Shelf(elem_id("zip_file"))
+        shelf = page.shelf("zip_file")
         page.show(shelf.component, lambda scene: {"value": _made(scene, packing.state, shelf)})
 
     def begin(scene: Scene, source: str, wanted: str, form: str, *values: Any) -> list[Any]:
@@ -78,7 +78,6 @@ def _info(scene: Scene) -> dict[str, Any]:
 
 def _made(scene: Scene, state: Packed, shelf: Shelf) -> str:
     """How far the zip is, or the way to it; a copy of one that was dropped is removed."""
-    shelf.tidy()
     if state.error:
         return stored_error_box(state.error, scene.language)
     if state.running:

@@ -100,7 +100,7 @@ def _request(scene: Scene, words: str, noun: str, settings: dict[str, Any]) -> I
 
 def _outcome(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
     page.show(gr.HTML(elem_id=elem_id("invent_progress")), lambda scene: {"value": _progress(scene)})
-    kept, all_made = Shelf(elem_id("invent_kept")), Shelf(elem_id("invent_made"))
+    kept, all_made = page.shelf("invent_kept"), page.shelf("invent_made")
     page.show(kept.component, lambda scene: {"value": _kept(scene, kept)})
     with gr.Row():
         cancel = gr.Button(text("jobs.cancel"), visible=False, elem_id=elem_id("invent_cancel"))

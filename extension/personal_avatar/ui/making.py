@@ -48,7 +48,7 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
             text("create.onward"), variant="primary", visible=False, elem_id=elem_id(f"{name}_to_results")
         )
     message = gr.HTML(elem_id=elem_id(f"{name}_cancel_message"))
-    shelf = Shelf(elem_id(f"{name}_made"))
+    shelf = page.shelf(f"{name}_made")
     page.show(shelf.component, lambda scene: {"value": _made(view_of(scene), scene, shelf)})
     page.show(page.say(cancel, value="jobs.cancel"), lambda scene: {"visible": state(scene) in ACTIVE})
     page.show(page.say(onward, value="create.onward"), lambda scene: {"visible": state(scene) is State.SUCCEEDED})

@@ -19,6 +19,7 @@ from personal_avatar.errors import AvatarError, named
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box
+from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
@@ -49,6 +50,7 @@ class Page:
         self._filled: dict[int, str] = {}
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
+        self._shelves: list[Shelf] = []
         self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
         self.seen = gr.State({})
         self.language = gr.Dropdown(
@@ -88,6 +90,11 @@ class Page:
         self._shows[self._take(component)._id] = provider
         self._watched[component._id] = watched
         return component
+
+    def shelf(self, name: str, *, visible: bool = True) -> Shelf:
+        """A place for pictures; its component is still to be declared with `show`."""
+        self._shelves.append(Shelf(elem_id(name), visible=visible))
+        return self._shelves[-1]
 
     def fill(self, name: str, component: Any, provider: Provider) -> Any:
         """`show` and `read` in one, for a value that is only proposed: what the user changed himself stays.
@@ -162,6 +169,7 @@ class Page:
     ) -> list[Any]:
         header = request.headers.get("accept-language", "") if request else ""
         spoken = choose(code_of(language, ""), header)
+        self._tidy()
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
         proposed = self._proposed(scene, seen)
         fresh: dict[str, Any] = {}
@@ -181,7 +189,13 @@ class Page:
             changes.update(proposed.get(component._id, shown))
         return changes
 
+    def _tidy(self) -> None:
+        """Before anything is shown: what two shelves have in common is copied anew by the one that still shows it."""
+        for shelf in self._shelves:
+            shelf.tidy()
+
     def _refresh(self, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
+        self._tidy()
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
         proposed = self._proposed(scene, seen)
         fresh, updates = dict(seen), []

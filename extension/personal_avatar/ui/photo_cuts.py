@@ -54,14 +54,13 @@ def build(page: Page, shown: Callable[[Scene], bool], opened: Any) -> None:
     page.say(again, value="cuts.again")
     page.show(again, lambda scene: {"visible": shown(scene) and not _waiting(scene) and found(scene) is None})
     message = gr.HTML(elem_id=elem_id("cuts_message"))
-    shelf = Shelf(elem_id("cuts"))
+    shelf = page.shelf("cuts")
     page.show(shelf.component, lambda scene: {"value": _in_sight(scene, shelf, shown)})
     page.on(again.click, _start, [], [], message)
     page.on(opened.input, lambda scene, part: _start(scene) if part == "cut" else [], [opened], [], message)
 
 
 def _in_sight(scene: Scene, shelf: Shelf, shown: Callable[[Scene], bool]) -> str:
-    shelf.tidy()
     return cuts_html(scene, shelf) if shown(scene) else ""
 
 

@@ -18,7 +18,7 @@ from personal_avatar.ui.photo_cards import PRESS, cards
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.photo_report import coverage_html, summary_html
 from personal_avatar.ui.photo_settings import SettingsForm
-from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.pictures import Shelf, Upload, drop_uploads
 from personal_avatar.ui.presses import Pressed, listen
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, text
@@ -83,7 +83,7 @@ def _sources(page: Page) -> tuple[Any, Any]:
 def upload(page: Page, name: str, label: str, *, several: bool = True, height: int = 150) -> Any:
     """A place for photos; `label` is a key. Our script gives it words and the keyboard."""
     count = "multiple" if several else "single"
-    files = gr.File(
+    files = Upload(
         file_count=count, label=text(label), elem_id=elem_id(name), elem_classes="pa-files", height=height
     )
     return page.say(files, label=label)
@@ -120,6 +120,7 @@ def _buttons(page: Page) -> tuple[Any, Any, Any]:
 
 def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
     lay_out(scene.desk, scene.key, [Path(file.name) for file in files or []], folder)
+    drop_uploads(files)
     return [None, ""]
 
 
@@ -202,7 +203,7 @@ def _ready(scene: Scene) -> bool:
 
 
 def _verdicts(page: Page, message: Any) -> None:
-    shelf = Shelf(elem_id("photo_cards"))
+    shelf = page.shelf("photo_cards")
     page.show(shelf.component, lambda scene: {"value": _cards(scene, shelf)})
     view = gr.HTML(elem_id=elem_id("photo_view"), elem_classes="pa-hidden")
 
@@ -213,7 +214,6 @@ def _verdicts(page: Page, message: Any) -> None:
 
 
 def _cards(scene: Scene, shelf: Shelf) -> str:
-    shelf.tidy()
     if not _in_sight(PARTS[0], scene):
         return ""
     return cards(scene, shelf, pictures_of(scene.desk.folder(scene.key)))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
@@ -31,10 +35,39 @@ class Shelf:
 
     def tidy(self) -> None:
         """Remove the copies of pictures that are gone: what was erased shall not be left among temporary files."""
-        for key in [key for key in self._served if not key[0].exists()]:
-            Path(self._served.pop(key)).unlink(missing_ok=True)
+        for key in [key for key in tuple(self._served) if not key[0].exists()]:
+            drop_copy(self._served.pop(key, ""))
 
     def figure(self, path: Path, alt: str, caption: str) -> str:
         """A list item with picture and caption."""
         picture = f'<img src="{self.url(path)}" alt="{escape(alt)}" loading="lazy">'
         return tag("li", picture, tag("div", escape(caption), class_="pa-caption"), class_="pa-figure")
+
+
+def drop_copy(name: str | Path) -> None:
+    """Remove a file inside gradio's folder of temporary files; anything else stays as it is."""
+    path, temporary = Path(name), Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
+    if path.is_file() and path.resolve().is_relative_to(temporary.resolve()):
+        path.unlink(missing_ok=True)
+
+
+class Upload(gr.File):
+    """A gr.File that forgets files which are gone: a page may name once more what `drop_uploads` has removed."""
+
+    is_template = True  # the browser sees a gr.File
+
+    def preprocess(self, x: Any) -> Any:
+        if isinstance(x, list):
+            return super().preprocess([given for given in x if _is_there(given)])
+        return super().preprocess(x if x and _is_there(x) else None)
+
+
+def _is_there(given: dict[str, Any]) -> bool:
+    return not given.get("is_file") or Path(given["name"]).is_file()
+
+
+def drop_uploads(files: Iterable[Any] | None) -> None:
+    """Remove what was uploaded, when it has been copied to where it belongs: gradio keeps two files of each."""
+    for file in files or ():
+        drop_copy(file.name)
+        drop_copy(getattr(file, "orig_name", ""))

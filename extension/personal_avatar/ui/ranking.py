@@ -14,7 +14,7 @@ from personal_avatar.ui import people
 from personal_avatar.ui import ranking_view as view
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.photos import upload
-from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.pictures import drop_uploads
 from personal_avatar.ui.presses import Pressed, listen
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -57,6 +57,7 @@ def _asked(page: Page) -> None:
 
     def begin(scene: Scene, who: str | None, photos: Any, named: str, files: Any) -> list[Any]:
         scene.studio.rankings.start(_request(scene, page, who, photos, named, files))
+        drop_uploads([*(photos or []), *(files or [])])
         return [None, None]
 
     page.say(start, value="rank.start")
@@ -161,7 +162,7 @@ def _limit_shown(part: str) -> Any:
 def _gallery(page: Page) -> Any:
     """The pictures; returns what holds the number of the one that more like is wanted of."""
     like = page.read(view.LIKE, gr.Textbox("", visible=False, elem_id=elem_id(view.LIKE)))
-    shelf = Shelf(elem_id("rank_gallery"))
+    shelf = page.shelf("rank_gallery")
     page.show(shelf.component, lambda scene: {"value": view.gallery(scene, shelf)})
     message = gr.HTML(elem_id=elem_id("rank_like_message"))
 

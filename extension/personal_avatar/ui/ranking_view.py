@@ -83,7 +83,6 @@ def entries(scene: Scene) -> list[Entry]:
 
 def gallery(scene: Scene, shelf: Shelf) -> str:
     """The first pictures, with their scores."""
-    shelf.tidy()
     if not is_there(scene) or scene.ranking is None:
         return ""
     found = entries(scene)

@@ -15,7 +15,6 @@ from personal_avatar.ui.gallery_cards import gallery_html
 from personal_avatar.ui.gallery_large import large_words
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
@@ -28,7 +27,7 @@ def build(page: Page) -> None:
     picked = page.read(choice.PICKED, gr.Textbox("", visible=False, elem_id=elem_id(choice.PICKED)))
     at = page.read(choice.AT, gr.Textbox("", visible=False, elem_id=elem_id(choice.AT)))
     told = gallery_actions.build(page, picked, at)
-    shelf = Shelf(elem_id("gallery"))
+    shelf = page.shelf("gallery")
     page.show(shelf.component, lambda scene: {"value": gallery_html(scene, shelf, page.destinations)})
     page.show(gr.HTML(elem_id=elem_id("words"), visible=False), _words)
     gallery_export.build(page, {**steering, choice.PICKED: picked})

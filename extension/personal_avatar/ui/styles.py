@@ -14,7 +14,6 @@ from personal_avatar.styles.library import PREVIEWS, categories, shipped
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, has, text
 
@@ -29,7 +28,7 @@ class StylePicker:
         self._page, self._name, self._opened = page, name, tuple(opened)
         self.components = [self._group(category, styles) for category, styles in categories(shipped()).items()]
         self.components.append(self._own())
-        self._shelf = Shelf(elem_id(f"{name}_previews"), visible=False)
+        self._shelf = page.shelf(f"{name}_previews", visible=False)
         page.show(self._shelf.component, self._previews)
 
     def chosen(self, scene: Scene, raw: Iterable[list[str] | None]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ SAMPLES = 8
 
 def build(page: Page, tabs: gr.Tabs) -> None:
     """The right half of the panel, inside the current column."""
-    papers = Shelf(elem_id("training"))
+    papers = page.shelf("training")
     page.show(papers.component, lambda scene: {"value": _progress(scene, papers)})
     with gr.Row():
         keep = page.say(gr.Button(text("train.cancel"), visible=False, elem_id=elem_id("cancel")), value="train.cancel")
@@ -39,9 +39,9 @@ def build(page: Page, tabs: gr.Tabs) -> None:
         )
     message = gr.HTML(elem_id=elem_id("cancel_message"))
     page.show(gr.HTML(elem_id=elem_id("curves")), lambda scene: {"value": _curves(scene)})
-    shelf = Shelf(elem_id("samples"))
+    shelf = page.shelf("samples")
     page.show(shelf.component, lambda scene: {"value": _samples(scene, shelf)})
-    table = Shelf(elem_id("comparison"))
+    table = page.shelf("comparison")
     page.show(table.component, lambda scene: {"value": comparison_html(scene, table)})
     folded = page.say(gr.Accordion(text("jobs.log"), open=False, elem_id=elem_id("train_log_box")), label="jobs.log")
     with folded:

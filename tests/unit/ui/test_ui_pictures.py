@@ -1,0 +1,115 @@
+"""Copies among gradio's temporary files: they go when what they were made of is gone or was copied elsewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from gradio.components.base import IOComponent
+from personal_avatar.errors import NotFound
+from personal_avatar.jobs.events import EventWriter, SampleMade
+from personal_avatar.jobs.states import State
+from personal_avatar.studio import Studio
+from personal_avatar.ui.pictures import Shelf, drop_copy
+from personal_avatar.works import CREATE, INVENT, TRAIN
+
+from tests.unit.api.house import GOOD
+from tests.unit.ui.visitor import Visitor
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where uploads lie, as gradio puts them."""
+    folder = Path(tempfile.gettempdir()) / "gradio" / f"test{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_only_files_among_the_temporary_ones_are_removed(temporary: Path, tmp_path: Path) -> None:
+    inside, outside = temporary / "a" / "01.jpg", tmp_path / "01.jpg"
+    inside.parent.mkdir()
+    for path in (inside, outside):
+        path.write_bytes(b"x")
+    link = temporary / "link.jpg"
+    link.symlink_to(outside)
+    for name in (inside, outside, link, temporary / "a" / ".." / ".." / "01.jpg", temporary, ""):
+        drop_copy(name)
+    assert not inside.exists() and outside.exists() and temporary.is_dir()
+
+
+def test_a_copy_goes_with_its_picture(tmp_path: Path) -> None:
+    shelf, picture = Shelf("pictures"), tmp_path / "own.jpg"
+    picture.write_bytes(GOOD[0].read_bytes() + tmp_path.name.encode())
+    copy = Path(unquote(shelf.url(picture).removeprefix("file=")))
+    shelf.tidy()
+    assert copy.is_file()
+    picture.unlink()
+    shelf.tidy()
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(CREATE, "create_made"), (INVENT, "invent_made"), (TRAIN, "samples")])
+def test_pictures_of_an_erased_job_are_in_no_panel_any_more(
+    visit: Visit, studio: Studio, kind: str, shown: str
+) -> None:
+    job = studio.jobs.create(kind, {}, title="Anna", user_id="local", avatar_id="")
+    picture = studio.jobs.folder(job.id) / "artifacts" / "0000.jpg"
+    picture.write_bytes(GOOD[0].read_bytes() + f"{time.monotonic_ns()}".encode())
+    EventWriter(studio.jobs.folder(job.id))(SampleMade("artifacts/0000.jpg", 0, "", 0.5))
+    studio.jobs.fail(job.id, NotFound("Gone."), State.CANCELLED)
+    visitor = visit()
+    copies = [Path(unquote(path)) for path in re.findall(r"file=(/[^&\"]+)", unescape(visitor.value(shown)))]
+    assert copies and all(path.is_file() for path in copies)
+    studio.jobs.delete(job.id)
+    visitor.refresh()
+    assert not any(path.exists() for path in copies)
+
+
+def uploaded(temporary: Path, *photos: Path) -> list[Path]:
+    made = []
+    for number, photo in enumerate(photos):
+        made.append(temporary / f"upload{number}" / photo.name)
+        made[-1].parent.mkdir()
+        made[-1].write_bytes(photo.read_bytes() + temporary.name.encode())
+    return made
+
+
+def handed_on(file: Path) -> Path:
+    """The second copy that gradio makes before it calls a handler."""
+    return Path(tempfile.gettempdir()) / "gradio" / IOComponent.hash_file(file) / file.name
+
+
+def test_what_was_uploaded_lies_only_where_it_was_laid_out_and_a_second_click_fails_in_words(
+    visit: Visit, studio: Studio, temporary: Path
+) -> None:
+    files = uploaded(temporary, *GOOD[:2])
+    copies = [handed_on(file) for file in files]
+    visitor = visit(key="d1" * 16)
+    visitor.choose_files(*files)
+    visitor.click("check")
+    assert visitor.value("files") is None
+    assert not any(path.exists() for path in (*files, *copies))
+    assert len(list((studio.host.folders().data / "drafts" / ("d1" * 16) / "photos").glob("*.jpg"))) == 2
+    visitor.choose_files(*files)  # the page had not heard of it yet
+    visitor.click("check")
+    assert "done already" in visitor.text("photos_message") or visitor.value("files") is None
+    visitor.wait(lambda: "accepted" in visitor.text("report"))
+    visitor.click("clear")
+
+
+def test_uploads_that_are_refused_stay_until_they_are_taken(visit: Visit, temporary: Path) -> None:
+    (file,) = uploaded(temporary, GOOD[0])
+    visitor = visit(key="d2" * 16)
+    visitor.choose_files(file, into="rank_images")
+    visitor.click("rank_start")
+    assert visitor.text("rank_message") != "" and file.is_file()
