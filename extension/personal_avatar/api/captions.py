@@ -25,6 +25,7 @@ from personal_avatar.errors import QueueFull
 from personal_avatar.studio import MAX_PHOTOS, Studio
 
 MOST_CAPTIONS = 1000
+MOST_CHARACTERS = 100_000  # of all captions of a request together
 Trigger = constr(strict=True, max_length=100, regex=r"^[^\x00-\x1f]*$")
 Caption = constr(strict=True, max_length=LONGEST)
 
@@ -85,7 +86,7 @@ class TaggerList(Document):
 
 
 class LintBody(Body):
-    """Captions by the names of their photos."""
+    """Captions by the names of their photos, of at most 100,000 characters together."""
 
     captions: dict[str, Caption]  # type: ignore[valid-type]
     trigger: Trigger = Field("", description="Without one nothing is asked about it")  # type: ignore[valid-type]
@@ -95,6 +96,8 @@ class LintBody(Body):
     def _not_too_many(cls, values: dict[str, str]) -> dict[str, str]:  # noqa: N805
         if len(values) > MOST_CAPTIONS:
             raise ValueError(f"{len(values)} captions are more than {MOST_CAPTIONS}")
+        if (length := sum(map(len, values.values()))) > MOST_CHARACTERS:
+            raise ValueError(f"{length} characters are more than {MOST_CHARACTERS}")
         return values
 
     class Config:
@@ -123,6 +126,7 @@ class CaptionsApi:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self._describing = threading.Lock()
+        self._linting = threading.Lock()
 
     def caption(self, body: CaptionBody, response: Response) -> CaptionsDocument:
         """Captions of pictures, at once; by BLIP as a job (202). Nothing is downloaded: what is missing is named."""
@@ -132,7 +136,7 @@ class CaptionsApi:
                 response.status_code = 202
                 job = self.studio.captions.start(photos, body.tagger, user_id=body.user_id, **asked)
                 return CaptionsDocument(captions=[], skipped=[], caption_job_id=job.id)
-            with self._one_at_a_time():
+            with _alone(self._describing, "Pictures of another request are being described."):
                 found = self.studio.captions.describe(photos, body.tagger, **asked)
         return CaptionsDocument(
             captions=_rows(photos, found.captions, "caption"), skipped=_rows(photos, found.skipped, "reason"),
@@ -141,15 +145,6 @@ class CaptionsApi:
 
     def _jobs(self) -> list[str]:
         return [status.name for status in self.studio.captions.taggers() if not status.here]
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        if not self._describing.acquire(blocking=False):
-            raise QueueFull("Pictures of another request are being described.", "Try again in a few seconds.")
-        try:
-            yield
-        finally:
-            self._describing.release()
 
     def taggers(self) -> TaggerList:
         """What can describe pictures here, and what the others lack."""
@@ -160,8 +155,20 @@ class CaptionsApi:
 
     def lint(self, body: LintBody) -> LintDocument:
         """What in captions would spoil a training, and the captions with all of it mended."""
-        found, mended = self.studio.captions.lint(body.captions, body.trigger, body.class_type)
+        with _alone(self._linting, "Captions of another request are being looked at."):
+            found, mended = self.studio.captions.lint(body.captions, body.trigger, body.class_type)
         return LintDocument(findings=answers.public(to_document(found)), mended=mended)
+
+
+@contextmanager
+def _alone(lock: threading.Lock, otherwise: str) -> Iterator[None]:
+    """One request at a time. Raises `QueueFull`."""
+    if not lock.acquire(blocking=False):
+        raise QueueFull(otherwise, "Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _rows(photos: Sequence[Path], told: dict[Path, str], name: str) -> list[Any]:
@@ -172,5 +179,5 @@ _JOB: dict[int | str, dict[str, Any]] = {202: {"description": "A job describes t
 TABLE = (
     Row("GET", "/photos/taggers", CaptionsApi.taggers),
     Row("POST", "/photos/caption", CaptionsApi.caption, (404, 409, 413, 429, 502, 503, 507), more=_JOB),
-    Row("POST", "/photos/lint", CaptionsApi.lint),
+    Row("POST", "/photos/lint", CaptionsApi.lint, (429,)),
 )

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from personal_avatar.captions import tokens
@@ -115,11 +116,23 @@ def with_the_trigger(caption: str, trigger: str, class_noun: str) -> str:
 
 def shortened(caption: str) -> Mended:
     """As many parts from the front as CLIP reads at once; of a first part that is too long, as many words."""
-    kept = parts(caption)
-    cut: list[str] = []
-    while len(kept) > 1 and tokens.count(joined(kept)) > tokens.MOST:
-        cut.insert(0, kept.pop())
-    words = " ".join(kept).split(" ") if len(kept) == 1 else []
-    while len(words) > 1 and tokens.count(" ".join(words)) > tokens.MOST:
-        cut.insert(0, words.pop())
-    return (" ".join(words) if words else joined(kept)), tuple(cut)
+    pieces = parts(caption)
+    fitting = _fitting(pieces, joined)
+    kept, cut = pieces[:fitting], pieces[fitting:]
+    if len(kept) != 1:
+        return joined(kept), tuple(cut)
+    words = kept[0].split(" ")
+    fitting = _fitting(words, " ".join)
+    return " ".join(words[:fitting]), (*words[fitting:], *cut)
+
+
+def _fitting(pieces: Sequence[str], together: Callable[[Sequence[str]], str]) -> int:
+    """How many from the front CLIP reads at once, at least one where there is any."""
+    low, high = min(1, len(pieces)), len(pieces)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if tokens.count(together(pieces[:middle])) <= tokens.MOST:
+            low = middle
+        else:
+            high = middle - 1
+    return low

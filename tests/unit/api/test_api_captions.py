@@ -1,6 +1,7 @@
 """Captions over HTTP: at once, as a job, and what is wrong with them."""
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import blip_miniature
@@ -70,3 +71,16 @@ def test_captions_are_mended(client: TestClient) -> None:
     assert document["findings"][0]["mended"] == "a man in a car"
     too_many = {str(number): "" for number in range(1001)}
     assert client.post(LINT, json={"captions": too_many}).status_code == 422
+
+
+def test_captions_are_looked_at_for_one_request_at_a_time_and_not_without_end(client: TestClient) -> None:
+    too_long = {str(number): "a" * 2000 for number in range(51)}
+    assert client.post(LINT, json={"captions": too_long}).status_code == 422
+    told: list[int] = []
+    many = {str(number): "a man with red hair, ab, " * 4 for number in range(1000)}
+    ask = threading.Thread(target=lambda: told.append(client.post(LINT, json={"captions": many}).status_code))
+    ask.start()
+    while ask.is_alive():
+        told.append(client.post(LINT, json={"captions": {"1": "a man"}}).status_code)
+    assert set(told) == {200, 429}
+    assert client.post(LINT, json={"captions": {"1": "a man"}}).status_code == 200
