@@ -40,6 +40,23 @@ def files_in(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
+def file_of(name: str, folders: tuple[Path, ...]) -> Path | None:
+    """The file of one restorer: asked for at every trial of every face, so it is looked for once, and again only while
+    there is none or when it is gone."""
+    found = _found(name, folders)
+    if found is not None and not found.is_file():
+        _found.cache_clear()
+        found = _found(name, folders)
+    if found is None:
+        _found.cache_clear()
+    return found
+
+
+@lru_cache(maxsize=8)
+def _found(name: str, folders: tuple[Path, ...]) -> Path | None:
+    return files_in(folders).get(name)
+
+
 def libraries(name: str) -> tuple[str, ...]:
     """Packages that a restorer needs."""
     return (*LIBRARIES, *EXTRA_LIBRARIES.get(name, ()))

@@ -38,7 +38,7 @@ class Restorers:
         `RestorerMissing`."""
         if model == REDRAW:
             return self._redraw(image, (1.0 - fidelity) * MAX_STRENGTH, prompt)
-        file = self._files().get(model)
+        file = networks.file_of(model, self._folders())
         if file is None:
             raise networks.missing(model, self._folder, self.names())
         from personal_avatar.faces.registry import default_analyser
@@ -53,7 +53,10 @@ class Restorers:
 
     def _files(self) -> dict[str, Path]:
         """Restorers whose weights and libraries are there."""
-        return networks.files_in((self._folder, self._weights / networks.FOLDER))
+        return networks.files_in(self._folders())
+
+    def _folders(self) -> tuple[Path, ...]:
+        return self._folder, self._weights / networks.FOLDER
 
 
 def load_network(name: str, file: Path) -> FaceNetwork:

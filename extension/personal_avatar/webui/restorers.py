@@ -51,7 +51,7 @@ def restore(image: np.ndarray, model: str, fidelity: float, face: Face | None = 
 def restored(image: np.ndarray, model: str, fidelity: float, face: Face | None = None) -> np.ndarray:
     """Restore `face`, or all faces, of a uint8 RGB picture; `fidelity` 0 (free) .. 1 (faithful). Only within the
     WebUI's queue. Raises `RestorerMissing`."""
-    file = networks.files_in(folders()).get(model)
+    file = networks.file_of(model, folders())
     if file is None:
         raise networks.missing(model, folders()[-1], available())
     device = devices.device_codeformer if model == CODEFORMER else devices.device_gfpgan

@@ -57,6 +57,25 @@ def test_codeformer_takes_the_fidelity_itself() -> None:
     assert network.asked == [{"weight": 0.25, "adain": True}, {"weight": 0.75, "adain": True}]
 
 
+def test_a_file_is_looked_for_once_and_again_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = [], Path.rglob
+
+    def counted(folder: Path, pattern: str) -> Any:
+        looks.append(folder)
+        return look(folder, pattern)
+
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(Path, "rglob", counted)
+    assert networks.file_of("GFPGAN", (tmp_path,)) is None and len(looks) == 1
+    (tmp_path / "GFPGANv1.4.pth").touch()
+    for _ in range(3):
+        assert networks.file_of("GFPGAN", (tmp_path,)) == tmp_path / "GFPGANv1.4.pth"
+    assert len(looks) == 2
+    (tmp_path / "GFPGANv1.4.pth").rename(tmp_path / "GFPGANv1.3.pth")
+    assert networks.file_of("GFPGAN", (tmp_path,)) == tmp_path / "GFPGANv1.3.pth"
+    assert len(looks) == 3 and networks.file_of("CodeFormer", (tmp_path,)) is None
+
+
 def test_a_file_is_known_by_its_name_and_must_hold_what_it_says(tmp_path: Path) -> None:
     for name in ("x/GFPGANv1.4.pth", "y/restoreformer.ckpt", "y/gfpgan.txt", "GFPGANv1.3.pth"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
