@@ -17,7 +17,7 @@ from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import Job, JobView, named_in
 from personal_avatar.picking import VARIATION
-from personal_avatar.works import CREATE, RANK, TRAIN
+from personal_avatar.works import CREATE, INVENT, RANK, TRAIN
 
 if TYPE_CHECKING:
     from personal_avatar.studio import Studio
@@ -133,7 +133,7 @@ class Gallery:
             if host_files or path.is_relative_to(folder):
                 path.unlink(missing_ok=True)
         favourites.write(folder, favourites.read(folder) - {number})
-        self._studio.jobs.amend(job_id, lambda event: keeping.without(event, number, entry.portrait.path))
+        self._studio.jobs.amend(job_id, lambda event: keeping.without(event, folder, number, entry.portrait))
         keeping.forget_record(folder, number)
         return files
 
@@ -187,6 +187,7 @@ def _entries(view: JobView, folder: Path) -> Iterable[Entry]:
         yield Entry(
             view.job.id, number, portrait, view.job.avatar_id, view.job.title, view.job.created_at,
             number in liked, portrait.path.is_relative_to(folder), data.get("title") or "",
+            view.job.kind in (CREATE, INVENT),
         )
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from personal_avatar.albums.archive import Packed, row_of, write_archive
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL, Box, Size, framed, size_named
+from personal_avatar.captions.files import OTHER_SUFFIX, SUFFIX
 from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import AvatarError, InvalidSettings, NotFound
-from personal_avatar.pictures import FORMATS, GENERATED, encoded, infotext_of, load_picture, source_of
-from personal_avatar.provenance import marked
+from personal_avatar.pictures import EDITED, FORMATS, GENERATED, encoded, infotext_of, load_picture, source_of
+from personal_avatar.provenance import SOURCES, marked, source_in
 from personal_avatar.reports.contact_sheet import SHEET, contact_sheet
 from personal_avatar.reports.content import Report
 from personal_avatar.storage import write_bytes, write_json
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from personal_avatar.studio import Studio
 
 NUMBER = "n"
+CAPTIONS = (SUFFIX, OTHER_SUFFIX)
 THUMBNAILS, THUMBNAIL_PX = "thumbnails", 448
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-RECORD = Path("artifacts", "portraits.json")
+RECORDS = ("portraits.json", "restored.json", "character.json")  # lists beside the pictures
 
 
 @dataclass(frozen=True)
@@ -57,35 +59,50 @@ def portrait_of(record: dict[str, Any]) -> Portrait:
     return from_json(Portrait, {**found, "faces": len(faces) if isinstance(faces, list) else faces})
 
 
-def without(event: dict[str, Any], number: int, path: Path) -> dict[str, Any]:
-    """A job's event (its line as data) that does not tell of a picture any more; the others get their numbers."""
-    if event["kind"] == "sample" and event.get("path") == str(path):
+def without(event: dict[str, Any], folder: Path, number: int, portrait: Portrait) -> dict[str, Any]:
+    """A job's event (its line as data) that does not tell of a picture any more; the others get their numbers.
+
+    `folder`: the job's, which paths in events may be relative to.
+    """
+    if event["kind"] == "sample" and _shows(folder / str(event.get("path", "")), portrait):
         return {"at": event["at"], "kind": "log", "message": "A picture was deleted."}
-    told = event.get("error", {}).get("result") if event["kind"] == "failed" else event.get("result")
-    if isinstance(told, dict) and "images" in told:
-        told["images"] = _numbered(told["images"], number)
+    place = event.get("error") or {} if event["kind"] == "failed" else event
+    if isinstance(place.get("result"), dict):
+        place["result"] = _shortened(place["result"], number)
     return event
 
 
+def _shows(path: Path, portrait: Portrait) -> bool:
+    return path.resolve() in {one.resolve() for one in (portrait.path, portrait.restored) if one is not None}
+
+
 def forget_record(folder: Path, number: int) -> None:
-    """The same for the list beside the pictures."""
-    path = folder / RECORD
-    if path.is_file():
-        document = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**document, "images": _numbered(document["images"], number)})
+    """The same for the lists beside the pictures."""
+    for path in (folder / "artifacts" / name for name in RECORDS):
+        if path.is_file():
+            write_json(path, _shortened(json.loads(path.read_text(encoding="utf-8")), number))
 
 
-def _numbered(images: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
-    """All but one."""
-    rows = [{**record, NUMBER: number_of(record, place)} for place, record in enumerate(images)]
-    return [row for row in rows if row[NUMBER] != number]
+def _shortened(document: dict[str, Any], number: int) -> dict[str, Any]:
+    """A result without one of its pictures, and without the faces in it, where a list beside the pictures has them."""
+    if "images" not in document:
+        return document
+    images = [{**record, NUMBER: number_of(record, place)} for place, record in enumerate(document["images"])]
+    kept = [place for place, record in enumerate(images) if record[NUMBER] != number]
+    shorter = {**document, "images": [images[place] for place in kept]}
+    if len(document.get("faces") or ()) == len(images):
+        shorter["faces"] = [document["faces"][place] for place in kept]
+    if "restored" in document:
+        shorter["restored"] = sum(record.get("restored") is not None for record in shorter["images"])
+    return shorter
 
 
 def files_of(folder: Path, entry: Entry) -> list[Path]:
-    """What belongs to a picture of the run in `folder`: its file, the restored one, small ones."""
+    """What belongs to a picture of the run in `folder`: its file with its caption, the restored one, small ones."""
     small = (folder / THUMBNAILS).glob(f"{entry.number:04d}-*.webp")
     named = [path for path in (entry.portrait.path, entry.portrait.restored) if path is not None]
-    return [*named, *small]
+    captions = [path.with_suffix(suffix) for path in named for suffix in CAPTIONS]
+    return [*named, *(path for path in captions if path.is_relative_to(folder) and path.is_file()), *small]
 
 
 # -- small ones
@@ -104,7 +121,7 @@ def thumbnail(folder: Path, entry: Entry) -> Path:
 
         small = Image.fromarray(load_picture(path))
         small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        write_bytes(target, encoded(np.asarray(small), "webp", source=source_of(path) or GENERATED))
+        write_bytes(target, encoded(np.asarray(small), "webp", source=_source(entry, path)))
     return target
 
 
@@ -121,7 +138,8 @@ def take(studio: Studio, entry: Entry, size: str, kind: str, restored: bool = Tr
     own = SUFFIXES.get(path.suffix.lower(), "")
     kind = kind or ("png" if wanted.circle else own or "png")
     if wanted.id == ORIGINAL and kind == own:
-        data = marked(path.read_bytes())
+        source, data = _source(entry, path), path.read_bytes()
+        data = marked(data, source) if source else data
     else:
         data = _cut(studio, entry, path, wanted, kind)
     return Taken(_name(entry, wanted, kind, path != entry.portrait.path), kind, data)
@@ -130,7 +148,14 @@ def take(studio: Studio, entry: Entry, size: str, kind: str, restored: bool = Tr
 def _cut(studio: Studio, entry: Entry, path: Path, size: Size, kind: str) -> bytes:
     image = load_picture(path)
     face = None if size.shape is None else face_box(studio, entry, image)
-    return encoded(framed(image, size, face), kind, infotext_of(path), source_of(path) or GENERATED)
+    return encoded(framed(image, size, face), kind, infotext_of(path), _source(entry, path))
+
+
+def _source(entry: Entry, path: Path) -> str:
+    """What the file of a picture states of its making when it leaves: what it says already; else that a model made it,
+    where one did, or changed it, where it was restored here; nothing of a picture that is somebody's own."""
+    changed = EDITED if path == entry.portrait.restored else ""
+    return source_of(path) or (GENERATED if entry.generated else changed)
 
 
 def face_box(studio: Studio, entry: Entry, image: np.ndarray) -> Box | None:
@@ -165,16 +190,19 @@ def pack(
         raise NotFound("There are no pictures to pack.", "Choose some that are there.")
 
     def files() -> Iterator[tuple[list[Packed], dict[str, Any] | None]]:
-        sheets = _sheets(there)
+        sources: set[str] = set()  # what the files state that are in the archive so far
+        sheets = _sheets(there, sources)
         for place, entry in enumerate(there, start=1):
             packed = [Packed(f"{place:03d}{word}", taken.data) for word, taken in _versions(studio, entry, size, kind)]
+            said = {source_in(file.data) for file in packed}
+            sources |= {source if source in SOURCES else "" for source in said}
             yield packed, row_of(entry, [file.name for file in packed], infotext_of(entry.shown))
             if place % SHEET == 0 or place == len(there):
                 yield [next(sheets)], None
             if on_progress is not None:
                 on_progress(place, len(there))
 
-    write_archive(target, files())
+    write_archive(target, files(), all(entry.generated for entry in there))
     if not all(entry.shown.is_file() for entry in there):
         target.unlink(missing_ok=True)
         raise NotFound("A picture was deleted while it was packed.", "Pack the others again.")
@@ -191,8 +219,8 @@ def _versions(studio: Studio, entry: Entry, size: str, kind: str) -> Iterator[tu
         yield "-restored" + Path(taken.name).suffix, taken
 
 
-def _sheets(entries: Sequence[Entry]) -> Iterator[Packed]:
-    """Contact sheets, of so many pictures each that they can be looked at."""
+def _sheets(entries: Sequence[Entry], sources: set[str]) -> Iterator[Packed]:
+    """Contact sheets, of so many pictures each that they can be looked at. `sources`: what their files state."""
     title, rest = ", ".join(dict.fromkeys(entry.title for entry in entries)), iter(entries)
     pages = -(-len(entries) // SHEET)
     for page in range(pages):
@@ -200,4 +228,4 @@ def _sheets(entries: Sequence[Entry]) -> Iterator[Packed]:
         subject = f"{len(entries)} pictures" + (f", sheet {page + 1} of {pages}" if pages > 1 else "")
         sheet = contact_sheet(Report(title, subject=subject, portraits=portraits), first=page * SHEET)
         name = "contact-sheet" + (f"-{page + 1:02d}" if pages > 1 else "") + ".jpg"
-        yield Packed(name, encoded(sheet, "jpeg", source=GENERATED))
+        yield Packed(name, encoded(sheet, "jpeg", source=next(iter(sources)) if len(sources) == 1 else EDITED))

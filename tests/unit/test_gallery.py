@@ -14,13 +14,14 @@ from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry, arranged
 from personal_avatar.domain import Portrait, Style, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.jobs.events import EventWriter, read_events
+from personal_avatar.jobs.events import Done, EventWriter, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.picking import VARIATION
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.portraits import CreateTask
+from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
-from personal_avatar.works import RANK
+from personal_avatar.works import INVENT, RANK, RESTORE
 from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
@@ -115,6 +116,25 @@ def test_a_deleted_picture_is_gone_with_twin_small_version_and_record_and_the_ot
     assert studio.gallery.picture(job_id, 2).name == "0002.png"
 
 
+def test_a_photo_of_an_invented_character_goes_with_its_caption_and_its_record(studio: Studio) -> None:
+    job = studio.jobs.create(INVENT, {}, title="Mia", user_id="local", avatar_id="")
+    folder = studio.jobs.folder(job.id)
+    paths = [folder / "artifacts" / "photos" / f"00{number}.png" for number in (1, 2)]
+    for path in paths:
+        save_picture(load_picture(GOOD[0])[::4, ::4].copy(), path)
+        path.with_suffix(".txt").write_text(f"sks woman, {path.stem}")
+    result = {"images": [to_json(Portrait(path, 0, "a woman")) for path in paths], "similarity": 0.7}
+    record = folder / "artifacts" / "character.json"
+    record.write_text(json.dumps(result))
+    studio.jobs.move(job.id, State.RUNNING)
+    EventWriter(folder)(Done(result))
+    studio.jobs.move(job.id, State.SUCCEEDED)
+    assert len(studio.gallery.delete(job.id, 0)["erased"]) == 2
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == ["002.png", "002.txt"]
+    assert [row["n"] for row in json.loads(record.read_text())["images"]] == [1]
+    assert "001" not in everything_below(folder)
+
+
 def test_pictures_among_the_hosts_own_are_deleted_only_when_that_is_asked(studio: Studio, tmp_path: Path) -> None:
     job_id = run(studio, elsewhere=tmp_path / "outputs")
     first = studio.gallery.entry(job_id, 0)
@@ -205,6 +225,35 @@ def test_a_picture_of_a_photo_stays_marked_as_edited(studio: Studio, tmp_path: P
     assert source_of(tmp_path / "a.jpg") == EDITED
 
 
+def own(studio: Studio, kind: str, photo: Path) -> str:
+    """A job that ranked somebody's own photo, or looked at it and restored nothing; and one that restored it."""
+    job = studio.jobs.create(kind, {}, title="Photos", user_id="local", avatar_id="")
+    twin = studio.jobs.folder(job.id) / "artifacts" / "000-restored.png"
+    save_picture(load_picture(photo), twin, source="")
+    rows = [{"path": str(photo), "restored": None}, {"path": str(photo), "restored": str(twin)}]
+    studio.jobs.move(job.id, State.RUNNING)
+    EventWriter(studio.jobs.folder(job.id))(Done({"images": rows}))
+    studio.jobs.move(job.id, State.SUCCEEDED)
+    return job.id
+
+
+@pytest.mark.parametrize("kind", [RANK, RESTORE])
+def test_a_photo_of_somebodys_own_never_leaves_as_a_generated_one(studio: Studio, tmp_path: Path, kind: str) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.open(GOOD[0]).convert("RGB").save(photo)
+    plain, restored = studio.gallery.of(own(studio, kind, photo))
+    assert studio.gallery.taken(plain).data == photo.read_bytes()
+    assert source_in(studio.gallery.taken(plain, "square", "png").data) == ""
+    assert source_of(studio.gallery.thumbnail(plain)) == ""
+    assert source_in(studio.gallery.taken(restored).data) == EDITED
+    with zipfile.ZipFile(studio.gallery.pack([plain], tmp_path / "own.zip")) as archive:
+        assert all(source_in(archive.read(name)) == "" for name in archive.namelist() if name.endswith(".jpg"))
+        assert "Every picture here was generated" not in archive.read("scores.json").decode()
+    save_picture(load_picture(photo), photo.with_suffix(".png"))  # a picture that says what it is goes on saying so
+    (made, _) = studio.gallery.of(own(studio, kind, photo.with_suffix(".png")))
+    assert source_in(studio.gallery.taken(made, "square", "jpeg").data) == GENERATED
+
+
 def test_what_cannot_be_taken_is_named(studio: Studio) -> None:
     entry = studio.gallery.entry(run(studio), 0)
     with pytest.raises(InvalidSettings, match="gif"):
@@ -265,7 +314,7 @@ def test_many_pictures_get_several_contact_sheets(studio: Studio) -> None:
     from personal_avatar import keeping
 
     (entry, *_) = studio.gallery.of(run(studio, 1))
-    names = [sheet.name for sheet in keeping._sheets([replace(entry, number=number) for number in range(61)])]
+    names = [sheet.name for sheet in keeping._sheets([replace(entry, number=number) for number in range(61)], {""})]
     assert names == ["contact-sheet-01.jpg", "contact-sheet-02.jpg"]
 
 

@@ -22,7 +22,8 @@ FILTER = rf"^(({FAVOURITE}|{RESTORED}|{LIMIT})(,({FAVOURITE}|{RESTORED}|{LIMIT})
 class Entry:
     """A picture of a run. `number`: its place when the run ended, 0 the best; it keeps it when others are deleted.
     `owned`: its file lies in our own folder of the run, not among the host's pictures. `made_at`: Unix seconds.
-    `called`: what the file was called before it was copied, "" where it has its own name."""
+    `called`: what the file was called before it was copied, "" where it has its own name. `generated`: a model made it;
+    False: it is somebody's own, and was ranked or restored here."""
 
     job_id: str
     number: int
@@ -33,6 +34,7 @@ class Entry:
     favourite: bool = False
     owned: bool = True
     called: str = ""
+    generated: bool = True
 
     @property
     def name(self) -> str:

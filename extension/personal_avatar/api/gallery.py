@@ -48,7 +48,7 @@ class GalleryApi:
     def image(
         self, job_id: str = JOB_ID, n: int = NUMBER, size: SizeName = SIZE, kind: Format = KIND
     ) -> Response:
-        """A finished picture; 0 is the best. Cut sizes are around the face. Its file says that it was generated."""
+        """A finished picture; 0 is the best. Cut sizes are around the face. Its file says whether a model made it."""
         taken = self.studio.gallery.taken(self.studio.gallery.entry(job_id, n), size.value, kind.value)
         return Response(taken.data, media_type=taken.media_type, headers=_named(taken.name, "inline"))
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto, named
+from personal_avatar.formats import open_picture
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
@@ -132,7 +132,7 @@ class _Size:
 def _size(path: Path) -> _Size:
     """As the file's head tells; of nothing where it cannot be read."""
     try:
-        with Image.open(path) as file:
+        with path.open("rb") as data, open_picture(data, path.name) as file:
             pixels = file.width * file.height
             return _Size(min(MOST_PX, pixels), pixels > MOST_PX and file.format != "JPEG")
     except Exception:
