@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.albums.cells import harmless
 from personal_avatar.errors import BadInput, NotFound, UnreadablePhoto
 from personal_avatar.keeping import number_of
 from personal_avatar.pictures import infotext_of, prompt_in
@@ -70,13 +71,8 @@ def table(rows: Sequence[Ranked]) -> str:
     for place, item in enumerate(rows, start=1):
         values = [value_of(item, key) for key in KEYS]
         cells = ["" if value is None else f"{value:g}" for value in values]
-        writer.writerow([place, _harmless(item.name), *cells, (item.error or {}).get("code", "")])
+        writer.writerow([place, harmless(item.name), *cells, (item.error or {}).get("code", "")])
     return out.getvalue()
-
-
-def _harmless(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name
 
 
 def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequence[str] = ()) -> list[Path]:
