@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.domain import Avatar, Checkpoint, Family, Method
-from personal_avatar.errors import InvalidSettings
-from personal_avatar.host import PictureRequest
+from personal_avatar.errors import GenerationFailed, InvalidSettings, NotFound
+from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.portraits import CreateSettings, Sitter, picture_size, tags
 from personal_avatar.studio import CreateRequest, Studio
 
-from tests.unit.api.house import GOOD, build_studio, measured
+from tests.unit.api.house import GOOD, DrawingHost, build_studio, measured
 
 Made = Callable[..., tuple[list[PictureRequest], Studio, str]]
 
@@ -93,10 +93,31 @@ def test_each_picture_gets_its_own_line_of_a_wildcard(made: Made, tmp_path: Path
     assert [request.prompt for request in again[6:]] == [request.prompt for request in requests[:6]]
 
 
-def test_an_unknown_wildcard_ends_the_job_by_name(made: Made) -> None:
-    _, studio, job_id = made(prompt="__nowhere__ of {subject}")
+@pytest.mark.parametrize("wish", [
+    {"prompt": "__nowhere__ of {subject}"}, {"prompt": "{subject}", "negative_prompt": "__nowhere__"},
+    {"styles": ("oil-painting",), "settings": {"clothes": "a __nowhere__ hat"}}, {"prompt": "{subject}, __some__"},
+])
+def test_an_unknown_wildcard_is_refused_before_anything_starts(made: Made, tmp_path: Path, wish: Any) -> None:
+    folder = tmp_path / "data" / "wildcards"
+    folder.mkdir(parents=True)
+    (folder / "some.txt").write_text("\n".join([*"abcdefgh", "__nowhere__"]), encoding="utf-8")
+    with pytest.raises(NotFound, match="nowhere"):
+        made(**wish)
+
+
+def test_what_was_made_before_an_error_is_kept(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint = DrawingHost.generate
+
+    def failing(self: DrawingHost, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
+        yield next(iter(paint(self, replace(request, seeds=request.seeds[:1]), on_step)))
+        raise GenerationFailed("The card fell out.")
+
+    monkeypatch.setattr(DrawingHost, "generate", failing)
+    _, studio, job_id = made(prompt="a photo of {subject}")
     view = studio.jobs.view(job_id)
-    assert view.status.state is State.FAILED and "nowhere" in str(view.status.error)
+    assert view.status.state is State.FAILED and (view.status.error or {})["code"] == "GENERATION_FAILED"
+    assert len((view.result or {})["images"]) == 1
+    assert [run.job.id for run in studio.gallery.runs()] == [job_id] and len(studio.gallery.of(job_id)) == 1
 
 
 def test_a_pose_that_the_host_cannot_follow_is_refused_before_anything_starts(made: Made) -> None:
