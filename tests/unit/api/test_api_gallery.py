@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from personal_avatar.api.problems import PREFIX as V1
 from personal_avatar.pictures import GENERATED
 from personal_avatar.provenance import source_in
+from personal_avatar.rankings import MAX_IMAGES
 from personal_avatar.studio import Studio
 from PIL import Image
 
@@ -44,6 +45,12 @@ def test_pictures_are_listed_with_scores_in_the_wanted_order(client: TestClient,
     assert client.get(f"{job}/images", params={"sort": "beauty"}).status_code == 422
     assert client.get(f"{job}/images", params={"filter": "likeness=1"}).status_code == 422
     assert client.get(f"{V1}/jobs/nothere/images").status_code == 404
+
+
+def test_pictures_of_a_large_ranking_have_numbers_up_to_its_limit(client: TestClient, job: str) -> None:
+    for route in ("", "/similar"):
+        statuses = [client.get(f"{job}/images/{n}{route}").status_code for n in (MAX_IMAGES, MAX_IMAGES + 1)]
+        assert statuses == [404, 422]
 
 
 @pytest.mark.parametrize(("size", "kind", "px"), [
