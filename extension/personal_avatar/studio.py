@@ -376,6 +376,7 @@ class Studio:
         if avatar.user_id == TrainRequest.user_id:
             for draft in found:
                 shutil.rmtree(draft, ignore_errors=True)
+        drafts.sweep(self.host.folders().data / "drafts")
         return [str(draft) for draft in found if draft.exists()]
 
     def _laid_out(self, avatar: Avatar) -> list[Path]:

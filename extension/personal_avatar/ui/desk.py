@@ -17,7 +17,7 @@ from typing import Any
 
 from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
-from personal_avatar.drafts import caption_jobs
+from personal_avatar.drafts import FILE, caption_jobs, sweep
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
@@ -92,6 +92,7 @@ class Desk:
         self.work = Workshop()
         self._folder = studio.host.folders().data / "drafts"
         self._drafts: dict[str, Draft] = {}
+        self._erased: dict[str, int] = {}
         self.histories: dict[str, History] = {}
         self.lock = threading.RLock()
 
@@ -100,8 +101,8 @@ class Desk:
         if not _KEY.fullmatch(key):
             return Draft()
         with self.lock:
-            if not (self._folder / key / "draft.json").is_file():
-                self._drafts.pop(key, None)
+            if not (self._folder / key / FILE).is_file():
+                self._forget(key)
                 return Draft()
             if key not in self._drafts:
                 self._drafts[key] = self._read(key)
@@ -113,6 +114,15 @@ class Desk:
             raise Refusal(BadInput, "nokey")
         return self._folder / key
 
+    def cuttings(self, key: str) -> Path:
+        """Where small copies of the training pictures lie."""
+        return self.folder(key) / "cut"
+
+    def open(self, key: str) -> None:
+        """Let there be a draft on disk, as it is."""
+        with self.lock:
+            self.save(key, self.draft(key))
+
     def checking(self, key: str) -> Working | None:
         """A check that goes on now."""
         return self.work.now(key, CHECK)
@@ -120,7 +130,7 @@ class Desk:
     def _read(self, key: str) -> Draft:
         """A report that an earlier version wrote is left out: the photos can be checked again."""
         try:
-            stored = json.loads((self._folder / key / "draft.json").read_text(encoding="utf-8"))
+            stored = json.loads((self._folder / key / FILE).read_text(encoding="utf-8"))
             draft = _first_readable(stored, {**stored, "report": None})
         except (OSError, ValueError, TypeError):
             return Draft()
@@ -128,7 +138,7 @@ class Desk:
 
     def save(self, key: str, draft: Draft) -> None:
         """Remember a draft; raises `BadInput` for a browser without a key."""
-        path = self.folder(key) / "draft.json"
+        path = self.folder(key) / FILE
         with self.lock:
             self._drafts[key] = draft
             write_json(path, to_json(draft))
@@ -146,7 +156,7 @@ class Desk:
         if _KEY.fullmatch(key):
             with self.lock:
                 described = caption_jobs(self._folder / key)
-                self._drafts.pop(key, None)
+                self._forget(key)
                 self.histories.pop(key, None)
                 self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
@@ -154,11 +164,31 @@ class Desk:
             for job_id in described:
                 self.studio.captions.drop(job_id)
 
+    def _forget(self, key: str) -> None:
+        if self._drafts.pop(key, None) is not None:
+            self._erased[key] = self.erased(key) + 1
+
+    def erased(self, key: str) -> int:
+        """How often this process saw the draft erased: tells one draft of a browser from its next."""
+        return self._erased.get(key, 0)
+
+    def outlived(self, key: str, began: int, made: Path) -> bool:
+        """Whether a draft is gone for which work began when `erased` was `began`; then what the work has written since
+        into the folder `made` is erased as well. To be asked at the end of such work."""
+        with self.lock:
+            self.draft(key)
+            if self.erased(key) == began and (self.folder(key) / FILE).is_file():
+                return False
+            shutil.rmtree(made, ignore_errors=True)
+            sweep(self._folder)
+            return True
+
     def sweep(self) -> None:
-        """Erase drafts that nobody has touched for two weeks."""
-        for path in self._folder.glob("*/draft.json"):
+        """Erase drafts that nobody has touched for two weeks, and what is left of others."""
+        for path in self._folder.glob(f"*/{FILE}"):
             if time.time() - path.stat().st_mtime > KEEP_DAYS * 86400:
                 self.clear(path.parent.name)
+        sweep(self._folder)
 
 
 def _first_readable(*documents: Any) -> Draft:

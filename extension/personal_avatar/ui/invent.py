@@ -200,6 +200,6 @@ def _use(scene: Scene) -> list[Any]:
         raise Refusal(WrongState, "checking")
     photos = scene.studio.invention.photos(view.job.id)
     name, noun = view.job.title if view.job.avatar_id else "", str(view.job.payload["class_noun"])
-    scene.desk.note(scene.key, name=name, class_noun=noun, consent=False, photos=(), report=None)
-    judging.lay_out(scene.desk, scene.key, list(photos), "")
+    about = {"name": name, "class_noun": noun, "consent": False}
+    judging.lay_out(scene.desk, scene.key, list(photos), "", instead=about)
     return [gr.Tabs.update(selected="photos"), name, noun, False]

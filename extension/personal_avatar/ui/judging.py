@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,39 +30,48 @@ CHECKED_BY = tuple(
 # -- laying out
 
 
-def lay_out(desk: Desk, key: str, files: list[Path], folder: str) -> None:
-    """Add photos to the draft and check all of them in the background.
+def lay_out(
+    desk: Desk, key: str, files: list[Path], folder: str, instead: Mapping[str, Any] | None = None
+) -> None:
+    """Add photos to the draft and check all of them in the background. `instead`: lay them out in place of those that
+    are there, and change these fields of the draft; nothing is changed when the photos are refused.
 
     Raises `TooFewPhotos`, `InvalidSettings` (too many), `FileTooLarge` (nothing else is there), `WrongState` while a
     check goes on, `NotFound` (folder).
     """
-    draft = desk.draft(key)
+    before = desk.draft(key).photos if instead is None else ()
     fitting, left_out = by_size(chosen(files, folder if desk.ask_folder else ""))
-    photos = distinct([*draft.photos, *fitting])
+    photos = distinct([*before, *fitting])
     if not photos and left_out:
         raise Refusal(FileTooLarge, "toolarge", names=", ".join(left_out), most=MOST_MB)
     if not photos:
         raise Refusal(TooFewPhotos, "nofiles")
 
     def copy() -> None:
-        desk.save(key, draft)
-        desk.note(key, photos=copied(photos, desk.folder(key) / "photos"), report=None, left_out=left_out)
+        desk.open(key)
+        laid_out = copied(photos, desk.folder(key) / "photos")
+        desk.note(key, **(instead or {}), photos=laid_out, report=None, left_out=left_out)
 
     desk.work.start(key, CHECK, len(photos), lambda progress: _check(desk, key, progress), copy)
 
 
 def _check(desk: Desk, key: str, progress: Progress) -> None:
     """Judge, and make the small pictures on the way, so that the page never waits for them."""
-    draft = desk.draft(key)
+    draft, began = desk.draft(key), desk.erased(key)
     pictures = pictures_of(desk.folder(key))
 
     def told(done: int, total: int) -> None:
         pictures.small(draft.photos[done - 1])
         progress(done, total)
 
-    report = judged(desk, draft, told)
+    try:
+        report = judged(desk, draft, told)
+    except Exception:
+        if desk.outlived(key, began, pictures.folder / "small"):
+            return
+        raise
     with desk.lock:
-        if desk.draft(key).photos == draft.photos:
+        if not desk.outlived(key, began, pictures.folder / "small") and desk.draft(key).photos == draft.photos:
             desk.note(key, report=_with_choices(report, desk.draft(key)))
 
 
@@ -104,7 +114,7 @@ def _decide(desk: Desk, key: str, name: str, change: Callable[[PhotoChoice], Pho
 
 
 def remove(desk: Desk, key: str, name: str) -> None:
-    """Take one photo out of the draft and erase its copy. Raises `NotFound`."""
+    """Take one photo out of the draft and erase its copy, with what was made of it. Raises `NotFound`."""
     with desk.lock:
         _refuse_while_checking(desk, key)
         draft = desk.draft(key)
@@ -113,6 +123,7 @@ def remove(desk: Desk, key: str, name: str) -> None:
         pictures_of(desk.folder(key)).forget(path)
         for file in (path, caption_file(path)):
             file.unlink(missing_ok=True)
+        shutil.rmtree(desk.cuttings(key), ignore_errors=True)
         desk.studio.seen.forget(path)
     judge_again(desk, key)
 

@@ -88,11 +88,25 @@ def begin(desk: Desk, key: str, side_px: int) -> None:
     draft = desk.draft(key)
     if not draft.accepted:
         raise Refusal(TooFewPhotos, "nochecked")
-    folder = _folder(desk, key)
-    desk.work.start(key, CUT, len(draft.accepted), lambda _: _make(desk, draft, folder, side_px))
+    began = desk.erased(key)
+    desk.work.start(key, CUT, len(draft.accepted), lambda _: _make(desk, key, draft, began, side_px))
 
 
-def _make(desk: Desk, draft: Draft, folder: Path, side_px: int) -> None:
+def _make(desk: Desk, key: str, draft: Draft, began: int, side_px: int) -> None:
+    """Nothing stays when the draft was erased meanwhile, or a photo taken out of it."""
+    folder = desk.cuttings(key)
+    try:
+        _cut(desk, draft, folder, side_px)
+    except Exception:
+        if desk.outlived(key, began, folder):
+            return
+        raise
+    with desk.lock:
+        if not desk.outlived(key, began, folder) and desk.draft(key).photos != draft.photos:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cut(desk: Desk, draft: Draft, folder: Path, side_px: int) -> None:
     assert draft.report is not None
     shutil.rmtree(folder, ignore_errors=True)
     work = folder / "work"
@@ -127,10 +141,6 @@ def _veiled(folder: Path, sample: Sample) -> tuple[bytes, tuple[int, int]]:
     return jpeg(picture), size_px
 
 
-def _folder(desk: Desk, key: str) -> Path:
-    return desk.folder(key) / "cut"
-
-
 def _fingerprint(draft: Draft, side_px: int) -> str:
     """Of everything that the pictures depend on."""
     accepted = draft.report.accepted if draft.report else ()
@@ -145,7 +155,7 @@ def _fingerprint(draft: Draft, side_px: int) -> str:
 def found(scene: Scene) -> list[Cutting] | None:
     """The pictures as they would be made now; None when they have not been made."""
     try:
-        stored = json.loads((_folder(scene.desk, scene.key) / LIST).read_text(encoding="utf-8"))
+        stored = json.loads((scene.desk.cuttings(scene.key) / LIST).read_text(encoding="utf-8"))
         if stored["of"] == _fingerprint(scene.draft, resolution_px(scene)):
             return from_json(list[Cutting], stored["made"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -171,7 +181,7 @@ def _before(scene: Scene) -> str:
 
 
 def _figure(cutting: Cutting, scene: Scene, shelf: Shelf) -> str:
-    path = _folder(scene.desk, scene.key) / cutting.picture
+    path = scene.desk.cuttings(scene.key) / cutting.picture
     words = [f"{cutting.size_px[0]} × {cutting.size_px[1]}"]
     if cutting.enlarged > 1:
         words.append(scene.say("cuts.enlarged", times=f"{cutting.enlarged:.1f}"))

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from personal_avatar.domain import Reason
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.studio import Studio
-from personal_avatar.ui import judging
-from personal_avatar.ui.desk import Desk
+from personal_avatar.ui import judging, photo_cuts
+from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.photo_pictures import name_of, pictures_of
 from personal_avatar.ui.photo_report import GROUPS, coverage_html
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import JobWatch, Scene
-from personal_avatar.ui.working import JUDGE, Workshop
+from personal_avatar.ui.working import CUT, JUDGE, Workshop
 
 from tests.unit.api.house import GOOD, SAMPLES
 
@@ -213,3 +215,111 @@ def test_work_of_a_kind_goes_on_once_and_its_failure_is_remembered() -> None:
     assert "it broke" in (shop.error("k", JUDGE) or {})["message"]
     shop.start("k", JUDGE, 0, lambda progress: None).join(10)
     assert shop.error("k", JUDGE) is None
+
+
+# -- erased while work goes on
+
+
+@pytest.fixture
+def gate(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[threading.Event, threading.Event]]:
+    """Lets work begin, and end only when it is told to: (it has begun, let it end)."""
+
+    def held(name: str) -> tuple[threading.Event, threading.Event]:
+        begun, go_on, real = threading.Event(), threading.Event(), getattr(studio, name)
+
+        def waiting(*given: object, **named: object) -> object:
+            begun.set()
+            assert go_on.wait(30)
+            return real(*given, **named)
+
+        monkeypatch.setattr(studio, name, waiting)
+        return begun, go_on
+
+    return held
+
+
+Gate = Callable[[str], tuple[threading.Event, threading.Event]]
+
+
+@pytest.mark.parametrize("name", ["prepare_photos", "check_photos"])
+def test_nothing_comes_back_of_a_draft_that_was_erased_while_work_went_on(
+    lay_out: LayOut, gate: Gate, name: str
+) -> None:
+    key = "a9" * 16
+    desk = lay_out(key, *GOOD[:2])
+    begun, go_on = gate(name)
+    if name == "prepare_photos":
+        photo_cuts.begin(desk, key, 128)
+    else:
+        judging.lay_out(desk, key, [GOOD[2]], "")
+    assert begun.wait(30)
+    desk.clear(key)
+    go_on.set()
+    checked(desk, key)
+    assert not desk.folder(key).exists() and desk.draft(key) == Draft()
+
+
+def test_pictures_cut_for_an_erased_draft_are_not_in_the_next_one(lay_out: LayOut, gate: Gate) -> None:
+    key = "b1" * 16
+    desk = lay_out(key, *GOOD[:2])
+    begun, go_on = gate("prepare_photos")
+    photo_cuts.begin(desk, key, 128)
+    assert begun.wait(30)
+    desk.clear(key)
+    judging.lay_out(desk, key, [GOOD[0], GOOD[1]], "")
+    go_on.set()
+    checked(desk, key)
+    assert not desk.cuttings(key).exists() and len(desk.draft(key).photos) == 2
+    assert desk.work.error(key, CUT) is None
+
+
+def test_training_pictures_of_a_removed_photo_go_with_it(lay_out: LayOut) -> None:
+    key = "b2" * 16
+    desk = lay_out(key, *GOOD[:2])
+    photo_cuts.begin(desk, key, 128)
+    checked(desk, key)
+    assert len(list(desk.cuttings(key).glob("*.jpg"))) == 2
+    judging.remove(desk, key, GOOD[0].name)
+    checked(desk, key)
+    assert not desk.cuttings(key).exists()
+
+
+def test_what_was_said_while_photos_were_laid_out_stays(
+    lay_out: LayOut, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, real = "b3" * 16, judging.distinct
+    desk = lay_out(key, GOOD[0])
+
+    def slow(*given: Any) -> list[Path]:
+        desk.note(key, name="Anna", consent=True)
+        return real(*given)
+
+    monkeypatch.setattr(judging, "distinct", slow)
+    judging.lay_out(desk, key, [GOOD[1]], "")
+    draft = checked(desk, key).draft(key)
+    assert (draft.name, draft.consent, len(draft.photos)) == ("Anna", True, 2)
+
+
+def test_photos_in_the_place_of_others_leave_those_when_they_are_refused(lay_out: LayOut, tmp_path: Path) -> None:
+    key = "b4" * 16
+    desk = lay_out(key, *GOOD[:2])
+    desk.note(key, name="Anna", consent=True)
+    before = desk.draft(key)
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(Refusal):
+        judging.lay_out(desk, key, [tmp_path / "empty.jpg"], "", instead={"name": "Bo", "consent": False})
+    assert desk.draft(key) == before and all(path.is_file() for path in before.photos)
+    judging.lay_out(desk, key, [GOOD[2]], "", instead={"name": "Bo", "consent": False})
+    after = checked(desk, key).draft(key)
+    assert (after.name, after.consent) == ("Bo", False)
+    assert [path.name for path in after.photos] == [GOOD[2].name] and len(list(after.photos[0].parent.iterdir())) == 1
+
+
+def test_folders_without_a_draft_are_swept_away(lay_out: LayOut) -> None:
+    key = "b5" * 16
+    desk = lay_out(key, GOOD[0])
+    left = desk.folder("b6" * 16) / "cut" / "001.jpg"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    desk.sweep()
+    assert not desk.folder("b6" * 16).exists() and len(desk.draft(key).photos) == 1
