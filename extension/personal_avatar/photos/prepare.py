@@ -1,6 +1,7 @@
 """Accepted photos -> training pictures: cut, masked, captioned, split, written; and the person's reference vector."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from personal_avatar.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
+
+MUCH_SMALLER = 0.4
 
 __all__ = ["embeddings", "load_dataset", "prepare", "reference_embedding"]
 
@@ -88,15 +91,27 @@ def reference_embedding(source: PhotoReport | Dataset, analyser: FaceAnalyser) -
 
 
 def embeddings(folder: Path, samples: Sequence[Sample], analyser: FaceAnalyser) -> list[np.ndarray]:
-    """Of the pictures of a dataset that show a face: float32 (d,) each, L2 norm 1."""
+    """Of the pictures of a dataset that show a face: float32 (d,) each, L2 norm 1. Where there are several it is the
+    one in the middle, about which the picture was cut."""
     found = []
     for sample in samples:
         with Image.open(folder / sample.image) as picture:
             image = np.array(picture.convert("RGB"))
         faces = analyser.detect(image)
         if faces:
-            found.append(analyser.embed(image, faces[0]))
+            found.append(analyser.embed(image, _middle_one(faces, image.shape[1], image.shape[0])))
     return found
+
+
+def _middle_one(faces: Sequence[Face], width_px: int, height_px: int) -> Face:
+    """The face nearest the middle, of those that are not much smaller than the largest."""
+    largest = max(face.width_px for face in faces)
+
+    def distance(face: Face) -> float:
+        left, top, right, bottom = face.box_px
+        return math.hypot(left + right - width_px, top + bottom - height_px)
+
+    return min((face for face in faces if face.width_px >= MUCH_SMALLER * largest), key=distance)
 
 
 def _embedding(verdict: PhotoVerdict, analyser: FaceAnalyser) -> np.ndarray:

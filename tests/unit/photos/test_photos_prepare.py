@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from personal_avatar.domain import Dataset, PhotoReport, Reason
+from personal_avatar.domain import Dataset, PhotoReport, Reason, Sample
 from personal_avatar.errors import InvalidSettings, NoFace, NotFound, TooFewPhotos
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos.prepare import embeddings, load_dataset, prepare, reference_embedding
 from personal_avatar.photos.report import check
 from personal_avatar.photos.settings import PhotoSettings
 from PIL import Image
+
+from tests.unit.painted_faces import PaintedFaces, face_at, person, picture
 
 RECIPE = {"resolution_px": 128, "trigger": "sks woman", "class_noun": "woman"}
 
@@ -264,6 +266,15 @@ def test_the_reference_of_the_report_and_of_the_dataset_are_the_same_person(
     assert one.dtype == np.float32 and float(np.linalg.norm(one)) == pytest.approx(1, abs=1e-5)
     assert float(one @ other) > 0.9
     assert len(embeddings(made.folder, made.held_out, analyser)) == 2
+
+
+def test_of_several_faces_in_a_training_picture_the_one_in_the_middle_counts(tmp_path: Path) -> None:
+    """The painted detector tells the one at the left first."""
+    painted = PaintedFaces()
+    Image.fromarray(picture(1, 2, 3)).save(tmp_path / "a.png")
+    (found,) = embeddings(tmp_path, [Sample(Path("a.png"), "", "")], painted)
+    own = painted.embed(person(2), face_at(0, 0))
+    assert float(found @ own) > 0.99 > float(found @ painted.embed(person(1), face_at(0, 0)))
 
 
 def test_a_reference_without_a_face_is_named(analyser: FaceAnalyser) -> None:
