@@ -11,7 +11,7 @@ from personal_avatar.domain import Face
 from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.ranking.likeness import FaceReader
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
-from personal_avatar.restoration.judge import Judge, Person, most_similar, unit
+from personal_avatar.restoration.judge import Judge, Person, most_similar, nearest, unit
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
 from personal_avatar.restoration.trial import RestoreSettings
 
@@ -37,19 +37,33 @@ def with_small_faces(
     repaint: Repaint, painted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int]:
     """uint8 RGB with the small faces of the request's people painted anew, and how many they were; all other pixels
-    keep their bytes. `embeddings`: of the people, of the recogniser of `analyser`; `painted`: bool (height, width),
-    true where the picture was made and is not the user's own, None: everywhere."""
+    keep their bytes, and so does a face that would become less like the person. `embeddings`: of the people, of the
+    recogniser of `analyser`; `painted`: bool (height, width), true where the picture was made and is not the user's
+    own, None: everywhere."""
     faces = analyser.detect(picture)
+    vectors = [analyser.embed(picture, face) for face in faces]
     count = 0
-    for number, person in assigned([analyser.embed(picture, face) for face in faces], embeddings):
-        face = faces[number]
+    for number, person in assigned(vectors, embeddings):
+        face, wanted = faces[number], unit(embeddings[person])
         if max(face.width_px, face.height_px) >= request.settings.second_pass_below_px or not inside(face, painted):
             continue
         box = box_around(face, (picture.shape[1], picture.shape[0]), CROP_SCALE)
-        crop, mask = box.of(picture), face_mask(face, box, FEATHER)
+        others = [one for one in faces if one is not face]
+        crop, mask = box.of(picture), face_mask(face, box, FEATHER, others)
         patch = match_colours(repaint(_alone(request, person), crop.copy()), crop, mask)
-        picture, count = pasted(picture, patch, box, mask), count + 1
+        made = pasted(picture, patch, box, mask)
+        if _likeness(made, face, analyser, wanted) >= float(unit(vectors[number]) @ wanted):
+            picture, count = made, count + 1
     return picture, count
+
+
+def _likeness(picture: np.ndarray, place: Face, analyser: FaceReader, wanted: np.ndarray) -> float:
+    """Cosine of the face that is at `place` now, measured with its own landmarks and with those of before; -1 where no
+    face is found any more."""
+    face = nearest(analyser.detect(picture), place)
+    if face is None:
+        return -1.0
+    return min(float(unit(analyser.embed(picture, one)) @ wanted) for one in (face, place))
 
 
 def inside(face: Face, painted: np.ndarray | None) -> bool:

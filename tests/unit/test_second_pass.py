@@ -97,6 +97,49 @@ def test_a_small_stranger_behind_the_person_is_not_taken_for_the_person() -> Non
     assert count == 0 and np.array_equal(made, PICTURE)
 
 
+@dataclass
+class Watchful(Reader):
+    """Whoever is bright is Anna; a face that is black is none."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        return [one for one in self.faces if _brightness(image, one) > 0]
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
+        angle = np.pi / 2 * (1 - _brightness(image, face) / 255)
+        return np.asarray([np.cos(angle), np.sin(angle)])
+
+
+def _brightness(image: np.ndarray, one: Face) -> float:
+    left, top, right, bottom = (int(side) for side in one.box_px)
+    return float(image[top + 20 : bottom - 20, left + 20 : right - 20].mean())
+
+
+@pytest.mark.parametrize(("contrast", "wanted"), [(0.0, 0), (0.8, 0), (1.2, 1), (1.0, 1)])
+def test_a_face_that_became_less_like_the_person_is_put_back(contrast: float, wanted: int) -> None:
+    """What a painter does to light as a whole is taken out, so this one changes the middle of the face alone."""
+    image = np.full((300, 400, 3), 100, np.uint8)
+    reader = Watchful([face(150, 150, 60)])
+
+    def repaint(_: IdentityRequest, crop: np.ndarray) -> np.ndarray:
+        made = crop.astype(float)
+        height, width = crop.shape[:2]
+        made[height // 2 - 12 : height // 2 + 12, width // 2 - 12 : width // 2 + 12] *= contrast
+        return made.clip(0, 255).astype(np.uint8)
+
+    made, count = with_small_faces(image, people("Anna"), [np.array([1.0, 0.0])], reader, repaint)
+    assert count == wanted and (count == 1 or np.array_equal(made, image))
+
+
+def test_a_face_that_is_no_longer_found_is_put_back() -> None:
+    class Once(Reader):
+        def detect(self, image: np.ndarray) -> list[Face]:
+            return self.faces if image is PICTURE else []
+
+    reader = Once([face(150, 150, 60)], [(1, 0)])
+    made, count = with_small_faces(PICTURE, people("Anna"), [np.array([1.0, 0.0])], reader, lambda _, crop: 255 - crop)
+    assert count == 0 and made is PICTURE
+
+
 def test_without_faces_it_is_the_picture_itself_and_an_interruption_comes_through() -> None:
     same, count = with_small_faces(PICTURE, people("Anna"), [np.ones(2)], Reader([]), lambda _, crop: crop)
     assert same is PICTURE and count == 0
