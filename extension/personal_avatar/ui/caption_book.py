@@ -63,11 +63,13 @@ def change(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
         _keep(desk, key, history(desk, key).changed(dict(captions)))
 
 
-def take(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
-    """Captions for some photos, the others stay; for photos that are gone meanwhile nothing."""
+def take(desk: Desk, key: str, captions: Mapping[str, str], before: Mapping[str, str] | None = None) -> None:
+    """Captions for some photos, the others stay; for photos that are gone meanwhile nothing. `before`: all captions as
+    they were when somebody began to write these; what was changed since stays as it is."""
     with desk.lock:
         now = captions_of(desk.draft(key))
-        change(desk, key, {**now, **{name: text for name, text in captions.items() if name in now}})
+        untouched = now if before is None else {name for name in now if now[name] == before.get(name, "")}
+        change(desk, key, {**now, **{name: text for name, text in captions.items() if name in untouched}})
 
 
 def rename(desk: Desk, key: str, old: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import gradio as gr
 from personal_avatar.captioning import TaggerStatus
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import TEMPLATE
+from personal_avatar.domain import Look
 from personal_avatar.errors import NotFound, TooFewPhotos, WrongState
+from personal_avatar.faces.look import majority
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.ui import caption_book as book
@@ -77,8 +79,17 @@ def taggers(scene: Scene) -> tuple[TaggerStatus, ...]:
 def _choices(scene: Scene) -> dict[str, Any]:
     ready = [status.name for status in taggers(scene) if status.ready]
     chosen = scene.values.get(TAGGER)
-    value = chosen if chosen in ready else next(iter(ready), None)
+    value = chosen if chosen in ready else _proposed(scene, ready)
     return {"choices": [(_words(name, scene), name) for name in ready], "value": value, "visible": bool(ready)}
+
+
+def _proposed(scene: Scene, ready: Sequence[str]) -> str | None:
+    """What suits the photos, or the drawings, that are laid out."""
+    if not ready:
+        return None
+    report = scene.draft.report
+    best = scene.studio.captions.recommended(majority(one.look for one in report.photos) if report else Look.PHOTO)
+    return best if best in ready else ready[0]
 
 
 def _words(name: str, scene: Scene) -> str:
@@ -163,19 +174,22 @@ def start(scene: Scene, name: str, only_new: bool, settings: dict[str, Any]) -> 
         raise Refusal(WrongState, "working")
     subject = {"trigger": book.trigger_of(scene.draft), "class_noun": scene.draft.class_noun}
     if status.here:
-        _write_here(scene, photos, name, {**subject, "settings": settings})
+        _write_here(scene, photos, captions, name, {**subject, "settings": settings})
     else:
         title = scene.draft.name or scene.say("photos.part.captions")
         job = scene.studio.captions.start(photos, name, **subject, settings=settings, title=title)
-        scene.desk.note(scene.key, caption_job=job.id, caption_jobs=(*scene.draft.caption_jobs, job.id))
+        jobs = (*scene.draft.caption_jobs, job.id)
+        scene.desk.note(scene.key, caption_job=job.id, caption_jobs=jobs, captions_before=captions)
 
 
-def _write_here(scene: Scene, photos: list[Path], name: str, how: dict[str, Any]) -> None:
+def _write_here(
+    scene: Scene, photos: list[Path], before: book.Captions, name: str, how: dict[str, Any]
+) -> None:
     desk, key = scene.desk, scene.key
 
     def work(progress: Progress) -> None:
         found = desk.studio.captions.suggest(photos, name, progress, **how)
-        book.take(desk, key, {path.name: caption for path, caption in found.items()})
+        book.take(desk, key, {path.name: caption for path, caption in found.items()}, before)
 
     desk.work.start(key, CAPTION, len(photos), work)
 
@@ -202,8 +216,9 @@ def _collect(scene: Scene) -> None:
     view = _job(scene)
     if not scene.draft.caption_job or (view is not None and view.status.state not in ENDED):
         return
-    scene.desk.note(scene.key, caption_job="")
+    before = scene.draft.captions_before
+    scene.desk.note(scene.key, caption_job="", captions_before={})
     if view is not None and view.status.error:
         scene.desk.work.fail(scene.key, CAPTION, view.status.error)
     elif view is not None and view.result:
-        book.take(scene.desk, scene.key, view.result.get("captions") or {})
+        book.take(scene.desk, scene.key, view.result.get("captions") or {}, before)

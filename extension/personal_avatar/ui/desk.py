@@ -37,7 +37,8 @@ class Draft:
     `left_out`: names of files that were given to the last check and were too large to be taken. `choices`: what was
     decided by hand, by the photo's SHA-256; those of photos that were removed stay, for the day they come again.
     `settings`: of the photos, what differs from the defaults. `caption_job`: the job that writes captions, until its
-    captions were taken; `caption_jobs`: all that ever did, which go with the draft.
+    captions were taken, and `captions_before` what there was when it began; `caption_jobs`: all that ever did, which
+    go with the draft.
     """
 
     name: str = ""
@@ -50,6 +51,7 @@ class Draft:
     settings: dict[str, Any] = field(default_factory=dict)
     caption_job: str = ""
     caption_jobs: tuple[str, ...] = ()
+    captions_before: dict[str, str] = field(default_factory=dict)
 
     @property
     def shows_a_style(self) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.captioning import TaggerStatus
 from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import Look, PhotoReport, PhotoVerdict
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, Status
@@ -102,7 +105,7 @@ def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> No
 
 def ended(desk: Desk, state: State, result: dict[str, Any] | None, error: dict[str, Any] | None = None) -> Scene:
     """A page that sees a job of the draft which has come to its end."""
-    desk.note(KEY, caption_job="job")
+    desk.note(KEY, caption_job="job", captions_before=book.captions_of(desk.draft(KEY)))
     scene = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
     job = Job("job", CAPTION, "Anna", "local", "", 0.0, {})
     scene.__dict__["views"] = [JobView(job, Status(state, error=error), result=result)]
@@ -115,6 +118,43 @@ def test_a_job_hands_over_its_captions_once(desk: Desk) -> None:
     assert texts(desk)[NAMES[1]] == "sks woman, hat" and desk.draft(KEY).caption_job == ""
     book.undo(desk, KEY)
     assert NAMES[1] not in texts(desk)
+
+
+def test_what_was_typed_while_a_tagger_wrote_stays(desk: Desk) -> None:
+    result = {"captions": {name: f"sks woman, tag {name}" for name in NAMES}}
+    scene = ended(desk, State.SUCCEEDED, result)
+    book.take(desk, KEY, {NAMES[1]: "by hand"})
+    caption_taggers._collect(scene)
+    assert (texts(desk)[NAMES[1]], texts(desk)[NAMES[2]]) == ("by hand", f"sks woman, tag {NAMES[2]}")
+    assert texts(desk)[NAMES[0]] == f"sks woman, tag {NAMES[0]}" and desk.draft(KEY).captions_before == {}
+
+
+def test_a_tagger_of_this_process_leaves_what_was_typed_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tagged(photos: list[Path], *_: Any, **__: Any) -> dict[Path, str]:
+        book.take(desk, KEY, {NAMES[1]: "by hand"})
+        return dict.fromkeys(photos, "tagged")
+
+    monkeypatch.setattr(desk.studio.captions, "suggest", tagged)
+    monkeypatch.setattr(caption_taggers, "taggers", lambda scene: (TaggerStatus("wd14", True),))
+    caption_taggers.start(Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {}), "wd14", True, {})
+    while desk.work.busy(KEY):
+        time.sleep(0.01)
+    assert texts(desk) == {NAMES[0]: "sks woman, red hair, smile\n", NAMES[1]: "by hand", NAMES[2]: "tagged"}
+
+
+@pytest.mark.parametrize(("look", "proposed"), [(Look.PHOTO, "blip"), (Look.DRAWN, "wd14-vit")])
+def test_the_tagger_that_suits_the_pictures_is_proposed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, look: Look, proposed: str
+) -> None:
+    ready = tuple(TaggerStatus(name, True) for name in ("wd14-vit", "blip"))
+    monkeypatch.setattr(desk.studio.captions, "taggers", lambda: ready)
+    desk.note(KEY, report=PhotoReport(tuple(PhotoVerdict(path, look=look) for path in desk.draft(KEY).photos)))
+    scene = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
+    assert caption_taggers._choices(scene)["value"] == proposed
+    chosen = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {"tagger": "blip"})
+    assert caption_taggers._choices(chosen)["value"] == "blip"
 
 
 def test_why_a_job_wrote_no_captions_stays_to_be_read(desk: Desk) -> None:
