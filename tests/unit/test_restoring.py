@@ -1,6 +1,7 @@
 """Restoration as the doors ask for it: files, jobs, what is written and what is never touched."""
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from personal_avatar.domain import Avatar, Face
 from personal_avatar.errors import InvalidSettings, NoFace, NotFound, RestorerMissing, WrongState
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs import queue
+from personal_avatar.jobs.events import SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.restored import AFTER, BEFORE, RESTORED, WITH
@@ -149,6 +151,21 @@ def test_a_strangers_picture_says_how_little_it_is_like_the_person(studio: Studi
     (image,), ((face,),) = result["images"], result["faces"]
     assert (face["person"], face["measured_by"]) == (None, "itself")
     assert image["likeness"] < 0.3 and "restored" not in image["scores"] and "before" not in image["scores"]
+
+
+def test_a_deleted_picture_leaves_nothing_in_the_records_of_a_restoration(studio: Studio, blurred: Path) -> None:
+    pictures = (blurred, SAMPLES / "no-face.jpg")
+    job = studio.restoring.start(RestoreRequest(pictures, references=(GOOD[0],), settings=EVERY))
+    assert studio.queue.wait(job.id, 60).status.state is State.SUCCEEDED
+    folder = studio.jobs.folder(job.id)
+    assert studio.gallery.delete(job.id, 0)["left"] == []
+    result = studio.jobs.view(job.id).result
+    assert result is not None and json.loads((folder / "artifacts" / "restored.json").read_text()) == result
+    assert (len(result["images"]), result["faces"], result["restored"]) == (1, [[]], 0)
+    assert [entry.number for entry in studio.gallery.of(job.id)] == [1]
+    told = [record.event.path for record in studio.events(job.id) if isinstance(record.event, SampleMade)]
+    assert told == ["photos/image-001.jpg"]
+    assert not list(folder.rglob("*000*")) and "image-000" not in (folder / "events.jsonl").read_text()
 
 
 def test_what_is_restored_of_an_avatar_goes_with_it(studio: Studio, blurred: Path) -> None:
