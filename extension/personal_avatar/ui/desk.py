@@ -28,6 +28,7 @@ from personal_avatar.ui.working import CHECK, Working, Workshop
 
 KEEP_DAYS = 14
 _KEY = re.compile(r"[0-9a-f]{16,64}")
+_ALWAYS = ("name", "class_noun", "photos", "caption_jobs")  # of every draft, in whatever version
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,16 @@ class Desk:
         return self.work.now(key, CHECK)
 
     def _read(self, key: str) -> Draft:
-        """A report that an earlier version wrote is left out: the photos can be checked again."""
+        """What an earlier version wrote otherwise is left out, the report first: the photos can be checked again."""
         try:
             stored = json.loads((self._folder / key / FILE).read_text(encoding="utf-8"))
-            draft = _first_readable(stored, {**stored, "report": None})
+            least = {name: stored[name] for name in _ALWAYS if name in stored}
+            draft = _first_readable(stored, {**stored, "report": None}, least)
         except (OSError, ValueError, TypeError):
             return Draft()
-        return draft if all(path.is_file() for path in draft.photos) else Draft()
+        for photo in draft.photos:
+            draft = draft if photo.is_file() else draft.without(photo.name)
+        return draft
 
     def save(self, key: str, draft: Draft) -> None:
         """Remember a draft; raises `BadInput` for a browser without a key."""

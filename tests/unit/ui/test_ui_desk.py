@@ -43,6 +43,22 @@ def test_a_draft_that_another_process_laid_out_is_found(desk: Desk, folder: Path
     assert desk.draft(KEY).name == "Anna"
 
 
+def test_of_a_draft_that_cannot_be_read_whole_the_photos_stay(desk: Desk, folder: Path) -> None:
+    here = tuple(folder / "photos" / photo.name for photo in GOOD[:3])
+    for path in here:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"photo")
+    desk.save(KEY, Draft("Anna", "woman", photos=here))
+    stored = json.loads((folder / "draft.json").read_text())
+    old = {"photos": [], "advice": ["Add more photos."]}
+    for change in ({"report": old}, {"report": old, "choices": {"00": "strange"}, "settings": 7}):
+        write_json(folder / "draft.json", {**stored, **change})
+        read = Desk(desk.studio, ask_folder=False).draft(KEY)
+        assert (read.name, read.class_noun, read.photos, read.report) == ("Anna", "woman", here, None)
+    here[1].unlink()
+    assert Desk(desk.studio, ask_folder=False).draft(KEY).photos == (here[0], here[2])
+
+
 def test_the_jobs_that_described_the_photos_go_with_the_draft(desk: Desk) -> None:
     jobs = [
         desk.studio.jobs.create(CAPTION, {}, title="Captions", user_id="local", avatar_id="", files={"0000": GOOD[0]})
