@@ -51,6 +51,7 @@ def _inputs(page: Page) -> None:
         settings = form.values(rest[len(picker.components) :], defaults_of(CreateSettings))
         stance = Path(posed.name) if posed else None
         scene.studio.create(CreateRequest(avatar.id, styles, wanted, unwanted, settings=settings, pose=stance))
+        page.held.hold(scene.key, "create", [posed])
         return []
 
     erase.build(page, avatar)

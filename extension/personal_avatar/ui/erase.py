@@ -23,7 +23,13 @@ Words = Callable[[JobView, Scene], str]
 
 def build(page: Page, avatar: Any) -> None:
     """A folded part; `avatar` is the dropdown that says who."""
-    _, sure = _part(page, "erase", [avatar], _erase)
+
+    def erase(scene: Scene, who: str | None, sure: bool) -> list[Any]:
+        told = _erase(scene, who, sure)
+        page.held.drop()
+        return told
+
+    _, sure = _part(page, "erase", [avatar], erase)
     page.say(sure, label="erase.sure")
 
 
@@ -43,6 +49,7 @@ def build_run(page: Page, run: Any, chosen: Chosen, words: Words) -> None:
         if not sure:
             raise Refusal(BadInput, "unsure", name=scene.title(view))
         left = scene.studio.gallery.erase(view.job.id)["left"]
+        page.held.drop()
         return [False, box("good", scene.say("erase.done", name=scene.title(view)), ", ".join(left))]
 
     def asked(scene: Scene) -> dict[str, Any]:

@@ -47,7 +47,13 @@ def build(page: Page) -> None:
         hidden = gr.Button(visible=False, elem_id=elem_id(f"press_{name}"))
         page.on(hidden.click, handler, [chosen], [chosen], message, script=TAKE)
     hidden = gr.Button(visible=False, elem_id=elem_id("press_erase_job"))
-    page.on(hidden.click, _erase, [chosen], [chosen, erased], message, script=TAKE)
+
+    def erase(scene: Scene, job_id: str) -> list[Any]:
+        told = _erase(scene, job_id)
+        page.held.drop()
+        return told
+
+    page.on(hidden.click, erase, [chosen], [chosen, erased], message, script=TAKE)
 
 
 def _cancel_keep(scene: Scene, job_id: str) -> list[Any]:

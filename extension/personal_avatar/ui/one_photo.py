@@ -102,6 +102,7 @@ def _inputs(page: Page) -> Any:
         _refuse(scene, wish, beside)
         chosen = styled(scene, picker, styles, wish.prompt)
         scene.studio.create(_request(scene, wish, chosen, beside, form.values(settings, DEFAULTS)))
+        page.held.hold(scene.key, "one_photo", [*(wish.files or []), wish.photo, wish.pose, *(others[0] or [])])
         return []
 
     page.say(start, value="create.start")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -71,3 +72,28 @@ def drop_uploads(files: Iterable[Any] | None) -> None:
     for file in files or ():
         drop_copy(file.name)
         drop_copy(getattr(file, "orig_name", ""))
+
+
+class Held:
+    """Uploads that jobs have copies of and whose panel keeps them for the next one, by browser and panel."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], set[str]] = {}
+        self._lock = threading.Lock()
+
+    def hold(self, key: str, panel: str, files: Iterable[Any]) -> None:
+        """Remember what a panel holds now, and remove what it held before."""
+        now = {str(name) for file in files if file for name in (file.name, getattr(file, "orig_name", ""))}
+        with self._lock:
+            before = self._files.pop((key, panel), set())
+            self._files[key, panel] = now
+        for name in before - now:
+            drop_copy(name)
+
+    def drop(self) -> None:
+        """Remove all of them: somebody was erased, and nobody remembers who is in which."""
+        with self._lock:
+            names = set[str]().union(*self._files.values())
+            self._files.clear()
+        for name in names:
+            drop_copy(name)

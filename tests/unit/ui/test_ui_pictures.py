@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -17,7 +18,7 @@ from personal_avatar.errors import NotFound
 from personal_avatar.jobs.events import EventWriter, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio
-from personal_avatar.ui.pictures import Shelf, drop_copy
+from personal_avatar.ui.pictures import Held, Shelf, drop_copy
 from personal_avatar.works import CREATE, INVENT, TRAIN
 
 from tests.unit.api.house import GOOD
@@ -113,3 +114,20 @@ def test_uploads_that_are_refused_stay_until_they_are_taken(visit: Visit, tempor
     visitor.choose_files(file, into="rank_images")
     visitor.click("rank_start")
     assert visitor.text("rank_message") != "" and file.is_file()
+
+
+def given(file: Path) -> SimpleNamespace:
+    return SimpleNamespace(name=str(file), orig_name=str(file))
+
+
+def test_a_panel_keeps_its_uploads_until_others_come_or_somebody_is_erased(temporary: Path) -> None:
+    first, second, other = uploaded(temporary, *GOOD[:3])
+    held = Held()
+    held.hold("a", "one_photo", [given(first), None])
+    held.hold("b", "one_photo", [given(other)])
+    held.hold("a", "one_photo", [given(first), given(second)])
+    assert first.is_file() and second.is_file()
+    held.hold("a", "one_photo", [given(second)])
+    assert not first.exists() and second.is_file() and other.is_file()
+    held.drop()
+    assert not second.exists() and not other.exists()
