@@ -74,9 +74,11 @@ def _open_log(scene: Scene, job_id: str) -> list[Any]:
 def _erase(scene: Scene, job_id: str) -> list[Any]:
     """The button was pressed below the question (`_erasing`)."""
     view = scene.studio.jobs.view(job_id)
-    if view.job.kind == TRAIN:
+    if view.job.kind == TRAIN and not _is_untrained(view, scene):
         raise Refusal(WrongState, "erasetraining")
-    left = scene.studio.gallery.erase(job_id)["left"]
+    studio = scene.studio
+    told = studio.delete_avatar(view.job.avatar_id) if view.job.kind == TRAIN else studio.gallery.erase(job_id)
+    left = told["left"]
     return ["", box("good", scene.say("erase.done", name=_title(view, scene)), ", ".join(left))]
 
 
@@ -154,10 +156,19 @@ def _buttons(view: JobView, scene: Scene, active: bool) -> str:
 
 def _erasing(view: JobView, scene: Scene) -> str:
     """What would be erased, and below it the button that does it; a training goes with its avatar alone."""
-    is_training = view.job.kind == TRAIN
-    told = tag("p", escape(scene.say("jobs.erase.training" if is_training else "jobs.erase.info")), class_="pa-note")
-    press = "" if is_training else tag("div", _button(view, "erase_job", "erase.button", scene), class_="pa-buttons")
+    if view.job.kind != TRAIN:
+        key = "jobs.erase.info"
+    else:
+        key = "jobs.erase.untrained" if _is_untrained(view, scene) else "jobs.erase.training"
+    told = tag("p", escape(scene.say(key)), class_="pa-note")
+    button = _button(view, "erase_job", "erase.button", scene)
+    press = "" if key == "jobs.erase.training" else tag("div", button, class_="pa-buttons")
     return tag("details", tag("summary", escape(scene.say("jobs.erase"))), told, press, id=f"pa-erase-{view.job.id}")
+
+
+def _is_untrained(view: JobView, scene: Scene) -> bool:
+    """Whether the job's avatar is in no list of the page, as no training of it came to anything."""
+    return view.job.avatar_id in scene.never_trained
 
 
 def _button(view: JobView, action: str, key: str, scene: Scene) -> str:

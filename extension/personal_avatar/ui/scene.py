@@ -97,6 +97,11 @@ class Scene:
         return [avatar for avatar in self.studio.avatars.all() if avatar.best is not None]
 
     @cached_property
+    def never_trained(self) -> set[str]:
+        """Ids of the others: photos were given, but no training has come to anything."""
+        return {avatar.id for avatar in self.studio.avatars.all() if avatar.best is None}
+
+    @cached_property
     def checkpoint(self) -> BaseModelFile | AvatarError:
         try:
             return self.studio.host.checkpoint()

@@ -312,3 +312,20 @@ def test_a_training_is_not_erased_in_the_list_of_jobs(visit: Visit, studio: Stud
     visitor.click("press_erase_job")
     assert "chỉ được xóa cùng nhân vật" in visitor.text("jobs_message") and studio.jobs.folder(job.id).exists()
     studio.jobs.delete(job.id)
+
+
+def test_a_person_of_whom_nothing_was_trained_can_be_erased_with_the_training_that_failed(
+    visit: Visit, studio: Studio
+) -> None:
+    avatar = studio.avatars.open("Failed", user_id="local", class_noun="woman", statement="yes")
+    studio.avatars.save(avatar)
+    folder = studio.avatars.folder(avatar.id)
+    studio.avatars.add_photos(avatar, GOOD[:2])
+    job = studio.jobs.create(TRAIN, {}, title="Failed", user_id="local", avatar_id=avatar.id)
+    studio.jobs.fail(job.id, NotFound("The photos are gone."))
+    visitor = visit()
+    assert f"pa-erase_job-{job.id}" in visitor.value("jobs") and "Nothing was trained" in visitor.text("jobs")
+    visitor.enter(log_of=job.id)
+    visitor.click("press_erase_job")
+    assert "was erased" in visitor.text("job_erased")
+    assert job.id not in studio.jobs.ids() and not folder.exists()
