@@ -22,7 +22,7 @@ def lay_out(page: Page, photos: list[Path], name: str) -> None:
     page.upload(photos)
     page.type("name", name)
     page.tick("consent", True)
-    page.wait(lambda: page.parts("report", ".pa-card"), LONG_S)
+    page.wait(lambda: page.parts("photo_cards", ".pa-card"), LONG_S)
 
 
 def choose_a_quick_training(page: Page) -> None:
@@ -39,7 +39,7 @@ def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, sam
     page = open_page()
     lay_out(page, [*sorted(samples.glob("0[1-6].jpg")), samples / "no-face.jpg", broken], "Linh")
     assert "6 of 8 accepted" in page.text("report")
-    assert "No face found." in page.text("report") and "Cannot be read." in page.text("report")
+    assert "No face found." in page.text("photo_cards") and "Cannot be read." in page.text("photo_cards")
 
     page.click("proceed")
     page.wait(lambda: "6 of 8 accepted" in page.text("train_what"))

@@ -27,7 +27,7 @@ def test_the_tab_opens_with_its_panels(page: WebuiPage) -> None:
 def test_a_training_started_in_the_tab_ends_in_the_lora_folder(page: WebuiPage, data: Path) -> None:
     page.show_ours()
     page.upload(DRAWINGS[:6])
-    page.wait(lambda: page.parts("report", ".pa-card"), 120)
+    page.wait(lambda: page.parts("photo_cards", ".pa-card"), 120)
     page.type("name", "Tabea")
     page.tick("consent", True)
     assert "6 of 6 accepted" in page.text("report")
