@@ -58,6 +58,9 @@ def naming(name: str) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise FileTooLarge(f"{name} has more pixels than can be opened ({error}).") from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        why = f"{name} cannot be read: {reason_of(error)}."
+        raise UnreadablePhoto(why, "Check that it exists and is a file.") from error
     except Exception as error:  # decoders raise nearly anything on broken data
         raise UnreadablePhoto(f"{name} is broken: {reason_of(error)}.") from error
 

@@ -106,3 +106,9 @@ def test_a_large_photo_is_turned_upright_and_reduced(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(noise(80, 40)).save(tmp_path / "a.jpg", exif=exif)
     assert load_picture(tmp_path / "a.jpg", 80 * 40 // 4).shape == (20, 40, 3)
+
+
+def test_a_picture_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
+    for read in (load_picture, infotext_of):
+        with pytest.raises(UnreadablePhoto, match="cannot be read: No such file.*Check that it exists"):
+            read(tmp_path / "gone.png")
