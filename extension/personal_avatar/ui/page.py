@@ -19,7 +19,7 @@ from personal_avatar.errors import AvatarError, named
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box
-from personal_avatar.ui.pictures import Held, Shelf
+from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
@@ -52,6 +52,7 @@ class Page:
         self._answered: list[Any] = []
         self._shelves: list[Shelf] = []
         self.held = Held()
+        drop_copies_of_the_dead()
         self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
         self.seen = gr.State({})
         self.language = gr.Dropdown(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,10 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from personal_avatar.jobs.process import alive, started_at
 from personal_avatar.ui.markup import tag
+
+OURS = "personal_avatar"
 
 
 class Shelf:
@@ -25,19 +31,29 @@ class Shelf:
 
     def __init__(self, dom_id: str, *, visible: bool = True) -> None:
         self.component = gr.HTML(elem_id=dom_id, visible=visible)
-        self._served: dict[tuple[Path, int], str] = {}
+        self._served: dict[tuple[Path, int], Path] = {}
+        self._lock = threading.Lock()
 
     def url(self, path: Path) -> str:
         """Address of a picture, relative to the page; raises OSError when the file is gone."""
         key = (path, path.stat().st_mtime_ns)
-        if key not in self._served or not Path(self._served[key]).exists():
-            self._served[key] = self.component.make_temp_copy_if_needed(str(path))
-        return "file=" + quote(self._served[key])
+        with self._lock:
+            if key not in self._served or not self._served[key].exists():
+                self._served[key] = self._copied(path)
+            return "file=" + quote(str(self._served[key]))
+
+    def _copied(self, path: Path) -> Path:
+        copy = _own_folder() / secrets.token_hex(8) / path.name
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(path, copy)
+        self.component.temp_files.add(str(copy))
+        return copy
 
     def tidy(self) -> None:
         """Remove the copies of pictures that are gone: what was erased shall not be left among temporary files."""
-        for key in [key for key in tuple(self._served) if not key[0].exists()]:
-            drop_copy(self._served.pop(key, ""))
+        with self._lock:
+            for key in [key for key in self._served if not key[0].exists()]:
+                shutil.rmtree(self._served.pop(key).parent, ignore_errors=True)
 
     def figure(self, path: Path, alt: str, caption: str) -> str:
         """A list item with picture and caption."""
@@ -45,10 +61,29 @@ class Shelf:
         return tag("li", picture, tag("div", escape(caption), class_="pa-caption"), class_="pa-figure")
 
 
+def temporary_folder() -> Path:
+    """Where gradio keeps uploads, and whose files it serves."""
+    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio")).resolve()
+
+
+def _own_folder() -> Path:
+    """The copies of this process, by its id and start, so that others see when it is gone."""
+    return temporary_folder() / OURS / f"{os.getpid()}-{started_at(os.getpid())}"
+
+
+def drop_copies_of_the_dead() -> None:
+    """Remove what processes left behind that have ended: nobody tidies it any more."""
+    for folder in (temporary_folder() / OURS).glob("*-*"):
+        pid, _, since = folder.name.partition("-")
+        with suppress(ValueError):
+            if not alive(int(pid), float(since)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def drop_copy(name: str | Path) -> None:
     """Remove a file inside gradio's folder of temporary files; anything else stays as it is."""
-    path, temporary = Path(name), Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
-    if path.is_file() and path.resolve().is_relative_to(temporary.resolve()):
+    path = Path(name)
+    if path.is_file() and path.resolve().is_relative_to(temporary_folder()):
         path.unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ from personal_avatar.errors import NotFound
 from personal_avatar.jobs.events import EventWriter, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio
-from personal_avatar.ui.pictures import Held, Shelf, drop_copy
+from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead, drop_copy
 from personal_avatar.works import CREATE, INVENT, TRAIN
 
 from tests.unit.api.house import GOOD
@@ -131,3 +131,16 @@ def test_a_panel_keeps_its_uploads_until_others_come_or_somebody_is_erased(tempo
     assert not first.exists() and second.is_file() and other.is_file()
     held.drop()
     assert not second.exists() and not other.exists()
+
+
+def test_copies_of_a_process_that_has_ended_are_swept_away_and_ours_stay(tmp_path: Path) -> None:
+    shelf, picture = Shelf("others"), tmp_path / "own.jpg"
+    picture.write_bytes(b"x")
+    copy = Path(unquote(shelf.url(picture).removeprefix("file=")))
+    left = copy.parents[2] / "999999999-1.5" / "0" / "face.jpg"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    drop_copies_of_the_dead()
+    assert copy.is_file() and not left.parents[1].exists()
+    picture.unlink()
+    shelf.tidy()
