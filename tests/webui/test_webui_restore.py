@@ -20,6 +20,7 @@ TITLE = "Personal Avatar"
 ANNA = f"<lora:{LORA}:1> a portrait of sks woman, blue background"
 # Random weights never help: faces change only where some likeness may be lost, and only a little.
 LOOSE = {"min_similarity_drop": 0.2, "self_drop": 0.2, "below_px": 0, "below_sharpness": 0, "fidelity": 0.95}
+SEEN = 3  # a seed whose face is far enough on Anna's side to be known; so are those of 1 to 8
 STRICT = {**LOOSE, "min_similarity_drop": 0.0, "self_drop": 0.0}
 
 
@@ -106,11 +107,11 @@ def test_a_transparent_picture_stays_transparent(restoring: Server) -> None:
 
 
 def test_a_finished_picture_is_restored_and_says_so(restoring: Server) -> None:
-    plain, _ = painted(restoring, None, ANNA)
-    made, said = painted(restoring, LOOSE, ANNA)
+    plain, _ = painted(restoring, None, ANNA, seed=SEEN)
+    made, said = painted(restoring, LOOSE, ANNA, seed=SEEN)
     assert f"{TITLE} restore enabled: True" in said and f"{TITLE} error" not in said
-    restored = f"{TITLE} restored faces: 1" in said
-    assert (made != plain).any() == restored == (f"{TITLE} likeness to: Anna" in said)
+    assert f"{TITLE} restored faces: 1" in said and f"{TITLE} likeness to: Anna" in said
+    assert (made != plain).any()
     plain, _ = painted(restoring, None)
     kept, said = painted(restoring, STRICT)
     assert np.array_equal(kept, plain) and f"{TITLE} restored faces: 0" in said
@@ -118,8 +119,8 @@ def test_a_finished_picture_is_restored_and_says_so(restoring: Server) -> None:
 
 
 def test_whom_the_prompt_names_is_who_the_faces_shall_look_like(restoring: Server) -> None:
-    _, said = painted(restoring, LOOSE, ANNA)
-    assert f"{TITLE} likeness to: Anna" in said or f"{TITLE} restored faces: 0" in said
+    _, said = painted(restoring, LOOSE, ANNA, seed=SEEN)
+    assert f"{TITLE} likeness to: Anna" in said
     more = {"second_pass": True, "second_pass_below_px": 1024}
     _, said = painted(restoring, LOOSE, ANNA, more=more)
     assert f"{TITLE} second pass faces: " in said and f"{TITLE} error" not in said
