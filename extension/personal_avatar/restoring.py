@@ -104,10 +104,11 @@ class Restoring:
         """
         import numpy as np
 
+        from personal_avatar.judges import photos_of
         from personal_avatar.restoration.judge import Person, unit
 
         own = unit(np.asarray(avatar.reference)) if avatar.reference else None
-        photos, vectors = self._photos(avatar), []
+        photos, vectors = photos_of(self._studio, avatar)[:MAX_PHOTOS], []
         for reader in judge.readers:
             is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
             vectors.append(own if is_own else _seen_in(photos, reader))
@@ -145,13 +146,6 @@ class Restoring:
         except AvatarError:
             checkpoint = None
         return mentioned(prompt, self._studio.avatars.all(), checkpoint)
-
-    def _photos(self, avatar: Avatar) -> list[Path]:
-        """What an avatar was trained from, the first of it."""
-        from personal_avatar.captions.files import without_captions
-
-        folder = self._studio.avatars.folder(avatar.id) / "photos"
-        return sorted(without_captions(folder.iterdir()))[:MAX_PHOTOS] if folder.is_dir() else []
 
     # -- one picture
 

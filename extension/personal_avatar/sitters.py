@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
-from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
 from personal_avatar.errors import (
     BaseUnsupported,
@@ -23,6 +22,7 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.identities import IdentityRequest, Subject
+from personal_avatar.judges import photos_of
 from personal_avatar.oneshot import (
     MAX_REFERENCES,
     KeptNeighbour,
@@ -187,8 +187,7 @@ def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Map
     """Photos that show the person: those of the request, else the first of the avatar's own."""
     if one_shot.references or avatar is None:
         return [files[name] for name in one_shot.references]
-    folder = studio.avatars.folder(avatar.id) / "photos"
-    return sorted(without_captions(folder.iterdir()))[:MAX_REFERENCES] if folder.is_dir() else []
+    return photos_of(studio, avatar)[:MAX_REFERENCES]
 
 
 def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path], people: int) -> Scorer:
