@@ -129,7 +129,7 @@ def _row(view: JobView, scene: Scene) -> str:
 
 
 def _title(view: JobView, scene: Scene) -> str:
-    return f"{scene.say('kind.' + view.job.kind)} · {scene.title(view)}"
+    return " · ".join(dict.fromkeys((scene.say(f"kind.{view.job.kind}"), scene.title(view))))
 
 
 def _times(view: JobView, scene: Scene) -> str:

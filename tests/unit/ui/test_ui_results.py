@@ -296,6 +296,8 @@ def test_an_ended_job_can_be_erased_in_the_list_of_jobs_with_its_photos(
     visitor.click("press_erase_job")
     assert "has not ended" in visitor.text("jobs_message") and studio.jobs.folder(job.id).exists()
     studio.jobs.fail(job.id, NotFound("There are no pictures."))
+    called = visit(accept="vi").text("jobs")
+    assert "Xếp hạng" in called and "Xếp hạng · Xếp hạng" not in called, "what has no name of its own is named once"
     visitor.refresh()
     assert f"pa-erase_job-{job.id}" in visitor.value("jobs") and "photos that were given" in visitor.text("jobs")
     visitor.click("press_erase_job")
