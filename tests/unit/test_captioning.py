@@ -23,6 +23,8 @@ from personal_avatar.weights.registry import find_all
 
 from tests.unit.api.house import GOOD, DrawingHost
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 ECHO = """
 import json
 job = json.loads((folder / "job.json").read_text(encoding="utf-8"))

@@ -22,6 +22,8 @@ from PIL import Image
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 ASKED = {"upscaler": "Squares", "look": "photo", "min_sharpness": 0, "other_people": "off"}
 REQUEST = TrainRequest("Anna", (), "woman", consent="she agreed", plan={"resolution_px": 512}, photo_settings=ASKED)
 

@@ -16,6 +16,8 @@ from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, build_studio, own_weights
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 
 @pytest.fixture()
 def studio(tmp_path: Path, face_weights: Path) -> Studio:

@@ -28,6 +28,8 @@ from tests.unit.api.house import GOOD, SAMPLES, build_studio
 from tests.unit.runs import INFOTEXT
 from tests.unit.runs import finished_run as run
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 
 @pytest.fixture()
 def studio(tmp_path: Path, face_weights: Path) -> Studio:

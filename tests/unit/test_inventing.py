@@ -27,6 +27,8 @@ from personal_avatar.terminal import Terminal
 from tests.unit.api.house import GOOD
 from tests.unit.sketches import SketchingHost, sketch, sketching_studio, who
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 RUBY = InventRequest("a woman with long red hair", class_noun="woman", count=40, keep=4, seed=100,
                      settings={"captions": True})
 

@@ -52,6 +52,7 @@ def trained(studio: Studio, weights: Path) -> Avatar:
     return avatar
 
 
+@pytest.mark.slow
 def test_a_style_says_how_it_is_painted_and_what_was_said_wins(made: Made) -> None:
     (first, *_), _, _ = made(styles=("oil-painting",))
     assert (first.steps, first.guidance) == (28, 7.5)
@@ -81,6 +82,7 @@ def test_loras_are_written_as_a_list(written: str, meant: list[str]) -> None:
     assert tags(CreateSettings(loras=written).loras) == meant
 
 
+@pytest.mark.slow
 def test_each_picture_gets_its_own_line_of_a_wildcard(made: Made, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "wildcards"
     folder.mkdir(parents=True)

@@ -26,6 +26,8 @@ from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 
 @pytest.fixture(autouse=True)
 def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:

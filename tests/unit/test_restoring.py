@@ -24,6 +24,8 @@ from PIL import Image, ImageFilter
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 SETTINGS = PictureRestoreSettings(below_px=0, below_sharpness=0.0)
 EVERY = {"below_px": 0, "below_sharpness": 0.0}
 

@@ -20,6 +20,8 @@ from PIL import Image, ImageFilter
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 from tests.unit.test_restoring import anna, blurry, truth
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 SOFTER = 0.4  # pixels; costs less than a tenth of the sharpness
 
 

@@ -13,6 +13,8 @@ from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, encoded, own_weights
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 CAPTION, LINT = f"{PREFIX}/photos/caption", f"{PREFIX}/photos/lint"
 IMAGES = [encoded(photo) for photo in GOOD[:2]]
 

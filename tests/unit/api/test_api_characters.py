@@ -15,6 +15,8 @@ from PIL import Image
 
 from tests.unit.sketches import sketching_studio, who
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 ADDRESS = f"{PREFIX}/characters/invent"
 
 

@@ -22,6 +22,8 @@ from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.api.test_api_journey import ended, generated, trained
 from tests.unit.runs import finished_run
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 
 @pytest.fixture()
 def job(studio: Studio) -> str:

@@ -18,6 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.unit.api.house import GOOD, encoded
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 V1 = "/personal-avatar/v1"
 TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
 GENERATE = {"model_id": "anna", "style_template": "oil-painting"}
@@ -151,6 +153,7 @@ def test_an_avatar_without_training_cannot_be_painted(client: TestClient, studio
     is_problem(client.post(f"{V1}/images/generate_avatar", json=GENERATE), 409, "WRONG_STATE")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -190,6 +193,7 @@ def test_a_request_that_is_too_large_is_refused_while_it_comes_in(
     is_problem(client.post(f"{V1}/photos/check", json={"images": ["A" * 2000]}), 413, "TOO_LARGE")
 
 
+@pytest.mark.slow
 def test_photos_are_checked_for_one_caller_at_a_time(client: TestClient, studio: Studio) -> None:
     answers = []
 

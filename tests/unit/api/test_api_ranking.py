@@ -15,6 +15,8 @@ from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, SAMPLES, encoded
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 HER = [encoded(path) for path in GOOD[:2]]
 
 

@@ -14,6 +14,8 @@ from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES, encoded
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 PATH = f"{PREFIX}/images/restore"
 
 

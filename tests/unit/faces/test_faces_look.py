@@ -20,6 +20,7 @@ from tools.avatar_tiny.drawing import draw
 NUMBERS = range(20_000_000, 20_000_006)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", characters.STYLES)
 def test_drawings_are_drawn(style: str) -> None:
     for number in NUMBERS:

@@ -41,6 +41,7 @@ def changed(samples: Path, target: Path, **changes: float) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_all_good_drawings_are_accepted(report: PhotoReport) -> None:
     assert [verdict.path.name for verdict in report.accepted] == GOOD
 

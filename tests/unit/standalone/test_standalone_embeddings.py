@@ -60,6 +60,7 @@ def ids(model: DiffusionModel, text: str) -> list[int]:
     return model.tokenizers[0](text, add_special_tokens=False).input_ids
 
 
+@pytest.mark.slow
 def test_an_embedding_of_a_words_own_vectors_is_that_word(model: DiffusionModel, tmp_path: Path) -> None:
     words = "a woman, blue shirt"
     write(tmp_path / "pa-anna.safetensors", table(model)[ids(model, words)].clone())

@@ -54,6 +54,7 @@ def test_a_picture_depends_on_its_seed_and_not_on_its_neighbours(host: Standalon
         assert distance(first, second) > 20 < distance(second, third)
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_bytes(host: StandaloneHost) -> None:
     assert distance(pictures(host)[0], pictures(host)[0]) == 0
 

@@ -64,6 +64,7 @@ class Kohya:
         return path
 
 
+@pytest.mark.slow
 def test_weights_change_by_multiplier_times_alpha_over_rank(
     applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_networks_are_found_in_subfolders_and_unknown_ones_are_listed(model: Dif
     assert "bob, eve" in caught.value.message and "anna" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_prompt_with_a_lora_changes_the_picture_and_without_it_the_old_one_comes_back(
     host: StandaloneHost, lora_folder: Path, model: DiffusionModel
 ) -> None:

@@ -29,6 +29,7 @@ def test_an_installed_app_serves_what_the_repository_serves(monkeypatch: pytest.
     assert served() == before and all(before.values())
 
 
+@pytest.mark.slow
 def test_a_wheel_takes_style_and_scripts_along() -> None:
     project = configparser.ConfigParser(delimiters="=", comment_prefixes="#", strict=False, allow_no_value=True)
     project.read_string((ROOT / "pyproject.toml").read_text(encoding="utf-8").replace("\n    ", " "))

@@ -15,6 +15,8 @@ from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.run import _check, _open
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
     "steps": 2, "save_count": 1, "score_pictures": 1, "sample_steps": 1, "rank": 2, "resolution_px": 64,

@@ -154,6 +154,7 @@ def test_steps_follow_the_photos_within_limits() -> None:
     assert [LoraPlan(batch_size=2).steps_for(photos) for photos in (3, 10, 50)] == [400, 1000, 2000]
 
 
+@pytest.mark.slow
 def test_the_estimated_size_is_that_of_the_file(tiny: BaseModelFile, tmp_path: Path) -> None:
     from personal_avatar.training import compute
     from personal_avatar.training.families import registry

@@ -24,6 +24,8 @@ from personal_avatar.ui.working import CUT, JUDGE, Workshop
 
 from tests.unit.api.house import GOOD, SAMPLES
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 TWO = SAMPLES / "two-people.jpg"
 LayOut = Callable[..., Desk]
 

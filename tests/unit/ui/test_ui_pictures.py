@@ -24,6 +24,8 @@ from personal_avatar.works import CREATE, INVENT, TRAIN
 from tests.unit.api.house import GOOD
 from tests.unit.ui.visitor import Visitor
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 Visit = Callable[..., Visitor]
 
 

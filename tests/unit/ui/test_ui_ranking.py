@@ -19,6 +19,8 @@ from personal_avatar.ui import tab
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 Visit = Callable[..., Visitor]
 
 

@@ -30,6 +30,8 @@ from tests.unit.api.house import GOOD
 from tests.unit.runs import finished_run
 from tests.unit.ui.visitor import Visitor
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 Visit = Callable[..., Visitor]
 
 

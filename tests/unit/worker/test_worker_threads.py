@@ -20,6 +20,7 @@ def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) 
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.slow
 def test_without_a_word_the_kind_of_model_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     torch.set_num_threads(2)
