@@ -10,7 +10,7 @@ from personal_avatar.jobs.events import Done, EventWriter, Log, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.studio import Studio
-from personal_avatar.works import CREATE
+from personal_avatar.studio.works import CREATE
 
 from tests.unit.api.house import GOOD
 

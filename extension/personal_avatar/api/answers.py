@@ -11,10 +11,10 @@ from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
-from personal_avatar.keeping import number_of
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
-from personal_avatar.works import TRAIN
+from personal_avatar.studio.keeping import number_of
+from personal_avatar.studio.works import TRAIN
 
 __all__ = ["accepted", "job", "model", "photo_check", "public"]
 

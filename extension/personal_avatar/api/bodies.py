@@ -21,10 +21,10 @@ from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
 from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.identities import IdentitySettings
-from personal_avatar.oneshot import ELSEWHERE, MAX_REFERENCES, Box
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import MAX_PHOTOS
+from personal_avatar.studio.oneshot import ELSEWHERE, MAX_REFERENCES, Box
+from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.training.plan import PLANS
 
 WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"

@@ -16,13 +16,13 @@ from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import Row
 from personal_avatar.api.uploads import received
-from personal_avatar.captioning import to_document
 from personal_avatar.captions.files import LONGEST
 from personal_avatar.captions.lint import Code
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull
 from personal_avatar.studio import MAX_PHOTOS, Studio
+from personal_avatar.studio.captioning import to_document
 
 MOST_CAPTIONS = 1000
 MOST_CHARACTERS = 100_000  # of all captions of a request together

@@ -10,8 +10,8 @@ from personal_avatar.api.bodies import WORDS, Body, Line, Noun
 from personal_avatar.api.schemas import Accepted
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import Row
-from personal_avatar.inventing import LONGEST, InventRequest, InventSettings
 from personal_avatar.studio import Studio
+from personal_avatar.studio.inventing import LONGEST, InventRequest, InventSettings
 
 WHO = ("description", "model_id")
 OWN_FIELDS = ("count", "keep", "seed")

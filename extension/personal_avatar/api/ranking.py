@@ -17,8 +17,8 @@ from personal_avatar.api.table import JOB_ID, NUMBER, Row, plain
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import WrongState
 from personal_avatar.ranking.order import FILTER, KEYS, OVERALL
-from personal_avatar.rankings import MAX_REFERENCES, RankRequest
 from personal_avatar.studio import Studio
+from personal_avatar.studio.rankings import MAX_REFERENCES, RankRequest
 
 MAX_UPLOADS = 200
 Sort = Enum("Sort", {name: name for name in KEYS}, type=str)  # type: ignore[misc]

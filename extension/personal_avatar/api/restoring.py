@@ -11,8 +11,8 @@ from personal_avatar.api.settings import mark_nullable, refuse_other_types, sche
 from personal_avatar.api.table import Row
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.identities import PictureRestoreSettings
-from personal_avatar.restoring import MAX_IMAGES, MAX_PHOTOS, RestoreRequest
 from personal_avatar.studio import Studio
+from personal_avatar.studio.restoring import MAX_IMAGES, MAX_PHOTOS, RestoreRequest
 
 ELSEWHERE = frozenset({"enabled"})  # whoever asks wants it
 

@@ -28,8 +28,8 @@ from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.oneshot import Neighbour
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
+from personal_avatar.studio.oneshot import Neighbour
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 LATER = "Cancel the job with keep_checkpoint, or let it go on."

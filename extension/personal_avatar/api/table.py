@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
 from personal_avatar.api.problems import documented
-from personal_avatar.rankings import MAX_IMAGES
+from personal_avatar.studio.rankings import MAX_IMAGES
 
 JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
 NUMBER = Path(..., ge=0, le=MAX_IMAGES, description="Its place by rank when the job ended; it keeps it")

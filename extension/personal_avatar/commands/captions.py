@@ -5,13 +5,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.captioning import Described, names_of, to_document
 from personal_avatar.captions.files import caption_file
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP
 from personal_avatar.commands.common import DONE, FAILED, exit_status, follow, local_studio, pictures
 from personal_avatar.params import from_pairs
 from personal_avatar.studio import Studio
+from personal_avatar.studio.captioning import Described, names_of, to_document
 from personal_avatar.terminal import Terminal
 
 

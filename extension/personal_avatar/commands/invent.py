@@ -8,10 +8,10 @@ from typing import Any
 from personal_avatar import documents
 from personal_avatar.captions.files import copy_with_caption
 from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio
-from personal_avatar.inventing import InventRequest
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
+from personal_avatar.studio.inventing import InventRequest
 from personal_avatar.terminal import Terminal, number, table
 
 NUMBERS = ("similarity", "runner_up", "needed", "made", "usable", "recogniser", "look", "checkpoint")

@@ -11,8 +11,8 @@ from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
-from personal_avatar.restored import main_face, rows
-from personal_avatar.second_pass import painter_of
+from personal_avatar.studio.restored import main_face, rows
+from personal_avatar.studio.second_pass import painter_of
 from personal_avatar.terminal import Terminal, number, table
 
 if TYPE_CHECKING:

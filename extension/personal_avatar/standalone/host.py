@@ -12,7 +12,6 @@ import numpy as np
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
-from personal_avatar.oneshot import posed
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -23,6 +22,7 @@ from personal_avatar.standalone.pipelines import Pipelines, batches
 from personal_avatar.standalone.restorers import Restorers, redrawn
 from personal_avatar.standalone.styles import read_styles
 from personal_avatar.standalone.upscalers import Upscalers
+from personal_avatar.studio.oneshot import posed
 
 HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
 

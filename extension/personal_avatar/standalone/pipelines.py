@@ -14,11 +14,11 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import AvatarError, Crashed, GenerationFailed, named
 from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest
-from personal_avatar.oneshot import unit_of
-from personal_avatar.second_pass import FACES, with_small_faces
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.networks import AppliedNetworks, Network
 from personal_avatar.standalone.restorers import redrawn
+from personal_avatar.studio.oneshot import unit_of
+from personal_avatar.studio.second_pass import FACES, with_small_faces
 
 if TYPE_CHECKING:
     from personal_avatar.identity.unit import IdentityUnit, Prepared

@@ -12,7 +12,7 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.restoration import networks
 from personal_avatar.restoration.aligned import FaceNetwork
-from personal_avatar.second_pass import painted_large
+from personal_avatar.studio.second_pass import painted_large
 
 REDRAW = "Redraw"
 MAX_STRENGTH = 0.5

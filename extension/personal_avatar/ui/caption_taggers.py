@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.captioning import TaggerStatus
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import TEMPLATE
 from personal_avatar.domain import Look
@@ -17,6 +16,7 @@ from personal_avatar.errors import NotFound, TooFewPhotos, WrongState
 from personal_avatar.faces.look import majority
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import JobView
+from personal_avatar.studio.captioning import TaggerStatus
 from personal_avatar.ui import caption_book as book
 from personal_avatar.ui.fetching import Fetching
 from personal_avatar.ui.live import progress_html

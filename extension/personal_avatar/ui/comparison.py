@@ -7,10 +7,10 @@ from html import escape
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.states import State
 from personal_avatar.reports.comparison import Row, comparable, spoken
+from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.works import TRAIN
 
 COLUMNS = {
     "recovered": "likeness.recovered",

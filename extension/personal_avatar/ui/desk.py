@@ -17,12 +17,12 @@ from typing import Any
 
 from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
-from personal_avatar.drafts import FILE, caption_jobs, sweep
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
 from personal_avatar.storage import write_json
 from personal_avatar.studio import STYLE_NOUN, Studio
+from personal_avatar.studio.drafts import FILE, caption_jobs, sweep
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
 

@@ -10,10 +10,10 @@ import gradio as gr
 
 from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import InvalidSettings, WrongState
-from personal_avatar.inventing import LONGEST, InventRequest, InventSettings
 from personal_avatar.jobs.events import SampleMade
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
+from personal_avatar.studio.inventing import LONGEST, InventRequest, InventSettings
 from personal_avatar.ui import judging, making
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag

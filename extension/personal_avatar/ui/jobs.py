@@ -11,13 +11,13 @@ import gradio as gr
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui.live import headline, state_badge
 from personal_avatar.ui.markup import box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.works import TRAIN
 
 SHOWN = 50
 TAKE = "(...all) => window.personalAvatar ? window.personalAvatar.take(...all) : all"

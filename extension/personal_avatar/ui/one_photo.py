@@ -12,9 +12,9 @@ import gradio as gr
 
 from personal_avatar.errors import BadInput, ConsentMissing, InvalidSettings, TooFewPhotos
 from personal_avatar.identities import IdentitySettings
-from personal_avatar.oneshot import MAX_REFERENCES
-from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import CreateRequest
+from personal_avatar.studio.oneshot import MAX_REFERENCES
+from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.ui import making, people, possible
 from personal_avatar.ui.create import prompts, styled
 from personal_avatar.ui.markup import tag

@@ -11,7 +11,7 @@ import gradio as gr
 
 from personal_avatar.domain import Family
 from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing, WrongState
-from personal_avatar.oneshot import METHODS_OF, IdentityStatus
+from personal_avatar.studio.oneshot import METHODS_OF, IdentityStatus
 from personal_avatar.ui.fetching import Fetching
 from personal_avatar.ui.markup import badge, box, error_box, facts, progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id

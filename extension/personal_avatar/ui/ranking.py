@@ -9,7 +9,7 @@ import gradio as gr
 
 from personal_avatar.errors import InvalidSettings, NotFound, TooFewPhotos, WrongState
 from personal_avatar.jobs.states import ACTIVE
-from personal_avatar.rankings import MAX_REFERENCES, RankRequest
+from personal_avatar.studio.rankings import MAX_REFERENCES, RankRequest
 from personal_avatar.ui import people
 from personal_avatar.ui import ranking_view as view
 from personal_avatar.ui.page import Page, elem_id

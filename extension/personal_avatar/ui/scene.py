@@ -10,13 +10,13 @@ from personal_avatar.domain import Avatar, BaseModelFile
 from personal_avatar.errors import AvatarError, named
 from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import JobView
-from personal_avatar.oneshot import IdentityStatus
 from personal_avatar.studio import Studio
+from personal_avatar.studio.oneshot import IdentityStatus
+from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
-from personal_avatar.works import CREATE, INVENT, RANK, RESTORE, TRAIN
 
 NOBODYS = {RANK: "tab.rank", RESTORE: "restored.pictures"}
 

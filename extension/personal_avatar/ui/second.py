@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from personal_avatar.identities import IdentitySettings, RegionSettings
-from personal_avatar.oneshot import Box, Neighbour
 from personal_avatar.params import validated
+from personal_avatar.studio.oneshot import Box, Neighbour
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.photos import NOUNS, class_noun, upload
 from personal_avatar.ui.texts import text

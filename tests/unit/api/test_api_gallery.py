@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from personal_avatar.api.problems import PREFIX as V1
 from personal_avatar.pictures import GENERATED
 from personal_avatar.provenance import source_in
-from personal_avatar.rankings import MAX_IMAGES
 from personal_avatar.studio import Studio
+from personal_avatar.studio.rankings import MAX_IMAGES
 from PIL import Image
 
 from tests.unit.api.house import GOOD, SAMPLES
@@ -128,8 +128,8 @@ def test_more_like_a_picture_begins_with_it_and_keeps_the_person_and_the_words(
 
 
 def test_of_several_faces_the_cut_takes_the_persons_own(client: TestClient, studio: Studio) -> None:
-    from personal_avatar import keeping
     from personal_avatar.pictures import load_picture, save_picture
+    from personal_avatar.studio import keeping
 
     trained(client)
     job = generated(client, num_images=2)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from miniature_adapters import make_adapter, make_clip_vision, make_face_pack, make_identitynet
 from miniatures import make
-from personal_avatar import second_pass
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported, Cancelled, NoFace, WeightsMissing
 from personal_avatar.host import Picture, PictureRequest
@@ -19,6 +18,7 @@ from personal_avatar.identities import IdentityRequest, IdentitySettings, Subjec
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.pictures import covering, load_picture
 from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.studio import second_pass
 
 pytestmark = pytest.mark.slow  # loads models of faces
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.captioning import TaggerStatus
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Look, PhotoReport, PhotoVerdict
 from personal_avatar.errors import NotFound
@@ -19,6 +18,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, Status
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
+from personal_avatar.studio.captioning import TaggerStatus
 from personal_avatar.ui import caption_book as book
 from personal_avatar.ui import caption_taggers
 from personal_avatar.ui.captions import _without

@@ -13,8 +13,8 @@ from miniature_adapters import make_adapter, make_clip_vision, make_face_pack
 from personal_avatar.domain import Checkpoint, Family, Method
 from personal_avatar.host import PictureRequest
 from personal_avatar.identity.nouns import AdapterKind
-from personal_avatar.oneshot import MAX_REFERENCES
 from personal_avatar.studio import CreateRequest, Studio
+from personal_avatar.studio.oneshot import MAX_REFERENCES
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor

@@ -18,8 +18,8 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.photos.read import Limits
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio
+from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import photo_files, tab
-from personal_avatar.works import TRAIN
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor

@@ -18,8 +18,8 @@ from personal_avatar.errors import NotFound
 from personal_avatar.jobs.events import EventWriter, SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio
+from personal_avatar.studio.works import CREATE, INVENT, TRAIN
 from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead, drop_copy
-from personal_avatar.works import CREATE, INVENT, TRAIN
 
 from tests.unit.api.house import GOOD
 from tests.unit.ui.visitor import Visitor

@@ -22,8 +22,8 @@ from personal_avatar.jobs.store import JobStore
 from personal_avatar.pictures import GENERATED
 from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
+from personal_avatar.studio.works import RANK, TRAIN
 from personal_avatar.ui import tab
-from personal_avatar.works import RANK, TRAIN
 from PIL import Image
 
 from tests.unit.api.house import GOOD
@@ -198,7 +198,7 @@ def test_a_thousand_pictures_come_in_pages_and_a_refresh_stays_quick(
     from personal_avatar.domain import to_json
     from personal_avatar.jobs.events import Done, EventWriter
     from personal_avatar.jobs.states import State
-    from personal_avatar.works import CREATE
+    from personal_avatar.studio.works import CREATE
 
     entry = studio.gallery.entry(runs[0], 0)
     job = studio.jobs.create(CREATE, {}, title="Many", user_id="local", avatar_id="")

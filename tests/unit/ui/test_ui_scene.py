@@ -7,9 +7,9 @@ import pytest
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, Status
+from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.scene import JobWatch, Scene
-from personal_avatar.works import CREATE, INVENT, RANK, RESTORE
 
 from tests.unit.api.house import build_studio
 

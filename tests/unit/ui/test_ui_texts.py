@@ -20,14 +20,15 @@ from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
-from personal_avatar.inventing import InventSettings
 from personal_avatar.jobs.states import State
 from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
 from personal_avatar.pictures import FORMATS
-from personal_avatar.portraits import CreateSettings
 from personal_avatar.studio import Studio
+from personal_avatar.studio.inventing import InventSettings
+from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.studio.works import TRAIN, WORKS
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training import advice, report
 from personal_avatar.training.plan import PLANS
@@ -41,7 +42,6 @@ from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
-from personal_avatar.works import TRAIN, WORKS
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent

@@ -19,8 +19,8 @@ from personal_avatar.identities import IdentitySettings, PictureRestoreSettings
 from personal_avatar.identity import infotext
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
 from personal_avatar.restoration.judge import Judge, Person, person_in
-from personal_avatar.restored import AFTER, BEFORE, FIDELITY, REFERENCE, RESTORED, WITH, told
-from personal_avatar.second_pass import FACES, inside, repainted
+from personal_avatar.studio.restored import AFTER, BEFORE, FIDELITY, REFERENCE, RESTORED, WITH, told
+from personal_avatar.studio.second_pass import FACES, inside, repainted
 from personal_avatar.webui import register, restorers
 from personal_avatar.webui.identity import networks, notes, session
 from personal_avatar.webui.identity.session import Session

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.captions.files import without_captions
-from personal_avatar.oneshot import unit_of
+from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.webui import register
 
 if TYPE_CHECKING:

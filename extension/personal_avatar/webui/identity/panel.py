@@ -186,7 +186,7 @@ def _avatars() -> list[str]:
 
 
 def _adapters() -> list[Any]:
-    from personal_avatar.oneshot import METHODS_OF, shelf_of
+    from personal_avatar.studio.oneshot import METHODS_OF, shelf_of
 
     shelf = shelf_of(register.studio().host.folders())
     return ["", *(file.path.name for family in METHODS_OF for file in shelf.adapters(family))]

@@ -9,8 +9,8 @@ import numpy as np
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings, PersonSettings, Subject
-from personal_avatar.oneshot import MAX_REFERENCES
 from personal_avatar.pictures import load_picture
+from personal_avatar.studio.oneshot import MAX_REFERENCES
 
 PhotosOf = Callable[[str], Sequence[Path]]  # an avatar's id -> its photos; raises `NotFound`
 AVATAR_PHOTOS = 8  # more say nothing new about a face, and each has to be read

@@ -12,7 +12,7 @@ from PIL import Image
 
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.ranking.likeness import FaceReader
-from personal_avatar.second_pass import with_small_faces
+from personal_avatar.studio.second_pass import with_small_faces
 from personal_avatar.webui import borrowed
 from personal_avatar.webui.describe import describe
 from personal_avatar.webui.identity import notes, script

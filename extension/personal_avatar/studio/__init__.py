@@ -1,0 +1,12 @@
+"""The use cases: what page, API and command line may ask for. They know the host by its protocol alone."""
+
+from personal_avatar.studio.studio import (
+    MAX_PHOTOS,
+    STYLE_NOUN,
+    CreateRequest,
+    Studio,
+    TrainRequest,
+    pictures_in,
+)
+
+__all__ = ["MAX_PHOTOS", "STYLE_NOUN", "CreateRequest", "Studio", "TrainRequest", "pictures_in"]

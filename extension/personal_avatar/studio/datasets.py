@@ -1,0 +1,103 @@
+"""Training pictures: prepared for trainers elsewhere, and what a training's own need of the host before it begins."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from personal_avatar.avatars import TRIGGER_TOKEN
+from personal_avatar.domain import Dataset, PhotoReport, from_json
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.store import Job
+from personal_avatar.params import validated
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.studio.works import TRAIN
+from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.studio import Studio
+
+
+class Datasets:
+    """Use cases of `studio.datasets`."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def prepare(
+        self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
+        settings: dict[str, Any] | None = None,
+    ) -> Dataset:
+        """Cut and caption the accepted photos into `out`, in the layout that trainers read. Photos that lie in such a
+        dataset keep its repeats and masks. Raises what `photos.prepare.prepare` raises."""
+        from personal_avatar.photos import kohya
+        from personal_avatar.photos.prepare import prepare
+
+        wanted = validated(PhotoSettings, settings or {})
+        enlarged = out / ENLARGED
+        self._enlarge(report, wanted, resolution_px, enlarged, lambda done, total: None)
+        try:
+            return prepare(
+                report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}",
+                class_noun=class_noun, held_out=0.0, seed=1, analyser=self._studio.analyser(), settings=wanted,
+                weights_folder=self._studio.weights_folder, enlargements=enlarged,
+                origins=kohya.origins(verdict.path for verdict in report.accepted),
+            )
+        finally:
+            shutil.rmtree(enlarged, ignore_errors=True)
+
+    def upscalers(self) -> tuple[str, ...]:
+        """Names that the setting `upscaler` may have on this machine."""
+        return self._studio.host.upscalers()
+
+    def refuse_upscaler(self, settings: PhotoSettings) -> None:
+        """Raise `InvalidSettings` when the settings name an upscaler that this host does not have."""
+        known = self.upscalers()
+        if settings.upscaler and settings.upscaler not in known:
+            there_are = f"There are: {', '.join(known)}." if known else "There is none here: leave it empty."
+            raise InvalidSettings(f"There is no upscaler {settings.upscaler!r}.", there_are)
+
+    def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:
+        """What only the host can do for a training, done before its process starts: photos that are too small are
+        enlarged into the avatar's folder, when the settings ask for it."""
+        if job.kind != TRAIN:
+            return
+        task = from_json(TrainTask, job.payload)
+        plan = task.settings()
+        settings = task.photos_as(plan)
+        if not settings.upscaler:
+            shutil.rmtree(task.avatar_folder / ENLARGED, ignore_errors=True)
+            return
+        report = self._studio.check_photos(
+            task.photos, settings.dict(), lambda done, total: control.check(), task.choices
+        )
+
+        def told(done: int, total: int) -> None:
+            control.check()
+
+        resolution_px = resolution_of(plan, task.base)
+        made = self._enlarge(report, settings, resolution_px, task.avatar_folder / ENLARGED, told)
+        emit(Log(f"Photos enlarged by {settings.upscaler}: {made} of {len(report.accepted)}."))
+
+    def _enlarge(
+        self, report: PhotoReport, settings: PhotoSettings, resolution_px: int, folder: Path,
+        on_progress: Callable[[int, int], None],
+    ) -> int:
+        """Into `folder`; returns how many photos. Raises `InvalidSettings` for an upscaler that is not there."""
+        from personal_avatar.photos.enlarge import enlarge
+
+        if not settings.upscaler:
+            return 0
+        self.refuse_upscaler(settings)
+
+        def upscale(image: np.ndarray, factor: int) -> np.ndarray:
+            return self._studio.host.upscale(image, settings.upscaler, factor)
+
+        return enlarge(
+            report, folder, resolution_px=resolution_px, settings=settings, upscale=upscale, on_progress=on_progress
+        )

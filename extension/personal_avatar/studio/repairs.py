@@ -1,0 +1,115 @@
+"""A job that restores the faces of pictures: one after the other, each measured, each told about."""
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import Portrait, to_json
+from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.identities import PictureRestoreSettings
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.params import validated
+from personal_avatar.pictures import prompt_of
+from personal_avatar.storage import write_json
+from personal_avatar.studio.restored import main_face, rows
+from personal_avatar.studio.restoring import RestoreTask
+
+if TYPE_CHECKING:
+    from personal_avatar.restoration.everybody import RestoredPicture
+    from personal_avatar.restoration.judge import Judge, Person
+    from personal_avatar.studio.second_pass import Painter
+    from personal_avatar.studio.studio import Studio
+
+
+def repair(
+    studio: Studio, task: RestoreTask, folder: Path, emit: EventWriter, control: Control
+) -> dict[str, Any]:
+    """The result document; `images` in the order in which they were given, `faces` beside them. A picture that cannot
+    be read is left out, and the log says so."""
+    started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
+    emit(Stage("restore"))
+    photos = [folder / "photos" / name for name in task.references]
+    judge = studio.restoring.judge(studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
+    people, painter = _people(studio, task, photos, judge), _painter(studio, task, photos, settings)
+    emit(Progress(0, len(task.images)))
+    portraits: list[Portrait] = []
+    faces: list[list[dict[str, Any]]] = []
+    for number, (name, called) in enumerate(zip(task.images, task.called, strict=True)):
+        image, target = folder / "photos" / name, folder / "artifacts" / f"{number:03d}-restored.png"
+        try:
+            found = studio.restoring.file(image, target, people, judge, settings, painter, control.check)
+        except Cancelled as error:
+            if not portraits:
+                raise
+            raise Cancelled(error.message, error.hint, _document(task, portraits, faces, started)) from None
+        except AvatarError as error:
+            _leave_out(error, called, len(task.images), emit)
+            continue
+        portraits.append(_portrait(image, target, found))
+        faces.append(rows(found.faces))
+        _tell(found, portraits[-1], called, folder, number, emit)
+        emit(Progress(number + 1, len(task.images)))
+    document = _document(task, portraits, faces, started)
+    write_json(folder / "artifacts" / "restored.json", document)
+    return document
+
+
+def _leave_out(error: AvatarError, called: str, count: int, emit: EventWriter) -> None:
+    """One bad picture does not end the work on the others; alone, or when no picture can work, it does."""
+    if count == 1 or error.http_status >= 500:
+        raise error
+    emit(Log(f"{called} is left out: {error}"))
+
+
+def _people(studio: Studio, task: RestoreTask, photos: list[Path], judge: Judge) -> list[Person]:
+    if task.avatar_id:
+        return [studio.restoring.person(studio.avatars.load(task.avatar_id), judge)]
+    return [studio.restoring.person_from(photos, judge)] if photos else []
+
+
+def _painter(
+    studio: Studio, task: RestoreTask, photos: list[Path], settings: PictureRestoreSettings
+) -> Painter | None:
+    """For small faces; only when it is wanted, and known whose they are."""
+    from personal_avatar.studio.second_pass import painter_of
+
+    if not settings.second_pass or not (task.avatar_id or photos):
+        return None
+    return painter_of(studio, studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
+
+
+def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:
+    """A stranger's likeness is that to the person who was looked for."""
+    main = main_face(found.faces)
+    is_other = main is not None and not main.known and main.closest is not None
+    likeness = main.closest if main is not None and is_other else main.after[0] if main and main.after else None
+    scores = {} if main is None or is_other else {
+        name: round(values[0], 4) for name, values in (("before", main.before), ("restored", main.after)) if values
+    }
+    if main is not None and main.restored:
+        scores["fidelity"] = main.fidelity
+    return Portrait(
+        image, -1, prompt_of(image), likeness=likeness and round(likeness, 4), scores=scores, faces=len(found.faces),
+        restored=target if found.count else None,
+    )
+
+
+def _tell(
+    found: RestoredPicture, portrait: Portrait, called: str, folder: Path, number: int, emit: EventWriter
+) -> None:
+    shown = portrait.restored or portrait.path
+    emit(SampleMade(str(shown.relative_to(folder)), number, portrait.prompt, portrait.likeness))
+    if not found.count:
+        emit(Log(f"{called} stays as it is: {found.reason}."))
+
+
+def _document(
+    task: RestoreTask, portraits: list[Portrait], faces: list[list[dict[str, Any]]], started: float
+) -> dict[str, Any]:
+    return {
+        "model_id": task.avatar_id, "images": [to_json(portrait) for portrait in portraits], "faces": faces,
+        "restored": sum(portrait.restored is not None for portrait in portraits),
+        "seconds": round(time.monotonic() - started, 1),
+    }

@@ -1,0 +1,245 @@
+"""Use cases: better faces in pictures that exist, which stay the faces of those who they are."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import Avatar
+from personal_avatar.errors import (
+    AvatarError,
+    InvalidSettings,
+    NoFace,
+    NotFound,
+    RestorerMissing,
+    WeightsMissing,
+    WrongState,
+)
+from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
+from personal_avatar.params import validated
+from personal_avatar.studio.restored import merged, told, told_second
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from personal_avatar.faces.analyser import FaceAnalyser
+    from personal_avatar.jobs.store import Job
+    from personal_avatar.restoration.everybody import RestoredPicture
+    from personal_avatar.restoration.judge import FaceReader, Judge, Person
+    from personal_avatar.restoration.trial import RestoreSettings
+    from personal_avatar.studio.second_pass import Painter
+    from personal_avatar.studio.studio import Studio
+
+MAX_IMAGES = 200
+MAX_PHOTOS = 20
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What a user asks for: pictures, and who it is (an avatar, or photos of one person); without either every face is
+    measured by how it looks now. `settings`: of `PictureRestoreSettings`."""
+
+    images: tuple[Path, ...]
+    avatar_id: str = ""
+    references: tuple[Path, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    user_id: str = "local"
+
+
+@dataclass(frozen=True)
+class RestoreTask:
+    """Payload of a job. `images`, `references`: names of files in its folder `photos`; `called`: what the pictures were
+    called."""
+
+    avatar_id: str
+    images: tuple[str, ...]
+    called: tuple[str, ...]
+    references: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+class Restoring:
+    """What the doors may ask about restoration."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    # -- who it is
+
+    def judge(self, avatar: Avatar | None = None, photos: Sequence[Path] = ()) -> Judge:
+        """What measures faces: the recogniser that fits the avatar or the photos, else the studio's own, and another
+        one where it is here; each with its detector. Raises `WeightsMissing`."""
+        from personal_avatar.ranking.quality import sharpness
+        from personal_avatar.restoration.judge import Judge
+
+        first = self._first(avatar, photos)
+        second = self._other(first.name)
+        return Judge((first,) if second is None else (first, second), sharpness)
+
+    def _first(self, avatar: Avatar | None, photos: Sequence[Path]) -> FaceAnalyser:
+        from personal_avatar.faces.sface import NAME
+
+        studio = self._studio
+        try:
+            if avatar is None and photos:
+                return studio.analyser_of(photos)
+            return studio.analyser(avatar.recogniser if avatar is not None else "")
+        except WeightsMissing:
+            other = self._other(NAME)
+            if other is None:
+                raise
+            return other
+
+    def _other(self, name: str) -> FaceAnalyser | None:
+        from personal_avatar.faces.second import second_to
+
+        return second_to(name, self._studio.weights_folder, self._studio.host.folders().identity_folders)
+
+    def person(self, avatar: Avatar, judge: Judge) -> Person:
+        """An avatar: the reference that it was trained with, and what its photos say to other recognisers.
+
+        Raises `WrongState` when nothing tells how it looks.
+        """
+        import numpy as np
+
+        from personal_avatar.restoration.judge import Person, unit
+        from personal_avatar.studio.judges import photos_of
+
+        own = unit(np.asarray(avatar.reference)) if avatar.reference else None
+        photos, vectors = photos_of(self._studio, avatar)[:MAX_PHOTOS], []
+        for reader in judge.readers:
+            is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
+            vectors.append(own if is_own else _seen_in(photos, reader))
+        if all(vector is None for vector in vectors):
+            raise WrongState(f"{avatar.name} has no face to compare with.", "Give photos of the person instead.")
+        return Person(avatar.name, tuple(vectors))
+
+    def person_from(self, photos: Sequence[Path], judge: Judge, name: str = "") -> Person:
+        """Whom photos show. Raises `NoFace`, `UnreadablePhoto`."""
+        from personal_avatar.pictures import load_picture
+        from personal_avatar.restoration.judge import person_in
+
+        return person_in([load_picture(photo) for photo in photos[:MAX_PHOTOS]], judge.readers, name)
+
+    def sitting(
+        self, avatar: Avatar | None, photos: Sequence[Path], others: Sequence[Sequence[Path]] = ()
+    ) -> tuple[Judge, list[Person]]:
+        """What measures portraits, and whom they show: first the avatar by its reference, else whom `photos` show, then
+        each of `others` by photos of their own, unless no face is found in them. Raises as `judge`, `person` do."""
+        trained = avatar if avatar is not None and (avatar.reference or not photos) else None
+        judge = self.judge(trained, () if trained else photos)
+        name = avatar.name if avatar else ""
+        people = [self.person(trained, judge) if trained else self.person_from(photos, judge, name)]
+        for place, own in enumerate(others, start=2):
+            with suppress(NoFace):
+                people.append(self.person_from(own, judge, f"person{place}"))
+        return judge, people
+
+    def named_in(self, prompt: str) -> list[Avatar]:
+        """Avatars that a prompt names."""
+        from personal_avatar.studio.mentions import mentioned
+
+        try:
+            checkpoint = self._studio.host.checkpoint().path
+        except AvatarError:
+            checkpoint = None
+        return mentioned(prompt, self._studio.avatars.all(), checkpoint)
+
+    # -- one picture
+
+    def model(self, wanted: str) -> str:
+        """The restorer of that name, the best one when it is empty. Raises `RestorerMissing` when there is none at all,
+        `NotFound` for another name than those there are."""
+        from personal_avatar.restoration.networks import SOURCES
+
+        models = self._studio.host.restorers()
+        if not models:
+            raise RestorerMissing("No face restorer is installed.")
+        if wanted and wanted not in models:
+            source = f" Its weights are at {SOURCES[wanted]}." if wanted in SOURCES else ""
+            raise NotFound(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.{source}")
+        return wanted or models[0]
+
+    def picture(
+        self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,
+        prompt: str = "", on_face: Callable[[], None] = lambda: None, limits: RestoreSettings | None = None,
+    ) -> RestoredPicture:
+        """Restore every face of a uint8 RGB picture that needs it, with the host's restorer. `prompt`: what the picture
+        was made with; `limits`: see `restore_everybody`. Raises `RestorerMissing`."""
+        from personal_avatar.restoration.everybody import restore_everybody
+
+        model, host = self.model(settings.model), self._studio.host
+        return restore_everybody(
+            image, people, judge, lambda crop, face, fidelity: host.restore(crop, model, fidelity, prompt, face),
+            settings, on_face=on_face, limits=limits,
+        )
+
+    def file(
+        self, image: Path, target: Path, people: Sequence[Person], judge: Judge, settings: PictureRestoreSettings,
+        painter: Painter | None = None, on_face: Callable[[], None] = lambda: None,
+        limits: RestoreSettings | None = None, prompt: str | None = None,
+    ) -> RestoredPicture:
+        """Restore the faces in a file; `target` is written when any was, and says with what. The file stays as it is.
+
+        `painter`: paints the people's small faces anew, before all else; `prompt`: what it was made with, None: what it
+        says itself. Raises `RestorerMissing`, `UnreadablePhoto`.
+        """
+        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
+        from personal_avatar.studio.second_pass import repainted
+
+        model, picture = self.model(settings.model), load_picture(image)
+        prompt = prompt_of(image) if prompt is None else prompt
+        painted = repainted(picture, people, judge, settings, painter, prompt, on_face) if painter else None
+        found = self.picture(
+            picture if painted is None else painted.image, people, judge, settings, prompt, on_face, limits
+        )
+        said = ", ".join(f"{name}: {value}" for name, value in (*told_second(painted), *told(found, model)))
+        if said:
+            made_with = infotext_of(image)
+            save_picture(
+                found.image, target, f"{made_with}, {said}" if made_with else said, source_of(image) or EDITED
+            )
+        return merged(painted, found)
+
+    # -- jobs
+
+    def start(self, request: RestoreRequest) -> Job:
+        """Put a restoration into the queue. Raises when the settings, the restorer or the person cannot work."""
+        from personal_avatar.studio.works import RESTORE
+
+        settings = validated(PictureRestoreSettings, request.settings)
+        if not 1 <= len(request.images) <= MAX_IMAGES:
+            raise InvalidSettings(f"{len(request.images)} pictures were given; 1 to {MAX_IMAGES} are possible.")
+        if len(request.references) > MAX_PHOTOS:
+            raise InvalidSettings(f"{len(request.references)} photos are more than {MAX_PHOTOS}.")
+        self.model(settings.model)
+        studio = self._studio
+        avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
+        if avatar is not None:
+            self.person(avatar, self.judge(avatar))
+        images = {f"image-{number:03d}{_suffix(path)}": path for number, path in enumerate(request.images)}
+        references = {f"reference-{number:02d}{_suffix(path)}": path for number, path in enumerate(request.references)}
+        task = RestoreTask(
+            avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images), tuple(references),
+            settings.dict(),
+        )
+        title = avatar.name if avatar else "One picture" if len(images) == 1 else f"{len(images)} pictures"
+        return studio.queue.submit(
+            RESTORE, task, title=title, user_id=request.user_id, avatar_id=task.avatar_id, files=images | references
+        )
+
+
+def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:
+    from personal_avatar.pictures import load_picture
+    from personal_avatar.restoration.judge import person_in
+
+    try:
+        return person_in([load_picture(photo) for photo in photos], [reader]).vectors[0] if photos else None
+    except AvatarError:
+        return None
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() if path.suffix[1:].isalnum() and len(path.suffix) <= 8 else ""

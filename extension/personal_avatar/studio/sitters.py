@@ -1,0 +1,201 @@
+"""Who sits for portraits: an avatar, whoever is in some photos, or both; with which checkpoint, measured by what.
+
+From what a door asks for to what a job keeps, and from that to what the pictures are made of.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
+from personal_avatar.errors import (
+    BaseUnsupported,
+    ConsentMissing,
+    InvalidSettings,
+    WeightsMissing,
+    WrongState,
+)
+from personal_avatar.identities import IdentityRequest, Subject
+from personal_avatar.pictures import load_picture
+from personal_avatar.ranking.likeness import Scorer
+from personal_avatar.storage import sha256_of
+from personal_avatar.studio.judges import photos_of
+from personal_avatar.studio.oneshot import (
+    MAX_REFERENCES,
+    KeptNeighbour,
+    Neighbour,
+    OneShot,
+    posed,
+    refuse_faceless,
+    settings_of,
+)
+from personal_avatar.studio.portraits import Sitter
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.studio import CreateRequest, Studio
+
+
+def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, Path]]:
+    """What the job keeps, and the files that go into its folder `photos`, by name. Without an avatar and references
+    the image shows who it is.
+
+    Raises `InvalidSettings`, `ConsentMissing`.
+    """
+    shown = wish.references or ((wish.image,) if wish.image and not has_avatar else ())
+    _refuse(wish, shown, has_avatar)
+    others, other_files = _kept(wish.neighbours)
+    alone = wish.identity is None and not shown and not others
+    identity = None if alone else settings_of(wish.identity or {})
+    files = {f"{number:02d}{_suffix(path)}": path for number, path in enumerate(shown)}
+    names = tuple(files)
+    more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
+    files |= {f"{word}{_suffix(path)}": path for word, path in more.items()}
+    people = (*shown, *other_files.values())
+    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, people))) if people else None
+    return OneShot(
+        names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
+        class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
+        **{word: f"{word}{_suffix(path)}" for word, path in more.items()},
+    ), files | other_files
+
+
+def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> None:
+    """`shown`: photos of the first person."""
+    if not shown and not has_avatar:
+        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
+    for photos in (shown, *(one.references for one in wish.neighbours)):
+        if len(photos) > MAX_REFERENCES:
+            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
+    if not 0.0 <= wish.strength <= 1.0:
+        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
+    if (shown or wish.neighbours) and not wish.consent.strip():
+        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+
+
+def _kept(neighbours: Sequence[Neighbour]) -> tuple[tuple[KeptNeighbour, ...], dict[str, Path]]:
+    """What the job keeps of the others, and their photos by the names in its folder."""
+    kept: list[KeptNeighbour] = []
+    files: dict[str, Path] = {}
+    for place, other in enumerate(neighbours, start=2):
+        own = {f"person{place}-{number:02d}{_suffix(path)}": path for number, path in enumerate(other.references)}
+        kept.append(KeptNeighbour(tuple(own), checked_noun(other.class_noun), other.box))
+        files |= own
+    return tuple(kept), files
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
+
+
+def _request_of(
+    one: OneShot, photos: Sequence[Path], files: Mapping[str, Path], name: str
+) -> IdentityRequest | None:
+    """Who shall be in the pictures; None when the avatar's training alone puts the person in.
+
+    `photos`: of the person; `files`: the job's pictures by name. Raises `UnreadablePhoto`.
+    """
+    if one.identity is None:
+        return None
+    pose = load_picture(files[one.pose]) if one.pose else None
+    people = [Subject(tuple(load_picture(photo) for photo in photos), name=name, box=one.box)]
+    for other in one.neighbours:
+        people.append(Subject(tuple(load_picture(files[photo]) for photo in other.references), box=other.box))
+    return IdentityRequest(settings_of(one.identity), tuple(people), pose)
+
+
+@dataclass(frozen=True, eq=False)
+class Seated:
+    """A sitter, the checkpoint that paints, and what measures likeness. `photos`: of the person; `others`: of whoever
+    else is in the pictures."""
+
+    sitter: Sitter
+    base: BaseModelFile
+    scorer: Scorer
+    photos: tuple[Path, ...] = ()
+    others: tuple[tuple[Path, ...], ...] = ()
+
+
+def seated(
+    studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Mapping[str, Path], lora_weight: float
+) -> Seated:
+    """`files`: the job's pictures by name. Raises when this person cannot be painted with the loaded checkpoint:
+    `WrongState`, `BaseUnsupported`, `WeightsMissing`, `UnreadablePhoto`, `NoFace`."""
+    point, base = _painted_with(studio, avatar, one_shot)
+    photos = _photos(studio, avatar, one_shot, files)
+    noun = avatar.class_noun if avatar else one_shot.class_noun
+    words = [subject_prompt(point, lora_weight) if point else noun]
+    sitter = Sitter(
+        words=" and ".join(words + [other.class_noun for other in one_shot.neighbours]),
+        avatar_id=avatar.id if avatar else "",
+        checkpoint=point.path if point and point.method is Method.DREAMBOOTH else None,
+        identity=_request_of(one_shot, photos, files, avatar.name if avatar else ""),
+        image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,
+        pose=_pose_of(studio, one_shot, files),
+    )
+    if sitter.identity is not None:
+        refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
+    others = tuple(tuple(files[name] for name in other.references) for other in one_shot.neighbours)
+    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others)
+
+
+def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np.ndarray | None:
+    """The picture whose pose the host shall follow; the way without training follows one by itself.
+
+    Raises `InvalidSettings` when the host cannot.
+    """
+    if not one_shot.pose or one_shot.identity is not None:
+        return None
+    if problem := studio.host.pose_problem():
+        raise InvalidSettings(problem, "Leave the pose out, or choose a style that says it.")
+    return load_picture(files[one_shot.pose])
+
+
+def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
+    """The avatar's best file for the loaded checkpoint. Raises `WrongState`, `BaseUnsupported` when it has none."""
+    if avatar.best is None:
+        raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
+    point = avatar.best_for(base.family)
+    if point is None:
+        families = ", ".join(sorted({one.family.value for one in avatar.checkpoints}))
+        raise BaseUnsupported(
+            f"{avatar.name} was trained for {families}; {base.title} is of the family {base.family.value}.",
+            "Load a checkpoint of that family, or train the avatar for this one.",
+        )
+    return point
+
+
+def _painted_with(
+    studio: Studio, avatar: Avatar | None, one_shot: OneShot
+) -> tuple[Checkpoint | None, BaseModelFile]:
+    """What was trained of the person and fits, and the checkpoint; photos serve where nothing was trained."""
+    base = studio.host.checkpoint()
+    if avatar is None:
+        return None, base
+    point = usable_with(avatar, base) if one_shot.identity is None else avatar.best_for(base.family)
+    if point is not None and point.method is Method.DREAMBOOTH:
+        base = studio.host.find_checkpoint(str(point.path))
+    return point, base
+
+
+def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Mapping[str, Path]) -> list[Path]:
+    """Photos that show the person: those of the request, else the first of the avatar's own."""
+    if one_shot.references or avatar is None:
+        return [files[name] for name in one_shot.references]
+    return photos_of(studio, avatar)[:MAX_REFERENCES]
+
+
+def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path], people: int) -> Scorer:
+    """Measures likeness to the avatar's own reference, else to the photos. `people`: in a picture."""
+    if avatar is not None and (avatar.reference or not photos):
+        try:
+            return studio.rankings.scorer(avatar, people)
+        except (WeightsMissing, WrongState):  # its recogniser is gone
+            if not photos:
+                raise
+    return studio.rankings.scorer_of(photos, people)

@@ -1,0 +1,69 @@
+"""Kinds of jobs, and what those do that run in the process of the host. A new one is a function and a line in `WORKS`.
+
+A training runs in a process of its own: worker/kinds.py.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import from_json
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter
+from personal_avatar.jobs.store import Job
+from personal_avatar.params import validated
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.studio import Studio
+
+TRAIN = "train"
+CREATE = "create"
+RESTORE = "restore"
+RANK = "rank"
+INVENT = "invent"
+
+Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
+
+
+def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Portraits; the payload is a `portraits.CreateTask` as JSON."""
+    from personal_avatar.studio.portraits import CreateSettings, CreateTask, Session, make_portraits
+    from personal_avatar.studio.retouching import Retouching
+    from personal_avatar.studio.sitters import seated
+
+    task = from_json(CreateTask, job.payload)
+    avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
+    settings: CreateSettings = validated(CreateSettings, task.settings)
+    files = {path.name: path for path in (folder / "photos").glob("*")}
+    found = seated(studio, avatar, task.one_shot, files, settings.lora_weight)
+    retouch = Retouching(studio, avatar, found.photos, found.others, settings.max_likeness_drop)
+    session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control, retouch)
+    return make_portraits(task.styles, session)
+
+
+def restore(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Better faces in pictures; the payload is a `restoring.RestoreTask` as JSON."""
+    from personal_avatar.studio.repairs import repair
+    from personal_avatar.studio.restoring import RestoreTask
+
+    return repair(studio, from_json(RestoreTask, job.payload), folder, emit, control)
+
+
+def rank(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Existing pictures in order; the payload is a `rankings.RankTask` as JSON."""
+    from personal_avatar.studio.rankings import RankTask
+    from personal_avatar.studio.sortings import sort_pictures
+
+    return sort_pictures(studio, from_json(RankTask, job.payload), folder, emit, control)
+
+
+def invent(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+    """Photos of a character that does not exist; the payload is an `inventing.InventTask` as JSON."""
+    from personal_avatar.studio import characters
+    from personal_avatar.studio.inventing import InventTask
+
+    return characters.invent(studio, from_json(InventTask, job.payload), folder, emit, control)
+
+
+WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank, INVENT: invent}

@@ -1,0 +1,45 @@
+"""The size of portraits when nobody said one."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.identities import IdentityRequest, IdentitySettings
+from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size
+
+PLAIN = CreateSettings()
+ANNA = IdentityRequest(IdentitySettings(), ())
+
+
+def of(width: int, height: int) -> Sitter:
+    return Sitter("woman", image=np.broadcast_to(np.uint8(0), (height, width, 3)))
+
+
+@pytest.mark.parametrize(("native", "sitter", "size"), [
+    (512, Sitter("woman"), (512, 512)),
+    (512, Sitter("woman", identity=ANNA), (512, 512)),
+    (1024, Sitter("woman"), (1024, 1024)),
+    (1024, Sitter("woman", identity=ANNA), (1016, 1016)),
+    (1024, of(900, 1200), (896, 1152)),
+    (512, of(1920, 1080), (672, 384)),
+])
+def test_it_is_the_checkpoints_own_in_the_shape_of_the_photo(
+    native: int, sitter: Sitter, size: tuple[int, int]
+) -> None:
+    assert picture_size(PLAIN, native, sitter) == size
+
+
+def test_what_was_said_is_done() -> None:
+    assert picture_size(CreateSettings(width_px=640), 512, of(100, 300)) == (640, 512)
+    said = CreateSettings(width_px=1024, height_px=1024)
+    assert picture_size(said, 1024, Sitter("woman", identity=ANNA)) == (1024, 1024)
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000), st.sampled_from([64, 128, 512, 768, 1024]))
+def test_any_photo_gives_sides_that_a_checkpoint_takes(width: int, height: int, native: int) -> None:
+    sides = picture_size(PLAIN, native, of(width, height))
+    assert all(side % 8 == 0 and side >= 8 for side in sides)
+    if 1 / 3 < width / height < 3:
+        assert sides[0] * sides[1] == pytest.approx(native**2, rel=0.25)
+        assert sides[0] / sides[1] == pytest.approx(width / height, rel=0.25)
