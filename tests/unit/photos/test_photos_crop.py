@@ -146,6 +146,7 @@ def test_outside_of_the_photo_lies_its_blurred_mirror_image(centre: tuple[float,
     assert np.array_equal(crop.image[rows, columns], image[max(0, top) : top + 256, max(0, left) : left + 256])
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(sizes, st.floats(0, 1), st.floats(0, 1), st.floats(0.2, 1.5), tilts, framings)
 def test_any_face_box_can_be_cut(

@@ -46,6 +46,7 @@ def test_all_good_drawings_are_accepted(report: PhotoReport) -> None:
     assert [verdict.path.name for verdict in report.accepted] == GOOD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reason"), BAD.items())
 def test_each_bad_drawing_is_rejected_for_what_is_wrong_with_it(
     report: PhotoReport, name: str, reason: Reason

@@ -70,6 +70,7 @@ def test_an_embedding_of_a_words_own_vectors_is_that_word(model: DiffusionModel,
         assert not torch.equal(states(model, template.format("pa-anna")), wanted)
 
 
+@pytest.mark.slow
 def test_the_encoder_is_as_it_was_afterwards(model: DiffusionModel, tmp_path: Path) -> None:
     write(tmp_path / "pa-anna.safetensors", vectors())
     before = states(model, "pa-anna")

@@ -59,6 +59,7 @@ def test_the_same_request_gives_the_same_bytes(host: StandaloneHost) -> None:
     assert distance(pictures(host)[0], pictures(host)[0]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_makes_a_picture(host: StandaloneHost, sampler: str) -> None:
     (picture,) = pictures(host, replace(REQUEST, sampler=sampler, guidance=1.0))

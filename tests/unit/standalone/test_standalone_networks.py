@@ -80,6 +80,7 @@ def test_weights_change_by_multiplier_times_alpha_over_rank(
         assert torch.allclose(module_weights(model)[name] - old, 0.5 * 2.0 / RANK * wanted, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_only_modules_in_the_file_change(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
     before = {name: weight.clone() for name, weight in module_weights(model).items()}
     applied.use([Network(Kohya().write(tmp_path / "a.safetensors", model), 1.0)])

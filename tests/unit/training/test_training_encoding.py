@@ -76,6 +76,7 @@ def test_a_training_on_latents_that_come_later_is_the_same_to_the_last_bit(load_
     assert all(torch.equal(later_weights[key], one) for key, one in weights.items())
 
 
+@pytest.mark.slow
 def test_only_what_is_looked_at_is_encoded_with_its_group(load_miniature: Load, tmp_path: Path) -> None:
     model, images = load_miniature(), [*pictures(6), *pictures(3, side_px=128)]
     whole = cache.encode_all(model, images)
@@ -87,6 +88,7 @@ def test_only_what_is_looked_at_is_encoded_with_its_group(load_miniature: Load, 
     assert all(map(torch.equal, [*latents.mean, *latents.std], [*whole.mean, *whole.std]))
 
 
+@pytest.mark.slow
 def test_they_are_written_with_the_last_one_and_those_of_other_photos_go_at_once(
     load_miniature: Load, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def test_what_it_prints_arrives_line_by_line(tmp_path: Path) -> None:
         assert running.outcome() is None
 
 
+@pytest.mark.slow
 def test_silence_is_told_so_that_wishes_can_be_looked_for(tmp_path: Path) -> None:
     with child("import time; time.sleep(1.2)", tmp_path) as running:
         assert "" in list(running.lines())
