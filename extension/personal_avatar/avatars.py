@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from personal_avatar.captions.files import copy_with_caption
+from personal_avatar.captions.files import copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.storage import sha256_of, slug, write_json
+from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
 TRIGGER_TOKEN = "sks"
@@ -125,6 +124,10 @@ class AvatarStore:
         fresh.rename(target)
         return tuple(target / name for name in names)
 
+    def photos(self, avatar_id: str) -> list[Path]:
+        """What an avatar was trained from, without captions, in the order in which it was given."""
+        return without_captions(sorted((self.folder(avatar_id) / "photos").glob("[0-9]*")))
+
     def delete(self, avatar_id: str, extra: Iterable[Path] = ()) -> list[str]:
         """Erase an avatar's photos, embeddings, portraits and the files in `extra`; returns what is left."""
         folder = self.folder(avatar_id)
@@ -140,8 +143,7 @@ class AvatarStore:
 
 def _copied(photo: Path, folder: Path, number: int) -> str:
     """Copy a photo under a name made of its place and content; returns the name."""
-    suffix = photo.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", photo.suffix) else ""
-    name = f"{number:02d}-{sha256_of(photo)[:12]}{suffix}"
+    name = f"{number:02d}-{sha256_of(photo)[:12]}{plain_suffix(photo)}"
     copy_with_caption(photo, folder / name)
     return name
 

@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 
+def plain_suffix(path: Path) -> str:
+    """The suffix of a file that somebody gave, as a copy may have it: ".jpg"; "" where it is no plain word."""
+    return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write beside the target, flush to the disk, rename over it."""
     with replacing(path) as part:

@@ -6,7 +6,6 @@ from typing import Any
 from personal_avatar import documents
 from personal_avatar.api.problems import PREFIX
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
-from personal_avatar.captions.files import is_caption
 from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.jobs.states import ACTIVE, State
@@ -37,8 +36,7 @@ def job(view: JobView) -> JobDocument:
 
 def model(studio: Studio, avatar: Avatar) -> ModelDocument:
     """An avatar with its number of photos and whether it can be used."""
-    photos = studio.avatars.folder(avatar.id) / "photos"
-    count = sum(not is_caption(path) for path in photos.iterdir()) if photos.is_dir() else 0
+    count = len(studio.avatars.photos(avatar.id))
     return ModelDocument(**documents.avatar(avatar, count, _state(studio, avatar)))
 
 

@@ -11,6 +11,7 @@ from personal_avatar.domain import Face
 from personal_avatar.faces.alignment import align_as_trained, align_to
 from personal_avatar.faces.detection import Detector, find_faces
 from personal_avatar.faces.prominent import most_prominent
+from personal_avatar.vectors import unit
 
 
 class FaceAnalyser(Protocol):
@@ -69,7 +70,7 @@ class Analyser:
         return find_faces(self.detector, image)
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
-        return normalised(self.recogniser.vector(align_to(image, face.landmarks_px)))
+        return unit(self.recogniser.vector(align_to(image, face.landmarks_px)))
 
     def raw_embedding(self, image: np.ndarray, face: Face) -> np.ndarray:
         """float32 (d,) before normalisation, of the crop that insightface takes, as identity adapters want it."""
@@ -82,9 +83,3 @@ class Analyser:
     def most_prominent(self, image: np.ndarray) -> Face | None:
         """The largest face, looked for harder than by `detect`; None without one. See `prominent`."""
         return most_prominent(self.detector, image)
-
-
-def normalised(vector: np.ndarray) -> np.ndarray:
-    """float32, L2 norm 1; a zero vector stays zero."""
-    length = float(np.linalg.norm(vector))
-    return (vector / max(length, 1e-12)).astype(np.float32)

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.domain import Face
-from personal_avatar.faces.analyser import normalised
 from personal_avatar.faces.detection import Detector, find_faces
 from personal_avatar.sessions import session
+from personal_avatar.vectors import unit
 
 INPUT_PX = 384
 # Of the pictures that CLIP and its heirs were trained on.
@@ -56,7 +56,7 @@ class CharacterAnalyser:
         return find_faces(self.detector, image)
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
-        return normalised(features(character(image, face), self.path))
+        return unit(features(character(image, face), self.path))
 
 
 def character(image: np.ndarray, face: Face) -> np.ndarray:

@@ -15,8 +15,9 @@ import numpy as np
 
 from personal_avatar.domain import Face
 from personal_avatar.faces.alignment import align_to
-from personal_avatar.faces.analyser import Analyser, FaceAnalyser, normalised
+from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.detection import Detector, area_px, find_faces, placed
+from personal_avatar.vectors import unit
 
 SHARE = 0.8  # of the canvas; faces that fill the picture need a border
 CERTAIN = 0.6
@@ -52,7 +53,7 @@ class ManyFaces:
         if not pairs or not isinstance(self.analyser, Analyser) or self.analyser.recogniser.vectors is None:
             return [self.analyser.embed(image, face) for image, face in pairs]
         aligned = np.stack([align_to(image, face.landmarks_px) for image, face in pairs])
-        return [normalised(vector) for vector in self.analyser.recogniser.vectors(aligned)]
+        return [unit(vector) for vector in self.analyser.recogniser.vectors(aligned)]
 
 
 def _seen(detector: Detector, images: Sequence[np.ndarray]) -> list[list[Face]]:

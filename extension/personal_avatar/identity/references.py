@@ -9,8 +9,9 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace
 from personal_avatar.faces.alignment import align_as_trained
-from personal_avatar.faces.analyser import Analyser, normalised
+from personal_avatar.faces.analyser import Analyser
 from personal_avatar.identity.nouns import Reference
+from personal_avatar.vectors import unit
 
 CROP_PX = 224
 
@@ -61,9 +62,9 @@ def _one_person(faces: list[_Read], same_above: float) -> tuple[list[_Read], lis
     """Leave out the most different one, until the others agree; with two that differ nobody knows who is meant."""
     kept, strangers = list(faces), []
     while len(kept) > 1:
-        directions = np.stack([normalised(one.vector) for one in kept])
+        directions = np.stack([unit(one.vector) for one in kept])
         alike = [
-            float(normalised(np.delete(directions, number, axis=0).mean(axis=0)) @ direction)
+            float(unit(np.delete(directions, number, axis=0).mean(axis=0)) @ direction)
             for number, direction in enumerate(directions)
         ]
         worst = int(np.argmin(alike)) if len(kept) > 2 else 1

@@ -25,9 +25,10 @@ from personal_avatar.ranking.nouns import (
     Scale,
     Scored,
 )
-from personal_avatar.ranking.person import person_from, pictures_at, unit
+from personal_avatar.ranking.person import person_from, pictures_at
 from personal_avatar.ranking.quality import face_quality
 from personal_avatar.ranking.technical import technical
+from personal_avatar.vectors import unit
 
 LOG = logging.getLogger(__name__)
 __all__ = ["FaceReader", "Scored", "Scorer", "rank", "reference_from", "scorer_from"]

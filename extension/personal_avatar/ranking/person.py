@@ -10,6 +10,7 @@ import numpy as np
 from personal_avatar.errors import NoFace, UnreadablePhoto
 from personal_avatar.pictures import load_picture
 from personal_avatar.ranking.nouns import FaceReader, Opinions
+from personal_avatar.vectors import unit
 
 FEW = 3  # photos of which nothing can be said about how alike they are
 FAIRLY, GOOD = 0.8, 0.9
@@ -84,12 +85,6 @@ def pictures_at(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
-
-
-def unit(vector: np.ndarray) -> np.ndarray:
-    """float32, L2 norm 1; a zero vector stays zero."""
-    vector = np.asarray(vector, dtype=np.float32)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def _largest(path: Path, analyser: FaceReader) -> np.ndarray:

@@ -15,6 +15,7 @@ from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace
 from personal_avatar.faces.detection import overlap
 from personal_avatar.restoration.trial import RestoreSettings, Seen
+from personal_avatar.vectors import unit
 
 SAME_PLACE = 0.3  # intersection over union of a face before and after
 TOUCHED_SCALE = 1.4  # of a face's box: what a recogniser looks at
@@ -231,9 +232,3 @@ def most_similar(similarity: np.ndarray) -> list[tuple[int, int]]:
 
 def _cosine(one: np.ndarray | None, other: np.ndarray | None) -> float | None:
     return None if one is None or other is None else float(one @ unit(other))
-
-
-def unit(vector: np.ndarray) -> np.ndarray:
-    """float32, L2 norm 1; a zero vector stays zero."""
-    vector = np.asarray(vector, dtype=np.float32)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)

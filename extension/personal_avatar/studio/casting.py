@@ -1,6 +1,7 @@
 """Who is looked for among candidates, and what is known of each: the faces, and whoever decides about them."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,19 +139,16 @@ def _known(casting: Casting, made: Made) -> Judges:
     """Of an avatar: the recogniser that knows it, and its own photos."""
     assert casting.avatar is not None
     analyser, settings = casting.studio.analyser(casting.avatar.recogniser), casting.settings
-    folder = casting.studio.avatars.folder(casting.avatar.id) / "photos"
+    photos = casting.studio.avatars.photos(casting.avatar.id)
     reference = np.asarray(casting.avatar.reference, dtype=np.float32)
-    own = _own_faces(folder, analyser, reference)
+    own = _own_faces(photos, analyser, reference)
     sure = analyser.same_person_above + SURE * (1 - analyser.same_person_above)
     return Judges(analyser, LikeSomebody.of(own, settings.keep, sure, settings.similarity), _look_of(made))
 
 
-def _own_faces(folder: Path, analyser: FaceAnalyser, reference: np.ndarray) -> np.ndarray:
+def _own_faces(photos: Sequence[Path], analyser: FaceAnalyser, reference: np.ndarray) -> np.ndarray:
     """(n, d): the faces of the avatar's photos that a training accepts and that are the person; at least the avatar's
     reference, which stands in for photos that are gone."""
-    from personal_avatar.captions.files import without_captions
-
-    photos = sorted(without_captions(folder.iterdir())) if folder.is_dir() else []
     looked = (_looked_at(Candidate(photo, 0, "", ""), analyser).face for photo in photos)
     found = [face for face in looked if face is not None and face @ reference >= analyser.same_person_above]
     return np.stack(found or [reference])

@@ -73,15 +73,12 @@ class Datasets:
         if not settings.upscaler:
             shutil.rmtree(task.avatar_folder / ENLARGED, ignore_errors=True)
             return
-        report = self._studio.check_photos(
-            task.photos, settings.dict(), lambda done, total: control.check(), task.choices
-        )
 
         def told(done: int, total: int) -> None:
             control.check()
 
-        resolution_px = resolution_of(plan, task.base)
-        made = self._enlarge(report, settings, resolution_px, task.avatar_folder / ENLARGED, told)
+        report = self._studio.check_photos(task.photos, settings.dict(), told, task.choices)
+        made = self._enlarge(report, settings, resolution_of(plan, task.base), task.avatar_folder / ENLARGED, told)
         emit(Log(f"Photos enlarged by {settings.upscaler}: {made} of {len(report.accepted)}."))
 
     def _enlarge(

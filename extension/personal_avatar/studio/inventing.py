@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.avatars import checked_noun
-from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, UnreadablePhoto, WrongState
 from personal_avatar.jobs.store import Job, JobView
@@ -130,8 +129,7 @@ class Invention:
         view, kept = self._studio.jobs.view(job_id), self.kept(job_id)
         if not view.job.avatar_id:
             return kept
-        folder = self._studio.avatars.folder(view.job.avatar_id) / "photos"
-        return (*(sorted(without_captions(folder.iterdir())) if folder.is_dir() else ()), *kept)
+        return (*self._studio.avatars.photos(view.job.avatar_id), *kept)
 
     def statement(self, photos: Iterable[Path]) -> str:
         """What stands in place of a person's consent; see `statement_of`."""

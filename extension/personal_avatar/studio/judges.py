@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from personal_avatar.avatars import subject_prompt
-from personal_avatar.captions.files import without_captions
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
 from personal_avatar.ranking.nouns import NOT_FOLLOWED
@@ -53,7 +52,7 @@ class Judges:
             raise WrongState(f"{avatar.name} has no reference that pictures could be measured by.", "Train it again.")
         reference = np.asarray(avatar.reference, dtype=np.float32)
         ceiling = avatar.best.likeness.ceiling if avatar.best and avatar.best.likeness else None
-        photos = photos_of(self.studio, avatar)[:MOST_PHOTOS]
+        photos = self.studio.avatars.photos(avatar.id)[:MOST_PHOTOS]
         return self._scorer(_Asked(self.studio, self.studio.analyser(avatar.recogniser), reference, photos, ceiling))
 
     def of_photos(self, photos: Sequence[Path]) -> Scorer:
@@ -129,12 +128,6 @@ class _Asked:
             LOG.warning("CLIP cannot be loaded", exc_info=True)
             self.remarks.append(f"{NOT_FOLLOWED} {type(error).__name__}: {error}")
             return None
-
-
-def photos_of(studio: Studio, avatar: Avatar) -> list[Path]:
-    """What an avatar was trained from, in the order of the names."""
-    folder = studio.avatars.folder(avatar.id) / "photos"
-    return sorted(without_captions(folder.iterdir())) if folder.is_dir() else []
 
 
 def _unless_unreadable(read: Callable[[], T]) -> T | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, NotFound
+from personal_avatar.storage import plain_suffix
 from personal_avatar.studio.judges import Judges
 from personal_avatar.studio.neighbours import Neighbours
 from personal_avatar.studio.works import RANK
@@ -111,8 +112,8 @@ class Rankings:
         return self._submit(request, avatar)
 
     def _submit(self, request: RankRequest, avatar: Avatar | None) -> Job:
-        images = {f"{number:05d}{path.suffix.lower()[:8]}": path for number, path in enumerate(request.images)}
-        photos = {f"reference-{number:02d}{path.suffix.lower()[:8]}": path
+        images = {f"{number:05d}{plain_suffix(path)}": path for number, path in enumerate(request.images)}
+        photos = {f"reference-{number:02d}{plain_suffix(path)}": path
                   for number, path in enumerate(request.references)}
         task = RankTask(
             avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images),

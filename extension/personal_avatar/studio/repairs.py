@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import Portrait, to_json
+from personal_avatar.domain import Avatar, Portrait, to_json
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs.control import Control
@@ -31,8 +31,9 @@ def repair(
     started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
     emit(Stage("restore"))
     photos = [folder / "photos" / name for name in task.references]
-    judge = studio.restoring.judge(studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
-    people, painter = _people(studio, task, photos, judge), _painter(studio, task, photos, settings)
+    avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
+    judge = studio.restoring.judge(avatar, photos)
+    people, painter = _people(studio, avatar, photos, judge), _painter(studio, avatar, photos, settings)
     emit(Progress(0, len(task.images)))
     portraits: list[Portrait] = []
     faces: list[list[dict[str, Any]]] = []
@@ -63,21 +64,21 @@ def _leave_out(error: AvatarError, called: str, count: int, emit: EventWriter) -
     emit(Log(f"{called} is left out: {error}"))
 
 
-def _people(studio: Studio, task: RestoreTask, photos: list[Path], judge: Judge) -> list[Person]:
-    if task.avatar_id:
-        return [studio.restoring.person(studio.avatars.load(task.avatar_id), judge)]
+def _people(studio: Studio, avatar: Avatar | None, photos: list[Path], judge: Judge) -> list[Person]:
+    if avatar is not None:
+        return [studio.restoring.person(avatar, judge)]
     return [studio.restoring.person_from(photos, judge)] if photos else []
 
 
 def _painter(
-    studio: Studio, task: RestoreTask, photos: list[Path], settings: PictureRestoreSettings
+    studio: Studio, avatar: Avatar | None, photos: list[Path], settings: PictureRestoreSettings
 ) -> Painter | None:
     """For small faces; only when it is wanted, and known whose they are."""
     from personal_avatar.studio.second_pass import painter_of
 
-    if not settings.second_pass or not (task.avatar_id or photos):
+    if not settings.second_pass or not (avatar or photos):
         return None
-    return painter_of(studio, studio.avatars.load(task.avatar_id) if task.avatar_id else None, photos)
+    return painter_of(studio, avatar, photos)
 
 
 def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:

@@ -19,6 +19,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.params import validated
+from personal_avatar.storage import plain_suffix
 from personal_avatar.studio.restored import merged, told, told_second
 
 if TYPE_CHECKING:
@@ -104,11 +105,11 @@ class Restoring:
         """
         import numpy as np
 
-        from personal_avatar.restoration.judge import Person, unit
-        from personal_avatar.studio.judges import photos_of
+        from personal_avatar.restoration.judge import Person
+        from personal_avatar.vectors import unit
 
         own = unit(np.asarray(avatar.reference)) if avatar.reference else None
-        photos, vectors = photos_of(self._studio, avatar)[:MAX_PHOTOS], []
+        photos, vectors = self._studio.avatars.photos(avatar.id)[:MAX_PHOTOS], []
         for reader in judge.readers:
             is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
             vectors.append(own if is_own else _seen_in(photos, reader))
@@ -219,8 +220,10 @@ class Restoring:
         avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
         if avatar is not None:
             self.person(avatar, self.judge(avatar))
-        images = {f"image-{number:03d}{_suffix(path)}": path for number, path in enumerate(request.images)}
-        references = {f"reference-{number:02d}{_suffix(path)}": path for number, path in enumerate(request.references)}
+        images = {f"image-{number:03d}{plain_suffix(path)}": path for number, path in enumerate(request.images)}
+        references = {
+            f"reference-{number:02d}{plain_suffix(path)}": path for number, path in enumerate(request.references)
+        }
         task = RestoreTask(
             avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images), tuple(references),
             settings.dict(),
@@ -239,7 +242,3 @@ def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:
         return person_in([load_picture(photo) for photo in photos], [reader]).vectors[0] if photos else None
     except AvatarError:
         return None
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower() if path.suffix[1:].isalnum() and len(path.suffix) <= 8 else ""

@@ -11,9 +11,10 @@ from personal_avatar.domain import Face
 from personal_avatar.identities import IdentityRequest, IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.ranking.likeness import FaceReader
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
-from personal_avatar.restoration.judge import Judge, Person, most_similar, nearest, unit
+from personal_avatar.restoration.judge import Judge, Person, most_similar, nearest
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
 from personal_avatar.restoration.trial import RestoreSettings
+from personal_avatar.vectors import unit
 
 if TYPE_CHECKING:
     from pathlib import Path

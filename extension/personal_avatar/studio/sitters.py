@@ -4,7 +4,6 @@ From what a door asks for to what a job keeps, and from that to what the picture
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,7 @@ from personal_avatar.errors import (
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.pictures import load_picture
 from personal_avatar.ranking.likeness import Scorer
-from personal_avatar.storage import sha256_of
-from personal_avatar.studio.judges import photos_of
+from personal_avatar.storage import plain_suffix, sha256_of
 from personal_avatar.studio.oneshot import (
     MAX_REFERENCES,
     KeptNeighbour,
@@ -52,16 +50,16 @@ def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, P
     others, other_files = _kept(wish.neighbours)
     alone = wish.identity is None and not shown and not others
     identity = None if alone else settings_of(wish.identity or {})
-    files = {f"{number:02d}{_suffix(path)}": path for number, path in enumerate(shown)}
+    files = {f"{number:02d}{plain_suffix(path)}": path for number, path in enumerate(shown)}
     names = tuple(files)
     more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
-    files |= {f"{word}{_suffix(path)}": path for word, path in more.items()}
+    files |= {f"{word}{plain_suffix(path)}": path for word, path in more.items()}
     people = (*shown, *other_files.values())
     consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, people))) if people else None
     return OneShot(
         names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
         class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
-        **{word: f"{word}{_suffix(path)}" for word, path in more.items()},
+        **{word: f"{word}{plain_suffix(path)}" for word, path in more.items()},
     ), files | other_files
 
 
@@ -83,14 +81,10 @@ def _kept(neighbours: Sequence[Neighbour]) -> tuple[tuple[KeptNeighbour, ...], d
     kept: list[KeptNeighbour] = []
     files: dict[str, Path] = {}
     for place, other in enumerate(neighbours, start=2):
-        own = {f"person{place}-{number:02d}{_suffix(path)}": path for number, path in enumerate(other.references)}
+        own = {f"person{place}-{number:02d}{plain_suffix(path)}": path for number, path in enumerate(other.references)}
         kept.append(KeptNeighbour(tuple(own), checked_noun(other.class_noun), other.box))
         files |= own
     return tuple(kept), files
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
 
 
 def _request_of(
@@ -187,7 +181,7 @@ def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Map
     """Photos that show the person: those of the request, else the first of the avatar's own."""
     if one_shot.references or avatar is None:
         return [files[name] for name in one_shot.references]
-    return photos_of(studio, avatar)[:MAX_REFERENCES]
+    return studio.avatars.photos(avatar.id)[:MAX_REFERENCES]
 
 
 def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path], people: int) -> Scorer:

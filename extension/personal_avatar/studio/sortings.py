@@ -96,13 +96,14 @@ def _scored(studio: Studio, scorer: Scorer, paths: Sequence[Path], folder: Path)
     known = _known(studio, scorer.fingerprint)
     (folder / "artifacts").mkdir(exist_ok=True)
     (folder / "artifacts" / JUDGES).write_text(scorer.fingerprint, encoding="utf-8")
-    before = {path: known[key] for path in paths if (key := _key(path)) in known} if known else {}
+    keys = {path: _key(path) for path in paths} if known else {}
+    before = {path: known[key] for path, key in keys.items() if key in known}
     fresh = scored_files([path for path in paths if path not in before], scorer)
     with (folder / "artifacts" / LEDGER).open("a", encoding="utf-8") as ledger:
         for path in paths:
             item = replace(before[path], path=path) if path in before else next(fresh)
             if item.error is None:
-                ledger.write(json.dumps(_entry(item)) + "\n")
+                ledger.write(json.dumps(_entry(item, keys.get(path) or _key(path))) + "\n")
                 ledger.flush()
             yield item
 
@@ -131,9 +132,9 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _entry(item: Ranked) -> dict[str, Any]:
+def _entry(item: Ranked, key: str) -> dict[str, Any]:
     look = b"" if item.look is None else item.look.astype(np.float16).tobytes()
-    return {"key": _key(item.path), "path": str(item.path), "likeness": item.likeness, "scores": item.scores,
+    return {"key": key, "path": str(item.path), "likeness": item.likeness, "scores": item.scores,
             "faces": item.faces, "prompt": item.prompt, "look": base64.b64encode(look).decode("ascii")}
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
-from personal_avatar.faces.analyser import FaceAnalyser, normalised
+from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.faces.registry import default_analyser, find_pack
 from personal_avatar.photos.read import read_photo
 from personal_avatar.sessions import session, threads
+from personal_avatar.vectors import unit
 from personal_avatar.weights.registry import SFACE
 
 
@@ -68,7 +69,7 @@ def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_zero_vector_stays_zero() -> None:
-    assert np.array_equal(normalised(np.zeros(4)), np.zeros(4))
+    assert np.array_equal(unit(np.zeros(4)), np.zeros(4))
 
 
 def test_a_pack_needs_detector_and_recogniser(tmp_path: Path) -> None:

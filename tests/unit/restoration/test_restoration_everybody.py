@@ -20,9 +20,10 @@ from personal_avatar.restoration.everybody import (
     needs_it,
     restore_everybody,
 )
-from personal_avatar.restoration.judge import KNOWN_FROM, Judge, Person, nearest, person_in, unit
+from personal_avatar.restoration.judge import KNOWN_FROM, Judge, Person, nearest, person_in
 from personal_avatar.restoration.paste import box_around, face_mask
 from personal_avatar.restoration.trial import NO_PICTURE, RestoreSettings
+from personal_avatar.vectors import unit
 from PIL import Image, ImageFilter
 
 from tests.unit.painted_faces import CELL_PX, GREY, PaintedFaces, face_at, person, picture

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.captions.files import without_captions
 from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.webui import register
 
@@ -35,5 +34,4 @@ def forget() -> None:
 def photos_of(avatar: str) -> Sequence[Path]:
     """The photos that an avatar, given by id or name, was trained from. Raises `NotFound`."""
     store = register.studio().avatars
-    folder = store.folder(store.find(avatar).id) / "photos"
-    return without_captions(sorted(folder.glob("[0-9]*")))
+    return store.photos(store.find(avatar).id)
