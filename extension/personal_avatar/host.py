@@ -46,6 +46,26 @@ class Folders:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What the owner of this installation has decided about jobs and callers.
+
+    `waiting`, `waiting_of_one`: how many jobs may wait, of all users and of one. `upload_bytes`: of one request.
+    `private_callbacks`: whether callbacks may go to addresses of private networks. `restarts`: how often a job whose
+    process died is taken up again by itself. `executor`: "local" or "ray"; `ray_address`: of the cluster; `jobs_there`:
+    how many of its jobs run at the same time.
+    """
+
+    waiting: int = 50
+    waiting_of_one: int = 20
+    upload_bytes: int = 512 * 2**20
+    private_callbacks: bool = False
+    restarts: int = 2
+    executor: str = "local"
+    ray_address: str = ""
+    jobs_there: int = 1
+
+
+@dataclass(frozen=True)
 class TrainerPython:
     """How to start `python -m personal_avatar.worker`: interpreter, and environment variables to set."""
 
@@ -101,6 +121,8 @@ class Host(Protocol):
         ...
 
     def folders(self) -> Folders: ...
+
+    def rules(self) -> Rules: ...
 
     def checkpoint(self) -> BaseModelFile:
         """The checkpoint that is loaded now; raises `NoCheckpoint`."""

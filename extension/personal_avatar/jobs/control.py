@@ -10,6 +10,16 @@ from personal_avatar.errors import Cancelled
 
 CANCEL = "cancel"
 DISCARD = "discard"
+PAUSE = "pause"
+YIELD = "yield-gpu"
+
+
+class PauseTaken(Exception):
+    """Raised by the work itself, between two steps, when its state lies complete in `state/`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"paused at step {step}")
+        self.step = step
 
 
 class Control:

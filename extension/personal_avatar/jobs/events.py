@@ -76,6 +76,23 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """The work ended between two steps and can go on from `step`. A last word, unless a `Started` follows."""
+
+    kind: ClassVar[str] = "paused"
+    step: int
+
+
+@dataclass(frozen=True)
+class Parked:
+    """The work has given the graphics card to somebody else (`parked`), or has it back; `seconds`: that this took."""
+
+    kind: ClassVar[str] = "parked"
+    parked: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Done:
     """The work succeeded; `result` is the kind's own document."""
 
@@ -96,9 +113,9 @@ def failure(error: AvatarError) -> Failed:
     return Failed({**error.to_json(), **({"result": error.result} if error.result else {})})
 
 
-Event = Started | Stage | Progress | SampleMade | Score | Log | Done | Failed
+Event = Started | Stage | Progress | SampleMade | Score | Log | Paused | Parked | Done | Failed
 _KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Started, Stage, Progress, SampleMade, Score, Log, Done, Failed)
+    kind.kind: kind for kind in (Started, Stage, Progress, SampleMade, Score, Log, Paused, Parked, Done, Failed)
 }
 
 

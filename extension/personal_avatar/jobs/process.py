@@ -13,17 +13,18 @@ import psutil
 from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, from_json
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.events import Done, Failed, read_events
+from personal_avatar.jobs.executors import LOCAL, Executor
 
 LOG_FILE = "log.txt"
 
 
-def start(folder: Path, trainer: TrainerPython) -> subprocess.Popen[bytes]:
-    """Start the worker for a job folder, detached from our terminal and session, its output in `log.txt`."""
+def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> subprocess.Popen[bytes]:
+    """Start the child for a job folder, detached from our terminal and session, its output in `log.txt`."""
     package_parent = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, **dict(trainer.environment), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **dict(trainer.environment), **dict(executor.environment), "PYTHONUNBUFFERED": "1"}
     paths = [environment.get("PYTHONPATH", ""), package_parent]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    command = [str(trainer.executable), "-m", "personal_avatar.worker", str(folder)]
+    command = [str(trainer.executable), "-m", executor.module, str(folder)]
     detached: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     with (folder / LOG_FILE).open("ab") as log:
         return subprocess.Popen(

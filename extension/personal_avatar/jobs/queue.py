@@ -8,11 +8,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled, Killed, QueueFull, WrongState, named
-from personal_avatar.host import TrainerPython
+from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Done, EventWriter, Started, failure
@@ -31,7 +31,8 @@ class JobQueue:
     """Lanes of jobs by kind: `inline` kinds run in a thread of this process, all others as a child process.
 
     `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
-    does in this process what a child cannot do for itself, right before the child is started.
+    does in this process what a child cannot do for itself, right before the child is started. `pausable`: kinds whose
+    work can stop between two steps and go on later.
     """
 
     def __init__(
@@ -40,15 +41,17 @@ class JobQueue:
         inline: Mapping[str, InlineWork],
         trainer: Callable[[], TrainerPython],
         on_end: Callable[[Job, dict], None],
-        limit: int = 50,
         before: Before | None = None,
+        rules: Callable[[], Rules] = Rules,
+        pausable: Collection[str] = (),
     ) -> None:
         self.store = store
         self._inline = inline
         self._trainer = trainer
         self._on_end = on_end
-        self._limit = limit
         self._before = before
+        self._rules = rules
+        self._pausable = frozenset(pausable)
         self._wake = threading.Condition()
         self._lanes: dict[str, threading.Thread] = {}
 
@@ -65,7 +68,7 @@ class JobQueue:
     def refuse_when_full(self, more: int = 1) -> None:
         """Raise `QueueFull` when no `more` jobs may wait."""
         waiting = len(self.store.views(states=[State.QUEUED]))
-        if waiting + more > self._limit:
+        if waiting + more > self._rules().waiting:
             raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
 
     def recover(self) -> None:

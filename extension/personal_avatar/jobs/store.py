@@ -29,7 +29,8 @@ NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for; never changes. Times are Unix seconds."""
+    """What was asked for; never changes. Times are Unix seconds. `priority`: higher ones are taken first;
+    `callback_url`: who is told when it has ended, "" for nobody."""
 
     id: str
     kind: str
@@ -39,11 +40,14 @@ class Job:
     created_at: float
     payload: dict[str, Any]
     version: int = FORMAT_VERSION
+    priority: int = 0
+    callback_url: str = ""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a job stands. `pid` and `pid_started_at` name the process that runs it."""
+    """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
+    up again by itself after its process had died."""
 
     state: State = State.QUEUED
     started_at: float | None = None
@@ -51,6 +55,7 @@ class Status:
     pid: int | None = None
     pid_started_at: float | None = None
     error: dict[str, Any] | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.errors import NotFound
-from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -45,8 +45,9 @@ class StandaloneHost:
 
     name = "standalone"
 
-    def __init__(self, data: Path | None = None, local: bool = True) -> None:
+    def __init__(self, data: Path | None = None, local: bool = True, rules: Rules = Rules()) -> None:  # noqa: B008
         """`local`: only this machine can call."""
+        self._rules = rules
         self._data = (data or default_data_folder()).resolve()
         models = self._data / "models"
         self._folders = Folders(
@@ -64,6 +65,9 @@ class StandaloneHost:
         for folder in (self._folders.loras, self._folders.embeddings, self._folders.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
         return self._folders
+
+    def rules(self) -> Rules:
+        return self._rules
 
     # -- checkpoints
 

@@ -132,7 +132,10 @@ class Studio:
         self.jobs = JobStore(data / "jobs", brief={CAPTION})
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
-        self.queue = JobQueue(self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training)
+        self.queue = JobQueue(
+            self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
+            pausable={TRAIN},
+        )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)
         self.gallery = Gallery(self)

@@ -8,7 +8,7 @@ import numpy as np
 from modules import paths, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile, Face, Style
-from personal_avatar.host import Folders, Picture, PictureRequest, TrainerPython
+from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, interrogators, posing, published, restorers, upscalers
 from personal_avatar.webui.folders import (
@@ -40,6 +40,9 @@ class WebuiHost:
             more_wildcards=wildcard_folders(),
             callers_name_folders=only_local(),
         )
+
+    def rules(self) -> Rules:
+        return Rules()
 
     def checkpoint(self) -> BaseModelFile:
         return checkpoints.selected()

@@ -1,4 +1,4 @@
-"""One job from its folder to its last event. Exactly one Done or Failed is written, whatever happens in between."""
+"""One job from its folder to its last event: one Done, Failed or Paused, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import Crashed, named
-from personal_avatar.jobs.control import CANCEL, Control
-from personal_avatar.jobs.events import Done, EventWriter, Started, failure
+from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
+from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
 from personal_avatar.worker.kinds import KINDS
 from personal_avatar.worker.wishes import FolderControl
 
@@ -65,6 +65,9 @@ def work(folder: Path, emit: EventWriter, control: Control) -> int:
     emit(Started(os.getpid()))
     try:
         result = _kind(folder)(folder, emit, control)
+    except PauseTaken as pause:
+        emit(Paused(pause.step))
+        return DONE
     except BaseException as error:
         logger.exception("the job failed")
         return _failed(folder, emit, error)

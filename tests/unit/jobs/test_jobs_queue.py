@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from personal_avatar import storage
 from personal_avatar.errors import QueueFull, WrongState
+from personal_avatar.host import Rules
 from personal_avatar.jobs import process, queue, store
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
@@ -36,7 +37,8 @@ class House:
     def again(self) -> None:
         self.store = JobStore(self.folder / "jobs")
         self.queue = JobQueue(
-            self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end, limit=3
+            self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
+            rules=lambda: Rules(waiting=3),
         )
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
