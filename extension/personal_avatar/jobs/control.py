@@ -4,9 +4,13 @@ Files and not signals: they exist on every system, survive a restart, and can be
 """
 from __future__ import annotations
 
+import os
+import shutil
+import uuid
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
+from personal_avatar.jobs import process
 
 CANCEL = "cancel"
 DISCARD = "discard"
@@ -33,13 +37,63 @@ class Control:
         (self._folder / wish).touch()
 
     def withdraw(self, wish: str) -> None:
-        (self._folder / wish).unlink(missing_ok=True)
+        path = self._folder / wish
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
     def asked(self, wish: str) -> bool:
-        return (self._folder / wish).exists()
+        """Whether anybody asks for it; those who `join`ed and are gone are forgotten here."""
+        path = self._folder / wish
+        if not path.is_dir():
+            return path.exists()
+        return any(self._still_asks(asker) for asker in _inside(path))
+
+    def join(self, wish: str) -> Path:
+        """Ask for a wish that others may have at the same time: it holds until each has left, or its process is gone.
+
+        Returns what `leave` takes. Raises `FileNotFoundError` when the job was deleted.
+        """
+        me = os.getpid()
+        asker = self._folder / wish / f"{me}_{process.started_at(me):.2f}_{uuid.uuid4().hex[:8]}"
+        while True:
+            self._folder.mkdir(exist_ok=True)
+            try:
+                asker.parent.mkdir(exist_ok=True)
+                asker.touch()
+                return asker
+            except FileNotFoundError:  # the last one left just now, and took the folder away
+                continue
+
+    @staticmethod
+    def leave(asker: Path) -> None:
+        """End what `join` began; harmless when it has ended already."""
+        asker.unlink(missing_ok=True)
+        try:
+            asker.parent.rmdir()
+        except OSError:  # others still ask
+            return
+
+    def _still_asks(self, asker: Path) -> bool:
+        try:
+            pid, since, _ = asker.name.split("_")
+            there = process.alive(int(pid), float(since))
+        except ValueError:
+            there = False
+        if not there:
+            self.leave(asker)
+        return there
 
     def check(self) -> None:
         """Raise `Cancelled` when the user wants the job to end."""
         if self.asked(CANCEL):
             kept = "" if self.asked(DISCARD) else "What was finished until then is kept."
             raise Cancelled("The job was cancelled.", kept)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
