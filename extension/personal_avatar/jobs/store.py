@@ -19,6 +19,7 @@ from typing import Any
 from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
 from personal_avatar.jobs import process
+from personal_avatar.jobs.asking import asking
 from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events, rewrite
 from personal_avatar.jobs.states import ACTIVE, State, move
 from personal_avatar.storage import write_json
@@ -30,7 +31,8 @@ NO_FILES: Mapping[str, Path] = MappingProxyType({})
 @dataclass(frozen=True)
 class Job:
     """What was asked for; never changes. Times are Unix seconds. `priority`: higher ones are taken first;
-    `callback_url`: who is told when it has ended, "" for nobody."""
+    `callback_url`: who is told when it has ended, "" for nobody; `request_key`: by which the caller names the
+    request."""
 
     id: str
     kind: str
@@ -42,6 +44,7 @@ class Job:
     version: int = FORMAT_VERSION
     priority: int = 0
     callback_url: str = ""
+    request_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ class JobStore:
     ) -> Job:
         """Write a new queued job; it appears in lists only when it is complete. `files`: name in the job's folder
         `photos` -> what is copied there, to be erased with the job."""
-        job = Job(uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload))
+        job = Job(
+            uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload),
+            callback_url=asking().callback_url, request_key=asking().key,
+        )
         hidden = self._folder / f".{job.id}"
         (hidden / "artifacts").mkdir(parents=True)
         try:
