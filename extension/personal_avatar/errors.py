@@ -9,6 +9,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── NoCharacter                NO_CHARACTER        422
 │   ├── TooFewPhotos               TOO_FEW_PHOTOS      422
 │   ├── ConsentMissing             CONSENT_MISSING     422
+│   ├── PlanTooLarge               PLAN_TOO_LARGE      507  before it starts; `details` has what would fit
 │   ├── NotFound                   NOT_FOUND           404
 │   ├── WrongState                 WRONG_STATE         409
 │   └── QueueFull                  QUEUE_FULL          429
@@ -47,7 +48,8 @@ from typing import Any, ClassVar
 
 class AvatarError(Exception):
     """Base of all named failures. `message` says what happened, `hint` what to do next; `result`, where a job ended
-    with it: the document of what was finished until then and is kept."""
+    with it: the document of what was finished until then and is kept; `details`: numbers and settings for programs,
+    such as the plan that would fit."""
 
     code: ClassVar[str] = "FAILED"
     http_status: ClassVar[int] = 500
@@ -58,13 +60,15 @@ class AvatarError(Exception):
         self.message = message
         self.hint = self.default_hint if hint is None else hint
         self.result: dict[str, Any] | None = None
+        self.details: dict[str, Any] = {}
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
     def to_json(self) -> dict[str, Any]:
         """The form in which an error is stored in a job and sent in an answer."""
-        return {"code": self.code, "message": self.message, "hint": self.hint}
+        found = {"code": self.code, "message": self.message, "hint": self.hint}
+        return {**found, "details": self.details} if self.details else found
 
 
 class BadInput(AvatarError):
@@ -104,6 +108,13 @@ class TooFewPhotos(BadInput):
 class ConsentMissing(BadInput):
     code, http_status = "CONSENT_MISSING", 422
     default_hint = "Confirm that the person in the photos agreed to the training."
+
+
+class PlanTooLarge(BadInput):
+    """A training that needs more memory than is free. `details`: see training.fitting.Misfit."""
+
+    code, http_status = "PLAN_TOO_LARGE", 507
+    default_hint = "Choose a smaller plan, close other programs, or start it anyway."
 
 
 class NotFound(BadInput):
@@ -253,7 +264,10 @@ def from_json(data: dict[str, Any]) -> AvatarError:
     """Rebuild an error that `AvatarError.to_json` wrote; an unknown code becomes a plain `AvatarError`."""
     by_code = {kind.code: kind for kind in _all_errors(AvatarError)}
     kind = by_code.get(str(data.get("code")), AvatarError)
-    return kind(str(data.get("message", "")), str(data.get("hint", "")))
+    error = kind(str(data.get("message", "")), str(data.get("hint", "")))
+    details = data.get("details")
+    error.details = details if isinstance(details, dict) else {}
+    return error
 
 
 def named(error: BaseException) -> AvatarError:

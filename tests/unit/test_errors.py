@@ -5,7 +5,17 @@ import errno
 
 import pytest
 from personal_avatar import errors
-from personal_avatar.errors import AvatarError, Crashed, DiskFull, NoFace, OutOfMemory, OutOfVram, from_json, named
+from personal_avatar.errors import (
+    AvatarError,
+    Crashed,
+    DiskFull,
+    NoFace,
+    OutOfMemory,
+    OutOfVram,
+    PlanTooLarge,
+    from_json,
+    named,
+)
 
 KINDS = errors._all_errors(AvatarError)
 
@@ -54,3 +64,10 @@ def test_what_libraries_raise_gets_a_name(raised: BaseException, kind: type[Avat
     assert type(error) is kind
     assert error.message
     assert error.hint
+
+
+def test_what_programs_are_told_survives_the_way_through_a_file() -> None:
+    error = PlanTooLarge("needs 9 GB")
+    error.details = {"changes": {"batch_size": 1}}
+    assert from_json(error.to_json()).details == error.details
+    assert "details" not in PlanTooLarge("needs 9 GB").to_json()

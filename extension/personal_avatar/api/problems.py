@@ -58,6 +58,7 @@ class Problem(BaseModel):
     detail: str = Field(..., description="What happened")
     code: str = Field(..., description="Stable; the codes of errors.py")
     hint: str = Field("", description="What to do next")
+    details: dict[str, Any] | None = Field(None, description="For programs: numbers, settings that would fit")
 
     class Config:
         schema_extra = {
@@ -90,9 +91,9 @@ def answer(error: AvatarError, headers: dict[str, str] | None = None) -> JSONRes
     status = error.http_status
     problem = Problem(
         type=f"urn:personal-avatar:problem:{error.code}", title=TITLES.get(status, TITLES[500]), status=status,
-        detail=error.message, code=error.code, hint=error.hint,
+        detail=error.message, code=error.code, hint=error.hint, details=error.details or None,
     )
-    return JSONResponse(problem.dict(), status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(problem.dict(exclude_none=True), status, headers, media_type=MEDIA_TYPE)
 
 
 def from_validation(error: RequestValidationError) -> AvatarError:
