@@ -1,0 +1,217 @@
+"""A picture comes first: jobs in processes of their own give the graphics card away while the host makes one.
+
+The wish lies in the job's folder and is heeded between two steps; `Parked` is the answer. Whoever asks withdraws the
+wish in the end, and a job forgets wishes of processes that are gone, so that none waits for ever.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from personal_avatar.errors import AvatarError
+from personal_avatar.jobs import process
+from personal_avatar.jobs.control import YIELD, Control
+from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, parse
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobStore, JobView
+
+KINDS = frozenset({"train"})
+STAGE = "train"  # the part of the work in which a job looks for wishes between two steps
+TIMEOUT_S = 60.0
+GRACE_S = 1.5  # whoever clicks again within it finds the card still free
+LOOK_S = 0.1
+POLL_S = 0.02
+log = logging.getLogger(__name__)
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ids of the jobs that were `asked`, of those that have `parked`, and how long that took."""
+
+    asked: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
+    waited_s: float = 0.0
+
+
+@contextmanager
+def yielded(store: JobStore, timeout_s: float = TIMEOUT_S) -> Iterator[Answer]:
+    """The jobs of other processes are parked for the block; one that does not answer in time works on beside it."""
+    asked = Asked(store)
+    try:
+        asked.ask()
+        yield asked.wait(timeout_s)
+    finally:
+        asked.withdraw()
+
+
+@dataclass
+class _Neighbour:
+    """A job that was asked: what its events say since they were looked at last."""
+
+    folder: Path
+    asker: Path
+    pid: int
+    since: float | None
+    parked: bool = False
+    in_loop: bool = False
+    ended: bool = False
+    _read: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self) -> None:
+        """Read what is new; a torn last line is left for the next time."""
+        with self._lock, (self.folder / EVENTS_FILE).open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        if b'"kind": "progress"' in line:  # nearly all are
+            return
+        parsed = parse(line.decode("utf-8", errors="replace"))
+        event = parsed[1] if parsed else None
+        if isinstance(event, Parked):
+            self.parked = event.parked
+        elif isinstance(event, Stage):
+            self.in_loop, self.parked, self.ended = event.name == STAGE, False, False
+        elif isinstance(event, Done | Failed | Paused):
+            self.ended = True
+
+    def is_awaited(self) -> bool:
+        """Whether it will answer, and has not."""
+        try:
+            self.look()
+        except OSError:  # the job was deleted, or nothing is written yet
+            return False
+        return self.in_loop and not self.parked and not self.ended and process.alive(self.pid, self.since)
+
+
+class Asked:
+    """The jobs that were asked, until `withdraw`."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._neighbours: dict[str, _Neighbour] = {}
+
+    def ask(self) -> None:
+        """Ask those that run now and were not asked yet."""
+        for view in neighbours(self._store):
+            if view.job.id in self._neighbours:
+                continue
+            try:
+                folder = self._store.folder(view.job.id)
+                asker = Control(folder).join(YIELD)
+            except (OSError, AvatarError) as error:
+                log.warning("The job %s cannot be asked for the graphics card: %s", view.job.id, error)
+                continue
+            status = view.status
+            self._neighbours[view.job.id] = _Neighbour(folder, asker, status.pid or 0, status.pid_started_at)
+
+    def wait(self, timeout_s: float, given_up: Callable[[], bool] = _never) -> Answer:
+        """Wait until all that will answer have parked, at most `timeout_s`, and not when the caller has `given_up`."""
+        began = time.monotonic()
+        while late := [name for name, one in self._known() if one.is_awaited()]:
+            if given_up():
+                break
+            if time.monotonic() - began >= timeout_s:
+                log.warning(
+                    "%s did not give the graphics card away within %.0f s; the picture is made beside it.",
+                    ", ".join(late), timeout_s,
+                )
+                break
+            time.sleep(POLL_S)
+        known = self._known()
+        parked = tuple(name for name, one in known if one.parked)
+        return Answer(tuple(name for name, _ in known), parked, time.monotonic() - began)
+
+    def withdraw(self) -> None:
+        """The jobs go on, unless somebody else asks too."""
+        for one in self._neighbours.values():
+            Control.leave(one.asker)
+        self._neighbours = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._neighbours)
+
+    def _known(self) -> list[tuple[str, _Neighbour]]:
+        return list(self._neighbours.items())
+
+
+def neighbours(store: JobStore, kinds: Collection[str] = KINDS) -> list[JobView]:
+    """Jobs that run in other processes and can yield."""
+    running = store.views(states=[State.RUNNING])
+    return [view for view in running if view.job.kind in kinds and _elsewhere(view)]
+
+
+def _elsewhere(view: JobView) -> bool:
+    pid = view.status.pid
+    return pid != os.getpid() and process.alive(pid, view.status.pid_started_at)
+
+
+class Guest:
+    """A host whose work has a beginning that it tells of, and an end that can only be seen.
+
+    From the beginning until `grace_s` after the host is no longer `busy`, jobs of other processes stay parked. So no
+    failure, no interrupt and no closed page leaves one parked. `before_leaving`: called before they go on.
+    """
+
+    def __init__(
+        self, store: Callable[[], JobStore], busy: Callable[[], bool], grace_s: float = GRACE_S,
+        before_leaving: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._busy, self._grace_s, self._before_leaving = store, busy, grace_s, before_leaving
+        self._lock = threading.Lock()
+        self._asked: Asked | None = None
+        self._seen_s = 0.0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether jobs are asked to stay parked."""
+        return self._asked is not None
+
+    def come(
+        self, crowded: Callable[[], bool], timeout_s: float = TIMEOUT_S, given_up: Callable[[], bool] = _never
+    ) -> Answer:
+        """Ask for the card when jobs run that hold it and it is `crowded`; returns when they have parked."""
+        with self._lock:
+            self._seen_s = time.monotonic()
+            if self._asked is None:
+                store = self._store()
+                if not neighbours(store) or not crowded():
+                    return Answer()
+                self._asked = Asked(store)
+                threading.Thread(target=self._stay, name="avatar-sharing", daemon=True).start()
+            asked = self._asked
+            asked.ask()
+        return asked.wait(timeout_s, given_up)
+
+    def _stay(self) -> None:
+        while not self._left():
+            time.sleep(LOOK_S)
+
+    def _left(self) -> bool:
+        busy = self._busy()
+        with self._lock:
+            if busy:
+                self._seen_s = time.monotonic()
+            if time.monotonic() - self._seen_s < self._grace_s or self._asked is None:
+                return False
+            asked, self._asked = self._asked, None
+            try:
+                self._before_leaving()
+            finally:
+                asked.withdraw()
+            return True

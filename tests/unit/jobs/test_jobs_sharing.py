@@ -1,0 +1,253 @@
+"""Jobs of other processes park while the host makes a picture, and go on whatever becomes of the host."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from personal_avatar.errors import WrongState
+from personal_avatar.jobs import process
+from personal_avatar.jobs.control import YIELD, Control
+from personal_avatar.jobs.events import Parked, Progress, read_events
+from personal_avatar.jobs.sharing import Guest, neighbours, yielded
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobStore
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+from personal_avatar.jobs.control import YIELD, Control
+from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
+folder, first = Path(sys.argv[1]), sys.argv[2]
+emit, control = EventWriter(folder), Control(folder)
+emit(Stage(first))
+for step in range(3000):
+    emit(Progress(step, 3000))
+    if (folder / "finish").exists():
+        break
+    if first == "train" and control.asked(YIELD):
+        emit(Parked(True, 0.0))
+        while control.asked(YIELD):
+            time.sleep(0.005)
+        emit(Parked(False, 0.0))
+    time.sleep(0.005)
+emit(Done({}))
+"""
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "jobs")
+
+
+@pytest.fixture()
+def start(store: JobStore) -> Iterator[Callable[[str], str]]:
+    """Start a job that looks for wishes in its stage "train"; returns its id when it works."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def begin(stage: str) -> str:
+        job = store.create("train", {}, title="a training", user_id="local", avatar_id="")
+        folder = store.folder(job.id)
+        children.append(subprocess.Popen([sys.executable, "-c", TRAINING, str(folder), stage]))
+        store.move(job.id, State.RUNNING)
+        store.note_process(job.id, children[-1].pid, process.started_at(children[-1].pid))
+        until(lambda: steps(folder) > 2)
+        return job.id
+
+    yield begin
+    for child in children:
+        with suppress(OSError):
+            child.kill()
+        child.wait()
+
+
+def until(reached: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def steps(folder: Path) -> int:
+    return sum(isinstance(record.event, Progress) for record in read_events(folder))
+
+
+def parkings(folder: Path) -> list[bool]:
+    return [record.event.parked for record in read_events(folder) if isinstance(record.event, Parked)]
+
+
+def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
+    store: JobStore, start: Callable[[str], str]
+) -> None:
+    job_id = start("train")
+    folder = store.folder(job_id)
+    with yielded(store) as answer:
+        assert answer.parked == answer.asked == (job_id,)
+        before = steps(folder)
+        time.sleep(0.1)
+        assert steps(folder) == before
+    until(lambda: steps(folder) > before)
+    assert parkings(folder) == [True, False]
+
+
+def test_it_goes_on_after_a_failure_too(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+    with pytest.raises(RuntimeError), yielded(store):
+        raise RuntimeError("no picture")
+    until(lambda: parkings(folder) == [True, False])
+
+
+def test_nobody_waits_for_one_that_prepares_itself(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("prepare")
+    with yielded(store, timeout_s=20) as answer:
+        assert answer.asked == (job_id,) and not answer.parked
+        assert answer.waited_s < 2
+        assert Control(store.folder(job_id)).asked(YIELD)
+
+
+def test_nobody_waits_longer_than_agreed(
+    store: JobStore, start: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = start("train")
+    child = store.status(job_id).pid
+    assert child is not None
+    psutil.Process(child).suspend()
+    with yielded(store, timeout_s=0.3) as answer:
+        assert not answer.parked
+        assert 0.3 <= answer.waited_s < 5
+    psutil.Process(child).resume()
+    assert job_id in caplog.text
+
+
+def test_nobody_waits_for_one_that_dies(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("train")
+    status = store.status(job_id)
+    assert status.pid is not None
+    psutil.Process(status.pid).suspend()
+    threading.Timer(0.2, process.kill, (status.pid, status.pid_started_at)).start()
+    with yielded(store, timeout_s=20) as answer:
+        assert not answer.parked
+        assert answer.waited_s < 10
+
+
+def test_two_who_ask_at_once_are_waited_for(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+    with yielded(store):
+        with yielded(store) as second:
+            assert second.parked
+        before = steps(folder)
+        time.sleep(0.1)
+        assert steps(folder) == before
+    until(lambda: parkings(folder) == [True, False])
+
+
+def test_it_goes_on_when_who_asked_was_killed(store: JobStore, start: Callable[[str], str], tmp_path: Path) -> None:
+    folder = store.folder(start("train"))
+    program = f"""
+import os, signal
+from pathlib import Path
+from personal_avatar.jobs.sharing import yielded
+from personal_avatar.jobs.store import JobStore
+with yielded(JobStore(Path({str(tmp_path / "jobs")!r}))):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=30)
+    until(lambda: parkings(folder) == [True, False])
+
+
+def test_work_of_our_own_process_and_of_other_kinds_is_not_asked(store: JobStore) -> None:
+
+
+    mine = store.create("train", {}, title="", user_id="", avatar_id="")
+    store.move(mine.id, State.RUNNING, pid=os.getpid(), pid_started_at=process.started_at(os.getpid()))
+    other = store.create("create", {}, title="", user_id="", avatar_id="")
+    store.move(other.id, State.RUNNING, pid=os.getppid(), pid_started_at=process.started_at(os.getppid()))
+    assert not neighbours(store)
+    with yielded(store) as answer:
+        assert answer.asked == ()
+
+
+def test_a_guest_stays_while_it_is_busy_and_a_little_longer(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+    busy = threading.Event()
+    busy.set()
+    guest = Guest(lambda: store, busy.is_set, grace_s=0.5)
+    assert guest.come(lambda: True).parked
+    time.sleep(0.8)
+    assert parkings(folder) == [True]
+    busy.clear()
+    left = time.monotonic()
+    until(lambda: parkings(folder) == [True, False])
+    assert time.monotonic() - left >= 0.3
+    assert not guest.is_here
+
+
+def test_a_guest_who_comes_again_finds_them_parked(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+    guest = Guest(lambda: store, lambda: False, grace_s=0.6)
+    guest.come(lambda: True)
+    for _ in range(3):
+        time.sleep(0.2)
+        again = guest.come(lambda: True)
+        assert again.parked and again.waited_s < 0.2
+    assert parkings(folder) == [True]
+    until(lambda: parkings(folder) == [True, False])
+
+
+def test_where_there_is_room_for_both_nobody_parks(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+    guest = Guest(lambda: store, lambda: True)
+    assert guest.come(lambda: False).asked == ()
+    assert not guest.is_here
+    assert parkings(folder) == []
+
+
+def test_a_guest_who_is_alone_looks_for_no_room(store: JobStore) -> None:
+    looked: list[bool] = []
+
+    def crowded() -> bool:
+        looked.append(True)
+        return True
+
+    assert Guest(lambda: store, lambda: True).come(crowded).asked == ()
+    assert not looked
+
+
+def test_a_guest_who_gives_up_waits_no_longer(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("train")
+    status = store.status(job_id)
+    assert status.pid is not None
+    psutil.Process(status.pid).suspend()
+    guest = Guest(lambda: store, lambda: False, grace_s=0.0)
+    assert guest.come(lambda: True, timeout_s=20, given_up=lambda: True).waited_s < 2
+    psutil.Process(status.pid).resume()
+    until(lambda: not guest.is_here)
+
+
+def test_what_precedes_the_leaving_is_done_while_they_are_parked(
+    store: JobStore, start: Callable[[str], str]
+) -> None:
+    folder = store.folder(start("train"))
+    seen: list[list[bool]] = []
+    guest = Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=lambda: seen.append(parkings(folder)))
+    guest.come(lambda: True)
+    until(lambda: parkings(folder) == [True, False])
+    assert seen == [[True]]
+
+
+def test_a_job_that_has_ended_can_still_be_deleted(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("train")
+    with yielded(store):
+        with pytest.raises(WrongState):
+            store.delete(job_id)
+        (store.folder(job_id) / "finish").touch()
+    until(lambda: not neighbours(store))
+    store.move(job_id, State.SUCCEEDED)
+    store.delete(job_id)
