@@ -12,6 +12,7 @@ from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar, Checkpoint, to_json
 from personal_avatar.jobs.store import JobView
 
+API_PREFIX = "/personal-avatar/v1"  # of the addresses of our HTTP API
 MEASURED = ("likeness", "resemblance")  # of a person, of a style
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})

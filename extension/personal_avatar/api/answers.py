@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import Any
 
 from personal_avatar import documents
-from personal_avatar.api.problems import PREFIX
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
 from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
@@ -12,7 +11,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
-from personal_avatar.studio.keeping import number_of
+from personal_avatar.studio.webhooks import told
 from personal_avatar.studio.works import TRAIN
 
 __all__ = ["accepted", "job", "model", "photo_check", "public"]
@@ -26,12 +25,8 @@ def accepted(studio: Studio, job: Job, seconds: float | None) -> dict[str, Any]:
 
 
 def job(view: JobView) -> JobDocument:
-    """A job without embeddings and paths; each picture with its address."""
-    document = public(view.to_json())
-    document["error"] = documents.plain_error(view)
-    for place, image in enumerate((document["result"] or {}).get("images", [])):
-        image["url"] = f"{PREFIX}/jobs/{view.job.id}/images/{number_of(image, place)}"
-    return JobDocument(**document)
+    """What is told of a job, by answers and by callbacks alike."""
+    return JobDocument(**told(view))
 
 
 def model(studio: Studio, avatar: Avatar) -> ModelDocument:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from personal_avatar.api.guard import Guard
+from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import (
     AvatarError,
     BadInput,
@@ -28,7 +29,7 @@ from personal_avatar.errors import (
     named,
 )
 
-PREFIX = "/personal-avatar/v1"
+PREFIX = API_PREFIX
 MEDIA_TYPE = "application/problem+json"
 MAX_BODY_BYTES = 256 * 2**20
 log = logging.getLogger(__name__)

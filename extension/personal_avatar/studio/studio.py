@@ -48,6 +48,7 @@ from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention, statement_of
 from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.restoring import Restoring
+from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
@@ -141,12 +142,14 @@ class Studio:
         self.gallery = Gallery(self)
         self.invention = Invention(self)
         self.captions = Captioning(self)
+        self.webhooks = Webhooks(self)
         self._analyser: FaceAnalyser | None = None
         self._starting = threading.Lock()
 
     def open(self) -> None:
         """Go on with jobs of an earlier start."""
         self.queue.recover()
+        self.webhooks.resume()
 
     # -- photos
 
