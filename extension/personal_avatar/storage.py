@@ -67,6 +67,24 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this handle alone; False when somebody else has it. Closing the file unlocks it, and the
+    system does so when its holder dies."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            os.lseek(handle, 0, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def slug(name: str) -> str:
     """A file and URL name for any text: ASCII letters, digits and dashes, at most 48; never empty, stable for one text.
 

@@ -1,13 +1,13 @@
 """One at a time across processes: a lock that the system releases when its holder dies, however it dies."""
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from personal_avatar.errors import PipFailed
+from personal_avatar.storage import try_lock
 
 _POLL_S = 0.2
 
@@ -18,7 +18,7 @@ def turn(file: Path, patience_s: float) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as handle:
         deadline = time.monotonic() + patience_s
-        while not _taken(handle.fileno()):
+        while not try_lock(handle.fileno()):
             if time.monotonic() > deadline:
                 raise PipFailed(
                     f"Another WebUI has been installing for more than {patience_s:.0f} s.",
@@ -26,20 +26,3 @@ def turn(file: Path, patience_s: float) -> Iterator[None]:
                 )
             time.sleep(_POLL_S)
         yield
-
-
-def _taken(handle: int) -> bool:
-    """Try to lock an open file; closing it unlocks."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            os.lseek(handle, 0, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -1,25 +1,34 @@
 """The child process of a job: start it, find it again, and say how it ended."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, from_json
+from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, TrainerMissing, from_json
 from personal_avatar.host import TrainerPython
-from personal_avatar.jobs.events import Done, Failed, read_events
+from personal_avatar.jobs.events import Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.executors import LOCAL, Executor
 
 LOG_FILE = "log.txt"
+STATE_FOLDER = "state"
+STATE_COMPLETE = "complete.json"
+TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
+CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
 def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> subprocess.Popen[bytes]:
-    """Start the child for a job folder, detached from our terminal and session, its output in `log.txt`."""
+    """Start the child for a job folder, detached from our terminal and session, its output in `log.txt`.
+
+    Raises `TrainerMissing` when the interpreter cannot be started.
+    """
     package_parent = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, **dict(trainer.environment), **dict(executor.environment), "PYTHONUNBUFFERED": "1"}
     paths = [environment.get("PYTHONPATH", ""), package_parent]
@@ -27,17 +36,58 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
     command = [str(trainer.executable), "-m", executor.module, str(folder)]
     detached: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     with (folder / LOG_FILE).open("ab") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached
-        )
+        try:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached
+            )
+        except OSError as error:
+            if trainer.executable.is_file() and os.access(trainer.executable, os.X_OK) and not _unfit(error):
+                raise
+            raise TrainerMissing(f"The trainer's Python cannot be started: {trainer.executable} ({error.strerror}).") \
+                from error
+
+
+def _unfit(error: OSError) -> bool:
+    """Whether the system cannot run such a file at all (ENOEXEC; a script whose interpreter is gone)."""
+    return error.errno == 8 or isinstance(error, FileNotFoundError)
 
 
 def started_at(pid: int) -> float:
-    """When a process began (Unix seconds), 0 when it is gone: with the id it names a process for good."""
+    """What names a process for good together with its id; 0 when it is gone.
+
+    On Linux a whole number made of the boot and the clock ticks since then: Unix seconds move when somebody sets the
+    clock. Elsewhere the Unix seconds that the system noted when the process began.
+    """
+    ticks = _ticks(pid)
+    if ticks is not None:
+        return float(_boot() * TICKS + ticks % TICKS)
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
         return 0.0
+
+
+def _ticks(pid: int) -> int | None:
+    """Clock ticks from the boot to the start of a process (field 22 of its stat); None where the kernel has none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+def _boot() -> int:
+    """A number of 20 bits, never below 2**19, that is another one after each start of the machine."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        text = b""
+    return 1 << 19 | zlib.crc32(text) & 0x7FFFF
+
+
+def rebooted(since: float | None) -> bool:
+    """Whether the machine was started anew after the process of that `started_at` began; False where nobody knows."""
+    return since is not None and since >= TICKS and int(since) // TICKS != _boot()
 
 
 def alive(pid: int | None, since: float | None = None) -> bool:
@@ -46,64 +96,126 @@ def alive(pid: int | None, since: float | None = None) -> bool:
         return False
     try:
         process = psutil.Process(pid)
-        same = since is None or abs(process.create_time() - since) < 2.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return _same(process, since) and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:
         return False
 
 
-def oom_kills() -> int:
-    """How often this kernel has killed a process for memory; 0 where it does not tell."""
+def _same(process: psutil.Process, since: float | None) -> bool:
+    if since is None:
+        return True
+    if since >= TICKS:
+        return started_at(process.pid) == since
+    return abs(process.create_time() - since) < 2.0  # noted as Unix seconds
+
+
+def stopped(pid: int | None, since: float | None) -> bool:
+    """Whether somebody has halted that very process (SIGSTOP, a debugger, a suspended process on Windows)."""
     try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
+        return alive(pid, since) and psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False
+
+
+def wake(pid: int | None, since: float | None) -> None:
+    """Let a halted process go on."""
+    try:
+        if alive(pid, since):
+            psutil.Process(pid).resume()
+    except psutil.Error:
+        return
+
+
+def kill(pid: int | None, since: float | None) -> None:
+    """End that very process at once, if it still runs."""
+    try:
+        if pid and alive(pid, since):
+            psutil.Process(pid).kill()
+    except psutil.Error:
+        return
+
+
+def oom_kills() -> int:
+    """How often this kernel has killed a process for memory, here and in this container; 0 where it does not tell."""
+    return _counter(Path("/proc/vmstat")) + _counter(CGROUP_EVENTS)
+
+
+def _counter(path: Path) -> int:
+    try:
+        lines = path.read_text().splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
-def outcome(folder: Path, exit_code: int | None, oom_kills_before: int) -> Done | AvatarError:
-    """How a child ended: by its last word, else by its exit code (None: it was adopted and the code is not known)."""
-    last = last_word(folder)
-    if isinstance(last, Done):
+def outcome(
+    folder: Path, exit_code: int | None, oom_kills_before: int, after: int = 0
+) -> Done | Paused | AvatarError:
+    """How a child ended: by its last word, else by its exit code (None: it was adopted and the code is not known).
+
+    `after`: the id of the last event before it was started.
+    """
+    last = last_word(folder, after)
+    if isinstance(last, Done | Paused):
         return last
     if isinstance(last, Failed):
         return from_json(last.error)
     tail = _tail(folder)
-    if exit_code in (-signal.SIGKILL, 137, None) if hasattr(signal, "SIGKILL") else exit_code is None:
+    if exit_code in (None, 137, -9):
         if oom_kills() > oom_kills_before:
-            return OutOfMemory("The system ended the training because the machine ran out of memory." + tail)
-        return Killed("The training process was ended from outside before it was done." + tail)
-    return Crashed(f"The training process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
+            return OutOfMemory("The system ended the job's process because the machine ran out of memory." + tail)
+        return Killed("The job's process was ended from outside before it was done." + tail)
+    if exit_code == 1 and not _began(folder, after) and "No module named" in tail:
+        return TrainerMissing("The job's process could not begin: a package is missing." + tail)
+    return Crashed(f"The job's process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
 
 
-def last_word(folder: Path) -> Done | Failed | None:
-    """The event with which the job itself said that it has ended."""
-    words = [record.event for record in read_events(folder) if isinstance(record.event, Done | Failed)]
-    return words[-1] if words else None
+def last_word(folder: Path, after: int = 0) -> Done | Paused | Failed | None:
+    """The event with which the job itself said that it has ended, or rests; None when it began again afterwards."""
+    word: Done | Paused | Failed | None = None
+    for record in read_events(folder, after):
+        if isinstance(record.event, Done | Paused | Failed):
+            word = record.event
+        elif isinstance(record.event, Started):
+            word = None
+    return word
 
 
-def kept(folder: Path) -> dict[str, Any]:
+def _began(folder: Path, after: int) -> bool:
+    return any(isinstance(record.event, Started) for record in read_events(folder, after))
+
+
+def last_id(folder: Path) -> int:
+    """The id of the last event that was told until now; 0 when there is none."""
+    return max((record.id for record in read_events(folder)), default=0)
+
+
+def kept(folder: Path, after: int = 0) -> dict[str, Any]:
     """The result of what a job kept although it failed or was cancelled; empty when it kept nothing."""
-    last = last_word(folder)
+    last = last_word(folder, after)
     return dict(last.error.get("result") or {}) if isinstance(last, Failed) else {}
 
 
-def kill(pid: int | None, since: float | None) -> None:
-    """End that very process at once, if it still runs."""
-    if pid and alive(pid, since):
-        psutil.Process(pid).kill()
-
-
-def _signal_name(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return ""
+def has_state(folder: Path) -> bool:
+    """Whether the work left all that it needs to go on; the file that says so is written last."""
     try:
-        return f" ({signal.Signals(-exit_code).name})"
+        return isinstance(json.loads((folder / STATE_FOLDER / STATE_COMPLETE).read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
+
+
+def _signal_name(exit_code: int) -> str:
+    """Of a child that a signal ended; shells add 128 to its number instead."""
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    try:
+        return f" ({signal.Signals(number).name})"
     except ValueError:
         return ""
 
 
 def _tail(folder: Path, lines: int = 5) -> str:
-    path = folder / LOG_FILE
-    text = path.read_bytes()[-2000:].decode("utf-8", errors="replace").strip() if path.exists() else ""
+    try:
+        text = (folder / LOG_FILE).read_bytes()[-2000:].decode("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
     return " Its last words: " + " | ".join(text.splitlines()[-lines:]) if text else ""

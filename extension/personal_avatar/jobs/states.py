@@ -1,4 +1,8 @@
-"""The states of a job and the moves between them. A job ends exactly once."""
+"""The states of a job and the moves between them. A job ends exactly once.
+
+Only one move leads out of an end: a failed job that left the state of its work can be taken up again, when a user asks
+for it; it is the same job then, and ends anew.
+"""
 from __future__ import annotations
 
 from enum import Enum
@@ -16,15 +20,16 @@ class State(str, Enum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
+    State.QUEUED: frozenset({State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED}),
     State.RUNNING: frozenset({State.QUEUED, State.PAUSED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
     State.PAUSED: frozenset({State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
+    State.FAILED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset(),
 }
-ENDED = frozenset(state for state, moves in MOVES.items() if not moves)
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 ACTIVE = frozenset(State) - ENDED
+RESTING = ENDED | {State.PAUSED}  # nothing happens until somebody asks for it
 
 
 def move(now: State, wanted: State) -> State:

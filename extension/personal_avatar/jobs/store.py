@@ -18,13 +18,12 @@ from typing import Any
 
 from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
-from personal_avatar.jobs import process
+from personal_avatar.jobs import claims
 from personal_avatar.jobs.asking import asking
 from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events, rewrite
 from personal_avatar.jobs.states import ACTIVE, State, move
 from personal_avatar.storage import write_json
 
-CLAIM_GRACE_S = 10.0
 NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 
@@ -237,35 +236,15 @@ class JobStore:
 
     def claim(self, job_id: str) -> bool:
         """True for exactly one process, which may then run the job."""
-        try:
-            handle = os.open(self.folder(job_id) / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(f"{os.getpid()} {process.started_at(os.getpid())}")
-        except OSError:
-            self.release(job_id)
-            raise
-        return True
+        return claims.take(self.folder(job_id))
 
     def free_if_orphaned(self, job_id: str) -> None:
-        """Take away the claim of a process that is gone. An empty one may be in the making: it gets ten seconds."""
-        claim = self.folder(job_id) / "claim"
-        try:
-            age_s = time.time() - claim.stat().st_mtime
-            pid, since = claim.read_text().split()
-            orphaned = not process.alive(int(pid), float(since))
-        except FileNotFoundError:
-            return
-        except ValueError:
-            orphaned = age_s > CLAIM_GRACE_S
-        if orphaned:
-            self.release(job_id)
+        """Take away the claim of a process that is gone."""
+        claims.free_if_orphaned(self.folder(job_id))
 
     def release(self, job_id: str) -> None:
         """Give the job back; harmless when it was deleted meanwhile."""
-        (self._folder / job_id / "claim").unlink(missing_ok=True)
+        claims.release(self._folder / job_id)
 
     def log_tail(self, job_id: str, characters: int = 8000) -> str:
         """The end of what the child printed."""

@@ -317,7 +317,7 @@ def test_a_full_disk_is_named_and_the_lane_lives_on(
 def test_a_claim_that_cannot_be_written_is_not_left_behind(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job = house.store.create("train", {}, **LABELS)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store.os, "fdopen", full)

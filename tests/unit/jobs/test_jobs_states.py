@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,13 @@ def test_a_move_does_what_was_asked_or_raises(now: State, wanted: State) -> None
 
 def test_every_state_can_come_to_an_end() -> None:
     assert {State.SUCCEEDED, State.FAILED, State.CANCELLED} == ENDED
+    assert set(State) - ENDED == ACTIVE
     for state in ACTIVE:
         assert MOVES[state] & ENDED
+
+
+def test_only_what_failed_can_be_taken_up_again() -> None:
+    assert {state: MOVES[state] for state in ENDED if MOVES[state]} == {State.FAILED: {State.QUEUED}}
 
 
 class JobMachine(RuleBasedStateMachine):
@@ -50,8 +56,9 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(wanted=st.sampled_from(list(State)))
     def moves(self, wanted: State) -> None:
+        again = {"ended_at": None, "error": None} if self.now in ENDED else {}
         if wanted in MOVES[self.now]:
-            assert self.store.move(self.id, wanted).state is wanted
+            assert self.store.move(self.id, wanted, **again).state is wanted
             self.path.append(wanted)
         else:
             with pytest.raises(WrongState):
@@ -80,9 +87,10 @@ class JobMachine(RuleBasedStateMachine):
 
     @invariant()
     def it_ends_at_most_once(self) -> None:
-        ends = [state for state in self.path if state in ENDED]
-        assert len(ends) == (self.now in ENDED)
-        assert (self.store.status(self.id).ended_at is not None) == bool(ends)
+        """Unless a failed job is taken up again, which makes it an active one."""
+        for before, after in pairwise(self.path):
+            assert before not in ENDED or (before, after) == (State.FAILED, State.QUEUED)
+        assert (self.store.status(self.id).ended_at is not None) == (self.now in ENDED)
 
 
 TestJob = JobMachine.TestCase

@@ -1,0 +1,92 @@
+"""Who runs a job: the file `claim` in its folder, with the id of the process and what names it for good.
+
+Several programs may work on one data folder. Whoever looks at claims or changes them does it alone, by a lock that the
+system gives back when its holder dies; a claim whose process is gone belongs to nobody.
+"""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from personal_avatar.jobs import process
+from personal_avatar.storage import try_lock
+
+CLAIM_FILE = "claim"
+LOCK_FILE = ".claims"
+PATIENCE_S = 5.0
+_POLL_S = 0.005
+
+
+def take(folder: Path) -> bool:
+    """True for exactly one process, which may then run the job. Raises `OSError` when nothing can be written there."""
+    with _alone(folder.parent):
+        _free_if_orphaned(folder / CLAIM_FILE)
+        return _written(folder / CLAIM_FILE)
+
+
+def free_if_orphaned(folder: Path) -> None:
+    """Take away the claim of a process that is gone; harmless when there is none."""
+    if (folder / CLAIM_FILE).exists():
+        with _alone(folder.parent):
+            _free_if_orphaned(folder / CLAIM_FILE)
+
+
+def release(folder: Path) -> None:
+    """Give the job back; harmless when it was deleted, or belongs to another process by now."""
+    path = folder / CLAIM_FILE
+    if _read(path) in (_mine(), None):
+        path.unlink(missing_ok=True)
+
+
+def holder(folder: Path) -> int | None:
+    """The id of the process that runs the job; None when nobody does."""
+    found = _read(folder / CLAIM_FILE)
+    return found[0] if found and process.alive(*found) else None
+
+
+def _mine() -> tuple[int, float]:
+    return os.getpid(), process.started_at(os.getpid())
+
+
+def _read(path: Path) -> tuple[int, float] | None:
+    """(process id, what names it for good); None when the file is not there or was damaged."""
+    try:
+        pid, since = path.read_text(encoding="utf-8", errors="replace").split()
+        return int(pid), float(since)
+    except (OSError, ValueError):
+        return None
+
+
+def _free_if_orphaned(path: Path) -> None:
+    found = _read(path)
+    if found is None or not process.alive(*found):
+        path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            pid, since = _mine()
+            file.write(f"{pid} {since!r}")
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else looks at claims meanwhile. Where the file system has no locks, the exclusive creation of the file
+    has to do, as it has when somebody holds the lock for longer than anybody should."""
+    with (folder / LOCK_FILE).open("a+b") as file:
+        end = time.monotonic() + PATIENCE_S
+        while not try_lock(file.fileno()) and time.monotonic() < end:
+            time.sleep(_POLL_S)
+        yield
