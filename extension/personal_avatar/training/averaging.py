@@ -48,12 +48,14 @@ class Averaged:
                 parameter.data.copy_(value)
 
     def state(self) -> dict[str, Any]:
-        """What `set_state` takes, copied."""
-        if self._average is None:
-            return {}
-        state = self._average.state_dict()
-        return {**state, "shadow_params": [one.clone() for one in state["shadow_params"]]}
+        """What `set_state` takes; the tensors are not copied."""
+        return {} if self._average is None else dict(self._average.state_dict())
 
     def set_state(self, state: dict[str, Any]) -> None:
         if self._average is not None:
             self._average.load_state_dict(state)
+            self._average.to(self._parameters[0].device)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """The averages themselves."""
+        return [] if self._average is None else list(self._average.shadow_params)

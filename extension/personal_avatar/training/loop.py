@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
 from personal_avatar.training.schedule import rate_factor, save_steps
+from personal_avatar.training.storing import copied
 from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
 
 if TYPE_CHECKING:
@@ -29,23 +29,31 @@ EXPLODED_LOSS = 50.0  # squared error; answers and targets have about unit varia
 HALVINGS = 2
 SNAPSHOTS = 20
 LOOK_EVERY = 10  # steps between two looks at the loss where looking means waiting for the device
+COUNTS = ("done", "rate", "halvings", "saved", "enough")
+PARTS = ("losses", "weights", "optimiser", "scaler", "averaged", "drawn")
 
 
 @dataclass(frozen=True)
 class Hooks:
     """`step(done, total, loss, seconds_per_step)` may raise to stop; the loss is None before any was looked at.
     `save(step)` answers whether that is enough; `note(sentence)`; `recover()` puts back the last saved weights and
-    answers their step."""
+    answers their step. `stops()`: whether `step` will want the state as it is, whose losses are then looked at before;
+    `keep()` is called before and after `save`, when the training can be put away."""
 
     step: Callable[[int, int, float | None, float], None]
     save: Callable[[int], bool | None]
     note: Callable[[str], None]
     recover: Callable[[], int] = lambda: 0
+    stops: Callable[[], bool] = lambda: False
+    keep: Callable[[], None] = lambda: None
 
 
 @dataclass
 class Trainer:
-    """A training in progress. `snapshot` and `restore` carry everything that the next step depends on."""
+    """A training in progress. `state`, `snapshot` and `restore` carry everything that the next step depends on.
+
+    `saved`: the step of the last checkpoint that was saved and judged; `enough`: that was good enough to end with.
+    """
 
     model: DiffusionModel
     method: TrainingMethod
@@ -54,21 +62,19 @@ class Trainer:
     total: int
     done: int = 0
     rate: float = 1.0
+    halvings: int = 0
+    saved: int = 0
+    enough: bool = False
     losses: list[float] = field(default_factory=list)
     note: Callable[[str], None] = lambda sentence: None
 
     def __post_init__(self) -> None:
-        import torch
-
-        self._generator = torch.Generator("cpu").manual_seed(self.plan.seed)
-        self._large = Feed(self.data.large, self._generator)
-        self._small = Feed(self.data.small, self._generator) if self.data.small else None
         self._alphas = self.model.alphas_cumprod().float()
         self._weights = losses.timestep_weights(self._alphas, self.plan, self.model.base.prediction)
-        self._scaler = scaler_for(self.model.compute)
         self._look_every = LOOK_EVERY if self.model.compute.device.type == "cuda" else 1
         self._unseen: list[torch.Tensor] = []
         self._saves = save_steps(self.total, self.plan.save_count)
+        self._start_drawing()
         self._start_optimiser()
         self.regions = Regions(self.model.unet, self.note)
         if compiling.wanted(self.plan, self.model.compute, self.total):
@@ -76,34 +82,48 @@ class Trainer:
         if self.plan.gradient_checkpointing:
             self.model.unet.enable_gradient_checkpointing()
 
+    def _start_drawing(self) -> None:
+        import torch
+
+        self._generator = torch.Generator("cpu").manual_seed(self.plan.seed)
+        self._large = Feed(self.data.large, self._generator)
+        self._small = Feed(self.data.small, self._generator) if self.data.small else None
+
     def _start_optimiser(self) -> None:
         groups = self.method.parameter_groups()
         self._optimiser = optimisers.make(groups, self.plan)
         self._rates = [group["lr"] for group in self._optimiser.param_groups]
         self._averaged = Averaged(self._parameters(), self.plan.ema_decay, self._optimiser)
+        self._scaler = scaler_for(self.model.compute)
 
     def run(self, hooks: Hooks) -> None:
         """All steps that are left. Raises `NanLoss` when halving the learning rate did not help."""
         every = max(10, self.total // SNAPSHOTS)
-        good, good_at, halvings, spent_s, first = self._good(), self.done, 0, 0.0, self.done
-        while self.done < self.total:
+        self._checkpoint(hooks)  # one that was due when the training was put away
+        good, good_at, spent_s, first = self._good(), self.done, 0.0, self.done
+        while self.done < self.total and not self.enough:
             began = time.monotonic()
             fine = self.step()
             spent_s += time.monotonic() - began
-            if not fine:
-                halvings += 1
-                self._halve(good, halvings, hooks)
+            if not fine or (hooks.stops() and not self._look()):
+                self._halve(good, hooks)
                 good_at = self.done
                 continue
             hooks.step(self.done, self.total, self.last_loss, spent_s / max(1, self.done - first))
             if self.done - good_at >= every and not self._unseen:
                 good, good_at = self._good(), self.done
-            if self.done in self._saves:
-                with self._averaged.in_place(), self.regions.paused():
-                    enough = hooks.save(self.done)
-                if enough:
-                    break
+            self._checkpoint(hooks)
         self.regions.stop()
+
+    def _checkpoint(self, hooks: Hooks) -> None:
+        """Save and judge the weights of this step, when that is due and has not been done."""
+        if self.done not in self._saves or self.saved == self.done:
+            return
+        hooks.keep()
+        with self._averaged.in_place(), self.regions.paused():
+            self.enough = bool(hooks.save(self.done))
+        self.saved = self.done
+        hooks.keep()
 
     def step(self) -> bool:
         """One optimiser step; False when the numbers blew up: the weights are then not to be used.
@@ -169,6 +189,8 @@ class Trainer:
         """Take the losses that have not been looked at yet; False when one of them, or a gradient, is no number."""
         import torch
 
+        if not self._unseen:
+            return True
         pairs = torch.stack(self._unseen).tolist()
         self._unseen = []
         self.losses += [loss for loss, _ in pairs]
@@ -252,44 +274,85 @@ class Trainer:
         """What to go back to. Weights that are too many to be copied now and then are read from the last saved file."""
         return {} if self.method.heavy else self.snapshot()
 
-    def _halve(self, good: dict[str, Any], halvings: int, hooks: Hooks) -> None:
+    def _halve(self, good: dict[str, Any], hooks: Hooks) -> None:
         """Back to the last good state at half the learning rate; the random numbers go on, so that they differ."""
-        at = self.done
+        at, halvings = self.done, self.halvings + 1
         if halvings > HALVINGS:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
         self._unseen = []
-        self._scaler = scaler_for(self.model.compute)  # the old one waits for a step that will not be made
         if good:
             generator = self._generator.get_state()
-            self.restore(good)
+            self.restore(copied(good))
             self._generator.set_state(generator)
         else:
             self.done = hooks.recover()
             del self.losses[self.done :]
             self._start_optimiser()
-        self.rate = 0.5**halvings
+        self._scaler = scaler_for(self.model.compute)  # the old one waits for a step that will not be made
+        self.halvings, self.rate = halvings, 0.5**halvings
         hooks.note(f"The loss blew up at step {at}; going on from step {self.done} at half the learning rate.")
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that the next step depends on, copied."""
+        """`state`, copied to main memory."""
+        found: dict[str, Any] = copied(self.state())
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on: numbers, and the tensors themselves, which the next step changes.
+
+        Between two steps, when all losses have been looked at.
+        """
         return {
-            "done": self.done,
-            "rate": self.rate,
+            **{name: getattr(self, name) for name in COUNTS},
             "losses": list(self.losses),
-            "weights": self.method.state(),
-            "optimiser": copy.deepcopy(self._optimiser.state_dict()),
+            "weights": [weight.detach() for weight in self._parameters()],
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "averaged": self._averaged.state(),
             "drawn": self._drawn(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.done, self.rate = state["done"], state["rate"]
-        self.losses[:] = state["losses"]
-        self.method.load(state["weights"])
-        self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
+        """Go on from there; its tensors become ours. Raises `ValueError` when it belongs to other parameters; then
+        nothing has changed."""
+        self._refuse_other(state)
+        scaler = scaler_for(self.model.compute)
+        self._optimiser.load_state_dict(state["optimiser"])
         self._optimiser.zero_grad(set_to_none=True)
+        if state["scaler"] and scaler.is_enabled():
+            scaler.load_state_dict(state["scaler"])
+        self._scaler = scaler
         self._averaged.set_state(state["averaged"])
         self._draw_again(state["drawn"])
+        for weight, known in zip(self._parameters(), state["weights"], strict=True):
+            weight.data.copy_(known)
+        for name in COUNTS:
+            setattr(self, name, state[name])
+        self.losses[:] = state["losses"]
+        self._unseen = []
+
+    def start_again(self) -> None:
+        """As if nothing had been restored; for a state that could not be."""
+        self._start_drawing()
+        self._start_optimiser()
+
+    def _refuse_other(self, state: dict[str, Any]) -> None:
+        missing = sorted({*COUNTS, *PARTS} - state.keys())
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        if [weight.shape for weight in self._parameters()] != [weight.shape for weight in state["weights"]]:
+            raise ValueError("it holds other weights")
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """What the training itself keeps on the device between two steps, besides the model."""
+        import torch
+
+        yield from self._parameters()
+        for kept in self._optimiser.state.values():
+            yield from (value for value in kept.values() if isinstance(value, torch.Tensor))
+        yield from self._averaged.tensors()
+        if self.data.text is not None:
+            yield from self.data.text.states.values()
 
     def _drawn(self) -> dict[str, Any]:
         """What the next random numbers and batches follow from."""
