@@ -81,7 +81,7 @@ class Peaks:
             return
         while self._open.pop() is not mine:
             continue
-        self.known[mine.size] = max(mine.peak, peak)
+        self.known[mine.size] = max(mine.peak, peak, self.known.get(mine.size, 0))
 
 
 def _area(size: Size) -> int:

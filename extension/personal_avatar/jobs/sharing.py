@@ -165,12 +165,13 @@ class Guest:
     """A host whose work has a beginning that it tells of, and an end that can only be seen.
 
     From the beginning until `grace_s` after the host is no longer `busy`, jobs of other processes stay parked. So no
-    failure, no interrupt and no closed page leaves one parked. `before_leaving`: called before they go on.
+    failure, no interrupt and no closed page leaves one parked. `before_leaving`: called before they go on; they wait
+    longer while it returns False.
     """
 
     def __init__(
         self, store: Callable[[], JobStore], busy: Callable[[], bool], grace_s: float = GRACE_S,
-        before_leaving: Callable[[], None] = lambda: None,
+        before_leaving: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store, self._busy, self._grace_s, self._before_leaving = store, busy, grace_s, before_leaving
         self._lock = threading.Lock()
@@ -207,11 +208,15 @@ class Guest:
         with self._lock:
             if busy:
                 self._seen_s = time.monotonic()
-            if time.monotonic() - self._seen_s < self._grace_s or self._asked is None:
+            if time.monotonic() - self._seen_s < self._grace_s or self._asked is None or not self._may_leave():
                 return False
-            asked, self._asked = self._asked, None
-            try:
-                self._before_leaving()
-            finally:
-                asked.withdraw()
+            self._asked.withdraw()
+            self._asked = None
+            return True
+
+    def _may_leave(self) -> bool:
+        try:
+            return self._before_leaving()
+        except Exception:  # whatever it is, no job shall wait for ever
+            log.exception("What precedes the leaving of the graphics card failed")
             return True

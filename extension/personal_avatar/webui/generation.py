@@ -22,7 +22,7 @@ from PIL import Image
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.pictures import mark_file
-from personal_avatar.webui import borrowed, callbacks, checkpoints, posing
+from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, sharing
 from personal_avatar.webui.identity import notes
 
 OnStep = Callable[[int, int], None]
@@ -50,7 +50,7 @@ def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
 def _apart(request: PictureRequest, on_step: OnStep) -> Iterator[_Outcome]:
     """A turn for every picture."""
     for seed in request.seeds:
-        with turn():
+        with turn(paints=True):
             outcome = _one(request, seed, on_step)
         yield outcome
 
@@ -89,14 +89,19 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
 
 
 @contextmanager
-def turn() -> Iterator[None]:
-    """Our turn in the WebUI's queue, shown as a job of its own. The lock is not re-entrant: never nest."""
+def turn(paints: bool = False) -> Iterator[None]:
+    """Our turn in the WebUI's queue, shown as a job of its own. The lock is not re-entrant: never nest.
+
+    Trainings park if there is no room beside them. `paints`: `process` comes next, which knows what it needs.
+    """
     with queue_lock:
         if shared.sd_model is None:  # the first access waits for the load at start-up
             raise NoCheckpoint("The WebUI could not load its checkpoint.", "Its console says why; choose another one.")
         shared.state.begin(job=JOB)
         shared.state.job_count = 1
         shared.state.textinfo = JOB
+        if not paints:
+            sharing.before_work()
         try:
             yield
         finally:
@@ -177,10 +182,13 @@ class _Follower:
 
 def process(p: Any) -> Any:
     """`process_images` with named errors; only within `turn()`."""
+    sharing.before_picture(p)
     try:
         sd_models.reload_model_weights()  # what is loaded may be what somebody's request asked for
         with borrowed.sampling():
-            return processing.process_images(p)
+            made = processing.process_images(p)
+        sharing.after_picture(p)
+        return made
     except AvatarError:
         raise
     except Exception as error:

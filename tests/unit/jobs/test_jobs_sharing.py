@@ -236,10 +236,24 @@ def test_what_precedes_the_leaving_is_done_while_they_are_parked(
 ) -> None:
     folder = store.folder(start("train"))
     seen: list[list[bool]] = []
-    guest = Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=lambda: seen.append(parkings(folder)))
-    guest.come(lambda: True)
+
+    def leave() -> bool:
+        seen.append(parkings(folder))
+        return len(seen) > 1
+
+    Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
     until(lambda: parkings(folder) == [True, False])
-    assert seen == [[True]]
+    assert seen == [[True], [True]]
+
+
+def test_a_failure_before_the_leaving_leaves_nobody_parked(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+
+    def leave() -> bool:
+        raise RuntimeError("no memory")
+
+    Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
+    until(lambda: parkings(folder) == [True, False])
 
 
 def test_a_job_that_has_ended_can_still_be_deleted(store: JobStore, start: Callable[[str], str]) -> None:

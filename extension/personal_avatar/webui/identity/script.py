@@ -13,6 +13,7 @@ from modules import scripts
 from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.infotext import hashes
+from personal_avatar.webui import sharing
 from personal_avatar.webui.identity import axes, finishing, networks, notes, session
 from personal_avatar.webui.identity.arguments import pasted_photos, settings_of
 from personal_avatar.webui.identity.people import request_of
@@ -77,6 +78,13 @@ class PersonalAvatar(Identity):
             log.exception("The Personal Avatar panel could not be built")
             gr.Markdown(f"**{TITLE}** could not start: {named(error)}")
             return []
+
+    def before_process(self, p: Any, *args: Any) -> None:
+        sharing.before_picture(p)
+        super().before_process(p, *args)
+
+    def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
+        sharing.after_picture(p)
 
     def wanted(self, p: Any, args: tuple[Any, ...]) -> IdentityRequest | None:
         finishing.wish(p, None)

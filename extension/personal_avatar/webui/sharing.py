@@ -1,0 +1,180 @@
+"""The graphics card is shared with trainings, which have processes of their own.
+
+They park while the WebUI works: asked when a picture begins (the hook of our script, our own pictures) or other work
+that no hook tells of, released when the WebUI's queue has been free for a moment. In the other direction, the WebUI's
+checkpoint goes to main memory before a training that would find no room, and is back when a picture begins.
+"""
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any
+
+from modules import devices, sd_models, shared
+from modules.call_queue import queue_lock
+
+from personal_avatar.jobs import room
+from personal_avatar.jobs.room import Peaks, Size
+from personal_avatar.jobs.sharing import TIMEOUT_S, Guest, neighbours
+from personal_avatar.jobs.store import JobStore
+from personal_avatar.webui.folders import data_folder
+
+WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
+UNTOLD = ("extras", "interrogate")  # jobs of the WebUI that use the card without making a picture
+WITHOUT_QUEUE = "interrogate"  # the button in img2img does not wait for its turn
+ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
+ATTRIBUTE = "personal_avatar_measured"
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1)
+def store() -> JobStore:
+    return JobStore(data_folder() / "jobs")
+
+
+@lru_cache(maxsize=1)
+def guest() -> Guest:
+    """The WebUI as a guest on the card, one for the process."""
+    return Guest(store, busy, before_leaving=lambda: checkpoint().leave_again())
+
+
+@lru_cache(maxsize=1)
+def peaks() -> Peaks:
+    return Peaks()
+
+
+@lru_cache(maxsize=1)
+def checkpoint() -> Checkpoint:
+    return Checkpoint()
+
+
+def busy() -> bool:
+    """Whether somebody has the WebUI's queue. After errors and interrupts nobody has."""
+    if shared.state.job == WITHOUT_QUEUE:
+        return True
+    free = queue_lock.acquire(blocking=False)
+    if free:
+        queue_lock.release()
+    return not free
+
+
+def before_picture(p: Any) -> None:
+    """A `process_images` begins: nothing is on the card yet for it. Never raises."""
+    try:
+        size = size_of(p)
+        come(size)
+        found = room.card(devices.device)
+        if found is not None:
+            setattr(p, ATTRIBUTE, peaks().begin(size, found.peak))
+            room.count_anew(devices.device)
+    except Exception:  # a picture is worth more than a card that is shared
+        log.exception("The trainings could not be asked for the graphics card")
+
+
+def after_picture(p: Any) -> None:
+    """It is there: remember what it took."""
+    measured, found = getattr(p, ATTRIBUTE, None), room.card(devices.device)
+    if measured is not None and found is not None:
+        peaks().end(measured, found.peak)
+
+
+def before_work() -> None:
+    """Something else that uses the card begins. Never raises."""
+    try:
+        come(WORK)
+    except Exception:  # as above
+        log.exception("The trainings could not be asked for the graphics card")
+
+
+def come(size: Size) -> None:
+    """Have trainings park if there is no room beside them; then the WebUI's checkpoint is where it belongs."""
+    on_card = room.card(devices.device) is not None
+    guest().come(
+        lambda: crowded(size), TIMEOUT_S if on_card else ON_PROCESSOR_S, lambda: bool(shared.state.interrupted)
+    )
+    checkpoint().come_back()
+
+
+def crowded(size: Size) -> bool:
+    """Without CUDA always: a picture and a training share the processor as well as its memory."""
+    found = room.card(devices.device)
+    return found is None or not peaks().fits(size, found)
+
+
+def size_of(p: Any) -> Size:
+    """Of the largest picture that a generation makes."""
+    width, height = int(p.width), int(p.height)
+    pixels = width * height
+    if getattr(p, "enable_hr", False):
+        wide, high = int(p.hr_resize_x or 0), int(p.hr_resize_y or 0)
+        scaled = round(pixels * float(p.hr_scale or 1) ** 2)
+        if wide or high:
+            scaled = (wide or high * width // height) * (high or wide * height // width)
+        pixels = max(pixels, scaled)
+    wanted = getattr(p, "override_settings", {}).get("sd_model_checkpoint") or shared.opts.sd_model_checkpoint
+    return Size(f"{wanted} {getattr(p, 'refiner_checkpoint', '') or ''}", pixels, int(p.batch_size))
+
+
+class Checkpoint:
+    """The WebUI's checkpoint, which makes room for a training. All in the WebUI's queue."""
+
+    def __init__(self) -> None:
+        self._wanted = 0
+        self._away = False
+
+    def make_room(self, wanted: int) -> bool:
+        """Before a training that needs so many bytes of the card: to main memory, if it would find too little.
+
+        Returns whether it went. It stays where it is without CUDA, and with --medvram it is there already.
+        """
+        with queue_lock:
+            found = room.card(devices.device)
+            if found is None or found.free >= wanted:
+                self._wanted = 0
+                return False
+            self._wanted = wanted
+            self._leave()
+            return True
+
+    def leave_again(self) -> bool:
+        """After a picture, while the training for which it made room still waits; False: not now, ask again."""
+        if not self._wanted or self._away or not neighbours(store()):
+            return True
+        if not queue_lock.acquire(blocking=False):
+            return False
+        try:
+            self._leave()
+        finally:
+            queue_lock.release()
+        return True
+
+    def come_back(self) -> None:
+        """Before it is used."""
+        model = sd_models.model_data.sd_model
+        if self._away and model is not None:
+            sd_models.send_model_to_device(model)
+        self._away = False
+
+    def _leave(self) -> None:
+        """The one in use and those that the WebUI keeps beside it, which it fetches itself."""
+        loaded = sd_models.model_data
+        for model in [loaded.sd_model, *(one for one in loaded.loaded_sd_models if one is not loaded.sd_model)]:
+            sd_models.send_model_to_cpu(model)
+        self._away = True
+
+
+def listen() -> None:
+    """Hear of work of the WebUI that no hook tells of. Called at every start of the page, it is done once."""
+    begin: Callable[..., None] = shared.state.begin
+    if getattr(begin, ATTRIBUTE, False):
+        return
+
+    @wraps(begin)
+    def begun(*args: Any, **kwargs: Any) -> None:
+        begin(*args, **kwargs)
+        if shared.state.job in UNTOLD:
+            before_work()
+
+    setattr(begun, ATTRIBUTE, True)
+    shared.state.begin = begun
