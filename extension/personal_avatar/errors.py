@@ -36,6 +36,7 @@ AvatarError                        code, message (what happened), hint (what to 
     ├── SelfTestFailed             SELFTEST            500
     ├── Cancelled                  CANCELLED           409
     ├── Killed                     KILLED              500
+    ├── JobDamaged                 JOB_DAMAGED         500  files of the job were damaged or lost
     └── Crashed                    CRASHED             500
 
 Errors are raised where they are known and translated once, at the border (API, UI, command line, job status).
@@ -247,6 +248,11 @@ class Cancelled(JobFailed):
 class Killed(JobFailed):
     code, http_status = "KILLED", 500
     default_hint = "Start the job again; if it happens repeatedly, look at the log and at the free memory."
+
+
+class JobDamaged(JobFailed):
+    code = "JOB_DAMAGED"
+    default_hint = "Check the disk; what the job had made lies in its folder. Start the job again."
 
 
 class Crashed(JobFailed):
