@@ -90,18 +90,21 @@ class AvatarStore:
 
         return [avatar.name if is_clear(avatar) else avatar.id for avatar in everybody]
 
-    def open(self, name: str, *, user_id: str, class_noun: str, statement: str) -> Avatar:
-        """The user's avatar of this name, made when there is none. Another user's name gives a number behind the id."""
+    def open(
+        self, name: str, *, user_id: str, class_noun: str, statement: str, stated_by: str = "", door: str = ""
+    ) -> Avatar:
+        """The user's avatar of this name, made when there is none, with one more consent: `statement`, given by
+        `stated_by` (the user when empty) at `door`. Another user's name gives a number behind the id."""
         name = name.strip()
         if not name or len(name) > 80:
             raise InvalidSettings("The name must have 1 to 80 characters.")
-        consent = Consent(statement, user_id, now_iso())
+        consent = Consent(statement, stated_by or user_id, now_iso(), door=door)
         for avatar_id in _ids_for(name):
             if not (self._folder / avatar_id / AVATAR_FILE).exists():
                 break
             avatar = self.load(avatar_id)
             if (avatar.user_id, avatar.name) == (user_id, name):
-                return replace(avatar, class_noun=class_noun, trigger=_trigger(class_noun), consent=consent)
+                return replace(avatar.agreed(consent), class_noun=class_noun, trigger=_trigger(class_noun))
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:

@@ -54,8 +54,8 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
         "prompt": subject_prompt(best, 1.0) if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
         "likeness": _likeness(best), "checkpoints": [_checkpoint(point) for point in avatar.checkpoints],
-        "consent": {"statement": avatar.consent.statement, "given_by": avatar.consent.given_by,
-                    "given_at": avatar.consent.given_at} if avatar.consent else None,
+        "consent": to_json(avatar.consent) if avatar.consent else None,
+        "consents": [to_json(consent) for consent in avatar.consents],
     }
 
 

@@ -288,14 +288,26 @@ class Checkpoint:
     likeness: Likeness | None = None
 
 
+class Use(str, Enum):
+    """What a person agreed to."""
+
+    TRAINING = "training"
+    PICTURES = "pictures"  # made from photos without training
+
+
 @dataclass(frozen=True)
 class Consent:
-    """Who stated that the person agreed, when (ISO 8601, UTC), and for which photos."""
+    """Who stated that the person agreed, when (ISO 8601, UTC), for which photos, to what, and where it was stated.
+
+    `use`: one of `Use`; `door`: "page", "api" or "command line", "" where an earlier version did not note it.
+    """
 
     statement: str
     given_by: str
     given_at: str
     photo_sha256: tuple[str, ...] = ()
+    use: Use = Use.TRAINING
+    door: str = ""
 
 
 @dataclass(frozen=True)
@@ -315,7 +327,17 @@ class Avatar:
     dataset_fingerprint: str = ""
     consent: Consent | None = None
     job_id: str = ""
+    earlier_consents: tuple[Consent, ...] = ()
     version: int = FORMAT_VERSION
+
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """All statements about this person, oldest first; none is ever taken back but by erasing the person."""
+        return (*self.earlier_consents, *((self.consent,) if self.consent else ()))
+
+    def agreed(self, consent: Consent) -> Avatar:
+        """With one more statement; what was stated before stays."""
+        return replace(self, consent=consent, earlier_consents=self.consents)
 
     @property
     def best(self) -> Checkpoint | None:

@@ -18,6 +18,7 @@ from personal_avatar.api.captions import CaptionsApi
 from personal_avatar.api.characters import CharactersApi
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
+from personal_avatar.api.intake import Intake
 from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
 from personal_avatar.api.ranking import RankingApi
@@ -32,6 +33,7 @@ from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.oneshot import Neighbour
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+DOOR = "api"
 LATER = "Cancel the job with keep_checkpoint, or let it go on."
 
 
@@ -50,7 +52,7 @@ class Api:
         with received(body.images) as photos:
             job = self.studio.train(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
-                method=body.method, engine=body.engine, plan=body.plan, consent=body.consent,
+                method=body.method, engine=body.engine, plan=body.plan, consent=body.consent, door=DOOR,
                 photo_settings=body.photo_settings, choices=bodies.decided(body.choices),
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
@@ -167,7 +169,7 @@ def asked(body: bodies.GenerateBody, files: Mapping[str, FilePath]) -> CreateReq
     return CreateRequest(
         avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "", negative_prompt=body.negative_prompt,
         user_id=body.user_id, settings=body.all_settings(), references=photos("references"), identity=body.identity,
-        image=files.get("image"), strength=body.strength, pose=files.get("pose"), consent=body.consent,
+        image=files.get("image"), strength=body.strength, pose=files.get("pose"), consent=body.consent, door=DOOR,
         class_noun=body.class_type, box=body.region.box() if body.region else None,
         neighbours=tuple(
             Neighbour(
@@ -208,9 +210,9 @@ TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
 
 
 def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
-    """All routes, to be included into an app. `credentials()` gives names and passwords, or nothing to be open."""
-    guards = [Depends(Guard(credentials))] if credentials else []
-    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=guards)
+    """All routes, to be included into an app. `credentials()` gives the accounts; open while there are none."""
+    wanted = [Depends(Intake(studio.host.rules)), *([Depends(Guard(credentials))] if credentials else [])]
+    router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=wanted)
     for topic, rows in TOPICS:
         api = topic(studio)
         for row in rows:

@@ -86,7 +86,10 @@ class CheckpointDocument(Document):
 class ConsentDocument(Document):
     statement: str
     given_by: str
-    given_at: str
+    given_at: str = Field(..., description="UTC")
+    photo_sha256: list[str] = Field(..., description="Of the files that it was given for")
+    use: str = Field(..., description="training, or pictures: made from photos without training")
+    door: str = Field(..., description="Where it was stated: page, api or command line")
 
 
 class ModelDocument(Document):
@@ -103,7 +106,8 @@ class ModelDocument(Document):
     job_id: str | None
     likeness: LikenessDocument | None
     checkpoints: list[CheckpointDocument]
-    consent: ConsentDocument | None
+    consent: ConsentDocument | None = Field(..., description="The latest statement about this person's consent")
+    consents: list[ConsentDocument] = Field(..., description="All of them, oldest first")
 
 
 class ModelList(Document):

@@ -1,6 +1,7 @@
 """What several commands need: a studio on this machine, settings from words, waiting for a job with a bar."""
 from __future__ import annotations
 
+import getpass
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
 
+DOOR = "command line"
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 LOOK_S = 0.3
 STAGES = {
@@ -22,6 +24,11 @@ STAGES = {
     "rank": "ranking by likeness", "restore": "restoring the best",
     "gather": "gathering pictures of the same character",
 }
+
+
+def whoever_runs_this() -> str:
+    """The name at this machine of who states something by running a command."""
+    return getpass.getuser()
 
 
 def local_studio(data: Path | None, checkpoint: str = "") -> Studio:

@@ -4,7 +4,15 @@ from __future__ import annotations
 from argparse import Namespace
 
 from personal_avatar import documents
-from personal_avatar.commands.common import DONE, exit_status, follow, local_studio, pictures
+from personal_avatar.commands.common import (
+    DONE,
+    DOOR,
+    exit_status,
+    follow,
+    local_studio,
+    pictures,
+    whoever_runs_this,
+)
 from personal_avatar.commands.train import STATED_HERE, show_training
 from personal_avatar.domain import Method
 from personal_avatar.params import pairs
@@ -20,7 +28,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
     studio.open()
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, plan=pairs(args.pairs),
-        consent=STATED_HERE if args.consent is None else args.consent,
+        consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     jobs = studio.compare(request, [Method(method) for method in args.methods])
     status = DONE

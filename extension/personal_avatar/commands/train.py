@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar import documents
-from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio, pictures
+from personal_avatar.commands.common import (
+    DOOR,
+    WRONG_USAGE,
+    exit_status,
+    follow,
+    local_studio,
+    pictures,
+    whoever_runs_this,
+)
 from personal_avatar.commands.photos import decided
 from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
@@ -27,7 +35,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
         name=args.name, photos=tuple(photos), class_noun=args.class_noun, method=Method(args.method),
         engine=Engine(args.engine), plan={"goal": args.goal, **pairs(args.pairs)},
         photo_settings=pairs(args.photo_pairs), choices=decided(args, photos),
-        consent=STATED_HERE if args.consent is None else args.consent,
+        consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     view, interrupted = follow(studio, studio.train(request), terminal)
     document = documents.training(view)
@@ -78,7 +86,7 @@ def generate(args: Namespace, terminal: Terminal) -> int:
         references=tuple(pictures(args.reference)) if args.reference else (),
         identity=None if args.identity is None else pairs(args.identity), image=_file(args.image),
         strength=args.strength, pose=_file(args.pose), class_noun=args.class_noun,
-        consent=STATED_HERE if args.consent is None else args.consent,
+        consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     view, interrupted = follow(studio, studio.create(request), terminal)
     images = copied(view, args.out)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import Style, from_json
+from personal_avatar.domain import Consent, Style, from_json
 from personal_avatar.errors import WrongState
 from personal_avatar.studio.oneshot import Neighbour, OneShot
 
@@ -48,6 +48,12 @@ def _with_people(wish: CreateRequest, one: OneShot, photos: Path) -> CreateReque
     return replace(
         wish, references=tuple(photos / name for name in one.references), identity=one.identity,
         image=photos / one.image if one.image else None, strength=one.strength,
-        pose=photos / one.pose if one.pose else None, consent=one.consent.statement if one.consent else "",
-        class_noun=one.class_noun, neighbours=neighbours, box=one.box,
+        pose=photos / one.pose if one.pose else None, class_noun=one.class_noun, neighbours=neighbours, box=one.box,
+        **_consented(one.consent),
     )
+
+
+def _consented(consent: Consent | None) -> dict[str, Any]:
+    if consent is None:
+        return {"consent": ""}
+    return {"consent": consent.statement, "stated_by": consent.given_by, "door": consent.door}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
-from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method, Use
 from personal_avatar.errors import (
     BaseUnsupported,
     ConsentMissing,
@@ -55,12 +55,18 @@ def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, P
     more = {word: path for word, path in (("image", wish.image), ("pose", wish.pose)) if path is not None}
     files |= {f"{word}{plain_suffix(path)}": path for word, path in more.items()}
     people = (*shown, *other_files.values())
-    consent = Consent(wish.consent, wish.user_id, now_iso(), tuple(map(sha256_of, people))) if people else None
+    consent = _agreed(wish, people) if people else None
     return OneShot(
         names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
         class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
         **{word: f"{word}{plain_suffix(path)}" for word, path in more.items()},
     ), files | other_files
+
+
+def _agreed(wish: CreateRequest, people: Sequence[Path]) -> Consent:
+    """What the job notes about the consent to these photos."""
+    by, hashes = wish.stated_by or wish.user_id, tuple(map(sha256_of, people))
+    return Consent(wish.consent, by, now_iso(), hashes, Use.PICTURES, wish.door)
 
 
 def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> None:

@@ -70,7 +70,9 @@ STYLE_NOUN = "style"
 class TrainRequest:
     """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults.
 
-    `choices`: what the user decided about photos, by the SHA-256 of their files.
+    `choices`: what the user decided about photos, by the SHA-256 of their files. `consent`: what was stated about the
+    person's agreement, `stated_by`: by whom ("" the user), at which `door` ("page", "api", "command line").
+    `even_if_too_large`: start although the memory model says that it will not fit.
     """
 
     name: str
@@ -84,6 +86,9 @@ class TrainRequest:
     checkpoint: str = ""
     consent: str = ""
     choices: Mapping[str, PhotoChoice] = field(default_factory=dict)
+    stated_by: str = ""
+    door: str = ""
+    even_if_too_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class CreateRequest:
     (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
     faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
     person is called where no training is used. `neighbours`: others in the same picture, `box`: where the person is.
+    `stated_by`, `door`: see `TrainRequest`.
     """
 
     avatar_id: str = ""
@@ -113,6 +119,8 @@ class CreateRequest:
     class_noun: str = "person"
     neighbours: tuple[Neighbour, ...] = ()
     box: Box | None = None
+    stated_by: str = ""
+    door: str = ""
 
 
 class Labels(TypedDict):
@@ -268,7 +276,7 @@ class Studio:
         """The avatar, new or known, with its photos in its folder."""
         avatar = self.avatars.open(
             request.name, user_id=request.user_id, class_noun=_noun(request),
-            statement=statement_of(request.photos) or request.consent,
+            statement=statement_of(request.photos) or request.consent, stated_by=request.stated_by, door=request.door,
         )
         self._refuse_second_start(avatar)
         photos = self.avatars.add_photos(avatar, request.photos)

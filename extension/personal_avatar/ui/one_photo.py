@@ -202,7 +202,7 @@ def _request(
         avatar_id=avatar.id if avatar else "", styles=styles, prompt=wish.prompt, negative_prompt=wish.negative,
         settings={name: value for name, value in settings.items() if name in MAKING}, references=wish.references,
         identity={**identity, "layout": beside.layout}, image=wish.image, strength=wish.strength,
-        pose=pose, consent=scene.say("one.consent") if wish.consent else "",
+        pose=pose, consent=scene.say("one.consent") if wish.consent else "", door="page",
         class_noun=(wish.noun or NOUNS[0]).strip(), neighbours=beside.neighbours, box=beside.box,
     )
 

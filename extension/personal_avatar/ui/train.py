@@ -74,6 +74,7 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
         photo_settings=draft.settings,
         choices=draft.choices,
         consent=scene.say("photos.consent"),
+        door="page",
     )
 
 

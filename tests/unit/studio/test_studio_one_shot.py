@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from miniatures import make as make_checkpoint
-from personal_avatar.domain import Avatar, Checkpoint, Consent, Family, Method
+from personal_avatar.domain import Avatar, Checkpoint, Consent, Family, Method, Use
 from personal_avatar.errors import (
     AvatarError,
     BaseUnsupported,
@@ -21,8 +21,7 @@ from personal_avatar.errors import (
     WeightsMissing,
     WrongState,
 )
-from personal_avatar.host import PictureRequest
-from personal_avatar.jobs import queue
+from personal_avatar.host import PictureRequest, Rules
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
@@ -40,12 +39,6 @@ ANNA = CreateRequest(
     styles=("oil-painting",), references=(GOOD[0],), consent="she agreed", class_noun="woman",
     settings={"count": 3, "seed": 5, "restore": False},
 )
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.2)
 
 
 @pytest.fixture()
@@ -104,7 +97,7 @@ def test_the_photo_lies_in_the_jobs_folder_with_the_consent_and_is_erased_with_i
     assert kept.read_bytes() == GOOD[0].read_bytes()
     consent = view.job.payload["one_shot"]["consent"]
     assert Consent(**{**consent, "photo_sha256": tuple(consent["photo_sha256"])}) == Consent(
-        "she agreed", "local", consent["given_at"], (sha256_of(GOOD[0]),)
+        "she agreed", "local", consent["given_at"], (sha256_of(GOOD[0]),), Use.PICTURES
     )
     archive = studio.host.folders().data / "cache" / "archives" / f"-{view.job.id[:8]}.zip"
     archive.parent.mkdir(parents=True)
@@ -287,7 +280,7 @@ def test_the_whole_way_through_real_networks(tmp_path: Path, face_weights: Path,
 def test_many_may_wait_but_not_too_many(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     from personal_avatar.errors import QueueFull
 
-    monkeypatch.setattr(studio.queue, "_limit", 0)
+    monkeypatch.setattr(studio.queue, "_rules", lambda: Rules(waiting=0))
     seen: list[Callable[..., Any]] = []
     monkeypatch.setattr(studio, "analyser", lambda: seen.append(studio.create))
     with pytest.raises(QueueFull):
