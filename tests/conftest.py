@@ -1,6 +1,9 @@
 """Fixtures that several rooms share."""
 from __future__ import annotations
 
+import gc
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,20 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 SAMPLES = ROOT / "extension" / "personal_avatar" / "assets" / "samples"
+IMPORTED = 20  # so many new modules are worth it
+MODULES = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """What large libraries keep forever is out of sight of the collector: whoever loads or drops a model asks for a
+    collection, and each would go through all of it again (half of all the time of the tests)."""
+    yield
+    stash = item.config.stash
+    if len(sys.modules) >= stash.get(MODULES, 0) + IMPORTED:
+        stash[MODULES] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

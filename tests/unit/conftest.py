@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from personal_avatar.errors import WeightsError
+from personal_avatar.jobs import queue
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_queue() -> Iterator[None]:
+    """Queues look at their jobs often, also while the fixtures of a file or of the session are made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue, "POLL_S", 0.02)
+        patch.setattr(queue, "IDLE_S", 0.2)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from personal_avatar.api.routes import build_router
-from personal_avatar.jobs import queue
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import build_studio
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.2)
 
 
 @pytest.fixture()

@@ -13,6 +13,7 @@ from personal_avatar.api import problems, uploads
 from personal_avatar.api.routes import build_router
 from personal_avatar.domain import PhotoReport
 from personal_avatar.errors import NoCheckpoint
+from personal_avatar.host import Rules
 from personal_avatar.studio import Studio
 from starlette.types import Message, Receive, Scope, Send
 
@@ -144,7 +145,7 @@ def test_an_engine_that_is_not_set_up_is_409(client: TestClient) -> None:
 
 
 def test_a_full_queue_is_429(client: TestClient, studio: Studio) -> None:
-    studio.queue._limit = 0
+    studio.queue._rules = lambda: Rules(waiting=0)
     is_problem(client.post(f"{V1}/models/train", json={**TRAIN, "images": [encoded(GOOD[0])]}), 429, "QUEUE_FULL")
 
 

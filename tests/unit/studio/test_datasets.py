@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from personal_avatar.domain import from_json
 from personal_avatar.errors import InvalidSettings, UpscalerMissing
-from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import State
 from personal_avatar.photos import kohya
@@ -26,12 +25,6 @@ pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 
 ASKED = {"upscaler": "Squares", "look": "photo", "min_sharpness": 0, "other_people": "off"}
 REQUEST = TrainRequest("Anna", (), "woman", consent="she agreed", plan={"resolution_px": 512}, photo_settings=ASKED)
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.2)
 
 
 @pytest.fixture()

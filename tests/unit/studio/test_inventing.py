@@ -15,7 +15,6 @@ from personal_avatar.captions.files import written_caption
 from personal_avatar.commands import invent as command
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, NotFound, WrongState
-from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import SampleMade
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
@@ -31,11 +30,6 @@ pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 
 RUBY = InventRequest("a woman with long red hair", class_noun="woman", count=40, keep=4, seed=100,
                      settings={"captions": True})
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from personal_avatar.domain import Portrait
 from personal_avatar.errors import Cancelled, InvalidSettings, NotFound
-from personal_avatar.jobs import queue
 from personal_avatar.jobs.control import CANCEL, Control
 from personal_avatar.jobs.events import Progress
 from personal_avatar.jobs.states import State
@@ -26,11 +25,6 @@ from personal_avatar.studio.sortings import JUDGES, LEDGER, scored_in, sort_pict
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
 
 
 @pytest.fixture(scope="module")

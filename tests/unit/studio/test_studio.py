@@ -17,7 +17,7 @@ from personal_avatar.errors import (
     TooFewPhotos,
     WrongState,
 )
-from personal_avatar.jobs import process, queue
+from personal_avatar.jobs import process
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
 from personal_avatar.storage import write_json
@@ -28,12 +28,6 @@ from tests.unit.jobs.children import PATIENT
 
 REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
 KEPT = "Path(sys.argv[3], 'x').touch(); emit(Failed({'code': 'CANCELLED', 'message': 'm', 'hint': '', 'result': %s}))"
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.2)
 
 
 @pytest.fixture()

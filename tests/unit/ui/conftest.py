@@ -5,17 +5,11 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from personal_avatar.jobs import queue
 from personal_avatar.standalone.app import build_app
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import build_studio
 from tests.unit.ui.visitor import Visitor
-
-
-@pytest.fixture(autouse=True)
-def quick_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
 
 
 @pytest.fixture(scope="module")
