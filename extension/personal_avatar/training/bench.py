@@ -97,7 +97,7 @@ class Bench:
     def following(self, images: np.ndarray, method: TrainingMethod, grid: Grid) -> float:
         """How well pictures of a grid's subject follow its prompts, judged by the bare checkpoint; 0..1."""
         with method.strength(0.0):
-            return self.judge.score(images, grid.asked)
+            return self.judge.score(images, grid.asked, self.stop)
 
     def final_scores(self, method: TrainingMethod) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""

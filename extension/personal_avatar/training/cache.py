@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,14 +107,23 @@ def square_images(dataset: Dataset, samples: Iterable[Sample], side_px: int) -> 
     return np.stack([load_image(dataset.folder / sample.image, side_px) for sample in samples])
 
 
-def encode_all(model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
-    """Latents of uint8 RGB pictures, a few of one size at a time."""
-    found = [model.encode_images(np.stack([images[row] for row in group])) for group in groups_of(images)]
+def encode_all(
+    model: DiffusionModel, images: Sequence[np.ndarray], on_group: Callable[[], None] = lambda: None
+) -> Latents:
+    """Latents of uint8 RGB pictures, a few of one size at a time; `on_group` is called before and may raise to stop."""
+    found = []
+    for group in groups_of(images):
+        on_group()
+        found.append(model.encode_images(np.stack([images[row] for row in group])))
     return Latents(tuple(one for mean, _ in found for one in mean), tuple(one for _, std in found for one in std))
 
 
-def cached_latents(folder: Path, name: str, model: DiffusionModel, images: Sequence[np.ndarray]) -> Latents:
+def cached_latents(
+    folder: Path, name: str, model: DiffusionModel, images: Sequence[np.ndarray],
+    on_group: Callable[[], None] = lambda: None,
+) -> Latents:
     """Latents of `images`, read from `folder` when they were written there under this name before; others go.
+    `on_group`: see `encode_all`.
 
     On a processor, where the VAE takes seconds for a picture, they are encoded when they are first looked at, and
     written when the last one is.
@@ -128,7 +137,7 @@ def cached_latents(folder: Path, name: str, model: DiffusionModel, images: Seque
     _remove(folder, "latents-*")
     if images and model.compute.device.type == "cpu":
         return _coming(path, model, images)
-    latents = encode_all(model, images)
+    latents = encode_all(model, images, on_group)
     _write_latents(path, latents)
     return latents
 

@@ -7,7 +7,7 @@ captions that describe it worse than its own does: 1 for one that follows its pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,21 +32,26 @@ class PromptJudge:
     model: DiffusionModel
     captions: tuple[str, ...]
 
-    def score(self, images: np.ndarray, asked: Sequence[str]) -> float:
-        """Mean over `images`, uint8 RGB (pictures, height, width, 3), each made for its caption in `asked`; 0..1."""
+    def score(
+        self, images: np.ndarray, asked: Sequence[str], on_picture: Callable[[], None] = lambda: None
+    ) -> float:
+        """Mean over `images`, uint8 RGB (pictures, height, width, 3), each made for its caption in `asked`; 0..1.
+        `on_picture` is called before each and may raise to stop."""
         import torch
 
         if len(self.captions) < 2:
             return 1.0
         with torch.no_grad():
-            errors = torch.stack([self._errors(image) for image in encode_all(self.model, list(images)).mean])
+            latents = encode_all(self.model, list(images), on_picture).mean
+            errors = torch.stack([self._errors(latent, on_picture) for latent in latents])
         own = [self.captions.index(caption) for caption in asked]
         return float(np.mean([_rank(row, place) for row, place in zip(errors.numpy(), own, strict=True)]))
 
-    def _errors(self, latent: torch.Tensor) -> torch.Tensor:
+    def _errors(self, latent: torch.Tensor, on_picture: Callable[[], None]) -> torch.Tensor:
         """float32 (captions,): squared error of the answers to each caption, over the same noise and timesteps."""
         import torch
 
+        on_picture()
         count = len(self.captions)
         text = self.model.encode_text(self.captions)
         alphas = self.model.alphas_cumprod().float()

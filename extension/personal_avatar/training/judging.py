@@ -40,7 +40,7 @@ def untrained(work: Work, training: Training) -> Untrained:
         scales = training.bench
         with training.method.strength(0.0):
             images = scales.pictures(scales.choosing.subject)
-            following = scales.judge.score(images, scales.choosing.asked)
+            following = scales.judge.score(images, scales.choosing.asked, scales.stop)
         measured, varied = scales.meter.measure(images), diversity(images, scales.choosing.asked)
         training.untrained = Untrained(images[:SHOWN], measured, following, varied)
         _tell(work, 0, measured.mean)

@@ -151,6 +151,11 @@ class Trainer:
         return True
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all losses have been looked at, so that the weights are known to be numbers."""
+        return not self._unseen
+
+    @property
     def last_loss(self) -> float | None:
         """The newest that was looked at; None before any was."""
         return self.losses[-1] if self.losses else None

@@ -30,7 +30,7 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
         images, captions = cache.with_flipped(images), captions * 2
     order = [sample.source_sha256 for sample in samples]
     name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip, *_sizes(plan))
-    latents, small_latents = _latents(plan, work.cache, name, model, images)
+    latents, small_latents = _latents(work, work.cache, name, model, images)
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
     others, small_others = _others(work, model, dataset)
     changing = plan.trains_text or plan.shuffle_captions
@@ -51,11 +51,11 @@ def _sizes(plan: TrainPlan) -> tuple[str, ...]:
 
 
 def _latents(
-    plan: TrainPlan, folder: Path, name: str, model: DiffusionModel, images: list[np.ndarray]
+    work: Work, folder: Path, name: str, model: DiffusionModel, images: list[np.ndarray]
 ) -> tuple[cache.Latents, cache.Latents]:
     """Of the pictures and, where the training begins with these, of the same at half the size; none otherwise."""
-    smaller = cache.halved(images) if plan.low_first > 0 else []
-    return cache.cached_latents(folder, name, model, [*images, *smaller]).split(len(images))
+    smaller = cache.halved(images) if work.plan.low_first > 0 else []
+    return cache.cached_latents(folder, name, model, [*images, *smaller], work.wishes.heed).split(len(images))
 
 
 def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
@@ -86,7 +86,7 @@ def _others(work: Work, model: DiffusionModel, dataset: Dataset) -> tuple[ClassS
     if found is None:
         return None, None
     name = cache.fingerprint(found.seeds, *_sizes(work.plan))
-    latents, small = _latents(work.plan, found.folder, name, model, found.images)
+    latents, small = _latents(work, found.folder, name, model, found.images)
     return ClassSet(latents, found.captions), ClassSet(small, found.captions) if len(small) else None
 
 
@@ -100,7 +100,7 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
     wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, _subject(work, dataset))
 
     def told(made: int, of: int) -> None:
-        work.control.check()
+        work.wishes.heed()
         work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
 
     found = class_pictures(model, wanted, work.analyser, told)

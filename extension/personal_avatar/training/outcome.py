@@ -67,7 +67,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "plan": {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px},
         "file_mb": round(file.stat().st_size / 1e6, 1),
         "peak_memory_gb": peak_gb(),
-        "seconds": round(time.monotonic() - work.began_s, 1),
+        "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
     }
     why, better = report.choice(document), advice(document)
     return {

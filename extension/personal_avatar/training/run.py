@@ -13,21 +13,27 @@ from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, compute, judging, materials, optimisers, selftest, space
+from personal_avatar.training import bench, compute, judging, materials, optimisers, resuming, selftest, space
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
 from personal_avatar.training.plan import ENLARGED, ORIGINS, TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
+from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-    """Train and publish; returns the result document. Raises `AvatarError`; a `Cancelled` carries what was kept."""
+    """Train and publish; returns the result document. Goes on from the state that an earlier process left.
+
+    Raises `AvatarError`, of which a `Cancelled` carries what was kept; `PauseTaken` when the user wants to go on later.
+    """
     work = _open(task, folder, emit, control)
+    if done := resuming.finished_before(work):
+        return done
     photos = _check(work)
     dataset = _prepare(work, photos)
     training = _cache(work, photos, dataset)
@@ -41,7 +47,7 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
         training.scores = None
         kept = finish(work, training)
         raise Cancelled(error.message, "The best checkpoint until then was kept.", kept) from None
-    return finish(work, training)
+    return resuming.remembered(work, finish(work, training))
 
 
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:
@@ -80,7 +86,7 @@ def _check(work: Work) -> PhotoReport:
 
     task = work.task
     found = check(
-        task.photos, work.analyser, work.photo_settings, lambda done, total: work.control.check(), task.choices
+        task.photos, work.analyser, work.photo_settings, lambda done, total: work.wishes.heed(), task.choices
     )
     if len(found.accepted) < work.plan.min_photos:
         raise TooFewPhotos(too_few(found, work.plan.min_photos))
@@ -126,8 +132,10 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     """Load the checkpoint, set up what it is judged by, encode pictures and captions, make it trainable."""
     work.emit(Stage("cache"))
     base = work.task.base
+    work.wishes.heed()
     model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
-    scales = bench.set_up(model, dataset, work.plan, work.analyser, work.control.check)
+    work.wishes.parking.covers(model.tensors)
+    scales = bench.set_up(model, dataset, work.plan, work.analyser, work.wishes.heed)
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)
@@ -144,6 +152,7 @@ def _train(work: Work, training: Training) -> None:
     if work.task.engine is Engine.KOHYA:
         from personal_avatar.training.engines.kohya import engine
 
+        work.wishes.never_pause()
         engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
         return
     model, room = training.bench.model, Room(training)
@@ -152,6 +161,9 @@ def _train(work: Work, training: Training) -> None:
         note=lambda sentence: work.emit(Log(sentence)),
     )
     training.losses = trainer.losses
+    keeper = Keeper(work, training, trainer)
+    keeper.take_up()
+    work.wishes.take_over(keeper.pause_at, trainer.tensors)
 
     def save(step: int) -> bool:
         model.unpark()
@@ -166,7 +178,9 @@ def _train(work: Work, training: Training) -> None:
         return training.points[-1].step
 
     room.clear()
-    trainer.run(Hooks(ProgressReporter(work, room), save, lambda sentence: work.emit(Log(sentence)), recover))
+    work.wishes.heed(between_steps=True)
+    told = ProgressReporter(work, room, keeper)
+    trainer.run(Hooks(told, save, trainer.note, recover, keeper.stops, keeper.keep))
     model.unpark()
 
 
@@ -194,6 +208,7 @@ class ProgressReporter:
 
     work: Work
     room: Room
+    keeper: Keeper
     last_s: float = 0.0
 
     def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
@@ -203,7 +218,8 @@ class ProgressReporter:
             self.last_s = now
             told = None if loss is None else round(loss, 5)
             self.work.emit(Progress(done, total, told, round(seconds_per_step, 4)))
-        self.work.control.check()
+        self.work.wishes.heed(between_steps=True)
+        self.keeper.now_and_then()
 
 
 def _save(work: Work, training: Training, step: int) -> Point:

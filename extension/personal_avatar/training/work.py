@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from personal_avatar.domain import Dataset, Likeness, PhotoReport
@@ -12,6 +13,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.bench import Bench, FinalScores, Untrained
+from personal_avatar.training.heeding import STATE, Wishes
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
@@ -30,6 +32,11 @@ class Work:
     control: Control
     analyser: FaceAnalyser
     began_s: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """Looked for wherever the work can be interrupted."""
+        return Wishes(self.control, self.emit, self.folder / STATE)
 
     @property
     def artifacts(self) -> Path:
@@ -76,7 +83,8 @@ def unscored(step: int, path: Path) -> Point:
 
 @dataclass
 class Training:
-    """A training under way. `scores` is None until the best checkpoint has been measured."""
+    """A training under way. `scores` is None until the best checkpoint has been measured. `seconds_before`: spent by
+    the processes that it was taken over from."""
 
     photos: PhotoReport
     dataset: Dataset
@@ -89,6 +97,7 @@ class Training:
     untrained: Untrained | None = None
     scores: FinalScores | None = None
     modules_matched: int | None = None
+    seconds_before: float = 0.0
 
     @property
     def likeness(self) -> Likeness | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -185,6 +185,13 @@ class DiffusionModel:
         for encoder in self.text_encoders.values() if text else ():
             encoder.to(device)
         release()
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Everything that it keeps in memory, wherever that is now."""
+        for module in (self.unet, self.vae, *self.text_encoders.values()):
+            yield from module.parameters()
+            yield from module.buffers()
+        yield from self._grey.values()
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """Kohya prefix -> module, for everything that can carry a LoRA."""

@@ -1,0 +1,74 @@
+"""What the user and the host want of a training meanwhile: cancel, pause, give the graphics card away for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from personal_avatar.jobs.control import DISCARD, PAUSE, Control, PauseTaken
+from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.training import storing
+from personal_avatar.training.parking import Parking, Tensors
+
+STATE = "state"  # in the job's folder
+NO_KOHYA_PAUSE = "A training by sd-scripts cannot be paused: it goes on to its end."
+
+
+@dataclass
+class Wishes:
+    """Of one job; `heed` is called wherever the work can be interrupted.
+
+    `pause_at(between_steps)`: the step from which the work can be taken up if it ends here, None if it cannot end yet.
+    `keeps`: what an earlier process trained has to be published before a cancel may end the work.
+    """
+
+    control: Control
+    emit: EventWriter
+    folder: Path  # of the state
+    pause_at: Callable[[bool], int | None] = field(init=False)
+    parking: Parking = field(init=False)
+    keeps: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parking = Parking(self.control, self.emit)
+        self.pause_at = self._before_training
+        self.keeps = bool((storing.facts_of(self.folder) or {}).get("points"))
+
+    def heed(self, between_steps: bool = False) -> None:
+        """Raises `Cancelled` and `PauseTaken`; returns when nobody wants the graphics card."""
+        self._check(between_steps)
+        self.parking.heed(lambda: self._check(between_steps))
+
+    def _check(self, between_steps: bool) -> None:
+        if not self.keeps or self.control.asked(DISCARD):
+            self.control.check()
+        if not self.control.asked(PAUSE):
+            return
+        step = self.pause_at(between_steps)
+        if step is not None:
+            raise PauseTaken(step)
+
+    def take_over(self, pause_at: Callable[[bool], int | None], tensors: Tensors) -> None:
+        """The training has begun: it says where it can end, and has `tensors` besides the model's."""
+        self.pause_at, self.keeps = pause_at, False
+        self.parking.covers(tensors)
+
+    def never_pause(self) -> None:
+        """For an engine that cannot: the wish stays, and is answered once."""
+        told: list[bool] = []
+
+        def answer(between_steps: bool) -> None:
+            if not told:
+                told.append(True)
+                self.emit(Log(NO_KOHYA_PAUSE))
+
+        self.pause_at, self.keeps = answer, False
+
+    def _before_training(self, between_steps: bool) -> int:
+        """Nothing new has been done: what an earlier process left is still there, if it left anything."""
+        facts = storing.facts_of(self.folder)
+        if facts is None:
+            self.emit(Log("Nothing was trained yet: when the job is resumed, it begins anew."))
+            return 0
+        return int(facts["step"])

@@ -1,0 +1,232 @@
+"""A training that is put away and taken up again, by another process, as if nothing had happened.
+
+The result equals that of an uninterrupted run, on a processor with one thread to the last bit. One thing may differ: a
+loss that blows up goes back to the last good weights, and after a pause those are the ones that it was paused with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personal_avatar.domain import Dataset, from_json, to_json
+from personal_avatar.errors import DiskFull
+from personal_avatar.jobs.control import PAUSE
+from personal_avatar.jobs.events import Log, Progress
+from personal_avatar.storage import sha256_of
+from personal_avatar.training import storing
+from personal_avatar.training.bench import Untrained, keep_samples
+from personal_avatar.training.cache import load_image
+from personal_avatar.training.likeness import Measured
+from personal_avatar.training.loop import Trainer
+from personal_avatar.training.storing import COMPLETE, Damaged
+from personal_avatar.training.work import Point, Training, Work
+
+EVERY_S = 600.0  # between two states that nobody asked for
+RETRY_S = 30.0  # after one that could not be written
+ASIDE = "state-aside"
+PARTS, PART_BYTES = 16, 1 << 20  # of a checkpoint that are looked at
+
+
+class Keeper:
+    """Puts one training away and takes it up again. `stops`, `keep`: see `Hooks`; `pause_at`: see `Wishes`."""
+
+    def __init__(self, work: Work, training: Training, trainer: Trainer) -> None:
+        self._work, self._training, self._trainer = work, training, trainer
+        self._folder = work.wishes.folder
+        self._fingerprint = fingerprint(work, training)
+        self._kept_step = -1
+        self._kept_at = time.monotonic()
+        self._retry_at = 0.0
+        self._bare: list[str] | None = None
+
+    # -- putting away
+
+    def stops(self) -> bool:
+        return self._work.control.asked(PAUSE) or self._is_due()
+
+    def pause_at(self, between_steps: bool) -> int | None:
+        if between_steps and self._trainer.is_settled and time.monotonic() >= self._retry_at:
+            self._put()
+        return self._kept_step if self._kept_step == self._trainer.done else None
+
+    def now_and_then(self) -> None:
+        """Between two steps."""
+        if self._is_due() and self._trainer.is_settled:
+            self._put()
+
+    def keep(self) -> None:
+        """Before a checkpoint is judged and after it. Copies of all weights are too large for every one."""
+        if self._trainer.saved == self._trainer.done:
+            if self._kept_step == self._trainer.done:
+                storing.amend(self._folder, self._facts())
+            self._work.wishes.heed(between_steps=True)
+        elif not self._training.method.heavy or self._is_due():
+            self._put()
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        return now >= max(self._kept_at + EVERY_S, self._retry_at) and self._kept_step != self._trainer.done
+
+    def _put(self) -> None:
+        """A state that cannot be written is told of, and the training goes on; the one before it is still there."""
+        if self._kept_step == self._trainer.done and self._is_told():
+            return
+        try:
+            storing.write(self._folder, self._facts(), self._trainer.state())
+        except (OSError, DiskFull) as error:
+            if self._retry_at == 0.0:
+                why = error.message if isinstance(error, DiskFull) else str(error)
+                self._work.emit(Log(f"The state could not be kept: {why} The training goes on; free some space."))
+            self._retry_at = time.monotonic() + RETRY_S
+            return
+        self._kept_step, self._kept_at, self._retry_at = self._trainer.done, time.monotonic(), 0.0
+
+    def _is_told(self) -> bool:
+        """Whether what is kept of this step also knows that its checkpoint was judged."""
+        facts = storing.facts_of(self._folder)
+        return facts is not None and facts["saved"] == self._trainer.saved
+
+    def _facts(self) -> dict[str, Any]:
+        import torch
+
+        training, trainer = self._training, self._trainer
+        return {
+            "fingerprint": self._fingerprint,
+            "torch": torch.__version__,
+            "step": trainer.done,
+            "total": trainer.total,
+            "saved": trainer.saved,
+            "enough": trainer.enough,
+            "seconds": round(training.seconds_before + time.monotonic() - self._work.began_s, 1),
+            "points": [self._portable(point) for point in training.points],
+            "untrained": self._untrained(training.untrained),
+            "ceiling": vars(training.bench).get("ceiling"),  # when it has been measured
+        }
+
+    def _portable(self, point: Point) -> dict[str, Any]:
+        """With paths inside of the job's folder, which may travel."""
+        samples = tuple(path.relative_to(self._work.folder) for path in point.samples)
+        found: dict[str, Any] = to_json(replace(point, path=point.path.relative_to(self._work.folder), samples=samples))
+        return found
+
+    def _untrained(self, before: Untrained | None) -> dict[str, Any] | None:
+        if before is None:
+            return None
+        if self._bare is None:
+            shots = self._training.bench.choosing.subject
+            files = keep_samples(before.images, shots, self._work.artifacts / "samples", 0)
+            self._bare = [str(path.relative_to(self._work.folder)) for path in files]
+        return {
+            "images": self._bare, "likeness": asdict(before.likeness),
+            "following": before.following, "diversity": before.diversity,
+        }
+
+    # -- taking up
+
+    def take_up(self) -> None:
+        """Go on from what was kept; what cannot be used is put aside, and the training begins anew."""
+        if not (self._folder / COMPLETE).exists():
+            return
+        try:
+            self._restore()
+        except (Damaged, ValueError, KeyError, TypeError) as error:
+            self._put_aside(str(error))
+            return
+        trainer = self._trainer
+        self._work.emit(Log(f"Going on from step {trainer.done} of {trainer.total}."))
+        self._work.emit(Progress(trainer.done, trainer.total, trainer.last_loss))
+
+    def _restore(self) -> None:
+        import torch
+
+        known = storing.facts_of(self._folder)
+        if known is not None and known["fingerprint"] != self._fingerprint:
+            raise Damaged("it belongs to another plan, other photos or another checkpoint")
+        facts, tree = storing.read(self._folder)
+        found = self._measured(facts)
+        self._trainer.restore({**tree, "saved": facts["saved"], "enough": facts["enough"]})
+        self._kept_step, self._training.seconds_before = self._trainer.done, float(facts["seconds"])
+        self._training.points, self._training.untrained = found
+        if facts["ceiling"] is not None:
+            vars(self._training.bench)["ceiling"] = facts["ceiling"]
+        if facts["torch"] != torch.__version__:
+            self._work.emit(Log(f"This state was kept by torch {facts['torch']}; now torch {torch.__version__} runs."))
+
+    def _measured(self, facts: dict[str, Any]) -> tuple[list[Point], Untrained | None]:
+        """What need not be measured again. A checkpoint whose file is gone is left out; of large ones only the best and
+        the last have one."""
+        folder, before = self._work.folder, facts["untrained"]
+        points = [from_json(Point, point) for point in facts["points"]]
+        points = [
+            replace(one, path=folder / one.path, samples=tuple(folder / path for path in one.samples))
+            for one in points
+        ]
+        if points and not all(one.path.is_file() for one in (points[-1], max(points, key=lambda one: one.merit))):
+            points = [one for one in points if one.path.is_file()]
+        images = [folder / path for path in before["images"]] if before else []
+        if before is None or not all(path.is_file() for path in images):
+            return points, None
+        likeness = from_json(Measured, before["likeness"])
+        shown = np.stack([load_image(path) for path in images])
+        return points, Untrained(shown, likeness, before["following"], before["diversity"])
+
+    def _put_aside(self, why: str) -> None:
+        self._trainer.start_again()
+        aside = self._work.folder / ASIDE
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(self._folder, aside)
+        self._work.emit(Log(f"The kept state cannot be used: {why}. It was put aside; the training begins anew."))
+
+
+def finished_before(work: Work) -> dict[str, Any] | None:
+    """The result of a training whose process ended before it could tell; None otherwise."""
+    result: dict[str, Any] | None = (storing.facts_of(work.wishes.folder) or {}).get("result")
+    return result if result and all(Path(file).is_file() for file in result["files"]) else None
+
+
+def remembered(work: Work, result: dict[str, Any]) -> dict[str, Any]:
+    """The result, once it is written down; should this process end before it can tell, nobody need do it again."""
+    facts = storing.facts_of(work.wishes.folder)
+    if facts is not None:
+        storing.amend(work.wishes.folder, {**facts, "result": result})
+    return result
+
+
+def fingerprint(work: Work, training: Training) -> str:
+    """Changes with everything that the steps follow from: plan, pictures, captions, checkpoint. Not with places and
+    times of files, which are others on another machine."""
+    base, avatar, data = work.task.base, work.task.avatar, training.data
+    files = [_parts_of(path) for path in (base.path, base.vae, base.config)]
+    told = (
+        storing.VERSION, work.task.method.value, sorted(work.plan.dict().items()), training.total_steps,
+        work.resolution_px, base.prediction, base.zero_terminal_snr, files, avatar.trigger, avatar.class_noun,
+        _pictures_of(training.dataset), data.captions, data.others.captions if data.others else None,
+    )
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _pictures_of(dataset: Dataset) -> list[tuple[str, str]]:
+    """Name and SHA-256 of each picture and mask."""
+    samples = (*dataset.samples, *dataset.held_out)
+    names = [name for sample in samples for name in (sample.image, sample.mask) if name is not None]
+    return [(str(name), sha256_of(dataset.folder / name)) for name in names]
+
+
+def _parts_of(path: Path | None) -> tuple[int, str] | None:
+    """Size, and SHA-256 of parts from all over a file: to read all of a checkpoint would take as long as the start."""
+    if path is None or not path.is_file():
+        return None
+    size, digest = path.stat().st_size, hashlib.sha256()
+    with path.open("rb") as file:
+        for number in range(PARTS + 1):
+            file.seek(max(0, size - PART_BYTES) * number // PARTS)
+            digest.update(file.read(PART_BYTES))
+    return size, digest.hexdigest()
