@@ -82,7 +82,7 @@ def _settle(demo: Demo) -> None:
     for avatar in earlier:
         for view in demo.studio.jobs.views(states=ACTIVE):
             if view.job.avatar_id == avatar.id:
-                demo.studio.queue.cancel(view.job.id)
+                demo.studio.queue.cancel(view.job.id, keep_checkpoint=False)
                 demo.studio.queue.wait(view.job.id, 90)
         demo.studio.delete_avatar(avatar.id)
 

@@ -308,7 +308,7 @@ def test_doctor_installs_the_second_engine_only_when_asked(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_training_is_cancelled_and_says_130(data: Path, number: int) -> None:
+def test_an_interrupted_training_is_paused_and_says_130(data: Path, number: int) -> None:
     """In a process of its own, with a child that works until it is asked to end."""
     learn = PATIENT.replace('"result"', '"note"')
     program = (
@@ -318,15 +318,17 @@ def test_an_interrupted_training_is_cancelled_and_says_130(data: Path, number: i
         f"host.StandaloneHost = lambda data: DrawingHost(data, {learn!r}); "
         f"sys.exit(main(['train', '--photos', {str(GOOD[0])!r}, '--name', 'Anna', '--data', {str(data)!r}, '--json']))"
     )
-    child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while not list(data.glob("jobs/*/events.jsonl")) and time.monotonic() < end:
         time.sleep(0.1)
     child.send_signal(number)
-    out, _ = child.communicate(timeout=90)
+    out, said = child.communicate(timeout=90)
     assert child.returncode == 130
     document = json.loads(out)
-    assert document["error"]["code"] == "CANCELLED"
+    assert (document["state"], document["error"]) == ("paused", None)
+    assert f"jobs resume {document['job'][:8]}" in said
 
 
 class Screen:

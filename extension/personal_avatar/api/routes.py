@@ -27,14 +27,13 @@ from personal_avatar.api.stream import stream
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
-from personal_avatar.errors import QueueFull, WrongState
+from personal_avatar.errors import QueueFull
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.oneshot import Neighbour
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 DOOR = "api"
-LATER = "Cancel the job with keep_checkpoint, or let it go on."
 
 
 class Api:
@@ -137,14 +136,13 @@ class Api:
         return answers.job(self.studio.queue.cancel(job_id, keep_checkpoint=keep))
 
     def pause(self, job_id: str = JOB_ID) -> schemas.JobDocument:
-        """Not possible yet: answers 409."""
-        state = self.studio.jobs.status(job_id).state.value
-        raise WrongState(f"The job is {state}, and jobs cannot be paused yet.", LATER)
+        """Ask a training to stop between two steps and to keep all that it needs to go on; one that waits rests at
+        once. 409 for other kinds of jobs, and for what rests or has ended."""
+        return answers.job(self.studio.queue.pause(job_id))
 
     def resume(self, job_id: str = JOB_ID) -> schemas.JobDocument:
-        """Not possible yet: answers 409."""
-        state = self.studio.jobs.status(job_id).state.value
-        raise WrongState(f"The job is {state}, and only a paused job can be resumed.", LATER)
+        """Let a paused training go on, or one that failed and left all that it needs; 409 for what cannot."""
+        return answers.job(self.studio.queue.resume(job_id))
 
     def erase_job(self, job_id: str = JOB_ID) -> schemas.Erased:
         """Erase the pictures of a portraits job and the photos that were sent with it; not possible for a training."""

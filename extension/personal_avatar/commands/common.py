@@ -6,9 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from personal_avatar.errors import BadInput
+from personal_avatar.errors import BadInput, WrongState
 from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import ACTIVE, RESTING, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
@@ -16,6 +16,7 @@ from personal_avatar.terminal import Bar, Terminal
 DOOR = "command line"
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 LOOK_S = 0.3
+PATIENCE_S = 90.0
 STAGES = {
     "check": "checking the photos", "prepare": "cropping and captioning", "cache": "encoding pictures and captions",
     "caption": "describing the photos",
@@ -53,30 +54,48 @@ def pictures(args_paths: list[Path]) -> list[Path]:
 
 
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
-    """Show a job until it has ended; (the job, whether Ctrl-C or SIGTERM interrupted it: what it has is kept)."""
+    """Show a job until it has ended or rests; (the job, whether Ctrl-C or SIGTERM interrupted it).
+
+    A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels."""
     shown = Shown(terminal)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _until_the_end(studio, job, shown), False
+        return _until_it_rests(studio, job, shown), False
     except KeyboardInterrupt:
         shown.close()
-        terminal.complain("Interrupted: the job ends after its present step and keeps what it has.")
-        if studio.jobs.status(job.id).state in ACTIVE:
-            studio.queue.cancel(job.id)
-        return studio.queue.wait(job.id, 90), True
+        return _interrupted(studio, job, terminal), True
     finally:
         shown.close()
         signal.signal(signal.SIGTERM, before)
 
 
-def _until_the_end(studio: Studio, job: Job, shown: Shown) -> JobView:
+def _interrupted(studio: Studio, job: Job, terminal: Terminal) -> JobView:
+    try:
+        studio.queue.pause(job.id)
+        terminal.complain("Interrupted: the job stops after its present step. Ctrl-C again cancels it.")
+        view = studio.queue.wait(job.id, PATIENCE_S)
+    except (WrongState, KeyboardInterrupt):
+        view = _cancelled(studio, job, terminal)
+    if view.status.state is State.PAUSED:
+        terminal.complain(f"It can go on from step {view.step}: personal-avatar jobs resume {job.id[:8]}")
+    return view
+
+
+def _cancelled(studio: Studio, job: Job, terminal: Terminal) -> JobView:
+    terminal.complain("Interrupted: the job ends after its present step and keeps what it has.")
+    if studio.jobs.status(job.id).state in ACTIVE:
+        studio.queue.cancel(job.id)
+    return studio.queue.wait(job.id, PATIENCE_S)
+
+
+def _until_it_rests(studio: Studio, job: Job, shown: Shown) -> JobView:
     seen = 0
     while True:
-        ended = studio.jobs.status(job.id).state not in ACTIVE
+        rests = studio.jobs.status(job.id).state in RESTING
         for record in studio.events(job.id, seen):
             seen = record.id
             shown(record)
-        if ended:
+        if rests:
             return studio.jobs.view(job.id)
         time.sleep(LOOK_S)
 
@@ -114,6 +133,9 @@ def exit_status(view: JobView, interrupted: bool, terminal: Terminal) -> int:
         return INTERRUPTED
     if view.status.state is State.SUCCEEDED:
         return DONE
+    if view.status.state is State.PAUSED:
+        terminal.complain(f"The job was paused. To go on: personal-avatar jobs resume {view.job.id[:8]}")
+        return INTERRUPTED
     error = view.status.error or {}
     terminal.complain(f"{error.get('message', 'The job failed.')} {error.get('hint', '')}")
     return FAILED

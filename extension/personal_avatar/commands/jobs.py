@@ -1,12 +1,13 @@
 """`personal-avatar jobs`: list, show, cancel, pause, resume, erase."""
 from __future__ import annotations
 
+import threading
 import time
 from argparse import Namespace
 
 from personal_avatar import documents
-from personal_avatar.commands.common import DONE, WRONG_USAGE, local_studio
-from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.commands.common import DONE, WRONG_USAGE, exit_status, follow, local_studio
+from personal_avatar.errors import NotFound
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -21,7 +22,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
         return WRONG_USAGE
     view = studio.jobs.view(job_named(studio, args.id))
-    actions = {"show": _show, "cancel": _cancel, "pause": _later, "resume": _later, "erase": _erase}
+    actions = {"show": _show, "cancel": _cancel, "pause": _pause, "resume": _resume, "erase": _erase}
     return actions[args.action](studio, view, terminal)
 
 
@@ -58,8 +59,7 @@ def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:
 
 def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
     """Ask, then wait; when the program that watched the job is gone, its end is settled here."""
-    studio.queue.cancel(view.job.id)
-    studio.jobs.free_if_orphaned(view.job.id)
+    studio.queue.cancel(view.job.id, here=False)
     ended = studio.queue.run_here(view.job)
     terminal.say(f"{view.job.id[:8]} {ended.status.state.value}")
     terminal.document(documents.job(ended))
@@ -75,6 +75,20 @@ def _erase(studio: Studio, view: JobView, terminal: Terminal) -> int:
     return DONE
 
 
-def _later(studio: Studio, view: JobView, terminal: Terminal) -> int:
-    state = view.status.state.value
-    raise WrongState(f"The job is {state}, and jobs cannot be paused yet.", "Cancel it, or let it go on.")
+def _pause(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    """Ask, then wait until it rests."""
+    studio.queue.pause(view.job.id)
+    resting = studio.queue.run_here(view.job)
+    terminal.say(f"{view.job.id[:8]} {resting.status.state.value}")
+    terminal.document(documents.job(resting))
+    return DONE
+
+
+def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
+    """Take it up and run it here, to its end or its next rest; another program on the same data folder may be first."""
+    studio.queue.resume(view.job.id, here=False)
+    running = threading.Thread(target=studio.queue.run_here, args=(view.job,), daemon=True)
+    running.start()
+    ended, interrupted = follow(studio, view.job, terminal)
+    terminal.document(documents.job(ended))
+    return exit_status(ended, interrupted, terminal)

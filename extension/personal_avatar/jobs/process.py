@@ -135,6 +135,27 @@ def kill(pid: int | None, since: float | None) -> None:
         return
 
 
+def child_of(folder: Path) -> int | None:
+    """The id of a process that does the work of this job folder, when its starter had no time to note it."""
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        if "-m" in words and words[-1] == str(folder) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            return int(process.info["pid"])
+    return None
+
+
+def sweep(pid: int) -> None:
+    """End what a child that is gone has left running in its session; Windows has none."""
+    if sys.platform == "win32" or alive(pid) or os.getsid(0) == pid:
+        return
+    for other in psutil.pids():
+        try:
+            if os.getsid(other) == pid:
+                psutil.Process(other).kill()
+        except (OSError, psutil.Error):
+            continue
+
+
 def oom_kills() -> int:
     """How often this kernel has killed a process for memory, here and in this container; 0 where it does not tell."""
     return _counter(Path("/proc/vmstat")) + _counter(CGROUP_EVENTS)

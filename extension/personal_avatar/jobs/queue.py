@@ -1,29 +1,30 @@
-"""Runs queued jobs, one at a time in each lane.
+"""The queue: jobs are submitted, paused, resumed and cancelled here, and run in lanes by kind.
 
-It survives restarts: what still runs is found again, what died is named.
+It survives restarts: what still runs is found again, what died is taken up again or named. Each call does what it says,
+or raises and changes nothing.
 """
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from personal_avatar.errors import Cancelled, Killed, QueueFull, WrongState, named
+from personal_avatar.errors import Cancelled, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
-from personal_avatar.jobs.control import CANCEL, DISCARD, Control
-from personal_avatar.jobs.events import Done, EventWriter, Started, failure
-from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView, Status
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
+from personal_avatar.jobs.executors import LOCAL, Executor
+from personal_avatar.jobs.lanes import Lanes, Taken
+from personal_avatar.jobs.running import Before, InlineWork, Listener, Means, Runner
+from personal_avatar.jobs.states import ENDED, RESTING, State
+from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 
-InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
-Before = Callable[[Job, Path, EventWriter, Control], None]
 POLL_S = 0.3
-CANCEL_GRACE_S = 600.0
 IDLE_S = 5.0
+RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
 log = logging.getLogger(__name__)
 
 
@@ -31,8 +32,9 @@ class JobQueue:
     """Lanes of jobs by kind: `inline` kinds run in a thread of this process, all others as a child process.
 
     `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
-    does in this process what a child cannot do for itself, right before the child is started. `pausable`: kinds whose
-    work can stop between two steps and go on later.
+    does in this process what a child cannot do for itself, right before the child is started for the first time.
+    `pausable`: kinds whose work can stop between two steps and go on later. `executor`: where children run, and how
+    many of a kind at the same time, those of other programs on this data folder included.
     """
 
     def __init__(
@@ -44,179 +46,200 @@ class JobQueue:
         before: Before | None = None,
         rules: Callable[[], Rules] = Rules,
         pausable: Collection[str] = (),
+        executor: Callable[[], Executor] = lambda: LOCAL,
     ) -> None:
         self.store = store
         self._inline = inline
-        self._trainer = trainer
-        self._on_end = on_end
-        self._before = before
         self._rules = rules
         self._pausable = frozenset(pausable)
-        self._wake = threading.Condition()
-        self._lanes: dict[str, threading.Thread] = {}
+        self._executor = executor
+        self._runner = Runner(store, Means(
+            inline, trainer, on_end, before, rules, self._pausable, executor, lambda: POLL_S,
+        ))
+        self._lanes = Lanes(self._take, self._runner.run, self._width, lambda: IDLE_S)
+        self._watched = False
+
+    def listen(self, listener: Listener) -> None:
+        """Have it called once after each job has ended, in the thread that ended it; its errors are logged."""
+        self._runner.listeners.append(listener)
+
+    # -- in
 
     def submit(
         self, kind: str, payload: object, *, title: str, user_id: str, avatar_id: str,
         files: Mapping[str, Path] = NO_FILES,
     ) -> Job:
-        """Put a job at the end of its lane, with copies of `files` in its folder; raises `QueueFull`."""
-        self.refuse_when_full()
+        """Put a job into the queue, with copies of `files` in its folder; raises `QueueFull`."""
+        self.refuse_when_full(user_id=user_id)
         job = self.store.create(kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files)
         self.start_lane(kind)
         return job
 
-    def refuse_when_full(self, more: int = 1) -> None:
-        """Raise `QueueFull` when no `more` jobs may wait."""
-        waiting = len(self.store.views(states=[State.QUEUED]))
-        if waiting + more > self._rules().waiting:
-            raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
+    def refuse_when_full(self, more: int = 1, user_id: str | None = None) -> None:
+        """Raise `QueueFull` when no `more` jobs may wait, of all users or of this one."""
+        waiting = self.store.views(states=[State.QUEUED])
+        rules = self._rules()
+        if len(waiting) + more > rules.waiting:
+            raise QueueFull(f"{len(waiting)} jobs are waiting, and that is the limit.")
+        own = sum(view.job.user_id == user_id for view in waiting)
+        if user_id is not None and own + more > rules.waiting_of_one:
+            raise QueueFull(f"{own} jobs of {user_id} are waiting, and that is the limit for one user.")
 
     def recover(self) -> None:
-        """After a start: go on with what is queued, watch what still runs, name what died."""
-        for view in self.store.views(states=ACTIVE):
-            self.start_lane(view.job.kind)
+        """After a start: go on with what is queued, watch what still runs, name what died; from now on also what other
+        programs leave behind on this data folder."""
+        self._start_lanes()
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=_watch_over, args=(weakref.ref(self),), name="avatar-jobs", daemon=True).start()
+
+    def _start_lanes(self) -> None:
+        for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS)}:
+            self.start_lane(kind)
 
     def start_lane(self, kind: str) -> None:
         """Make sure that a thread looks after the jobs of this kind."""
-        with self._wake:
-            lane = self._lanes.get(kind)
-            if lane is None or not lane.is_alive():
-                lane = threading.Thread(target=self._work, args=(kind,), name=f"avatar-{kind}", daemon=True)
-                self._lanes[kind] = lane
-                lane.start()
-            self._wake.notify_all()
+        self._lanes.start(kind)
 
-    def cancel(self, job_id: str, *, keep_checkpoint: bool = True) -> JobView:
-        """Ask a job to end; a queued one ends at once. Raises `WrongState` when it has ended."""
-        control = Control(self.store.folder(job_id))
+    # -- wishes
+
+    def pause(self, job_id: str) -> JobView:
+        """Ask a job to stop between two steps and to keep all that it needs to go on; one that waits does not run until
+        it is resumed. Raises `WrongState` for what cannot."""
+        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
         state = self.store.status(job_id).state
-        if state not in ACTIVE:
+        if state in RESTING:
+            raise WrongState(f"The job is {state.value}; only one that runs or waits can be paused.")
+        if job.kind not in self._pausable:
+            raise WrongState("Only trainings can be paused.", "Cancel the job, or let it go on.")
+        if control.asked(CANCEL):
+            raise WrongState("The job is being cancelled.", "Wait until it has ended.")
+        if state is State.RUNNING or not self._at_rest(job_id, lambda: self._pause_waiting(job_id)):
+            control.ask(PAUSE)
+        return self.store.view(job_id)
+
+    def _pause_waiting(self, job_id: str) -> bool:
+        """True when the job waited, and is paused now."""
+        waits = self.store.status(job_id).state is State.QUEUED
+        if waits:
+            self.store.move(job_id, State.PAUSED)
+        return waits
+
+    def resume(self, job_id: str, *, here: bool = True) -> JobView:
+        """Let a paused job go on, or one that failed and left all that it needs. Raises `WrongState` for what cannot.
+        `here`: whether this program looks after the jobs of its kind from now on."""
+        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
+        if not self._at_rest(job_id, lambda: self._resume_resting(job, control)):
+            self._take_back_pause(job_id, control)
+        if here:
+            self.start_lane(job.kind)
+        return self.store.view(job_id)
+
+    def _resume_resting(self, job: Job, control: Control) -> bool:
+        """True when the job rested, and waits now."""
+        state, folder = self.store.status(job.id).state, self.store.folder(job.id)
+        if state in (State.QUEUED, State.RUNNING):
+            return False
+        if state is State.FAILED and not (job.kind in self._pausable and process.has_state(folder)):
+            raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
+        again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
+        if state in (State.PAUSED, State.FAILED):
+            for wish in (PAUSE, CANCEL, DISCARD):
+                control.withdraw(wish)
+            self.store.move(job.id, State.QUEUED, pid=None, pid_started_at=None, **again)
+            return True
+        raise WrongState(f"The job is {state.value}; only a paused one can be resumed.", "Start a new one.")
+
+    def _take_back_pause(self, job_id: str, control: Control) -> None:
+        if not control.asked(PAUSE) or control.asked(CANCEL):
+            state = self.store.status(job_id).state.value
+            raise WrongState(f"The job is {state}; only a paused one can be resumed.", "Nothing has to be done.")
+        control.withdraw(PAUSE)
+
+    def cancel(self, job_id: str, *, keep_checkpoint: bool = True, here: bool = True) -> JobView:
+        """Ask a job to end; one that does not run ends at once, unless it has something to keep: then it is taken up
+        once more to do that. Raises `WrongState` when it has ended. `here`: as in `resume`."""
+        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
+        state = self.store.status(job_id).state
+        if state in ENDED:
             raise WrongState(f"The job is {state.value} already.", "Start a new one.")
         if not keep_checkpoint:
             control.ask(DISCARD)
         control.ask(CANCEL)
-        if state is State.QUEUED and self.store.claim(job_id):
-            self.store.fail(job_id, Cancelled("The job was cancelled before it began."), State.CANCELLED)
+        control.withdraw(PAUSE)
+        self._at_rest(job_id, lambda: self._cancel_resting(job_id, keep_checkpoint))
+        if here:
+            self.start_lane(job.kind)
         return self.store.view(job_id)
 
+    def _cancel_resting(self, job_id: str, keep: bool) -> bool:
+        """True when the job neither ran nor runs."""
+        state = self.store.status(job_id).state
+        if state not in (State.QUEUED, State.PAUSED):
+            return False
+        if not (keep and process.has_state(self.store.folder(job_id))):
+            when = "before it began" if state is State.QUEUED else "while it was paused"
+            self._runner.end(job_id, Cancelled(f"The job was cancelled {when}.", ""))
+        elif state is State.PAUSED:
+            self.store.move(job_id, State.QUEUED)
+        return True
+
+    def _at_rest(self, job_id: str, change: Callable[[], bool]) -> bool:
+        """Change a job that nobody runs, while nobody can begin to; False when somebody does, or `change` says so."""
+        if not self.store.claim(job_id):
+            return False
+        try:
+            return change()
+        finally:
+            self.store.release(job_id)
+            self._lanes.wake()
+
+    # -- waiting
+
     def run_here(self, job: Job) -> JobView:
-        """Run one job in this thread until it has ended (the command line)."""
-        if self.store.claim(job.id):
-            self._run(job)
-        while self.store.status(job.id).state in ACTIVE:
-            time.sleep(POLL_S)
+        """Run one job in this thread until it has ended or rests (the command line)."""
+        while self.store.status(job.id).state not in RESTING:
+            if self.store.claim(job.id):
+                self._runner.run(job)
+            else:
+                time.sleep(POLL_S)
         return self.store.view(job.id)
 
     def wait(self, job_id: str, timeout_s: float) -> JobView:
-        """The job as it is when it has ended, or after `timeout_s`."""
+        """The job as it is when it has ended or rests, or after `timeout_s`."""
         end = time.monotonic() + timeout_s
-        while self.store.status(job_id).state in ACTIVE and time.monotonic() < end:
+        while self.store.status(job_id).state not in RESTING and time.monotonic() < end:
             time.sleep(POLL_S)
         return self.store.view(job_id)
 
-    def _work(self, kind: str) -> None:
-        while (job := self._await(kind)) is not None:
-            self._run(job)
+    # -- lanes
 
-    def _await(self, kind: str) -> Job | None:
-        """The next job of this kind, claimed for us; None when nothing is left to do, which ends the lane.
+    def _width(self, kind: str) -> int:
+        return 1 if kind in self._inline else max(1, self._executor().width)
 
-        All under the lock, so that a job that is submitted meanwhile either is seen here or starts a new lane.
-        """
-        with self._wake:
-            while True:
-                try:
-                    left = self.store.active(kind)
-                    mine = next((job for job in left if self.store.claim(job.id)), None)
-                except OSError as error:
-                    log.warning("The jobs cannot be read or claimed now: %s", error)
-                else:
-                    if mine is not None:
-                        return mine
-                    if not left:
-                        del self._lanes[kind]
-                        return None
-                self._wake.wait(timeout=IDLE_S)
+    def _take(self, kind: str) -> Taken:
+        """The next job of a kind: first what runs and is watched by nobody any more, then who is next in the queue.
+        Two trainings of one avatar never run at the same time: they share its folder."""
+        views = [view for view in self.store.views(states=RUNS_OR_WAITS) if view.job.kind == kind]
+        running = [view for view in views if view.status.state is State.RUNNING]
+        waiting = sorted((view for view in views if view.status.state is State.QUEUED), key=lambda view: view.position)
+        for view in running:
+            if self.store.claim(view.job.id):
+                return Taken(view.job, True)
+        busy = {view.job.avatar_id for view in running} - {""}
+        if kind in self._inline or len(running) < self._width(kind):
+            for view in waiting:
+                if (kind in self._inline or view.job.avatar_id not in busy) and self.store.claim(view.job.id):
+                    return Taken(view.job, True)
+        return Taken(None, bool(views))
 
-    def _run(self, job: Job) -> None:
-        """Run a claimed job to its end; every outcome becomes a state."""
+
+def _watch_over(queue: weakref.ref[JobQueue]) -> None:
+    """Look after what other programs leave behind, for as long as the queue is in use."""
+    while (mine := queue()) is not None:
         try:
-            status = self.store.status(job.id)
-            if status.state is State.RUNNING:
-                result = self._adopt(job, status)
-            elif status.state is State.QUEUED:
-                self.store.move(job.id, State.RUNNING)
-                result = self._run_inline(job) if job.kind in self._inline else self._run_child(job)
-            else:
-                return
-            self._on_end(job, result)
-            self.store.move(job.id, State.SUCCEEDED)
-        except Cancelled as error:
-            self.store.fail(job.id, error, State.CANCELLED)
-        except Exception as error:  # noqa: BLE001  the border: every failure of a job is named here
-            self.store.fail(job.id, named(error))
-        finally:
-            self.store.release(job.id)
-
-    def _run_inline(self, job: Job) -> dict:
-        folder = self.store.folder(job.id)
-        emit, control = EventWriter(folder), Control(folder)
-        emit(Started(os.getpid()))
-        try:
-            control.check()
-            result = self._inline[job.kind](job, folder, emit, control)
-        except Exception as error:
-            emit(failure(named(error)))
-            raise
-        emit(Done(result))
-        return result
-
-    def _run_child(self, job: Job) -> dict:
-        folder = self.store.folder(job.id)
-        self._make_ready(job, folder)
-        before = process.oom_kills()
-        child = process.start(folder, self._trainer())
-        self.store.note_process(job.id, child.pid, process.started_at(child.pid))
-        self._watch(job.id, lambda: child.poll() is None)
-        return self._result(job, folder, child.wait(), before)
-
-    def _make_ready(self, job: Job, folder: Path) -> None:
-        if self._before is None:
-            return
-        emit = EventWriter(folder)
-        try:
-            self._before(job, folder, emit, Control(folder))
-        except Exception as error:
-            emit(failure(named(error)))
-            raise
-
-    def _adopt(self, job: Job, status: Status) -> dict:
-        """Go on watching a child that outlived us; an inline job of a dead process cannot go on."""
-        folder = self.store.folder(job.id)
-        if job.kind in self._inline:
-            raise Killed("The program was closed while this job ran.", "Start the job again.")
-        before = process.oom_kills()
-        self._watch(job.id, lambda: process.alive(status.pid, status.pid_started_at))
-        return self._result(job, folder, None, before)
-
-    def _watch(self, job_id: str, running: Callable[[], bool]) -> None:
-        """Wait for a child; one that ignores a cancel for ten minutes is ended."""
-        asked_at: float | None = None
-        control = Control(self.store.folder(job_id))
-        while running():
-            if control.asked(CANCEL):
-                asked_at = asked_at or time.monotonic()
-                if time.monotonic() - asked_at > CANCEL_GRACE_S:
-                    status = self.store.status(job_id)
-                    process.kill(status.pid, status.pid_started_at)
-            time.sleep(POLL_S)
-
-    def _result(self, job: Job, folder: Path, exit_code: int | None, oom_kills_before: int) -> dict:
-        ended = process.outcome(folder, exit_code, oom_kills_before)
-        if isinstance(ended, Done):
-            return ended.result
-        if kept := process.kept(folder):
-            self._on_end(job, kept)
-        if Control(folder).asked(CANCEL) and not isinstance(ended, Cancelled):
-            ended = Cancelled("The job was cancelled.")
-        raise ended
+            mine._start_lanes()
+        except Exception as error:  # noqa: BLE001  a damaged folder, a full disk: it may be mended
+            log.warning("The jobs cannot be read now: %s", error)
+        del mine
+        time.sleep(IDLE_S)

@@ -8,23 +8,34 @@ from pathlib import Path
 from personal_avatar.host import TrainerPython
 
 PREAMBLE = """#!{python}
-import os, sys, time
+import json, os, sys, time
 from pathlib import Path
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs.control import Control
-from personal_avatar.jobs.events import Done, EventWriter, Failed, Progress, Started
+from personal_avatar.jobs.control import PAUSE, Control
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Log, Paused, Progress, Started
 folder = Path(sys.argv[3])
+state = folder / "state" / "complete.json"
 emit, control = EventWriter(folder), Control(folder)
 emit(Started(os.getpid()))
 """
 
 QUICK = "emit(Progress(1, 1)); emit(Done({'answer': 42}))"
-# Works until somebody cancels or creates the file `finish` in the job's folder.
+# Works until somebody cancels or pauses it, or creates the file `finish` in the job's folder. Its state is its step.
 PATIENT = """
+first = json.loads(state.read_text())["step"] if state.exists() else 0
+if first:
+    emit(Log(f"from step {first}"))
 try:
-    for step in range(2000):
+    for step in range(first, 2000):
         emit(Progress(step, 2000))
         control.check()
+        if control.asked(PAUSE) or (step == first and not state.exists()):
+            state.parent.mkdir(exist_ok=True)
+            state.with_name("new").write_text(json.dumps({"step": step}))
+            os.replace(state.with_name("new"), state)
+        if control.asked(PAUSE):
+            emit(Paused(step))
+            sys.exit(0)
         if (folder / "finish").exists():
             break
         time.sleep(0.02)
@@ -33,6 +44,8 @@ except Cancelled as error:
     sys.exit(1)
 emit(Done({"answer": "whole"}))
 """
+# Says nothing and leaves nothing behind.
+SILENT = "emit(Progress(1, 2)); time.sleep(60)"
 
 
 def trainer(folder: Path, body: str) -> TrainerPython:

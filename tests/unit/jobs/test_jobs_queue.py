@@ -14,7 +14,8 @@ import pytest
 from personal_avatar import storage
 from personal_avatar.errors import QueueFull, WrongState
 from personal_avatar.host import Rules
-from personal_avatar.jobs import process, queue, store
+from personal_avatar.jobs import process, queue, watching
+from personal_avatar.jobs.events import read_events
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, JobView
@@ -144,7 +145,7 @@ def test_cancelling_can_discard(house: House) -> None:
 
 
 def test_a_child_that_ignores_the_cancel_is_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "CANCEL_GRACE_S", 0.2)
+    monkeypatch.setattr(watching, "CANCEL_GRACE_S", 0.2)
     house.running(job := house.submit("emit(Progress(1, 2)); time.sleep(60)"))
     house.queue.cancel(job.id)
     assert house.wait(job).status.state is State.CANCELLED
@@ -194,7 +195,7 @@ def test_two_queues_never_run_one_job_twice(house: House) -> None:
     for job in jobs:
         house.wait(job)
     assert sorted(job_id for job_id, _ in house.ended) == sorted(job.id for job in jobs)
-    starts = [record for job in jobs for record in store.read_events(house.store.folder(job.id))
+    starts = [record for job in jobs for record in read_events(house.store.folder(job.id))
               if record.event.kind == "started"]
     assert len(starts) == 3
 
@@ -226,7 +227,7 @@ def test_after_a_restart_a_surviving_child_is_found_again(house: House) -> None:
 
 
 def test_after_a_restart_a_surviving_child_can_be_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "CANCEL_GRACE_S", 0.2)
+    monkeypatch.setattr(watching, "CANCEL_GRACE_S", 0.2)
     job = Abandoned(house, "emit(Progress(1, 2)); time.sleep(60)").job
     house.running(job)
     house.again()
@@ -320,7 +321,7 @@ def test_a_claim_that_cannot_be_written_is_not_left_behind(house: House, monkeyp
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store.os, "fdopen", full)
+    monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(OSError, match="No space"):
         house.store.claim(job.id)
     monkeypatch.undo()

@@ -1,0 +1,251 @@
+"""Runs one claimed job from its state to the next: to its end, to its rest, or back into the queue."""
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, NotFound, named
+from personal_avatar.host import Rules, TrainerPython
+from personal_avatar.jobs import process
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
+from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
+from personal_avatar.jobs.executors import Executor
+from personal_avatar.jobs.states import ENDED, State
+from personal_avatar.jobs.store import Job, JobStore, JobView, Status
+from personal_avatar.jobs.watching import Watch
+
+InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
+Before = Callable[[Job, Path, EventWriter, Control], None]
+Listener = Callable[[JobView], None]
+SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
+DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
+INTERRUPTED = "The job was interrupted from outside between two steps, and goes on."
+REBOOTED = "The machine was restarted while the job ran; it goes on."
+KEEPING = "The job is taken up once more, to keep the best of what it has."
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Means:
+    """What running a job takes; see `JobQueue`."""
+
+    inline: Mapping[str, InlineWork]
+    trainer: Callable[[], TrainerPython]
+    on_end: Callable[[Job, dict], None]
+    before: Before | None
+    rules: Callable[[], Rules]
+    pausable: Collection[str]
+    executor: Callable[[], Executor]
+    poll_s: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Again:
+    """The job goes back into the queue; `counts`: against how often it may do so after its process died."""
+
+    why: str
+    counts: bool = False
+
+
+class Runner:
+    """`listeners` are called with each job that has ended."""
+
+    def __init__(self, store: JobStore, means: Means) -> None:
+        self.store, self._means = store, means
+        self.listeners: list[Listener] = []
+
+    def run(self, job: Job) -> None:
+        """Every outcome of a claimed job becomes a state, and the claim is given back."""
+        try:
+            self._settle(job, self._work(job))
+        except Exception as error:  # noqa: BLE001  the border: every failure of a job is named here
+            self.end(job.id, named(error))
+        finally:
+            self._release(job.id)
+
+    def end(self, job_id: str, error: AvatarError | None = None) -> None:
+        """Bring a job to its end, cancelled, failed or, without an error, succeeded, and tell those who listen. What
+        only taking it up again could need goes first."""
+        if error is None or isinstance(error, Cancelled):
+            self._drop_state(job_id)
+        if error is None:
+            self.store.move(job_id, State.SUCCEEDED)
+        else:
+            self.store.fail(job_id, error, State.CANCELLED if isinstance(error, Cancelled) else State.FAILED)
+        self._tell(job_id)
+
+    def _tell(self, job_id: str) -> None:
+        try:
+            view = self.store.view(job_id)
+        except (NotFound, OSError, ValueError) as error:
+            log.warning("Nobody can be told how %s ended: %s", job_id, error)
+            return
+        for listener in self.listeners if view.status.state in ENDED else ():
+            try:
+                listener(view)
+            except Exception:  # a listener is not a part of the job
+                log.exception("A listener failed at the end of %s.", job_id)
+
+    def _drop_state(self, job_id: str) -> None:
+        try:
+            shutil.rmtree(self.store.folder(job_id) / process.STATE_FOLDER, ignore_errors=True)
+        except NotFound:
+            return
+
+    def _release(self, job_id: str) -> None:
+        try:
+            self.store.release(job_id)
+        except OSError as error:
+            log.warning("The claim on %s could not be given back: %s", job_id, error)
+
+    # -- from what the work said to the next state
+
+    def _settle(self, job: Job, said: Done | Paused | Again | None) -> None:
+        if isinstance(said, Done):
+            self._means.on_end(job, said.result)
+            self.end(job.id)
+        elif isinstance(said, Paused):
+            self._rest(job, said)
+        elif isinstance(said, Again):
+            self._again(job, said)
+
+    def _rest(self, job: Job, said: Paused) -> None:
+        """The work stopped between two steps: somebody wanted a pause, or the end, or it had reasons of its own."""
+        control = Control(self.store.folder(job.id))
+        if control.asked(CANCEL):
+            if control.asked(DISCARD):
+                raise Cancelled("The job was cancelled.", "")
+            self._again(job, Again(KEEPING))
+        elif control.asked(PAUSE):
+            self._leave(job.id, State.PAUSED)
+        else:
+            self._again(job, Again(INTERRUPTED))
+
+    def _again(self, job: Job, again: Again) -> None:
+        folder = self.store.folder(job.id)
+        wanted = Control(folder)
+        rests = wanted.asked(PAUSE) and not wanted.asked(CANCEL)
+        EventWriter(folder)(Log(again.why))
+        restarts = self.store.status(job.id).restarts + again.counts
+        self._leave(job.id, State.PAUSED if rests else State.QUEUED, restarts)
+
+    def _leave(self, job_id: str, state: State, restarts: int | None = None) -> None:
+        more = {} if restarts is None else {"restarts": restarts}
+        self.store.move(job_id, state, pid=None, pid_started_at=None, **more)
+
+    # -- the work
+
+    def _work(self, job: Job) -> Done | Paused | Again | None:
+        """What came of it; None when there is nothing to do. Raises what the work raised, or what its end means."""
+        status = self.store.status(job.id)
+        if status.state is State.RUNNING:
+            return self._adopt(job, status)
+        if status.state is not State.QUEUED:
+            return None
+        self.store.move(job.id, State.RUNNING)
+        self._refuse_full_disk(self.store.folder(job.id))
+        return self._run_inline(job) if job.kind in self._means.inline else self._run_child(job)
+
+    @staticmethod
+    def _refuse_full_disk(folder: Path) -> None:
+        free = shutil.disk_usage(folder).free
+        if free < SPARE_BYTES:
+            raise DiskFull(
+                f"Only {free / 2**20:.0f} MB are free on the disk of {folder.parent};"
+                f" a job needs {SPARE_BYTES >> 20} MB to begin with."
+            )
+
+    def _run_inline(self, job: Job) -> Done:
+        folder = self.store.folder(job.id)
+        emit, control = EventWriter(folder), Control(folder)
+        emit(Started(os.getpid()))
+        try:
+            control.check()
+            done = Done(self._means.inline[job.kind](job, folder, emit, control))
+        except Exception as error:
+            emit(failure(named(error)))
+            raise
+        emit(done)
+        return done
+
+    def _run_child(self, job: Job) -> Done | Paused | Again:
+        folder = self.store.folder(job.id)
+        control = Control(folder)
+        if control.asked(PAUSE) and not control.asked(CANCEL):
+            return Paused(0)
+        if not process.has_state(folder):
+            self._make_ready(job, folder, control)
+        after, before = process.last_id(folder), process.oom_kills()
+        child = process.start(folder, self._means.trainer(), self._means.executor())
+        since = process.started_at(child.pid)
+        try:
+            self.store.note_process(job.id, child.pid, since)
+        except (OSError, NotFound):
+            process.kill(child.pid, since)
+            raise
+        watch = Watch(folder, child.pid, since)
+        self._wait(watch, lambda: child.poll() is None)
+        process.sweep(child.pid)
+        return self._ending(job, watch, process.outcome(folder, child.wait(), before, after), after)
+
+    def _make_ready(self, job: Job, folder: Path, control: Control) -> None:
+        """What comes before the first start of a child; one that goes on has all of it."""
+        control.check()
+        if self._means.before is None:
+            return
+        emit = EventWriter(folder)
+        try:
+            self._means.before(job, folder, emit, control)
+        except Exception as error:
+            emit(failure(named(error)))
+            raise
+
+    def _adopt(self, job: Job, status: Status) -> Done | Paused | Again:
+        """Go on watching a child that outlived us; an inline job of a dead process cannot go on."""
+        folder = self.store.folder(job.id)
+        if job.kind in self._means.inline:
+            raise Killed("The program was closed while this job ran.", "Start the job again.")
+        pid, since = status.pid, status.pid_started_at
+        if not process.alive(pid, since) and (found := process.child_of(folder)):
+            pid, since = found, process.started_at(found)
+            self.store.note_process(job.id, found, since)
+        before = process.oom_kills()
+        watch = Watch(folder, pid, since)
+        self._wait(watch, lambda: process.alive(pid, since))
+        if pid and not process.rebooted(since):
+            process.sweep(pid)
+        if process.rebooted(since) and process.last_word(folder) is None and job.kind in self._means.pausable:
+            return Again(REBOOTED)
+        return self._ending(job, watch, process.outcome(folder, None, before), 0)
+
+    def _wait(self, watch: Watch, running: Callable[[], bool]) -> None:
+        while running():
+            watch.look()
+            time.sleep(self._means.poll_s())
+
+    def _ending(self, job: Job, watch: Watch, ended: Done | Paused | AvatarError, after: int) -> Done | Paused | Again:
+        """What a child's end means; raises its error, as `Cancelled` when the end was wanted."""
+        if isinstance(ended, Done | Paused):
+            return ended
+        folder = self.store.folder(job.id)
+        if kept := process.kept(folder, after):
+            self._means.on_end(job, kept)
+        control = Control(folder)
+        if (again := self._another_try(job, folder, ended, after)) and not watch.killed and not control.asked(DISCARD):
+            return again
+        if control.asked(CANCEL) and not isinstance(ended, Cancelled):
+            raise Cancelled("The job was cancelled.")
+        raise ended
+
+    def _another_try(self, job: Job, folder: Path, ended: AvatarError, after: int) -> Again | None:
+        """For a job whose process died without a word, and left all that is needed to go on."""
+        died = isinstance(ended, Killed | Crashed) and process.last_word(folder, after) is None
+        restarts, limit = self.store.status(job.id).restarts, self._means.rules().restarts
+        if died and job.kind in self._means.pausable and process.has_state(folder) and restarts < limit:
+            return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
+        return None
