@@ -18,7 +18,9 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── TrainerMissing             TRAINER_MISSING     503
 │   ├── GenerationFailed           GENERATION_FAILED   500
 │   ├── RestorerMissing            RESTORER_MISSING    503
-│   └── UpscalerMissing            UPSCALER_MISSING    503
+│   ├── UpscalerMissing            UPSCALER_MISSING    503
+│   ├── ClusterUnreachable         CLUSTER_UNREACHABLE 503
+│   └── ClusterMismatch            CLUSTER_MISMATCH    409  other versions of Ray or Python there
 ├── InstallError                   the WebUI's environment or the trainer's packages
 │   ├── WouldMove                  WOULD_MOVE          409
 │   ├── NotFitting                 NOT_FITTING         409
@@ -160,6 +162,19 @@ class UpscalerMissing(HostError):
     default_hint = "Choose another upscaler, or none: photos that are too small then become smaller pictures."
 
 
+class ClusterUnreachable(HostError):
+    code, http_status = "CLUSTER_UNREACHABLE", 503
+    default_hint = (
+        "Check that the Ray cluster runs and that its address in the settings is right, for example"
+        " ray://192.168.1.20:10001; or let trainings run on this machine."
+    )
+
+
+class ClusterMismatch(HostError):
+    code, http_status = "CLUSTER_MISMATCH", 409
+    default_hint = "Install the cluster's own version here: `personal-avatar doctor --install-ray VERSION`."
+
+
 class InstallError(AvatarError):
     code = "INSTALL_FAILED"
 
@@ -276,15 +291,33 @@ def from_json(data: dict[str, Any]) -> AvatarError:
     return error
 
 
+# What libraries say when there is no room, some of them in errors of no type of their own: torch and its CUDA libraries,
+# bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
+SAID_OF_VRAM = (
+    "CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
+    "unable to find an engine to execute this computation", "Failed to allocate memory for requested buffer of size",
+)
+SAID_OF_MEMORY = (
+    "not enough memory", "can't allocate memory", "Cannot allocate memory", "Unable to allocate", "std::bad_alloc",
+    "bad allocation",
+)
+SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk", "PytorchStreamWriter failed")
+
+
+def _errno(error: BaseException) -> int | None:
+    return error.errno if isinstance(error, OSError) else None
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
         return error
     text = f"{type(error).__name__}: {error}".strip()
-    if type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in text:
+    if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in SAID_OF_VRAM):
         return OutOfVram("The graphics card ran out of memory.")
-    if isinstance(error, MemoryError) or "not enough memory" in text or "can't allocate memory" in text:
+    if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
         return OutOfMemory("The machine ran out of memory.")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"The disk is full ({error.filename or 'while writing'}).")
+    if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):
+        return DiskFull(f"The disk is full ({getattr(error, 'filename', None) or 'while writing'}).")
     return Crashed(f"An unexpected error ended the work: {text}.")

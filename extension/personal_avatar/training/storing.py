@@ -74,6 +74,15 @@ def facts_of(folder: Path) -> dict[str, Any] | None:
     return found
 
 
+def parts(folder: Path) -> list[str]:
+    """Names of the files that the complete state is made of, `complete.json` last; empty when there is none."""
+    try:
+        state = _contents(folder)["state"]
+    except Damaged:
+        return []
+    return [*(f"{state['generation']}/{name}" for name in state["files"]), COMPLETE]
+
+
 def read(folder: Path) -> tuple[dict[str, Any], Any]:
     """The facts, and the tree with its tensors on the CPU, in memory of their own. Raises `Damaged`."""
     contents = _contents(folder)
