@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from personal_avatar.credentials import Ingredient, configured, signed
 from personal_avatar.provenance import EDITED as EDITED
 from personal_avatar.provenance import GENERATED as GENERATED
 from personal_avatar.provenance import SOURCES, marked, source_in
@@ -96,27 +97,42 @@ def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENE
     return marked(data.getvalue(), source) if source else data.getvalue()
 
 
-def save_picture(image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED) -> Path:
+def save_picture(
+    image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED, made_from: Path | None = None
+) -> Path:
     """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`.
 
-    `source`: `GENERATED` or `EDITED`.
+    `source`: `GENERATED` or `EDITED`; `made_from`: the picture that was changed, named when a model had made it.
     """
-    write_bytes(path, encoded(image, "png", infotext, source))
+    write_bytes(path, sealed(encoded(image, "png", infotext, source), path.name, source, made_from))
     return path
 
 
-def mark_file(path: Path, source: str = GENERATED) -> bool:
-    """Put the mark into a finished file that lacks it, its pixels and texts left as they are; whether it has it now.
+def sealed(data: bytes, name: str, source: str = GENERATED, made_from: Path | None = None) -> bytes:
+    """A finished file with content credentials, where they can be written; see `credentials`."""
+    signing = configured()
+    if signing is None:
+        return data
+    parents = [Ingredient(made_from.name, made_from.read_bytes())] if made_from and source_of(made_from) else []
+    return signed(data, signing, source, name, parents)
 
-    Only PNG, JPEG and WebP can carry it.
+
+def mark_file(path: Path, source: str = GENERATED) -> bool:
+    """Put mark and credentials into a finished file that lacks the mark, its pixels and texts left as they are; whether
+    it has it now.
+
+    Only PNG, JPEG and WebP can carry it; an AVIF gets credentials alone.
     """
     data = path.read_bytes()
     try:
         with_mark = marked(data, source)
     except ValueError:
-        return False
+        if (with_seal := sealed(data, path.name, source)) == data:
+            return False
+        write_bytes(path, with_seal)
+        return True
     if with_mark != data:
-        write_bytes(path, with_mark)
+        write_bytes(path, sealed(with_mark, path.name, source))
     return True
 
 

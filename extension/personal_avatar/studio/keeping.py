@@ -16,7 +16,16 @@ from personal_avatar.albums.sizes import ORIGINAL, Box, Size, framed, size_named
 from personal_avatar.captions.files import OTHER_SUFFIX, SUFFIX
 from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import AvatarError, InvalidSettings, NotFound
-from personal_avatar.pictures import EDITED, FORMATS, GENERATED, encoded, infotext_of, load_picture, source_of
+from personal_avatar.pictures import (
+    EDITED,
+    FORMATS,
+    GENERATED,
+    encoded,
+    infotext_of,
+    load_picture,
+    sealed,
+    source_of,
+)
 from personal_avatar.provenance import SOURCES, marked, source_in
 from personal_avatar.reports.contact_sheet import SHEET, contact_sheet
 from personal_avatar.reports.content import Report
@@ -139,7 +148,8 @@ def take(studio: Studio, entry: Entry, size: str, kind: str, restored: bool = Tr
     kind = kind or ("png" if wanted.circle else own or "png")
     if wanted.id == ORIGINAL and kind == own:
         source, data = _source(entry, path), path.read_bytes()
-        data = marked(data, source) if source else data
+        with_mark = marked(data, source) if source else data
+        data = data if with_mark == data else sealed(with_mark, path.name, source)
     else:
         data = _cut(studio, entry, path, wanted, kind)
     return Taken(_name(entry, wanted, kind, path != entry.portrait.path), kind, data)
@@ -148,7 +158,9 @@ def take(studio: Studio, entry: Entry, size: str, kind: str, restored: bool = Tr
 def _cut(studio: Studio, entry: Entry, path: Path, size: Size, kind: str) -> bytes:
     image = load_picture(path)
     face = None if size.shape is None else face_box(studio, entry, image)
-    return encoded(framed(image, size, face), kind, infotext_of(path), _source(entry, path))
+    source = _source(entry, path)
+    data = encoded(framed(image, size, face), kind, infotext_of(path), source)
+    return sealed(data, path.name, source, path) if source else data
 
 
 def _source(entry: Entry, path: Path) -> str:

@@ -200,7 +200,7 @@ class Restoring:
         if said:
             made_with = infotext_of(image)
             save_picture(
-                found.image, target, f"{made_with}, {said}" if made_with else said, source_of(image) or EDITED
+                found.image, target, f"{made_with}, {said}" if made_with else said, source_of(image) or EDITED, image
             )
         return merged(painted, found)
 

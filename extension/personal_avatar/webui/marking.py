@@ -1,0 +1,38 @@
+"""Pictures that the WebUI saves and in which we had a part say that a model made them; others stay as they are."""
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.identity.infotext import PREFIX
+from personal_avatar.pictures import mark_file
+from personal_avatar.webui import callbacks
+
+log = logging.getLogger(__name__)
+NETWORK = re.compile(r"<lora:([^:>]+)")
+
+
+def listen() -> None:
+    """From now on; called once at start and again after every "Reload UI"."""
+    callbacks.add("image_saved", on_saved)
+
+
+def on_saved(saved: Any) -> None:
+    """`saved`: the WebUI's `ImageSaveParams`. Never raises: the picture is there already."""
+    from personal_avatar.webui.register import studio
+
+    try:
+        infotext = str((saved.pnginfo or {}).get("parameters") or "")
+        known = {point.path.stem for avatar in studio().avatars.all() for point in avatar.checkpoints}
+        if is_ours(infotext, known):
+            mark_file(Path(saved.filename))
+    except Exception:  # the WebUI goes on without the mark
+        log.exception("%s could not be marked as generated", getattr(saved, "filename", "A picture"))
+
+
+def is_ours(infotext: str, networks: Collection[str]) -> bool:
+    """Whether a picture was made with a person that we put in: by a setting of ours or one of `networks`."""
+    return PREFIX in infotext or not set(networks).isdisjoint(NETWORK.findall(infotext))
