@@ -35,6 +35,7 @@ Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Z
 StyleId = constr(strict=True, min_length=1, max_length=100)
 Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
+CallbackUrl = constr(strict=True, max_length=2000, regex=r"^(https?://[!-~]+)?$")
 MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
 CHOICES = "What was decided about photos; see POST /photos/check for their hashes and faces"
@@ -78,10 +79,18 @@ class Body(Document):
 
     @root_validator(pre=True)
     def _readable(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        if "callback_url" in values:
-            raise ValueError("callback_url is not supported yet; read GET /jobs/{id} or GET /jobs/{id}/events")
         _refuse_half_characters(values)
         return values
+
+
+class JobBody(Body):
+    """Base of the bodies that start a job. Callers may look after it by its id, or be told."""
+
+    user_id: Line = Field("local", description="Whose job it is; an account of the page is its own user")
+    callback_url: CallbackUrl = Field(
+        "", description="http or https, on the open internet: gets the job's document by POST when the job has ended, "
+        "signed; see the description at the top"
+    )
 
 
 def _refuse_half_characters(value: Any) -> None:
@@ -118,13 +127,12 @@ def decided(choices: Iterable[ChoiceBody]) -> dict[str, PhotoChoice]:
     return {choice.sha256: PhotoChoice(choice.take, choice.face) for choice in choices}
 
 
-class TrainBody(Body):
+class TrainBody(JobBody):
     """Photos of one person (or of a character) and how to train on them."""
 
-    user_id: Line = Field(..., description="Whose avatar it is; lists can be filtered by it")
     instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(
-        ..., description="base64 or data URLs; each at most 40 MB, all together 256 MB"
+        ..., description="base64 or data URLs; each at most 40 MB; the whole request has a limit, too"
     )
     class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
     method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
@@ -175,7 +183,7 @@ class Other(Body):
     region: Region | None = None
 
 
-class GenerateBody(Body):
+class GenerateBody(JobBody):
     """A person (an avatar, photos without training, or both), and a style or a prompt."""
 
     model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
@@ -202,7 +210,6 @@ class GenerateBody(Body):
     num_images: conint(strict=True, ge=1, le=200) = 4
     seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
     restore: StrictBool = True
-    user_id: Line = "local"
     settings: dict[str, Any] = Field({}, description="More settings of the tab's Create panel")
 
     @validator("settings")

@@ -11,7 +11,7 @@ from fastapi import Response
 from pydantic import BaseModel, Field, conlist, constr, validator
 
 from personal_avatar.api import answers
-from personal_avatar.api.bodies import Body, Encoded, Line, Noun
+from personal_avatar.api.bodies import Body, Encoded, JobBody, Line, Noun
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import Row
@@ -30,7 +30,7 @@ Trigger = constr(strict=True, max_length=100, regex=r"^[^\x00-\x1f]*$")
 Caption = constr(strict=True, max_length=LONGEST)
 
 
-class CaptionBody(Body):
+class CaptionBody(JobBody):
     """Pictures, and what shall describe them."""
 
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)  # type: ignore[valid-type]
@@ -41,7 +41,6 @@ class CaptionBody(Body):
     trigger: Trigger = Field("", description="What stands for the person, first in each caption")  # type: ignore[valid-type]
     class_type: Noun = "person"  # type: ignore[valid-type]
     settings: dict[str, Any] = Field({}, description="What differs from the defaults")
-    user_id: Line = "local"  # type: ignore[valid-type]
 
     @validator("settings")
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
@@ -67,8 +66,8 @@ class SkippedDocument(Document):
 class CaptionsDocument(Document):
     """With status 202 the captions are in the job's result, by the same names."""
 
-    captions: list[CaptionDocument]
-    skipped: list[SkippedDocument] = Field(..., description="Pictures that cannot be read")
+    captions: list[CaptionDocument] = Field([])
+    skipped: list[SkippedDocument] = Field([], description="Pictures that cannot be read")
     caption_job_id: str | None = Field(None, description="Of a tagger that needs a process of its own")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field, conint, constr, root_validator, validator
 
 from personal_avatar.api import answers
-from personal_avatar.api.bodies import WORDS, Body, Line, Noun
+from personal_avatar.api.bodies import WORDS, JobBody, Line, Noun
 from personal_avatar.api.schemas import Accepted
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import Row
@@ -18,7 +18,7 @@ OWN_FIELDS = ("count", "keep", "seed")
 Description = constr(strict=True, min_length=1, max_length=LONGEST, regex=WORDS)
 
 
-class InventBody(Body):
+class InventBody(JobBody):
     """Somebody described in words, or an avatar whose photos shall become more."""
 
     description: Description = Field("", description="Who it is; with model_id it is added to every prompt")  # type: ignore[valid-type]
@@ -27,7 +27,6 @@ class InventBody(Body):
     count: conint(strict=True, ge=4, le=400) = Field(40, description="Pictures that are made at most")  # type: ignore[valid-type]
     keep: conint(strict=True, ge=3, le=100) = Field(12, description="Pictures that must show the same character")  # type: ignore[valid-type]
     seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")  # type: ignore[valid-type]
-    user_id: Line = "local"  # type: ignore[valid-type]
     settings: dict[str, Any] = Field({}, description="More settings of the tab's panel Invent")
 
     @validator("settings")

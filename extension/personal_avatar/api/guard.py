@@ -3,16 +3,28 @@
 Without postponed annotations: FastAPI cannot evaluate those of an object that is called.
 """
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from fastapi import Depends
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-Credentials = Callable[[], dict[str, str]]
 SCHEME = HTTPBasic(auto_error=False)
+PERSON = "personal_avatar.person"
 _given = Depends(SCHEME)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Passwords by names. `services` act for every user of ours; each of `persons` only for the user of that name."""
+
+    services: Mapping[str, str] = field(default_factory=dict)
+    persons: Mapping[str, str] = field(default_factory=dict)
+
+
+Credentials = Callable[[], Accounts]
 
 
 class Guard:
@@ -26,16 +38,29 @@ class Guard:
         self._credentials = credentials
 
     def __call__(self, given: HTTPBasicCredentials | None = _given) -> None:
-        known = self._credentials()
-        if known and not _matches(known, given):
-            raise HTTPException(401, "A name and its password are wanted.", {"WWW-Authenticate": "Basic"})
+        self._person(given)
 
     async def before_body(self, request: Request) -> None:
-        """Raises `HTTPException` as a call does."""
-        self(await SCHEME(request))
+        """Notes in the request's scope who it is; raises `HTTPException` as a call does."""
+        request.scope[PERSON] = self._person(await SCHEME(request))
+
+    def _person(self, given: HTTPBasicCredentials | None) -> str:
+        """The user for whom alone this caller may act; "" for whoever may act for all."""
+        known = self._credentials()
+        service, person = _matches(known.services, given), _matches(known.persons, given)
+        if service or not (known.services or known.persons):
+            return ""
+        if person and given is not None:
+            return given.username
+        raise HTTPException(401, "A name and its password are wanted.", {"WWW-Authenticate": "Basic"})
 
 
-def _matches(known: dict[str, str], given: HTTPBasicCredentials | None) -> bool:
+def person_of(request: Request) -> str:
+    """What a guard noted; "" where there was none."""
+    return str(request.scope.get(PERSON, ""))
+
+
+def _matches(known: Mapping[str, str], given: HTTPBasicCredentials | None) -> bool:
     """Compares with every entry, so that the time taken tells nothing."""
     name, password = (given.username.encode(), given.password.encode()) if given else (b"", b"")
     found = False

@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from personal_avatar.api.guard import Guard
+from personal_avatar.api.intake import NOT_JSON, BoundedRequest, Intake
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import (
     AvatarError,
     BadInput,
     Crashed,
-    FileTooLarge,
     InvalidSettings,
     NotFound,
     named,
@@ -31,12 +31,13 @@ from personal_avatar.errors import (
 
 PREFIX = API_PREFIX
 MEDIA_TYPE = "application/problem+json"
-MAX_BODY_BYTES = 256 * 2**20
+RETRY_AFTER_S = {429: 5, 503: 30}
 log = logging.getLogger(__name__)
 
 TITLES = {
     400: "The request cannot be read",
     401: "Name and password are wanted",
+    403: "This is not yours",
     404: "There is no such thing",
     405: "This cannot be done here",
     409: "Not possible in the present state",
@@ -76,6 +77,16 @@ class Unauthorised(BadInput):
     default_hint = "Send the name and password that the server was started with."
 
 
+class Forbidden(BadInput):
+    code, http_status = "FORBIDDEN", 403
+    default_hint = "Leave user_id out, or give the name with which you logged in."
+
+
+class KeyReused(BadInput):
+    code, http_status = "IDEMPOTENCY_KEY_REUSED", 422
+    default_hint = "Send the same request again, or choose a new key."
+
+
 class WrongMethod(BadInput):
     code, http_status = "WRONG_METHOD", 405
 
@@ -83,13 +94,15 @@ class WrongMethod(BadInput):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of error answers; those that every route may give are added."""
     schema = Problem.schema()
-    every = sorted({400, 401, 422, 500, *statuses})
+    every = sorted({400, 401, 403, 422, 500, *statuses})
     return {status: {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in every}
 
 
 def answer(error: AvatarError, headers: dict[str, str] | None = None) -> JSONResponse:
     """The HTTP answer for a named error."""
     status = error.http_status
+    if status in RETRY_AFTER_S:
+        headers = {"Retry-After": str(RETRY_AFTER_S[status]), **(headers or {})}
     problem = Problem(
         type=f"urn:personal-avatar:problem:{error.code}", title=TITLES.get(status, TITLES[500]), status=status,
         detail=error.message, code=error.code, hint=error.hint, details=error.details or None,
@@ -103,7 +116,7 @@ def from_validation(error: RequestValidationError) -> AvatarError:
     if all(problem["loc"][0] == "path" for problem in problems):
         return NotFound(f"There is no such address: {'; '.join(problem['msg'] for problem in problems)}.")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
-        return BadInput("The body is not JSON.", "Send one JSON object with content type application/json.")
+        return BadInput("The body is not JSON.", NOT_JSON)
     return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems))
 
 
@@ -115,7 +128,7 @@ def from_http(error: HTTPException) -> AvatarError:
     """What FastAPI itself refuses; it wraps the errors of reading the body."""
     if isinstance(error.__cause__, AvatarError):
         return error.__cause__
-    kinds = {401: Unauthorised, 404: NotFound, 405: WrongMethod}
+    kinds = {401: Unauthorised, 403: Forbidden, 404: NotFound, 405: WrongMethod}
     return kinds.get(error.status_code, BadInput)(str(error.detail))
 
 
@@ -128,41 +141,29 @@ def unexpected(error: Exception, request: Request) -> AvatarError:
     return found
 
 
-class BoundedRequest(Request):
-    """A request whose body is refused while it comes in, once it is too large."""
-
-    async def body(self) -> bytes:
-        if not hasattr(self, "_body"):
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise FileTooLarge(
-                        f"The request is larger than {MAX_BODY_BYTES >> 20} MB.", "Send fewer or smaller pictures."
-                    )
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
-
-
 class ProblemRoute(APIRoute):
-    """A route whose every error is a problem document."""
+    """A route whose every error is a problem document. Its router has an `Intake` among its dependencies."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
-        guards = [wanted.dependency for wanted in self.dependencies if isinstance(wanted.dependency, Guard)]
+        wanted = [depends.dependency for depends in self.dependencies]
+        guards = [one for one in wanted if isinstance(one, Guard)]
+        intake = next(one for one in wanted if isinstance(one, Intake))
 
         async def handler(request: Request) -> Response:
+            bounded = BoundedRequest(request.scope, request.receive, intake)
             try:
                 for guard in guards:
                     await guard.before_body(request)
-                return await inner(BoundedRequest(request.scope, request.receive))
+                return await inner(bounded)
             except RequestValidationError as error:
                 return answer(from_validation(error))
             except HTTPException as error:
                 return answer(from_http(error), error.headers)
             except Exception as error:  # noqa: BLE001  the border: every error gets a name here
                 return answer(unexpected(error, request))
+            finally:
+                bounded.done()
 
         return handler
 

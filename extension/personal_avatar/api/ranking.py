@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, conlist, constr, root_validator
 from starlette.responses import Response
 
 from personal_avatar.api import answers, schemas
-from personal_avatar.api.bodies import Body, Encoded, Line
+from personal_avatar.api.bodies import Encoded, JobBody, Line
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable
 from personal_avatar.api.table import JOB_ID, NUMBER, Row, plain
@@ -29,7 +29,7 @@ COUNT = Query(6, ge=1, le=50)
 FOLDER = constr(strict=True, max_length=1000, regex=r"^[^\x00-\x1f]*$")
 
 
-class RankBody(Body):
+class RankBody(JobBody):
     """Pictures, and who it is: an avatar, or photos of one person."""
 
     images: conlist(Encoded, max_items=MAX_UPLOADS) = Field(  # type: ignore[valid-type]
@@ -40,7 +40,6 @@ class RankBody(Body):
     references: conlist(Encoded, max_items=MAX_REFERENCES) = Field(  # type: ignore[valid-type]
         (), description="Photos of one person, in place of an avatar"
     )
-    user_id: Line = "local"  # type: ignore[valid-type]
 
     @root_validator(skip_on_failure=True)
     def _one_of_each(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field, conlist, root_validator, validator
 
 from personal_avatar.api import answers, schemas
-from personal_avatar.api.bodies import Body, Encoded, Line
+from personal_avatar.api.bodies import Encoded, JobBody, Line
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import Row
 from personal_avatar.api.uploads import received_by_name
@@ -17,7 +17,7 @@ from personal_avatar.studio.restoring import MAX_IMAGES, MAX_PHOTOS, RestoreRequ
 ELSEWHERE = frozenset({"enabled"})  # whoever asks wants it
 
 
-class RestoreBody(Body):
+class RestoreBody(JobBody):
     """Pictures, and who it is: an avatar, or photos; without either every face stays like itself."""
 
     images: conlist(Encoded, min_items=1, max_items=MAX_IMAGES) = Field(  # type: ignore[valid-type]
@@ -28,7 +28,6 @@ class RestoreBody(Body):
         (), description="Photos of one person, in place of an avatar"
     )
     settings: dict[str, Any] = Field({}, description="What differs from the defaults")
-    user_id: Line = "local"  # type: ignore[valid-type]
 
     @validator("settings")
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
+from personal_avatar.api.callers import for_callers
 from personal_avatar.api.problems import documented
 from personal_avatar.studio.rankings import MAX_IMAGES
 
@@ -33,8 +34,9 @@ class Row:
         success: dict[int | str, dict[str, Any]] = {self.status: self.answer or {}}
         if "events" in self.path:
             success[204] = {"description": "Ended"}
+        endpoint = for_callers(getattr(api, self.endpoint.__name__), api.studio, self.path)
         router.add_api_route(
-            self.path, getattr(api, self.endpoint.__name__), methods=[self.method], status_code=self.status,
+            self.path, endpoint, methods=[self.method], status_code=self.status,
             responses=documented(*self.errors) | (success if self.answer else {}) | (self.more or {}),
             response_class=Response if self.answer else JSONResponse,
             operation_id=f"personal_avatar_{self.endpoint.__name__}",

@@ -151,6 +151,7 @@ class Studio:
         self.invention = Invention(self)
         self.captions = Captioning(self)
         self.webhooks = Webhooks(self)
+        self.queue.listen(self.webhooks.ended)
         self._analyser: FaceAnalyser | None = None
         self._starting = threading.Lock()
 

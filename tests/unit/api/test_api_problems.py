@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from personal_avatar.api import problems, uploads
+from personal_avatar.api import uploads
+from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import build_router
 from personal_avatar.domain import PhotoReport
 from personal_avatar.errors import NoCheckpoint
@@ -66,7 +67,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"method": "textual-inversion", "plan": {"vectors": "4"}}, "vectors must be of the type int"),
     ({"plan": {"goal": "fame"}}, "goal must be one of face, "), ({"engine": "magic"}, "engine"),
     ({"surprise": 1}, "surprise"),
-    ({"callback_url": "http://localhost/"}, "not supported yet"),
+    ({"callback_url": "ftp://somewhere/"}, "callback_url"), ({"callback_url": "http://127.0.0.1/"}, "open internet"),
     ({"instance_name": "half \ud800"}, "surrogate"),
     ({"consent": " "}, "consent"),
 ])
@@ -188,9 +189,9 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
 
 
 def test_a_request_that_is_too_large_is_refused_while_it_comes_in(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, studio: Studio
 ) -> None:
-    monkeypatch.setattr(problems, "MAX_BODY_BYTES", 1000)
+    studio.host._rules = Rules(upload_bytes=1000)  # type: ignore[attr-defined]
     is_problem(client.post(f"{V1}/photos/check", json={"images": ["A" * 2000]}), 413, "TOO_LARGE")
 
 
@@ -214,7 +215,7 @@ def test_who_has_no_password_is_refused_before_the_body_is_read(
     studio: Studio, given: tuple[str, str] | None
 ) -> None:
     app, read = FastAPI(), list[bool]()
-    app.include_router(build_router(studio, lambda: {"anna": "secret"}))
+    app.include_router(build_router(studio, lambda: Accounts({"anna": "secret"})))
 
     with TestClient(Unread(app, read)) as client:  # type: ignore[arg-type]
         refused = client.post(f"{V1}/photos/check", json={"images": []}, auth=given)

@@ -1,0 +1,109 @@
+"""Who sees what. Every route is asked through here, so that none can forget it.
+
+A person (an account of the page) acts for the user of that name and for nobody else; services act for all, and can
+limit what one call sees by `user_id`. What belongs to another user is answered like what is not there.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, get_type_hints
+
+from fastapi import Query
+from starlette.responses import Response
+
+from personal_avatar.api.bodies import WORDS, JobBody
+from personal_avatar.api.guard import person_of
+from personal_avatar.api.intake import BoundedRequest
+from personal_avatar.api.problems import Forbidden
+from personal_avatar.api.repeats import KEY, Ask, Repeats
+from personal_avatar.errors import NotFound
+from personal_avatar.studio import Studio
+
+IDS = ("job_id", "model_id")  # what belongs to somebody, by the name of the place in a path
+USER = Query(
+    None, min_length=1, max_length=200, regex=WORDS,
+    description="Only what is this user's; the rest is as if it were not there. An account of the page is its own user",
+)
+Endpoint = Callable[..., Any]
+
+
+class Sight:
+    """What one user may see."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def job(self, job_id: str, user: str) -> None:
+        """Raises `NotFound` for a job of another user."""
+        if self._studio.jobs.job(job_id).user_id != user:
+            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+
+    def model(self, name_or_id: str, user: str) -> str:
+        """The id of the user's avatar with this id or name; raises `NotFound`."""
+        own = self._studio.avatars.all(user)
+        found = [one.id for one in own if one.id == name_or_id] + [one.id for one in own if one.name == name_or_id]
+        if found:
+            return found[0]
+        raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+
+    def limit(self, person: str, values: dict[str, Any]) -> None:
+        """Hold the values of a call to what its user may see; raises `Forbidden`, `NotFound`."""
+        body: Any = values.get("body")
+        user = _own(person, values["user_id"] if "user_id" in values else _user_of(body))
+        if person and "user_id" in values:
+            values["user_id"] = person
+        elif person and hasattr(body, "user_id"):
+            body.user_id = person
+        if user is None:
+            return
+        if "job_id" in values:
+            self.job(values["job_id"], user)
+        if "model_id" in values:
+            self.model(values["model_id"], user)
+        if getattr(body, "model_id", ""):
+            body.model_id = self.model(body.model_id, user)
+
+
+def _own(person: str, user: str | None) -> str | None:
+    """For whom it is done, None: for all. Raises `Forbidden` when a person names somebody else."""
+    if person and user not in (None, person):
+        raise Forbidden(f"{person} cannot act for another user.")
+    return person or user
+
+
+def _user_of(body: Any) -> str | None:
+    """The user that a body names; what it leaves to the default is nobody's name."""
+    return body.user_id if "user_id" in getattr(body, "__fields_set__", ()) else None
+
+
+def for_callers(endpoint: Endpoint, studio: Studio, path: str) -> Endpoint:
+    """The same endpoint for FastAPI, asked only for what its caller may see; jobs are started once a key."""
+    hints = get_type_hints(endpoint)
+    own = {name: one.default for name, one in inspect.signature(endpoint).parameters.items()}
+    starts = isinstance(hints.get("body"), type) and issubclass(hints["body"], JobBody)
+    more: dict[str, tuple[Any, Any]] = {"request": (BoundedRequest, inspect.Parameter.empty)}
+    if any(f"{{{name}}}" in path for name in IDS):
+        more["user_id"] = (str | None, USER)
+    if starts:
+        more |= {"idempotency_key": (str | None, KEY), "response": (Response, inspect.Parameter.empty)}
+    sight, repeats = Sight(studio), Repeats(studio)
+
+    @wraps(endpoint)
+    def limited(request: BoundedRequest, **values: Any) -> Any:
+        sight.limit(person_of(request), values)
+        call = partial(endpoint, **{name: value for name, value in values.items() if name in own})
+        if not starts:
+            return call()
+        body: JobBody = values["body"]
+        ask = Ask(values["idempotency_key"] or "", body.user_id, request.digest, body.callback_url)
+        return repeats.once(ask, hints["return"], call, values["response"])
+
+    everything = {**more, **{name: (hints[name], default) for name, default in own.items()}}
+    limited.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+         for name, (kind, default) in everything.items()],
+        return_annotation=hints["return"],
+    )
+    return limited
