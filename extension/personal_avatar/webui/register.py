@@ -14,10 +14,11 @@ import gradio as gr
 from fastapi import FastAPI
 from modules import initialize_util, shared
 
-from personal_avatar.webui import callbacks, sharing
+from personal_avatar.webui import callbacks, marking, sharing
 from personal_avatar.webui.folders import SD_SCRIPTS, data_folder
 
 if TYPE_CHECKING:
+    from personal_avatar.api.guard import Accounts
     from personal_avatar.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def register() -> None:
     callbacks.add("ui_tabs", build_tab)
     callbacks.add("app_started", add_routes)
     sharing.listen()
+    marking.listen()
 
 
 def script() -> type[Any] | None:
@@ -111,11 +113,14 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
         log.exception("The HTTP API of Personal Avatar could not be started")
 
 
-def credentials() -> dict[str, str]:
-    """Users and passwords of --api-auth, and of --gradio-auth: who must log in to the page must log in here too."""
+def credentials() -> Accounts:
+    """The accounts of --api-auth, which act for every user, and of --gradio-auth, each of which is a user of ours: who
+    must log in to the page must log in here too."""
+    from personal_avatar.api.guard import Accounts
+
     listed = [pair.split(":", 1) for pair in (shared.cmd_opts.api_auth or "").split(",") if ":" in pair]
     pages = [pair for pair in initialize_util.get_gradio_auth_creds() if len(pair) == 2]
-    return dict([*listed, *pages])
+    return Accounts(dict(listed), dict(pages))
 
 
 def add_settings() -> None:
