@@ -23,7 +23,7 @@ from personal_avatar.api.openapi import document
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
 from personal_avatar.api.ranking import RankingApi
 from personal_avatar.api.restoring import RestoringApi
-from personal_avatar.api.stream import stream
+from personal_avatar.api.stream import Streams
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received, received_by_name
 from personal_avatar.domain import to_json
@@ -42,6 +42,7 @@ class Api:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self._checking = threading.Lock()
+        self._streams = Streams(studio)
 
     # -- models
 
@@ -124,7 +125,7 @@ class Api:
             return Response(status_code=204)
         # "identity": the WebUI packs answers with gzip, which would hold events back until the stream ends
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
-        return StreamingResponse(stream(self.studio, job_id, last_event_id), 200, headers, "text/event-stream")
+        return StreamingResponse(self._streams.follow(job_id, last_event_id), 200, headers, "text/event-stream")
 
     def log(self, job_id: str = JOB_ID) -> Response:
         """The end of what the job's process printed, for people."""
