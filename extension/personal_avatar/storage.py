@@ -28,8 +28,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write into; at the end it is flushed to the disk and takes the place of `path`, and when
-    something is raised it is gone."""
+    """A file beside `path` to write into; at the end it is flushed to the disk and takes the place of `path` for good,
+    and when something is raised it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -37,8 +37,24 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         _replace(part, path)
+        flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the system can do that: what was renamed stays so when the power
+    fails."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders, and writes names at once
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)
 
 
 def _replace(part: Path, path: Path) -> None:

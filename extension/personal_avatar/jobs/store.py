@@ -1,178 +1,106 @@
-"""Jobs on disk. The directories are the truth: `job.json` is written once, `status.json` is replaced at every move.
-
-jobs/<id>/  job.json  status.json  events.jsonl  log.txt  control/  artifacts/  photos/  claim
-"""
+"""The jobs of one data folder: made, moved, listed, deleted. Directories are the truth; lists come from an index."""
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from personal_avatar.domain import FORMAT_VERSION, from_json, to_json
+from personal_avatar.domain import to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
-from personal_avatar.jobs import claims
+from personal_avatar.jobs import claims, mending
 from personal_avatar.jobs.asking import asking
-from personal_avatar.jobs.events import Done, Failed, Progress, Record, Score, Stage, read_events, rewrite
-from personal_avatar.jobs.states import ACTIVE, State, move
-from personal_avatar.storage import write_json
+from personal_avatar.jobs.catalogue import Catalogue
+from personal_avatar.jobs.events import rewrite
+from personal_avatar.jobs.files import JobFiles, status_of
+from personal_avatar.jobs.history import Effort
+from personal_avatar.jobs.index import Row, Wish
+from personal_avatar.jobs.job import Job, JobView, Status
+from personal_avatar.jobs.listing import Listing
+from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
+
+__all__ = ["NO_FILES", "Job", "JobStore", "JobView", "Status", "named_in"]
 
 NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Job:
-    """What was asked for; never changes. Times are Unix seconds. `priority`: higher ones are taken first;
-    `callback_url`: who is told when it has ended, "" for nobody; `request_key`: by which the caller names the
-    request."""
-
-    id: str
-    kind: str
-    title: str
-    user_id: str
-    avatar_id: str
-    created_at: float
-    payload: dict[str, Any]
-    version: int = FORMAT_VERSION
-    priority: int = 0
-    callback_url: str = ""
-    request_key: str = ""
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
-    up again by itself after its process had died."""
-
-    state: State = State.QUEUED
-    started_at: float | None = None
-    ended_at: float | None = None
-    pid: int | None = None
-    pid_started_at: float | None = None
-    error: dict[str, Any] | None = None
-    restarts: int = 0
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A job as page, API and command line show it, read from its directory at this moment."""
-
-    job: Job
-    status: Status
-    stage: str = ""
-    step: int = 0
-    total_steps: int = 0
-    loss: float | None = None
-    eta_s: float | None = None
-    likeness: float | None = None
-    position: int = 0
-    result: dict[str, Any] | None = None
-
-    @property
-    def progress(self) -> float:
-        """0..1 of the main loop; 1 when the job succeeded."""
-        if self.status.state is State.SUCCEEDED:
-            return 1.0
-        return self.step / self.total_steps if self.total_steps else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of `GET /jobs/{id}` and `personal-avatar jobs show`."""
-        job, status = self.job, self.status
-        return {
-            "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
-            "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
-            "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
-            "eta_s": self.eta_s, "position": self.position, "error": status.error, "result": self.result,
-            "created_at": job.created_at, "started_at": status.started_at, "ended_at": status.ended_at,
-        }
+def unknown(job: Job) -> Effort:
+    """Nobody says how much work a job is."""
+    return Effort()
 
 
 class JobStore:
-    """All job directories below one folder. Safe to use from several threads.
+    """All job directories below one folder. Safe to use from several threads and several programs.
 
-    `brief`: kinds of jobs whose copies of files (`photos/`) go when the job ends, however it ends.
+    `brief`: kinds of jobs whose copies of files (`photos/`) go when the job ends, however it ends. `effort`: which jobs
+    take the same time, see history.Effort.
     """
 
-    def __init__(self, folder: Path, brief: Collection[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, brief: Collection[str] = (), effort: Callable[[Job], Effort] = unknown
+    ) -> None:
         self._folder, self._brief = folder, frozenset(brief)
+        self._files = JobFiles(folder, effort)
+        self._catalogue = Catalogue(folder, self._files.read)
         self._lock = threading.RLock()
-        self._unwritten: dict[str, Status] = {}
 
     def folder(self, job_id: str) -> Path:
         """The directory of a job; raises `NotFound` (also for names that are no ids)."""
-        path = self._folder / job_id
-        if not job_id.isalnum() or not (path / "job.json").is_file():
-            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
-        return path
+        return self._files.folder(job_id)
+
+    # -- making and moving
 
     def create(
-        self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str, files: Mapping[str, Path] = NO_FILES
+        self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str,
+        files: Mapping[str, Path] = NO_FILES, priority: int = 0,
     ) -> Job:
         """Write a new queued job; it appears in lists only when it is complete. `files`: name in the job's folder
         `photos` -> what is copied there, to be erased with the job."""
         job = Job(
-            uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload),
+            uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload), priority=priority,
             callback_url=asking().callback_url, request_key=asking().key,
         )
-        hidden = self._folder / f".{job.id}"
-        (hidden / "artifacts").mkdir(parents=True)
-        try:
-            self._copy(files, hidden / "photos")
-        except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
-        write_json(hidden / "job.json", to_json(job))
-        write_json(hidden / "status.json", to_json(Status()))
-        os.replace(hidden, self._folder / job.id)
+        self._files.create(job, files)
+        self._catalogue.note(job.id)
         return job
 
-    @staticmethod
-    def _copy(files: Mapping[str, Path], target: Path) -> None:
-        if files:
-            target.mkdir()
-        for name, source in files.items():
-            shutil.copyfile(source, target / name)
-
     def job(self, job_id: str) -> Job:
-        return from_json(Job, json.loads((self.folder(job_id) / "job.json").read_text(encoding="utf-8")))
+        """Raises `NotFound`, `JobDamaged`."""
+        return self._files.job(job_id)
 
     def status(self, job_id: str) -> Status:
-        if job_id in self._unwritten:
-            return self._unwritten[job_id]
-        return from_json(Status, json.loads((self.folder(job_id) / "status.json").read_text(encoding="utf-8")))
+        """Where a job stands now, as its files say."""
+        return self._files.status(job_id, lambda: self._known(job_id))
+
+    def _known(self, job_id: str) -> Status | None:
+        row = self._catalogue.known(job_id)
+        return status_of(row) if row else None
 
     def move(self, job_id: str, state: State, **changes: Any) -> Status:
         """Move a job by the table; start and end times are set here. Raises `WrongState`."""
         with self._lock:
             now = self.status(job_id)
-            times: dict[str, float] = {}
-            if state is State.RUNNING and now.started_at is None:
-                times["started_at"] = time.time()
-            if state not in ACTIVE:
-                times["ended_at"] = time.time()
-            status = replace(now, state=move(now.state, state), **{**times, **changes})
-            write_json(self.folder(job_id) / "status.json", to_json(status))
-            if state not in ACTIVE and self._brief and self.job(job_id).kind in self._brief:
-                shutil.rmtree(self.folder(job_id) / "photos", ignore_errors=True)
+            status = replace(now, state=move(now.state, state), **{**_times(now, state), **changes})
+            self._write(job_id, status)
+            if state in ENDED:
+                self._drop_files(job_id)
             return status
 
     def note_process(self, job_id: str, pid: int, started_at: float) -> None:
         """Remember the child of a running job, so that it can be found again."""
         with self._lock:
-            status = replace(self.status(job_id), pid=pid, pid_started_at=started_at)
-            write_json(self.folder(job_id) / "status.json", to_json(status))
+            self._write(job_id, replace(self.status(job_id), pid=pid, pid_started_at=started_at))
 
     def fail(self, job_id: str, error: AvatarError, state: State = State.FAILED) -> None:
         """End a job with a named error; a job that has ended already stays as it is.
 
-        On a full disk the end is told from memory; after a restart the job's own events tell it again.
+        On a full disk the end is told from memory, and written when there is space; after a restart the job's own
+        events tell it again.
         """
         changes: dict[str, Any] = {"error": error.to_json()}
         try:
@@ -180,59 +108,127 @@ class JobStore:
         except (WrongState, NotFound):
             return
         except OSError:
-            self._unwritten[job_id] = replace(self.status(job_id), state=state, ended_at=time.time(), **changes)
+            self._files.unwritten[job_id] = replace(self.status(job_id), state=state, ended_at=time.time(), **changes)
+            self._catalogue.note(job_id)
+
+    def _write(self, job_id: str, status: Status) -> None:
+        self._files.write(job_id, status)
+        self._files.unwritten.pop(job_id, None)
+        self._catalogue.note(job_id)
+
+    def _write_belated(self) -> None:
+        """Write the ends for which there was no space."""
+        for job_id, status in list(self._files.unwritten.items()):
+            try:
+                self._write(job_id, status)
+            except NotFound:
+                self._files.unwritten.pop(job_id, None)
+            except OSError:
+                return
+
+    def _drop_files(self, job_id: str) -> None:
+        row = self._catalogue.row(job_id) if self._brief else None
+        if row is not None and row.kind in self._brief:
+            shutil.rmtree(self._folder / job_id / "photos", ignore_errors=True)
+
+    def mend(self) -> list[str]:
+        """After a start: write the states that had to be told by other files, remove what crashes left of jobs that
+        were being made or deleted. Returns the ids of the mended jobs."""
+        mending.sweep(self._folder)
+        mended = []
+        for row in self._rows(Wish(damaged=True)):
+            with self._lock:
+                try:
+                    self._write(row.id, self.status(row.id))
+                except (OSError, NotFound):
+                    continue
+                mended.append(row.id)
+        return mended
+
+    # -- lists
 
     def ids(self) -> list[str]:
-        """Ids of complete jobs, oldest first."""
-        if not self._folder.is_dir():
-            return []
-        ages = [(_age(path), path.name) for path in self._folder.iterdir() if path.name.isalnum()]
-        return [name for age, name in sorted(ages) if age]
+        """Ids of all jobs, oldest first."""
+        return [row[0] for row in self._catalogue.query("SELECT id FROM jobs ORDER BY created_at, id")]
 
-    def views(self, *, user_id: str | None = None, states: Iterable[State] | None = None) -> list[JobView]:
-        """Jobs, newest first; a directory that was damaged by hand is left out."""
-        wanted = set(states) if states is not None else None
-        found = []
-        for job_id in reversed(self.ids()):
-            try:
-                if wanted is None or self.status(job_id).state in wanted:
-                    found.append(self.view(job_id))
-            except (ValueError, OSError, NotFound):
-                continue
-        return [view for view in found if user_id is None or view.job.user_id == user_id]
+    def views(
+        self, *, user_id: str | None = None, states: Iterable[State] | None = None, kind: str | None = None,
+        limit: int | None = None, before: str | None = None, request_key: str | None = None,
+    ) -> list[JobView]:
+        """Jobs, newest first. `before`: only those that come after this job in the list, for reading it page by page;
+        raises `NotFound` when there is no such job. A damaged job is shown as what it can still be told to be."""
+        place = self._place(before) if before is not None else None
+        rows = self._rows(Wish(user_id, _states(states), kind, request_key, limit, place))
+        return Listing(self._catalogue, self._files).views(rows)
 
-    def active(self, kind: str) -> list[Job]:
-        """Jobs of a kind that have not ended, oldest first; claims of processes that are gone are taken away."""
-        found = []
-        for job_id in self.ids():
-            try:
-                if self.status(job_id).state in ACTIVE and (job := self.job(job_id)).kind == kind:
-                    self.free_if_orphaned(job_id)
-                    found.append(job)
-            except (ValueError, NotFound):
-                continue
-        return found
+    def count(
+        self, *, states: Iterable[State] | None = None, user_id: str | None = None, kind: str | None = None
+    ) -> int:
+        """How many jobs there are of these."""
+        self._write_belated()
+        return self._catalogue.count(Wish(user_id, _states(states), kind))
 
     def view(self, job_id: str) -> JobView:
-        job, status = self.job(job_id), self.status(job_id)
-        position = self._position(job) if status.state is State.QUEUED else 0
-        return _with_events(JobView(job, status, position=position), read_events(self.folder(job_id)))
+        """Raises `NotFound`."""
+        self.folder(job_id)
+        self._write_belated()
+        row = self._catalogue.row(job_id)
+        if row is None:
+            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+        return Listing(self._catalogue, self._files).view(row)
 
-    def _position(self, job: Job) -> int:
-        """1 for the next to run: queued jobs of the same kind that were asked for earlier, plus one."""
-        before = 0
-        for other_id in self.ids():
-            if other_id == job.id:
-                break
-            before += self._waits(other_id, job.kind)
-        return before + 1
+    def active(self, kind: str) -> list[Job]:
+        """Jobs of a kind that have not ended: those that were begun, then those that wait, in the order in which they
+        are taken. Claims of processes that are gone are taken away."""
+        listing = Listing(self._catalogue, self._files)
+        rows = {row.id: row for row in reversed(self._rows(Wish(kind=kind, states=ACTIVE)))}
+        waiting = [job_id for job_id in listing.in_turn(kind) if job_id in rows]
+        begun = [job_id for job_id, row in rows.items() if row.state != State.QUEUED.value]
+        jobs = [listing.job(rows[job_id]) for job_id in (*begun, *waiting)]
+        return [job for job in jobs if self._is_free(job.id)]
 
-    def _waits(self, job_id: str, kind: str) -> bool:
-        """Whether a job of that kind is queued; a damaged directory is not."""
+    def next(self, kind: str) -> Job | None:
+        """The waiting job whose turn it is (see jobs/order.py), that nobody else is about to run."""
+        for job_id in Listing(self._catalogue, self._files).in_turn(kind):
+            try:
+                if self.status(job_id).state is State.QUEUED and claims.holder(self.folder(job_id)) is None:
+                    return self.job(job_id)
+            except AvatarError:  # it was deleted or damaged meanwhile
+                continue
+        return None
+
+    def rebuild(self) -> int:
+        """Make the index anew from the directories; returns the number of jobs."""
+        return self._catalogue.rebuild()
+
+    @property
+    def index_trouble(self) -> str:
+        """Why the index was made anew or cannot be used, "" when all is well."""
+        return self._catalogue.trouble
+
+    def close(self) -> None:
+        """Give the index back; it is opened again when it is needed."""
+        self._catalogue.close()
+
+    def _rows(self, wish: Wish) -> list[Row]:
+        self._write_belated()
+        return self._catalogue.rows(wish)
+
+    def _place(self, job_id: str) -> tuple[float, str]:
+        row = self._catalogue.row(job_id) if job_id.isalnum() else None
+        if row is None:
+            raise NotFound(f"There is no job {job_id!r}.", "Read the list from its beginning.")
+        return row.created_at, row.id
+
+    def _is_free(self, job_id: str) -> bool:
+        """Takes the claim of a process that is gone away; False when the job is gone itself."""
         try:
-            return self.status(job_id).state is State.QUEUED and self.job(job_id).kind == kind
-        except (ValueError, OSError, NotFound):
+            self.free_if_orphaned(job_id)
+        except NotFound:
             return False
+        return True
+
+    # -- one job
 
     def claim(self, job_id: str) -> bool:
         """True for exactly one process, which may then run the job."""
@@ -261,45 +257,31 @@ class JobStore:
             if self.status(job_id).state in ACTIVE:
                 raise WrongState("The job has not ended.", "Wait, or cancel it.")
             rewrite(self.folder(job_id), change)
+            self._files.forget()
+            self._catalogue.note(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Remove the directory of a job that has ended.
-
-        It is taken out of sight first: whoever ran the job may be about to take its claim away.
-        """
-        if self.status(job_id).state in ACTIVE:
-            raise WrongState("The job has not ended.", "Cancel it first.")
-        hidden = self._folder / f".{job_id}.deleted"
-        os.replace(self.folder(job_id), hidden)
-        shutil.rmtree(hidden)
-        self._unwritten.pop(job_id, None)
+        """Remove a job that has ended, with everything that the index and the memory hold of it."""
+        with self._lock:
+            if self.status(job_id).state in ACTIVE:
+                raise WrongState("The job has not ended.", "Cancel it first.")
+            try:
+                self._files.delete(job_id)
+            finally:
+                self._catalogue.forget(job_id)
 
 
-def _age(folder: Path) -> int:
-    """When a job was asked for (ns); 0 for a folder that is no job, or was deleted meanwhile."""
-    try:
-        return (folder / "job.json").stat().st_mtime_ns
-    except OSError:
-        return 0
+def _times(now: Status, state: State) -> dict[str, Any]:
+    """What a move to `state` sets; a job that is taken up again after its end has not ended any more."""
+    if state is State.RUNNING:
+        return {"taken_at": time.time(), "started_at": now.started_at or time.time()}
+    if state in ENDED:
+        return {"ended_at": time.time()}
+    return {"ended_at": None, "error": None}
 
 
-def _with_events(view: JobView, records: Iterable[Record]) -> JobView:
-    """Fold a job's events into what is shown."""
-    for record in records:
-        event = record.event
-        if isinstance(event, Stage):
-            view = replace(view, stage=event.name, step=0, total_steps=0, eta_s=None)
-        elif isinstance(event, Progress):
-            left = (event.total - event.step) * event.seconds_per_step if event.seconds_per_step else None
-            eta = round(left, 1) if left is not None else None
-            view = replace(view, step=event.step, total_steps=event.total, loss=event.loss, eta_s=eta)
-        elif isinstance(event, Score):
-            view = replace(view, likeness=event.likeness)
-        elif isinstance(event, Done):
-            view = replace(view, result=event.result)
-        elif isinstance(event, Failed):
-            view = replace(view, result=event.error.get("result"))
-    return view
+def _states(states: Iterable[State] | None) -> frozenset[State] | None:
+    return None if states is None else frozenset(states)
 
 
 def named_in(views: Iterable[JobView], key: str) -> set[Path]:

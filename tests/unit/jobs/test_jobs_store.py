@@ -3,14 +3,17 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from personal_avatar.errors import Crashed, NotFound, WrongState
-from personal_avatar.jobs.events import Done, EventWriter, Failed, Progress, Score, Stage
+from personal_avatar.errors import Crashed, JobDamaged, NotFound, WrongState
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Paused, Progress, Score, Stage, Started
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import Job, JobStore
+from personal_avatar.jobs.store import Job, JobStore, Status
 
+Damage = Callable[[Path], object]
+DEAD = 999999999  # a number that no process has
 LABELS = {"title": "t", "user_id": "u", "avatar_id": "a"}
 
 
@@ -53,7 +56,7 @@ def test_a_crash_while_a_job_is_written_leaves_no_job(store: JobStore, monkeypat
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("personal_avatar.jobs.store.os.replace", crash)
+    monkeypatch.setattr("personal_avatar.jobs.files.os.replace", crash)
     with pytest.raises(KeyboardInterrupt):
         store.create("train", {}, **LABELS)
     monkeypatch.undo()
@@ -61,19 +64,104 @@ def test_a_crash_while_a_job_is_written_leaves_no_job(store: JobStore, monkeypat
     assert create(store).id in store.ids()
 
 
+def lose_status(folder: Path) -> None:
+    (folder / "status.json").unlink()
+
+
+def tear_status(folder: Path) -> None:
+    (folder / "status.json").write_text("{")
+
+
+def forge_status(folder: Path) -> None:
+    (folder / "status.json").write_text('{"state": "asleep"}')
+
+
+STATUS_DAMAGE = [lose_status, tear_status, forge_status]
+
+
+@pytest.mark.parametrize("damage", STATUS_DAMAGE)
+@pytest.mark.parametrize("again", [True, False], ids=["index gone", "index there"])
+def test_a_damaged_state_is_told_by_the_other_files(store: JobStore, damage: Damage, again: bool) -> None:
+    """Each way in which a job can stand, with nothing but its folder to tell it."""
+    stand = {
+        "queued": [], "cancelled": [Started(DEAD), Failed({"code": "CANCELLED", "message": "m"})],
+        "failed": [Started(DEAD), Failed({"code": "NAN_LOSS", "message": "m", "hint": "h"})],
+        "paused": [Started(DEAD), Progress(3, 9), Paused(3)], "succeeded": [Started(DEAD), Done({"x": 1})],
+    }
+    jobs = {state: create(store) for state in stand}
+    for state, told in stand.items():
+        emit = EventWriter(store.folder(jobs[state].id))
+        for event in told:
+            emit(event)
+        if told:
+            store.move(jobs[state].id, State.RUNNING)
+            store.move(jobs[state].id, State(state))
+        damage(store.folder(jobs[state].id))
+    if again:
+        store.rebuild()
+    assert {view.job.id: view.status.state.value for view in store.views()} == {
+        job.id: state for state, job in jobs.items()
+    }
+    assert store.status(jobs["succeeded"].id).ended_at and store.view(jobs["succeeded"].id).result == {"x": 1}
+    if again:
+        assert (store.status(jobs["failed"].id).error or {})["code"] == "NAN_LOSS"
+
+
+@pytest.mark.parametrize("damage", STATUS_DAMAGE)
+def test_work_that_nobody_settled_counts_as_running_until_the_queue_settles_it(store: JobStore, damage: Damage) -> None:
+    job = create(store)
+    (store.folder(job.id) / "claim").write_text("999999999 1.0")
+    for event in (Started(DEAD), Done({"x": 1})):
+        EventWriter(store.folder(job.id))(event)
+    damage(store.folder(job.id))
+    store.rebuild()
+    assert store.status(job.id).state is State.RUNNING
+    (store.folder(job.id) / "claim").unlink()
+    assert store.view(job.id).status.state is State.SUCCEEDED
+
+
+def test_work_that_ended_without_a_word_and_without_a_state_failed_by_name(store: JobStore) -> None:
+    job = create(store)
+    EventWriter(store.folder(job.id))(Started(DEAD))
+    store.move(job.id, State.RUNNING)
+    lose_status(store.folder(job.id))
+    store.rebuild()
+    view = store.view(job.id)
+    assert view.status.state is State.FAILED and (view.status.error or {})["code"] == "JOB_DAMAGED"
+    assert (view.status.error or {})["hint"]
+
+
+@pytest.mark.parametrize("damage", STATUS_DAMAGE)
+def test_a_damaged_state_is_mended_at_the_next_start(store: JobStore, damage: Damage) -> None:
+    broken, whole = create(store), create(store)
+    damage(store.folder(broken.id))
+    again = JobStore(store.folder(whole.id).parent)
+    assert again.mend() == [broken.id] and again.mend() == []
+    assert again.status(broken.id) == Status()
+    assert again.move(broken.id, State.RUNNING).state is State.RUNNING
+
+
 @pytest.mark.parametrize("damage", [
-    lambda folder: (folder / "status.json").unlink(),
-    lambda folder: (folder / "status.json").write_text("{"),
-    lambda folder: (folder / "status.json").write_text('{"state": "asleep"}'),
     lambda folder: (folder / "job.json").write_bytes(b"\xff\xfe"),
     lambda folder: (folder / "job.json").unlink(),
 ])
-def test_a_damaged_directory_is_left_out_and_harms_nobody(store: JobStore, damage: object) -> None:
+def test_a_job_whose_description_is_lost_does_not_vanish_and_cannot_run(store: JobStore, damage: Damage) -> None:
     broken, whole = create(store), create(store)
-    damage(store.folder(broken.id))  # type: ignore[operator]
-    assert [view.job.id for view in store.views()] == [whole.id]
-    assert store.view(whole.id).position == 1
-    assert create(store).id in store.ids()
+    damage(store.folder(broken.id))
+    for known in (True, False):
+        reader = store if known else JobStore(store.folder(whole.id).parent / ".." / "jobs")
+        if not known:
+            store.rebuild()
+        views = {view.job.id: view for view in reader.views()}
+        assert set(views) == {broken.id, whole.id}
+        assert views[broken.id].status.state is State.FAILED
+        assert (views[broken.id].status.error or {})["code"] == "JOB_DAMAGED"
+        assert views[broken.id].job.title == ("t" if known else "")
+        assert reader.next("train") == whole and reader.view(whole.id).position == 1
+    with pytest.raises(JobDamaged):
+        JobStore(store.folder(whole.id).parent).job(broken.id)
+    store.delete(broken.id)
+    assert store.ids() == [whole.id]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../jobs", "a/b", "no such", "0" * 32, "a\x00b", "é"])
@@ -161,4 +249,4 @@ def test_files_given_to_a_job_lie_in_its_folder_and_go_with_it(store: JobStore, 
 def test_a_job_whose_files_are_gone_leaves_no_trace(store: JobStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         store.create("create", {}, **LABELS, files={"00.png": tmp_path / "gone"})
-    assert store.ids() == [] and not list((tmp_path / "jobs").iterdir())
+    assert store.ids() == [] and [path for path in (tmp_path / "jobs").iterdir() if path.is_dir()] == []

@@ -1,0 +1,132 @@
+"""What a job has told until now, folded from its events; goes on from where it was read last."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from personal_avatar.jobs.events import (
+    EVENTS_FILE,
+    Done,
+    Event,
+    Failed,
+    Paused,
+    Progress,
+    Score,
+    Stage,
+    Started,
+    parse,
+)
+
+BEFORE = ""  # the time between the start of the process and its first stage
+_NO_LOOP: dict[str, Any] = {"step": 0, "total_steps": 0, "seconds_per_step": None}
+
+
+@dataclass(frozen=True)
+class Account:
+    """`offset`: bytes of the event file that are in it. `word_at`: where in the file the line of the last `Done` or
+    `Failed` begins, -1 without one; `starts`: how often a process began. `laps`: seconds spent in each stage, in the
+    order in which they first came, pauses left out; `loops`: steps in all of the stages that have such; `lap_at`: since
+    when the present one goes on."""
+
+    offset: int = 0
+    stage: str = ""
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    seconds_per_step: float | None = None
+    likeness: float | None = None
+    word_at: int = -1
+    starts: int = 0
+    lap_at: float | None = None
+    laps: dict[str, float] = field(default_factory=dict)
+    loops: dict[str, int] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Account:
+        """Raises `ValueError` or `TypeError` for what is no account."""
+        return cls(**json.loads(text))
+
+    @property
+    def loop_left_s(self) -> float | None:
+        """Seconds until the present loop ends, at the speed that was measured in it."""
+        if not self.seconds_per_step:
+            return None
+        return max(0.0, (self.total_steps - self.step) * self.seconds_per_step)
+
+    def spent_s(self, stage: str, now: float) -> float:
+        """Seconds in a stage until now."""
+        going = max(0.0, now - self.lap_at) if self.lap_at and stage == self.stage else 0.0
+        return self.laps.get(stage, 0.0) + going
+
+
+def read_on(folder: Path, account: Account) -> Account:
+    """The account with the events that are complete and not in it yet; from the beginning when the file was cut."""
+    try:
+        with (folder / EVENTS_FILE).open("rb") as file:
+            if not _ends_line(file, account.offset):
+                account = Account()
+            file.seek(account.offset)
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return Account()
+    for line in lines:
+        parsed = parse(line.decode("utf-8", errors="replace"))
+        changes = _changes(account, *parsed) if parsed else {}
+        account = replace(account, **changes, offset=account.offset + len(line) + 1)
+    return account
+
+
+def _ends_line(file: BinaryIO, offset: int) -> bool:
+    """Whether a line ends right before a place in the file."""
+    if offset == 0:
+        return True
+    file.seek(offset - 1)
+    return file.read(1) == b"\n"
+
+
+def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
+    """What an event changes in the account; `account.offset` is where its line begins."""
+    if isinstance(event, Started):
+        prepared = {} if account.starts else _lap(account, at)  # what was open in a process that died is left out
+        return {**prepared, "starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, **_NO_LOOP}
+    if isinstance(event, Stage):
+        return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_LOOP}
+    if isinstance(event, Progress):
+        loops = {**account.loops, account.stage: event.total}
+        return {"step": event.step, "total_steps": event.total, "loss": event.loss, "loops": loops,
+                "seconds_per_step": event.seconds_per_step}
+    if isinstance(event, Score):
+        return {"likeness": event.likeness}
+    if isinstance(event, Paused):
+        return {**_lap(account, at), "lap_at": None}
+    if isinstance(event, Done | Failed):
+        return {**_lap(account, at), "lap_at": None, "word_at": account.offset}
+    return {}
+
+
+def _lap(account: Account, at: float) -> dict[str, Any]:
+    """The present lap brought to its end; a clock that was put back counts nothing."""
+    if account.lap_at is None:
+        return {}
+    return {"laps": {**account.laps, account.stage: account.spent_s(account.stage, at)}}
+
+
+def last_result(folder: Path, account: Account) -> dict[str, Any] | None:
+    """The result that the last word of a job holds; None without one."""
+    if account.word_at < 0:
+        return None
+    try:
+        with (folder / EVENTS_FILE).open("rb") as file:
+            file.seek(account.word_at)
+            parsed = parse(file.readline().decode("utf-8", errors="replace"))
+    except OSError:
+        return None
+    event = parsed[1] if parsed else None
+    if isinstance(event, Done):
+        return event.result
+    return event.error.get("result") if isinstance(event, Failed) else None

@@ -1,0 +1,82 @@
+"""A job, where it stands, and how page, API and command line show it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from personal_avatar.domain import FORMAT_VERSION
+from personal_avatar.jobs.states import State
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for; never changes. Times are Unix seconds. `priority`: higher ones are taken first;
+    `callback_url`: who is told when it has ended, "" for nobody; `request_key`: by which the caller names the
+    request."""
+
+    id: str
+    kind: str
+    title: str
+    user_id: str
+    avatar_id: str
+    created_at: float
+    payload: dict[str, Any]
+    version: int = FORMAT_VERSION
+    priority: int = 0
+    callback_url: str = ""
+    request_key: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
+    up again by itself after its process had died; `taken_at`: when it was last taken out of the queue."""
+
+    state: State = State.QUEUED
+    started_at: float | None = None
+    ended_at: float | None = None
+    pid: int | None = None
+    pid_started_at: float | None = None
+    error: dict[str, Any] | None = None
+    restarts: int = 0
+    taken_at: float | None = None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as page, API and command line show it at this moment.
+
+    `position`: 1 for the next to run, 0 for one that does not wait. `eta_s`: seconds until it has ended, as far as that
+    is known; `starts_in_s`: seconds until a waiting one is taken.
+    """
+
+    job: Job
+    status: Status
+    stage: str = ""
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    eta_s: float | None = None
+    likeness: float | None = None
+    position: int = 0
+    result: dict[str, Any] | None = None
+    starts_in_s: float | None = None
+
+    @property
+    def progress(self) -> float:
+        """0..1 of the main loop; 1 when the job succeeded."""
+        if self.status.state is State.SUCCEEDED:
+            return 1.0
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `GET /jobs/{id}` and `personal-avatar jobs show`."""
+        job, status = self.job, self.status
+        return {
+            "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
+            "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
+            "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
+            "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position, "priority": job.priority,
+            "restarts": status.restarts, "error": status.error, "result": self.result,
+            "created_at": job.created_at, "started_at": status.started_at, "ended_at": status.ended_at,
+        }

@@ -1,0 +1,109 @@
+"""Jobs as they are shown: where they stand, who waits where, and how long everything will take."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from personal_avatar.errors import AvatarError
+from personal_avatar.jobs.account import Account
+from personal_avatar.jobs.catalogue import Catalogue
+from personal_avatar.jobs.files import JobFiles, account_of, rest_of, status_of
+from personal_avatar.jobs.history import RUNS, History
+from personal_avatar.jobs.index import Row, Wish
+from personal_avatar.jobs.job import Job, JobView, Status
+from personal_avatar.jobs.order import Waiting, in_turn
+from personal_avatar.jobs.states import ACTIVE, State
+
+_WAITING = "SELECT created_at, id, user_id, priority, alike, work FROM jobs WHERE kind = ? AND state = 'queued'"
+_TAKEN = "SELECT user_id, MAX(taken_at) FROM jobs WHERE kind = ? GROUP BY user_id"
+_RUNS = (
+    "SELECT work, account FROM jobs WHERE kind = ? AND alike = ? AND state = 'succeeded' ORDER BY ended_at DESC LIMIT ?"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """In the line of a kind: 1 for the next; the seconds until it is taken, where all before it are known."""
+
+    position: int = 0
+    starts_in_s: float | None = None
+
+
+class Listing:
+    """Shows rows of the catalogue. Use one for one answer: what it has learned and counted is of that moment."""
+
+    def __init__(self, catalogue: Catalogue, files: JobFiles) -> None:
+        self._catalogue, self._files = catalogue, files
+        self._history = History(self._runs)
+        self._lines: dict[str, dict[str, Place]] = {}
+
+    def views(self, rows: Iterable[Row]) -> list[JobView]:
+        return [self.view(row) for row in rows]
+
+    def view(self, row: Row) -> JobView:
+        status, account = status_of(row), account_of(row)
+        place = self._line(row.kind).get(row.id, Place()) if status.state is State.QUEUED else Place()
+        return JobView(
+            self.job(row), status, account.stage, account.step, account.total_steps, account.loss,
+            _rounded(self._eta_s(row, status, account, place)), account.likeness, place.position,
+            self._files.result(row, account), _rounded(place.starts_in_s),
+        )
+
+    def job(self, row: Row) -> Job:
+        """What was asked for; what is left of it when that was damaged."""
+        try:
+            return self._files.job(row.id)
+        except AvatarError:
+            return rest_of(row.id, row, self._catalogue.path(row.id))
+
+    def _eta_s(self, row: Row, status: Status, account: Account, place: Place) -> float | None:
+        """Seconds until the job has ended, as far as that is known."""
+        if status.state not in ACTIVE:
+            return None
+        learned = self._history.of(row.kind, row.alike)
+        if status.state is not State.QUEUED:
+            return learned.left_s(account, row.work, self._history.now)
+        begun = account.starts or account.stage
+        own = learned.left_s(account, row.work, self._history.now) if begun else learned.total_s(row.work)
+        return None if own is None or place.starts_in_s is None else place.starts_in_s + own
+
+    # -- who waits
+
+    def in_turn(self, kind: str) -> list[str]:
+        """Ids of waiting jobs in the order in which they are taken."""
+        return list(self._line(kind))
+
+    def _line(self, kind: str) -> dict[str, Place]:
+        if kind not in self._lines:
+            self._lines[kind] = self._new_line(kind)
+        return self._lines[kind]
+
+    def _new_line(self, kind: str) -> dict[str, Place]:
+        waiting = {row[1]: row for row in self._catalogue.query(_WAITING, [kind])}
+        taken = dict(self._catalogue.query(_TAKEN, [kind]))
+        order = in_turn((Waiting(*row[:4]) for row in waiting.values()), taken)
+        ahead_s, lanes = self._ahead(kind)
+        places = {}
+        for position, job_id in enumerate(order, start=1):
+            places[job_id] = Place(position, None if ahead_s is None else ahead_s / lanes)
+            alike, work = waiting[job_id][4:]
+            own_s = self._history.of(kind, alike).total_s(work)
+            ahead_s = None if ahead_s is None or own_s is None else ahead_s + own_s
+        return places
+
+    def _ahead(self, kind: str) -> tuple[float | None, int]:
+        """Seconds that the running jobs of a kind still take together, None when one is not known; their number."""
+        rows = self._catalogue.rows(Wish(kind=kind, states=frozenset({State.RUNNING})))
+        left = [self._history.of(kind, row.alike).left_s(account_of(row), row.work, self._history.now) for row in rows]
+        known = [seconds for seconds in left if seconds is not None]
+        return (sum(known) if len(known) == len(left) else None), max(1, len(rows))
+
+    def _runs(self, kind: str, alike: str) -> list[tuple[float, Account]]:
+        if not alike:
+            return []
+        found = self._catalogue.query(_RUNS, [kind, alike, RUNS])
+        return [(work, Account.from_text(account)) for work, account in found]
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
