@@ -52,6 +52,11 @@ class Peaks:
     known: dict[Size, int] = field(default_factory=dict)
     _open: list[Measurement] = field(default_factory=list)
 
+    def crowded(self, size: Size, card: Card | None) -> bool:
+        """Whether whoever is on the card has to park. Without one (None) always: who works beside a picture shares the
+        processor with it, too."""
+        return card is None or not self.fits(size, card)
+
     def fits(self, size: Size, card: Card) -> bool:
         """Whether it can be made in what is available now."""
         return (self.need(size, card.allocated) - card.allocated) * MARGIN <= card.available

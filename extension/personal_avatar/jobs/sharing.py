@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,11 @@ from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, parse
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import JobStore, JobView
+from personal_avatar.jobs.store import Job, JobStore, JobView
 
-KINDS = frozenset({"train"})
-STAGE = "train"  # the part of the work in which a job looks for wishes between two steps
+STAGES = frozenset({"cache", "train", "score"})  # the parts of the work in which a job is on the card
 TIMEOUT_S = 60.0
+ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
 GRACE_S = 1.5  # whoever clicks again within it finds the card still free
 LOOK_S = 0.1
 POLL_S = 0.02
@@ -44,11 +44,17 @@ class Answer:
 
 
 @contextmanager
-def yielded(store: JobStore, timeout_s: float = TIMEOUT_S) -> Iterator[Answer]:
-    """The jobs of other processes are parked for the block; one that does not answer in time works on beside it."""
+def yielded(
+    store: JobStore, timeout_s: float = TIMEOUT_S, crowded: Callable[[], bool] = lambda: True
+) -> Iterator[Answer]:
+    """The jobs of other processes are parked for the block; one that does not answer in time works on beside it.
+
+    Nobody is asked where it is not `crowded`; that is looked at only when there are such jobs.
+    """
     asked = Asked(store)
     try:
-        asked.ask()
+        if neighbours(store) and crowded():
+            asked.ask()
         yield asked.wait(timeout_s)
     finally:
         asked.withdraw()
@@ -63,7 +69,7 @@ class _Neighbour:
     pid: int
     since: float | None
     parked: bool = False
-    in_loop: bool = False
+    on_card: bool = False
     ended: bool = False
     _read: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +92,7 @@ class _Neighbour:
         if isinstance(event, Parked):
             self.parked = event.parked
         elif isinstance(event, Stage):
-            self.in_loop, self.parked, self.ended = event.name == STAGE, False, False
+            self.on_card, self.parked, self.ended = event.name in STAGES, False, False
         elif isinstance(event, Done | Failed | Paused):
             self.ended = True
 
@@ -96,7 +102,7 @@ class _Neighbour:
             self.look()
         except OSError:  # the job was deleted, or nothing is written yet
             return False
-        return self.in_loop and not self.parked and not self.ended and process.alive(self.pid, self.since)
+        return self.on_card and not self.parked and not self.ended and process.alive(self.pid, self.since)
 
 
 class Asked:
@@ -150,13 +156,18 @@ class Asked:
         return list(self._neighbours.items())
 
 
-def neighbours(store: JobStore, kinds: Collection[str] = KINDS) -> list[JobView]:
+def neighbours(store: JobStore) -> list[JobView]:
     """Jobs that run in other processes and can yield."""
-    running = store.views(states=[State.RUNNING])
-    return [view for view in running if view.job.kind in kinds and _elsewhere(view)]
+    return [view for view in store.views(states=[State.RUNNING]) if _can_yield(view.job) and _elsewhere(view)]
+
+
+def _can_yield(job: Job) -> bool:
+    """Trainings, but not those by another program, which knows of no wishes."""
+    return job.kind == "train" and job.payload.get("engine") != "kohya"
 
 
 def _elsewhere(view: JobView) -> bool:
+    """Whether another process of this machine does the work."""
     pid = view.status.pid
     return pid != os.getpid() and process.alive(pid, view.status.pid_started_at)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,10 @@ import numpy as np
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
+from personal_avatar.jobs import room
+from personal_avatar.jobs.room import Peaks, Size
+from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, yielded
+from personal_avatar.jobs.store import JobStore
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.standalone.checkpoints import CheckpointShelf
@@ -54,6 +60,7 @@ class StandaloneHost:
             self._data, models / "loras", models / "embeddings", models / "checkpoints", callers_name_folders=local
         )
         self._pipelines = Pipelines(self._folders)
+        self._peaks = Peaks()
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
         self._upscalers = Upscalers(models / "upscalers")
         self.shelf = CheckpointShelf(
@@ -111,15 +118,33 @@ class StandaloneHost:
         size = request.width_px, request.height_px
         people = request.identity if request.identity and request.identity.settings.enabled else None
         image = None if request.image is None else covering(request.image, *size)
-        for seeds in batches(request.seeds, request.width_px, request.height_px):
-            painting = Painting(
-                prompt, request.negative_prompt, seeds, *size, request.steps,
-                request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
-            )
-            painted = self._pipelines.paint(base, networks, painting, on_step, people and posed(people, image))
-            for made, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
-                told = replace(request, infotext=(*request.infotext, *said))
-                yield Picture(made, seed, infotext(told, base, seed))
+        groups = tuple(batches(request.seeds, request.width_px, request.height_px))
+        with self._room(base, size, max(map(len, groups), default=1)):
+            for seeds in groups:
+                painting = Painting(
+                    prompt, request.negative_prompt, seeds, *size, request.steps,
+                    request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
+                )
+                painted = self._pipelines.paint(base, networks, painting, on_step, people and posed(people, image))
+                for made, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):
+                    told = replace(request, infotext=(*request.infotext, *said))
+                    yield Picture(made, seed, infotext(told, base, seed))
+
+    @cached_property
+    def _jobs(self) -> JobStore:
+        return JobStore(self._data / "jobs")
+
+    @contextmanager
+    def _room(self, base: BaseModelFile, size: tuple[int, int], batch: int) -> Iterator[None]:
+        """For the block, trainings in other processes are parked if there is no room beside them."""
+        wanted, card = Size(str(base.path), size[0] * size[1], batch), room.card()
+        timeout_s = ON_PROCESSOR_S if card is None else TIMEOUT_S
+        with yielded(self._jobs, timeout_s, lambda: self._peaks.crowded(wanted, card)):
+            measured = self._peaks.begin(wanted, card.peak if card else 0)
+            room.count_anew()
+            yield
+            if (after := room.card()) is not None:
+                self._peaks.end(measured, after.peak)
 
     def unload(self) -> None:
         """Give the memory of the loaded checkpoint back; the next picture loads it again."""
@@ -154,7 +179,8 @@ class StandaloneHost:
         def repaint(fitted: np.ndarray, share: float) -> np.ndarray:
             size = fitted.shape[1], fitted.shape[0]
             painting = Painting(prompt, "", (0,), *size, 20, 4.0, "DPM++ 2M", self._folders.embeddings, fitted, share)
-            return self._pipelines.paint(base, networks, painting, lambda step, total: None).images[0]
+            with self._room(base, size, 1):
+                return self._pipelines.paint(base, networks, painting, lambda step, total: None).images[0]
 
         return redrawn(image, strength, base.native_px, repaint)
 

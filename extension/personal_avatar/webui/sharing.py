@@ -16,14 +16,13 @@ from modules.call_queue import queue_lock
 
 from personal_avatar.jobs import room
 from personal_avatar.jobs.room import Peaks, Size
-from personal_avatar.jobs.sharing import TIMEOUT_S, Guest, neighbours
+from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest, neighbours
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.webui.folders import data_folder
 
 WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
 UNTOLD = ("extras", "interrogate")  # jobs of the WebUI that use the card without making a picture
 WITHOUT_QUEUE = "interrogate"  # the button in img2img does not wait for its turn
-ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
 ATTRIBUTE = "personal_avatar_measured"
 log = logging.getLogger(__name__)
 
@@ -89,17 +88,10 @@ def before_work() -> None:
 
 def come(size: Size) -> None:
     """Have trainings park if there is no room beside them; then the WebUI's checkpoint is where it belongs."""
-    on_card = room.card(devices.device) is not None
-    guest().come(
-        lambda: crowded(size), TIMEOUT_S if on_card else ON_PROCESSOR_S, lambda: bool(shared.state.interrupted)
-    )
-    checkpoint().come_back()
-
-
-def crowded(size: Size) -> bool:
-    """Without CUDA always: a picture and a training share the processor as well as its memory."""
     found = room.card(devices.device)
-    return found is None or not peaks().fits(size, found)
+    timeout_s = ON_PROCESSOR_S if found is None else TIMEOUT_S
+    guest().come(lambda: peaks().crowded(size, found), timeout_s, lambda: bool(shared.state.interrupted))
+    checkpoint().come_back()
 
 
 def size_of(p: Any) -> Size:

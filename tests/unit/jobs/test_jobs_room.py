@@ -34,8 +34,8 @@ def test_another_checkpoint_tells_nothing() -> None:
 
 
 def test_the_first_picture_is_reckoned_generously() -> None:
-    assert not Peaks().fits(LARGE, Card(free=8 * GIB))
-    assert Peaks().fits(LARGE, Card(free=16 * GIB))
+    assert not Peaks().fits(LARGE, Card(free=8 * GIB)) and Peaks().crowded(LARGE, Card(free=8 * GIB))
+    assert Peaks().fits(LARGE, Card(free=16 * GIB)) and not Peaks().crowded(LARGE, Card(free=16 * GIB))
     assert Peaks().fits(SMALL, Card(free=8 * GIB, reserved=4 * GIB, allocated=4 * GIB))
 
 
@@ -91,3 +91,7 @@ def test_the_card_is_asked_as_torch_knows_it(monkeypatch: pytest.MonkeyPatch) ->
     assert room.card("cpu") is None
     room.count_anew("cuda:3")
     assert len(asked) == 1
+
+
+def test_without_a_card_it_is_always_crowded() -> None:
+    assert Peaks({SMALL: 0}).crowded(SMALL, None)

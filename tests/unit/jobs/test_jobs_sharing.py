@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,31 +14,11 @@ import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import Parked, Progress, read_events
 from personal_avatar.jobs.sharing import Guest, neighbours, yielded
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
-TRAINING = """
-import sys, time
-from pathlib import Path
-from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
-folder, first = Path(sys.argv[1]), sys.argv[2]
-emit, control = EventWriter(folder), Control(folder)
-emit(Stage(first))
-for step in range(3000):
-    emit(Progress(step, 3000))
-    if (folder / "finish").exists():
-        break
-    if first == "train" and control.asked(YIELD):
-        emit(Parked(True, 0.0))
-        while control.asked(YIELD):
-            time.sleep(0.005)
-        emit(Parked(False, 0.0))
-    time.sleep(0.005)
-emit(Done({}))
-"""
+from tests.unit.jobs.yielding import parkings, steps, trainings, until
 
 
 @pytest.fixture()
@@ -49,38 +28,9 @@ def store(tmp_path: Path) -> JobStore:
 
 @pytest.fixture()
 def start(store: JobStore) -> Iterator[Callable[[str], str]]:
-    """Start a job that looks for wishes in its stage "train"; returns its id when it works."""
-    children: list[subprocess.Popen[bytes]] = []
-
-    def begin(stage: str) -> str:
-        job = store.create("train", {}, title="a training", user_id="local", avatar_id="")
-        folder = store.folder(job.id)
-        children.append(subprocess.Popen([sys.executable, "-c", TRAINING, str(folder), stage]))
-        store.move(job.id, State.RUNNING)
-        store.note_process(job.id, children[-1].pid, process.started_at(children[-1].pid))
-        until(lambda: steps(folder) > 2)
-        return job.id
-
-    yield begin
-    for child in children:
-        with suppress(OSError):
-            child.kill()
-        child.wait()
-
-
-def until(reached: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def steps(folder: Path) -> int:
-    return sum(isinstance(record.event, Progress) for record in read_events(folder))
-
-
-def parkings(folder: Path) -> list[bool]:
-    return [record.event.parked for record in read_events(folder) if isinstance(record.event, Parked)]
+    """Start a job that looks for wishes but in its stage "prepare"; returns its id when it works."""
+    with trainings(store) as begin:
+        yield begin
 
 
 def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
@@ -102,6 +52,12 @@ def test_it_goes_on_after_a_failure_too(store: JobStore, start: Callable[[str], 
     with pytest.raises(RuntimeError), yielded(store):
         raise RuntimeError("no picture")
     until(lambda: parkings(folder) == [True, False])
+
+
+def test_one_that_fills_its_cache_is_waited_for(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("cache")
+    with yielded(store) as answer:
+        assert answer.parked == (job_id,)
 
 
 def test_nobody_waits_for_one_that_prepares_itself(store: JobStore, start: Callable[[str], str]) -> None:
@@ -169,6 +125,9 @@ def test_work_of_our_own_process_and_of_other_kinds_is_not_asked(store: JobStore
     store.move(mine.id, State.RUNNING, pid=os.getpid(), pid_started_at=process.started_at(os.getpid()))
     other = store.create("create", {}, title="", user_id="", avatar_id="")
     store.move(other.id, State.RUNNING, pid=os.getppid(), pid_started_at=process.started_at(os.getppid()))
+    assert not neighbours(store)
+    foreign = store.create("train", {"engine": "kohya"}, title="", user_id="", avatar_id="")
+    store.move(foreign.id, State.RUNNING, pid=os.getppid(), pid_started_at=process.started_at(os.getppid()))
     assert not neighbours(store)
     with yielded(store) as answer:
         assert answer.asked == ()
