@@ -291,18 +291,18 @@ def from_json(data: dict[str, Any]) -> AvatarError:
     return error
 
 
-# What libraries say when there is no room, some of them in errors of no type of their own: torch and its CUDA libraries,
+# What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
 # bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
 SAID_OF_VRAM = (
     "CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
-    "unable to find an engine to execute this computation", "Failed to allocate memory for requested buffer of size",
+    "CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation",
 )
 SAID_OF_MEMORY = (
     "not enough memory", "can't allocate memory", "Cannot allocate memory", "Unable to allocate", "std::bad_alloc",
-    "bad allocation",
+    "bad allocation", "Failed to allocate memory for requested buffer of size",
 )
-SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk", "PytorchStreamWriter failed")
+SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
 
 def _errno(error: BaseException) -> int | None:

@@ -58,6 +58,14 @@ class OutOfMemoryError(RuntimeError):
     (RuntimeError("CUDA out of memory."), OutOfVram),
     (NoFace("no face"), NoFace),
     (ValueError("odd"), Crashed),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), OutOfVram),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if ..."), OutOfVram),
+    (RuntimeError("GET was unable to find an engine to execute this computation"), OutOfVram),
+    (RuntimeError("CUDA error: out of memory"), OutOfVram),
+    (RuntimeError("std::bad_alloc"), OutOfMemory),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemory),
+    (OSError(errno.EDQUOT, "Disk quota exceeded", "/data/x"), DiskFull),
+    (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), DiskFull),
 ])
 def test_what_libraries_raise_gets_a_name(raised: BaseException, kind: type[AvatarError]) -> None:
     error = named(raised)

@@ -6,16 +6,16 @@ import faulthandler
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from personal_avatar.errors import Crashed, named
+from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed, named
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
-from personal_avatar.worker.kinds import KINDS
+from personal_avatar.worker.kinds import KINDS, Kind, Work
 from personal_avatar.worker.wishes import FolderControl
 
 logger = logging.getLogger(__name__)
@@ -30,12 +30,14 @@ QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+STATES = ("state", "state-aside")  # of a training that was put away
+POINTLESS = (NanLoss, SelfTestFailed)  # would end alike if it were taken up again
 NICENESS = 5  # who makes pictures meanwhile comes first
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call."""
+def main(arguments: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> int:
+    """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call. `kinds`: what each kind of job means."""
     if len(arguments) != 1 or not (Path(arguments[0]) / "job.json").is_file():
         sys.stderr.write("usage: python -m personal_avatar.worker <job folder with a job.json>\n")
         return WRONG_USAGE
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     prepare_process()
     control = FolderControl(folder)
     cancel_on_signals(control)
-    return work(folder, EventWriter(folder), control)
+    return work(folder, EventWriter(folder), control, kinds)
 
 
 def prepare_process() -> None:
@@ -61,10 +63,10 @@ def cancel_on_signals(control: Control) -> None:
         signal.signal(number, lambda *_: control.ask(CANCEL))
 
 
-def work(folder: Path, emit: EventWriter, control: Control) -> int:
+def work(folder: Path, emit: EventWriter, control: Control, kinds: Mapping[str, Kind] = KINDS) -> int:
     emit(Started(os.getpid()))
     try:
-        result = _kind(folder)(folder, emit, control)
+        result = _kind(folder, kinds)(folder, emit, control)
     except PauseTaken as pause:
         emit(Paused(pause.step))
         return DONE
@@ -72,20 +74,29 @@ def work(folder: Path, emit: EventWriter, control: Control) -> int:
         logger.exception("the job failed")
         return _failed(folder, emit, error)
     emit(Done(result))
+    forget(folder)
     return DONE
 
 
-def _kind(folder: Path) -> Callable[[Path, EventWriter, Control], dict[str, Any]]:
+def _kind(folder: Path, kinds: Mapping[str, Kind]) -> Work:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    if job.get("kind") not in KINDS:
+    if job.get("kind") not in kinds:
         raise Crashed(
             f"This version cannot do jobs of the kind {job.get('kind')!r}.", "Update the trainer environment."
         )
-    return KINDS[job["kind"]](job["payload"])
+    return kinds[job["kind"]](job["payload"])
 
 
 def _failed(folder: Path, emit: EventWriter, error: BaseException) -> int:
     """The folder may be gone (the job was deleted): then there is nobody left to tell."""
+    if isinstance(error, POINTLESS):
+        forget(folder)
     if folder.is_dir():
         emit(failure(named(error)))
     return FAILED
+
+
+def forget(folder: Path) -> None:
+    """Nobody will take this job up again: what was kept for that is large, and shows a person."""
+    for name in STATES:
+        shutil.rmtree(folder / name, ignore_errors=True)

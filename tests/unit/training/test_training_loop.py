@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
-from personal_avatar.training import cache, loop, losses, optimisers
+from personal_avatar.training import cache, loop, losses, optimisers, storing
 from personal_avatar.training.captions import leads
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
@@ -67,13 +67,15 @@ def test_another_seed_is_another_run(load_miniature: Load) -> None:
 
 
 @pytest.mark.slow
-def test_a_restored_snapshot_goes_on_as_if_nothing_had_happened(load_miniature: Load) -> None:
+def test_a_state_on_the_disk_goes_on_as_if_nothing_had_happened(load_miniature: Load, tmp_path: Path) -> None:
     whole, first, second = (trainer(load_miniature) for _ in range(3))
     whole.run(quiet())
     for _ in range(3):
         first.step()
-    second.restore(first.snapshot())
+    storing.write(tmp_path, {}, first.state())
+    second.restore(storing.read(tmp_path)[1])
     second.run(quiet())
+    assert second.done == whole.done == 6
     assert second.losses == whole.losses
     assert same(second, whole)
 
@@ -274,15 +276,20 @@ GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plan", [PLAN.copy(update={"optimiser": name}) for name in GOING_ON])
-def test_every_optimiser_goes_on_from_a_snapshot(load_miniature: Load, plan: LoraPlan) -> None:
+@pytest.mark.parametrize("plan", [
+    *(PLAN.copy(update={"optimiser": name}) for name in GOING_ON),
+    PLAN.copy(update={"ema_decay": 0.5, "accumulate": 2, "shuffle_captions": True}),
+])
+def test_every_optimiser_goes_on_from_the_disk(load_miniature: Load, plan: LoraPlan, tmp_path: Path) -> None:
     whole, first, second = (trainer(load_miniature, plan, 4) for _ in range(3))
     whole.run(quiet())
     for _ in range(2):
         first.step()
-    second.restore(first.snapshot())
+    storing.write(tmp_path, {}, first.state())
+    second.restore(storing.read(tmp_path)[1])
     second.run(quiet())
     assert same(second, whole)
+    assert all(map(torch.equal, second._averaged.tensors(), whole._averaged.tensors()))
 
 
 @pytest.mark.parametrize(("values", "what"), [
