@@ -24,6 +24,7 @@ from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 
 POLL_S = 0.3
 IDLE_S = 5.0
+CLAIM_S = 5.0
 RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
 log = logging.getLogger(__name__)
 
@@ -67,27 +68,31 @@ class JobQueue:
 
     def submit(
         self, kind: str, payload: object, *, title: str, user_id: str, avatar_id: str,
-        files: Mapping[str, Path] = NO_FILES,
+        files: Mapping[str, Path] = NO_FILES, priority: int = 0,
     ) -> Job:
         """Put a job into the queue, with copies of `files` in its folder; raises `QueueFull`."""
         self.refuse_when_full(user_id=user_id)
-        job = self.store.create(kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files)
+        job = self.store.create(
+            kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files, priority=priority
+        )
         self.start_lane(kind)
         return job
 
     def refuse_when_full(self, more: int = 1, user_id: str | None = None) -> None:
         """Raise `QueueFull` when no `more` jobs may wait, of all users or of this one."""
-        waiting = self.store.views(states=[State.QUEUED])
-        rules = self._rules()
-        if len(waiting) + more > rules.waiting:
-            raise QueueFull(f"{len(waiting)} jobs are waiting, and that is the limit.")
-        own = sum(view.job.user_id == user_id for view in waiting)
-        if user_id is not None and own + more > rules.waiting_of_one:
+        rules, waiting = self._rules(), self.store.count(states=[State.QUEUED])
+        if waiting + more > rules.waiting:
+            raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
+        if user_id is None:
+            return
+        own = self.store.count(states=[State.QUEUED], user_id=user_id)
+        if own + more > rules.waiting_of_one:
             raise QueueFull(f"{own} jobs of {user_id} are waiting, and that is the limit for one user.")
 
     def recover(self) -> None:
         """After a start: go on with what is queued, watch what still runs, name what died; from now on also what other
         programs leave behind on this data folder."""
+        self.store.mend()
         self._start_lanes()
         if not self._watched:
             self._watched = True
@@ -186,13 +191,22 @@ class JobQueue:
 
     def _at_rest(self, job_id: str, change: Callable[[], bool]) -> bool:
         """Change a job that nobody runs, while nobody can begin to; False when somebody does, or `change` says so."""
-        if not self.store.claim(job_id):
+        if not self._claimed_at_rest(job_id):
             return False
         try:
             return change()
         finally:
             self.store.release(job_id)
             self._lanes.wake()
+
+    def _claimed_at_rest(self, job_id: str) -> bool:
+        """Who has just brought a job to rest, or is about to begin it, has its claim for a moment."""
+        end = time.monotonic() + CLAIM_S
+        while not self.store.claim(job_id):
+            if self.store.status(job_id).state is State.RUNNING or time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     # -- waiting
 
@@ -220,7 +234,7 @@ class JobQueue:
     def _take(self, kind: str) -> Taken:
         """The next job of a kind: first what runs and is watched by nobody any more, then who is next in the queue.
         Two trainings of one avatar never run at the same time: they share its folder."""
-        views = [view for view in self.store.views(states=RUNS_OR_WAITS) if view.job.kind == kind]
+        views = self.store.views(states=RUNS_OR_WAITS, kind=kind)
         running = [view for view in views if view.status.state is State.RUNNING]
         waiting = sorted((view for view in views if view.status.state is State.QUEUED), key=lambda view: view.position)
         for view in running:

@@ -8,7 +8,7 @@ from pathlib import Path
 from personal_avatar.host import TrainerPython
 
 PREAMBLE = """#!{python}
-import json, os, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import PAUSE, Control

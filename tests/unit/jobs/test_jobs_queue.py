@@ -4,75 +4,23 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from personal_avatar import storage
 from personal_avatar.errors import QueueFull, WrongState
-from personal_avatar.host import Rules
-from personal_avatar.jobs import process, queue, watching
+from personal_avatar.host import Rules, TrainerPython
+from personal_avatar.jobs import process, running, watching
 from personal_avatar.jobs.events import read_events
+from personal_avatar.jobs.executors import Executor
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import Job, JobStore, JobView
+from personal_avatar.jobs.store import Job, JobView
 
-from tests.unit.jobs.children import PATIENT, QUICK, trainer
-
-LABELS = {"title": "Anna", "user_id": "u1", "avatar_id": "anna"}
-
-
-class House:
-    """A store and a queue over one folder; `again()` is what a restart of the program does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ended: list[tuple[str, dict[str, Any]]] = []
-        self.body = QUICK
-        self.inline: dict[str, Callable[..., dict]] = {}
-        self.again()
-
-    def again(self) -> None:
-        self.store = JobStore(self.folder / "jobs")
-        self.queue = JobQueue(
-            self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
-            rules=lambda: Rules(waiting=3),
-        )
-
-    def _on_end(self, job: Job, result: dict[str, Any]) -> None:
-        self.ended.append((job.id, result))
-
-    def submit(self, body: str = QUICK, kind: str = "train") -> Job:
-        self.body = body
-        return self.queue.submit(kind, {}, **LABELS)
-
-    def wait(self, job: Job) -> JobView:
-        return self.queue.wait(job.id, 20)
-
-    def until(self, test: Callable[[], Any]) -> None:
-        end = time.monotonic() + 20
-        while not test():
-            assert time.monotonic() < end, "waited in vain"
-            time.sleep(0.02)
-
-    def running(self, job: Job) -> int:
-        """Wait until the child has made steps; its process id."""
-        self.until(lambda: self.store.view(job.id).step > 0)
-        return self.store.status(job.id).pid or 0
-
-
-@pytest.fixture()
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.1)
-    house = House(tmp_path)
-    yield house
-    for job_id in house.store.ids():
-        status = house.store.status(job_id)
-        process.kill(status.pid, status.pid_started_at)
+from tests.unit.jobs.children import PATIENT, QUICK, SILENT, trainer
+from tests.unit.jobs.queue_house import LABELS, Abandoned, House
 
 
 def test_a_job_that_says_done_succeeds_and_its_result_is_taken_once(house: House) -> None:
@@ -109,7 +57,50 @@ def test_an_interpreter_that_is_missing_fails_the_job_with_a_name(house: House) 
     broken = JobQueue(house.store, {}, lambda: process.TrainerPython(house.folder / "nowhere"), house._on_end)
     view = broken.wait(broken.submit("train", {}, **LABELS).id, 20)
     assert view.status.state is State.FAILED
-    assert view.status.error and "nowhere" in view.status.error["message"]
+    assert view.status.error and view.status.error["code"] == "TRAINER_MISSING"
+    assert "nowhere" in view.status.error["message"]
+
+
+def test_a_package_that_is_missing_is_the_environments_fault(house: House, tmp_path: Path) -> None:
+    def bare() -> TrainerPython:
+        return TrainerPython(Path(sys.executable), (("PYTHONPATH", str(tmp_path)),))
+
+    broken = JobQueue(house.store, {}, bare, house._on_end, executor=lambda: Executor("none", "no_such_package"))
+    view = broken.wait(broken.submit("train", {}, **LABELS).id, 20)
+    assert view.status.error and view.status.error["code"] == "TRAINER_MISSING"
+    assert "no_such_package" in view.status.error["message"]
+
+
+@pytest.mark.parametrize("torn", ["", '{"at": 1, "kind": "do', "garbage\n\x00\n", '{"at": 1, "kind": "done"'])
+def test_torn_last_words_are_none(house: House, torn: str) -> None:
+    view = house.wait(house.submit(f"open('events.jsonl', 'a').write({torn!r}); print('so it goes'); sys.exit(5)"))
+    assert view.status.error and view.status.error["code"] == "CRASHED"
+    assert "exit code 5" in view.status.error["message"] and "so it goes" in view.status.error["message"]
+
+
+def test_what_the_system_killed_for_memory_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter(range(100))
+    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
+    view = house.wait(house.submit("os.kill(os.getpid(), 9)"))
+    assert view.status.error and view.status.error["code"] == "OUT_OF_MEMORY"
+
+
+def test_exit_status_137_of_a_container_is_a_kill(house: House) -> None:
+    view = house.wait(house.submit("sys.exit(137)"))
+    assert view.status.error and view.status.error["code"] in ("KILLED", "OUT_OF_MEMORY")
+
+
+def test_a_segmentation_fault_is_named(house: House) -> None:
+    view = house.wait(house.submit("os.kill(os.getpid(), signal.SIGSEGV)"))
+    assert view.status.error and "SIGSEGV" in view.status.error["message"]
+
+
+def test_nothing_that_a_child_started_outlives_it(house: House) -> None:
+    body = ("import subprocess; one = subprocess.Popen(['sleep', '300']); "
+            "(folder / 'grandchild').write_text(str(one.pid)); os.kill(os.getpid(), 9)")
+    house.wait(job := house.submit(body))
+    pid = int((house.store.folder(job.id) / "grandchild").read_text())
+    house.until(lambda: not process.alive(pid))
 
 
 def test_a_named_error_of_the_child_arrives_as_it_was(house: House) -> None:
@@ -146,7 +137,7 @@ def test_cancelling_can_discard(house: House) -> None:
 
 def test_a_child_that_ignores_the_cancel_is_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "CANCEL_GRACE_S", 0.2)
-    house.running(job := house.submit("emit(Progress(1, 2)); time.sleep(60)"))
+    house.running(job := house.submit(SILENT))
     house.queue.cancel(job.id)
     assert house.wait(job).status.state is State.CANCELLED
 
@@ -188,6 +179,85 @@ def test_the_queue_has_an_end(house: House) -> None:
         assert house.wait(view.job).status.state is State.CANCELLED
 
 
+def test_one_user_cannot_fill_the_queue(house: House) -> None:
+    house.rules = Rules(waiting=9, waiting_of_one=2)
+    house.running(first := house.submit(PATIENT))
+    waiting = [house.submit(PATIENT) for _ in range(2)]
+    with pytest.raises(QueueFull, match="2 jobs of u1 are waiting"):
+        house.submit(PATIENT)
+    other = house.queue.submit("train", {}, **{**LABELS, "user_id": "u2"})
+    for job in (*waiting, other, first):
+        house.queue.cancel(job.id)
+    assert house.wait(first).status.state is State.CANCELLED
+
+
+def test_as_many_jobs_of_a_kind_run_as_the_place_has_room_for(house: House) -> None:
+    house.width, house.body = 2, PATIENT
+    house.again()
+    jobs = [house.queue.submit("train", {}, **{**LABELS, "avatar_id": name}) for name in ("a", "b", "c")]
+    house.until(lambda: house.store.count(states=[State.RUNNING]) == 2)
+    time.sleep(0.3)
+    assert [house.store.status(job.id).state for job in jobs].count(State.QUEUED) == 1
+    for job in jobs:
+        (house.store.folder(job.id) / "finish").touch()
+    assert {house.wait(job).status.state for job in jobs} == {State.SUCCEEDED}
+
+
+def test_two_trainings_of_one_avatar_never_run_together(house: House) -> None:
+    house.width = 2
+    house.again()
+    house.running(first := house.submit(PATIENT))
+    second = house.submit(PATIENT)
+    time.sleep(0.3)
+    assert house.store.status(second.id).state is State.QUEUED
+    for job in (first, second):
+        house.queue.cancel(job.id)
+    assert house.wait(first).status.state is State.CANCELLED
+
+
+def test_whoever_listens_hears_of_each_end_once(house: House) -> None:
+    heard: list[tuple[str, State]] = []
+
+    def deaf(view: JobView) -> None:
+        raise RuntimeError("not listening")
+
+    house.queue.listen(deaf)
+    house.queue.listen(lambda view: heard.append((view.job.id, view.status.state)))
+    done = house.submit()
+    house.wait(done)
+    failed = house.submit("sys.exit(3)")
+    house.wait(failed)
+    house.running(first := house.submit(PATIENT))
+    waiting = house.submit(PATIENT)
+    for job in (waiting, first):
+        house.queue.cancel(job.id)
+    house.wait(first)
+    house.until(lambda: len(heard) == 4)
+    assert heard == [(done.id, State.SUCCEEDED), (failed.id, State.FAILED), (waiting.id, State.CANCELLED),
+                     (first.id, State.CANCELLED)]
+
+
+def test_a_disk_without_room_is_named_before_the_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "SPARE_BYTES", 2**60)
+    view = house.wait(job := house.submit())
+    assert view.status.error and view.status.error["code"] == "DISK_FULL"
+    assert house.store.status(job.id).pid is None
+
+
+def test_a_lane_outlives_what_nobody_expected(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store fails when the job is begun and when its end is written: the next job runs all the same."""
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the store is broken")
+
+    with monkeypatch.context() as patch:
+        for name in ("move", "fail"):
+            patch.setattr(house.store, name, broken)
+        first = house.submit()
+        time.sleep(0.2)
+    assert house.wait(first).status.state is State.SUCCEEDED
+    assert house.wait(house.submit()).status.state is State.SUCCEEDED
+
+
 def test_two_queues_never_run_one_job_twice(house: House) -> None:
     other = JobQueue(house.store, {}, lambda: trainer(house.folder / "other", QUICK), house._on_end)
     jobs = [house.submit(QUICK) for _ in range(3)]
@@ -198,21 +268,6 @@ def test_two_queues_never_run_one_job_twice(house: House) -> None:
     starts = [record for job in jobs for record in read_events(house.store.folder(job.id))
               if record.event.kind == "started"]
     assert len(starts) == 3
-
-
-class Abandoned:
-    """The store as a program left it that died: its child, and a claim in the name of a process that is gone."""
-
-    def __init__(self, house: House, body: str) -> None:
-        house.body = body
-        self.job = house.store.create("train", {}, **LABELS)
-        folder = house.store.folder(self.job.id)
-        (folder / "claim").write_text("999999999 1.0")
-        house.store.move(self.job.id, State.RUNNING)
-        self.child = process.start(folder, trainer(house.folder / "bin", body))
-        house.store.note_process(self.job.id, self.child.pid, process.started_at(self.child.pid))
-        self.reaper = threading.Thread(target=self.child.wait, daemon=True)
-        self.reaper.start()
 
 
 def test_after_a_restart_a_surviving_child_is_found_again(house: House) -> None:
@@ -228,7 +283,7 @@ def test_after_a_restart_a_surviving_child_is_found_again(house: House) -> None:
 
 def test_after_a_restart_a_surviving_child_can_be_cancelled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "CANCEL_GRACE_S", 0.2)
-    job = Abandoned(house, "emit(Progress(1, 2)); time.sleep(60)").job
+    job = Abandoned(house, SILENT).job
     house.running(job)
     house.again()
     house.queue.recover()

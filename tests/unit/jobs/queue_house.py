@@ -1,0 +1,77 @@
+"""A store and a queue over one folder, as a program has them, and what it leaves behind when it dies."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.host import Rules
+from personal_avatar.jobs import process
+from personal_avatar.jobs.executors import LOCAL
+from personal_avatar.jobs.queue import JobQueue
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job, JobStore, JobView
+
+from tests.unit.jobs.children import QUICK, trainer
+
+LABELS = {"title": "Anna", "user_id": "u1", "avatar_id": "anna"}
+
+
+class House:
+    """A store and a queue over one folder; `again()` is what a restart of the program does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ended: list[tuple[str, dict[str, Any]]] = []
+        self.body = QUICK
+        self.inline: dict[str, Callable[..., dict]] = {}
+        self.rules = Rules(waiting=3)
+        self.pausable: tuple[str, ...] = ()
+        self.width = 1
+        self.again()
+
+    def again(self) -> None:
+        self.store = JobStore(self.folder / "jobs")
+        self.queue = JobQueue(
+            self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
+            rules=lambda: self.rules, pausable=self.pausable, executor=lambda: replace(LOCAL, width=self.width),
+        )
+
+    def _on_end(self, job: Job, result: dict[str, Any]) -> None:
+        self.ended.append((job.id, result))
+
+    def submit(self, body: str = QUICK, kind: str = "train") -> Job:
+        self.body = body
+        return self.queue.submit(kind, {}, **LABELS)
+
+    def wait(self, job: Job) -> JobView:
+        return self.queue.wait(job.id, 20)
+
+    def until(self, test: Callable[[], Any]) -> None:
+        end = time.monotonic() + 20
+        while not test():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+
+    def running(self, job: Job) -> int:
+        """Wait until the child has made steps; its process id."""
+        self.until(lambda: self.store.view(job.id).step > 0)
+        return self.store.status(job.id).pid or 0
+
+
+class Abandoned:
+    """The store as a program left it that died: its child, and a claim in the name of a process that is gone."""
+
+    def __init__(self, house: House, body: str) -> None:
+        house.body = body
+        self.job = house.store.create("train", {}, **LABELS)
+        folder = house.store.folder(self.job.id)
+        (folder / "claim").write_text("999999999 1.0")
+        house.store.move(self.job.id, State.RUNNING)
+        self.child = process.start(folder, trainer(house.folder / "bin", body))
+        house.store.note_process(self.job.id, self.child.pid, process.started_at(self.child.pid))
+        self.reaper = threading.Thread(target=self.child.wait, daemon=True)
+        self.reaper.start()
