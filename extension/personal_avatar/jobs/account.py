@@ -11,6 +11,7 @@ from personal_avatar.jobs.events import (
     Done,
     Event,
     Failed,
+    Parked,
     Paused,
     Progress,
     Score,
@@ -20,7 +21,7 @@ from personal_avatar.jobs.events import (
 )
 
 BEFORE = ""  # the time between the start of the process and its first stage
-_NO_LOOP: dict[str, Any] = {"step": 0, "total_steps": 0, "seconds_per_step": None}
+_NO_LOOP: dict[str, Any] = {"step": 0, "total_steps": 0, "seconds_per_step": None, "parked": False}
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Account:
     lap_at: float | None = None
     laps: dict[str, float] = field(default_factory=dict)
     loops: dict[str, int] = field(default_factory=dict)
+    parked: bool = False
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -102,10 +104,12 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
                 "seconds_per_step": event.seconds_per_step}
     if isinstance(event, Score):
         return {"likeness": event.likeness}
+    if isinstance(event, Parked):
+        return {"parked": event.parked}
     if isinstance(event, Paused):
-        return {**_lap(account, at), "lap_at": None}
+        return {**_lap(account, at), "lap_at": None, "parked": False}
     if isinstance(event, Done | Failed):
-        return {**_lap(account, at), "lap_at": None, "word_at": account.offset}
+        return {**_lap(account, at), "lap_at": None, "word_at": account.offset, "parked": False}
     return {}
 
 

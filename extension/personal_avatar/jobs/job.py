@@ -47,7 +47,7 @@ class JobView:
     """A job as page, API and command line show it at this moment.
 
     `position`: 1 for the next to run, 0 for one that does not wait. `eta_s`: seconds until it has ended, as far as that
-    is known; `starts_in_s`: seconds until a waiting one is taken.
+    is known; `starts_in_s`: seconds until a waiting one is taken. `parked`: it waits while a picture is made.
     """
 
     job: Job
@@ -61,6 +61,7 @@ class JobView:
     position: int = 0
     result: dict[str, Any] | None = None
     starts_in_s: float | None = None
+    parked: bool = False
 
     @property
     def progress(self) -> float:
@@ -76,7 +77,7 @@ class JobView:
             "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
             "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
             "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
-            "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position, "priority": job.priority,
-            "restarts": status.restarts, "error": status.error, "result": self.result,
+            "parked": self.parked, "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position,
+            "priority": job.priority, "restarts": status.restarts, "error": status.error, "result": self.result,
             "created_at": job.created_at, "started_at": status.started_at, "ended_at": status.ended_at,
         }

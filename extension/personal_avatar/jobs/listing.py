@@ -47,6 +47,7 @@ class Listing:
             self.job(row), status, account.stage, account.step, account.total_steps, account.loss,
             _rounded(self._eta_s(row, status, account, place)), account.likeness, place.position,
             self._files.result(row, account), _rounded(place.starts_in_s),
+            account.parked and status.state is State.RUNNING,
         )
 
     def job(self, row: Row) -> Job:

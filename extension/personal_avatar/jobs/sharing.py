@@ -157,8 +157,13 @@ class Asked:
 
 
 def neighbours(store: JobStore) -> list[JobView]:
-    """Jobs that run in other processes and can yield."""
-    return [view for view in store.views(states=[State.RUNNING]) if _can_yield(view.job) and _elsewhere(view)]
+    """Jobs that run in other processes and can yield; none when the jobs cannot be read."""
+    try:
+        running = store.views(states=[State.RUNNING])
+    except (OSError, AvatarError) as error:
+        log.warning("The jobs cannot be read: %s", error)
+        return []
+    return [view for view in running if _can_yield(view.job) and _elsewhere(view)]
 
 
 def _can_yield(job: Job) -> bool:

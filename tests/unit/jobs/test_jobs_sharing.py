@@ -47,6 +47,13 @@ def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
     assert parkings(folder) == [True, False]
 
 
+def test_a_view_tells_that_it_waits(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("train")
+    with yielded(store):
+        assert store.view(job_id).parked and store.view(job_id).to_json()["parked"]
+    until(lambda: not store.view(job_id).parked)
+
+
 def test_it_goes_on_after_a_failure_too(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
     with pytest.raises(RuntimeError), yielded(store):
