@@ -9,12 +9,14 @@ from typing import Any
 
 import personal_avatar
 import pytest
+import torch
 from painted_motifs import write_hatched
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Family, Method, from_json
 from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
-from personal_avatar.jobs.control import CANCEL, DISCARD, Control
-from personal_avatar.jobs.events import Event, EventWriter, Progress, SampleMade, Score, Stage, read_events
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
+from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.reports.comparison import row_of
+from personal_avatar.training import run as running
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
 from personal_avatar.training.run import run
 from safetensors.torch import load_file
@@ -31,7 +33,8 @@ Start = Callable[..., dict[str, Any]]
 @pytest.fixture
 def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
     def begin(
-        photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, **plan: object
+        photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, job: str = "job",
+        **plan: object,
     ) -> dict[str, Any]:
         names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
@@ -39,7 +42,7 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
             avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), miniature, Method.LORA,
             {**QUICK, **plan}, tmp_path / "Lora", face_weights,
         )
-        folder = tmp_path / "job"
+        folder = tmp_path / job
         folder.mkdir(exist_ok=True)
         control, write = Control(folder), EventWriter(folder)
 
@@ -52,8 +55,8 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
     return begin
 
 
-def events(tmp_path: Path, kind: type[Event]) -> list[Any]:
-    return [record.event for record in read_events(tmp_path / "job") if isinstance(record.event, kind)]
+def events(tmp_path: Path, kind: type[Event], job: str = "job") -> list[Any]:
+    return [record.event for record in read_events(tmp_path / job) if isinstance(record.event, kind)]
 
 
 @pytest.mark.slow
@@ -79,10 +82,79 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert json.loads(json.dumps(result)) == result
 
 
+class Died(BaseException):
+    """As if the process had ended here: nobody catches it."""
+
+
+def die_while_scoring(event: Event, control: Control) -> None:
+    if isinstance(event, Score) and event.step == 2:
+        raise Died
+
+
+def pause_after_three_steps(event: Event, control: Control) -> None:
+    if isinstance(event, Progress) and event.step == 3:
+        control.ask(PAUSE)
+
+
+def curve(result: dict[str, Any]) -> list[float]:
+    losses: list[float] = json.loads(Path(result["report"]).with_name("report.json").read_text())["losses"]
+    return losses
+
+
 @pytest.mark.slow
-def test_training_again_writes_a_second_file(start: Start, tmp_path: Path) -> None:
-    start()
-    assert start()["files"][0].endswith("sam-2.safetensors")
+def test_a_training_that_died_and_was_paused_ends_as_one_that_was_left_alone(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "PROGRESS_EVERY_S", 0.0)
+    torch.set_num_threads(1)
+    whole = start()
+    with pytest.raises(Died):
+        start(job="other", after=die_while_scoring)
+    with pytest.raises(PauseTaken) as pause:
+        start(job="other", after=pause_after_three_steps)
+    assert pause.value.step == 3
+    Control(tmp_path / "other").withdraw(PAUSE)
+    told = sum(1 for _ in read_events(tmp_path / "other"))
+    result = start(job="other")
+    rest = [record.event for record in read_events(tmp_path / "other", told)]
+    assert [event.step for event in rest if isinstance(event, Progress)] == [3, 4]
+    assert [event.step for event in rest if isinstance(event, Score)][0] == 4  # neither the first one nor step 0 again
+    assert [event.message for event in events(tmp_path, Log, "other") if "Going on" in event.message] == [
+        "Going on from step 2 of 4.", "Going on from step 3 of 4."
+    ]
+    first, second = load_file(whole["files"][0]), load_file(result["files"][0])
+    assert result["files"][0].endswith("sam-2.safetensors")
+    assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    same = ("likeness", "scores", "untrained", "ceiling", "leakage", "prompt_following", "diversity")
+    assert [result[key] for key in same] == [whole[key] for key in same]
+    assert curve(result) == curve(whole) and len(curve(whole)) == 4
+    assert start(job="other") == result  # finished, but whoever did it could not tell
+
+
+@pytest.mark.slow
+def test_what_was_trained_before_a_pause_is_kept_when_the_job_is_cancelled(start: Start, tmp_path: Path) -> None:
+    def pause(event: Event, control: Control) -> None:
+        if isinstance(event, SampleMade) and event.step == 4:
+            control.ask(PAUSE)
+
+    with pytest.raises(PauseTaken):
+        start(after=pause)
+    with pytest.raises(PauseTaken) as again:
+        start()
+    assert again.value.step == 4
+    Control(tmp_path / "job").withdraw(PAUSE)
+    Control(tmp_path / "job").ask(CANCEL)
+    with pytest.raises(Cancelled) as raised:
+        start()
+    assert Path(raised.value.result["files"][0]).is_file()
+
+
+def test_a_pause_before_anything_was_trained_says_so(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(PauseTaken) as pause:
+        start(after=lambda event, control: control.ask(PAUSE))
+    assert pause.value.step == 0
+    assert "begins anew" in events(tmp_path, Log)[-1].message
+    assert not (tmp_path / "job" / "state").exists()
 
 
 @pytest.mark.slow
