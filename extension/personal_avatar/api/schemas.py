@@ -46,6 +46,7 @@ class JobDocument(Document):
     model_id: str
     state: State
     stage: str = Field("", description="check, prepare, cache, train, score, selftest, generate, rank, restore")
+    parked: bool = Field(False, description="A training that waits while a picture is made, and goes on by itself")
     progress: float = Field(..., ge=0, le=1)
     step: int
     total_steps: int
