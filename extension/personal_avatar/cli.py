@@ -21,6 +21,9 @@ METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
 ENGINES = ("diffusers", "kohya")
 SIZES = ("original", "square", "portrait", "story", "linkedin", "round")
 FORMATS = ("png", "jpeg", "webp")
+RULES = (
+    "waiting", "waiting_of_one", "upload_mb", "private_callbacks", "restarts", "executor", "ray_address", "jobs_there",
+)
 GOALS = ("face", "face-quick", "face-best", "one-photo", "anime", "style")
 
 
@@ -96,6 +99,8 @@ def _doctor(commands: Commands) -> None:
         "wd14-swinv2, wd14-eva02, blip: describe photos; or one file of them",
     )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
+    parser.add_argument("--webhook-secret", action="store_true", help="print the secret with which callbacks of this "
+                        "data folder are signed, and nothing else")
     parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")
 
 
@@ -104,6 +109,9 @@ def _serve(commands: Commands) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7865)
     _checkpoint(parser)
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help=f"rules about jobs and callers: {', '.join(RULES)}; or by variables such as "
+                        "$PERSONAL_AVATAR_UPLOAD_MB")
 
 
 def _photos(commands: Commands) -> None:

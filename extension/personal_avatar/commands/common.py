@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from personal_avatar.errors import BadInput, WrongState
 from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
 from personal_avatar.jobs.states import ACTIVE, RESTING, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.rules import rules_from
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
 
@@ -36,7 +38,7 @@ def local_studio(data: Path | None, checkpoint: str = "") -> Studio:
     """A studio without a WebUI on the data folder; `checkpoint`, when given, is used from now on."""
     from personal_avatar.standalone.host import StandaloneHost
 
-    host = StandaloneHost(data)
+    host = StandaloneHost(data, rules=rules_from({}, os.environ))
     if checkpoint:
         host.choose_checkpoint(checkpoint)
     return Studio(host)

@@ -1,6 +1,7 @@
 """`personal-avatar doctor` and `personal-avatar serve`."""
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 
 from personal_avatar import doctor as examination
@@ -8,14 +9,18 @@ from personal_avatar.commands.common import DONE, FAILED, local_studio
 from personal_avatar.environment import kohya
 from personal_avatar.environment.finding import State
 from personal_avatar.host import Folders
+from personal_avatar.params import pairs
+from personal_avatar.rules import rules_from
 from personal_avatar.terminal import Bar, Terminal
 from personal_avatar.weights.registry import licences
 
 
 def doctor(args: Namespace, terminal: Terminal) -> int:
     """Fails when something is missing that the work cannot do without."""
-    host = local_studio(args.data).host
-    data = host.folders().data
+    studio = local_studio(args.data)
+    host, data = studio.host, studio.host.folders().data
+    if args.webhook_secret:
+        return _tell_secret(studio.webhooks.secret(), terminal)
     if args.fetch is not None:
         _fetch(terminal, host.folders(), args.fetch)
     if args.install_kohya:
@@ -28,6 +33,12 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
     missing = [finding for finding in findings if finding.state is State.MISSING]
     terminal.complain(f"Missing: {', '.join(finding.name for finding in missing)}. {missing[0].remedy}")
     return FAILED
+
+
+def _tell_secret(secret: str, terminal: Terminal) -> int:
+    terminal.say(secret)
+    terminal.document({"webhook_secret": secret})
+    return DONE
 
 
 def _fetch(terminal: Terminal, folders: Folders, names: list[str]) -> None:
@@ -50,7 +61,7 @@ def serve(args: Namespace, terminal: Terminal) -> int:
     from personal_avatar.standalone import app
 
     try:
-        app.serve(args.host, args.port, args.data, args.checkpoint)
+        app.serve(args.host, args.port, args.data, args.checkpoint, rules_from(pairs(args.pairs), os.environ))
     except KeyboardInterrupt:
         terminal.complain("Stopped; jobs that run go on and are found again.")
     return DONE

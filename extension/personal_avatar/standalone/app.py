@@ -20,14 +20,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import HostError
+from personal_avatar.host import Rules
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 INSTALLED = Path(sys.prefix) / "share" / "personal-avatar"  # where a wheel puts what lies in the repository's root
 TEMPORARY = "personal-avatar-"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-MAX_UPLOAD_BYTES = 400 * 1024 * 1024
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
     "<style>footer { display: none !important; }</style>"
@@ -50,7 +51,7 @@ def build_app(studio: Studio, hosts: Sequence[str] = ("*",)) -> FastAPI:
 
     app = FastAPI(title="Personal Avatar", docs_url="/docs", redoc_url=None)
     app.include_router(build_router(studio, None))
-    app.add_middleware(UploadLimit)
+    app.add_middleware(UploadLimit, limit_bytes=studio.host.rules().upload_bytes)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     mount_page(app, studio)
     return app
@@ -152,13 +153,14 @@ def _theme() -> Any:
 
 
 class UploadLimit:
-    """ASGI middleware: refuses bodies larger than any set of photos, also those that do not say how long they are."""
+    """ASGI middleware: refuses bodies that are too large, also those that do not say how long they are. The API has
+    words of its own for that."""
 
-    def __init__(self, app: ASGIApp, limit_bytes: int = MAX_UPLOAD_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
         self._app, self._limit = app, limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(API_PREFIX + "/"):
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
@@ -180,7 +182,10 @@ class UploadLimit:
         return counted
 
 
-def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, checkpoint: str = "") -> None:
+def serve(
+    host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, checkpoint: str = "",
+    rules: Rules = Rules(),  # noqa: B008
+) -> None:
     """Serve until interrupted. Raises `PortTaken`, or what the host raises when it cannot start."""
     import uvicorn
 
@@ -191,7 +196,7 @@ def serve(host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, c
         os.environ["GRADIO_TEMP_DIR"] = folder
         from personal_avatar.standalone.host import StandaloneHost
 
-        own = StandaloneHost(data, host in LOOPBACK)
+        own = StandaloneHost(data, host in LOOPBACK, rules)
         if checkpoint:
             own.choose_checkpoint(checkpoint)
         studio = Studio(own)

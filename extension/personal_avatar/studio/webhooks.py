@@ -20,8 +20,10 @@ import logging
 import os
 import random
 import secrets
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from heapq import heappop, heappush
 from pathlib import Path
@@ -66,16 +68,23 @@ class Delivery:
 def secret_of(data: Path) -> str:
     """The secret with which callbacks of this installation are signed; made at first use, for this user's eyes only."""
     path = data / SECRET_FILE
+    if not path.exists():
+        _keep_first(path, SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+    return path.read_text(encoding="ascii").strip()
+
+
+def _keep_first(path: Path, text: str) -> None:
+    """Write a private file that is complete from the first moment, unless somebody else was first."""
+    handle, part = tempfile.mkstemp(dir=path.parent)  # nobody else may read it
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return secret
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        os.unlink(part)
 
 
 def told(view: JobView) -> dict[str, Any]:

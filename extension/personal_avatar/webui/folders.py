@@ -1,11 +1,15 @@
-"""Where our own data lie in the WebUI."""
+"""Where our own data lie in the WebUI, and what its settings say of us."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from modules import extensions, paths, shared
 
-SD_SCRIPTS = "personal_avatar_sd_scripts"
+from personal_avatar.rules import RuleSettings
+
+OPTION_PREFIX = "personal_avatar_"
+SD_SCRIPTS = OPTION_PREFIX + "sd_scripts"
 MODELS = (
     "ControlNet", "IpAdapter", "ip-adapter", "IPAdapter-FaceID", "InstantID", "instantid", "insightface", "antelopev2",
     "clip_vision",
@@ -21,6 +25,14 @@ def data_folder() -> Path:
 def sd_scripts_folder() -> str:
     """Where kohya's sd-scripts lies, as the WebUI's settings say; "" without one."""
     return str(shared.opts.data.get(SD_SCRIPTS, "")).strip()
+
+
+def kept_rules() -> dict[str, Any]:
+    """What the WebUI's settings hold of the fields of RuleSettings."""
+    return {
+        name: shared.opts.data[OPTION_PREFIX + name] for name in RuleSettings.__fields__
+        if OPTION_PREFIX + name in shared.opts.data
+    }
 
 
 def identity_folders() -> tuple[Path, ...]:

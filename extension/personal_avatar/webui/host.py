@@ -9,11 +9,13 @@ from modules import paths, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
+from personal_avatar.rules import rules_kept
 from personal_avatar.styles.library import own_style
 from personal_avatar.webui import checkpoints, generation, interrogators, posing, published, restorers, upscalers
 from personal_avatar.webui.folders import (
     data_folder,
     identity_folders,
+    kept_rules,
     only_local,
     sd_scripts_folder,
     wildcard_folders,
@@ -42,7 +44,7 @@ class WebuiHost:
         )
 
     def rules(self) -> Rules:
-        return Rules()
+        return rules_kept(kept_rules())
 
     def checkpoint(self) -> BaseModelFile:
         return checkpoints.selected()

@@ -124,7 +124,8 @@ def credentials() -> Accounts:
 
 
 def add_settings() -> None:
-    """Our section of the WebUI's settings: where our data are, and where the second engine for training is."""
+    """Our section of the WebUI's settings: where our data are, where the second engine for training is, and the rules
+    about jobs and callers, which nobody changes over the WebUI's own API."""
     where = f"Photos, avatars and jobs are kept in <code>{escape(str(data_folder()))}</code>."
     note = shared.OptionHTML(f"{where} Start the WebUI with --avatar-data-dir to change it.")
     engine = shared.OptionInfo("", "Folder of kohya's sd-scripts, a second engine for training", restrict_api=True)
@@ -132,6 +133,26 @@ def add_settings() -> None:
     options = {"personal_avatar_note": note}
     if not shared.cmd_opts.hide_ui_dir_config:  # programs in it are run
         options[SD_SCRIPTS] = engine
+    options |= rule_options()
     for name, option in options.items():
         option.section = ("personal_avatar", TITLE)
         shared.opts.add_option(name, option)
+
+
+def rule_options() -> dict[str, Any]:
+    """A widget for each rule, in the language that was chosen for the WebUI."""
+    from personal_avatar.rules import RuleSettings
+    from personal_avatar.ui.texts import choose, text
+    from personal_avatar.webui.folders import OPTION_PREFIX
+
+    language, found = choose("", str(shared.opts.data.get("localization", "")).replace("_", "-").lower()), {}
+    for name, field in RuleSettings.__fields__.items():
+        info = field.field_info
+        whole = field.outer_type_ is not bool and info.ge is not None
+        widget: tuple[Any, Any] = (gr.Number, {"precision": 0}) if whole else (None, None)
+        if choices := info.extra.get("choices"):
+            widget = (gr.Radio, {"choices": list(choices)})
+        label = text(info.title, language)
+        found[OPTION_PREFIX + name] = shared.OptionInfo(field.default, label, *widget, restrict_api=True)
+        found[OPTION_PREFIX + name].info(text(f"{info.title}.info", language))
+    return found

@@ -25,6 +25,7 @@ from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
 from personal_avatar.pictures import FORMATS
+from personal_avatar.rules import RuleSettings
 from personal_avatar.studio import Studio
 from personal_avatar.studio.inventing import InventSettings
 from personal_avatar.studio.portraits import CreateSettings
@@ -106,7 +107,7 @@ def made_keys() -> set[str]:
     keys |= {f"caption.{name}" for name in ("undo", "redo", "search", "replacement")}
     told = set(Code) - BY_ITSELF
     keys |= {f"lint.{code.value}" for code in told} | {f"lint.{code.value}.why" for code in told}
-    for kind in (*PLANS.values(), CreateSettings, CaptionSettings, InventSettings, *IDENTITIES):
+    for kind in (*PLANS.values(), CreateSettings, CaptionSettings, InventSettings, RuleSettings, *IDENTITIES):
         keys |= {field.field_info.title for field in kind.__fields__.values()}
     keys |= {field.field_info.title for field in of_photos()}
     return keys | {
