@@ -147,7 +147,11 @@ class EventWriter:
                 file.write(b"\n")
 
     def __call__(self, event: Event) -> None:
-        line = json.dumps({"at": round(time.time(), 3), "kind": event.kind, **asdict(event)}, ensure_ascii=False)
+        self.tell(event, round(time.time(), 3))
+
+    def tell(self, event: Event, at: float) -> None:
+        """As something that happened at `at` (Unix seconds), perhaps on another machine."""
+        line = json.dumps({"at": at, "kind": event.kind, **asdict(event)}, ensure_ascii=False)
         try:
             with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")

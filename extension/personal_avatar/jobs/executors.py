@@ -5,7 +5,17 @@ and is found again after a restart. On this machine it does the work itself; for
 """
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.host import Rules
+
+RAY = "ray"
+PACKAGES_NAME = "ray-packages"  # in the data folder; only the child that carries jobs sees it
+_PREFIX = "PERSONAL_AVATAR_RAY_"
 
 
 @dataclass(frozen=True)
@@ -20,3 +30,48 @@ class Executor:
 
 
 LOCAL = Executor("local", "personal_avatar.worker")
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """For the child that carries jobs to a Ray cluster. `address`: "ray://host:10001" for a cluster elsewhere,
+    "host:6379" or "auto" for one that this machine belongs to. `packages`: where Ray itself lies, "" where Python finds
+    it. `restarts`: how often a job whose machine was lost goes on elsewhere. `lease_s`: how long the job works on there
+    without hearing from here. `gpus`, `cpus`: of a job; None: one GPU where the cluster has any."""
+
+    address: str
+    packages: str = ""
+    restarts: int = 2
+    lease_s: float = 900.0
+    gpus: float | None = None
+    cpus: float = 1.0
+
+    def variables(self) -> tuple[tuple[str, str], ...]:
+        """As the child finds them in its environment; what the user has set there himself is left out."""
+        told = {"ADDRESS": self.address, "PACKAGES": self.packages, "RESTARTS": str(self.restarts)}
+        return tuple((_PREFIX + name, value) for name, value in told.items())
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] = os.environ) -> RaySettings:
+        """Raises `InvalidSettings` for what is no number."""
+        def said(name: str, otherwise: str = "") -> str:
+            return environ.get(_PREFIX + name, "") or otherwise
+
+        try:
+            return cls(
+                said("ADDRESS"), said("PACKAGES"), int(said("RESTARTS", "2")), float(said("LEASE_S", "900")),
+                float(said("GPUS")) if said("GPUS") else None, float(said("CPUS", "1")),
+            )  # fmt: skip
+        except ValueError as error:
+            raise InvalidSettings(f"A variable {_PREFIX}... is no number: {error}.") from None
+
+
+def executor_for(rules: Rules, data: Path) -> Executor:
+    """As the owner has decided; `data`: our data folder. Raises `InvalidSettings` for a name that is none."""
+    if rules.executor == LOCAL.name:
+        return LOCAL
+    if rules.executor != RAY:
+        raise InvalidSettings(f"There is no executor {rules.executor!r}; there are {LOCAL.name} and {RAY}.")
+    packages = data / PACKAGES_NAME
+    settings = RaySettings(rules.ray_address, str(packages) if packages.is_dir() else "", rules.restarts)
+    return Executor(RAY, "personal_avatar.worker.remote", max(1, rules.jobs_there), settings.variables())

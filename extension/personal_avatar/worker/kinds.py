@@ -12,6 +12,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 
 Work = Callable[[Path, EventWriter, Control], dict[str, Any]]
+Kind = Callable[[dict[str, Any]], Work]
 
 
 def train(payload: dict[str, Any]) -> Work:
@@ -57,4 +58,11 @@ def limit_threads(otherwise: int) -> None:
         torch.set_num_threads(threads)
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], Work]] = {"train": train, "caption": caption}
+def can_pause(kind: str, payload: dict[str, Any]) -> bool:
+    """Whether the work can stop between two steps and go on later."""
+    from personal_avatar.training.plan import TrainTask
+
+    return kind == "train" and from_json(TrainTask, payload).can_pause
+
+
+KINDS: dict[str, Kind] = {"train": train, "caption": caption}

@@ -15,7 +15,7 @@ from pathlib import Path
 from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed, named
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
-from personal_avatar.worker.kinds import KINDS, Kind, Work
+from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl
 
 logger = logging.getLogger(__name__)
@@ -37,14 +37,14 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> int:
-    """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call. `kinds`: what each kind of job means."""
+    """Exit status 0 when the job is done, 1 when it failed, 2 for a wrong call. `kinds`: what each is done by."""
     if len(arguments) != 1 or not (Path(arguments[0]) / "job.json").is_file():
         sys.stderr.write("usage: python -m personal_avatar.worker <job folder with a job.json>\n")
         return WRONG_USAGE
     folder = Path(arguments[0]).resolve()
     prepare_process()
     control = FolderControl(folder)
-    cancel_on_signals(control)
+    heed_signals(folder, control)
     return work(folder, EventWriter(folder), control, kinds)
 
 
@@ -57,10 +57,21 @@ def prepare_process() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def cancel_on_signals(control: Control) -> None:
-    """A request to terminate, and Ctrl-C, are wishes to cancel: what was finished is kept."""
+def heed_signals(folder: Path, control: FolderControl) -> None:
+    """Who ends processes from outside, such as a machine that is shut down, does not want the job to end. One that can
+    stop between two steps does so, and the queue takes it up again; another one ends, and keeps what was finished."""
+    pausable = _can_pause(folder)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: control.ask(CANCEL))
+        signal.signal(number, lambda *_: control.interrupt() if pausable else control.ask(CANCEL))
+
+
+def _can_pause(folder: Path) -> bool:
+    """False as well for a job that is damaged: it fails at once, with a name."""
+    try:
+        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return can_pause(job["kind"], job["payload"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def work(folder: Path, emit: EventWriter, control: Control, kinds: Mapping[str, Kind] = KINDS) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.control import PAUSE, Control
 
 
 class FolderControl(Control):
@@ -14,6 +14,14 @@ class FolderControl(Control):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._job_file = folder / "job.json"
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """This process, not the job, is to end: to those who look it is a wish to pause, which dies with us."""
+        self._interrupted = True
+
+    def asked(self, wish: str) -> bool:
+        return (wish == PAUSE and self._interrupted) or super().asked(wish)
 
     def check(self) -> None:
         if not self._job_file.exists():

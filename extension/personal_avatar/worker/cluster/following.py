@@ -1,0 +1,203 @@
+"""A job that is done elsewhere, followed from here: its events, its log, its files, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from personal_avatar.errors import JobDamaged, from_json
+from personal_avatar.jobs.control import PAUSE, PauseTaken
+from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
+from personal_avatar.photos import dataset as datasets
+from personal_avatar.training.files import free_stem
+from personal_avatar.worker.cluster.carrying import names
+from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED, News
+from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, batches, inside
+from personal_avatar.worker.cluster.places import Places
+from personal_avatar.worker.cluster.ray_cluster import NodeLost, Place
+from personal_avatar.worker.cluster.sending import Trip
+
+POLL_S = 0.5
+STATE, COMPLETE = f"{JOB}/state", f"{JOB}/state/complete.json"
+SIGNALLED = 128  # plus the signal's number: how shells tell that one ended a process
+
+
+class Following:
+    """One stay of a job on one machine."""
+
+    def __init__(self, place: Place, trip: Trip) -> None:
+        self._place, self._trip, self._folder = place, trip, trip.folder
+        self._emit = trip.heeding.emit
+        self._ledger = Ledger()
+        self._known = {_line(record.at, record.event) for record in read_events(trip.folder)}
+        self._events_read = self._log_read = 0
+
+    def to_the_end(self) -> dict[str, Any]:
+        """The result, mapped to the folders here. Raises `NodeLost`, and what ended the job."""
+        while True:
+            news: News = self._place.ask("news", self._events_read, self._log_read, self._trip.heeding.wishes())
+            self._fetch_job(news)
+            words = self._tell(news)
+            if not news.running:
+                return self._end(news, words)
+            self._trip.heeding.look()
+            time.sleep(POLL_S)
+
+    # -- events and log
+
+    def _tell(self, news: News) -> list[Event]:
+        """Pass on what is new, but for last words, which are the answer: they come when all files are here."""
+        sys.stderr.write(news.log.decode("utf-8", errors="replace"))
+        sys.stderr.flush()
+        self._log_read += len(news.log)
+        self._events_read += len(news.events)
+        last: list[Event] = []
+        for line in news.events.decode("utf-8", errors="replace").splitlines():
+            parsed = parse(line)
+            if parsed is None or isinstance(parsed[1], Started):
+                continue
+            at, event = parsed
+            if isinstance(event, Done | Failed | Paused):
+                last.append(event)
+            elif _line(at, event) not in self._known:
+                self._emit.tell(event, at)
+        return last
+
+    # -- files
+
+    def _fetch_job(self, news: News) -> None:
+        """Artefacts, then the state: `complete.json` comes last and makes it the valid one."""
+        here = {f"{JOB}/{part}": self._folder / part for part in ("artifacts", "state")}
+        notes = [note for note in news.notes if note.path.startswith(tuple(here))]
+        self._fetch(notes, lambda name: inside(self._folder, name.partition("/")[2]))
+        for prefix, folder in here.items():
+            kept = {note.path for note in notes}
+            if prefix != STATE or COMPLETE in kept and self._all_here(notes):
+                _remove_others(folder, prefix, kept)
+
+    def _fetch(self, notes: list[Note], place: Callable[[str], Path]) -> None:
+        """What is not here already. Files that are replaced there meanwhile come with the next news."""
+        wanted = [note for note in notes if not self._is_here(place(note.path), note)]
+        inbox = Inbox(place, wanted)
+        try:
+            for spans in batches(wanted):
+                inbox.take(self._place.ask("read", spans))
+                self._trip.heeding.look()
+        except (FileNotFoundError, JobDamaged):
+            return
+        finally:
+            inbox.drop()
+
+    def _all_here(self, notes: list[Note]) -> bool:
+        return all(self._is_here(inside(self._folder, note.path.partition("/")[2]), note) for note in notes)
+
+    def _is_here(self, path: Path, note: Note) -> bool:
+        return path.is_file() and path.stat().st_size == note.size and self._ledger.note(path, "").sha256 == note.sha256
+
+    # -- the end
+
+    def _end(self, news: News, words: list[Event]) -> dict[str, Any]:
+        last = words[-1] if words else None
+        if not isinstance(last, Done | Failed):
+            self._place.end()
+            self._end_without_result(last, news.exit_code)
+        if isinstance(last, Done):
+            return self._published(last.result, news)
+        error = from_json(last.error)
+        if kept := last.error.get("result"):
+            error.result = self._published(kept, news)
+        raise error
+
+    def _end_without_result(self, last: Event | None, exit_code: int | None) -> NoReturn:
+        if isinstance(last, Paused):
+            self._paused(last.step)
+        self._end_alike(exit_code)
+
+    def _paused(self, step: int) -> NoReturn:
+        """A pause that was withdrawn while nobody looked is none: the job is sent again."""
+        if self._trip.heeding.control.asked(PAUSE):
+            raise PauseTaken(step)
+        raise NodeLost("it had paused, and is wanted again")
+
+    @staticmethod
+    def _end_alike(exit_code: int | None) -> NoReturn:
+        """As the worker over there, without a last word: whoever looks after jobs decides what that means."""
+        code = 1 if exit_code is None else exit_code
+        sys.stderr.flush()
+        os._exit(code if code >= 0 else SIGNALLED - code)
+
+    def _published(self, result: dict[str, Any], news: News) -> dict[str, Any]:
+        """Bring the finished files into the host's folder, and the dataset into the avatar's; paths become ours."""
+        self._take_dataset(names(list(news.notes), f"{AVATAR}/dataset"))
+        there = str(self._trip.places.there(str(self._trip.task.publish_to)))
+        files = [note for note in names(list(news.notes), PUBLISHED) if note.size or note.path in _told(result, there)]
+        new_names = self._free_names([note.path for note in files], files)
+        fetched = [Note(f"{PUBLISHED}/{note.path}", note.size, note.sha256) for note in files]
+        target = self._trip.task.publish_to
+        self._fetch(fetched, lambda name: inside(target, new_names[name[len(PUBLISHED) + 1 :]]))
+        missing = [note for note in files if not self._is_here(target / new_names[note.path], note)]
+        if missing:
+            raise JobDamaged(f"{missing[0].path} could not be brought back from the cluster.")
+        moved = tuple((str(target / new), f"{there}/{old}") for old, new in new_names.items())
+        document: dict[str, Any] = Places((*self._trip.places.pairs, *moved)).here(result)
+        self._mend_report()
+        return document
+
+    def _free_names(self, wanted: list[str], notes: list[Note]) -> dict[str, str]:
+        """Name there -> name here. They were free when the job was sent; what took one since then keeps it."""
+        target = self._trip.task.publish_to
+        if all(not (target / note.path).exists() or self._is_here(target / note.path, note) for note in notes):
+            return {name: name for name in wanted}
+        stem = min((name.split(".")[0] for name in wanted), key=len)
+        free = free_stem(target, stem)
+        self._emit(Log(f"The name {stem} was taken meanwhile; the result is called {free}."))
+        return {name: free + name[len(stem) :] for name in wanted}
+
+    def _take_dataset(self, notes: list[Note]) -> None:
+        """The manifest is removed first and comes last, as everywhere."""
+        folder = self._trip.task.avatar_folder / "dataset"
+        manifest = next((note for note in notes if note.path == datasets.MANIFEST), None)
+        if manifest is None or self._is_here(folder / datasets.MANIFEST, manifest):
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        datasets.clear(folder)
+        ordered = sorted(notes, key=lambda note: note.path == datasets.MANIFEST)
+        self._fetch(
+            [Note(f"{AVATAR}/dataset/{note.path}", note.size, note.sha256) for note in ordered],
+            lambda name: inside(folder, name[len(AVATAR) + len("/dataset/") :]),
+        )
+
+    def _mend_report(self) -> None:
+        """The report names files as they were called there."""
+        path = self._folder / "artifacts" / "report.json"
+        if path.is_file():
+            from personal_avatar.training.report import write_report
+
+            write_report(path.parent, self._trip.places.here(json.loads(path.read_text(encoding="utf-8"))))
+
+
+def _told(result: dict[str, Any], folder: str) -> set[str]:
+    """Names of the files that a result says it has published."""
+    return {str(file)[len(folder) + 1 :] for file in result.get("files", []) if str(file).startswith(folder)}
+
+
+def _line(at: float, event: Event) -> str:
+    """One and the same for the same event."""
+    return json.dumps([at, event.kind, asdict(event)], sort_keys=True)
+
+
+def _remove_others(folder: Path, prefix: str, kept: set[str]) -> None:
+    """What is not there any more goes here, too: checkpoints that were not the best, states that were replaced."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        name = f"{prefix}/{path.relative_to(folder).as_posix()}"
+        if path.is_dir() and not any(one.startswith(f"{name}/") for one in kept):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file() and name not in kept:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""`python -m personal_avatar.worker.remote <job folder>`: the work of one job, done on a machine of a Ray cluster.
+
+This process stands for the job on this machine: it sends what the work needs, tells what happens there in the job's own
+events and log, passes wishes on, and brings back what was made. A machine that is lost costs what was done since the
+last state: the job goes on elsewhere from there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from personal_avatar.errors import ClusterUnreachable, Killed
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.worker.cluster import sending
+from personal_avatar.worker.cluster.carrying import task_of
+from personal_avatar.worker.cluster.following import Following
+from personal_avatar.worker.cluster.heeding import Heeding
+from personal_avatar.worker.cluster.ray_cluster import Cluster, NodeLost, Place
+from personal_avatar.worker.kinds import KINDS, Kind, Work
+from personal_avatar.worker.main import main as work_here
+
+AGAIN_S = 3.0  # before the next machine, or the cluster, is asked again
+PATIENCE_S = 120.0  # with a connection that broke
+
+
+def carried(payload: dict[str, Any]) -> Work:
+    """`payload` is a `training.plan.TrainTask` as JSON."""
+    task = task_of(payload)
+
+    def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+        settings = RaySettings.of()
+        heeding = Heeding(folder, emit, control)
+        job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return _connected(settings, sending.Trip(job, task, folder, heeding), emit)
+
+    return start
+
+
+def _connected(settings: RaySettings, trip: sending.Trip, emit: EventWriter) -> dict[str, Any]:
+    """Over one connection after the other: when one breaks the job works on there, and is found again."""
+    broken_at = 0.0
+    while True:
+        try:
+            cluster = Cluster(settings)
+        except ClusterUnreachable:
+            if time.monotonic() > broken_at + PATIENCE_S:
+                raise
+            time.sleep(AGAIN_S)
+            continue
+        try:
+            return _until_done(cluster, trip, emit, settings.restarts)
+        except ClusterUnreachable as error:
+            emit(Log(f"{error.message} Trying again."))
+            broken_at = time.monotonic()
+        finally:
+            cluster.leave()
+
+
+def _until_done(cluster: Cluster, trip: sending.Trip, emit: EventWriter, restarts: int) -> dict[str, Any]:
+    """Follow the job wherever it is. Raises what ended it, `Killed` when too many machines were lost."""
+    place = cluster.find(trip.job_id)
+    for left in range(restarts, -1, -1):
+        try:
+            return _once(cluster, trip, place)
+        except NodeLost as error:
+            place = None
+            emit(Log(f"The job has no machine any more ({error}). {trip.what_is_kept()}"))
+            if left:
+                time.sleep(AGAIN_S)
+    raise Killed(
+        f"{restarts + 1} machines of the cluster were lost while they worked on this job.",
+        "Look at the cluster, then resume the job: it goes on from what was kept.",
+    )
+
+
+def _once(cluster: Cluster, trip: sending.Trip, place: Place | None) -> dict[str, Any]:
+    """On one machine: the one that has the job already, else one that is asked for it."""
+    sent = place is not None and trip.found_again(place)
+    place = place if place is not None and sent else cluster.place(trip.job_id)
+    try:
+        if not sent:
+            trip.send(place)
+        result = Following(place, trip).to_the_end()
+    except ClusterUnreachable:
+        raise
+    except NodeLost:
+        place.drop()
+        raise
+    except BaseException:
+        place.end()
+        raise
+    place.end()
+    return result
+
+
+REMOTE: dict[str, Kind] = {**KINDS, "train": carried}  # small kinds stay here
+
+
+def main(arguments: Sequence[str]) -> int:
+    """As worker.main does."""
+    return work_here(arguments, REMOTE)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
