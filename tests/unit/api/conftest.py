@@ -30,6 +30,20 @@ def app(studio: Studio) -> FastAPI:
     return app
 
 
+@pytest.fixture(scope="module")
+def standing_studio(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> Studio:
+    """One for all tests of a file that leave nothing behind, as they only look or are refused."""
+    return build_studio(tmp_path_factory.mktemp("standing") / "data", face_weights)
+
+
+@pytest.fixture(scope="module")
+def standing(standing_studio: Studio) -> Iterator[TestClient]:
+    app = FastAPI()
+    app.include_router(build_router(standing_studio))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
 @pytest.fixture()
 def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, raise_server_exceptions=False) as client:

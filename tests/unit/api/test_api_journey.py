@@ -51,7 +51,7 @@ def generated(client: TestClient, **changes: Any) -> dict[str, Any]:
 def test_a_training_is_accepted_and_becomes_a_model(client: TestClient) -> None:
     answer = train(client)
     assert answer.status_code == 202
-    assert {"training_job_id", "status", "estimated_time", "position"} == set(answer.json())
+    assert {"training_job_id", "status", "estimated_time", "starts_in_s", "position"} == set(answer.json())
     assert answer.json()["status"] in ("queued", "processing")
     job = ended(client, answer.json()["training_job_id"])
     assert (job["state"], job["progress"], job["model_id"]) == ("succeeded", 1.0, "anna")
@@ -248,8 +248,8 @@ def test_a_decision_about_a_photo_is_sent_by_its_hash_and_heeded(client: TestCli
     [{"sha256": "0" * 63}], [{"sha256": "0" * 64, "take": 1}], [{"sha256": "0" * 64, "face": -1}],
     [{"sha256": "0" * 64, "other": 1}], [{"take": True}], {"0" * 64: {"take": True}},
 ])
-def test_a_decision_that_makes_no_sense_is_refused(client: TestClient, choices: Any) -> None:
-    answer = client.post(f"{V1}/photos/check", json={"images": ["aGk="], "choices": choices})
+def test_a_decision_that_makes_no_sense_is_refused(standing: TestClient, choices: Any) -> None:
+    answer = standing.post(f"{V1}/photos/check", json={"images": ["aGk="], "choices": choices})
     assert answer.status_code == 422 and answer.json()["code"]
 
 

@@ -18,11 +18,20 @@ ANNA = {"references": [encoded(GOOD[0])], "class_type": "woman", "style_template
         "seed": 5, "restore": False}
 
 
-@pytest.fixture()
-def networks(studio: Studio, faceid: Path) -> None:
+def equip(studio: Studio, networks: Path) -> None:
     folder = studio.host.folders().identity_folders[0]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.symlink_to(faceid, target_is_directory=True)
+    folder.symlink_to(networks, target_is_directory=True)
+
+
+@pytest.fixture()
+def networks(studio: Studio, faceid: Path) -> None:
+    equip(studio, faceid)
+
+
+@pytest.fixture(scope="module")
+def standing_networks(standing_studio: Studio, faceid: Path) -> None:
+    equip(standing_studio, faceid)
 
 
 def asked(client: TestClient, **changes: Any) -> Any:
@@ -84,7 +93,7 @@ def test_several_people_stand_where_they_are_said_to(client: TestClient, studio:
     assert "woman and man" in request.prompt
 
 
-@pytest.mark.usefixtures("networks")
+@pytest.mark.usefixtures("standing_networks")
 @pytest.mark.parametrize(("changes", "status", "code", "words"), [
     ({"references": None}, 422, "INVALID_SETTINGS", "model_id, references, image"),
     ({"references": []}, 422, "INVALID_SETTINGS", "references"),
@@ -108,13 +117,13 @@ def test_several_people_stand_where_they_are_said_to(client: TestClient, studio:
     ({"model_id": "nobody"}, 404, "NOT_FOUND", "nobody"),
 ])
 def test_what_cannot_work_is_refused_by_name(
-    client: TestClient, studio: Studio, changes: dict[str, Any], status: int, code: str, words: str
+    standing: TestClient, standing_studio: Studio, changes: dict[str, Any], status: int, code: str, words: str
 ) -> None:
-    answer = asked(client, **changes)
+    answer = asked(standing, **changes)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (status, code), problem
     assert words in problem["detail"] and problem["hint"]
-    assert studio.jobs.ids() == []
+    assert standing_studio.jobs.ids() == []
 
 
 def test_what_is_missing_is_told_with_where_to_get_it(client: TestClient) -> None:
@@ -125,15 +134,15 @@ def test_what_is_missing_is_told_with_where_to_get_it(client: TestClient) -> Non
     assert status["missing"][0]["weights"] and "http" in status["missing"][0]["hint"]
 
 
-@pytest.mark.usefixtures("networks")
-def test_what_is_there_is_told(client: TestClient) -> None:
-    status = client.get(f"{V1}/identity").json()
+@pytest.mark.usefixtures("standing_networks")
+def test_what_is_there_is_told(standing: TestClient) -> None:
+    status = standing.get(f"{V1}/identity").json()
     assert (status["checkpoint"], status["methods"], status["missing"]) == ("avatar-tiny", ["faceid"], [])
     assert status["adapters"][0]["file"].startswith("ip-adapter-faceid") and "/" not in status["adapters"][0]["file"]
 
 
-def test_the_document_is_closed_and_says_who_is_needed(client: TestClient) -> None:
-    schema = client.get(f"{V1}/openapi.json").json()["components"]["schemas"]["GenerateBody"]
+def test_the_document_is_closed_and_says_who_is_needed(standing: TestClient) -> None:
+    schema = standing.get(f"{V1}/openapi.json").json()["components"]["schemas"]["GenerateBody"]
     assert schema["anyOf"] == [{"required": ["model_id"]}, {"required": ["references"]}, {"required": ["image"]}]
     identity = schema["properties"]["identity"]
     assert identity["additionalProperties"] is False and identity["nullable"] is True

@@ -72,13 +72,13 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"consent": " "}, "consent"),
 ])
 def test_impossible_trainings_are_refused_with_the_reason(
-    client: TestClient, changes: dict[str, Any], words: str
+    standing: TestClient, changes: dict[str, Any], words: str
 ) -> None:
-    answer = client.post(f"{V1}/models/train", content=json.dumps({**TRAIN, **changes}))
+    answer = standing.post(f"{V1}/models/train", content=json.dumps({**TRAIN, **changes}))
     assert answer.status_code == 422, answer.text
     assert words in answer.json()["detail"]
     assert answer.json()["hint"]
-    assert client.get(f"{V1}/jobs").json() == {"jobs": []}
+    assert standing.get(f"{V1}/jobs").json() == {"jobs": []}
 
 
 @pytest.mark.slow
@@ -88,27 +88,27 @@ def test_impossible_trainings_are_refused_with_the_reason(
     ({"model_id": "../../etc"}, 404), ({"model_id": "nobody"}, 404), ({"model_id": "an\x00na"}, 422),
     ({"style_template": ["oil-painting", 7]}, 422), ({"settings": {"steps": 0}}, 404),
 ])
-def test_impossible_portraits_are_refused(client: TestClient, changes: dict[str, Any], status: int) -> None:
-    answer = client.post(f"{V1}/images/generate_avatar", content=json.dumps({**GENERATE, **changes}))
+def test_impossible_portraits_are_refused(standing: TestClient, changes: dict[str, Any], status: int) -> None:
+    answer = standing.post(f"{V1}/images/generate_avatar", content=json.dumps({**GENERATE, **changes}))
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"[" * 100_000, b'"' + b"x" * 1000])
-def test_a_body_that_is_no_object_is_refused(client: TestClient, body: bytes) -> None:
-    answer = client.post(f"{V1}/models/train", content=body, headers={"Content-Type": "application/json"})
+def test_a_body_that_is_no_object_is_refused(standing: TestClient, body: bytes) -> None:
+    answer = standing.post(f"{V1}/models/train", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_is_not_there_is_404(client: TestClient) -> None:
-    is_problem(client.get(f"{V1}/jobs/0123"), 404, "NOT_FOUND")
-    is_problem(client.get(f"{V1}/jobs/..%2f..%2fetc/log"), 404, "NOT_FOUND")
-    is_problem(client.get(f"{V1}/models/.."), 404, "NOT_FOUND")
-    is_problem(client.get(f"{V1}/models/a%00b"), 404, "NOT_FOUND")
-    is_problem(client.delete(f"{V1}/models/nobody"), 404, "NOT_FOUND")
-    is_problem(client.get(f"{V1}/nowhere/at/all"), 404, "NOT_FOUND")
-    is_problem(client.post(f"{V1}/nowhere"), 404, "NOT_FOUND")
+def test_what_is_not_there_is_404(standing: TestClient) -> None:
+    is_problem(standing.get(f"{V1}/jobs/0123"), 404, "NOT_FOUND")
+    is_problem(standing.get(f"{V1}/jobs/..%2f..%2fetc/log"), 404, "NOT_FOUND")
+    is_problem(standing.get(f"{V1}/models/.."), 404, "NOT_FOUND")
+    is_problem(standing.get(f"{V1}/models/a%00b"), 404, "NOT_FOUND")
+    is_problem(standing.delete(f"{V1}/models/nobody"), 404, "NOT_FOUND")
+    is_problem(standing.get(f"{V1}/nowhere/at/all"), 404, "NOT_FOUND")
+    is_problem(standing.post(f"{V1}/nowhere"), 404, "NOT_FOUND")
 
 
 def test_a_wrong_method_is_405_and_says_which_is_right(client: TestClient) -> None:

@@ -67,5 +67,5 @@ def test_a_folder_cannot_be_named_from_elsewhere(
     ({"model_id": "nobody-at-all", "images": HER}, 404),
     ({"references": HER, "folder": str(Path("/nowhere/at/all"))}, 404),
 ])
-def test_what_cannot_be_ranked_is_refused(client: TestClient, body: dict[str, Any], status: int) -> None:
-    assert client.post(f"{PREFIX}/images/rank", json=body).status_code == status
+def test_what_cannot_be_ranked_is_refused(standing: TestClient, body: dict[str, Any], status: int) -> None:
+    assert standing.post(f"{PREFIX}/images/rank", json=body).status_code == status

@@ -51,7 +51,7 @@ def test_pictures_go_in_and_come_back_by_number(client: TestClient, studio: Stud
     ({"images": ["QUJD"], "settings": {"model": "GFPGAN"}}, 404, "GFPGAN"),
     ({"images": ["QUJD"], "reference": "QUJD"}, 422, "reference"),
 ])
-def test_what_is_wrong_is_said_at_once(client: TestClient, body: dict[str, Any], status: int, word: str) -> None:
-    answer = client.post(PATH, json=body)
+def test_what_is_wrong_is_said_at_once(standing: TestClient, body: dict[str, Any], status: int, word: str) -> None:
+    answer = standing.post(PATH, json=body)
     assert answer.status_code == status and word in answer.text
-    assert client.get(f"{PREFIX}/jobs").json()["jobs"] == []
+    assert standing.get(f"{PREFIX}/jobs").json()["jobs"] == []
