@@ -1,6 +1,7 @@
 """Answers of the API, built from what the studio returns."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from personal_avatar import documents
@@ -14,14 +15,16 @@ from personal_avatar.studio import Studio
 from personal_avatar.studio.webhooks import told
 from personal_avatar.studio.works import TRAIN
 
-__all__ = ["accepted", "job", "model", "photo_check", "public"]
+__all__ = ["accepted", "job", "models", "photo_check", "public"]
 
 
 def accepted(studio: Studio, job: Job, seconds: float | None) -> dict[str, Any]:
-    """The fields that both kinds of jobs answer with."""
+    """The fields that all kinds of jobs answer with. `seconds`: a guess, for where nothing was learned yet."""
     view = studio.jobs.view(job.id)
-    status = "queued" if view.status.state is State.QUEUED else "processing"
-    return {"status": status, "estimated_time": seconds, "position": view.position}
+    return {
+        "status": "queued" if view.status.state is State.QUEUED else "processing", "position": view.position,
+        "estimated_time": seconds if view.eta_s is None else view.eta_s, "starts_in_s": view.starts_in_s,
+    }
 
 
 def job(view: JobView) -> JobDocument:
@@ -29,17 +32,15 @@ def job(view: JobView) -> JobDocument:
     return JobDocument(**told(view))
 
 
-def model(studio: Studio, avatar: Avatar) -> ModelDocument:
-    """An avatar with its number of photos and whether it can be used."""
-    count = len(studio.avatars.photos(avatar.id))
-    return ModelDocument(**documents.avatar(avatar, count, _state(studio, avatar)))
+def models(studio: Studio, avatars: Sequence[Avatar]) -> list[ModelDocument]:
+    """Avatars with their numbers of photos and whether they can be used."""
+    training = {view.job.avatar_id for view in studio.jobs.views(states=ACTIVE, kind=TRAIN)}
+    return [_model(studio, avatar, avatar.id in training) for avatar in avatars]
 
 
-def _state(studio: Studio, avatar: Avatar) -> str:
-    active = studio.jobs.views(states=ACTIVE)
-    if any(view.job.kind == TRAIN and view.job.avatar_id == avatar.id for view in active):
-        return "training"
-    return "ready" if avatar.best else "untrained"
+def _model(studio: Studio, avatar: Avatar, is_training: bool) -> ModelDocument:
+    state = "training" if is_training else "ready" if avatar.best else "untrained"
+    return ModelDocument(**documents.avatar(avatar, len(studio.avatars.photos(avatar.id)), state))
 
 
 def photo_check(report: PhotoReport) -> PhotoCheck:

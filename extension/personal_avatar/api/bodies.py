@@ -91,6 +91,9 @@ class JobBody(Body):
         "", description="http or https, on the open internet: gets the job's document by POST when the job has ended, "
         "signed; see the description at the top"
     )
+    priority: conint(strict=True, ge=-10, le=10) = Field(
+        0, description="Higher ones are taken first; above 0 only for services"
+    )
 
 
 def _refuse_half_characters(value: Any) -> None:

@@ -21,6 +21,7 @@ from personal_avatar.api.repeats import KEY, Ask, Repeats
 from personal_avatar.errors import NotFound
 from personal_avatar.studio import Studio
 
+JOBS = ("job_id", "before")  # parameters that name a job
 IDS = ("job_id", "model_id")  # what belongs to somebody, by the name of the place in a path
 USER = Query(
     None, min_length=1, max_length=200, regex=WORDS,
@@ -54,12 +55,15 @@ class Sight:
         user = _own(person, values["user_id"] if "user_id" in values else _user_of(body))
         if person and "user_id" in values:
             values["user_id"] = person
-        elif person and hasattr(body, "user_id"):
+        elif person and isinstance(body, JobBody):
             body.user_id = person
+            if body.priority > 0:
+                raise Forbidden(f"{person} cannot go before others.", "Leave priority out, or give 0 or less.")
         if user is None:
             return
-        if "job_id" in values:
-            self.job(values["job_id"], user)
+        for name in JOBS:
+            if values.get(name):
+                self.job(values[name], user)
         if "model_id" in values:
             self.model(values["model_id"], user)
         if getattr(body, "model_id", ""):
@@ -97,7 +101,7 @@ def for_callers(endpoint: Endpoint, studio: Studio, path: str) -> Endpoint:
         if not starts:
             return call()
         body: JobBody = values["body"]
-        ask = Ask(values["idempotency_key"] or "", body.user_id, request.digest, body.callback_url)
+        ask = Ask(values["idempotency_key"] or "", body.user_id, request.digest, body.callback_url, body.priority)
         return repeats.once(ask, hints["return"], call, values["response"])
 
     everything = {**more, **{name: (hints[name], default) for name, default in own.items()}}

@@ -44,6 +44,7 @@ class Ask:
     user: str
     digest: str
     callback_url: str = ""
+    priority: int = 0
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class Repeats:
 
     def _first(self, ask: Ask, work: Callable[[], BaseModel]) -> BaseModel:
         self._studio.webhooks.refuse_bad(ask.callback_url)
-        with asked(Asking(ask.callback_url, ask.name)):
+        with asked(Asking(ask.callback_url, ask.name, ask.priority)):
             return work()
 
     def _remembered(self, ask: Ask, work: Callable[[], BaseModel]) -> BaseModel:
@@ -123,10 +124,8 @@ class Repeats:
 
     def _found(self, ask: Ask, known: Known) -> Known:
         """Of a server that went down before it answered: the job that carries the key, if it was made."""
-        for view in self._studio.jobs.views(user_id=ask.user):
-            if view.job.request_key == ask.name:
-                return Known(known.digest, view.job.id)
-        return known
+        views = self._studio.jobs.views(request_key=ask.name, limit=1)
+        return Known(known.digest, views[0].job.id) if views else known
 
     def _of_job(self, job_id: str, kind: type[BaseModel]) -> dict[str, Any]:
         """The answer of a request whose job is all that is known."""

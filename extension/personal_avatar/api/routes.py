@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from personal_avatar.api import answers, bodies, captions, characters, gallery, ranking, restoring, schemas
@@ -34,6 +34,10 @@ from personal_avatar.studio.oneshot import Neighbour
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 DOOR = "api"
+LIMIT = Query(100, ge=1, le=1000, description="So many at most")
+BEFORE = Query(
+    None, regex="^[0-9a-z]{1,64}$", description="The last job of the page before: those that come after it in the list"
+)
 
 
 class Api:
@@ -60,11 +64,11 @@ class Api:
     def models(self, user_id: str | None = None) -> schemas.ModelList:
         """Avatars, of one user or of all."""
         found = self.studio.avatars.all(user_id)
-        return schemas.ModelList(models=[answers.model(self.studio, avatar) for avatar in found])
+        return schemas.ModelList(models=answers.models(self.studio, found))
 
     def model(self, model_id: str = MODEL_ID) -> schemas.ModelDocument:
         """One avatar: what it was trained on and how well."""
-        return answers.model(self.studio, self.studio.avatars.load(model_id))
+        return answers.models(self.studio, [self.studio.avatars.load(model_id)])[0]
 
     def erase(self, model_id: str = MODEL_ID) -> schemas.Erased:
         """Erase the photos, embeddings, checkpoints, portraits and jobs of a person."""
@@ -109,9 +113,13 @@ class Api:
 
     # -- jobs
 
-    def jobs(self, user_id: str | None = None, state: State | None = None) -> schemas.JobList:
+    def jobs(
+        self, user_id: str | None = None, state: State | None = None, limit: int = LIMIT, before: str | None = BEFORE
+    ) -> schemas.JobList:
         """Jobs, newest first."""
-        views = self.studio.jobs.views(user_id=user_id, states=[state] if state else None)
+        views = self.studio.jobs.views(
+            user_id=user_id, states=[state] if state else None, limit=limit, before=before
+        )
         return schemas.JobList(jobs=[answers.job(view) for view in views])
 
     def job(self, job_id: str = JOB_ID) -> schemas.JobDocument:
@@ -188,7 +196,7 @@ TABLE = (
     Row("GET", "/identity", Api.identity),
     Row("POST", "/photos/check", Api.check_photos, (413, 429, 502, 503, 507)),
     Row("GET", "/styles", Api.styles),
-    Row("GET", "/jobs", Api.jobs),
+    Row("GET", "/jobs", Api.jobs, (404,)),
     Row("GET", "/jobs/{job_id}", Api.job, (404,)),
     Row("DELETE", "/jobs/{job_id}", Api.erase_job, (404, 409)),
     Row("GET", "/jobs/{job_id}/events", Api.events, (404,), answer=plain("text/event-stream", "Events of the job")),

@@ -20,7 +20,10 @@ class Document(BaseModel):
 
 class Accepted(Document):
     status: str = Field(..., description="queued, or processing when the job has begun already")
-    estimated_time: float | None = Field(None, description="Seconds; null when nothing is known yet")
+    estimated_time: float | None = Field(
+        None, description="Seconds until it has ended, as earlier ones took; null when nothing is known yet"
+    )
+    starts_in_s: float | None = Field(None, description="Seconds until it begins; null when nothing is known yet")
     position: int = Field(..., description="1: the next; 0: it runs")
 
 
@@ -52,8 +55,11 @@ class JobDocument(Document):
     total_steps: int
     loss: float | None
     likeness: float | None
-    eta_s: float | None
-    position: int
+    eta_s: float | None = Field(..., description="Seconds until it has ended")
+    starts_in_s: float | None = Field(None, description="Seconds until a waiting one begins")
+    position: int = Field(..., description="1: the next to run; 0: it does not wait")
+    priority: int = Field(0, description="Higher ones are taken first")
+    restarts: int = Field(0, description="How often it was taken up again after its process had died")
     error: ErrorDocument | None
     result: dict[str, Any] | None = Field(None, description="Of portraits: images, best first, with scores and url")
     created_at: float = Field(..., description="Unix seconds, like the other times")

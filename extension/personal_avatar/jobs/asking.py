@@ -14,10 +14,11 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Asking:
     """`callback_url`: who is told when the job has ended, "" for nobody. `key`: the caller's name for the request, the
-    same when it is sent again, "" for none."""
+    same when it is sent again, "" for none. `priority`: higher ones are taken first."""
 
     callback_url: str = ""
     key: str = ""
+    priority: int = 0
 
 
 NOTHING = Asking()

@@ -62,8 +62,8 @@ class JobStore:
         """Write a new queued job; it appears in lists only when it is complete. `files`: name in the job's folder
         `photos` -> what is copied there, to be erased with the job."""
         job = Job(
-            uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload), priority=priority,
-            callback_url=asking().callback_url, request_key=asking().key,
+            uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload),
+            priority=priority or asking().priority, callback_url=asking().callback_url, request_key=asking().key,
         )
         self._files.create(job, files)
         self._catalogue.note(job.id)

@@ -141,8 +141,14 @@ class Webhooks:
                 self._write(folder, Delivery(f"msg_{secrets.token_hex(16)}", due_at=time.time()))
             self._plan(view.job.id, time.time())
 
-    def resume(self) -> None:
-        """Go on with deliveries of an earlier start, also of jobs whose end nobody was there to see."""
+    def resume(self) -> threading.Thread:
+        """Go on with deliveries of an earlier start, also of jobs whose end nobody was there to see; looked for in a
+        thread of its own, because there may be many jobs."""
+        thread = threading.Thread(target=self._resume, name="avatar-callbacks-resume", daemon=True)
+        thread.start()
+        return thread
+
+    def _resume(self) -> None:
         for job_id in self._studio.jobs.ids():
             try:
                 delivery = self._read(self._studio.jobs.folder(job_id))
