@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled, QueueFull, WrongState
@@ -29,13 +29,18 @@ RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
 log = logging.getLogger(__name__)
 
 
+def never(job: Job) -> bool:
+    """No work of any job can be interrupted."""
+    return False
+
+
 class JobQueue:
     """Lanes of jobs by kind: `inline` kinds run in a thread of this process, all others as a child process.
 
     `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
     does in this process what a child cannot do for itself, right before the child is started for the first time.
-    `pausable`: kinds whose work can stop between two steps and go on later. `executor`: where children run, and how
-    many of a kind at the same time, those of other programs on this data folder included.
+    `pausable`: whether the work of a job can stop between two steps and go on later. `executor`: where children run,
+    and how many of a kind at the same time, those of other programs on this data folder included.
     """
 
     def __init__(
@@ -46,13 +51,13 @@ class JobQueue:
         on_end: Callable[[Job, dict], None],
         before: Before | None = None,
         rules: Callable[[], Rules] = Rules,
-        pausable: Collection[str] = (),
+        pausable: Callable[[Job], bool] = never,
         executor: Callable[[], Executor] = lambda: LOCAL,
     ) -> None:
         self.store = store
         self._inline = inline
         self._rules = rules
-        self._pausable = frozenset(pausable)
+        self._pausable = pausable
         self._executor = executor
         self._runner = Runner(store, Means(
             inline, trainer, on_end, before, rules, self._pausable, executor, lambda: POLL_S,
@@ -115,8 +120,8 @@ class JobQueue:
         state = self.store.status(job_id).state
         if state in RESTING:
             raise WrongState(f"The job is {state.value}; only one that runs or waits can be paused.")
-        if job.kind not in self._pausable:
-            raise WrongState("Only trainings can be paused.", "Cancel the job, or let it go on.")
+        if not self._pausable(job):
+            raise WrongState("Such a job cannot be paused.", "Cancel the job, or let it go on.")
         if control.asked(CANCEL):
             raise WrongState("The job is being cancelled.", "Wait until it has ended.")
         if state is State.RUNNING or not self._at_rest(job_id, lambda: self._pause_waiting(job_id)):
@@ -145,7 +150,7 @@ class JobQueue:
         state, folder = self.store.status(job.id).state, self.store.folder(job.id)
         if state in (State.QUEUED, State.RUNNING):
             return False
-        if state is State.FAILED and not (job.kind in self._pausable and process.has_state(folder)):
+        if state is State.FAILED and not (self._pausable(job) and process.has_state(folder)):
             raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
         again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
         if state in (State.PAUSED, State.FAILED):

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Means:
     on_end: Callable[[Job, dict], None]
     before: Before | None
     rules: Callable[[], Rules]
-    pausable: Collection[str]
+    pausable: Callable[[Job], bool]
     executor: Callable[[], Executor]
     poll_s: Callable[[], float]
 
@@ -219,7 +219,7 @@ class Runner:
         self._wait(watch, lambda: process.alive(pid, since))
         if pid and not process.rebooted(since):
             process.sweep(pid)
-        if process.rebooted(since) and process.last_word(folder) is None and job.kind in self._means.pausable:
+        if process.rebooted(since) and process.last_word(folder) is None and self._means.pausable(job):
             return Again(REBOOTED)
         return self._ending(job, watch, process.outcome(folder, None, before), 0)
 
@@ -246,6 +246,6 @@ class Runner:
         """For a job whose process died without a word, and left all that is needed to go on."""
         died = isinstance(ended, Killed | Crashed) and process.last_word(folder, after) is None
         restarts, limit = self.store.status(job.id).restarts, self._means.rules().restarts
-        if died and job.kind in self._means.pausable and process.has_state(folder) and restarts < limit:
+        if died and restarts < limit and process.has_state(folder) and self._means.pausable(job):
             return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
         return None

@@ -49,7 +49,7 @@ from personal_avatar.studio.inventing import Invention, statement_of
 from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.webhooks import Webhooks
-from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS
+from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import refuse_unknown
@@ -143,7 +143,7 @@ class Studio:
         self.datasets = Datasets(self)
         self.queue = JobQueue(
             self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
-            pausable={TRAIN},
+            pausable=can_pause,
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

@@ -13,6 +13,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
+from personal_avatar.training.plan import TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -64,6 +65,11 @@ def invent(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
     from personal_avatar.studio.inventing import InventTask
 
     return characters.invent(studio, from_json(InventTask, job.payload), folder, emit, control)
+
+
+def can_pause(job: Job) -> bool:
+    """Whether the work of a job can stop between two steps and go on later."""
+    return job.kind == TRAIN and from_json(TrainTask, job.payload).can_pause
 
 
 WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank, INVENT: invent}

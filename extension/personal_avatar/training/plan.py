@@ -209,6 +209,11 @@ class TrainTask:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
         return plan_for(self.base, self.method, self.plan)
 
+    @property
+    def can_pause(self) -> bool:
+        """Whether the work can stop between two steps and go on later: sd-scripts cannot take up a training."""
+        return self.engine is not Engine.KOHYA
+
     def photos_as(self, plan: TrainPlan) -> PhotoSettings:
         """How photos are judged and cut: as set, else as the goal asks for; raises `InvalidSettings`."""
         return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **self.photo_settings})

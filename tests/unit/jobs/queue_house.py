@@ -37,7 +37,8 @@ class House:
         self.store = JobStore(self.folder / "jobs")
         self.queue = JobQueue(
             self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
-            rules=lambda: self.rules, pausable=self.pausable, executor=lambda: replace(LOCAL, width=self.width),
+            rules=lambda: self.rules, pausable=lambda job: job.kind in self.pausable,
+            executor=lambda: replace(LOCAL, width=self.width),
         )
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ def test_a_pause_that_was_taken_back_too_late_is_made_good(house: House) -> None
 
 def test_what_cannot_be_paused_says_so_and_changes_nothing(house: House) -> None:
     house.running(other := house.submit(PATIENT, kind="caption"))
-    with pytest.raises(WrongState, match="Only trainings"):
+    with pytest.raises(WrongState, match="cannot be paused"):
         house.queue.pause(other.id)
     house.queue.cancel(other.id)
     assert house.wait(other).status.state is State.CANCELLED
@@ -277,7 +277,7 @@ def test_an_old_last_word_does_not_count_for_a_child_that_never_began(house: Hou
     script = house.folder / "mute"
     script.write_text("#!/bin/sh\nexit 9\n")
     script.chmod(0o755)
-    mute = JobQueue(house.store, {}, lambda: TrainerPython(script), house._on_end, pausable=["train"])
+    mute = JobQueue(house.store, {}, lambda: TrainerPython(script), house._on_end, pausable=lambda job: True)
     mute.resume(job.id)
     status = mute.wait(job.id, 20).status
     assert (status.state, status.restarts) == (State.FAILED, 2)
