@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
     "steps": 4, "save_count": 2, "score_pictures": 2, "sample_steps": 2, "rank": 2, "resolution_px": 128,
-    "batch_size": 2, "must_rise": False, "flip": True,
+    "batch_size": 2, "must_rise": False, "flip": True, "class_pictures": 4,
 }
 STAGES = ["check", "prepare", "cache", "class", "train", "score", "selftest"]
 Start = Callable[..., dict[str, Any]]
