@@ -140,6 +140,11 @@ class Host(Protocol):
         """Raises `TrainerMissing` with the reason when the trainer environment is not usable."""
         ...
 
+    def make_room(self, wanted_bytes: int) -> None:
+        """A training that needs so much of the graphics card is about to begin: what of it is not free is given back,
+        as far as it is ours, and fetched again when a picture needs it. Nothing happens without a card."""
+        ...
+
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
         """Yield pictures one by one, calling `on_step(step, total)` within each.
 

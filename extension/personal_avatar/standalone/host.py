@@ -103,6 +103,12 @@ class StandaloneHost:
         paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
         return TrainerPython(Path(sys.executable), (("PYTHONPATH", os.pathsep.join(paths)),))
 
+    def make_room(self, wanted_bytes: int) -> None:
+        """Whatever of ours is on the card was put there by torch."""
+        card = room.card() if "torch" in sys.modules else None
+        if card is not None and card.free < wanted_bytes:
+            self.unload()
+
     def pose_problem(self) -> str:
         return "A pose can be taken from a picture only in the WebUI, with the extension sd-webui-controlnet."
 

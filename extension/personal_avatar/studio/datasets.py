@@ -17,6 +17,7 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.works import TRAIN
+from personal_avatar.training.estimate import GB, estimate
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
 
 if TYPE_CHECKING:
@@ -64,10 +65,15 @@ class Datasets:
 
     def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:
         """What only the host can do for a training, done before its process starts: photos that are too small are
-        enlarged into the avatar's folder, when the settings ask for it."""
+        enlarged into the avatar's folder, when the settings ask for it, and the graphics card is made free."""
         if job.kind != TRAIN:
             return
         task = from_json(TrainTask, job.payload)
+        self._enlarge_small(task, emit, control)
+        needed = estimate(task.settings(), task.base, len(task.photos), gpu=True)
+        self._studio.host.make_room(round(needed["memory_gb"] * GB))
+
+    def _enlarge_small(self, task: TrainTask, emit: EventWriter, control: Control) -> None:
         plan = task.settings()
         settings = task.photos_as(plan)
         if not settings.upscaler:

@@ -11,7 +11,16 @@ from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.rules import rules_kept
 from personal_avatar.styles.library import own_style
-from personal_avatar.webui import checkpoints, generation, interrogators, posing, published, restorers, upscalers
+from personal_avatar.webui import (
+    checkpoints,
+    generation,
+    interrogators,
+    posing,
+    published,
+    restorers,
+    sharing,
+    upscalers,
+)
 from personal_avatar.webui.folders import (
     data_folder,
     identity_folders,
@@ -59,6 +68,9 @@ class WebuiHost:
         from personal_avatar.environment import trainer
 
         return trainer.find(self.folders().data)
+
+    def make_room(self, wanted_bytes: int) -> None:
+        sharing.checkpoint().make_room(wanted_bytes)
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
         return generation.pictures(request, on_step)

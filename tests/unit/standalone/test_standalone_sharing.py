@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from personal_avatar.errors import Cancelled
 from personal_avatar.host import PictureRequest
+from personal_avatar.jobs import room
+from personal_avatar.jobs.room import Card
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.standalone.host import StandaloneHost
 
@@ -54,3 +56,22 @@ def test_it_goes_on_when_nobody_wants_the_rest_of_the_pictures(
     assert parkings(folder) == [True]
     pictures.close()
     until(lambda: parkings(folder) == [True, False])
+
+
+@pytest.mark.slow
+def test_the_checkpoint_makes_room_only_where_a_card_lacks_it(
+    host: StandaloneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded() -> bool:
+        return host._pipelines._applied is not None
+
+    list(host.generate(REQUEST, lambda step, total: None))
+    host.make_room(10**15)
+    assert loaded()
+    monkeypatch.setattr(room, "card", lambda device=None: Card(free=5))
+    host.make_room(5)
+    assert loaded()
+    host.make_room(6)
+    assert not loaded()
+    monkeypatch.undo()
+    assert len(list(host.generate(REQUEST, lambda step, total: None))) == 2
