@@ -8,6 +8,8 @@ last state: the job goes on elsewhere from there.
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import RaySettings
 from personal_avatar.worker.cluster import sending
 from personal_avatar.worker.cluster.carrying import task_of
-from personal_avatar.worker.cluster.following import Following
+from personal_avatar.worker.cluster.following import Following, Wordless
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.ray_cluster import Cluster, NodeLost, Place
 from personal_avatar.worker.kinds import KINDS, Kind, Work
@@ -38,7 +40,11 @@ def carried(payload: dict[str, Any]) -> Work:
         settings = RaySettings.of()
         heeding = Heeding(folder, emit, control)
         job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return _connected(settings, sending.Trip(job, task, folder, heeding), emit)
+        try:
+            return _connected(settings, sending.Trip(job, task, folder, heeding), emit)
+        except Wordless as end:  # whoever looks after jobs decides what that means
+            logging.shutdown()
+            os._exit(end.status)
 
     return start
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -29,6 +28,14 @@ STATE, COMPLETE = f"{JOB}/state", f"{JOB}/state/complete.json"
 SIGNALLED = 128  # plus the signal's number: how shells tell that one ended a process
 
 
+class Wordless(Exception):
+    """The worker over there ended without a last word. `status`: as a shell tells it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"the worker ended with exit code {exit_code}")
+        self.status = exit_code if exit_code >= 0 else SIGNALLED - exit_code
+
+
 class Following:
     """One stay of a job on one machine."""
 
@@ -38,37 +45,36 @@ class Following:
         self._ledger = Ledger()
         self._known = {_line(record.at, record.event) for record in read_events(trip.folder)}
         self._events_read = self._log_read = 0
+        self._last: Done | Failed | Paused | None = None
 
     def to_the_end(self) -> dict[str, Any]:
         """The result, mapped to the folders here. Raises `NodeLost`, and what ended the job."""
         while True:
             news: News = self._place.ask("news", self._events_read, self._log_read, self._trip.heeding.wishes())
             self._fetch_job(news)
-            words = self._tell(news)
+            self._tell(news)
             if not news.running:
-                return self._end(news, words)
+                return self._end(news)
             self._trip.heeding.look()
             time.sleep(POLL_S)
 
     # -- events and log
 
-    def _tell(self, news: News) -> list[Event]:
+    def _tell(self, news: News) -> None:
         """Pass on what is new, but for last words, which are the answer: they come when all files are here."""
         sys.stderr.write(news.log.decode("utf-8", errors="replace"))
         sys.stderr.flush()
         self._log_read += len(news.log)
         self._events_read += len(news.events)
-        last: list[Event] = []
         for line in news.events.decode("utf-8", errors="replace").splitlines():
             parsed = parse(line)
             if parsed is None or isinstance(parsed[1], Started):
                 continue
             at, event = parsed
             if isinstance(event, Done | Failed | Paused):
-                last.append(event)
+                self._last = event
             elif _line(at, event) not in self._known:
                 self._emit.tell(event, at)
-        return last
 
     # -- files
 
@@ -103,11 +109,12 @@ class Following:
 
     # -- the end
 
-    def _end(self, news: News, words: list[Event]) -> dict[str, Any]:
-        last = words[-1] if words else None
-        if not isinstance(last, Done | Failed):
-            self._place.end()
-            self._end_without_result(last, news.exit_code)
+    def _end(self, news: News) -> dict[str, Any]:
+        last = self._last
+        if last is None:
+            raise Wordless(1 if news.exit_code is None else news.exit_code)
+        if isinstance(last, Paused):
+            self._paused(last.step)
         if isinstance(last, Done):
             return self._published(last.result, news)
         error = from_json(last.error)
@@ -115,23 +122,11 @@ class Following:
             error.result = self._published(kept, news)
         raise error
 
-    def _end_without_result(self, last: Event | None, exit_code: int | None) -> NoReturn:
-        if isinstance(last, Paused):
-            self._paused(last.step)
-        self._end_alike(exit_code)
-
     def _paused(self, step: int) -> NoReturn:
         """A pause that was withdrawn while nobody looked is none: the job is sent again."""
         if self._trip.heeding.control.asked(PAUSE):
             raise PauseTaken(step)
         raise NodeLost("it had paused, and is wanted again")
-
-    @staticmethod
-    def _end_alike(exit_code: int | None) -> NoReturn:
-        """As the worker over there, without a last word: whoever looks after jobs decides what that means."""
-        code = 1 if exit_code is None else exit_code
-        sys.stderr.flush()
-        os._exit(code if code >= 0 else SIGNALLED - code)
 
     def _published(self, result: dict[str, Any], news: News) -> dict[str, Any]:
         """Bring the finished files into the host's folder, and the dataset into the avatar's; paths become ours."""
