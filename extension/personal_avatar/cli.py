@@ -178,6 +178,8 @@ def _train(commands: Commands) -> None:
     _decisions(parser)
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
                         "the avatar (default: whoever runs this command states it)")
+    parser.add_argument("--even-if-too-large", action="store_true",
+                        help="start although less memory is free than the training is expected to need")
 
 
 def _compare(commands: Commands) -> None:

@@ -148,6 +148,9 @@ class TrainBody(JobBody):
     consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
     )
+    even_if_too_large: StrictBool = Field(
+        False, description="Start although less memory is free than it is expected to need (507 otherwise)"
+    )
 
     @validator("plan")
     def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

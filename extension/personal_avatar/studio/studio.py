@@ -48,6 +48,7 @@ from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention, statement_of
 from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.restoring import Restoring
+from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
@@ -149,6 +150,7 @@ class Studio:
         self.restoring = Restoring(self)
         self.gallery = Gallery(self)
         self.invention = Invention(self)
+        self.sizing = Sizing(self)
         self.captions = Captioning(self)
         self.webhooks = Webhooks(self)
         self.queue.listen(self.webhooks.ended)
@@ -256,6 +258,8 @@ class Studio:
         """Trainings of one avatar, all or none."""
         self.queue.refuse_when_full(len(requests))
         bases = [self._refused(request) for request in requests]
+        for request, base in zip(requests, bases, strict=True):
+            self.sizing.refuse_too_large(request, base)
         avatar, photos = self._admit(requests[0], bases[0])
         tasks = [self._task(one, avatar, photos, base) for one, base in zip(requests, bases, strict=True)]
         return [self.queue.submit(TRAIN, task, **_labels(avatar, requests[0].user_id)) for task in tasks]
@@ -414,6 +418,8 @@ class Studio:
         measured = result.get("resemblance") or any(point.likeness is not None for point in points)
         if avatar.best is not None and not measured:
             return  # cut short before it was measured: the earlier file stays in use
+        if measured:
+            self.sizing.learn(job, result)
         self.avatars.save(replace(
             avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
             dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.training.compute import HALF_ON_CPU_FROM_PX, processor_has_bf16
+from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
-from personal_avatar.training.plan import BOTH, PREDICTION, DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
-from personal_avatar.training.presets import is_tiny
+from personal_avatar.training.footprint import decoder_work, unet_work
+from personal_avatar.training.plan import (
+    BOTH,
+    PREDICTION,
+    DreamboothPlan,
+    LoraPlan,
+    TextualInversionPlan,
+    TrainPlan,
+    resolution_of,
+)
+from personal_avatar.training.presets import TINY_UP_TO_PX, is_tiny
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
 GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: one of the untrained one, four at the end
@@ -22,8 +33,17 @@ GB, MB = 1e9, 1e6
 FP32, HALF = 4, 2
 # Bytes of optimiser state for each trained number.
 OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8}
-RUNTIME_GB = 0.6  # interpreter and libraries, or the context of a graphics card
-CHECKPOINTED = 0.3  # share of the activations that gradient checkpointing keeps
+RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
+WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
+PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
+# What a step keeps for the way back, in units of four bytes, for each number that a layer makes: measured on processors
+# with tools/measure_memory.py; see assets/measured-memory.json and tests/unit/test_training_fitting.py.
+KEPT, KEPT_HALF = 1.7, 1.7
+SCORE, SCORE_HALF = 1.0, 0.5  # for each attention score, where attention is explicit
+BETWEEN = 2.0  # for each number between two blocks, with gradient checkpointing
+WORKSPACE = 60 * 10**6  # bytes
+DECODER = 3.5
+TEXT_WORK = 0.2  # of the text encoders' own size, where captions are encoded at every step
 HALF_TIME = 0.5  # of a step in fp32, on processors with bf16
 SAVED_BY_HALVING = 0.75  # of the time of a step on pictures of half the width and height
 RECOMPUTED = 1.35  # time of a step with it
@@ -47,8 +67,6 @@ SPEEDS: dict[tuple[bool, bool], Speed] = {  # (SDXL, on a card)
     (True, False): Speed(5.0, 256),
     (True, True): Speed(0.6, 1024),
 }
-# Activations of one sample at 512 pixels in fp32, as a multiple of what the UNet's own numbers take in fp32.
-ACTIVATIONS = {Family.SD1: 1.1, Family.SD2: 1.1, Family.SDXL: 0.45}
 
 
 def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
@@ -57,7 +75,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
     """
     on_card = shutil.which("nvidia-smi") is not None if gpu is None else gpu
-    shapes = read_shapes(base.path)
+    shapes = shapes_in(base.path)
     family = detect(shapes, base.path.name)
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
     side_px = plan.resolution_px or base.native_px
@@ -97,24 +115,132 @@ def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
     return on_card or (native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16())
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs: on an NVIDIA card, or on the processor."""
+
+    on_card: bool
+
+
+def memory_of(plan: TrainPlan, base: BaseModelFile, machine: Machine) -> float:
+    """`memory_gb` of a checkpoint's file. Raises `BaseNotFound`, `BaseUnsupported`."""
+    shapes = shapes_in(base.path)
+    side_px = resolution_of(plan, base)
+    return memory_gb(plan, shapes, detect(shapes, base.path.name), side_px, machine.on_card, base.native_px)
+
+
+def shapes_in(path: Path) -> Shapes:
+    """Names and shapes of a file, read once while it stays the same. Raises `BaseNotFound`, `BaseUnsupported`."""
+    try:
+        found = path.stat()
+    except OSError:
+        return read_shapes(path)  # which names the error
+    return _shapes_in(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _shapes_in(path: Path, changed_ns: int, size: int) -> Shapes:
+    return read_shapes(path)
+
+
 def memory_gb(
     plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool, native_px: int
 ) -> float:
-    """Weights, gradients, optimiser and activations of a step, 10^9 bytes; on a processor also the weights that
-    Dreambooth began with, which wait in main memory."""
-    half = is_half(plan, native_px, on_card)
-    unet, vae = (_count(shapes, prefix) for prefix in (UNET, VAE))
-    text = sum(map(_numbers, shapes.values())) - unet - vae
-    trained = trained_numbers(plan, shapes)
-    loaded = HALF if half else FP32
-    begun_with = 0 if on_card else trained * loaded
-    frozen = begun_with if isinstance(plan, DreamboothPlan) else unet * loaded
-    kept = (0 if on_card and not plan.trains_text else text * FP32) + (0 if on_card else vae * FP32)
-    averaged = FP32 if plan.ema_decay > 0 else 0
-    training = trained * (FP32 + FP32 + averaged + OPTIMISER_BYTES[plan.optimiser])
-    share = (0.55 if half else 1.0) * (CHECKPOINTED if plan.gradient_checkpointing else 1.0)
-    active = unet * FP32 * ACTIVATIONS[family] * (side_px / 512) ** 2 * plan.batch_size * share
-    return RUNTIME_GB + (frozen + kept + training + active) / GB
+    """The most that a training holds at once, 10^9 bytes: while it loads, in a step, or while it makes pictures."""
+    reckoned = Reckoned(plan, shapes, family, side_px, on_card, native_px)
+    return RUNTIME_GB[on_card] + max(reckoned.loading, reckoned.step, reckoned.pictures) / GB
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """Bytes, without those of the interpreter and its libraries."""
+
+    plan: TrainPlan
+    shapes: Shapes
+    family: Family
+    side_px: int
+    on_card: bool
+    native_px: int
+
+    @cached_property
+    def half(self) -> bool:
+        return is_half(self.plan, self.native_px, self.on_card)
+
+    @cached_property
+    def unet(self) -> int:
+        return _count(self.shapes, UNET)
+
+    @cached_property
+    def vae(self) -> int:
+        """In fp32 always."""
+        return _count(self.shapes, VAE) * FP32
+
+    @cached_property
+    def text(self) -> int:
+        """In fp32 always."""
+        return sum(map(_numbers, self.shapes.values())) * FP32 - self.unet * FP32 - self.vae
+
+    @property
+    def frozen(self) -> int:
+        """The UNet as it was loaded; for Dreambooth what it began with, which waits in main memory."""
+        loaded = self.unet * (HALF if self.half else FP32)
+        is_trained = isinstance(self.plan, DreamboothPlan)
+        begun_with = loaded + (self.text if self.plan.trains_text else 0)
+        return (0 if self.on_card else begun_with) if is_trained else loaded
+
+    @cached_property
+    def trained(self) -> int:
+        return trained_numbers(self.plan, self.shapes)
+
+    @property
+    def weights(self) -> int:
+        """What is there from the first step to the last: the UNet, trained weights, the optimiser, averages."""
+        averaged = FP32 if self.plan.ema_decay > 0 else 0
+        return self.frozen + round(self.trained * (FP32 + averaged + OPTIMISER_BYTES[self.plan.optimiser]))
+
+    @property
+    def loading(self) -> int:
+        """All parts of the checkpoint at once; Dreambooth reads the file again for what half precision rounded."""
+        again = self.half and isinstance(self.plan, DreamboothPlan) and not self.on_card
+        exact = self.unet * HALF + (self.text + self.vae) // 2 if again else 0
+        whole = isinstance(self.plan, DreamboothPlan)
+        return self.frozen + self.text + self.vae + exact + (self.unet * FP32 if whole else 0)
+
+    @property
+    def step(self) -> int:
+        """Gradients, what the way back needs, and copies in half precision of trained weights, where there are any;
+        parts of the checkpoint that the steps do not need are put away, small ones on a processor excepted."""
+        text = self.text if self.plan.trains_text or (not self.on_card and self.text < WORTH_DROPPING) else 0
+        vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
+        copies = HALF if self.half and isinstance(self.plan, DreamboothPlan) else 0
+        of_text = TEXT_WORK * self.text if self.plan.trains_text else 0
+        return round(self.weights + self.trained * (FP32 + copies) + text + vae + of_text + self.activations)
+
+    @property
+    def activations(self) -> float:
+        """Of one batch, and of half another that holds the class."""
+        work = unet_work(self.shapes, self.family, self.side_px)
+        rows = self.plan.batch_size * (1.5 if self.plan.prior_weight > 0 else 1.0)
+        scores, largest = (work.scores, work.largest_scores) if self._explicit_attention() else (0, 0)
+        kept = KEPT_HALF if self.half else KEPT
+        each = SCORE_HALF if self.half else SCORE
+        if self.plan.gradient_checkpointing:
+            return rows * FP32 * (BETWEEN * work.between + kept * work.largest + 2 * each * largest) + WORKSPACE
+        return rows * FP32 * (kept * work.inside + each * (scores + largest)) + WORKSPACE
+
+    def _explicit_attention(self) -> bool:
+        """As compute.Compute.plain_attention decides."""
+        return not self.on_card and (self.side_px < FUSED_ATTENTION_FROM_PX or self.half)
+
+    @property
+    def pictures(self) -> float:
+        """Judging a checkpoint: everything is back, and pictures are decoded together."""
+        together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
+        decoding = DECODER * FP32 * together * decoder_work(self.shapes, self.side_px)
+        work = unet_work(self.shapes, self.family, self.side_px)
+        scores = work.largest_scores if self._explicit_attention() else 0
+        painting = 2 * together * FP32 * (2 * work.largest + 2 * (SCORE_HALF if self.half else SCORE) * scores)
+        return self.weights + self.text + self.vae + max(decoding, painting)
 
 
 def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:

@@ -6,11 +6,19 @@ import sys
 
 
 def peak_gb() -> float:
-    """GB (10^9 bytes): of the graphics card when torch used one, else of main memory."""
+    """GB (10^9 bytes): of the graphics card, as torch held it, when it used one, else of main memory."""
+    return round((_reserved_bytes() or _resident_bytes()) / 1e9, 3)
+
+
+def kind() -> str:
+    """What `peak_gb` is of: "vram" or "ram"."""
+    return "vram" if _reserved_bytes() else "ram"
+
+
+def _reserved_bytes() -> int:
+    """With what torch keeps for later, because nobody else can have that."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return round(torch.cuda.max_memory_allocated() / 1e9, 3)
-    return round(_resident_bytes() / 1e9, 3)
+    return int(torch.cuda.max_memory_reserved()) if torch is not None and torch.cuda.is_available() else 0
 
 
 def _resident_bytes() -> int:

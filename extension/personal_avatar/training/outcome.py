@@ -14,7 +14,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import keep_samples
-from personal_avatar.training.memory import peak_gb
+from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.work import Training, Work
@@ -66,7 +66,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "base": task.base.title,
         "plan": {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px},
         "file_mb": round(file.stat().st_size / 1e6, 1),
-        "peak_memory_gb": peak_gb(),
+        "peak_memory_gb": peak_gb(), "peak_memory_of": kind(),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
     }
     why, better = report.choice(document), advice(document)

@@ -1,0 +1,93 @@
+"""How much memory is free where trainings run: of the graphics card, else of the machine. Loads no torch."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+GB, MIB = 1e9, 2**20
+CARD, MACHINE = "vram", "ram"
+ASK_S = 5.0
+LIMITS = Path("/sys/fs/cgroup")  # of a container, version 2
+OF_CARD = ("--query-gpu=name,memory.total,memory.free", "--query-compute-apps=pid,used_memory")
+
+
+@dataclass(frozen=True)
+class Free:
+    """`kind`: "vram" of the card `name`, or "ram"; GB are 10^9 bytes. `free_gb`: that a training could have."""
+
+    kind: str
+    free_gb: float
+    total_gb: float
+    name: str = ""
+
+
+def measured(ours: Collection[int] = ()) -> Free:
+    """What is free now. `ours`: ids of processes whose memory counts as free: those of trainings before this one, which
+    will have ended, and on a card our own, whose model can be parked."""
+    return card(ours) or machine(ours)
+
+
+def card(ours: Collection[int] = ()) -> Free | None:
+    """The NVIDIA card that torch takes first; None without one that can be asked."""
+    found = _asked(OF_CARD[0])
+    if not found:
+        return None
+    name, total, free = (part.strip() for part in found[0].rsplit(",", 2))
+    if not (total.isdigit() and free.isdigit()):
+        return None
+    lines = (line.partition(",") for line in _asked(OF_CARD[1]))
+    used = sum(
+        int(memory) for pid, _, memory in lines
+        if pid.strip().isdigit() and int(pid) in {*ours, os.getpid()} and memory.strip().isdigit()
+    )
+    return Free(CARD, (int(free) + used) * MIB / GB, int(total) * MIB / GB, name)
+
+
+def _asked(query: str) -> list[str]:
+    """Lines of nvidia-smi's answer about the first visible card; none when it cannot be asked."""
+    program = shutil.which("nvidia-smi")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if program is None or visible in ("", "-1"):
+        return []
+    which = (visible or "0").split(",")[0].strip()
+    command = [program, query, "--format=csv,noheader,nounits", f"--id={which}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def machine(ours: Collection[int] = (), limits: Path = LIMITS) -> Free:
+    """Main memory, as the system or the container leaves it."""
+    seen = psutil.virtual_memory()
+    used = sum(_resident(pid) for pid in ours if pid != os.getpid())
+    free, total = float(seen.available), float(seen.total)
+    for most, taken in _container(limits):
+        free, total = min(free, most - taken), min(total, most)
+    return Free(MACHINE, min(total, max(0.0, free) + used) / GB, total / GB)
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _container(limits: Path) -> Iterator[tuple[float, float]]:
+    """(most bytes, bytes taken that cannot be given back) of the container that we are in, where there is a limit."""
+    try:
+        most = (limits / "memory.max").read_text().strip()
+        taken = int((limits / "memory.current").read_text())
+        stat = dict(line.split() for line in (limits / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return
+    if most.isdigit():
+        yield float(most), float(max(0, taken - int(stat.get("inactive_file", 0))))

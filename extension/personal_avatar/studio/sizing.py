@@ -1,0 +1,101 @@
+"""Use cases: does a training find room here, which one like it would, and what did those before it really take?"""
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.domain import BaseModelFile, Engine, Method, from_json
+from personal_avatar.environment import free
+from personal_avatar.environment.free import CARD, Free
+from personal_avatar.errors import AvatarError
+from personal_avatar.host import TrainerPython
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.store import Job
+from personal_avatar.studio.works import TRAIN
+from personal_avatar.training import fitting, learned
+from personal_avatar.training.estimate import RUNTIME_GB
+from personal_avatar.training.fitting import Offer, Wish
+from personal_avatar.training.learned import case_of
+from personal_avatar.training.plan import TrainTask
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.studio import Studio, TrainRequest
+
+HERE = "local"
+EIGHT_BIT = "bitsandbytes"
+log = logging.getLogger(__name__)
+
+
+class Sizing:
+    """What the doors may ask about the memory of trainings."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def free(self) -> Free:
+        """Memory that a training could have now: what is free, what our earlier trainings will give back, and on a
+        card what the host's own model takes, which can be parked."""
+        views = self._studio.jobs.views(states=ACTIVE)
+        return free.measured({view.status.pid for view in views if view.job.kind == TRAIN and view.status.pid})
+
+    def refuse_too_large(self, request: TrainRequest, base: BaseModelFile) -> None:
+        """Raises `PlanTooLarge`, which names the plan that would fit. Asks nothing where others do the work: another
+        engine, another machine; nor of who wants to start it anyway."""
+        if request.even_if_too_large or request.engine is not Engine.DIFFUSERS:
+            return
+        if self._studio.host.rules().executor != HERE:
+            return
+        room = self.free()
+        wish = self._wish(base, request.method, request.plan, room)
+        fitting.refuse_too_large(wish, room.free_gb, room.total_gb, self._known, room.name or "main memory")
+
+    def offer(self, method: Method, plan: Mapping[str, Any]) -> Offer | None:
+        """The plan that would fit now with the loaded checkpoint, nearest to this one; None when none would."""
+        room = self.free()
+        wish = self._wish(self._studio.host.checkpoint(), method, plan, room)
+        return fitting.nearest_fitting(wish, room.free_gb, self._known)
+
+    def needed_gb(self, task: TrainTask) -> float:
+        """GB that a training is expected to need where trainings run now."""
+        wish = self._wish(task.base, task.method, task.plan, self.free())
+        return fitting.needed_gb(wish, self._known)
+
+    def learn(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Remember what a training that came to its end took. Never raises."""
+        try:
+            self._learn(from_json(TrainTask, job.payload), result)
+        except (AvatarError, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("The memory of job %s was not noted: %s", job.id, error)
+
+    def _learn(self, task: TrainTask, result: Mapping[str, Any]) -> None:
+        memory, peak_gb = result.get("peak_memory_of"), result.get("peak_memory_gb")
+        if task.engine is not Engine.DIFFUSERS or memory not in (fitting.VRAM, fitting.RAM) or not peak_gb:
+            return
+        on_card = memory == fitting.VRAM
+        wish = Wish(task.base, task.method, task.plan, str(memory))
+        taken_gb = float(peak_gb) + (RUNTIME_GB[True] if on_card else 0.0)  # torch does not count the card's context
+        ratio = taken_gb / fitting.predicted_gb(wish)
+        case = case_of(wish.plan, task.base, task.method, wish.memory)
+        learned.save(self._data, self._known.with_ratio(case, ratio))
+
+    @property
+    def _data(self) -> Path:
+        return self._studio.host.folders().data
+
+    @property
+    def _known(self) -> learned.Learned:
+        return learned.load(self._data)
+
+    def _wish(self, base: BaseModelFile, method: Method, plan: Mapping[str, Any], room: Free) -> Wish:
+        on_card = room.kind == CARD
+        return Wish(base, method, plan, room.kind, on_card and has_package(self._studio.host.trainer(), EIGHT_BIT))
+
+
+def has_package(trainer: TrainerPython, name: str) -> bool:
+    """Whether trainings can use a package: it lies in their environment, or in that of this process."""
+    paths = dict(trainer.environment).get("PYTHONPATH", "").split(os.pathsep)
+    return any(path and (Path(path) / name).is_dir() for path in paths) or find_spec(name) is not None

@@ -1,0 +1,231 @@
+"""Does a training find room, and if not, which one like it would? Numbers and settings alone: no torch.
+
+Of all the ways to need less memory the one is offered that loses least: first what only costs time, then what hardly
+shows, then smaller pictures, and another method at last.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from personal_avatar.domain import BaseModelFile, Method
+from personal_avatar.errors import PlanTooLarge
+from personal_avatar.training.estimate import Machine, memory_of
+from personal_avatar.training.learned import Learned, case_of
+from personal_avatar.training.plan import PLANS, TrainPlan, plan_for, resolution_of
+
+VRAM, RAM = "vram", "ram"
+# Where nothing was measured, a prediction is held to be this much too low.
+MARGIN = {VRAM: 1.15, RAM: 1.05}
+SMALLEST_SHARE = (1.0, 0.875, 0.75, 0.625, 0.5)  # of the resolution
+SMALLEST_PX, SMALLEST_RANK = 64, 4
+CARRIED = (
+    "goal", "steps", "resolution_px", "batch_size", "accumulate", "gradient_checkpointing", "precision", "save_count",
+    "held_out", "min_photos", "score_pictures", "sample_steps", "guidance", "seed", "unmasked_weight", "flip",
+)  # fmt: skip  what another method takes over from a user's own values
+
+NOTHING_FITS = "No smaller plan would fit either. Close other programs, take a smaller checkpoint, or start it anyway."
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A training as it is asked for: `values` are the user's own, the rest is the preset's. `memory`: where it runs;
+    `eight_bit`: whether the optimiser adamw8bit is to be had there."""
+
+    base: BaseModelFile
+    method: Method
+    values: Mapping[str, Any] = field(default_factory=dict)
+    memory: str = RAM
+    eight_bit: bool = False
+
+    @property
+    def plan(self) -> TrainPlan:
+        return plan_for(self.base, self.method, dict(self.values))
+
+    def changed(self, changes: Mapping[str, Any]) -> Wish:
+        """With other settings, "method" among them. Another method takes over what it has in common, and its own
+        learning rate and optimiser."""
+        method = Method(changes.get("method", self.method))
+        same = method is self.method
+        known = PLANS[method].__fields__
+        values = {name: value for name, value in self.values.items() if same or (name in CARRIED and name in known)}
+        values |= {name: value for name, value in changes.items() if name in known}
+        return Wish(self.base, method, values, self.memory, self.eight_bit)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What would fit: `changes` of settings, with them the whole `method` and `plan`, and what that needs."""
+
+    changes: Values
+    method: Method
+    plan: Values
+    predicted_gb: float
+
+
+def needed_gb(wish: Wish, learned: Learned = Learned()) -> float:  # noqa: B008  frozen
+    """GB (10^9 bytes) that must be free: as predicted, corrected by what was measured here, else with a margin.
+
+    Raises `BaseNotFound`, `BaseUnsupported`, `InvalidSettings`.
+    """
+    case = case_of(wish.plan, wish.base, wish.method, wish.memory)
+    margin = 1.0 if learned.knows(case) else MARGIN[wish.memory]
+    return predicted_gb(wish) * learned.ratio(case) * margin
+
+
+def predicted_gb(wish: Wish) -> float:
+    return memory_of(wish.plan, wish.base, Machine(on_card=wish.memory == VRAM))
+
+
+def nearest_fitting(wish: Wish, free_gb: float, learned: Learned = Learned()) -> Offer | None:  # noqa: B008
+    """The plan that loses least among those that fit into `free_gb`; None when none does. Changes nothing where the
+    wish fits as it is."""
+    ways = _ways(wish)
+    least = wish.changed(_taken(ways, [len(way) - 1 for way in ways]))
+    if predicted_gb(least) * min([1.0, *(ratio for _, ratio in learned.ratios)]) > free_gb:
+        return None
+    counter, seen = itertools.count(), {(0,) * len(ways)}
+    waiting = [(0.0, next(counter), (0,) * len(ways))]
+    while waiting:
+        _, _, levels = heapq.heappop(waiting)
+        changes = _taken(ways, levels)
+        found = wish.changed(changes)
+        if _fits(found, free_gb, learned):
+            told = {name: value for name, value in changes.items() if _before(wish, name) != value}
+            return Offer(told, found.method, dict(found.values), round(needed_gb(found, learned), 1))
+        for place, level in enumerate(levels):
+            further = (*levels[:place], level + 1, *levels[place + 1 :])
+            if level + 1 < len(ways[place]) and further not in seen:
+                seen.add(further)
+                heapq.heappush(waiting, (_loss(ways, further), next(counter), further))
+    return None
+
+
+def refuse_too_large(wish: Wish, free_gb: float, total_gb: float, learned: Learned, where: str) -> None:
+    """Raises `PlanTooLarge` with the plan that would fit. `where`: what has the memory, for the sentence."""
+    needed = needed_gb(wish, learned)
+    if needed <= free_gb:
+        return
+    offer = nearest_fitting(wish, free_gb, learned)
+    hint = f"This would fit: {in_words(offer.changes)}. {PlanTooLarge.default_hint}" if offer else NOTHING_FITS
+    error = PlanTooLarge(
+        f"The training needs about {needed:.1f} GB; {free_gb:.1f} of {total_gb:.1f} GB are free ({where}).", hint
+    )
+    error.details = {
+        "memory": wish.memory, "needed_gb": round(needed, 1), "free_gb": round(free_gb, 1),
+        "predicted_gb": offer.predicted_gb if offer else None, "changes": offer.changes if offer else None,
+        "method": offer.method.value if offer else None, "plan": offer.plan if offer else None,
+        "override": "even_if_too_large",
+    }
+    raise error
+
+
+def smaller(wish: Wish, learned: Learned = Learned()) -> Offer | None:  # noqa: B008
+    """The nearest plan that needs a tenth less than this one, for when the memory ran out although it was to fit."""
+    return nearest_fitting(wish, 0.9 * needed_gb(wish, learned), learned)
+
+
+def in_words(changes: Mapping[str, Any]) -> str:
+    """"batch_size 1, accumulate 4": names as they are in the API and on the command line."""
+    said = ((name, str(value).lower() if isinstance(value, bool) else value) for name, value in changes.items())
+    return ", ".join(f"{name} {value}" for name, value in said)
+
+
+def _fits(wish: Wish, free_gb: float, learned: Learned) -> bool:
+    return needed_gb(wish, learned) <= free_gb
+
+
+def _before(wish: Wish, name: str) -> object:
+    return wish.method.value if name == "method" else getattr(wish.plan, name, None)
+
+
+# -- the ways to need less: each a list of (what is lost, settings), from nothing to as far as it goes
+
+Level = tuple[float, Values]
+Way = Sequence[Level]
+
+
+def _ways(wish: Wish) -> list[Way]:
+    found = [[(0.0, {}), *way(wish, wish.plan)] for way in WAYS]
+    return [way for way in found if len(way) > 1]
+
+
+def _taken(ways: Sequence[Way], levels: Sequence[int]) -> Values:
+    taken: Values = {}
+    for way, level in zip(ways, levels, strict=True):
+        taken |= way[level][1]
+    return taken
+
+
+def _loss(ways: Sequence[Way], levels: Sequence[int]) -> float:
+    return sum(way[level][0] for way, level in zip(ways, levels, strict=True))
+
+
+def _checkpointing(wish: Wish, plan: TrainPlan) -> Way:
+    return [] if plan.gradient_checkpointing else [(1.0, {"gradient_checkpointing": True})]
+
+
+def _half(wish: Wish, plan: TrainPlan) -> Way:
+    """Numbers of two bytes where the user wanted four and the device is good at two."""
+    return [(1.5, {"precision": "auto"})] if plan.precision == "fp32" and wish.memory == VRAM else []
+
+
+def _batch(wish: Wish, plan: TrainPlan) -> Way:
+    """Smaller batches, as many more of them before each step: nearly the same, slower."""
+    found: list[Level] = []
+    size, together = plan.batch_size, plan.batch_size * plan.accumulate
+    while size > 1:
+        size //= 2
+        found.append((2.0 + 0.1 * len(found), {"batch_size": size, "accumulate": min(64, max(1, together // size))}))
+    return found
+
+
+def _average(wish: Wish, plan: TrainPlan) -> Way:
+    return [(3.0, {"ema_decay": 0.0})] if plan.ema_decay > 0 else []
+
+
+def _optimiser(wish: Wish, plan: TrainPlan) -> Way:
+    """AdamW with a small memory, then none to speak of; optimisers with rates of their own stay what they are."""
+    if plan.optimiser not in ("adamw", "adamw8bit"):
+        return []
+    eight = [(3.5, {"optimiser": "adamw8bit"})] if wish.eight_bit and plan.optimiser == "adamw" else []
+    return [*eight, (4.0, {"optimiser": "adafactor"})]
+
+
+def _text(wish: Wish, plan: TrainPlan) -> Way:
+    return [(4.5, {"text_encoder_learning_rate": 0.0})] if plan.text_encoder_learning_rate > 0 else []
+
+
+def _resolution(wish: Wish, plan: TrainPlan) -> Way:
+    own = resolution_of(plan, wish.base)
+    sides = dict.fromkeys(int(own * share) // 64 * 64 for share in SMALLEST_SHARE)
+    smaller = [side for side in sides if SMALLEST_PX <= side < own]
+    return [(6.0 + 2.0 * place, {"resolution_px": side}) for place, side in enumerate(smaller)]
+
+
+def _rank(wish: Wish, plan: TrainPlan) -> Way:
+    """Half the rank, again and again, and alpha with it."""
+    rank, alpha = getattr(plan, "rank", 0), getattr(plan, "alpha", 0.0)
+    found: list[Level] = []
+    while rank // 2 >= SMALLEST_RANK:
+        rank, alpha = rank // 2, alpha / 2
+        found.append((7.0 + 2.0 * len(found), {"rank": rank, "alpha": alpha}))
+    return found
+
+
+def _convolutions(wish: Wish, plan: TrainPlan) -> Way:
+    return [(5.0, {"conv_rank": 0})] if getattr(plan, "conv_rank", 0) > 0 else []
+
+
+def _method(wish: Wish, plan: TrainPlan) -> Way:
+    return [(20.0, {"method": Method.LORA.value})] if wish.method is Method.DREAMBOOTH else []
+
+
+WAYS: tuple[Callable[[Wish, TrainPlan], Way], ...] = (
+    _checkpointing, _half, _batch, _average, _optimiser, _text, _convolutions, _resolution, _rank, _method,
+)
