@@ -30,6 +30,7 @@ class Executor:
 
 
 LOCAL = Executor("local", "personal_avatar.worker")
+CARRIER = "personal_avatar.worker.remote"  # carries a job to another machine, and is none of its work
 
 
 @dataclass(frozen=True)
@@ -74,4 +75,4 @@ def executor_for(rules: Rules, data: Path) -> Executor:
         raise InvalidSettings(f"There is no executor {rules.executor!r}; there are {LOCAL.name} and {RAY}.")
     packages = data / PACKAGES_NAME
     settings = RaySettings(rules.ray_address, str(packages) if packages.is_dir() else "", rules.restarts)
-    return Executor(RAY, "personal_avatar.worker.remote", max(1, rules.jobs_there), settings.variables())
+    return Executor(RAY, CARRIER, max(1, rules.jobs_there), settings.variables())

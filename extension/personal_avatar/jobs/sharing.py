@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, parse
+from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, JobView
 
@@ -174,7 +177,12 @@ def _can_yield(job: Job) -> bool:
 def _elsewhere(view: JobView) -> bool:
     """Whether another process of this machine does the work."""
     pid = view.status.pid
-    return pid != os.getpid() and process.alive(pid, view.status.pid_started_at)
+    if not pid or pid == os.getpid() or not process.alive(pid, view.status.pid_started_at):
+        return False
+    try:
+        return CARRIER not in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
 
 
 class Guest:
