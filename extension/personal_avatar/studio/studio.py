@@ -34,6 +34,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.host import Host
 from personal_avatar.jobs.events import Record, read_events
+from personal_avatar.jobs.executors import executor_for
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore, named_in
@@ -144,7 +145,7 @@ class Studio:
         self.datasets = Datasets(self)
         self.queue = JobQueue(
             self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
-            pausable=can_pause,
+            pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)
