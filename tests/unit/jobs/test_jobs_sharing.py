@@ -14,6 +14,7 @@ import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
+from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.sharing import Guest, neighbours, yielded
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
@@ -138,6 +139,17 @@ def test_work_of_our_own_process_and_of_other_kinds_is_not_asked(store: JobStore
     assert not neighbours(store)
     with yielded(store) as answer:
         assert answer.asked == ()
+
+
+def test_a_training_on_another_machine_is_not_asked(store: JobStore) -> None:
+    carrier = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "-m", CARRIER])
+    try:
+        job = store.create("train", {}, title="", user_id="", avatar_id="")
+        store.move(job.id, State.RUNNING, pid=carrier.pid, pid_started_at=process.started_at(carrier.pid))
+        assert not neighbours(store)
+    finally:
+        carrier.kill()
+        carrier.wait()
 
 
 def test_a_guest_stays_while_it_is_busy_and_a_little_longer(store: JobStore, start: Callable[[str], str]) -> None:
