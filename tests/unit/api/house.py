@@ -14,7 +14,7 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.faces.registry import default_analyser
-from personal_avatar.host import Picture, PictureRequest, TrainerPython
+from personal_avatar.host import Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.pictures import load_picture
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
@@ -58,8 +58,8 @@ emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], 
 class DrawingHost(StandaloneHost):
     """Hands out the shipped drawings for pictures; trains with a script."""
 
-    def __init__(self, data: Path, learn: str = LEARN) -> None:
-        super().__init__(data)
+    def __init__(self, data: Path, learn: str = LEARN, rules: Rules = Rules()) -> None:  # noqa: B008  frozen
+        super().__init__(data, rules=rules)
         write_json(data / "bin" / "reference.json", measured((data / "weights").resolve()))
         self.learn = learn
         self.requests: list[PictureRequest] = []
