@@ -110,8 +110,10 @@ class Repeats:
         path = self._folder / f"{ask.name}.json"
         try:
             known = Known(**json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+        except FileNotFoundError:
             return None
+        except (ValueError, TypeError):
+            known = Known(ask.digest)  # damaged
         if known.answer is None:
             known = self._found(ask, known)
         try:

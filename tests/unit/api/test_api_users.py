@@ -1,0 +1,207 @@
+"""Who sees what: nobody sees, changes or learns of what is somebody else's, whatever the route."""
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import quote
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from personal_avatar.api.bodies import JobBody
+from personal_avatar.api.guard import Accounts
+from personal_avatar.api.routes import TOPICS, build_router
+from personal_avatar.api.table import Row
+from personal_avatar.studio import Studio
+from personal_avatar.studio.works import CREATE
+
+from tests.unit.api.house import build_studio
+from tests.unit.jobs.children import QUICK
+
+V1 = "/personal-avatar/v1"
+SERVICE, ANN, BOB = ("service", "s"), ("ann", "a"), ("bob", "b")
+ROWS = [row for _, rows in TOPICS for row in rows]
+WITH_IDS = [row for row in ROWS if re.search(r"\{(job|model)_id\}", row.path)]
+# What is the same for everybody, and what is done with the caller's own pictures and kept by nobody.
+FOR_ALL = {"/identity", "/styles", "/health", "/checkpoints/avatar-tiny", "/photos/taggers", "/photos/check",
+           "/photos/lint"}
+TRAIN = {"instance_name": "Anna", "images": ["aGVsbG8="]}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> Studio:
+    found = build_studio(tmp_path_factory.mktemp("users") / "data", face_weights, QUICK)
+    found.queue.start_lane = lambda kind: None  # type: ignore[method-assign]  # jobs wait: this is about their owners
+    return found
+
+
+@pytest.fixture(scope="module")
+def client(studio: Studio) -> Iterator[TestClient]:
+    app = FastAPI()
+    app.include_router(build_router(studio, lambda: Accounts(dict([SERVICE]), dict([ANN, BOB]))))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def anns(client: TestClient) -> dict[str, str]:
+    """An avatar and a job of Ann's."""
+    answer = client.post(f"{V1}/models/train", json=TRAIN, auth=ANN)
+    assert answer.status_code == 202, answer.text
+    return {"job_id": answer.json()["training_job_id"], "model_id": "anna"}
+
+
+def address(row: Row, ids: dict[str, str]) -> str:
+    return V1 + row.path.format(**ids, n=0)
+
+
+def named(row: Row) -> str:
+    return f"{row.method} {row.path}"
+
+
+@pytest.mark.parametrize("row", WITH_IDS, ids=named)
+def test_what_is_anothers_is_as_if_it_were_not_there(client: TestClient, anns: dict[str, str], row: Row) -> None:
+    nobodys = {"job_id": "0" * 32, "model_id": "nobody"}
+    missing = client.request(row.method, address(row, nobodys), auth=BOB)
+    assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
+    for user in ({"auth": BOB}, {"auth": SERVICE, "params": {"user_id": "bob"}}):
+        answer = client.request(row.method, address(row, anns), **user)  # type: ignore[arg-type]
+        told = answer.text
+        for name, anybodys in anns.items():
+            told = told.replace(anybodys, nobodys[name])
+        assert (answer.status_code, told) == (404, missing.text)
+
+
+@pytest.mark.parametrize("row", [row for row in WITH_IDS if row.method == "GET"], ids=named)
+def test_owners_and_services_see_it(client: TestClient, anns: dict[str, str], row: Row) -> None:
+    if row.path.endswith("/events"):
+        return  # would go on until the job ends
+    for user in ({"auth": ANN}, {"auth": SERVICE}, {"auth": SERVICE, "params": {"user_id": "ann"}}):
+        answer = client.get(address(row, anns), **user)  # type: ignore[arg-type]
+        assert answer.status_code in (200, 404) and "There is no job" not in answer.text
+        assert "There is no avatar" not in answer.text
+
+
+@pytest.mark.parametrize("row", [row for row in WITH_IDS if row.method == "GET"], ids=named)
+def test_nobody_acts_in_anothers_name(client: TestClient, anns: dict[str, str], row: Row) -> None:
+    answer = client.get(address(row, anns), auth=BOB, params={"user_id": "ann"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN") and answer.json()["hint"]
+
+
+def test_every_route_says_whose_things_it_is_about() -> None:
+    """A new route has ids, a user, or a body that names one; or it is listed here as one for all."""
+    for topic, rows in TOPICS:
+        for row in rows:
+            names = set(re.findall(r"\{(\w+)\}", row.path))
+            assert names <= {"job_id", "model_id", "n"}, f"{row.path}: who may see it?"
+            function = getattr(topic, row.endpoint.__name__)
+            body = get_type_hints(function).get("body")
+            of_somebody = isinstance(body, type) and issubclass(body, JobBody)
+            takes_user = "user_id" in inspect.signature(function).parameters
+            assert (names & {"job_id", "model_id"} or of_somebody or takes_user) or row.path in FOR_ALL, row.path
+
+
+def test_lists_show_ones_own(client: TestClient, anns: dict[str, str]) -> None:
+    for path, name in (("/jobs", "jobs"), ("/models", "models")):
+        assert client.get(V1 + path, auth=BOB).json()[name] == []
+        assert len(client.get(V1 + path, auth=ANN).json()[name]) == 1
+        assert len(client.get(V1 + path, auth=SERVICE).json()[name]) == 1
+        assert client.get(V1 + path, auth=SERVICE, params={"user_id": "bob"}).json()[name] == []
+        assert client.get(V1 + path, auth=BOB, params={"user_id": "ann"}).status_code == 403
+    assert client.get(f"{V1}/jobs", auth=BOB, params={"before": anns["job_id"]}).status_code == 404
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/images/generate_avatar", {"style_template": "oil-painting"}), ("/images/rank", {"images": ["aGk="]}),
+    ("/images/restore", {"images": ["aGk="]}), ("/characters/invent", {}),
+])
+def test_the_avatars_of_others_cannot_be_used(
+    client: TestClient, anns: dict[str, str], path: str, body: dict[str, Any]
+) -> None:
+    for name in (anns["model_id"], "Anna"):
+        answer = client.post(V1 + path, json={**body, "model_id": name}, auth=BOB)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), answer.text
+        limited = client.post(V1 + path, json={**body, "model_id": name, "user_id": "bob"}, auth=SERVICE)
+        assert limited.json()["detail"] == answer.json()["detail"] == f"There is no avatar {name!r}."
+        assert client.post(V1 + path, json={**body, "model_id": name, "user_id": "ann"}, auth=BOB).status_code == 403
+
+
+def test_the_same_name_is_another_avatar_for_another_user(client: TestClient, anns: dict[str, str]) -> None:
+    answer = client.post(f"{V1}/models/train", json=TRAIN, auth=BOB)
+    assert answer.status_code == 202
+    mine = client.get(f"{V1}/models", auth=BOB).json()["models"]
+    assert [(model["name"], model["user_id"]) for model in mine] == [("Anna", "bob")] and mine[0]["id"] != "anna"
+    assert client.get(f"{V1}/jobs/{answer.json()['training_job_id']}", auth=BOB).json()["user_id"] == "bob"
+    body = {"model_id": "Anna", "style_template": "oil-painting"}
+    used = client.post(f"{V1}/images/generate_avatar", json=body, auth=BOB)
+    assert (used.status_code, used.json()["code"]) == (409, "WRONG_STATE")  # his own, which has no training yet
+    client.post(f"{V1}/jobs/{answer.json()['training_job_id']}/cancel", auth=BOB)
+    assert client.delete(f"{V1}/models/{mine[0]['id']}", auth=BOB).status_code == 200
+
+
+def test_only_services_go_before_others(client: TestClient) -> None:
+    refused = client.post(f"{V1}/models/train", json={**TRAIN, "priority": 1}, auth=BOB)
+    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+def test_a_service_of_a_persons_name_is_a_service(studio: Studio, anns: dict[str, str]) -> None:
+    app = FastAPI()
+    app.include_router(build_router(studio, lambda: Accounts({"bob": "service"}, {"bob": "b"})))
+    client = TestClient(app)
+    assert client.get(f"{V1}/jobs/{anns['job_id']}", auth=("bob", "service")).status_code == 200
+    assert client.get(f"{V1}/jobs/{anns['job_id']}", auth=("bob", "b")).status_code == 404
+
+
+# -- names cannot leave our folders
+
+NASTY = st.sampled_from([
+    "..", ".", "../..", "..\\..", "/etc/passwd", "C:\\x", "a/../../b", "\0", "a\0b", "%2e%2e%2f", "~root", "con", "nul",
+    "\u202e", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "x" * 5000, ".hidden", "-rf", "a\nb",
+])
+NAMES = NASTY | st.text(max_size=60) | st.builds(lambda one, two: f"{one}/{two}", NASTY, NASTY)
+FUZZ = settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def tree(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_symlink()}
+
+
+@FUZZ
+@given(name=NAMES)
+def test_no_id_leads_out_of_the_folder(client: TestClient, studio: Studio, name: str) -> None:
+    data = studio.host.folders().data
+    before = tree(data.parent)
+    for row in WITH_IDS:
+        ids = {"job_id": quote(name, safe=""), "model_id": quote(name, safe="")}
+        answer = client.request(row.method, address(row, ids), auth=SERVICE)
+        assert answer.status_code in (401, 404, 405, 422), f"{row.path}: {answer.status_code}"
+    assert tree(data.parent) == before
+
+
+@FUZZ
+@given(user=NAMES, name=NAMES)
+def test_no_name_leads_out_of_the_folder(client: TestClient, studio: Studio, user: str, name: str) -> None:
+    data = studio.host.folders().data
+    answer = client.post(f"{V1}/models/train", json={**TRAIN, "user_id": user, "instance_name": name}, auth=SERVICE)
+    assert answer.status_code in (202, 409, 422, 429), answer.text
+    assert {path.name for path in data.parent.iterdir()} == {data.name}
+    assert all(re.fullmatch(r"[a-z0-9-]{1,48}", path.name) for path in (data / "avatars").iterdir())
+    listed = client.get(f"{V1}/models", params={"user_id": user}, auth=SERVICE)
+    assert listed.status_code in (200, 422)
+    for model in listed.json().get("models", []):
+        assert model["user_id"] == user
+        jobs = client.get(f"{V1}/jobs", params={"user_id": user}, auth=SERVICE).json()["jobs"]
+        for job in jobs:
+            client.post(f"{V1}/jobs/{job['id']}/cancel", auth=SERVICE)
+        assert client.delete(f"{V1}/models/{model['id']}", auth=SERVICE).status_code == 200
+
+
+def test_a_job_of_nobodys_user_is_seen_by_services_alone(client: TestClient, studio: Studio) -> None:
+    job = studio.jobs.create(CREATE, {}, title="", user_id="local", avatar_id="")  # made on the page
+    assert client.get(f"{V1}/jobs/{job.id}", auth=SERVICE).status_code == 200
+    assert client.get(f"{V1}/jobs/{job.id}", auth=ANN).status_code == 404
