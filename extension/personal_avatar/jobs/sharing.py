@@ -24,7 +24,7 @@ from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, JobView
 
-STAGES = frozenset({"cache", "train", "score"})  # the parts of the work in which a job is on the card
+STAGES = frozenset({"cache", "class", "train", "score"})  # the parts of the work in which a job is on the card
 TIMEOUT_S = 60.0
 ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
 GRACE_S = 1.5  # whoever clicks again within it finds the card still free
