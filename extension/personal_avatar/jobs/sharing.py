@@ -201,6 +201,7 @@ class Guest:
         self._lock = threading.Lock()
         self._asked: Asked | None = None
         self._seen_s = 0.0
+        self._stays = 0
 
     @property
     def is_here(self) -> bool:
@@ -223,6 +224,18 @@ class Guest:
             asked.ask()
         return asked.wait(timeout_s, given_up)
 
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Several pictures follow each other: once they have parked, jobs do not go on between them."""
+        with self._lock:
+            self._stays += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stays -= 1
+                self._seen_s = time.monotonic()
+
     def _stay(self) -> None:
         while not self._left():
             time.sleep(LOOK_S)
@@ -230,7 +243,7 @@ class Guest:
     def _left(self) -> bool:
         busy = self._busy()
         with self._lock:
-            if busy:
+            if busy or self._stays:
                 self._seen_s = time.monotonic()
             if time.monotonic() - self._seen_s < self._grace_s or self._asked is None or not self._may_leave():
                 return False

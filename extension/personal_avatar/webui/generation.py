@@ -40,11 +40,12 @@ class _Outcome:
 def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
     """One picture a seed. Raises `GenerationFailed`, `NoCheckpoint`, `Cancelled` (the WebUI's Interrupt button too)."""
     another = request.checkpoint
-    for outcome in _apart(request, on_step) if another is None else _together(request, another, on_step):
-        if outcome.picture is not None:
-            yield outcome.picture
-        if outcome.problem is not None:
-            raise outcome.problem
+    with sharing.guest().staying():
+        for outcome in _apart(request, on_step) if another is None else _together(request, another, on_step):
+            if outcome.picture is not None:
+                yield outcome.picture
+            if outcome.problem is not None:
+                raise outcome.problem
 
 
 def _apart(request: PictureRequest, on_step: OnStep) -> Iterator[_Outcome]:

@@ -179,6 +179,18 @@ def test_a_guest_who_comes_again_finds_them_parked(store: JobStore, start: Calla
     until(lambda: parkings(folder) == [True, False])
 
 
+def test_between_pictures_that_follow_each_other_they_stay_parked(
+    store: JobStore, start: Callable[[str], str]
+) -> None:
+    folder = store.folder(start("train"))
+    guest = Guest(lambda: store, lambda: False, grace_s=0.1)
+    with guest.staying():
+        guest.come(lambda: True)
+        time.sleep(0.5)
+        assert parkings(folder) == [True]
+    until(lambda: parkings(folder) == [True, False])
+
+
 def test_where_there_is_room_for_both_nobody_parks(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
     guest = Guest(lambda: store, lambda: True)
