@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.index import Index, IndexLost, Row, Wish
-from personal_avatar.jobs.states import ACTIVE, ENDED
+from personal_avatar.jobs.states import ACTIVE
 
 T = TypeVar("T")
 INDEX_FILE = "index.sqlite"
 JOB_FILE, STATUS_FILE = "job.json", "status.json"
 LOOK_S = 0.25  # the disk is looked at this often
 SETTLED_S = 2.0  # after which a folder's time tells for sure that nothing came or went
-ACTIVE_A_LOOK, ENDED_A_LOOK = 500, 200
+IN_TURN = ((Wish(states=ACTIVE), 500), (Wish(), 100))  # these are compared with their files, so many a look
 CHECKED = 500  # jobs of one answer that are compared with their files
 AT_ONCE = 500  # rows in one transaction
 TRIES = 5
@@ -40,7 +40,7 @@ class Catalogue:
         self._index = Index(folder / INDEX_FILE)
         self._looked_at = 0.0
         self._listed_ns = 0
-        self._turns = {ACTIVE: "", ENDED: ""}
+        self._turns = {wish: "" for wish, _ in IN_TURN}
 
     # -- asking
 
@@ -132,8 +132,8 @@ class Catalogue:
             self._look_at_all()
         elif time.monotonic() - self._looked_at > LOOK_S:
             self._list()
-            for states, count in ((ACTIVE, ACTIVE_A_LOOK), (ENDED, ENDED_A_LOOK)):
-                self._look_in_turn(states, count)
+            for wish, count in IN_TURN:
+                self._look_in_turn(wish, count)
             self._looked_at = time.monotonic()
 
     def _look_at_all(self) -> None:
@@ -166,16 +166,16 @@ class Catalogue:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _look_in_turn(self, states: frozenset[Any], count: int) -> None:
-        rows = self._index.some(states, self._turns[states], count)
-        self._turns[states] = rows[-1].id if len(rows) == count else ""
+    def _look_in_turn(self, wish: Wish, count: int) -> None:
+        rows = self._index.some(wish, self._turns[wish], count)
+        self._turns[wish] = rows[-1].id if len(rows) == count else ""
         self._refresh([row for row in rows if self._is_stale(row)])
 
     def _is_stale(self, row: Row) -> bool:
         return not row.status_stamp or (row.status_stamp, row.events_stamp) != self._stamps(row.id)
 
     def _stamps(self, job_id: str) -> tuple[str, str]:
-        return stamps(self._folder / job_id)
+        return stamps(os.path.join(self._folder, job_id))
 
     def _refresh(self, rows: list[Row]) -> bool:
         """Read these again; whether there was anything to read."""
@@ -190,7 +190,7 @@ class Catalogue:
         new = {job_id: self._read(job_id, row) for job_id, row in old.items()}
 
         def latest(row: Row) -> Row | None:
-            if row.status_stamp and row.status_stamp == stamps(self._folder / row.id)[0]:
+            if row.status_stamp and row.status_stamp == self._stamps(row.id)[0]:
                 return row
             return self._read(row.id, row)
 
@@ -202,7 +202,7 @@ class Catalogue:
             self._index.put(rows[start:start + AT_ONCE], latest)
 
 
-def stamp(path: Path) -> str:
+def stamp(path: Path | str) -> str:
     """Which state of a file this is; "" when it is not there."""
     try:
         found = os.stat(path)
@@ -211,10 +211,10 @@ def stamp(path: Path) -> str:
     return f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
 
 
-def stamps(folder: Path) -> tuple[str, str]:
+def stamps(folder: Path | str) -> tuple[str, str]:
     """Of what a job is and where it stands, "" when one of the two files is not there; and of its events."""
-    whole = stamp(folder / JOB_FILE), stamp(folder / STATUS_FILE)
-    return " ".join(whole) if all(whole) else "", stamp(folder / EVENTS_FILE)
+    whole = stamp(os.path.join(folder, JOB_FILE)), stamp(os.path.join(folder, STATUS_FILE))
+    return " ".join(whole) if all(whole) else "", stamp(os.path.join(folder, EVENTS_FILE))
 
 
 def same_file(old: str, new: str) -> bool:
