@@ -12,18 +12,16 @@ from fastapi.testclient import TestClient
 from personal_avatar.api import repeats
 from personal_avatar.api.routes import build_router
 from personal_avatar.host import Rules
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
-
-from tests.unit.api.house import build_studio
-from tests.unit.jobs.children import QUICK
 
 V1 = "/personal-avatar/v1"
 TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
 
 
 @pytest.fixture()
-def studio(tmp_path: Path, face_weights: Path) -> Studio:
-    found = build_studio(tmp_path / "data", face_weights, QUICK)
+def studio(tmp_path: Path) -> Studio:
+    found = Studio(StandaloneHost(tmp_path / "data"))
     found.queue.start_lane = lambda kind: None  # type: ignore[method-assign]  # jobs wait: this is about their making
     return found
 

@@ -17,11 +17,9 @@ from personal_avatar.api.bodies import JobBody
 from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import TOPICS, build_router
 from personal_avatar.api.table import Row
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import CREATE
-
-from tests.unit.api.house import build_studio
-from tests.unit.jobs.children import QUICK
 
 V1 = "/personal-avatar/v1"
 SERVICE, ANN, BOB = ("service", "s"), ("ann", "a"), ("bob", "b")
@@ -34,8 +32,8 @@ TRAIN = {"instance_name": "Anna", "images": ["aGVsbG8="]}
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory, face_weights: Path) -> Studio:
-    found = build_studio(tmp_path_factory.mktemp("users") / "data", face_weights, QUICK)
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    found = Studio(StandaloneHost(tmp_path_factory.mktemp("users") / "data"))
     found.queue.start_lane = lambda kind: None  # type: ignore[method-assign]  # jobs wait: this is about their owners
     return found
 
