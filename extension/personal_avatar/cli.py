@@ -99,6 +99,8 @@ def _doctor(commands: Commands) -> None:
         "wd14-swinv2, wd14-eva02, blip: describe photos; or one file of them",
     )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
+    parser.add_argument("--install-ray", nargs="?", const="", metavar="VERSION",
+                        help="install Ray, for trainings on a cluster; VERSION: the cluster's own")
     parser.add_argument("--webhook-secret", action="store_true", help="print the secret with which callbacks of this "
                         "data folder are signed, and nothing else")
     parser.add_argument("--insightface", type=Path, metavar="DIR", help="a folder of insightface models to look at")

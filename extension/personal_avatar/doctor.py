@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Family
-from personal_avatar.environment import kohya, machine
+from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
 from personal_avatar.errors import AvatarError
 from personal_avatar.host import Folders, Host
@@ -29,7 +29,7 @@ MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
 def examine(host: Host | None, data: Path, insightface: Path | None = None) -> list[Finding]:
     """Every finding, in the order of the work. `insightface`: a folder of its models."""
     weights = [*face_weights(data / "weights", insightface), *drawn_weights(data / "weights")]
-    engines = kohya.findings(data)
+    engines = [*kohya.findings(data), *ray_packages.findings(data)]
     hosted = (*identity_weights(host), *of_host(host)) if host is not None else ()
     return [*machine.examine(data), *engines, *weights, *hosted]
 

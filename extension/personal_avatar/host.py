@@ -11,6 +11,8 @@ import numpy as np
 from personal_avatar.domain import BaseModelFile, Face, Method, Style
 from personal_avatar.identities import IdentityRequest
 
+RAY_PACKAGES = "ray-packages"  # in the data folder; only the process that carries jobs to a cluster sees it
+
 
 @dataclass(frozen=True)
 class Folders:

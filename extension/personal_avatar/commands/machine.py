@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from personal_avatar import doctor as examination
 from personal_avatar.commands.common import DONE, FAILED, local_studio
-from personal_avatar.environment import kohya
+from personal_avatar.environment import kohya, ray_packages
 from personal_avatar.environment.finding import State
 from personal_avatar.host import Folders
 from personal_avatar.params import pairs
@@ -25,6 +25,8 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
         _fetch(terminal, host.folders(), args.fetch)
     if args.install_kohya:
         kohya.install(data, terminal.say)
+    if args.install_ray is not None:
+        ray_packages.install(data, terminal.say, args.install_ray)
     findings = examination.examine(host, data, args.insightface)
     terminal.say(examination.text(findings))
     terminal.document(examination.document(findings))

@@ -87,6 +87,10 @@ class Interpreter:
         """Install `words` (requirements, or -r FILE) into a folder of its own, without their dependencies."""
         self._install(["--no-deps", "--upgrade", "--target", str(folder), *words])
 
+    def install_alone(self, folder: Path, words: Sequence[str]) -> None:
+        """The same with all that they depend on, for a process that sees the folder before everything else."""
+        self._install(["--upgrade", "--target", str(folder), *words])
+
     def _install(self, words: Sequence[str]) -> None:
         network = ["--timeout", str(NETWORK_TIMEOUT_S), "--retries", str(NETWORK_RETRIES)]
         self._pip(["install", "--only-binary", ":all:", "--no-input", *network, *_index_words(), *words])

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.host import Rules
+from personal_avatar.host import RAY_PACKAGES, Rules
 
 RAY = "ray"
-PACKAGES_NAME = "ray-packages"  # in the data folder; only the child that carries jobs sees it
 _PREFIX = "PERSONAL_AVATAR_RAY_"
 
 
@@ -73,6 +72,6 @@ def executor_for(rules: Rules, data: Path) -> Executor:
         return LOCAL
     if rules.executor != RAY:
         raise InvalidSettings(f"There is no executor {rules.executor!r}; there are {LOCAL.name} and {RAY}.")
-    packages = data / PACKAGES_NAME
+    packages = data / RAY_PACKAGES
     settings = RaySettings(rules.ray_address, str(packages) if packages.is_dir() else "", rules.restarts)
     return Executor(RAY, CARRIER, max(1, rules.jobs_there), settings.variables())
