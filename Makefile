@@ -18,7 +18,7 @@ WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadfile
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: help env demo serve doctor test test-fast test-webui test-browser lint format clean
+.PHONY: help env demo serve doctor test test-fast test-webui test-browser chaos lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: $(READY) ## every test that needs no real WebUI
 
 test-fast: $(READY) ## the tests that take under a minute together
 	@$(ALONE) $(PY) -m pytest $(SPREAD) -m "not slow and not webui and not browser" $(ARGS)
+
+chaos: $(READY) ## 100 random faults against running jobs: make chaos ARGS="--faults 20 --seed 1 --only kill_both"
+	@$(ALONE) $(PY) -m tests.chaos $(ARGS)
 
 test-browser: $(READY) ## the page in headless Chromium
 	@$(ALONE) $(PY) -m pytest -m browser $(ARGS)
