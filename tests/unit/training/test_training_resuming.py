@@ -1,0 +1,207 @@
+"""Put away by one process, taken up by another: the same training; what cannot be used is told of and put aside."""
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from personal_avatar.domain import Avatar, BaseModelFile, Dataset, Method
+from personal_avatar.jobs.control import PAUSE, Control, PauseTaken
+from personal_avatar.jobs.events import EventWriter, Log, read_events
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training import cache, resuming, storing
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.loop import Hooks, Trainer
+from personal_avatar.training.methods import registry as methods
+from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.resuming import Keeper
+from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.training.work import Point, Work
+
+Load = Callable[[], DiffusionModel]
+TOTAL = 4
+PLANS: dict[Method, dict[str, Any]] = {
+    Method.LORA: {"rank": 2, "text_encoder_learning_rate": 1e-4, "shuffle_captions": True, "learning_rate": 1e-3},
+    Method.TEXTUAL_INVERSION: {"vectors": 2},
+    Method.DREAMBOOTH: {"learning_rate": 1e-4, "ema_decay": 0.5, "prior_weight": 0.0},
+}
+Usage = namedtuple("Usage", "total used free")
+
+
+class Process:
+    """One process of a job in `folder`: its work, its trainer, what keeps it."""
+
+    def __init__(
+        self, folder: Path, load: Load, base: BaseModelFile, method: Method = Method.LORA, **plan: Any
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+        values = {"save_count": 1, "batch_size": 2, "vary_captions": False, **PLANS[method], **plan}
+        task = TrainTask(avatar, folder / "avatar", (), base, method, values, folder, folder)
+        self.control = Control(folder)
+        settings: Any = task.settings()
+        nobody: Any = None
+        self.work = Work(task, settings, PhotoSettings(), folder, EventWriter(folder), self.control, nobody)
+        model, generator = load(), torch.Generator().manual_seed(3)
+        attached = methods.attach(method, model, settings, trigger="sks man", class_noun="man")
+        captions = ["sks man, smiling", "a portrait of sks man, outside"]
+        latents = cache.Latents(
+            tuple(torch.randn(2, 4, 8, 8, generator=generator)), tuple(torch.full((2, 4, 8, 8), 0.1))
+        )
+        text = None if attached.trains_text or settings.shuffle_captions else cache.text_states(model, ["", *captions])
+        data = TrainingSet(latents, captions, ["man, smiling", "a portrait of man, outside"], text)
+        self.trainer = Trainer(model, attached, data, settings, TOTAL)
+        dataset = Dataset("d", folder, (), (), 64, "sks man", "man", "f")
+        self.training: Any = SimpleNamespace(
+            dataset=dataset, data=data, method=attached, total_steps=TOTAL, points=[], untrained=None,
+            bench=SimpleNamespace(), seconds_before=0.0,
+        )
+        self.keeper = Keeper(self.work, self.training, self.trainer)
+        self.work.wishes.take_over(self.keeper.pause_at, self.trainer.tensors)
+
+    def run(self, pause_after: int = TOTAL + 1) -> None:
+        """Raises `PauseTaken` after that step."""
+
+        def step(done: int, *_: object) -> None:
+            if done == pause_after:
+                self.control.ask(PAUSE)
+            self.work.wishes.heed(between_steps=True)
+
+        self.keeper.take_up()
+        hooks = Hooks(step, lambda at: None, lambda said: None, stops=self.keeper.stops, keep=self.keeper.keep)
+        self.trainer.run(hooks)
+
+    def told(self) -> list[str]:
+        return [one.event.message for one in read_events(self.work.folder) if isinstance(one.event, Log)]
+
+
+def same(one: Trainer, other: Trainer) -> bool:
+    first, second = one.method.state(), other.method.state()
+    return one.losses == other.losses and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.fixture
+def process(tmp_path: Path, load_miniature: Load, miniature: BaseModelFile) -> Callable[..., Process]:
+    return lambda name="job", *rest, **plan: Process(tmp_path / name, load_miniature, miniature, *rest, **plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", PLANS)
+def test_a_paused_training_is_taken_up_and_ends_as_a_whole_one(method: Method, process: Callable[..., Process]) -> None:
+    whole, first = process("whole", method), process("job", method)
+    whole.run()
+    with pytest.raises(PauseTaken) as pause:
+        first.run(pause_after=3)
+    assert pause.value.step == 3 and first.trainer.done == 3
+    first.control.withdraw(PAUSE)
+    second = process("job", method)
+    second.run()
+    assert second.trainer.done == TOTAL and second.told() == [f"Going on from step 3 of {TOTAL}."]
+    assert same(second.trainer, whole.trainer)
+
+
+@pytest.fixture
+def paused(process: Callable[..., Process]) -> Process:
+    first = process()
+    with pytest.raises(PauseTaken):
+        first.run(pause_after=2)
+    first.control.withdraw(PAUSE)
+    return first
+
+
+@pytest.mark.slow
+def test_what_cannot_be_used_is_put_aside_and_the_training_begins_anew(
+    paused: Process, process: Callable[..., Process]
+) -> None:
+    folder = paused.work.folder
+    file = next((folder / "state").rglob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1])
+    again = process()
+    again.keeper.take_up()
+    assert again.trainer.done == 0 and not again.trainer.losses
+    assert "0.safetensors is damaged. It was put aside" in again.told()[-1]
+    assert (folder / "state-aside").is_dir() and not (folder / "state").exists()
+
+    again.run(pause_after=TOTAL + 1)
+    other = process(learning_rate=2e-3)
+    other.keeper.take_up()
+    assert other.trainer.done == 0
+    assert "another plan" in other.told()[-1]
+
+
+@pytest.mark.slow
+def test_a_state_of_an_odd_shape_changes_nothing(paused: Process, process: Callable[..., Process]) -> None:
+    facts, tree = storing.read(paused.work.folder / "state")
+    again = process()
+    before = again.trainer.method.state()
+    for odd in (
+        {**tree, "weights": tree["weights"][:-1]}, {**tree, "optimiser": {"state": {}, "param_groups": []}},
+        {key: value for key, value in tree.items() if key != "drawn"},
+    ):
+        storing.write(paused.work.folder / "state", facts, odd)
+        again.keeper.take_up()
+        assert "cannot be used" in again.told()[-1]
+        after = again.trainer.method.state()
+        assert again.trainer.done == 0 and all(torch.equal(before[key], after[key]) for key in before)
+    whole = process("whole")
+    whole.run()
+    again.run()
+    assert same(again.trainer, whole.trainer)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_of_once_and_the_training_goes_on(
+    process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = process()
+    with monkeypatch.context() as full:
+        full.setattr(storing.shutil, "disk_usage", lambda path: Usage(10, 10, 1000))
+        running.control.ask(PAUSE)
+        running.run()
+    assert running.trainer.done == TOTAL
+    assert len(running.told()) == 1 and "0.00 GB are free" in running.told()[0]
+    monkeypatch.setattr(resuming, "RETRY_S", 0.0)
+    running.keeper._retry_at = 0.0
+    with pytest.raises(PauseTaken):  # there is room again
+        running.work.wishes.heed(between_steps=True)
+
+
+@pytest.mark.slow
+def test_a_state_is_kept_now_and_then_without_being_asked(
+    process: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = process("job", Method.TEXTUAL_INVERSION)
+    running.keeper.now_and_then()
+    assert storing.facts_of(running.work.wishes.folder) is None
+    monkeypatch.setattr(resuming, "EVERY_S", 0.0)
+    assert running.keeper.stops()
+    running.trainer.step()
+    running.keeper.now_and_then()
+    assert storing.facts_of(running.work.wishes.folder)["step"] == 1  # type: ignore[index]
+
+
+def test_of_large_checkpoints_those_without_a_file_are_known_as_long_as_the_best_is_there(tmp_path: Path) -> None:
+    keeper: Any = object.__new__(Keeper)
+    keeper._work = SimpleNamespace(folder=tmp_path)
+    points = [Point(step, Path(f"{step}.safetensors"), 0.1, 1.0, (), (), 1.0, merit)
+              for step, merit in ((1, 0.1), (2, 0.9), (3, 0.2))]
+    facts = {"points": [resuming.to_json(point) for point in points], "untrained": None}
+    for step in (2, 3):
+        (tmp_path / f"{step}.safetensors").touch()
+    assert [one.step for one in keeper._measured(facts)[0]] == [1, 2, 3]
+    (tmp_path / "2.safetensors").unlink()
+    assert [one.step for one in keeper._measured(facts)[0]] == [3]
+
+
+def test_a_checkpoint_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / name for name in ("a", "b", "c"))
+    content = bytes(range(256)) * 20_000
+    first.write_bytes(content)
+    second.write_bytes(content)
+    third.write_bytes(content[:-1] + b"!")
+    assert resuming._parts_of(first) == resuming._parts_of(second) != resuming._parts_of(third)
+    assert resuming._parts_of(None) is resuming._parts_of(tmp_path / "gone") is None
