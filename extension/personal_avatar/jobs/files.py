@@ -142,7 +142,7 @@ class JobFiles:
             return Effort(known.alike, known.work)
         try:
             return self._effort(job)
-        except (AvatarError, LookupError, TypeError, ValueError, AttributeError):  # a payload of another version
+        except (AvatarError, OSError, LookupError, TypeError, ValueError):  # a payload of another version, a file gone
             return Effort()
 
     def _read_job(self, job_id: str, _stamp: str) -> Job:

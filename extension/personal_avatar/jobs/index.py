@@ -21,7 +21,7 @@ import psutil
 from personal_avatar.jobs.states import State
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 BUSY_S = 2.0
 RETRY_S = 15.0  # how long a file that could not be used is left alone
 MEMORY = ":memory:"
@@ -68,6 +68,7 @@ class Wish:
     states: frozenset[State] | None = None
     kind: str | None = None
     request_key: str | None = None
+    avatar_id: str | None = None
     limit: int | None = None
     before: tuple[float, str] | None = None
     damaged: bool = False
@@ -75,7 +76,7 @@ class Wish:
     def where(self) -> tuple[str, list[Any]]:
         """The condition in SQL, and its values."""
         parts: list[tuple[str, list[Any]]] = [("1", [])]
-        for name in ("user_id", "kind", "request_key"):
+        for name in ("user_id", "kind", "request_key", "avatar_id"):
             if getattr(self, name) is not None:
                 parts.append((f"{name} = ?", [getattr(self, name)]))
         if self.states is not None:
@@ -97,7 +98,8 @@ SCHEMA = (
     "CREATE INDEX by_user ON jobs (user_id, created_at, id, state, kind)",
     "CREATE INDEX by_state ON jobs (state, kind, created_at, id, user_id)",
     "CREATE INDEX by_kind ON jobs (kind, created_at, id, state, user_id)",
-    "CREATE INDEX by_request ON jobs (request_key, user_id) WHERE request_key <> ''",
+    "CREATE INDEX by_request ON jobs (request_key, created_at, id)",
+    "CREATE INDEX by_avatar ON jobs (avatar_id, created_at, id, state, kind, user_id)",
     "CREATE INDEX by_damage ON jobs (damaged) WHERE damaged",
     "CREATE INDEX by_taken ON jobs (kind, user_id, taken_at)",
     "CREATE INDEX by_likeness ON jobs (kind, alike, state, ended_at)",

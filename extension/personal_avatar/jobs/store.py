@@ -154,11 +154,12 @@ class JobStore:
     def views(
         self, *, user_id: str | None = None, states: Iterable[State] | None = None, kind: str | None = None,
         limit: int | None = None, before: str | None = None, request_key: str | None = None,
+        avatar_id: str | None = None,
     ) -> list[JobView]:
         """Jobs, newest first. `before`: only those that come after this job in the list, for reading it page by page;
         raises `NotFound` when there is no such job. A damaged job is shown as what it can still be told to be."""
         place = self._place(before) if before is not None else None
-        rows = self._rows(Wish(user_id, _states(states), kind, request_key, limit, place))
+        rows = self._rows(Wish(user_id, _states(states), kind, request_key, avatar_id, limit, place))
         return Listing(self._catalogue, self._files).views(rows)
 
     def count(

@@ -39,10 +39,11 @@ class Gallery:
 
     # -- looking
 
-    def runs(self, avatar_id: str | None = None) -> list[JobView]:
-        """Portrait jobs that left pictures, newest first: finished ones, and others that ended with what they had."""
-        views = [view for view in self._studio.jobs.views(states=ENDED) if view.result]
-        return [view for view in views if view.job.kind == CREATE and avatar_id in (None, view.job.avatar_id)]
+    def runs(self, avatar_id: str | None = None, limit: int | None = None) -> list[JobView]:
+        """Portrait jobs that left pictures, newest first: finished ones, and others that ended with what they had.
+        `limit`: of so many of the newest."""
+        views = self._studio.jobs.views(states=ENDED, kind=CREATE, avatar_id=avatar_id, limit=limit)
+        return [view for view in views if view.result]
 
     def of(self, job_id: str) -> tuple[Entry, ...]:
         """Pictures of a run in the order of their numbers; read anew only when something of the run has changed.
@@ -83,7 +84,7 @@ class Gallery:
 
     def estimate(self, count: int) -> float | None:
         """Seconds that `count` portraits took of late on this machine; None while none were made."""
-        results = [view.result for view in self.runs()[:5] if view.result and view.result.get("images")]
+        results = [view.result for view in self.runs(limit=20)[:5] if view.result and view.result.get("images")]
         pictures = sum(len(result["images"]) for result in results)
         return round(count * sum(result["seconds"] for result in results) / pictures, 1) if pictures else None
 

@@ -137,8 +137,8 @@ class Invention:
 
     def runs(self, avatar_id: str | None = None) -> list[JobView]:
         """Inventions that found somebody, newest first."""
-        views = [view for view in self._studio.jobs.views() if view.job.kind == INVENT and view.result]
-        return [view for view in views if avatar_id in (None, view.job.avatar_id)]
+        views = self._studio.jobs.views(kind=INVENT, avatar_id=avatar_id)
+        return [view for view in views if view.result]
 
 
 def statement_of(photos: Iterable[Path]) -> str:

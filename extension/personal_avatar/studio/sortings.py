@@ -118,9 +118,9 @@ def _key(path: Path) -> str:
 def _known(studio: Studio, fingerprint: str) -> dict[str, Ranked]:
     """What earlier jobs with the same judges have scored, by content."""
     found: dict[str, Ranked] = {}
-    for view in studio.jobs.views():
+    for view in studio.jobs.views(kind=RANK):
         artifacts = studio.jobs.folder(view.job.id) / "artifacts"
-        if view.job.kind == RANK and _text(artifacts / JUDGES) == fingerprint:
+        if _text(artifacts / JUDGES) == fingerprint:
             found |= dict(_entries(_text(artifacts / LEDGER)))
     return found
 

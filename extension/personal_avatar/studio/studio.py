@@ -37,7 +37,7 @@ from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.executors import executor_for
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import Job, JobStore, named_in
+from personal_avatar.jobs.store import Job, JobStore, JobView, named_in
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
@@ -45,6 +45,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import drafts, oneshot
 from personal_avatar.studio.captioning import Captioning
 from personal_avatar.studio.datasets import Datasets
+from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention, statement_of
 from personal_avatar.studio.rankings import Rankings
@@ -140,7 +141,7 @@ class Studio:
         self.host = host
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
-        self.jobs = JobStore(data / "jobs", brief={CAPTION})
+        self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort)
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
         self.queue = JobQueue(
@@ -252,8 +253,8 @@ class Studio:
         """What each method made of the photos and the checkpoint of the avatar's last training, best first."""
         from personal_avatar.reports.comparison import comparable
 
-        ended = [view for view in self.jobs.views(states=[State.SUCCEEDED]) if view.job.avatar_id == avatar_id]
-        return comparable([view.result for view in ended if view.result and view.job.kind == TRAIN])
+        ended = self.jobs.views(states=[State.SUCCEEDED], kind=TRAIN, avatar_id=avatar_id)
+        return comparable([view.result for view in ended if view.result])
 
     def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
         """Trainings of one avatar, all or none."""
@@ -318,9 +319,8 @@ class Studio:
             fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
-        for view in self.jobs.views(states=ACTIVE):
-            if view.job.kind == TRAIN and view.job.avatar_id == avatar.id:
-                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
+        for view in self.jobs.views(states=ACTIVE, kind=TRAIN, avatar_id=avatar.id):
+            raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
 
     # -- portraits
 
@@ -369,8 +369,7 @@ class Studio:
         """
         avatar = self.avatars.find(avatar_id)
         with self._starting:
-            described = self._described(avatar)
-            views = [view for view in self.jobs.views() if view.job.id in described or _is_about(view.job, avatar)]
+            views = self._about(avatar)
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
@@ -407,6 +406,14 @@ class Studio:
         """Jobs that described such photos, maybe before they had a name; see `_erase_copies` about other users."""
         mine = self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
         return {job_id for draft in mine for job_id in drafts.caption_jobs(draft)}
+
+    def _about(self, avatar: Avatar) -> list[JobView]:
+        """Jobs of an avatar; photos are described before there is one, under the name that it gets."""
+        described = self._described(avatar)
+        captions = self.jobs.views(kind=CAPTION)
+        named = [view for view in captions if (view.job.title, view.job.user_id) == (avatar.name, avatar.user_id)]
+        found = [*self.jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
+        return list({view.job.id: view for view in found}.values())
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
@@ -453,9 +460,8 @@ class Studio:
             checkpoint: str | None = self.host.checkpoint().title
         except AvatarError:
             checkpoint = None
-        active = self.jobs.views(states=ACTIVE)
         return {"status": "ok", "version": __version__, "host": self.host.name, "checkpoint": checkpoint,
-                "active_jobs": len(active)}
+                "active_jobs": self.jobs.count(states=ACTIVE)}
 
 
 def _noun(request: TrainRequest) -> str:
@@ -473,12 +479,6 @@ def _labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
     """What a job says of itself in lists; `title`: where it has no avatar."""
     named = (avatar.name, avatar.id) if avatar else (title, "")
     return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
-
-
-def _is_about(job: Job, avatar: Avatar) -> bool:
-    """Whether a job belongs to an avatar; photos are described before there is one, under the name that it gets."""
-    described = job.kind == CAPTION and (job.title, job.user_id) == (avatar.name, avatar.user_id)
-    return described or job.avatar_id == avatar.id
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:

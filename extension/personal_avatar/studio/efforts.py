@@ -1,0 +1,64 @@
+"""How much work a job is, and which jobs take the same time for the same work: what the history of jobs learns by.
+
+A payload of another version costs no more than a guess.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import from_json
+from personal_avatar.jobs.history import Effort
+from personal_avatar.jobs.job import Job
+from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
+from personal_avatar.training.plan import TrainTask, resolution_of
+
+
+def effort(job: Job) -> Effort:
+    """Raises `LookupError`, `TypeError` or `ValueError` for a payload of another version."""
+    how = _KINDS.get(job.kind)
+    return how(job.payload) if how else Effort()
+
+
+def _training(task: dict[str, Any]) -> Effort:
+    """Steps, each of as many pictures of as many pixels."""
+    training = from_json(TrainTask, task)
+    plan, base = training.settings(), training.base
+    parts = (training.method.value, training.engine.value, base.family.value, base.title, resolution_of(plan, base),
+             plan.batch_size * plan.accumulate, plan.gradient_checkpointing, plan.precision)
+    return Effort(_key(*parts), float(plan.steps_for(len(training.photos))))
+
+
+def _portraits(task: dict[str, Any]) -> Effort:
+    """Pictures, each of as many steps and pixels."""
+    settings = task["settings"]
+    pictures = settings["count"] * len(task["styles"])
+    identity = (task.get("one_shot") or {}).get("identity") is not None
+    parts = (settings["steps"], settings["width_px"], settings["height_px"], settings["restore"], identity)
+    return Effort(_key(*parts), float(pictures))
+
+
+def _invention(task: dict[str, Any]) -> Effort:
+    """Candidates."""
+    return Effort("candidates", float(task["settings"]["count"]))
+
+
+def _given(task: dict[str, Any]) -> Effort:
+    """Pictures that somebody gave; how many a folder holds is not known beforehand."""
+    return Effort("pictures", float(len(task["images"]))) if task["images"] else Effort()
+
+
+def _captions(task: dict[str, Any]) -> Effort:
+    """Photos, described by one tagger."""
+    return Effort(task["tagger"], float(len(task["names"])))
+
+
+def _key(*parts: object) -> str:
+    return "/".join(map(str, parts))
+
+
+_KINDS: dict[str, Callable[[dict[str, Any]], Effort]] = {
+    TRAIN: _training, CREATE: _portraits, INVENT: _invention,
+    RESTORE: _given, RANK: _given, CAPTION: _captions,
+}
