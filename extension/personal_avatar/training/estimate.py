@@ -11,7 +11,7 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
-from personal_avatar.training.footprint import decoder_work, unet_work
+from personal_avatar.training.footprint import Work, decoder_work, unet_work
 from personal_avatar.training.plan import (
     BOTH,
     PREDICTION,
@@ -36,10 +36,11 @@ OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, 
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
 WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
 PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
+DECODED_PX = 2 * 512 * 512  # at once, but one picture at least, as families.model says
 # What a step keeps for the way back, in units of four bytes, for each number that a layer makes: measured on processors
 # with tools/measure_memory.py; see assets/measured-memory.json and tests/unit/test_training_fitting.py.
-KEPT, KEPT_HALF = 1.7, 1.7
-SCORE, SCORE_HALF = 1.0, 0.5  # for each attention score, where attention is explicit
+KEPT, KEPT_HALF = 1.7, 0.9
+SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
 BETWEEN = 2.0  # for each number between two blocks, with gradient checkpointing
 WORKSPACE = 60 * 10**6  # bytes
 DECODER = 3.5
@@ -75,15 +76,15 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
     """
     on_card = shutil.which("nvidia-smi") is not None if gpu is None else gpu
-    shapes = shapes_in(base.path)
-    family = detect(shapes, base.path.name)
+    network = network_in(base.path)
+    shapes, family = network.shapes, network.family
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
     side_px = plan.resolution_px or base.native_px
     steps = plan.steps_for(max(1, photos - round(photos * plan.held_out)))
     quicker = HALF_TIME if is_half(plan, base.native_px, on_card) and not on_card else 1.0
     return {
         "seconds": round(_samples(plan, steps) * speed.seconds * quicker * (side_px / speed.at_px) ** 2, 1),
-        "memory_gb": round(memory_gb(plan, shapes, family, side_px, on_card, base.native_px), 1),
+        "memory_gb": round(memory_of(plan, base, Machine(on_card)), 1),
         "file_mb": round(file_bytes(plan, shapes, base) / MB, 1),
         "steps": steps,
         "measured": speed.measured,
@@ -124,30 +125,64 @@ class Machine:
 
 def memory_of(plan: TrainPlan, base: BaseModelFile, machine: Machine) -> float:
     """`memory_gb` of a checkpoint's file. Raises `BaseNotFound`, `BaseUnsupported`."""
-    shapes = shapes_in(base.path)
-    side_px = resolution_of(plan, base)
-    return memory_gb(plan, shapes, detect(shapes, base.path.name), side_px, machine.on_card, base.native_px)
+    return _most_gb(Reckoned(plan, network_in(base.path), resolution_of(plan, base), machine.on_card, base.native_px))
 
 
-def shapes_in(path: Path) -> Shapes:
-    """Names and shapes of a file, read once while it stays the same. Raises `BaseNotFound`, `BaseUnsupported`."""
+def network_in(path: Path) -> Network:
+    """What a checkpoint's file holds, read once while it stays the same. Raises `BaseNotFound`, `BaseUnsupported`."""
     try:
         found = path.stat()
     except OSError:
-        return read_shapes(path)  # which names the error
-    return _shapes_in(path, found.st_mtime_ns, found.st_size)
+        return network_of(read_shapes(path), path.name)  # which names the error
+    return _network_in(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=4)
-def _shapes_in(path: Path, changed_ns: int, size: int) -> Shapes:
-    return read_shapes(path)
+def _network_in(path: Path, changed_ns: int, size: int) -> Network:
+    return network_of(read_shapes(path), path.name)
 
 
-def memory_gb(
-    plan: TrainPlan, shapes: Shapes, family: Family, side_px: int, on_card: bool, native_px: int
-) -> float:
+def network_of(shapes: Shapes, name: str = "The checkpoint") -> Network:
+    """Raises `BaseUnsupported`."""
+    return Network(shapes, detect(shapes, name))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A checkpoint in numbers, counted once."""
+
+    shapes: Shapes
+    family: Family
+
+    @cached_property
+    def unet(self) -> int:
+        return _count(self.shapes, UNET)
+
+    @cached_property
+    def vae(self) -> int:
+        return _count(self.shapes, VAE)
+
+    @cached_property
+    def text(self) -> int:
+        return sum(map(_numbers, self.shapes.values())) - self.unet - self.vae
+
+    def work(self, side_px: int) -> Work:
+        """Of the UNet on one picture."""
+        return _work(self, side_px)
+
+
+@lru_cache(maxsize=64)
+def _work(network: Network, side_px: int) -> Work:
+    return unet_work(network.shapes, network.family, side_px)
+
+
+def memory_gb(plan: TrainPlan, shapes: Shapes, side_px: int, on_card: bool, native_px: int) -> float:
     """The most that a training holds at once, 10^9 bytes: while it loads, in a step, or while it makes pictures."""
-    reckoned = Reckoned(plan, shapes, family, side_px, on_card, native_px)
+    return _most_gb(Reckoned(plan, network_of(shapes), side_px, on_card, native_px))
+
+
+def _most_gb(reckoned: Reckoned) -> float:
+    on_card = reckoned.on_card
     return RUNTIME_GB[on_card] + max(reckoned.loading, reckoned.step, reckoned.pictures) / GB
 
 
@@ -156,8 +191,7 @@ class Reckoned:
     """Bytes, without those of the interpreter and its libraries."""
 
     plan: TrainPlan
-    shapes: Shapes
-    family: Family
+    network: Network
     side_px: int
     on_card: bool
     native_px: int
@@ -166,19 +200,20 @@ class Reckoned:
     def half(self) -> bool:
         return is_half(self.plan, self.native_px, self.on_card)
 
-    @cached_property
+    @property
     def unet(self) -> int:
-        return _count(self.shapes, UNET)
+        """Numbers."""
+        return self.network.unet
 
-    @cached_property
+    @property
     def vae(self) -> int:
         """In fp32 always."""
-        return _count(self.shapes, VAE) * FP32
+        return self.network.vae * FP32
 
-    @cached_property
+    @property
     def text(self) -> int:
         """In fp32 always."""
-        return sum(map(_numbers, self.shapes.values())) * FP32 - self.unet * FP32 - self.vae
+        return self.network.text * FP32
 
     @property
     def frozen(self) -> int:
@@ -190,7 +225,9 @@ class Reckoned:
 
     @cached_property
     def trained(self) -> int:
-        return trained_numbers(self.plan, self.shapes)
+        if isinstance(self.plan, LoraPlan):
+            return _of_lora(self.network, self.plan.rank, self.plan.conv_rank)
+        return trained_numbers(self.plan, self.network.shapes)
 
     @property
     def weights(self) -> int:
@@ -219,7 +256,7 @@ class Reckoned:
     @property
     def activations(self) -> float:
         """Of one batch, and of half another that holds the class."""
-        work = unet_work(self.shapes, self.family, self.side_px)
+        work = self.network.work(self.side_px)
         rows = self.plan.batch_size * (1.5 if self.plan.prior_weight > 0 else 1.0)
         scores, largest = (work.scores, work.largest_scores) if self._explicit_attention() else (0, 0)
         kept = KEPT_HALF if self.half else KEPT
@@ -236,8 +273,9 @@ class Reckoned:
     def pictures(self) -> float:
         """Judging a checkpoint: everything is back, and pictures are decoded together."""
         together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
-        decoding = DECODER * FP32 * together * decoder_work(self.shapes, self.side_px)
-        work = unet_work(self.shapes, self.family, self.side_px)
+        decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
+        decoding = DECODER * FP32 * decoded_px * decoder_work(self.network.shapes, 1)
+        work = self.network.work(self.side_px)
         scores = work.largest_scores if self._explicit_attention() else 0
         painting = 2 * together * FP32 * (2 * work.largest + 2 * (SCORE_HALF if self.half else SCORE) * scores)
         return self.weights + self.text + self.vae + max(decoding, painting)
@@ -246,7 +284,7 @@ class Reckoned:
 def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
     """How many numbers are trained; the text encoders' part of a LoRA, which is small, is left out."""
     if isinstance(plan, LoraPlan):
-        return sum(_low_rank(key, shape, plan) for key, shape in shapes.items() if key.startswith(UNET))
+        return _low_ranks(shapes, plan.rank, plan.conv_rank)
     if isinstance(plan, TextualInversionPlan):
         return plan.vectors * sum(_widths(shapes))
     whole = sum(map(_numbers, shapes.values())) - _count(shapes, VAE)
@@ -286,9 +324,17 @@ def _widths(shapes: Shapes) -> list[int]:
     return [shape[1] for key, shape in shapes.items() if key.endswith(tables) and len(shape) == 2]
 
 
-def _low_rank(key: str, shape: tuple[int, ...], plan: LoraPlan) -> int:
+@lru_cache(maxsize=64)
+def _of_lora(network: Network, rank: int, conv_rank: int) -> int:
+    return _low_ranks(network.shapes, rank, conv_rank)
+
+
+def _low_ranks(shapes: Shapes, rank: int, conv_rank: int) -> int:
+    return sum(_low_rank(key, shape, rank, conv_rank) for key, shape in shapes.items() if key.startswith(UNET))
+
+
+def _low_rank(key: str, shape: tuple[int, ...], rank: int, conv_rank: int) -> int:
     """rank x (outputs + inputs x kernel) of one layer."""
     if len(shape) < 2 or key[len(UNET) :].startswith(OUTSIDE_UNET):
         return 0
-    rank = plan.rank if any(mark in key for mark in ATTENTION) else plan.conv_rank
-    return rank * (shape[0] + _numbers(shape[1:]))
+    return (rank if any(mark in key for mark in ATTENTION) else conv_rank) * (shape[0] + _numbers(shape[1:]))

@@ -17,6 +17,7 @@ from personal_avatar.errors import PlanTooLarge
 from personal_avatar.training.estimate import Machine, memory_of
 from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import PLANS, TrainPlan, plan_for, resolution_of
+from personal_avatar.training.presets import TINY_UP_TO_PX
 
 VRAM, RAM = "vram", "ram"
 # Where nothing was measured, a prediction is held to be this much too low.
@@ -204,7 +205,8 @@ def _text(wish: Wish, plan: TrainPlan) -> Way:
 def _resolution(wish: Wish, plan: TrainPlan) -> Way:
     own = resolution_of(plan, wish.base)
     sides = dict.fromkeys(int(own * share) // 64 * 64 for share in SMALLEST_SHARE)
-    smaller = [side for side in sides if SMALLEST_PX <= side < own]
+    least = SMALLEST_PX if own <= TINY_UP_TO_PX else TINY_UP_TO_PX + 1  # below it more pictures are made at once
+    smaller = [side for side in sides if least <= side < own]
     return [(6.0 + 2.0 * place, {"resolution_px": side}) for place, side in enumerate(smaller)]
 
 
@@ -223,7 +225,9 @@ def _convolutions(wish: Wish, plan: TrainPlan) -> Way:
 
 
 def _method(wish: Wish, plan: TrainPlan) -> Way:
-    return [(20.0, {"method": Method.LORA.value})] if wish.method is Method.DREAMBOOTH else []
+    """A LoRA, which trains a fiftieth of the weights."""
+    lora = {"method": Method.LORA.value, "gradient_checkpointing": True}
+    return [(20.0, lora)] if wish.method is Method.DREAMBOOTH else []
 
 
 WAYS: tuple[Callable[[Wish, TrainPlan], Way], ...] = (

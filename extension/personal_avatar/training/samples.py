@@ -44,7 +44,7 @@ def make_pictures(
     for at in range(0, len(shots), settings.batch):
         on_batch()
         with torch.no_grad():
-            parts.append(model.decode(latents_of(model, shots[at : at + settings.batch], settings)))
+            parts.append(model.decode_many(latents_of(model, shots[at : at + settings.batch], settings)))
     return np.concatenate(parts)
 
 

@@ -10,7 +10,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import Control
 from personal_avatar.training.estimate import estimate, file_bytes, memory_gb, trained_numbers
-from personal_avatar.training.families.detect import detect, read_shapes
+from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
 from personal_avatar.training.run import run
 from personal_avatar.training.space import SPARE_BYTES, needs, refuse_full
@@ -78,10 +78,9 @@ def test_a_checkpoint_is_as_large_as_its_base(tiny: BaseModelFile) -> None:
 
 def test_memory_counts_what_dreambooth_began_with_and_what_is_averaged(tiny: BaseModelFile) -> None:
     shapes = read_shapes(tiny.path)
-    family = detect(shapes, "avatar-tiny")
 
     def trained(plan: DreamboothPlan) -> tuple[int, float]:
-        return trained_numbers(plan, shapes), 1e9 * memory_gb(plan, shapes, family, 64, False, tiny.native_px)
+        return trained_numbers(plan, shapes), 1e9 * memory_gb(plan, shapes, 64, False, tiny.native_px)
 
     unet, plain = trained(DreamboothPlan(precision="fp32"))
     assert trained(DreamboothPlan(precision="fp32", ema_decay=0.999)) == (unet, pytest.approx(plain + 4 * unet))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 Conditioning = dict[str, "torch.Tensor"]
-DECODE_BATCH = 4
+DECODED_AT_ONCE = 2 * 512 * 512  # pixels; the decoder takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
 UNET_PREFIX, VAE_MODULE = "lora_unet", "vae"
@@ -154,10 +154,9 @@ class DiffusionModel:
         return pixels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
 
     def decode_many(self, latents: torch.Tensor) -> np.ndarray:
-        """`decode`, a few at a time."""
-        return np.concatenate(
-            [self.decode(latents[at : at + DECODE_BATCH]) for at in range(0, len(latents), DECODE_BATCH)]
-        )
+        """`decode`, as many at a time as their size allows."""
+        together = max(1, DECODED_AT_ONCE // (64 * latents.shape[-1] * latents.shape[-2]))
+        return np.concatenate([self.decode(latents[at : at + together]) for at in range(0, len(latents), together)])
 
     def park(self, *, text: bool, vae: bool = True) -> None:
         """Put away what training does not need (with `vae` the VAE, with `text` the text encoders): from a graphics
