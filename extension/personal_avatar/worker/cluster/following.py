@@ -44,7 +44,7 @@ class Following:
         self._emit = trip.heeding.emit
         self._ledger = Ledger()
         self._known = {_line(record.at, record.event) for record in read_events(trip.folder)}
-        self._events_read = self._log_read = 0
+        self._events_read, self._log_read = 0, trip.log_bytes
         self._last: Done | Failed | Paused | None = None
 
     def to_the_end(self) -> dict[str, Any]:

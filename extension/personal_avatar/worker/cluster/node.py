@@ -137,10 +137,11 @@ class NodeJob:
 
     # -- going on
 
-    def home_if_begun(self) -> str:
-        """The job's folder when its work was begun, else ""."""
+    def begun(self) -> tuple[str, int]:
+        """The job's folder when its work was begun, else "", and the bytes of its log until now."""
         self._heard()
-        return str(self._home) if self._child is not None else ""
+        log = self._home / JOB / "log.txt"
+        return (str(self._home), log.stat().st_size) if self._child is not None else ("", 0)
 
     def news(self, events_from: int, log_from: int, wishes: Collection[str]) -> News:
         """What is new behind those bytes. `wishes`: the names of all that are asked for now."""

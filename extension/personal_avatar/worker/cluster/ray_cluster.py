@@ -32,12 +32,13 @@ class NodeLost(Exception):
     """The machine, or the job's keeper on it, is gone."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
-    """A keeper of one job on a machine of the cluster."""
+    """A keeper of one job on a machine of the cluster, `answered` when it has ever been heard of."""
 
     ray: Any
     actor: Any
+    answered: bool = False
 
     def ask(self, method: str, *arguments: Any, look: Look | None = None) -> Any:
         """What the keeper's `method` answers; `look` is called now and then meanwhile and may raise.
@@ -52,9 +53,11 @@ class Place:
                     look()
                 elif time.monotonic() >= end:
                     raise NodeLost("it does not answer")
-            return self.ray.get(answer)
+            found = self.ray.get(answer)
         except Exception as error:
             raise self._told(error) from error
+        self.answered = True
+        return found
 
     def _told(self, error: Exception) -> Exception:
         lost, failed = self.ray.exceptions.RayActorError, self.ray.exceptions.RayTaskError
@@ -68,9 +71,10 @@ class Place:
         return error
 
     def end(self) -> None:
-        """Nothing of the job stays there; harmless when the machine is gone."""
+        """Nothing of the job stays there; harmless when the machine is gone, or was never given."""
         try:
-            self.ask("close")
+            if self.answered:
+                self.ask("close")
         except (NodeLost, ClusterUnreachable):
             return
         finally:

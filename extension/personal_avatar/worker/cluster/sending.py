@@ -28,11 +28,13 @@ class Trip:
         self.job, self.task, self.folder, self.heeding = job, task, folder, heeding
         self.job_id = str(job["id"])
         self.places = Places(())
+        self.log_bytes = 0  # of the log there, that have been told already
         self._ledger = Ledger()
 
     def send(self, place: Place) -> None:
         """Raises `NodeLost`, `Cancelled`, `PauseTaken`, `DiskFull`, and what the machine says against the job."""
         self.heeding.emit(Log("Waiting for a place on the cluster."))
+        self.log_bytes = 0
         arrival: Arrival = place.ask("arrive", look=self.heeding.stop_before_start)
         began = time.monotonic()
         luggage = self._packed(arrival.home)
@@ -75,7 +77,7 @@ class Trip:
     def found_again(self, place: Place) -> bool:
         """Whether an earlier process has sent the job there, and it can be followed from here; one that was paused
         there meanwhile, or never begun, starts anew from its state."""
-        home: str = place.ask("home_if_begun")
+        home, self.log_bytes = place.ask("begun")
         if home:
             self._packed(home)
             self.heeding.emit(Log("The job was found again on the cluster."))
