@@ -97,7 +97,8 @@ def nearest_fitting(wish: Wish, free_gb: float, learned: Learned = Learned()) ->
         changes = _taken(ways, levels)
         found = wish.changed(changes)
         if _fits(found, free_gb, learned):
-            told = {name: value for name, value in changes.items() if _before(wish, name) != value}
+            other = found.method is not wish.method  # of which nothing is as it was
+            told = {name: value for name, value in changes.items() if other or getattr(wish.plan, name) != value}
             return Offer(told, found.method, dict(found.values), round(needed_gb(found, learned), 1))
         for place, level in enumerate(levels):
             further = (*levels[:place], level + 1, *levels[place + 1 :])
@@ -141,10 +142,6 @@ def _fits(wish: Wish, free_gb: float, learned: Learned) -> bool:
     return needed_gb(wish, learned) <= free_gb
 
 
-def _before(wish: Wish, name: str) -> object:
-    return wish.method.value if name == "method" else getattr(wish.plan, name, None)
-
-
 # -- the ways to need less: each a list of (what is lost, settings), from nothing to as far as it goes
 
 Level = tuple[float, Values]
@@ -172,8 +169,10 @@ def _checkpointing(wish: Wish, plan: TrainPlan) -> Way:
 
 
 def _half(wish: Wish, plan: TrainPlan) -> Way:
-    """Numbers of two bytes where the user wanted four and the device is good at two."""
-    return [(1.5, {"precision": "auto"})] if plan.precision == "fp32" and wish.memory == VRAM else []
+    """Numbers of two bytes where the user wanted four and the device is good at two. Dreambooth's weights stay as they
+    are, and copies come to them."""
+    worth_it = plan.precision == "fp32" and wish.memory == VRAM and wish.method is not Method.DREAMBOOTH
+    return [(1.5, {"precision": "auto"})] if worth_it else []
 
 
 def _batch(wish: Wish, plan: TrainPlan) -> Way:

@@ -1,0 +1,87 @@
+"""How much memory is free: of a card as nvidia-smi tells it, of the machine as the system and the container tell it."""
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from personal_avatar.environment import free
+from personal_avatar.environment.free import CARD, GB, MACHINE, MIB, card, machine, measured
+
+# What the program answers to the two questions; it notes which card it was asked about.
+PROGRAM = """#!{python}
+import sys
+from pathlib import Path
+Path(__file__).with_name("asked").write_text(" ".join(sys.argv[1:]))
+sys.stdout.write({apps!r} if "compute-apps" in sys.argv[1] else {cards!r})
+sys.exit({status})
+"""
+
+
+def put(folder: Path, monkeypatch: pytest.MonkeyPatch, cards: str, apps: str = "", status: int = 0) -> None:
+    """A program of that name, first on the path."""
+    program = folder / "nvidia-smi"
+    program.write_text(PROGRAM.format(python=sys.executable, cards=cards, apps=apps, status=status))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+needs_script = pytest.mark.skipif(sys.platform == "win32", reason="a script stands for the program")
+
+
+@needs_script
+def test_what_our_processes_hold_of_the_card_counts_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = f"{os.getpid()}, 3000\n777, 500\n888, [N/A]\n999, 4000\n"
+    put(tmp_path, monkeypatch, "Some Card, with a comma, 12288, 1024\n", apps)
+    found = card({777, 888})
+    assert found is not None
+    assert (found.kind, found.name) == (CARD, "Some Card, with a comma")
+    assert found.free_gb == pytest.approx((1024 + 3000 + 500) * MIB / GB)
+    assert found.total_gb == pytest.approx(12288 * MIB / GB)
+    assert measured({777, 888}) == found
+
+
+@needs_script
+@pytest.mark.parametrize(("visible", "which"), [("", None), ("-1", None), ("2,0", "--id=2"), ("GPU-ab", "--id=GPU-ab")])
+def test_the_card_that_torch_may_see_is_asked(
+    visible: str, which: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, "Card, 1000, 500\n")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert (card() is None) == (which is None)
+    asked = tmp_path / "asked"
+    assert (asked.read_text().split()[-1] if asked.exists() else None) == which
+
+
+@needs_script
+@pytest.mark.parametrize(("answer", "status"), [("", 0), ("Card, [N/A], [N/A]\n", 0), ("Card, 1000, 500\n", 9)])
+def test_a_card_that_tells_nothing_leaves_the_machine(
+    answer: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, answer, status=status)
+    assert card() is None
+    assert measured().kind == MACHINE
+
+
+def test_main_memory_is_what_the_system_says() -> None:
+    found, seen = machine(limits=Path("/nowhere")), psutil.virtual_memory()
+    assert found.total_gb == pytest.approx(seen.total / GB)
+    assert found.free_gb == pytest.approx(seen.available / GB, rel=0.2)
+
+
+def test_memory_of_trainings_before_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free, "_resident", {4711: 2 * 10**9}.get)
+    plain = machine(limits=Path("/nowhere"))
+    assert machine({4711}, Path("/nowhere")).free_gb == pytest.approx(min(plain.total_gb, plain.free_gb + 2), abs=0.3)
+
+
+def test_a_container_has_no_more_than_its_limit(tmp_path: Path) -> None:
+    for name, text in (("memory.max", "2000000000\n"), ("memory.current", "1500000000\n"),
+                       ("memory.stat", "anon 1\ninactive_file 600000000\n")):
+        (tmp_path / name).write_text(text)
+    found = machine(limits=tmp_path)
+    assert (found.free_gb, found.total_gb) == (pytest.approx(1.1), pytest.approx(2.0))
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine(limits=tmp_path).total_gb == pytest.approx(psutil.virtual_memory().total / GB)

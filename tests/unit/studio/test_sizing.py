@@ -1,0 +1,92 @@
+"""A training that finds no room is refused at every door with the plan that would fit, and starts with it."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from personal_avatar.api.routes import build_router
+from personal_avatar.domain import Method
+from personal_avatar.environment import free
+from personal_avatar.environment.free import Free
+from personal_avatar.errors import PlanTooLarge
+from personal_avatar.jobs.states import State
+from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.studio.sizing import has_package
+from personal_avatar.training import learned
+
+from tests.unit.api.house import GOOD, LEARN, build_studio, encoded
+
+pytestmark = pytest.mark.slow  # runs jobs
+
+LARGE = {"batch_size": 64, "ema_decay": 0.99}
+REQUEST = TrainRequest("Anna", GOOD[:1], "woman", method=Method.DREAMBOOTH, plan=LARGE, consent="she agreed")
+V1 = "/personal-avatar/v1"
+TOLD = LEARN.replace('"peak_memory_gb": 1.2', '"peak_memory_gb": 1.2, "peak_memory_of": "ram"')
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """On a machine on which 1.6 GB are free."""
+    monkeypatch.setattr(free, "measured", lambda ours=(): Free("ram", 1.6, 4.0))
+    return build_studio(tmp_path / "data", face_weights, TOLD)
+
+
+def refused(studio: Studio, request: TrainRequest = REQUEST) -> dict[str, Any]:
+    with pytest.raises(PlanTooLarge) as error:
+        studio.train(request)
+    return error.value.details
+
+
+def test_a_training_without_room_leaves_no_trace_and_names_one_that_fits(studio: Studio) -> None:
+    details = refused(studio)
+    assert studio.jobs.ids() == [] and studio.avatars.all() == []
+    assert details["free_gb"] == 1.6 < details["needed_gb"] and details["predicted_gb"] <= 1.6
+    again = replace(REQUEST, method=Method(details["method"]), plan=details["plan"])
+    assert studio.queue.wait(studio.train(again).id, 30).status.state is State.SUCCEEDED
+
+
+def test_whoever_wants_to_starts_it_anyway(studio: Studio) -> None:
+    job = studio.train(replace(REQUEST, even_if_too_large=True))
+    assert studio.queue.wait(job.id, 30).status.state is State.SUCCEEDED
+
+
+def test_the_api_answers_507_with_what_would_fit(studio: Studio) -> None:
+    app = FastAPI()
+    app.include_router(build_router(studio))
+    client = TestClient(app)
+    anna = {"user_id": "u", "instance_name": "Anna", "images": [encoded(GOOD[0])]}
+    body = {**anna, "method": "dreambooth", "plan": LARGE}
+    answer = client.post(f"{V1}/models/train", json=body)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (507, "PLAN_TOO_LARGE")
+    assert problem["details"]["override"] == "even_if_too_large"
+    fitting = {**body, "method": problem["details"]["method"], "plan": problem["details"]["plan"]}
+    assert client.post(f"{V1}/models/train", json=fitting).status_code == 202
+    bold = {**body, "instance_name": "Berta", "even_if_too_large": True}
+    assert client.post(f"{V1}/models/train", json=bold).status_code == 202
+    for view in studio.jobs.views():
+        studio.queue.wait(view.job.id, 30)
+
+
+def test_what_a_training_took_is_remembered_without_a_word_about_the_person(studio: Studio) -> None:
+    job = studio.train(replace(REQUEST, plan={}, method=Method.LORA))
+    studio.queue.wait(job.id, 30)
+    data = studio.host.folders().data
+    ((case, ratio),) = learned.load(data).ratios
+    assert (case.memory, case.family, case.method) == ("ram", "sd1", "lora")
+    assert 0.5 < ratio < 2.0
+    said = (data / learned.FILE).read_text()
+    assert "anna" not in said.lower() and job.id not in said
+    assert json.loads(said)["version"] == 1
+
+
+def test_packages_are_found_where_trainings_run(tmp_path: Path, studio: Studio) -> None:
+    trainer = replace(studio.host.trainer(), environment=(("PYTHONPATH", str(tmp_path)),))
+    assert not has_package(trainer, "a_package_of_nobody")
+    (tmp_path / "a_package_of_nobody").mkdir()
+    assert has_package(trainer, "a_package_of_nobody")

@@ -1,0 +1,198 @@
+"""The memory model against what was measured; the plan that is offered in place of one that finds no room."""
+from __future__ import annotations
+
+import itertools
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Size, shapes_of
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.errors import PlanTooLarge
+from personal_avatar.params import validated
+from personal_avatar.training import estimate, fitting, learned
+from personal_avatar.training.estimate import Machine, Reckoned, memory_of
+from personal_avatar.training.fitting import RAM, VRAM, Wish, nearest_fitting, needed_gb
+from personal_avatar.training.learned import Learned, case_of
+from personal_avatar.training.plan import PLANS
+
+ASSETS = Path(estimate.__file__).parents[1] / "assets"
+POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
+NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
+
+
+@lru_cache
+def shell(folder: Path, family: Family) -> BaseModelFile:
+    """A checkpoint of the standard size whose file holds names and shapes, and no weights."""
+    path = folder / f"{family.value}.safetensors"
+    shapes = shapes_of(STANDARD_SIZES[family])
+    header = json.dumps({
+        name: {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 0]} for name, shape in shapes.items()
+    }).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return BaseModelFile(path, family.value, family, native_px=NATIVE_PX[family])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shells")
+
+
+@lru_cache
+def network_like(checkpoint: str) -> estimate.Network:
+    """Of a checkpoint that was measured: the shipped one, the standard size, one of half its width."""
+    if checkpoint == "avatar-tiny":
+        return estimate.network_in(ASSETS / "avatar-tiny" / "avatar-tiny.safetensors")
+    return estimate.network_of(shapes_of(Size(unet=tuple(POINTS["unet"][checkpoint]))))
+
+
+def named(point: dict[str, Any]) -> str:
+    said = (f"{name}={value}" for name, value in point["plan"].items())
+    return " ".join([point["checkpoint"], point["method"], str(point["px"]), *said])
+
+
+@pytest.mark.parametrize("point", POINTS["points"], ids=named)
+def test_the_model_is_near_what_was_measured(point: dict[str, Any]) -> None:
+    """Peaks of resident memory of one step on a processor."""
+    plan = validated(PLANS[Method(point["method"])], point["plan"])
+    found = Reckoned(plan, network_like(point["checkpoint"]), point["px"], False, point["native_px"])
+    assert POINTS["libraries_gb"] + found.step / 1e9 == pytest.approx(point["step_gb"], rel=0.12, abs=0.05)
+    if "load_gb" in point:
+        assert POINTS["libraries_gb"] + found.loading / 1e9 == pytest.approx(point["load_gb"], rel=0.12, abs=0.05)
+
+
+LARGE = st.sampled_from([Family.SD1, Family.SD2, Family.SDXL])
+OWN = st.fixed_dictionaries({}, optional={
+    "batch_size": st.integers(1, 16), "resolution_px": st.sampled_from([256, 512, 768, 1024]),
+    "gradient_checkpointing": st.booleans(), "optimiser": st.sampled_from(["adamw", "adafactor", "prodigy"]),
+    "ema_decay": st.sampled_from([0.0, 0.999]), "precision": st.sampled_from(["auto", "fp32", "bf16"]),
+    "text_encoder_learning_rate": st.sampled_from([0.0, 1e-5]),
+})
+METHODS = st.sampled_from(list(Method))
+
+
+def wished(folder: Path, family: Family, method: Method, values: dict[str, Any], memory: str) -> Wish:
+    if method is Method.TEXTUAL_INVERSION:
+        values = {name: value for name, value in values.items() if name != "text_encoder_learning_rate"}
+    return Wish(shell(folder, family), method, values, memory, eight_bit=memory == VRAM)
+
+
+@settings(max_examples=25, deadline=None)
+@given(LARGE, METHODS, OWN, st.sampled_from([RAM, VRAM]), st.floats(0.5, 60.0))
+def test_what_is_offered_fits_is_least_and_only_missing_where_nothing_fits(
+    folder: Path, family: Family, method: Method, values: dict[str, Any], memory: str, free_gb: float
+) -> None:
+    wish = wished(folder, family, method, values, memory)
+    offer = nearest_fitting(wish, free_gb)
+    ways = fitting._ways(wish)
+    fitting_losses = []
+    for levels in itertools.product(*(range(len(way)) for way in ways)):
+        loss = fitting._loss(ways, levels)
+        if fitting_losses and loss >= min(fitting_losses):
+            continue
+        if needed_gb(wish.changed(fitting._taken(ways, levels))) <= free_gb:
+            fitting_losses.append(loss)
+    if offer is None:
+        assert fitting_losses == []
+        return
+    offered = Wish(wish.base, offer.method, offer.plan, memory, wish.eight_bit)
+    assert needed_gb(offered) <= free_gb
+    assert needed_gb(wish.changed(offer.changes)) <= free_gb
+    assert (offer.changes == {}) == (needed_gb(wish) <= free_gb)
+    lost = [
+        loss for levels in itertools.product(*(range(len(way)) for way in ways))
+        if wish.changed(fitting._taken(ways, levels)).plan == offered.plan
+        and wish.changed(fitting._taken(ways, levels)).method is offered.method
+        for loss in [fitting._loss(ways, levels)]
+    ]
+    assert min(lost) == pytest.approx(min(fitting_losses))
+
+
+@settings(max_examples=40, deadline=None)
+@given(LARGE, METHODS, OWN, st.sampled_from([RAM, VRAM]))
+def test_no_way_to_need_less_ever_needs_more(
+    folder: Path, family: Family, method: Method, values: dict[str, Any], memory: str
+) -> None:
+    wish = wished(folder, family, method, values, memory)
+    before = fitting.predicted_gb(wish)
+    for way in fitting._ways(wish):
+        needs = [fitting.predicted_gb(wish.changed(changes)) for _, changes in way]
+        assert needs == sorted(needs, reverse=True) and needs[0] == before
+
+
+@pytest.mark.parametrize(("family", "method", "card_gb"), [
+    (Family.SD1, Method.LORA, 8.0), (Family.SD1, Method.DREAMBOOTH, 24.0), (Family.SDXL, Method.LORA, 24.0),
+    (Family.SD1, Method.TEXTUAL_INVERSION, 8.0),
+])
+def test_what_is_known_to_fit_usual_cards_fits(folder: Path, family: Family, method: Method, card_gb: float) -> None:
+    """The presets, on cards that people train with."""
+    assert needed_gb(Wish(shell(folder, family), method, {}, VRAM)) < card_gb
+
+
+@pytest.mark.parametrize(("family", "method", "card_gb"), [
+    (Family.SD1, Method.DREAMBOOTH, 8.0), (Family.SDXL, Method.DREAMBOOTH, 16.0), (Family.SDXL, Method.LORA, 4.0),
+])
+def test_what_is_known_not_to_fit_does_not(folder: Path, family: Family, method: Method, card_gb: float) -> None:
+    assert needed_gb(Wish(shell(folder, family), method, {}, VRAM)) > card_gb
+
+
+def test_what_costs_time_alone_goes_first(folder: Path) -> None:
+    wish = Wish(shell(folder, Family.SD1), Method.LORA, {"batch_size": 8}, VRAM)
+    free = needed_gb(wish.changed({"gradient_checkpointing": True}))
+    offer = nearest_fitting(wish, free)
+    assert offer is not None and offer.changes == {"gradient_checkpointing": True}
+    tight = nearest_fitting(wish, needed_gb(wish.changed({"gradient_checkpointing": True, "batch_size": 1})))
+    assert tight is not None and tight.changes["batch_size"] * tight.changes["accumulate"] == 8
+
+
+def test_a_whole_checkpoint_gives_way_to_a_lora_at_last(folder: Path) -> None:
+    own = {"learning_rate": 3e-6, "optimiser": "adamw", "steps": 900}
+    wish = Wish(shell(folder, Family.SD1), Method.DREAMBOOTH, own, VRAM)
+    offer = nearest_fitting(wish, 7.0)
+    assert offer is not None and offer.method is Method.LORA and offer.changes["method"] == "lora"
+    assert offer.plan["steps"] == 900 and "learning_rate" not in offer.plan
+
+
+def test_a_refusal_tells_people_and_programs_what_would_fit(folder: Path) -> None:
+    wish = Wish(shell(folder, Family.SDXL), Method.LORA, {"batch_size": 4}, VRAM)
+    with pytest.raises(PlanTooLarge, match="are free \\(a card\\)") as refused:
+        fitting.refuse_too_large(wish, needed_gb(wish) - 0.1, 24.0, Learned(), "a card")
+    details = refused.value.details
+    assert details["changes"] and details["predicted_gb"] <= details["free_gb"] < details["needed_gb"]
+    assert fitting.in_words(details["changes"]) in refused.value.hint
+    assert json.loads(json.dumps(details)) == details
+    with pytest.raises(PlanTooLarge, match="No smaller plan") as refused:
+        fitting.refuse_too_large(wish, 0.1, 24.0, Learned(), "a card")
+    assert refused.value.details["changes"] is None
+    fitting.refuse_too_large(wish, needed_gb(wish), 24.0, Learned(), "a card")
+
+
+def test_what_trainings_took_here_corrects_the_next_prediction(folder: Path, tmp_path: Path) -> None:
+    wish = Wish(shell(folder, Family.SD1), Method.LORA, {}, VRAM)
+    case = case_of(wish.plan, wish.base, wish.method, VRAM)
+    learned.save(tmp_path, Learned().with_ratio(case, 0.8).with_ratio(case, 9.0))
+    known = learned.load(tmp_path)
+    assert known.ratios == ((case, 0.8),)
+    assert needed_gb(wish, known) == pytest.approx(0.8 * fitting.predicted_gb(wish))
+    other = wish.changed({"rank": 64})
+    assert needed_gb(other, known) == pytest.approx(0.8 * fitting.MARGIN[VRAM] * fitting.predicted_gb(other))
+    on_processor = Wish(wish.base, wish.method, {}, RAM)
+    assert needed_gb(on_processor, known) == needed_gb(on_processor)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"trainings": [{"case": 3}]}', '{"trainings": {"a": 1}}'])
+def test_a_damaged_file_of_what_was_learned_counts_as_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / learned.FILE).write_text(content)
+    assert learned.load(tmp_path) == Learned()
+
+
+def test_memory_of_a_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
+    from personal_avatar.errors import BaseNotFound
+
+    gone = BaseModelFile(tmp_path / "gone.safetensors", "gone", Family.SD1)
+    with pytest.raises(BaseNotFound):
+        memory_of(Wish(gone, Method.LORA).plan, gone, Machine(on_card=False))
