@@ -20,12 +20,14 @@ def train(payload: dict[str, Any]) -> Work:
     from personal_avatar.training.plan import TrainTask
     from personal_avatar.training.presets import is_tiny
     from personal_avatar.training.run import run
+    from personal_avatar.training.shortage import advised
 
     task = from_json(TrainTask, payload)
 
     def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
         limit_threads(1 if is_tiny(task.base) else 0)
-        return run(task, folder, emit, control)
+        with advised(task):
+            return run(task, folder, emit, control)
 
     return start
 

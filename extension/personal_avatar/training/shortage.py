@@ -1,0 +1,45 @@
+"""When the memory ran out after all: the failure names the nearest plan that needs less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram, named
+from personal_avatar.training import fitting, learned
+from personal_avatar.training.fitting import RAM, VRAM, Offer, Wish
+from personal_avatar.training.plan import TrainTask
+
+
+@contextmanager
+def advised(task: TrainTask) -> Iterator[None]:
+    """Whatever says inside that memory ran out comes out as `OutOfVram` or `OutOfMemory`, whose hint and `details` name
+    a smaller plan; everything else as it was."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OutOfVram, OutOfMemory) as error:
+        found = named(error)
+        if not isinstance(found, OutOfVram | OutOfMemory):
+            raise
+        raise with_offer(found, task) from error
+
+
+def with_offer(error: AvatarError, task: TrainTask) -> AvatarError:
+    """The same error; its hint is the usual one where nothing smaller can be found."""
+    try:
+        offer = smaller(task, VRAM if isinstance(error, OutOfVram) else RAM)
+    except AvatarError:  # the checkpoint cannot be read any more
+        return error
+    if offer is not None:
+        error.hint = f"Train with a smaller plan: {fitting.in_words(offer.changes)}. {error.hint}"
+        error.details = {
+            "changes": offer.changes, "method": offer.method.value, "plan": offer.plan,
+            "predicted_gb": offer.predicted_gb,
+        }
+    return error
+
+
+def smaller(task: TrainTask, memory: str) -> Offer | None:
+    """What needs at least a tenth less than this training; None when nothing does."""
+    wish = Wish(task.base, task.method, task.plan, memory)
+    return fitting.smaller(wish, learned.load(task.weights_folder.parent))

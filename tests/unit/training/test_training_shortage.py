@@ -1,0 +1,58 @@
+"""Memory that ran out is named with a plan that needs less; other failures pass as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
+from personal_avatar.errors import AvatarError, DiskFull, OutOfMemory, OutOfVram, from_json
+from personal_avatar.params import validated
+from personal_avatar.training import fitting
+from personal_avatar.training.fitting import RAM, Wish
+from personal_avatar.training.plan import PLANS, TrainTask
+from personal_avatar.training.shortage import advised
+
+TINY = Path(fitting.__file__).parents[1] / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"
+PLAN = {"batch_size": 8, "ema_decay": 0.9}
+
+
+def task(folder: Path, checkpoint: Path = TINY) -> TrainTask:
+    avatar = Avatar("anna", "Anna", "u", "woman", "sks woman", "2026-01-01T00:00:00+00:00")
+    base = BaseModelFile(checkpoint, "avatar-tiny", Family.SD1, native_px=192)
+    return TrainTask(avatar, folder, (), base, Method.LORA, PLAN, folder, folder / "weights")
+
+
+def failing(error: Exception, folder: Path, checkpoint: Path = TINY) -> AvatarError:
+    with pytest.raises(AvatarError) as raised, advised(task(folder, checkpoint)):
+        raise error
+    return raised.value
+
+
+@pytest.mark.parametrize(("error", "kind"), [
+    (MemoryError(), OutOfMemory),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), OutOfMemory),
+    (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), OutOfVram),
+    (OutOfVram("sd-scripts ran out of memory"), OutOfVram),
+])
+def test_the_failure_names_a_plan_that_needs_less(error: Exception, kind: type[AvatarError], tmp_path: Path) -> None:
+    found = failing(error, tmp_path)
+    assert type(found) is kind and found.message
+    assert fitting.in_words(found.details["changes"]) in found.hint and kind.default_hint in found.hint
+    method, plan = Method(found.details["method"]), found.details["plan"]
+    validated(PLANS[method], plan)
+    before, after = Wish(task(tmp_path).base, Method.LORA, PLAN, RAM), Wish(task(tmp_path).base, method, plan, RAM)
+    assert fitting.predicted_gb(after) < fitting.predicted_gb(before)
+    assert from_json(found.to_json()).details == found.details
+
+
+def test_a_checkpoint_that_is_gone_leaves_the_usual_hint(tmp_path: Path) -> None:
+    found = failing(MemoryError(), tmp_path, tmp_path / "gone.safetensors")
+    assert (found.hint, found.details) == (OutOfMemory.default_hint, {})
+
+
+def test_other_failures_pass_as_they_are(tmp_path: Path) -> None:
+    for error in (DiskFull("full"), RuntimeError("shapes do not fit"), KeyError("x")):
+        with pytest.raises(type(error)) as raised, advised(task(tmp_path)):
+            raise error
+        assert raised.value is error
