@@ -76,6 +76,7 @@ class AvatarError(Exception):
 
 class BadInput(AvatarError):
     code, http_status = "BAD_INPUT", 400
+    default_hint = "Correct what is named and try again."
 
 
 class InvalidSettings(BadInput):
@@ -122,10 +123,12 @@ class PlanTooLarge(BadInput):
 
 class NotFound(BadInput):
     code, http_status = "NOT_FOUND", 404
+    default_hint = "Check the name and try again."
 
 
 class WrongState(BadInput):
     code, http_status = "WRONG_STATE", 409
+    default_hint = "Look at its state first, and try again when that has changed."
 
 
 class QueueFull(BadInput):
