@@ -356,7 +356,10 @@
     document.addEventListener("click", (event) => {
         const target = event.target.closest ? event.target.closest("[data-pa-press]") : null;
         if (target) {
-            press(target);
+            // Another button may stand there by now: the second click of a double click was not meant for it.
+            if (!(event.detail > 1 && target.classList.contains("pa-once"))) {
+                press(target);
+            }
         } else if (event.target.closest && event.target.closest("#personal_avatar_panels > .tab-nav, #tabs > .tab-nav")) {
             window.setTimeout(() => visible() && refresh(), 50);
         }

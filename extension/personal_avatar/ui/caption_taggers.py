@@ -207,8 +207,7 @@ def _progress(scene: Scene) -> str:
 
 
 def _job(scene: Scene) -> JobView | None:
-    wanted = scene.draft.caption_job
-    return next((view for view in scene.views if view.job.id == wanted), None) if wanted else None
+    return scene.view(scene.draft.caption_job)
 
 
 def _collect(scene: Scene) -> None:

@@ -29,7 +29,7 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     shown = scene.training
     if shown is None:
         return ""
-    ended = [view for view in scene.views if view.status.state is State.SUCCEEDED and view.job.kind == TRAIN]
+    ended = [view for view in scene.of_kind(TRAIN) if view.status.state is State.SUCCEEDED]
     rows = comparable([view.result for view in ended if view.result and view.job.avatar_id == shown.job.avatar_id])
     if len(rows) < 2:
         return ""

@@ -12,15 +12,14 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.ui.live import headline, state_badge
-from personal_avatar.ui.markup import box, facts, progress_bar, stored_error_box, tag
+from personal_avatar.ui import wishes
+from personal_avatar.ui.live import failure_html, headline, state_badge
+from personal_avatar.ui.markup import box, facts, progress_bar, tag
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.presses import TAKE
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-
-SHOWN = 50
-TAKE = "(...all) => window.personalAvatar ? window.personalAvatar.take(...all) : all"
 
 
 def build(page: Page) -> None:
@@ -43,9 +42,9 @@ def build(page: Page) -> None:
         label="jobs.log",
     )
     page.show(log, _log)
-    for name, handler in (("cancel_keep", _cancel_keep), ("cancel_discard", _cancel_discard), ("log", _open_log)):
-        hidden = gr.Button(visible=False, elem_id=elem_id(f"press_{name}"))
-        page.on(hidden.click, handler, [chosen], [chosen], message, script=TAKE)
+    wishes.build(page, "jobs", message)
+    hidden = gr.Button(visible=False, elem_id=elem_id("press_log"))
+    page.on(hidden.click, _open_log, [chosen], [chosen], message, script=TAKE)
     hidden = gr.Button(visible=False, elem_id=elem_id("press_erase_job"))
 
     def erase(scene: Scene, job_id: str) -> list[Any]:
@@ -54,16 +53,6 @@ def build(page: Page) -> None:
         return told
 
     page.on(hidden.click, erase, [chosen], [chosen, erased], message, script=TAKE)
-
-
-def _cancel_keep(scene: Scene, job_id: str) -> list[Any]:
-    scene.studio.queue.cancel(job_id, keep_checkpoint=True)
-    return [gr.update()]
-
-
-def _cancel_discard(scene: Scene, job_id: str) -> list[Any]:
-    scene.studio.queue.cancel(job_id, keep_checkpoint=False)
-    return [gr.update()]
 
 
 def _open_log(scene: Scene, job_id: str) -> list[Any]:
@@ -83,11 +72,10 @@ def _erase(scene: Scene, job_id: str) -> list[Any]:
 
 
 def _log(scene: Scene) -> dict[str, Any]:
-    job_id = scene.values.get("log_of") or ""
-    view = next((view for view in scene.views if view.job.id == job_id), None)
+    view = scene.view(scene.values.get("log_of") or "")
     if view is None:
         return {"visible": False, "value": ""}
-    return {"visible": True, "value": scene.studio.jobs.log_tail(job_id) or scene.say("jobs.nolog")}
+    return {"visible": True, "value": scene.studio.jobs.log_tail(view.job.id) or scene.say("jobs.nolog")}
 
 
 def jobs_html(scene: Scene) -> str:
@@ -99,8 +87,8 @@ def jobs_html(scene: Scene) -> str:
             tag("p", escape(scene.say("jobs.none.info"))),
             class_="pa-empty",
         )
-    rows = "".join(_row(view, scene) for view in scene.views[:SHOWN])
-    more = len(scene.views) - SHOWN
+    rows = "".join(_row(view, scene) for view in scene.views)
+    more = scene.studio.jobs.count() - len(scene.views)
     return tag("ul", rows, class_="pa-jobs") + (tag("p", escape(scene.say("jobs.more", n=more))) if more > 0 else "")
 
 
@@ -113,15 +101,14 @@ def _row(view: JobView, scene: Scene) -> str:
         else ""
     )
     line = tag("p", escape(headline(view, scene))) if active else ""
-    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
     return tag(
         "li",
         head,
         line,
         bar,
         _times(view, scene),
-        error,
-        _buttons(view, scene, active),
+        failure_html(view, scene),
+        _buttons(view, scene),
         "" if active else _erasing(view, scene),
         class_="pa-job",
         data_job=view.job.id,
@@ -136,6 +123,10 @@ def _times(view: JobView, scene: Scene) -> str:
     pairs = [(scene.say("jobs.created"), clock(view.job.created_at)), (scene.say("jobs.id"), view.job.id[:8])]
     if view.status.ended_at:
         pairs.insert(1, (scene.say("jobs.ended"), clock(view.status.ended_at)))
+    if view.status.restarts:
+        pairs.append((scene.say("jobs.restarts"), str(view.status.restarts)))
+    if view.job.priority:
+        pairs.append((scene.say("jobs.priority"), str(view.job.priority)))
     return facts(pairs)
 
 
@@ -144,14 +135,9 @@ def clock(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s).strftime("%Y-%m-%d %H:%M")
 
 
-def _buttons(view: JobView, scene: Scene, active: bool) -> str:
-    buttons = []
-    if active:
-        buttons.append(_button(view, "cancel_keep", "jobs.cancel", scene))
-    if active and view.job.kind == TRAIN:
-        buttons.append(_button(view, "cancel_discard", "jobs.discard", scene))
-    buttons.append(_button(view, "log", "jobs.showlog", scene))
-    return tag("div", *buttons, class_="pa-buttons")
+def _buttons(view: JobView, scene: Scene) -> str:
+    log = _button(view, "log", "jobs.showlog", scene)
+    return tag("div", *wishes.buttons(view, scene, "jobs"), log, class_="pa-buttons")
 
 
 def _erasing(view: JobView, scene: Scene) -> str:

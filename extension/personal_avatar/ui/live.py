@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 
 from personal_avatar.jobs.states import ACTIVE, State
@@ -9,6 +10,7 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.ui.markup import badge, duration, progress_bar, stored_error_box, tag
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
+from personal_avatar.ui.wishes import can_go_on, ending
 
 KINDS = {
     State.QUEUED: "info",
@@ -32,16 +34,28 @@ def stage_name(view: JobView, scene: Scene) -> str:
 
 def headline(view: JobView, scene: Scene) -> str:
     """One sentence: where the job stands, how far, how long."""
-    if view.status.state is State.QUEUED:
-        return scene.say("live.queued", position=view.position)
-    if view.status.state is not State.RUNNING:
-        return scene.say(f"state.{view.status.state.value}")
-    words = [stage_name(view, scene)]
+    state = view.status.state
+    if state is State.QUEUED:
+        return " · ".join(_waiting(view, scene))
+    if state not in (State.RUNNING, State.PAUSED):
+        return scene.say(f"state.{state.value}")
+    words = [stage_name(view, scene) if state is State.RUNNING else scene.say("state.paused")]
     if view.total_steps:
         words.append(scene.say("live.steps", step=view.step, total=view.total_steps))
-    if view.eta_s:
+    if asked := ending(view, scene):
+        words.append(scene.say(asked))
+    elif view.eta_s and state is State.RUNNING:
         words.append(scene.say("live.eta", time=duration(view.eta_s, scene.language)))
     return " · ".join(words)
+
+
+def _waiting(view: JobView, scene: Scene) -> Iterator[str]:
+    """The place in the queue, and when its turn and its end are expected, as far as that is known."""
+    yield scene.say("live.queued", position=view.position) if view.position else scene.say("state.queued")
+    if view.starts_in_s:
+        yield scene.say("live.starts", time=duration(view.starts_in_s, scene.language))
+    if view.eta_s:
+        yield scene.say("live.ends", time=duration(view.eta_s, scene.language))
 
 
 def announcement(view: JobView, scene: Scene) -> str:
@@ -55,12 +69,18 @@ def announcement(view: JobView, scene: Scene) -> str:
 def progress_html(view: JobView, scene: Scene) -> str:
     """Badge, sentence and bar of a job; the named error of one that failed."""
     head = tag("div", state_badge(view, scene), tag("strong", escape(scene.title(view))), class_="pa-head")
-    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
     if view.status.state not in ACTIVE:
-        return head + error
+        return head + failure_html(view, scene)
     words = headline(view, scene)
     bar = progress_bar(view.progress, words, known=bool(view.total_steps))
     return head + tag("p", escape(words), class_="pa-sentence") + bar
+
+
+def failure_html(view: JobView, scene: Scene) -> str:
+    """The named error of a job that failed, and whether it can go on from where it was; empty for any other."""
+    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
+    goes_on = can_go_on(view, scene)
+    return error + (tag("p", escape(scene.say("jobs.cangoon")), class_="pa-note") if goes_on else "")
 
 
 def status_html(scene: Scene) -> str:

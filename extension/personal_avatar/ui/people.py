@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
+from html import escape
 from typing import Any
 
-from personal_avatar.domain import Avatar
+from personal_avatar.domain import Avatar, Consent
 from personal_avatar.errors import WrongState
+from personal_avatar.ui.markup import tag
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 
@@ -32,3 +35,30 @@ def chosen_avatar(scene: Scene, label: str | None) -> Avatar:
     if avatar is None:
         raise Refusal(WrongState, "noavatar")
     return avatar
+
+
+def agreed_html(scene: Scene) -> str:
+    """Who stated when, and for how many photos, that the chosen person agreed; the newest statement first."""
+    label = choices(scene)["value"]
+    avatar = avatars_by_label(scene).get(label or "")
+    if avatar is None or not avatar.consents:
+        return ""
+    lines = [tag("li", escape(_stated(consent, scene))) for consent in reversed(avatar.consents)]
+    title = tag("summary", escape(scene.say("consent.title", n=len(lines))))
+    return tag("details", title, tag("ul", *lines, class_="pa-advice"), id="pa-agreed")
+
+
+def _stated(consent: Consent, scene: Scene) -> str:
+    """In the words of whoever stated it."""
+    photos = len(consent.photo_sha256)
+    return scene.say(
+        "consent.stated", who=consent.given_by, when=_moment(consent.given_at), n=photos, words=consent.statement
+    )
+
+
+def _moment(iso: str) -> str:
+    """On this machine's clock, to the minute; as it was written where that is no time."""
+    try:
+        return datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return iso

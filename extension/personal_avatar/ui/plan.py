@@ -6,7 +6,7 @@ the loaded checkpoint and the goal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -60,6 +60,14 @@ class PlanForm:
             scene.values.update(zip(self._names, raw, strict=True))
         values = self._form.values([scene.values[name] for name in self._settings], _defaults(scene, _method(scene)))
         return Chosen(_method(scene), Engine(scene.values["engine"]), {GOAL: _goal(scene).value, **values})
+
+    def holding(self, scene: Scene, method: Method, plan: Mapping[str, Any]) -> list[Any]:
+        """Values of `components` that make `chosen` give this method and plan, with the engine that is chosen."""
+        goal = Goal(plan.get(GOAL, _goal(scene).value))
+        scene.values.update({"method": method.value, GOAL: goal.value})
+        wanted = {**_defaults(scene, method), **plan}
+        held = [wanted.get(field.name, gr.update()) for field in self._form.fields]
+        return [method.value, goal.value, gr.update(), *held]
 
     def presets(self, scene: Scene, raw: Sequence[Any]) -> Chosen:
         """Goal and engine alone: every method with the settings that suit it."""

@@ -20,14 +20,17 @@ Pressed = dict[str, Any]
 
 
 def listen(
-    page: Page, name: str, handler: Callable[[Scene, Pressed], list[Any]], outputs: Sequence[Any], message: Any
+    page: Page, name: str, handler: Callable[..., list[Any]], outputs: Sequence[Any], message: Any,
+    inputs: Sequence[Any] = (),
 ) -> None:
-    """Let `handler(scene, value)` answer every button that was made with `name`."""
+    """Let `handler(scene, value, *inputs)` answer every button that was made with `name`."""
     value = page.keep(gr.Textbox("", visible=False, elem_id=elem_id(f"value_{name}")))
     hidden = gr.Button(visible=False, elem_id=elem_id(f"press_{name}"))
-    page.on(
-        hidden.click, lambda scene, raw: handler(scene, _read(raw)), [value], list(outputs), message, script=TAKE
-    )
+
+    def pressed(scene: Scene, raw: str, *more: Any) -> list[Any]:
+        return handler(scene, _read(raw), *more)
+
+    page.on(hidden.click, pressed, [value, *inputs], list(outputs), message, script=TAKE)
 
 
 def attributes_of(name: str, **value: Any) -> dict[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar, BaseModelFile
-from personal_avatar.errors import AvatarError, named
-from personal_avatar.jobs.states import ACTIVE, ENDED
+from personal_avatar.errors import AvatarError, NotFound, named
+from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.studio.oneshot import IdentityStatus
@@ -19,39 +19,25 @@ from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
 
 NOBODYS = {RANK: "tab.rank", RESTORE: "restored.pictures"}
+LISTED = 50  # jobs in the list
+OF_A_KIND = 500  # jobs of a kind that the other panels choose from, the newest
 
 
 class JobWatch:
-    """Reads jobs; those that have ended do not change, so they are read once."""
+    """Keeps what jobs told that have ended: they tell nothing more, unless they are taken up again."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._ended: dict[str, JobView] = {}
-        self._told: dict[str, Told] = {}
-
-    def views(self) -> list[JobView]:
-        """All jobs, newest first."""
-        return [view for job_id in reversed(self._studio.jobs.ids()) if (view := self._view(job_id)) is not None]
-
-    def _view(self, job_id: str) -> JobView | None:
-        if job_id in self._ended:
-            return self._ended[job_id]
-        try:
-            view = self._studio.jobs.view(job_id)
-        except (AvatarError, OSError, ValueError):
-            return None
-        if view.status.state in ENDED:
-            self._ended[job_id] = view
-        return view
+        self._told: dict[tuple[str, float | None], Told] = {}
 
     def told(self, view: JobView) -> Told:
-        """What a job has told until now; kept when it has ended, as it tells nothing more."""
-        job_id = view.job.id
-        if job_id in self._told:
-            return self._told[job_id]
-        found = told(self._studio.jobs.folder(job_id))
+        """What a job has told until now."""
+        known = view.job.id, view.status.ended_at
+        if known in self._told:
+            return self._told[known]
+        found = told(self._studio.jobs.folder(view.job.id))
         if view.status.state in ENDED:
-            self._told[job_id] = found
+            self._told[known] = found
         return found
 
 
@@ -64,6 +50,7 @@ class Scene:
         self.studio, self.desk, self.language, self.key, self.values = studio, desk, language, key, values
         self._watch = watch
         self._stories: dict[str, Told] = {}
+        self._kinds: dict[str, list[JobView]] = {}
 
     def say(self, key: str, **values: object) -> str:
         return text(key, self.language, **values)
@@ -84,7 +71,23 @@ class Scene:
 
     @cached_property
     def views(self) -> list[JobView]:
-        return self._watch.views()
+        """The newest jobs, and older ones that have not ended."""
+        newest = self.studio.jobs.views(limit=LISTED)
+        known = {view.job.id for view in newest}
+        return newest + [view for view in self.active if view.job.id not in known]
+
+    def of_kind(self, kind: str) -> list[JobView]:
+        """The newest jobs of a kind, newest first."""
+        if kind not in self._kinds:
+            self._kinds[kind] = self.studio.jobs.views(kind=kind, limit=OF_A_KIND)
+        return self._kinds[kind]
+
+    def view(self, job_id: str) -> JobView | None:
+        """Any job; None when it is gone."""
+        try:
+            return self.studio.jobs.view(job_id) if job_id else None
+        except NotFound:
+            return None
 
     def told(self, view: JobView) -> Told:
         if view.job.id not in self._stories:
@@ -108,9 +111,10 @@ class Scene:
         except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
             return named(error)
 
-    @property
+    @cached_property
     def active(self) -> list[JobView]:
-        return [view for view in self.views if view.status.state in ACTIVE]
+        """Jobs that have not ended, newest first."""
+        return self.studio.jobs.views(states=ACTIVE)
 
     @cached_property
     def possible(self) -> IdentityStatus | AvatarError:
@@ -130,38 +134,39 @@ class Scene:
 
     @property
     def busy(self) -> bool:
-        """Whether the page should look again soon."""
-        return bool(self.active) or self.desk.work.busy(self.key)
+        """Whether the page should look again soon; a paused job waits for the user."""
+        goes_on = any(view.status.state is not State.PAUSED for view in self.active)
+        return goes_on or self.desk.work.busy(self.key)
 
     @property
     def training(self) -> JobView | None:
-        """The training to show: the one that runs, else the next to run, else the last that ended."""
-        return _foremost(self.views, TRAIN)
+        """The training to show: the one that runs, else the next to run, else a paused one, else the last."""
+        return _foremost(self.of_kind(TRAIN))
 
     @property
     def creating(self) -> JobView | None:
         """The same of portraits of trained people."""
-        return _foremost([view for view in self.views if not untrained(view)], CREATE)
+        return _foremost([view for view in self.of_kind(CREATE) if not untrained(view)])
 
     @property
     def restyling(self) -> JobView | None:
         """The same of portraits for which nobody was trained."""
-        return _foremost([view for view in self.views if untrained(view)], CREATE)
+        return _foremost([view for view in self.of_kind(CREATE) if untrained(view)])
 
     @property
     def inventing(self) -> JobView | None:
         """The same of characters that do not exist."""
-        return _foremost(self.views, INVENT)
+        return _foremost(self.of_kind(INVENT))
 
     @property
     def ranking(self) -> JobView | None:
         """The same of existing pictures that are put in order."""
-        return _foremost(self.views, RANK)
+        return _foremost(self.of_kind(RANK))
 
     @property
     def results(self) -> list[JobView]:
         """Portrait jobs with pictures, newest first."""
-        return [view for view in self.views if view.job.kind == CREATE and (view.result or {}).get("images")]
+        return [view for view in self.of_kind(CREATE) if (view.result or {}).get("images")]
 
 
 def untrained(view: JobView) -> bool:
@@ -169,8 +174,9 @@ def untrained(view: JobView) -> bool:
     return (view.job.payload.get("one_shot") or {}).get("identity") is not None
 
 
-def _foremost(views: list[JobView], kind: str) -> JobView | None:
-    mine = [view for view in views if view.job.kind == kind]
-    running = [view for view in mine if view.status.started_at and view.status.state in ACTIVE]
-    waiting = [view for view in mine if view.status.state in ACTIVE]
-    return next(iter(running or waiting[::-1] or mine), None)
+def _foremost(mine: list[JobView]) -> JobView | None:
+    running, waiting, paused = (
+        [view for view in mine if view.status.state is state] for state in (State.RUNNING, State.QUEUED, State.PAUSED)
+    )
+    waiting.sort(key=lambda view: view.position)
+    return next(iter(running or waiting or paused or mine), None)

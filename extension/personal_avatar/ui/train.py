@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, To
 from personal_avatar.studio import TrainRequest
 from personal_avatar.ui import photos, training
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
+from personal_avatar.ui.offer import Offers
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.plan import Chosen, PlanForm
 from personal_avatar.ui.refusal import Refusal
@@ -39,19 +41,27 @@ def _inputs(page: Page, about: list[Any]) -> None:
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
     message = gr.HTML(elem_id=elem_id("train_message"))
+    offers, values = Offers(page, form), [*about, *form.components]
 
-    def begin(scene: Scene, *raw: Any) -> list[Any]:
+    def train(scene: Scene, *raw: Any, anyway: bool = False) -> None:
         photos.note(scene, *raw[: len(about)])
-        scene.studio.train(_request(scene, form.chosen(scene, raw[len(about) :])))
-        return []
+        request = _request(scene, form.chosen(scene, raw[len(about) :]))
+        scene.studio.train(replace(request, even_if_too_large=anyway))
 
-    def begin_all(scene: Scene, *raw: Any) -> list[Any]:
+    def compare_all(scene: Scene, *raw: Any) -> None:
         photos.note(scene, *raw[: len(about)])
         scene.studio.compare(_request(scene, form.presets(scene, raw[len(about) :])))
-        return []
 
-    page.on(start.click, begin, [*about, *form.components], [], message)
-    page.on(compare.click, begin_all, [*about, *form.components], [], message)
+    def begin(scene: Scene, *raw: Any) -> list[Any]:
+        return [offers.tried(scene, lambda: train(scene, *raw))]
+
+    def begin_all(scene: Scene, *raw: Any) -> list[Any]:
+        compare_all(scene, *raw)
+        return [""]
+
+    page.on(start.click, begin, values, [offers.place], message)
+    page.on(compare.click, begin_all, values, [offers.place], message)
+    offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import gradio as gr
 
-from personal_avatar.errors import WrongState
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import State
 from personal_avatar.reports.svg import Chart, chart, smoothed
+from personal_avatar.ui import wishes
 from personal_avatar.ui.comparison import comparison_html
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.outcome import outcome_html
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
-from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.story import Told, thinned
 from personal_avatar.ui.texts import text
@@ -29,10 +27,6 @@ def build(page: Page, tabs: gr.Tabs) -> None:
     papers = page.shelf("training")
     page.show(papers.component, lambda scene: {"value": _progress(scene, papers)})
     with gr.Row():
-        keep = page.say(gr.Button(text("train.cancel"), visible=False, elem_id=elem_id("cancel")), value="train.cancel")
-        discard = page.say(
-            gr.Button(text("train.discard"), visible=False, elem_id=elem_id("discard")), value="train.discard"
-        )
         onward = page.say(
             gr.Button(text("train.onward"), variant="primary", visible=False, elem_id=elem_id("onward")),
             value="train.onward",
@@ -58,24 +52,9 @@ def build(page: Page, tabs: gr.Tabs) -> None:
             label="jobs.log",
         )
     page.show(log, lambda scene: {"value": _log(scene)})
-    page.show(keep, lambda scene: {"visible": _active(scene)})
-    page.show(discard, lambda scene: {"visible": _active(scene)})
     page.show(onward, lambda scene: {"visible": _succeeded(scene)})
-    page.on(keep.click, lambda scene: _cancel(scene, True), [], [], message)
-    page.on(discard.click, lambda scene: _cancel(scene, False), [], [], message)
+    wishes.build(page, "train", message)
     onward.click(lambda: gr.Tabs.update(selected="create"), None, tabs, **QUIET)
-
-
-def _cancel(scene: Scene, keep: bool) -> list[Any]:
-    view = scene.training
-    if view is None:
-        raise Refusal(WrongState, "nojob")
-    scene.studio.queue.cancel(view.job.id, keep_checkpoint=keep)
-    return []
-
-
-def _active(scene: Scene) -> bool:
-    return scene.training is not None and scene.training.status.state in ACTIVE
 
 
 def _succeeded(scene: Scene) -> bool:
@@ -91,7 +70,7 @@ def _progress(scene: Scene, papers: Shelf) -> str:
     if view is None:
         steps = "".join(tag("li", escape(scene.say(f"train.step.{number}"))) for number in (1, 2, 3))
         return tag("div", tag("h3", escape(scene.say("train.none"))), tag("ol", steps), class_="pa-empty")
-    return progress_html(view, scene) + outcome_html(view, scene, papers)
+    return progress_html(view, scene) + wishes.row(view, scene, "train") + outcome_html(view, scene, papers)
 
 
 def _curves(scene: Scene) -> str:

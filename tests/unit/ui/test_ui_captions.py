@@ -14,8 +14,8 @@ import pytest
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Look, PhotoReport, PhotoVerdict
 from personal_avatar.errors import NotFound
+from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import Job, JobView, Status
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from personal_avatar.studio.captioning import TaggerStatus
@@ -105,11 +105,15 @@ def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> No
 
 def ended(desk: Desk, state: State, result: dict[str, Any] | None, error: dict[str, Any] | None = None) -> Scene:
     """A page that sees a job of the draft which has come to its end."""
-    desk.note(KEY, caption_job="job", captions_before=book.captions_of(desk.draft(KEY)))
-    scene = Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
-    job = Job("job", CAPTION, "Anna", "local", "", 0.0, {})
-    scene.__dict__["views"] = [JobView(job, Status(state, error=error), result=result)]
-    return scene
+    jobs = desk.studio.jobs
+    job = jobs.create(CAPTION, {}, title="Anna", user_id="local", avatar_id="")
+    jobs.move(job.id, State.RUNNING)
+    if result is not None:
+        EventWriter(jobs.folder(job.id))(Done(result))
+    if state is not State.RUNNING:
+        jobs.move(job.id, state, error=error)
+    desk.note(KEY, caption_job=job.id, captions_before=book.captions_of(desk.draft(KEY)))
+    return Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
 
 
 def test_a_job_hands_over_its_captions_once(desk: Desk) -> None:
@@ -167,7 +171,10 @@ def test_why_a_job_wrote_no_captions_stays_to_be_read(desk: Desk) -> None:
 def test_a_job_that_goes_on_is_waited_for_and_one_that_is_gone_is_not(desk: Desk) -> None:
     scene = ended(desk, State.RUNNING, None)
     caption_taggers._collect(scene)
-    assert desk.draft(KEY).caption_job == "job" and "pa-bar" in caption_taggers._progress(scene)
+    job_id = desk.draft(KEY).caption_job
+    assert job_id and "pa-bar" in caption_taggers._progress(scene)
+    desk.studio.jobs.move(job_id, State.CANCELLED)
+    desk.studio.jobs.delete(job_id)
     caption_taggers._collect(Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {}))
     assert desk.draft(KEY).caption_job == ""
 

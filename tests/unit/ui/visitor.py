@@ -61,6 +61,17 @@ class Visitor:
     def click(self, name: str) -> None:
         self._run(self._dependency("click", self._ids[name]))
 
+    def press(self, part: str, words: str) -> None:
+        """Click a button in words inside a part that shows HTML; it hands its value over as our script does."""
+        for attributes, said in re.findall(r"<button([^>]*)>([^<]*)</button>", self.value(part) or ""):
+            if unescape(said) == words:
+                target, value = (_attribute(attributes, name) for name in ("data-pa-press", "data-pa-value"))
+                name = target.removeprefix(PREFIX)
+                self._set(name.replace("press_", "value_"), value)
+                self.click(name)
+                return
+        raise LookupError(f"no button {words!r} in {part}: {self.text(part)}")
+
     def upload(self, into: str = "files") -> None:
         """The chosen files have arrived."""
         self._run(self._dependency("upload", self._ids[into]))
@@ -107,3 +118,9 @@ class Visitor:
             return bool(changes)
         self.props[component]["value"] = value
         return False
+
+
+def _attribute(attributes: str, name: str) -> str:
+    found = re.search(rf'{name}="([^"]*)"', attributes)
+    assert found, attributes
+    return unescape(found[1])

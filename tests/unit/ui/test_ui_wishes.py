@@ -1,0 +1,191 @@
+"""Buttons of jobs: which there are in which state, what a click does, and that a second one changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.domain import Engine, Method
+from personal_avatar.errors import AvatarError, Crashed
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
+from personal_avatar.jobs.events import EventWriter, Parked, Progress, Stage
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobView
+from personal_avatar.studio import Studio
+from personal_avatar.studio.works import CREATE, TRAIN
+from personal_avatar.training.plan import TrainTask
+from personal_avatar.ui import wishes
+from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.jobs import jobs_html
+from personal_avatar.ui.live import headline, status_html
+from personal_avatar.ui.scene import LISTED, JobWatch, Scene
+
+from tests.unit.api.house import build_studio
+
+ALL = (wishes.REST, wishes.GO_ON, wishes.KEEP, wishes.DROP)
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """Nobody looks after its queue: jobs stay as the tests leave them."""
+    made = build_studio(tmp_path / "data", face_weights)
+    monkeypatch.setattr(made.queue, "start_lane", lambda kind: None)
+    return made
+
+
+def page(studio: Studio, language: str = "en", **values: Any) -> Scene:
+    return Scene(studio, Desk(studio, ask_folder=True), JobWatch(studio), language, "b1" * 16, values)
+
+
+def job(studio: Studio, *states: State, kind: str = TRAIN, engine: str = "diffusers", priority: int = 0) -> str:
+    avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="yes")
+    base, nowhere = studio.host.checkpoint(), Path("/nowhere")
+    payload = TrainTask(avatar, nowhere, (), base, Method.LORA, {}, nowhere, nowhere, engine=Engine(engine))
+    made = studio.jobs.create(kind, payload, title="Anna", user_id="local", avatar_id="anna", priority=priority)
+    for state in states:
+        studio.jobs.move(made.id, state)
+    return made.id
+
+
+def possible(studio: Studio, job_id: str) -> tuple[str, ...]:
+    return wishes.possible(studio.jobs.view(job_id), page(studio))
+
+
+def wish(studio: Studio, do: str, job_id: str) -> None:
+    wishes.ask(page(studio), {"do": do, "job": job_id})
+
+
+def left_state(studio: Studio, job_id: str) -> None:
+    folder = studio.jobs.folder(job_id) / "state"
+    folder.mkdir()
+    (folder / "complete.json").write_text(json.dumps({"step": 7}))
+
+
+def told(studio: Studio, job_id: str, language: str = "en") -> str:
+    return headline(studio.jobs.view(job_id), page(studio, language))
+
+
+def test_each_state_has_its_buttons(studio: Studio) -> None:
+    running = (wishes.REST, wishes.KEEP, wishes.DROP)
+    assert possible(studio, job(studio)) == running
+    assert possible(studio, job(studio, State.RUNNING)) == running
+    assert possible(studio, job(studio, State.PAUSED)) == (wishes.GO_ON, wishes.KEEP, wishes.DROP)
+    assert possible(studio, job(studio, State.RUNNING, State.SUCCEEDED)) == ()
+    assert possible(studio, job(studio, State.CANCELLED)) == ()
+
+
+def test_what_cannot_be_paused_offers_no_pause(studio: Studio) -> None:
+    assert possible(studio, job(studio, State.RUNNING, kind=CREATE)) == (wishes.KEEP,)
+    assert possible(studio, job(studio, State.RUNNING, engine="kohya")) == (wishes.KEEP, wishes.DROP)
+
+
+def test_a_failed_training_can_go_on_only_when_it_left_its_state(studio: Studio) -> None:
+    failed = job(studio, State.RUNNING)
+    studio.jobs.fail(failed, Crashed("It broke."))
+    assert possible(studio, failed) == () and "Resume" not in jobs_html(page(studio))
+    left_state(studio, failed)
+    assert possible(studio, failed) == (wishes.GO_ON,)
+    assert "goes on from its last saved step" in jobs_html(page(studio))
+    wish(studio, wishes.GO_ON, failed)
+    assert studio.jobs.status(failed).state is State.QUEUED
+    wish(studio, wishes.GO_ON, failed)
+    assert studio.jobs.status(failed).state is State.QUEUED
+
+
+def test_a_running_training_says_what_it_was_asked_and_can_be_asked_otherwise(studio: Studio) -> None:
+    running = job(studio, State.RUNNING)
+    emit = EventWriter(studio.jobs.folder(running))
+    emit(Stage("train"))
+    emit(Progress(3, 9, seconds_per_step=100.0))
+    assert told(studio, running) == "Training · 3 of 9 · about 10 min left"
+    control = Control(studio.jobs.folder(running))
+    wish(studio, wishes.REST, running)
+    wish(studio, wishes.REST, running)
+    assert control.asked(PAUSE) and told(studio, running).endswith("3 of 9 · pauses as soon as it can")
+    assert possible(studio, running) == (wishes.GO_ON, wishes.KEEP, wishes.DROP)
+    wish(studio, wishes.GO_ON, running)
+    wish(studio, wishes.GO_ON, running)
+    assert not control.asked(PAUSE) and possible(studio, running)[0] == wishes.REST
+    wish(studio, wishes.KEEP, running)
+    wish(studio, wishes.KEEP, running)
+    assert control.asked(CANCEL) and told(studio, running, "vi").endswith("sẽ dừng ngay khi có thể")
+    assert possible(studio, running) == (wishes.DROP,)
+    wish(studio, wishes.DROP, running)
+    assert control.asked(DISCARD) and possible(studio, running) == ()
+
+
+def test_a_waiting_training_is_paused_and_goes_on_at_once(studio: Studio) -> None:
+    waiting = job(studio)
+    wish(studio, wishes.REST, waiting)
+    wish(studio, wishes.REST, waiting)
+    assert studio.jobs.status(waiting).state is State.PAUSED and told(studio, waiting) == "Paused"
+    assert 'data-pa-busy="0"' in status_html(page(studio)), "nothing happens until somebody asks for it"
+    wish(studio, wishes.GO_ON, waiting)
+    wish(studio, wishes.GO_ON, waiting)
+    assert studio.jobs.status(waiting).state is State.QUEUED
+
+
+@pytest.mark.parametrize("do", [wishes.KEEP, wishes.DROP])
+def test_a_paused_training_is_cancelled_once(studio: Studio, do: str) -> None:
+    paused = job(studio, State.PAUSED)
+    wish(studio, do, paused)
+    wish(studio, do, paused)
+    assert studio.jobs.status(paused).state is State.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"do": "fly", "job": "x"}, {"do": "pause", "job": 7}, {"do": "pause", "job": "x"}]
+)
+def test_an_old_page_is_told_so(studio: Studio, value: dict[str, Any]) -> None:
+    with pytest.raises(AvatarError):
+        wishes.ask(page(studio), value)
+
+
+@pytest.mark.parametrize("do", ALL)
+def test_a_wish_that_came_too_late_is_told(studio: Studio, do: str) -> None:
+    ended = job(studio, State.RUNNING, State.SUCCEEDED)
+    with pytest.raises(AvatarError, match="succeeded"):
+        wish(studio, do, ended)
+
+
+def test_a_parked_training_says_for_what_it_waits(studio: Studio) -> None:
+    running = job(studio, State.RUNNING)
+    emit = EventWriter(studio.jobs.folder(running))
+    for event in (Stage("train"), Progress(3, 9), Parked(True, 0.1)):
+        emit(event)
+    assert told(studio, running) == "Waiting while a picture is made · 3 of 9"
+    assert told(studio, running, "zh").startswith("正在等待另一张图片生成")
+
+
+def test_waiting_jobs_say_their_place_and_when_their_turn_comes(studio: Studio) -> None:
+    scene = page(studio)
+    view = studio.jobs.view(job(studio))
+    assert headline(view, scene) == "Waiting, place 1"
+    known = JobView(view.job, view.status, position=2, starts_in_s=300.0, eta_s=900.0)
+    assert headline(known, scene) == "Waiting, place 2 · starts in about 5 min · done in about 15 min"
+
+
+def test_the_list_tells_restarts_and_priority(studio: Studio) -> None:
+    often = job(studio, State.RUNNING, priority=3)
+    studio.jobs.move(often, State.QUEUED, restarts=2)
+    said = jobs_html(page(studio))
+    assert "<dt>Taken up again by itself</dt><dd>2</dd>" in said and "<dt>Priority</dt><dd>3</dd>" in said
+
+
+def test_the_list_shows_the_newest_and_older_ones_that_have_not_ended(studio: Studio) -> None:
+    oldest = job(studio, State.PAUSED)
+    for _ in range(LISTED + 2):
+        job(studio, State.RUNNING, State.SUCCEEDED)
+    scene = page(studio)
+    said = jobs_html(scene)
+    assert said.count('class="pa-job"') == LISTED + 1 and f'data-job="{oldest}"' in said
+    assert "and 2 older ones" in said
+    assert scene.training is not None and scene.training.job.id == oldest
+
+
+def test_a_training_that_runs_is_shown_before_one_that_rests(studio: Studio) -> None:
+    running, _ = job(studio, State.RUNNING), job(studio, State.PAUSED)
+    training = page(studio).training
+    assert training is not None and training.job.id == running
