@@ -21,6 +21,7 @@ METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
 ENGINES = ("diffusers", "kohya")
 SIZES = ("original", "square", "portrait", "story", "linkedin", "round")
 FORMATS = ("png", "jpeg", "webp")
+STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 RULES = (
     "waiting", "waiting_of_one", "upload_mb", "private_callbacks", "restarts", "executor", "ray_address", "jobs_there",
 )
@@ -282,9 +283,15 @@ def _restore(commands: Commands) -> None:
 
 def _jobs(commands: Commands) -> None:
     parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume or erase one")
-    actions = ["list", "show", "cancel", "pause", "resume", "erase"]
-    parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos")
+    actions = ["list", "show", "cancel", "pause", "resume", "erase", "rebuild"]
+    parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos; "
+                        "rebuild: make the index of jobs anew from their folders")
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
+    parser.add_argument("--user", metavar="ID", help="list the jobs of this user alone")
+    parser.add_argument("--state", nargs="+", choices=STATES, metavar="STATE",
+                        help=f"list the jobs in these states alone: {' '.join(STATES)}")
+    parser.add_argument("--kind", metavar="KIND", help="list the jobs of this kind alone, such as train or create")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="list the newest N; 0: all (default: 100)")
 
 
 def _gallery(commands: Commands) -> None:

@@ -14,6 +14,8 @@ from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
 from personal_avatar.errors import AvatarError
 from personal_avatar.host import Folders, Host
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.store import JobStore
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.nouns import Weight
@@ -117,6 +119,20 @@ def identity_weights(host: Host) -> Iterator[Finding]:
             weights = registry.SETS[name]
             told = f"not here; {sum(weight.size_mb for weight in weights) / 1e3:.1f} GB; {weights[-1].licence}"
             yield warning(name, told, f"Only for pictures without training. {error.message} {error.hint}")
+
+
+def of_jobs(jobs: JobStore) -> Iterator[Finding]:
+    """How many jobs there are, and whether their index can be relied upon."""
+    total, active = jobs.count(), jobs.count(states=ACTIVE)
+    told = f"{total} jobs, {active} of them not ended"
+    if total and jobs.index_in_memory:
+        why = f"{told}; the index is kept in memory: {jobs.index_trouble}"
+        yield warning("jobs", why, "Lists are right all the same. Look at the space on the disk, and at who uses it.")
+    elif jobs.index_trouble:
+        remedy = "Nothing has to be done; when it happens again, check the disk."
+        yield warning("jobs", f"{told}; the index was made anew: {jobs.index_trouble}", remedy)
+    else:
+        yield ok("jobs", told)
 
 
 def of_host(host: Host) -> Iterator[Finding]:

@@ -1,23 +1,35 @@
-"""`personal-avatar jobs`: list, show, cancel, pause, resume, erase."""
+"""`personal-avatar jobs`: list, show, cancel, pause, resume, erase, rebuild."""
 from __future__ import annotations
 
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from typing import TypedDict
 
 from personal_avatar import documents
 from personal_avatar.commands.common import DONE, WRONG_USAGE, exit_status, follow, local_studio
 from personal_avatar.errors import NotFound
-from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
 
 
+class Wanted(TypedDict):
+    """Which jobs to list."""
+
+    user_id: str | None
+    states: list[State] | None
+    kind: str | None
+
+
 def run(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     if args.action == "list":
-        return _list(studio, terminal)
+        return _list(studio, args, terminal)
+    if args.action == "rebuild":
+        return _rebuild(studio, terminal)
     if not args.id:
         terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
         return WRONG_USAGE
@@ -34,17 +46,51 @@ def job_named(studio: Studio, beginning: str) -> str:
     return found[0]
 
 
-def _list(studio: Studio, terminal: Terminal) -> int:
-    views = studio.jobs.views()
+def _list(studio: Studio, args: Namespace, terminal: Terminal) -> int:
+    """The newest of those that were asked for; `more` says how many were left out."""
+    states = [State(name) for name in args.state] if args.state else None
+    wanted: Wanted = {"user_id": args.user, "states": states, "kind": args.kind}
+    views = studio.jobs.views(**wanted, limit=max(args.limit, 0) or None)
+    more = studio.jobs.count(**wanted) - len(views)
     terminal.say(table([_row(view) for view in views]) if views else "There are no jobs.")
-    terminal.document({"jobs": [documents.job(view) for view in views]})
+    if more > 0:
+        terminal.say(f"... and {more} older ones: --limit 0 shows all.")
+    terminal.document({"jobs": [documents.job(view) for view in views], **({"more": more} if more > 0 else {})})
+    return DONE
+
+
+def _rebuild(studio: Studio, terminal: Terminal) -> int:
+    count = studio.jobs.rebuild()
+    terminal.say(f"The index was made anew: {count} jobs.")
+    terminal.document({"jobs": count})
     return DONE
 
 
 def _row(view: JobView) -> tuple[str, ...]:
     job, began = view.job, time.strftime("%Y-%m-%d %H:%M", time.localtime(view.job.created_at))
-    where = f"{view.stage} {view.step}/{view.total_steps}" if view.status.state in ACTIVE and view.total_steps else ""
-    return job.id[:8], began, job.kind, job.title, view.status.state.value, where
+    return job.id[:8], began, job.kind, job.title, view.status.state.value, ", ".join(_whereabouts(view))
+
+
+def _whereabouts(view: JobView) -> Iterator[str]:
+    """How far a job is, when it begins or ends, and what is unusual about it."""
+    if view.status.state in ACTIVE and view.total_steps:
+        yield f"{view.stage} {view.step}/{view.total_steps}"
+    if view.position:
+        yield f"number {view.position}"
+    if view.starts_in_s:
+        yield f"starts in {_duration(view.starts_in_s)}"
+    if view.eta_s:
+        yield f"done in {_duration(view.eta_s)}"
+    if view.job.priority:
+        yield f"priority {view.job.priority}"
+    if view.status.restarts:
+        yield f"restarted {view.status.restarts}x"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:

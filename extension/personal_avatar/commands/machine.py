@@ -27,7 +27,7 @@ def doctor(args: Namespace, terminal: Terminal) -> int:
         kohya.install(data, terminal.say)
     if args.install_ray is not None:
         ray_packages.install(data, terminal.say, args.install_ray)
-    findings = examination.examine(host, data, args.insightface)
+    findings = [*examination.examine(host, data, args.insightface), *examination.of_jobs(studio.jobs)]
     terminal.say(examination.text(findings))
     terminal.document(examination.document(findings))
     if examination.usable(findings):

@@ -207,6 +207,11 @@ class JobStore:
         """Why the index was made anew or cannot be used, "" when all is well."""
         return self._catalogue.trouble
 
+    @property
+    def index_in_memory(self) -> bool:
+        """Whether lists come from an index that this program alone has, as its file cannot be used."""
+        return self._catalogue.in_memory
+
     def close(self) -> None:
         """Give the index back; it is opened again when it is needed."""
         self._catalogue.close()

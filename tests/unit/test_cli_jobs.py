@@ -1,0 +1,87 @@
+"""`personal-avatar jobs` and what the doctor says of them, on a real data folder."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from personal_avatar import doctor
+from personal_avatar.cli import STATES, main
+from personal_avatar.environment.finding import State as Found
+from personal_avatar.jobs.asking import Asking, asked
+from personal_avatar.jobs.events import EventWriter, Progress, Stage
+from personal_avatar.jobs.job import Job
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobStore
+
+Say = Callable[..., str]
+
+
+@pytest.fixture()
+def store(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "jobs")
+
+
+@pytest.fixture()
+def say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
+    def say(*words: str) -> str:
+        capsys.readouterr()
+        assert main(["jobs", *words, "--data", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    return say
+
+
+def create(store: JobStore, user: str = "u", priority: int = 0) -> Job:
+    with asked(Asking(priority=priority)):
+        return store.create("train", {}, title=f"Of {user}", user_id=user, avatar_id="a")
+
+
+def listed(said: str) -> list[str]:
+    return [row["id"] for row in json.loads(said)["jobs"]]
+
+
+def test_the_states_that_can_be_asked_for_are_all() -> None:
+    assert tuple(state.value for state in State) == STATES
+
+
+def test_lists_are_filtered_by_user_and_state_and_cut(store: JobStore, say: Say) -> None:
+    jobs = [create(store, user) for user in "uuv"]
+    store.move(jobs[0].id, State.RUNNING)
+    assert listed(say("list", "--user", "u", "--json")) == [jobs[1].id, jobs[0].id]
+    assert listed(say("list", "--state", "running", "paused", "--json")) == [jobs[0].id]
+    assert listed(say("list", "--kind", "create", "--json")) == []
+    cut = json.loads(say("list", "--limit", "1", "--json"))
+    assert ([row["id"] for row in cut["jobs"]], cut["more"]) == ([jobs[2].id], 2)
+    assert "2 older ones" in say("list", "--limit", "1") and "older" not in say("list", "--limit", "0")
+
+
+def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
+    running = create(store)
+    store.move(running.id, State.RUNNING, restarts=2)
+    for event in (Stage("train"), Progress(30, 100, seconds_per_step=2.0)):
+        EventWriter(store.folder(running.id))(event)
+    create(store, priority=7)
+    waiting, first = say("list").splitlines()
+    assert "number 1, starts in 2 min, priority 7" in waiting
+    assert "train 30/100, done in 2 min, restarted 2x" in first
+    shown = json.loads(say("show", running.id[:8], "--json"))
+    assert (shown["eta_s"], shown["restarts"]) == (140.0, 2)
+
+
+def test_an_index_is_made_anew_from_the_folders(store: JobStore, say: Say, tmp_path: Path) -> None:
+    jobs = [create(store) for _ in range(3)]
+    (tmp_path / "jobs" / "index.sqlite").write_bytes(b"no database" * 999)
+    assert "3 jobs" in say("rebuild")
+    assert listed(say("--json")) == [job.id for job in jobs[::-1]]
+
+
+def test_the_doctor_tells_of_an_index_that_was_damaged(store: JobStore, tmp_path: Path) -> None:
+    create(store)
+    assert [one.state for one in doctor.of_jobs(store)] == [Found.OK]
+    store.close()
+    for path in (tmp_path / "jobs").glob("index.sqlite*"):
+        path.write_bytes(b"no database" * 999)
+    finding = next(iter(doctor.of_jobs(JobStore(tmp_path / "jobs"))))
+    assert finding.state is Found.WARNING and "1 jobs" in finding.found and "made anew" in finding.found and finding.remedy
