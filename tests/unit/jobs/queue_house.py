@@ -70,9 +70,10 @@ class Abandoned:
         house.body = body
         self.job = house.store.create("train", {}, **LABELS)
         folder = house.store.folder(self.job.id)
-        (folder / "claim").write_text("999999999 1.0")
+        house.store.claim(self.job.id)
         house.store.move(self.job.id, State.RUNNING)
         self.child = process.start(folder, trainer(house.folder / "bin", body))
         house.store.note_process(self.job.id, self.child.pid, process.started_at(self.child.pid))
         self.reaper = threading.Thread(target=self.child.wait, daemon=True)
         self.reaper.start()
+        (folder / "claim").write_text("999999999 1.0")
