@@ -259,7 +259,7 @@ def test_a_failure_is_one_line_that_says_what_to_do(run: Run, words: list[object
 
 
 def test_a_failed_training_is_a_document_and_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DrawingHost, "__init__", lambda self, data: _with_learn(self, data, "sys.exit(3)"))
+    monkeypatch.setattr(DrawingHost, "__init__", lambda self, data, **rules: _with_learn(self, data, "sys.exit(3)"))
     said = run("train", "--photos", GOOD[0], "--name", "Anna", "--json")
     assert said.status == 1
     assert said.document["error"]["code"] == "CRASHED"
