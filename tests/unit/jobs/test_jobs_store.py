@@ -1,6 +1,7 @@
 """Jobs on disk: what a crash between two files leaves, and what damage by hand does."""
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -250,3 +251,60 @@ def test_a_job_whose_files_are_gone_leaves_no_trace(store: JobStore, tmp_path: P
     with pytest.raises(FileNotFoundError):
         store.create("create", {}, **LABELS, files={"00.png": tmp_path / "gone"})
     assert store.ids() == [] and [path for path in (tmp_path / "jobs").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("name", ["job.json", "status.json", "artifacts"])
+def test_a_full_disk_while_a_job_is_made_leaves_no_trace(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("personal_avatar.jobs.files.write_json", full)
+    if name == "artifacts":
+        monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OSError, match="No space"):
+        store.create("create", {}, **LABELS)
+    monkeypatch.undo()
+    assert store.ids() == [] and [path for path in tmp_path.glob("jobs/.*") if path.is_dir()] == []
+
+
+def test_an_end_for_which_there_was_no_space_is_written_when_there_is(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = create(store)
+    monkeypatch.setattr("personal_avatar.jobs.files.write_json", full)
+    store.fail(job.id, Crashed("x"))
+    assert [view.status.state for view in store.views()] == [State.FAILED] == [store.status(job.id).state]
+    assert JobStore(store.folder(job.id).parent).status(job.id).state is State.QUEUED
+    monkeypatch.undo()
+    assert store.count(states=[State.FAILED]) == 1
+    assert JobStore(store.folder(job.id).parent).view(job.id).status.state is State.FAILED
+
+
+def test_what_crashes_left_of_jobs_is_removed_at_the_next_start(store: JobStore) -> None:
+    job = create(store)
+    folder = store.folder(job.id).parent
+    deleted, old, young, foreign = (folder / name for name in (
+        f".{'a' * 32}.deleted", f".{'b' * 32}", f".{'c' * 32}", ".keep"))
+    for path in (deleted, old, young, foreign):
+        (path / "photos").mkdir(parents=True)
+    for path in (old / "photos", old):
+        os.utime(path, (1, 1))
+    store.mend()
+    assert [path.exists() for path in (deleted, old, young, foreign)] == [False, False, True, True]
+    assert store.ids() == [job.id]
+
+
+def test_a_failed_job_that_is_taken_up_again_has_not_ended(store: JobStore) -> None:
+    job = create(store)
+    store.move(job.id, State.RUNNING)
+    store.fail(job.id, Crashed("x"))
+    began = store.status(job.id)
+    again = store.move(job.id, State.QUEUED)
+    assert (again.ended_at, again.error, again.started_at) == (None, None, began.started_at)
+    assert [view.job.id for view in store.views(states=[State.QUEUED])] == [job.id]
