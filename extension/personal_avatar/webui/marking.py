@@ -2,17 +2,14 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.identity.infotext import PREFIX
 from personal_avatar.pictures import mark_file
 from personal_avatar.webui import callbacks
+from personal_avatar.webui.ours import is_ours
 
 log = logging.getLogger(__name__)
-NETWORK = re.compile(r"<lora:([^:>]+)")
 
 
 def listen() -> None:
@@ -31,8 +28,3 @@ def on_saved(saved: Any) -> None:
             mark_file(Path(saved.filename))
     except Exception:  # the WebUI goes on without the mark
         log.exception("%s could not be marked as generated", getattr(saved, "filename", "A picture"))
-
-
-def is_ours(infotext: str, networks: Collection[str]) -> bool:
-    """Whether a picture was made with a person that we put in: by a setting of ours or one of `networks`."""
-    return PREFIX in infotext or not set(networks).isdisjoint(NETWORK.findall(infotext))
