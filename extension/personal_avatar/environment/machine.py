@@ -10,11 +10,13 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from personal_avatar.environment import record, trainer
+from personal_avatar import credentials
+from personal_avatar.environment import free, record, trainer
 from personal_avatar.environment.finding import Finding, missing, ok, warning
 from personal_avatar.errors import AvatarError
 
 GB = 1e9
+SEALS = "credentials"
 LITTLE_MEMORY_GB = 4.0
 LITTLE_VRAM_GB = 6.0
 LITTLE_DISK_GB = 5.0
@@ -24,7 +26,8 @@ PICTURE_PLUGINS = (("HEIC photos", "pillow-heif", "pillow_heif"), ("AVIF photos"
 
 def examine(data: Path) -> list[Finding]:
     """Everything that can be seen without asking the host."""
-    return [python(), *torch(), memory(), disk(data), *training(data), *faces_runtime(), *picture_plugins()]
+    return [python(), *torch(), memory(), disk(data), *training(data), *faces_runtime(), *picture_plugins(),
+            room(), content_credentials()]
 
 
 def python() -> Finding:
@@ -137,3 +140,25 @@ def picture_plugins() -> Iterator[Finding]:
             yield ok(what, f"{package} {metadata.version(package)}")
         else:
             yield warning(what, "cannot be read", f"pip install {package}")
+
+
+def content_credentials() -> Finding:
+    """Whether pictures are sealed, and by whom; nobody has to have it."""
+    signing = credentials.configured()
+    if signing is None:
+        off = "switched off" if credentials.installed() else "not written"
+        return ok(SEALS, f"{off}: pip install c2pa-python" if not credentials.installed() else off)
+    if not signing.is_own:
+        return ok(SEALS, f"signed by a certificate of this machine, which readers call untrusted ({signing.folder})")
+    try:
+        signing.files()
+    except (OSError, ValueError) as error:
+        return warning(SEALS, f"the certificate cannot be used: {error}", "See docs/privacy.md about its variables.")
+    return ok(SEALS, f"signed by {signing.certificate}")
+
+
+def room() -> Finding:
+    """What a training could have now; it is compared with what the training needs."""
+    found = free.measured()
+    where = f"of the graphics card ({found.name})" if found.kind == free.CARD else "of main memory"
+    return ok("room", f"{found.free_gb:.1f} of {found.total_gb:.1f} GB {where} for a training")
