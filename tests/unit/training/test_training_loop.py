@@ -214,6 +214,15 @@ def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Pat
     assert torch.allclose(kept.std[1], direct[1][0], atol=1e-5)
 
 
+def test_latents_do_not_follow_from_how_a_picture_lies_in_memory(load_miniature: Load) -> None:
+    """Pictures that were made lie there otherwise than those that were read from a file."""
+    model = load_miniature()
+    read = np.stack(pictures(2))
+    made = np.ascontiguousarray(read.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    assert made.strides != read.strides
+    assert all(map(torch.equal, model.encode_images(made), model.encode_images(read)))
+
+
 @pytest.mark.slow
 def test_pictures_of_several_sizes_are_encoded_and_learned_each_with_its_like(load_miniature: Load) -> None:
     model = load_miniature()

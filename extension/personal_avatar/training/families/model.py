@@ -134,10 +134,13 @@ class DiffusionModel:
         return {"trained_betas": betas, "timestep_spacing": "trailing", **common}
 
     def encode_images(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of scaled latents, float32, CPU."""
+        """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of scaled latents, float32, CPU.
+
+        Made or read, in whatever order its numbers lie in memory, a picture has the same latents to the last bit.
+        """
         import torch
 
-        pixels = torch.from_numpy(images).to(self.compute.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.compute.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         with torch.no_grad():
             found = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist
         factor = self.vae.config.scaling_factor
