@@ -109,7 +109,7 @@ def cluster(root: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     assert child.stdout is not None and child.stdin is not None
     line = child.stdout.readline()
     assert line.startswith("up "), (root / "cluster.log").read_text()[-2000:]
-    yield child, f"ray://127.0.0.1:{port}"
+    yield child, f"ray://{line.split()[1].rpartition(':')[0]}:{port}"
     child.stdin.write("end\n")
     child.stdin.close()
     child.wait(60)

@@ -9,12 +9,11 @@ import sys
 
 from ray.cluster_utils import Cluster
 
-HERE = "127.0.0.1"
 STORE_BYTES = 80 * 2**20
 
 
 def main(folder: str, python: str, port: str) -> None:
-    common = {"node_ip_address": HERE, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    common = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
     head = {**common, "num_cpus": 0, "ray_client_server_port": int(port)}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     machines = {}

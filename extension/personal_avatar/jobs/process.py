@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,18 @@ def kill(pid: int | None, since: float | None) -> None:
             psutil.Process(pid).kill()
     except psutil.Error:
         return
+
+
+def tie(parent: int, look_s: float = 1.0) -> None:
+    """End this process, from a thread and at once, when its `parent` has ended."""
+    since = started_at(parent)
+
+    def watch() -> None:
+        while os.getppid() == parent and alive(parent, since):
+            time.sleep(look_s)
+        os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+    threading.Thread(target=watch, name="tied", daemon=True).start()
 
 
 def child_of(folder: Path) -> int | None:

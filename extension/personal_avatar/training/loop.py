@@ -19,6 +19,7 @@ from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
 from personal_avatar.training.schedule import rate_factor, save_steps
 from personal_avatar.training.storing import copied
+from personal_avatar.training.team import ALONE, Team
 from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
 
 if TYPE_CHECKING:
@@ -67,11 +68,14 @@ class Trainer:
     enough: bool = False
     losses: list[float] = field(default_factory=list)
     note: Callable[[str], None] = lambda sentence: None
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
+        self._only_draws = False
         self._alphas = self.model.alphas_cumprod().float()
         self._weights = losses.timestep_weights(self._alphas, self.plan, self.model.base.prediction)
-        self._look_every = LOOK_EVERY if self.model.compute.device.type == "cuda" else 1
+        alone_on_card = self.model.compute.device.type == "cuda" and self.plan.gpus == 1
+        self._look_every = LOOK_EVERY if alone_on_card else 1
         self._unseen: list[torch.Tensor] = []
         self._saves = save_steps(self.total, self.plan.save_count)
         self._start_drawing()
@@ -176,7 +180,22 @@ class Trainer:
         """Gradients of `accumulate` batches; their mean loss, detached, float32 on the device."""
         import torch
 
-        return torch.stack([self.regions.call(self._part) for _ in range(self.plan.accumulate)]).sum()
+        parts = [
+            self.regions.call(self._part) if self.team.does(number) else self._pass_over()
+            for number in range(self.plan.accumulate)
+        ]
+        return self.team.together(torch.stack(parts).sum(), self._parameters())
+
+    def _pass_over(self) -> torch.Tensor:
+        """A batch that another process of the team computes: the same random numbers are drawn for it here."""
+        import torch
+
+        self._only_draws = True
+        try:
+            with torch.no_grad():
+                return torch.zeros_like(self._loss(self._feed), dtype=torch.float32)
+        finally:
+            self._only_draws = False
 
     def _part(self) -> torch.Tensor:
         """One batch; when it fails, as compiling may at the first step, nothing is drawn, and gradients are dropped."""
@@ -265,6 +284,8 @@ class Trainer:
         return vary(captions, self._generator) if self.plan.vary_captions else captions
 
     def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+        if self._only_draws:
+            return noised.wanted
         return self.model.predict(noised.noisy, noised.times, self._text(captions))
 
     def _text(self, captions: list[str]) -> Conditioning:

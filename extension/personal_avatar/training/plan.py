@@ -34,13 +34,14 @@ RATES: dict[str, Callable[[float], float]] = {
 class TrainPlan(Settings):
     """What all methods have in common. Learning rates are per optimiser step.
 
-    `prior_from`: what the class is held by: "prediction" asks on the person's pictures for the untrained checkpoint's
-    own answers to the class caption; "pictures" trains on pictures of the class, made once and kept (Dreambooth,
-    arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves it out.
-    `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the steps, the
-    first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it pays.
-    `unmasked_weight`: what counts outside of the head, 1 switches masks off. Zero means "chosen for me" in `steps`
-    and `resolution_px`, "off" elsewhere.
+    `prior_from`: what the class is held by: "prediction" asks on the person's pictures for the untrained
+    checkpoint's own answers to the class caption; "pictures" trains on pictures of the class, made once and kept
+    (Dreambooth, arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves
+    it out. `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
+    steps, the first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it
+    pays. `gpus`: how many graphics cards share the `accumulate` batches of a step. `unmasked_weight`: what counts
+    outside of the head, 1 switches masks off. Zero means "chosen for me" in `steps` and `resolution_px`, "off"
+    elsewhere.
     """
 
     goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
@@ -49,6 +50,7 @@ class TrainPlan(Settings):
     resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=64, unit="px")
     batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
     accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)
+    gpus: int = setting(1, "plan.gpus", ge=1, le=16, step=1, advanced=True)
     learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
     text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=10.0, advanced=True)
     optimiser: str = setting("adamw", "plan.optimiser", choices=OPTIMISERS, advanced=True)

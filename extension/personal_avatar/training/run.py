@@ -13,7 +13,18 @@ from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.storage import slug
-from personal_avatar.training import bench, compute, judging, materials, optimisers, resuming, selftest, space
+from personal_avatar.training import (
+    bench,
+    compute,
+    helping,
+    judging,
+    materials,
+    optimisers,
+    resuming,
+    selftest,
+    space,
+    team,
+)
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
@@ -68,6 +79,7 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`, `TrainerMissing`."""
     plan = task.settings()
     optimisers.refuse_impossible(plan)
+    team.refuse_impossible(plan)
     if task.engine is not Engine.KOHYA:
         return plan
     from personal_avatar.environment import kohya
@@ -180,7 +192,8 @@ def _train(work: Work, training: Training) -> None:
     room.clear()
     work.wishes.heed(between_steps=True)
     told = ProgressReporter(work, room, keeper)
-    trainer.run(Hooks(told, save, trainer.note, recover, keeper.stops, keeper.keep))
+    with helping.helped(work, training, trainer):
+        trainer.run(Hooks(told, save, trainer.note, recover, keeper.stops, keeper.keep))
     model.unpark()
 
 

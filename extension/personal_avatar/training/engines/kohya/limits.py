@@ -92,6 +92,8 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield Limit("sd-scripts draws all timesteps alike (timesteps)", {"timesteps": EVEN})
     if plan.low_first > 0:
         yield Limit("sd-scripts trains on one size (low_first)", {"low_first": 0.0})
+    if plan.gpus > 1:
+        yield Limit("sd-scripts trains on one graphics card here (gpus)", {"gpus": 1})
     if plan.compile == "on":
         yield Limit("sd-scripts compiles nothing here (compile)", {"compile": "off"})
     if plan.clip_skip > 1 and base.family is not Family.SD1:

@@ -1,0 +1,129 @@
+"""The other processes of a training on several graphics cards: each has its own card and its own copy of everything.
+
+`python -m personal_avatar.training.helping <folder> <rank> <size>`: the folder holds what the first process prepared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from personal_avatar.domain import from_json, to_json
+from personal_avatar.errors import NanLoss
+from personal_avatar.jobs import process
+from personal_avatar.storage import write_json
+from personal_avatar.training import compute, storing, team
+from personal_avatar.training.cache import Latents
+from personal_avatar.training.families import registry as families
+from personal_avatar.training.loop import Hooks, Trainer
+from personal_avatar.training.methods import registry as methods
+from personal_avatar.training.plan import TrainTask, resolution_of
+from personal_avatar.training.team import ALONE
+from personal_avatar.training.training_set import ClassSet, TrainingSet
+from personal_avatar.training.work import Training, Work
+
+FOLDER = "team"  # in the job's folder, while it lasts
+TASK, DATA, STATE, MEETING = "task.json", "data.pt", "state", "meeting"
+FACTS = ("saved", "enough")
+
+
+@contextmanager
+def helped(work: Work, training: Training, trainer: Trainer) -> Iterator[None]:
+    """`trainer` has the help of as many processes as the plan asks for besides this one."""
+    size = work.plan.gpus
+    if size == 1:
+        yield
+        return
+    folder = work.folder / FOLDER / uuid.uuid4().hex
+    helpers: list[subprocess.Popen[bytes]] = []
+    try:
+        _lay_out(folder, work.task, training.data, trainer)
+        helpers += [_start(folder, rank, size) for rank in range(1, size)]
+        trainer.team = team.meet(0, size, folder / MEETING)
+        yield
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+        team.part()
+        trainer.team = ALONE
+        shutil.rmtree(work.folder / FOLDER, ignore_errors=True)
+
+
+def _lay_out(folder: Path, task: TrainTask, data: TrainingSet, trainer: Trainer) -> None:
+    import torch
+
+    folder.mkdir(parents=True)
+    write_json(folder / TASK, {"task": to_json(task), "total": trainer.total})
+    torch.save(_encoded(data), folder / DATA)
+    storing.write(folder / STATE, {"saved": trainer.saved, "enough": trainer.enough}, trainer.state())
+
+
+def _encoded(data: TrainingSet) -> TrainingSet:
+    """With latents that need no encoder any more."""
+    small = data.small and replace(data.small, latents=_whole(data.small.latents), others=_others(data.small.others))
+    return replace(data, latents=_whole(data.latents), others=_others(data.others), small=small)
+
+
+def _others(others: ClassSet | None) -> ClassSet | None:
+    return others and replace(others, latents=_whole(others.latents))
+
+
+def _whole(latents: Latents) -> Latents:
+    rows = range(len(latents))
+    return Latents([latents.mean[row] for row in rows], [latents.std[row] for row in rows])
+
+
+def _start(folder: Path, rank: int, size: int) -> subprocess.Popen[bytes]:
+    """With the card of its number alone, in our own log."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    cards = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    own = {"CUDA_VISIBLE_DEVICES": cards[rank]} if torch.cuda.is_available() else {}
+    environment = {**os.environ, **own, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", __spec__.name, str(folder), str(rank), str(size)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Until the first process has what it wants, and ends us."""
+    process.tie(os.getppid())
+    folder, rank, size = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    trainer = _trainer(folder)
+    trainer.team = team.meet(rank, size, folder / MEETING)
+    trainer.run(Hooks(lambda *_: None, lambda step: None, lambda sentence: None, _cannot_recover))
+    return 0
+
+
+def _trainer(folder: Path) -> Trainer:
+    import torch
+
+    told = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    task = from_json(TrainTask, told["task"])
+    plan, avatar = task.settings(), task.avatar
+    side_px = resolution_of(plan, task.base)
+    model = families.load(task.base, compute.choose(plan.precision, task.base.native_px), side_px)
+    method = methods.attach(task.method, model, plan, trigger=avatar.trigger, class_noun=avatar.class_noun)
+    data: TrainingSet = torch.load(folder / DATA, weights_only=False)  # written by our own first process
+    trainer = Trainer(model, method, data, plan, int(told["total"]))
+    facts, tree = storing.read(folder / STATE)
+    trainer.restore({**tree, **{name: facts[name] for name in FACTS}})
+    return trainer
+
+
+def _cannot_recover() -> int:
+    """All weights are trained: only the first process knows where they were saved."""
+    raise NanLoss("The loss became infinite on several graphics cards.", "Lower the learning rate, or use one card.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

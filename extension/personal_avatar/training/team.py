@@ -1,0 +1,88 @@
+"""One training on several graphics cards: the batches of a step are shared out, and their gradients put together.
+
+Every process draws the same random numbers for all batches of a step and computes its own ones only. The result is that
+of one process, but for rounding: sums are made in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.training.plan import TrainPlan
+
+if TYPE_CHECKING:
+    import torch
+
+PATIENCE = timedelta(days=1)  # the others wait while the first one saves, judges, or has given its card away
+
+
+@dataclass(frozen=True)
+class Team:
+    """`size` processes that train together; `rank` 0 is the job's own, which alone saves, judges and tells."""
+
+    rank: int = 0
+    size: int = 1
+
+    def does(self, batch: int) -> bool:
+        """Whether the step's batch of that number is ours."""
+        return batch % self.size == self.rank
+
+    def together(self, loss: torch.Tensor, weights: Sequence[torch.nn.Parameter]) -> torch.Tensor:
+        """The sum of all losses; the gradients of `weights` become the sums of all, in place."""
+        if self.size == 1:
+            return loss
+        import torch
+        from torch import distributed
+
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        flat = torch.cat([loss.reshape(1), *(weight.grad.reshape(-1).float() for weight in weights)])
+        distributed.all_reduce(flat)
+        at = 1
+        for weight in weights:
+            weight.grad.copy_(flat[at : at + weight.numel()].view_as(weight))
+            at += weight.numel()
+        return flat[0].clone()
+
+
+ALONE = Team()
+
+
+def refuse_impossible(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` when the batches cannot be shared out evenly, or there are not so many cards."""
+    if plan.gpus == 1:
+        return
+    import torch
+
+    if plan.accumulate % plan.gpus:
+        raise InvalidSettings(
+            f"{plan.accumulate} batches a step cannot be shared out evenly to {plan.gpus} graphics cards.",
+            f"Set accumulate to {plan.gpus} or a multiple of it.",
+        )
+    cards = torch.cuda.device_count()
+    if cards and cards < plan.gpus:
+        raise InvalidSettings(f"The plan asks for {plan.gpus} graphics cards, and there are {cards}.", "Lower gpus.")
+
+
+def meet(rank: int, size: int, place: Path) -> Team:
+    """Wait until all processes of the team are here; `place`: a file that they have in common, new for each team."""
+    import torch
+    from torch import distributed
+
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, f"file://{place.absolute()}", PATIENCE, size, rank)
+    return Team(rank, size)
+
+
+def part() -> None:
+    """The end of the team, for this process."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
