@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.webui.webui_data import end_workers, training, worker
+from tests.webui.webui_data import end_workers, linked_data, training, worker
 from tests.webui.webui_server import Server
 
 LONG = 20000
@@ -131,14 +131,7 @@ def test_api_auth_protects_our_routes_too(data: Path) -> None:
 
 def test_jobs_survive_the_end_of_the_webui(data: Path, server: Server) -> None:
     """A WebUI of its own on a copy of the data folder: its worker outlives it and is found again."""
-    other = data.parent / "other"
-    other.mkdir()
-    for name in ("models", "extensions"):
-        (other / name).symlink_to(data / name)
-    (other / "personal-avatar").mkdir()
-    for name in ("trainer", "weights"):
-        if (data / "personal-avatar" / name).exists():
-            (other / "personal-avatar" / name).symlink_to(data / "personal-avatar" / name)
+    other = linked_data(data, "other")
     with Server(other, flags=("--nowebui",)) as first:
         job_id = start_long(first, "Survivor")
         wait_for_steps(first, job_id)

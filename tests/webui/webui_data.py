@@ -33,6 +33,20 @@ def make_data_folder(folder: Path, *, extension: Path | None) -> Path:
     return folder
 
 
+def linked_data(data: Path, name: str) -> Path:
+    """Another data folder beside one where a WebUI has installed what training needs: same models, no jobs."""
+    made = data.parent / name
+    (made / "extensions").mkdir(parents=True)
+    (made / "models").symlink_to(data / "models")
+    for extension in (data / "extensions").iterdir():
+        (made / "extensions" / extension.name).symlink_to(extension.resolve())
+    (made / "personal-avatar").mkdir()
+    for part in ("trainer", "weights"):
+        if (data / "personal-avatar" / part).exists():
+            (made / "personal-avatar" / part).symlink_to(data / "personal-avatar" / part)
+    return made
+
+
 def training(name: str, **changes: Any) -> dict[str, Any]:
     """The body of POST /models/train for the shipped drawings; `changes` are settings of the plan."""
     images = [base64.b64encode(photo.read_bytes()).decode() for photo in DRAWINGS]
@@ -54,7 +68,7 @@ def worker(data: Path, job_id: str) -> psutil.Process | None:
 
 def end_workers(data: Path) -> None:
     """End the trainings of a data folder that still run."""
-    for folder in (data / "personal-avatar" / "jobs").glob("*"):
-        process = worker(data, folder.name)
+    for status in (data / "personal-avatar" / "jobs").glob("*/status.json"):
+        process = worker(data, status.parent.name)
         if process is not None:
             process.kill()
