@@ -63,7 +63,7 @@ class PlanForm:
 
     def holding(self, scene: Scene, method: Method, plan: Mapping[str, Any]) -> list[Any]:
         """Values of `components` that make `chosen` give this method and plan, with the engine that is chosen."""
-        goal = Goal(plan.get(GOAL, _goal(scene).value))
+        goal = Goal(plan[GOAL])
         scene.values.update({"method": method.value, GOAL: goal.value})
         wanted = {**_defaults(scene, method), **plan}
         held = [wanted.get(field.name, gr.update()) for field in self._form.fields]
