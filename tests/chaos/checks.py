@@ -9,6 +9,7 @@ from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 
+from tests.chaos import trainings
 from tests.chaos.faults import GONE
 from tests.chaos.learner import LEARN, STEPS, answer_of, checked
 from tests.chaos.scene import Broken, Scene
@@ -27,6 +28,8 @@ def ended(scene: Scene, job: Job, allowed: frozenset[State]) -> State | None:
         demand(scene.ends(job) == 1, f"the result of {job.title} was taken {scene.ends(job)} times")
     if job.kind == LEARN:
         artefacts(scene, job, state)
+    elif state is State.SUCCEEDED:
+        trainings.same(scene, job)
     error = scene.store.status(job.id).error
     demand(state is State.SUCCEEDED or bool(error and error["code"] and error["message"]), "an end has no name")
     resting = (scene.folder(job) / process.STATE_FOLDER).exists()

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from personal_avatar.errors import AvatarError
 
-from tests.chaos import checks
+from tests.chaos import checks, trainings
 from tests.chaos.faults import FAULTS, NEEDS_DISK, SUCCEEDS
-from tests.chaos.scene import Broken, Scene
+from tests.chaos.scene import PATIENCE_S, Broken, Scene
 
 DISK = "64m"
 
@@ -42,13 +42,13 @@ class Verdict:
         return f"{self.name:<28} seed {self.seed:<10} {self.seconds:5.1f} s  {result}"
 
 
-def tried(name: str, seed: int) -> Verdict:
-    """Do it, wait for all ends, look at what must hold."""
+def tried(name: str, seed: int, real: bool = False) -> Verdict:
+    """Do it, wait for all ends, look at what must hold. `real`: to a training instead of a light job."""
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="avatar-chaos-"))
     try:
         with disk(home, name in NEEDS_DISK):
-            verdict = _judged(name, seed, home)
+            verdict = _judged(name, seed, home, real)
     except PermissionError as error:
         verdict = Verdict(name, seed, skipped=str(error))
     if not verdict.broken:
@@ -56,19 +56,20 @@ def tried(name: str, seed: int) -> Verdict:
     return Verdict(**{**vars(verdict), "seconds": time.monotonic() - began})
 
 
-def _judged(name: str, seed: int, home: Path) -> Verdict:
-    scene = Scene(home, random.Random(seed))
+def _judged(name: str, seed: int, home: Path, real: bool) -> Verdict:
+    label = f"{name} (training)" if real else name
+    scene = Scene(home, random.Random(seed), trainings.PATIENCE_S if real else PATIENCE_S)
     try:
-        runs, waits = scene.submit("first"), scene.submit("second")
+        runs, waits = trainings.submitted(scene) if real else scene.submit("first"), scene.submit("second")
         scene.start()
         wanted = FAULTS[name](scene, runs, waits)
         states = [checks.ended(scene, job, wanted.get(job.id, SUCCEEDS)) for job in (runs, waits)]
         scene.stop()
         checks.swept(scene)
         restarts = sum(view.status.restarts for view in scene.store.views())
-        return Verdict(name, seed, tuple(state.value if state else "-" for state in states), restarts)
+        return Verdict(label, seed, tuple(state.value if state else "-" for state in states), restarts)
     except (Broken, AvatarError, OSError, ValueError, LookupError) as error:
-        return Verdict(name, seed, broken=f"{type(error).__name__}: {error}", kept=str(home))
+        return Verdict(label, seed, broken=f"{type(error).__name__}: {error}", kept=str(home))
     finally:
         scene.clear()
 

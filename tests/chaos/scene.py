@@ -31,8 +31,8 @@ class Broken(AssertionError):
 class Scene:
     """`dice` decides when a fault comes. The scene acts as another program on the folder, such as the command line."""
 
-    def __init__(self, data: Path, dice: random.Random) -> None:
-        self.data, self.dice = data, dice
+    def __init__(self, data: Path, dice: random.Random, patience_s: float = PATIENCE_S) -> None:
+        self.data, self.dice, self.patience_s = data, dice, patience_s
         self.queue = queue_of(data)
         self.store = self.queue.store
         self.programs: list[subprocess.Popen[bytes]] = []
@@ -144,10 +144,10 @@ class Scene:
         os.replace(path.with_name("shift.new"), path)
 
     def until(self, test: Callable[[], Any], what: str) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + self.patience_s
         while not test():
             if time.monotonic() > end:
-                raise Broken(f"waited {PATIENCE_S:.0f} s in vain until {what}")
+                raise Broken(f"waited {self.patience_s:.0f} s in vain until {what}")
             time.sleep(0.02)
 
     def processes(self) -> list[int]:
