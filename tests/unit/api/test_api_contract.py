@@ -41,6 +41,8 @@ REFUSABLE = ("/models/train", "/images/generate_avatar", "/images/restore", "/ph
 UNTOLD = tuple(
     (path, positive_data_acceptance) for path in ("/images/generate_avatar", "/characters/invent", "/models/train")
 )
+# Nor which hosts there are, and which keys were used.
+UNTOLD_CODES = ("CALLBACK_REFUSED", "IDEMPOTENCY_KEY_REUSED")
 CASES = [
     *((row, GenerationMode.POSITIVE) for row in ROWS),
     *((row, GenerationMode.NEGATIVE) for row in ROWS if row.path in REFUSABLE),
@@ -64,7 +66,11 @@ def test_every_answer_is_as_documented(document: schemathesis.BaseSchema, row: R
               phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def answers(case: Case) -> None:
-        case.call_and_validate(checks=[check for check in CHECKS if (row.path, check) not in UNTOLD])
+        answer = case.call()
+        untold = {check for path, check in UNTOLD if path == row.path}
+        if any(code in answer.text for code in UNTOLD_CODES):
+            untold.add(positive_data_acceptance)
+        case.validate_response(answer, checks=[check for check in CHECKS if check not in untold])
 
     answers()
 
