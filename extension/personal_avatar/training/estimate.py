@@ -41,7 +41,8 @@ DECODED_PX = 2 * 512 * 512  # at once, but one picture at least, as families.mod
 # with tools/measure_memory.py; see assets/measured-memory.json and tests/unit/test_training_fitting.py.
 KEPT, KEPT_HALF = 1.7, 0.9
 SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
-BETWEEN = 2.0  # for each number between two blocks, with gradient checkpointing
+# With gradient checkpointing: for each number between two blocks, and of the block that is made anew.
+BETWEEN, ANEW = 3.5, 4.0
 WORKSPACE = 60 * 10**6  # bytes
 DECODER = 3.5
 TEXT_WORK = 0.2  # of the text encoders' own size, where captions are encoded at every step
@@ -262,7 +263,8 @@ class Reckoned:
         kept = KEPT_HALF if self.half else KEPT
         each = SCORE_HALF if self.half else SCORE
         if self.plan.gradient_checkpointing:
-            return rows * FP32 * (BETWEEN * work.between + kept * work.largest + 2 * each * largest) + WORKSPACE
+            numbers = kept / KEPT * (BETWEEN * work.between + ANEW * work.largest)
+            return rows * FP32 * (numbers + 2 * each * largest) + WORKSPACE
         return rows * FP32 * (kept * work.inside + each * (scores + largest)) + WORKSPACE
 
     def _explicit_attention(self) -> bool:
