@@ -1,14 +1,17 @@
 """What jobs are called on the page."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import Checkpoint, Consent, Family, Method
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView, Status
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE
 from personal_avatar.ui.desk import Desk
+from personal_avatar.ui.people import agreed_html
 from personal_avatar.ui.scene import JobWatch, Scene
 
 from tests.unit.api.house import build_studio
@@ -30,3 +33,18 @@ def test_a_job_of_nobody_who_has_a_name_is_called_by_what_it_does(
         for avatar_id, wanted in (("", title), ("mia", "Mia")):
             view = JobView(Job("job", kind, "Mia", "local", avatar_id, 0.0, {}), Status(State.QUEUED))
             assert scene.title(view) == wanted
+
+
+def test_who_agreed_stands_with_the_person_the_newest_statement_first(tmp_path: Path, face_weights: Path) -> None:
+    desk = Desk(build_studio(tmp_path / "data", face_weights), ask_folder=True)
+    avatar = desk.studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="<she> agreed")
+    avatar = avatar.agreed(Consent("she agreed again", "Otto", "2026-11-20T12:00:00+00:00", ("a" * 64, "b" * 64)))
+    point = Checkpoint(tmp_path / "anna.safetensors", "", 5, Method.LORA, Family.SD1, avatar.trigger)
+    desk.studio.avatars.save(replace(avatar, checkpoints=(point,)))
+    wanted = {"en": "Otto, 2 photos: she agreed again", "vi": "Otto, 2 ảnh: she", "zh": "Otto，2 张照片：she"}
+    for language, newest in wanted.items():
+        scene = Scene(desk.studio, desk, JobWatch(desk.studio), language, "b1" * 16, {"avatar": "Anna"})
+        said = agreed_html(scene)
+        assert 0 < said.index(newest) < said.index("&lt;she&gt; agreed")
+    nobody = Scene(desk.studio, desk, JobWatch(desk.studio), "en", "b1" * 16, {"avatar": None})
+    assert "Consent on record: 2" in agreed_html(nobody), "the one who is proposed"
