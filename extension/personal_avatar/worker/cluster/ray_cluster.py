@@ -5,12 +5,13 @@ Everything that Ray can answer becomes either a value, a named error, or `NodeLo
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def connected(settings: RaySettings) -> Any:
             runtime_env={"py_modules": [package], "excludes": NOT_SENT},
         )
     except Exception as error:
-        text = " ".join(str(error).split())[:400]
+        text = " ".join(str(error).split())[:400].rstrip(".")
         if "ersion" in text:
             here = f"Ray {ray.__version__} on Python {sys.version.split()[0]}"
             raise ClusterMismatch(f"The Ray cluster does not fit {here}: {text}.") from error
@@ -166,6 +167,8 @@ def knock(address: str) -> None:
 def _imported(packages: str) -> Any:
     if packages and packages not in sys.path:
         sys.path.insert(0, packages)
+    with _without("pydantic"), suppress(ImportError):
+        importlib.import_module("ray._common.pydantic_compat")
     try:
         import ray
     except ImportError as error:
@@ -173,3 +176,16 @@ def _imported(packages: str) -> Any:
             f"Ray is not installed for trainings ({error}).", "Run `personal-avatar doctor --install-ray`."
         ) from None
     return ray
+
+
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """As if that package was not installed: Ray can do without pydantic, and refuses the version that we have."""
+    known = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known
