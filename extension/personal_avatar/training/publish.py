@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from personal_avatar import __version__
-from personal_avatar.domain import Family, Method
+from personal_avatar.domain import Family, Goal, Method
+from personal_avatar.provenance import GENERATED
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
 from personal_avatar.training.losses import is_velocity
@@ -106,10 +107,18 @@ def _modelspec(stem: str, task: TrainTask, facts: Facts) -> dict[str, str]:
         "modelspec.resolution": f"{facts.resolution_px}x{facts.resolution_px}",
         "modelspec.prediction_type": "v" if is_velocity(facts.prediction) else "epsilon",
         "modelspec.date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "modelspec.description": _description(task, facts),
+        "personal_avatar.makes": GENERATED,
         "personal_avatar.version": __version__,
         "personal_avatar.base": task.base.path.name,
         "personal_avatar.base_sha256": task.base.sha256,
     }
+
+
+def _description(task: TrainTask, facts: Facts) -> str:
+    """What the file is, for whoever finds it without us."""
+    whom = "a style" if task.plan.get("goal") == Goal.STYLE.value else "one person or character"
+    return f"Trained on {facts.pictures} pictures to put {whom} into pictures that a model makes; say so of these."
 
 
 def architecture(method: Method, facts: Facts) -> str:

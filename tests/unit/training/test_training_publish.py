@@ -119,6 +119,12 @@ def test_a_file_says_for_which_checkpoints_it_is(
     assert all(isinstance(value, str) for value in found.values())
 
 
+def test_a_file_says_that_what_it_makes_is_made_by_a_model(tmp_path: Path, tiny: BaseModelFile) -> None:
+    found = metadata("a", task(tmp_path, tiny), LoraPlan(), FACTS)
+    assert found["personal_avatar.makes"].endswith("/trainedAlgorithmicMedia")
+    assert "one person or character" in found["modelspec.description"]
+
+
 def test_a_file_with_magnitudes_says_so(tmp_path: Path, tiny: BaseModelFile) -> None:
     found = metadata("a", task(tmp_path, tiny), LoraPlan(dora=True), FACTS)
     assert found["ss_network_module"] == "lycoris.kohya"
