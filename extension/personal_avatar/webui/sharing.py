@@ -120,6 +120,8 @@ class Checkpoint:
 
         Returns whether it went. It stays where it is without CUDA, and with --medvram it is there already.
         """
+        if room.card(devices.device) is None:
+            return False
         with queue_lock:
             found = room.card(devices.device)
             if found is None or found.free >= wanted:
