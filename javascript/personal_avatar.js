@@ -85,7 +85,7 @@
     }
 
     // `tools` are for the other scripts of this folder, which are loaded after this one.
-    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, press, region, words}};
+    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, press, region, watch, words}};
 
     // -- refreshing
 
@@ -131,6 +131,28 @@
         rescueUpload();
         if (visible() && Date.now() - lastRefresh >= (busy() ? BUSY_MS : IDLE_MS) - 50) {
             refresh();
+        }
+    }
+
+    // Once the page is there: `begun`, and from then on `look` whenever something in it has changed, at most once a frame.
+    function watch(look, begun) {
+        let pending = false;
+        const root = byId("root");
+        if (!root) {
+            window.setTimeout(watch, 300, look, begun);
+            return;
+        }
+        new MutationObserver(() => {
+            if (!pending) {
+                pending = true;
+                window.requestAnimationFrame(() => {
+                    pending = false;
+                    look();
+                });
+            }
+        }).observe(root, {childList: true, subtree: true});
+        if (begun) {
+            begun();
         }
     }
 
@@ -370,35 +392,13 @@
     document.addEventListener("toggle", noteToggle, true);
     document.addEventListener("visibilitychange", () => visible() && refresh());
 
-    let pending = false;
-    const observer = new MutationObserver(() => {
-        if (pending) {
-            return;
-        }
-        pending = true;
-        window.requestAnimationFrame(() => {
-            pending = false;
-            complete();
-            announce();
-            restore();
-        });
-    });
-
-    function begin() {
-        const root = byId("root");
-        if (!root) {
-            window.setTimeout(begin, 300);
-            return;
-        }
-        observer.observe(root, {childList: true, subtree: true});
+    watch(() => {
+        complete();
+        announce();
+        restore();
+    }, () => {
         region();
         complete();
         window.setInterval(tick, 500);
-    }
-
-    if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", begin);
-    } else {
-        begin();
-    }
+    });
 })();

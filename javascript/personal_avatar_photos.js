@@ -3,7 +3,7 @@
 (function () {
     "use strict";
 
-    const {action, byId, element, press, region, words} = window.personalAvatar.tools;
+    const {action, byId, element, press, region, watch, words} = window.personalAvatar.tools;
     const TYPING = "[data-pa-typing]";
 
     // -- the large view of a photo: what its card says, with the picture as large as it gets
@@ -265,31 +265,12 @@
     document.addEventListener("click", sendNow, true);
     document.addEventListener("change", release);
 
-    let pending = false;
-    const observer = new MutationObserver(() => {
-        if (pending) {
-            return;
-        }
-        pending = true;
-        window.requestAnimationFrame(() => {
-            pending = false;
-            enlarge();
-            follow();
-            refocus();
-            speak();
-            keepTyped();
-            keepFolded();
-        });
+    watch(() => {
+        enlarge();
+        follow();
+        refocus();
+        speak();
+        keepTyped();
+        keepFolded();
     });
-
-    function begin() {
-        const root = byId("root");
-        if (root) {
-            observer.observe(root, {childList: true, subtree: true});
-        } else {
-            window.setTimeout(begin, 300);
-        }
-    }
-
-    begin();
 })();

@@ -3,7 +3,7 @@
 (function () {
     "use strict";
 
-    const {action, byId, element, press, region, words} = window.personalAvatar.tools;
+    const {action, byId, element, press, region, watch, words} = window.personalAvatar.tools;
     const MOVES = {ArrowRight: 1, ArrowLeft: -1};
 
     // -- small helpers
@@ -343,28 +343,5 @@
         }
     });
 
-    let pending = false;
-
-    function begin() {
-        const root = byId("root");
-        if (!root) {
-            window.setTimeout(begin, 300);
-            return;
-        }
-        new MutationObserver(() => {
-            if (!pending) {
-                pending = true;
-                window.requestAnimationFrame(() => {
-                    pending = false;
-                    look();
-                });
-            }
-        }).observe(root, {childList: true, subtree: true});
-    }
-
-    if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", begin);
-    } else {
-        begin();
-    }
+    watch(look);
 })();

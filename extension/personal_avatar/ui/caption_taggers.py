@@ -18,7 +18,7 @@ from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.captioning import TaggerStatus
 from personal_avatar.ui import caption_book as book
-from personal_avatar.ui.fetching import Fetching
+from personal_avatar.ui.fetching import Fetching, fetching_html
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
 from personal_avatar.ui.page import Page, elem_id
@@ -132,17 +132,9 @@ def _lack(status: TaggerStatus, scene: Scene, fetching: bool) -> str:
 
 
 def _fetched(scene: Scene, fetching: Fetching) -> str:
-    """How the download goes, or why it ended early."""
-    state = fetching.state
-    if state.error is not None:
-        return stored_error_box(state.error, scene.language)
-    if not state.running:
-        return ""
-    done, total = (round(size / 1e6) for size in (state.done, state.total))
-    words, stop = scene.say("one.fetching", name=state.name, done=done, total=total), scene.say("one.stop")
-    bar = progress_bar(state.done / max(1, state.total), words)
-    press = tag("div", button(PRESS, "pa-fetch-stop", stop, stop, "pa-slim", stop=True), class_="pa-buttons")
-    return tag("div", tag("p", escape(words)), bar, press, class_="pa-wait", data_pa_busy="1")
+    stop = scene.say("one.stop")
+    press = button(PRESS, "pa-fetch-stop", stop, stop, "pa-slim", stop=True)
+    return fetching_html(fetching, scene, tag("div", press, class_="pa-buttons"))
 
 
 def _fetch(scene: Scene, value: Pressed, fetching: Fetching) -> list[Any]:

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled, WrongState, named
+from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.scene import Scene
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.nouns import Weight
 
@@ -63,3 +66,16 @@ class Fetching:
         if self._stop.is_set():
             raise Cancelled("The download was stopped.")
         self.state = Fetched(running=True, name=name, done=done, total=total)
+
+
+def fetching_html(fetching: Fetching, scene: Scene, press: str = "") -> str:
+    """How the download goes, with the buttons `press` below; why the last one ended early; empty when there is none."""
+    state = fetching.state
+    if state.error is not None:
+        return stored_error_box(state.error, scene.language)
+    if not state.running:
+        return ""
+    done, total = (round(size / 1e6) for size in (state.done, state.total))
+    words = scene.say("one.fetching", name=state.name, done=done, total=total)
+    bar = progress_bar(state.done / max(1, state.total), words)
+    return tag("div", tag("p", escape(words)), bar, press, class_="pa-wait", data_pa_busy="1")

@@ -12,8 +12,8 @@ import gradio as gr
 from personal_avatar.domain import Family
 from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing, WrongState
 from personal_avatar.studio.oneshot import METHODS_OF, IdentityStatus
-from personal_avatar.ui.fetching import Fetching
-from personal_avatar.ui.markup import badge, box, error_box, facts, progress_bar, stored_error_box, tag
+from personal_avatar.ui.fetching import Fetching, fetching_html
+from personal_avatar.ui.markup import badge, box, error_box, facts, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -31,7 +31,7 @@ def build(page: Page, method: Any) -> None:
     agree = page.say(gr.Checkbox(False, label=text("one.agree"), visible=False, elem_id=elem_id("one_agree")),
                      label="one.agree")
     start = gr.Button(text("one.download"), visible=False, elem_id=elem_id("one_download"))
-    page.show(gr.HTML(elem_id=elem_id("one_fetching")), lambda scene: {"value": _progress(fetching, scene)})
+    page.show(gr.HTML(elem_id=elem_id("one_fetching")), lambda scene: {"value": fetching_html(fetching, scene)})
     stop = gr.Button(text("one.stop"), visible=False, elem_id=elem_id("one_stop"))
     message = gr.HTML(elem_id=elem_id("one_download_message"))
 
@@ -128,18 +128,6 @@ def _file(weight: Weight) -> str:
     licence = tag("a", escape(weight.licence), href=weight.licence_url, target="_blank", rel="noopener noreferrer")
     words = f"{weight.name}, {weight.size_text}: {weight.purpose}. {weight.source}. "
     return escape(words) + licence
-
-
-def _progress(fetching: Fetching, scene: Scene) -> str:
-    state = fetching.state
-    if state.error is not None:
-        return stored_error_box(state.error, scene.language)
-    if not state.running:
-        return ""
-    done, total = (round(size / 1e6) for size in (state.done, state.total))
-    words = scene.say("one.fetching", name=state.name, done=done, total=total)
-    bar = progress_bar(state.done / max(1, state.total), words)
-    return tag("div", tag("p", escape(words)), bar, class_="pa-wait", data_pa_busy="1")
 
 
 def _name(method: str, scene: Scene) -> str:
