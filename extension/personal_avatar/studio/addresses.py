@@ -19,6 +19,7 @@ from personal_avatar.errors import BadInput
 
 LONGEST_URL = 2000
 MOST_READ = 8192
+LOOKUP_S = 5.0
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Iterable[str]]
 
@@ -67,9 +68,20 @@ def is_possible(address: Address) -> bool:
 
 
 def resolved(host: str, port: int) -> list[str]:
-    """All addresses of a name, the system's preferred one first; raises `OSError`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(row[4][0]) for row in found))
+    """All addresses of a name, the system's preferred one first; raises `OSError`, also when it takes too long."""
+    found: list[str] = []
+
+    def look_up() -> None:
+        with suppress(OSError, UnicodeError):
+            rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
+
+    thread = threading.Thread(target=look_up, name="avatar-lookup", daemon=True)
+    thread.start()
+    thread.join(LOOKUP_S)
+    if thread.is_alive() or not found:
+        raise OSError(f"{host} was not found")
+    return found
 
 
 def checked(url: str, private: bool = False, resolve: Resolve = resolved) -> Target:
