@@ -14,24 +14,28 @@ from typing import Any
 
 import personal_avatar
 import pytest
+import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import PAUSE, Control
-from personal_avatar.jobs.events import Done, Failed, Paused, Progress, Started, read_events
+from personal_avatar.jobs.events import Done, Failed, Log, Paused, Progress, Started, read_events
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.worker.main import main
+from safetensors.torch import load_file
 
 PACKAGE = Path(personal_avatar.__file__).parent
 PLAN = {
     "steps": 4000, "save_count": 4, "score_pictures": 1, "sample_steps": 1, "rank": 2, "conv_rank": 0, "batch_size": 1,
-    "must_rise": False, "resolution_px": 64,
+    "must_rise": False, "resolution_px": 64, "class_pictures": 4,
 }
 Job = Callable[..., Path]
 
 
 @pytest.fixture
 def job(tmp_path: Path, face_weights: Path) -> Job:
-    def make(kind: str = "train", checkpoint: str = "avatar-tiny.safetensors", **plan: object) -> Path:
+    def make(
+        kind: str = "train", checkpoint: str = "avatar-tiny.safetensors", name: str = "job", **plan: object
+    ) -> Path:
         path = PACKAGE / "assets" / "avatar-tiny" / checkpoint
         base = BaseModelFile(path, "avatar-tiny", Family.SD1, config=path.with_suffix(".yaml"), native_px=128)
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
@@ -39,7 +43,7 @@ def job(tmp_path: Path, face_weights: Path) -> Job:
         task = TrainTask(
             avatar, tmp_path / "avatar", photos, base, Method.LORA, {**PLAN, **plan}, tmp_path / "Lora", face_weights
         )
-        folder = tmp_path / "job"
+        folder = tmp_path / name
         folder.mkdir()
         (folder / "job.json").write_text(json.dumps({"id": "job", "kind": kind, "payload": to_json(task)}))
         return folder
@@ -98,13 +102,35 @@ def test_a_damaged_job_file_is_a_named_failure(job: Job) -> None:
     assert last(folder).error["code"] == "CRASHED"
 
 
+def losses(folder: Path) -> list[float]:
+    found: list[float] = json.loads((folder / "artifacts" / "report.json").read_text())["losses"]
+    return found
+
+
 @pytest.mark.slow
-def test_a_short_training_ends_with_its_result(job: Job, tmp_path: Path) -> None:
-    folder = job(steps=2, save_count=1)
+def test_a_training_that_was_paused_ends_with_the_result_of_one_that_was_not(job: Job) -> None:
+    """Two processes in the place of one: the same file to the last bit, the same losses."""
+    plan = {"steps": 60, "save_count": 1}
+    whole, folder = job(**plan), job(name="paused", **plan)
+    assert begin(whole).wait(300) == 0, (whole / "log.txt").read_text()[-2000:]
+    first = begin(folder)
+    wait_for(folder, Progress)
+    Control(folder).ask(PAUSE)
+    assert first.wait(300) == 0, (folder / "log.txt").read_text()[-2000:]
+    paused = last(folder)
+    assert isinstance(paused, Paused) and 0 < paused.step < 60
+    assert (folder / "state" / "complete.json").is_file() and ends(folder) == 0
+    Control(folder).withdraw(PAUSE)
+    told = sum(1 for _ in read_events(folder))
     assert begin(folder).wait(300) == 0, (folder / "log.txt").read_text()[-2000:]
-    assert isinstance(last(folder), Done)
-    assert Path(last(folder).result["files"][0]).is_file()
-    assert ends(folder) == 1
+    rest = [record.event for record in read_events(folder, told)]
+    assert next(event for event in rest if isinstance(event, Progress)).step == paused.step
+    assert Log(f"Going on from step {paused.step} of 60.") in rest
+    assert isinstance(last(folder), Done) and ends(folder) == ends(whole) == 1
+    assert not (folder / "state").exists() and not (whole / "state").exists()
+    one, other = (load_file(last(each).result["files"][0]) for each in (whole, folder))
+    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    assert losses(whole) == losses(folder) and len(losses(whole)) == 60
 
 
 @pytest.mark.slow
