@@ -140,7 +140,8 @@ class DiffusionModel:
         """
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.compute.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        rows = torch.from_numpy(np.ascontiguousarray(images)).to(self.compute.device)
+        pixels = rows.permute(0, 3, 1, 2).float() / 127.5 - 1.0
         with torch.no_grad():
             found = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist
         factor = self.vae.config.scaling_factor
