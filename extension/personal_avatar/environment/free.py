@@ -4,9 +4,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,7 +36,20 @@ def measured(ours: Collection[int] = ()) -> Free:
 
 
 def card(ours: Collection[int] = ()) -> Free | None:
-    """The NVIDIA card that torch takes first; None without one that can be asked."""
+    """The card that torch takes first; None without one that can be asked. A torch that is loaded in this process knows
+    whether it can use one, and cards of other makers as well."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and not cuda.is_available():
+        return None
+    return _by_driver(ours) or (_by_torch(cuda) if cuda is not None else None)
+
+
+def _by_torch(cuda: Any) -> Free:
+    free, total = cuda.mem_get_info()
+    return Free(CARD, (free + cuda.memory_reserved()) / GB, total / GB, cuda.get_device_name())
+
+
+def _by_driver(ours: Collection[int]) -> Free | None:
     found = _asked(OF_CARD[0])
     if not found:
         return None

@@ -115,9 +115,8 @@ def refuse_too_large(wish: Wish, free_gb: float, total_gb: float, learned: Learn
         return
     offer = nearest_fitting(wish, free_gb, learned)
     hint = f"This would fit: {in_words(offer.changes)}. {PlanTooLarge.default_hint}" if offer else NOTHING_FITS
-    error = PlanTooLarge(
-        f"The training needs about {needed:.1f} GB; {free_gb:.1f} of {total_gb:.1f} GB are free ({where}).", hint
-    )
+    room = f"{free_gb:.1f} of {total_gb:.1f} GB are free ({where})"
+    error = PlanTooLarge(f"The training ({wish.method.value}) needs about {needed:.1f} GB; {room}.", hint)
     error.details = {
         "memory": wish.memory, "needed_gb": round(needed, 1), "free_gb": round(free_gb, 1),
         "predicted_gb": offer.predicted_gb if offer else None, "changes": offer.changes if offer else None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from personal_avatar.environment import free
-from personal_avatar.environment.free import CARD, GB, MACHINE, MIB, card, machine, measured
+from personal_avatar.environment.free import CARD, GB, MACHINE, MIB, Free, card, machine, measured
 
 # What the program answers to the two questions; it notes which card it was asked about.
 PROGRAM = """#!{python}
@@ -25,6 +26,7 @@ def put(folder: Path, monkeypatch: pytest.MonkeyPatch, cards: str, apps: str = "
     program = folder / "nvidia-smi"
     program.write_text(PROGRAM.format(python=sys.executable, cards=cards, apps=apps, status=status))
     program.chmod(0o755)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
@@ -63,6 +65,33 @@ def test_a_card_that_tells_nothing_leaves_the_machine(
     put(tmp_path, monkeypatch, answer, status=status)
     assert card() is None
     assert measured().kind == MACHINE
+
+
+class Cards:
+    """What torch says of cards, in the place of torch."""
+
+    def __init__(self, available: bool) -> None:
+        self.is_available = lambda: available
+
+    def mem_get_info(self) -> tuple[int, int]:
+        return 3 * 10**9, 16 * 10**9
+
+    def memory_reserved(self) -> int:
+        return 2 * 10**9
+
+    def get_device_name(self) -> str:
+        return "Another Maker's Card"
+
+
+@pytest.mark.parametrize(("available", "expected"), [
+    (True, Free(CARD, 5.0, 16.0, "Another Maker's Card")), (False, None),
+])
+def test_a_torch_that_is_loaded_knows_best(
+    available: bool, expected: Free | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free, "_asked", lambda query: [])
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cards(available)))
+    assert card() == expected
 
 
 def test_main_memory_is_what_the_system_says() -> None:
