@@ -308,14 +308,14 @@ def test_doctor_installs_the_second_engine_only_when_asked(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_training_is_paused_and_says_130(data: Path, number: int) -> None:
+def test_an_interrupted_training_is_paused_says_130_and_can_be_resumed(run: Run, data: Path, number: int) -> None:
     """In a process of its own, with a child that works until it is asked to end."""
     learn = PATIENT.replace('"result"', '"note"')
     program = (
         "import signal, sys; from personal_avatar.standalone import host; from personal_avatar.cli import main; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job ignores it
         "from tests.unit.api.house import DrawingHost; "
-        f"host.StandaloneHost = lambda data: DrawingHost(data, {learn!r}); "
+        f"host.StandaloneHost = lambda data, **more: DrawingHost(data, {learn!r}, **more); "
         f"sys.exit(main(['train', '--photos', {str(GOOD[0])!r}, '--name', 'Anna', '--data', {str(data)!r}, '--json']))"
     )
     child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE,
@@ -325,10 +325,13 @@ def test_an_interrupted_training_is_paused_and_says_130(data: Path, number: int)
         time.sleep(0.1)
     child.send_signal(number)
     out, said = child.communicate(timeout=90)
-    assert child.returncode == 130
+    assert child.returncode == 130, said
     document = json.loads(out)
     assert (document["state"], document["error"]) == ("paused", None)
     assert f"jobs resume {document['job'][:8]}" in said
+    resumed = run("jobs", "resume", document["job"], "--json")
+    assert (resumed.status, resumed.document["state"]) == (0, "succeeded")
+    assert run("jobs", "resume", document["job"]).status == 1
 
 
 class Screen:
