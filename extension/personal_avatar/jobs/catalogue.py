@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.index import Index, IndexLost, Row, Wish
-from personal_avatar.jobs.states import ACTIVE
 
 T = TypeVar("T")
 INDEX_FILE = "index.sqlite"
 JOB_FILE, STATUS_FILE = "job.json", "status.json"
 LOOK_S = 0.25  # the disk is looked at this often
 SETTLED_S = 2.0  # after which a folder's time tells for sure that nothing came or went
-IN_TURN = ((Wish(states=ACTIVE), 500), (Wish(), 100))  # these are compared with their files, so many a look
+ACTIVE_A_LOOK, ANY_A_LOOK = 250, 50  # jobs that are compared with their files, in turn
 CHECKED = 500  # jobs of one answer that are compared with their files
 AT_ONCE = 500  # rows in one transaction
 TRIES = 5
@@ -40,7 +39,7 @@ class Catalogue:
         self._index = Index(folder / INDEX_FILE)
         self._looked_at = 0.0
         self._listed_ns = 0
-        self._turns = {wish: "" for wish, _ in IN_TURN}
+        self._turn_of_active, self._turn_of_any = "", ""
 
     # -- asking
 
@@ -73,6 +72,10 @@ class Catalogue:
     def query(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """What the table `jobs` answers; see index.Row for its columns."""
         return self._ask(lambda: self._index.ask(sql, values))
+
+    def version(self) -> tuple[int, ...]:
+        """Another one whenever a job may have changed."""
+        return self._ask(self._index.version)
 
     # -- telling
 
@@ -132,15 +135,14 @@ class Catalogue:
             self._look_at_all()
         elif time.monotonic() - self._looked_at > LOOK_S:
             self._list()
-            for wish, count in IN_TURN:
-                self._look_in_turn(wish, count)
+            self._look_in_turn()
             self._looked_at = time.monotonic()
 
     def _look_at_all(self) -> None:
         self._listed_ns = 0
         self._list()
         seen = self._index.ask("SELECT id, status_stamp, events_stamp FROM jobs")
-        self._put([row[0] for row in seen if not row[1] or row[1:] != self._stamps(row[0])], {})
+        self._put([row[0] for row in seen if self._differs(*row)], {})
         self._looked_at = time.monotonic()
 
     def _list(self) -> None:
@@ -166,13 +168,20 @@ class Catalogue:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _look_in_turn(self, wish: Wish, count: int) -> None:
-        rows = self._index.some(wish, self._turns[wish], count)
-        self._turns[wish] = rows[-1].id if len(rows) == count else ""
+    def _look_in_turn(self) -> None:
+        """Jobs that have not ended by their stamps, all others whole, as nobody may ask for them for long."""
+        active = self._index.active_stamps(self._turn_of_active, ACTIVE_A_LOOK)
+        self._turn_of_active = active[-1][0] if len(active) == ACTIVE_A_LOOK else ""
+        self._put([row[0] for row in active if self._differs(*row)], {})
+        rows = self._index.some(self._turn_of_any, ANY_A_LOOK)
+        self._turn_of_any = rows[-1].id if len(rows) == ANY_A_LOOK else ""
         self._refresh([row for row in rows if self._is_stale(row)])
 
     def _is_stale(self, row: Row) -> bool:
-        return not row.status_stamp or (row.status_stamp, row.events_stamp) != self._stamps(row.id)
+        return self._differs(row.id, row.status_stamp, row.events_stamp)
+
+    def _differs(self, job_id: str, status_stamp: str, events_stamp: str) -> bool:
+        return not status_stamp or (status_stamp, events_stamp) != self._stamps(job_id)
 
     def _stamps(self, job_id: str) -> tuple[str, str]:
         return stamps(os.path.join(self._folder, job_id))

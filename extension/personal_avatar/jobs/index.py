@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import psutil
 
-from personal_avatar.jobs.states import State
+from personal_avatar.jobs.states import ACTIVE, State
 
 T = TypeVar("T")
-FORMAT = 2
+FORMAT = 3
 BUSY_S = 2.0
 RETRY_S = 15.0  # how long a file that could not be used is left alone
 MEMORY = ":memory:"
@@ -92,6 +92,7 @@ class Wish:
 NAMES = tuple(field.name for field in fields(Row))
 _TYPES = {"str": "TEXT", "int": "INTEGER", "float": "REAL"}
 _COLUMNS = ", ".join(f"{field.name} {_TYPES[str(field.type)]} NOT NULL" for field in fields(Row))
+_UNENDED = "state IN ('" + "', '".join(sorted(state.value for state in ACTIVE)) + "')"
 SCHEMA = (
     f"CREATE TABLE jobs ({_COLUMNS}, sum INTEGER NOT NULL, PRIMARY KEY (id)) WITHOUT ROWID",
     "CREATE INDEX by_age ON jobs (created_at, id, state, kind, user_id)",
@@ -100,6 +101,7 @@ SCHEMA = (
     "CREATE INDEX by_kind ON jobs (kind, created_at, id, state, user_id)",
     "CREATE INDEX by_request ON jobs (request_key, created_at, id)",
     "CREATE INDEX by_avatar ON jobs (avatar_id, created_at, id, state, kind, user_id)",
+    f"CREATE INDEX unended ON jobs (id, status_stamp, events_stamp) WHERE {_UNENDED}",
     "CREATE INDEX by_damage ON jobs (damaged) WHERE damaged",
     "CREATE INDEX by_taken ON jobs (kind, user_id, taken_at)",
     "CREATE INDEX by_likeness ON jobs (kind, alike, state, ended_at)",
@@ -143,11 +145,21 @@ class Index:
         """What any other question finds."""
         return self._run(lambda db: db.execute(sql, list(values)).fetchall())
 
-    def some(self, wish: Wish, after: str, count: int) -> list[Row]:
-        """The next of these jobs after an id: for looking at all of them in turn."""
-        where, values = wish.where()
-        sql = f"SELECT * FROM jobs WHERE {where} AND id > ? ORDER BY id LIMIT ?"
-        return self._run(lambda db: [_row(found) for found in db.execute(sql, [*values, after, count])])
+    def some(self, after: str, count: int) -> list[Row]:
+        """The next jobs after an id: for looking at all of them in turn."""
+        sql = "SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?"
+        return self._run(lambda db: [_row(found) for found in db.execute(sql, [after, count])])
+
+    def active_stamps(self, after: str, count: int) -> list[tuple[str, str, str]]:
+        """Id and stamps of the next jobs after an id that have not ended."""
+        sql = f"SELECT id, status_stamp, events_stamp FROM jobs WHERE {_UNENDED} AND id > ? ORDER BY id LIMIT ?"
+        return self._run(lambda db: db.execute(sql, [after, count]).fetchall())
+
+    def version(self) -> tuple[int, ...]:
+        """Another one whenever anybody has written to the table, or it is another table."""
+        def ask(db: sqlite3.Connection) -> tuple[int, ...]:
+            return id(db), int(db.execute("PRAGMA data_version").fetchone()[0]), db.total_changes
+        return self._run(ask)
 
     # -- writing
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.account import Account
@@ -14,6 +14,7 @@ from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.order import Waiting, in_turn
 from personal_avatar.jobs.states import ACTIVE, State
 
+LINE_S = 1.0
 _WAITING = "SELECT created_at, id, user_id, priority, alike, work FROM jobs WHERE kind = ? AND state = 'queued'"
 _TAKEN = "SELECT user_id, MAX(taken_at) FROM jobs WHERE kind = ? GROUP BY user_id"
 _RUNS = (
@@ -21,21 +22,31 @@ _RUNS = (
 )
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """In the line of a kind: 1 for the next; the seconds until it is taken, where all before it are known."""
 
     position: int = 0
     starts_in_s: float | None = None
 
 
-class Listing:
-    """Shows rows of the catalogue. Use one for one answer: what it has learned and counted is of that moment."""
+class Line(NamedTuple):
+    """Who waits for one kind, at one moment."""
 
-    def __init__(self, catalogue: Catalogue, files: JobFiles) -> None:
-        self._catalogue, self._files = catalogue, files
+    version: tuple[int, ...]
+    at: float
+    places: dict[str, Place]
+
+
+Lines = dict[str, Line]
+
+
+class Listing:
+    """Shows rows of the catalogue. Use one for one answer: what it has learned and counted is of that moment. `lines`:
+    what others have counted; holds for a second, unless a job changes."""
+
+    def __init__(self, catalogue: Catalogue, files: JobFiles, lines: Lines) -> None:
+        self._catalogue, self._files, self._lines = catalogue, files, lines
         self._history = History(self._runs)
-        self._lines: dict[str, dict[str, Place]] = {}
 
     def views(self, rows: Iterable[Row]) -> list[JobView]:
         return [self.view(row) for row in rows]
@@ -75,14 +86,16 @@ class Listing:
         return list(self._line(kind))
 
     def _line(self, kind: str) -> dict[str, Place]:
-        if kind not in self._lines:
-            self._lines[kind] = self._new_line(kind)
-        return self._lines[kind]
+        version, now = self._catalogue.version(), self._history.now
+        line = self._lines.get(kind)
+        if line is None or line.version != version or not 0 <= now - line.at <= LINE_S:
+            line = self._lines[kind] = Line(version, now, self._new_line(kind))
+        return line.places
 
     def _new_line(self, kind: str) -> dict[str, Place]:
         waiting = {row[1]: row for row in self._catalogue.query(_WAITING, [kind])}
-        taken = dict(self._catalogue.query(_TAKEN, [kind]))
-        order = in_turn((Waiting(*row[:4]) for row in waiting.values()), taken)
+        taken = dict(self._catalogue.query(_TAKEN, [kind])) if waiting else {}
+        order = in_turn([Waiting(*row[:4]) for row in waiting.values()], taken)
         ahead_s, lanes = self._ahead(kind)
         places = {}
         for position, job_id in enumerate(order, start=1):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Turn = tuple[int, float]
 
 
-@dataclass(frozen=True, order=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A job that waits, older ones first."""
 
     created_at: float

@@ -21,7 +21,7 @@ from personal_avatar.jobs.files import JobFiles, status_of
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.index import Row, Wish
 from personal_avatar.jobs.job import Job, JobView, Status
-from personal_avatar.jobs.listing import Listing
+from personal_avatar.jobs.listing import Lines, Listing
 from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
 
 __all__ = ["NO_FILES", "Job", "JobStore", "JobView", "Status", "named_in"]
@@ -47,6 +47,7 @@ class JobStore:
         self._folder, self._brief = folder, frozenset(brief)
         self._files = JobFiles(folder, effort)
         self._catalogue = Catalogue(folder, self._files.read)
+        self._lines: Lines = {}
         self._lock = threading.RLock()
 
     def folder(self, job_id: str) -> Path:
@@ -160,7 +161,7 @@ class JobStore:
         raises `NotFound` when there is no such job. A damaged job is shown as what it can still be told to be."""
         place = self._place(before) if before is not None else None
         rows = self._rows(Wish(user_id, _states(states), kind, request_key, avatar_id, limit, place))
-        return Listing(self._catalogue, self._files).views(rows)
+        return self._listing().views(rows)
 
     def count(
         self, *, states: Iterable[State] | None = None, user_id: str | None = None, kind: str | None = None
@@ -176,12 +177,12 @@ class JobStore:
         row = self._catalogue.row(job_id)
         if row is None:
             raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
-        return Listing(self._catalogue, self._files).view(row)
+        return self._listing().view(row)
 
     def active(self, kind: str) -> list[Job]:
         """Jobs of a kind that have not ended: those that were begun, then those that wait, in the order in which they
         are taken. Claims of processes that are gone are taken away."""
-        listing = Listing(self._catalogue, self._files)
+        listing = self._listing()
         rows = {row.id: row for row in reversed(self._rows(Wish(kind=kind, states=ACTIVE)))}
         waiting = [job_id for job_id in listing.in_turn(kind) if job_id in rows]
         begun = [job_id for job_id, row in rows.items() if row.state != State.QUEUED.value]
@@ -190,7 +191,7 @@ class JobStore:
 
     def next(self, kind: str) -> Job | None:
         """The waiting job whose turn it is (see jobs/order.py), that nobody else is about to run."""
-        for job_id in Listing(self._catalogue, self._files).in_turn(kind):
+        for job_id in self._listing().in_turn(kind):
             try:
                 if self.status(job_id).state is State.QUEUED and claims.holder(self.folder(job_id)) is None:
                     return self.job(job_id)
@@ -215,6 +216,9 @@ class JobStore:
     def close(self) -> None:
         """Give the index back; it is opened again when it is needed."""
         self._catalogue.close()
+
+    def _listing(self) -> Listing:
+        return Listing(self._catalogue, self._files, self._lines)
 
     def _rows(self, wish: Wish) -> list[Row]:
         self._write_belated()
