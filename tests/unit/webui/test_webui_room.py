@@ -1,0 +1,142 @@
+"""When the WebUI's checkpoint makes room for a training, decided from numbers; nothing here has a graphics card."""
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from personal_avatar.jobs import room
+from personal_avatar.jobs.room import Card
+from personal_avatar.jobs.store import JobStore
+
+from tests.unit.jobs.yielding import trainings
+
+CHOSEN = "chosen.safetensors"
+
+
+@dataclass
+class Webui:
+    """What of a WebUI decides and is moved: `places` of its models, in the order in which they were moved."""
+
+    places: list[str] = field(default_factory=list)
+    free: int = 100
+    state: Any = field(default_factory=SimpleNamespace)
+
+    def __post_init__(self) -> None:
+        self.state.job, self.state.begin = "", self.begin
+
+    def modules(self) -> dict[str, ModuleType]:
+        model = SimpleNamespace(name="loaded")
+        made = {
+            "devices": {"device": "cuda"},
+            "sd_models": {
+                "model_data": SimpleNamespace(sd_model=model, loaded_sd_models=[model]),
+                "send_model_to_cpu": lambda model: self.places.append("memory"),
+                "send_model_to_device": lambda model: self.places.append("card"),
+            },
+            "shared": {
+                "state": self.state, "opts": SimpleNamespace(sd_model_checkpoint=CHOSEN),
+            },
+            "call_queue": {"queue_lock": threading.Lock()}, "extensions": {}, "paths": {},
+        }
+        found = {f"modules.{name}": ModuleType(f"modules.{name}") for name in made}
+        for name, values in made.items():
+            vars(found[f"modules.{name}"]).update(values)
+        parent = ModuleType("modules")
+        vars(parent).update({name: found[f"modules.{name}"] for name in made})
+        return {"modules": parent, **found}
+
+    def begin(self, job: str = "") -> None:
+        self.state.job = job
+        self.places.append(f"begins {job}")
+
+
+@pytest.fixture()
+def webui(monkeypatch: pytest.MonkeyPatch) -> Webui:
+    made = Webui()
+    for name, module in made.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for name in ("folders", "sharing"):
+        monkeypatch.delitem(sys.modules, f"personal_avatar.webui.{name}", raising=False)
+    monkeypatch.setattr(room, "card", lambda device=None: Card(made.free))
+    return made
+
+
+@pytest.fixture()
+def sharing(webui: Webui, tmp_path: Path) -> Iterator[Any]:
+    module = importlib.import_module("personal_avatar.webui.sharing")
+    store = JobStore(tmp_path / "jobs")
+    module.store = lambda: store
+    yield module
+    for name in ("folders", "sharing"):
+        sys.modules.pop(f"personal_avatar.webui.{name}", None)
+
+
+@pytest.mark.parametrize(("wanted", "places"), [(99, []), (100, []), (101, ["memory"])])
+def test_it_goes_only_where_the_training_lacks_room(
+    sharing: Any, webui: Webui, wanted: int, places: list[str]
+) -> None:
+    assert sharing.Checkpoint().make_room(wanted) is bool(places)
+    assert webui.places == places
+
+
+def test_it_is_back_before_a_picture_and_once(sharing: Any, webui: Webui) -> None:
+    checkpoint = sharing.Checkpoint()
+    checkpoint.make_room(101)
+    checkpoint.come_back()
+    checkpoint.come_back()
+    assert webui.places == ["memory", "card"]
+
+
+def test_after_the_picture_it_goes_again_while_the_training_lives(sharing: Any, webui: Webui) -> None:
+    checkpoint = sharing.Checkpoint()
+    checkpoint.make_room(101)
+    with trainings(sharing.store()) as start:
+        start("train")
+        checkpoint.come_back()
+        with sharing.queue_lock:
+            assert not checkpoint.leave_again()
+        assert checkpoint.leave_again() and checkpoint.leave_again()
+        assert webui.places == ["memory", "card", "memory"]
+        checkpoint.come_back()
+    assert checkpoint.leave_again()
+    assert webui.places == ["memory", "card", "memory", "card"]
+
+
+def test_it_stays_for_a_training_that_found_room(sharing: Any, webui: Webui) -> None:
+    checkpoint = sharing.Checkpoint()
+    checkpoint.make_room(50)
+    assert checkpoint.leave_again()
+    assert webui.places == []
+
+
+@pytest.mark.parametrize(("told", "pixels"), [
+    ({}, 512 * 768),
+    ({"enable_hr": True, "hr_scale": 2.0, "hr_resize_x": 0, "hr_resize_y": 0}, 4 * 512 * 768),
+    ({"enable_hr": True, "hr_scale": 2.0, "hr_resize_x": 1024, "hr_resize_y": 0}, 1024 * 1536),
+    ({"enable_hr": True, "hr_scale": 2.0, "hr_resize_x": 600, "hr_resize_y": 800}, 600 * 800),
+])
+def test_what_a_picture_takes_follows_from_its_largest_size(sharing: Any, told: dict[str, Any], pixels: int) -> None:
+    p = SimpleNamespace(width=512, height=768, batch_size=3, override_settings={}, **told)
+    size = sharing.size_of(p)
+    assert (size.pixels, size.batch) == (pixels, 3)
+    assert CHOSEN in size.checkpoint
+
+
+def test_work_that_no_hook_tells_of_is_heard_once_however_often_the_page_is_reloaded(
+    sharing: Any, webui: Webui
+) -> None:
+    heard: list[str] = []
+    sharing.before_work = lambda: heard.append(sharing.shared.state.job)
+    sharing.listen()
+    sharing.listen()
+    for job in ("extras", "scripts_txt2img"):
+        sharing.shared.state.begin(job=job)
+    assert heard == ["extras"]
+    assert webui.places == ["begins extras", "begins scripts_txt2img"]
