@@ -46,6 +46,9 @@ class Beside:
     def ask(self, method: str, *arguments: Any, look: Any = None) -> Any:
         return getattr(self.keeper, method)(*arguments)
 
+    def hand(self, pieces: list[Piece]) -> None:
+        self.keeper.put(pieces)
+
     def end(self) -> None:
         self.keeper.close()
 

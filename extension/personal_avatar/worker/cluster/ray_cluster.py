@@ -19,6 +19,7 @@ from typing import Any
 from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, named
 from personal_avatar.jobs.executors import RaySettings
 from personal_avatar.worker.cluster.node import NodeJob
+from personal_avatar.worker.cluster.parcels import Piece
 
 NAMESPACE = "personal-avatar"
 KNOCK_S = 5.0
@@ -63,13 +64,17 @@ class Place:
     def _told(self, error: Exception) -> Exception:
         lost, failed = self.ray.exceptions.RayActorError, self.ray.exceptions.RayTaskError
         if isinstance(error, lost | self.ray.exceptions.ObjectLostError):
-            return NodeLost(str(error).strip().splitlines()[0])
+            return NodeLost(str(error).strip().splitlines()[0].split(":")[0].rstrip("."))
         if isinstance(error, failed):
             cause = error.cause
             return cause if isinstance(cause, FileNotFoundError) else named(cause)
         if isinstance(error, ConnectionError):
             return ClusterUnreachable(f"The connection to the Ray cluster broke: {error}.")
         return error
+
+    def hand(self, pieces: list[Piece]) -> None:
+        """Give pieces of files to the keeper, by way of the cluster's store for large objects."""
+        self.ask("put", self.ray.put(pieces))
 
     def end(self) -> None:
         """Nothing of the job stays there; harmless when the machine is gone, or was never given."""

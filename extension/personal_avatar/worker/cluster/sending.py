@@ -52,7 +52,7 @@ class Trip:
     def _put(self, place: Place, notes: Iterable[Note], source: Callable[[str], Path]) -> None:
         for spans in batches(notes):
             self.heeding.stop_before_start()
-            place.ask("put", cut(spans, source))
+            place.hand(cut(spans, source))
 
     def _packed(self, home: str) -> Luggage:
         luggage = pack(self.task, self.folder, home, self._ledger)
