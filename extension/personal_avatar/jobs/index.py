@@ -152,7 +152,8 @@ class Index:
 
     def active_stamps(self, after: str, count: int) -> list[tuple[str, str, str]]:
         """Id and stamps of the next jobs after an id that have not ended."""
-        sql = f"SELECT id, status_stamp, events_stamp FROM jobs WHERE {_UNENDED} AND id > ? ORDER BY id LIMIT ?"
+        columns = "id, status_stamp, events_stamp"
+        sql = f"SELECT {columns} FROM jobs INDEXED BY unended WHERE {_UNENDED} AND id > ? ORDER BY id LIMIT ?"
         return self._run(lambda db: db.execute(sql, [after, count]).fetchall())
 
     def version(self) -> tuple[int, ...]:
