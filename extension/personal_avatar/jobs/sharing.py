@@ -65,7 +65,7 @@ def yielded(
 
 @dataclass
 class _Neighbour:
-    """A job that was asked: what its events say since they were looked at last."""
+    """A job that was asked, and what its events say. `late`: it let somebody wait in vain, and is awaited no more."""
 
     folder: Path
     asker: Path
@@ -74,6 +74,7 @@ class _Neighbour:
     parked: bool = False
     on_card: bool = False
     ended: bool = False
+    late: bool = False
     _read: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -105,7 +106,9 @@ class _Neighbour:
             self.look()
         except OSError:  # the job was deleted, or nothing is written yet
             return False
-        return self.on_card and not self.parked and not self.ended and process.alive(self.pid, self.since)
+        if not self.on_card or self.parked or self.ended or self.late:
+            return False
+        return process.alive(self.pid, self.since) and not process.stopped(self.pid, self.since)
 
 
 class Asked:
@@ -132,14 +135,13 @@ class Asked:
     def wait(self, timeout_s: float, given_up: Callable[[], bool] = _never) -> Answer:
         """Wait until all that will answer have parked, at most `timeout_s`, and not when the caller has `given_up`."""
         began = time.monotonic()
-        while late := [name for name, one in self._known() if one.is_awaited()]:
+        while awaited := [(name, one) for name, one in self._known() if one.is_awaited()]:
             if given_up():
                 break
             if time.monotonic() - began >= timeout_s:
-                log.warning(
-                    "%s did not give the graphics card away within %.0f s; the picture is made beside it.",
-                    ", ".join(late), timeout_s,
-                )
+                for name, one in awaited:
+                    one.late = True
+                    log.warning("%s kept the graphics card for %.0f s; the picture is made beside it.", name, timeout_s)
                 break
             time.sleep(POLL_S)
         known = self._known()

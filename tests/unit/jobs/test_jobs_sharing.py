@@ -76,25 +76,34 @@ def test_nobody_waits_for_one_that_prepares_itself(store: JobStore, start: Calla
         assert Control(store.folder(job_id)).asked(YIELD)
 
 
-def test_nobody_waits_longer_than_agreed(
+def test_nobody_waits_longer_than_agreed_and_only_once(
     store: JobStore, start: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = start("train")
-    child = store.status(job_id).pid
-    assert child is not None
-    psutil.Process(child).suspend()
-    with yielded(store, timeout_s=0.3) as answer:
-        assert not answer.parked
-        assert 0.3 <= answer.waited_s < 5
-    psutil.Process(child).resume()
+    (store.folder(job_id) / "deaf").touch()
+    guest = Guest(lambda: store, lambda: False, grace_s=0.5)
+    first = guest.come(lambda: True, timeout_s=0.3)
+    assert not first.parked and 0.3 <= first.waited_s < 5
     assert job_id in caplog.text
+    assert guest.come(lambda: True, timeout_s=20).waited_s < 5
+    (store.folder(job_id) / "deaf").unlink()
+    until(lambda: store.view(job_id).parked)
+    until(lambda: not guest.is_here and not store.view(job_id).parked)
+
+
+def test_nobody_waits_for_one_that_was_halted(store: JobStore, start: Callable[[str], str]) -> None:
+    job_id = start("train")
+    halted = psutil.Process(store.status(job_id).pid)
+    halted.suspend()
+    with yielded(store, timeout_s=20) as answer:
+        assert answer.asked and not answer.parked and answer.waited_s < 5
+    halted.resume()
 
 
 def test_nobody_waits_for_one_that_dies(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("train")
+    (store.folder(job_id) / "deaf").touch()
     status = store.status(job_id)
-    assert status.pid is not None
-    psutil.Process(status.pid).suspend()
     threading.Timer(0.2, process.kill, (status.pid, status.pid_started_at)).start()
     with yielded(store, timeout_s=20) as answer:
         assert not answer.parked
@@ -211,13 +220,9 @@ def test_a_guest_who_is_alone_looks_for_no_room(store: JobStore) -> None:
 
 
 def test_a_guest_who_gives_up_waits_no_longer(store: JobStore, start: Callable[[str], str]) -> None:
-    job_id = start("train")
-    status = store.status(job_id)
-    assert status.pid is not None
-    psutil.Process(status.pid).suspend()
+    (store.folder(start("train")) / "deaf").touch()
     guest = Guest(lambda: store, lambda: False, grace_s=0.0)
     assert guest.come(lambda: True, timeout_s=20, given_up=lambda: True).waited_s < 2
-    psutil.Process(status.pid).resume()
     until(lambda: not guest.is_here)
 
 

@@ -25,7 +25,7 @@ for step in range(3000):
     emit(Progress(step, 3000))
     if (folder / "finish").exists():
         break
-    if first != "prepare" and control.asked(YIELD):
+    if first != "prepare" and not (folder / "deaf").exists() and control.asked(YIELD):
         emit(Parked(True, 0.0))
         while control.asked(YIELD):
             time.sleep(0.005)
