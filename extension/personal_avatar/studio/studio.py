@@ -258,7 +258,7 @@ class Studio:
 
     def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
         """Trainings of one avatar, all or none."""
-        self.queue.refuse_when_full(len(requests))
+        self.queue.refuse_when_full(len(requests), requests[0].user_id)
         bases = [self._refused(request) for request in requests]
         for request, base in zip(requests, bases, strict=True):
             self.sizing.refuse_too_large(request, base)

@@ -24,7 +24,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 
 from tests.unit.api.house import GOOD, build_studio
-from tests.unit.jobs.children import PATIENT
+from tests.unit.jobs.children import PATIENT, SILENT
 
 REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
 KEPT = "Path(sys.argv[3], 'x').touch(); emit(Failed({'code': 'CANCELLED', 'message': 'm', 'hint': '', 'result': %s}))"
@@ -127,7 +127,7 @@ def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable
 
 
 def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:
-    studio = make(PATIENT)
+    studio = make(SILENT)
     job = studio.train(REQUEST)
     while not studio.jobs.view(job.id).step:
         time.sleep(0.05)
