@@ -56,9 +56,11 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Delivery:
     """How far a callback has come. `state`: waiting, delivered, refused (the receiver wants no more) or given-up.
-    `due_at`: Unix seconds of the next try; `last`: what came of the last one."""
+    `ended_at`: of the end that it tells of, as a failed job can go on and end once more; `due_at`: of the next try,
+    both Unix seconds; `last`: what came of the last one."""
 
     event_id: str
+    ended_at: float | None = None
     state: str = "waiting"
     tries: int = 0
     due_at: float = 0.0
@@ -135,11 +137,15 @@ class Webhooks:
 
     def ended(self, view: JobView) -> None:
         """A job has ended: tell whoever wanted to know."""
-        if view.job.callback_url:
-            folder = self._studio.jobs.folder(view.job.id)
-            if self._read(folder) is None:
-                self._write(folder, Delivery(f"msg_{secrets.token_hex(16)}", due_at=time.time()))
-            self._plan(view.job.id, time.time())
+        if not view.job.callback_url or view.status.state in ACTIVE:
+            return
+        folder, now = self._studio.jobs.folder(view.job.id), time.time()
+        known = self._read(folder)
+        if known is None or known.ended_at != view.status.ended_at:
+            known = Delivery(f"msg_{secrets.token_hex(16)}", view.status.ended_at, due_at=now)
+            self._write(folder, known)
+        if known.state == "waiting":
+            self._plan(view.job.id, known.due_at)
 
     def resume(self) -> threading.Thread:
         """Go on with deliveries of an earlier start, also of jobs whose end nobody was there to see; looked for in a
@@ -151,17 +157,10 @@ class Webhooks:
     def _resume(self) -> None:
         for job_id in self._studio.jobs.ids():
             try:
-                delivery = self._read(self._studio.jobs.folder(job_id))
-                if delivery is not None and delivery.state == "waiting":
-                    self._plan(job_id, delivery.due_at)
-                elif delivery is None and self._studio.jobs.job(job_id).callback_url:
-                    self._resume_unseen(job_id)
+                if self._studio.jobs.job(job_id).callback_url:
+                    self.ended(self._studio.jobs.view(job_id))
             except (AvatarError, OSError, ValueError):
                 log.debug("The callback of the job %s cannot be read", job_id)
-
-    def _resume_unseen(self, job_id: str) -> None:
-        if self._studio.jobs.status(job_id).state not in ACTIVE:
-            self.ended(self._studio.jobs.view(job_id))
 
     def delivery(self, job_id: str) -> Delivery | None:
         """How far the callback of a job has come; None when there is none."""
@@ -220,10 +219,10 @@ class Webhooks:
     def _try(self, job_id: str) -> float | None:
         """One try; when the next one is due, None after the last."""
         folder = self._studio.jobs.folder(job_id)
-        now = self._read(folder)
-        if now is None or now.state != "waiting":
+        now, view = self._read(folder), self._studio.jobs.view(job_id)
+        if now is None or now.state != "waiting" or view.status.state in ACTIVE:
             return None
-        status, error = self._send(self._studio.jobs.view(job_id), now.event_id)
+        status, error = self._send(view, now.event_id)
         then = after_try(now, time.time(), status, error)
         if folder.is_dir():
             self._write(folder, then)

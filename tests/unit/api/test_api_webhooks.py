@@ -196,6 +196,18 @@ def test_a_restart_goes_on_with_what_was_not_delivered(
     assert len(receiver.seen) == 2
 
 
+def test_a_job_that_goes_on_and_ends_once_more_is_told_of_once_more(studio: Studio, receiver: Receiver) -> None:
+    with asked(Asking(receiver.url)):
+        job_id = studio.jobs.create(CREATE, {}, title="", user_id="u1", avatar_id="").id
+    for state in (State.RUNNING, State.FAILED, State.QUEUED, State.RUNNING, State.SUCCEEDED):
+        studio.jobs.move(job_id, state, **({"ended_at": None} if state is State.QUEUED else {}))
+        studio.webhooks.ended(studio.jobs.view(job_id))
+        if state in (State.FAILED, State.SUCCEEDED):
+            assert settled(studio, job_id).state == "delivered"
+    assert [json.loads(body)["state"] for _, _, body in receiver.seen] == ["failed", "succeeded"]
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.seen}) == 2
+
+
 def test_a_job_that_was_erased_tells_nobody(
     studio: Studio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
