@@ -37,7 +37,7 @@ class RaySettings:
     """For the child that carries jobs to a Ray cluster. `address`: "ray://host:10001" for a cluster elsewhere,
     "host:6379" or "auto" for one that this machine belongs to. `packages`: where Ray itself lies, "" where Python finds
     it. `restarts`: how often a job whose machine was lost goes on elsewhere. `lease_s`: how long the job works on there
-    without hearing from here. `gpus`, `cpus`: of a job; None: one GPU where the cluster has any."""
+    without hearing from here. `gpus`, `cpus`: of a job; None: as many GPUs as its plan uses, if the cluster has any."""
 
     address: str
     packages: str = ""

@@ -89,7 +89,7 @@ def _until_done(cluster: Cluster, trip: sending.Trip, emit: EventWriter, restart
 def _once(cluster: Cluster, trip: sending.Trip, place: Place | None) -> dict[str, Any]:
     """On one machine: the one that has the job already, else one that is asked for it."""
     sent = place is not None and trip.found_again(place)
-    place = place if place is not None and sent else cluster.place(trip.job_id)
+    place = place if place is not None and sent else cluster.place(trip.job_id, trip.task.settings().gpus)
     try:
         if not sent:
             trip.send(place)

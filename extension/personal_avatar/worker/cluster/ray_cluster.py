@@ -106,12 +106,13 @@ class Cluster:
         except ValueError:
             return None
 
-    def place(self, job_id: str) -> Place:
-        """A keeper for the job; where and when it begins is the cluster's to decide."""
+    def place(self, job_id: str, cards: int = 1) -> Place:
+        """A keeper for a job that can use so many graphics cards; where and when it begins is the cluster's to decide.
+        """
         wanted = self._settings
         made = self._ray.remote(NodeJob).options(
             name=_name(job_id), namespace=NAMESPACE, lifetime="detached", max_restarts=0, num_cpus=wanted.cpus,
-            num_gpus=self.gpus(), max_concurrency=1,
+            num_gpus=self.gpus(cards), max_concurrency=1,
         )  # fmt: skip
         end = time.monotonic() + NAME_S
         while True:
@@ -122,11 +123,11 @@ class Cluster:
                     raise
                 time.sleep(0.5)
 
-    def gpus(self) -> float:
-        """As set, else one where the cluster has any."""
+    def gpus(self, cards: int) -> float:
+        """As set, else `cards` where the cluster has any."""
         if self._settings.gpus is not None:
             return self._settings.gpus
-        return 1.0 if self._ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+        return float(cards) if self._ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
 
     def leave(self) -> None:
         self._ray.shutdown()
