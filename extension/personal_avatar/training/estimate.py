@@ -36,7 +36,7 @@ OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, 
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
 WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
 PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
-DECODED_PX = 2 * 512 * 512  # at once, but one picture at least, as families.model says
+DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
 # What a step keeps for the way back, in units of four bytes, for each number that a layer makes: measured on processors
 # with tools/measure_memory.py; see assets/measured-memory.json and tests/unit/test_training_fitting.py.
 KEPT, KEPT_HALF = 1.7, 0.9
