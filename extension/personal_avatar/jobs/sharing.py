@@ -6,25 +6,17 @@ wish in the end, and a job forgets wishes of processes that are gone, so that no
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import psutil
+from dataclasses import dataclass
 
 from personal_avatar.errors import AvatarError
-from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, parse
-from personal_avatar.jobs.executors import CARRIER
-from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import Job, JobStore, JobView
+from personal_avatar.jobs.neighbours import Neighbour, neighbours
+from personal_avatar.jobs.store import JobStore
 
-STAGES = frozenset({"cache", "class", "train", "score"})  # the parts of the work in which a job is on the card
 TIMEOUT_S = 60.0
 ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
 GRACE_S = 1.5  # whoever clicks again within it finds the card still free
@@ -63,60 +55,12 @@ def yielded(
         asked.withdraw()
 
 
-@dataclass
-class _Neighbour:
-    """A job that was asked, and what its events say. `late`: it let somebody wait in vain, and is awaited no more."""
-
-    folder: Path
-    asker: Path
-    pid: int
-    since: float | None
-    parked: bool = False
-    on_card: bool = False
-    ended: bool = False
-    late: bool = False
-    _read: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def look(self) -> None:
-        """Read what is new; a torn last line is left for the next time."""
-        with self._lock, (self.folder / EVENTS_FILE).open("rb") as file:
-            file.seek(self._read)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._read += len(line)
-                self._hear(line)
-
-    def _hear(self, line: bytes) -> None:
-        if b'"kind": "progress"' in line:  # nearly all are
-            return
-        parsed = parse(line.decode("utf-8", errors="replace"))
-        event = parsed[1] if parsed else None
-        if isinstance(event, Parked):
-            self.parked = event.parked
-        elif isinstance(event, Stage):
-            self.on_card, self.parked, self.ended = event.name in STAGES, False, False
-        elif isinstance(event, Done | Failed | Paused):
-            self.ended = True
-
-    def is_awaited(self) -> bool:
-        """Whether it will answer, and has not."""
-        try:
-            self.look()
-        except OSError:  # the job was deleted, or nothing is written yet
-            return False
-        if not self.on_card or self.parked or self.ended or self.late:
-            return False
-        return process.alive(self.pid, self.since) and not process.stopped(self.pid, self.since)
-
-
 class Asked:
     """The jobs that were asked, until `withdraw`."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._neighbours: dict[str, _Neighbour] = {}
+        self._neighbours: dict[str, Neighbour] = {}
 
     def ask(self) -> None:
         """Ask those that run now and were not asked yet."""
@@ -130,7 +74,7 @@ class Asked:
                 log.warning("The job %s cannot be asked for the graphics card: %s", view.job.id, error)
                 continue
             status = view.status
-            self._neighbours[view.job.id] = _Neighbour(folder, asker, status.pid or 0, status.pid_started_at)
+            self._neighbours[view.job.id] = Neighbour(folder, asker, status.pid or 0, status.pid_started_at)
 
     def wait(self, timeout_s: float, given_up: Callable[[], bool] = _never) -> Answer:
         """Wait until all that will answer have parked, at most `timeout_s`, and not when the caller has `given_up`."""
@@ -157,34 +101,8 @@ class Asked:
     def __bool__(self) -> bool:
         return bool(self._neighbours)
 
-    def _known(self) -> list[tuple[str, _Neighbour]]:
+    def _known(self) -> list[tuple[str, Neighbour]]:
         return list(self._neighbours.items())
-
-
-def neighbours(store: JobStore) -> list[JobView]:
-    """Jobs that run in other processes and can yield; none when the jobs cannot be read."""
-    try:
-        running = store.views(states=[State.RUNNING])
-    except (OSError, AvatarError) as error:
-        log.warning("The jobs cannot be read: %s", error)
-        return []
-    return [view for view in running if _can_yield(view.job) and _elsewhere(view)]
-
-
-def _can_yield(job: Job) -> bool:
-    """Trainings, but not those by another program, which knows of no wishes."""
-    return job.kind == "train" and job.payload.get("engine") != "kohya"
-
-
-def _elsewhere(view: JobView) -> bool:
-    """Whether another process of this machine does the work."""
-    pid = view.status.pid
-    if not pid or pid == os.getpid() or not process.alive(pid, view.status.pid_started_at):
-        return False
-    try:
-        return CARRIER not in psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return False
 
 
 class Guest:

@@ -15,8 +15,9 @@ from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
 from personal_avatar.jobs import room
+from personal_avatar.jobs.neighbours import neighbours
 from personal_avatar.jobs.room import Peaks, Size
-from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest, neighbours
+from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.webui.folders import data_folder
 

@@ -15,11 +15,12 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.executors import CARRIER
-from personal_avatar.jobs.sharing import Guest, neighbours, yielded
+from personal_avatar.jobs.neighbours import neighbours
+from personal_avatar.jobs.sharing import Guest, yielded
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
-from tests.unit.jobs.yielding import parkings, steps, trainings, until
+from tests.unit.jobs.yielding import go_on, parkings, steps, trainings, until
 
 
 @pytest.fixture()
@@ -260,3 +261,18 @@ def test_a_job_that_has_ended_can_still_be_deleted(store: JobStore, start: Calla
     until(lambda: not neighbours(store))
     store.move(job_id, State.SUCCEEDED)
     store.delete(job_id)
+
+
+def test_what_a_process_that_died_told_counts_no_more(store: JobStore, start: Callable[[str], str]) -> None:
+    """It was parked when it was killed; whoever goes on with the job is on the card again."""
+    job_id = start("train")
+    folder = store.folder(job_id)
+    with yielded(store):
+        process.kill(store.status(job_id).pid, store.status(job_id).pid_started_at)
+    assert parkings(folder) == [True]
+    again = go_on(store, job_id)
+    with yielded(store) as answer:
+        assert answer.parked == (job_id,)
+        assert parkings(folder)[-1:] == [True] and len(parkings(folder)) > 1
+    again.kill()
+    again.wait()

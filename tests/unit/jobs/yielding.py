@@ -14,12 +14,13 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
 TRAINING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
+from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage, Started
 folder, first = Path(sys.argv[1]), sys.argv[2]
 emit, control = EventWriter(folder), Control(folder)
+emit(Started(os.getpid()))
 emit(Stage(first))
 for step in range(3000):
     emit(Progress(step, 3000))
@@ -35,6 +36,16 @@ emit(Done({}))
 """
 
 
+def go_on(store: JobStore, job_id: str, stage: str = "train") -> subprocess.Popen[bytes]:
+    """A process that works on the job, when it does."""
+    folder = store.folder(job_id)
+    before = steps(folder)
+    child = subprocess.Popen([sys.executable, "-c", TRAINING, str(folder), stage])
+    store.note_process(job_id, child.pid, process.started_at(child.pid))
+    until(lambda: steps(folder) > before + 2)
+    return child
+
+
 @contextmanager
 def trainings(store: JobStore) -> Iterator[Callable[[str], str]]:
     """A function that starts a job in a stage, and returns its id when it works; all end with the block."""
@@ -42,11 +53,8 @@ def trainings(store: JobStore) -> Iterator[Callable[[str], str]]:
 
     def begin(stage: str) -> str:
         job = store.create("train", {}, title="a training", user_id="local", avatar_id="")
-        folder = store.folder(job.id)
-        children.append(subprocess.Popen([sys.executable, "-c", TRAINING, str(folder), stage]))
         store.move(job.id, State.RUNNING)
-        store.note_process(job.id, children[-1].pid, process.started_at(children[-1].pid))
-        until(lambda: steps(folder) > 2)
+        children.append(go_on(store, job.id, stage))
         return job.id
 
     try:

@@ -1,0 +1,96 @@
+"""Jobs that run in other processes of this machine and can give the graphics card away, as their events tell."""
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from personal_avatar.errors import AvatarError
+from personal_avatar.jobs import process
+from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, Started, parse
+from personal_avatar.jobs.executors import CARRIER
+from personal_avatar.jobs.job import Job, JobView
+from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobStore
+
+STAGES = frozenset({"cache", "class", "train", "score"})  # the parts of the work in which a job is on the card
+log = logging.getLogger(__name__)
+
+
+def neighbours(store: JobStore) -> list[JobView]:
+    """Jobs that run in other processes and can yield; none when the jobs cannot be read."""
+    try:
+        running = store.views(states=[State.RUNNING])
+    except (OSError, AvatarError) as error:
+        log.warning("The jobs cannot be read: %s", error)
+        return []
+    return [view for view in running if _can_yield(view.job) and _elsewhere(view)]
+
+
+def _can_yield(job: Job) -> bool:
+    """Trainings, but not those by another program, which knows of no wishes."""
+    return job.kind == "train" and job.payload.get("engine") != "kohya"
+
+
+def _elsewhere(view: JobView) -> bool:
+    """Whether another process of this machine does the work."""
+    pid = view.status.pid
+    if not pid or pid == os.getpid() or not process.alive(pid, view.status.pid_started_at):
+        return False
+    try:
+        return CARRIER not in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+@dataclass
+class Neighbour:
+    """A job that was asked, and what its events say. `late`: it let somebody wait in vain, and is awaited no more."""
+
+    folder: Path
+    asker: Path
+    pid: int
+    since: float | None
+    parked: bool = False
+    on_card: bool = False
+    ended: bool = False
+    late: bool = False
+    _read: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self) -> None:
+        """Read what is new; a torn last line is left for the next time."""
+        with self._lock, (self.folder / EVENTS_FILE).open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._hear(line)
+
+    def _hear(self, line: bytes) -> None:
+        if b'"kind": "progress"' in line:  # nearly all are
+            return
+        parsed = parse(line.decode("utf-8", errors="replace"))
+        event = parsed[1] if parsed else None
+        if isinstance(event, Parked):
+            self.parked = event.parked
+        elif isinstance(event, Started | Stage):
+            self.on_card = isinstance(event, Stage) and event.name in STAGES
+            self.parked = self.ended = False
+        elif isinstance(event, Done | Failed | Paused):
+            self.ended = True
+
+    def is_awaited(self) -> bool:
+        """Whether it will answer, and has not."""
+        try:
+            self.look()
+        except OSError:  # the job was deleted, or nothing is written yet
+            return False
+        if not self.on_card or self.parked or self.ended or self.late:
+            return False
+        return process.alive(self.pid, self.since) and not process.stopped(self.pid, self.since)
