@@ -1,0 +1,68 @@
+"""Which wishes end the work where."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.errors import Cancelled
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
+from personal_avatar.jobs.events import EventWriter, Log, read_events
+from personal_avatar.training import storing
+from personal_avatar.training.heeding import NO_KOHYA_PAUSE, STATE, Wishes
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    return Control(tmp_path)
+
+
+def wishes(folder: Path) -> Wishes:
+    return Wishes(Control(folder), EventWriter(folder), folder / STATE)
+
+
+def told(folder: Path) -> list[str]:
+    return [record.event.message for record in read_events(folder) if isinstance(record.event, Log)]
+
+
+def test_nobody_wants_anything(tmp_path: Path) -> None:
+    wishes(tmp_path).heed()
+    assert told(tmp_path) == []
+
+
+def test_before_the_training_an_older_state_is_as_good_as_before(tmp_path: Path, control: Control) -> None:
+    storing.write(tmp_path / STATE, {"step": 7, "points": []}, {})
+    control.ask(PAUSE)
+    with pytest.raises(PauseTaken) as pause:
+        wishes(tmp_path).heed()
+    assert pause.value.step == 7 and told(tmp_path) == []
+
+
+def test_the_training_says_where_it_can_end(tmp_path: Path, control: Control) -> None:
+    found = wishes(tmp_path)
+    found.take_over(lambda between_steps: 3 if between_steps else None, list)
+    control.ask(PAUSE)
+    found.heed()
+    with pytest.raises(PauseTaken):
+        found.heed(between_steps=True)
+
+
+def test_an_engine_that_cannot_pause_says_so_once_and_goes_on(tmp_path: Path, control: Control) -> None:
+    found = wishes(tmp_path)
+    found.never_pause()
+    control.ask(PAUSE)
+    for _ in range(3):
+        found.heed(between_steps=True)
+    assert told(tmp_path) == [NO_KOHYA_PAUSE]
+
+
+def test_what_was_trained_before_is_published_before_a_cancel_ends_the_work(tmp_path: Path, control: Control) -> None:
+    storing.write(tmp_path / STATE, {"step": 7, "points": [{"step": 5}]}, {})
+    control.ask(CANCEL)
+    found = wishes(tmp_path)
+    found.heed()
+    found.take_over(lambda between_steps: None, list)
+    with pytest.raises(Cancelled):
+        found.heed()
+    control.ask(DISCARD)
+    with pytest.raises(Cancelled):
+        wishes(tmp_path).heed()
