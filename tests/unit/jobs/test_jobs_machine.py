@@ -26,6 +26,8 @@ from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobStore
 
+pytestmark = pytest.mark.slow  # drives a real queue with its child processes
+
 RULES = Rules(waiting=4, waiting_of_one=3, restarts=2)
 NOBODY = 2**22 - 1  # a process id that no process has
 PAUSABLE, OTHER = "train", "caption"

@@ -20,6 +20,8 @@ from personal_avatar.jobs.store import Job
 from tests.unit.jobs.children import PATIENT, QUICK, SILENT
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
 
+pytestmark = pytest.mark.slow  # starts child processes
+
 # Leaves its state and dies, as often as it is started.
 FRAIL = """
 state.parent.mkdir(exist_ok=True)

@@ -22,6 +22,8 @@ from personal_avatar.jobs.store import Job, JobView
 from tests.unit.jobs.children import PATIENT, QUICK, SILENT, trainer
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
 
+pytestmark = pytest.mark.slow  # starts child processes
+
 
 def test_a_job_that_says_done_succeeds_and_its_result_is_taken_once(house: House) -> None:
     view = house.wait(job := house.submit())
