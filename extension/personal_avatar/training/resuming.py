@@ -29,7 +29,8 @@ from personal_avatar.training.loop import Trainer
 from personal_avatar.training.storing import COMPLETE, Damaged
 from personal_avatar.training.work import Point, Training, Work
 
-EVERY_S = 600.0  # between two states that nobody asked for
+EVERY_S = 600.0  # between two states that nobody asked for, at least,
+RARER = 20.0  # and so many times what the last one took
 RETRY_S = 30.0  # after one that could not be written
 ASIDE = "state-aside"
 PARTS, PART_BYTES = 16, 1 << 20  # of a checkpoint that are looked at
@@ -44,7 +45,7 @@ class Keeper:
         self._fingerprint = fingerprint(work, training)
         self._kept_step = -1
         self._kept_at = time.monotonic()
-        self._retry_at = 0.0
+        self._retry_at = self._cost_s = 0.0
         self._bare: list[str] | None = None
 
     # -- putting away
@@ -73,12 +74,14 @@ class Keeper:
 
     def _is_due(self) -> bool:
         now = time.monotonic()
-        return now >= max(self._kept_at + EVERY_S, self._retry_at) and self._kept_step != self._trainer.done
+        due_at = self._kept_at + max(EVERY_S, RARER * self._cost_s)
+        return now >= max(due_at, self._retry_at) and self._kept_step != self._trainer.done
 
     def _put(self) -> None:
         """A state that cannot be written is told of, and the training goes on; the one before it is still there."""
         if self._kept_step == self._trainer.done and self._is_told():
             return
+        began = time.monotonic()
         try:
             storing.write(self._folder, self._facts(), self._trainer.state())
         except (OSError, DiskFull) as error:
@@ -88,6 +91,7 @@ class Keeper:
             self._retry_at = time.monotonic() + RETRY_S
             return
         self._kept_step, self._kept_at, self._retry_at = self._trainer.done, time.monotonic(), 0.0
+        self._cost_s = self._kept_at - began
 
     def _is_told(self) -> bool:
         """Whether what is kept of this step also knows that its checkpoint was judged."""
