@@ -16,9 +16,10 @@ from personal_avatar.errors import Cancelled, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
+from personal_avatar.jobs.events import Done
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.lanes import Lanes, Taken
-from personal_avatar.jobs.running import Before, InlineWork, Listener, Means, Runner
+from personal_avatar.jobs.running import Advise, Before, InlineWork, Listener, Means, Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 
@@ -40,7 +41,8 @@ class JobQueue:
     `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
     does in this process what a child cannot do for itself, right before the child is started for the first time.
     `pausable`: whether the work of a job can stop between two steps and go on later. `executor`: where children run,
-    and how many of a kind at the same time, those of other programs on this data folder included.
+    and how many of a kind at the same time, those of other programs on this data folder included. `advise`: a failure
+    with better advice, which is stored in its place.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class JobQueue:
         rules: Callable[[], Rules] = Rules,
         pausable: Callable[[Job], bool] = never,
         executor: Callable[[], Executor] = lambda: LOCAL,
+        advise: Advise = lambda job, error: error,
     ) -> None:
         self.store = store
         self._inline = inline
@@ -60,7 +63,7 @@ class JobQueue:
         self._pausable = pausable
         self._executor = executor
         self._runner = Runner(store, Means(
-            inline, trainer, on_end, before, rules, self._pausable, executor, lambda: POLL_S,
+            inline, trainer, on_end, before, rules, self._pausable, executor, lambda: POLL_S, advise,
         ))
         self._lanes = Lanes(self._take, self._runner.run, self._width, lambda: IDLE_S)
         self._watched = False
@@ -150,7 +153,7 @@ class JobQueue:
         state, folder = self.store.status(job.id).state, self.store.folder(job.id)
         if state in (State.QUEUED, State.RUNNING):
             return False
-        if state is State.FAILED and not (self._pausable(job) and process.has_state(folder)):
+        if state is State.FAILED and not self._can_go_on(job, folder):
             raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
         again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
         if state in (State.PAUSED, State.FAILED):
@@ -159,6 +162,10 @@ class JobQueue:
             self.store.move(job.id, State.QUEUED, pid=None, pid_started_at=None, **again)
             return True
         raise WrongState(f"The job is {state.value}; only a paused one can be resumed.", "Start a new one.")
+
+    def _can_go_on(self, job: Job, folder: Path) -> bool:
+        """The work left its state; or it was done, and only its end could not be written, as on a full disk."""
+        return isinstance(process.last_word(folder), Done) or (process.has_state(folder) and self._pausable(job))
 
     def _take_back_pause(self, job_id: str, control: Control) -> None:
         if not control.asked(PAUSE) or control.asked(CANCEL):

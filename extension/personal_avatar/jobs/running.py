@@ -22,10 +22,12 @@ from personal_avatar.jobs.watching import Watch
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 Before = Callable[[Job, Path, EventWriter, Control], None]
 Listener = Callable[[JobView], None]
+Advise = Callable[[Job, AvatarError], AvatarError]
 SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
 DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
 INTERRUPTED = "The job was interrupted from outside between two steps, and goes on."
 REBOOTED = "The machine was restarted while the job ran; it goes on."
+NEVER_BEGAN = "The program ended before it could start the job's process; the job is begun again."
 KEEPING = "The job is taken up once more, to keep the best of what it has."
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Means:
     pausable: Callable[[Job], bool]
     executor: Callable[[], Executor]
     poll_s: Callable[[], float]
+    advise: Advise
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,16 @@ class Runner:
         if error is None:
             self.store.move(job_id, State.SUCCEEDED)
         else:
-            self.store.fail(job_id, error, State.CANCELLED if isinstance(error, Cancelled) else State.FAILED)
+            ended = State.CANCELLED if isinstance(error, Cancelled) else State.FAILED
+            self.store.fail(job_id, self._advised(job_id, error), ended)
         self._tell(job_id)
+
+    def _advised(self, job_id: str, error: AvatarError) -> AvatarError:
+        try:
+            return self._means.advise(self.store.job(job_id), error)
+        except Exception:  # the failure is told as it is
+            log.exception("job %s: no advice was found", job_id)
+            return error
 
     def _tell(self, job_id: str) -> None:
         try:
@@ -148,7 +159,10 @@ class Runner:
         if status.state is not State.QUEUED:
             return None
         self.store.move(job.id, State.RUNNING)
-        self._refuse_full_disk(self.store.folder(job.id))
+        folder = self.store.folder(job.id)
+        if isinstance(done := process.last_word(folder), Done):
+            return done  # all was done before, but its end could not be written
+        self._refuse_full_disk(folder)
         return self._run_inline(job) if job.kind in self._means.inline else self._run_child(job)
 
     @staticmethod
@@ -214,6 +228,8 @@ class Runner:
         if not process.alive(pid, since) and (found := process.child_of(folder)):
             pid, since = found, process.started_at(found)
             self.store.note_process(job.id, found, since)
+        if pid is None and status.restarts < self._means.rules().restarts:
+            return Again(NEVER_BEGAN, counts=True)
         before = process.oom_kills()
         watch = Watch(folder, pid, since)
         self._wait(watch, lambda: process.alive(pid, since))

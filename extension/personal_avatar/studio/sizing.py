@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import BaseModelFile, Engine, Method, from_json
 from personal_avatar.environment import free
 from personal_avatar.environment.free import CARD, Free
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
@@ -21,6 +21,7 @@ from personal_avatar.training.estimate import RUNTIME_GB
 from personal_avatar.training.fitting import Offer, Wish
 from personal_avatar.training.learned import case_of
 from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.shortage import with_offer
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio, TrainRequest
@@ -63,6 +64,12 @@ class Sizing:
         """GB that a training is expected to need where trainings run now."""
         wish = self._wish(task.base, task.method, task.plan, self.free())
         return fitting.needed_gb(wish, self._known)
+
+    def advised(self, job: Job, error: AvatarError) -> AvatarError:
+        """A failure for want of memory, also one that only the system told of, with a smaller plan; others as they
+        are."""
+        is_short = job.kind == TRAIN and isinstance(error, OutOfMemory | OutOfVram) and not error.details
+        return with_offer(error, from_json(TrainTask, job.payload)) if is_short else error
 
     def learn(self, job: Job, result: Mapping[str, Any]) -> None:
         """Remember what a training that came to its end took. Never raises."""

@@ -147,6 +147,7 @@ class Studio:
         self.queue = JobQueue(
             self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
+            advise=lambda job, error: self.sizing.advised(job, error),
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

@@ -14,6 +14,7 @@ from personal_avatar.domain import Method
 from personal_avatar.environment import free
 from personal_avatar.environment.free import Free
 from personal_avatar.errors import PlanTooLarge
+from personal_avatar.jobs import process
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.sizing import has_package
@@ -90,3 +91,16 @@ def test_packages_are_found_where_trainings_run(tmp_path: Path, studio: Studio) 
     assert not has_package(trainer, "a_package_of_nobody")
     (tmp_path / "a_package_of_nobody").mkdir()
     assert has_package(trainer, "a_package_of_nobody")
+
+
+def test_a_training_that_the_system_ended_for_want_of_memory_names_a_smaller_plan(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel counts one such end more than before; the child itself could say nothing."""
+    counts = iter([3, *[4] * 1000])
+    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
+    studio.host.learn = "os.kill(os.getpid(), signal.SIGKILL)"  # type: ignore[attr-defined]
+    view = studio.queue.wait(studio.train(replace(REQUEST, even_if_too_large=True)).id, 30)
+    assert view.status.error and view.status.error["code"] == "OUT_OF_MEMORY"
+    assert view.status.error["details"]["changes"]
+    assert "Train with a smaller plan" in view.status.error["hint"]
