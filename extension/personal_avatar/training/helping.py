@@ -28,7 +28,6 @@ from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.plan import TrainTask, resolution_of
 from personal_avatar.training.team import ALONE
 from personal_avatar.training.training_set import ClassSet, TrainingSet
-from personal_avatar.training.work import Training, Work
 
 FOLDER = "team"  # in the job's folder, while it lasts
 TASK, DATA, STATE, MEETING = "task.json", "data.pt", "state", "meeting"
@@ -36,16 +35,16 @@ FACTS = ("saved", "enough")
 
 
 @contextmanager
-def helped(work: Work, training: Training, trainer: Trainer) -> Iterator[None]:
-    """`trainer` has the help of as many processes as the plan asks for besides this one."""
-    size = work.plan.gpus
+def helped(trainer: Trainer, task: TrainTask, job: Path) -> Iterator[None]:
+    """`trainer` has the help of as many processes as its plan asks for besides this one; `job`: the job's folder."""
+    size = trainer.plan.gpus
     if size == 1:
         yield
         return
-    folder = work.folder / FOLDER / uuid.uuid4().hex
+    folder = job / FOLDER / uuid.uuid4().hex
     helpers: list[subprocess.Popen[bytes]] = []
     try:
-        _lay_out(folder, work.task, training.data, trainer)
+        _lay_out(folder, task, trainer)
         helpers += [_start(folder, rank, size) for rank in range(1, size)]
         trainer.team = team.meet(0, size, folder / MEETING)
         yield
@@ -55,15 +54,15 @@ def helped(work: Work, training: Training, trainer: Trainer) -> Iterator[None]:
             helper.wait()
         team.part()
         trainer.team = ALONE
-        shutil.rmtree(work.folder / FOLDER, ignore_errors=True)
+        shutil.rmtree(job / FOLDER, ignore_errors=True)
 
 
-def _lay_out(folder: Path, task: TrainTask, data: TrainingSet, trainer: Trainer) -> None:
+def _lay_out(folder: Path, task: TrainTask, trainer: Trainer) -> None:
     import torch
 
     folder.mkdir(parents=True)
     write_json(folder / TASK, {"task": to_json(task), "total": trainer.total})
-    torch.save(_encoded(data), folder / DATA)
+    torch.save(_encoded(trainer.data), folder / DATA)
     storing.write(folder / STATE, {"saved": trainer.saved, "enough": trainer.enough}, trainer.state())
 
 

@@ -192,7 +192,7 @@ def _train(work: Work, training: Training) -> None:
     room.clear()
     work.wishes.heed(between_steps=True)
     told = ProgressReporter(work, room, keeper)
-    with helping.helped(work, training, trainer):
+    with helping.helped(trainer, work.task, work.folder):
         trainer.run(Hooks(told, save, trainer.note, recover, keeper.stops, keeper.keep))
     model.unpark()
 
