@@ -107,6 +107,7 @@ def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
     """Ask, then wait; when the program that watched the job is gone, its end is settled here."""
     studio.queue.cancel(view.job.id, here=False)
     ended = studio.queue.run_here(view.job)
+    studio.webhooks.first_try(view.job.id)
     terminal.say(f"{view.job.id[:8]} {ended.status.state.value}")
     terminal.document(documents.job(ended))
     return DONE

@@ -162,6 +162,14 @@ class Webhooks:
             except (AvatarError, OSError, ValueError):
                 log.debug("The callback of the job %s cannot be read", job_id)
 
+    def first_try(self, job_id: str, limit_s: float = LIMIT_S + 1) -> None:
+        """For a program that is about to end: wait until the callback of a job was tried once, if it has one."""
+        end = time.monotonic() + limit_s
+        while (known := self.delivery(job_id)) and known.state == "waiting" and not known.tries:
+            if time.monotonic() > end:
+                return
+            time.sleep(0.02)
+
     def delivery(self, job_id: str) -> Delivery | None:
         """How far the callback of a job has come; None when there is none."""
         return self._read(self._studio.jobs.folder(job_id))

@@ -161,7 +161,7 @@ NASTY = st.sampled_from([
     "\u202e", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "x" * 5000, ".hidden", "-rf", "a\nb",
 ])
 NAMES = NASTY | st.text(max_size=60) | st.builds(lambda one, two: f"{one}/{two}", NASTY, NASTY)
-FUZZ = settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def tree(folder: Path) -> set[str]:

@@ -136,6 +136,15 @@ def test_who_asked_gets_the_signed_document_of_the_job(studio: Studio, receiver:
     assert json.loads(body) == TestClient(app).get(f"{V1}/jobs/{view.job.id}").json()
 
 
+def test_a_program_that_is_about_to_end_can_wait_for_the_first_try(studio: Studio, receiver: Receiver) -> None:
+    receiver.statuses = [500]
+    told, nobody = made(studio, receiver.url), made(studio, "")
+    for view in (told, nobody):
+        studio.webhooks.ended(view)
+        studio.webhooks.first_try(view.job.id)
+    assert len(receiver.seen) >= 1 and studio.webhooks.delivery(nobody.job.id) is None
+
+
 def test_a_job_that_ends_in_the_queue_is_told_of(studio: Studio, receiver: Receiver) -> None:
     with asked(Asking(receiver.url)):
         job = studio.queue.submit(CREATE, {"avatar_id": "nobody"}, title="", user_id="u", avatar_id="")
