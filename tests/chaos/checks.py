@@ -47,7 +47,7 @@ def gone(scene: Scene, job: Job) -> None:
 
     scene.until(unknown, "nobody knows the job any more")
     scene.until(lambda: not process.child_of(scene.data / "jobs" / job.id), "its process has ended")
-    demand(not (scene.data / "jobs" / job.id).exists(), "its folder came back")
+    demand(not process.is_there(scene.data / "jobs" / job.id), "its folder came back")
 
 
 def artefacts(scene: Scene, job: Job, state: State) -> None:

@@ -16,7 +16,7 @@ import psutil
 
 from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, TrainerMissing, from_json
 from personal_avatar.host import TrainerPython
-from personal_avatar.jobs.events import Done, Failed, Paused, Started, read_events
+from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.executors import LOCAL, Executor
 
 LOG_FILE = "log.txt"
@@ -229,6 +229,11 @@ def kept(folder: Path, after: int = 0) -> dict[str, Any]:
     """The result of what a job kept although it failed or was cancelled; empty when it kept nothing."""
     last = last_word(folder, after)
     return dict(last.error.get("result") or {}) if isinstance(last, Failed) else {}
+
+
+def is_there(folder: Path) -> bool:
+    """Whether the job's folder was not deleted. One file that was lost is damage, and the work goes on."""
+    return any((folder / name).exists() for name in ("job.json", "status.json", EVENTS_FILE))
 
 
 def has_state(folder: Path) -> bool:

@@ -42,7 +42,7 @@ class Watch:
 
     def _end_when_ignored(self, now: float) -> None:
         """A job that is deleted while it runs has to end as well."""
-        gone = not (self._folder / "job.json").exists()
+        gone = not process.is_there(self._folder)
         if not gone and not self._control.asked(CANCEL):
             self._asked_at = None
             return

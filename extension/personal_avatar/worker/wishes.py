@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs.control import PAUSE, Control
+from personal_avatar.jobs import process
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 
 
 class FolderControl(Control):
@@ -13,7 +14,7 @@ class FolderControl(Control):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._job_file = folder / "job.json"
+        self._job_folder = folder
         self._interrupted = False
 
     def interrupt(self) -> None:
@@ -21,14 +22,17 @@ class FolderControl(Control):
         self._interrupted = True
 
     def asked(self, wish: str) -> bool:
+        """Who deleted the job wants its end, and nothing of it to be kept."""
+        if wish in (CANCEL, DISCARD) and not process.is_there(self._job_folder):
+            return True
         return (wish == PAUSE and self._interrupted) or super().asked(wish)
 
     def check(self) -> None:
-        if not self._job_file.exists():
+        if not process.is_there(self._job_folder):
             raise Cancelled("The job was deleted while it ran.")
         super().check()
 
     def ask(self, wish: str) -> None:
         """Never makes the folder of a deleted job anew."""
-        if self._job_file.exists():
+        if process.is_there(self._job_folder):
             super().ask(wish)

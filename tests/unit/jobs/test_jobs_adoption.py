@@ -112,6 +112,18 @@ def test_a_child_that_nobody_had_time_to_note_is_found_by_its_folder(house: Hous
     assert len(starts) == 1
 
 
+def test_a_job_whose_child_was_never_started_is_begun_again_but_not_for_ever(house: House) -> None:
+    """The program died right after it had taken the job; maybe because it took it."""
+    job = house.store.create("train", {}, **LABELS)
+    house.store.move(job.id, State.RUNNING)
+    house.again()
+    assert house.queue.run_here(job).status.state is State.SUCCEEDED
+    assert house.store.status(job.id).restarts == 1
+    ill = house.store.create("train", {}, **LABELS)
+    house.store.move(ill.id, State.RUNNING, restarts=house.rules.restarts)
+    assert house.queue.run_here(ill).status.state is State.FAILED
+
+
 def test_a_program_that_stays_looks_after_what_another_one_leaves(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -370,6 +370,11 @@ def test_a_full_disk_is_named_and_the_lane_lives_on(
     assert "Free some space" in view.status.error["hint"]
     monkeypatch.setattr(storage.os, "replace", replace)
     assert house.wait(house.submit()).status.state is State.SUCCEEDED
+    if broken_from == 3:
+        house.queue.resume(job.id)
+        assert house.wait(job).status.state is State.SUCCEEDED
+        starts = [one for one in read_events(house.store.folder(job.id)) if one.event.kind == "started"]
+        assert len(starts) == 1
 
 
 def test_a_claim_that_cannot_be_written_is_not_left_behind(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
