@@ -39,6 +39,7 @@ class ErrorDocument(Document):
     code: str
     message: str
     hint: str = ""
+    details: dict[str, Any] | None = Field(None, description="For programs, such as a plan that needs less memory")
 
 
 class JobDocument(Document):
