@@ -23,7 +23,7 @@ from personal_avatar.worker.cluster.parcels import Piece
 
 NAMESPACE = "personal-avatar"
 KNOCK_S = 5.0
-NAME_S = 60.0
+NAME_S = 180.0
 ANSWER_S = 180.0  # Ray notices a lost machine within a minute
 PORT = 10001
 NOT_SENT = ["*.safetensors", "__pycache__", "*.pyc"]
