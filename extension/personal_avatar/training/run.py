@@ -167,34 +167,46 @@ def _train(work: Work, training: Training) -> None:
         work.wishes.never_pause()
         engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
         return
-    model, room = training.bench.model, Room(training)
+    trainer, keeper = _taken_up(work, training)
+    room = Room(training)
+    room.clear()
+    work.wishes.heed(between_steps=True)
+    hooks = Hooks(
+        ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, step), trainer.note,
+        lambda: _back_to_last(training), keeper.stops, keeper.keep,
+    )
+    with helping.helped(trainer, work.task, work.folder):
+        trainer.run(hooks)
+    training.bench.model.unpark()
+
+
+def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
+    """At its first step, or where an earlier process left it."""
     trainer = Trainer(
-        model, training.method, training.data, work.plan, training.total_steps,
+        training.bench.model, training.method, training.data, work.plan, training.total_steps,
         note=lambda sentence: work.emit(Log(sentence)),
     )
     training.losses = trainer.losses
     keeper = Keeper(work, training, trainer)
     keeper.take_up()
     work.wishes.take_over(keeper.pause_at, trainer.tensors)
+    return trainer, keeper
 
-    def save(step: int) -> bool:
-        model.unpark()
-        point = _save(work, training, step)
-        room.clear()
-        return 0 < work.plan.stop_at <= judging.recovered(training, point.likeness)
 
-    def recover() -> int:
-        if not training.points:
-            raise NanLoss("The loss became infinite before the first checkpoint was saved.")
-        training.method.load(training.method.read(training.points[-1].path))
-        return training.points[-1].step
-
+def _is_enough(work: Work, training: Training, room: Room, step: int) -> bool:
+    """Save and score the weights of this step: are they as good as the plan wants them?"""
+    training.bench.model.unpark()
+    point = _save(work, training, step)
     room.clear()
-    work.wishes.heed(between_steps=True)
-    told = ProgressReporter(work, room, keeper)
-    with helping.helped(trainer, work.task, work.folder):
-        trainer.run(Hooks(told, save, trainer.note, recover, keeper.stops, keeper.keep))
-    model.unpark()
+    return 0 < work.plan.stop_at <= judging.recovered(training, point.likeness)
+
+
+def _back_to_last(training: Training) -> int:
+    """The weights of the last saved checkpoint, and its step. Raises `NanLoss` when there is none."""
+    if not training.points:
+        raise NanLoss("The loss became infinite before the first checkpoint was saved.")
+    training.method.load(training.method.read(training.points[-1].path))
+    return training.points[-1].step
 
 
 @dataclass
