@@ -78,7 +78,7 @@ from personal_avatar.jobs import claims
 while not Path(sys.argv[1], "go").exists():
     time.sleep(0.001)
 print(sum(claims.take(Path(sys.argv[1], str(number))) for number in range(40)))
-time.sleep(3)  # who dies gives back what it has
+time.sleep(1.5)  # who dies gives back what it has
 """
 
 

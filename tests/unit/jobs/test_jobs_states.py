@@ -94,4 +94,4 @@ class JobMachine(RuleBasedStateMachine):
 
 
 TestJob = JobMachine.TestCase
-TestJob.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
+TestJob.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
