@@ -87,8 +87,10 @@ class Bench:
         training begins at once; the VAE must not be parked then."""
         import torch
 
-        means = encode_all(self.model, list(self.references)).mean
-        return self.meter.ceiling(self.model.decode_many(torch.stack(list(means))))
+        with self.model.without(text=True, unet=True):
+            means = encode_all(self.model, list(self.references)).mean
+            images = self.model.decode_many(torch.stack(list(means)))
+        return self.meter.ceiling(images)
 
     def pictures(self, shots: Sequence[Shot]) -> np.ndarray:
         self.model.unet.eval()

@@ -112,9 +112,10 @@ def encode_all(
 ) -> Latents:
     """Latents of uint8 RGB pictures, a few of one size at a time; `on_group` is called before and may raise to stop."""
     found = []
-    for group in groups_of(images):
-        on_group()
-        found.append(model.encode_images(np.stack([images[row] for row in group])))
+    with model.without(text=True, unet=True):
+        for group in groups_of(images):
+            on_group()
+            found.append(model.encode_images(np.stack([images[row] for row in group])))
     return Latents(tuple(one for mean, _ in found for one in mean), tuple(one for _, std in found for one in std))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from personal_avatar.training import losses
 from personal_avatar.training.cache import encode_all
-from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.model import Conditioning, DiffusionModel
 
 if TYPE_CHECKING:
     import torch
@@ -43,17 +43,19 @@ class PromptJudge:
             return 1.0
         with torch.no_grad():
             latents = encode_all(self.model, list(images), on_picture).mean
-            errors = torch.stack([self._errors(latent, on_picture) for latent in latents])
+            text = self.model.encode_text(self.captions)
+            with self.model.without(text=True):
+                errors = torch.stack([self._errors(latent, text, on_picture) for latent in latents])
         own = [self.captions.index(caption) for caption in asked]
         return float(np.mean([_rank(row, place) for row, place in zip(errors.numpy(), own, strict=True)]))
 
-    def _errors(self, latent: torch.Tensor, on_picture: Callable[[], None]) -> torch.Tensor:
-        """float32 (captions,): squared error of the answers to each caption, over the same noise and timesteps."""
+    def _errors(self, latent: torch.Tensor, text: Conditioning, on_picture: Callable[[], None]) -> torch.Tensor:
+        """float32 (captions,): squared error of the answers to each caption, over the same noise and timesteps. `text`:
+        of all captions."""
         import torch
 
         on_picture()
         count = len(self.captions)
-        text = self.model.encode_text(self.captions)
         alphas = self.model.alphas_cumprod().float()
         generator = torch.Generator("cpu").manual_seed(SEED)
         total = torch.zeros(count)

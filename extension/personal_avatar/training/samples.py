@@ -37,19 +37,36 @@ class SampleSettings:
 def make_pictures(
     model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings, on_batch: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """uint8 RGB (shots, height, width, 3), in order. `on_batch` is called before each batch and may raise to stop."""
+    """uint8 RGB (shots, height, width, 3), in order. `on_batch` is called before each batch and may raise to stop.
+
+    First all texts, then all latents, then all pictures: on a graphics card there is room for the decoder of large
+    pictures only when the UNet is put away, and that takes seconds.
+    """
     import torch
 
-    parts = []
-    for at in range(0, len(shots), settings.batch):
-        on_batch()
-        with torch.no_grad():
-            parts.append(model.decode_many(latents_of(model, shots[at : at + settings.batch], settings)))
-    return np.concatenate(parts)
+    batches = [shots[at : at + settings.batch] for at in range(0, len(shots), settings.batch)]
+    with torch.no_grad():
+        texts = [_text(model, batch, settings) for batch in batches]
+        with model.without(text=True):
+            latents = []
+            for batch, text in zip(batches, texts, strict=True):
+                on_batch()
+                latents.append(_denoised(model, batch, text, settings))
+            with model.without(unet=True):
+                return np.concatenate([model.decode_many(one) for one in latents])
 
 
 def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:
-    """DPM-Solver++ 2M from the seeds' noise to clean latents, float32 (shots, channels, side / 8, side / 8)."""
+    """What `make_pictures` decodes: float32 (shots, channels, side / 8, side / 8)."""
+    text = _text(model, shots, settings)
+    with model.without(text=True):
+        return _denoised(model, shots, text, settings)
+
+
+def _denoised(
+    model: DiffusionModel, shots: Sequence[Shot], text: Conditioning, settings: SampleSettings
+) -> torch.Tensor:
+    """DPM-Solver++ 2M from the seeds' noise to clean latents. `text`: see `_text`."""
     import torch
     from diffusers import DPMSolverMultistepScheduler
 
@@ -57,7 +74,6 @@ def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSet
     scheduler.set_timesteps(settings.steps)
     latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
     latents = latents * scheduler.init_noise_sigma
-    text = _both(model.encode_text([shot.prompt for shot in shots], settings.clip_skip), model, settings)
     for timestep in scheduler.timesteps:
         answer = _guided(model, latents, int(timestep), text, settings.guidance)
         latents = scheduler.step(answer, timestep, latents).prev_sample
@@ -70,15 +86,17 @@ def _noise(seed: int, side: int) -> torch.Tensor:
     return torch.randn((4, side, side), generator=torch.Generator("cpu").manual_seed(seed))
 
 
-def _both(text: Conditioning, model: DiffusionModel, settings: SampleSettings) -> Conditioning:
-    """The unconditional rows before the conditional ones, when guidance is on."""
+def _text(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> Conditioning:
+    """Of the prompts, a row each; the unconditional rows before them, when guidance is on."""
     import torch
 
+    text = model.encode_text([shot.prompt for shot in shots], settings.clip_skip)
     if settings.guidance == 1.0:
         return text
-    count = len(next(iter(text.values())))
     empty = model.encode_text([settings.negative_prompt], settings.clip_skip)
-    return {name: torch.cat([empty[name].expand(count, *tensor.shape[1:]), tensor]) for name, tensor in text.items()}
+    return {
+        name: torch.cat([empty[name].expand(len(shots), *tensor.shape[1:]), tensor]) for name, tensor in text.items()
+    }
 
 
 def _guided(

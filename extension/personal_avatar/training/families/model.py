@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Conditioning = dict[str, "torch.Tensor"]
-DECODED_AT_ONCE = 512 * 512  # pixels; the decoder takes some kilobytes for each
+CODED_AT_ONCE = 512 * 512  # pixels; the VAE takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
 UNET_PREFIX, VAE_MODULE = "lora_unet", "vae"
@@ -136,8 +137,18 @@ class DiffusionModel:
     def encode_images(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """uint8 RGB (batch, height, width, 3) -> mean and standard deviation of scaled latents, float32, CPU.
 
-        Made or read, in whatever order its numbers lie in memory, a picture has the same latents to the last bit.
+        Made or read, in whatever order its numbers lie in memory, a picture has the same latents to the last bit. On a
+        graphics card as many are encoded at a time as their size allows.
         """
+        import torch
+
+        together = _at_once(images.shape[1] * images.shape[2]) if self.on_card else len(images)
+        parts = [self._encoded(images[at : at + together]) for at in range(0, len(images), together)]
+        mean, std = (torch.cat(part) for part in zip(*parts, strict=True))
+        return mean, std
+
+    def _encoded(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of pictures that are encoded together."""
         import torch
 
         rows = torch.from_numpy(np.ascontiguousarray(images)).to(self.compute.device)
@@ -159,15 +170,15 @@ class DiffusionModel:
 
     def decode_many(self, latents: torch.Tensor) -> np.ndarray:
         """`decode`, as many at a time as their size allows."""
-        together = max(1, DECODED_AT_ONCE // (64 * latents.shape[-1] * latents.shape[-2]))
+        together = _at_once(64 * latents.shape[-1] * latents.shape[-2])
         return np.concatenate([self.decode(latents[at : at + together]) for at in range(0, len(latents), together)])
 
     def park(self, *, text: bool, vae: bool = True) -> None:
         """Put away what training does not need (with `vae` the VAE, with `text` the text encoders): from a graphics
         card to main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by
         `unpark`."""
-        if self.compute.device.type != "cpu":
-            self._move(torch_device("cpu"), text, vae)
+        if self.on_card:
+            _move(self._parts(text=text, vae=vae), torch_device("cpu"))
             return
         for name in (*((VAE_MODULE,) if vae else ()), *(self.text_encoders if text else ())):
             if name in self.contents and not (name == VAE_MODULE and self._sees_grey()):
@@ -176,18 +187,32 @@ class DiffusionModel:
 
     def unpark(self) -> None:
         """Everything back on the device. Raises what loading raises when the file is no longer there."""
-        if self.compute.device.type != "cpu":
-            self._move(self.compute.device, True, True)
+        if self.on_card:
+            _move(self._parts(text=True, vae=True), self.compute.device)
         for contents in self.contents.values():
             if contents.dropped:
                 contents.fill()
 
-    def _move(self, device: torch.device, text: bool, vae: bool) -> None:
-        if vae:
-            self.vae.to(device)
-        for encoder in self.text_encoders.values() if text else ():
-            encoder.to(device)
-        release()
+    @contextmanager
+    def without(self, *, text: bool = False, unet: bool = False) -> Iterator[None]:
+        """Within: the text encoders, and the UNet, lie in main memory; only what lay on a graphics card is moved, so
+        that on a processor nothing happens. Afterwards it lies beside the VAE again: on the card, or in main memory
+        where an error left a training that had given its card away."""
+        moved = [part for part in self._parts(text=text, unet=unet) if self.on_card and _place(part).type != "cpu"]
+        _move(moved, torch_device("cpu"))
+        try:
+            yield
+        finally:
+            _move(moved, _place(self.vae))
+
+    @property
+    def on_card(self) -> bool:
+        """Whether it computes elsewhere than in main memory."""
+        return self.compute.device.type != "cpu"
+
+    def _parts(self, *, text: bool = False, vae: bool = False, unet: bool = False) -> list[torch.nn.Module]:
+        named = [*([self.vae] if vae else []), *([self.unet] if unet else [])]
+        return [*named, *(self.text_encoders.values() if text else ())]
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Everything that it keeps in memory, wherever that is now."""
@@ -240,6 +265,23 @@ class DiffusionModel:
         """The number format in which the file keeps the UNet."""
         name = UNET + "input_blocks.0.0.weight"
         return read_some(self.base.path, [name])[name].dtype
+
+
+def _at_once(pixels: int) -> int:
+    """How many pictures of so many pixels the VAE takes together."""
+    return max(1, CODED_AT_ONCE // pixels)
+
+
+def _place(part: torch.nn.Module) -> torch.device:
+    return next(part.parameters()).device
+
+
+def _move(parts: Sequence[torch.nn.Module], device: torch.device) -> None:
+    """Parameters stay the same objects. What becomes free is given back."""
+    for part in parts:
+        part.to(device)
+    if parts:
+        release()
 
 
 def webui_weight_name(place: str) -> str:
