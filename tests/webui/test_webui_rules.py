@@ -16,7 +16,7 @@ from tests.webui.webui_server import Server
 V1 = "/personal-avatar/v1"
 SERVICE, ANN, BOB = ("service", "s"), ("ann", "a"), ("bob", "b")
 LOGINS = ("--api-auth", "service:s", "--gradio-auth", "ann:a,bob:b")
-DECIDED = {"private_callbacks": True, "upload_mb": 1, "waiting": "many", "restarts": 4}
+DECIDED = {"private_callbacks": True, "upload_mb": 1, "waiting": -5, "restarts": 4}
 
 
 @pytest.fixture(scope="module")
