@@ -29,6 +29,7 @@ from personal_avatar.worker.kinds import KINDS, Kind, Work
 from personal_avatar.worker.main import main as work_here
 
 AGAIN_S = 3.0  # before the next machine, or the cluster, is asked again
+MOST_VAIN = 10  # places in a row on machines that were gone before the work began: Ray notices them late
 PATIENCE_S = 120.0  # with a connection that broke
 
 
@@ -72,16 +73,17 @@ def _connected(settings: RaySettings, trip: sending.Trip, emit: EventWriter) -> 
 def _until_done(cluster: Cluster, trip: sending.Trip, emit: EventWriter, restarts: int) -> dict[str, Any]:
     """Follow the job wherever it is. Raises what ended it, `Killed` when too many machines were lost."""
     place = cluster.find(trip.job_id)
-    for left in range(restarts, -1, -1):
+    lost = vain = 0
+    while lost <= restarts and vain <= MOST_VAIN:
         try:
             return _once(cluster, trip, place)
         except NodeLost as error:
             place = None
+            lost, vain = (lost + 1, 0) if trip.begun else (lost, vain + 1)
             emit(Log(f"The job has no machine any more ({error}). {trip.what_is_kept()}"))
-            if left:
-                time.sleep(AGAIN_S)
+            time.sleep(AGAIN_S)
     raise Killed(
-        f"{restarts + 1} machines of the cluster were lost while they worked on this job.",
+        f"{lost + vain} machines of the cluster were lost while they worked on this job.",
         "Look at the cluster, then resume the job: it goes on from what was kept.",
     )
 

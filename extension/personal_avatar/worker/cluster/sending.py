@@ -28,13 +28,14 @@ class Trip:
         self.job, self.task, self.folder, self.heeding = job, task, folder, heeding
         self.job_id = str(job["id"])
         self.places = Places(())
+        self.begun = False  # the work, on the machine that has the job now
         self.log_bytes = 0  # of the log there, that have been told already
         self._ledger = Ledger()
 
     def send(self, place: Place) -> None:
         """Raises `NodeLost`, `Cancelled`, `PauseTaken`, `DiskFull`, and what the machine says against the job."""
         self.heeding.emit(Log("Waiting for a place on the cluster."))
-        self.log_bytes = 0
+        self.log_bytes, self.begun = 0, False
         arrival: Arrival = place.ask("arrive", look=self.heeding.stop_before_start)
         began = time.monotonic()
         luggage = self._packed(arrival.home)
@@ -47,6 +48,7 @@ class Trip:
         self._put(place, named, lambda name: by_hash[name.partition("/")[2]])
         job = job_there(self.job, self.task, luggage.places, arrival.cache)
         place.ask("begin", job, luggage.shared, luggage.taken)
+        self.begun = True
         self._tell(arrival, luggage, missing, time.monotonic() - began)
 
     def _put(self, place: Place, notes: Iterable[Note], source: Callable[[str], Path]) -> None:
@@ -78,6 +80,7 @@ class Trip:
         """Whether an earlier process has sent the job there, and it can be followed from here; one that was paused
         there meanwhile, or never begun, starts anew from its state."""
         home, self.log_bytes = place.ask("begun")
+        self.begun = bool(home)
         if home:
             self._packed(home)
             self.heeding.emit(Log("The job was found again on the cluster."))
