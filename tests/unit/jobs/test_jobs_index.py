@@ -425,7 +425,7 @@ LISTS = [
 ]
 
 
-@pytest.mark.parametrize("wish", LISTS, ids=str)
+@pytest.mark.parametrize("wish", LISTS, ids=range(len(LISTS)))
 def test_every_list_is_chosen_by_an_index(wish: Wish) -> None:
     """What takes as long as there are jobs would be a scan of the table, whose rows are wide."""
     db = index._connect(":memory:")

@@ -59,7 +59,7 @@ def test_class_pictures_are_made_once_and_kept(model: DiffusionModel, tmp_path: 
     told: list[int] = []
     first = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: told.append(made))
     again = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: told.append(-1))
-    assert told == [0]
+    assert set(told) == {0}
     assert again.captions == first.captions
     assert all(np.array_equal(one, other) for one, other in zip(first.images, again.images, strict=True))
     assert all("a man" in caption and "Seed" not in caption for caption in first.captions)
