@@ -21,6 +21,7 @@ from personal_avatar.training.likeness import FaceReader
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 
 FIRST_SEED = 90_000
+BATCHES_ON_CARD = 4  # between which nothing is moved to the card and away; the last may be made in vain
 TRIES = 2  # pictures made for one that is wanted, at most
 # Width of the face from which somebody can be learned from a picture, as a share of the picture's.
 SMALLEST_FACE_SHARE = 0.1
@@ -80,7 +81,8 @@ class Candidate:
 def class_pictures(
     model: DiffusionModel, wanted: Wanted, reader: FaceReader, on_progress: Callable[[int, int], None]
 ) -> ClassPictures:
-    """Those that are kept and fit, and as many new ones as are missing. `on_progress(made, of)` may raise to stop.
+    """Those that are kept and fit, and as many new ones as are missing. `on_progress(made, of)` may raise to stop; it
+    is called more often than pictures are made.
 
     A picture shows exactly one face, not a tiny one, and nothing that another one shows already; where the checkpoint
     shows no such pictures for this class, the others are taken. None shows the person that will be trained.
@@ -183,13 +185,13 @@ def _seeds(kept: list[Candidate], damaged: list[int], count: int) -> list[int]:
 
 
 def _made(model: DiffusionModel, wanted: Wanted, seeds: list[int], told: Callable[[], None]) -> Iterator[Candidate]:
-    """Batch by batch, all with the plainest prompt: words of style beside the class, which the person's captions do not
-    have, would teach that the person is somebody without a style."""
+    """A few at a time, all with the plainest prompt: words of style beside the class, which the person's captions do
+    not have, would teach that the person is somebody without a style."""
     prompt = class_prompts(model.base)[0].format(subject=f"a {wanted.class_noun}")
-    for at in range(0, len(seeds), wanted.settings.batch):
-        told()
-        batch = [Shot(prompt, seed) for seed in seeds[at : at + wanted.settings.batch]]
-        for shot, image in zip(batch, make_pictures(model, batch, wanted.settings), strict=True):
+    together = wanted.settings.batch * (BATCHES_ON_CARD if model.on_card else 1)
+    for at in range(0, len(seeds), together):
+        batch = [Shot(prompt, seed) for seed in seeds[at : at + together]]
+        for shot, image in zip(batch, make_pictures(model, batch, wanted.settings, told), strict=True):
             yield Candidate(shot.seed, image, prompt)
 
 

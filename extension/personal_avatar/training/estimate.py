@@ -274,7 +274,8 @@ class Reckoned:
     @property
     def pictures(self) -> float:
         """Judging a checkpoint: pictures are painted, then decoded together. On a card the text encoders are put away
-        when the prompts are read, and the UNet, with what is trained, when all is painted."""
+        when the prompts are read, and the UNet, with what is trained, when all is painted; Dreambooth's trained weights
+        stay beside those of the untrained checkpoint while that paints."""
         together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
         decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
         decoding = DECODER * FP32 * decoded_px * decoder_work(self.network.shapes, 1)
@@ -283,8 +284,9 @@ class Reckoned:
         painting = 2 * together * FP32 * (2 * work.largest + 2 * (SCORE_HALF if self.half else SCORE) * scores)
         if not self.on_card:
             return self.weights + self.text + self.vae + max(decoding, painting)
+        twice = self.trained * FP32 if isinstance(self.plan, DreamboothPlan) else 0
         put_away = self.frozen + self.trained * FP32
-        return self.weights + self.vae + max(self.text, painting, decoding - put_away)
+        return self.weights + twice + self.vae + max(self.text, painting, decoding - put_away)
 
 
 def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:

@@ -99,9 +99,13 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
     settings = sample_settings(plan, model.base)
     wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, _subject(work, dataset))
 
+    said: set[int] = set()
+
     def told(made: int, of: int) -> None:
         work.wishes.heed()
-        work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
+        if made not in said:
+            said.add(made)
+            work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
 
     found = class_pictures(model, wanted, work.analyser, told)
     if found.left_out:

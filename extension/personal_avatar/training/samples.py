@@ -37,12 +37,17 @@ class SampleSettings:
 def make_pictures(
     model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings, on_batch: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """uint8 RGB (shots, height, width, 3), in order. `on_batch` is called before each batch and may raise to stop.
+    """uint8 RGB (shots, height, width, 3), in order. `on_batch` is called before each batch is painted, and again
+    before it is decoded; it may raise to stop.
 
     First all texts, then all latents, then all pictures: on a graphics card there is room for the decoder of large
     pictures only when the UNet is put away, and that takes seconds.
     """
     import torch
+
+    def heeded(latents: torch.Tensor) -> np.ndarray:
+        on_batch()
+        return model.decode_many(latents)
 
     batches = [shots[at : at + settings.batch] for at in range(0, len(shots), settings.batch)]
     with torch.no_grad():
@@ -53,7 +58,7 @@ def make_pictures(
                 on_batch()
                 latents.append(_denoised(model, batch, text, settings))
             with model.without(unet=True):
-                return np.concatenate([model.decode_many(one) for one in latents])
+                return np.concatenate([heeded(one) for one in latents])
 
 
 def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:
