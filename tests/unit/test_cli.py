@@ -25,6 +25,8 @@ from personal_avatar.terminal import Bar
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
 from tests.unit.jobs.children import PATIENT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'extension'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
 

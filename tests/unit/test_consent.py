@@ -24,6 +24,8 @@ from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio, encoded
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(cli.__file__).parent
 REQUEST = TrainRequest("Anna", GOOD[:1], "woman", consent="Anna signed on paper.", stated_by="Bea", door="page")
 ANNA = Avatar("anna", "Anna", "u", "woman", "sks woman", "2026-01-01T00:00:00+00:00")

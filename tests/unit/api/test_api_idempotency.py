@@ -15,6 +15,8 @@ from personal_avatar.host import Rules
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 
+pytestmark = pytest.mark.slow
+
 V1 = "/personal-avatar/v1"
 TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
 

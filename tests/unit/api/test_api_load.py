@@ -21,6 +21,8 @@ from personal_avatar.studio.works import TRAIN
 
 from tests.unit.api.live import served
 
+pytestmark = pytest.mark.slow
+
 V1 = "/personal-avatar/v1"
 FOLLOWERS, SILENT, JOBS = 200, 20, 5
 

@@ -13,6 +13,8 @@ from personal_avatar.training.families.detect import detect
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 # Parameters of the published networks.
 PUBLISHED = {Family.SD1: 859_520_964, Family.SD2: 865_910_724, Family.SDXL: 2_567_463_684}
 

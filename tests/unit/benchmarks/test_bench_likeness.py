@@ -17,6 +17,8 @@ from personal_avatar.studio import Studio
 from tests.unit.api.house import GOOD, LEARN, DrawingHost
 from tests.unit.jobs.children import PATIENT
 
+pytestmark = pytest.mark.slow
+
 # A training as its events tell it: 2 s a step, 30 s for making and scoring pictures at each checkpoint.
 COURSE: list[tuple[float, Event]] = [
     (100.0, Started(1)), (101.0, Stage("check")), (104.0, Stage("cache")), (120.0, Score(0, 0.1)),

@@ -12,6 +12,8 @@ from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, DrawingHost
 
+pytestmark = pytest.mark.slow
+
 STARTS = """
 from personal_avatar.jobs.events import Stage
 emit(Stage("check"))

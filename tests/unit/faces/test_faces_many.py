@@ -18,6 +18,8 @@ from real_photos import photo
 
 from tests.unit.painted_faces import PaintedFaces, picture
 
+pytestmark = pytest.mark.slow
+
 CACHE = Path(__file__).resolve().parents[3] / ".cache"
 
 

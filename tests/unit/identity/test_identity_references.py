@@ -17,6 +17,8 @@ from personal_avatar.identity.references import read
 from PIL import Image
 from real_photos import photo
 
+pytestmark = pytest.mark.slow
+
 EXPECTED = Path(__file__).with_name("embeddings_of_insightface.json")
 
 

@@ -19,6 +19,8 @@ from personal_avatar.jobs.states import State
 from tests.unit.jobs.children import PATIENT, QUICK, trainer
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_process_is_named_for_good_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
     me = os.getpid()

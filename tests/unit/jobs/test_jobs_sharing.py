@@ -22,6 +22,8 @@ from personal_avatar.jobs.store import JobStore
 
 from tests.unit.jobs.yielding import go_on, parkings, steps, trainings, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture()
 def store(tmp_path: Path) -> JobStore:

@@ -19,6 +19,8 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import pictures_in
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 WHOLE = PhotoSettings(framing=FULL, other_people="off", look="photo")
 
 

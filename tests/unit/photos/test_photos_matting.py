@@ -21,6 +21,8 @@ from personal_avatar.weights.matting import MODNET
 
 from tests.real_photos import photo
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = Window((100, 100), (200, 200))
 

@@ -13,6 +13,8 @@ from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.standalone.checkpoints import SHIPPED, CheckpointShelf
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> CheckpointShelf:

@@ -20,6 +20,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 64  # of the shipped checkpoint's words
 REQUEST = PictureRequest("a portrait of a woman", "", (3,), 64, 64, steps=3, guidance=4.0)
 

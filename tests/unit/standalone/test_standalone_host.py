@@ -15,6 +15,8 @@ from personal_avatar.host import Host, Picture, PictureRequest
 from personal_avatar.standalone.host import HOME_VARIABLE, StandaloneHost, default_data_folder
 from personal_avatar.standalone.samplers import SAMPLERS
 
+pytestmark = pytest.mark.slow
+
 REQUEST = PictureRequest("a shaded portrait of a woman, blue shirt", "", (7,), 64, 64, steps=3, guidance=4.0)
 GREY_LEVELS = 3  # batches of another size are computed in another order
 

@@ -18,6 +18,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
 from safetensors.torch import save_file
 
+pytestmark = pytest.mark.slow
+
 ATTENTION = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
 KERNEL = "lora_unet_mid_block_resnets_0_conv1"
 TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"

@@ -24,6 +24,8 @@ from personal_avatar.ui.scene import LISTED, JobWatch, Scene
 
 from tests.unit.api.house import build_studio
 
+pytestmark = pytest.mark.slow
+
 ALL = (wishes.REST, wishes.GO_ON, wishes.KEEP, wishes.DROP)
 
 
