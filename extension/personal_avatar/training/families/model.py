@@ -196,14 +196,14 @@ class DiffusionModel:
     @contextmanager
     def without(self, *, text: bool = False, unet: bool = False) -> Iterator[None]:
         """Within: the text encoders, and the UNet, lie in main memory; only what lay on a graphics card is moved, so
-        that on a processor nothing happens. Afterwards it lies beside the VAE again: on the card, or in main memory
-        where an error left a training that had given its card away."""
+        that on a processor nothing happens. Afterwards it lies again where the rest does: on the card, or in main
+        memory where an error left a training that had given its card away."""
         moved = [part for part in self._parts(text=text, unet=unet) if self.on_card and _place(part).type != "cpu"]
         _move(moved, torch_device("cpu"))
         try:
             yield
         finally:
-            _move(moved, _place(self.vae))
+            _move(moved, _place(self.vae if unet else self.unet))
 
     @property
     def on_card(self) -> bool:
