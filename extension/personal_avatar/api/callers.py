@@ -38,7 +38,7 @@ class Sight:
 
     def job(self, job_id: str, user: str) -> None:
         """Raises `NotFound` for a job of another user."""
-        if self._studio.jobs.job(job_id).user_id != user:
+        if self._studio.jobs.view(job_id).job.user_id != user:  # also of a damaged job it is known
             raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
 
     def model(self, name_or_id: str, user: str) -> str:
@@ -50,7 +50,7 @@ class Sight:
         raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
 
     def limit(self, person: str, values: dict[str, Any]) -> None:
-        """Hold the values of a call to what its user may see; raises `Forbidden`, `NotFound`."""
+        """Hold the values of a call to what its user may see, avatars by their ids; raises `Forbidden`, `NotFound`."""
         body: Any = values.get("body")
         user = _own(person, values["user_id"] if "user_id" in values else _user_of(body))
         if person and "user_id" in values:
@@ -65,7 +65,7 @@ class Sight:
             if values.get(name):
                 self.job(values[name], user)
         if "model_id" in values:
-            self.model(values["model_id"], user)
+            values["model_id"] = self.model(values["model_id"], user)  # a name may be the id of another's
         if getattr(body, "model_id", ""):
             body.model_id = self.model(body.model_id, user)
 

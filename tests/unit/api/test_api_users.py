@@ -28,7 +28,8 @@ WITH_IDS = [row for row in ROWS if re.search(r"\{(job|model)_id\}", row.path)]
 # What is the same for everybody, and what is done with the caller's own pictures and kept by nobody.
 FOR_ALL = {"/identity", "/styles", "/health", "/checkpoints/avatar-tiny", "/photos/taggers", "/photos/check",
            "/photos/lint"}
-TRAIN = {"instance_name": "Anna", "images": ["aGVsbG8="]}
+PICTURE = "aGVsbG8="
+TRAIN = {"instance_name": "Anna", "images": [PICTURE]}
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,42 @@ def test_the_same_name_is_another_avatar_for_another_user(client: TestClient, an
     assert (used.status_code, used.json()["code"]) == (409, "WRONG_STATE")  # his own, which has no training yet
     client.post(f"{V1}/jobs/{answer.json()['training_job_id']}/cancel", auth=BOB)
     assert client.delete(f"{V1}/models/{mine[0]['id']}", auth=BOB).status_code == 200
+
+
+def test_a_name_that_is_the_id_of_anothers_avatar_means_ones_own(studio: Studio, client: TestClient) -> None:
+    body = {**TRAIN, "instance_name": "hanna"}
+    for user in (ANN, BOB):
+        job_id = client.post(f"{V1}/models/train", json=body, auth=user).json()["training_job_id"]
+        client.post(f"{V1}/jobs/{job_id}/cancel", auth=user)
+    assert studio.avatars.load("hanna").user_id == "ann"
+    limited = {"user_id": "bob"}
+    for user in ({"auth": BOB}, {"auth": SERVICE, "params": limited}):
+        model = client.get(f"{V1}/models/hanna", **user).json()  # type: ignore[arg-type]
+        assert (model["id"], model["user_id"]) == ("hanna-2", "bob")
+    for path, more in (("/images/rank", {"images": [PICTURE]}), ("/images/restore", {"images": [PICTURE]}),
+                       ("/characters/invent", {}), ("/images/generate_avatar", {"style_template": "oil-painting"})):
+        answer = client.post(V1 + path, json={**more, "model_id": "hanna"}, auth=BOB)
+        found = {view.job.avatar_id for view in studio.jobs.views(user_id="bob")}
+        assert "hanna" not in found, answer.text
+    for left in client.get(f"{V1}/jobs", auth=BOB).json()["jobs"]:
+        client.post(f"{V1}/jobs/{left['id']}/cancel", auth=BOB)
+    assert client.delete(f"{V1}/models/hanna", auth=BOB).json()["id"] == "hanna-2"
+    assert client.delete(f"{V1}/models/hanna", auth=BOB).status_code == 404
+    assert studio.avatars.load("hanna").user_id == "ann"
+    assert client.delete(f"{V1}/models/hanna", auth=ANN).json()["id"] == "hanna"
+
+
+def test_a_damaged_job_is_its_owners_alone(studio: Studio, client: TestClient) -> None:
+    job_id = studio.jobs.create(CREATE, {}, title="t", user_id="ann", avatar_id="").id
+    assert client.get(f"{V1}/jobs/{job_id}", auth=ANN).json()["state"] == "queued"
+    (studio.jobs.folder(job_id) / "job.json").write_text("{")
+    told = client.get(f"{V1}/jobs/{job_id}", auth=ANN)
+    assert (told.status_code, told.json()["state"], told.json()["error"]["code"]) == (200, "failed", "JOB_DAMAGED")
+    assert client.get(f"{V1}/jobs/{job_id}", auth=SERVICE).json()["state"] == "failed"
+    answer = client.get(f"{V1}/jobs/{job_id}", auth=BOB)
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert client.delete(f"{V1}/jobs/{job_id}", auth=BOB).status_code == 404
+    studio.jobs.delete(job_id)
 
 
 def test_only_services_go_before_others(client: TestClient) -> None:
