@@ -10,24 +10,34 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from personal_avatar.environment import free
 from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.events import EventWriter, Parked
+from personal_avatar.jobs.events import EventWriter, Log, Parked
 
 if TYPE_CHECKING:
     import torch
 
 POLL_S = 0.05
-PATIENCE_S = 120.0  # for memory that whoever had the card has not given back yet
+AGAIN_S = 1.0  # before room on the card is looked for again
+RESERVE_GB = 2.0  # of main memory, which others need meanwhile
+NO_ROOM = (
+    "The graphics card is wanted for a picture, but main memory has not the room for this training ({needed_gb:.1f} GB,"
+    " and {free_gb:.1f} GB are free): it waits, and keeps its memory on the card."
+)
+FULL = "The graphics card has not enough free memory for this training to go on yet. It waits until there is."
 Tensors = Callable[[], Iterable["torch.Tensor"]]
 
 
 @dataclass
 class Parking:
-    """Of one job. `gives`: kinds of devices whose memory is given away; on others the work just waits."""
+    """Of one job. `gives`: kinds of devices whose memory is given away; on others the work just waits. `reserve_gb`: of
+    main memory that stays free when it is; where that cannot be, the work waits, too, with everything in its place."""
 
     control: Control
     emit: EventWriter
     gives: tuple[str, ...] = ("cuda",)
+    reserve_gb: float = RESERVE_GB
+    _told: set[str] = field(default_factory=set)
     _owners: list[Tensors] = field(default_factory=list)
 
     def covers(self, tensors: Tensors) -> None:
@@ -52,11 +62,31 @@ class Parking:
     def _away(self) -> list[tuple[torch.Tensor, torch.device]]:
         """Each tensor on such a device, now in main memory, and where it was."""
         moved = [(tensor, tensor.device) for tensor in self._tensors() if tensor.device.type in self.gives]
+        if not self._find_room([tensor for tensor, _ in moved]):
+            _release()
+            return []
         for tensor, _ in moved:
             tensor.data = tensor.data.to("cpu", copy=True)
         if moved:
             _release()
         return moved
+
+    def _find_room(self, tensors: list[torch.Tensor]) -> bool:
+        """In main memory. Where it is not, taking it would end a process, and it need not be ours."""
+        needed_gb = sum(tensor.nbytes for tensor in tensors) / free.GB
+        if needed_gb == 0:
+            return True
+        free_gb = free.machine().free_gb
+        if needed_gb + self.reserve_gb > free_gb:
+            self._tell(NO_ROOM, needed_gb=needed_gb, free_gb=free_gb)
+            return False
+        return True
+
+    def _tell(self, sentence: str, **numbers: float) -> None:
+        """Once for a job."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self.emit(Log(sentence.format(**numbers)))
 
     def _tensors(self) -> Iterator[torch.Tensor]:
         """Each once."""
@@ -69,23 +99,20 @@ class Parking:
 
     def _back(self, moved: list[tuple[torch.Tensor, torch.device]], check: Callable[[], None]) -> None:
         for tensor, device in moved:
-            tensor.data = _brought(tensor.data, device, check)
+            tensor.data = self._brought(tensor.data, device, check)
 
+    def _brought(self, tensor: torch.Tensor, device: torch.device, check: Callable[[], None]) -> torch.Tensor:
+        """On the device; waits for room there as long as it takes, because in main memory nothing is lost."""
+        import torch
 
-def _brought(tensor: torch.Tensor, device: torch.device, check: Callable[[], None]) -> torch.Tensor:
-    """On the device; waits for room there. Raises `torch.cuda.OutOfMemoryError` when there is none for long."""
-    import torch
-
-    until = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return tensor.to(device, copy=True)
-        except torch.cuda.OutOfMemoryError:
-            if time.monotonic() > until:
-                raise
-        _release()
-        check()
-        time.sleep(1.0)
+        while True:
+            try:
+                return tensor.to(device, copy=True)
+            except torch.cuda.OutOfMemoryError:
+                self._tell(FULL)
+            _release()
+            check()
+            time.sleep(AGAIN_S)
 
 
 def _release() -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
-from personal_avatar.jobs.events import EventWriter, Parked, read_events
+from personal_avatar.jobs.events import EventWriter, Log, Parked, read_events
 from personal_avatar.training import cache, compute
+from personal_avatar.training import parking as module
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.loop import Hooks, Trainer
@@ -142,25 +143,51 @@ def test_other_wishes_are_heeded_while_parked(wish: str, error: type[Exception],
     assert told(tmp_path) == [True]
 
 
-def test_room_that_is_not_there_yet_is_waited_for(parking: Parking, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        """Has room at the third attempt."""
+class Full:
+    """Has room at the last of so many attempts."""
 
-        def __init__(self) -> None:
-            self.attempts = 0
+    def __init__(self, attempts: int) -> None:
+        self.left = attempts
 
-        def to(self, *_: object, **__: object) -> str:
-            self.attempts += 1
-            if self.attempts < 3:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-            return "there"
+    def to(self, *_: object, **__: object) -> str:
+        self.left -= 1
+        if self.left:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return "there"
 
-    from personal_avatar.training import parking as module
 
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+def sentences(folder: Path) -> list[str]:
+    return [record.event.message for record in read_events(folder) if isinstance(record.event, Log)]
+
+
+def test_room_that_is_not_there_yet_is_waited_for(
+    parking: Parking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     looked: list[int] = []
-    assert module._brought(Full(), compute.torch_device("cuda"), lambda: looked.append(1)) == "there"  # type: ignore[arg-type,comparison-overlap]
-    assert len(looked) == 2
-    monkeypatch.setattr(module, "PATIENCE_S", -1.0)
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        module._brought(Full(), compute.torch_device("cuda"), lambda: None)  # type: ignore[arg-type]
+    card = compute.torch_device("cuda")
+    assert parking._brought(Full(3000), card, lambda: looked.append(1)) == "there"  # type: ignore[arg-type,comparison-overlap]
+    assert len(looked) == 2999 and now[0] > 2000, "an hour of somebody else's pictures ends no training"
+    assert sentences(tmp_path) == [module.FULL]
+
+
+def test_a_cancel_is_heeded_while_it_waits_for_room(parking: Parking) -> None:
+    parking.control.ask(CANCEL)
+    with pytest.raises(Cancelled):
+        parking._brought(Full(3), compute.torch_device("cuda"), parking.control.check)  # type: ignore[arg-type]
+
+
+def test_what_main_memory_cannot_take_stays_where_it_is_and_the_work_waits(tmp_path: Path) -> None:
+    control = Control(tmp_path)
+    parking = Parking(control, EventWriter(tmp_path), gives=("cpu",), reserve_gb=1e6)
+    tensor = torch.ones(3)
+    parking.covers(lambda: [tensor])
+    place, data = tensor.data_ptr(), tensor.data
+    for _ in range(2):
+        control.ask(YIELD)
+        parking.heed(lambda: control.withdraw(YIELD))
+    assert told(tmp_path) == [True, False] * 2
+    assert tensor.data_ptr() == place == data.data_ptr()
+    assert len(sentences(tmp_path)) == 1 and "main memory has not the room" in sentences(tmp_path)[0]
