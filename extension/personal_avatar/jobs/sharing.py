@@ -22,6 +22,7 @@ ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes lo
 GRACE_S = 1.5  # whoever clicks again within it finds the card still free
 LOOK_S = 0.1
 POLL_S = 0.02
+AGAIN_S = 1.0  # after something that failed
 log = logging.getLogger(__name__)
 
 
@@ -120,6 +121,7 @@ class Guest:
         self._store, self._busy, self._grace_s, self._before_leaving = store, busy, grace_s, before_leaving
         self._lock = threading.Lock()
         self._asked: Asked | None = None
+        self._watch: threading.Thread | None = None
         self._seen_s = 0.0
         self._stays = 0
 
@@ -139,7 +141,9 @@ class Guest:
                 if not neighbours(store) or not crowded():
                     return Answer()
                 self._asked = Asked(store)
-                threading.Thread(target=self._stay, name="avatar-sharing", daemon=True).start()
+            if self._watch is None or not self._watch.is_alive():
+                self._watch = threading.Thread(target=self._stay, name="avatar-sharing", daemon=True)
+                self._watch.start()
             asked = self._asked
             asked.ask()
         return asked.wait(timeout_s, given_up)
@@ -157,19 +161,34 @@ class Guest:
                 self._seen_s = time.monotonic()
 
     def _stay(self) -> None:
-        while not self._left():
-            time.sleep(LOOK_S)
+        """Until the jobs go on; nothing that fails meanwhile leaves them parked."""
+        while True:
+            try:
+                if self._left():
+                    return
+                pause_s = LOOK_S
+            except Exception:
+                log.exception("The jobs that are parked could not be looked after")
+                pause_s = AGAIN_S
+            time.sleep(pause_s)
 
     def _left(self) -> bool:
-        busy = self._busy()
+        busy = self._is_busy()
         with self._lock:
             if busy or self._stays:
                 self._seen_s = time.monotonic()
             if time.monotonic() - self._seen_s < self._grace_s or self._asked is None or not self._may_leave():
                 return False
             self._asked.withdraw()
-            self._asked = None
+            self._asked = self._watch = None
             return True
+
+    def _is_busy(self) -> bool:
+        try:
+            return self._busy()
+        except Exception:  # whatever it is, no job shall wait for ever
+            log.exception("Whether the host makes pictures could not be seen")
+            return False
 
     def _may_leave(self) -> bool:
         try:

@@ -254,6 +254,36 @@ def test_a_failure_before_the_leaving_leaves_nobody_parked(store: JobStore, star
     until(lambda: parkings(folder) == [True, False])
 
 
+def test_a_host_that_cannot_be_looked_at_leaves_nobody_parked(store: JobStore, start: Callable[[str], str]) -> None:
+    folder = store.folder(start("train"))
+
+    def busy() -> bool:
+        raise RuntimeError("the host is about to end")
+
+    Guest(lambda: store, busy, grace_s=0.1).come(lambda: True)
+    until(lambda: parkings(folder) == [True, False])
+
+
+def test_a_wish_that_cannot_be_withdrawn_at_once_is_withdrawn_later(
+    store: JobStore, start: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.folder(start("train"))
+    leave, failed = Control.leave, list[Path]()
+
+    def fails_once(asker: Path) -> None:
+        if not failed:
+            failed.append(asker)
+            raise PermissionError(13, "in use by another program")
+        leave(asker)
+
+    monkeypatch.setattr(Control, "leave", staticmethod(fails_once))
+    guest = Guest(lambda: store, lambda: False, grace_s=0.1)
+    guest.come(lambda: True)
+    until(lambda: parkings(folder) == [True, False])
+    until(lambda: not guest.is_here)
+    assert failed
+
+
 def test_a_job_that_has_ended_can_still_be_deleted(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("train")
     with yielded(store):
