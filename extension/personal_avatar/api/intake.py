@@ -1,13 +1,18 @@
 """How much requests may bring: bodies are measured while they come in, and refused as soon as they are too large.
 
 What is announced as too large is not read at all. All bodies that are held at one moment have a limit together, so that
-many large requests cannot take the machine's memory. A body is held once: as bytes, then as text, then as values.
+many large requests cannot take the machine's memory. A body is held once: as bytes, then as text, then as values. As
+values are larger than their text and nothing else is done while they are made, their number has a limit, too; and who
+sends too slowly is not waited for.
 """
 import hashlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from anyio import fail_after
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
@@ -15,7 +20,23 @@ from personal_avatar.errors import BadInput, FileTooLarge, QueueFull
 from personal_avatar.host import Rules
 
 AT_ONCE = 2  # so many of the largest requests may be held
+MOST_VALUES = 200_000  # of one request: what begins a value or parts two; pictures have none inside
+MOST_DIGITS = 4000  # making a number takes the square of the time
+SMALL = 2**20  # bytes that are understood at once, without another thread
+QUIET_S = 30.0  # so long nothing may come
+LONGEST_S = 600.0  # so long the whole may take
+LEAST_PER_S = 8 * 2**10  # bytes, on the average of what comes in more than QUIET_S
 NOT_JSON = "Send one JSON object in UTF-8 with content type application/json."
+
+
+class TooManyValues(BadInput):
+    code, http_status = "TOO_MANY_VALUES", 413
+    default_hint = "Send what the address asks for and nothing else; pictures as base64 text, not as lists of numbers."
+
+
+class TooSlow(BadInput):
+    code, http_status = "TOO_SLOW", 408
+    default_hint = "Look after the connection and send it again, or send fewer or smaller pictures."
 
 
 class Intake:
@@ -48,7 +69,7 @@ class BoundedRequest(Request):
 
     def __init__(self, scope: Scope, receive: Receive, intake: Intake) -> None:
         super().__init__(scope, receive)
-        self._intake, self._size = intake, 0
+        self._intake, self._size, self._values = intake, 0, 0
         self._data: bytearray | None = None
         self.digest = ""
 
@@ -59,23 +80,36 @@ class BoundedRequest(Request):
         if self._data is None:
             self._refuse(int(length) if (length := self.headers.get("content-length", "")).isdecimal() else 0)
             digest, data = hashlib.sha256(self.url.path.encode()), bytearray()
-            async for chunk in self.stream():
+            async for chunk in self._in_time():
                 self._take(len(chunk))
+                self._count(chunk)
                 digest.update(chunk)
                 data += chunk
             self.digest, self._data = digest.hexdigest(), data
         return self._data
 
+    async def _in_time(self) -> AsyncIterator[bytes]:
+        """The body as it comes in; raises `TooSlow`."""
+        began, stream = time.monotonic(), self.stream()
+        while (left_s := began + LONGEST_S - time.monotonic()) > 0:
+            try:
+                with fail_after(min(QUIET_S, left_s)):
+                    chunk = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                break
+            yield chunk
+            took_s = time.monotonic() - began
+            if took_s > QUIET_S and self._size < LEAST_PER_S * took_s:
+                break
+        raise TooSlow("The request came in too slowly.")
+
     async def json(self) -> Any:
         """The values; the bytes are let go of, whoever else has them."""
         if not hasattr(self, "_json"):
             data = await self._whole()
-            try:
-                text = data.decode("utf-8")
-            except UnicodeDecodeError:
-                raise BadInput("The body is not text in UTF-8.", NOT_JSON) from None
-            data.clear()
-            self._json = json.loads(text)
+            self._json = _values(data) if len(data) < SMALL else await run_sync(_values, data)
         return self._json
 
     def done(self) -> None:
@@ -88,6 +122,27 @@ class BoundedRequest(Request):
         self._intake.hold(size)
         self._size += size
 
+    def _count(self, chunk: bytes) -> None:
+        self._values += sum(map(chunk.count, (b",", b"[", b"{")))
+        if self._values > MOST_VALUES:
+            raise TooManyValues(f"The request holds more than {MOST_VALUES} values.")
+
     def _refuse(self, size: int) -> None:
         if size > (limit := self._intake.limit):
             raise FileTooLarge(f"The request is larger than {limit >> 20} MB.", "Send fewer or smaller pictures.")
+
+
+def _values(data: bytearray) -> Any:
+    """What the body says; empties `data`. Raises `BadInput`, `json.JSONDecodeError`."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput("The body is not text in UTF-8.", NOT_JSON) from None
+    data.clear()
+    return json.loads(text, parse_int=_integer)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise BadInput(f"The body holds a number of more than {MOST_DIGITS} digits.")
+    return int(digits)

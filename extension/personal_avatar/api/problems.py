@@ -40,6 +40,7 @@ TITLES = {
     403: "This is not yours",
     404: "There is no such thing",
     405: "This cannot be done here",
+    408: "It took too long to come in",
     409: "Not possible in the present state",
     413: "Too large",
     422: "Some values are not possible",
@@ -103,6 +104,8 @@ def answer(error: AvatarError, headers: dict[str, str] | None = None) -> JSONRes
     status = error.http_status
     if status in RETRY_AFTER_S:
         headers = {"Retry-After": str(RETRY_AFTER_S[status]), **(headers or {})}
+    if status == 408:
+        headers = {"Connection": "close", **(headers or {})}  # the rest of the request may never come
     problem = Problem(
         type=f"urn:personal-avatar:problem:{error.code}", title=TITLES.get(status, TITLES[500]), status=status,
         detail=error.message, code=error.code, hint=error.hint, details=error.details or None,

@@ -8,11 +8,12 @@ import socket
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.api import intake
 from personal_avatar.api.intake import Intake
 from personal_avatar.errors import FileTooLarge, QueueFull
 from personal_avatar.host import Rules
@@ -94,20 +95,71 @@ def test_what_is_no_json_in_utf_8_is_said(port: int, body: bytes, said: str) -> 
     connection.close()
 
 
+@pytest.mark.parametrize("body", [
+    b'{"images": [' + b"1," * 200_001, b"[" * 200_001, b'{"plan": {' + b'"a":{},' * 100_000, b'{"a":' * 200_001,
+])
+def test_many_small_values_are_refused_before_they_are_made(port: int, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", f"{V1}/models/train", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (413, "TOO_MANY_VALUES")
+    connection.close()
+
+
+def test_a_long_number_is_refused_before_it_is_made(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    body = b'{"images": [' + b"9" * 1_000_000 + b"]}"
+    connection.request("POST", f"{V1}/models/train", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert response.status == 400 and "digits" in json.loads(response.read())["detail"]
+    connection.close()
+
+
+def test_as_many_pictures_as_are_possible_are_few_values(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    body = json.dumps({"instance_name": "A", "images": ["data:image/png;base64," + "x" * 15_000] * 250}).encode()
+    connection.request("POST", f"{V1}/models/train", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (422, "INVALID_SETTINGS")
+    connection.close()
+
+
+@pytest.mark.parametrize(("quiet_s", "longest_s", "pause_s"), [(0.2, 60.0, 2.0), (2.0, 0.3, 0.05), (0.3, 60.0, 0.05)])
+def test_who_sends_too_slowly_is_not_waited_for(
+    port: int, monkeypatch: pytest.MonkeyPatch, quiet_s: float, longest_s: float, pause_s: float
+) -> None:
+    monkeypatch.setattr(intake, "QUIET_S", quiet_s)
+    monkeypatch.setattr(intake, "LONGEST_S", longest_s)
+    with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
+        connection.sendall(
+            f"POST {V1}/models/train HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {MB}\r\n\r\n".encode()
+        )
+        got = list[tuple[int, dict[str, Any]]]()
+        reader = threading.Thread(target=lambda: got.append(answer(connection)))
+        reader.start()
+        while reader.is_alive():
+            with suppress(OSError):
+                connection.sendall(b" ")
+            reader.join(pause_s)
+        assert (got[0][0], got[0][1]["code"]) == (408, "TOO_SLOW") and got[0][1]["hint"]
+        assert connection.recv(1) == b""  # it was hung up
+
+
 def test_all_requests_together_have_a_limit() -> None:
-    intake = Intake(lambda: Rules(upload_bytes=100))
-    intake.hold(100)
-    intake.hold(100)
+    held = Intake(lambda: Rules(upload_bytes=100))
+    held.hold(100)
+    held.hold(100)
     with pytest.raises(QueueFull):
-        intake.hold(1)
-    intake.release(100)
-    intake.hold(100)
+        held.hold(1)
+    held.release(100)
+    held.hold(100)
 
 
 def test_a_body_is_let_go_of_when_it_is_answered(tmp_path: Path) -> None:
     from personal_avatar.api.intake import BoundedRequest
 
-    intake = Intake(lambda: Rules(upload_bytes=100))
+    held = Intake(lambda: Rules(upload_bytes=100))
     body = json.dumps({"a": "ä" * 10}).encode()
 
     async def receive() -> dict[str, Any]:
@@ -115,15 +167,15 @@ def test_a_body_is_let_go_of_when_it_is_answered(tmp_path: Path) -> None:
 
     async def read() -> None:
         scope = {"type": "http", "path": "/", "headers": [], "query_string": b"", "server": ("x", 80)}
-        request = BoundedRequest(scope, receive, intake)  # type: ignore[arg-type]
+        request = BoundedRequest(scope, receive, held)  # type: ignore[arg-type]
         assert await request.json() == {"a": "ä" * 10} == await request.json()
         assert await request.body() == b"" and len(request.digest) == 64
         with pytest.raises(QueueFull):
-            intake.hold(200 - len(body) + 1)
+            held.hold(200 - len(body) + 1)
         request.done()
-        intake.hold(200)
-        intake.release(200)
-        too_large = BoundedRequest({**scope, "headers": [(b"content-length", b"101")]}, receive, intake)  # type: ignore[arg-type]
+        held.hold(200)
+        held.release(200)
+        too_large = BoundedRequest({**scope, "headers": [(b"content-length", b"101")]}, receive, held)  # type: ignore[arg-type]
         with pytest.raises(FileTooLarge):
             await too_large.body()
 
