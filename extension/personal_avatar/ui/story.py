@@ -24,19 +24,21 @@ class Told:
 
 
 def told(folder: Path) -> Told:
-    """Read the events of a job's folder."""
+    """Read the events of a job's folder. Where the job went back, what it did twice is told once."""
     losses: list[Point] = []
-    scores: list[Point] = []
-    samples: list[tuple[Path, SampleMade]] = []
+    scores: dict[int, float] = {}
+    samples: dict[Path, SampleMade] = {}
     sentences: list[str] = []
     for record in read_events(folder):
         event = record.event
         if isinstance(event, Progress) and event.loss is not None:
+            while losses and losses[-1][0] >= event.step:
+                losses.pop()
             losses.append((event.step, event.loss))
         elif isinstance(event, Score) and event.leakage is None:
-            scores.append((event.step, event.likeness))
+            scores[event.step] = event.likeness
         elif isinstance(event, SampleMade):
-            samples.append((folder / event.path, event))
+            samples[folder / event.path] = event
         elif isinstance(event, Log):
             sentences.append(event.message)
-    return Told(tuple(losses), tuple(scores), tuple(samples), tuple(sentences))
+    return Told(tuple(losses), tuple(sorted(scores.items())), tuple(samples.items()), tuple(sentences))

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
 from personal_avatar.errors import NanLoss, WrongState
+from personal_avatar.jobs.events import EventWriter, Progress, SampleMade, Score
 from personal_avatar.standalone import app as standalone
 from personal_avatar.standalone.app import UploadLimit
 from personal_avatar.studio import Studio
@@ -201,6 +202,20 @@ def test_a_story_survives_a_torn_line(tmp_path: Path) -> None:
         '{"at": 1, "kind": "progress", "step": 1, "total": 2, "loss": 0.5}\n{"at": 2, "kind": "prog'
     )
     assert told(tmp_path).losses == ((1, 0.5),)
+
+
+def test_what_a_job_did_twice_after_a_step_back_is_told_once(tmp_path: Path) -> None:
+    write = EventWriter(tmp_path)
+    for steps in ((10, 20, 30), (20, 25)):
+        for step in steps:
+            write(Progress(step, 40, step / 100))
+        write(Score(20, 0.01 * steps[-1]))
+        write(SampleMade("samples/20-0.png", 20))
+    write(Score(0, 0.1))
+    found = told(tmp_path)
+    assert found.losses == ((10, 0.1), (20, 0.2), (25, 0.25))
+    assert found.scores == ((0, 0.1), (20, 0.25))
+    assert [path.name for path, _ in found.samples] == ["20-0.png"]
 
 
 @given(st.integers(0, 5000), st.integers(2, 300))
