@@ -18,6 +18,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -27,7 +28,7 @@ from typing import Any
 
 from personal_avatar import __version__
 from personal_avatar.provenance import GENERATED
-from personal_avatar.storage import write_bytes
+from personal_avatar.storage import replacing
 
 VARIABLE = "PERSONAL_AVATAR_C2PA"
 OFF = frozenset({"off", "0", "no", "false"})
@@ -37,7 +38,9 @@ AVIF = (b"ftypavif", b"ftypavis")
 CREATED, EDITED_ACTION, OPENED = "c2pa.created", "c2pa.edited", "c2pa.opened"
 # No small copies: that of a picture somebody gave would go out with what was made of it.
 PLAIN = {"builder": {"thumbnail": {"enabled": False}}}
-CERTIFICATE, KEY = "certificate.pem", "key.pem"
+MADE_HERE = "certificate-and-key.pem"  # one file, because a key signs for no other certificate than its own
+FORMERLY = "certificate.pem", "key.pem"
+PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----\r?\n?", re.DOTALL)
 YEARS = 10
 OTHER_USES = (
     "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only",
@@ -73,12 +76,25 @@ class Signing:
             if self.certificate is None or self.key is None:
                 raise ValueError(f"{VARIABLE}_CERTIFICATE and {VARIABLE}_KEY go together, and only one of them is set")
             return self.certificate.read_bytes(), self.key.read_bytes()
-        certificate, key = self.folder / CERTIFICATE, self.folder / KEY
-        if not (certificate.is_file() and key.is_file()):
-            made = local_certificate()
-            write_private(key, made[1])
-            write_bytes(certificate, made[0])
-        return certificate.read_bytes(), key.read_bytes()
+        return self._made_here() or self._make()
+
+    def _made_here(self) -> tuple[bytes, bytes] | None:
+        """None when nothing was made yet, or when it was damaged."""
+        try:
+            blocks = list(PEM_BLOCK.finditer((self.folder / MADE_HERE).read_bytes()))
+        except OSError:
+            return None
+        certificates = b"".join(block[0] for block in blocks if block[1] == b"CERTIFICATE")
+        keys = [block[0] for block in blocks if block[1].endswith(b"PRIVATE KEY")]
+        return (certificates, keys[0]) if certificates and keys else None
+
+    def _make(self) -> tuple[bytes, bytes]:
+        """Where several processes do so at once, each has a pair that belongs together, and the last one's stays."""
+        made = local_certificate()
+        write_private(self.folder / MADE_HERE, b"".join(made))
+        for name in FORMERLY:
+            (self.folder / name).unlink(missing_ok=True)
+        return made
 
 
 def installed() -> bool:
@@ -173,9 +189,9 @@ def stated(data: bytes) -> dict[str, Any]:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write what only its owner may read."""
-    write_bytes(path, data)
-    path.chmod(0o600)
+    """Write what only its owner may read, at no moment anybody else."""
+    with replacing(path) as part, os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)
 
 
 def local_certificate() -> tuple[bytes, bytes]:

@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +85,54 @@ def test_a_certificate_of_this_machine_is_made_once_and_never_passes_for_a_trust
     assert "untrusted" in active(sealed)["signature_info"]["common_name"]
     first = signing.files()
     assert Signing(signing.folder).files() == first
-    assert sys.platform == "win32" or (signing.folder / credentials.KEY).stat().st_mode & 0o077 == 0
+    assert sys.platform == "win32" or (signing.folder / credentials.MADE_HERE).stat().st_mode & 0o077 == 0
+
+
+def pem(kind: str, text: str) -> bytes:
+    return f"-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n".encode()
+
+
+def test_programs_that_begin_at_once_never_mix_a_certificate_with_the_key_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, numbers = threading.Barrier(8), itertools.count()
+
+    def made() -> tuple[bytes, bytes]:
+        number = str(next(numbers))
+        together.wait(10)
+        return pem("CERTIFICATE", number) + pem("CERTIFICATE", "above"), pem("PRIVATE KEY", number)
+
+    monkeypatch.setattr(credentials, "local_certificate", made)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: Signing(tmp_path).files(), range(8)))
+    for certificates, key in [*found, Signing(tmp_path).files()]:
+        assert certificates.splitlines()[1] == key.splitlines()[1]
+    assert next(numbers) == 8, "made once by each, and never again"
+
+
+def test_the_key_is_nobody_elses_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    fsync = os.fsync
+
+    def flush(handle: int) -> None:
+        seen.append(os.fstat(handle).st_mode & 0o077)
+        fsync(handle)
+
+    monkeypatch.setattr(credentials.os, "fsync", flush)
+    credentials.write_private(tmp_path / "folder" / "key.pem", b"secret")
+    assert sys.platform == "win32" or seen[0] == 0
+    assert (tmp_path / "folder" / "key.pem").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("left", [b"", pem("CERTIFICATE", "a"), pem("PRIVATE KEY", "a"), b"-----BEGIN CERTIFICATE"])
+def test_half_a_pair_is_made_anew(left: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = pem("CERTIFICATE", "new"), pem("EC PRIVATE KEY", "new")
+    monkeypatch.setattr(credentials, "local_certificate", lambda: pair)
+    (tmp_path / credentials.MADE_HERE).write_bytes(left)
+    for name in credentials.FORMERLY:
+        (tmp_path / name).write_bytes(b"of two makers")
+    assert Signing(tmp_path).files() == Signing(tmp_path).files() == pair
+    assert [path.name for path in tmp_path.iterdir()] == [credentials.MADE_HERE]
 
 
 @needs_c2pa
