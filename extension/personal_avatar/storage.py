@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 import unicodedata
 import uuid
@@ -99,6 +100,25 @@ def try_lock(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path, limit_s: float = 60.0) -> Iterator[None]:
+    """Nobody else, thread or program, holds the lock of this name meanwhile; where the system has no locks, nobody is
+    kept out. Raises `TimeoutError` when it is not to be had in time. The file stays: it is nothing but the lock."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        end = time.monotonic() + limit_s
+        while not try_lock(file.fileno()) and _has_locks(path.parent):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{path.name} is held by somebody else")
+            time.sleep(0.02)
+        yield
+
+
+def _has_locks(folder: Path) -> bool:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return try_lock(file.fileno())
 
 
 def slug(name: str) -> str:

@@ -5,6 +5,8 @@ import errno
 import hashlib
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,29 @@ def test_slugs_are_readable(name: str, word: str) -> None:
 def test_names_without_latin_letters_differ() -> None:
     assert slug("小明") != slug("小红")
     assert slug("小明").startswith("avatar-")
+
+
+def test_a_lock_is_one_holders_and_waits_for_the_others(tmp_path: Path) -> None:
+    inside, most = list[int](), list[int]()
+
+    def work(number: int) -> None:
+        with storage.locked(tmp_path / "locks" / "a"):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
+    with storage.locked(tmp_path / "a"), pytest.raises(TimeoutError), storage.locked(tmp_path / "a", 0.05):
+        raise AssertionError("two at once")
+
+
+def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "try_lock", lambda handle: False)
+    with storage.locked(tmp_path / "a", 0.05):
+        assert (tmp_path / "a").exists()

@@ -20,7 +20,7 @@ from personal_avatar.errors import BadInput, FileTooLarge, QueueFull
 from personal_avatar.host import Rules
 
 AT_ONCE = 2  # so many of the largest requests may be held
-MOST_VALUES = 200_000  # of one request: what begins a value or parts two; pictures have none inside
+MOST_VALUES = 100_000  # of one request: what begins a value or parts two; pictures have none inside
 MOST_DIGITS = 4000  # making a number takes the square of the time
 SMALL = 2**20  # bytes that are understood at once, without another thread
 QUIET_S = 30.0  # so long nothing may come

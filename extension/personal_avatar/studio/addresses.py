@@ -20,6 +20,7 @@ from personal_avatar.errors import BadInput
 LONGEST_URL = 2000
 MOST_READ = 8192
 LOOKUP_S = 5.0
+LOOKUPS = threading.BoundedSemaphore(8)  # at the same time; those that nobody waits for any more count until they end
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Iterable[str]]
 
@@ -30,6 +31,13 @@ SPECIAL_V4 = tuple(map(ipaddress.IPv4Network, (
     "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
     "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
 )))
+# Where clouds give out passwords to their machines, besides link-local addresses: AWS, Google, Oracle, Alibaba, Azure,
+# Scaleway. Never called, whatever is allowed.
+METADATA = tuple(map(ipaddress.ip_network, (
+    "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128", "192.0.0.192/32", "100.100.100.200/32",
+    "168.63.129.16/32", "fd00:42::42/128",
+)))
+PRIVATE_V6 = ipaddress.IPv6Network("fc00::/7")
 GIVEN_OUT_V6 = ipaddress.IPv6Network("2000::/3")
 SPECIAL_V6 = tuple(map(ipaddress.IPv6Network, (
     "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
@@ -54,17 +62,28 @@ class Target:
 
 def is_public(address: Address) -> bool:
     """Whether that is one host of the open internet."""
+    if _gives_passwords(address):
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in SPECIAL_V4)
     return address in GIVEN_OUT_V6 and not any(address in network for network in SPECIAL_V6)
 
 
 def is_possible(address: Address) -> bool:
-    """Whether private networks may have a receiver there: neither nobody, nor everybody, nor link-local addresses,
-    by which clouds give passwords out to their machines."""
+    """Whether private networks may have a receiver there: neither nobody, nor everybody, nor what gives out
+    passwords."""
     plain = getattr(address, "ipv4_mapped", None) or address
-    nobodys = plain.is_unspecified or plain.is_multicast or plain.is_link_local or plain.is_reserved
-    return bool(plain.is_loopback or not nobodys)
+    if _gives_passwords(plain):
+        return False
+    if plain.is_loopback or is_public(plain):
+        return True
+    if isinstance(plain, ipaddress.IPv6Address):
+        return plain in PRIVATE_V6
+    return not (plain.is_unspecified or plain.is_multicast or plain.is_reserved)
+
+
+def _gives_passwords(address: Address) -> bool:
+    return address.is_link_local or any(address in network for network in METADATA)
 
 
 def resolved(host: str, port: int) -> list[str]:
@@ -72,10 +91,16 @@ def resolved(host: str, port: int) -> list[str]:
     found: list[str] = []
 
     def look_up() -> None:
-        with suppress(OSError, UnicodeError):
+        try:
             rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             found.extend(dict.fromkeys(str(row[4][0]) for row in rows))
+        except (OSError, UnicodeError):
+            return
+        finally:
+            LOOKUPS.release()
 
+    if not LOOKUPS.acquire(timeout=LOOKUP_S):
+        raise OSError("too many names are being looked up")
     thread = threading.Thread(target=look_up, name="avatar-lookup", daemon=True)
     thread.start()
     thread.join(LOOKUP_S)

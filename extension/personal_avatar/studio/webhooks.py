@@ -11,19 +11,17 @@ job erases it too.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import http.client
 import json
 import logging
+import math
 import os
 import random
 import secrets
-import tempfile
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from heapq import heappop, heappush
 from pathlib import Path
@@ -34,7 +32,7 @@ from personal_avatar.documents import API_PREFIX, plain_error, public
 from personal_avatar.errors import AvatarError, NotFound
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
-from personal_avatar.storage import write_json
+from personal_avatar.storage import locked, write_json
 from personal_avatar.studio.addresses import CallbackRefused, Resolve, checked, post, resolved
 from personal_avatar.studio.keeping import number_of
 
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
 SECRET_FILE = "webhook-secret"
 SECRET_PREFIX = "whsec_"
+LEAST_KEY = 16  # bytes
 RECORD = "callback.json"
 # Seconds between the tries, each lengthened by up to a fifth at random; about an hour in all.
 PAUSES_S = (5.0, 30.0, 180.0, 720.0, 2400.0)
@@ -68,25 +67,46 @@ class Delivery:
 
 
 def secret_of(data: Path) -> str:
-    """The secret with which callbacks of this installation are signed; made at first use, for this user's eyes only."""
+    """The secret with which callbacks of this installation are signed; made at first use, for this user's eyes only.
+
+    One that is damaged is put aside and a new one made, which receivers must be given: the log says so.
+    """
     path = data / SECRET_FILE
-    if not path.exists():
-        _keep_first(path, SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-    return path.read_text(encoding="ascii").strip()
+    if secret := _kept(path):
+        return secret
+    with locked(data / f".{SECRET_FILE}.lock"):  # whoever was first has made it
+        return _kept(path) or _made_anew(path)
 
 
-def _keep_first(path: Path, text: str) -> None:
-    """Write a private file that is complete from the first moment, unless somebody else was first."""
-    handle, part = tempfile.mkstemp(dir=path.parent)  # nobody else may read it
+def _kept(path: Path) -> str:
+    """The secret in the file; "" where there is none, or none with which one could sign."""
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(part, path)
-    finally:
-        os.unlink(part)
+        secret = path.read_text(encoding="ascii").strip()
+        return secret if len(key_of(secret)) >= LEAST_KEY else ""
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
+def _made_anew(path: Path) -> str:
+    if path.exists():
+        aside = path.with_name(f"{SECRET_FILE}.damaged")
+        os.replace(path, aside)
+        log.warning("The secret of callbacks was damaged and lies in %s now. Give receivers the new one, which "
+                    "`personal-avatar doctor --webhook-secret` prints.", aside)
+    secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # nobody else may read it
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return secret
+
+
+def key_of(secret: str) -> bytes:
+    """The key of the HMAC; raises `ValueError` for what is no secret."""
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError(f"a secret begins with {SECRET_PREFIX}")
+    return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
 
 
 def told(view: JobView) -> dict[str, Any]:
@@ -99,8 +119,7 @@ def told(view: JobView) -> dict[str, Any]:
 
 def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
     """The value of `webhook-signature`."""
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
-    digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    digest = hmac.new(key_of(secret), f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
@@ -122,9 +141,12 @@ class Webhooks:
 
     def __init__(self, studio: Studio, resolve: Resolve = resolved) -> None:
         self._studio, self._resolve = studio, resolve
-        self._due: list[tuple[float, str]] = []
-        self._known: set[str] = set()
+        self._due: list[tuple[float, str]] = []  # also what was planned anew since
+        self._planned: dict[str, float] = {}
+        self._flying: set[str] = set()
         self._wake = threading.Condition()
+        self._recording = threading.Lock()
+        self._unwritten: dict[str, Delivery] = {}
         self._couriers = 0
 
     def secret(self) -> str:
@@ -139,11 +161,11 @@ class Webhooks:
         """A job has ended: tell whoever wanted to know."""
         if not view.job.callback_url or view.status.state in ACTIVE:
             return
-        folder, now = self._studio.jobs.folder(view.job.id), time.time()
-        known = self._read(folder)
-        if known is None or known.ended_at != view.status.ended_at:
-            known = Delivery(f"msg_{secrets.token_hex(16)}", view.status.ended_at, due_at=now)
-            self._write(folder, known)
+        with self._recording:
+            known = self.delivery(view.job.id)
+            if known is None or known.ended_at != view.status.ended_at:
+                known = Delivery(f"msg_{secrets.token_hex(16)}", view.status.ended_at, due_at=time.time())
+                self._note(view.job.id, known)
         if known.state == "waiting":
             self._plan(view.job.id, known.due_at)
 
@@ -171,27 +193,33 @@ class Webhooks:
             time.sleep(0.02)
 
     def delivery(self, job_id: str) -> Delivery | None:
-        """How far the callback of a job has come; None when there is none."""
-        return self._read(self._studio.jobs.folder(job_id))
-
-    @staticmethod
-    def _read(folder: Path) -> Delivery | None:
-        """A damaged record counts as none: better told twice than never."""
+        """How far the callback of a job has come; None when there is none. A damaged record counts as none: better
+        told twice than never."""
+        folder = self._studio.jobs.folder(job_id)
+        if job_id in self._unwritten:
+            return self._unwritten[job_id]
         try:
             return Delivery(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    @staticmethod
-    def _write(folder: Path, delivery: Delivery) -> None:
-        write_json(folder / RECORD, asdict(delivery))
+    def _note(self, job_id: str, delivery: Delivery) -> None:
+        """Record how far it has come; on a full disk only for this program."""
+        self._unwritten.pop(job_id, None)
+        folder = self._studio.jobs.folder(job_id)
+        try:
+            write_json(folder / RECORD, asdict(delivery))
+        except OSError as error:
+            log.warning("The callback of the job %s cannot be recorded: %s", job_id, error)
+            self._unwritten[job_id] = delivery
 
     def _plan(self, job_id: str, due_at: float) -> None:
-        """Put a delivery into the schedule, once, and make sure that somebody looks after it."""
+        """Put a delivery into the schedule, or bring it forward, and make sure that somebody looks after it. One that
+        is tried at this moment is planned when that is over."""
         with self._wake:
-            if job_id in self._known:
+            if job_id in self._flying or self._planned.get(job_id, math.inf) <= due_at:
                 return
-            self._known.add(job_id)
+            self._planned[job_id] = due_at
             heappush(self._due, (due_at, job_id))
             if self._couriers < WIDTH:
                 self._couriers += 1
@@ -201,44 +229,71 @@ class Webhooks:
     def _carry(self) -> None:
         """One courier: tries what is due until nothing is left."""
         while (job_id := self._next()) is not None:
-            due_at = None
             try:
-                due_at = self._try(job_id)
+                self._try(job_id)
             except NotFound:
                 log.info("The job %s was erased before its callback was delivered", job_id)
             except Exception:  # the next delivery shall not suffer from this one
                 log.exception("The callback of the job %s could not be tried", job_id)
-            with self._wake:
-                self._known.discard(job_id)
-            if due_at is not None:
-                self._plan(job_id, due_at)
+            self._landed(job_id)
+
+    def _landed(self, job_id: str) -> None:
+        """Plan the next try, be it of an end that came while the last one was on its way."""
+        with self._wake:
+            self._flying.discard(job_id)
+        try:
+            known = self.delivery(job_id)
+            if known and known.state == "waiting" and self._studio.jobs.view(job_id).status.state not in ACTIVE:
+                self._plan(job_id, known.due_at)
+        except NotFound:
+            self._unwritten.pop(job_id, None)
+        except Exception:  # as above
+            log.exception("The callback of the job %s cannot be planned", job_id)
 
     def _next(self) -> str | None:
         """The next job whose callback is due, when it is; None, which ends the courier, when none is planned."""
         with self._wake:
             while self._due:
-                wait_s = self._due[0][0] - time.time()
-                if wait_s <= 0:
+                due_at, job_id = self._due[0]
+                wait_s = due_at - time.time()
+                if self._planned.get(job_id) != due_at:  # it was brought forward
+                    heappop(self._due)
+                elif wait_s <= 0:
+                    self._flying.add(job_id)
+                    del self._planned[job_id]
                     return heappop(self._due)[1]
-                self._wake.wait(min(wait_s, 60.0))  # the clock may be set meanwhile
+                else:
+                    self._wake.wait(min(wait_s, 60.0))  # the clock may be set meanwhile
             self._couriers -= 1
             return None
 
-    def _try(self, job_id: str) -> float | None:
-        """One try; when the next one is due, None after the last."""
-        folder = self._studio.jobs.folder(job_id)
-        now, view = self._read(folder), self._studio.jobs.view(job_id)
-        if now is None or now.state != "waiting" or view.status.state in ACTIVE:
-            return None
-        status, error = self._send(view, now.event_id)
-        then = after_try(now, time.time(), status, error)
-        if folder.is_dir():
-            self._write(folder, then)
+    def _try(self, job_id: str) -> None:
+        """One try, whatever happens in it; raises `NotFound` for an erased job."""
+        now = self.delivery(job_id)
+        if now is None or now.state != "waiting":
+            return
+        try:
+            view = self._studio.jobs.view(job_id)
+            if view.status.state in ACTIVE:
+                return
+            status, error = self._send(view, now.event_id)
+        except NotFound:
+            raise
+        except Exception as trouble:  # it is ours, but the receiver shall be told when it is over
+            log.exception("The callback of the job %s could not be made", job_id)
+            status, error = None, f"{type(trouble).__name__}: {trouble}"
+        self._tried(job_id, now.event_id, after_try(now, time.time(), status, error))
+
+    def _tried(self, job_id: str, event_id: str, then: Delivery) -> None:
+        """Record it, unless the job has ended once more meanwhile."""
+        with self._recording:
+            known = self.delivery(job_id)
+            if known is not None and known.event_id == event_id:
+                self._note(job_id, then)
         log.log(
             logging.INFO if then.state == "delivered" else logging.WARNING,
             "The callback of the job %s: %s (%s)", job_id, then.state, then.last,
         )
-        return then.due_at if then.state == "waiting" else None
 
     def _send(self, view: JobView, event_id: str) -> tuple[int | None, str]:
         """(status, "") or (None, what happened). The address is checked anew: names and rules may have changed."""
@@ -254,5 +309,5 @@ class Webhooks:
             return post(checked(view.job.callback_url, private, self._resolve), body, headers, LIMIT_S), ""
         except CallbackRefused as error:
             return None, error.message
-        except (OSError, http.client.HTTPException, binascii.Error) as error:
+        except (OSError, http.client.HTTPException) as error:
             return None, f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,7 @@ from personal_avatar.jobs.asking import Asking, asked
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.studio import Studio, webhooks
+from personal_avatar.studio import Studio, addresses, webhooks
 from personal_avatar.studio.addresses import CallbackRefused, checked, is_possible, is_public, post, resolved
 from personal_avatar.studio.webhooks import Delivery, secret_of
 from personal_avatar.studio.works import CREATE
@@ -156,6 +157,103 @@ def test_the_secret_is_for_this_user_alone_and_stays(studio: Studio) -> None:
     data = studio.host.folders().data
     assert {studio.webhooks.secret() for _ in range(3)} == {secret_of(data)}
     assert (data / webhooks.SECRET_FILE).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("damaged", ["", "whsec_abc\n", "whsec_", "other", "whsec_\u00e9" + "A" * 40])
+def test_a_damaged_secret_is_put_aside_and_nothing_is_lost(
+    studio: Studio, receiver: Receiver, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = studio.host.folders().data / webhooks.SECRET_FILE
+    path.write_text(damaged, encoding="utf-8")
+    view = made(studio, receiver.url)
+    studio.webhooks.ended(view)
+    assert settled(studio, view.job.id).state == "delivered"
+    (_, headers, body), = receiver.seen
+    secret = secret_of(path.parent)
+    expected = webhooks.signature(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    assert headers["webhook-signature"] == expected and len(webhooks.key_of(secret)) == 32
+    assert path.with_name("webhook-secret.damaged").read_text(encoding="utf-8") == damaged
+    assert path.stat().st_mode & 0o077 == 0 and "--webhook-secret" in caplog.text
+
+
+def test_all_who_find_it_damaged_make_one_secret(tmp_path: Path) -> None:
+    (tmp_path / webhooks.SECRET_FILE).write_text("whsec_")
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(lambda _: secret_of(tmp_path), range(16)))) == 1
+
+
+def test_trouble_of_ours_counts_as_a_try(
+    studio: Studio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, tries = webhooks.told, list[int]()
+
+    def told(view: JobView) -> dict[str, Any]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("the disk was away")
+        return tell(view)
+
+    monkeypatch.setattr(webhooks, "told", told)
+    view = made(studio, receiver.url)
+    studio.webhooks.ended(view)
+    assert settled(studio, view.job.id).tries == 2 and len(receiver.seen) == 1
+
+
+def test_a_full_disk_makes_no_endless_tries(
+    studio: Studio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    view = made(studio, receiver.url)
+    secret_of(studio.host.folders().data)
+    monkeypatch.setattr(webhooks, "write_json", full)
+    receiver.statuses = [500, 500, 200]
+    studio.webhooks.ended(view)
+    assert settled(studio, view.job.id).tries == 3 == len(receiver.seen)
+
+
+def test_the_next_end_is_told_at_once_though_the_first_one_waits(
+    studio: Studio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "PAUSES_S", (600.0,) * 5)
+    receiver.statuses = [500, 200]
+    with asked(Asking(receiver.url)):
+        job_id = studio.jobs.create(CREATE, {}, title="", user_id="u1", avatar_id="").id
+    for state in (State.RUNNING, State.FAILED):
+        studio.jobs.move(job_id, state)
+    studio.webhooks.ended(studio.jobs.view(job_id))
+    until(lambda: studio.webhooks.delivery(job_id).tries == 1)  # type: ignore[union-attr]
+    for state in (State.QUEUED, State.RUNNING, State.SUCCEEDED):
+        studio.jobs.move(job_id, state)
+    studio.webhooks.ended(studio.jobs.view(job_id))
+    assert settled(studio, job_id).tries == 1
+    assert [json.loads(body)["state"] for _, _, body in receiver.seen] == ["failed", "succeeded"]
+
+
+def test_an_end_that_comes_while_the_last_one_is_on_its_way_is_told_too(
+    studio: Studio, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asked(Asking(receiver.url)):
+        job_id = studio.jobs.create(CREATE, {}, title="", user_id="u1", avatar_id="").id
+    send, sent = studio.webhooks._send, list[str]()
+
+    def slowly(view: JobView, event_id: str) -> tuple[int | None, str]:
+        answer = send(view, event_id)
+        sent.append(event_id)
+        if len(sent) == 1:
+            for state in (State.QUEUED, State.RUNNING, State.SUCCEEDED):
+                studio.jobs.move(job_id, state)
+            studio.webhooks.ended(studio.jobs.view(job_id))
+        return answer
+
+    monkeypatch.setattr(studio.webhooks, "_send", slowly)
+    for state in (State.RUNNING, State.FAILED):
+        studio.jobs.move(job_id, state)
+    studio.webhooks.ended(studio.jobs.view(job_id))
+    until(lambda: len(receiver.seen) == 2)
+    delivery = settled(studio, job_id)
+    assert (delivery.state, delivery.event_id, len(set(sent))) == ("delivered", sent[1], 2)
 
 
 def test_what_fails_is_tried_again_and_redirects_are_not_followed(studio: Studio, receiver: Receiver) -> None:
@@ -385,7 +483,32 @@ def test_an_address_inside_another_one_is_never_public(inner: ipaddress.IPv4Addr
 @pytest.mark.parametrize(("text", "possible"), [
     ("10.0.0.1", True), ("127.0.0.1", True), ("::1", True), ("fd00::1", True), ("93.184.216.34", True),
     ("169.254.169.254", False), ("fe80::1", False), ("::ffff:169.254.169.254", False), ("0.0.0.0", False),
-    ("224.0.0.1", False), ("255.255.255.255", False), ("::", False), ("ff02::1", False),
+    ("224.0.0.1", False), ("255.255.255.255", False), ("::", False), ("ff02::1", False), ("fd00:ec2::254", False),
+    ("100.100.100.200", False), ("::ffff:100.100.100.200", False), ("192.0.0.192", False), ("168.63.129.16", False),
+    ("fd20:ce::254", False), ("2002:a9fe:a9fe::1", False), ("100.64.0.1", True), ("192.168.1.1", True),
 ])
 def test_private_networks_can_be_allowed_but_not_what_nobody_receives_at(text: str, possible: bool) -> None:
     assert is_possible(ipaddress.ip_address(text)) == possible
+
+
+def test_a_resolver_that_hangs_holds_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[Any]:
+        let_go.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(addresses, "LOOKUP_S", 0.02)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    for _ in range(12):
+        with pytest.raises(OSError):
+            resolved("slow.example", 443)
+    assert sum(thread.name == "avatar-lookup" for thread in threading.enumerate()) == 8
+    let_go.set()
+    until(lambda: not any(thread.name == "avatar-lookup" for thread in threading.enumerate()))
+    monkeypatch.undo()
+    assert resolved("127.0.0.1", 443) == ["127.0.0.1"]
+
+
+def test_what_gives_passwords_out_is_never_public() -> None:
+    assert not is_public(ipaddress.ip_address("168.63.129.16"))
