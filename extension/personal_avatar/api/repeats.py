@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from starlette.responses import Response
 
 from personal_avatar.api.answers import accepted
 from personal_avatar.api.problems import KeyReused
-from personal_avatar.errors import NotFound
+from personal_avatar.errors import NotFound, QueueFull
 from personal_avatar.jobs.asking import Asking, asked
-from personal_avatar.storage import write_json
+from personal_avatar.storage import locked, write_json
 from personal_avatar.studio import Studio
 
 KEY = Header(
@@ -33,6 +32,7 @@ KEY = Header(
 )
 KEPT_S = 3 * 86400.0
 SWEEP_S = 3600.0
+LONGEST_S = 60.0  # so long a request waits for the same one
 JOB_ID_ENDING = "_job_id"
 
 
@@ -67,8 +67,6 @@ class Repeats:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._folder = studio.host.folders().data / "requests"
-        self._guard = threading.Lock()
-        self._busy: dict[str, tuple[threading.Lock, int]] = {}
         self._swept_at = float("-inf")
 
     def once(self, ask: Ask, kind: type[BaseModel], work: Callable[[], BaseModel], response: Response) -> BaseModel:
@@ -136,18 +134,16 @@ class Repeats:
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """One request with the same key at a time; the others wait."""
-        with self._guard:
-            lock, waiting = self._busy.get(name, (threading.Lock(), 0))
-            self._busy[name] = (lock, waiting + 1)
-        try:
-            with lock:
-                yield
-        finally:
-            with self._guard:
-                lock, waiting = self._busy.pop(name)
-                if waiting > 1:
-                    self._busy[name] = (lock, waiting - 1)
+        """One request with the same key at a time, of all programs that share the data folder; the others wait.
+
+        There are few locks, so that none has to be removed. Raises `QueueFull`.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self._folder / "locks" / name[:2], LONGEST_S))
+            except TimeoutError:
+                raise QueueFull("The same request is still being worked on.", "Try again in a few seconds.") from None
+            yield
 
     def _sweep(self) -> None:
         """Forget what is old, now and then."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from personal_avatar.api import repeats
 from personal_avatar.api.routes import build_router
 from personal_avatar.host import Rules
 from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.storage import locked
 from personal_avatar.studio import Studio
 
 pytestmark = pytest.mark.slow
@@ -76,6 +78,44 @@ def test_two_at_once_are_one(client: TestClient) -> None:
     assert len(jobs(client)) == 1
 
 
+def test_two_at_once_are_one_for_two_programs_too(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = Studio(StandaloneHost(studio.host.folders().data))
+    again.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
+    first, both = repeats.Repeats._first, threading.Barrier(2)
+
+    def slowly(self: repeats.Repeats, *args: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1.0)  # the other one gets in here, or never
+        return first(self, *args)
+
+    monkeypatch.setattr(repeats.Repeats, "_first", slowly)
+    answers: list[Any] = []
+
+    def ask(one: Studio) -> None:
+        app = FastAPI()
+        app.include_router(build_router(one))
+        answers.append(train(TestClient(app)))
+
+    threads = [threading.Thread(target=ask, args=(one,)) for one in (studio, again)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert len({answer.json()["training_job_id"] for answer in answers}) == 1 == len(studio.jobs.views())
+
+
+def test_who_waits_too_long_for_the_same_is_told(
+    client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "LONGEST_S", 0.05)
+    name = repeats.Ask("k1", "u1", "").name
+    with locked(studio.host.folders().data / "requests" / "locks" / name[:2]):
+        refused = train(client)
+    assert (refused.status_code, refused.json()["code"]) == (429, "QUEUE_FULL") and not jobs(client)
+    assert train(client).status_code == 202
+
+
 def test_without_a_key_each_request_is_its_own(client: TestClient) -> None:
     codes = [train(client, key=None, instance_name=name).status_code for name in ("Anna", "Berta")]
     assert codes == [202, 202] and len(jobs(client)) == 2
@@ -113,12 +153,12 @@ def test_records_tell_nothing_of_people_and_old_ones_go(
 ) -> None:
     train(client, key="Anna's key")
     folder = studio.host.folders().data / "requests"
-    told = "".join(path.name + path.read_text() for path in folder.iterdir())
+    told = "".join(path.name + path.read_text() for path in folder.rglob("*") if path.is_file())
     assert "Anna" not in told and "u1" not in told
     monkeypatch.setattr(repeats, "KEPT_S", -1.0)
     monkeypatch.setattr(repeats, "SWEEP_S", -1.0)
     train(client, key="k2", instance_name="Berta")
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(folder.glob("*.json"))) == 1
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "ä", "tab\there"])
