@@ -167,6 +167,11 @@ class Network:
     def text(self) -> int:
         return sum(map(_numbers, self.shapes.values())) - self.unet - self.vae
 
+    @cached_property
+    def decoding(self) -> int:
+        """Numbers of the widest layer of the VAE's decoder, for each pixel."""
+        return decoder_work(self.shapes, 1)
+
     def work(self, side_px: int) -> Work:
         """Of the UNet on one picture."""
         return _work(self, side_px)
@@ -278,7 +283,7 @@ class Reckoned:
         stay beside those of the untrained checkpoint while that paints."""
         together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
         decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
-        decoding = DECODER * FP32 * decoded_px * decoder_work(self.network.shapes, 1)
+        decoding = DECODER * FP32 * decoded_px * self.network.decoding
         work = self.network.work(self.side_px)
         scores = work.largest_scores if self._explicit_attention() else 0
         painting = 2 * together * FP32 * (2 * work.largest + 2 * (SCORE_HALF if self.half else SCORE) * scores)

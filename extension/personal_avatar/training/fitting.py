@@ -24,6 +24,7 @@ VRAM, RAM = "vram", "ram"
 MARGIN = {VRAM: 1.15, RAM: 1.05}
 SMALLEST_SHARE = (1.0, 0.875, 0.75, 0.625, 0.5)  # of the resolution
 SMALLEST_PX, SMALLEST_RANK = 64, 4
+MOST_RECKONED = 500  # plans for one answer: a fifth of a second
 CARRIED = (
     "goal", "steps", "resolution_px", "batch_size", "accumulate", "gradient_checkpointing", "precision", "save_count",
     "held_out", "min_photos", "score_pictures", "sample_steps", "guidance", "seed", "unmasked_weight", "flip",
@@ -74,38 +75,36 @@ def needed_gb(wish: Wish, learned: Learned = Learned()) -> float:  # noqa: B008 
 
     Raises `BaseNotFound`, `BaseUnsupported`, `InvalidSettings`.
     """
-    case = case_of(wish.plan, wish.base, wish.method, wish.memory)
-    margin = 1.0 if learned.knows(case) else MARGIN[wish.memory]
-    return predicted_gb(wish) * learned.ratio(case) * margin
+    return _needed_gb(wish.plan, wish.base, wish.method, wish.memory, learned)
+
+
+def _needed_gb(plan: TrainPlan, base: BaseModelFile, method: Method, memory: str, learned: Learned) -> float:
+    case = case_of(plan, base, method, memory)
+    margin = 1.0 if learned.knows(case) else MARGIN[memory]
+    return _predicted_gb(plan, base, memory) * learned.ratio(case) * margin
 
 
 def predicted_gb(wish: Wish) -> float:
-    return memory_of(wish.plan, wish.base, Machine(on_card=wish.memory == VRAM))
+    return _predicted_gb(wish.plan, wish.base, wish.memory)
+
+
+def _predicted_gb(plan: TrainPlan, base: BaseModelFile, memory: str) -> float:
+    return memory_of(plan, base, Machine(on_card=memory == VRAM))
 
 
 def nearest_fitting(wish: Wish, free_gb: float, learned: Learned = Learned()) -> Offer | None:  # noqa: B008
     """The plan that loses least among those that fit into `free_gb`; None when none does. Changes nothing where the
     wish fits as it is."""
     ways = _ways(wish)
-    least = wish.changed(_taken(ways, [len(way) - 1 for way in ways]))
-    if predicted_gb(least) * min([1.0, *(ratio for _, ratio in learned.ratios)]) > free_gb:
+    search = _Search(_Sizes(wish, ways, learned), ways, free_gb)
+    levels = search.least_loss() if search.may_fit({}) else None
+    if levels is None:
         return None
-    counter, seen = itertools.count(), {(0,) * len(ways)}
-    waiting = [(0.0, next(counter), (0,) * len(ways))]
-    while waiting:
-        _, _, levels = heapq.heappop(waiting)
-        changes = _taken(ways, levels)
-        found = wish.changed(changes)
-        if _fits(found, free_gb, learned):
-            other = found.method is not wish.method  # of which nothing is as it was
-            told = {name: value for name, value in changes.items() if other or getattr(wish.plan, name) != value}
-            return Offer(told, found.method, dict(found.values), round(needed_gb(found, learned), 1))
-        for place, level in enumerate(levels):
-            further = (*levels[:place], level + 1, *levels[place + 1 :])
-            if level + 1 < len(ways[place]) and further not in seen:
-                seen.add(further)
-                heapq.heappush(waiting, (_loss(ways, further), next(counter), further))
-    return None
+    changes = _taken(ways, levels)
+    found = wish.changed(changes)
+    other = found.method is not wish.method  # of which nothing is as it was
+    told = {name: value for name, value in changes.items() if other or getattr(wish.plan, name) != value}
+    return Offer(told, found.method, dict(found.values), round(needed_gb(found, learned), 1))
 
 
 def refuse_too_large(wish: Wish, free_gb: float, total_gb: float, learned: Learned, where: str) -> None:
@@ -137,14 +136,98 @@ def in_words(changes: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in said)
 
 
-def _fits(wish: Wish, free_gb: float, learned: Learned) -> bool:
-    return needed_gb(wish, learned) <= free_gb
-
-
-# -- the ways to need less: each a list of (what is lost, settings), from nothing to as far as it goes
+# -- the search
 
 Level = tuple[float, Values]
 Way = Sequence[Level]
+Levels = tuple[int, ...]
+
+
+class _Sizes:
+    """GB that a wish needs with so much of each of the ways, each reckoned once."""
+
+    def __init__(self, wish: Wish, ways: Sequence[Way], learned: Learned) -> None:
+        self._wish, self._ways, self._learned = wish, ways, learned
+        self._plans: dict[Method, TrainPlan] = {}
+        self._needed: dict[Levels, float] = {}
+        alike = [ratio for case, ratio in learned.ratios if case.memory == wish.memory]
+        self._least_factor = min([MARGIN[wish.memory], *alike])
+
+    @property
+    def reckoned(self) -> int:
+        return len(self._needed)
+
+    def needed_gb(self, levels: Levels) -> float:
+        if levels not in self._needed:
+            plan, method = self._plan(levels)
+            self._needed[levels] = _needed_gb(plan, self._wish.base, method, self._wish.memory, self._learned)
+        return self._needed[levels]
+
+    def least_gb(self, levels: Levels) -> float:
+        """What no plan with so much or less of each way needs less than, whatever was measured."""
+        plan, _ = self._plan(levels)
+        return _predicted_gb(plan, self._wish.base, self._wish.memory) * self._least_factor
+
+    def _plan(self, levels: Levels) -> tuple[TrainPlan, Method]:
+        """As far as memory follows from it: rates of another optimiser are left out, and nothing is validated again."""
+        changes = _taken(self._ways, levels)
+        method = Method(changes.get("method", self._wish.method))
+        if method not in self._plans:
+            self._plans[method] = self._wish.changed({"method": method.value}).plan
+        plan = self._plans[method]
+        return plan.copy(update={name: value for name, value in changes.items() if name in plan.__fields__}), method
+
+
+class _Search:
+    """Decides one way after the other, always where least is lost so far, and goes on only where something can fit even
+    if all ways that are left are gone to their ends."""
+
+    def __init__(self, sizes: _Sizes, ways: Sequence[Way], free_gb: float) -> None:
+        self._sizes, self._ways, self._free_gb = sizes, ways, free_gb
+        self._ends = tuple(len(way) - 1 for way in ways)
+        without = [self._sizes.least_gb(self._levels({place: 0}, self._ends)) for place in range(len(ways))]
+        self._order = sorted(range(len(ways)), key=lambda place: -without[place])  # what cannot be left out first
+
+    def least_loss(self) -> Levels | None:
+        """None when nothing fits. After `MOST_RECKONED` plans the first one that fits is good enough."""
+        counter = itertools.count()
+        waiting: list[tuple[float, int, dict[int, int]]] = [(0.0, next(counter), {})]
+        while waiting:
+            lost, _, decided = heapq.heappop(waiting)
+            if self._sizes.needed_gb(whole := self._levels(decided, (0,) * len(self._ways))) <= self._free_gb:
+                return whole
+            if self._sizes.reckoned > MOST_RECKONED:
+                return self._backwards()
+            if len(decided) == len(self._ways):
+                continue
+            place = self._order[len(decided)]
+            for level, (loss, _) in enumerate(self._ways[place]):
+                further = {**decided, place: level}
+                if self.may_fit(further):
+                    heapq.heappush(waiting, (lost + loss, next(counter), further))
+        return None
+
+    def may_fit(self, decided: Mapping[int, int]) -> bool:
+        return self._sizes.least_gb(self._levels(decided, self._ends)) <= self._free_gb
+
+    def _backwards(self) -> Levels | None:
+        """From the ends of all ways, one after the other as far back as it fits, what loses most first."""
+        levels = dict(enumerate(self._ends))
+        if self._sizes.needed_gb(self._ends) > self._free_gb:
+            return None
+        for place in sorted(levels, key=lambda place: -self._ways[place][-1][0]):
+            while levels[place] and self._needed_gb({**levels, place: levels[place] - 1}) <= self._free_gb:
+                levels[place] -= 1
+        return self._levels(levels, self._ends)
+
+    def _needed_gb(self, decided: Mapping[int, int]) -> float:
+        return self._sizes.needed_gb(self._levels(decided, self._ends))
+
+    def _levels(self, decided: Mapping[int, int], others: Levels) -> Levels:
+        return tuple(decided.get(place, level) for place, level in enumerate(others))
+
+
+# -- the ways to need less: each a list of (what is lost, settings), from nothing to as far as it goes
 
 
 def _ways(wish: Wish) -> list[Way]:
@@ -157,10 +240,6 @@ def _taken(ways: Sequence[Way], levels: Sequence[int]) -> Values:
     for way, level in zip(ways, levels, strict=True):
         taken |= way[level][1]
     return taken
-
-
-def _loss(ways: Sequence[Way], levels: Sequence[int]) -> float:
-    return sum(way[level][0] for way, level in zip(ways, levels, strict=True))
 
 
 def _checkpointing(wish: Wish, plan: TrainPlan) -> Way:
