@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
+Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
 TRIGGER_TOKEN = "sks"
 INFOTEXT_SIGNS = ";@*"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
@@ -43,40 +45,79 @@ class AvatarStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen: dict[str, tuple[Stamp, Avatar]] = {}
 
     def folder(self, avatar_id: str) -> Path:
         """The folder of an avatar; raises `NotFound`, also for names that are no ids."""
         path = self._folder / avatar_id
         if avatar_id != slug(avatar_id) or not (path / AVATAR_FILE).is_file():
-            raise NotFound(f"There is no avatar {avatar_id!r}.", "Look at the list of avatars, or train one first.")
+            raise _nobody(avatar_id)
         return path
 
     def load(self, avatar_id: str) -> Avatar:
-        return from_json(Avatar, json.loads((self.folder(avatar_id) / AVATAR_FILE).read_text(encoding="utf-8")))
+        """Raises `NotFound`, and `ValueError` when its file is damaged."""
+        return self._read(self.folder(avatar_id).name)
+
+    def _read(self, avatar_id: str) -> Avatar:
+        """The avatar in a folder, from memory as long as its file is the same; `OSError` without the file."""
+        path = self._folder / avatar_id / AVATAR_FILE
+        found = path.stat()
+        stamp = found.st_ino, found.st_size, found.st_mtime_ns
+        known = self._seen.get(avatar_id)
+        if known is None or known[0] != stamp:
+            known = stamp, from_json(Avatar, json.loads(path.read_text(encoding="utf-8")))
+            self._seen[avatar_id] = known
+        return known[1]
 
     def save(self, avatar: Avatar) -> None:
         write_json(self._folder / avatar.id / AVATAR_FILE, to_json(avatar))
+        self._seen.pop(avatar.id, None)
 
-    def all(self, user_id: str | None = None) -> list[Avatar]:
-        """Avatars in the order of their names; a damaged folder is left out."""
-        found = []
-        for path in sorted(self._folder.glob(f"*/{AVATAR_FILE}")):
+    def all(self, user_id: str | None = None, after: str = "", limit: int | None = None) -> list[Avatar]:
+        """Avatars in the order of their ids, `limit` at most; a damaged folder is left out. `after`: only those behind
+        this id."""
+        return list(itertools.islice(self._each(user_id, after), limit))
+
+    def _each(self, user_id: str | None, after: str = "") -> Iterator[Avatar]:
+        for avatar_id in self._ids():
             try:
-                avatar = self.load(path.parent.name)
-            except (ValueError, NotFound):
+                avatar = self._read(avatar_id) if avatar_id > after else None
+            except (ValueError, OSError):
                 continue
-            if user_id is None or avatar.user_id == user_id:
-                found.append(avatar)
-        return found
+            if avatar is not None and user_id in (None, avatar.user_id):
+                yield avatar
+
+    def _ids(self) -> list[str]:
+        """Names of all folders that may be avatars, sorted. What is gone is not remembered either."""
+        try:
+            with os.scandir(self._folder) as entries:
+                found = {entry.name for entry in entries}
+        except FileNotFoundError:
+            found = set()
+        for gone in self._seen.keys() - found:
+            self._seen.pop(gone, None)
+        return sorted(name for name in found if name in self._seen or name == slug(name))
 
     def find(self, name_or_id: str, user_id: str | None = None) -> Avatar:
         """An avatar by its id (anybody's), else by its name (the user's); raises `NotFound`."""
-        everybody = self.all()
-        found = [avatar for avatar in everybody if avatar.id == name_or_id]
-        found += [a for a in everybody if a.name == name_or_id and user_id in (None, a.user_id)]
-        if found:
-            return found[0]
-        raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+        try:
+            return self.load(name_or_id)
+        except (ValueError, NotFound):
+            return self._named(name_or_id, user_id)
+
+    def own(self, name_or_id: str, user_id: str) -> Avatar:
+        """The user's avatar with this id or name, whatever others have; raises `NotFound`."""
+        try:
+            avatar = self.load(name_or_id)
+        except (ValueError, NotFound):
+            return self._named(name_or_id, user_id)
+        return avatar if avatar.user_id == user_id else self._named(name_or_id, user_id)
+
+    def _named(self, name: str, user_id: str | None) -> Avatar:
+        for avatar in self._each(user_id):
+            if avatar.name == name:
+                return avatar
+        raise _nobody(name)
 
     def choices(self) -> list[str]:
         """What each avatar can be chosen and found by, for lists of plain texts: its name; its id where the name is
@@ -138,10 +179,15 @@ class AvatarStore:
             for suffix in (file.suffix, *COMPANIONS):
                 file.with_suffix(suffix).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
+        self._seen.pop(avatar_id, None)
         left = [str(path) for path in [*extra, folder] if path.exists()]
         if left:
             raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close what uses them and try again.")
         return left
+
+
+def _nobody(name_or_id: str) -> NotFound:
+    return NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
 
 
 def _copied(photo: Path, folder: Path, number: int) -> str:

@@ -143,3 +143,41 @@ def test_an_avatar_is_changed_by_saving_it_again(store: AvatarStore) -> None:
     avatar = saved(store)
     store.save(replace(avatar, base_title="other"))
     assert store.load(avatar.id).base_title == "other"
+
+
+def test_what_another_program_saves_is_seen_at_once_and_what_it_erases_is_forgotten(tmp_path: Path) -> None:
+    ours, theirs = AvatarStore(tmp_path), AvatarStore(tmp_path)
+    avatar = saved(theirs, "Anna")
+    assert ours.load("anna") == ours.find("Anna") == avatar
+    for trigger in ("sks woman", "skt woman", "sku woman"):  # as long as it was
+        theirs.save(replace(avatar, trigger=trigger))
+        assert ours.load("anna").trigger == ours.all()[0].trigger == trigger
+    theirs.delete("anna")
+    assert ours.all() == [] and ours._seen == {}
+    with pytest.raises(NotFound):
+        ours.load("anna")
+
+
+def test_a_list_of_many_avatars_reads_each_file_once(store: AvatarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        saved(store, f"n{number}")
+    first = store.all()
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("read again"))
+    assert store.all() == first and store.find("n3").name == "n3" and store.own("n2", "u").id == "n2"
+
+
+def test_a_list_is_read_page_by_page(store: AvatarStore) -> None:
+    for number in range(7):
+        saved(store, f"n{number}", "uv"[number % 2])
+    pages = [store.all("u", after, 2) for after in ("", "n2", "n6")]
+    assert [[avatar.id for avatar in page] for page in pages] == [["n0", "n2"], ["n4", "n6"], []]
+
+
+def test_ones_own_is_found_whatever_others_have(store: AvatarStore) -> None:
+    saved(store, "anna", "u")
+    own = saved(store, "anna", "v")
+    assert own.id == "anna-2" and store.own("anna", "v") == own == store.own("anna-2", "v")
+    assert store.own("anna", "u").id == "anna" == store.find("anna", "v").id
+    for name in ("anna", "anna-2", "../x"):
+        with pytest.raises(NotFound):
+            store.own(name, "w")

@@ -43,11 +43,7 @@ class Sight:
 
     def model(self, name_or_id: str, user: str) -> str:
         """The id of the user's avatar with this id or name; raises `NotFound`."""
-        own = self._studio.avatars.all(user)
-        found = [one.id for one in own if one.id == name_or_id] + [one.id for one in own if one.name == name_or_id]
-        if found:
-            return found[0]
-        raise NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+        return self._studio.avatars.own(name_or_id, user).id
 
     def limit(self, person: str, values: dict[str, Any]) -> None:
         """Hold the values of a call to what its user may see, avatars by their ids; raises `Forbidden`, `NotFound`."""

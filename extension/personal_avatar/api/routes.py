@@ -38,6 +38,10 @@ LIMIT = Query(100, ge=1, le=1000, description="So many at most")
 BEFORE = Query(
     None, regex="^[0-9a-z]{1,64}$", description="The last job of the page before: those that come after it in the list"
 )
+BEFORE_MODEL = Query(
+    "", alias="before", regex="^[0-9a-z-]{0,48}$",
+    description="The last avatar of the page before: those that come after it in the list",
+)
 
 
 class Api:
@@ -62,9 +66,11 @@ class Api:
             ))
         return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
 
-    def models(self, user_id: str | None = None) -> schemas.ModelList:
-        """Avatars, of one user or of all."""
-        found = self.studio.avatars.all(user_id)
+    def models(
+        self, user_id: str | None = None, limit: int = LIMIT, before_model: str = BEFORE_MODEL
+    ) -> schemas.ModelList:
+        """Avatars, of one user or of all, in the order of their ids."""
+        found = self.studio.avatars.all(user_id, before_model, limit)
         return schemas.ModelList(models=answers.models(self.studio, found))
 
     def model(self, model_id: str = MODEL_ID) -> schemas.ModelDocument:

@@ -7,7 +7,7 @@ from typing import Any
 
 from personal_avatar.pictures import mark_file
 from personal_avatar.webui import callbacks
-from personal_avatar.webui.ours import is_ours
+from personal_avatar.webui.ours import NETWORK, is_ours
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +19,16 @@ def listen() -> None:
 
 def on_saved(saved: Any) -> None:
     """`saved`: the WebUI's `ImageSaveParams`. Never raises: the picture is there already."""
-    from personal_avatar.webui.register import studio
-
     try:
         infotext = str((saved.pnginfo or {}).get("parameters") or "")
-        known = {point.path.stem for avatar in studio().avatars.all() for point in avatar.checkpoints}
-        if is_ours(infotext, known):
+        if is_ours(infotext, _networks() if NETWORK.search(infotext) else ()):
             mark_file(Path(saved.filename))
     except Exception:  # the WebUI goes on without the mark
         log.exception("%s could not be marked as generated", getattr(saved, "filename", "A picture"))
+
+
+def _networks() -> set[str]:
+    """Names of all files that were trained here."""
+    from personal_avatar.webui.register import studio
+
+    return {point.path.stem for avatar in studio().avatars.all() for point in avatar.checkpoints}

@@ -114,6 +114,21 @@ def test_lists_show_ones_own(client: TestClient, anns: dict[str, str]) -> None:
     assert client.get(f"{V1}/jobs", auth=BOB, params={"before": anns["job_id"]}).status_code == 404
 
 
+def test_a_list_of_models_is_read_page_by_page_by_who_may_see_it(studio: Studio, client: TestClient) -> None:
+    for number in range(3):
+        for user in ("ann", "bob"):
+            studio.avatars.save(studio.avatars.open(f"page {number}", user_id=user, class_noun="man", statement="y"))
+    seen, before = list[str](), "n"
+    while page := client.get(f"{V1}/models", auth=ANN, params={"limit": 2, "before": before}).json()["models"]:
+        assert len(page) <= 2 and {model["user_id"] for model in page} == {"ann"}
+        seen, before = [*seen, *(model["id"] for model in page)], page[-1]["id"]
+    assert seen == ["page-0", "page-1", "page-2"]
+    for wrong in ({"limit": 0}, {"before": "../x"}):
+        assert client.get(f"{V1}/models", auth=ANN, params=wrong).status_code == 422
+    for avatar in studio.avatars.all(after="n"):
+        studio.avatars.delete(avatar.id)
+
+
 @pytest.mark.parametrize(("path", "body"), [
     ("/images/generate_avatar", {"style_template": "oil-painting"}), ("/images/rank", {"images": ["aGk="]}),
     ("/images/restore", {"images": ["aGk="]}), ("/characters/invent", {}),
