@@ -10,15 +10,18 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from personal_avatar.domain import from_json, to_json
-from personal_avatar.errors import NanLoss
+from personal_avatar.errors import AvatarError, Crashed, NanLoss
 from personal_avatar.jobs import process
+from personal_avatar.jobs.events import EventWriter, failure
 from personal_avatar.storage import write_json
 from personal_avatar.training import compute, storing, team
 from personal_avatar.training.cache import Latents
@@ -31,12 +34,17 @@ from personal_avatar.training.training_set import ClassSet, TrainingSet
 
 FOLDER = "team"  # in the job's folder, while it lasts
 TASK, DATA, STATE, MEETING = "task.json", "data.pt", "state", "meeting"
+LOOK_S, GRACE_S = 1.0, 5.0  # how often helpers are looked at; for what their end leads to here
 FACTS = ("saved", "enough")
 
 
 @contextmanager
-def helped(trainer: Trainer, task: TrainTask, job: Path) -> Iterator[None]:
-    """`trainer` has the help of as many processes as its plan asks for besides this one; `job`: the job's folder."""
+def helped(trainer: Trainer, task: TrainTask, job: Path, emit: EventWriter) -> Iterator[None]:
+    """`trainer` has the help of as many processes as its plan asks for besides this one; `job`: the job's folder.
+
+    Raises `Crashed` when one of them ends before this one; where that cannot be raised, this process ends with that
+    word.
+    """
     size = trainer.plan.gpus
     if size == 1:
         yield
@@ -46,8 +54,9 @@ def helped(trainer: Trainer, task: TrainTask, job: Path) -> Iterator[None]:
     try:
         _lay_out(folder, task, trainer)
         helpers += [_start(folder, rank, size) for rank in range(1, size)]
-        trainer.team = team.meet(0, size, folder / MEETING)
-        yield
+        with missed(helpers, emit):
+            trainer.team = team.meet(0, size, folder / MEETING)
+            yield
     finally:
         for helper in helpers:
             helper.kill()
@@ -55,6 +64,48 @@ def helped(trainer: Trainer, task: TrainTask, job: Path) -> Iterator[None]:
         team.part()
         trainer.team = ALONE
         shutil.rmtree(job / FOLDER, ignore_errors=True)
+
+
+@contextmanager
+def missed(
+    helpers: Sequence[subprocess.Popen[bytes]], emit: EventWriter, end: Callable[[int], object] = os._exit
+) -> Iterator[None]:
+    """Whoever waits for a helper that is gone waits for ever, and cannot be woken: `end` is how the process ends then,
+    after its last word. Raises `Crashed` in the place of what the helper's end led to here."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_S):
+            lost = _lost(helpers)
+            if lost is not None and not over.wait(GRACE_S):
+                emit(failure(lost))
+                end(1)
+                return
+
+    threading.Thread(target=watch, name="helpers", daemon=True).start()
+    try:
+        yield
+    except AvatarError:
+        raise
+    except Exception as error:
+        deadline = time.monotonic() + GRACE_S
+        while _lost(helpers) is None and time.monotonic() < deadline:  # which may end after its connection
+            time.sleep(0.05)
+        if (lost := _lost(helpers)) is not None:
+            raise lost from error
+        raise
+    finally:
+        over.set()
+
+
+def _lost(helpers: Sequence[subprocess.Popen[bytes]]) -> Crashed | None:
+    """The first that has ended with a failure; those that are done may be so before us."""
+    codes = [helper.poll() for helper in helpers]
+    found = next(((rank, code) for rank, code in enumerate(codes, start=1) if code), None)
+    return found and Crashed(
+        f"The process of graphics card {found[0]} ended with exit code {found[1]}, and the training with it.",
+        "The end of the log says why. Resume the training, or use one card.",
+    )
 
 
 def _lay_out(folder: Path, task: TrainTask, trainer: Trainer) -> None:

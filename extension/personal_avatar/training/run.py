@@ -175,7 +175,7 @@ def _train(work: Work, training: Training) -> None:
         ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, step), trainer.note,
         lambda: _back_to_last(training), keeper.stops, keeper.keep,
     )
-    with helping.helped(trainer, work.task, work.folder):
+    with helping.helped(trainer, work.task, work.folder, work.emit):
         trainer.run(hooks)
     training.bench.model.unpark()
 

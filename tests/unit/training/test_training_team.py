@@ -1,16 +1,20 @@
 """One training by several processes: the same result as by one, but for rounding."""
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Method
-from personal_avatar.errors import InvalidSettings
-from personal_avatar.training import cache, team
+from personal_avatar.errors import Crashed, InvalidSettings
+from personal_avatar.jobs.events import EventWriter, Failed, read_events
+from personal_avatar.training import cache, helping, team
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.helping import helped
+from personal_avatar.training.helping import helped, missed
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.plan import LoraPlan, TrainTask
@@ -33,7 +37,7 @@ def trained(folder: Path, base: BaseModelFile, model: DiffusionModel, gpus: int)
     text = cache.text_states(model, ["", *CAPTIONS, *classes])
     data = TrainingSet(cache.encode_all(model, pictures), CAPTIONS, classes, text)
     trainer = Trainer(model, Lora(model, plan), data, plan, 3)
-    with helped(trainer, task, folder):
+    with helped(trainer, task, folder, EventWriter(folder)):
         trainer.run(Hooks(lambda *_: None, lambda step: None, lambda sentence: None))
     assert not (folder / "team").exists()
     return trainer
@@ -61,3 +65,46 @@ def test_each_batch_is_done_by_one() -> None:
     for size in (1, 2, 3):
         doers = [[rank for rank in range(size) if team.Team(rank, size).does(batch)] for batch in range(6)]
         assert all(len(found) == 1 for found in doers)
+
+
+def ending(code: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"])
+
+
+@pytest.fixture()
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helping, "LOOK_S", 0.05)
+    monkeypatch.setattr(helping, "GRACE_S", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_training_that_waits_for_a_process_which_is_gone_ends_with_a_word(tmp_path: Path) -> None:
+    ended, codes = threading.Event(), list[int]()
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    with missed([ending(0), ending(7)], EventWriter(tmp_path), end):
+        assert ended.wait(20), "it would have waited for a day"
+    (last,) = [record.event for record in read_events(tmp_path)]
+    assert isinstance(last, Failed) and last.error["code"] == Crashed.code
+    assert "graphics card 2 ended with exit code 7" in last.error["message"] and codes == [1]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_the_end_of_a_process_leads_to_is_called_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(Crashed, match="exit code 3"), missed([ending(3)], EventWriter(tmp_path), pytest.fail):
+        raise RuntimeError("Connection closed by peer")
+    assert list(read_events(tmp_path)) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_processes_that_are_done_first_and_failures_of_ones_own_stay_what_they_are(tmp_path: Path) -> None:
+    done = ending(0)
+    done.wait()
+    with missed([done], EventWriter(tmp_path), pytest.fail):
+        threading.Event().wait(0.8)
+    with pytest.raises(ZeroDivisionError), missed([done], EventWriter(tmp_path), pytest.fail):
+        raise ZeroDivisionError
+    assert list(read_events(tmp_path)) == []
