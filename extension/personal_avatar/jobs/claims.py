@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from personal_avatar.jobs import process
@@ -20,11 +21,17 @@ PATIENCE_S = 5.0
 _POLL_S = 0.005
 
 
-def take(folder: Path) -> bool:
-    """True for exactly one process, which may then run the job. Raises `OSError` when nothing can be written there."""
+def always() -> bool:
+    """Nothing speaks against it."""
+    return True
+
+
+def take(folder: Path, may: Callable[[], bool] = always) -> bool:
+    """True for exactly one process, which may then run the job. `may`: whether it may begin now, asked while nobody
+    else takes a job. Raises `OSError` when nothing can be written there."""
     with _alone(folder.parent):
         _free_if_orphaned(folder / CLAIM_FILE)
-        return _written(folder / CLAIM_FILE)
+        return may() and _written(folder / CLAIM_FILE)
 
 
 def free_if_orphaned(folder: Path) -> None:
@@ -48,15 +55,21 @@ def holder(folder: Path) -> int | None:
 
 
 def _mine() -> tuple[int, float]:
-    return os.getpid(), process.started_at(os.getpid())
+    return _named(os.getpid())
+
+
+@lru_cache(1)
+def _named(pid: int) -> tuple[int, float]:
+    return pid, process.started_at(pid)
 
 
 def _read(path: Path) -> tuple[int, float] | None:
-    """(process id, what names it for good); None when the file is not there or was damaged."""
+    """(process id, what names it for good); None when the file is not there or was damaged. Raises `OSError` when it
+    cannot be read now."""
     try:
         pid, since = path.read_text(encoding="utf-8", errors="replace").split()
         return int(pid), float(since)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

@@ -132,19 +132,26 @@ class Record:
 
 
 class EventWriter:
-    """Appends events to a job's folder. One writer a job."""
+    """Appends events to a job's folder. Mostly one writes at a time; where two do, none cuts what the other tells."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / EVENTS_FILE
         self._end_torn_line()
 
     def _end_torn_line(self) -> None:
+        """Append the end of line that is missing. Another writer may append it, too: an empty line is no event."""
         if not self._path.exists() or self._path.stat().st_size == 0:
             return
-        with self._path.open("rb+") as file:
+        with self._path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+            torn = file.read(1) != b"\n"
+        if torn:
+            self._append(b"\n")
+
+    def _append(self, data: bytes) -> None:
+        """Behind all that is there, whoever else writes."""
+        with self._path.open("ab") as file:
+            file.write(data)
 
     def __call__(self, event: Event) -> None:
         self.tell(event, round(time.time(), 3))
@@ -153,8 +160,7 @@ class EventWriter:
         """As something that happened at `at` (Unix seconds), perhaps on another machine."""
         line = json.dumps({"at": at, "kind": event.kind, **asdict(event)}, ensure_ascii=False)
         try:
-            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(line + "\n")
+            self._append(f"{line}\n".encode("utf-8", "backslashreplace"))
         except OSError:
             self._end_torn_line()
             raise

@@ -12,7 +12,7 @@ from personal_avatar.jobs.states import State
 class Job:
     """What was asked for; never changes. Times are Unix seconds. `priority`: higher ones are taken first;
     `callback_url`: who is told when it has ended, "" for nobody; `request_key`: by which the caller names the
-    request."""
+    request; `host`: the name of the host that accepted it, which alone runs what runs within a program."""
 
     id: str
     kind: str
@@ -25,12 +25,14 @@ class Job:
     priority: int = 0
     callback_url: str = ""
     request_key: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class Status:
     """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
-    up again by itself after its process had died; `taken_at`: when it was last taken out of the queue."""
+    up again by itself after its process had died; `taken_at`: when it was last taken out of the queue; `heard`: the id
+    of the last event that it had told by then."""
 
     state: State = State.QUEUED
     started_at: float | None = None
@@ -40,6 +42,7 @@ class Status:
     error: dict[str, Any] | None = None
     restarts: int = 0
     taken_at: float | None = None
+    heard: int = 0
 
 
 @dataclass(frozen=True)

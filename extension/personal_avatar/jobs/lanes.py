@@ -29,6 +29,7 @@ class Lanes:
     ) -> None:
         self._take, self._run, self._width, self._idle_s = take, run, width, idle_s
         self._changed = threading.Condition()
+        self._changes = 0
         self._threads: dict[str, list[threading.Thread]] = {}
 
     def __bool__(self) -> bool:
@@ -43,12 +44,16 @@ class Lanes:
                 threads.append(thread)
                 thread.start()
             self._threads[kind] = threads
-            self._changed.notify_all()
+            self._tell()
 
     def wake(self) -> None:
         """Something has changed: look again."""
         with self._changed:
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
 
     def _work(self, kind: str) -> None:
         while (job := self._await(kind)) is not None:
@@ -61,21 +66,29 @@ class Lanes:
     def _await(self, kind: str) -> Job | None:
         """The next job of this kind, claimed for us; None when nothing is left to do, which ends the thread.
 
-        All under the lock, so that a job that is submitted meanwhile either is seen here or starts a new thread.
+        Taken without the lock, as that may last; a job that is submitted meanwhile counts as a change, and is looked
+        for before the thread rests or ends.
         """
-        with self._changed:
-            while True:
-                try:
-                    taken = self._take(kind)
-                except Exception as error:  # noqa: BLE001  a damaged folder, a full disk: it may be mended
-                    log.warning("The jobs cannot be read or claimed now: %s", error)
-                else:
-                    if taken.job is not None:
-                        return taken.job
-                    if not taken.left:
-                        self._leave(kind)
-                        return None
+        while True:
+            with self._changed:
+                seen = self._changes
+            taken = self._looked(kind)
+            if taken.job is not None:
+                return taken.job
+            with self._changed:
+                if self._changes != seen:
+                    continue
+                if not taken.left:
+                    self._leave(kind)
+                    return None
                 self._changed.wait(timeout=self._idle_s())
+
+    def _looked(self, kind: str) -> Taken:
+        try:
+            return self._take(kind)
+        except Exception as error:  # noqa: BLE001  a damaged folder, a full disk: it may be mended
+            log.warning("The jobs cannot be read or claimed now: %s", error)
+            return Taken(None, True)
 
     def _leave(self, kind: str) -> None:
         others = [thread for thread in self._threads.get(kind, []) if thread is not threading.current_thread()]

@@ -15,8 +15,9 @@ from personal_avatar.jobs.order import Waiting, in_turn
 from personal_avatar.jobs.states import ACTIVE, State
 
 LINE_S = 1.0
+CLOCK_S = 60.0  # a time that lies farther ahead is of a clock that was wrong
 _WAITING = "SELECT created_at, id, user_id, priority, alike, work FROM jobs WHERE kind = ? AND state = 'queued'"
-_TAKEN = "SELECT user_id, MAX(taken_at) FROM jobs WHERE kind = ? GROUP BY user_id"
+_TAKEN = "SELECT user_id, MAX(taken_at) FROM jobs WHERE kind = ? AND taken_at <= ? GROUP BY user_id"
 _RUNS = (
     "SELECT work, account FROM jobs WHERE kind = ? AND alike = ? AND state = 'succeeded' ORDER BY ended_at DESC LIMIT ?"
 )
@@ -81,10 +82,6 @@ class Listing:
 
     # -- who waits
 
-    def in_turn(self, kind: str) -> list[str]:
-        """Ids of waiting jobs in the order in which they are taken."""
-        return list(self._line(kind))
-
     def _line(self, kind: str) -> dict[str, Place]:
         version, now = self._catalogue.version(), self._history.now
         line = self._lines.get(kind)
@@ -94,8 +91,9 @@ class Listing:
 
     def _new_line(self, kind: str) -> dict[str, Place]:
         waiting = {row[1]: row for row in self._catalogue.query(_WAITING, [kind])}
-        taken = dict(self._catalogue.query(_TAKEN, [kind])) if waiting else {}
-        order = in_turn([Waiting(*row[:4]) for row in waiting.values()], taken)
+        latest = self._history.now + CLOCK_S
+        taken = dict(self._catalogue.query(_TAKEN, [kind, latest])) if waiting else {}
+        order = in_turn([Waiting(*row[:4]).known_at(latest) for row in waiting.values()], taken)
         ahead_s, lanes = self._ahead(kind)
         places = {}
         for position, job_id in enumerate(order, start=1):

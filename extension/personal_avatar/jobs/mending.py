@@ -32,7 +32,8 @@ def recovered(folder: Path, known: Status | None = None) -> Status:
         return found
     if known.state is found.state:
         return known
-    return replace(found, restarts=max(found.restarts, known.restarts), taken_at=known.taken_at or found.taken_at)
+    return replace(found, restarts=max(found.restarts, known.restarts), taken_at=known.taken_at or found.taken_at,
+                   heard=max(found.heard, known.heard))
 
 
 def _told(folder: Path) -> Status:
@@ -43,6 +44,7 @@ def _told(folder: Path) -> Status:
     pid, since = _process_of(starts[-1])
     begun = Status(
         State.RUNNING, started_at=starts[0].at, taken_at=starts[-1].at, pid=pid, pid_started_at=since,
+        heard=starts[-1].id - 1,
         restarts=max(0, len(starts) - 1 - sum(isinstance(one.event, Paused) for one in records)),
     )
     if (folder / claims.CLAIM_FILE).exists() or process.alive(pid, since):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,11 @@ STATE_FOLDER = "state"
 STATE_COMPLETE = "complete.json"
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
+FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment
+log = logging.getLogger(__name__)
+
+
+_KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL  # Windows ends a process at once for it
 
 
 def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> subprocess.Popen[bytes]:
@@ -33,6 +40,7 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
     """
     package_parent = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, **dict(trainer.environment), **dict(executor.environment), "PYTHONUNBUFFERED": "1"}
+    environment[FOLDER_VARIABLE] = str(folder)
     paths = [environment.get("PYTHONPATH", ""), package_parent]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [str(trainer.executable), "-m", executor.module, str(folder)]
@@ -58,7 +66,8 @@ def started_at(pid: int) -> float:
     """What names a process for good together with its id; 0 when it is gone.
 
     On Linux a whole number made of the boot and the clock ticks since then: Unix seconds move when somebody sets the
-    clock. Elsewhere the Unix seconds that the system noted when the process began.
+    clock. Elsewhere the Unix seconds that the system noted when the process began. Raises `OSError` when nothing can be
+    looked at now.
     """
     ticks = _ticks(pid)
     if ticks is not None:
@@ -73,16 +82,17 @@ def _ticks(pid: int) -> int | None:
     """Clock ticks from the boot to the start of a process (field 22 of its stat); None where the kernel has none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return int(stat.rpartition(b")")[2].split()[19])
 
 
+@lru_cache(1)
 def _boot() -> int:
     """A number of 20 bits, never below 2**19, that is another one after each start of the machine."""
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_bytes()
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         text = b""
     return 1 << 19 | zlib.crc32(text) & 0x7FFFF
 
@@ -93,7 +103,8 @@ def rebooted(since: float | None) -> bool:
 
 
 def alive(pid: int | None, since: float | None = None) -> bool:
-    """Whether that very process still runs (a zombie does not)."""
+    """Whether that very process still runs (a zombie does not). One that cannot be looked at now, as when no file can
+    be opened, is taken for alive as long as its number is in use."""
     if not pid:
         return False
     try:
@@ -101,6 +112,22 @@ def alive(pid: int | None, since: float | None = None) -> bool:
         return _same(process, since) and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:
         return False
+    except OSError as error:
+        log.warning("The process %d cannot be looked at now: %s", pid, error)
+        return _in_use(pid)
+
+
+def _in_use(pid: int) -> bool:
+    """Whether there is a process of this number; asked without opening a file."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _same(process: psutil.Process, since: float | None) -> bool:
@@ -115,7 +142,7 @@ def stopped(pid: int | None, since: float | None) -> bool:
     """Whether somebody has halted that very process (SIGSTOP, a debugger, a suspended process on Windows)."""
     try:
         return alive(pid, since) and psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False
 
 
@@ -124,7 +151,7 @@ def wake(pid: int | None, since: float | None) -> None:
     try:
         if alive(pid, since):
             psutil.Process(pid).resume()
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return
 
 
@@ -132,8 +159,8 @@ def kill(pid: int | None, since: float | None) -> None:
     """End that very process at once, if it still runs."""
     try:
         if pid and alive(pid, since):
-            psutil.Process(pid).kill()
-    except psutil.Error:
+            os.kill(pid, _KILL)
+    except OSError:
         return
 
 
@@ -144,7 +171,7 @@ def tie(parent: int, look_s: float = 1.0) -> None:
     def watch() -> None:
         while os.getppid() == parent and alive(parent, since):
             time.sleep(look_s)
-        os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        os.kill(os.getpid(), _KILL)
 
     threading.Thread(target=watch, name="tied", daemon=True).start()
 
@@ -158,16 +185,27 @@ def child_of(folder: Path) -> int | None:
     return None
 
 
-def sweep(pid: int) -> None:
-    """End what a child that is gone has left running in its session; Windows has none."""
+def sweep(pid: int, folder: Path) -> None:
+    """End what a child that is gone has left running in its session; Windows has none. Its number may be in use again:
+    only what names the job's folder is of this job."""
     if sys.platform == "win32" or alive(pid) or os.getsid(0) == pid:
         return
-    for other in psutil.pids():
+    try:
+        others = psutil.pids()
+    except OSError as error:
+        log.warning("What %s left running cannot be looked for: %s", folder.name, error)
+        return
+    for other in others:
         try:
-            if os.getsid(other) == pid:
+            if os.getsid(other) == pid and _names(psutil.Process(other), folder):
                 psutil.Process(other).kill()
         except (OSError, psutil.Error):
             continue
+
+
+def _names(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process was started for the job of this folder, by its environment or its command line."""
+    return process.environ().get(FOLDER_VARIABLE) == str(folder) or str(folder) in process.cmdline()
 
 
 def oom_kills() -> int:

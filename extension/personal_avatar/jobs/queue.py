@@ -16,10 +16,10 @@ from personal_avatar.errors import Cancelled, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
-from personal_avatar.jobs.events import Done
+from personal_avatar.jobs.events import Done, EventWriter, Log
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.lanes import Lanes, Taken
-from personal_avatar.jobs.running import Advise, Before, InlineWork, Listener, Means, Runner
+from personal_avatar.jobs.running import Advise, Before, BeforeEach, InlineWork, Listener, Means, Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 
@@ -27,6 +27,7 @@ POLL_S = 0.3
 IDLE_S = 5.0
 CLAIM_S = 5.0
 RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
+NO_ROOM = "The job waits until another program has made room for it, and begins by itself."
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +40,9 @@ class JobQueue:
     """Lanes of jobs by kind: `inline` kinds run in a thread of this process, all others as a child process.
 
     `on_end` is called once after each job that succeeded or that kept something, with the job and its result. `before`
-    does in this process what a child cannot do for itself, right before the child is started for the first time.
+    does in this process what a child cannot do for itself, right before the child is started for the first time;
+    `before_each`: right before each start. `host`: the name of the program; inline jobs that another one accepted are
+    left to it. `serves`: whether it looks after the jobs of the folder; else it runs only what `run_here` is given.
     `pausable`: whether the work of a job can stop between two steps and go on later. `executor`: where children run,
     and how many of a kind at the same time, those of other programs on this data folder included. `advise`: a failure
     with better advice, which is stored in its place.
@@ -56,14 +59,18 @@ class JobQueue:
         pausable: Callable[[Job], bool] = never,
         executor: Callable[[], Executor] = lambda: LOCAL,
         advise: Advise = lambda job, error: error,
+        before_each: BeforeEach | None = None,
+        host: str = "",
+        serves: bool = True,
     ) -> None:
         self.store = store
+        self._host, self._serves = host, serves
         self._inline = inline
         self._rules = rules
         self._pausable = pausable
         self._executor = executor
         self._runner = Runner(store, Means(
-            inline, trainer, on_end, before, rules, self._pausable, executor, lambda: POLL_S, advise,
+            inline, trainer, on_end, before, before_each, rules, self._pausable, executor, lambda: POLL_S, advise,
         ))
         self._lanes = Lanes(self._take, self._runner.run, self._width, lambda: IDLE_S)
         self._watched = False
@@ -81,7 +88,8 @@ class JobQueue:
         """Put a job into the queue, with copies of `files` in its folder; raises `QueueFull`."""
         self.refuse_when_full(user_id=user_id)
         job = self.store.create(
-            kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files, priority=priority
+            kind, payload, title=title, user_id=user_id, avatar_id=avatar_id, files=files, priority=priority,
+            host=self._host,
         )
         self.start_lane(kind)
         return job
@@ -106,13 +114,22 @@ class JobQueue:
             self._watched = True
             threading.Thread(target=_watch_over, args=(weakref.ref(self),), name="avatar-jobs", daemon=True).start()
 
+    def settle(self) -> None:
+        """Bring to an end or back into the queue what programs left that are gone, and that does not run any more."""
+        for view in self.store.views(states=[State.RUNNING]):
+            folder = self.store.folder(view.job.id)
+            runs = process.alive(view.status.pid, view.status.pid_started_at) or process.child_of(folder)
+            if not runs and self.store.claim(view.job.id):
+                self._runner.run(view.job)
+
     def _start_lanes(self) -> None:
-        for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS)}:
+        for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self._is_ours(view)}:
             self.start_lane(kind)
 
     def start_lane(self, kind: str) -> None:
         """Make sure that a thread looks after the jobs of this kind."""
-        self._lanes.start(kind)
+        if self._serves:
+            self._lanes.start(kind)
 
     # -- wishes
 
@@ -139,11 +156,13 @@ class JobQueue:
         return waits
 
     def resume(self, job_id: str, *, here: bool = True) -> JobView:
-        """Let a paused job go on, or one that failed and left all that it needs. Raises `WrongState` for what cannot.
-        `here`: whether this program looks after the jobs of its kind from now on."""
+        """Let a paused job go on, or one that failed and left all that it needs. Raises `WrongState` for what cannot,
+        `QueueFull`. `here`: whether this program looks after the jobs of its kind from now on."""
         job, control = self.store.job(job_id), Control(self.store.folder(job_id))
         if not self._at_rest(job_id, lambda: self._resume_resting(job, control)):
             self._take_back_pause(job_id, control)
+            if self.store.status(job_id).state is State.PAUSED:  # it came to rest meanwhile
+                self._at_rest(job_id, lambda: self._resume_resting(job, control))
         if here:
             self.start_lane(job.kind)
         return self.store.view(job_id)
@@ -157,6 +176,7 @@ class JobQueue:
             raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
         again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
         if state in (State.PAUSED, State.FAILED):
+            self.refuse_when_full(user_id=job.user_id)
             for wish in (PAUSE, CANCEL, DISCARD):
                 control.withdraw(wish)
             self.store.move(job.id, State.QUEUED, pid=None, pid_started_at=None, **again)
@@ -223,12 +243,16 @@ class JobQueue:
     # -- waiting
 
     def run_here(self, job: Job) -> JobView:
-        """Run one job in this thread until it has ended or rests (the command line)."""
-        while self.store.status(job.id).state not in RESTING:
-            if self.store.claim(job.id):
+        """Run one job in this thread until it has ended or rests (the command line), as soon as there is room."""
+        told = False
+        while (state := self.store.status(job.id).state) not in RESTING:
+            if self._claim(job, state):
                 self._runner.run(job)
-            else:
-                time.sleep(POLL_S)
+                continue
+            if not told and state is State.QUEUED and not self.store.is_claimed(job.id):
+                told = True
+                EventWriter(self.store.folder(job.id))(Log(NO_ROOM))
+            time.sleep(POLL_S)
         return self.store.view(job.id)
 
     def wait(self, job_id: str, timeout_s: float) -> JobView:
@@ -244,20 +268,39 @@ class JobQueue:
         return 1 if kind in self._inline else max(1, self._executor().width)
 
     def _take(self, kind: str) -> Taken:
-        """The next job of a kind: first what runs and is watched by nobody any more, then who is next in the queue.
-        Two trainings of one avatar never run at the same time: they share its folder."""
-        views = self.store.views(states=RUNS_OR_WAITS, kind=kind)
+        """The next job of a kind: first what runs and is watched by nobody any more, then who is next in the queue."""
+        views = [view for view in self.store.views(states=RUNS_OR_WAITS, kind=kind) if self._is_ours(view)]
         running = [view for view in views if view.status.state is State.RUNNING]
         waiting = sorted((view for view in views if view.status.state is State.QUEUED), key=lambda view: view.position)
         for view in running:
-            if self.store.claim(view.job.id):
+            if self._claim(view.job, State.RUNNING):
                 return Taken(view.job, True)
-        busy = {view.job.avatar_id for view in running} - {""}
         if kind in self._inline or len(running) < self._width(kind):
+            busy = {view.job.avatar_id for view in running} - {""}
             for view in waiting:
-                if (kind in self._inline or view.job.avatar_id not in busy) and self.store.claim(view.job.id):
+                if (kind in self._inline or view.job.avatar_id not in busy) and self._claim(view.job, State.QUEUED):
                     return Taken(view.job, True)
         return Taken(None, bool(views))
+
+    def _is_ours(self, view: JobView) -> bool:
+        """Work within a program is begun by the one that accepted it; any may say what became of one that is gone."""
+        inline_elsewhere = view.job.kind in self._inline and view.job.host not in ("", self._host)
+        return view.status.state is State.RUNNING or not inline_elsewhere
+
+    def _claim(self, job: Job, state: State) -> bool:
+        """Have a job for ourselves; one that waits only while there is room for it."""
+        if state is State.RUNNING or job.kind in self._inline:
+            return self.store.claim(job.id)
+        return self.store.claim(job.id, lambda: self._has_room(job))
+
+    def _has_room(self, job: Job) -> bool:
+        """Whether a job may begin beside those that others have begun or are about to. Two trainings of one avatar
+        never run at the same time: they share its folder."""
+        others = [view for view in self.store.views(states=RUNS_OR_WAITS, kind=job.kind) if view.job.id != job.id]
+        begun = [view for view in others
+                 if view.status.state is State.RUNNING or self.store.is_claimed(view.job.id)]
+        busy = {view.job.avatar_id for view in begun} - {""}
+        return len(begun) < self._width(job.kind) and job.avatar_id not in busy
 
 
 def _watch_over(queue: weakref.ref[JobQueue]) -> None:

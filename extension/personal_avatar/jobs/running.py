@@ -4,10 +4,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, NotFound, named
 from personal_avatar.host import Rules, TrainerPython
@@ -21,14 +24,18 @@ from personal_avatar.jobs.watching import Watch
 
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 Before = Callable[[Job, Path, EventWriter, Control], None]
+BeforeEach = Callable[[Job], None]
 Listener = Callable[[JobView], None]
 Advise = Callable[[Job, AvatarError], AvatarError]
+RELEASE_TRIES = 100
 SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
 DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
 INTERRUPTED = "The job was interrupted from outside between two steps, and goes on."
 REBOOTED = "The machine was restarted while the job ran; it goes on."
 NEVER_BEGAN = "The program ended before it could start the job's process; the job is begun again."
+LIVES = "A process of this job is at work already; it goes on."
 KEEPING = "The job is taken up once more, to keep the best of what it has."
+LOG_CHARACTERS = 2000
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +47,7 @@ class Means:
     trainer: Callable[[], TrainerPython]
     on_end: Callable[[Job, dict], None]
     before: Before | None
+    before_each: BeforeEach | None
     rules: Callable[[], Rules]
     pausable: Callable[[Job], bool]
     executor: Callable[[], Executor]
@@ -80,8 +88,18 @@ class Runner:
             self.store.move(job_id, State.SUCCEEDED)
         else:
             ended = State.CANCELLED if isinstance(error, Cancelled) else State.FAILED
-            self.store.fail(job_id, self._advised(job_id, error), ended)
+            self.store.fail(job_id, self._with_log(job_id, self._advised(job_id, error)), ended)
         self._tell(job_id)
+
+    def _with_log(self, job_id: str, error: AvatarError) -> AvatarError:
+        """With the end of what the job's process printed, for whoever looks for the cause."""
+        try:
+            printed = "" if isinstance(error, Cancelled) else self.store.log_tail(job_id, LOG_CHARACTERS).strip()
+        except (NotFound, OSError):
+            return error
+        if printed:
+            error.details = {**error.details, "log": printed}
+        return error
 
     def _advised(self, job_id: str, error: AvatarError) -> AvatarError:
         try:
@@ -109,10 +127,13 @@ class Runner:
             return
 
     def _release(self, job_id: str) -> None:
-        try:
-            self.store.release(job_id)
-        except OSError as error:
-            log.warning("The claim on %s could not be given back: %s", job_id, error)
+        for _ in range(RELEASE_TRIES):
+            try:
+                self.store.release(job_id)
+                return
+            except OSError as error:
+                log.warning("The claim on %s could not be given back: %s", job_id, error)
+                time.sleep(self._means.poll_s())
 
     # -- from what the work said to the next state
 
@@ -148,6 +169,17 @@ class Runner:
     def _leave(self, job_id: str, state: State, restarts: int | None = None) -> None:
         more = {} if restarts is None else {"restarts": restarts}
         self.store.move(job_id, state, pid=None, pid_started_at=None, **more)
+        if state is State.PAUSED:
+            self._look_again(job_id)
+
+    def _look_again(self, job_id: str) -> None:
+        """What was wished while the job was brought to rest was told to one that ran. From here on whoever wishes waits
+        for the claim."""
+        control = Control(self.store.folder(job_id))
+        if control.asked(CANCEL) and control.asked(DISCARD):
+            raise Cancelled("The job was cancelled.", "")
+        if control.asked(CANCEL) or not control.asked(PAUSE):
+            self.store.move(job_id, State.QUEUED)
 
     # -- the work
 
@@ -192,29 +224,39 @@ class Runner:
         control = Control(folder)
         if control.asked(PAUSE) and not control.asked(CANCEL):
             return Paused(0)
-        if not process.has_state(folder):
-            self._make_ready(job, folder, control)
-        after, before = process.last_id(folder), process.oom_kills()
+        if process.child_of(folder):
+            EventWriter(folder)(Log(LIVES))
+            return self._adopt(job, self.store.status(job.id))
+        self._make_ready(job, folder, control)
+        before, after = process.oom_kills(), self.store.status(job.id).heard
         child = process.start(folder, self._means.trainer(), self._means.executor())
-        since = process.started_at(child.pid)
         try:
-            self.store.note_process(job.id, child.pid, since)
-        except (OSError, NotFound):
-            process.kill(child.pid, since)
+            watch = self._watched(job, child)
+        except Exception:  # no process goes on that nobody looks after
+            _end(child)
             raise
-        watch = Watch(folder, child.pid, since)
-        self._wait(watch, lambda: child.poll() is None)
-        process.sweep(child.pid)
+        process.sweep(child.pid, folder)
         return self._ending(job, watch, process.outcome(folder, child.wait(), before, after), after)
 
+    def _watched(self, job: Job, child: subprocess.Popen[bytes]) -> Watch:
+        """The watch over a child that was started just now, when it has ended."""
+        since = process.started_at(child.pid)
+        self.store.note_process(job.id, child.pid, since)
+        watch = Watch(self.store.folder(job.id), child.pid, since)
+        self._wait(watch, lambda: child.poll() is None)
+        return watch
+
     def _make_ready(self, job: Job, folder: Path, control: Control) -> None:
-        """What comes before the first start of a child; one that goes on has all of it."""
-        control.check()
-        if self._means.before is None:
-            return
+        """What comes before the first start of a child, and before each: one that goes on has what was prepared."""
+        goes_on = process.has_state(folder)
+        if not goes_on:
+            control.check()
         emit = EventWriter(folder)
         try:
-            self._means.before(job, folder, emit, control)
+            if self._means.before is not None and not goes_on:
+                self._means.before(job, folder, emit, control)
+            if self._means.before_each is not None:
+                self._means.before_each(job)
         except Exception as error:
             emit(failure(named(error)))
             raise
@@ -230,18 +272,31 @@ class Runner:
             self.store.note_process(job.id, found, since)
         if pid is None and status.restarts < self._means.rules().restarts:
             return Again(NEVER_BEGAN, counts=True)
-        before = process.oom_kills()
+        before, after = process.oom_kills(), status.heard
         watch = Watch(folder, pid, since)
-        self._wait(watch, lambda: process.alive(pid, since))
+        try:
+            self._wait(watch, lambda: process.alive(pid, since))
+        except Exception:
+            process.kill(pid, since)
+            raise
         if pid and not process.rebooted(since):
-            process.sweep(pid)
-        if process.rebooted(since) and process.last_word(folder) is None and self._means.pausable(job):
+            process.sweep(pid, folder)
+        if process.rebooted(since) and process.last_word(folder, after) is None and self._means.pausable(job):
             return Again(REBOOTED)
-        return self._ending(job, watch, process.outcome(folder, None, before), 0)
+        return self._ending(job, watch, process.outcome(folder, None, before, after), after)
 
     def _wait(self, watch: Watch, running: Callable[[], bool]) -> None:
-        while running():
-            watch.look()
+        """Until the process has ended. A look that fails, as when no file can be opened, is not its end."""
+        trouble = ""
+        while True:
+            try:
+                if not running():
+                    return
+                watch.look()
+            except (OSError, psutil.Error) as error:
+                if str(error) != trouble:
+                    log.warning("A running job cannot be looked at now: %s", error)
+                trouble = str(error)
             time.sleep(self._means.poll_s())
 
     def _ending(self, job: Job, watch: Watch, ended: Done | Paused | AvatarError, after: int) -> Done | Paused | Again:
@@ -265,3 +320,8 @@ class Runner:
         if died and restarts < limit and process.has_state(folder) and self._means.pausable(job):
             return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
         return None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()

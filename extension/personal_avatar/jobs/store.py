@@ -13,7 +13,7 @@ from typing import Any
 
 from personal_avatar.domain import to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
-from personal_avatar.jobs import claims, mending
+from personal_avatar.jobs import claims, mending, process
 from personal_avatar.jobs.asking import asking
 from personal_avatar.jobs.catalogue import Catalogue
 from personal_avatar.jobs.events import rewrite
@@ -58,13 +58,14 @@ class JobStore:
 
     def create(
         self, kind: str, payload: Any, *, title: str, user_id: str, avatar_id: str,
-        files: Mapping[str, Path] = NO_FILES, priority: int = 0,
+        files: Mapping[str, Path] = NO_FILES, priority: int = 0, host: str = "",
     ) -> Job:
         """Write a new queued job; it appears in lists only when it is complete. `files`: name in the job's folder
         `photos` -> what is copied there, to be erased with the job."""
         job = Job(
             uuid.uuid4().hex, kind, title, user_id, avatar_id, time.time(), to_json(payload),
             priority=priority or asking().priority, callback_url=asking().callback_url, request_key=asking().key,
+            host=host,
         )
         self._files.create(job, files)
         self._catalogue.note(job.id)
@@ -86,7 +87,8 @@ class JobStore:
         """Move a job by the table; start and end times are set here. Raises `WrongState`."""
         with self._lock:
             now = self.status(job_id)
-            status = replace(now, state=move(now.state, state), **{**_times(now, state), **changes})
+            told = {"heard": process.last_id(self.folder(job_id))} if state is State.RUNNING else {}
+            status = replace(now, state=move(now.state, state), **{**_times(now, state), **told, **changes})
             self._write(job_id, status)
             if state in ENDED:
                 self._drop_files(job_id)
@@ -179,26 +181,6 @@ class JobStore:
             raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
         return self._listing().view(row)
 
-    def active(self, kind: str) -> list[Job]:
-        """Jobs of a kind that have not ended: those that were begun, then those that wait, in the order in which they
-        are taken. Claims of processes that are gone are taken away."""
-        listing = self._listing()
-        rows = {row.id: row for row in reversed(self._rows(Wish(kind=kind, states=ACTIVE)))}
-        waiting = [job_id for job_id in listing.in_turn(kind) if job_id in rows]
-        begun = [job_id for job_id, row in rows.items() if row.state != State.QUEUED.value]
-        jobs = [listing.job(rows[job_id]) for job_id in (*begun, *waiting)]
-        return [job for job in jobs if self._is_free(job.id)]
-
-    def next(self, kind: str) -> Job | None:
-        """The waiting job whose turn it is (see jobs/order.py), that nobody else is about to run."""
-        for job_id in self._listing().in_turn(kind):
-            try:
-                if self.status(job_id).state is State.QUEUED and claims.holder(self.folder(job_id)) is None:
-                    return self.job(job_id)
-            except AvatarError:  # it was deleted or damaged meanwhile
-                continue
-        return None
-
     def rebuild(self) -> int:
         """Make the index anew from the directories; returns the number of jobs."""
         return self._catalogue.rebuild()
@@ -230,19 +212,15 @@ class JobStore:
             raise NotFound(f"There is no job {job_id!r}.", "Read the list from its beginning.")
         return row.created_at, row.id
 
-    def _is_free(self, job_id: str) -> bool:
-        """Takes the claim of a process that is gone away; False when the job is gone itself."""
-        try:
-            self.free_if_orphaned(job_id)
-        except NotFound:
-            return False
-        return True
-
     # -- one job
 
-    def claim(self, job_id: str) -> bool:
-        """True for exactly one process, which may then run the job."""
-        return claims.take(self.folder(job_id))
+    def claim(self, job_id: str, may: Callable[[], bool] = claims.always) -> bool:
+        """True for exactly one process, which may then run the job; `may`: see claims.take."""
+        return claims.take(self.folder(job_id), may)
+
+    def is_claimed(self, job_id: str) -> bool:
+        """Whether a process runs the job, or is about to."""
+        return claims.holder(self._folder / job_id) is not None
 
     def free_if_orphaned(self, job_id: str) -> None:
         """Take away the claim of a process that is gone."""

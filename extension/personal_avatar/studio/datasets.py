@@ -64,12 +64,16 @@ class Datasets:
             raise InvalidSettings(f"There is no upscaler {settings.upscaler!r}.", there_are)
 
     def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:
-        """What only the host can do for a training, done before its process starts: photos that are too small are
-        enlarged into the avatar's folder, when the settings ask for it, and the graphics card is made free."""
+        """What only the host can do for a training, done before its process starts for the first time: photos that are
+        too small are enlarged into the avatar's folder, when the settings ask for it."""
+        if job.kind == TRAIN:
+            self._enlarge_small(from_json(TrainTask, job.payload), emit, control)
+
+    def before_each_start(self, job: Job) -> None:
+        """The graphics card is made free for a training, whether it begins or goes on."""
         if job.kind != TRAIN:
             return
         task = from_json(TrainTask, job.payload)
-        self._enlarge_small(task, emit, control)
         needed = estimate(task.settings(), task.base, len(task.photos), gpu=True)
         self._studio.host.make_room(round(needed["memory_gb"] * GB))
 

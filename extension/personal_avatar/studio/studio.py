@@ -135,9 +135,9 @@ class Labels(TypedDict):
 
 
 class Studio:
-    """One studio per host. Creating it does no work; `open()` takes up the jobs that wait."""
+    """One studio per host. Creating it does no work; `open()` takes up the jobs that wait. `serves`: see JobQueue."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, serves: bool = True) -> None:
         self.host = host
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
@@ -147,7 +147,8 @@ class Studio:
         self.queue = JobQueue(
             self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
-            advise=lambda job, error: self.sizing.advised(job, error),
+            advise=lambda job, error: self.sizing.advised(job, error), before_each=self.datasets.before_each_start,
+            host=host.name, serves=serves,
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

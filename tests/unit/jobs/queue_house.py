@@ -31,6 +31,8 @@ class House:
         self.rules = Rules(waiting=3)
         self.pausable: tuple[str, ...] = ()
         self.width = 1
+        self.host, self.serves = "", True
+        self.started: list[str] = []
         self.again()
 
     def again(self) -> None:
@@ -38,7 +40,8 @@ class House:
         self.queue = JobQueue(
             self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
             rules=lambda: self.rules, pausable=lambda job: job.kind in self.pausable,
-            executor=lambda: replace(LOCAL, width=self.width),
+            executor=lambda: replace(LOCAL, width=self.width), host=self.host, serves=self.serves,
+            before=lambda *_: self.started.append("prepared"), before_each=lambda job: self.started.append("room"),
         )
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:

@@ -202,16 +202,18 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from([PAUSABLE, PAUSABLE, OTHER]), user=st.sampled_from("ab"))
     def submits(self, kind: str, user: str) -> None:
-        waiting = [job.user for job in self.jobs.values() if job.state is State.QUEUED]
-
         def call() -> Job:
             return self.queue.submit(kind, {}, title="t", user_id=user, avatar_id="")
 
-        if len(waiting) >= RULES.waiting or waiting.count(user) >= RULES.waiting_of_one:
+        if self._is_full(user):
             with pytest.raises(QueueFull):
                 call()
         else:
             self.jobs[call().id] = Expected(kind, user)
+
+    def _is_full(self, user: str) -> bool:
+        waiting = [job.user for job in self.jobs.values() if job.state is State.QUEUED]
+        return len(waiting) >= RULES.waiting or waiting.count(user) >= RULES.waiting_of_one
 
     @rule(number=st.integers(0, 9), wish=st.sampled_from(WISHES))
     def wishes(self, number: int, wish: str) -> None:
@@ -220,6 +222,9 @@ class QueueMachine(RuleBasedStateMachine):
     def _wish(self, job_id: str, job: Expected, wish: str) -> None:
         if wish == "pause":
             self._does(job.pause(), lambda: self.queue.pause(job_id))
+        elif wish == "resume" and job.state in (State.PAUSED, State.FAILED) and self._is_full(job.user):
+            with pytest.raises((QueueFull, WrongState)):
+                self.queue.resume(job_id)
         elif wish == "resume":
             self._does(job.resume(), lambda: self.queue.resume(job_id))
         elif wish == "delete":

@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs.asking import Asking, asked
+from personal_avatar.jobs.executors import LOCAL
 from personal_avatar.jobs.order import Waiting, in_turn
+from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
@@ -75,20 +81,53 @@ def test_positions_in_the_store_are_the_order_in_which_jobs_are_taken(
                 store.move(job.id, State.QUEUED)
         places = {view.position: view.job.id for view in store.views()}
         assert sorted(places) == list(range(1, len(wanted) + 1))
-        taken = []
-        while (job_or_none := store.next("train")) is not None:
-            assert store.view(job_or_none.id).position == 1
-            store.move(job_or_none.id, State.RUNNING)
-            taken.append(job_or_none.id)
+        taken, queue = [], queue_over(store)
+        while (job := queue._take("train").job) is not None:
+            assert store.view(job.id).position == 1
+            store.move(job.id, State.RUNNING)
+            store.move(job.id, State.FAILED)
+            store.release(job.id)
+            taken.append(job.id)
         assert taken == [places[position] for position in sorted(places)]
         store.close()
 
 
+def queue_over(store: JobStore, width: int = 1) -> JobQueue:
+    """One that takes jobs and runs none."""
+    return JobQueue(
+        store, {}, lambda: TrainerPython(Path("python")), lambda job, result: None, rules=Rules,
+        executor=lambda: replace(LOCAL, width=width),
+    )
+
+
 def test_the_next_is_not_one_that_somebody_else_is_about_to_run(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
-    first, second = (store.create("train", {}, title="t", user_id="u", avatar_id="a") for _ in range(2))
-    assert store.next("train") == first
+    first, second = (store.create("train", {}, title="t", user_id="u", avatar_id=name) for name in "ab")
+    queue = queue_over(store, 2)
     store.claim(first.id)
-    assert store.next("train") == second
+    assert queue._take("train").job == second and queue._take("train").job is None
     (store.folder(first.id) / "claim").write_text("999999999 1.0")
-    assert store.next("train") == first and store.next("other") is None
+    assert queue._take("train").job == first and queue._take("other").job is None
+
+
+def test_what_a_claim_was_taken_for_counts_before_it_runs(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    first, second, third = (store.create("train", {}, title="t", user_id="u", avatar_id=name) for name in "aab")
+    programs = [queue_over(store, 2) for _ in range(3)]
+    assert [program._take("train").job for program in programs] == [first, third, None]
+    store.release(first.id)
+    store.release(third.id)
+    assert queue_over(store)._take("train").job == first and queue_over(store)._take("train").job is None
+    assert store.status(second.id).state is State.QUEUED
+
+
+def test_a_clock_that_was_wrong_for_a_while_keeps_nobody_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, ahead = JobStore(tmp_path), time.time() + 400 * 86_400
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: ahead)
+        early = store.create("train", {}, title="t", user_id="a", avatar_id="")
+        store.move(early.id, State.RUNNING)
+        store.move(early.id, State.FAILED)
+        strange = store.create("train", {}, title="t", user_id="c", avatar_id="")
+    first, second = (store.create("train", {}, title="t", user_id=user, avatar_id="") for user in "ab")
+    assert [store.view(job.id).position for job in (strange, first, second)] == [1, 2, 3]
