@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,9 @@ def measure(
     with passing_name(studio) as name:
         request = TrainRequest(name, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
         clicked = time.time()
-        records = _until_first_step(studio, studio.train(request).id)
+        job = studio.train(request)
+        threading.Thread(target=studio.queue.run_here, args=(job,), daemon=True).start()
+        records = _until_first_step(studio, job.id)
     seconds = records[-1].at - clicked - load_seconds
     return {"startup_seconds": round(max(0.0, seconds), 2), "startup": stages(clicked, records, load_seconds)}
 

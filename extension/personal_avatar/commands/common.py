@@ -4,6 +4,7 @@ from __future__ import annotations
 import getpass
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -35,13 +36,14 @@ def whoever_runs_this() -> str:
 
 
 def local_studio(data: Path | None, checkpoint: str = "") -> Studio:
-    """A studio without a WebUI on the data folder; `checkpoint`, when given, is used from now on."""
+    """A studio without a WebUI on the data folder; `checkpoint`, when given, is used from now on. It runs the jobs that
+    it is given to `follow`, and no others: they may be those of a WebUI on the same folder."""
     from personal_avatar.standalone.host import StandaloneHost
 
     host = StandaloneHost(data, rules=rules_from({}, os.environ))
     if checkpoint:
         host.choose_checkpoint(checkpoint)
-    return Studio(host)
+    return Studio(host, serves=False)
 
 
 def pictures(args_paths: list[Path]) -> list[Path]:
@@ -56,11 +58,13 @@ def pictures(args_paths: list[Path]) -> list[Path]:
 
 
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
-    """Show a job until it has ended or rests; (the job, whether Ctrl-C or SIGTERM interrupted it).
+    """Run a job and show it until it has ended or rests; (the job, whether Ctrl-C or SIGTERM interrupted it). Another
+    program on the same data folder may be the first to run it.
 
     A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels."""
     shown = Shown(terminal)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _begun(studio, job)
     try:
         return _until_it_rests(studio, job, shown), False
     except KeyboardInterrupt:
@@ -69,6 +73,10 @@ def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]
     finally:
         shown.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def _begun(studio: Studio, job: Job) -> None:
+    threading.Thread(target=studio.queue.run_here, args=(job,), name="avatar-command", daemon=True).start()
 
 
 def _interrupted(studio: Studio, job: Job, terminal: Terminal) -> JobView:
@@ -87,6 +95,7 @@ def _cancelled(studio: Studio, job: Job, terminal: Terminal) -> JobView:
     terminal.complain("Interrupted: the job ends after its present step and keeps what it has.")
     if studio.jobs.status(job.id).state in ACTIVE:
         studio.queue.cancel(job.id)
+        _begun(studio, job)  # it may have come to rest meanwhile
     return studio.queue.wait(job.id, PATIENCE_S)
 
 

@@ -25,7 +25,7 @@ from personal_avatar.terminal import Terminal, table
 def compare(args: Namespace, terminal: Terminal) -> int:
     """One training a method, then the table and the sheet; a method that failed is told and left out."""
     studio = local_studio(args.data, args.checkpoint)
-    studio.open()
+    studio.queue.settle()
     request = TrainRequest(
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, plan=pairs(args.pairs),
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,

@@ -22,7 +22,7 @@ def invent(args: Namespace, terminal: Terminal) -> int:
         terminal.complain("Say who it is: personal-avatar invent --description TEXT, or --avatar NAME")
         return WRONG_USAGE
     studio = local_studio(args.data, args.checkpoint)
-    studio.open()
+    studio.queue.settle()
     request = InventRequest(
         description=args.description, class_noun=args.class_noun, count=args.count, keep=args.keep, seed=args.seed,
         avatar_id=args.avatar, settings=pairs(args.pairs),

@@ -1,7 +1,6 @@
 """`personal-avatar jobs`: list, show, cancel, pause, resume, erase, rebuild."""
 from __future__ import annotations
 
-import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -132,10 +131,10 @@ def _pause(studio: Studio, view: JobView, terminal: Terminal) -> int:
 
 
 def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
-    """Take it up and run it here, to its end or its next rest; another program on the same data folder may be first."""
-    studio.queue.resume(view.job.id, here=False)
-    running = threading.Thread(target=studio.queue.run_here, args=(view.job,), daemon=True)
-    running.start()
+    """Take it up and run it here, to its end or its next rest; also one that waits and that nobody else takes."""
+    studio.queue.settle()
+    if studio.jobs.status(view.job.id).state is not State.QUEUED:
+        studio.queue.resume(view.job.id, here=False)
     ended, interrupted = follow(studio, view.job, terminal)
     terminal.document(documents.job(ended))
     return exit_status(ended, interrupted, terminal)

@@ -29,7 +29,7 @@ STATED_HERE = "Whoever ran this command stated that the person in the photos agr
 
 def train(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data, args.checkpoint)
-    studio.open()
+    studio.queue.settle()
     photos = pictures(args.photos)
     request = TrainRequest(
         name=args.name, photos=tuple(photos), class_noun=args.class_noun, method=Method(args.method),
@@ -80,7 +80,7 @@ def generate(args: Namespace, terminal: Terminal) -> int:
         terminal.complain("Name who it is: personal-avatar generate --avatar NAME, --reference FILE or --image FILE")
         return WRONG_USAGE
     studio = local_studio(args.data, args.checkpoint)
-    studio.open()
+    studio.queue.settle()
     request = CreateRequest(
         avatar_id=args.avatar, styles=tuple(args.style), prompt=args.prompt, negative_prompt=args.negative_prompt,
         settings={**pairs(args.pairs), "count": args.count, "seed": args.seed},
