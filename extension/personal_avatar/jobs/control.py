@@ -63,17 +63,13 @@ class Control:
                 asker.parent.mkdir(exist_ok=True)
                 asker.touch()
                 return asker
-            except FileNotFoundError:  # the last one left just now, and took the folder away
+            except (FileNotFoundError, FileExistsError):  # somebody withdrew the wish for all just now
                 continue
 
     @staticmethod
     def leave(asker: Path) -> None:
         """End what `join` began; harmless when it has ended already."""
         asker.unlink(missing_ok=True)
-        try:
-            asker.parent.rmdir()
-        except OSError:  # others still ask
-            return
 
     def _still_asks(self, asker: Path) -> bool:
         try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,10 +85,8 @@ def test_many_come_and_go_at_the_same_time(control: Control) -> None:
                 missed.append(turn)
             control.leave(asker)
 
-    visitors = [threading.Thread(target=visit) for _ in range(4)]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
+    with ThreadPoolExecutor(4) as visitors:
+        for visitor in [visitors.submit(visit) for _ in range(4)]:
+            visitor.result()
     assert not missed
     assert not control.asked(YIELD)
