@@ -74,13 +74,13 @@ def facts_of(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def parts(folder: Path) -> list[str]:
-    """Names of the files that the complete state is made of, `complete.json` last; empty when there is none."""
+def parts(folder: Path) -> dict[str, str]:
+    """Names and SHA-256 of the files that the complete state is made of, besides `complete.json`; empty without one."""
     try:
         state = _contents(folder)["state"]
     except Damaged:
-        return []
-    return [*(f"{state['generation']}/{name}" for name in state["files"]), COMPLETE]
+        return {}
+    return {f"{state['generation']}/{name}": digest for name, (_, digest) in state["files"].items()}
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Any]:

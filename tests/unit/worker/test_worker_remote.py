@@ -11,15 +11,18 @@ from typing import Any
 
 import personal_avatar
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
 from personal_avatar.errors import BadInput, InvalidSettings, JobDamaged
-from personal_avatar.jobs.control import PAUSE, YIELD, Control, PauseTaken
+from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Parked, Progress, Stage, read_events
 from personal_avatar.storage import sha256_of
+from personal_avatar.training import storing
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.worker.cluster import node as node_side
+from personal_avatar.worker.cluster import parcels
 from personal_avatar.worker.cluster.carrying import pack, task_of
 from personal_avatar.worker.cluster.following import Following
 from personal_avatar.worker.cluster.heeding import Heeding
@@ -254,6 +257,93 @@ def test_what_a_lost_keeper_left_is_swept(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         node_side.sweep(tmp_path)
     assert not left.exists() and kept.exists()
+
+
+def test_a_job_that_comes_is_not_swept_away_by_another_that_comes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(node_side.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(node_side, "refuse_unfit", lambda python: None)
+    first, second = (NodeJob(name, 300.0, end=lambda status: None) for name in ("job1", "job2"))
+    reached, lock = threading.Event(), node_side.try_lock
+
+    def slow(handle: int) -> bool:
+        if threading.current_thread().name == "slow" and os.fstat(handle).st_ino == _inode(tmp_path / "jobs/job1/lock"):
+            reached.set()
+            time.sleep(0.5)
+        return lock(handle)
+
+    monkeypatch.setattr(node_side, "try_lock", slow)
+    coming = threading.Thread(target=first.arrive, name="slow")
+    coming.start()
+    assert reached.wait(10)
+    second.arrive()
+    coming.join()
+    assert sorted(path.name for path in (tmp_path / "jobs").iterdir()) == ["job1", "job2"]
+    assert (tmp_path / "jobs" / "job1" / "job").is_dir()
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else -1
+
+
+def arrived(machine: Any) -> tuple[NodeJob, Path]:
+    """A keeper whose worker has ended, and the job's folder there."""
+    keeper: NodeJob = machine().keeper
+    job = Path(keeper.arrive().home) / "job"
+    (job / "artifacts").mkdir()
+    return keeper, job
+
+
+def test_hashes_of_a_state_are_not_reckoned_again(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper, job = arrived(machine)
+    storing.write(job / "state", {"step": 3}, {"weights": torch.ones(5)})
+    read: list[str] = []
+    monkeypatch.setattr(parcels, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    news = keeper.news(0, 0, [])
+    assert read == ["complete.json"]
+    assert news.notes[-1].path == "job/state/complete.json" and len(news.notes) == 2
+    for note in news.notes:
+        path = job.parent / note.path
+        assert (note.size, note.sha256) == (path.stat().st_size, sha256_of(path))
+
+
+def test_news_come_while_large_files_are_read_and_the_end_when_all_were(
+    machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, job = arrived(machine)
+    (job / "artifacts" / "large.safetensors").write_bytes(b"x")
+    (job / "events.jsonl").write_bytes(b'{"at": 1}\n')
+    go_on = threading.Event()
+    monkeypatch.setattr(parcels, "sha256_of", lambda path: go_on.wait(20) and sha256_of(path))
+    monkeypatch.setattr(node_side, "LOOK_S", 0.1)
+    began = time.monotonic()
+    news = keeper.news(0, 0, [CANCEL])
+    assert time.monotonic() - began < 5 and news.events and (job / "control" / CANCEL).exists()
+    assert news.running and not news.looked and news.notes == ()
+    go_on.set()
+    monkeypatch.setattr(node_side, "LOOK_S", 20.0)
+    news = keeper.news(0, 0, [])
+    assert news.looked and not news.running
+    assert [note.path for note in news.notes] == ["job/artifacts/large.safetensors"]
+
+
+def test_a_wish_reaches_the_work_while_files_are_fetched(trip: Any, machine: Any) -> None:
+    one, place = trip(), machine()
+    job = Path(place.keeper.arrive().home) / "job"
+    (job / "artifacts").mkdir()
+    (job / "artifacts" / "a.png").write_bytes(b"x")
+    following, read = Following(place, one), place.keeper.read
+
+    def reads(spans: Any) -> list[Piece]:
+        one.heeding.control.ask(CANCEL)
+        found: list[Piece] = read(spans)
+        return found
+
+    place.keeper.read = reads
+    following._fetch_job(place.ask("news", 0, 0, []))
+    assert (job / "control" / CANCEL).exists()
+    assert (one.folder / "artifacts" / "a.png").read_bytes() == b"x"
 
 
 @pytest.mark.slow

@@ -46,12 +46,15 @@ class Following:
         self._known = {_line(record.at, record.event) for record in read_events(trip.folder)}
         self._events_read, self._log_read = 0, trip.log_bytes
         self._last: Done | Failed | Paused | None = None
+        self._passed_on: list[str] = []
 
     def to_the_end(self) -> dict[str, Any]:
         """The result, mapped to the folders here. Raises `NodeLost`, and what ended the job."""
         while True:
-            news: News = self._place.ask("news", self._events_read, self._log_read, self._trip.heeding.wishes())
-            self._fetch_job(news)
+            self._passed_on = self._trip.heeding.wishes()
+            news: News = self._place.ask("news", self._events_read, self._log_read, self._passed_on)
+            if news.looked:
+                self._fetch_job(news)
             self._tell(news)
             if not news.running:
                 return self._end(news)
@@ -95,11 +98,19 @@ class Following:
         try:
             for spans in batches(wanted):
                 inbox.take(self._place.ask("read", spans))
-                self._trip.heeding.look()
+                self._heed()
         except (FileNotFoundError, JobDamaged):
             return
         finally:
             inbox.drop()
+
+    def _heed(self) -> None:
+        """While large files are fetched, for minutes: the work there need not go on for as long."""
+        self._trip.heeding.look()
+        wishes = self._trip.heeding.wishes()
+        if wishes != self._passed_on:
+            self._place.ask("heed", wishes)
+            self._passed_on = wishes
 
     def _all_here(self, notes: list[Note]) -> bool:
         return all(self._is_here(inside(self._folder, note.path.partition("/")[2]), note) for note in notes)

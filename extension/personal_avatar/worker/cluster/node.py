@@ -15,14 +15,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, TrainerMissing
 from personal_avatar.storage import try_lock, write_bytes
-from personal_avatar.training.storing import parts
+from personal_avatar.training.storing import COMPLETE, parts
 from personal_avatar.worker.cluster import parcels
 from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, Piece, Span, cut, inside
 from personal_avatar.worker.cluster.shared import SharedFiles
@@ -32,6 +33,7 @@ JOB, AVATAR, PUBLISHED = "job", "avatar", "published"
 RESULTS = (f"{AVATAR}/dataset", PUBLISHED)
 TIED = "personal_avatar.worker.cluster.tied"
 GRACE_S = 10.0  # for a worker that was asked to end
+LOOK_S = 2.0  # that news wait for a look at files
 LOG_BYTES = parcels.PIECE_BYTES
 NEEDS = "torch", "diffusers", "peft", "transformers", "safetensors", "pydantic", "numpy", "PIL", "psutil", "onnxruntime"
 _LACKING = (
@@ -54,13 +56,15 @@ class Arrival:
 @dataclass(frozen=True)
 class News:
     """What is new since the last time: whole lines of events and how many bytes they are, text of the log; `notes`:
-    the files that can be fetched now, those of a complete state last; `exit_code`: of the worker when it has ended."""
+    the files that can be fetched now, those of a complete state last, when they were `looked` at already; `exit_code`:
+    of the worker when it has ended."""
 
     events: bytes
     log: bytes
     notes: tuple[Note, ...]
     running: bool
     exit_code: int | None = None
+    looked: bool = True
 
 
 class NodeJob:
@@ -73,6 +77,9 @@ class NodeJob:
         self._python = os.environ.get(PYTHON_VARIABLE) or sys.executable
         self._shared = SharedFiles.of_this_machine(self._root / "files")
         self._ledger = Ledger()
+        self._hands = ThreadPoolExecutor(1, "files")
+        self._look: tuple[bool, Future[list[Note]]] | None = None
+        self._seen: tuple[bool, tuple[Note, ...]] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._inbox: Inbox | None = None
         self._lock_file: int | None = None
@@ -85,11 +92,12 @@ class NodeJob:
         """An empty folder for the job. Raises `TrainerMissing` when this machine cannot do the work."""
         self._heard()
         refuse_unfit(self._python)
-        sweep(self._root / "jobs")
-        shutil.rmtree(self._home, ignore_errors=True)
-        (self._home / JOB).mkdir(parents=True)
-        self._lock_file = os.open(self._home / "lock", os.O_CREAT | os.O_RDWR)
-        try_lock(self._lock_file)
+        with alone(self._root / "coming"):
+            sweep(self._root / "jobs")
+            shutil.rmtree(self._home, ignore_errors=True)
+            (self._home / JOB).mkdir(parents=True)
+            self._lock_file = os.open(self._home / "lock", os.O_CREAT | os.O_RDWR)
+            try_lock(self._lock_file)
         free_bytes = shutil.disk_usage(self._home).free
         return Arrival(socket.gethostname(), str(self._home), str(self._root / "cache"), free_bytes)
 
@@ -146,17 +154,20 @@ class NodeJob:
     def news(self, events_from: int, log_from: int, wishes: Collection[str]) -> News:
         """What is new behind those bytes. `wishes`: the names of all that are asked for now."""
         self._heard()
-        self._heed(frozenset(wishes))
+        self.heed(wishes)
         exit_code = self._child.poll() if self._child else None
         running = self._child is not None and exit_code is None
         job = self._home / JOB
         events = _from(job / "events.jsonl", events_from, LOG_BYTES)
         events = events[: events.rfind(b"\n") + 1]
         log = _from(job / "log.txt", log_from, LOG_BYTES)
-        whole = not running and len(events) < LOG_BYTES // 2
-        return News(events, log, tuple(self._notes(ended=not running)), running or not whole, exit_code)
+        looked, notes = self._files(ended=not running)
+        whole = not running and looked and len(events) < LOG_BYTES // 2
+        return News(events, log, notes, running or not whole, exit_code, looked)
 
-    def _heed(self, wishes: frozenset[str]) -> None:
+    def heed(self, wishes: Collection[str]) -> None:
+        """`wishes`: the names of all that are asked for now."""
+        self._heard()
         folder = self._home / JOB / "control"
         folder.mkdir(exist_ok=True)
         for path in folder.iterdir():
@@ -165,6 +176,22 @@ class NodeJob:
         for wish in wishes:
             inside(folder, wish).touch()
 
+    def _files(self, ended: bool) -> tuple[bool, tuple[Note, ...]]:
+        """Whether they were looked at, since the end when there is one, and what was seen last. To read large files
+        takes minutes, in which whoever asks gets an answer all the same."""
+        until = time.monotonic() + LOOK_S
+        while True:
+            of_end, look = self._look or (ended, self._hands.submit(self._notes, ended))
+            self._look = of_end, look
+            if not wait([look], max(0.0, until - time.monotonic())).done:
+                break
+            self._look = None
+            self._seen = of_end, tuple(look.result())
+            if of_end or not ended:
+                break
+        of_end, notes = self._seen or (False, ())
+        return self._seen is not None and (of_end or not ended), notes
+
     def _notes(self, ended: bool) -> list[Note]:
         job, state = self._home / JOB, self._home / JOB / "state"
         found = self._ledger.below(job / "artifacts", f"{JOB}/artifacts")
@@ -172,9 +199,15 @@ class NodeJob:
             for name in RESULTS:
                 found += self._ledger.below(self._home / name, name)
         try:
-            return found + [self._ledger.note(state / name, f"{JOB}/state/{name}") for name in parts(state)]
+            return found + self._of_state(state)
         except FileNotFoundError:  # a newer state has taken its place; it comes with the next news
             return found
+
+    def _of_state(self, state: Path) -> list[Note]:
+        """With the hashes that were written down with it. Raises `FileNotFoundError`."""
+        known = parts(state)
+        found = [Note(f"{JOB}/state/{name}", (state / name).stat().st_size, digest) for name, digest in known.items()]
+        return [*found, self._ledger.note(state / COMPLETE, f"{JOB}/state/{COMPLETE}")] if known else []
 
     def read(self, spans: Sequence[Span]) -> list[Piece]:
         """Contents of files that `news` told of. Raises `FileNotFoundError` when one was replaced meanwhile."""
@@ -225,6 +258,19 @@ def refuse_unfit(python: str) -> None:
         raise TrainerMissing(f"{python} {where} of the cluster does not answer ({error}).", hint) from None
     if lacking:
         raise TrainerMissing(f"{python} {where} of the cluster lacks {', '.join(lacking)}.", hint)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process of this machine at a time, where a folder must not be swept away before it is locked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR)
+    try:
+        while not try_lock(handle):
+            time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
 
 
 def sweep(jobs: Path) -> None:
