@@ -111,6 +111,11 @@ def _serve(commands: Commands) -> None:
     parser = _command(commands, "serve", "machine:serve", "the app without a WebUI: the same tab, the same API", False)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=7865)
+    parser.add_argument("--auth", default="", metavar="NAME:PASSWORD,...",
+                        help="people who may come in, on the page and by the API, where each acts for itself; or "
+                        "$PERSONAL_AVATAR_AUTH, which other users of this machine cannot read")
+    parser.add_argument("--api-auth", default="", metavar="NAME:PASSWORD,...",
+                        help="programs that act for everybody; or $PERSONAL_AVATAR_API_AUTH")
     _checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help=f"rules about jobs and callers: {', '.join(RULES)}; or by variables such as "

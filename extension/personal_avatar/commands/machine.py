@@ -60,10 +60,12 @@ def _fetch(terminal: Terminal, folders: Folders, names: list[str]) -> None:
 
 def serve(args: Namespace, terminal: Terminal) -> int:
     """Serves until Ctrl-C, which is the ordinary end."""
-    from personal_avatar.standalone import app
+    from personal_avatar.standalone import app, door
 
+    rules = rules_from(pairs(args.pairs), os.environ)
+    accounts = door.accounts_from(args.auth, args.api_auth, os.environ)
     try:
-        app.serve(args.host, args.port, args.data, args.checkpoint, rules_from(pairs(args.pairs), os.environ))
+        app.serve(args.host, args.port, args.data, args.checkpoint, rules, accounts)
     except KeyboardInterrupt:
         terminal.complain("Stopped; jobs that run go on and are found again.")
     return DONE

@@ -20,15 +20,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from personal_avatar.api.guard import Accounts
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import HostError
 from personal_avatar.host import Rules
+from personal_avatar.standalone.door import Door
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 INSTALLED = Path(sys.prefix) / "share" / "personal-avatar"  # where a wheel puts what lies in the repository's root
 TEMPORARY = "personal-avatar-"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+OPEN_TO_ALL = (
+    "WARNING: everybody who reaches this address can see and erase all avatars and photos. Give accounts by --auth and "
+    "--api-auth, or listen on 127.0.0.1.\n"
+)
 HEAD = (
     '<link rel="stylesheet" href="personal-avatar/page/style.css">'
     "<style>footer { display: none !important; }</style>"
@@ -42,15 +48,17 @@ class PortTaken(HostError):
     default_hint = "Choose another one with --port, or end the program that uses it."
 
 
-def build_app(studio: Studio, hosts: Sequence[str] = ("*",)) -> FastAPI:
+def build_app(studio: Studio, hosts: Sequence[str] = ("*",), accounts: Accounts = Accounts()) -> FastAPI:  # noqa: B008
     """API and page; the studio must be opened by the caller (see `serve`).
 
-    `hosts`: names by which browsers may call us, so that no web page reaches us through a name of its own.
+    `hosts`: names by which browsers may call us, so that no web page reaches us through a name of its own. `accounts`:
+    who may come in; everybody where there are none.
     """
     from personal_avatar.api.routes import build_router
 
     app = FastAPI(title="Personal Avatar", docs_url="/docs", redoc_url=None)
-    app.include_router(build_router(studio, None))
+    app.include_router(build_router(studio, lambda: accounts))
+    app.add_middleware(Door, accounts=accounts)
     app.add_middleware(UploadLimit, limit_bytes=studio.host.rules().upload_bytes)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     mount_page(app, studio)
@@ -184,7 +192,7 @@ class UploadLimit:
 
 def serve(
     host: str = "127.0.0.1", port: int = 7865, data: Path | None = None, checkpoint: str = "",
-    rules: Rules = Rules(),  # noqa: B008
+    rules: Rules = Rules(), accounts: Accounts = Accounts(),  # noqa: B008
 ) -> None:
     """Serve until interrupted. Raises `PortTaken`, or what the host raises when it cannot start."""
     import uvicorn
@@ -202,9 +210,9 @@ def serve(
         studio = Studio(own)
         studio.open()
         sys.stderr.write(f"Personal Avatar: http://{host}:{port}/  (data in {own.folders().data})\n")
-        if host not in LOOPBACK:
-            sys.stderr.write("Everybody who reaches this address can see and erase all avatars: there is no login.\n")
-        app = build_app(studio, LOOPBACK if host in LOOPBACK else ["*"])
+        if host not in LOOPBACK and not (accounts.persons or accounts.services):
+            sys.stderr.write(OPEN_TO_ALL)
+        app = build_app(studio, LOOPBACK if host in LOOPBACK else ["*"], accounts)
         asyncio.run(uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve())
 
 

@@ -1,0 +1,80 @@
+"""Who may come in where there is no WebUI that asks: accounts, and the page for nobody but those who have one.
+
+The API asks by itself (api/guard.py). Browsers are asked by HTTP Basic, and known by a cookie afterwards, as not all of
+them send a name and password with the connection by which the page hears of what goes on.
+"""
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from personal_avatar.api.guard import Accounts, Guard
+from personal_avatar.documents import API_PREFIX
+from personal_avatar.errors import InvalidSettings
+
+PERSONS, SERVICES = "PERSONAL_AVATAR_AUTH", "PERSONAL_AVATAR_API_AUTH"
+COOKIE = "personal_avatar_came_in"
+
+
+def accounts_from(persons: str, services: str, environment: Mapping[str, str]) -> Accounts:
+    """Accounts from `name:password,name:password`, and where nothing is given from the variables PERSONAL_AVATAR_AUTH
+    and PERSONAL_AVATAR_API_AUTH. Raises `InvalidSettings`, which tells no password."""
+    return Accounts(
+        persons=_pairs("--auth", persons or environment.get(PERSONS, "")),
+        services=_pairs("--api-auth", services or environment.get(SERVICES, "")),
+    )
+
+
+def _pairs(option: str, text: str) -> dict[str, str]:
+    found = [pair.strip().partition(":") for pair in text.split(",") if pair.strip()]
+    if not all(name and password for name, _, password in found):
+        raise InvalidSettings(f"{option} has a part that is not of the form name:password.")
+    return {name: password for name, _, password in found}
+
+
+class Door:
+    """ASGI middleware: all but the API is for those who have an account; open while there are none."""
+
+    def __init__(self, app: ASGIApp, accounts: Accounts) -> None:
+        self._app, self._guard = app, Guard(lambda: accounts)
+        self._open = not (accounts.persons or accounts.services)
+        self._token = secrets.token_urlsafe(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asks_itself = scope["type"] == "http" and scope["path"].startswith(API_PREFIX + "/")
+        is_call = scope["type"] in ("http", "websocket")
+        if self._open or not is_call or asks_itself or self._was_here(HTTPConnection(scope)):
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._guard.before_body(HTTPConnection(scope))  # type: ignore[arg-type]  # it reads headers alone
+        except HTTPException as error:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await PlainTextResponse(error.detail, error.status_code, error.headers)(scope, receive, send)
+            return
+        await self._app(scope, receive, self._with_cookie(send))
+
+    def _was_here(self, connection: HTTPConnection) -> bool:
+        try:
+            kept = SimpleCookie(connection.headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return kept is not None and secrets.compare_digest(kept.value.encode(), self._token.encode())
+
+    def _with_cookie(self, send: Send) -> Send:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = f"{COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+                MutableHeaders(scope=message).append("set-cookie", kept)
+            await send(message)
+
+        return sent
