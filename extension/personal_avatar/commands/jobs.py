@@ -133,7 +133,8 @@ def _pause(studio: Studio, view: JobView, terminal: Terminal) -> int:
 def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
     """Take it up and run it here, to its end or its next rest; also one that waits and that nobody else takes."""
     studio.queue.settle()
-    if studio.jobs.status(view.job.id).state is not State.QUEUED:
+    now = studio.jobs.view(view.job.id)
+    if now.status.state is not State.QUEUED or not studio.queue.is_ours(now):
         studio.queue.resume(view.job.id, here=False)
     ended, interrupted = follow(studio, view.job, terminal)
     terminal.document(documents.job(ended))

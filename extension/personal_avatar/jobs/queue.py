@@ -123,7 +123,7 @@ class JobQueue:
                 self._runner.run(view.job)
 
     def _start_lanes(self) -> None:
-        for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self._is_ours(view)}:
+        for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self.is_ours(view)}:
             self.start_lane(kind)
 
     def start_lane(self, kind: str) -> None:
@@ -262,6 +262,15 @@ class JobQueue:
             time.sleep(POLL_S)
         return self.store.view(job_id)
 
+    def is_ours(self, view: JobView) -> bool:
+        """Whether this program may run the job as it is now."""
+        return self._may_run(view.job, view.status.state)
+
+    def _may_run(self, job: Job, state: State) -> bool:
+        """Work within a program is begun by the one that accepted it; any may say what became of one that is gone."""
+        inline_elsewhere = job.kind in self._inline and job.host not in ("", self._host)
+        return state is State.RUNNING or not inline_elsewhere
+
     # -- lanes
 
     def _width(self, kind: str) -> int:
@@ -269,7 +278,7 @@ class JobQueue:
 
     def _take(self, kind: str) -> Taken:
         """The next job of a kind: first what runs and is watched by nobody any more, then who is next in the queue."""
-        views = [view for view in self.store.views(states=RUNS_OR_WAITS, kind=kind) if self._is_ours(view)]
+        views = [view for view in self.store.views(states=RUNS_OR_WAITS, kind=kind) if self.is_ours(view)]
         running = [view for view in views if view.status.state is State.RUNNING]
         waiting = sorted((view for view in views if view.status.state is State.QUEUED), key=lambda view: view.position)
         for view in running:
@@ -282,15 +291,10 @@ class JobQueue:
                     return Taken(view.job, True)
         return Taken(None, bool(views))
 
-    def _is_ours(self, view: JobView) -> bool:
-        """Work within a program is begun by the one that accepted it; any may say what became of one that is gone."""
-        inline_elsewhere = view.job.kind in self._inline and view.job.host not in ("", self._host)
-        return view.status.state is State.RUNNING or not inline_elsewhere
-
     def _claim(self, job: Job, state: State) -> bool:
         """Have a job for ourselves; one that waits only while there is room for it."""
         if state is State.RUNNING or job.kind in self._inline:
-            return self.store.claim(job.id)
+            return self._may_run(job, state) and self.store.claim(job.id)
         return self.store.claim(job.id, lambda: self._has_room(job))
 
     def _has_room(self, job: Job) -> bool:
