@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from personal_avatar.jobs.events import Log, Progress, read_events
 
 from tests.webui.webui_data import end_workers, linked_data, training, worker
 from tests.webui.webui_server import Server
@@ -41,16 +42,64 @@ def test_two_starts_at_once_become_one_training(server: Server) -> None:
     assert server.wait_job(job_id)["state"] == "cancelled"
 
 
-def test_a_killed_training_is_named_and_the_webui_lives(server: Server, data: Path) -> None:
-    job_id = start_long(server, "Killed")
-    wait_for_steps(server, job_id)
+def kill(data: Path, job_id: str) -> None:
     running = worker(data, job_id)
     assert running is not None
     running.kill()
+
+
+def test_a_training_that_is_killed_before_anything_was_kept_is_named_and_the_webui_lives(
+    server: Server, data: Path
+) -> None:
+    job_id = start_long(server, "Killed")
+    wait_for_steps(server, job_id)
+    kill(data, job_id)
     job = server.wait_job(job_id, wait_s=30)
-    assert (job["state"], job["error"]["code"]) == ("failed", "KILLED")
+    assert (job["state"], job["error"]["code"], job["restarts"]) == ("failed", "KILLED", 0)
     assert job["error"]["hint"]
+    refused = server.post(f"/personal-avatar/v1/jobs/{job_id}/resume")
+    assert (refused.status_code, refused.json()["code"]) == (409, "WRONG_STATE")
     assert server.alive() and server.txt2img("a portrait", steps=2)["images"]
+
+
+def test_a_training_that_is_killed_goes_on_twice_by_itself_and_then_when_it_is_asked(
+    server: Server, data: Path
+) -> None:
+    job_id = start_long(server, "Stubborn")
+    wait_for_steps(server, job_id)
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/pause")
+    kept = server.wait_job(job_id, until=("paused",), wait_s=120)["step"]
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/resume")
+    for restarts in range(3):
+        wait_until_it_goes_on(data, job_id, kept, times=restarts + 1)
+        assert (job := server.job(job_id))["state"] == "running" and job["restarts"] == restarts
+        kill(data, job_id)
+    job = server.wait_job(job_id, wait_s=30)
+    assert (job["state"], job["error"]["code"], job["restarts"]) == ("failed", "KILLED", 2)
+
+    assert server.post(f"/personal-avatar/v1/jobs/{job_id}/resume").status_code == 200
+    wait_until_it_goes_on(data, job_id, kept, times=4)
+    assert server.job(job_id)["error"] is None
+    server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": False})
+    assert server.wait_job(job_id)["state"] == "cancelled"
+
+
+def wait_until_it_goes_on(data: Path, job_id: str, kept: int, times: int, wait_s: float = 180) -> None:
+    """Until the training has gone on so many times from the step that was kept, and has made steps since."""
+    end = time.monotonic() + wait_s
+    while not _goes_on(data / "personal-avatar" / "jobs" / job_id, kept, times):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def _goes_on(folder: Path, kept: int, times: int) -> bool:
+    told = [record.event for record in read_events(folder)]
+    starts = [
+        number for number, event in enumerate(told)
+        if isinstance(event, Log) and event.message.startswith(f"Going on from step {kept} ")
+    ]
+    steps = [event.step for event in told[starts[-1] :] if isinstance(event, Progress)] if starts else []
+    return len(starts) == times and max(steps, default=0) > kept
 
 
 def test_events_come_at_once_although_the_webui_packs_its_answers(server: Server, avatar: dict[str, Any]) -> None:
