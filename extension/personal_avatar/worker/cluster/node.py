@@ -199,15 +199,9 @@ class NodeJob:
             for name in RESULTS:
                 found += self._ledger.below(self._home / name, name)
         try:
-            return found + self._of_state(state)
+            return found + notes_of_state(state, self._ledger)
         except FileNotFoundError:  # a newer state has taken its place; it comes with the next news
             return found
-
-    def _of_state(self, state: Path) -> list[Note]:
-        """With the hashes that were written down with it. Raises `FileNotFoundError`."""
-        known = parts(state)
-        found = [Note(f"{JOB}/state/{name}", (state / name).stat().st_size, digest) for name, digest in known.items()]
-        return [*found, self._ledger.note(state / COMPLETE, f"{JOB}/state/{COMPLETE}")] if known else []
 
     def read(self, spans: Sequence[Span]) -> list[Piece]:
         """Contents of files that `news` told of. Raises `FileNotFoundError` when one was replaced meanwhile."""
@@ -258,6 +252,15 @@ def refuse_unfit(python: str) -> None:
         raise TrainerMissing(f"{python} {where} of the cluster does not answer ({error}).", hint) from None
     if lacking:
         raise TrainerMissing(f"{python} {where} of the cluster lacks {', '.join(lacking)}.", hint)
+
+
+def notes_of_state(folder: Path, ledger: Ledger) -> list[Note]:
+    """Of the complete state, with the hashes that were written down with it; none without one. Raises
+    `FileNotFoundError` when a newer one takes its place."""
+    known = parts(folder)
+    prefix = f"{JOB}/{folder.name}"
+    found = [Note(f"{prefix}/{name}", (folder / name).stat().st_size, digest) for name, digest in known.items()]
+    return [*found, ledger.note(folder / COMPLETE, f"{prefix}/{COMPLETE}")] if known else []
 
 
 @contextmanager
