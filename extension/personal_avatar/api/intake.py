@@ -1,7 +1,7 @@
 """How much requests may bring: bodies are measured while they come in, and refused as soon as they are too large.
 
 What is announced as too large is not read at all. All bodies that are held at one moment have a limit together, so that
-many large requests cannot take the machine's memory. A body is held once: as bytes, then as text, then as values. As
+many large requests cannot take the machine's memory. A body is held as bytes, then as text, then as values. As
 values are larger than their text and nothing else is done while they are made, their number has a limit, too; and who
 sends too slowly is not waited for.
 """
