@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from personal_avatar import doctor
 from personal_avatar.cli import STATES, main
+from personal_avatar.commands.common import follow, local_studio
 from personal_avatar.environment.finding import State as Found
 from personal_avatar.jobs.asking import Asking, asked
 from personal_avatar.jobs.events import EventWriter, Progress, Stage
 from personal_avatar.jobs.job import Job
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.terminal import Terminal
 
 Say = Callable[..., str]
 
@@ -86,3 +88,16 @@ def test_the_doctor_tells_of_an_index_that_was_damaged(store: JobStore, tmp_path
     finding = next(iter(doctor.of_jobs(JobStore(tmp_path / "jobs"))))
     assert finding.state is Found.WARNING and finding.remedy
     assert "1 jobs" in finding.found and "made anew" in finding.found
+
+
+def test_a_command_runs_its_own_job_and_leaves_those_of_others(store: JobStore, tmp_path: Path) -> None:
+    names = {"title": "t", "user_id": "u", "avatar_id": ""}
+    left = [store.create("rank", {}, **names, host=host) for host in ("webui", "standalone")] + [create(store)]
+    studio = local_studio(tmp_path)
+    studio.queue.settle()
+    mine = studio.queue.submit("rank", {}, **names)
+    view, interrupted = follow(studio, mine, Terminal(as_json=True))
+    assert (view.status.state, interrupted) == (State.FAILED, False)  # it says nothing of what is to be ranked
+    assert {store.status(job.id).state for job in left} == {State.QUEUED}
+    assert main(["jobs", "resume", left[0].id[:8], "--data", str(tmp_path)]) == 1
+    assert store.status(left[0].id).state is State.QUEUED

@@ -19,7 +19,8 @@ from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.lanes import Lanes, Taken
-from personal_avatar.jobs.running import Advise, Before, BeforeEach, InlineWork, Listener, Means, Runner
+from personal_avatar.jobs.means import Advise, Before, BeforeEach, InlineWork, Listener, Means
+from personal_avatar.jobs.running import Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 

@@ -6,27 +6,22 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, NotFound, named
-from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
-from personal_avatar.jobs.executors import Executor
+from personal_avatar.jobs.kept import STATE_FOLDER
+from personal_avatar.jobs.means import Listener, Means
 from personal_avatar.jobs.states import ENDED, State
-from personal_avatar.jobs.store import Job, JobStore, JobView, Status
+from personal_avatar.jobs.store import Job, JobStore, Status
 from personal_avatar.jobs.watching import Watch
 
-InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
-Before = Callable[[Job, Path, EventWriter, Control], None]
-BeforeEach = Callable[[Job], None]
-Listener = Callable[[JobView], None]
-Advise = Callable[[Job, AvatarError], AvatarError]
 RELEASE_TRIES = 100
 SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
 DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
@@ -37,22 +32,6 @@ LIVES = "A process of this job is at work already; it goes on."
 KEEPING = "The job is taken up once more, to keep the best of what it has."
 LOG_CHARACTERS = 2000
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Means:
-    """What running a job takes; see `JobQueue`."""
-
-    inline: Mapping[str, InlineWork]
-    trainer: Callable[[], TrainerPython]
-    on_end: Callable[[Job, dict], None]
-    before: Before | None
-    before_each: BeforeEach | None
-    rules: Callable[[], Rules]
-    pausable: Callable[[Job], bool]
-    executor: Callable[[], Executor]
-    poll_s: Callable[[], float]
-    advise: Advise
 
 
 @dataclass(frozen=True)
@@ -122,7 +101,7 @@ class Runner:
 
     def _drop_state(self, job_id: str) -> None:
         try:
-            shutil.rmtree(self.store.folder(job_id) / process.STATE_FOLDER, ignore_errors=True)
+            shutil.rmtree(self.store.folder(job_id) / STATE_FOLDER, ignore_errors=True)
         except NotFound:
             return
 
