@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 
 from personal_avatar.errors import NotFound
-from personal_avatar.jobs import process
+from personal_avatar.jobs import kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
@@ -32,7 +32,7 @@ def ended(scene: Scene, job: Job, allowed: frozenset[State]) -> State | None:
         trainings.same(scene, job)
     error = scene.store.status(job.id).error
     demand(state is State.SUCCEEDED or bool(error and error["code"] and error["message"]), "an end has no name")
-    resting = (scene.folder(job) / process.STATE_FOLDER).exists()
+    resting = (scene.folder(job) / kept.STATE_FOLDER).exists()
     demand(state is State.FAILED or not resting, f"{job.title} is {state.value} and its state lies there")
     return state
 

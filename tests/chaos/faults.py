@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from personal_avatar.jobs import process
+from personal_avatar.jobs import kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.control import PAUSE
 from personal_avatar.jobs.events import EVENTS_FILE
@@ -237,7 +237,7 @@ def corrupt_state(scene: Scene, runs: Job, waits: Job) -> Ends:
     """The state of the work, and the worker dies: what is not whole is not gone on from."""
     scene.saved(runs)
     worker = scene.halt_child(runs)
-    for path in scene.dice.choice([_all, _one])(scene, scene.folder(runs) / process.STATE_FOLDER):
+    for path in scene.dice.choice([_all, _one])(scene, scene.folder(runs) / kept.STATE_FOLDER):
         _spoil(scene, path)
     whole = process.has_state(scene.folder(runs))
     os.kill(worker, signal.SIGKILL)
@@ -342,7 +342,7 @@ def cancel_what_is_paused(scene: Scene, runs: Job, waits: Job) -> Ends:
     keep = scene.dice.random() < 0.5
     scene.queue.cancel(runs.id, keep_checkpoint=keep, here=False)
     scene.at_rest(runs)
-    scene.until(lambda: not (scene.folder(runs) / process.STATE_FOLDER).exists(), "its state is gone")
+    scene.until(lambda: not (scene.folder(runs) / kept.STATE_FOLDER).exists(), "its state is gone")
     if keep is not (scene.store.view(runs.id).result is not None):
         raise Broken("what was to be kept was not, or the other way round")
     return {runs.id: CANCELLED}

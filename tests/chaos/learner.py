@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs import process
+from personal_avatar.jobs import kept
 from personal_avatar.jobs.control import DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, Progress
 from personal_avatar.storage import write_json
@@ -86,10 +86,10 @@ def checked(step: int, value: str) -> str:
 
 def keep(folder: Path, step: int, value: str) -> None:
     """The weights under a name of their own, then the file that says that they are complete."""
-    state = folder / process.STATE_FOLDER
+    state = folder / kept.STATE_FOLDER
     write_json(state / f"weights-{step}.json", {"value": value})
     found = {"step": step, "check": checked(step, value)}
-    write_json(state / process.STATE_COMPLETE, found)
+    write_json(state / kept.STATE_COMPLETE, found)
     for old in state.glob("weights-*.json"):
         if old.name != f"weights-{step}.json":
             old.unlink()
@@ -97,9 +97,9 @@ def keep(folder: Path, step: int, value: str) -> None:
 
 def taken_up(folder: Path, start: str) -> tuple[int, str]:
     """(step, value) of a whole state, or the beginning."""
-    state = folder / process.STATE_FOLDER
+    state = folder / kept.STATE_FOLDER
     try:
-        facts = json.loads((state / process.STATE_COMPLETE).read_bytes())
+        facts = json.loads((state / kept.STATE_COMPLETE).read_bytes())
         value = json.loads((state / f"weights-{facts['step']}.json").read_bytes())["value"]
         whole = facts["check"] == checked(facts["step"], value)
     except (OSError, ValueError, LookupError, TypeError):

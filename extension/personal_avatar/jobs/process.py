@@ -20,10 +20,9 @@ from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, Tr
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.executors import LOCAL, Executor
+from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 
 LOG_FILE = "log.txt"
-STATE_FOLDER = "state"
-STATE_COMPLETE = "complete.json"
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment

@@ -11,7 +11,6 @@ from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.training import storing
 from personal_avatar.training.parking import Parking, Tensors
 
-STATE = "state"  # in the job's folder
 NO_KOHYA_PAUSE = "A training by sd-scripts cannot be paused: it goes on to its end."
 
 

@@ -20,19 +20,19 @@ from personal_avatar.domain import Dataset, from_json, to_json
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import PAUSE
 from personal_avatar.jobs.events import Log, Progress
+from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
 from personal_avatar.training.bench import Untrained, keep_samples
 from personal_avatar.training.cache import load_image
 from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
-from personal_avatar.training.storing import COMPLETE, Damaged
+from personal_avatar.training.storing import Damaged
 from personal_avatar.training.work import Point, Training, Work
 
 EVERY_S = 600.0  # between two states that nobody asked for, at least,
 RARER = 20.0  # and so many times what the last one took
 RETRY_S = 30.0  # after one that could not be written
-ASIDE = "state-aside"
 PARTS, PART_BYTES = 16, 1 << 20  # of a checkpoint that are looked at
 
 
@@ -137,7 +137,7 @@ class Keeper:
 
     def take_up(self) -> None:
         """Go on from what was kept; what cannot be used is put aside, and the training begins anew."""
-        if not (self._folder / COMPLETE).exists():
+        if not (self._folder / STATE_COMPLETE).exists():
             return
         try:
             self._restore()
@@ -184,7 +184,7 @@ class Keeper:
 
     def _put_aside(self, why: str) -> None:
         self._trainer.start_again()
-        aside = self._work.folder / ASIDE
+        aside = self._work.folder / ASIDE_FOLDER
         shutil.rmtree(aside, ignore_errors=True)
         os.replace(self._folder, aside)
         self._work.emit(Log(f"The kept state cannot be used: {why}. It was put aside; the training begins anew."))

@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import DiskFull, named
-from personal_avatar.storage import sha256_of, write_bytes
+from personal_avatar.jobs.kept import STATE_COMPLETE as COMPLETE
+from personal_avatar.storage import flush_folder, sha256_of, write_bytes
 from personal_avatar.training.files import write_tensors
 
 if TYPE_CHECKING:
     import torch
 
 VERSION = 1
-COMPLETE = "complete.json"
 SHARD_BYTES = 10**9  # of tensors are copied to main memory at once
 SPARE_BYTES = 50 * 10**6
 TENSOR, PAIRS, TUPLE = "tensor", "pairs", "tuple"
@@ -49,7 +47,7 @@ def write(folder: Path, facts: dict[str, Any], tree: Any) -> None:
     generation = folder / uuid.uuid4().hex
     try:
         files = _write_shards(generation, tensors)
-        _flush_folder(folder)
+        flush_folder(folder)
         _commit(folder, {"version": VERSION, "generation": generation.name, "files": files, "tree": shape}, facts)
     except Exception as error:
         _sweep(folder)
@@ -150,7 +148,7 @@ def _write_shards(generation: Path, tensors: list[torch.Tensor]) -> dict[str, li
         path = generation / f"{len(files)}.safetensors"
         write_tensors(path, {str(row): _on_cpu(tensors[row]) for row in rows})
         files[path.name] = [path.stat().st_size, sha256_of(path)]
-    _flush_folder(generation)
+    flush_folder(generation)
     return files
 
 
@@ -176,7 +174,7 @@ def _tensors(generation: Path, files: dict[str, list[Any]]) -> list[torch.Tensor
 def _commit(folder: Path, state: dict[str, Any], facts: dict[str, Any]) -> None:
     body = {"state": state, "facts": facts}
     write_bytes(folder / COMPLETE, json.dumps({"sha256": _sum(body), **body}).encode("utf-8"))
-    _flush_folder(folder)
+    flush_folder(folder)
 
 
 def _contents(folder: Path) -> dict[str, Any]:
@@ -220,14 +218,3 @@ def _sweep(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """New names in a folder are on the disk; Windows has nothing like it."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

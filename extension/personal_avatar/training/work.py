@@ -11,9 +11,10 @@ from personal_avatar.domain import Dataset, Likeness, PhotoReport
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
+from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.bench import Bench, FinalScores, Untrained
-from personal_avatar.training.heeding import STATE, Wishes
+from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
@@ -36,7 +37,7 @@ class Work:
     @cached_property
     def wishes(self) -> Wishes:
         """Looked for wherever the work can be interrupted."""
-        return Wishes(self.control, self.emit, self.folder / STATE)
+        return Wishes(self.control, self.emit, self.folder / STATE_FOLDER)
 
     @property
     def artifacts(self) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed, named
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
+from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
 from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl
 
@@ -30,7 +31,7 @@ QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",
 }
-STATES = ("state", "state-aside")  # of a training that was put away
+STATES = (STATE_FOLDER, ASIDE_FOLDER)  # of a training that was put away
 POINTLESS = (NanLoss, SelfTestFailed)  # would end alike if it were taken up again
 NICENESS = 5  # who makes pictures meanwhile comes first
 DONE, FAILED, WRONG_USAGE = 0, 1, 2

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from personal_avatar.errors import Cancelled, NotFound, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import process
+from personal_avatar.jobs import kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Failed, Paused, Started
@@ -53,7 +53,7 @@ class Played:
         emit, control = EventWriter(self.folder), Control(self.folder)
         emit(Started(NOBODY))
         if self.word in ("heeds", "dies late", "loses power"):
-            state = self.folder / process.STATE_FOLDER / process.STATE_COMPLETE
+            state = self.folder / kept.STATE_FOLDER / kept.STATE_COMPLETE
             state.parent.mkdir(exist_ok=True)
             state.write_text(json.dumps({"step": 1}))
         self.meanwhile()

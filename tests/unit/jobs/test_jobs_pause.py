@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import process, watching
+from personal_avatar.jobs import kept, process, watching
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import Log, Started, read_events
 from personal_avatar.jobs.queue import JobQueue
@@ -39,7 +39,7 @@ def house(house: House) -> House:
 
 
 def state_of(house: House, job: Job) -> Path:
-    return house.store.folder(job.id) / process.STATE_FOLDER
+    return house.store.folder(job.id) / kept.STATE_FOLDER
 
 
 def told(house: House, job: Job) -> list[str]:
@@ -64,7 +64,7 @@ def finished(house: House, job: Job) -> State:
 
 def test_a_paused_job_rests_and_goes_on_where_it_stopped(house: House) -> None:
     job = paused(house)
-    step = json.loads((state_of(house, job) / process.STATE_COMPLETE).read_text())["step"]
+    step = json.loads((state_of(house, job) / kept.STATE_COMPLETE).read_text())["step"]
     assert house.store.status(job.id).pid is None and house.store.view(job.id).step == step
     time.sleep(0.3)
     assert house.store.status(job.id).state is State.PAUSED

@@ -7,8 +7,9 @@ import pytest
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, read_events
+from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.training import storing
-from personal_avatar.training.heeding import NO_KOHYA_PAUSE, STATE, Wishes
+from personal_avatar.training.heeding import NO_KOHYA_PAUSE, Wishes
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def control(tmp_path: Path) -> Control:
 
 
 def wishes(folder: Path) -> Wishes:
-    return Wishes(Control(folder), EventWriter(folder), folder / STATE)
+    return Wishes(Control(folder), EventWriter(folder), folder / STATE_FOLDER)
 
 
 def told(folder: Path) -> list[str]:
@@ -30,7 +31,7 @@ def test_nobody_wants_anything(tmp_path: Path) -> None:
 
 
 def test_before_the_training_an_older_state_is_as_good_as_before(tmp_path: Path, control: Control) -> None:
-    storing.write(tmp_path / STATE, {"step": 7, "points": []}, {})
+    storing.write(tmp_path / STATE_FOLDER, {"step": 7, "points": []}, {})
     control.ask(PAUSE)
     with pytest.raises(PauseTaken) as pause:
         wishes(tmp_path).heed()
@@ -56,7 +57,7 @@ def test_an_engine_that_cannot_pause_says_so_once_and_goes_on(tmp_path: Path, co
 
 
 def test_what_was_trained_before_is_published_before_a_cancel_ends_the_work(tmp_path: Path, control: Control) -> None:
-    storing.write(tmp_path / STATE, {"step": 7, "points": [{"step": 5}]}, {})
+    storing.write(tmp_path / STATE_FOLDER, {"step": 7, "points": [{"step": 5}]}, {})
     control.ask(CANCEL)
     found = wishes(tmp_path)
     found.heed()

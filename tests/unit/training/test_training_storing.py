@@ -17,8 +17,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.errors import DiskFull
+from personal_avatar.jobs.kept import STATE_COMPLETE as COMPLETE
 from personal_avatar.training import storing
-from personal_avatar.training.storing import COMPLETE, Damaged
+from personal_avatar.training.storing import Damaged
 
 numbers = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 keys = st.integers() | st.text()

@@ -11,9 +11,10 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Engine, from_json, to_json
 from personal_avatar.errors import BaseNotFound, InvalidSettings
 from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
+from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.publish import stem_for
-from personal_avatar.training.storing import COMPLETE, parts
+from personal_avatar.training.storing import parts
 from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.registry import SFACE, YUNET
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED
@@ -21,7 +22,6 @@ from personal_avatar.worker.cluster.parcels import Ledger, Note
 from personal_avatar.worker.cluster.places import Places
 
 WEIGHTS = (YUNET.file_name, SFACE.file_name, MODNET.file_name, "insightface/**/*", *CHARACTERS, *DRAWN_DETECTORS)
-STATE = "state"
 CACHES = ("cache/",)  # of an avatar: made anew there, and large
 
 
@@ -78,10 +78,10 @@ def _add(luggage: Luggage, to: list[Note], path: Path, name: str, ledger: Ledger
 def _add_own(luggage: Luggage, task: TrainTask, folder: Path, ledger: Ledger) -> None:
     """The avatar's folder without its caches, and what an interrupted training left."""
     avatar = ledger.below(task.avatar_folder, AVATAR, lambda name: name.startswith(CACHES))
-    kept = parts(folder / STATE)
+    kept = parts(folder / STATE_FOLDER)
     made = ledger.below(folder / "artifacts", f"{JOB}/artifacts") if kept else []
-    names = [*kept, COMPLETE] if kept else []
-    state = [ledger.note(folder / STATE / name, f"{JOB}/{STATE}/{name}") for name in names]  # as they are now
+    names = [*kept, STATE_COMPLETE] if kept else []
+    state = [ledger.note(folder / STATE_FOLDER / name, f"{JOB}/{STATE_FOLDER}/{name}") for name in names]
     roots = {AVATAR: task.avatar_folder, JOB: folder}
     for note in [*avatar, *made, *state]:
         first, _, rest = note.path.partition("/")

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from personal_avatar.errors import JobDamaged, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
+from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.training.files import free_stem
 from personal_avatar.worker.cluster.carrying import names
@@ -24,7 +25,8 @@ from personal_avatar.worker.cluster.ray_cluster import NodeLost, Place
 from personal_avatar.worker.cluster.sending import Trip
 
 POLL_S = 0.5
-STATE, COMPLETE = f"{JOB}/state", f"{JOB}/state/complete.json"
+STATE = f"{JOB}/{STATE_FOLDER}"
+COMPLETE = f"{STATE}/{STATE_COMPLETE}"
 SIGNALLED = 128  # plus the signal's number: how shells tell that one ended a process
 
 
@@ -83,7 +85,7 @@ class Following:
 
     def _fetch_job(self, news: News) -> None:
         """Artefacts, then the state: `complete.json` comes last and makes it the valid one."""
-        here = {f"{JOB}/{part}": self._folder / part for part in ("artifacts", "state")}
+        here = {f"{JOB}/{part}": self._folder / part for part in ("artifacts", STATE_FOLDER)}
         notes = [note for note in news.notes if note.path.startswith(tuple(here))]
         self._fetch(notes, lambda name: inside(self._folder, name.partition("/")[2]))
         for prefix, folder in here.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Parked
+from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.training import storing
 
 PASSED_ON = (CANCEL, DISCARD, PAUSE)
@@ -40,5 +41,5 @@ class Heeding:
 
     def kept_step(self) -> int:
         """Of the complete state that lies here; 0 without one."""
-        facts = storing.facts_of(self.folder / "state")
+        facts = storing.facts_of(self.folder / STATE_FOLDER)
         return int(facts["step"]) if facts else 0

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, TrainerMissing
+from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.storage import try_lock, write_bytes
-from personal_avatar.training.storing import COMPLETE, parts
+from personal_avatar.training.storing import parts
 from personal_avatar.worker.cluster import parcels
 from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, Piece, Span, cut, inside
 from personal_avatar.worker.cluster.shared import SharedFiles
@@ -193,7 +194,7 @@ class NodeJob:
         return self._seen is not None and (of_end or not ended), notes
 
     def _notes(self, ended: bool) -> list[Note]:
-        job, state = self._home / JOB, self._home / JOB / "state"
+        job, state = self._home / JOB, self._home / JOB / STATE_FOLDER
         found = self._ledger.below(job / "artifacts", f"{JOB}/artifacts")
         if ended:
             for name in RESULTS:
@@ -260,7 +261,7 @@ def notes_of_state(folder: Path, ledger: Ledger) -> list[Note]:
     known = parts(folder)
     prefix = f"{JOB}/{folder.name}"
     found = [Note(f"{prefix}/{name}", (folder / name).stat().st_size, digest) for name, digest in known.items()]
-    return [*found, ledger.note(folder / COMPLETE, f"{prefix}/{COMPLETE}")] if known else []
+    return [*found, ledger.note(folder / STATE_COMPLETE, f"{prefix}/{STATE_COMPLETE}")] if known else []
 
 
 @contextmanager
