@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, TrainerMissing, from_json
+from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing, from_json
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.executors import LOCAL, Executor
@@ -26,6 +27,7 @@ LOG_FILE = "log.txt"
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment
+NATIVE_OUT_OF_VRAM = re.compile(r"\bError\b[^|]*\bout of memory\b")  # from bitsandbytes, which then ends its process
 log = logging.getLogger(__name__)
 
 
@@ -239,6 +241,8 @@ def outcome(
         return Killed("The job's process was ended from outside before it was done." + tail)
     if exit_code == 1 and not _began(folder, after) and "No module named" in tail:
         return TrainerMissing("The job's process could not begin: a package is missing." + tail)
+    if exit_code == 1 and NATIVE_OUT_OF_VRAM.search(tail):
+        return OutOfVram("The job's process ended because the graphics card ran out of memory." + tail)
     return Crashed(f"The job's process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar import storage
-from personal_avatar.errors import QueueFull, WrongState
+from personal_avatar.errors import AvatarError, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process, running, watching
 from personal_avatar.jobs.events import read_events
@@ -78,6 +78,16 @@ def test_torn_last_words_are_none(house: House, torn: str) -> None:
     view = house.wait(house.submit(f"open('events.jsonl', 'a').write({torn!r}); print('so it goes'); sys.exit(5)"))
     assert view.status.error and view.status.error["code"] == "CRASHED"
     assert "exit code 5" in view.status.error["message"] and "so it goes" in view.status.error["message"]
+
+
+@pytest.mark.parametrize(("said", "code"), [
+    ("Error out of memory at line 380 in file /src/csrc/pythonInterface.cpp", "OUT_OF_VRAM"),
+    ("Error: no such thing\nWe never run out of memory", "CRASHED"),
+])
+def test_a_card_that_was_too_small_for_native_code_is_named(said: str, code: str, tmp_path: Path) -> None:
+    (tmp_path / process.LOG_FILE).write_text(f"step 7\n{said}\n")
+    ended = process.outcome(tmp_path, 1, 0)
+    assert isinstance(ended, AvatarError) and ended.code == code
 
 
 def test_what_the_system_killed_for_memory_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
