@@ -97,7 +97,7 @@ def _row(view: JobView, scene: Scene) -> str:
     head = tag("div", state_badge(view, scene), tag("strong", escape(_title(view, scene))), class_="pa-head")
     bar = (
         progress_bar(view.progress, headline(view, scene), known=bool(view.total_steps))
-        if view.status.state is State.RUNNING
+        if view.status.state in (State.RUNNING, State.PAUSED)
         else ""
     )
     line = tag("p", escape(headline(view, scene))) if active else ""
