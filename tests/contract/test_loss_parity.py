@@ -74,7 +74,7 @@ def trainer(model: DiffusionModel, plan: LoraPlan) -> Trainer:
 
 def reference_term(running: Trainer, rows: torch.Tensor, of_class: bool) -> torch.Tensor:
     """The loss of one batch by diffusers' means, with the trainer's own random numbers."""
-    model, plan, generator = running.model, running.plan, running._generator
+    model, plan, generator = running.model, running.plan, running.objective.generator
     source = running.data.others if of_class else running.data
     assert source is not None
     scheduler = DDPMScheduler(**{**model.scheduler_config(), "timestep_spacing": "leading"})
@@ -101,9 +101,10 @@ def reference_term(running: Trainer, rows: torch.Tensor, of_class: bool) -> torc
 
 
 def reference_loss(running: Trainer) -> torch.Tensor:
-    loss = reference_term(running, running._large.rows.take(2), of_class=False)
+    drawn = running.objective.large
+    loss = reference_term(running, drawn.rows.take(2), of_class=False)
     if running.plan.prior_weight:
-        loss = loss + running.plan.prior_weight * reference_term(running, running._large.others.take(1), of_class=True)
+        loss = loss + running.plan.prior_weight * reference_term(running, drawn.others.take(1), of_class=True)
     return loss
 
 
@@ -116,7 +117,7 @@ def gradients(running: Trainer, loss: torch.Tensor) -> list[torch.Tensor]:
 def test_loss_and_gradients_are_those_of_the_reference(model: DiffusionModel, options: dict[str, Any]) -> None:
     plan = PLAN.copy(update=options)
     ours, theirs = trainer(model, plan), trainer(model, plan)
-    found, wanted = ours._loss(ours._large), reference_loss(theirs)
+    found, wanted = ours.objective.loss(early=False), reference_loss(theirs)
     assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
     for one, other in zip(gradients(ours, found), gradients(theirs, wanted), strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import NanLoss
-from personal_avatar.training import compiling, losses, optimisers
+from personal_avatar.training import compiling, optimisers
 from personal_avatar.training.averaging import Averaged
-from personal_avatar.training.captions import drop, shuffle_tags, vary
 from personal_avatar.training.compiling import Regions
 from personal_avatar.training.compute import scaler_for
-from personal_avatar.training.families.model import Conditioning, DiffusionModel
-from personal_avatar.training.feed import Feed
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
+from personal_avatar.training.objective import Objective
+from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.schedule import rate_factor, save_steps
 from personal_avatar.training.storing import copied
 from personal_avatar.training.team import ALONE, Team
-from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
+from personal_avatar.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import torch
@@ -71,27 +70,17 @@ class Trainer:
     team: Team = ALONE
 
     def __post_init__(self) -> None:
-        self._only_draws = False
-        self._alphas = self.model.alphas_cumprod().float()
-        self._weights = losses.timestep_weights(self._alphas, self.plan, self.model.base.prediction)
+        self.objective = Objective(self.model, self.method, self.data, self.plan)
         alone_on_card = self.model.compute.device.type == "cuda" and self.plan.gpus == 1
         self._look_every = LOOK_EVERY if alone_on_card else 1
         self._unseen: list[torch.Tensor] = []
         self._saves = save_steps(self.total, self.plan.save_count)
-        self._start_drawing()
         self._start_optimiser()
         self.regions = Regions(self.model.unet, self.note)
         if compiling.wanted(self.plan, self.model.compute, self.total):
             self.regions.start()
         if self.plan.gradient_checkpointing:
             self.model.unet.enable_gradient_checkpointing()
-
-    def _start_drawing(self) -> None:
-        import torch
-
-        self._generator = torch.Generator("cpu").manual_seed(self.plan.seed)
-        self._large = Feed(self.data.large, self._generator)
-        self._small = Feed(self.data.small, self._generator) if self.data.small else None
 
     def _start_optimiser(self) -> None:
         groups = self.method.parameter_groups()
@@ -171,40 +160,28 @@ class Trainer:
             group["lr"] = rate * factor
 
     @property
-    def _feed(self) -> Feed:
-        """Pictures of half the size during the first share of the steps, when that is asked for."""
-        early = self.done < round(self.plan.low_first * self.total)
-        return self._small if early and self._small is not None else self._large
+    def _is_early(self) -> bool:
+        """Whether this step is of the first share, which may have pictures of half the size."""
+        return self.done < round(self.plan.low_first * self.total)
 
     def _backward(self) -> torch.Tensor:
         """Gradients of `accumulate` batches; their mean loss, detached, float32 on the device."""
         import torch
 
         parts = [
-            self.regions.call(self._part) if self.team.does(number) else self._pass_over()
+            self.regions.call(self._part) if self.team.does(number) else self.objective.pass_over(self._is_early)
             for number in range(self.plan.accumulate)
         ]
         return self.team.together(torch.stack(parts).sum(), self._parameters())
 
-    def _pass_over(self) -> torch.Tensor:
-        """A batch that another process of the team computes: the same random numbers are drawn for it here."""
-        import torch
-
-        self._only_draws = True
-        try:
-            with torch.no_grad():
-                return torch.zeros_like(self._loss(self._feed), dtype=torch.float32)
-        finally:
-            self._only_draws = False
-
     def _part(self) -> torch.Tensor:
         """One batch; when it fails, as compiling may at the first step, nothing is drawn, and gradients are dropped."""
-        before = self._drawn()
+        before = self.objective.state()
         try:
-            loss = self._loss(self._feed) / self.plan.accumulate
+            loss = self.objective.loss(self._is_early) / self.plan.accumulate
             self._scaler.scale(loss).backward()
         except Exception:
-            self._draw_again(before)
+            self.objective.set_state(before)
             self._optimiser.zero_grad(set_to_none=True)
             raise
         return loss.detach().float()
@@ -223,79 +200,6 @@ class Trainer:
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [weight for group in self._optimiser.param_groups for weight in group["params"]]
 
-    def _loss(self, feed: Feed) -> torch.Tensor:
-        """Error on the person's pictures and, when asked for, what holds the class where it was."""
-        plan, shown, rows = self.plan, feed.pictures, feed.rows.take(self.plan.batch_size)
-        noised = self._noised(shown.latents.draw(rows, self._generator))
-        places = self._places(shown, rows)
-        answer = self._answer(noised, drop(self._captions(rows), plan.caption_dropout, self._generator))
-        loss = losses.weighted_error(answer, noised.wanted, noised.weights, places)
-        if plan.prior_weight <= 0:
-            return loss
-        half = max(1, len(rows) // 2)
-        if plan.prior_from == PREDICTION or shown.others is None:
-            captions = self._varied([self.data.class_captions[row] for row in rows[:half].tolist()])
-            return loss + plan.prior_weight * self._held(noised.first(half), captions)
-        return loss + plan.prior_weight * self._on_class_pictures(shown.others, feed.others.take(half))
-
-    def _on_class_pictures(self, others: ClassSet, rows: torch.Tensor) -> torch.Tensor:
-        noised = self._noised(others.latents.draw(rows, self._generator))
-        captions = self._varied([others.captions[row] for row in rows.tolist()])
-        if self.plan.prior_from == BOTH:
-            return self._held(noised, captions)
-        return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
-
-    def _held(self, noised: Noised, captions: list[str]) -> torch.Tensor:
-        """How far the answers have moved from the untrained checkpoint's own."""
-        import torch
-
-        with torch.no_grad(), self.method.strength(0.0):
-            wanted = self._answer(noised, captions)
-        return losses.weighted_error(self._answer(noised, captions), wanted, noised.weights)
-
-    def _noised(self, latents: torch.Tensor) -> Noised:
-        """Latents with noise of random timesteps."""
-        device = self.model.compute.device
-        noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self._generator)
-        drawn = losses.middle_timesteps if self.plan.timesteps == MIDDLE else losses.spread_timesteps
-        times = drawn(len(latents), len(self._alphas), self._generator)
-        alpha = self._alphas[times]
-        added = noise
-        if self.plan.input_perturbation > 0:
-            added = noise + self.plan.input_perturbation * losses.draw_noise(latents.shape, 0.0, self._generator)
-        wanted = losses.target(latents, noise, alpha, self.model.base.prediction)
-        tensors = (losses.add_noise(latents, added, alpha), times, wanted, self._weights[times])
-        return Noised(*(tensor.to(device, non_blocking=True) for tensor in tensors))
-
-    def _places(self, shown: Pictures, rows: torch.Tensor) -> torch.Tensor | None:
-        import torch
-
-        if shown.places is None:
-            return None
-        return torch.stack([shown.places[row] for row in rows.tolist()]).to(self.model.compute.device)
-
-    def _captions(self, rows: torch.Tensor) -> list[str]:
-        captions = self._varied([self.data.captions[row] for row in rows.tolist()])
-        if not self.plan.shuffle_captions:
-            return captions
-        return [shuffle_tags(caption, self.plan.keep_tags, self._generator) for caption in captions]
-
-    def _varied(self, captions: list[str]) -> list[str]:
-        return vary(captions, self._generator) if self.plan.vary_captions else captions
-
-    def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
-        if self._only_draws:
-            return noised.wanted
-        return self.model.predict(noised.noisy, noised.times, self._text(captions))
-
-    def _text(self, captions: list[str]) -> Conditioning:
-        import torch
-
-        if self.data.text is not None:
-            return self.data.text.of(captions)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text):
-            return self.model.encode_text(captions, self.plan.clip_skip)
-
     def _good(self) -> dict[str, Any]:
         """What to go back to. Weights that are too many to be copied now and then are read from the last saved file."""
         return {} if self.method.heavy else self.snapshot()
@@ -307,9 +211,9 @@ class Trainer:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
         self._unseen = []
         if good:
-            generator = self._generator.get_state()
+            numbers = self.objective.generator.get_state()
             self.restore(copied(good))
-            self._generator.set_state(generator)
+            self.objective.generator.set_state(numbers)
         else:
             self.done = hooks.recover()
             del self.losses[self.done :]
@@ -335,7 +239,7 @@ class Trainer:
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
             "averaged": self._averaged.state(),
-            "drawn": self._drawn(),
+            "drawn": self.objective.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -349,7 +253,7 @@ class Trainer:
             scaler.load_state_dict(state["scaler"])
         self._scaler = scaler
         self._averaged.set_state(state["averaged"])
-        self._draw_again(state["drawn"])
+        self.objective.set_state(state["drawn"])
         for weight, known in zip(self._parameters(), state["weights"], strict=True):
             weight.data.copy_(known)
         for name in COUNTS:
@@ -359,7 +263,7 @@ class Trainer:
 
     def start_again(self) -> None:
         """As if nothing had been restored; for a state that could not be."""
-        self._start_drawing()
+        self.objective.start()
         self._start_optimiser()
 
     def _refuse_other(self, state: dict[str, Any]) -> None:
@@ -379,16 +283,3 @@ class Trainer:
         yield from self._averaged.tensors()
         if self.data.text is not None:
             yield from self.data.text.states.values()
-
-    def _drawn(self) -> dict[str, Any]:
-        """What the next random numbers and batches follow from."""
-        return {"generator": self._generator.get_state(), "feeds": [feed.state() for feed in self._feeds()]}
-
-    def _draw_again(self, state: dict[str, Any]) -> None:
-        self._generator.set_state(state["generator"])
-        for feed, known in zip(self._feeds(), state["feeds"], strict=True):
-            feed.set_state(known)
-
-    def _feeds(self) -> list[Feed]:
-        return [feed for feed in (self._large, self._small) if feed is not None]
-

@@ -1,0 +1,137 @@
+"""What a step lessens: how far the answers are from what is wanted, on batches drawn at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.training import losses
+from personal_avatar.training.captions import drop, shuffle_tags, vary
+from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.feed import Feed
+from personal_avatar.training.methods.base import TrainingMethod
+from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
+from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Objective:
+    """Of one training. All that is random in it follows from `state`."""
+
+    generator: torch.Generator
+
+    def __init__(self, model: DiffusionModel, method: TrainingMethod, data: TrainingSet, plan: TrainPlan) -> None:
+        self.model, self.method, self.data, self.plan = model, method, data, plan
+        self._only_draws = False
+        self._alphas = model.alphas_cumprod().float()
+        self._weights = losses.timestep_weights(self._alphas, plan, model.base.prediction)
+        self.start()
+
+    def start(self) -> None:
+        """Draw as from the first step on."""
+        import torch
+
+        self.generator = torch.Generator("cpu").manual_seed(self.plan.seed)
+        self.large = Feed(self.data.large, self.generator)
+        self.small = Feed(self.data.small, self.generator) if self.data.small else None
+
+    def state(self) -> dict[str, Any]:
+        """What the next random numbers and batches follow from."""
+        return {"generator": self.generator.get_state(), "feeds": [feed.state() for feed in self._feeds()]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.generator.set_state(state["generator"])
+        for feed, known in zip(self._feeds(), state["feeds"], strict=True):
+            feed.set_state(known)
+
+    def _feeds(self) -> list[Feed]:
+        return [feed for feed in (self.large, self.small) if feed is not None]
+
+    def pass_over(self, early: bool) -> torch.Tensor:
+        """A batch that another process of the team computes: the same random numbers are drawn for it here."""
+        import torch
+
+        self._only_draws = True
+        try:
+            with torch.no_grad():
+                return torch.zeros_like(self.loss(early), dtype=torch.float32)
+        finally:
+            self._only_draws = False
+
+    def loss(self, early: bool) -> torch.Tensor:
+        """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was.
+
+        `early`: on pictures of half the size, where there are any.
+        """
+        feed = self.small if early and self.small is not None else self.large
+        plan, shown, rows = self.plan, feed.pictures, feed.rows.take(self.plan.batch_size)
+        noised = self._noised(shown.latents.draw(rows, self.generator))
+        places = self._places(shown, rows)
+        answer = self._answer(noised, drop(self._captions(rows), plan.caption_dropout, self.generator))
+        loss = losses.weighted_error(answer, noised.wanted, noised.weights, places)
+        if plan.prior_weight <= 0:
+            return loss
+        half = max(1, len(rows) // 2)
+        if plan.prior_from == PREDICTION or shown.others is None:
+            captions = self._varied([self.data.class_captions[row] for row in rows[:half].tolist()])
+            return loss + plan.prior_weight * self._held(noised.first(half), captions)
+        return loss + plan.prior_weight * self._on_class_pictures(shown.others, feed.others.take(half))
+
+    def _on_class_pictures(self, others: ClassSet, rows: torch.Tensor) -> torch.Tensor:
+        noised = self._noised(others.latents.draw(rows, self.generator))
+        captions = self._varied([others.captions[row] for row in rows.tolist()])
+        if self.plan.prior_from == BOTH:
+            return self._held(noised, captions)
+        return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
+
+    def _held(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+        """How far the answers have moved from the untrained checkpoint's own."""
+        import torch
+
+        with torch.no_grad(), self.method.strength(0.0):
+            wanted = self._answer(noised, captions)
+        return losses.weighted_error(self._answer(noised, captions), wanted, noised.weights)
+
+    def _noised(self, latents: torch.Tensor) -> Noised:
+        """Latents with noise of random timesteps."""
+        device = self.model.compute.device
+        noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self.generator)
+        drawn = losses.middle_timesteps if self.plan.timesteps == MIDDLE else losses.spread_timesteps
+        times = drawn(len(latents), len(self._alphas), self.generator)
+        alpha = self._alphas[times]
+        added = noise
+        if self.plan.input_perturbation > 0:
+            added = noise + self.plan.input_perturbation * losses.draw_noise(latents.shape, 0.0, self.generator)
+        wanted = losses.target(latents, noise, alpha, self.model.base.prediction)
+        tensors = (losses.add_noise(latents, added, alpha), times, wanted, self._weights[times])
+        return Noised(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+    def _places(self, shown: Pictures, rows: torch.Tensor) -> torch.Tensor | None:
+        import torch
+
+        if shown.places is None:
+            return None
+        return torch.stack([shown.places[row] for row in rows.tolist()]).to(self.model.compute.device)
+
+    def _captions(self, rows: torch.Tensor) -> list[str]:
+        captions = self._varied([self.data.captions[row] for row in rows.tolist()])
+        if not self.plan.shuffle_captions:
+            return captions
+        return [shuffle_tags(caption, self.plan.keep_tags, self.generator) for caption in captions]
+
+    def _varied(self, captions: list[str]) -> list[str]:
+        return vary(captions, self.generator) if self.plan.vary_captions else captions
+
+    def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+        if self._only_draws:
+            return noised.wanted
+        return self.model.predict(noised.noisy, noised.times, self._text(captions))
+
+    def _text(self, captions: list[str]) -> Conditioning:
+        import torch
+
+        if self.data.text is not None:
+            return self.data.text.of(captions)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text):
+            return self.model.encode_text(captions, self.plan.clip_skip)
