@@ -107,7 +107,7 @@ def _train(demo: Demo, args: Namespace) -> tuple[JobView, bool]:
         plan={"steps": args.steps} if args.steps else {},
     )
     with demo.stage("train", f"Training: {args.method} of {NAME} on {base.title}, then the self-test of its file"):
-        view, interrupted = follow(demo.studio, demo.studio.train(request), demo.terminal)
+        view, interrupted = follow(demo.studio, demo.studio.trainings.start(request), demo.terminal)
         show_training(documents.training(view), demo.terminal)
     return view, interrupted
 

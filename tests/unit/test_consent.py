@@ -38,7 +38,7 @@ def studio(tmp_path: Path, face_weights: Path) -> Studio:
 
 
 def trained(studio: Studio, request: TrainRequest) -> Avatar:
-    job = studio.train(request)
+    job = studio.trainings.start(request)
     studio.queue.wait(job.id, 30)
     return studio.avatars.load(job.avatar_id)
 
@@ -78,7 +78,7 @@ def test_every_training_adds_who_when_where_and_for_which_photos(studio: Studio)
 def test_a_training_that_is_refused_leaves_the_statements_as_they_were(studio: Studio) -> None:
     before = trained(studio, REQUEST)
     with pytest.raises(ConsentMissing):
-        studio.train(replace(REQUEST, consent=" \n"))
+        studio.trainings.start(replace(REQUEST, consent=" \n"))
     assert studio.avatars.load("anna").consents == before.consents
 
 
@@ -130,7 +130,7 @@ def test_the_command_line_notes_who_ran_it(
 
 @pytest.mark.slow
 def test_a_job_goes_on_with_the_statement_that_it_began_with(studio: Studio) -> None:
-    job = studio.train(REQUEST)
+    job = studio.trainings.start(REQUEST)
     Control(studio.jobs.folder(job.id)).ask(CANCEL)
     studio.queue.wait(job.id, 30)
     assert Studio(studio.host).jobs.job(job.id).payload["avatar"]["consent"] == job.payload["avatar"]["consent"]
@@ -145,7 +145,7 @@ def test_only_one_place_starts_trainings_and_it_asks_first() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit"
         and any(isinstance(word, ast.Name) and word.id == "TRAIN" for word in node.args)
     ]
-    assert starting == ["studio/studio.py"]
+    assert starting == ["studio/trainings.py"]
     doors = [
         path.relative_to(PACKAGE).as_posix()
         for door in ("ui", "api", "commands", "webui", "standalone")

@@ -58,7 +58,7 @@ class Api:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
         estimate = self.studio.estimate(len(body.images), body.method, body.plan)
         with received(body.images) as photos:
-            job = self.studio.train(TrainRequest(
+            job = self.studio.trainings.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 method=body.method, engine=body.engine, plan=body.plan, consent=body.consent, door=DOOR,
                 photo_settings=body.photo_settings, choices=bodies.decided(body.choices),

@@ -200,7 +200,7 @@ def _train(request: TrainRequest, studio: Studio, follow: Follow) -> tuple[dict[
     """A job from photos to a published file; what it leaves is read, then erased. One that fails leaves its error."""
     with passing_name(studio) as name:
         try:
-            job = studio.train(replace(request, name=name))
+            job = studio.trainings.start(replace(request, name=name))
         except AvatarError as error:
             return row_of(request.method, {}, error.to_json()), None
         view = follow(job)

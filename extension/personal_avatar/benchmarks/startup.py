@@ -28,7 +28,7 @@ def measure(
     with passing_name(studio) as name:
         request = TrainRequest(name, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
         clicked = time.time()
-        job = studio.train(request)
+        job = studio.trainings.start(request)
         threading.Thread(target=studio.queue.run_here, args=(job,), daemon=True).start()
         records = _until_first_step(studio, job.id)
     seconds = records[-1].at - clicked - load_seconds

@@ -30,7 +30,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, plan=pairs(args.pairs),
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
-    jobs = studio.compare(request, [Method(method) for method in args.methods])
+    jobs = studio.trainings.compare(request, [Method(method) for method in args.methods])
     status = DONE
     for job in jobs:
         terminal.say(f"\n{job.payload['method']}")
@@ -41,7 +41,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
             for later in jobs[jobs.index(job) + 1 :]:
                 studio.queue.cancel(later.id)
             break
-    rows = studio.comparison(jobs[0].avatar_id)
+    rows = studio.trainings.comparison(jobs[0].avatar_id)
     args.out.mkdir(parents=True, exist_ok=True)
     sheet = write_comparison_sheet(args.name, rows, args.out / "comparison.png")
     terminal.say("\n" + table(words_of(rows)))

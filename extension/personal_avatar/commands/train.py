@@ -38,7 +38,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
-    view, interrupted = follow(studio, studio.train(request), terminal)
+    view, interrupted = follow(studio, studio.trainings.start(request), terminal)
     document = documents.training(view)
     show_training(document, terminal)
     terminal.document(document)

@@ -11,7 +11,7 @@ from personal_avatar.studio.oneshot import Neighbour, OneShot
 
 if TYPE_CHECKING:
     from personal_avatar.jobs.store import Job
-    from personal_avatar.studio.studio import CreateRequest
+    from personal_avatar.studio.requests import CreateRequest
 
 OWN_PROMPT = "prompt"  # the id of a style that the user wrote
 
@@ -22,7 +22,7 @@ def request_like(job: Job, style_id: str, folder: Path, count: int) -> CreateReq
     Raises `WrongState` when the style is not among the job's.
     """
     from personal_avatar.studio.portraits import CreateTask
-    from personal_avatar.studio.studio import CreateRequest
+    from personal_avatar.studio.requests import CreateRequest
 
     task = from_json(CreateTask, job.payload)
     style = next((style for style in task.styles if style.id == style_id), None)

@@ -36,7 +36,8 @@ from personal_avatar.studio.oneshot import (
 from personal_avatar.studio.portraits import Sitter
 
 if TYPE_CHECKING:
-    from personal_avatar.studio.studio import CreateRequest, Studio
+    from personal_avatar.studio.requests import CreateRequest
+    from personal_avatar.studio.studio import Studio
 
 
 def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, Path]]:

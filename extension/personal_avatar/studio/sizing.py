@@ -24,7 +24,8 @@ from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.shortage import with_offer
 
 if TYPE_CHECKING:
-    from personal_avatar.studio.studio import Studio, TrainRequest
+    from personal_avatar.studio.requests import TrainRequest
+    from personal_avatar.studio.studio import Studio
 
 HERE = "local"
 EIGHT_BIT = "bitsandbytes"

@@ -4,10 +4,9 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.captions.files import without_captions
@@ -15,123 +14,50 @@ from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import (
     Avatar,
     BaseModelFile,
-    Checkpoint,
     Dataset,
-    Engine,
-    Goal,
     Method,
     PhotoChoice,
     PhotoReport,
     Style,
-    from_json,
 )
 from personal_avatar.errors import (
-    ConsentMissing,
     InvalidSettings,
     TooFewPhotos,
-    TrainerMissing,
     WrongState,
 )
 from personal_avatar.host import Host
 from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.executors import executor_for
 from personal_avatar.jobs.queue import JobQueue
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job, JobStore, JobView, named_in
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.storage import sha256_of
 from personal_avatar.studio import drafts, oneshot
 from personal_avatar.studio.captioning import Captioning
 from personal_avatar.studio.datasets import Datasets
 from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.gallery import Gallery
-from personal_avatar.studio.inventing import Invention, statement_of
+from personal_avatar.studio.inventing import Invention
 from personal_avatar.studio.rankings import Rankings
+from personal_avatar.studio.requests import MAX_PHOTOS, CreateRequest, TrainRequest, labels
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
+from personal_avatar.studio.trainings import Trainings
 from personal_avatar.studio.webhooks import Webhooks
-from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS, can_pause
+from personal_avatar.studio.works import CREATE, RANK, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import refuse_unknown
-from personal_avatar.training.plan import ORIGINS, PLANS, TrainTask, plan_for
+from personal_avatar.training.plan import plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.photos.memory import Memory
-    from personal_avatar.reports.comparison import Row
-    from personal_avatar.studio.oneshot import Box, IdentityStatus, Neighbour
+    from personal_avatar.studio.oneshot import IdentityStatus
     from personal_avatar.studio.portraits import CreateSettings
 
-MAX_PHOTOS = 100
-STYLE_NOUN = "style"
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults.
-
-    `choices`: what the user decided about photos, by the SHA-256 of their files. `consent`: what was stated about the
-    person's agreement, `stated_by`: by whom ("" the user), at which `door` ("page", "api", "command line").
-    `even_if_too_large`: start although the memory model says that it will not fit.
-    """
-
-    name: str
-    photos: tuple[Path, ...]
-    class_noun: str = "person"
-    user_id: str = "local"
-    method: Method = Method.LORA
-    engine: Engine = Engine.DIFFUSERS
-    plan: dict[str, Any] = field(default_factory=dict)
-    photo_settings: dict[str, Any] = field(default_factory=dict)
-    checkpoint: str = ""
-    consent: str = ""
-    choices: Mapping[str, PhotoChoice] = field(default_factory=dict)
-    stated_by: str = ""
-    door: str = ""
-    even_if_too_large: bool = False
-
-
-@dataclass(frozen=True)
-class CreateRequest:
-    """Portraits in styles (ids) or after a prompt of the user's own, which may hold `{subject}`.
-
-    Of an avatar, or, with `avatar_id` empty, of whoever is in `references`, without training; with both, the avatar's
-    training and these photos. `identity`: settings of one-shot identity without pictures; None without references: the
-    training alone; with an avatar and no references its own photos are used. `image`: the picture of which `strength`
-    (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
-    faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
-    person is called where no training is used. `neighbours`: others in the same picture, `box`: where the person is.
-    `stated_by`, `door`: see `TrainRequest`.
-    """
-
-    avatar_id: str = ""
-    styles: tuple[str, ...] = ()
-    prompt: str = ""
-    negative_prompt: str = ""
-    user_id: str = "local"
-    settings: dict[str, Any] = field(default_factory=dict)
-    references: tuple[Path, ...] = ()
-    identity: dict[str, Any] | None = None
-    image: Path | None = None
-    strength: float = 0.6
-    pose: Path | None = None
-    consent: str = ""
-    class_noun: str = "person"
-    neighbours: tuple[Neighbour, ...] = ()
-    box: Box | None = None
-    stated_by: str = ""
-    door: str = ""
-
-
-class Labels(TypedDict):
-    """What a job says of itself in lists."""
-
-    title: str
-    user_id: str
-    avatar_id: str
 
 
 class Studio:
@@ -144,8 +70,10 @@ class Studio:
         self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort)
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
+        self.trainings = Trainings(self)
         self.queue = JobQueue(
-            self.jobs, works, host.trainer, self._on_end, before=self.datasets.before_training, rules=host.rules,
+            self.jobs, works, host.trainer, self.trainings.ended,
+            before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
             advise=lambda job, error: self.sizing.advised(job, error), before_each=self.datasets.before_each_start,
             host=host.name, serves=serves,
@@ -159,7 +87,7 @@ class Studio:
         self.webhooks = Webhooks(self)
         self.queue.listen(self.webhooks.ended)
         self._analyser: FaceAnalyser | None = None
-        self._starting = threading.Lock()
+        self.starting = threading.Lock()
 
     def open(self) -> None:
         """Go on with jobs of an earlier start."""
@@ -220,110 +148,6 @@ class Studio:
         """Cut and caption the accepted photos into `out`; see `Datasets.prepare`."""
         return self.datasets.prepare(report, out, resolution_px, class_noun, settings)
 
-    # -- training
-
-    def engines(self) -> tuple[Engine, ...]:
-        """The programs that can train here."""
-        from personal_avatar.environment import kohya
-
-        folders = self.host.folders()
-        has_kohya = kohya.is_ready(folders.data, folders.sd_scripts)
-        return (Engine.DIFFUSERS, Engine.KOHYA) if has_kohya else (Engine.DIFFUSERS,)
-
-    def train(self, request: TrainRequest) -> Job:
-        """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
-        with self._starting:
-            return self._submit([request])[0]
-
-    def compare(self, request: TrainRequest, methods: Sequence[Method] = tuple(Method)) -> list[Job]:
-        """The same photos through several methods, one training after the other; see `comparison`.
-
-        Of `request.plan` each method takes what it has. Raises what `train` raises, before anything starts.
-        """
-        if not methods:
-            raise InvalidSettings("No method was chosen.")
-        unknown = set(request.plan) - {name for method in methods for name in PLANS[method].__fields__}
-        if unknown:
-            raise InvalidSettings(f"None of these methods has the setting {', '.join(sorted(unknown))}.")
-        with self._starting:
-            return self._submit([
-                replace(request, method=method, plan=_of_method(request.plan, method))
-                for method in dict.fromkeys(methods)
-            ])
-
-    def comparison(self, avatar_id: str) -> list[Row]:
-        """What each method made of the photos and the checkpoint of the avatar's last training, best first."""
-        from personal_avatar.reports.comparison import comparable
-
-        ended = self.jobs.views(states=[State.SUCCEEDED], kind=TRAIN, avatar_id=avatar_id)
-        return comparable([view.result for view in ended if view.result])
-
-    def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
-        """Trainings of one avatar, all or none."""
-        self.queue.refuse_when_full(len(requests), requests[0].user_id)
-        bases = [self._refused(request) for request in requests]
-        for request, base in zip(requests, bases, strict=True):
-            self.sizing.refuse_too_large(request, base)
-        avatar, photos = self._admit(requests[0], bases[0])
-        tasks = [self._task(one, avatar, photos, base) for one, base in zip(requests, bases, strict=True)]
-        return [self.queue.submit(TRAIN, task, **_labels(avatar, requests[0].user_id)) for task in tasks]
-
-    def _refused(self, request: TrainRequest) -> BaseModelFile:
-        """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
-        if not request.consent.strip() and not statement_of(request.photos):
-            raise ConsentMissing("Nobody stated that the person in the photos agreed.")
-        if not 1 <= len(request.photos) <= MAX_PHOTOS:
-            raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
-        validated(PLANS[request.method], request.plan)
-        self.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
-        base = self.host.find_checkpoint(request.checkpoint) if request.checkpoint else self.host.checkpoint()
-        self.host.trainer()
-        self._refuse_engine(request, base)
-        return base
-
-    def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
-        """The avatar, new or known, with its photos in its folder."""
-        avatar = self.avatars.open(
-            request.name, user_id=request.user_id, class_noun=_noun(request),
-            statement=statement_of(request.photos) or request.consent, stated_by=request.stated_by, door=request.door,
-        )
-        self._refuse_second_start(avatar)
-        photos = self.avatars.add_photos(avatar, request.photos)
-        consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
-        avatar = replace(avatar, consent=consent, base_title=base.title)
-        self.avatars.save(avatar)
-        kohya.keep(kohya.origins(request.photos), self.avatars.folder(avatar.id) / ORIGINS)
-        return avatar, photos
-
-    def _task(
-        self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], base: BaseModelFile
-    ) -> TrainTask:
-        plan = validated(PLANS[request.method], request.plan)
-        return TrainTask(
-            avatar=avatar, avatar_folder=self.avatars.folder(avatar.id), photos=photos, base=base,
-            method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self.weights_folder,
-            publish_to=self.host.folders().results_of(request.method), photo_settings=request.photo_settings,
-            engine=request.engine, cache=self.host.folders().data / "cache",
-            sd_scripts=self.host.folders().sd_scripts, choices=dict(request.choices),
-        )
-
-    def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
-        """Raises when the engine is not there (`WrongState`), or cannot do what is asked (`InvalidSettings`)."""
-        if request.engine is Engine.KOHYA:
-            from personal_avatar.environment import kohya
-            from personal_avatar.training.engines.kohya.limits import fitted
-
-            try:
-                folders = self.host.folders()
-                version = kohya.ready(folders.data, folders.sd_scripts).version
-            except TrainerMissing as error:
-                raise WrongState(error.message, error.hint) from None
-            fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
-
-    def _refuse_second_start(self, avatar: Avatar) -> None:
-        for view in self.jobs.views(states=ACTIVE, kind=TRAIN, avatar_id=avatar.id):
-            raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
-
     # -- portraits
 
     def create(self, request: CreateRequest) -> Job:
@@ -342,7 +166,7 @@ class Studio:
                 refuse_unknown(text, self.host.folders().wildcards)
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot)
-        return self.queue.submit(CREATE, task, files=files, **_labels(avatar, request.user_id, one_shot.title))
+        return self.queue.submit(CREATE, task, files=files, **labels(avatar, request.user_id, one_shot.title))
 
     def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
         own = self.host.styles()
@@ -370,7 +194,7 @@ class Studio:
         Portraits that the host saved into its own folders are only listed.
         """
         avatar = self.avatars.find(avatar_id)
-        with self._starting:
+        with self.starting:
             views = self._about(avatar)
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
@@ -417,24 +241,6 @@ class Studio:
         found = [*self.jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
         return list({view.job.id: view for view in found}.values())
 
-    def _on_end(self, job: Job, result: dict[str, Any]) -> None:
-        """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
-        if job.kind != TRAIN:
-            return
-        avatar = self.avatars.load(job.avatar_id)
-        points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
-        for point in points:
-            self.host.published(point.path)
-        measured = result.get("resemblance") or any(point.likeness is not None for point in points)
-        if avatar.best is not None and not measured:
-            return  # cut short before it was measured: the earlier file stays in use
-        if measured:
-            self.sizing.learn(job, result)
-        self.avatars.save(replace(
-            avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
-            dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
-        ))
-
     # -- jobs
 
     def events(self, job_id: str, after: int = 0) -> Iterator[Record]:
@@ -464,23 +270,6 @@ class Studio:
             checkpoint = None
         return {"status": "ok", "version": __version__, "host": self.host.name, "checkpoint": checkpoint,
                 "active_jobs": self.jobs.count(states=ACTIVE)}
-
-
-def _noun(request: TrainRequest) -> str:
-    """The class that is trained; of a style it ends with that word."""
-    is_style = request.plan.get("goal") == Goal.STYLE.value
-    return STYLE_NOUN if is_style and not request.class_noun.endswith(STYLE_NOUN) else request.class_noun
-
-
-def _of_method(plan: dict[str, Any], method: Method) -> dict[str, Any]:
-    """Those settings that a method has."""
-    return {name: value for name, value in plan.items() if name in PLANS[method].__fields__}
-
-
-def _labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
-    """What a job says of itself in lists; `title`: where it has no avatar."""
-    named = (avatar.name, avatar.id) if avatar else (title, "")
-    return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:

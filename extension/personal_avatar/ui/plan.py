@@ -44,7 +44,8 @@ class PlanForm:
             "method": _radio(page, "method", "train.method", Method, lambda scene: Method),
             GOAL: _radio(page, GOAL, "plan.goal", Goal, _goals),
             "engine": _radio(
-                page, "engine", "train.engine", page.studio.engines(), lambda scene: scene.studio.engines()
+                page, "engine", "train.engine", page.studio.trainings.engines(),
+                lambda scene: scene.studio.trainings.engines(),
             ),
         }
         self._form = Form(page, _fields(), "plan")

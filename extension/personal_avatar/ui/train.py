@@ -46,11 +46,11 @@ def _inputs(page: Page, about: list[Any]) -> None:
     def train(scene: Scene, *raw: Any, anyway: bool = False) -> None:
         photos.note(scene, *raw[: len(about)])
         request = _request(scene, form.chosen(scene, raw[len(about) :]))
-        scene.studio.train(replace(request, even_if_too_large=anyway))
+        scene.studio.trainings.start(replace(request, even_if_too_large=anyway))
 
     def compare_all(scene: Scene, *raw: Any) -> None:
         photos.note(scene, *raw[: len(about)])
-        scene.studio.compare(_request(scene, form.presets(scene, raw[len(about) :])))
+        scene.studio.trainings.compare(_request(scene, form.presets(scene, raw[len(about) :])))
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         return [offers.tried(scene, lambda: train(scene, *raw))]

@@ -56,7 +56,7 @@ def small(tmp_path: Path) -> tuple[Path, ...]:
 def test_small_photos_are_enlarged_before_the_process_of_the_training_starts(
     studio: Studio, small: tuple[Path, ...]
 ) -> None:
-    job = studio.train(replace(REQUEST, photos=small))
+    job = studio.trainings.start(replace(REQUEST, photos=small))
     assert studio.queue.wait(job.id, 60).status.state is State.SUCCEEDED
     folder = studio.avatars.folder("anna")
     hashes = {sha256_of(photo) for photo in small[:2]}
@@ -70,8 +70,8 @@ def test_small_photos_are_enlarged_before_the_process_of_the_training_starts(
 def test_what_is_not_asked_for_is_not_done_and_the_earlier_is_forgotten(
     studio: Studio, small: tuple[Path, ...]
 ) -> None:
-    studio.queue.wait(studio.train(replace(REQUEST, photos=small)).id, 60)
-    job = studio.train(replace(REQUEST, photos=small, photo_settings={}))
+    studio.queue.wait(studio.trainings.start(replace(REQUEST, photos=small)).id, 60)
+    job = studio.trainings.start(replace(REQUEST, photos=small, photo_settings={}))
     studio.queue.wait(job.id, 60)
     assert not (studio.avatars.folder("anna") / ENLARGED).exists()
 
@@ -79,7 +79,7 @@ def test_what_is_not_asked_for_is_not_done_and_the_earlier_is_forgotten(
 def test_an_unknown_upscaler_is_refused_before_work_begins(studio: Studio, small: tuple[Path, ...]) -> None:
     wrong = replace(REQUEST, photos=small, photo_settings={"upscaler": "Magic"})
     with pytest.raises(InvalidSettings, match="Magic") as caught:
-        studio.train(wrong)
+        studio.trainings.start(wrong)
     assert "Squares" in caught.value.hint and studio.jobs.ids() == []
 
 
@@ -90,7 +90,7 @@ def test_a_training_that_cannot_be_made_ready_fails_by_name(
         raise UpscalerMissing("The WebUI could not use Squares.")
 
     monkeypatch.setattr(DrawingHost, "upscale", broken)
-    view = studio.queue.wait(studio.train(replace(REQUEST, photos=small)).id, 60)
+    view = studio.queue.wait(studio.trainings.start(replace(REQUEST, photos=small)).id, 60)
     assert view.status.state is State.FAILED and (view.status.error or {})["code"] == "UPSCALER_MISSING"
 
 
@@ -113,11 +113,11 @@ def test_repeats_and_masks_of_a_kohya_dataset_reach_the_training(studio: Studio,
     (tmp_path / "set" / "masks").mkdir()
     photo = Path(shutil.copy(GOOD[0], folder / "a.jpg"))
     Image.new("L", (512, 512), 200).save(tmp_path / "set" / "masks" / "a.png")
-    job = studio.train(replace(REQUEST, photos=(photo,), photo_settings={}))
+    job = studio.trainings.start(replace(REQUEST, photos=(photo,), photo_settings={}))
     task = from_json(TrainTask, job.payload)
     (origin,) = kohya.kept(task.avatar_folder / ORIGINS).values()
     assert (origin.repeats, origin.words) == (5, "ohwx woman")
     assert origin.mask is not None and origin.mask.is_relative_to(task.avatar_folder)
     studio.queue.wait(job.id, 60)
-    studio.queue.wait(studio.train(replace(REQUEST, photos=(GOOD[1],), photo_settings={})).id, 60)
+    studio.queue.wait(studio.trainings.start(replace(REQUEST, photos=(GOOD[1],), photo_settings={})).id, 60)
     assert kohya.kept(task.avatar_folder / ORIGINS) == {}

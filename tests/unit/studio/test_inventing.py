@@ -162,13 +162,13 @@ def test_a_cancel_keeps_what_was_found(studio: Studio) -> None:
 
 def test_nobodys_consent_is_needed_and_the_record_says_why(studio: Studio, shared: Studio, ruby: JobView) -> None:
     photos = shared.invention.kept(ruby.job.id)
-    job = studio.train(TrainRequest("Ruby", photos, "woman"))
+    job = studio.trainings.start(TrainRequest("Ruby", photos, "woman"))
     studio.queue.wait(job.id, 60)
     consent = studio.avatars.find("Ruby").consent
     assert consent is not None
     assert consent.statement == "Nobody is in these pictures: the character was invented, made by avatar-tiny."
     with pytest.raises(ConsentMissing):
-        studio.train(TrainRequest("Anna", (*photos, GOOD[0]), "woman"))
+        studio.trainings.start(TrainRequest("Anna", (*photos, GOOD[0]), "woman"))
 
 
 def test_only_pictures_that_were_invented_here_need_no_consent(ruby: JobView, shared: Studio, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_mark_names_any_checkpoint(title: str, tmp_path: Path) -> None:
 def trained(studio: Studio, shared: Studio, ruby: JobView) -> Avatar:
     """Ruby, with the face of her most typical picture as reference."""
     photos = shared.invention.kept(ruby.job.id)
-    studio.queue.wait(studio.train(TrainRequest("Ruby", photos, "woman")).id, 60)
+    studio.queue.wait(studio.trainings.start(TrainRequest("Ruby", photos, "woman")).id, 60)
     image, reader = load_picture(photos[0]), studio.analyser()
     reference = tuple(reader.embed(image, reader.detect(image)[0]).tolist())
     avatar = replace(studio.avatars.find("Ruby"), reference=reference)

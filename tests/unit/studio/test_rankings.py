@@ -242,7 +242,7 @@ def test_without_a_number_of_good_ones_all_are_made() -> None:
 @pytest.fixture(scope="module")
 def avatar(studio: Studio) -> str:
     """Somebody who was trained, by the first drawing."""
-    job = studio.train(TrainRequest("Anna", tuple(GOOD[:4]), "woman", consent="yes"))
+    job = studio.trainings.start(TrainRequest("Anna", tuple(GOOD[:4]), "woman", consent="yes"))
     view = studio.queue.wait(job.id, 60)
     assert view.status.state is State.SUCCEEDED, view.status.error
     return job.avatar_id

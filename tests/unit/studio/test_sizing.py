@@ -39,7 +39,7 @@ def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def refused(studio: Studio, request: TrainRequest = REQUEST) -> dict[str, Any]:
     with pytest.raises(PlanTooLarge) as error:
-        studio.train(request)
+        studio.trainings.start(request)
     return error.value.details
 
 
@@ -48,11 +48,11 @@ def test_a_training_without_room_leaves_no_trace_and_names_one_that_fits(studio:
     assert studio.jobs.ids() == [] and studio.avatars.all() == []
     assert details["free_gb"] == 1.6 < details["needed_gb"] and details["predicted_gb"] <= 1.6
     again = replace(REQUEST, method=Method(details["method"]), plan=details["plan"])
-    assert studio.queue.wait(studio.train(again).id, 30).status.state is State.SUCCEEDED
+    assert studio.queue.wait(studio.trainings.start(again).id, 30).status.state is State.SUCCEEDED
 
 
 def test_whoever_wants_to_starts_it_anyway(studio: Studio) -> None:
-    job = studio.train(replace(REQUEST, even_if_too_large=True))
+    job = studio.trainings.start(replace(REQUEST, even_if_too_large=True))
     assert studio.queue.wait(job.id, 30).status.state is State.SUCCEEDED
 
 
@@ -75,7 +75,7 @@ def test_the_api_answers_507_with_what_would_fit(studio: Studio) -> None:
 
 
 def test_what_a_training_took_is_remembered_without_a_word_about_the_person(studio: Studio) -> None:
-    job = studio.train(replace(REQUEST, plan={}, method=Method.LORA))
+    job = studio.trainings.start(replace(REQUEST, plan={}, method=Method.LORA))
     studio.queue.wait(job.id, 30)
     data = studio.host.folders().data
     ((case, ratio),) = learned.load(data).ratios
@@ -100,7 +100,7 @@ def test_a_training_that_the_system_ended_for_want_of_memory_names_a_smaller_pla
     counts = iter([3, *[4] * 1000])
     monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
     studio.host.learn = "os.kill(os.getpid(), signal.SIGKILL)"  # type: ignore[attr-defined]
-    view = studio.queue.wait(studio.train(replace(REQUEST, even_if_too_large=True)).id, 30)
+    view = studio.queue.wait(studio.trainings.start(replace(REQUEST, even_if_too_large=True)).id, 30)
     assert view.status.error and view.status.error["code"] == "OUT_OF_MEMORY"
     assert view.status.error["details"]["changes"]
     assert "Train with a smaller plan" in view.status.error["hint"]

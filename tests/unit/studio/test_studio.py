@@ -49,7 +49,7 @@ def test_an_impossible_training_leaves_no_trace(
 ) -> None:
     studio = make()
     with pytest.raises(error):
-        studio.train(replace(REQUEST, **changes))  # type: ignore[arg-type]
+        studio.trainings.start(replace(REQUEST, **changes))  # type: ignore[arg-type]
     assert studio.jobs.ids() == []
     assert studio.avatars.all() == []
 
@@ -67,7 +67,7 @@ def test_of_many_starts_at_once_one_begins(make: Callable[..., Studio]) -> None:
 
     def start() -> None:
         try:
-            studio.train(REQUEST)
+            studio.trainings.start(REQUEST)
         except WrongState as error:
             refused.append(error)
 
@@ -84,10 +84,10 @@ def test_of_many_starts_at_once_one_begins(make: Callable[..., Studio]) -> None:
 
 def test_a_failed_training_leaves_the_earlier_checkpoint_usable(make: Callable[..., Studio]) -> None:
     studio = make()
-    studio.queue.wait(studio.train(REQUEST).id, 30)
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
     best = studio.avatars.load("anna").best
     studio.host.learn = "sys.exit(3)"  # type: ignore[attr-defined]
-    assert studio.queue.wait(studio.train(REQUEST).id, 20).status.state is State.FAILED
+    assert studio.queue.wait(studio.trainings.start(REQUEST).id, 20).status.state is State.FAILED
     assert studio.avatars.load("anna").best == best is not None
 
 
@@ -98,7 +98,7 @@ def test_what_a_cancelled_training_kept_is_taken_into_the_avatar(make: Callable[
         "reference": [1.0], "recogniser": "r", "dataset_fingerprint": "f",
     }
     studio = make(KEPT % repr(kept))
-    view = studio.queue.wait(studio.train(REQUEST).id, 20)
+    view = studio.queue.wait(studio.trainings.start(REQUEST).id, 20)
     assert view.status.state is State.CANCELLED
     best = studio.avatars.load("anna").best
     assert best is not None
@@ -116,7 +116,7 @@ def test_portraits_need_an_avatar_that_was_trained(make: Callable[..., Studio]) 
 
 def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable[..., Studio]) -> None:
     studio = make()
-    studio.queue.wait(studio.train(REQUEST).id, 30)
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
     with pytest.raises(InvalidSettings, match="Neither a style nor a prompt"):
         studio.create(CreateRequest("anna", prompt="  "))
     with pytest.raises(NotFound, match="no style"):
@@ -128,27 +128,27 @@ def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable
 
 def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:
     studio = make(SILENT)
-    job = studio.train(REQUEST)
+    job = studio.trainings.start(REQUEST)
     while not studio.jobs.view(job.id).step:
         time.sleep(0.05)
     status = studio.jobs.status(job.id)
     process.kill(status.pid, status.pid_started_at)
     assert studio.queue.wait(job.id, 20).status.state is State.FAILED
     studio.host.learn = "emit(Failed({'code': 'NO_FACE', 'message': 'm', 'hint': 'h'}))"  # type: ignore[attr-defined]
-    error = studio.queue.wait(studio.train(REQUEST).id, 20).status.error
+    error = studio.queue.wait(studio.trainings.start(REQUEST).id, 20).status.error
     assert error is not None
     assert error["code"] == "NO_FACE"
 
 
 def test_erasing_a_person_erases_the_files_of_earlier_trainings(make: Callable[..., Studio], tmp_path: Path) -> None:
     studio = make()
-    first = studio.queue.wait(studio.train(REQUEST).id, 30)
+    first = studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
     earlier, saved = tmp_path / "earlier.safetensors", tmp_path / "saved-by-the-host.png"
     for path in (earlier, saved):
         path.touch()
     emit = EventWriter(studio.jobs.folder(first.job.id))
     emit(Done({"files": [str(earlier)], "images": [{"path": str(saved)}]}))
-    studio.queue.wait(studio.train(REQUEST).id, 30)
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
     erased = studio.delete_avatar("anna")
     assert not earlier.exists()
     assert erased["left"] == [str(saved)]
@@ -160,7 +160,7 @@ def test_photos_laid_out_under_the_name_of_another_users_avatar_are_left_and_nam
     draft = studio.host.folders().data / "drafts" / ("5" * 32)
     write_json(draft / "draft.json", {"name": REQUEST.name})
     for user, left in (("another", [str(draft)]), ("local", [])):
-        job = studio.queue.wait(studio.train(replace(REQUEST, user_id=user)).id, 30).job
+        job = studio.queue.wait(studio.trainings.start(replace(REQUEST, user_id=user)).id, 30).job
         assert studio.delete_avatar(job.avatar_id)["left"] == left
         assert draft.exists() is bool(left)
 
@@ -176,13 +176,13 @@ def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -
 def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Callable[..., Studio]) -> None:
     studio = make()
     methods = (Method.LORA, Method.TEXTUAL_INVERSION)
-    jobs = studio.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
+    jobs = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
     views = [studio.queue.wait(job.id, 60) for job in jobs]
     assert [view.status.state for view in views] == [State.SUCCEEDED] * 2
     assert [view.job.payload["plan"] for view in views] == [{"steps": 7, "rank": 4}, {"steps": 7, "vectors": 2}]
     assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
     assert {point.method for point in studio.avatars.load(jobs[0].avatar_id).checkpoints} == set(methods)
-    assert studio.comparison(jobs[0].avatar_id)[0].method in {method.value for method in methods}
+    assert studio.trainings.comparison(jobs[0].avatar_id)[0].method in {method.value for method in methods}
 
 
 @pytest.mark.parametrize(("plan", "methods"), [
@@ -193,13 +193,13 @@ def test_a_comparison_that_cannot_work_starts_nothing(
 ) -> None:
     studio = make()
     with pytest.raises(InvalidSettings):
-        studio.compare(replace(REQUEST, plan=plan), methods)
+        studio.trainings.compare(replace(REQUEST, plan=plan), methods)
     assert studio.jobs.ids() == []
 
 
 def test_an_avatar_of_another_family_is_refused_by_name(make: Callable[..., Studio]) -> None:
     studio = make()
-    avatar = studio.avatars.load(studio.queue.wait(studio.train(REQUEST).id, 60).job.avatar_id)
+    avatar = studio.avatars.load(studio.queue.wait(studio.trainings.start(REQUEST).id, 60).job.avatar_id)
     foreign = tuple(replace(point, family=Family.SDXL) for point in avatar.checkpoints)
     studio.avatars.save(replace(avatar, checkpoints=foreign))
     with pytest.raises(BaseUnsupported, match="sdxl"):

@@ -110,7 +110,7 @@ def test_the_photo_lies_in_the_jobs_folder_with_the_consent_and_is_erased_with_i
 
 
 def test_only_ended_jobs_of_portraits_are_erased(studio: Studio) -> None:
-    job = studio.train(TrainRequest("Berta", (GOOD[0],), "woman", consent="she agreed"))
+    job = studio.trainings.start(TrainRequest("Berta", (GOOD[0],), "woman", consent="she agreed"))
     studio.queue.wait(job.id, 30)
     with pytest.raises(WrongState, match="belongs to its avatar"):
         studio.gallery.erase(job.id)

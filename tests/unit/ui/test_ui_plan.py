@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from personal_avatar.domain import Engine, Goal, Method
 from personal_avatar.studio import Studio
+from personal_avatar.studio.trainings import Trainings
 from personal_avatar.training import presets
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import plan as plan_panel
@@ -88,7 +89,7 @@ def test_what_was_set_for_one_method_is_there_when_it_is_chosen_again(visit: Vis
 
 def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert visit(key="f5" * 16).prop("engine", "visible") is False
-    monkeypatch.setattr(Studio, "engines", lambda self: tuple(Engine))
+    monkeypatch.setattr(Trainings, "engines", lambda self: tuple(Engine))
     visitor = visit(key="f5" * 16)
     assert visitor.prop("engine", "visible") is True
     assert [code for _, code in visitor.prop("engine", "choices")] == ["diffusers", "kohya"]

@@ -1,0 +1,85 @@
+"""What a user may ask for: a training, portraits."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from personal_avatar.domain import Avatar, Engine, Method, PhotoChoice
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.oneshot import Box, Neighbour
+
+MAX_PHOTOS = 100
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults.
+
+    `choices`: what the user decided about photos, by the SHA-256 of their files. `consent`: what was stated about the
+    person's agreement, `stated_by`: by whom ("" the user), at which `door` ("page", "api", "command line").
+    `even_if_too_large`: start although the memory model says that it will not fit.
+    """
+
+    name: str
+    photos: tuple[Path, ...]
+    class_noun: str = "person"
+    user_id: str = "local"
+    method: Method = Method.LORA
+    engine: Engine = Engine.DIFFUSERS
+    plan: dict[str, Any] = field(default_factory=dict)
+    photo_settings: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str = ""
+    consent: str = ""
+    choices: Mapping[str, PhotoChoice] = field(default_factory=dict)
+    stated_by: str = ""
+    door: str = ""
+    even_if_too_large: bool = False
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """Portraits in styles (ids) or after a prompt of the user's own, which may hold `{subject}`.
+
+    Of an avatar, or, with `avatar_id` empty, of whoever is in `references`, without training; with both, the avatar's
+    training and these photos. `identity`: settings of one-shot identity without pictures; None without references: the
+    training alone; with an avatar and no references its own photos are used. `image`: the picture of which `strength`
+    (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
+    faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
+    person is called where no training is used. `neighbours`: others in the same picture, `box`: where the person is.
+    `stated_by`, `door`: see `TrainRequest`.
+    """
+
+    avatar_id: str = ""
+    styles: tuple[str, ...] = ()
+    prompt: str = ""
+    negative_prompt: str = ""
+    user_id: str = "local"
+    settings: dict[str, Any] = field(default_factory=dict)
+    references: tuple[Path, ...] = ()
+    identity: dict[str, Any] | None = None
+    image: Path | None = None
+    strength: float = 0.6
+    pose: Path | None = None
+    consent: str = ""
+    class_noun: str = "person"
+    neighbours: tuple[Neighbour, ...] = ()
+    box: Box | None = None
+    stated_by: str = ""
+    door: str = ""
+
+
+class Labels(TypedDict):
+    """What a job says of itself in lists."""
+
+    title: str
+    user_id: str
+    avatar_id: str
+
+
+def labels(avatar: Avatar | None, user_id: str, title: str = "") -> Labels:
+    """What a job says of itself in lists; `title`: where it has no avatar."""
+    named = (avatar.name, avatar.id) if avatar else (title, "")
+    return {"title": named[0], "user_id": user_id, "avatar_id": named[1]}
