@@ -166,6 +166,7 @@ def test_room_that_is_not_there_yet_is_waited_for(
     now = [0.0]
     monkeypatch.setattr(module.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "_release", lambda: None)  # which takes a tenth of a second each time
     looked: list[int] = []
     card = compute.torch_device("cuda")
     assert parking._brought(Full(3000), card, lambda: looked.append(1)) == "there"  # type: ignore[arg-type,comparison-overlap]
