@@ -107,7 +107,9 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
     if isinstance(event, Parked):
         return {"parked": event.parked}
     if isinstance(event, Paused):
-        return {**_lap(account, at), "lap_at": None, "parked": False}
+        told_last = account.step <= event.step <= account.total_steps  # not each step is told
+        step = event.step if told_last else account.step
+        return {**_lap(account, at), "lap_at": None, "parked": False, "step": step}
     if isinstance(event, Done | Failed):
         return {**_lap(account, at), "lap_at": None, "word_at": account.offset, "parked": False}
     return {}

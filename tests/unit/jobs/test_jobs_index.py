@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from personal_avatar.errors import Crashed, NotFound
 from personal_avatar.jobs import account, catalogue, index
-from personal_avatar.jobs.events import Done, EventWriter, Progress, Started
+from personal_avatar.jobs.events import Done, EventWriter, Paused, Progress, Stage, Started
 from personal_avatar.jobs.index import Wish
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore
@@ -400,6 +400,16 @@ def test_a_view_reads_only_new_events(store: JobStore, monkeypatch: pytest.Monke
     monkeypatch.setattr(account, "parse", counting)
     emit(Progress(200, 300))
     assert store.view(job.id).step == 200 and len(parsed) == 1
+
+
+@pytest.mark.parametrize(("paused_at", "shown"), [(7, 7), (0, 5), (40, 5)])
+def test_a_paused_job_shows_the_step_at_which_it_paused(store: JobStore, paused_at: int, shown: int) -> None:
+    """Not every step is told; and in a part with another count, that of the training means nothing."""
+    job = create(store)
+    emit = EventWriter(store.folder(job.id))
+    for event in (Started(1), Stage("train"), Progress(5, 9), Paused(paused_at)):
+        emit(event)
+    assert (store.view(job.id).step, store.view(job.id).total_steps) == (shown, 9)
 
 
 @pytest.mark.parametrize("cut_by", [1, 30])
