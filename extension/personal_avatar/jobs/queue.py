@@ -206,7 +206,7 @@ class JobQueue:
         control.ask(CANCEL)
         control.withdraw(PAUSE)
         self._at_rest(job_id, lambda: self._cancel_resting(job_id, keep_checkpoint))
-        if here:
+        if here and self.store.status(job_id).state not in ENDED:
             self.start_lane(job.kind)
         return self.store.view(job_id)
 

@@ -409,3 +409,10 @@ def test_a_lane_with_nothing_to_do_ends_and_begins_anew(house: House) -> None:
 def test_run_here_waits_for_the_end(house: House) -> None:
     job = house.store.create("train", {}, **LABELS)
     assert house.queue.run_here(job).status.state is State.SUCCEEDED
+
+
+def test_who_cancels_a_waiting_job_begins_no_other(house: House) -> None:
+    first, other = (house.store.create("train", {}, **LABELS) for _ in range(2))
+    assert house.queue.cancel(first.id).status.state is State.CANCELLED
+    assert not house.queue._lanes
+    assert house.store.status(other.id).state is State.QUEUED
