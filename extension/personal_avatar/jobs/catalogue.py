@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from personal_avatar.jobs.events import EVENTS_FILE
-from personal_avatar.jobs.index import Index, IndexLost, Row, Wish
+from personal_avatar.jobs.index import Index, IndexLost
+from personal_avatar.jobs.rows import Row, Wish
 
 T = TypeVar("T")
 INDEX_FILE = "index.sqlite"
@@ -70,7 +71,7 @@ class Catalogue:
         return self._ask(lambda: self._index.count(wish))
 
     def query(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
-        """What the table `jobs` answers; see index.Row for its columns."""
+        """What the table `jobs` answers; see rows.Row for its columns."""
         return self._ask(lambda: self._index.ask(sql, values))
 
     def version(self) -> tuple[int, ...]:

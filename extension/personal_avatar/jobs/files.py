@@ -21,9 +21,9 @@ from personal_avatar.jobs.account import Account, last_result, read_on
 from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, stamp, stamps
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.history import Effort
-from personal_avatar.jobs.index import Row
 from personal_avatar.jobs.job import Job, Status
 from personal_avatar.jobs.mending import recovered
+from personal_avatar.jobs.rows import Row
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.storage import flush_folder, write_json
 

@@ -10,18 +10,16 @@ import os
 import sqlite3
 import sys
 import time
-import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.rows import FORMAT, NAMES, ORDER, PUT, SCHEMA, UNENDED, Row, Wish, row_of, sum_of
 
 T = TypeVar("T")
-FORMAT = 3
 BUSY_S = 2.0
 RETRY_S = 15.0  # how long a file that could not be used is left alone
 MEMORY = ":memory:"
@@ -33,82 +31,6 @@ REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "sshfs", "davfs", "glusterfs", "lus
 
 class IndexLost(Exception):
     """The table was replaced by an empty one: fill it and ask again."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A job in the table. `status` and `account` are JSON; `alike` and `work`: see history.Effort. The stamps say which
-    state of the files was read: size, time and number of each, "" for one that must be read again."""
-
-    id: str
-    kind: str
-    title: str
-    user_id: str
-    avatar_id: str
-    request_key: str
-    priority: int
-    created_at: float
-    state: str
-    taken_at: float
-    ended_at: float
-    alike: str
-    work: float
-    damaged: int
-    status: str
-    account: str
-    status_stamp: str
-    events_stamp: str
-
-
-@dataclass(frozen=True)
-class Wish:
-    """Which jobs; newest first. `before`: only those after this place (created_at, id) in the list."""
-
-    user_id: str | None = None
-    states: frozenset[State] | None = None
-    kind: str | None = None
-    request_key: str | None = None
-    avatar_id: str | None = None
-    limit: int | None = None
-    before: tuple[float, str] | None = None
-    damaged: bool = False
-
-    def where(self) -> tuple[str, list[Any]]:
-        """The condition in SQL, and its values."""
-        parts: list[tuple[str, list[Any]]] = [("1", [])]
-        for name in ("user_id", "kind", "request_key", "avatar_id"):
-            if getattr(self, name) is not None:
-                parts.append((f"{name} = ?", [getattr(self, name)]))
-        if self.states is not None:
-            names = sorted(state.value for state in self.states)
-            parts.append((f"state IN ({', '.join('?' * len(names))})", names))
-        if self.before is not None:
-            parts.append(("(created_at, id) < (?, ?)", list(self.before)))
-        if self.damaged:
-            parts.append(("damaged", []))
-        return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
-
-
-NAMES = tuple(field.name for field in fields(Row))
-_TYPES = {"str": "TEXT", "int": "INTEGER", "float": "REAL"}
-_COLUMNS = ", ".join(f"{field.name} {_TYPES[str(field.type)]} NOT NULL" for field in fields(Row))
-_UNENDED = "state IN ('" + "', '".join(sorted(state.value for state in ACTIVE)) + "')"
-SCHEMA = (
-    f"CREATE TABLE jobs ({_COLUMNS}, sum INTEGER NOT NULL, PRIMARY KEY (id)) WITHOUT ROWID",
-    "CREATE INDEX by_age ON jobs (created_at, id, state, kind, user_id)",
-    "CREATE INDEX by_user ON jobs (user_id, created_at, id, state, kind)",
-    "CREATE INDEX by_state ON jobs (state, kind, created_at, id, user_id)",
-    "CREATE INDEX by_kind ON jobs (kind, created_at, id, state, user_id)",
-    "CREATE INDEX by_request ON jobs (request_key, created_at, id)",
-    "CREATE INDEX by_avatar ON jobs (avatar_id, created_at, id, state, kind, user_id)",
-    f"CREATE INDEX unended ON jobs (id, status_stamp, events_stamp) WHERE {_UNENDED}",
-    "CREATE INDEX by_damage ON jobs (damaged) WHERE damaged",
-    "CREATE INDEX by_taken ON jobs (kind, user_id, taken_at)",
-    "CREATE INDEX by_likeness ON jobs (kind, alike, state, ended_at)",
-    f"PRAGMA user_version = {FORMAT}",
-)
-_ORDER = "ORDER BY created_at DESC, id DESC"
-_PUT = f"INSERT OR REPLACE INTO jobs VALUES ({', '.join('?' * (len(NAMES) + 1))})"
 
 
 class Index:
@@ -129,13 +51,13 @@ class Index:
         """Jobs, newest first."""
         where, values = wish.where()
         limit = -1 if wish.limit is None else wish.limit
-        chosen = f"SELECT id FROM jobs WHERE {where} {_ORDER} LIMIT ?"  # by indexes alone, the rows are wide
-        sql = f"SELECT * FROM jobs WHERE id IN ({chosen}) {_ORDER}"
-        return self._run(lambda db: [_row(found) for found in db.execute(sql, [*values, limit])])
+        chosen = f"SELECT id FROM jobs WHERE {where} {ORDER} LIMIT ?"  # by indexes alone, the rows are wide
+        sql = f"SELECT * FROM jobs WHERE id IN ({chosen}) {ORDER}"
+        return self._run(lambda db: [row_of(found) for found in db.execute(sql, [*values, limit])])
 
     def row(self, job_id: str) -> Row | None:
         sql = "SELECT * FROM jobs WHERE id = ?"
-        return next(iter(self._run(lambda db: [_row(found) for found in db.execute(sql, [job_id])])), None)
+        return next(iter(self._run(lambda db: [row_of(found) for found in db.execute(sql, [job_id])])), None)
 
     def count(self, wish: Wish) -> int:
         where, values = wish.where()
@@ -148,12 +70,12 @@ class Index:
     def some(self, after: str, count: int) -> list[Row]:
         """The next jobs after an id: for looking at all of them in turn."""
         sql = "SELECT * FROM jobs WHERE id > ? ORDER BY id LIMIT ?"
-        return self._run(lambda db: [_row(found) for found in db.execute(sql, [after, count])])
+        return self._run(lambda db: [row_of(found) for found in db.execute(sql, [after, count])])
 
     def active_stamps(self, after: str, count: int) -> list[tuple[str, str, str]]:
         """Id and stamps of the next jobs after an id that have not ended."""
         columns = "id, status_stamp, events_stamp"
-        sql = f"SELECT {columns} FROM jobs INDEXED BY unended WHERE {_UNENDED} AND id > ? ORDER BY id LIMIT ?"
+        sql = f"SELECT {columns} FROM jobs INDEXED BY unended WHERE {UNENDED} AND id > ? ORDER BY id LIMIT ?"
         return self._run(lambda db: db.execute(sql, [after, count]).fetchall())
 
     def version(self) -> tuple[int, ...]:
@@ -176,7 +98,7 @@ class Index:
                         db.execute("DELETE FROM jobs WHERE id = ?", [old.id])
                     else:
                         values = astuple(new)
-                        db.execute(_PUT, [*values, _sum(values)])
+                        db.execute(PUT, [*values, sum_of(values)])
         self._run(write)
 
     def drop(self, ids: Iterable[str]) -> None:
@@ -293,17 +215,6 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 def _has_table(db: sqlite3.Connection) -> bool:
     found = [name for _, name, *_ in db.execute("PRAGMA table_info(jobs)")]
     return found == [*NAMES, "sum"]
-
-
-def _row(values: tuple[Any, ...]) -> Row:
-    """Raises `ValueError` for a row that is not as it was written."""
-    if _sum(values[:-1]) != values[-1]:
-        raise ValueError("a row of the index is damaged")
-    return Row(*values[:-1])
-
-
-def _sum(values: tuple[Any, ...]) -> int:
-    return zlib.crc32(repr(values).encode("utf-8", "backslashreplace"))
 
 
 def _identity(path: Path) -> Identity:

@@ -9,9 +9,9 @@ from personal_avatar.jobs.account import Account
 from personal_avatar.jobs.catalogue import Catalogue
 from personal_avatar.jobs.files import JobFiles, account_of, rest_of, status_of
 from personal_avatar.jobs.history import RUNS, History
-from personal_avatar.jobs.index import Row, Wish
 from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.order import Waiting, in_turn
+from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, State
 
 LINE_S = 1.0

@@ -19,9 +19,9 @@ from personal_avatar.jobs.catalogue import Catalogue
 from personal_avatar.jobs.events import rewrite
 from personal_avatar.jobs.files import JobFiles, status_of
 from personal_avatar.jobs.history import Effort
-from personal_avatar.jobs.index import Row, Wish
 from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.listing import Lines, Listing
+from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
 
 __all__ = ["NO_FILES", "Job", "JobStore", "JobView", "Status", "named_in"]

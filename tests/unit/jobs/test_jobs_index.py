@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from personal_avatar.errors import Crashed, NotFound
 from personal_avatar.jobs import account, catalogue, index
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Progress, Stage, Started
-from personal_avatar.jobs.index import Wish
+from personal_avatar.jobs.rows import ORDER, Wish
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobStore
 
@@ -440,7 +440,7 @@ def test_every_list_is_chosen_by_an_index(wish: Wish) -> None:
     """What takes as long as there are jobs would be a scan of the table, whose rows are wide."""
     db = index._connect(":memory:")
     where, values = wish.where()
-    for what, more in (("id", f"{index._ORDER} LIMIT 50"), ("COUNT(*)", "")):
+    for what, more in (("id", f"{ORDER} LIMIT 50"), ("COUNT(*)", "")):
         sql = f"SELECT {what} FROM jobs WHERE {where} {more}"
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert not [step for step in plan if step == "SCAN jobs" or "PRIMARY KEY" in step], plan
