@@ -10,21 +10,16 @@ job erases it too.
 """
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import http.client
 import json
 import logging
 import math
-import os
 import random
 import secrets
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from heapq import heappop, heappush
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar import __version__
@@ -32,16 +27,14 @@ from personal_avatar.documents import API_PREFIX, plain_error, public
 from personal_avatar.errors import AvatarError, NotFound
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
-from personal_avatar.storage import locked, write_json
+from personal_avatar.storage import write_json
 from personal_avatar.studio.addresses import CallbackRefused, Resolve, checked, post, resolved
 from personal_avatar.studio.keeping import number_of
+from personal_avatar.studio.signatures import secret_of, signature
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
-SECRET_FILE = "webhook-secret"
-SECRET_PREFIX = "whsec_"
-LEAST_KEY = 16  # bytes
 RECORD = "callback.json"
 # Seconds between the tries, each lengthened by up to a fifth at random; about an hour in all.
 PAUSES_S = (5.0, 30.0, 180.0, 720.0, 2400.0)
@@ -66,61 +59,12 @@ class Delivery:
     last: str = ""
 
 
-def secret_of(data: Path) -> str:
-    """The secret with which callbacks of this installation are signed; made at first use, for this user's eyes only.
-
-    One that is damaged is put aside and a new one made, which receivers must be given: the log says so.
-    """
-    path = data / SECRET_FILE
-    if secret := _kept(path):
-        return secret
-    with locked(data / f".{SECRET_FILE}.lock"):  # whoever was first has made it
-        return _kept(path) or _made_anew(path)
-
-
-def _kept(path: Path) -> str:
-    """The secret in the file; "" where there is none, or none with which one could sign."""
-    try:
-        secret = path.read_text(encoding="ascii").strip()
-        return secret if len(key_of(secret)) >= LEAST_KEY else ""
-    except (FileNotFoundError, ValueError):
-        return ""
-
-
-def _made_anew(path: Path) -> str:
-    if path.exists():
-        aside = path.with_name(f"{SECRET_FILE}.damaged")
-        os.replace(path, aside)
-        log.warning("The secret of callbacks was damaged and lies in %s now. Give receivers the new one, which "
-                    "`personal-avatar doctor --webhook-secret` prints.", aside)
-    secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # nobody else may read it
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return secret
-
-
-def key_of(secret: str) -> bytes:
-    """The key of the HMAC; raises `ValueError` for what is no secret."""
-    if not secret.startswith(SECRET_PREFIX):
-        raise ValueError(f"a secret begins with {SECRET_PREFIX}")
-    return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-
-
 def told(view: JobView) -> dict[str, Any]:
     """A job as its caller gets it: without embeddings and paths, each picture with its address in the API."""
     document: dict[str, Any] = {**public(view.to_json()), "error": plain_error(view)}
     for place, image in enumerate((document["result"] or {}).get("images", [])):
         image["url"] = f"{API_PREFIX}/jobs/{view.job.id}/images/{number_of(image, place)}"
     return document
-
-
-def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`."""
-    digest = hmac.new(key_of(secret), f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return "v1," + base64.b64encode(digest).decode()
 
 
 def after_try(now: Delivery, at: float, status: int | None, error: str = "") -> Delivery:

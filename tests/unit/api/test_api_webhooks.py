@@ -31,9 +31,10 @@ from personal_avatar.jobs.asking import Asking, asked
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.studio import Studio, addresses, webhooks
+from personal_avatar.studio import Studio, addresses, signatures, webhooks
 from personal_avatar.studio.addresses import CallbackRefused, checked, is_possible, is_public, post, resolved
-from personal_avatar.studio.webhooks import Delivery, secret_of
+from personal_avatar.studio.signatures import secret_of
+from personal_avatar.studio.webhooks import Delivery
 from personal_avatar.studio.works import CREATE
 
 V1 = "/personal-avatar/v1"
@@ -156,28 +157,28 @@ def test_a_job_that_ends_in_the_queue_is_told_of(studio: Studio, receiver: Recei
 def test_the_secret_is_for_this_user_alone_and_stays(studio: Studio) -> None:
     data = studio.host.folders().data
     assert {studio.webhooks.secret() for _ in range(3)} == {secret_of(data)}
-    assert (data / webhooks.SECRET_FILE).stat().st_mode & 0o077 == 0
+    assert (data / signatures.SECRET_FILE).stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("damaged", ["", "whsec_abc\n", "whsec_", "other", "whsec_\u00e9" + "A" * 40])
 def test_a_damaged_secret_is_put_aside_and_nothing_is_lost(
     studio: Studio, receiver: Receiver, damaged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = studio.host.folders().data / webhooks.SECRET_FILE
+    path = studio.host.folders().data / signatures.SECRET_FILE
     path.write_text(damaged, encoding="utf-8")
     view = made(studio, receiver.url)
     studio.webhooks.ended(view)
     assert settled(studio, view.job.id).state == "delivered"
     (_, headers, body), = receiver.seen
     secret = secret_of(path.parent)
-    expected = webhooks.signature(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
-    assert headers["webhook-signature"] == expected and len(webhooks.key_of(secret)) == 32
+    expected = signatures.signature(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    assert headers["webhook-signature"] == expected and len(signatures.key_of(secret)) == 32
     assert path.with_name("webhook-secret.damaged").read_text(encoding="utf-8") == damaged
     assert path.stat().st_mode & 0o077 == 0 and "--webhook-secret" in caplog.text
 
 
 def test_all_who_find_it_damaged_make_one_secret(tmp_path: Path) -> None:
-    (tmp_path / webhooks.SECRET_FILE).write_text("whsec_")
+    (tmp_path / signatures.SECRET_FILE).write_text("whsec_")
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(lambda _: secret_of(tmp_path), range(16)))) == 1
 
