@@ -17,9 +17,10 @@ from personal_avatar.errors import PlanTooLarge
 from personal_avatar.params import validated
 from personal_avatar.training import estimate, fitting, learned
 from personal_avatar.training.estimate import Machine, Reckoned, memory_of
-from personal_avatar.training.fitting import RAM, VRAM, Wish, nearest_fitting, needed_gb
+from personal_avatar.training.fitting import nearest_fitting, needed_gb
 from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import PLANS
+from personal_avatar.training.ways import RAM, VRAM, Way, Wish, taken, ways_of
 
 ASSETS = Path(estimate.__file__).parents[1] / "assets"
 POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
@@ -84,7 +85,7 @@ def wished(folder: Path, family: Family, method: Method, values: dict[str, Any],
     return Wish(shell(folder, family), method, values, memory, eight_bit=memory == VRAM)
 
 
-def loss_of(ways: Sequence[fitting.Way], levels: Sequence[int]) -> float:
+def loss_of(ways: Sequence[Way], levels: Sequence[int]) -> float:
     return sum(way[level][0] for way, level in zip(ways, levels, strict=True))
 
 
@@ -95,13 +96,13 @@ def test_what_is_offered_fits_is_least_and_only_missing_where_nothing_fits(
 ) -> None:
     wish = wished(folder, family, method, values, memory)
     offer = nearest_fitting(wish, free_gb)
-    ways = fitting._ways(wish)
+    ways = ways_of(wish)
     fitting_losses = []
     for levels in itertools.product(*(range(len(way)) for way in ways)):
         loss = loss_of(ways, levels)
         if fitting_losses and loss >= min(fitting_losses):
             continue
-        if needed_gb(wish.changed(fitting._taken(ways, levels))) <= free_gb:
+        if needed_gb(wish.changed(taken(ways, levels))) <= free_gb:
             fitting_losses.append(loss)
     if offer is None:
         assert fitting_losses == []
@@ -112,8 +113,8 @@ def test_what_is_offered_fits_is_least_and_only_missing_where_nothing_fits(
     assert (offer.changes == {}) == (needed_gb(wish) <= free_gb)
     lost = [
         loss for levels in itertools.product(*(range(len(way)) for way in ways))
-        if wish.changed(fitting._taken(ways, levels)).plan == offered.plan
-        and wish.changed(fitting._taken(ways, levels)).method is offered.method
+        if wish.changed(taken(ways, levels)).plan == offered.plan
+        and wish.changed(taken(ways, levels)).method is offered.method
         for loss in [loss_of(ways, levels)]
     ]
     assert min(lost) == pytest.approx(min(fitting_losses))
@@ -134,8 +135,8 @@ def test_an_answer_about_the_largest_plan_takes_a_moment(
     wish = Wish(shell(folder, Family.SD1), Method.LORA, MANY_WAYS, VRAM, eight_bit=True)
     case = case_of(wish.plan, wish.base, wish.method, VRAM)
     known = Learned().with_ratio(case, ratio) if ratio else Learned()
-    ways = fitting._ways(wish)
-    least = needed_gb(wish.changed(fitting._taken(ways, [len(way) - 1 for way in ways])), known)
+    ways = ways_of(wish)
+    least = needed_gb(wish.changed(taken(ways, [len(way) - 1 for way in ways])), known)
     looked: list[float] = []
 
     def counted(*given: Any) -> float:
@@ -157,7 +158,7 @@ def test_no_way_to_need_less_ever_needs_more(
 ) -> None:
     wish = wished(folder, family, method, values, memory)
     before = fitting.predicted_gb(wish)
-    for way in fitting._ways(wish):
+    for way in ways_of(wish):
         needs = [fitting.predicted_gb(wish.changed(changes)) for _, changes in way]
         assert needs == sorted(needs, reverse=True) and needs[0] == before
 

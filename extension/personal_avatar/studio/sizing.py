@@ -18,10 +18,11 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.estimate import RUNTIME_GB
-from personal_avatar.training.fitting import Offer, Wish
+from personal_avatar.training.fitting import Offer
 from personal_avatar.training.learned import case_of
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.shortage import with_offer
+from personal_avatar.training.ways import RAM, VRAM, Wish
 
 if TYPE_CHECKING:
     from personal_avatar.studio.requests import TrainRequest
@@ -81,9 +82,9 @@ class Sizing:
 
     def _learn(self, task: TrainTask, result: Mapping[str, Any]) -> None:
         memory, peak_gb = result.get("peak_memory_of"), result.get("peak_memory_gb")
-        if task.engine is not Engine.DIFFUSERS or memory not in (fitting.VRAM, fitting.RAM) or not peak_gb:
+        if task.engine is not Engine.DIFFUSERS or memory not in (VRAM, RAM) or not peak_gb:
             return
-        on_card = memory == fitting.VRAM
+        on_card = memory == VRAM
         wish = Wish(task.base, task.method, task.plan, str(memory))
         taken_gb = float(peak_gb) + (RUNTIME_GB[True] if on_card else 0.0)  # torch does not count the card's context
         ratio = taken_gb / fitting.predicted_gb(wish)

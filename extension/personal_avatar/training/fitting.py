@@ -8,56 +8,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Method
 from personal_avatar.errors import PlanTooLarge
 from personal_avatar.training.estimate import Machine, memory_of
 from personal_avatar.training.learned import Learned, case_of
-from personal_avatar.training.plan import PLANS, TrainPlan, plan_for, resolution_of
-from personal_avatar.training.presets import TINY_UP_TO_PX
+from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.ways import RAM, VRAM, Values, Way, Wish, taken, ways_of
 
-VRAM, RAM = "vram", "ram"
 # Where nothing was measured, a prediction is held to be this much too low.
 MARGIN = {VRAM: 1.15, RAM: 1.05}
-SMALLEST_SHARE = (1.0, 0.875, 0.75, 0.625, 0.5)  # of the resolution
-SMALLEST_PX, SMALLEST_RANK = 64, 4
 MOST_RECKONED = 500  # plans for one answer: a fifth of a second
-CARRIED = (
-    "goal", "steps", "resolution_px", "batch_size", "accumulate", "gradient_checkpointing", "precision", "save_count",
-    "held_out", "min_photos", "score_pictures", "sample_steps", "guidance", "seed", "unmasked_weight", "flip",
-)  # fmt: skip  what another method takes over from a user's own values
-
 NOTHING_FITS = "No smaller plan would fit either. Close other programs, take a smaller checkpoint, or start it anyway."
-Values = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A training as it is asked for: `values` are the user's own, the rest is the preset's. `memory`: where it runs;
-    `eight_bit`: whether the optimiser adamw8bit is to be had there."""
-
-    base: BaseModelFile
-    method: Method
-    values: Mapping[str, Any] = field(default_factory=dict)
-    memory: str = RAM
-    eight_bit: bool = False
-
-    @property
-    def plan(self) -> TrainPlan:
-        return plan_for(self.base, self.method, dict(self.values))
-
-    def changed(self, changes: Mapping[str, Any]) -> Wish:
-        """With other settings, "method" among them. Another method takes over what it has in common, and its own
-        learning rate and optimiser."""
-        method = Method(changes.get("method", self.method))
-        same = method is self.method
-        known = PLANS[method].__fields__
-        values = {name: value for name, value in self.values.items() if same or (name in CARRIED and name in known)}
-        values |= {name: value for name, value in changes.items() if name in known}
-        return Wish(self.base, method, values, self.memory, self.eight_bit)
 
 
 @dataclass(frozen=True)
@@ -95,12 +60,12 @@ def _predicted_gb(plan: TrainPlan, base: BaseModelFile, memory: str) -> float:
 def nearest_fitting(wish: Wish, free_gb: float, learned: Learned = Learned()) -> Offer | None:  # noqa: B008
     """The plan that loses least among those that fit into `free_gb`; None when none does. Changes nothing where the
     wish fits as it is."""
-    ways = _ways(wish)
+    ways = ways_of(wish)
     search = _Search(_Sizes(wish, ways, learned), ways, free_gb)
     levels = search.least_loss() if search.may_fit({}) else None
     if levels is None:
         return None
-    changes = _taken(ways, levels)
+    changes = taken(ways, levels)
     found = wish.changed(changes)
     other = found.method is not wish.method  # of which nothing is as it was
     told = {name: value for name, value in changes.items() if other or getattr(wish.plan, name) != value}
@@ -138,8 +103,6 @@ def in_words(changes: Mapping[str, Any]) -> str:
 
 # -- the search
 
-Level = tuple[float, Values]
-Way = Sequence[Level]
 Levels = tuple[int, ...]
 
 
@@ -170,7 +133,7 @@ class _Sizes:
 
     def _plan(self, levels: Levels) -> tuple[TrainPlan, Method]:
         """As far as memory follows from it: rates of another optimiser are left out, and nothing is validated again."""
-        changes = _taken(self._ways, levels)
+        changes = taken(self._ways, levels)
         method = Method(changes.get("method", self._wish.method))
         if method not in self._plans:
             self._plans[method] = self._wish.changed({"method": method.value}).plan
@@ -225,88 +188,3 @@ class _Search:
 
     def _levels(self, decided: Mapping[int, int], others: Levels) -> Levels:
         return tuple(decided.get(place, level) for place, level in enumerate(others))
-
-
-# -- the ways to need less: each a list of (what is lost, settings), from nothing to as far as it goes
-
-
-def _ways(wish: Wish) -> list[Way]:
-    found = [[(0.0, {}), *way(wish, wish.plan)] for way in WAYS]
-    return [way for way in found if len(way) > 1]
-
-
-def _taken(ways: Sequence[Way], levels: Sequence[int]) -> Values:
-    taken: Values = {}
-    for way, level in zip(ways, levels, strict=True):
-        taken |= way[level][1]
-    return taken
-
-
-def _checkpointing(wish: Wish, plan: TrainPlan) -> Way:
-    return [] if plan.gradient_checkpointing else [(1.0, {"gradient_checkpointing": True})]
-
-
-def _half(wish: Wish, plan: TrainPlan) -> Way:
-    """Numbers of two bytes where the user wanted four and the device is good at two. Dreambooth's weights stay as they
-    are, and copies come to them."""
-    worth_it = plan.precision == "fp32" and wish.memory == VRAM and wish.method is not Method.DREAMBOOTH
-    return [(1.5, {"precision": "auto"})] if worth_it else []
-
-
-def _batch(wish: Wish, plan: TrainPlan) -> Way:
-    """Smaller batches, as many more of them before each step: nearly the same, slower."""
-    found: list[Level] = []
-    size, together = plan.batch_size, plan.batch_size * plan.accumulate
-    while size > 1:
-        size //= 2
-        found.append((2.0 + 0.1 * len(found), {"batch_size": size, "accumulate": min(64, max(1, together // size))}))
-    return found
-
-
-def _average(wish: Wish, plan: TrainPlan) -> Way:
-    return [(3.0, {"ema_decay": 0.0})] if plan.ema_decay > 0 else []
-
-
-def _optimiser(wish: Wish, plan: TrainPlan) -> Way:
-    """AdamW with a small memory, then none to speak of; optimisers with rates of their own stay what they are."""
-    if plan.optimiser not in ("adamw", "adamw8bit"):
-        return []
-    eight = [(3.5, {"optimiser": "adamw8bit"})] if wish.eight_bit and plan.optimiser == "adamw" else []
-    return [*eight, (4.0, {"optimiser": "adafactor"})]
-
-
-def _text(wish: Wish, plan: TrainPlan) -> Way:
-    return [(4.5, {"text_encoder_learning_rate": 0.0})] if plan.text_encoder_learning_rate > 0 else []
-
-
-def _resolution(wish: Wish, plan: TrainPlan) -> Way:
-    own = resolution_of(plan, wish.base)
-    sides = dict.fromkeys(int(own * share) // 64 * 64 for share in SMALLEST_SHARE)
-    least = SMALLEST_PX if own <= TINY_UP_TO_PX else TINY_UP_TO_PX + 1  # below it more pictures are made at once
-    smaller = [side for side in sides if least <= side < own]
-    return [(6.0 + 2.0 * place, {"resolution_px": side}) for place, side in enumerate(smaller)]
-
-
-def _rank(wish: Wish, plan: TrainPlan) -> Way:
-    """Half the rank, again and again, and alpha with it."""
-    rank, alpha = getattr(plan, "rank", 0), getattr(plan, "alpha", 0.0)
-    found: list[Level] = []
-    while rank // 2 >= SMALLEST_RANK:
-        rank, alpha = rank // 2, alpha / 2
-        found.append((7.0 + 2.0 * len(found), {"rank": rank, "alpha": alpha}))
-    return found
-
-
-def _convolutions(wish: Wish, plan: TrainPlan) -> Way:
-    return [(5.0, {"conv_rank": 0})] if getattr(plan, "conv_rank", 0) > 0 else []
-
-
-def _method(wish: Wish, plan: TrainPlan) -> Way:
-    """A LoRA, which trains a fiftieth of the weights."""
-    lora = {"method": Method.LORA.value, "gradient_checkpointing": True}
-    return [(20.0, lora)] if wish.method is Method.DREAMBOOTH else []
-
-
-WAYS: tuple[Callable[[Wish, TrainPlan], Way], ...] = (
-    _checkpointing, _half, _batch, _average, _optimiser, _text, _convolutions, _resolution, _rank, _method,
-)

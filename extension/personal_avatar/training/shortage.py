@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram, named
 from personal_avatar.training import fitting, learned
-from personal_avatar.training.fitting import RAM, VRAM, Offer, Wish
+from personal_avatar.training.fitting import Offer
 from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.ways import RAM, VRAM, Wish
 
 
 @contextmanager

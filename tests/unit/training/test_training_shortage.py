@@ -9,9 +9,9 @@ from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError, DiskFull, OutOfMemory, OutOfVram, from_json
 from personal_avatar.params import validated
 from personal_avatar.training import fitting
-from personal_avatar.training.fitting import RAM, Wish
 from personal_avatar.training.plan import PLANS, TrainTask
 from personal_avatar.training.shortage import advised
+from personal_avatar.training.ways import RAM, Wish
 
 TINY = Path(fitting.__file__).parents[1] / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"
 PLAN = {"batch_size": 8, "ema_decay": 0.9}
