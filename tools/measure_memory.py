@@ -1,4 +1,4 @@
-"""Measures the most memory that one training step takes: points for the memory model in training/estimate.py.
+"""Measures the most memory that one training step takes: points for the memory model in training/reckoning.py.
 
     python tools/measure_memory.py CHECKPOINT --family sd1 --px 512 --method lora --set batch_size=2 [--steps 2]
 

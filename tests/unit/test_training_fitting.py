@@ -15,14 +15,14 @@ from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Size, shapes_o
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import PlanTooLarge
 from personal_avatar.params import validated
-from personal_avatar.training import estimate, fitting, learned
-from personal_avatar.training.estimate import Machine, Reckoned, memory_of
+from personal_avatar.training import fitting, learned, reckoning
 from personal_avatar.training.fitting import nearest_fitting, needed_gb
 from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import PLANS
+from personal_avatar.training.reckoning import Machine, Reckoned, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Way, Wish, taken, ways_of
 
-ASSETS = Path(estimate.__file__).parents[1] / "assets"
+ASSETS = Path(reckoning.__file__).parents[1] / "assets"
 POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
 NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 
@@ -45,11 +45,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @lru_cache
-def network_like(checkpoint: str) -> estimate.Network:
+def network_like(checkpoint: str) -> reckoning.Network:
     """Of a checkpoint that was measured: the shipped one, the standard size, one of half its width."""
     if checkpoint == "avatar-tiny":
-        return estimate.network_in(ASSETS / "avatar-tiny" / "avatar-tiny.safetensors")
-    return estimate.network_of(shapes_of(Size(unet=tuple(POINTS["unet"][checkpoint]))))
+        return reckoning.network_in(ASSETS / "avatar-tiny" / "avatar-tiny.safetensors")
+    return reckoning.network_of(shapes_of(Size(unet=tuple(POINTS["unet"][checkpoint]))))
 
 
 def named(point: dict[str, Any]) -> str:

@@ -17,8 +17,9 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training.estimate import GB, estimate
+from personal_avatar.training.estimate import estimate
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
+from personal_avatar.training.reckoning import GB
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio

@@ -14,9 +14,9 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Method
 from personal_avatar.errors import PlanTooLarge
-from personal_avatar.training.estimate import Machine, memory_of
 from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.reckoning import Machine, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Values, Way, Wish, taken, ways_of
 
 # Where nothing was measured, a prediction is held to be this much too low.

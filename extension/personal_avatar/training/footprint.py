@@ -1,7 +1,7 @@
 """How many numbers a UNet and a VAE hold while they work, counted from the shapes of their tensors. No torch.
 
 What a layer makes has to be kept for the way back; its size follows from its output channels and the size of the
-picture at its level. From such counts and a few measured constants the memory model in `estimate` is made, so that it
+picture at its level. From such counts and a few measured constants the memory model in `reckoning` is made, so that it
 holds for every family and for sizes that nobody has measured.
 """
 

@@ -12,9 +12,10 @@ from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
-from personal_avatar.training.estimate import GB, file_bytes, text_width
+from personal_avatar.training.counts import file_bytes, text_width
 from personal_avatar.training.families.detect import CHANNELS, read_shapes
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
+from personal_avatar.training.reckoning import GB
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last

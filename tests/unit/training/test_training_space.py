@@ -9,9 +9,11 @@ import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import Control
-from personal_avatar.training.estimate import estimate, file_bytes, memory_gb, trained_numbers
+from personal_avatar.training.counts import file_bytes, trained_numbers
+from personal_avatar.training.estimate import estimate
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
+from personal_avatar.training.reckoning import memory_gb
 from personal_avatar.training.run import run
 from personal_avatar.training.space import SPARE_BYTES, needs, refuse_full
 

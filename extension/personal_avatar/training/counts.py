@@ -1,0 +1,69 @@
+"""How many numbers a training changes, and how large the file is that it writes; counted from shapes. No torch."""
+
+from __future__ import annotations
+
+from personal_avatar.domain import BaseModelFile
+from personal_avatar.training.families.detect import UNET, VAE, Shapes
+from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
+
+AVERAGED = "model_ema."
+OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
+ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
+FP32, HALF = 4, 2
+
+
+def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
+    """How many numbers are trained; the text encoders' part of a LoRA, which is small, is left out."""
+    if isinstance(plan, LoraPlan):
+        return low_ranks(shapes, plan.rank, plan.conv_rank)
+    if isinstance(plan, TextualInversionPlan):
+        return plan.vectors * sum(_widths(shapes))
+    whole = sum(map(size_of, shapes.values())) - count(shapes, VAE)
+    return whole if plan.trains_text else count(shapes, UNET)
+
+
+def file_bytes(plan: TrainPlan, shapes: Shapes, base: BaseModelFile) -> int:
+    """Of the file that will be written: fp16 for a LoRA, fp32 for an embedding; a checkpoint in the number format of
+    the base, without its averaged weights."""
+    if isinstance(plan, LoraPlan):
+        return HALF * trained_numbers(plan, shapes)
+    if isinstance(plan, TextualInversionPlan):
+        return FP32 * trained_numbers(plan, shapes)
+    whole = sum(map(size_of, shapes.values()))
+    return round(base.path.stat().st_size * (whole - count(shapes, AVERAGED)) / max(1, whole))
+
+
+def size_of(shape: tuple[int, ...]) -> int:
+    """Numbers in a tensor."""
+    numbers = 1
+    for size in shape:
+        numbers *= size
+    return numbers
+
+
+def count(shapes: Shapes, prefix: str) -> int:
+    """Numbers in all tensors whose names begin so."""
+    return sum(size_of(shape) for key, shape in shapes.items() if key.startswith(prefix))
+
+
+def text_width(shapes: Shapes) -> int:
+    """Numbers for each word of a caption, of all text encoders together."""
+    return sum(_widths(shapes))
+
+
+def _widths(shapes: Shapes) -> list[int]:
+    """Width of a word in each text encoder."""
+    tables = (".token_embedding.weight",)
+    return [shape[1] for key, shape in shapes.items() if key.endswith(tables) and len(shape) == 2]
+
+
+def low_ranks(shapes: Shapes, rank: int, conv_rank: int) -> int:
+    """Of a LoRA of the whole UNet."""
+    return sum(_low_rank(key, shape, rank, conv_rank) for key, shape in shapes.items() if key.startswith(UNET))
+
+
+def _low_rank(key: str, shape: tuple[int, ...], rank: int, conv_rank: int) -> int:
+    """rank x (outputs + inputs x kernel) of one layer."""
+    if len(shape) < 2 or key[len(UNET) :].startswith(OUTSIDE_UNET):
+        return 0
+    return (rank if any(mark in key for mark in ATTENTION) else conv_rank) * (shape[0] + size_of(shape[1:]))

@@ -1,0 +1,223 @@
+"""The memory that a training holds, reckoned from the shapes of its checkpoint. No torch.
+
+The constants are measured: tools/measure_memory.py, assets/measured-memory.json, tests/unit/test_training_fitting.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
+from personal_avatar.training.counts import FP32, HALF, count, low_ranks, size_of, trained_numbers
+from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
+from personal_avatar.training.footprint import Work, decoder_work, unet_work
+from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
+from personal_avatar.training.presets import TINY_UP_TO_PX
+
+GB = 1e9
+# Bytes of optimiser state for each trained number.
+OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8}
+RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
+WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
+PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
+DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
+# What a step keeps for the way back, in units of four bytes, for each number that a layer makes; as measured on CPUs.
+KEPT, KEPT_HALF = 1.7, 0.9
+SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
+# With gradient checkpointing: for each number between two blocks, and of the block that is made anew.
+BETWEEN, ANEW = 3.5, 4.0
+WORKSPACE = 60 * 10**6  # bytes
+DECODER = 3.5
+TEXT_WORK = 0.2  # of the text encoders' own size, where captions are encoded at every step
+
+
+def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
+    """Whether products are made in two bytes, as compute.choose will decide."""
+    if plan.precision != "auto":
+        return plan.precision != "fp32"
+    return on_card or (native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a training runs: on an NVIDIA card, or on the processor."""
+
+    on_card: bool
+
+
+def memory_of(plan: TrainPlan, base: BaseModelFile, machine: Machine) -> float:
+    """`memory_gb` of a checkpoint's file. Raises `BaseNotFound`, `BaseUnsupported`."""
+    return _most_gb(Reckoned(plan, network_in(base.path), resolution_of(plan, base), machine.on_card, base.native_px))
+
+
+def network_in(path: Path) -> Network:
+    """What a checkpoint's file holds, read once while it stays the same. Raises `BaseNotFound`, `BaseUnsupported`."""
+    try:
+        found = path.stat()
+    except OSError:
+        return network_of(read_shapes(path), path.name)  # which names the error
+    return _network_in(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _network_in(path: Path, changed_ns: int, size: int) -> Network:
+    return network_of(read_shapes(path), path.name)
+
+
+def network_of(shapes: Shapes, name: str = "The checkpoint") -> Network:
+    """Raises `BaseUnsupported`."""
+    return Network(shapes, detect(shapes, name))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A checkpoint in numbers, counted once."""
+
+    shapes: Shapes
+    family: Family
+
+    @cached_property
+    def unet(self) -> int:
+        return count(self.shapes, UNET)
+
+    @cached_property
+    def vae(self) -> int:
+        return count(self.shapes, VAE)
+
+    @cached_property
+    def text(self) -> int:
+        return sum(map(size_of, self.shapes.values())) - self.unet - self.vae
+
+    @cached_property
+    def decoding(self) -> int:
+        """Numbers of the widest layer of the VAE's decoder, for each pixel."""
+        return decoder_work(self.shapes, 1)
+
+    def work(self, side_px: int) -> Work:
+        """Of the UNet on one picture."""
+        return _work(self, side_px)
+
+
+@lru_cache(maxsize=64)
+def _work(network: Network, side_px: int) -> Work:
+    return unet_work(network.shapes, network.family, side_px)
+
+
+def memory_gb(plan: TrainPlan, shapes: Shapes, side_px: int, on_card: bool, native_px: int) -> float:
+    """The most that a training holds at once, 10^9 bytes: while it loads, in a step, or while it makes pictures."""
+    return _most_gb(Reckoned(plan, network_of(shapes), side_px, on_card, native_px))
+
+
+def _most_gb(reckoned: Reckoned) -> float:
+    on_card = reckoned.on_card
+    return RUNTIME_GB[on_card] + max(reckoned.loading, reckoned.step, reckoned.pictures) / GB
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """Bytes, without those of the interpreter and its libraries."""
+
+    plan: TrainPlan
+    network: Network
+    side_px: int
+    on_card: bool
+    native_px: int
+
+    @cached_property
+    def half(self) -> bool:
+        return is_half(self.plan, self.native_px, self.on_card)
+
+    @property
+    def unet(self) -> int:
+        """Numbers."""
+        return self.network.unet
+
+    @property
+    def vae(self) -> int:
+        """In fp32 always."""
+        return self.network.vae * FP32
+
+    @property
+    def text(self) -> int:
+        """In fp32 always."""
+        return self.network.text * FP32
+
+    @property
+    def frozen(self) -> int:
+        """The UNet as it was loaded; for Dreambooth what it began with, which waits in main memory."""
+        loaded = self.unet * (HALF if self.half else FP32)
+        is_trained = isinstance(self.plan, DreamboothPlan)
+        begun_with = loaded + (self.text if self.plan.trains_text else 0)
+        return (0 if self.on_card else begun_with) if is_trained else loaded
+
+    @cached_property
+    def trained(self) -> int:
+        if isinstance(self.plan, LoraPlan):
+            return _of_lora(self.network, self.plan.rank, self.plan.conv_rank)
+        return trained_numbers(self.plan, self.network.shapes)
+
+    @property
+    def weights(self) -> int:
+        """What is there from the first step to the last: the UNet, trained weights, the optimiser, averages."""
+        averaged = FP32 if self.plan.ema_decay > 0 else 0
+        return self.frozen + round(self.trained * (FP32 + averaged + OPTIMISER_BYTES[self.plan.optimiser]))
+
+    @property
+    def loading(self) -> int:
+        """All parts of the checkpoint at once; Dreambooth reads the file again for what half precision rounded."""
+        again = self.half and isinstance(self.plan, DreamboothPlan) and not self.on_card
+        exact = self.unet * HALF + (self.text + self.vae) // 2 if again else 0
+        whole = isinstance(self.plan, DreamboothPlan)
+        return self.frozen + self.text + self.vae + exact + (self.unet * FP32 if whole else 0)
+
+    @property
+    def step(self) -> int:
+        """Gradients, what the way back needs, and copies in half precision of trained weights, where there are any;
+        parts of the checkpoint that the steps do not need are put away, small ones on a processor excepted."""
+        text = self.text if self.plan.trains_text or (not self.on_card and self.text < WORTH_DROPPING) else 0
+        vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
+        copies = HALF if self.half and isinstance(self.plan, DreamboothPlan) else 0
+        of_text = TEXT_WORK * self.text if self.plan.trains_text else 0
+        return round(self.weights + self.trained * (FP32 + copies) + text + vae + of_text + self.activations)
+
+    @property
+    def activations(self) -> float:
+        """Of one batch, and of half another that holds the class."""
+        work = self.network.work(self.side_px)
+        rows = self.plan.batch_size * (1.5 if self.plan.prior_weight > 0 else 1.0)
+        scores, largest = (work.scores, work.largest_scores) if self._explicit_attention() else (0, 0)
+        kept = KEPT_HALF if self.half else KEPT
+        each = SCORE_HALF if self.half else SCORE
+        if self.plan.gradient_checkpointing:
+            numbers = kept / KEPT * (BETWEEN * work.between + ANEW * work.largest)
+            return rows * FP32 * (numbers + 2 * each * largest) + WORKSPACE
+        return rows * FP32 * (kept * work.inside + each * (scores + largest)) + WORKSPACE
+
+    def _explicit_attention(self) -> bool:
+        """As compute.Compute.plain_attention decides."""
+        return not self.on_card and (self.side_px < FUSED_ATTENTION_FROM_PX or self.half)
+
+    @property
+    def pictures(self) -> float:
+        """Judging a checkpoint: pictures are painted, then decoded together. On a card the text encoders are put away
+        when the prompts are read, and the UNet, with what is trained, when all is painted; Dreambooth's trained weights
+        stay beside those of the untrained checkpoint while that paints."""
+        together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
+        decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
+        decoding = DECODER * FP32 * decoded_px * self.network.decoding
+        work = self.network.work(self.side_px)
+        scores = work.largest_scores if self._explicit_attention() else 0
+        painting = 2 * together * FP32 * (2 * work.largest + 2 * (SCORE_HALF if self.half else SCORE) * scores)
+        if not self.on_card:
+            return self.weights + self.text + self.vae + max(decoding, painting)
+        twice = self.trained * FP32 if isinstance(self.plan, DreamboothPlan) else 0
+        put_away = self.frozen + self.trained * FP32
+        return self.weights + twice + self.vae + max(self.text, painting, decoding - put_away)
+
+
+@lru_cache(maxsize=64)
+def _of_lora(network: Network, rank: int, conv_rank: int) -> int:
+    return low_ranks(network.shapes, rank, conv_rank)
