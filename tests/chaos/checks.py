@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 
 from personal_avatar.errors import NotFound
-from personal_avatar.jobs import kept, process
+from personal_avatar.jobs import endings, kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
@@ -47,7 +47,7 @@ def gone(scene: Scene, job: Job) -> None:
 
     scene.until(unknown, "nobody knows the job any more")
     scene.until(lambda: not process.child_of(scene.data / "jobs" / job.id), "its process has ended")
-    demand(not process.is_there(scene.data / "jobs" / job.id), "its folder came back")
+    demand(not endings.is_there(scene.data / "jobs" / job.id), "its folder came back")
 
 
 def artefacts(scene: Scene, job: Job, state: State) -> None:

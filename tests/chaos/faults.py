@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from personal_avatar.jobs import kept, process
+from personal_avatar.jobs import endings, kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.control import PAUSE
 from personal_avatar.jobs.events import EVENTS_FILE
@@ -90,7 +90,7 @@ def kill_both(scene: Scene, runs: Job, waits: Job) -> Ends:
         scene.kill_program()
         whole = scene.kill_child(runs)
     else:
-        whole = process.has_state(scene.folder(runs)) if (worker := scene.halt_child(runs)) else False
+        whole = endings.has_state(scene.folder(runs)) if (worker := scene.halt_child(runs)) else False
         os.kill(scene.program.pid, signal.SIGSTOP)
         os.kill(worker, signal.SIGKILL)
         scene.kill_program()
@@ -239,7 +239,7 @@ def corrupt_state(scene: Scene, runs: Job, waits: Job) -> Ends:
     worker = scene.halt_child(runs)
     for path in scene.dice.choice([_all, _one])(scene, scene.folder(runs) / kept.STATE_FOLDER):
         _spoil(scene, path)
-    whole = process.has_state(scene.folder(runs))
+    whole = endings.has_state(scene.folder(runs))
     os.kill(worker, signal.SIGKILL)
     return told(scene, runs, whole)
 

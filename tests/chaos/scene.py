@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.events import Started, read_events
 from personal_avatar.jobs.states import RESTING, State
 from personal_avatar.jobs.store import Job
@@ -96,7 +96,7 @@ class Scene:
     def saved(self, job: Job) -> None:
         """Wait until the job has left a state, at a step that the dice choose."""
         self.somewhere(job, SAVE_EVERY + 1)
-        self.until(lambda: process.has_state(self.folder(job)), "a state")
+        self.until(lambda: endings.has_state(self.folder(job)), "a state")
 
     def child(self, job: Job) -> int:
         """The process id of the job's worker."""
@@ -111,7 +111,7 @@ class Scene:
     def kill_child(self, job: Job) -> bool:
         """Kill it where it stands; whether it had left a whole state."""
         pid = self.halt_child(job)
-        whole = process.has_state(self.folder(job))
+        whole = endings.has_state(self.folder(job))
         os.kill(pid, signal.SIGKILL)
         self.until(lambda: not process.alive(pid), "the worker is gone")
         return whole

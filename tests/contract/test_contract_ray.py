@@ -18,7 +18,7 @@ import personal_avatar
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.host import TrainerPython
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.events import Done, Log, Progress, Score, read_events
 from personal_avatar.jobs.executors import Executor, RaySettings
 from personal_avatar.jobs.queue import JobQueue
@@ -134,7 +134,7 @@ def test_pause_and_cancel_reach_the_cluster_and_a_killed_agent_finds_its_job_aga
     house.until(lambda: house.has(job_id, Progress))
     house.queue.pause(job_id)
     house.until(lambda: house.queue.store.status(job_id).state is State.PAUSED)
-    assert process.has_state(house.queue.store.folder(job_id))
+    assert endings.has_state(house.queue.store.folder(job_id))
     house.until(lambda: not house.machine_of(job_id))
     house.queue.resume(job_id)
     house.until(lambda: house.told(job_id, "Going on from step"))
@@ -151,7 +151,7 @@ def test_two_jobs_work_side_by_side_and_a_lost_machine_costs_what_came_after_the
     house.until(lambda: house.has(first, Progress) and house.has(second, Progress))
     assert {house.machine_of(first), house.machine_of(second)} == {"a", "b"}
     folder = house.queue.store.folder(first)
-    house.until(lambda: house.has(first, Score) and process.has_state(folder))
+    house.until(lambda: house.has(first, Score) and endings.has_state(folder))
     house.kill(house.machine_of(first))
     for job_id in (first, second):
         view = house.queue.wait(job_id, 240)

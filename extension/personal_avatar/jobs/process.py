@@ -1,10 +1,8 @@
-"""The child process of a job: start it, find it again, and say how it ended."""
+"""The child process of a job: start it, find it again, end it. How it ended: jobs/endings.py."""
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,17 +15,13 @@ from typing import Any
 
 import psutil
 
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing, from_json
+from personal_avatar.errors import TrainerMissing
 from personal_avatar.host import TrainerPython
-from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.executors import LOCAL, Executor
-from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 
 LOG_FILE = "log.txt"
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
-CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 FOLDER_VARIABLE = "PERSONAL_AVATAR_JOB"  # what the work of a job starts carries its folder in the environment
-NATIVE_OUT_OF_VRAM = re.compile(r"\bError\b[^|]*\bout of memory\b")  # from bitsandbytes, which then ends its process
 log = logging.getLogger(__name__)
 
 
@@ -207,96 +201,3 @@ def sweep(pid: int, folder: Path) -> None:
 def _names(process: psutil.Process, folder: Path) -> bool:
     """Whether a process was started for the job of this folder, by its environment or its command line."""
     return process.environ().get(FOLDER_VARIABLE) == str(folder) or str(folder) in process.cmdline()
-
-
-def oom_kills() -> int:
-    """How often this kernel has killed a process for memory, here and in this container; 0 where it does not tell."""
-    return _counter(Path("/proc/vmstat")) + _counter(CGROUP_EVENTS)
-
-
-def _counter(path: Path) -> int:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def outcome(
-    folder: Path, exit_code: int | None, oom_kills_before: int, after: int = 0
-) -> Done | Paused | AvatarError:
-    """How a child ended: by its last word, else by its exit code (None: it was adopted and the code is not known).
-
-    `after`: the id of the last event before it was started.
-    """
-    last = last_word(folder, after)
-    if isinstance(last, Done | Paused):
-        return last
-    if isinstance(last, Failed):
-        return from_json(last.error)
-    tail = _tail(folder)
-    if exit_code in (None, 137, -9):
-        if oom_kills() > oom_kills_before:
-            return OutOfMemory("The system ended the job's process because the machine ran out of memory." + tail)
-        return Killed("The job's process was ended from outside before it was done." + tail)
-    if exit_code == 1 and not _began(folder, after) and "No module named" in tail:
-        return TrainerMissing("The job's process could not begin: a package is missing." + tail)
-    if exit_code == 1 and NATIVE_OUT_OF_VRAM.search(tail):
-        return OutOfVram("The job's process ended because the graphics card ran out of memory." + tail)
-    return Crashed(f"The job's process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
-
-
-def last_word(folder: Path, after: int = 0) -> Done | Paused | Failed | None:
-    """The event with which the job itself said that it has ended, or rests; None when it began again afterwards."""
-    word: Done | Paused | Failed | None = None
-    for record in read_events(folder, after):
-        if isinstance(record.event, Done | Paused | Failed):
-            word = record.event
-        elif isinstance(record.event, Started):
-            word = None
-    return word
-
-
-def _began(folder: Path, after: int) -> bool:
-    return any(isinstance(record.event, Started) for record in read_events(folder, after))
-
-
-def last_id(folder: Path) -> int:
-    """The id of the last event that was told until now; 0 when there is none."""
-    return max((record.id for record in read_events(folder)), default=0)
-
-
-def kept(folder: Path, after: int = 0) -> dict[str, Any]:
-    """The result of what a job kept although it failed or was cancelled; empty when it kept nothing."""
-    last = last_word(folder, after)
-    return dict(last.error.get("result") or {}) if isinstance(last, Failed) else {}
-
-
-def is_there(folder: Path) -> bool:
-    """Whether the job's folder was not deleted. One file that was lost is damage, and the work goes on."""
-    return any((folder / name).exists() for name in ("job.json", "status.json", EVENTS_FILE))
-
-
-def has_state(folder: Path) -> bool:
-    """Whether the work left all that it needs to go on; the file that says so is written last."""
-    try:
-        return isinstance(json.loads((folder / STATE_FOLDER / STATE_COMPLETE).read_bytes()), dict)
-    except (OSError, ValueError):
-        return False
-
-
-def _signal_name(exit_code: int) -> str:
-    """Of a child that a signal ended; shells add 128 to its number instead."""
-    number = -exit_code if exit_code < 0 else exit_code - 128
-    try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:
-        return ""
-
-
-def _tail(folder: Path, lines: int = 5) -> str:
-    try:
-        text = (folder / LOG_FILE).read_bytes()[-2000:].decode("utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-    return " Its last words: " + " | ".join(text.splitlines()[-lines:]) if text else ""

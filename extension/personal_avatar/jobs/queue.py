@@ -14,7 +14,7 @@ from pathlib import Path
 
 from personal_avatar.errors import Cancelled, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log
 from personal_avatar.jobs.executors import LOCAL, Executor
@@ -186,7 +186,7 @@ class JobQueue:
 
     def _can_go_on(self, job: Job, folder: Path) -> bool:
         """The work left its state; or it was done, and only its end could not be written, as on a full disk."""
-        return isinstance(process.last_word(folder), Done) or (process.has_state(folder) and self._pausable(job))
+        return isinstance(endings.last_word(folder), Done) or (endings.has_state(folder) and self._pausable(job))
 
     def _take_back_pause(self, job_id: str, control: Control) -> None:
         if not control.asked(PAUSE) or control.asked(CANCEL):
@@ -215,7 +215,7 @@ class JobQueue:
         state = self.store.status(job_id).state
         if state not in (State.QUEUED, State.PAUSED):
             return False
-        if not (keep and process.has_state(self.store.folder(job_id))):
+        if not (keep and endings.has_state(self.store.folder(job_id))):
             when = "before it began" if state is State.QUEUED else "while it was paused"
             self._runner.end(job_id, Cancelled(f"The job was cancelled {when}.", ""))
         elif state is State.PAUSED:

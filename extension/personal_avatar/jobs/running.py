@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, NotFound, named
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
 from personal_avatar.jobs.kept import STATE_FOLDER
@@ -171,7 +171,7 @@ class Runner:
             return None
         self.store.move(job.id, State.RUNNING)
         folder = self.store.folder(job.id)
-        if isinstance(done := process.last_word(folder), Done):
+        if isinstance(done := endings.last_word(folder), Done):
             return done  # all was done before, but its end could not be written
         self._refuse_full_disk(folder)
         return self._run_inline(job) if job.kind in self._means.inline else self._run_child(job)
@@ -207,7 +207,7 @@ class Runner:
             EventWriter(folder)(Log(LIVES))
             return self._adopt(job, self.store.status(job.id))
         self._make_ready(job, folder, control)
-        before, after = process.oom_kills(), self.store.status(job.id).heard
+        before, after = endings.oom_kills(), self.store.status(job.id).heard
         child = process.start(folder, self._means.trainer(), self._means.executor())
         try:
             watch = self._watched(job, child)
@@ -215,7 +215,7 @@ class Runner:
             _end(child)
             raise
         process.sweep(child.pid, folder)
-        return self._ending(job, watch, process.outcome(folder, child.wait(), before, after), after)
+        return self._ending(job, watch, endings.outcome(folder, child.wait(), before, after), after)
 
     def _watched(self, job: Job, child: subprocess.Popen[bytes]) -> Watch:
         """The watch over a child that was started just now, when it has ended."""
@@ -227,7 +227,7 @@ class Runner:
 
     def _make_ready(self, job: Job, folder: Path, control: Control) -> None:
         """What comes before the first start of a child, and before each: one that goes on has what was prepared."""
-        goes_on = process.has_state(folder)
+        goes_on = endings.has_state(folder)
         if not goes_on:
             control.check()
         emit = EventWriter(folder)
@@ -251,7 +251,7 @@ class Runner:
             self.store.note_process(job.id, found, since)
         if pid is None and status.restarts < self._means.rules().restarts:
             return Again(NEVER_BEGAN, counts=True)
-        before, after = process.oom_kills(), status.heard
+        before, after = endings.oom_kills(), status.heard
         watch = Watch(folder, pid, since)
         try:
             self._wait(watch, lambda: process.alive(pid, since))
@@ -260,9 +260,9 @@ class Runner:
             raise
         if pid and not process.rebooted(since):
             process.sweep(pid, folder)
-        if process.rebooted(since) and process.last_word(folder, after) is None and self._means.pausable(job):
+        if process.rebooted(since) and endings.last_word(folder, after) is None and self._means.pausable(job):
             return Again(REBOOTED)
-        return self._ending(job, watch, process.outcome(folder, None, before, after), after)
+        return self._ending(job, watch, endings.outcome(folder, None, before, after), after)
 
     def _wait(self, watch: Watch, running: Callable[[], bool]) -> None:
         """Until the process has ended. A look that fails, as when no file can be opened, is not its end."""
@@ -283,7 +283,7 @@ class Runner:
         if isinstance(ended, Done | Paused):
             return ended
         folder = self.store.folder(job.id)
-        if kept := process.kept(folder, after):
+        if kept := endings.kept(folder, after):
             self._means.on_end(job, kept)
         control = Control(folder)
         if (again := self._another_try(job, folder, ended, after)) and not watch.killed and not control.asked(DISCARD):
@@ -294,9 +294,9 @@ class Runner:
 
     def _another_try(self, job: Job, folder: Path, ended: AvatarError, after: int) -> Again | None:
         """For a job whose process died without a word, and left all that is needed to go on."""
-        died = isinstance(ended, Killed | Crashed) and process.last_word(folder, after) is None
+        died = isinstance(ended, Killed | Crashed) and endings.last_word(folder, after) is None
         restarts, limit = self.store.status(job.id).restarts, self._means.rules().restarts
-        if died and restarts < limit and process.has_state(folder) and self._means.pausable(job):
+        if died and restarts < limit and endings.has_state(folder) and self._means.pausable(job):
             return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
         return None
 

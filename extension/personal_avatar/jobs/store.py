@@ -13,7 +13,7 @@ from typing import Any
 
 from personal_avatar.domain import to_json
 from personal_avatar.errors import AvatarError, NotFound, WrongState
-from personal_avatar.jobs import claims, mending, process
+from personal_avatar.jobs import claims, endings, mending
 from personal_avatar.jobs.asking import asking
 from personal_avatar.jobs.catalogue import Catalogue
 from personal_avatar.jobs.events import rewrite
@@ -87,7 +87,7 @@ class JobStore:
         """Move a job by the table; start and end times are set here. Raises `WrongState`."""
         with self._lock:
             now = self.status(job_id)
-            told = {"heard": process.last_id(self.folder(job_id))} if state is State.RUNNING else {}
+            told = {"heard": endings.last_id(self.folder(job_id))} if state is State.RUNNING else {}
             status = replace(now, state=move(now.state, state), **{**_times(now, state), **told, **changes})
             self._write(job_id, status)
             if state in ENDED:

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log
 
@@ -42,7 +42,7 @@ class Watch:
 
     def _end_when_ignored(self, now: float) -> None:
         """A job that is deleted while it runs has to end as well."""
-        gone = not process.is_there(self._folder)
+        gone = not endings.is_there(self._folder)
         if not gone and not self._control.asked(CANCEL):
             self._asked_at = None
             return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import AvatarError, BadInput
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
@@ -52,7 +52,7 @@ def possible(view: JobView, scene: Scene) -> tuple[str, ...]:
 
 def can_go_on(view: JobView, scene: Scene) -> bool:
     """Whether a failed job left all that it needs to be taken up again."""
-    return view.status.state is State.FAILED and _can_pause(view) and process.has_state(_folder(view, scene))
+    return view.status.state is State.FAILED and _can_pause(view) and endings.has_state(_folder(view, scene))
 
 
 def ending(view: JobView, scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 
 
@@ -23,16 +23,16 @@ class FolderControl(Control):
 
     def asked(self, wish: str) -> bool:
         """Who deleted the job wants its end, and nothing of it to be kept."""
-        if wish in (CANCEL, DISCARD) and not process.is_there(self._job_folder):
+        if wish in (CANCEL, DISCARD) and not endings.is_there(self._job_folder):
             return True
         return (wish == PAUSE and self._interrupted) or super().asked(wish)
 
     def check(self) -> None:
-        if not process.is_there(self._job_folder):
+        if not endings.is_there(self._job_folder):
             raise Cancelled("The job was deleted while it ran.")
         super().check()
 
     def ask(self, wish: str) -> None:
         """Never makes the folder of a deleted job anew."""
-        if process.is_there(self._job_folder):
+        if endings.is_there(self._job_folder):
             super().ask(wish)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from personal_avatar.errors import Cancelled, NotFound, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import kept, process
+from personal_avatar.jobs import endings, kept, process
 from personal_avatar.jobs.claims import CLAIM_FILE
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Failed, Paused, Started
@@ -309,7 +309,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert told == {job_id: job.state for job_id, job in self.jobs.items()}
         for job_id, job in self.jobs.items():
             status, folder = self.store.status(job_id), self.store.folder(job_id)
-            assert (status.state, process.has_state(folder)) == (job.state, job.whole)
+            assert (status.state, endings.has_state(folder)) == (job.state, job.whole)
             assert job.state in ENDED or status.restarts == job.restarts
             assert (status.ended_at is None) == (job.state in ACTIVE)
             assert job.state is State.RUNNING or not (folder / CLAIM_FILE).exists()

@@ -12,7 +12,7 @@ import pytest
 from personal_avatar import storage
 from personal_avatar.errors import AvatarError, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import process, running, watching
+from personal_avatar.jobs import endings, process, running, watching
 from personal_avatar.jobs.events import read_events
 from personal_avatar.jobs.executors import Executor
 from personal_avatar.jobs.queue import JobQueue
@@ -86,13 +86,13 @@ def test_torn_last_words_are_none(house: House, torn: str) -> None:
 ])
 def test_a_card_that_was_too_small_for_native_code_is_named(said: str, code: str, tmp_path: Path) -> None:
     (tmp_path / process.LOG_FILE).write_text(f"step 7\n{said}\n")
-    ended = process.outcome(tmp_path, 1, 0)
+    ended = endings.outcome(tmp_path, 1, 0)
     assert isinstance(ended, AvatarError) and ended.code == code
 
 
 def test_what_the_system_killed_for_memory_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = iter(range(100))
-    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
+    monkeypatch.setattr(endings, "oom_kills", lambda: next(counts))
     view = house.wait(house.submit("os.kill(os.getpid(), 9)"))
     assert view.status.error and view.status.error["code"] == "OUT_OF_MEMORY"
 

@@ -14,7 +14,7 @@ from personal_avatar.domain import Method
 from personal_avatar.environment import free
 from personal_avatar.environment.free import Free
 from personal_avatar.errors import PlanTooLarge
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.sizing import has_package
@@ -98,7 +98,7 @@ def test_a_training_that_the_system_ended_for_want_of_memory_names_a_smaller_pla
 ) -> None:
     """The kernel counts one such end more than before; the child itself could say nothing."""
     counts = iter([3, *[4] * 1000])
-    monkeypatch.setattr(process, "oom_kills", lambda: next(counts))
+    monkeypatch.setattr(endings, "oom_kills", lambda: next(counts))
     studio.host.learn = "os.kill(os.getpid(), signal.SIGKILL)"  # type: ignore[attr-defined]
     view = studio.queue.wait(studio.trainings.start(replace(REQUEST, even_if_too_large=True)).id, 30)
     assert view.status.error and view.status.error["code"] == "OUT_OF_MEMORY"

@@ -16,7 +16,7 @@ import personal_avatar
 import pytest
 import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, to_json
-from personal_avatar.jobs import process
+from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import PAUSE, Control
 from personal_avatar.jobs.events import Done, Failed, Log, Paused, Progress, Started, read_events
 from personal_avatar.training.plan import TrainTask
@@ -143,7 +143,7 @@ def test_a_request_to_terminate_interrupts_and_the_job_goes_on_later(job: Job, t
     child.send_signal(signal.SIGTERM)
     assert child.wait(60) == 0
     assert isinstance(last(folder), Paused) and last(folder).step > 0
-    assert process.has_state(folder) and not Control(folder).asked(PAUSE)
+    assert endings.has_state(folder) and not Control(folder).asked(PAUSE)
     assert not (tmp_path / "Lora").exists()
 
 

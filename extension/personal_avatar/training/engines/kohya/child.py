@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing
-from personal_avatar.jobs.process import oom_kills
+from personal_avatar.jobs.endings import oom_kills
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
 WAIT_S = 0.5
