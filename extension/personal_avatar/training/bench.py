@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,6 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
-from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 from personal_avatar.training.resemblance import StyleMeter
@@ -48,6 +48,14 @@ class Meter(Protocol):
     def measure(self, images: Iterable[np.ndarray]) -> Measured: ...
 
     def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float: ...
+
+
+class Switched(Protocol):
+    """What puts the person into the model's pictures, and can be switched off: a training, or an adapter for faces."""
+
+    def strength(self, weight: float) -> AbstractContextManager[None]:
+        """Within: it counts `weight` times; 0 leaves the bare checkpoint, to the last bit."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -96,14 +104,25 @@ class Bench:
         self.model.unet.eval()
         return make_pictures(self.model, shots, self.settings, self.stop)
 
-    def following(self, images: np.ndarray, method: TrainingMethod, grid: Grid) -> float:
+    def following(self, images: np.ndarray, method: Switched, grid: Grid) -> float:
         """How well pictures of a grid's subject follow its prompts, judged by the bare checkpoint; 0..1."""
         with method.strength(0.0):
             return self.judge.score(images, grid.asked, self.stop)
 
-    def final_scores(self, method: TrainingMethod) -> FinalScores:
+    def untrained(self, method: Switched) -> Untrained:
+        """What the checkpoint does by itself, on the choosing seeds."""
+        with method.strength(0.0):
+            images = self.pictures(self.choosing.subject)
+            following = self.judge.score(images, self.choosing.asked, self.stop)
+        measured, varied = self.meter.measure(images), diversity(images, self.choosing.asked)
+        return Untrained(images[:SHOWN], measured, following, varied)
+
+    def final_scores(self, method: Switched) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""
-        images = self.pictures(self.final.subject)
+        return self.judged(self.pictures(self.final.subject), method)
+
+    def judged(self, images: np.ndarray, method: Switched) -> FinalScores:
+        """`images`: those of the final grid's subject."""
         after, other = self.meter.measure(images), self._measure(self.final.other)
         with method.strength(0.0):
             floor, other_before = self._measure(self.final.subject), self._measure(self.final.other)

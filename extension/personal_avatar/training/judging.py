@@ -6,7 +6,7 @@ from pathlib import Path
 
 from personal_avatar.domain import Likeness
 from personal_avatar.jobs.events import SampleMade, Score, Stage
-from personal_avatar.training.bench import SHOWN, Untrained, diversity, keep_samples
+from personal_avatar.training.bench import Untrained, keep_samples
 from personal_avatar.training.result_numbers import RESEMBLANCE
 from personal_avatar.training.work import Point, Training, Work
 
@@ -37,13 +37,8 @@ def untrained(work: Work, training: Training) -> Untrained:
     """What the checkpoint did before the training: measured with the first that is saved, so that training begins at
     once; the trained part is switched off for it, to the last bit."""
     if training.untrained is None:
-        scales = training.bench
-        with training.method.strength(0.0):
-            images = scales.pictures(scales.choosing.subject)
-            following = scales.judge.score(images, scales.choosing.asked, scales.stop)
-        measured, varied = scales.meter.measure(images), diversity(images, scales.choosing.asked)
-        training.untrained = Untrained(images[:SHOWN], measured, following, varied)
-        _tell(work, 0, measured.mean)
+        training.untrained = training.bench.untrained(training.method)
+        _tell(work, 0, training.untrained.likeness.mean)
     return training.untrained
 
 

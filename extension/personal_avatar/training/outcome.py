@@ -13,7 +13,7 @@ from personal_avatar.domain import Advice, Checkpoint, Dataset, Likeness, to_jso
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
-from personal_avatar.training.bench import keep_samples
+from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
 from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS
@@ -52,7 +52,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "likeness": likeness_document(likeness),
         "resemblance": likeness_document(training.resemblance),
         "leakage": training.scores.measured.leakage if training.scores else None,
-        **manners(training),
+        **manners(training.scores, training.untrained),
         "measured_on": measured_on(training.dataset),
         "photos": len(training.dataset.samples) + len(training.dataset.held_out),
         **scores(training),
@@ -114,10 +114,9 @@ def _measured(kind: str, mean: float, faces_found: float) -> dict[str, float | N
     return {"likeness": None, "faces_found": None, kind: mean}
 
 
-def manners(training: Training) -> dict[str, float | None]:
+def manners(scores: FinalScores | None, before: Untrained | None) -> dict[str, float | None]:
     """`prompt_following` 0..1, and the untrained checkpoint's own beside it; `diversity` against the untrained
     checkpoint's (1: pictures of one prompt differ as much as before). Null when nothing was measured."""
-    scores, before = training.scores, training.untrained
     if scores is None or before is None:
         return {"prompt_following": None, "prompt_following_before": None, "diversity": None}
     return {

@@ -45,8 +45,8 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
     work = _open(task, folder, emit, control)
     if done := resuming.finished_before(work):
         return done
-    photos = _check(work)
-    dataset = _prepare(work, photos)
+    photos = checked(work)
+    dataset = prepared(work, photos)
     training = _cache(work, photos, dataset)
     try:
         _train(work, training)
@@ -92,7 +92,7 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     return plan
 
 
-def _check(work: Work) -> PhotoReport:
+def checked(work: Work) -> PhotoReport:
     """Enough photos can be used. Raises `TooFewPhotos`."""
     from personal_avatar.photos.report import check
 
@@ -117,7 +117,7 @@ def too_few(found: PhotoReport, need: int) -> str:
     return f"Found {usable} usable photo{'' if usable == 1 else 's'}, need {need}" + (f" ({why})." if why else ".")
 
 
-def _prepare(work: Work, photos: PhotoReport) -> Dataset:
+def prepared(work: Work, photos: PhotoReport) -> Dataset:
     """Crops and captions in the avatar's folder, a part of them held out for the scores."""
     from personal_avatar.photos.kohya import kept
     from personal_avatar.photos.prepare import prepare

@@ -13,7 +13,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training.plan import TrainTask
-from personal_avatar.training.run import _check, _open
+from personal_avatar.training.run import _open, checked
 
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 
@@ -42,7 +42,7 @@ def test_the_training_is_measured_by_the_recogniser_for_drawings(task: TrainTask
     """Likeness, reference and card all come from this one analyser."""
     work = _open(task, tmp_path / "job", EventWriter(tmp_path / "job"), Control(tmp_path / "job"))
     assert work.analyser.name == CCIP_NAME
-    report = _check(work)
+    report = checked(work)
     assert len(report.accepted) == 5
     assert reference_embedding(report, work.analyser).shape == (768,)
 
