@@ -12,7 +12,7 @@ import pytest
 from personal_avatar import storage
 from personal_avatar.errors import AvatarError, QueueFull, WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import endings, process, running, watching
+from personal_avatar.jobs import endings, process, watching, working
 from personal_avatar.jobs.events import read_events
 from personal_avatar.jobs.executors import Executor
 from personal_avatar.jobs.queue import JobQueue
@@ -250,7 +250,7 @@ def test_whoever_listens_hears_of_each_end_once(house: House) -> None:
 
 
 def test_a_disk_without_room_is_named_before_the_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "SPARE_BYTES", 2**60)
+    monkeypatch.setattr(working, "SPARE_BYTES", 2**60)
     view = house.wait(job := house.submit())
     assert view.status.error and view.status.error["code"] == "DISK_FULL"
     assert house.store.status(job.id).pid is None
