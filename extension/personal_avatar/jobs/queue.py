@@ -12,21 +12,20 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from personal_avatar.errors import Cancelled, QueueFull, WrongState
+from personal_avatar.errors import QueueFull
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import endings, process
-from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
-from personal_avatar.jobs.events import Done, EventWriter, Log
+from personal_avatar.jobs import process
+from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.means import Advise, Before, BeforeEach, InlineWork, Listener, Means
 from personal_avatar.jobs.running import Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
+from personal_avatar.jobs.wishes import Wishes
 
 POLL_S = 0.3
 IDLE_S = 5.0
-CLAIM_S = 5.0
 RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
 NO_ROOM = "The job waits until another program has made room for it, and begins by itself."
 log = logging.getLogger(__name__)
@@ -46,7 +45,8 @@ class JobQueue:
     left to it. `serves`: whether it looks after the jobs of the folder; else it runs only what `run_here` is given.
     `pausable`: whether the work of a job can stop between two steps and go on later. `executor`: where children run,
     and how many of a kind at the same time, those of other programs on this data folder included. `advise`: a failure
-    with better advice, which is stored in its place.
+    with better advice, which is stored in its place. `together`: kinds that count as one where there is room for so
+    many of a kind.
     """
 
     def __init__(
@@ -63,17 +63,20 @@ class JobQueue:
         before_each: BeforeEach | None = None,
         host: str = "",
         serves: bool = True,
+        together: tuple[str, ...] = (),
     ) -> None:
         self.store = store
-        self._host, self._serves = host, serves
+        self._host, self._serves, self._together = host, serves, together
         self._inline = inline
         self._rules = rules
-        self._pausable = pausable
         self._executor = executor
         self._runner = Runner(store, Means(
-            inline, trainer, on_end, before, before_each, rules, self._pausable, executor, lambda: POLL_S, advise,
+            inline, trainer, on_end, before, before_each, rules, pausable, executor, lambda: POLL_S, advise,
         ))
         self._lanes = Lanes(self._take, self._runner.run, self._width, lambda: IDLE_S)
+        self._wishes = Wishes(
+            store, self._runner, pausable, lambda user_id: self.refuse_when_full(user_id=user_id), self._lanes.wake,
+        )
         self._watched = False
 
     def listen(self, listener: Listener) -> None:
@@ -135,111 +138,26 @@ class JobQueue:
     # -- wishes
 
     def pause(self, job_id: str) -> JobView:
-        """Ask a job to stop between two steps and to keep all that it needs to go on; one that waits does not run until
-        it is resumed. Raises `WrongState` for what cannot."""
-        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
-        state = self.store.status(job_id).state
-        if state in RESTING:
-            raise WrongState(f"The job is {state.value}; only one that runs or waits can be paused.")
-        if not self._pausable(job):
-            raise WrongState("Such a job cannot be paused.", "Cancel the job, or let it go on.")
-        if control.asked(CANCEL):
-            raise WrongState("The job is being cancelled.", "Wait until it has ended.")
-        if state is State.RUNNING or not self._at_rest(job_id, lambda: self._pause_waiting(job_id)):
-            control.ask(PAUSE)
+        """Ask a job to stop between two steps; raises `WrongState`. See `Wishes.pause`."""
+        self._wishes.pause(job_id)
         return self.store.view(job_id)
 
-    def _pause_waiting(self, job_id: str) -> bool:
-        """True when the job waited, and is paused now."""
-        waits = self.store.status(job_id).state is State.QUEUED
-        if waits:
-            self.store.move(job_id, State.PAUSED)
-        return waits
-
     def resume(self, job_id: str, *, here: bool = True) -> JobView:
-        """Let a paused job go on, or one that failed and left all that it needs. Raises `WrongState` for what cannot,
-        `QueueFull`. `here`: whether this program looks after the jobs of its kind from now on."""
-        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
-        if not self._at_rest(job_id, lambda: self._resume_resting(job, control)):
-            self._take_back_pause(job_id, control)
-            if self.store.status(job_id).state is State.PAUSED:  # it came to rest meanwhile
-                self._at_rest(job_id, lambda: self._resume_resting(job, control))
+        """Let a job go on; raises `WrongState`, `QueueFull`. See `Wishes.resume`. `here`: whether this program looks
+        after the jobs of its kind from now on."""
+        job = self.store.job(job_id)
+        self._wishes.resume(job_id)
         if here:
             self.start_lane(job.kind)
         return self.store.view(job_id)
 
-    def _resume_resting(self, job: Job, control: Control) -> bool:
-        """True when the job rested, and waits now."""
-        state, folder = self.store.status(job.id).state, self.store.folder(job.id)
-        if state in (State.QUEUED, State.RUNNING):
-            return False
-        if state is State.FAILED and not self._can_go_on(job, folder):
-            raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
-        again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
-        if state in (State.PAUSED, State.FAILED):
-            self.refuse_when_full(user_id=job.user_id)
-            for wish in (PAUSE, CANCEL, DISCARD):
-                control.withdraw(wish)
-            self.store.move(job.id, State.QUEUED, pid=None, pid_started_at=None, **again)
-            return True
-        raise WrongState(f"The job is {state.value}; only a paused one can be resumed.", "Start a new one.")
-
-    def _can_go_on(self, job: Job, folder: Path) -> bool:
-        """The work left its state; or it was done, and only its end could not be written, as on a full disk."""
-        return isinstance(endings.last_word(folder), Done) or (endings.has_state(folder) and self._pausable(job))
-
-    def _take_back_pause(self, job_id: str, control: Control) -> None:
-        if not control.asked(PAUSE) or control.asked(CANCEL):
-            state = self.store.status(job_id).state.value
-            raise WrongState(f"The job is {state}; only a paused one can be resumed.", "Nothing has to be done.")
-        control.withdraw(PAUSE)
-
     def cancel(self, job_id: str, *, keep_checkpoint: bool = True, here: bool = True) -> JobView:
-        """Ask a job to end; one that does not run ends at once, unless it has something to keep: then it is taken up
-        once more to do that. Raises `WrongState` when it has ended. `here`: as in `resume`."""
-        job, control = self.store.job(job_id), Control(self.store.folder(job_id))
-        state = self.store.status(job_id).state
-        if state in ENDED:
-            raise WrongState(f"The job is {state.value} already.", "Start a new one.")
-        if not keep_checkpoint:
-            control.ask(DISCARD)
-        control.ask(CANCEL)
-        control.withdraw(PAUSE)
-        self._at_rest(job_id, lambda: self._cancel_resting(job_id, keep_checkpoint))
+        """Ask a job to end; raises `WrongState`. See `Wishes.cancel`. `here`: as in `resume`."""
+        job = self.store.job(job_id)
+        self._wishes.cancel(job_id, keep_checkpoint)
         if here and self.store.status(job_id).state not in ENDED:
             self.start_lane(job.kind)
         return self.store.view(job_id)
-
-    def _cancel_resting(self, job_id: str, keep: bool) -> bool:
-        """True when the job neither ran nor runs."""
-        state = self.store.status(job_id).state
-        if state not in (State.QUEUED, State.PAUSED):
-            return False
-        if not (keep and endings.has_state(self.store.folder(job_id))):
-            when = "before it began" if state is State.QUEUED else "while it was paused"
-            self._runner.end(job_id, Cancelled(f"The job was cancelled {when}.", ""))
-        elif state is State.PAUSED:
-            self.store.move(job_id, State.QUEUED)
-        return True
-
-    def _at_rest(self, job_id: str, change: Callable[[], bool]) -> bool:
-        """Change a job that nobody runs, while nobody can begin to; False when somebody does, or `change` says so."""
-        if not self._claimed_at_rest(job_id):
-            return False
-        try:
-            return change()
-        finally:
-            self.store.release(job_id)
-            self._lanes.wake()
-
-    def _claimed_at_rest(self, job_id: str) -> bool:
-        """Who has just brought a job to rest, or is about to begin it, has its claim for a moment."""
-        end = time.monotonic() + CLAIM_S
-        while not self.store.claim(job_id):
-            if self.store.status(job_id).state is State.RUNNING or time.monotonic() > end:
-                return False
-            time.sleep(0.01)
-        return True
 
     # -- waiting
 
@@ -301,7 +219,9 @@ class JobQueue:
     def _has_room(self, job: Job) -> bool:
         """Whether a job may begin beside those that others have begun or are about to. Two trainings of one avatar
         never run at the same time: they share its folder."""
-        others = [view for view in self.store.views(states=RUNS_OR_WAITS, kind=job.kind) if view.job.id != job.id]
+        kinds = self._together if job.kind in self._together else (job.kind,)
+        alike = [view for kind in kinds for view in self.store.views(states=RUNS_OR_WAITS, kind=kind)]
+        others = [view for view in alike if view.job.id != job.id]
         begun = [view for view in others
                  if view.status.state is State.RUNNING or self.store.is_claimed(view.job.id)]
         busy = {view.job.avatar_id for view in begun} - {""}

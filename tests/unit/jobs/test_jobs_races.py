@@ -15,7 +15,7 @@ import psutil
 import pytest
 from personal_avatar.errors import DiskFull, QueueFull
 from personal_avatar.host import Rules
-from personal_avatar.jobs import process, queue, watching
+from personal_avatar.jobs import endings, process, queue, watching
 from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log, Started, failure, read_events
 from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.states import State
@@ -63,7 +63,7 @@ def test_a_look_that_fails_is_not_the_end_of_a_job(house: House, monkeypatch: py
         raise NO_FILES
 
     with monkeypatch.context() as patch:
-        patch.setattr(process, "is_there", fails)
+        patch.setattr(endings, "is_there", fails)
         house.until(lambda: len(looks) > 3)
     assert house.store.status(job.id).state is State.RUNNING and process.alive(pid)
     assert finished(house, job) is State.SUCCEEDED and starts(house, job) == 1
