@@ -31,7 +31,8 @@ class Averaged:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within: the averaged weights stand in the model; after it those that training goes on with, bit for bit."""
-        before = [one.detach().clone() for one in self._parameters] if self._optimiser is not None else []
+        kept = self._parameters if self._optimiser is not None else []
+        before = [one.detach().to("cpu", copy=True) for one in kept]  # the card may be given away meanwhile
         if self._optimiser is not None:
             self._optimiser.eval()
         if self._average is not None:

@@ -69,8 +69,11 @@ class TextStates:
     row_of: dict[str, int]
 
     def of(self, captions: list[str]) -> Conditioning:
+        """Row by row: a list of rows would be sent to a graphics card, which would be waited for."""
+        import torch
+
         rows = [self.row_of[caption] for caption in captions]
-        return {name: tensor[rows] for name, tensor in self.states.items()}
+        return {name: torch.stack([tensor[row] for row in rows]) for name, tensor in self.states.items()}
 
 
 def identity(base: BaseModelFile) -> tuple[object, ...]:

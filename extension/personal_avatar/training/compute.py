@@ -33,6 +33,13 @@ class Compute:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast)
 
+    def send(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor of main memory on the device. A graphics card is not waited for, as it would be from memory that is
+        not pinned: the driver first lets it finish what it was told before."""
+        if self.device.type != "cuda" or tensor.device.type != "cpu":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
     def plain_attention(self, resolution_px: int) -> bool:
         """Explicit attention instead of the fused kernel: faster on a CPU for small pictures and in bf16 (the fused
         backward pass is slow there), and the fused one ends the process in torch 2.1 with bf16 on a CPU."""

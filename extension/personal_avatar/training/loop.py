@@ -281,5 +281,8 @@ class Trainer:
         for kept in self._optimiser.state.values():
             yield from (value for value in kept.values() if isinstance(value, torch.Tensor))
         yield from self._averaged.tensors()
+        yield from self.method.aside()
+        yield from self._unseen
+        yield from (value for value in vars(self._scaler).values() if isinstance(value, torch.Tensor))
         if self.data.text is not None:
             yield from self.data.text.states.values()

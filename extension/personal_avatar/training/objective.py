@@ -95,7 +95,7 @@ class Objective:
 
     def _noised(self, latents: torch.Tensor) -> Noised:
         """Latents with noise of random timesteps."""
-        device = self.model.compute.device
+        send = self.model.compute.send
         noise = losses.draw_noise(latents.shape, self.plan.noise_offset, self.generator)
         drawn = losses.middle_timesteps if self.plan.timesteps == MIDDLE else losses.spread_timesteps
         times = drawn(len(latents), len(self._alphas), self.generator)
@@ -105,14 +105,14 @@ class Objective:
             added = noise + self.plan.input_perturbation * losses.draw_noise(latents.shape, 0.0, self.generator)
         wanted = losses.target(latents, noise, alpha, self.model.base.prediction)
         tensors = (losses.add_noise(latents, added, alpha), times, wanted, self._weights[times])
-        return Noised(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+        return Noised(*(send(tensor) for tensor in tensors))
 
     def _places(self, shown: Pictures, rows: torch.Tensor) -> torch.Tensor | None:
         import torch
 
         if shown.places is None:
             return None
-        return torch.stack([shown.places[row] for row in rows.tolist()]).to(self.model.compute.device)
+        return self.model.compute.send(torch.stack([shown.places[row] for row in rows.tolist()]))
 
     def _captions(self, rows: torch.Tensor) -> list[str]:
         captions = self._varied([self.data.captions[row] for row in rows.tolist()])

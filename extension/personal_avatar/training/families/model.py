@@ -63,9 +63,8 @@ class DiffusionModel:
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: Conditioning) -> torch.Tensor:
         """The UNet's output, float32, of the shape of `noisy`; `timesteps` int64 (batch,) in 0..999."""
         dtype = self.compute.weights
-        added = self._added(noisy, text)
+        seen, added = self._inputs(noisy).to(dtype), self._added(noisy, text)
         with self.compute.products():
-            seen = self._inputs(noisy).to(dtype)
             return self.unet(seen, timesteps, text["states"].to(dtype), added_cond_kwargs=added).sample.float()
 
     def _added(self, noisy: torch.Tensor, text: Conditioning) -> dict[str, torch.Tensor] | None:
@@ -82,20 +81,21 @@ class DiffusionModel:
         if size not in self._grey:
             self._grey[size] = self._encoded_grey(*size)
         mask = torch.ones_like(noisy[:, :1])
-        grey = self._grey[size].to(noisy.device, noisy.dtype)
-        return torch.cat([noisy, mask, grey.expand(len(noisy), -1, -1, -1)], 1)
+        return torch.cat([noisy, mask, self._grey[size].expand(len(noisy), -1, -1, -1)], 1)
 
     def _sees_grey(self) -> bool:
         """Whether the UNet takes an encoded picture beside the noise, so that the VAE is needed at every step."""
         return bool(self.unet.config.in_channels != CHANNELS)
 
     def _encoded_grey(self, height: int, width: int) -> torch.Tensor:
-        """Latents of a middle grey picture, float32 (1, 4, height, width); works while the VAE is parked, too."""
+        """Latents of a middle grey picture, float32 (1, 4, height, width), on the device; works while the VAE is
+        parked, too."""
         import torch
 
         grey = torch.zeros(1, 3, height * 8, width * 8, device=self.vae.device, dtype=self.vae.dtype)
         with torch.no_grad():
-            return self.vae.encode(grey).latent_dist.mean.float() * self.vae.config.scaling_factor
+            found = self.vae.encode(grey).latent_dist.mean.float() * self.vae.config.scaling_factor
+        return self.compute.send(found)
 
     def tokenise(self, captions: Sequence[str]) -> list[torch.Tensor]:
         """int64 (captions, 77) on the device, for each tokenizer."""
@@ -104,7 +104,7 @@ class DiffusionModel:
             filled = tokenizer(
                 list(captions), padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
             )
-            found.append(filled.input_ids.to(self.compute.device))
+            found.append(self.compute.send(filled.input_ids))
         return found
 
     def alphas_cumprod(self) -> torch.Tensor:

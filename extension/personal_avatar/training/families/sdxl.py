@@ -39,7 +39,7 @@ class SdxlModel(DiffusionModel):
         import torch
 
         size = [side * LATENT_FACTOR for side in noisy.shape[2:]]
-        times = torch.tensor([*size, 0, 0, *size], device=noisy.device, dtype=torch.float32)
+        times = self.compute.send(torch.tensor([*size, 0, 0, *size], dtype=torch.float32))
         return {"text_embeds": text["pooled"].to(self.compute.weights), "time_ids": times.repeat(len(noisy), 1)}
 
     def lora_key(self, prefix: str, path: str) -> str:

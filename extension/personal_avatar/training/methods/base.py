@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ class TrainingMethod(Protocol):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimiser: `params` (fp32 leaves), `lr`, and `weight_decay` where the plan's does not fit."""
+        ...
+
+    def aside(self) -> Iterable[torch.Tensor]:
+        """What it keeps on the device now besides the model and what `parameter_groups` has."""
         ...
 
     def state(self) -> State:

@@ -42,6 +42,7 @@ class Dreambooth:
         self.trains_text = plan.text_encoder_learning_rate > 0
         self._trained = dict(_parameters(model, text=self.trains_text))
         self._bare = {name: weight.detach().to("cpu", copy=True) for name, weight in self._trained.items()}
+        self._aside: list[torch.Tensor] = []
         exact = _exact(model, text=self.trains_text)
         for name, weight in self._trained.items():
             weight.data = exact.get(name, weight.data).to(weight.device).float()
@@ -52,6 +53,10 @@ class Dreambooth:
         text = [weight for name, weight in self._trained.items() if not name.startswith(f"{UNET_PREFIX}.")]
         groups = [{"params": unet, "lr": self._plan.learning_rate}]
         return [*groups, {"params": text, "lr": self._plan.text_encoder_learning_rate}] if text else groups
+
+    def aside(self) -> list[torch.Tensor]:
+        """The trained weights, as long as others are in their places."""
+        return list(self._aside)
 
     def state(self) -> State:
         import torch
@@ -68,7 +73,8 @@ class Dreambooth:
         if weight == 1:
             yield
             return
-        trained = {name: one.data for name, one in self._trained.items()}
+        before, trained = self._aside, {name: one.data for name, one in self._trained.items()}
+        self._aside = [*before, *trained.values()]
         try:
             for name, one in self._trained.items():
                 one.data = _mixed(self._bare[name].to(one.device), trained[name], weight)
@@ -76,6 +82,7 @@ class Dreambooth:
         finally:
             for name, one in self._trained.items():
                 one.data = trained[name]
+            self._aside = before
 
     def save(self, path: Path, metadata: dict[str, str]) -> None:
         """The base's file with the trained weights in their places, each in the number format that it has there; its

@@ -65,6 +65,9 @@ class Lora:
         for key, magnitude in self._magnitudes.items():
             yield f"{key}.dora_scale", magnitude.value
 
+    def aside(self) -> tuple[torch.Tensor, ...]:
+        return ()
+
     def state(self) -> State:
         return {key: weight.detach().float().cpu().clone() for key, weight in self._weights()}
 

@@ -14,6 +14,8 @@ from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.plan import TextualInversionPlan
 
 if TYPE_CHECKING:
+    import torch
+
     from personal_avatar.training.methods.new_words import NewWords
 
 ALONE = "emb_params"
@@ -51,6 +53,9 @@ class TextualInversion:
         """Without weight decay: words must not shrink towards nothing."""
         rows = [words.rows for words in self._words.values()]
         return [{"params": rows, "lr": self._plan.learning_rate, "weight_decay": 0.0}]
+
+    def aside(self) -> tuple[torch.Tensor, ...]:
+        return ()
 
     def state(self) -> State:
         return {key: words.rows.detach().float().cpu().clone() for key, words in self._words.items()}
