@@ -353,6 +353,8 @@ def _bench_likeness(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
     parser.add_argument("--saves", type=_count, default=10, metavar="N", help="checkpoints scored (default: 10)")
     parser.add_argument("--reference-steps", type=_count, default=0, metavar="N", help="default: 100 for each photo")
+    parser.add_argument("--reference-rate", type=float, default=0.0, metavar="RATE",
+                        help="learning rate of the usual recipe (default: 1e-4; a small checkpoint needs more)")
     parser.add_argument("--no-reference", dest="reference", action="store_false", help="leave out the usual recipe")
     _sd_scripts(parser)
 

@@ -1,7 +1,8 @@
 """`personal-avatar bench likeness`: how like the pictures become, and how soon, by real training jobs.
 
-The reference is the recipe for a face that sd-scripts is usually given; sd-scripts itself trains it when its folder is
-named and the checkpoint is of a standard size, else our loop does, which takes the same steps (see `plain`).
+The reference is the recipe for a face that sd-scripts is usually given; sd-scripts itself trains it where its folder is
+named, else our loop does, which takes the same steps (see `plain`). Its rates suit networks of the usual sizes; a small
+network needs higher ones, and `reference_rate` is the fair one there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class LikenessWork:
-    """`plan`: settings of the user's own for all methods but the reference. `saves`: checkpoints that are scored."""
+    """`plan`: settings of the user's own for all methods but the reference. `saves`: checkpoints that are scored.
+
+    `reference_rate`: learning rate of the UNet in the reference, 0 for the usual one.
+    """
 
     subjects: tuple[Subject, ...]
     methods: tuple[Method, ...]
@@ -74,15 +78,23 @@ class LikenessWork:
     saves: int = 10
     reference: bool = True
     reference_steps: int = 0
+    reference_rate: float = 0.0
     reference_engine: Engine = Engine.DIFFUSERS
+
+    def recipe(self) -> dict[str, Any]:
+        """The usual one; with another rate, that of the text encoder stands to it as it usually does."""
+        factor = self.reference_rate / RECIPE["learning_rate"] if self.reference_rate else 1.0
+        rates = ("learning_rate", "text_encoder_learning_rate")
+        return {**RECIPE, **{name: RECIPE[name] * factor for name in rates}}
 
 
 @dataclass(frozen=True)
 class Course:
     """Likeness over time: (seconds, likeness) of each saved checkpoint.
 
-    `training`: seconds of the steps alone; `wall`: from the start of the process until the likeness was known, or, for
-    sd-scripts, which is judged when it has ended, until the checkpoint's last step.
+    `training`: seconds of the steps alone; `wall`: from the start of the process until the likeness was known. For
+    sd-scripts, which is judged when it has ended, `wall` is from its own start to the checkpoint's last step, without
+    the pauses in which it makes pictures: less than anybody waits for it.
     """
 
     floor: float
@@ -102,12 +114,14 @@ def course_of(records: Sequence[Record], engine: Engine) -> Course:
     after = next((later for later in stages if later > place), len(records))
     learning = [(record.at, record.event) for record in records[place:after]]
     steps = [(at, event.step) for at, event in learning if isinstance(event, Progress)]
-    rate, training, wall = seconds_a_step(steps), [], []
+    rate = seconds_a_step(steps)
+    before_s = steps[0][0] - steps[0][1] * rate - records[place].at if steps else 0.0
+    training, wall = [], []
     for at, event in learning:
         if isinstance(event, Score):
             training.append((event.step * rate, event.likeness))
-            shown = next((when for when, step in steps if step >= event.step), at) if engine is Engine.KOHYA else at
-            wall.append((shown - began, event.likeness))
+            alone = engine is Engine.KOHYA
+            wall.append((before_s + event.step * rate if alone else at - began, event.likeness))
     floor = next(record.event.likeness for record in records if isinstance(record.event, Score))
     return Course(floor, tuple(training), tuple(wall))
 
@@ -150,7 +164,7 @@ def measure(studio: Studio, work: LikenessWork, follow: Follow, say: Say) -> dic
     compared = [row["time_to_likeness"] for row in rows if row.get("time_to_likeness")]
     document: dict[str, Any] = {"subjects": rows}
     if work.reference:
-        document["reference"] = {"engine": work.reference_engine.value, "recipe": RECIPE, "share": SHARE}
+        document["reference"] = {"engine": work.reference_engine.value, "recipe": work.recipe(), "share": SHARE}
         document["time_to_likeness"] = {key: median_of(compared, key) for key in ("ours_s", "reference_s", "ratio")}
     return document
 
@@ -167,7 +181,7 @@ def _subject(
     rows, reference = [], None
     if work.reference:
         steps = work.reference_steps or STEPS_PER_PHOTO * len(subject.photos)
-        plan = {**RECIPE, "steps": steps, "save_count": work.saves}
+        plan = {**work.recipe(), "steps": steps, "save_count": work.saves}
         say(f"{subject.name}: the usual recipe, {steps} steps, by {TRAINED_BY[work.reference_engine]}")
         row, reference = _train(_request(work, subject, Method.LORA, plan, work.reference_engine), studio, follow)
         rows.append({**row, "subject": subject.name, "method": REFERENCE})

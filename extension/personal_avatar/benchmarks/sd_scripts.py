@@ -16,23 +16,16 @@ import numpy as np
 
 from personal_avatar.benchmarks.process import environment
 from personal_avatar.benchmarks.work import CLASS_NOUN, SpeedWork, Timed
-from personal_avatar.domain import BaseModelFile, Method
+from personal_avatar.domain import Method
 from personal_avatar.environment.kohya import SdScripts, with_packages
 from personal_avatar.training.engines.kohya.command import SCRIPTS, SDXL_SCRIPTS, Order, arguments, words
-from personal_avatar.training.families.detect import UNET, read_shapes
+from personal_avatar.training.engines.kohya.sizes import launcher
 
 NAME = "sd-scripts"
 TOKENIZER = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
-STANDARD_WIDTH = 320
 BAR = re.compile(rb"steps:[^\r\n]*?\| (\d+)/\d+ \[")
 LONGEST_BAR = 1000
 PICTURES_OF_ITS_OWN = ("sample_", "save_every_")
-
-
-def can_train(base: BaseModelFile) -> bool:
-    """Whether the checkpoint is of a standard size: no other fits its networks."""
-    first = read_shapes(base.path).get(f"{UNET}input_blocks.0.0.weight", (0,))
-    return first[0] == STANDARD_WIDTH
 
 
 def measure(scripts: SdScripts, work: SpeedWork, folder: Path) -> Timed:
@@ -83,7 +76,8 @@ def _command(scripts: SdScripts, order: Order, result: Path) -> list[str]:
     names = SDXL_SCRIPTS if order.is_sdxl else SCRIPTS
     own = {name: value for name, value in arguments(order).items() if not name.startswith(PICTURES_OF_ITS_OWN)}
     script = str(scripts.folder / names[order.method])
-    return [sys.executable, "-m", "personal_avatar.benchmarks.foreign", str(result), script, *words(own)]
+    ours = [sys.executable, "-m", "personal_avatar.benchmarks.foreign", str(result)]
+    return [*ours, *launcher(order.base, order.folder), script, *words(own)]
 
 
 def _timed(command: list[str], scripts: SdScripts, work: SpeedWork) -> list[float]:

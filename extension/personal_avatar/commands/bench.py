@@ -9,8 +9,8 @@ from typing import Any
 from personal_avatar.benchmarks import identity as identity_bench
 from personal_avatar.benchmarks import likeness as likeness_bench
 from personal_avatar.benchmarks import ranking as ranking_bench
-from personal_avatar.benchmarks import sd_scripts, startup
 from personal_avatar.benchmarks import speed as speed_bench
+from personal_avatar.benchmarks import startup
 from personal_avatar.benchmarks.identity_work import IdentityWork
 from personal_avatar.benchmarks.likeness import LikenessWork, Subject
 from personal_avatar.benchmarks.random_checkpoint import standard_checkpoint
@@ -25,6 +25,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.training.engines.kohya.limits import of_checkpoint
 
 SHIPPED = "avatar-tiny"
 MANY = 100  # pictures of a ranking that is timed; fewer are taken several times
@@ -90,7 +91,8 @@ def likeness(args: Namespace, terminal: Terminal) -> int:
     work = LikenessWork(
         subjects=_subjects(args.photos), methods=_methods(args.methods), checkpoint=str(base.path),
         class_noun=args.class_noun, plan=tuple(pairs(args.pairs).items()), saves=args.saves,
-        reference=args.reference, reference_steps=args.reference_steps, reference_engine=engine,
+        reference=args.reference, reference_steps=args.reference_steps,
+        reference_rate=args.reference_rate, reference_engine=engine,
     )
     document = likeness_bench.measure(studio, work, lambda job: _follow(studio, job, terminal), terminal.say)
     _show_likeness(document, terminal)
@@ -117,9 +119,10 @@ def _sd_scripts(args: Namespace, studio: Studio, base: BaseModelFile, terminal: 
     if not os.environ.get(kohya.VARIABLE) and not (data / kohya.FOLDER_NAME).is_dir():
         return None
     found = kohya.find(data)
-    if sd_scripts.can_train(base):
+    refused = next(of_checkpoint(base), None)
+    if refused is None:
         return found
-    terminal.say("sd-scripts takes checkpoints of the standard sizes only: it is left out.")
+    terminal.say(f"{refused.sentence}: it is left out.")
     return None
 
 

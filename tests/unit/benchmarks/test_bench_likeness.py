@@ -48,7 +48,13 @@ def test_pauses_for_pictures_are_no_training() -> None:
 def test_of_sd_scripts_the_last_step_counts_not_the_later_score() -> None:
     course = course_of(records(KOHYA), Engine.KOHYA)
     assert course.training == ((6.0, 0.2), (12.0, 0.6))
-    assert course.wall == ((36.0, 0.2), (42.0, 0.6))
+    assert course.wall == ((15.0, 0.2), (21.0, 0.6))  # its own start took 9 s
+
+
+def test_pictures_that_sd_scripts_makes_meanwhile_do_not_count() -> None:
+    slower = [(at + 50.0 if at >= 139 else at, event) for at, event in KOHYA]
+    course = course_of(records(slower), Engine.KOHYA)
+    assert course.wall == ((15.0, 0.2), (21.0, 0.6))
 
 
 def test_time_to_likeness_is_that_of_the_first_checkpoint_that_is_good_enough() -> None:
@@ -120,6 +126,13 @@ def test_the_usual_recipe_and_every_method_are_real_jobs(studio: Studio) -> None
     assert document["time_to_likeness"]["ratio"] == found["ratio"] < 1
     assert document["reference"]["engine"] == "diffusers"
     assert said == ["anna: the usual recipe, 300 steps, by our loop", "anna: lora"]
+
+
+def test_a_small_network_gets_a_rate_that_suits_it(studio: Studio) -> None:
+    work = LikenessWork((), (), "avatar-tiny", reference_rate=4e-3)
+    assert (work.recipe()["learning_rate"], work.recipe()["text_encoder_learning_rate"]) == pytest.approx((4e-3, 2e-3))
+    assert LikenessWork((), (), "avatar-tiny").recipe() == likeness.RECIPE
+    assert measure(studio, reference_rate=4e-3)[0]["reference"]["recipe"]["learning_rate"] == pytest.approx(4e-3)
 
 
 def test_nobodys_photos_stay_behind(studio: Studio) -> None:

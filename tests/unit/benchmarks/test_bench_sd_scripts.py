@@ -4,12 +4,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from miniatures import make
 from personal_avatar.benchmarks import sd_scripts
 from personal_avatar.benchmarks.random_checkpoint import write_random
 from personal_avatar.benchmarks.work import SpeedWork
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.environment.kohya import SdScripts
 from personal_avatar.errors import Crashed
+from personal_avatar.training.engines.kohya.sizes import LAUNCHER, STANDARD, UNET_TENSORS
+from personal_avatar.training.families.detect import UNET
 
 # Draws as tqdm does: every step twice, the second time with the loss.
 DRAWS = """
@@ -27,7 +30,10 @@ held = bytearray(50_000_000)
 
 @pytest.fixture
 def work(tmp_path: Path) -> SpeedWork:
-    base = BaseModelFile(tmp_path / "a.safetensors", "a", Family.SD1)
+    path = tmp_path / "a.safetensors"
+    shapes = {**STANDARD[Family.SD1], **{f"{UNET}{number}": (1,) for number in range(UNET_TENSORS[Family.SD1] - 1)}}
+    write_random(path, shapes)
+    base = BaseModelFile(path, "a", Family.SD1)
     return SpeedWork(base, 64, batch=2, precision="bf16", steps=4, warmup=1)
 
 
@@ -72,8 +78,9 @@ def test_steps_that_were_drawn_together_share_their_time() -> None:
     assert sd_scripts.between({0: 10.0, 1: 11.0, 3: 12.0}) == [1.0, 0.5, 0.5]
 
 
-def test_only_standard_sizes_fit_it(tmp_path: Path) -> None:
-    for width in (320, 32):
-        path = tmp_path / f"{width}.safetensors"
-        write_random(path, {"model.diffusion_model.input_blocks.0.0.weight": (width, 4, 3, 3)})
-        assert sd_scripts.can_train(BaseModelFile(path, "a", Family.SD1)) == (width == 320)
+def test_a_small_checkpoint_is_trained_through_its_sizes(tmp_path: Path) -> None:
+    small = SpeedWork(make(Family.SD1, tmp_path), 64)
+    order = sd_scripts._order(small, tmp_path)
+    words = sd_scripts._command(SdScripts(tmp_path, tmp_path), order, tmp_path / "result.json")
+    place = words.index(str(LAUNCHER))
+    assert words[place + 1 : place + 3] == [str(tmp_path / "sizes.json"), str(tmp_path / "train_network.py")]

@@ -11,7 +11,8 @@ import pytest
 from kohya_orders import base_of
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.training.engines.kohya.limits import STANDARD, UNET_TENSORS, fitted, what_it_cannot_do
+from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
+from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
 from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.plan import PLANS
 
@@ -95,8 +96,8 @@ def test_everything_is_said_at_once(tmp_path: Path) -> None:
     ("other", "word"),
     [
         ({"input_blocks.0.0.weight": (320, 9, 3, 3)}, "9 channels"),
-        ({"input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (64, 96)}, "standard size"),
-        ({"one.too.many": (1,)}, "standard size"),
+        ({"input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (64, 96)}, "layout of Stable Diffusion 1.x"),
+        ({"one.too.many": (1,)}, "layout of Stable Diffusion 1.x"),
     ],
 )
 def test_unusual_checkpoints_are_refused_by_name(
@@ -106,8 +107,14 @@ def test_unusual_checkpoints_are_refused_by_name(
         fitted(PLANS[Method.LORA](), checkpoint(tmp_path, **other), Method.LORA, ())
 
 
-def test_the_shipped_checkpoint_is_of_another_size(tiny: BaseModelFile) -> None:
-    assert "standard size" in what_it_cannot_do(PLANS[Method.LORA](), tiny, Method.LORA)[0]
+@pytest.mark.parametrize("family", [Family.SD2, Family.SDXL])
+def test_other_sizes_of_later_families_are_refused(tmp_path: Path, family: Family) -> None:
+    with pytest.raises(InvalidSettings, match="base.safetensors.*standard size"):
+        fitted(PLANS[Method.LORA](), checkpoint(tmp_path, family, **{"one.too.many": (1,)}), Method.LORA, ())
+
+
+def test_a_small_checkpoint_of_the_first_family_can_be_trained(tiny: BaseModelFile) -> None:
+    assert what_it_cannot_do(PLANS[Method.LORA](), tiny, Method.LORA) == []
 
 
 def test_a_checkpoint_that_is_gone_is_named() -> None:

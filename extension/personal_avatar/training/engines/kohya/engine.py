@@ -25,6 +25,7 @@ from personal_avatar.training.engines.kohya.command import Order, command, promp
 from personal_avatar.training.engines.kohya.outputs import Saved, pictures, saved_files
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
+from personal_avatar.training.engines.kohya.sizes import launcher
 from personal_avatar.training.families.model import UNET_PREFIX, DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
@@ -116,7 +117,12 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
     shots = training.bench.choosing.subject[:SHOWN_WHILE_TRAINING]
     said = [Shot(spoken(shot.prompt, dataset.trigger, method), shot.seed) for shot in shots]
     order.prompts_file.write_text(prompts(said, order), encoding="utf-8")
-    for name in TOKENIZERS[order.base.family]:  # without words that are trained here
+    write_tokenizers(order)
+
+
+def write_tokenizers(order: Order) -> None:
+    """Where it looks for them before it would ask the network, without words that are trained here."""
+    for name in TOKENIZERS[order.base.family]:
         tokenizer(None, open_clip=name != CLIP).save_pretrained(str(order.tokenizers / name))
 
 
@@ -142,7 +148,8 @@ def _start(scripts: SdScripts, order: Order) -> Child:
     environment = installed.with_packages(os.environ, scripts.packages)
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     logger.info("sd-scripts in %s: %s %s", scripts.folder, script, " ".join(arguments))
-    return Child([sys.executable, str(scripts.folder / script), *arguments], scripts.folder, environment)
+    words = [*launcher(order.base, order.folder), str(scripts.folder / script), *arguments]
+    return Child([sys.executable, *words], scripts.folder, environment)
 
 
 def _follow(child: Child, work: Work, teller: Teller) -> None:

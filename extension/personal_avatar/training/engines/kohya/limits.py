@@ -8,19 +8,12 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError, InvalidSettings
-from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
+from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
+from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
-# Tensors by which its fixed architectures are told from others, and how many tensors their UNets have.
-STANDARD: dict[Family, Shapes] = {
-    Family.SD1: {UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)},
-    Family.SD2: {UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 1024)},
-    Family.SDXL: {UNET + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": (640, 2048)},
-}
-UNET_TENSORS = {Family.SD1: 686, Family.SD2: 686, Family.SDXL: 1680}
-VAE_TENSOR = (VAE + "decoder.conv_in.weight", (512, 4, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,11 @@ def limits(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
 
 
 def _checkpoint(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    yield from of_checkpoint(base)
+
+
+def of_checkpoint(base: BaseModelFile) -> Iterator[Limit]:
+    """Why it cannot train this checkpoint at all; nothing when it can."""
     try:
         shapes = read_shapes(base.path)
     except AvatarError as error:
@@ -69,18 +67,15 @@ def _checkpoint(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterato
     first = shapes.get(FIRST, (0, 4))
     if first[1] != 4:
         yield Limit(f"sd-scripts cannot train {base.path.name}: it takes {first[1]} channels (inpainting or editing)")
-    elif not _is_standard(shapes, base.family):
-        yield Limit(f"sd-scripts cannot train {base.path.name}: it does not have the standard size of its family")
+    elif not is_standard(shapes, base.family):
+        yield from _other_size(base, shapes)
 
 
-def _is_standard(shapes: Shapes, family: Family) -> bool:
-    wanted = STANDARD[family]
-    name, shape = VAE_TENSOR
-    return (
-        all(shapes.get(key, ())[:2] == width for key, width in wanted.items())
-        and sum(key.startswith(UNET) for key in shapes) == UNET_TENSORS[family]
-        and shapes.get(name, shape) == shape
-    )
+def _other_size(base: BaseModelFile, shapes: Shapes) -> Iterator[Limit]:
+    try:
+        sizes_of(base, shapes)
+    except AvatarError as error:
+        yield Limit(f"sd-scripts cannot train it: {error.message.rstrip('.')}")
 
 
 def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
