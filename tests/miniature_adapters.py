@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from insightface_models import models
+from ldm_layout import Size
 from miniatures import SIZE_CHANNELS, SIZES, random_weights
 from personal_avatar.benchmarks.identity_layout import AdapterSize, adapter_shapes
 from personal_avatar.domain import Family
 from personal_avatar.identity.nouns import AdapterKind
 
 CLIP_WIDTH = 64
+AVATAR_TINY = Size(unet=(64, 128, 192), depth=(0, 1, 0), context=64)  # of its UNet
 MINIATURE_ADAPTER = AdapterSize(resampler=128, resampler_heads=2, clip=CLIP_WIDTH, lora_rank=4, depth=4)
 # The names under which they are published; InstantID's is the one that WebUI users give it.
 NAMES = {
@@ -33,10 +35,12 @@ PACKS = {"antelopev2": ("scrfd_10g_bnkps.onnx", "glintr100.onnx"), "buffalo_l": 
 
 
 def make_adapter(
-    kind: AdapterKind, family: Family, folder: Path, *, suffix: str = ".safetensors", seed: int = 0, half: bool = False
+    kind: AdapterKind, family: Family, folder: Path, *, suffix: str = ".safetensors", seed: int = 0, half: bool = False,
+    size: Size | None = None,
 ) -> Path:
-    """Write the file under its published name; `suffix` ".bin": a pickle of two nested dictionaries."""
-    weights = random_weights(adapter_shapes(kind, SIZES[family], MINIATURE_ADAPTER), half, seed)
+    """Write the file under its published name; `suffix` ".bin": a pickle of two nested dictionaries. `size`: of the
+    checkpoint that it fits, None: that of the miniatures."""
+    weights = random_weights(adapter_shapes(kind, size or SIZES[family], MINIATURE_ADAPTER), half, seed)
     path = folder / f"{NAMES[kind, family]}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, weights)

@@ -57,6 +57,9 @@ class Method(str, Enum):
     TEXTUAL_INVERSION = "textual-inversion"
 
 
+ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone, without training; also a kind of job
+
+
 class Engine(str, Enum):
     """Which program trains."""
 

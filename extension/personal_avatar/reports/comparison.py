@@ -1,25 +1,36 @@
-"""Several trainings of one person side by side: one table of numbers and one sheet of the same prompts and seeds."""
+"""Several methods for one person side by side: one table of numbers and one sheet of the same prompts and seeds.
+
+A row is a training, or what the photos alone do (`ONE_PHOTO`).
+"""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
+from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.letters import font
 from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
 
 TILE_PX, GAP_PX, MARGIN_PX, NAME_PX, LABEL_PX = 192, 10, 28, 300, 30
+LINE_PX, LETTER_PX = 20, 8  # of the sentences below
 NUMBERS = ("likeness", "recovered", "prompt_following", "diversity", "leakage")
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
+NOTE = (
+    "one-photo: nothing is trained and no file is made. Its seconds go from the photos to the pictures, checkpoint and "
+    "networks loaded. Its leakage is measured with the photo in use: whoever the prompt names then gets the face."
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One training. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row."""
+    """One method. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row. `file`:
+    "" where none is made."""
 
     method: str
     engine: str
@@ -33,16 +44,17 @@ class Row:
 
 
 def row_of(result: Mapping[str, Any]) -> Row:
-    """From the result document of a training."""
+    """From the result document of a training, or of what photos alone do."""
     likeness = result.get("likeness") or {}
     found = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
     numbers = {**found, "likeness": likeness.get("after"), "recovered": likeness.get("recovered")}
     pictures = tuple(Path(path) for path in result.get("samples", ()))
-    return Row(result["method"], result["engine"], numbers, Path(result["files"][0]).name, pictures)
+    file = next((Path(path).name for path in result["files"]), "")
+    return Row(result["method"], result["engine"], numbers, file, pictures)
 
 
 def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Of trainings, the newest first, those on the photos and the checkpoint of the newest; one of each method and
+    """Of results, the newest first, those on the photos and the checkpoint of the newest; one of each method and
     engine, best first."""
     def place(result: Mapping[str, Any]) -> tuple[Any, Any]:
         return result.get("dataset_fingerprint"), result.get("base")
@@ -64,6 +76,11 @@ def best_first(rows: Sequence[Row]) -> list[Row]:
 def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The table as JSON."""
     return [{"method": row.method, "engine": row.engine, "file": row.file, **row.numbers} for row in rows]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What has to be known to read the table."""
+    return [NOTE] if any(row.method == ONE_PHOTO for row in rows) else []
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
@@ -92,12 +109,16 @@ def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
 
     columns = max((len(row.pictures) for row in rows), default=1)
     width = 2 * MARGIN_PX + NAME_PX + columns * (TILE_PX + GAP_PX)
+    told = [line for note in notes(rows) for line in wrap(note, (width - 2 * MARGIN_PX) // LETTER_PX)]
     top = MARGIN_PX + 2 * LABEL_PX
-    sheet = Image.new("RGB", (width, top + len(rows) * (TILE_PX + GAP_PX) + MARGIN_PX), GROUND)
+    bottom = top + len(rows) * (TILE_PX + GAP_PX)
+    sheet = Image.new("RGB", (width, bottom + len(told) * LINE_PX + MARGIN_PX), GROUND)
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN_PX, MARGIN_PX), title, INK, font(24, bold=True))
     for number, row in enumerate(rows):
         _line(sheet, pen, row, top + number * (TILE_PX + GAP_PX))
+    for number, line in enumerate(told):
+        pen.text((MARGIN_PX, bottom + number * LINE_PX), line, MUTED, font(14))
     return np.asarray(sheet)
 
 

@@ -164,7 +164,12 @@ def unit_of(folders: Folders) -> IdentityUnit:
     """A unit of these folders; nothing is loaded by making it."""
     from personal_avatar.identity.unit import IdentityUnit
 
-    return IdentityUnit(shelf_of(folders), folders.data / "cache" / "identity")
+    return IdentityUnit(shelf_of(folders), cache_of(folders))
+
+
+def cache_of(folders: Folders) -> Path:
+    """For adapters as they are kept once they were read."""
+    return folders.data / "cache" / "identity"
 
 
 def status(host: Host) -> IdentityStatus:

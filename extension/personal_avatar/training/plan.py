@@ -219,3 +219,17 @@ class TrainTask:
     def photos_as(self, plan: TrainPlan) -> PhotoSettings:
         """How photos are judged and cut: as set, else as the goal asks for; raises `InvalidSettings`."""
         return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **self.photo_settings})
+
+
+@dataclass(frozen=True)
+class OnePhotoTask:
+    """Payload of a job that measures what the photos alone can do, on the grid of a training of them.
+
+    `training`: what a LoRA would be given, of which all counts but what is trained. `identity_folders`: where adapters
+    and models of faces lie; `identity_cache`: for converted ones; `most_photos`: that are read for one picture.
+    """
+
+    training: TrainTask
+    identity_folders: tuple[Path, ...]
+    identity_cache: Path
+    most_photos: int

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import from_json
+from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 
@@ -47,6 +47,22 @@ def caption(payload: dict[str, Any]) -> Work:
     return start
 
 
+def one_photo(payload: dict[str, Any]) -> Work:
+    """`payload` is a `training.plan.OnePhotoTask` as JSON."""
+    from personal_avatar.training.plan import OnePhotoTask
+    from personal_avatar.training.presets import is_tiny
+
+    task = from_json(OnePhotoTask, payload)
+
+    def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+        from personal_avatar.worker.one_photo import measure
+
+        limit_threads(1 if is_tiny(task.training.base) else 0)
+        return measure(task, folder, emit, control)
+
+    return start
+
+
 def limit_threads(otherwise: int) -> None:
     """As many threads for torch as OMP_NUM_THREADS says, else `otherwise`, else (0) torch's own choice.
 
@@ -67,4 +83,4 @@ def can_pause(kind: str, payload: dict[str, Any]) -> bool:
     return kind == "train" and from_json(TrainTask, payload).can_pause
 
 
-KINDS: dict[str, Kind] = {"train": train, "caption": caption}
+KINDS: dict[str, Kind] = {"train": train, "caption": caption, ONE_PHOTO: one_photo}
