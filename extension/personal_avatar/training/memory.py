@@ -1,4 +1,5 @@
-"""The most memory that this process ever held. Standard library only: a foreign program's process asks it, too."""
+"""The most memory that this process, or one that it has waited for, ever held: another engine trains in one of its own.
+Standard library only: a foreign program's process asks it, too."""
 
 from __future__ import annotations
 
@@ -28,5 +29,5 @@ def _resident_bytes() -> int:
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(peak if sys.platform == "darwin" else peak * 1024)
