@@ -10,7 +10,7 @@ ASKS = """
 import subprocess, sys
 from personal_avatar.training.memory import peak_gb
 before = peak_gb()
-subprocess.run([sys.executable, "-c", "held = b'x' * 300_000_000"], check=True)
+subprocess.run([sys.executable, "-c", f"held = b'x' * {int(1e9 * before) + 200_000_000}"], check=True)
 print(before, peak_gb())
 """
 
@@ -19,5 +19,4 @@ print(before, peak_gb())
 def test_another_engines_process_counts_when_it_has_ended() -> None:
     told = subprocess.run([sys.executable, "-c", ASKS], capture_output=True, text=True, check=True).stdout
     before, after = map(float, told.split())
-    assert before < 0.2
-    assert 0.3 < after < 0.4
+    assert before + 0.2 < after < before + 0.3
