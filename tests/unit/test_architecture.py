@@ -87,6 +87,13 @@ def outside(found: dict[str, str], *rooms: str) -> dict[str, str]:
     return {file: name for file, name in found.items() if Path(file).parts[0] not in rooms}
 
 
+def spoken(path: Path) -> set[str]:
+    """Texts of a file, whole ones, without those that only describe it; libraries that it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts | {name.split(".")[0] for name in imported(path)}
+
+
 def test_only_the_webui_room_knows_the_webui() -> None:
     assert outside(users("modules", "modules_forge", "ldm", "sgm", "launch"), "webui") == {}
 
@@ -145,6 +152,18 @@ def test_doors_do_not_know_the_host(door: str) -> None:
 def test_jobs_know_neither_photos_nor_training() -> None:
     found = {str(path.relative_to(PACKAGE)): own_rooms(path) - GROUND for path in sources() if room(path) == "jobs"}
     assert {file: rooms for file, rooms in found.items() if rooms} == {}
+
+
+def test_only_hosts_know_what_a_picture_takes_of_the_graphics_card() -> None:
+    assert {room(path) for path in sources() if "room" in own_rooms(path)} == {"webui", "standalone"}
+
+
+def test_jobs_know_no_word_of_what_is_done_in_them() -> None:
+    """Kinds of jobs, their stages, engines and libraries: whoever opens the store or shares the card hands them in."""
+    strangers = {"torch", "train", "kohya", "cache", "class", "engine", "method"}
+    found = {(str(path.relative_to(PACKAGE)), word) for path in sources() if room(path) == "jobs"
+             for word in strangers & spoken(path)}
+    assert found == set()
 
 
 @pytest.mark.parametrize("module", ["studio", "training.plan", "cli", "doctor", "environment.setup"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,29 +12,40 @@ import psutil
 
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import process
+from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Parked, Paused, Stage, Started, parse
 from personal_avatar.jobs.executors import CARRIER
 from personal_avatar.jobs.job import Job, JobView
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
-STAGES = frozenset({"cache", "class", "train", "score"})  # the parts of the work in which a job is on the card
 log = logging.getLogger(__name__)
 
 
-def neighbours(store: JobStore) -> list[JobView]:
-    """Jobs that run in other processes and can yield; none when the jobs cannot be read."""
-    try:
-        running = store.views(states=[State.RUNNING])
-    except (OSError, AvatarError) as error:
-        log.warning("The jobs cannot be read: %s", error)
-        return []
-    return [view for view in running if _can_yield(view.job) and _elsewhere(view)]
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Jobs of a store that run in other processes and give the card away when they are asked. `can_yield`: whether the
+    work of a job knows of such wishes; `stages`: those parts of the work in which a job is on the card."""
 
+    store: JobStore
+    can_yield: Callable[[Job], bool]
+    stages: frozenset[str]
 
-def _can_yield(job: Job) -> bool:
-    """Trainings, but not those by another program, which knows of no wishes."""
-    return job.kind == "train" and job.payload.get("engine") != "kohya"
+    def views(self) -> list[JobView]:
+        """Those that run now; none when the jobs cannot be read."""
+        try:
+            running = self.store.views(states=[State.RUNNING])
+        except (OSError, AvatarError) as error:
+            log.warning("The jobs cannot be read: %s", error)
+            return []
+        return [view for view in running if self.can_yield(view.job) and _elsewhere(view)]
+
+    def asked(self, view: JobView) -> Neighbour:
+        """One of them, from now on asked for the card. Raises `OSError`, `NotFound`."""
+        folder = self.store.folder(view.job.id)
+        return Neighbour(
+            folder, Control(folder).join(YIELD), self.stages, view.status.pid or 0, view.status.pid_started_at
+        )
 
 
 def _elsewhere(view: JobView) -> bool:
@@ -53,6 +65,7 @@ class Neighbour:
 
     folder: Path
     asker: Path
+    stages: frozenset[str]
     pid: int
     since: float | None
     parked: bool = False
@@ -80,7 +93,7 @@ class Neighbour:
         if isinstance(event, Parked):
             self.parked = event.parked
         elif isinstance(event, Started | Stage):
-            self.on_card = isinstance(event, Stage) and event.name in STAGES
+            self.on_card = isinstance(event, Stage) and event.name in self.stages
             self.parked = self.ended = False
         elif isinstance(event, Done | Failed | Paused):
             self.ended = True

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from personal_avatar.errors import AvatarError
-from personal_avatar.jobs.control import YIELD, Control
-from personal_avatar.jobs.neighbours import Neighbour, neighbours
-from personal_avatar.jobs.store import JobStore
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.neighbours import Neighbour, Neighbourhood
 
 TIMEOUT_S = 60.0
 ON_PROCESSOR_S = 10.0  # nobody runs out of memory there because a step takes long
@@ -41,15 +40,15 @@ class Answer:
 
 @contextmanager
 def yielded(
-    store: JobStore, timeout_s: float = TIMEOUT_S, crowded: Callable[[], bool] = lambda: True
+    neighbourhood: Neighbourhood, timeout_s: float = TIMEOUT_S, crowded: Callable[[], bool] = lambda: True
 ) -> Iterator[Answer]:
     """The jobs of other processes are parked for the block; one that does not answer in time works on beside it.
 
     Nobody is asked where it is not `crowded`; that is looked at only when there are such jobs.
     """
-    asked = Asked(store)
+    asked = Asked(neighbourhood)
     try:
-        if neighbours(store) and crowded():
+        if neighbourhood.views() and crowded():
             asked.ask()
         yield asked.wait(timeout_s)
     finally:
@@ -59,23 +58,19 @@ def yielded(
 class Asked:
     """The jobs that were asked, until `withdraw`."""
 
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
+    def __init__(self, neighbourhood: Neighbourhood) -> None:
+        self._neighbourhood = neighbourhood
         self._neighbours: dict[str, Neighbour] = {}
 
     def ask(self) -> None:
         """Ask those that run now and were not asked yet."""
-        for view in neighbours(self._store):
+        for view in self._neighbourhood.views():
             if view.job.id in self._neighbours:
                 continue
             try:
-                folder = self._store.folder(view.job.id)
-                asker = Control(folder).join(YIELD)
+                self._neighbours[view.job.id] = self._neighbourhood.asked(view)
             except (OSError, AvatarError) as error:
                 log.warning("The job %s cannot be asked for the graphics card: %s", view.job.id, error)
-                continue
-            status = view.status
-            self._neighbours[view.job.id] = Neighbour(folder, asker, status.pid or 0, status.pid_started_at)
 
     def wait(self, timeout_s: float, given_up: Callable[[], bool] = _never) -> Answer:
         """Wait until all that will answer have parked, at most `timeout_s`, and not when the caller has `given_up`."""
@@ -115,10 +110,11 @@ class Guest:
     """
 
     def __init__(
-        self, store: Callable[[], JobStore], busy: Callable[[], bool], grace_s: float = GRACE_S,
+        self, neighbourhood: Callable[[], Neighbourhood], busy: Callable[[], bool], grace_s: float = GRACE_S,
         before_leaving: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._store, self._busy, self._grace_s, self._before_leaving = store, busy, grace_s, before_leaving
+        self._neighbourhood, self._busy, self._grace_s = neighbourhood, busy, grace_s
+        self._before_leaving = before_leaving
         self._lock = threading.Lock()
         self._asked: Asked | None = None
         self._watch: threading.Thread | None = None
@@ -137,10 +133,10 @@ class Guest:
         with self._lock:
             self._seen_s = time.monotonic()
             if self._asked is None:
-                store = self._store()
-                if not neighbours(store) or not crowded():
+                neighbourhood = self._neighbourhood()
+                if not neighbourhood.views() or not crowded():
                     return Answer()
-                self._asked = Asked(store)
+                self._asked = Asked(neighbourhood)
             if self._watch is None or not self._watch.is_alive():
                 self._watch = threading.Thread(target=self._stay, name="avatar-sharing", daemon=True)
                 self._watch.start()

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from personal_avatar import room
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
-from personal_avatar.jobs import room
-from personal_avatar.jobs.room import Peaks, Size
+from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, yielded
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
+from personal_avatar.room import Peaks, Size
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.standalone.denoise import Painting
 from personal_avatar.standalone.infotext import infotext
@@ -29,6 +30,7 @@ from personal_avatar.standalone.restorers import Restorers, redrawn
 from personal_avatar.standalone.styles import read_styles
 from personal_avatar.standalone.upscalers import Upscalers
 from personal_avatar.studio.oneshot import posed
+from personal_avatar.studio.works import neighbourhood_of
 
 HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
 
@@ -137,15 +139,15 @@ class StandaloneHost:
                     yield Picture(made, seed, infotext(told, base, seed))
 
     @cached_property
-    def _jobs(self) -> JobStore:
-        return JobStore(self._data / "jobs")
+    def _neighbourhood(self) -> Neighbourhood:
+        return neighbourhood_of(JobStore(self._data / "jobs"))
 
     @contextmanager
     def _room(self, base: BaseModelFile, size: tuple[int, int], batch: int) -> Iterator[None]:
         """For the block, trainings in other processes are parked if there is no room beside them."""
         wanted, card = Size(str(base.path), size[0] * size[1], batch), room.card()
         timeout_s = ON_PROCESSOR_S if card is None else TIMEOUT_S
-        with yielded(self._jobs, timeout_s, lambda: self._peaks.crowded(wanted, card)):
+        with yielded(self._neighbourhood, timeout_s, lambda: self._peaks.crowded(wanted, card)):
             measured = self._peaks.begin(wanted, card.peak if card else 0)
             room.count_anew()
             yield

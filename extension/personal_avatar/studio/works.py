@@ -1,6 +1,6 @@
 """Kinds of jobs, and what those do that run in the process of the host. A new one is a function and a line in `WORKS`.
 
-A training runs in a process of its own: worker/kinds.py.
+Trainings, and what photos alone do beside them, run in a process of their own: worker/kinds.py.
 """
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import from_json
+from personal_avatar.domain import ONE_PHOTO, Engine, from_json
+from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
-from personal_avatar.jobs.store import Job
+from personal_avatar.jobs.neighbours import Neighbourhood
+from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.params import validated
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.plan import OnePhotoTask, TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -23,6 +25,7 @@ CREATE = "create"
 RESTORE = "restore"
 RANK = "rank"
 INVENT = "invent"
+ON_CARD = frozenset({"cache", "class", "train", "score"})  # stages of a training in which it is on the card
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 
@@ -68,8 +71,28 @@ def invent(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
 
 
 def can_pause(job: Job) -> bool:
-    """Whether the work of a job can stop between two steps and go on later."""
-    return job.kind == TRAIN and from_json(TrainTask, job.payload).can_pause
+    """Whether the work of a job can stop between two steps and go on later; not what another version asked for."""
+    try:
+        return job.kind == TRAIN and from_json(TrainTask, job.payload).can_pause
+    except (AvatarError, LookupError, TypeError, ValueError):
+        return False
+
+
+def training_of(job: Job) -> TrainTask | None:
+    """What a training is given, and what is measured beside trainings; None for other kinds of jobs."""
+    if job.kind == ONE_PHOTO:
+        return from_json(OnePhotoTask, job.payload).training
+    return from_json(TrainTask, job.payload) if job.kind == TRAIN else None
+
+
+def can_yield(job: Job) -> bool:
+    """Trainings, but not those by another program, which knows of no wishes; and what is measured beside them."""
+    return job.kind in (TRAIN, ONE_PHOTO) and job.payload.get("engine") != Engine.KOHYA.value
+
+
+def neighbourhood_of(store: JobStore) -> Neighbourhood:
+    """The jobs with which a picture shares the graphics card."""
+    return Neighbourhood(store, can_yield, ON_CARD)
 
 
 WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank, INVENT: invent}

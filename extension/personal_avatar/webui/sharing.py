@@ -14,11 +14,11 @@ from typing import Any
 from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
-from personal_avatar.jobs import room
-from personal_avatar.jobs.neighbours import neighbours
-from personal_avatar.jobs.room import Peaks, Size
+from personal_avatar import room
+from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.room import Peaks, Size
 from personal_avatar.webui.folders import data_folder
 
 WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
@@ -29,14 +29,17 @@ log = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=1)
-def store() -> JobStore:
-    return JobStore(data_folder() / "jobs")
+def neighbourhood() -> Neighbourhood:
+    """Of our own folder of jobs; what is known of their work comes when it is first asked for."""
+    from personal_avatar.studio.works import neighbourhood_of
+
+    return neighbourhood_of(JobStore(data_folder() / "jobs"))
 
 
 @lru_cache(maxsize=1)
 def guest() -> Guest:
     """The WebUI as a guest on the card, one for the process."""
-    return Guest(store, busy, before_leaving=lambda: checkpoint().leave_again())
+    return Guest(neighbourhood, busy, before_leaving=lambda: checkpoint().leave_again())
 
 
 @lru_cache(maxsize=1)
@@ -134,7 +137,7 @@ class Checkpoint:
 
     def leave_again(self) -> bool:
         """After a picture, while the training for which it made room still waits; False: not now, ask again."""
-        if not self._wanted or self._away or not neighbours(store()):
+        if not self._wanted or self._away or not neighbourhood().views():
             return True
         if not queue_lock.acquire(blocking=False):
             return False

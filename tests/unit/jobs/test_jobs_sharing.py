@@ -15,12 +15,11 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.executors import CARRIER
-from personal_avatar.jobs.neighbours import neighbours
 from personal_avatar.jobs.sharing import Guest, yielded
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
-from tests.unit.jobs.yielding import go_on, parkings, steps, trainings, until
+from tests.unit.jobs.yielding import around, go_on, parkings, steps, trainings, until
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +41,7 @@ def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
 ) -> None:
     job_id = start("train")
     folder = store.folder(job_id)
-    with yielded(store) as answer:
+    with yielded(around(store)) as answer:
         assert answer.parked == answer.asked == (job_id,)
         before = steps(folder)
         time.sleep(0.1)
@@ -53,27 +52,27 @@ def test_a_training_stands_still_for_the_block_and_goes_on_after_it(
 
 def test_a_view_tells_that_it_waits(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("train")
-    with yielded(store):
+    with yielded(around(store)):
         assert store.view(job_id).parked and store.view(job_id).to_json()["parked"]
     until(lambda: not store.view(job_id).parked)
 
 
 def test_it_goes_on_after_a_failure_too(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
-    with pytest.raises(RuntimeError), yielded(store):
+    with pytest.raises(RuntimeError), yielded(around(store)):
         raise RuntimeError("no picture")
     until(lambda: parkings(folder) == [True, False])
 
 
 def test_one_that_fills_its_cache_is_waited_for(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("cache")
-    with yielded(store) as answer:
+    with yielded(around(store)) as answer:
         assert answer.parked == (job_id,)
 
 
 def test_nobody_waits_for_one_that_prepares_itself(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("prepare")
-    with yielded(store, timeout_s=20) as answer:
+    with yielded(around(store), timeout_s=20) as answer:
         assert answer.asked == (job_id,) and not answer.parked
         assert answer.waited_s < 2
         assert Control(store.folder(job_id)).asked(YIELD)
@@ -84,7 +83,7 @@ def test_nobody_waits_longer_than_agreed_and_only_once(
 ) -> None:
     job_id = start("train")
     (store.folder(job_id) / "deaf").touch()
-    guest = Guest(lambda: store, lambda: False, grace_s=0.5)
+    guest = Guest(lambda: around(store), lambda: False, grace_s=0.5)
     first = guest.come(lambda: True, timeout_s=0.3)
     assert not first.parked and 0.3 <= first.waited_s < 5
     assert job_id in caplog.text
@@ -98,7 +97,7 @@ def test_nobody_waits_for_one_that_was_halted(store: JobStore, start: Callable[[
     job_id = start("train")
     halted = psutil.Process(store.status(job_id).pid)
     halted.suspend()
-    with yielded(store, timeout_s=20) as answer:
+    with yielded(around(store), timeout_s=20) as answer:
         assert answer.asked and not answer.parked and answer.waited_s < 5
     halted.resume()
 
@@ -108,15 +107,15 @@ def test_nobody_waits_for_one_that_dies(store: JobStore, start: Callable[[str], 
     (store.folder(job_id) / "deaf").touch()
     status = store.status(job_id)
     threading.Timer(0.2, process.kill, (status.pid, status.pid_started_at)).start()
-    with yielded(store, timeout_s=20) as answer:
+    with yielded(around(store), timeout_s=20) as answer:
         assert not answer.parked
         assert answer.waited_s < 10
 
 
 def test_two_who_ask_at_once_are_waited_for(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
-    with yielded(store):
-        with yielded(store) as second:
+    with yielded(around(store)):
+        with yielded(around(store)) as second:
             assert second.parked
         before = steps(folder)
         time.sleep(0.1)
@@ -131,7 +130,8 @@ import os, signal
 from pathlib import Path
 from personal_avatar.jobs.sharing import yielded
 from personal_avatar.jobs.store import JobStore
-with yielded(JobStore(Path({str(tmp_path / "jobs")!r}))):
+from tests.unit.jobs.yielding import around
+with yielded(around(JobStore(Path({str(tmp_path / "jobs")!r})))):
     os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False, timeout=30)
@@ -139,17 +139,15 @@ with yielded(JobStore(Path({str(tmp_path / "jobs")!r}))):
 
 
 def test_work_of_our_own_process_and_of_other_kinds_is_not_asked(store: JobStore) -> None:
-
-
     mine = store.create("train", {}, title="", user_id="", avatar_id="")
     store.move(mine.id, State.RUNNING, pid=os.getpid(), pid_started_at=process.started_at(os.getpid()))
     other = store.create("create", {}, title="", user_id="", avatar_id="")
     store.move(other.id, State.RUNNING, pid=os.getppid(), pid_started_at=process.started_at(os.getppid()))
-    assert not neighbours(store)
-    foreign = store.create("train", {"engine": "kohya"}, title="", user_id="", avatar_id="")
+    assert not around(store).views()
+    foreign = store.create("train", {"deaf": True}, title="", user_id="", avatar_id="")
     store.move(foreign.id, State.RUNNING, pid=os.getppid(), pid_started_at=process.started_at(os.getppid()))
-    assert not neighbours(store)
-    with yielded(store) as answer:
+    assert not around(store).views()
+    with yielded(around(store)) as answer:
         assert answer.asked == ()
 
 
@@ -158,7 +156,7 @@ def test_a_training_on_another_machine_is_not_asked(store: JobStore) -> None:
     try:
         job = store.create("train", {}, title="", user_id="", avatar_id="")
         store.move(job.id, State.RUNNING, pid=carrier.pid, pid_started_at=process.started_at(carrier.pid))
-        assert not neighbours(store)
+        assert not around(store).views()
     finally:
         carrier.kill()
         carrier.wait()
@@ -168,7 +166,7 @@ def test_a_guest_stays_while_it_is_busy_and_a_little_longer(store: JobStore, sta
     folder = store.folder(start("train"))
     busy = threading.Event()
     busy.set()
-    guest = Guest(lambda: store, busy.is_set, grace_s=0.5)
+    guest = Guest(lambda: around(store), busy.is_set, grace_s=0.5)
     assert guest.come(lambda: True).parked
     time.sleep(0.8)
     assert parkings(folder) == [True]
@@ -181,7 +179,7 @@ def test_a_guest_stays_while_it_is_busy_and_a_little_longer(store: JobStore, sta
 
 def test_a_guest_who_comes_again_finds_them_parked(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
-    guest = Guest(lambda: store, lambda: False, grace_s=0.6)
+    guest = Guest(lambda: around(store), lambda: False, grace_s=0.6)
     guest.come(lambda: True)
     for _ in range(3):
         time.sleep(0.2)
@@ -195,7 +193,7 @@ def test_between_pictures_that_follow_each_other_they_stay_parked(
     store: JobStore, start: Callable[[str], str]
 ) -> None:
     folder = store.folder(start("train"))
-    guest = Guest(lambda: store, lambda: False, grace_s=0.1)
+    guest = Guest(lambda: around(store), lambda: False, grace_s=0.1)
     with guest.staying():
         guest.come(lambda: True)
         time.sleep(0.5)
@@ -205,7 +203,7 @@ def test_between_pictures_that_follow_each_other_they_stay_parked(
 
 def test_where_there_is_room_for_both_nobody_parks(store: JobStore, start: Callable[[str], str]) -> None:
     folder = store.folder(start("train"))
-    guest = Guest(lambda: store, lambda: True)
+    guest = Guest(lambda: around(store), lambda: True)
     assert guest.come(lambda: False).asked == ()
     assert not guest.is_here
     assert parkings(folder) == []
@@ -218,13 +216,13 @@ def test_a_guest_who_is_alone_looks_for_no_room(store: JobStore) -> None:
         looked.append(True)
         return True
 
-    assert Guest(lambda: store, lambda: True).come(crowded).asked == ()
+    assert Guest(lambda: around(store), lambda: True).come(crowded).asked == ()
     assert not looked
 
 
 def test_a_guest_who_gives_up_waits_no_longer(store: JobStore, start: Callable[[str], str]) -> None:
     (store.folder(start("train")) / "deaf").touch()
-    guest = Guest(lambda: store, lambda: False, grace_s=0.0)
+    guest = Guest(lambda: around(store), lambda: False, grace_s=0.0)
     assert guest.come(lambda: True, timeout_s=20, given_up=lambda: True).waited_s < 2
     until(lambda: not guest.is_here)
 
@@ -239,7 +237,7 @@ def test_what_precedes_the_leaving_is_done_while_they_are_parked(
         seen.append(parkings(folder))
         return len(seen) > 1
 
-    Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
+    Guest(lambda: around(store), lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
     until(lambda: parkings(folder) == [True, False])
     assert seen == [[True], [True]]
 
@@ -250,7 +248,7 @@ def test_a_failure_before_the_leaving_leaves_nobody_parked(store: JobStore, star
     def leave() -> bool:
         raise RuntimeError("no memory")
 
-    Guest(lambda: store, lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
+    Guest(lambda: around(store), lambda: False, grace_s=0.1, before_leaving=leave).come(lambda: True)
     until(lambda: parkings(folder) == [True, False])
 
 
@@ -260,7 +258,7 @@ def test_a_host_that_cannot_be_looked_at_leaves_nobody_parked(store: JobStore, s
     def busy() -> bool:
         raise RuntimeError("the host is about to end")
 
-    Guest(lambda: store, busy, grace_s=0.1).come(lambda: True)
+    Guest(lambda: around(store), busy, grace_s=0.1).come(lambda: True)
     until(lambda: parkings(folder) == [True, False])
 
 
@@ -277,7 +275,7 @@ def test_a_wish_that_cannot_be_withdrawn_at_once_is_withdrawn_later(
         leave(asker)
 
     monkeypatch.setattr(Control, "leave", staticmethod(fails_once))
-    guest = Guest(lambda: store, lambda: False, grace_s=0.1)
+    guest = Guest(lambda: around(store), lambda: False, grace_s=0.1)
     guest.come(lambda: True)
     until(lambda: parkings(folder) == [True, False])
     until(lambda: not guest.is_here)
@@ -286,11 +284,11 @@ def test_a_wish_that_cannot_be_withdrawn_at_once_is_withdrawn_later(
 
 def test_a_job_that_has_ended_can_still_be_deleted(store: JobStore, start: Callable[[str], str]) -> None:
     job_id = start("train")
-    with yielded(store):
+    with yielded(around(store)):
         with pytest.raises(WrongState):
             store.delete(job_id)
         (store.folder(job_id) / "finish").touch()
-    until(lambda: not neighbours(store))
+    until(lambda: not around(store).views())
     store.move(job_id, State.SUCCEEDED)
     store.delete(job_id)
 
@@ -299,11 +297,11 @@ def test_what_a_process_that_died_told_counts_no_more(store: JobStore, start: Ca
     """It was parked when it was killed; whoever goes on with the job is on the card again."""
     job_id = start("train")
     folder = store.folder(job_id)
-    with yielded(store):
+    with yielded(around(store)):
         process.kill(store.status(job_id).pid, store.status(job_id).pid_started_at)
     assert parkings(folder) == [True]
     again = go_on(store, job_id)
-    with yielded(store) as answer:
+    with yielded(around(store)) as answer:
         assert answer.parked == (job_id,)
         assert parkings(folder)[-1:] == [True] and len(parkings(folder)) > 1
     again.kill()

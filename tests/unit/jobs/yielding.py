@@ -10,9 +10,11 @@ from pathlib import Path
 
 from personal_avatar.jobs import process
 from personal_avatar.jobs.events import Parked, Progress, read_events
+from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 
+ON_CARD = frozenset({"cache", "train"})
 TRAINING = """
 import os, sys, time
 from pathlib import Path
@@ -34,6 +36,11 @@ for step in range(3000):
     time.sleep(0.005)
 emit(Done({}))
 """
+
+
+def around(store: JobStore) -> Neighbourhood:
+    """Jobs of the kind "train" are on the card in two of their stages, and know of wishes unless they say otherwise."""
+    return Neighbourhood(store, lambda job: job.kind == "train" and not job.payload.get("deaf"), ON_CARD)
 
 
 def go_on(store: JobStore, job_id: str, stage: str = "train") -> subprocess.Popen[bytes]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from personal_avatar import room
 from personal_avatar.errors import Cancelled
 from personal_avatar.host import PictureRequest
-from personal_avatar.jobs import room
-from personal_avatar.jobs.room import Card
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.room import Card
 from personal_avatar.standalone.host import StandaloneHost
 
 from tests.unit.jobs.yielding import parkings, steps, trainings, until

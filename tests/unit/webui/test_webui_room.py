@@ -11,9 +11,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from personal_avatar.jobs import room
-from personal_avatar.jobs.room import Card
+from personal_avatar import room
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.room import Card
+from personal_avatar.studio.works import neighbourhood_of
 
 from tests.unit.jobs.yielding import trainings
 
@@ -72,7 +73,7 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> Webui:
 def sharing(webui: Webui, tmp_path: Path) -> Iterator[Any]:
     module = importlib.import_module("personal_avatar.webui.sharing")
     store = JobStore(tmp_path / "jobs")
-    module.store = lambda: store
+    module.neighbourhood = lambda: neighbourhood_of(store)
     yield module
     for name in ("folders", "sharing"):
         sys.modules.pop(f"personal_avatar.webui.{name}", None)
@@ -97,7 +98,7 @@ def test_it_is_back_before_a_picture_and_once(sharing: Any, webui: Webui) -> Non
 def test_after_the_picture_it_goes_again_while_the_training_lives(sharing: Any, webui: Webui) -> None:
     checkpoint = sharing.Checkpoint()
     checkpoint.make_room(101)
-    with trainings(sharing.store()) as start:
+    with trainings(sharing.neighbourhood().store) as start:
         start("train")
         checkpoint.come_back()
         with sharing.queue_lock:

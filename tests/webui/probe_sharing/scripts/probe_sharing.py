@@ -13,7 +13,7 @@ def note(params):
 
 
 def add_routes(_demo, app):
-    from personal_avatar.jobs import room
+    from personal_avatar import room
     from personal_avatar.webui import sharing
 
     real = room.card, room.count_anew

@@ -5,8 +5,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from personal_avatar.jobs import room
-from personal_avatar.jobs.room import GIB, Card, Peaks, Size
+from personal_avatar import room
+from personal_avatar.room import GIB, Card, Peaks, Size
 
 SMALL, LARGE = Size("sd15", 512 * 512), Size("sd15", 1024 * 1024)
 
