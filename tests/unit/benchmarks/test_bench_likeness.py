@@ -1,6 +1,8 @@
 """Time to likeness: read from the events of trainings, compared with the usual recipe."""
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ from typing import Any
 import pytest
 from personal_avatar.benchmarks import likeness
 from personal_avatar.benchmarks.likeness import Course, LikenessWork, Subject, course_of, reached, time_to_likeness
+from personal_avatar.cli import main
 from personal_avatar.domain import Engine, Method
+from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Event, Progress, Record, Score, Stage, Started
 from personal_avatar.jobs.store import Job, JobView
@@ -178,6 +182,19 @@ def test_a_training_that_fails_has_its_error_in_place_of_numbers(studio: Studio)
     assert document["subjects"][1]["time_to_likeness"] is None
     assert document["time_to_likeness"] == {"ours_s": None, "reference_s": None, "ratio": None}
     assert studio.avatars.all() == []
+
+
+@pytest.mark.skipif(not os.environ.get(kohya.VARIABLE), reason=f"{kohya.VARIABLE} is not set")
+def test_sd_scripts_itself_trains_the_shipped_checkpoint(
+    tmp_path: Path, face_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights").symlink_to(face_weights, target_is_directory=True)
+    words = "bench likeness --methods lora --class man --reference-steps 2 --saves 1 --json"
+    few = ["--set", "steps=2", "sample_steps=1", "score_pictures=1"]
+    assert main([*words.split(), *few, "--data", str(tmp_path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["reference"]["engine"] == "kohya"
+    assert [(row["error"], row["scores"][-1]["step"]) for row in document["subjects"]] == [(None, 2), (None, 2)]
 
 
 def test_a_request_that_is_refused_is_a_row_too(studio: Studio) -> None:
