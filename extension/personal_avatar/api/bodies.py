@@ -21,6 +21,7 @@ from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
 from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.identities import IdentitySettings
+from personal_avatar.jobs.wishes import PRIORITIES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio import MAX_PHOTOS
 from personal_avatar.studio.oneshot import ELSEWHERE, MAX_REFERENCES, Box
@@ -36,6 +37,7 @@ StyleId = constr(strict=True, min_length=1, max_length=100)
 Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 CallbackUrl = constr(strict=True, max_length=2000, regex=r"^(https?://[!-~]+)?$")
+Priority = conint(strict=True, ge=PRIORITIES[0], le=PRIORITIES[-1])
 MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
 CHOICES = "What was decided about photos; see POST /photos/check for their hashes and faces"
@@ -91,9 +93,7 @@ class JobBody(Body):
         "", description="http or https, on the open internet: gets the job's document by POST when the job has ended, "
         "signed; see the description at the top"
     )
-    priority: conint(strict=True, ge=-10, le=10) = Field(
-        0, description="Higher ones are taken first; above 0 only for services"
-    )
+    priority: Priority = Field(0, description="Higher ones are taken first; above 0 only for services")
 
 
 def _refuse_half_characters(value: Any) -> None:
@@ -273,6 +273,12 @@ class CheckBody(Body):
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
             schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
+
+
+class PriorityBody(Body):
+    """When a waiting job is taken."""
+
+    priority: Priority = Field(0, description="Higher ones are taken first; above 0 only for services")
 
 
 class CancelBody(Body):

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from fastapi import Query
 from starlette.responses import Response
 
-from personal_avatar.api.bodies import WORDS, JobBody
+from personal_avatar.api.bodies import WORDS, JobBody, PriorityBody
 from personal_avatar.api.guard import person_of
 from personal_avatar.api.intake import BoundedRequest
 from personal_avatar.api.problems import Forbidden
@@ -53,8 +53,7 @@ class Sight:
             values["user_id"] = person
         elif person and isinstance(body, JobBody):
             body.user_id = person
-            if body.priority > 0:
-                raise Forbidden(f"{person} cannot go before others.", "Leave priority out, or give 0 or less.")
+            _refuse_first(person, body)
         if user is None:
             return
         for name in JOBS:
@@ -64,6 +63,13 @@ class Sight:
             values["model_id"] = self.model(values["model_id"], user)  # a name may be the id of another's
         if getattr(body, "model_id", ""):
             body.model_id = self.model(body.model_id, user)
+        if person and isinstance(body, PriorityBody):
+            _refuse_first(person, body)
+
+
+def _refuse_first(person: str, body: JobBody | PriorityBody) -> None:
+    if body.priority > 0:
+        raise Forbidden(f"{person} cannot go before others.", "Leave priority out, or give 0 or less.")
 
 
 def _own(person: str, user: str | None) -> str | None:

@@ -13,9 +13,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from personal_avatar.api import answers, bodies, captions, characters, gallery, ranking, restoring, schemas
+from personal_avatar.api import answers, bodies, captions, characters, comparing, gallery, ranking, restoring, schemas
 from personal_avatar.api.captions import CaptionsApi
 from personal_avatar.api.characters import CharactersApi
+from personal_avatar.api.comparing import ComparingApi
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.intake import Intake
@@ -160,6 +161,10 @@ class Api:
         """Let a paused training go on, or one that failed and left all that it needs; 409 for what cannot."""
         return answers.job(self.studio.queue.resume(job_id))
 
+    def prioritise(self, job_id: str = JOB_ID, body: bodies.PriorityBody | None = None) -> schemas.JobDocument:
+        """Let a waiting job be taken sooner or later; without a body as usual. 409 for one that does not wait."""
+        return answers.job(self.studio.queue.prioritise(job_id, body.priority if body else 0))
+
     def erase_job(self, job_id: str = JOB_ID) -> schemas.Erased:
         """Erase the pictures of a portraits job and the photos that were sent with it; not possible for a training."""
         return schemas.Erased(**answers.public(self.studio.gallery.erase(job_id)))
@@ -211,6 +216,7 @@ TABLE = (
     Row("POST", "/jobs/{job_id}/cancel", Api.cancel, (404, 409)),
     Row("POST", "/jobs/{job_id}/pause", Api.pause, (404, 409)),
     Row("POST", "/jobs/{job_id}/resume", Api.resume, (404, 409)),
+    Row("PUT", "/jobs/{job_id}/priority", Api.prioritise, (404, 409)),
     Row("GET", "/health", Api.health),
     Row("POST", "/checkpoints/avatar-tiny", Api.install_tiny, (503, 507)),
 )
@@ -219,7 +225,7 @@ TABLE = (
 TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
     (Api, TABLE), (GalleryApi, gallery.TABLE), (RestoringApi, restoring.TABLE),
     (RankingApi, ranking.TABLE),
-    (CaptionsApi, captions.TABLE), (CharactersApi, characters.TABLE),
+    (CaptionsApi, captions.TABLE), (CharactersApi, characters.TABLE), (ComparingApi, comparing.TABLE),
 )
 
 

@@ -1,7 +1,7 @@
 """What answers look like."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -51,6 +51,11 @@ class JobDocument(Document):
     state: State
     stage: str = Field("", description="check, prepare, cache, train, score, selftest, generate, rank, restore")
     parked: bool = Field(False, description="A training that waits while a picture is made, and goes on by itself")
+    stalled: Literal["silent", "halted"] | None = Field(
+        None, description="Why a running one makes no steps: nothing was heard of it for 15 minutes, or another "
+        "program has halted its process; null while it works"
+    )
+    silent_s: float | None = Field(None, description="Seconds since a running one was last heard of")
     progress: float = Field(..., ge=0, le=1)
     step: int
     total_steps: int

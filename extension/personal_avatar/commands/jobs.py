@@ -1,4 +1,4 @@
-"""`personal-avatar jobs`: list, show, cancel, pause, resume, erase, rebuild."""
+"""`personal-avatar jobs`: list, show, cancel, pause, resume, prioritise, erase, rebuild."""
 from __future__ import annotations
 
 import time
@@ -9,6 +9,7 @@ from typing import TypedDict
 from personal_avatar import documents
 from personal_avatar.commands.common import DONE, WRONG_USAGE, exit_status, follow, local_studio
 from personal_avatar.errors import NotFound
+from personal_avatar.jobs.job import HALTED
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -33,6 +34,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
         terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
         return WRONG_USAGE
     view = studio.jobs.view(job_named(studio, args.id))
+    if args.action == "prioritise":
+        return _prioritise(studio, view, args.priority, terminal)
     actions = {"show": _show, "cancel": _cancel, "pause": _pause, "resume": _resume, "erase": _erase}
     return actions[args.action](studio, view, terminal)
 
@@ -80,8 +83,12 @@ def _whereabouts(view: JobView) -> Iterator[str]:
         yield f"starts in {_duration(view.starts_in_s)}"
     if view.eta_s:
         yield f"done in {_duration(view.eta_s)}"
-    if view.job.priority:
-        yield f"priority {view.job.priority}"
+    if view.stalled == HALTED:
+        yield "halted by another program"
+    elif view.stalled and view.silent_s is not None:
+        yield f"nothing heard for {_duration(view.silent_s)}"
+    if view.priority:
+        yield f"priority {view.priority}"
     if view.status.restarts:
         yield f"restarted {view.status.restarts}x"
 
@@ -127,6 +134,14 @@ def _pause(studio: Studio, view: JobView, terminal: Terminal) -> int:
     resting = studio.queue.run_here(view.job)
     terminal.say(f"{view.job.id[:8]} {resting.status.state.value}")
     terminal.document(documents.job(resting))
+    return DONE
+
+
+def _prioritise(studio: Studio, view: JobView, priority: int | None, terminal: Terminal) -> int:
+    """Without a number: before all others of its kind."""
+    waiting = studio.queue.prioritise(view.job.id, priority)
+    terminal.say(f"{view.job.id[:8]} number {waiting.position}, priority {waiting.priority}")
+    terminal.document(documents.job(waiting))
     return DONE
 
 

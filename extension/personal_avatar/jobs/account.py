@@ -11,6 +11,7 @@ from personal_avatar.jobs.events import (
     Done,
     Event,
     Failed,
+    Log,
     Parked,
     Paused,
     Progress,
@@ -29,7 +30,8 @@ class Account:
     """`offset`: bytes of the event file that are in it. `word_at`: where in the file the line of the last `Done` or
     `Failed` begins, -1 without one; `starts`: how often a process began. `laps`: seconds spent in each stage, in the
     order in which they first came, pauses left out; `loops`: steps in all of the stages that have such; `lap_at`: since
-    when the present one goes on."""
+    when the present one goes on. `done`: the last word is that the work is done; `heard_at`: when the work was last
+    heard of."""
 
     offset: int = 0
     stage: str = ""
@@ -44,6 +46,8 @@ class Account:
     laps: dict[str, float] = field(default_factory=dict)
     loops: dict[str, int] = field(default_factory=dict)
     parked: bool = False
+    done: bool = False
+    heard_at: float | None = None
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -78,7 +82,7 @@ def read_on(folder: Path, account: Account) -> Account:
         return Account()
     for line in lines:
         parsed = parse(line.decode("utf-8", errors="replace"))
-        changes = _changes(account, *parsed) if parsed else {}
+        changes = {**_heard(*parsed), **_changes(account, *parsed)} if parsed else {}
         account = replace(account, **changes, offset=account.offset + len(line) + 1)
     return account
 
@@ -91,11 +95,16 @@ def _ends_line(file: BinaryIO, offset: int) -> bool:
     return file.read(1) == b"\n"
 
 
+def _heard(at: float, event: Event) -> dict[str, Any]:
+    return {} if isinstance(event, Log) and event.aside else {"heard_at": at}
+
+
 def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
     """What an event changes in the account; `account.offset` is where its line begins."""
     if isinstance(event, Started):
         prepared = {} if account.starts else _lap(account, at)  # what was open in a process that died is left out
-        return {**prepared, "starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, **_NO_LOOP}
+        begun = {"starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, "done": False}
+        return {**prepared, **begun, **_NO_LOOP}
     if isinstance(event, Stage):
         return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_LOOP}
     if isinstance(event, Progress):
@@ -111,7 +120,8 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
         step = event.step if told_last else account.step
         return {**_lap(account, at), "lap_at": None, "parked": False, "step": step}
     if isinstance(event, Done | Failed):
-        return {**_lap(account, at), "lap_at": None, "word_at": account.offset, "parked": False}
+        done = isinstance(event, Done)
+        return {**_lap(account, at), "lap_at": None, "word_at": account.offset, "done": done, "parked": False}
     return {}
 
 

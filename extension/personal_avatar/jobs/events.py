@@ -69,10 +69,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Log:
-    """A sentence for the user."""
+    """A sentence for the user. `aside`: told by whoever looks after the job, and no sign of life of its work."""
 
     kind: ClassVar[str] = "log"
     message: str
+    aside: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from personal_avatar.jobs.account import Account, last_result, read_on
 from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, stamp, stamps
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.history import Effort
-from personal_avatar.jobs.job import Job, Status
+from personal_avatar.jobs.job import Job, Status, priority_of
 from personal_avatar.jobs.mending import recovered
 from personal_avatar.jobs.rows import Row
 from personal_avatar.jobs.states import ENDED, State
@@ -176,7 +176,7 @@ def _row(
     taken = status.taken_at or status.started_at or 0.0
     return Row(
         id=job.id, kind=job.kind, title=job.title, user_id=job.user_id, avatar_id=job.avatar_id,
-        request_key=job.request_key, priority=max(-HIGHEST, min(HIGHEST, job.priority)),
+        request_key=job.request_key, priority=max(-HIGHEST, min(HIGHEST, priority_of(job, status))),
         created_at=_finite(job.created_at), state=status.state.value, taken_at=_finite(taken),
         ended_at=_finite(status.ended_at or 0.0), alike=effort.alike, work=_finite(effort.work),
         damaged=int(not written),

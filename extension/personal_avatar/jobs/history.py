@@ -17,7 +17,7 @@ RUNS = 5
 @dataclass(frozen=True)
 class Effort:
     """`alike`: jobs of a kind with the same text take the same time for the same `work`, such as steps or pictures;
-    `work` 0: it is not known beforehand."""
+    `work` below 1: it is not known beforehand."""
 
     alike: str = ""
     work: float = 0.0
@@ -88,5 +88,5 @@ def learned(runs: list[tuple[float, Account]]) -> Learned:
 def _lap(stage: str, runs: list[tuple[float, Account]]) -> Lap:
     """Stages with a loop go by the work, where it is known of all runs; others take what they take."""
     having = [(work, account) for work, account in runs if stage in account.laps]
-    by_work = all(work > 0 and account.loops.get(stage) for work, account in having)
+    by_work = all(work >= 1 and account.loops.get(stage) for work, account in having)
     return Lap(stage, median(account.laps[stage] / (work if by_work else 1.0) for work, account in having), by_work)

@@ -7,6 +7,8 @@ from typing import Any
 from personal_avatar.domain import FORMAT_VERSION
 from personal_avatar.jobs.states import State
 
+SILENT, HALTED = "silent", "halted"  # why a running job stands still: nothing was heard for long; somebody halted it
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,7 +34,7 @@ class Job:
 class Status:
     """Where a job stands. `pid` and `pid_started_at` name the process that runs it; `restarts`: how often it was taken
     up again by itself after its process had died; `taken_at`: when it was last taken out of the queue; `heard`: the id
-    of the last event that it had told by then."""
+    of the last event that it had told by then; `priority`: what it was changed to, None for that of the job."""
 
     state: State = State.QUEUED
     started_at: float | None = None
@@ -43,6 +45,12 @@ class Status:
     restarts: int = 0
     taken_at: float | None = None
     heard: int = 0
+    priority: int | None = None
+
+
+def priority_of(job: Job, status: Status) -> int:
+    """What the job was asked for with, unless it was changed since."""
+    return job.priority if status.priority is None else status.priority
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,9 @@ class JobView:
     """A job as page, API and command line show it at this moment.
 
     `position`: 1 for the next to run, 0 for one that does not wait. `eta_s`: seconds until it has ended, as far as that
-    is known; `starts_in_s`: seconds until a waiting one is taken. `parked`: it waits while a picture is made.
+    is known; `starts_in_s`: seconds until a waiting one is taken. `parked`: it waits while a picture is made. `done`:
+    its last word was that the work is done, whatever became of its end. `silent_s`: seconds since a running one was
+    last heard of; `stalled`: why it makes no steps, "" while it does or that is not known.
     """
 
     job: Job
@@ -65,6 +75,14 @@ class JobView:
     result: dict[str, Any] | None = None
     starts_in_s: float | None = None
     parked: bool = False
+    done: bool = False
+    silent_s: float | None = None
+    stalled: str = ""
+
+    @property
+    def priority(self) -> int:
+        """Higher ones are taken first."""
+        return priority_of(self.job, self.status)
 
     @property
     def progress(self) -> float:
@@ -80,7 +98,8 @@ class JobView:
             "id": job.id, "kind": job.kind, "title": job.title, "user_id": job.user_id, "model_id": job.avatar_id,
             "state": status.state.value, "stage": self.stage, "progress": round(self.progress, 4),
             "step": self.step, "total_steps": self.total_steps, "loss": self.loss, "likeness": self.likeness,
-            "parked": self.parked, "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position,
-            "priority": job.priority, "restarts": status.restarts, "error": status.error, "result": self.result,
+            "parked": self.parked, "stalled": self.stalled or None, "silent_s": self.silent_s,
+            "eta_s": self.eta_s, "starts_in_s": self.starts_in_s, "position": self.position,
+            "priority": self.priority, "restarts": status.restarts, "error": status.error, "result": self.result,
             "created_at": job.created_at, "started_at": status.started_at, "ended_at": status.ended_at,
         }

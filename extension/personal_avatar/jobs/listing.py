@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from personal_avatar.errors import AvatarError
+from personal_avatar.jobs import process, watching
 from personal_avatar.jobs.account import Account
 from personal_avatar.jobs.catalogue import Catalogue
 from personal_avatar.jobs.files import JobFiles, account_of, rest_of, status_of
 from personal_avatar.jobs.history import RUNS, History
-from personal_avatar.jobs.job import Job, JobView, Status
+from personal_avatar.jobs.job import HALTED, SILENT, Job, JobView, Status
 from personal_avatar.jobs.order import Waiting, in_turn
 from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, State
@@ -59,8 +60,20 @@ class Listing:
             self.job(row), status, account.stage, account.step, account.total_steps, account.loss,
             _rounded(self._eta_s(row, status, account, place)), account.likeness, place.position,
             self._files.result(row, account), _rounded(place.starts_in_s),
-            account.parked and status.state is State.RUNNING,
+            account.parked and status.state is State.RUNNING, account.done,
+            *self._life(status, account),
         )
+
+    def _life(self, status: Status, account: Account) -> tuple[float | None, str]:
+        """Seconds since a running job was last heard of, and why it stands still; one that is parked has reason to."""
+        if status.state is not State.RUNNING:
+            return None, ""
+        heard = [at for at in (account.heard_at, status.taken_at) if at is not None]
+        silent_s = max(0.0, round(self._history.now - max(heard), 1)) if heard else None
+        if process.stopped(status.pid, status.pid_started_at):
+            return silent_s, HALTED
+        long = silent_s is not None and silent_s > watching.SILENT_S and not account.parked
+        return silent_s, SILENT if long else ""
 
     def job(self, row: Row) -> Job:
         """What was asked for; what is left of it when that was damaged."""

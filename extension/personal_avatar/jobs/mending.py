@@ -33,7 +33,7 @@ def recovered(folder: Path, known: Status | None = None) -> Status:
     if known.state is found.state:
         return known
     return replace(found, restarts=max(found.restarts, known.restarts), taken_at=known.taken_at or found.taken_at,
-                   heard=max(found.heard, known.heard))
+                   heard=max(found.heard, known.heard), priority=known.priority)
 
 
 def _told(folder: Path) -> Status:

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from personal_avatar.errors import QueueFull
+from personal_avatar.errors import JobDamaged, QueueFull
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import process
 from personal_avatar.jobs.events import EventWriter, Log
@@ -157,6 +157,16 @@ class JobQueue:
         self._wishes.cancel(job_id, keep_checkpoint)
         if here and self.store.status(job_id).state not in ENDED:
             self.start_lane(job.kind)
+        return self.store.view(job_id)
+
+    def can_go_on(self, view: JobView) -> bool:
+        """Whether a job that failed can be resumed."""
+        failed = view.status.state is State.FAILED and (view.status.error or {}).get("code") != JobDamaged.code
+        return failed and self._wishes.can_go_on(view.job, view.done)
+
+    def prioritise(self, job_id: str, priority: int | None = None) -> JobView:
+        """Let a waiting job be taken sooner or later, None: next; raises `WrongState`. See `Wishes.prioritise`."""
+        self._wishes.prioritise(job_id, priority)
         return self.store.view(job_id)
 
     # -- waiting

@@ -7,7 +7,7 @@ from typing import Any
 
 from personal_avatar.jobs.states import ACTIVE, State
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

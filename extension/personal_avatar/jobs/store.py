@@ -94,6 +94,11 @@ class JobStore:
                 self._drop_files(job_id)
             return status
 
+    def set_priority(self, job_id: str, priority: int) -> None:
+        """Whoever calls has the claim on the job, so that nobody moves it meanwhile."""
+        with self._lock:
+            self._write(job_id, replace(self.status(job_id), priority=priority))
+
     def note_process(self, job_id: str, pid: int, started_at: float) -> None:
         """Remember the child of a running job, so that it can be found again."""
         with self._lock:

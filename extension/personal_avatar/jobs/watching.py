@@ -15,7 +15,7 @@ LOOK_S = 2.0
 SILENT_S = 900.0
 HALTED = "The job's process was halted by another program and makes no steps. It goes on when that program lets it."
 ON_AGAIN = "The job's process goes on."
-SILENT = "Nothing was heard of the job for {minutes:.0f} minutes. If the machine is idle, cancel the job and resume it."
+SILENT = "Nothing was heard of the job for {minutes:.0f} minutes. If the machine is idle, cancel it and start it again."
 log = logging.getLogger(__name__)
 
 
@@ -79,6 +79,6 @@ class Watch:
     def _tell(self, message: str) -> None:
         log.warning("%s: %s", self._folder.name, message)
         try:
-            EventWriter(self._folder)(Log(message))
+            EventWriter(self._folder)(Log(message, aside=True))
         except OSError as error:
             log.warning("This could not be told: %s", error)

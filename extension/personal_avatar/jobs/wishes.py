@@ -1,11 +1,10 @@
-"""What a user can ask of a job: to pause, to go on, to end. Each call does it, or raises and changes nothing."""
+"""What can be asked of a job: to pause, to go on, to end, to be next. A call does it, or raises and changes nothing."""
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from personal_avatar.errors import Cancelled, WrongState
+from personal_avatar.errors import Cancelled, InvalidSettings, WrongState
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done
@@ -14,6 +13,7 @@ from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import Job, JobStore
 
 CLAIM_S = 5.0
+PRIORITIES = range(-10, 11)  # that can be asked for
 
 
 class Wishes:
@@ -62,7 +62,8 @@ class Wishes:
         state, folder = self.store.status(job.id).state, self.store.folder(job.id)
         if state in (State.QUEUED, State.RUNNING):
             return False
-        if state is State.FAILED and not self._can_go_on(job, folder):
+        done = isinstance(endings.last_word(folder), Done)
+        if state is State.FAILED and not self.can_go_on(job, done):
             raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
         again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
         if state in (State.PAUSED, State.FAILED):
@@ -73,9 +74,10 @@ class Wishes:
             return True
         raise WrongState(f"The job is {state.value}; only a paused one can be resumed.", "Start a new one.")
 
-    def _can_go_on(self, job: Job, folder: Path) -> bool:
-        """The work left its state; or it was done, and only its end could not be written, as on a full disk."""
-        return isinstance(endings.last_word(folder), Done) or (endings.has_state(folder) and self._pausable(job))
+    def can_go_on(self, job: Job, done: bool) -> bool:
+        """Whether a job that failed can be resumed: its work left its state, or it was `done`, as its last word says,
+        and only its end could not be written, as on a full disk."""
+        return done or (endings.has_state(self.store.folder(job.id)) and self._pausable(job))
 
     def _take_back_pause(self, job_id: str, control: Control) -> None:
         if not control.asked(PAUSE) or control.asked(CANCEL):
@@ -107,6 +109,32 @@ class Wishes:
         elif state is State.PAUSED:
             self.store.move(job_id, State.QUEUED)
         return True
+
+    def prioritise(self, job_id: str, priority: int | None) -> None:
+        """Let a waiting job be taken sooner or later; None: before all others of its kind, as far as `PRIORITIES` go.
+        Raises `WrongState` for one that does not wait, `InvalidSettings` for what is outside of `PRIORITIES`."""
+        if priority is not None and priority not in PRIORITIES:
+            raise InvalidSettings(f"priority must be in [{PRIORITIES[0]}, {PRIORITIES[-1]}], got {priority}.")
+        kind = self.store.job(job_id).kind
+
+        def change() -> bool:
+            waits = self.store.status(job_id).state is State.QUEUED
+            if waits:
+                self.store.set_priority(job_id, self._before_all(job_id, kind) if priority is None else priority)
+            return waits
+
+        if not self._at_rest(job_id, change):
+            state = self.store.status(job_id).state.value
+            raise WrongState(f"The job is {state}; only one that waits can be taken sooner or later.", "")
+
+    def _before_all(self, job_id: str, kind: str) -> int:
+        """The lowest priority with which a job is taken before the others that wait; its own where it is already."""
+        views = self.store.views(states=[State.QUEUED], kind=kind)
+        own = [view for view in views if view.job.id == job_id]
+        if own and own[0].position == 1:
+            return own[0].priority
+        highest = max((view.priority for view in views if view.job.id != job_id), default=-1)
+        return min(PRIORITIES[-1], max(0, highest + 1))
 
     def _at_rest(self, job_id: str, change: Callable[[], bool]) -> bool:
         """Change a job that nobody runs, while nobody can begin to; False when somebody does, or `change` says so."""

@@ -26,6 +26,10 @@ DIED = "It is taken up again from its last saved state ({number} of at most {lim
 REBOOTED = "The machine was restarted while the job ran; it goes on."
 NEVER_BEGAN = "The program ended before it could start the job's process; the job is begun again."
 LIVES = "A process of this job is at work already; it goes on."
+RESUME = (
+    "Resume the job: it goes on from its last saved state. If it happens repeatedly, look at the log and at the free"
+    " memory."
+)
 log = logging.getLogger(__name__)
 
 
@@ -171,13 +175,19 @@ class Working:
             return again
         if control.asked(CANCEL) and not isinstance(ended, Cancelled):
             raise Cancelled("The job was cancelled.")
+        if isinstance(ended, Killed) and self._is_kept(job, folder):
+            ended.hint = RESUME
         raise ended
+
+    def _is_kept(self, job: Job, folder: Path) -> bool:
+        """Whether the work left all that it needs to go on."""
+        return endings.has_state(folder) and self._means.pausable(job)
 
     def _another_try(self, job: Job, folder: Path, ended: AvatarError, after: int) -> Again | None:
         """For a job whose process died without a word, and left all that is needed to go on."""
         died = isinstance(ended, Killed | Crashed) and endings.last_word(folder, after) is None
         restarts, limit = self.store.status(job.id).restarts, self._means.rules().restarts
-        if died and restarts < limit and endings.has_state(folder) and self._means.pausable(job):
+        if died and restarts < limit and self._is_kept(job, folder):
             return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
         return None
 

@@ -125,8 +125,8 @@ def _times(view: JobView, scene: Scene) -> str:
         pairs.insert(1, (scene.say("jobs.ended"), clock(view.status.ended_at)))
     if view.status.restarts:
         pairs.append((scene.say("jobs.restarts"), str(view.status.restarts)))
-    if view.job.priority:
-        pairs.append((scene.say("jobs.priority"), str(view.job.priority)))
+    if view.priority:
+        pairs.append((scene.say("jobs.priority"), str(view.priority)))
     return facts(pairs)
 
 

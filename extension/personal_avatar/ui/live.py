@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from personal_avatar.errors import Killed
+from personal_avatar.jobs.job import HALTED, SILENT
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.ui.markup import badge, duration, progress_bar, stored_error_box, tag
@@ -20,10 +22,12 @@ KINDS = {
     State.FAILED: "bad",
     State.CANCELLED: "warn",
 }
+STANDS = {SILENT: "live.silent", HALTED: "live.halted"}
 
 
 def state_badge(view: JobView, scene: Scene) -> str:
-    return badge(KINDS[view.status.state], scene.say(f"state.{view.status.state.value}"))
+    kind = "warn" if view.stalled else KINDS[view.status.state]
+    return badge(kind, scene.say(f"state.{view.status.state.value}"))
 
 
 def stage_name(view: JobView, scene: Scene) -> str:
@@ -44,9 +48,16 @@ def headline(view: JobView, scene: Scene) -> str:
         words.append(scene.say("live.steps", step=view.step, total=view.total_steps))
     if asked := ending(view, scene):
         words.append(scene.say(asked))
-    elif view.eta_s and state is State.RUNNING:
+    if view.stalled:
+        words.append(standstill(view, scene))
+    elif not asked and view.eta_s and state is State.RUNNING:
         words.append(scene.say("live.eta", time=duration(view.eta_s, scene.language)))
     return " · ".join(words)
+
+
+def standstill(view: JobView, scene: Scene) -> str:
+    """Why a running job makes no steps, and what to do."""
+    return scene.say(STANDS[view.stalled], time=duration(view.silent_s, scene.language))
 
 
 def _waiting(view: JobView, scene: Scene) -> Iterator[str]:
@@ -63,7 +74,8 @@ def announcement(view: JobView, scene: Scene) -> str:
     if view.status.state is not State.RUNNING:
         return f"{scene.title(view)}: {scene.say('state.' + view.status.state.value)}"
     tenth = int(view.progress * 10) * 10
-    return f"{scene.title(view)}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "")
+    stands = f", {standstill(view, scene)}" if view.stalled else ""
+    return f"{scene.title(view)}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "") + stands
 
 
 def progress_html(view: JobView, scene: Scene) -> str:
@@ -78,9 +90,14 @@ def progress_html(view: JobView, scene: Scene) -> str:
 
 def failure_html(view: JobView, scene: Scene) -> str:
     """The named error of a job that failed, and whether it can go on from where it was; empty for any other."""
-    error = stored_error_box(view.status.error, scene.language) if view.status.error else ""
-    goes_on = can_go_on(view, scene)
-    return error + (tag("p", escape(scene.say("jobs.cangoon")), class_="pa-note") if goes_on else "")
+    if not view.status.error:
+        return ""
+    if not can_go_on(view, scene):
+        return stored_error_box(view.status.error, scene.language)
+    advice = scene.say("jobs.finishes" if view.done else "jobs.cangoon")
+    if view.status.error.get("code") == Killed.code:  # its own advice is to start the job again
+        return stored_error_box(view.status.error, scene.language, advice)
+    return stored_error_box(view.status.error, scene.language) + tag("p", escape(advice), class_="pa-note")
 
 
 def status_html(scene: Scene) -> str:

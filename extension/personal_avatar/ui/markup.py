@@ -39,20 +39,26 @@ def box(kind: str, title: str, body: str = "", hint: str = "") -> str:
     return tag("div", *parts, class_=f"pa-box pa-{kind}", role="alert" if kind == "bad" else "status")
 
 
-def error_box(error: AvatarError, language: str) -> str:
-    """What happened, with its numbers, in English; what kind of failure it is and what to do in the user's language."""
+def error_box(error: AvatarError, language: str, instead: str = "") -> str:
+    """What happened, with its numbers, in English; what kind of failure it is and what to do in the user's language.
+    `instead`: what else to do, in place of the usual."""
     if isinstance(error, Refusal):
         return box("bad", _of_code(error.kind.code, "title", language), *error.words(language))
     title = _of_code(error.code, "title", language) or text("error.other", language)
+    return box("bad", title, error.message, instead or hint_of(error, language))
+
+
+def hint_of(error: AvatarError, language: str) -> str:
+    """What to do, in the user's language where that is known."""
     hint = _of_code(error.code, "hint", language) if language != "en" or error.hint == error.default_hint else ""
-    return box("bad", title, error.message, hint or error.hint)
+    return hint or error.hint
 
 
-def stored_error_box(error: dict[str, str], language: str) -> str:
+def stored_error_box(error: dict[str, str], language: str, instead: str = "") -> str:
     """`error_box` of the document that a job keeps."""
     from personal_avatar.errors import from_json
 
-    return error_box(from_json(dict(error)), language)
+    return error_box(from_json(dict(error)), language, instead)
 
 
 def _of_code(code: str, part: str, language: str) -> str:

@@ -1,4 +1,4 @@
-"""What a user can ask of a job: pause, resume, cancel. The same buttons stand in the panels "Train" and "Jobs"."""
+"""What a user can ask of a job: to be next, to pause, to go on, to end. Panels "Train" and "Jobs" have the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import AvatarError, BadInput
-from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
@@ -17,10 +16,10 @@ from personal_avatar.ui.presses import Pressed, button, listen
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 
-REST, GO_ON, KEEP, DROP = "pause", "resume", "cancel", "discard"
+NEXT, REST, GO_ON, KEEP, DROP = "next", "pause", "resume", "cancel", "discard"
 PANEL = {"train": ("train.cancel", "train.discard"), "jobs": ("jobs.cancel", "jobs.discard")}
 # Buttons that take each other's place share an id, so that the keyboard stays where it was.
-PLACES = {REST: "rest", GO_ON: "rest", KEEP: "cancel", DROP: "discard"}
+PLACES = {NEXT: "next", REST: "rest", GO_ON: "rest", KEEP: "cancel", DROP: "discard"}
 
 
 def build(page: Page, panel: str, message: Any) -> None:
@@ -47,12 +46,13 @@ def possible(view: JobView, scene: Scene) -> tuple[str, ...]:
         return drop
     if state is State.PAUSED or control.asked(PAUSE):
         return (GO_ON, KEEP, *drop)
-    return (REST, KEEP, *drop) if _can_pause(view) else (KEEP, *drop)
+    sooner = (NEXT,) if view.position > 1 else ()
+    return (*sooner, REST, KEEP, *drop) if can_pause(view.job) else (*sooner, KEEP, *drop)
 
 
 def can_go_on(view: JobView, scene: Scene) -> bool:
-    """Whether a failed job left all that it needs to be taken up again."""
-    return view.status.state is State.FAILED and _can_pause(view) and endings.has_state(_folder(view, scene))
+    """Whether a failed job can be taken up again."""
+    return scene.studio.queue.can_go_on(view)
 
 
 def ending(view: JobView, scene: Scene) -> str:
@@ -73,7 +73,9 @@ def ask(scene: Scene, value: Pressed) -> list[Any]:
     queue, view = scene.studio.queue, scene.studio.jobs.view(job_id)
     if _is_asked(wish, view, scene):
         return []
-    if wish == REST:
+    if wish == NEXT:
+        queue.prioritise(job_id)
+    elif wish == REST:
         queue.pause(job_id)
     elif wish == GO_ON:
         queue.resume(job_id)
@@ -85,6 +87,8 @@ def ask(scene: Scene, value: Pressed) -> list[Any]:
 def _is_asked(wish: str, view: JobView, scene: Scene) -> bool:
     """Whether it has been asked for, or has come about."""
     state, control = view.status.state, Control(_folder(view, scene))
+    if wish == NEXT:
+        return state in (State.QUEUED, State.RUNNING) and view.position <= 1
     if wish == REST:
         return state is State.PAUSED or control.asked(PAUSE)
     if wish == GO_ON:
@@ -93,7 +97,7 @@ def _is_asked(wish: str, view: JobView, scene: Scene) -> bool:
 
 
 def _button(wish: str, view: JobView, scene: Scene, panel: str) -> str:
-    keys = {REST: "jobs.pause", GO_ON: "jobs.resume", KEEP: PANEL[panel][0], DROP: PANEL[panel][1]}
+    keys = {NEXT: "jobs.next", REST: "jobs.pause", GO_ON: "jobs.resume", KEEP: PANEL[panel][0], DROP: PANEL[panel][1]}
     words = scene.say(keys[wish])
     dom_id = f"pa-{panel}-{PLACES[wish]}-{view.job.id}"
     kind = "pa-once pa-main" if wish == GO_ON else "pa-once"
@@ -116,11 +120,3 @@ def _control(view: JobView, scene: Scene) -> Control | None:
         return Control(_folder(view, scene))
     except AvatarError:
         return None
-
-
-def _can_pause(view: JobView) -> bool:
-    """A job of another version whose payload cannot be read cannot."""
-    try:
-        return can_pause(view.job)
-    except (AvatarError, LookupError, TypeError, ValueError):
-        return False

@@ -17,6 +17,7 @@ from personal_avatar.api.bodies import JobBody
 from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import TOPICS, build_router
 from personal_avatar.api.table import Row
+from personal_avatar.jobs.states import State
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import CREATE
@@ -196,6 +197,25 @@ def test_a_damaged_job_is_its_owners_alone(studio: Studio, client: TestClient) -
 def test_only_services_go_before_others(client: TestClient) -> None:
     refused = client.post(f"{V1}/models/train", json={**TRAIN, "priority": 1}, auth=BOB)
     assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+def test_persons_let_others_go_first_and_services_alone_lift(studio: Studio, client: TestClient) -> None:
+    mine, hers = (studio.jobs.create(CREATE, {}, title="t", user_id=user, avatar_id="").id for user in ("bob", "ann"))
+
+    def asked(job_id: str, auth: tuple[str, str], **body: Any) -> tuple[int, Any, Any]:
+        answer = client.put(f"{V1}/jobs/{job_id}/priority", auth=auth, **body)
+        return answer.status_code, answer.json().get("priority"), answer.json().get("code")
+
+    assert asked(mine, BOB, json={"priority": 1}) == (403, None, "FORBIDDEN")
+    assert asked(hers, BOB, json={"priority": 1}) == asked(hers, BOB) == (404, None, "NOT_FOUND")
+    assert asked(mine, BOB, json={"priority": -2}) == (200, -2, None)
+    assert asked(mine, BOB) == (200, 0, None)
+    assert asked(mine, SERVICE, json={"priority": 7}) == (200, 7, None)
+    assert client.get(f"{V1}/jobs/{mine}", auth=BOB).json()["position"] == 1
+    assert asked(mine, SERVICE, json={"priority": 11})[0] == asked(mine, SERVICE, json={"priority": "1"})[0] == 422
+    client.post(f"{V1}/jobs/{mine}/cancel", auth=BOB)
+    assert asked(mine, SERVICE, json={"priority": 1}) == (409, None, "WRONG_STATE")
+    studio.jobs.move(hers, State.CANCELLED)
 
 
 def test_a_service_of_a_persons_name_is_a_service(studio: Studio, anns: dict[str, str]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from personal_avatar.domain import Engine, Method
-from personal_avatar.errors import AvatarError, Crashed
+from personal_avatar.errors import AvatarError, Crashed, DiskFull, Killed
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
-from personal_avatar.jobs.events import EventWriter, Parked, Progress, Stage
+from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -26,7 +27,7 @@ from tests.unit.api.house import build_studio
 
 pytestmark = pytest.mark.slow
 
-ALL = (wishes.REST, wishes.GO_ON, wishes.KEEP, wishes.DROP)
+ALL = (wishes.NEXT, wishes.REST, wishes.GO_ON, wishes.KEEP, wishes.DROP)
 
 
 @pytest.fixture()
@@ -94,6 +95,58 @@ def test_a_failed_training_can_go_on_only_when_it_left_its_state(studio: Studio)
     assert studio.jobs.status(failed).state is State.QUEUED
     wish(studio, wishes.GO_ON, failed)
     assert studio.jobs.status(failed).state is State.QUEUED
+
+
+def test_a_failed_job_whose_end_alone_is_missing_offers_to_finish(studio: Studio) -> None:
+    failed = job(studio, State.RUNNING, kind=CREATE)
+    EventWriter(studio.jobs.folder(failed))(Done({"images": []}))
+    studio.jobs.fail(failed, DiskFull("The disk is full."))
+    assert possible(studio, failed) == (wishes.GO_ON,)
+    assert "only its end could not be written" in jobs_html(page(studio))
+    assert "工作已完成" in jobs_html(page(studio, "zh"))
+
+
+@pytest.mark.parametrize(("language", "again", "on"), [
+    ("en", "Start the job again", "Resume goes on"), ("vi", "Hãy chạy lại", "Tiếp tục"), ("zh", "请重新开始", "继续"),
+])
+def test_a_training_that_was_killed_is_advised_what_can_be_done(
+    studio: Studio, language: str, again: str, on: str
+) -> None:
+    killed = job(studio, State.RUNNING)
+    studio.jobs.fail(killed, Killed("It was ended from outside."))
+    assert again in jobs_html(page(studio, language)) and on not in jobs_html(page(studio, language))
+    left_state(studio, killed)
+    assert again not in jobs_html(page(studio, language)) and on in jobs_html(page(studio, language))
+
+
+def test_who_waits_behind_others_can_be_next(studio: Studio) -> None:
+    first, second = job(studio), job(studio)
+    assert wishes.NEXT not in possible(studio, first) and possible(studio, second)[0] == wishes.NEXT
+    assert "Làm việc này trước" in jobs_html(page(studio, "vi"))
+    wish(studio, wishes.NEXT, second)
+    wish(studio, wishes.NEXT, second)
+    assert studio.jobs.view(second).priority == 1 and told(studio, second).startswith("Waiting, place 1")
+    assert possible(studio, first)[0] == wishes.NEXT and wishes.NEXT not in possible(studio, second)
+    studio.jobs.move(first, State.CANCELLED)
+    with pytest.raises(AvatarError, match="cancelled"):
+        wish(studio, wishes.NEXT, first)
+
+
+@pytest.mark.parametrize(("language", "silent"), [
+    ("en", "nothing was heard of it for about 20 min"), ("vi", "đã khoảng 20 phút không có tín hiệu"),
+    ("zh", "已有约 20 分钟没有动静"),
+])
+def test_a_training_that_stands_still_says_so(studio: Studio, language: str, silent: str) -> None:
+    long_ago = time.time() - 1200
+    running = job(studio)
+    studio.jobs.move(running, State.RUNNING, taken_at=long_ago)
+    emit = EventWriter(studio.jobs.folder(running))
+    emit.tell(Stage("train"), long_ago)
+    emit.tell(Progress(3, 9, seconds_per_step=100.0), long_ago)
+    assert silent in told(studio, running, language) and "10 " not in told(studio, running, language)
+    assert "pa-warn" in jobs_html(page(studio, language)) and silent in status_html(page(studio, language))
+    emit(Progress(4, 9, seconds_per_step=100.0))
+    assert silent not in told(studio, running, language) and "pa-warn" not in jobs_html(page(studio, language))
 
 
 def test_a_running_training_says_what_it_was_asked_and_can_be_asked_otherwise(studio: Studio) -> None:
