@@ -12,13 +12,14 @@ from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
-from personal_avatar.training.counts import file_bytes, text_width
-from personal_avatar.training.families.detect import CHANNELS, read_shapes
+from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
+from personal_avatar.training.families.detect import CHANNELS, Shapes, read_shapes
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
-from personal_avatar.training.reckoning import GB
+from personal_avatar.training.reckoning import GB, OPTIMISER_BYTES
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
+STATES = 2  # to go on from: the valid one, and the next one beside it while that is written
 PIXEL_BYTES = 3  # of a PNG, at most
 WORD_STATES = 77
 
@@ -26,7 +27,8 @@ WORD_STATES = 77
 @dataclass(frozen=True)
 class Needs:
     """Bytes at the worst moment: `saved` in the job's folder, `published`, `cached` in the avatar's, `shared` in that
-    of all trainings; `each`: of one checkpoint, `files`: how many of them lie in the job's folder at once."""
+    of all trainings; `each`: of one checkpoint, `files`: how many of them lie in the job's folder at once; `state`: of
+    what pausing keeps, which `saved` holds as well."""
 
     saved: int
     published: int
@@ -34,16 +36,18 @@ class Needs:
     shared: int
     each: int
     files: int
+    state: int
 
 
 def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
-    """`folder`: of the job. Raises `DiskFull` when a disk has not the room, `BaseNotFound`, `BaseUnsupported`."""
+    """`folder`: of the job; what a training that goes on has left there already is not wanted again. Raises `DiskFull`
+    when a disk has not the room, `BaseNotFound`, `BaseUnsupported`."""
     found = needs(plan, task.base, len(task.photos), task.engine)
     wanted: dict[int, int] = defaultdict(int)
     places: dict[int, Path] = {}
     for place, size in (
-        (folder, found.saved), (task.publish_to, found.published), (task.avatar_folder, found.cached),
-        (task.cache or folder, found.shared),
+        (folder, max(0, found.saved - _bytes_in(folder))), (task.publish_to, found.published),
+        (task.avatar_folder, found.cached), (task.cache or folder, found.shared),
     ):
         there = _existing(place)
         disk = os.stat(there).st_dev
@@ -60,7 +64,8 @@ def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
     fewer = " or save fewer checkpoints (save_count)," if found.files > 1 and plan.save_count > 1 else ""
     raise DiskFull(
         f"The training needs about {wanted / GB:.1f} GB in {place}, where {free / GB:.1f} GB are free; up to"
-        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once, and the result besides.",
+        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once, {STATES * found.state / GB:.2f} GB"
+        " to go on from after a pause, and the result besides.",
         f"Free some space on the disk,{fewer} then train again.",
     )
 
@@ -75,14 +80,23 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     texts = 2 * len(LEADS) * WORD_STATES * 4 * text_width(shapes)  # with the trigger and with the class
     samples = SHOWN * (plan.save_count + 1) * PIXEL_BYTES * pixels
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
+    foreign = engine is Engine.KOHYA  # has pictures of its own, and cannot be paused
+    state = 0 if foreign else state_bytes(plan, shapes)
     return Needs(
-        saved=files * each + samples + (pictures * PIXEL_BYTES * pixels if engine is Engine.KOHYA else 0),
+        saved=files * each + STATES * state + samples + (pictures * PIXEL_BYTES * pixels if foreign else 0),
         published=each,
         cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents,
         shared=of_class * (PIXEL_BYTES * pixels + latents),
         each=each,
         files=files,
+        state=state,
     )
+
+
+def state_bytes(plan: TrainPlan, shapes: Shapes) -> int:
+    """Of all that the next step depends on: trained weights, the optimiser's memory of them, their average."""
+    averaged = FP32 if plan.ema_decay > 0 else 0
+    return round(trained_numbers(plan, shapes) * (FP32 + averaged + OPTIMISER_BYTES[plan.optimiser]))
 
 
 def _files(plan: TrainPlan, engine: Engine) -> int:
@@ -91,6 +105,10 @@ def _files(plan: TrainPlan, engine: Engine) -> int:
     if engine is Engine.KOHYA:
         return plan.save_count + 1
     return min(plan.save_count, KEPT_HEAVY + 1) if isinstance(plan, DreamboothPlan) else plan.save_count
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _existing(folder: Path) -> Path:

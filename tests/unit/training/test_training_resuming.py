@@ -14,11 +14,13 @@ from personal_avatar.jobs.control import PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, read_events
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import cache, resuming, storing
+from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.resuming import Keeper
+from personal_avatar.training.space import state_bytes
 from personal_avatar.training.training_set import TrainingSet
 from personal_avatar.training.work import Point, Work
 
@@ -91,12 +93,17 @@ def process(tmp_path: Path, load_miniature: Load, miniature: BaseModelFile) -> C
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", PLANS)
-def test_a_paused_training_is_taken_up_and_ends_as_a_whole_one(method: Method, process: Callable[..., Process]) -> None:
+def test_a_paused_training_is_taken_up_and_ends_as_a_whole_one(
+    method: Method, process: Callable[..., Process], miniature: BaseModelFile
+) -> None:
     whole, first = process("whole", method), process("job", method)
     whole.run()
     with pytest.raises(PauseTaken) as pause:
         first.run(pause_after=3)
     assert pause.value.step == 3 and first.trainer.done == 3
+    if method is Method.DREAMBOOTH:
+        written = sum(path.stat().st_size for path in (first.work.folder / "state").rglob("*.safetensors"))
+        assert state_bytes(first.work.plan, read_shapes(miniature.path)) == pytest.approx(written, rel=0.05)
     first.control.withdraw(PAUSE)
     second = process("job", method)
     second.run()

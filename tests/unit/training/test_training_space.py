@@ -61,8 +61,29 @@ def test_nothing_is_done_when_the_disk_is_full(
 def test_dreambooth_keeps_three_checkpoints_at_most_and_sd_scripts_all(tiny: BaseModelFile) -> None:
     plan = DreamboothPlan(save_count=6, resolution_px=64, prior_weight=0)
     ours, theirs = needs(plan, tiny, 4), needs(plan, tiny, 4, Engine.KOHYA)
-    assert (ours.files, theirs.files) == (3, 7) and theirs.saved - ours.saved >= 4 * ours.each
+    assert (ours.files, theirs.files) == (3, 7) and theirs.saved - (ours.saved - 2 * ours.state) >= 4 * ours.each
     assert needs(LoraPlan(save_count=6), tiny, 4).files == 6
+
+
+def test_a_pause_needs_room_for_two_states_and_the_larger_the_more_the_optimiser_keeps(tiny: BaseModelFile) -> None:
+    plain, averaged = (needs(DreamboothPlan(optimiser="adamw", ema_decay=decay), tiny, 4) for decay in (0.0, 0.99))
+    assert averaged.state * 12 == plain.state * 16 and averaged.saved - plain.saved == 2 * plain.state // 3
+    frugal = needs(DreamboothPlan(optimiser="adafactor"), tiny, 4)
+    assert plain.state > 2.5 * frugal.state > 0
+    assert needs(DreamboothPlan(), tiny, 4, Engine.KOHYA).state == 0
+
+
+def test_what_lies_there_already_is_not_wanted_again(
+    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = DreamboothPlan(save_count=5)
+    (tmp_path / "job" / "state").mkdir(parents=True)
+    (tmp_path / "job" / "state" / "0.safetensors").write_bytes(b"\0" * 10**6)
+    with_room(monkeypatch, wanted(task, plan) - 10**6)
+    refuse_full(task, plan, tmp_path / "job")
+    with_room(monkeypatch, wanted(task, plan) - 10**6 - 1)
+    with pytest.raises(DiskFull):
+        refuse_full(task, plan, tmp_path / "job")
 
 
 def test_more_pictures_need_more_room(tiny: BaseModelFile) -> None:
