@@ -176,18 +176,6 @@ def manifest(source: str, title: str, kind: str, made_from: Sequence[Ingredient]
     }
 
 
-def stated(data: bytes) -> dict[str, Any]:
-    """The store of manifests in a file, as the C2PA reader tells it; empty when there is none. Needs c2pa-python."""
-    from c2pa import C2paError, Reader
-
-    try:
-        with Reader(format_of(data), io.BytesIO(data)) as reader:
-            found: dict[str, Any] = json.loads(reader.json())
-    except C2paError:
-        return {}
-    return found
-
-
 def write_private(path: Path, data: bytes) -> None:
     """Write what only its owner may read, at no moment anybody else."""
     with replacing(path) as part, os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:

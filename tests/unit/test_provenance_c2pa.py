@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar import __version__, credentials, pictures
-from personal_avatar.credentials import Ingredient, Signing, configured, manifest, signed, stated
+from personal_avatar.credentials import Ingredient, Signing, configured, format_of, manifest, signed
 from personal_avatar.pictures import EDITED, GENERATED, encoded, infotext_of, mark_file, save_picture, source_of
 from PIL import Image
 
@@ -33,6 +34,18 @@ def signing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signing:
 
 def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def stated(data: bytes) -> dict[str, Any]:
+    """The store of manifests in a file, as the C2PA reader tells it; empty when there is none."""
+    from c2pa import C2paError, Reader
+
+    try:
+        with Reader(format_of(data), io.BytesIO(data)) as reader:
+            found: dict[str, Any] = json.loads(reader.json())
+    except C2paError:
+        return {}
+    return found
 
 
 def active(data: bytes) -> dict[str, Any]:
