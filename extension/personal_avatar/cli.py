@@ -18,6 +18,7 @@ from personal_avatar.terminal import Terminal
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 # The codes of domain.py, which is loaded only when a command runs.
 METHODS = ("lora", "dreambooth-lora", "dreambooth", "textual-inversion")
+WAYS = (*METHODS, "one-photo")
 ENGINES = ("diffusers", "kohya")
 SIZES = ("original", "square", "portrait", "story", "linkedin", "round")
 FORMATS = ("png", "jpeg", "webp")
@@ -195,7 +196,8 @@ def _compare(commands: Commands) -> None:
     parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
     parser.add_argument("--name", required=True)
     parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="default: all")
+    parser.add_argument("--methods", nargs="+", choices=WAYS, default=list(WAYS),
+                        help="one-photo: the photos alone, without training (default: all)")
     _checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="settings for all; a method takes those that it has")
@@ -287,11 +289,13 @@ def _restore(commands: Commands) -> None:
 
 
 def _jobs(commands: Commands) -> None:
-    parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume or erase one")
-    actions = ["list", "show", "cancel", "pause", "resume", "erase", "rebuild"]
+    parser = _command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume, prioritise or erase one")
+    actions = ["list", "show", "cancel", "pause", "resume", "prioritise", "erase", "rebuild"]
     parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos; "
                         "rebuild: make the index of jobs anew from their folders")
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
+    parser.add_argument("--priority", type=int, metavar="N", help="prioritise: -10 to 10, higher ones are taken first "
+                        "(default: before all others of its kind)")
     parser.add_argument("--user", metavar="ID", help="list the jobs of this user alone")
     parser.add_argument("--state", nargs="+", choices=STATES, metavar="STATE",
                         help=f"list the jobs in these states alone: {' '.join(STATES)}")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from personal_avatar import pictures
 from personal_avatar.albums import sizes
-from personal_avatar.cli import ENGINES, FORMATS, GOALS, METHODS, SIZES, main
-from personal_avatar.domain import Engine, Goal, Method
+from personal_avatar.cli import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS, main
+from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
@@ -152,7 +152,7 @@ def test_method_goal_and_settings_reach_the_training(run: Run, data: Path) -> No
 
 
 def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
-    assert {method.value for method in Method} == set(METHODS)
+    assert {method.value for method in Method} == set(METHODS) == set(WAYS) - {ONE_PHOTO}
     assert {engine.value for engine in Engine} == set(ENGINES)
     assert {goal.value for goal in Goal} == set(GOALS)
     assert (tuple(sizes.SIZES), tuple(pictures.FORMATS)) == (SIZES, FORMATS)

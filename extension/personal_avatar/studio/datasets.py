@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.avatars import TRIGGER_TOKEN
-from personal_avatar.domain import Dataset, PhotoReport, from_json
+from personal_avatar.domain import Dataset, PhotoReport
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.studio.works import TRAIN
+from personal_avatar.studio.works import training_of
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
 from personal_avatar.training.reckoning import GB
@@ -67,14 +67,14 @@ class Datasets:
     def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:
         """What only the host can do for a training, done before its process starts for the first time: photos that are
         too small are enlarged into the avatar's folder, when the settings ask for it."""
-        if job.kind == TRAIN:
-            self._enlarge_small(from_json(TrainTask, job.payload), emit, control)
+        if (task := training_of(job)) is not None:
+            self._enlarge_small(task, emit, control)
 
     def before_each_start(self, job: Job) -> None:
-        """The graphics card is made free for a training, whether it begins or goes on."""
-        if job.kind != TRAIN:
+        """The graphics card is made free for a training, whether it begins or goes on, and for what is measured beside
+        trainings, which needs no more than they do."""
+        if (task := training_of(job)) is None:
             return
-        task = from_json(TrainTask, job.payload)
         needed = estimate(task.settings(), task.base, len(task.photos), gpu=True)
         self._studio.host.make_room(round(needed["memory_gb"] * GB))
 

@@ -12,6 +12,7 @@ from personal_avatar.avatars import AvatarStore
 from personal_avatar.captions.files import without_captions
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import (
+    ONE_PHOTO,
     Avatar,
     BaseModelFile,
     Dataset,
@@ -46,7 +47,7 @@ from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.studio.webhooks import Webhooks
-from personal_avatar.studio.works import CREATE, RANK, WORKS, can_pause
+from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import refuse_unknown
@@ -76,7 +77,7 @@ class Studio:
             before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
             advise=lambda job, error: self.sizing.advised(job, error), before_each=self.datasets.before_each_start,
-            host=host.name, serves=serves,
+            host=host.name, serves=serves, together=(TRAIN, ONE_PHOTO),
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

@@ -1,29 +1,49 @@
 """Photos become an avatar: trainings are asked for here, refused when they cannot work, and their results taken."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
-from personal_avatar.errors import ConsentMissing, InvalidSettings, TooFewPhotos, TrainerMissing, WrongState
+from personal_avatar.domain import ONE_PHOTO, Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
+from personal_avatar.errors import (
+    AvatarError,
+    ConsentMissing,
+    InvalidSettings,
+    TooFewPhotos,
+    TrainerMissing,
+    WrongState,
+)
+from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import Job
+from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
+from personal_avatar.studio import oneshot
 from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.requests import MAX_PHOTOS, TrainRequest, labels
 from personal_avatar.studio.works import TRAIN
-from personal_avatar.training.plan import ORIGINS, PLANS, TrainTask, plan_for
+from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for
 
 if TYPE_CHECKING:
     from personal_avatar.reports.comparison import Row
     from personal_avatar.studio.studio import Studio
 
 STYLE_NOUN = "style"
+COMPARED = (TRAIN, ONE_PHOTO)  # kinds of jobs that stand in one table
+WAYS = (*(method.value for method in Method), ONE_PHOTO)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`jobs` that were put into the queue, in their order. `left_out`: why photos alone are not among them, though they
+    were wanted."""
+
+    jobs: tuple[Job, ...]
+    left_out: AvatarError | None = None
 
 
 class Trainings:
@@ -45,38 +65,65 @@ class Trainings:
         with self._studio.starting:
             return self._submit([request])[0]
 
-    def compare(self, request: TrainRequest, methods: Sequence[Method] = tuple(Method)) -> list[Job]:
-        """The same photos through several methods, one training after the other; see `comparison`.
+    def compare(self, request: TrainRequest, ways: Sequence[str] = WAYS) -> Compared:
+        """The same photos through several methods, and through none (`ONE_PHOTO`), one after the other; see
+        `comparison`. Where nothing can be made of photos alone, that is left out.
 
-        Of `request.plan` each method takes what it has. Raises what `start` raises, before anything starts.
+        Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; what photos alone
+        lack when nothing else is wanted.
         """
-        if not methods:
-            raise InvalidSettings("No method was chosen.")
-        unknown = set(request.plan) - {name for method in methods for name in PLANS[method].__fields__}
-        if unknown:
+        wanted = _known(ways)
+        if unknown := set(request.plan) - {name for way in wanted for name in _plan_of(way).__fields__}:
             raise InvalidSettings(f"None of these methods has the setting {', '.join(sorted(unknown))}.")
+        left_out = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
+        if left_out is not None and len(wanted) == 1:
+            raise left_out
+        requests = {way: _by(way, request) for way in wanted if way != ONE_PHOTO or left_out is None}
+        alone = requests.pop(ONE_PHOTO, None)
         with self._studio.starting:
-            return self._submit([
-                replace(request, method=method, plan=_of_method(request.plan, method))
-                for method in dict.fromkeys(methods)
-            ])
+            return Compared(tuple(self._submit(list(requests.values()), alone)), left_out)
+
+    def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
+        """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
+        if request.plan.get("goal") == Goal.STYLE.value:
+            return InvalidSettings("Without training a photo gives a face, and no style.", "Leave one-photo out.")
+        base = self._base(request)
+        try:
+            oneshot.shelf_of(self._studio.host.folders()).parts(IdentitySettings(), base.family)
+        except AvatarError as error:
+            return error
+        return None
 
     def comparison(self, avatar_id: str) -> list[Row]:
-        """What each method made of the photos and the checkpoint of the avatar's last training, best first."""
+        """What each method, and the photos alone, made of the photos and the checkpoint of the avatar's last training,
+        best first."""
         from personal_avatar.reports.comparison import comparable
 
-        ended = self._studio.jobs.views(states=[State.SUCCEEDED], kind=TRAIN, avatar_id=avatar_id)
-        return comparable([view.result for view in ended if view.result])
+        jobs, ended = self._studio.jobs, [State.SUCCEEDED]
+        found = [view for kind in COMPARED for view in jobs.views(states=ended, kind=kind, avatar_id=avatar_id)]
+        return comparable([view.result for view in newest_first(found) if view.result])
 
-    def _submit(self, requests: Sequence[TrainRequest]) -> list[Job]:
-        """Trainings of one avatar, all or none."""
-        self._studio.queue.refuse_when_full(len(requests), requests[0].user_id)
-        bases = [self._refused(request) for request in requests]
-        for request, base in zip(requests, bases, strict=True):
+    def comparison_sheet(self, avatar: Avatar) -> bytes:
+        """The same with pictures, as a PNG."""
+        from personal_avatar.pictures import EDITED, encoded, sealed
+        from personal_avatar.reports.comparison import comparison_sheet
+
+        sheet = comparison_sheet(avatar.name, self.comparison(avatar.id))
+        return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
+
+    def _submit(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[Job]:
+        """Trainings of one avatar, all or none. `alone`: for what its photos do without one, which comes last."""
+        wanted = [*requests, *([alone] if alone else [])]
+        self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
+        bases = [self._refused(request) for request in wanted]
+        for request, base in zip(requests, bases, strict=False):
             self._studio.sizing.refuse_too_large(request, base)
-        avatar, photos = self._admit(requests[0], bases[0])
-        tasks = [self._task(one, avatar, photos, base) for one, base in zip(requests, bases, strict=True)]
-        return [self._studio.queue.submit(TRAIN, task, **labels(avatar, requests[0].user_id)) for task in tasks]
+        avatar, photos = self._admit(wanted[0], bases[0])
+        tasks = [self._task(one, avatar, photos, base) for one, base in zip(wanted, bases, strict=True)]
+        payloads = [(TRAIN, task) for task in tasks[: len(requests)]]
+        others = [(ONE_PHOTO, self._untrained(task)) for task in tasks[len(requests) :]]
+        named = labels(avatar, wanted[0].user_id)
+        return [self._studio.queue.submit(kind, payload, **named) for kind, payload in (*payloads, *others)]
 
     def _refused(self, request: TrainRequest) -> BaseModelFile:
         """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
@@ -86,11 +133,14 @@ class Trainings:
             raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
         validated(PLANS[request.method], request.plan)
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
-        host = self._studio.host
-        base = host.find_checkpoint(request.checkpoint) if request.checkpoint else host.checkpoint()
-        host.trainer()
+        base = self._base(request)
+        self._studio.host.trainer()
         self._refuse_engine(request, base)
         return base
+
+    def _base(self, request: TrainRequest) -> BaseModelFile:
+        host = self._studio.host
+        return host.find_checkpoint(request.checkpoint) if request.checkpoint else host.checkpoint()
 
     def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
         """The avatar, new or known, with its photos in its folder."""
@@ -118,6 +168,11 @@ class Trainings:
             sd_scripts=self._studio.host.folders().sd_scripts, choices=dict(request.choices),
         )
 
+    def _untrained(self, task: TrainTask) -> OnePhotoTask:
+        folders = self._studio.host.folders()
+        cache = oneshot.cache_of(folders)
+        return OnePhotoTask(task, folders.identity_folders, cache, oneshot.MAX_REFERENCES)
+
     def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
         """Raises when the engine is not there (`WrongState`), or cannot do what is asked (`InvalidSettings`)."""
         if request.engine is Engine.KOHYA:
@@ -132,8 +187,10 @@ class Trainings:
             fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
-        for view in self._studio.jobs.views(states=ACTIVE, kind=TRAIN, avatar_id=avatar.id):
-            raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
+        """What is measured beside trainings reads the avatar's photos, too."""
+        for kind in COMPARED:
+            for view in self._studio.jobs.views(states=ACTIVE, kind=kind, avatar_id=avatar.id):
+                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
@@ -160,6 +217,28 @@ def _noun(request: TrainRequest) -> str:
     return STYLE_NOUN if is_style and not request.class_noun.endswith(STYLE_NOUN) else request.class_noun
 
 
-def _of_method(plan: dict[str, Any], method: Method) -> dict[str, Any]:
-    """Those settings that a method has."""
-    return {name: value for name, value in plan.items() if name in PLANS[method].__fields__}
+def newest_first(views: Iterable[JobView]) -> list[JobView]:
+    """Jobs of several kinds in the order of the lists."""
+    return sorted(views, key=lambda view: view.job.created_at, reverse=True)
+
+
+def _known(ways: Sequence[str]) -> tuple[str, ...]:
+    """Each once; raises `InvalidSettings` for none, and for one that there is not."""
+    wanted = tuple(dict.fromkeys(way.value if isinstance(way, Method) else way for way in ways))
+    if not wanted:
+        raise InvalidSettings("No method was chosen.")
+    if strangers := [way for way in wanted if way not in WAYS]:
+        raise InvalidSettings(f"There is no method {strangers[0]!r}.", f"There are: {', '.join(WAYS)}.")
+    return wanted
+
+
+def _plan_of(way: str) -> type[TrainPlan]:
+    return TrainPlan if way == ONE_PHOTO else PLANS[Method(way)]
+
+
+def _by(way: str, request: TrainRequest) -> TrainRequest:
+    """With those settings that it has; photos alone are measured on the grid of a LoRA, ours."""
+    plan = {name: value for name, value in request.plan.items() if name in _plan_of(way).__fields__}
+    if way == ONE_PHOTO:
+        return replace(request, method=Method.LORA, engine=Engine.DIFFUSERS, plan=plan)
+    return replace(request, method=Method(way), plan=plan)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
-from personal_avatar.domain import Engine, Method
+from personal_avatar.domain import ONE_PHOTO, Engine
+from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.comparison import Row, comparable, spoken
-from personal_avatar.studio.works import TRAIN
-from personal_avatar.ui.markup import tag
+from personal_avatar.studio.trainings import COMPARED, newest_first
+from personal_avatar.ui.markup import box, hint_of, stored_error_box, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 
@@ -29,15 +32,36 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     shown = scene.training
     if shown is None:
         return ""
-    ended = [view for view in scene.of_kind(TRAIN) if view.status.state is State.SUCCEEDED]
-    rows = comparable([view.result for view in ended if view.result and view.job.avatar_id == shown.job.avatar_id])
+    views = [view for kind in COMPARED for view in scene.of_kind(kind) if view.job.avatar_id == shown.job.avatar_id]
+    ended = [view for view in newest_first(views) if view.status.state is State.SUCCEEDED]
+    rows, failure = comparable([view.result for view in ended if view.result]), _failure(views, scene)
     if len(rows) < 2:
-        return ""
+        return failure
     title = scene.say("compare.title")
     lines = "".join(_line(row, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
-    return tag("h3", escape(title)) + numbers + "".join(_pictures(row, scene, shelf) for row in rows)
+    told = [tag("p", escape(scene.say("compare.note")), class_="pa-note")] if _has_one_photo(rows) else []
+    pictures = [_pictures(row, scene, shelf) for row in rows]
+    return "".join((tag("h3", escape(title)), numbers, *told, failure, *pictures))
+
+
+def left_out_html(error: AvatarError | None, scene: Scene) -> str:
+    """Why the photos alone are not compared, and what to do; empty when they are, or were not wanted."""
+    if error is None:
+        return ""
+    return box("warn", scene.say("compare.left_out"), error.message, hint_of(error, scene.language))
+
+
+def _failure(views: Sequence[JobView], scene: Scene) -> str:
+    """Why the photos alone have no row, when they were tried last and failed."""
+    tried = newest_first(view for view in views if view.job.kind == ONE_PHOTO)[:1]
+    errors = [view.status.error for view in tried if view.status.state is State.FAILED and view.status.error]
+    return "".join(stored_error_box(error, scene.language) for error in errors)
+
+
+def _has_one_photo(rows: Sequence[Row]) -> bool:
+    return any(row.method == ONE_PHOTO for row in rows)
 
 
 def _heads(scene: Scene) -> str:
@@ -61,6 +85,6 @@ def _pictures(row: Row, scene: Scene, shelf: Shelf) -> str:
 
 
 def _name(row: Row, scene: Scene) -> str:
-    name = scene.say(f"method.{Method(row.method).value}")
+    name = scene.say(f"method.{row.method}")
     engine = Engine(row.engine)
     return name if engine is Engine.DIFFUSERS else f"{name}, {scene.say('engine.' + engine.value)}"

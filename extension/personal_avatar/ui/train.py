@@ -7,9 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.studio import TrainRequest
+from personal_avatar.studio.trainings import WAYS
 from personal_avatar.ui import photos, training
+from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.offer import Offers
 from personal_avatar.ui.page import Page, elem_id
@@ -38,8 +41,10 @@ def _inputs(page: Page, about: list[Any]) -> None:
     with gr.Row():
         start = gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start"))
         compare = gr.Button(text("train.compare"), elem_id=elem_id("compare"))
+    untrained = gr.Checkbox(True, label=text("compare.one_photo"), elem_id=elem_id("compare_one_photo"))
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
+    page.say(untrained, label="compare.one_photo")
     message = gr.HTML(elem_id=elem_id("train_message"))
     offers, values = Offers(page, form), [*about, *form.components]
 
@@ -48,19 +53,20 @@ def _inputs(page: Page, about: list[Any]) -> None:
         request = _request(scene, form.chosen(scene, raw[len(about) :]))
         scene.studio.trainings.start(replace(request, even_if_too_large=anyway))
 
-    def compare_all(scene: Scene, *raw: Any) -> None:
+    def compare_all(scene: Scene, alone: bool, *raw: Any) -> str:
         photos.note(scene, *raw[: len(about)])
-        scene.studio.trainings.compare(_request(scene, form.presets(scene, raw[len(about) :])))
+        request = _request(scene, form.presets(scene, raw[len(about) :]))
+        started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
+        return left_out_html(started.left_out, scene)
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         return [offers.tried(scene, lambda: train(scene, *raw))]
 
-    def begin_all(scene: Scene, *raw: Any) -> list[Any]:
-        compare_all(scene, *raw)
-        return [""]
+    def begin_all(scene: Scene, alone: bool, *raw: Any) -> list[Any]:
+        return [compare_all(scene, alone, *raw)]
 
     page.on(start.click, begin, values, [offers.place], message)
-    page.on(compare.click, begin_all, values, [offers.place], message)
+    page.on(compare.click, begin_all, [untrained, *values], [offers.place], message)
     offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
 

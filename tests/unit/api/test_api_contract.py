@@ -34,12 +34,13 @@ EXAMPLES = 12
 ROWS = [row for _, rows in TOPICS for row in rows]
 # Only these take something that can be of a wrong form; in an address every text is a text.
 REFUSABLE = ("/models/train", "/images/generate_avatar", "/images/restore", "/photos/check", "/jobs",
-              "/jobs/{job_id}/images/{n}", "/photos/caption", "/photos/lint", "/characters/invent",
+              "/jobs/{job_id}/images/{n}", "/photos/caption", "/photos/lint", "/characters/invent", "/comparisons",
               "/jobs/{job_id}/images", "/jobs/{job_id}/archive")
 # No document can tell whether a picture can be read and a face is in it.
-# Nor that no more pictures can be kept than are made, nor that new words have no prior.
+# Nor that no more pictures can be kept than are made, that new words have no prior, and what other methods have.
 UNTOLD = tuple(
-    (path, positive_data_acceptance) for path in ("/images/generate_avatar", "/characters/invent", "/models/train")
+    (path, positive_data_acceptance)
+    for path in ("/images/generate_avatar", "/characters/invent", "/models/train", "/comparisons")
 )
 # Nor which hosts there are, and which keys were used.
 UNTOLD_CODES = ("CALLBACK_REFUSED", "IDEMPOTENCY_KEY_REUSED")

@@ -1,0 +1,148 @@
+"""Routes of comparisons: the same photos through several methods, and the table and sheet of what came of it."""
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel, Field, conlist, validator
+from starlette.responses import Response
+
+from personal_avatar.api import answers
+from personal_avatar.api.bodies import (
+    CHOICES,
+    STATED_BY_CALLER,
+    Choices,
+    Encoded,
+    JobBody,
+    Name,
+    Noun,
+    Statement,
+    decided,
+)
+from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
+from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.table import MODEL_ID, Row, plain
+from personal_avatar.api.uploads import received
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.reports.comparison import notes, to_document
+from personal_avatar.studio import MAX_PHOTOS, Studio, TrainRequest
+from personal_avatar.studio.trainings import WAYS
+from personal_avatar.training.plan import PLANS
+
+DOOR = "api"
+Way = Enum("Way", {way: way for way in WAYS}, type=str)  # type: ignore[misc]
+
+
+class CompareBody(JobBody):
+    """Photos of one person, and the methods that they shall go through one after the other."""
+
+    instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")  # type: ignore[valid-type]
+    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(  # type: ignore[valid-type]
+        ..., description="base64 or data URLs; each at most 40 MB; the whole request has a limit, too"
+    )
+    class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")  # type: ignore[valid-type]
+    methods: conlist(Way, min_items=1, max_items=len(WAYS)) = Field(  # type: ignore[valid-type]
+        [Way(way) for way in WAYS], description="one-photo: the photos alone, without training; left out, with the "
+        "reason, where something is missing for it"
+    )
+    plan: dict[str, Any] = Field({}, description="Settings for all; a method takes those that it has")
+    photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
+    choices: Choices = Field((), description=CHOICES)  # type: ignore[valid-type]
+    consent: Statement = Field(  # type: ignore[valid-type]
+        STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
+    )
+
+    @validator("plan")
+    def _typed(cls, plan: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        for kind in PLANS.values():
+            refuse_other_types(kind, plan)
+        return plan
+
+    @validator("photo_settings")
+    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PhotoSettings, values)
+
+    class Config:
+        @staticmethod
+        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
+            mark_nullable(schema, model)
+            schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
+            settings = {name: part for kind in PLANS.values() for name, part in schema_of(kind)["properties"].items()}
+            schema["properties"]["plan"] |= {"additionalProperties": False, "properties": settings}
+
+
+class ComparedDocument(Document):
+    method: str
+    job_id: str
+
+
+class CompareAccepted(Accepted):
+    """Of the first job; the others follow it one by one."""
+
+    first_job_id: str
+    model_id: str = Field("", description="Whose comparison grows: GET /models/{model_id}/comparison")
+    jobs: list[ComparedDocument] = []
+    left_out: ErrorDocument | None = Field(None, description="Why one-photo is not among the jobs, and what to do")
+
+
+class RowDocument(Document):
+    """One method; null for what was not measured."""
+
+    method: str
+    engine: str
+    file: str = Field(..., description="Empty where none is made")
+    likeness: float | None = Field(..., description="Mean cosine to photos that were held out")
+    recovered: float | None = Field(..., description="Share of the way from the bare checkpoint to real photos")
+    prompt_following: float | None
+    diversity: float | None = Field(..., description="1: pictures of one prompt differ as much as without it")
+    leakage: float | None = Field(..., description="How much nearer somebody else of the class came to the person")
+    seconds: float | None
+    peak_memory_gb: float | None
+    file_mb: float | None
+
+
+class ComparisonDocument(Document):
+    methods: list[RowDocument] = Field(..., description="Best first")
+    notes: list[str] = Field(..., description="What has to be known to read the table")
+
+
+class ComparingApi:
+    """One method a route."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    def compare(self, body: CompareBody) -> CompareAccepted:
+        """Put a job a method into the queue, all on the same photos. Whoever calls this states that the person in the
+        photos agreed."""
+        with received(body.images) as photos:
+            started = self.studio.trainings.compare(TrainRequest(
+                name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
+                plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),
+                consent=body.consent, door=DOOR,
+            ), [way.value for way in body.methods])
+        first, lacking = started.jobs[0], started.left_out
+        return CompareAccepted(
+            first_job_id=first.id, model_id=first.avatar_id,
+            left_out=None if lacking is None else ErrorDocument(**lacking.to_json()),
+            jobs=[ComparedDocument(method=job.payload.get("method", job.kind), job_id=job.id) for job in started.jobs],
+            **answers.accepted(self.studio, first, None),
+        )
+
+    def comparison(self, model_id: str = MODEL_ID) -> ComparisonDocument:
+        """What each method made of the photos and the checkpoint of the avatar's last training."""
+        rows = self.studio.trainings.comparison(self.studio.avatars.load(model_id).id)
+        return ComparisonDocument(methods=[RowDocument(**row) for row in to_document(rows)], notes=notes(rows))
+
+    def comparison_sheet(self, model_id: str = MODEL_ID) -> Response:
+        """The same as a picture: the numbers of each method beside its pictures of the same prompts and seeds."""
+        sheet = self.studio.trainings.comparison_sheet(self.studio.avatars.load(model_id))
+        return Response(sheet, media_type="image/png")
+
+
+TABLE = (
+    Row("POST", "/comparisons", ComparingApi.compare, (404, 409, 413, 429, 503, 507), 202),
+    Row("GET", "/models/{model_id}/comparison", ComparingApi.comparison, (404,)),
+    Row("GET", "/models/{model_id}/comparison.png", ComparingApi.comparison_sheet, (404,),
+        answer=plain("image/png", "The sheet")),
+)
