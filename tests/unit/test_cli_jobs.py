@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,25 @@ def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
     assert "train 30/100, done in 2 min, restarted 2x" in first
     shown = json.loads(say("show", running.id[:8], "--json"))
     assert (shown["eta_s"], shown["restarts"]) == (140.0, 2)
+
+
+def test_a_waiting_job_becomes_the_next_or_the_last(
+    store: JobStore, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = create(store), create(store)
+    assert say("prioritise", second.id[:8]) == f"{second.id[:8]} number 1, priority 1\n"
+    shown = json.loads(say("prioritise", second.id, "--priority", "-3", "--json"))
+    assert (shown["id"], shown["position"], shown["priority"]) == (second.id, 2, -3)
+    store.move(first.id, State.RUNNING)
+    assert main(["jobs", "prioritise", first.id, "--data", str(tmp_path)]) == 1
+    assert "The job is running" in capsys.readouterr().err
+
+
+def test_a_list_tells_who_stands_still(store: JobStore, say: Say) -> None:
+    job, long_ago = create(store), time.time() - 1200
+    store.move(job.id, State.RUNNING, taken_at=long_ago)
+    EventWriter(store.folder(job.id)).tell(Stage("train"), long_ago)
+    assert "nothing heard for 20 min" in say("list")
 
 
 def test_an_index_is_made_anew_from_the_folders(store: JobStore, say: Say, tmp_path: Path) -> None:
