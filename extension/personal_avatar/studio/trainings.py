@@ -62,8 +62,9 @@ class Trainings:
 
     def start(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
+        bases = self._possible([request])
         with self._studio.starting:
-            return self._submit([request])[0]
+            return self._submit([request], bases)[0]
 
     def compare(self, request: TrainRequest, ways: Sequence[str] = WAYS) -> Compared:
         """The same photos through several methods, and through none (`ONE_PHOTO`), one after the other; see
@@ -80,8 +81,9 @@ class Trainings:
             raise left_out
         requests = {way: _by(way, request) for way in wanted if way != ONE_PHOTO or left_out is None}
         alone = requests.pop(ONE_PHOTO, None)
+        bases = self._possible(list(requests.values()), alone)
         with self._studio.starting:
-            return Compared(tuple(self._submit(list(requests.values()), alone)), left_out)
+            return Compared(tuple(self._submit(list(requests.values()), bases, alone)), left_out)
 
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
@@ -111,13 +113,22 @@ class Trainings:
         sheet = comparison_sheet(avatar.name, self.comparison(avatar.id))
         return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
 
-    def _submit(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[Job]:
-        """Trainings of one avatar, all or none. `alone`: for what its photos do without one, which comes last."""
+    def _possible(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[BaseModelFile]:
+        """The checkpoint of each; see `_submit`. Raises what speaks against any. That takes its time, for which nobody
+        else has to wait who starts one."""
         wanted = [*requests, *([alone] if alone else [])]
         self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
         bases = [self._refused(request) for request in wanted]
         for request, base in zip(requests, bases, strict=False):
             self._studio.sizing.refuse_too_large(request, base)
+        return bases
+
+    def _submit(
+        self, requests: Sequence[TrainRequest], bases: Sequence[BaseModelFile], alone: TrainRequest | None = None
+    ) -> list[Job]:
+        """Trainings of one avatar, all or none. `alone`: for what its photos do without one, which comes last."""
+        wanted = [*requests, *([alone] if alone else [])]
+        self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
         avatar, photos = self._admit(wanted[0], bases[0])
         tasks = [self._task(one, avatar, photos, base) for one, base in zip(wanted, bases, strict=True)]
         payloads = [(TRAIN, task) for task in tasks[: len(requests)]]

@@ -74,6 +74,11 @@ def test_the_api_answers_507_with_what_would_fit(studio: Studio) -> None:
         studio.queue.wait(view.job.id, 30)
 
 
+def test_nobody_waits_while_the_plan_of_another_is_reckoned(studio: Studio) -> None:
+    with studio.starting, pytest.raises(PlanTooLarge):
+        studio.trainings.start(REQUEST)
+
+
 def test_what_a_training_took_is_remembered_without_a_word_about_the_person(studio: Studio) -> None:
     job = studio.trainings.start(replace(REQUEST, plan={}, method=Method.LORA))
     studio.queue.wait(job.id, 30)
