@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.webui.webui_families import (
     generate,
     loaded,
     miniature,
+    wait_for_sampling,
     weights,
     write_checkpoint,
     write_embedding,
@@ -142,9 +142,7 @@ def test_interrupt_puts_the_checkpoint_back(families: Server, families_data: Pat
     another = base_of(families_data, BY_NAME["sdxl-eps"])
     asked = threading.Thread(target=lambda: answers.append(generate(families, another, seeds=[1, 2, 3], steps=150)))
     asked.start()
-    end = time.monotonic() + 60
-    while families.get("/sdapi/v1/progress").json()["state"]["sampling_step"] < 5 and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for_sampling(families, 5)
     families.post("/sdapi/v1/interrupt")
     asked.join()
     assert answers[0]["error"]["code"] == "CANCELLED"
@@ -156,9 +154,7 @@ def test_what_the_user_chooses_meanwhile_stays_chosen(families: Server, families
     another = base_of(families_data, BY_NAME["sdxl-eps"])
     asked = threading.Thread(target=lambda: generate(families, another, steps=150))
     asked.start()
-    end = time.monotonic() + 60
-    while families.get("/sdapi/v1/progress").json()["state"]["sampling_step"] < 5 and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for_sampling(families, 5)
     families.post("/sdapi/v1/options", {"sd_model_checkpoint": "sd2-eps"})
     asked.join()
     assert families.get("/sdapi/v1/options").json()["sd_model_checkpoint"].startswith("sd2-eps.safetensors")

@@ -2,14 +2,22 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from miniatures import SIZES
 
 from tests.webui.webui_compositions import COMPOSED
-from tests.webui.webui_families import Kind, base_of, choose, loaded, weights, write_embedding, write_lora
+from tests.webui.webui_families import (
+    Kind,
+    base_of,
+    choose,
+    loaded,
+    wait_for_sampling,
+    weights,
+    write_embedding,
+    write_lora,
+)
 from tests.webui.webui_identity import (
     ERROR,
     METHODS,
@@ -126,10 +134,7 @@ def test_an_interrupt_leaves_everything_as_it_was(identity: Server) -> None:
     made: list[int] = []
     long = threading.Thread(target=lambda: made.append(len(paint(identity, person(), steps=150, n_iter=9).pixels)))
     long.start()
-    end = time.monotonic() + 60
-    while identity.get("/sdapi/v1/progress?skip_current_image=true").json()["state"]["sampling_step"] < 3:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for_sampling(identity, 3)
     identity.post("/sdapi/v1/interrupt")
     long.join(120)
     assert made and made[0] < 9

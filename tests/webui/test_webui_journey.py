@@ -57,10 +57,11 @@ def test_the_lora_turns_the_picture_toward_the_person(server: Server, avatar: di
     assert np.mean(found[1]) > np.mean(found[0]) + 0.03
 
 
-def test_portraits_are_ranked_by_likeness(server: Server, portraits: dict[str, Any]) -> None:
+def test_portraits_are_ranked_best_first(server: Server, portraits: dict[str, Any]) -> None:
     images = portraits["result"]["images"]
-    worth = [image["likeness"] if image["likeness"] is not None else -2.0 for image in images]
-    assert len(images) == 6 and worth == sorted(worth, reverse=True)
+    overall = [image["scores"].get("overall", 0.0) for image in images]  # there is none without a face
+    assert len(images) == 6 and overall == sorted(overall, reverse=True) and overall[0] > 0
+    assert all((image["likeness"] is None) == (score == 0) for image, score in zip(images, overall, strict=True))
     assert sorted(image["seed"] for image in images) == [5, 6, 7, 8, 9, 10]
     best = server.get(f"/personal-avatar/v1/jobs/{portraits['id']}/images/0")
     assert best.headers["content-type"] == "image/png"

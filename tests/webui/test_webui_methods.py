@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.domain import Method
+from personal_avatar.domain import Family, Method
 from personal_avatar.training.families.detect import read_shapes
 from PIL import Image
 
@@ -24,6 +25,7 @@ from tests.webui.webui_families import (
     digest,
     found,
     loaded,
+    miniature,
     weights,
     write_lora,
 )
@@ -39,20 +41,25 @@ OF_METHOD: dict[Method, dict[str, Any]] = {
     Method.DREAMBOOTH: {"learning_rate": 1e-3, "class_pictures": 4},
     Method.TEXTUAL_INVERSION: {"learning_rate": 1e-1, "vectors": 2},
 }
+FORMS: dict[str, dict[str, Any]] = {
+    "locon": {"conv_rank": 2}, "dora": {"dora": True, "conv_rank": 2}, "late": {"blocks": "late"},
+}
 LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FOLDERS = {Method.DREAMBOOTH: "models/Stable-diffusion", Method.TEXTUAL_INVERSION: "embeddings"}
-Trained = Callable[[Kind, Method], dict[str, Any]]
+Trained = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def trained(families: Server, families_data: Path) -> Trained:
-    """The result document of a training on the checkpoint of that kind, with `file`; each is trained once."""
+    """The result document of a training on the checkpoint of that kind, with `file`; each is trained once. The third
+    argument, if given: the form of a LoRA."""
 
     @cache
-    def train(kind: Kind, method: Method) -> dict[str, Any]:
+    def train(kind: Kind, method: Method, form: str = "") -> dict[str, Any]:
         choose(families, kind.name)
-        body = training(f"{method.value} on {kind.name}")
-        body |= {"images": body["images"][:3], "method": method.value, "plan": {**FEW, **OF_METHOD[method]}}
+        body = training(f"{form or method.value} on {kind.name}")
+        plan = {**FEW, **OF_METHOD[method], **FORMS.get(form, {})}
+        body |= {"images": body["images"][:3], "method": method.value, "plan": plan}
         accepted = families.post("/personal-avatar/v1/models/train", body)
         assert accepted.status_code == 202, accepted.text
         job = families.wait_job(accepted.json()["training_job_id"])
@@ -79,10 +86,35 @@ def test_a_cell_of_the_table(
         _a_checkpoint_works(families, kind, result)
 
 
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("kind", [BY_NAME["sd1"], BY_NAME["sdxl-eps"]], ids=lambda kind: kind.name)
+def test_every_form_of_a_lora_is_taken_whole(families: Server, trained: Trained, kind: Kind, form: str) -> None:
+    result = trained(kind, Method.LORA, form)
+    assert f"{result['file'].name}: works" in families.log()
+    shapes = read_shapes(result["file"])
+    assert any(name.endswith(".dora_scale") for name in shapes) == (form == "dora")
+    assert any(len(shape) == 4 and shape[-1] == 3 for shape in shapes.values()) == (form != "late")
+    _a_lora_works(families, result)
+
+
+def test_a_checkpoint_for_inpainting_with_half_precision_is_trained_too(
+    families: Server, families_data: Path, trained: Trained
+) -> None:
+    kind = Kind("sd1-inpainting", Family.SD1)
+    miniature(families_data, kind, inpainting=True, half=True)
+    assert families.post("/sdapi/v1/refresh-checkpoints").status_code == 200
+    result = trained(kind, Method.LORA)
+    assert loaded(families) == "sd1-inpainting.safetensors"
+    assert f"{result['file'].name}: works" in families.log()
+    _a_lora_works(families, result)
+
+
 def _a_lora_works(server: Server, result: dict[str, Any]) -> None:
     file = result["file"]
     assert file.is_file() and file.stem in cards(server)["Lora"]
-    assert len({name.partition(".")[0] for name in read_shapes(file)}) == result["modules_matched"]
+    parts = {name.partition(".")[0] for name in read_shapes(file)}
+    assert set(server.get("/probe/places", params={"name": file.stem}).json()) == parts
+    assert result["modules_matched"] == len(parts) > 0
     without, at_zero, at_one = (
         picture(server, f"portrait of sks woman{tag}")
         for tag in ("", f" <lora:{file.stem}:0>", f" <lora:{file.stem}:1>")
@@ -96,6 +128,8 @@ def _an_embedding_works(server: Server, result: dict[str, Any]) -> None:
     assert server.get("/sdapi/v1/embeddings").json()["loaded"][file.stem]["vectors"] == 2
     made = server.txt2img(f"portrait of {file.stem} woman", width=PX, height=PX, steps=2)
     assert f"TI hashes: \"{file.stem}: " in made["info"]["infotexts"][0]
+    with away(server, file):
+        assert picture(server, f"portrait of {file.stem} woman", steps=2) != pixels(made)
 
 
 def _a_checkpoint_works(server: Server, kind: Kind, result: dict[str, Any]) -> None:
@@ -113,9 +147,27 @@ def cards(server: Server) -> dict[str, list[str]]:
     return dict(server.get("/probe/cards").json())
 
 
-def picture(server: Server, prompt: str) -> bytes:
+@contextmanager
+def away(server: Server, embedding: Path) -> Iterator[None]:
+    """The WebUI does without this embedding."""
+    hidden = embedding.rename(embedding.with_suffix(".away"))
+    try:
+        _embeddings_are_read_again(server)
+        yield
+    finally:
+        hidden.rename(embedding)
+        _embeddings_are_read_again(server)
+
+
+def _embeddings_are_read_again(server: Server) -> None:
+    """The other prompt makes the WebUI forget what the last one meant."""
+    assert server.post("/sdapi/v1/refresh-embeddings").status_code == 200
+    picture(server, "something else", steps=1)
+
+
+def picture(server: Server, prompt: str, steps: int = 3) -> bytes:
     """Pixels, without the infotext that a file has."""
-    return pixels(server.txt2img(prompt, width=PX, height=PX, steps=3))
+    return pixels(server.txt2img(prompt, width=PX, height=PX, steps=steps))
 
 
 def pixels(answer: dict[str, Any]) -> bytes:
@@ -143,6 +195,27 @@ def test_subject_style_and_embedding_work_in_one_prompt(
         for left_out in tags
     }
     assert len({pixels(every), *others.values()}) == 4
+
+
+def test_portraits_tell_which_networks_were_made_for_another_family(families: Server, trained: Trained) -> None:
+    kinds = [BY_NAME["sd1"], BY_NAME["sdxl-eps"]]
+    subject, foreign = (trained(kind, Method.LORA) for kind in kinds)
+    word, foreign_word = (trained(kind, Method.TEXTUAL_INVERSION)["file"].stem for kind in kinds)
+    choose(families, kinds[0].name)
+    accepted = families.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": subject["model_id"], "prompt": f"a portrait of {{subject}}, {word}, {foreign_word}",
+        "num_images": 1, "settings": {"steps": 2, "restore": False, "width_px": PX, "height_px": PX,
+                                      "loras": f"{foreign['file'].stem}:0.5"},
+    })
+    assert accepted.status_code == 202, accepted.text
+    job = families.wait_job(accepted.json()["generation_job_id"])
+    assert job["state"] == "succeeded", job["error"]
+    told = families.get(f"/personal-avatar/v1/jobs/{job['id']}/events").text
+    for what in (f"The LoRA {foreign['file'].stem}", f"The embedding {foreign_word}"):
+        assert told.count(f"{what} was made for Stable Diffusion XL, but ") == 1
+    assert told.count(" was made for ") == 2
+    (portrait,) = job["result"]["images"]
+    assert all(name in portrait["prompt"] for name in (f"<lora:{subject['file'].stem}:1>", word))
 
 
 def test_portraits_with_a_trained_checkpoint_leave_others_their_own(

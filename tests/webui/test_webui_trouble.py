@@ -11,6 +11,7 @@ import httpx
 from personal_avatar.jobs.events import Log, Progress, read_events
 
 from tests.webui.webui_data import end_workers, linked_data, training, worker
+from tests.webui.webui_families import wait_for_sampling
 from tests.webui.webui_server import Server
 
 LONG = 20000
@@ -145,8 +146,7 @@ def test_cancel_of_ours_stops_within_a_picture(server: Server, avatar: dict[str,
         "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 8, "settings": {"steps": 150},
     })
     job_id = accepted.json()["generation_job_id"]
-    server.wait_job(job_id, until=("running",))
-    time.sleep(1.0)
+    wait_for_sampling(server, 3)
     server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel")
     assert server.wait_job(job_id, wait_s=10)["state"] == "cancelled"
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,17 @@ def choose(server: Server, name: str) -> None:
 def loaded(server: Server) -> str:
     """File name of the checkpoint in memory."""
     return str(server.get("/probe/loaded").json()["answer"])
+
+
+def wait_for_sampling(server: Server, step: int, wait_s: float = 60.0) -> None:
+    """Until the picture that the WebUI makes has come to this step; after a picture the number stays, without a job."""
+    end = time.monotonic() + wait_s
+    while True:
+        state = server.get("/sdapi/v1/progress?skip_current_image=true").json()["state"]
+        if state["job"] and state["sampling_step"] >= step:
+            return
+        assert time.monotonic() < end, f"no picture came to step {step} within {wait_s:.0f} s"
+        time.sleep(0.02)
 
 
 def generate(server: Server, checkpoint: Path | None = None, stop_after: int = -1, **changes: Any) -> dict[str, Any]:

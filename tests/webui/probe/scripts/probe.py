@@ -55,6 +55,16 @@ def add_routes(_demo, app):
             page.refresh()
         return {page.title: [item["name"] for item in page.list_items()] for page in ui_extra_networks.extra_pages}
 
+    @app.get("/probe/places")
+    def places(name: str):
+        """Parts of a LoRA for which the WebUI's own code finds a place in the checkpoint that is loaded."""
+        import networks
+        from modules.call_queue import queue_lock
+
+        with queue_lock:
+            network = networks.load_network(name, networks.available_networks[name])
+        return sorted({module.network_key.partition(".")[0] for module in network.modules.values()})
+
     @app.get("/probe/loaded")
     def loaded():
         """What is in memory, not what is chosen."""
