@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     import torch
 
 ENCODE_BATCH = 4
+LARGE_PX = 256 * 256  # of a picture that a processor encodes alone: several take as long as one by one, or longer
 PIXELS = 8  # of a picture to one place of its latents
 MEAN, STD = 0, 1
 
 
-def groups_of(images: Sequence[np.ndarray]) -> Iterator[range]:
-    """Rows that are encoded together: neighbours of one size, at most `ENCODE_BATCH` of them."""
+def groups_of(images: Sequence[np.ndarray], large_px: float = float("inf")) -> Iterator[range]:
+    """Rows that are encoded together: neighbours of one size, at most `ENCODE_BATCH` of them; those of so many pixels
+    alone."""
     first = 0
     for row in range(1, len(images) + 1):
-        full = row == len(images) or row - first == ENCODE_BATCH or images[row].shape != images[first].shape
+        height, width = images[first].shape[:2]
+        most = 1 if height * width >= large_px else ENCODE_BATCH
+        full = row == len(images) or row - first == most or images[row].shape != images[first].shape
         if full:
             yield range(first, row)
             first = row
@@ -32,8 +36,9 @@ def groups_of(images: Sequence[np.ndarray]) -> Iterator[range]:
 class Encoder:
     """Of uint8 RGB pictures, which it forgets when all are encoded; `done` is then called once.
 
-    A row is encoded together with its group, whichever of them is asked for first: the numbers are to the last bit
-    those of encoding everything beforehand.
+    A row is encoded together with its group, whichever of them is asked for first: the numbers do not depend on the
+    order, and are those of encoding everything beforehand; of large pictures, which have a group each so that the first
+    step does not wait for others, within rounding.
     """
 
     model: DiffusionModel
@@ -42,7 +47,7 @@ class Encoder:
     _found: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._group_of = {row: group for group in groups_of(self.images) for row in group}
+        self._group_of = {row: group for group in groups_of(self.images, LARGE_PX) for row in group}
 
     @property
     def is_complete(self) -> bool:

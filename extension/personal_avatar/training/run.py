@@ -18,6 +18,7 @@ from personal_avatar.training import (
     compute,
     helping,
     judging,
+    libraries,
     materials,
     optimisers,
     resuming,
@@ -45,8 +46,9 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
     work = _open(task, folder, emit, control)
     if done := resuming.finished_before(work):
         return done
-    photos = checked(work)
-    dataset = prepared(work, photos)
+    with libraries.meanwhile():
+        photos = checked(work)
+        dataset = prepared(work, photos)
     training = _cache(work, photos, dataset)
     try:
         _train(work, training)

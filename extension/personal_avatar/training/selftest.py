@@ -18,13 +18,13 @@ from personal_avatar.training.samples import SampleSettings, Shot, latents_of, m
 if TYPE_CHECKING:
     import torch
 
-BARE_STEPS = 2  # the training waits for these
+BARE_STEPS, UNGUIDED = 1, 1.0  # one answer of the UNet, for which the training waits
 GPU_TOLERANCE = 2  # of 255: kernels of a graphics card need not repeat to the last bit
 
 
 @dataclass(frozen=True)
 class BarePictures:
-    """What a trained file is tried on: `shots` made with `settings`. `latents`: of the first one after a few steps,
+    """What a trained file is tried on: `shots` made with `settings`. `latents`: of the first one after one step,
     float32 (1, channels, side / 8, side / 8), by the untrained checkpoint before anything was attached to it; they
     become a picture only when they are compared."""
 
@@ -42,7 +42,7 @@ def _quick(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSetting
     import torch
 
     with torch.no_grad():
-        return latents_of(model, shots[:1], replace(settings, steps=BARE_STEPS))
+        return latents_of(model, shots[:1], replace(settings, steps=BARE_STEPS, guidance=UNGUIDED))
 
 
 def check_file(path: Path, model: DiffusionModel, method: TrainingMethod, bare: BarePictures) -> int:

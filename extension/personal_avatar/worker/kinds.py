@@ -10,6 +10,7 @@ from typing import Any
 from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
+from personal_avatar.training import libraries
 
 Work = Callable[[Path, EventWriter, Control], dict[str, Any]]
 Kind = Callable[[dict[str, Any]], Work]
@@ -17,6 +18,7 @@ Kind = Callable[[dict[str, Any]], Work]
 
 def train(payload: dict[str, Any]) -> Work:
     """`payload` is a `training.plan.TrainTask` as JSON."""
+    libraries.load(libraries.RUN)
     from personal_avatar.training.plan import TrainTask
     from personal_avatar.training.presets import is_tiny
     from personal_avatar.training.run import run

@@ -1,0 +1,59 @@
+"""What a training imports: once, without searches for garbage, and the largest part while its photos are checked."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from threading import Thread
+
+RUN = "personal_avatar.training.run"
+# What loading a checkpoint, attaching a method and making a picture take; any of the families, any of the methods.
+LIBRARIES = (
+    "diffusers.models.unets.unet_2d_condition",
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.loaders.single_file_utils",
+    "diffusers.schedulers.scheduling_dpmsolver_multistep",
+    "transformers.models.clip.modeling_clip",
+    "transformers.models.clip.tokenization_clip",
+    "peft",
+)
+
+
+def load(*names: str) -> None:
+    """Import modules that are not there yet.
+
+    Python would search the hundred thousands of objects that they consist of for garbage again and again, a fifth of
+    a second each time in the end, and find nothing: none of it ever goes. After this it never looks at them.
+    """
+    missing = [name for name in names if name not in sys.modules]
+    if not missing:
+        return
+    gc.disable()
+    try:
+        for name in missing:
+            import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def meanwhile() -> Iterator[None]:
+    """`LIBRARIES` are imported by another thread; at the end they are there. One that fails says so where it is needed.
+
+    Two threads that import the same library at a time can find it half made: nothing within may need one of these.
+    """
+    thread = Thread(target=_load_quietly, name="libraries")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _load_quietly() -> None:
+    with suppress(Exception):
+        load(*LIBRARIES)
