@@ -173,30 +173,6 @@ def test_pictures_of_folders_come_in_order_without_hidden_ones(tmp_path: Path) -
     assert [path.name for path in found] == ["b.png", "a.png", "b.png"]
 
 
-def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Callable[..., Studio]) -> None:
-    studio = make()
-    methods = (Method.LORA, Method.TEXTUAL_INVERSION)
-    jobs = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
-    views = [studio.queue.wait(job.id, 60) for job in jobs]
-    assert [view.status.state for view in views] == [State.SUCCEEDED] * 2
-    assert [view.job.payload["plan"] for view in views] == [{"steps": 7, "rank": 4}, {"steps": 7, "vectors": 2}]
-    assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
-    assert {point.method for point in studio.avatars.load(jobs[0].avatar_id).checkpoints} == set(methods)
-    assert studio.trainings.comparison(jobs[0].avatar_id)[0].method in {method.value for method in methods}
-
-
-@pytest.mark.parametrize(("plan", "methods"), [
-    ({"speed": 1}, (Method.LORA,)), ({"vectors": 2}, (Method.LORA,)), ({"rank": 0}, (Method.LORA,)), ({}, ()),
-])
-def test_a_comparison_that_cannot_work_starts_nothing(
-    make: Callable[..., Studio], plan: dict[str, object], methods: tuple[Method, ...]
-) -> None:
-    studio = make()
-    with pytest.raises(InvalidSettings):
-        studio.trainings.compare(replace(REQUEST, plan=plan), methods)
-    assert studio.jobs.ids() == []
-
-
 def test_an_avatar_of_another_family_is_refused_by_name(make: Callable[..., Studio]) -> None:
     studio = make()
     avatar = studio.avatars.load(studio.queue.wait(studio.trainings.start(REQUEST).id, 60).job.avatar_id)

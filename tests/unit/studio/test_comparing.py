@@ -1,0 +1,119 @@
+"""The same photos through several methods, and through none: what is begun, what is left out, what is not begun."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from miniatures import make as make_checkpoint
+from personal_avatar.domain import Family, Method, from_json
+from personal_avatar.errors import BaseUnsupported, InvalidSettings, WeightsMissing, WrongState
+from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.training.plan import OnePhotoTask
+
+from tests.unit.api.house import GOOD, build_studio
+from tests.unit.jobs.children import PATIENT
+
+REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
+Make = Callable[..., Studio]
+
+
+@pytest.fixture()
+def make(tmp_path: Path, face_weights: Path) -> Make:
+    return lambda *learn: build_studio(tmp_path / "data", face_weights, *learn)
+
+
+@pytest.fixture()
+def equipped(make: Make, faceid: Path) -> Iterator[Make]:
+    """Studios whose host has FaceID for SD 1."""
+    def made(*learn: str) -> Studio:
+        studio = make(*learn)
+        folder = studio.host.folders().identity_folders[0]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.symlink_to(faceid, target_is_directory=True)
+        return studio
+
+    yield made
+
+
+def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Make) -> None:
+    studio = make()
+    methods = (Method.LORA, Method.TEXTUAL_INVERSION)
+    started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
+    views = [studio.queue.wait(job.id, 60) for job in started.jobs]
+    assert started.left_out is None
+    assert [view.status.state for view in views] == [State.SUCCEEDED] * 2
+    assert [view.job.payload["plan"] for view in views] == [{"steps": 7, "rank": 4}, {"steps": 7, "vectors": 2}]
+    assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
+    assert {point.method for point in studio.avatars.load(views[0].job.avatar_id).checkpoints} == set(methods)
+    assert studio.trainings.comparison(views[0].job.avatar_id)[0].method in {method.value for method in methods}
+
+
+@pytest.mark.parametrize(("plan", "methods"), [
+    ({"speed": 1}, (Method.LORA,)), ({"vectors": 2}, (Method.LORA,)), ({"rank": 0}, (Method.LORA,)), ({}, ()),
+    ({}, ("no-such",)), ({"rank": 4}, ("one-photo",)),
+])
+def test_a_comparison_that_cannot_work_starts_nothing(
+    make: Make, plan: dict[str, object], methods: tuple[str, ...]
+) -> None:
+    studio = make()
+    with pytest.raises(InvalidSettings):
+        studio.trainings.compare(replace(REQUEST, plan=plan), methods)
+    assert studio.jobs.ids() == []
+
+
+def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go_on(make: Make) -> None:
+    studio = make(PATIENT)
+    started = studio.trainings.compare(REQUEST, ["lora", "one-photo"])
+    assert [job.kind for job in started.jobs] == ["train"]
+    assert isinstance(started.left_out, WeightsMissing) and "buffalo_l" in started.left_out.message
+    assert "personal-avatar doctor --fetch faceid-sd15" in started.left_out.hint
+    studio.queue.cancel(started.jobs[0].id, keep_checkpoint=False)
+
+
+def test_nothing_is_begun_when_the_photos_alone_were_wanted_and_something_is_missing(make: Make) -> None:
+    studio = make()
+    with pytest.raises(WeightsMissing):
+        studio.trainings.compare(REQUEST, ["one-photo"])
+    assert studio.jobs.ids() == [] and studio.avatars.all() == []
+
+
+def test_families_and_goals_without_adapters_are_left_out_by_name(equipped: Make) -> None:
+    studio = equipped()
+    assert studio.trainings.lacks_one_photo(REQUEST) is None
+    make_checkpoint(Family.SD2, studio.host.folders().checkpoints, name="second")
+    other = studio.trainings.lacks_one_photo(replace(REQUEST, checkpoint="second"))
+    assert isinstance(other, BaseUnsupported) and "Stable Diffusion 2" in other.message
+    style = studio.trainings.lacks_one_photo(replace(REQUEST, plan={"goal": "style"}))
+    assert isinstance(style, InvalidSettings) and "no style" in style.message
+
+
+def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) -> None:
+    studio = equipped()
+    started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4}), ["one-photo", "lora"])
+    assert [job.kind for job in started.jobs] == ["train", "one-photo"] and started.left_out is None
+    views = [studio.queue.wait(job.id, 60) for job in started.jobs]
+    task = from_json(OnePhotoTask, views[1].job.payload)
+    assert [str(photo) for photo in task.training.photos] == views[0].job.payload["photos"]
+    assert task.training.plan == {"steps": 7}  # it has no rank
+    assert task.identity_folders == studio.host.folders().identity_folders
+    rows = studio.trainings.comparison(views[0].job.avatar_id)
+    assert [(row.name, row.numbers["recovered"]) for row in rows] == [("lora", 0.5), ("one-photo", 0.3)]
+    assert studio.avatars.load("anna").best is not None
+    assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
+
+
+def test_it_waits_for_the_trainings_of_the_same_person_and_hinders_new_ones(equipped: Make) -> None:
+    studio = equipped(PATIENT)
+    studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
+    first, second = studio.trainings.compare(REQUEST, ["lora", "one-photo"]).jobs
+    assert studio.jobs.claim(first.id)
+    assert not studio.queue._has_room(second)
+    studio.jobs.release(first.id)
+    assert studio.queue._has_room(second)
+    studio.queue.cancel(first.id)
+    with pytest.raises(WrongState, match="already"):
+        studio.trainings.start(REQUEST)
+    assert [view.job.id for view in studio.jobs.views(states=ACTIVE)] == [second.id]
