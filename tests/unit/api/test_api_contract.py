@@ -35,7 +35,7 @@ ROWS = [row for _, rows in TOPICS for row in rows]
 # Only these take something that can be of a wrong form; in an address every text is a text.
 REFUSABLE = ("/models/train", "/images/generate_avatar", "/images/restore", "/photos/check", "/jobs",
               "/jobs/{job_id}/images/{n}", "/photos/caption", "/photos/lint", "/characters/invent", "/comparisons",
-              "/jobs/{job_id}/images", "/jobs/{job_id}/archive")
+              "/jobs/{job_id}/images", "/jobs/{job_id}/archive", "/jobs/{job_id}/priority")
 # No document can tell whether a picture can be read and a face is in it.
 # Nor that no more pictures can be kept than are made, that new words have no prior, and what other methods have.
 UNTOLD = tuple(
@@ -85,7 +85,9 @@ def test_the_document_covers_every_route_of_the_contract(document: schemathesis.
         "GET /jobs", "GET /jobs/{job_id}", "POST /photos/caption", "POST /photos/lint", "GET /photos/taggers",
         "POST /characters/invent",
         "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/log", "GET /jobs/{job_id}/images/{n}",
-        "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume", "GET /health",
+        "POST /jobs/{job_id}/cancel", "POST /jobs/{job_id}/pause", "POST /jobs/{job_id}/resume",
+        "PUT /jobs/{job_id}/priority", "GET /health", "POST /comparisons", "GET /models/{model_id}/comparison",
+        "GET /models/{model_id}/comparison.png",
         "POST /checkpoints/avatar-tiny", "GET /identity", "DELETE /jobs/{job_id}",
         "GET /jobs/{job_id}/images", "DELETE /jobs/{job_id}/images/{n}", "GET /jobs/{job_id}/archive",
         "POST /images/rank", "GET /jobs/{job_id}/ranked.csv", "GET /jobs/{job_id}/images/{n}/similar",
