@@ -22,6 +22,7 @@ from personal_avatar.photos.persons import centre
 from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.recipe import Recipe, planned
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.together import each
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -45,15 +46,18 @@ def prepare(
     weights_folder: Path | None = None,
     enlargements: Path | None = None,
     origins: Mapping[str, Origin] | None = None,
+    at_once: int = 1,
 ) -> Dataset:
     """Write the dataset of the accepted photos to `folder`, or answer the one that is there when nothing changed.
 
     `held_out`: share that is kept out of the training (see heldout.py). `analyser`: finds the face again in photos
     whose verdict came without one. `weights_folder`: where the matting network lies. `enlargements`: where `enlarge`
-    wrote to. `origins`: what a kohya dataset said of its pictures. Raises `TooFewPhotos` without accepted photos,
-    `InvalidSettings` for a resolution that is no multiple of 8, a caption with unknown places or caption files that
-    cannot be used, `BadInput` for a photo that is too small for the framing, `WeightsMissing` where the settings cannot
-    do without the network and it is not to be had, `UnreadablePhoto` for a mask that is none.
+    wrote to. `origins`: what a kohya dataset said of its pictures. `at_once`: how many are cut together.
+
+    Raises `TooFewPhotos` without accepted photos, `InvalidSettings` for a resolution that is no multiple of 8, a
+    caption with unknown places or caption files that cannot be used, `BadInput` for a photo too small for the framing,
+    `WeightsMissing` where the settings cannot do without the network and it is not to be had, `UnreadablePhoto` for a
+    mask that is none.
     """
     if resolution_px < 64 or resolution_px % 8:
         raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
@@ -72,7 +76,7 @@ def prepare(
         return found
     clear(folder)
     cutter = Cutter(settings, resolution_px, matting, parts)
-    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe)))
+    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe, at_once)))
     return wanted
 
 
@@ -139,11 +143,13 @@ def _unchanged(folder: Path, wanted: Dataset) -> Dataset | None:
 
 
 def _write(
-    verdicts: Sequence[PhotoVerdict], dataset: Dataset, analyser: FaceAnalyser | None, cutter: Cutter, recipe: Recipe
+    verdicts: Sequence[PhotoVerdict], dataset: Dataset, analyser: FaceAnalyser | None, cutter: Cutter, recipe: Recipe,
+    at_once: int,
 ) -> Iterator[dict[str, Any]]:
-    """Cut and write the pictures one by one; yields what the manifest says of each."""
+    """Cut and write the pictures; yields what the manifest says of each."""
     samples = {sample.source_sha256: sample for sample in (*dataset.samples, *dataset.held_out)}
-    for verdict in verdicts:
+
+    def written(verdict: PhotoVerdict) -> dict[str, Any]:
         photo, pixels = read_photo(verdict.path, limits(recipe.settings))
         sample = samples.get(photo.sha256)
         if sample is None:
@@ -154,4 +160,6 @@ def _write(
         write_sample(dataset.folder, sample, made.image)
         if sample.mask is not None and made.mask is not None:
             write_mask(dataset.folder / sample.mask, made.mask)
-        yield {"image": sample.image.as_posix(), "photo": verdict.path.name, **made.facts}
+        return {"image": sample.image.as_posix(), "photo": verdict.path.name, **made.facts}
+
+    return each(written, verdicts, at_once)

@@ -20,6 +20,7 @@ from personal_avatar.photos.limits import Complaint, Remark
 from personal_avatar.photos.memory import Memory
 from personal_avatar.photos.persons import Persons, compare
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.together import each
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -64,16 +65,21 @@ def check(
     on_progress: Callable[[int, int], None] | None = None,
     choices: Mapping[str, PhotoChoice] | None = None,
     memory: Memory | None = None,
+    at_once: int = 1,
 ) -> PhotoReport:
     """Judge every photo alone, then against the others. A broken photo is a verdict, not an error.
 
     `on_progress(done, total)` after each photo. `choices`: what a person decided, by SHA-256. `memory`: what was seen
-    in the same photos before. Raises only what the analyser raises (missing weights).
+    in the same photos before. `at_once`: how many are looked at together, which changes nothing but the time it takes.
+    Raises only what the analyser raises (missing weights).
     """
     settings, memory = settings or PhotoSettings(), Memory() if memory is None else memory
+
+    def examined_of(path: Path) -> Examined:
+        return memory.examined(Path(path), analyser, settings, choices or {})
+
     found: list[Judged] = []
-    for path in paths:
-        examined = memory.examined(Path(path), analyser, settings, choices or {})
+    for examined in each(examined_of, paths, at_once):
         found.append(_meaning(examined, examined.candidates[0] if examined.candidates else None, settings))
         if on_progress is not None:
             on_progress(len(found), len(paths))

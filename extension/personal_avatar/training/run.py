@@ -97,10 +97,12 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
 def checked(work: Work) -> PhotoReport:
     """Enough photos can be used. Raises `TooFewPhotos`."""
     from personal_avatar.photos.report import check
+    from personal_avatar.photos.together import cores
 
     task = work.task
     found = check(
-        task.photos, work.analyser, work.photo_settings, lambda done, total: work.wishes.heed(), task.choices
+        task.photos, work.analyser, work.photo_settings, lambda done, total: work.wishes.heed(), task.choices,
+        at_once=cores(),
     )
     if len(found.accepted) < work.plan.min_photos:
         raise TooFewPhotos(too_few(found, work.plan.min_photos))
@@ -123,6 +125,7 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
     """Crops and captions in the avatar's folder, a part of them held out for the scores."""
     from personal_avatar.photos.kohya import kept
     from personal_avatar.photos.prepare import prepare
+    from personal_avatar.photos.together import cores
 
     work.emit(Stage("prepare"))
     avatar = work.task.avatar
@@ -139,6 +142,7 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
         weights_folder=work.task.weights_folder,
         enlargements=work.task.avatar_folder / ENLARGED,
         origins=kept(work.task.avatar_folder / ORIGINS),
+        at_once=cores(),
     )
 
 

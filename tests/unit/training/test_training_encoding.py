@@ -12,6 +12,7 @@ import pytest
 import torch
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training import cache, compute
+from personal_avatar.training.encoding import LARGE_PX, Encoder, groups_of
 from personal_avatar.training.families import contents, registry
 from personal_avatar.training.families.model import VAE_MODULE, DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
@@ -125,3 +126,21 @@ def test_the_vae_leaves_memory_when_the_last_picture_is_encoded(
 
 def vae_is_gone(model: Any) -> bool:
     return bool(model.contents[VAE_MODULE].dropped)
+
+
+def test_large_pictures_are_encoded_alone_and_small_ones_with_their_neighbours() -> None:
+    small, large = pictures(5), [np.zeros((256, 256, 3), np.uint8)] * 3
+    assert list(groups_of([*small, *large], LARGE_PX)) == [
+        range(4), range(4, 5), range(5, 6), range(6, 7), range(7, 8)
+    ]
+    assert list(groups_of([*small, *large])) == [range(4), range(4, 5), range(5, 8)]
+
+
+def test_a_large_picture_has_alone_the_latents_that_it_has_among_others(load_miniature: Load) -> None:
+    model = load_miniature()
+    images = list(np.random.default_rng(3).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8))
+    encoder, whole = Encoder(model, list(images), lambda: None), cache.encode_all(model, images)
+    mean, std = encoder.row(1)
+    assert not encoder.is_complete
+    torch.testing.assert_close(mean, whole.mean[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(std, whole.std[1], rtol=1e-4, atol=1e-4)

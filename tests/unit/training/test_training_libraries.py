@@ -1,0 +1,75 @@
+"""Imports of a training: nothing is searched for garbage meanwhile, and nothing that goes wrong is hidden for long."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from personal_avatar.training import libraries
+
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """A module of that name and text can be imported; what was frozen becomes garbage again in the end."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names: list[str] = []
+
+    def written(name: str, text: str) -> None:
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text(text)
+
+    yield written
+    gc.unfreeze()
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_a_module_is_imported_uncollected_and_its_objects_are_never_looked_at_again(write: Write) -> None:
+    write("imported_by_a_test", "import gc\ncollected = gc.isenabled()\nkept = [[] for _ in range(1000)]\n")
+    before = gc.get_freeze_count()
+    libraries.load("imported_by_a_test")
+    assert sys.modules["imported_by_a_test"].collected is False and gc.isenabled()
+    assert gc.get_freeze_count() >= before + 1000
+
+
+def test_what_is_there_already_costs_nothing() -> None:
+    before = gc.get_freeze_count()
+    libraries.load("gc", "sys")
+    assert gc.get_freeze_count() == before
+
+
+def test_a_module_that_fails_is_told_and_garbage_is_collected_again(write: Write) -> None:
+    write("fails_in_a_test", "raise RuntimeError('too old')\n")
+    with pytest.raises(RuntimeError, match="too old"):
+        libraries.load("fails_in_a_test")
+    assert gc.isenabled()
+
+
+def test_libraries_come_meanwhile_and_are_there_at_the_end(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("comes_in_a_test", "import threading\nby = threading.current_thread().name\n")
+    monkeypatch.setattr(libraries, "LIBRARIES", ("comes_in_a_test",))
+    with libraries.meanwhile():
+        pass
+    assert sys.modules["comes_in_a_test"].by == "libraries"
+
+
+def test_a_library_that_fails_does_not_end_what_is_done_meanwhile(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("breaks_in_a_test", "raise ImportError('not installed')\n")
+    monkeypatch.setattr(libraries, "LIBRARIES", ("breaks_in_a_test",))
+    with libraries.meanwhile():
+        done = True
+    assert done and capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_the_libraries_are_all_there() -> None:
+    for name in libraries.LIBRARIES:
+        import_module(name)
