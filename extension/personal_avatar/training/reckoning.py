@@ -1,6 +1,6 @@
 """The memory that a training holds, reckoned from the shapes of its checkpoint. No torch.
 
-The constants are measured: tools/measure_memory.py, assets/measured-memory.json, tests/unit/test_training_fitting.py.
+The constants are measured: by tools/measure_memory.py, into assets/measured-memory.json; tests compare them.
 """
 
 from __future__ import annotations
