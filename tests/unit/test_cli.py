@@ -158,6 +158,20 @@ def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
     assert (tuple(sizes.SIZES), tuple(pictures.FORMATS)) == (SIZES, FORMATS)
 
 
+def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid: Path, tmp_path: Path) -> None:
+    words = ("compare", "--photos", GOOD[0], "--name", "Anna", "--methods", "lora", "one-photo", "--out", tmp_path)
+    lacking = run(*words)
+    assert lacking.status == 0 and "one-photo is left out" in lacking.err and "--fetch faceid-sd15" in lacking.err
+    (data / "models").mkdir(exist_ok=True)
+    (data / "models" / "identity").symlink_to(faceid, target_is_directory=True)
+    said = run(*words, "--json")
+    assert (said.status, said.err) == (0, "")
+    assert [row["method"] for row in said.document["methods"]] == ["lora", "one-photo"]
+    assert said.document["left_out"] is None and len(said.document["notes"]) == 1
+    assert Path(said.document["files"][0]).is_file()
+    assert "one-photo: nothing is trained" in run(*words).out
+
+
 def test_a_training_for_people_shows_likeness(run: Run) -> None:
     said = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert "0.10 before, 0.50 after" in said.out

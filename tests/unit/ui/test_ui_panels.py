@@ -314,6 +314,38 @@ def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(
     payloads = [view.job.payload for view in studio.jobs.views() if view.job.title == "Lia"]
     assert {payload["method"] for payload in payloads} == {method.value for method in Method}
     assert all(payload["plan"] == {"goal": "face-quick"} for payload in payloads)
+    told = visitor.text("offer")
+    assert "Without training nothing can be compared here" in told and "buffalo_l" in told and "--fetch" in told
+    assert "Photos alone" not in said
+
+
+def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_row(
+    visit: Visit, studio: Studio, faceid: Path
+) -> None:
+    folder = studio.host.folders().identity_folders[0]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(faceid, target_is_directory=True)
+    visitor = laid_out(visit, "fd" * 16, "Nga")
+    visitor.enter(goal="face-quick")
+    visitor.click("compare")
+    folder.unlink()
+    assert (visitor.text("train_message"), visitor.text("offer")) == ("", "")
+    visitor.wait(lambda: "Photos alone 30%" in visitor.text("comparison"))
+    said = visitor.text("comparison")
+    assert "0.21 4 s 1.1 GB –" in said and "Photos alone: nothing is trained and no file is made." in said
+    assert visitor.value("comparison").count('alt="Sample picture, Photos alone"') == 2
+    assert "Photos alone, measured · Nga" in visitor.text("jobs")
+
+
+def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "fe" * 16, "Oanh")
+    visitor.enter(goal="face-quick", compare_one_photo=False)
+    visitor.click("compare")
+    assert visitor.text("offer") == ""
+    begun = [view for view in studio.jobs.views() if view.job.title == "Oanh"]
+    assert {view.job.kind for view in begun} == {TRAIN} and len(begun) == len(Method)
+    for view in begun:
+        studio.queue.wait(view.job.id, 60)
 
 
 def test_a_running_training_can_be_cancelled(visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

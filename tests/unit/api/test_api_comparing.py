@@ -1,0 +1,56 @@
+"""Comparisons over HTTP: begun by one request, read as a table and as a sheet."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from personal_avatar.studio import Studio
+from PIL import Image
+
+from tests.unit.api.house import GOOD, encoded
+from tests.unit.api.test_api_journey import V1, ended
+
+pytestmark = pytest.mark.slow
+
+
+def compare(client: TestClient, **changes: Any) -> Any:
+    body = {"user_id": "u1", "instance_name": "Anna", "class_type": "woman", "images": [encoded(GOOD[0])], **changes}
+    return client.post(f"{V1}/comparisons", json=body)
+
+
+def test_methods_and_the_photos_alone_become_a_table_and_a_sheet(
+    client: TestClient, studio: Studio, faceid: Path
+) -> None:
+    folder = studio.host.folders().identity_folders[0]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(faceid, target_is_directory=True)
+    answer = compare(client, methods=["one-photo", "lora"], plan={"rank": 4})
+    assert answer.status_code == 202, answer.text
+    told = answer.json()
+    assert [job["method"] for job in told["jobs"]] == ["lora", "one-photo"]
+    assert (told["first_job_id"], told["model_id"], told["left_out"]) == (told["jobs"][0]["job_id"], "anna", None)
+    assert {ended(client, job["job_id"])["state"] for job in told["jobs"]} == {"succeeded"}
+    table = client.get(f"{V1}/models/anna/comparison").json()
+    assert [(row["method"], row["recovered"], row["file_mb"]) for row in table["methods"]] == [
+        ("lora", 0.5, None), ("one-photo", 0.3, None)]
+    assert len(table["notes"]) == 1 and str(folder) not in str(table)
+    sheet = client.get(f"{V1}/models/anna/comparison.png")
+    assert sheet.headers["content-type"] == "image/png" and Image.open(io.BytesIO(sheet.content)).width > 500
+
+
+def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient) -> None:
+    told = compare(client, methods=["lora", "one-photo"]).json()
+    assert [job["method"] for job in told["jobs"]] == ["lora"]
+    assert told["left_out"]["code"] == "WEIGHTS_MISSING" and "--fetch faceid-sd15" in told["left_out"]["hint"]
+    ended(client, told["first_job_id"])
+    alone = compare(client, methods=["one-photo"])
+    assert (alone.status_code, alone.json()["code"]) == (503, "WEIGHTS_MISSING")
+
+
+def test_nothing_was_compared_yet(client: TestClient) -> None:
+    assert client.get(f"{V1}/models/nobody/comparison").status_code == 404
+    assert compare(client, methods=["no-such"]).status_code == 422
+    assert compare(client, methods=["lora"], plan={"rank": True}).status_code == 422
