@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import kept, process, watching
+from personal_avatar.jobs import endings, kept, process, watching
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import Log, Started, read_events
 from personal_avatar.jobs.queue import JobQueue
@@ -168,6 +168,8 @@ def test_it_does_so_only_so_often_and_then_says_why(house: House) -> None:
     status = house.store.status(job.id)
     assert (status.state, status.restarts, starts(house, job)) == (State.FAILED, 2, 3)
     assert status.error and status.error["code"] in ("KILLED", "OUT_OF_MEMORY")
+    assert status.error["hint"].startswith("Resume the job") or status.error["code"] != "KILLED"
+    assert house.queue.can_go_on(house.store.view(job.id))
     house.body = "emit(Done({'answer': state.exists()}))"
     house.queue.resume(job.id)
     assert house.wait(job).result == {"answer": True}
@@ -185,6 +187,10 @@ def test_it_does_not_without_leave_a_whole_state_or_an_accident(house: House, ru
     house.wait(job := house.submit(body))
     status = house.store.status(job.id)
     assert (status.state, status.restarts, starts(house, job)) == (State.FAILED, 0, 1)
+    can = house.queue.can_go_on(house.store.view(job.id))
+    assert can == endings.has_state(house.store.folder(job.id))
+    if status.error and status.error["code"] == "KILLED":
+        assert status.error["hint"].startswith("Resume the job" if can else "Start the job again")
 
 
 def test_a_job_that_dies_while_a_pause_is_wanted_rests(house: House) -> None:
@@ -247,6 +253,8 @@ def test_a_child_that_says_nothing_for_long_is_told_of_once(house: House, monkey
     house.until(lambda: told(house, job))
     time.sleep(0.5)
     assert len(told(house, job)) == 1 and "Nothing was heard" in told(house, job)[0]
+    view = house.store.view(job.id)
+    assert view.stalled == "silent" and (view.silent_s or 0) >= 0.5
 
 
 def test_a_job_whose_folder_is_taken_away_takes_its_process_along(
