@@ -48,6 +48,7 @@ def test_the_job_is_ended_after_its_first_step(
     assert 0.4 < found["startup_seconds"] < 30
     assert found["startup"]["cache"] >= 0.5
     assert found["startup"]["load_checkpoint"] == 0.1
+    assert 0 < found["startup_cpu_seconds"] < 30
     assert house.jobs.views() == []
     assert house.avatars.all() == []
 
