@@ -118,7 +118,7 @@ def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
     for number, row in enumerate(rows):
         _line(sheet, pen, row, top + number * (TILE_PX + GAP_PX))
     for number, line in enumerate(told):
-        pen.text((MARGIN_PX, bottom + number * LINE_PX), line, MUTED, font(14))
+        pen.text((MARGIN_PX, bottom + GAP_PX + number * LINE_PX), line, MUTED, font(14))
     return np.asarray(sheet)
 
 

@@ -11,6 +11,7 @@ from personal_avatar.reports.comparison import (
     TILE_PX,
     comparable,
     comparison_sheet,
+    notes,
     table,
     to_document,
     write_comparison_sheet,
@@ -68,3 +69,13 @@ def test_the_sheet_shows_every_picture_of_every_row(tmp_path: Path, pictures: in
 def test_a_sheet_is_written_even_when_a_picture_is_gone(tmp_path: Path) -> None:
     rows = comparable([result("lora", 0.5, samples=[str(tmp_path / "gone.png")])])
     assert load_picture(write_comparison_sheet("Ruby", rows, tmp_path / "sheet.png")).shape[2] == 3
+
+
+def test_photos_alone_are_a_row_without_a_file_and_the_table_says_how_to_read_it(tmp_path: Path) -> None:
+    alone = result("one-photo", 0.3, files=[], file_mb=None)
+    rows = comparable([alone, result("lora", 0.5)])
+    assert [(row.name, row.file) for row in rows] == [("lora", "lora.safetensors"), ("one-photo", "")]
+    assert table(rows)[2][-1] == "–" and to_document(rows)[1]["file_mb"] is None
+    assert len(notes(rows)) == 1 and notes(comparable([result("lora", 0.5)])) == []
+    told, plain = (comparison_sheet("Ruby", comparable(found)) for found in ([alone], [result("lora", 0.5)]))
+    assert told.shape[0] > plain.shape[0] and (told[plain.shape[0] - 10 :] != told[0, 0]).any()
