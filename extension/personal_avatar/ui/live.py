@@ -26,8 +26,9 @@ STANDS = {SILENT: "live.silent", HALTED: "live.halted"}
 
 
 def state_badge(view: JobView, scene: Scene) -> str:
-    kind = "warn" if view.stalled else KINDS[view.status.state]
-    return badge(kind, scene.say(f"state.{view.status.state.value}"))
+    if view.stalled:
+        return badge("warn", scene.say("state.stalled"))
+    return badge(KINDS[view.status.state], scene.say(f"state.{view.status.state.value}"))
 
 
 def stage_name(view: JobView, scene: Scene) -> str:
@@ -74,7 +75,7 @@ def announcement(view: JobView, scene: Scene) -> str:
     if view.status.state is not State.RUNNING:
         return f"{scene.title(view)}: {scene.say('state.' + view.status.state.value)}"
     tenth = int(view.progress * 10) * 10
-    stands = f", {standstill(view, scene)}" if view.stalled else ""
+    stands = f", {scene.say('state.stalled')}" if view.stalled else ""
     return f"{scene.title(view)}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "") + stands
 
 
