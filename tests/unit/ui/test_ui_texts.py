@@ -17,7 +17,7 @@ from personal_avatar.captions.lint import Code
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP, TEMPLATE, WD14
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import Engine, Goal, Method, Reason
+from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
@@ -79,7 +79,8 @@ def _errors(kind: type[AvatarError] = AvatarError) -> Iterator[type[AvatarError]
 def made_keys() -> set[str]:
     """Keys that are put together from codes and names of other rooms."""
     keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
-    keys |= {f"state.{state.value}" for state in State} | {f"kind.{kind}" for kind in (TRAIN, CAPTION, *WORKS)}
+    keys |= {f"state.{state.value}" for state in State} | {f"method.{ONE_PHOTO}"}
+    keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.title" for kind in _errors()}
     keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
