@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FUSED_ATTENTION_FROM_PX = 256  # 1024 tokens at the first level of the UNet
 HALF_ON_CPU_FROM_PX = 512
+TURING = (7, 5)  # compute capability
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -59,6 +60,8 @@ def choose(precision: str, native_px: int = 0) -> Compute:
     half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cpu" and half is torch.float16:
         half = torch.bfloat16
+    if device.type == "cuda" and half is torch.float16:
+        _heed_turing()
     return Compute(device, half or torch.float32, half)
 
 
@@ -69,6 +72,15 @@ def _automatic(device: torch.device, native_px: int) -> str:
         return "bf16" if native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16() else "fp32"
     ampere = torch.version.hip is not None or torch.cuda.get_device_capability()[0] >= 8
     return "bf16" if ampere else "fp16"  # older cards only emulate bf16, slowly, and torch counts that as support
+
+
+def _heed_turing() -> None:
+    """Some of these cards (GTX 16) answer in fp16 with what is no number, unless cuDNN tries its kernels out first: as
+    the WebUI found (its pull request 4407)."""
+    import torch
+
+    if torch.version.hip is None and torch.cuda.get_device_capability() == TURING:
+        torch.backends.cudnn.benchmark = True
 
 
 def processor_has_bf16() -> bool:

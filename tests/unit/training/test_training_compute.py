@@ -46,6 +46,25 @@ def test_a_processor_with_bf16_uses_it_for_large_checkpoints(
     assert compute.choose("fp32", native_px).weights is torch.float32
 
 
+@pytest.mark.parametrize(("capability", "precision", "weights", "tries"), [
+    ((7, 5), "auto", torch.float16, True),
+    ((7, 5), "bf16", torch.bfloat16, False),
+    ((6, 1), "auto", torch.float16, False),
+    ((8, 6), "auto", torch.bfloat16, False),
+    ((8, 6), "fp16", torch.float16, False),
+    ((7, 5), "fp32", torch.float32, False),
+])
+def test_a_card_computes_in_what_it_can(
+    capability: tuple[int, int], precision: str, weights: torch.dtype, tries: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    found = compute.choose(precision, 512)
+    assert (found.device.type, found.weights) == ("cuda", weights)
+    assert torch.backends.cudnn.benchmark == tries
+
+
 def test_where_the_system_does_not_tell_torch_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "CPU_INFO", tmp_path / "none")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
