@@ -15,9 +15,9 @@ from personal_avatar.ui.texts import has
 from personal_avatar.ui.wishes import can_go_on, ending
 
 KINDS = {
-    State.QUEUED: "info",
+    State.QUEUED: "wait",
     State.RUNNING: "busy",
-    State.PAUSED: "info",
+    State.PAUSED: "rest",
     State.SUCCEEDED: "good",
     State.FAILED: "bad",
     State.CANCELLED: "warn",

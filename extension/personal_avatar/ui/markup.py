@@ -8,7 +8,7 @@ from personal_avatar.errors import AvatarError
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import has, text
 
-SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶"}
+SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 
 
 def attributes(**values: object) -> str:
