@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.params import Settings
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.plan import PLANS
 from personal_avatar.ui.markup import box, duration, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
@@ -18,6 +23,7 @@ from personal_avatar.ui.texts import has
 
 Result = Mapping[str, Any]
 LIKENESS = ("floor", "after", "ceiling")
+NAMED = re.compile(r"(?<![A-Za-z_])(steps|rank|vectors|[a-z]+(?:_[a-z]+)+)(?![A-Za-z_])")
 
 
 def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
@@ -82,9 +88,22 @@ def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
     page does not know, as it was written, in English."""
     codes = result.get(f"{name}_codes") or ()
     if codes and all(has(f"{family}.{one['code']}") for one in codes):
-        return [escape(scene.say(f"{family}.{one['code']}", **one["values"])) for one in codes]
+        return [escape(_labelled(scene.say(f"{family}.{one['code']}", **one["values"]), scene)) for one in codes]
     written = result.get(name) or ()
     return [tag("span", escape(one), lang="en") for one in ([written] if isinstance(written, str) else written)]
+
+
+def _labelled(sentence: str, scene: Scene) -> str:
+    """Settings are called as on the page, not as in commands."""
+    known = _labels()
+    return NAMED.sub(lambda found: f"“{scene.say(known[found[0]])}”" if found[0] in known else found[0], sentence)
+
+
+@cache
+def _labels() -> dict[str, str]:
+    """Keys of the labels of all settings, by their names."""
+    kinds: list[type[Settings]] = [PhotoSettings, *PLANS.values()]
+    return {name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()}
 
 
 def _list(sentences: list[str]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
-from personal_avatar.ui.outcome import _told
+from personal_avatar.ui.outcome import NAMED, _labels, _told
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
+from personal_avatar.ui.texts import table, text
 
 Told = Callable[[dict[str, Any], str], str]
 WRITTEN: dict[str, Any] = {"choice": "The checkpoint of step 2 was chosen.", "advice": ["Set <steps> to 600."]}
@@ -34,9 +35,21 @@ def told(studio: Studio) -> Told:
 
 def test_choice_and_advice_are_said_in_the_language_of_the_page(told: Told) -> None:
     result = {**WRITTEN, **CODES}
-    assert "hãy đặt prior_weight là 0.3" in told(result, "vi") and "Điểm tốt thứ hai là bước 4" in told(result, "vi")
-    assert "请将 prior_weight 设为 0.3" in told(result, "zh")
+    assert "Điểm tốt thứ hai là bước 4" in told(result, "vi")
     assert 'lang="en"' not in told(result, "vi") and "was chosen" not in told(result, "vi")
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("en", "set “{}” to 0.3"), ("vi", "hãy đặt “{}” là 0.3"), ("zh", "请将 “{}” 设为 0.3"),
+])
+def test_a_setting_is_called_as_its_widget_is(told: Told, language: str, said: str) -> None:
+    found = told({**WRITTEN, **CODES}, language)
+    assert said.format(text("plan.prior_weight", language)) in found and "prior_weight" not in found
+
+
+def test_every_setting_in_every_advice_has_a_label() -> None:
+    names = {name for key in table() if key.startswith("train_advice.") for name in NAMED.findall(text(key, "en"))}
+    assert {"save_count", "held_out", "min_face_px", "steps"} <= names <= _labels().keys()
 
 
 @pytest.mark.parametrize("codes", [{}, {"choice_codes": [{"code": "NEW", "values": {}}], "advice_codes": []}])
