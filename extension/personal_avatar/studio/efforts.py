@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import from_json
+from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
-from personal_avatar.training.plan import TrainTask, resolution_of
+from personal_avatar.training.plan import OnePhotoTask, TrainTask, resolution_of
 
 
 def effort(job: Job) -> Effort:
@@ -28,6 +28,13 @@ def _training(task: dict[str, Any]) -> Effort:
     parts = (training.method.value, training.engine.value, base.family.value, base.title, resolution_of(plan, base),
              plan.batch_size * plan.accumulate, plan.gradient_checkpointing, plan.precision)
     return Effort(_key(*parts), float(plan.steps_for(len(training.photos))))
+
+
+def _photos_alone(task: dict[str, Any]) -> Effort:
+    """Pictures that are judged, each of as many steps and pixels."""
+    training = from_json(OnePhotoTask, task).training
+    plan, base = training.settings(), training.base
+    return Effort(_key(base.title, resolution_of(plan, base), plan.sample_steps), float(plan.score_pictures))
 
 
 def _portraits(task: dict[str, Any]) -> Effort:
@@ -59,6 +66,6 @@ def _key(*parts: object) -> str:
 
 
 _KINDS: dict[str, Callable[[dict[str, Any]], Effort]] = {
-    TRAIN: _training, CREATE: _portraits, INVENT: _invention,
+    TRAIN: _training, ONE_PHOTO: _photos_alone, CREATE: _portraits, INVENT: _invention,
     RESTORE: _given, RANK: _given, CAPTION: _captions,
 }

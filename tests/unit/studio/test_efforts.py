@@ -13,7 +13,7 @@ from personal_avatar.params import validated
 from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.portraits import CreateSettings, CreateTask
 from personal_avatar.studio.rankings import RankTask
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.plan import OnePhotoTask, TrainTask
 
 BASE = BaseModelFile(Path("/m/base.safetensors"), "base", Family.SD1)
 
@@ -41,6 +41,14 @@ def test_a_training_is_as_much_work_as_it_has_steps() -> None:
 def test_trainings_of_another_sort_are_not_alike(other: TrainTask) -> None:
     assert effort(job("train", training())).alike == effort(job("train", training(photos=5, steps=9))).alike
     assert effort(job("train", other)).alike != effort(job("train", training())).alike
+
+
+def test_what_photos_alone_do_is_as_much_work_as_pictures_are_judged() -> None:
+    found, smaller = (
+        effort(job("one-photo", OnePhotoTask(training(**plan), (), Path("/c"), 20)))
+        for plan in ({"score_pictures": 12}, {"resolution_px": 256})
+    )
+    assert (found.work, smaller.work) == (12.0, 8.0) and found.alike != smaller.alike
 
 
 def test_portraits_are_counted_in_all_styles() -> None:
