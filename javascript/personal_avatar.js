@@ -297,6 +297,35 @@
         }
     }
 
+    // -- what a button begins is brought into sight: it is told beside a column that may be longer than the window
+
+    const BEGINS_MS = 30000;
+    let awaited = null;
+
+    function noteBegin(target) {
+        const panel = target.closest("#personal_avatar_root .pa-panel");
+        if (panel && target.closest("button") && !barIn(panel)) {
+            awaited = {panel, until: Date.now() + BEGINS_MS};
+        }
+    }
+
+    function barIn(panel) {
+        return panel.querySelector("[role=progressbar]");
+    }
+
+    function bringIntoSight() {
+        const bar = awaited && barIn(awaited.panel);
+        if (bar) {
+            const {top, bottom} = bar.getBoundingClientRect();
+            if (bottom < 0 || top > window.innerHeight) {
+                bar.scrollIntoView({block: "center"});
+            }
+        }
+        if (awaited && (bar || Date.now() > awaited.until)) {
+            awaited = null;
+        }
+    }
+
     // -- buttons inside HTML press gradio's hidden ones
 
     function press(button) {
@@ -376,6 +405,9 @@
     // -- one listener for each kind of event, on the document: gradio may replace anything below
 
     document.addEventListener("click", (event) => {
+        if (event.target.closest) {
+            noteBegin(event.target);
+        }
         const target = event.target.closest ? event.target.closest("[data-pa-press]") : null;
         if (target) {
             // Another button may stand there by now: the second click of a double click was not meant for it.
@@ -396,6 +428,7 @@
         complete();
         announce();
         restore();
+        bringIntoSight();
     }, () => {
         region();
         complete();

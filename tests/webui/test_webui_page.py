@@ -40,6 +40,7 @@ def test_a_training_started_in_the_tab_ends_in_the_lora_folder(page: WebuiPage, 
         page.number(f"plan_{name}", value)
     page.tick("plan_must_rise", False)
     page.click("start")
+    page.wait(lambda: page.in_sight(page.part("training", "[role=progressbar]")), 120)  # far above the button
     page.wait(lambda: page.parts("curves", "svg"), 600)
     page.wait(lambda: "Tabea is ready" in page.text("training"), 600)
     page.shot("webui-train")
@@ -54,8 +55,10 @@ def test_a_trained_avatar_has_a_card_in_the_lora_tab(page: WebuiPage, avatar: di
     page.shot("webui-lora-card")
 
 
-def test_results_show_the_ranked_pictures_and_send_one_to_txt2img(page: WebuiPage, portraits: dict[str, Any]) -> None:
-    images = portraits["result"]["images"]
+def test_results_show_the_ranked_pictures_and_send_one_to_txt2img(
+    page: WebuiPage, server: Server, portraits: dict[str, Any]
+) -> None:
+    images = server.get(f"/personal-avatar/v1/jobs/{portraits['id']}/images").json()["images"]  # less what was deleted
     page.show_ours()
     page.go("results")
     page.wait(lambda: len(page.parts("gallery", "img")) == len(images))

@@ -34,6 +34,11 @@ class WebuiPage(chrome.Page):
         """A click that also reaches what is not scrolled into view."""
         self.driver.execute_script("arguments[0].click()", self.one(selector))
 
+    def in_sight(self, found: Any) -> bool:
+        """Whether a part of the page is inside the window."""
+        script = "const {top, bottom} = arguments[0].getBoundingClientRect(); return bottom > 0 && top < innerHeight"
+        return bool(self.driver.execute_script(script, found))
+
     def shot(self, name: str) -> None:
         """A screenshot into the folder SCREENSHOTS, when that is set."""
         folder = os.environ.get("SCREENSHOTS")
