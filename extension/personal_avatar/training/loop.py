@@ -247,7 +247,7 @@ class Trainer:
         nothing has changed."""
         self._refuse_other(state)
         scaler = scaler_for(self.model.compute)
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimiser.load_state_dict(optimisers.taken_over(state["optimiser"], self._optimiser))
         self._optimiser.zero_grad(set_to_none=True)
         if state["scaler"] and scaler.is_enabled():
             scaler.load_state_dict(state["scaler"])

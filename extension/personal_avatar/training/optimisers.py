@@ -111,6 +111,14 @@ def refuse_impossible(plan: TrainPlan) -> None:
         ) from None
 
 
+def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """What `optimiser` can load of the `state` of one of its kind that ran on another device, or by another torch:
+    which kernels are used is its own business, or a scaler would not know that they heed it."""
+    own = optimiser.param_groups[0].get("fused")
+    groups = [{**known, "fused": own} if "fused" in known else known for known in state["param_groups"]]
+    return {**state, "param_groups": groups}
+
+
 def has_own_schedule(plan: TrainPlan) -> bool:
     """Whether the learning rate is the optimiser's own business."""
     return plan.optimiser == "schedulefree"
