@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import personal_avatar
 import pytest
 import torch
 from miniatures import make
-from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.training import cache, compute, losses
@@ -24,11 +25,13 @@ from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.parking import Parking
-from personal_avatar.training.plan import PLANS, TrainPlan
+from personal_avatar.training.plan import PLANS, TrainPlan, TrainTask
+from personal_avatar.training.run import run
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 from pretended_card import CARD, Card, Mixed, Waits
 
+SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 CAPTIONS, CLASSES = ["a portrait of sks man", "sks man", "sks man smiling"], ["a portrait of man", "man", "man smiling"]
 OTHERS = ["a man", "a man in a hat"]
 PREDICTIONS = {Family.SD1: "epsilon", Family.SD2: "v_prediction", Family.SDXL: "epsilon"}
@@ -54,6 +57,12 @@ MATRIX = list(itertools.product(PREDICTIONS, CASES, HALVES)) if EVERYTHING else 
     (Family.SD2, Method.DREAMBOOTH, "fp16"),
     (Family.SDXL, Method.DREAMBOOTH_LORA, "fp16"),
 ]
+
+
+WHOLE = {
+    "steps": 2, "save_count": 1, "score_pictures": 1, "sample_steps": 2, "resolution_px": 64, "batch_size": 1,
+    "must_rise": False, "class_pictures": 4, "min_photos": 1, "precision": "fp16",
+}
 
 
 @pytest.fixture(scope="module")
@@ -311,3 +320,20 @@ def test_each_kind_of_fault_is_found(
     running.restore(kept)
     monkeypatch.setattr(running, "tensors", running._parameters)
     assert lent(running, card, tmp_path) > 0
+
+
+@only_with_everything
+@pytest.mark.slow
+@pytest.mark.parametrize("method", list(Method))
+def test_a_whole_training_from_photos_to_a_published_file_runs_on_a_card(
+    method: Method, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path, face_weights: Path
+) -> None:
+    photos = tuple(SAMPLES / f"{number:02d}.jpg" for number in range(1, 5))
+    avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    task = TrainTask(
+        avatar, tmp_path / "avatar", photos, bases[Family.SD1], method, WHOLE, tmp_path / "models", face_weights
+    )
+    folder = tmp_path / "job"
+    folder.mkdir()
+    result = run(task, folder, EventWriter(folder), Control(folder))
+    assert Path(result["files"][0]).is_file() and result["modules_matched"] > 0
