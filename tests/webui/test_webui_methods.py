@@ -36,13 +36,13 @@ FEW = {
     "must_rise": False,
 }
 OF_METHOD: dict[Method, dict[str, Any]] = {
-    Method.LORA: {"rank": 4, "learning_rate": 1e-2, "text_encoder_learning_rate": 1e-3},
+    Method.LORA: {"rank": 4, "learning_rate": 1e-2, "text_encoder_learning_rate": 1e-3, "class_pictures": 4},
     Method.DREAMBOOTH_LORA: {"rank": 4, "learning_rate": 1e-2, "class_pictures": 4},
     Method.DREAMBOOTH: {"learning_rate": 1e-3, "class_pictures": 4},
     Method.TEXTUAL_INVERSION: {"learning_rate": 1e-1, "vectors": 2},
 }
 FORMS: dict[str, dict[str, Any]] = {
-    "locon": {"conv_rank": 2}, "dora": {"dora": True, "conv_rank": 2}, "late": {"blocks": "late"},
+    "locon": {"conv_rank": 2}, "dora": {"dora": True, "conv_rank": 2}, "late": {"blocks": "late", "conv_rank": 0},
 }
 LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FOLDERS = {Method.DREAMBOOTH: "models/Stable-diffusion", Method.TEXTUAL_INVERSION: "embeddings"}
