@@ -4,19 +4,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from miniature_adapters import AVATAR_TINY, make_adapter, make_face_pack
+from miniature_adapters import AVATAR_TINY, make_adapter, make_face_pack, make_identitynet
+from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, from_json
 from personal_avatar.errors import Cancelled
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.identity.nouns import AdapterKind, Rows, Target
 from personal_avatar.jobs.control import CANCEL, Control
-from personal_avatar.jobs.events import EventWriter, SampleMade, Score, Stage
+from personal_avatar.jobs.events import EventWriter, Log, SampleMade, Score, Stage, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.photos.read import read_photo
@@ -173,6 +174,30 @@ def test_it_can_be_cancelled(ended: Ended, tmp_path: Path) -> None:
     control.ask(CANCEL)
     with pytest.raises(Cancelled):
         one_photo.measure(ended.task, tmp_path, EventWriter(tmp_path), control)
+
+
+def test_instantid_brings_its_own_network_and_says_what_spoils_it(
+    ended: Ended, weights_folder: Path, tmp_path: Path
+) -> None:
+    """A miniature of SDXL has random weights; all the rest is as it is with a large one."""
+    base, shelf = make_checkpoint(Family.SDXL, tmp_path), tmp_path / "identity"
+    make_face_pack(shelf / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
+    make_adapter(AdapterKind.INSTANTID, Family.SDXL, shelf)
+    make_identitynet(shelf / "instantid")
+    plan = {**PLAN, "resolution_px": 64, "sample_steps": 2}
+    training = replace(ended.task.training, base=base, plan=plan, avatar_folder=tmp_path / "avatar")
+    task = replace(ended.task, training=training, identity_folders=(shelf,), identity_cache=tmp_path / "cache")
+    (tmp_path / "job").mkdir()
+    emit = EventWriter(tmp_path / "job")
+    result = one_photo.measure(task, tmp_path / "job", emit, Control(tmp_path / "job"))
+    assert (result["adapter_kind"], result["adapter"]) == ("instantid", "ip-adapter_instant_id_sdxl.safetensors")
+    assert len(result["samples"]) == PICTURES and result["likeness"]["after"] is not None
+    told = [event.message for event in read_messages(tmp_path / "job")]
+    assert any("burns colours above a CFG scale of 5 (6)" in sentence for sentence in told)
+
+
+def read_messages(folder: Path) -> list[Log]:
+    return [record.event for record in read_events(folder) if isinstance(record.event, Log)]
 
 
 def test_it_is_erased_with_the_person(ended: Ended) -> None:
