@@ -138,20 +138,20 @@ def test_what_only_resamples_is_refused_by_name(probed: Server, name: str) -> No
     assert error["code"] == "UPSCALER_MISSING" and name in error["message"]
 
 
-@pytest.mark.parametrize(("files", "expected"), [
-    (("c/codeformer-v0.1.0.pth", "g/GFPGANv1.4.pth"), []),
-    (("c/codeformer-v0.1.0.pth", "g/detection_Resnet50_Final.pth", "g/parsing_parsenet.pth"), ["CodeFormer"]),
-    (("g/GFPGANv1.4.pth", "g/detection_Resnet50_Final.pth", "g/parsing_parsenet.pth"), ["GFPGAN"]),
+@pytest.mark.parametrize(("place", "name"), [
+    ("Codeformer/codeformer-v0.1.0.pth", "CodeFormer"), ("GFPGAN/GFPGANv1.4.pth", "GFPGAN"),
+    ("facerestore_models/RestoreFormer.pth", "RestoreFormer"),
 ])
-def test_a_restorer_is_offered_when_all_its_weights_are_there(
-    probed: Server, tmp_path: Path, files: tuple[str, ...], expected: list[str]
+def test_a_restorer_is_offered_when_its_weights_are_there(
+    probed: Server, folder: Path, place: str, name: str
 ) -> None:
-    for name in ("c", "g"):
-        (tmp_path / name).mkdir()
-    for file in files:
-        (tmp_path / file).touch()
-    asked = {"codeformer": str(tmp_path / "c"), "gfpgan": str(tmp_path / "g")}
-    assert probed.post("/probe/present", asked).json() == {"answer": expected}
+    file = folder / "models" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    try:
+        assert probed.get("/probe/restorers").json() == {"answer": [name]}
+    finally:
+        file.unlink()
 
 
 def test_the_users_own_styles_are_offered(probed: Server) -> None:
@@ -162,6 +162,7 @@ def test_the_users_own_styles_are_offered(probed: Server) -> None:
 def test_data_lie_in_the_webuis_data_folder(probed: Server, folder: Path) -> None:
     folders = probed.get("/probe/folders").json()["answer"]
     assert str(folder / "models" / "ControlNet") in folders.pop("identity") and folders.pop("sd_scripts") == ""
+    assert folders.pop("more_wildcards") == [] and folders.pop("callers_name_folders")
     assert folders == {
         "data": str(folder / "personal-avatar"), "loras": str(folder / "models" / "Lora"),
         "embeddings": str(folder / "embeddings"), "checkpoints": str(folder / "models" / "Stable-diffusion"),

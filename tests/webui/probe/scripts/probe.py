@@ -15,7 +15,7 @@ whole_body = Body(...)
 
 def add_routes(_demo, app):
     from personal_avatar.errors import AvatarError
-    from personal_avatar.webui import register, restorers
+    from personal_avatar.webui import register
 
     host = register.studio().host
 
@@ -83,10 +83,6 @@ def add_routes(_demo, app):
     @app.get("/probe/restorers")
     def listed():
         return answered(host.restorers)
-
-    @app.post("/probe/present")
-    def present(codeformer: str = Body(..., embed=True), gfpgan: str = Body(..., embed=True)):
-        return answered(lambda: restorers.present(Path(codeformer), Path(gfpgan)))
 
     @app.get("/probe/upscalers")
     def upscalers():
