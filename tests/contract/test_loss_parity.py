@@ -2,10 +2,12 @@
 
 The reference takes the same random numbers in the same order and computes everything else with diffusers' own
 schedulers (`add_noise`, `get_velocity`) and `compute_snr`, as train_text_to_image_lora.py and
-train_dreambooth_lora.py do.
+train_dreambooth_lora.py do. What holds the class by the checkpoint's own answers is asked of a second copy of it,
+to which nothing was ever attached.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +17,25 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from personal_avatar.domain import Family
-from personal_avatar.training import cache, compute
+from personal_avatar.training import cache, compute, losses
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.losses import spread_timesteps
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import PICTURES, LoraPlan
+from personal_avatar.training.plan import BOTH, PICTURES, PREDICTION, LoraPlan
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 
 from tests.miniatures import make
 
 CAPTIONS = ["sks man", "sks man smiling", "sks man in a hat"]
 PLAN = LoraPlan(
-    rank=2, alpha=2.0, batch_size=2, caption_dropout=0.0, vary_captions=False, min_snr_gamma=0.0, prior_weight=0.0
+    rank=2, alpha=2.0, batch_size=2, caption_dropout=0.0, vary_captions=False, min_snr_gamma=0.0, prior_weight=0.0,
+    prior_dropout=0.0,
 )
 KINDS = [
-    (Family.SD1, "epsilon", False), (Family.SD2, "v_prediction", False), (Family.SDXL, "epsilon", False),
-    (Family.SDXL, "v_prediction", True),
+    (Family.SD1, "epsilon", False), (Family.SD2, "epsilon", False), (Family.SD2, "v_prediction", False),
+    (Family.SDXL, "epsilon", False), (Family.SDXL, "v_prediction", True),
 ]
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -40,7 +43,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "noise offset": {"noise_offset": 0.1},
     "input perturbation": {"input_perturbation": 0.1},
     "class pictures": {"prior_weight": 0.7, "prior_from": PICTURES},
+    "own answers": {"prior_weight": 0.7, "prior_from": PREDICTION},
+    "own answers on class pictures": {"prior_weight": 0.7, "prior_from": BOTH},
+    "scaled velocity": {"scale_v_loss": True},
+    "masks": {"unmasked_weight": 0.2},
     "all": {"min_snr_gamma": 5.0, "noise_offset": 0.05, "prior_weight": 1.0, "prior_from": PICTURES},
+    "all with own answers": {
+        "min_snr_gamma": 5.0, "scale_v_loss": True, "unmasked_weight": 0.1, "prior_weight": 1.0, "prior_from": BOTH
+    },
 }
 
 
@@ -57,9 +67,18 @@ def pictures(seed: int, count: int) -> list[np.ndarray]:
     return list(np.random.default_rng(seed).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
 
 
+def masks() -> torch.Tensor:
+    """1 in the head, 0 elsewhere: (pictures, height, width) of latents."""
+    found = torch.zeros(len(CAPTIONS), 8, 8)
+    for row in range(len(CAPTIONS)):
+        found[row, 1 : 4 + row, 2:6] = 1.0
+    return found
+
+
 def trainer(model: DiffusionModel, plan: LoraPlan) -> Trainer:
     """With one LoRA on the model, however many tests share it, and with weights that are not at their beginning."""
     if not hasattr(model, "tested_lora"):
+        model.untouched = registry.load(model.base, model.compute, 64)  # type: ignore[attr-defined]
         model.tested_lora = Lora(model, PLAN)  # type: ignore[attr-defined]
         shaken = torch.Generator().manual_seed(5)
         state = model.tested_lora.state()  # type: ignore[attr-defined]
@@ -67,17 +86,37 @@ def trainer(model: DiffusionModel, plan: LoraPlan) -> Trainer:
             {key: one + 0.02 * torch.randn(one.shape, generator=shaken) for key, one in state.items()}
         )
     others = ClassSet(cache.encode_all(model, pictures(1, 2)), ["a man", "a man in a hat"])
-    text = cache.text_states(model, ["", *CAPTIONS, *others.captions])
-    data = TrainingSet(cache.encode_all(model, pictures(0, 3)), CAPTIONS, ["man"] * 3, text, others=others)
+    text = cache.text_states(model, ["", "man", *CAPTIONS, *others.captions])
+    places = tuple(losses.place_weights(mask, plan.unmasked_weight) for mask in masks())
+    data = TrainingSet(
+        cache.encode_all(model, pictures(0, 3)), CAPTIONS, ["man"] * 3, text,
+        places if plan.unmasked_weight < 1 else None, others,
+    )
     return Trainer(model, model.tested_lora, data, plan, 4)  # type: ignore[attr-defined]
 
 
-def reference_term(running: Trainer, rows: torch.Tensor, of_class: bool) -> torch.Tensor:
-    """The loss of one batch by diffusers' means, with the trainer's own random numbers."""
-    model, plan, generator = running.model, running.plan, running.objective.generator
-    source = running.data.others if of_class else running.data
-    assert source is not None
-    scheduler = DDPMScheduler(**{**model.scheduler_config(), "timestep_spacing": "leading"})
+@dataclass(frozen=True)
+class Batch:
+    """By diffusers' means, with the trainer's own random numbers."""
+
+    noisy: torch.Tensor
+    times: torch.Tensor
+    target: torch.Tensor
+
+    def first(self, count: int) -> Batch:
+        return Batch(self.noisy[:count], self.times[:count], self.target[:count])
+
+
+def scheduler_of(running: Trainer) -> DDPMScheduler:
+    return DDPMScheduler(**{**running.model.scheduler_config(), "timestep_spacing": "leading"})
+
+
+def is_velocity(running: Trainer) -> bool:
+    return bool(scheduler_of(running).config.prediction_type == "v_prediction")
+
+
+def reference_batch(running: Trainer, source: ClassSet | TrainingSet, rows: torch.Tensor) -> Batch:
+    plan, generator, scheduler = running.plan, running.objective.generator, scheduler_of(running)
     latents = source.latents.draw(rows, generator)
     noise = torch.randn(latents.shape, generator=generator)
     if plan.noise_offset:
@@ -86,26 +125,60 @@ def reference_term(running: Trainer, rows: torch.Tensor, of_class: bool) -> torc
     added = noise
     if plan.input_perturbation:
         added = noise + plan.input_perturbation * torch.randn(latents.shape, generator=generator)
-    if not of_class:
-        torch.rand(len(rows), generator=generator)  # which captions are left out
-    noisy = scheduler.add_noise(latents, added, times)
-    velocity = scheduler.config.prediction_type == "v_prediction"
-    target = scheduler.get_velocity(latents, noise, times) if velocity else noise
-    answer = model.predict(noisy, times, running.data.text.of([source.captions[row] for row in rows.tolist()]))
-    error = torch.nn.functional.mse_loss(answer, target, reduction="none").mean(dim=(1, 2, 3))
+    target = scheduler.get_velocity(latents, noise, times) if is_velocity(running) else noise
+    return Batch(scheduler.add_noise(latents, added, times), times, target)
+
+
+def reference_answer(running: Trainer, batch: Batch, captions: list[str], untouched: bool = False) -> torch.Tensor:
+    text = running.data.text
+    assert text is not None
+    model = running.model.untouched if untouched else running.model  # type: ignore[attr-defined]
+    return model.predict(batch.noisy, batch.times, text.of(captions))
+
+
+def reference_error(
+    running: Trainer, batch: Batch, answer: torch.Tensor, wanted: torch.Tensor, places: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`places`: what each place of a picture counts, before it is scaled to a mean of 1."""
+    plan, velocity = running.plan, is_velocity(running)
+    squares = torch.nn.functional.mse_loss(answer, wanted, reduction="none")
+    if places is not None:
+        squares = squares * (places / places.mean(dim=(1, 2), keepdim=True))[:, None]
+    error = squares.mean(dim=(1, 2, 3))
+    snr = compute_snr(scheduler_of(running), batch.times)
     if plan.min_snr_gamma:
-        snr = compute_snr(scheduler, times)
         lowest = torch.stack([snr, plan.min_snr_gamma * torch.ones_like(snr)], dim=1).min(dim=1)[0]
         error = error * lowest / (snr + 1 if velocity else snr)
+    if plan.scale_v_loss and velocity:
+        error = error * snr / (snr + 1)
     return error.mean()
 
 
+def reference_prior(running: Trainer, shown: Batch) -> torch.Tensor:
+    """Of one picture, as the batches are of two: pictures of the class, or the checkpoint's own answers."""
+    others, batch, captions = running.data.others, shown.first(1), ["man"]
+    if running.plan.prior_from != PREDICTION:
+        assert others is not None
+        rows = running.objective.large.others.take(1)
+        batch = reference_batch(running, others, rows)
+        captions = [others.captions[row] for row in rows.tolist()]
+    wanted = batch.target
+    if running.plan.prior_from != PICTURES:
+        with torch.no_grad():
+            wanted = reference_answer(running, batch, captions, untouched=True)
+    return reference_error(running, batch, reference_answer(running, batch, captions), wanted)
+
+
 def reference_loss(running: Trainer) -> torch.Tensor:
-    drawn = running.objective.large
-    loss = reference_term(running, drawn.rows.take(2), of_class=False)
-    if running.plan.prior_weight:
-        loss = loss + running.plan.prior_weight * reference_term(running, drawn.others.take(1), of_class=True)
-    return loss
+    plan, rows = running.plan, running.objective.large.rows.take(2)
+    batch = reference_batch(running, running.data, rows)
+    torch.rand(len(rows), generator=running.objective.generator)  # which captions are left out
+    answer = reference_answer(running, batch, [CAPTIONS[row] for row in rows.tolist()])
+    places = None
+    if plan.unmasked_weight < 1:
+        places = torch.where(masks()[rows] > 0.5, 1.0, plan.unmasked_weight)
+    loss = reference_error(running, batch, answer, batch.target, places)
+    return loss + plan.prior_weight * reference_prior(running, batch) if plan.prior_weight else loss
 
 
 def gradients(running: Trainer, loss: torch.Tensor) -> list[torch.Tensor]:

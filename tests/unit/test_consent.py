@@ -137,13 +137,12 @@ def test_a_job_goes_on_with_the_statement_that_it_began_with(studio: Studio) -> 
 
 
 def test_only_one_place_starts_trainings_and_it_asks_first() -> None:
-    """Whoever puts a training into the queue goes through the check of the statement."""
+    """Whoever says what a training does goes through the check of the statement."""
     starting = [
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "submit"
-        and any(isinstance(word, ast.Name) and word.id == "TRAIN" for word in node.args)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "TrainTask"
     ]
     assert starting == ["studio/trainings.py"]
     doors = [

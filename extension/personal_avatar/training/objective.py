@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.training import losses
-from personal_avatar.training.captions import drop, shuffle_tags, vary
+from personal_avatar.training.captions import drop, shuffle_tags, sometimes_another, vary
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
@@ -74,13 +74,13 @@ class Objective:
             return loss
         half = max(1, len(rows) // 2)
         if plan.prior_from == PREDICTION or shown.others is None:
-            captions = self._varied([self.data.class_captions[row] for row in rows[:half].tolist()])
+            captions = self._of_class([self.data.class_captions[row] for row in rows[:half].tolist()])
             return loss + plan.prior_weight * self._held(noised.first(half), captions)
         return loss + plan.prior_weight * self._on_class_pictures(shown.others, feed.others.take(half))
 
     def _on_class_pictures(self, others: ClassSet, rows: torch.Tensor) -> torch.Tensor:
         noised = self._noised(others.latents.draw(rows, self.generator))
-        captions = self._varied([others.captions[row] for row in rows.tolist()])
+        captions = self._of_class([others.captions[row] for row in rows.tolist()])
         if self.plan.prior_from == BOTH:
             return self._held(noised, captions)
         return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
@@ -122,6 +122,16 @@ class Objective:
 
     def _varied(self, captions: list[str]) -> list[str]:
         return vary(captions, self.generator) if self.plan.vary_captions else captions
+
+    def _of_class(self, captions: list[str]) -> list[str]:
+        """Captions of the class as the prior asks by them: of one or another of it, some of them empty.
+
+        Guidance leads away from the answer to no words. One that has moved towards the person leads everybody away
+        from the person, and the person's own pictures, too.
+        """
+        if self.plan.vary_captions and self.data.class_noun:
+            captions = sometimes_another(captions, self.data.class_noun, self.generator)
+        return drop(self._varied(captions), self.plan.prior_dropout, self.generator)
 
     def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
         if self._only_draws:

@@ -37,7 +37,8 @@ class TrainPlan(Settings):
     `prior_from`: what the class is held by: "prediction" asks on the person's pictures for the untrained
     checkpoint's own answers to the class caption; "pictures" trains on pictures of the class, made once and kept
     (Dreambooth, arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves
-    it out. `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
+    it out. `prior_dropout`: share of its captions that are empty, so that the answer to no words is held, too.
+    `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
     steps, the first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it
     pays. `gpus`: how many graphics cards share the `accumulate` batches of a step. `unmasked_weight`: what counts
     outside of the head, 1 switches masks off. Zero means "chosen for me" in `steps` and `resolution_px`, "off"
@@ -64,13 +65,14 @@ class TrainPlan(Settings):
     scale_v_loss: bool = setting(False, "plan.scale_v_loss", advanced=True)
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
     input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
-    caption_dropout: float = setting(0.05, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
+    caption_dropout: float = setting(0.0, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
     vary_captions: bool = setting(True, "plan.vary_captions", advanced=True)
     shuffle_captions: bool = setting(False, "plan.shuffle_captions", advanced=True)
     keep_tags: int = setting(1, "plan.keep_tags", ge=0, le=20, step=1, advanced=True)
     clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, advanced=True)
     prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
     prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, advanced=True)
+    prior_dropout: float = setting(0.25, "plan.prior_dropout", ge=0.0, le=0.9, advanced=True)
     class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, advanced=True)
     unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, advanced=True)
     ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, advanced=True)

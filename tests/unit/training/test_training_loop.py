@@ -138,12 +138,20 @@ def test_prior_holds_the_class_where_it_was(load_miniature: Load) -> None:
     assert moved[1] < moved[0]
 
 
-def class_drift(load: Load, plan: LoraPlan) -> float:
-    """How far the answer to the class caption is from the untrained checkpoint's, after a short training."""
+@pytest.mark.slow
+def test_prior_holds_the_answer_to_no_words(load_miniature: Load) -> None:
+    """Guidance leads away from that answer: one that is the person's leads away from the person."""
+    plan = PLAN.copy(update={"learning_rate": 5e-3, "prior_weight": 2.0})
+    moved = [class_drift(load_miniature, plan.copy(update={"prior_dropout": share}), "") for share in (0.0, 0.75)]
+    assert moved[1] < moved[0]
+
+
+def class_drift(load: Load, plan: LoraPlan, caption: str = "a portrait of man") -> float:
+    """How far the answer to `caption` is from the untrained checkpoint's, after a short training."""
     running = trainer(load, plan, total=16)
     running.run(quiet())
     noisy = torch.randn((8, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    text, times = running.model.encode_text(["a portrait of man"] * 8), torch.arange(60, 1000, 120)
+    text, times = running.model.encode_text([caption] * 8), torch.arange(60, 1000, 120)
     with torch.no_grad():
         after = running.model.predict(noisy, times, text)
         with running.method.strength(0.0):

@@ -37,7 +37,7 @@ def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ..
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("method", Method)
 def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Family) -> None:
-    plan = PLANS[method](caption_dropout=0.0)
+    plan = PLANS[method](prior_dropout=0.0)
     assert what_it_cannot_do(plan, checkpoint(tmp_path, family), method) == []
 
 
@@ -55,6 +55,7 @@ def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Fam
         (Method.TEXTUAL_INVERSION, Family.SD1, {"caption_dropout": 0.1}, "caption_dropout"),
         (Method.DREAMBOOTH, Family.SD1, {"prior_from": "prediction"}, "prior_from"),
         (Method.DREAMBOOTH, Family.SDXL, {"prior_weight": 0.5}, "prior_weight must be 1"),
+        (Method.DREAMBOOTH_LORA, Family.SD1, {"prior_dropout": 0.25}, "prior_dropout"),
         (
             Method.DREAMBOOTH_LORA, Family.SD1,
             {"prior_from": "both", "text_encoder_learning_rate": 1e-5}, "text encoder",
@@ -64,7 +65,7 @@ def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Fam
 def test_what_the_user_set_and_it_cannot_do_is_refused(
     tmp_path: Path, method: Method, family: Family, values: dict[str, Any], word: str
 ) -> None:
-    plan = PLANS[method](**{"caption_dropout": 0.0, **values})
+    plan = PLANS[method](**{"prior_dropout": 0.0, **values})
     with pytest.raises(InvalidSettings, match=word):
         fitted(plan, checkpoint(tmp_path, family), method, values)
 
@@ -77,7 +78,7 @@ def test_what_the_user_did_not_set_gives_way_and_is_told(tmp_path: Path) -> None
 
 
 def test_older_releases_can_do_less(tmp_path: Path) -> None:
-    plan = PLANS[Method.LORA](prior_weight=1.0, prior_from="both", optimiser="schedulefree")
+    plan = PLANS[Method.LORA](prior_weight=1.0, prior_from="both", prior_dropout=0.0, optimiser="schedulefree")
     base = checkpoint(tmp_path)
     changed, told = fitted(plan, base, Method.LORA, (), "0.9.1")
     assert (changed.prior_from, changed.optimiser, len(told)) == ("pictures", "adamw", 2)

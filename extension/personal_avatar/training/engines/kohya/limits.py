@@ -114,15 +114,22 @@ def _lora(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limi
 def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
     if plan.prior_weight <= 0:
         return
+    if plan.prior_dropout > 0:
+        yield Limit("sd-scripts does not hold the answer to no words (prior_dropout)", {"prior_dropout": 0.0})
     if plan.prior_from != PICTURES and method not in LORA_METHODS:
         what = f"sd-scripts holds the class by its pictures only (prior_from {plan.prior_from})"
-        yield Limit(what, {"prior_from": PICTURES})
+        yield Limit(what, _by_pictures(plan))
     elif plan.prior_from != PICTURES and plan.trains_text:
         what = "sd-scripts takes the checkpoint's answers with the text encoder that is trained (prior_from)"
-        yield Limit(f"{what}: its learning rate must be 0, or the class held by pictures", {"prior_from": PICTURES})
-    if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1:
+        yield Limit(f"{what}: its learning rate must be 0, or the class held by pictures", _by_pictures(plan))
+    if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1 and not plan.is_style:
         what = "sd-scripts weighs class pictures like the person's own for SDXL: prior_weight must be 1"
         yield Limit(what, {"prior_weight": 1.0})
+
+
+def _by_pictures(plan: TrainPlan) -> dict[str, Any]:
+    """Instead of a class that is held by answers; a style has none to make pictures of, so it does without."""
+    return {"prior_weight": 0.0} if plan.is_style else {"prior_from": PICTURES}
 
 
 def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
@@ -131,7 +138,7 @@ def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
         return
     if plan.prior_weight > 0 and plan.prior_from != PICTURES:
         what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
-        yield Limit(what, {"prior_from": PICTURES})
+        yield Limit(what, _by_pictures(plan))
     if plan.optimiser == "schedulefree":
         yield Limit(f"sd-scripts {version} has no optimiser schedulefree", {"optimiser": "adamw"})
 
