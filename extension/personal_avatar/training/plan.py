@@ -177,9 +177,20 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     plan = validated(PLANS[method], {**preset, **values})
     if plan.is_style and plan.wants_class_pictures:
         raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
+    _refuse_uneven(plan)
     if "learning_rate" in values or plan.optimiser not in RATES:
         return plan
     return plan.copy(update={"learning_rate": RATES[plan.optimiser](plan.learning_rate)})
+
+
+def _refuse_uneven(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` when the batches of a step cannot be shared out evenly to the graphics cards."""
+    if plan.accumulate % plan.gpus:
+        batches = "1 batch" if plan.accumulate == 1 else f"{plan.accumulate} batches"
+        raise InvalidSettings(
+            f"{batches} a step cannot be shared out evenly to {plan.gpus} graphics cards.",
+            f"Set accumulate to {plan.gpus} or a multiple of it.",
+        )
 
 
 def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:

@@ -55,16 +55,11 @@ ALONE = Team()
 
 
 def refuse_impossible(plan: TrainPlan) -> None:
-    """Raise `InvalidSettings` when the batches cannot be shared out evenly, or there are not so many cards."""
+    """Raise `InvalidSettings` when there are not so many graphics cards; `plan_for` looks at the batches."""
     if plan.gpus == 1:
         return
     import torch
 
-    if plan.accumulate % plan.gpus:
-        raise InvalidSettings(
-            f"{plan.accumulate} batches a step cannot be shared out evenly to {plan.gpus} graphics cards.",
-            f"Set accumulate to {plan.gpus} or a multiple of it.",
-        )
     cards = torch.cuda.device_count()
     if cards and cards < plan.gpus:
         raise InvalidSettings(f"The plan asks for {plan.gpus} graphics cards, and there are {cards}.", "Lower gpus.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from personal_avatar.domain import Avatar, BaseModelFile, Method
+from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import Crashed, InvalidSettings
 from personal_avatar.jobs.events import EventWriter, Failed, read_events
 from personal_avatar.training import cache, helping, team
@@ -17,7 +17,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.helping import helped, missed
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import LoraPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan, TrainTask, plan_for
 from personal_avatar.training.training_set import TrainingSet
 
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]
@@ -55,10 +55,14 @@ def test_two_processes_train_what_one_does_with_both_batches(
     assert furthest < 0.02 * max(float(alone[name].abs().max()) for name in moved)
 
 
-def test_batches_that_cannot_be_shared_out_evenly_are_refused() -> None:
-    team.refuse_impossible(LoraPlan(gpus=2, accumulate=4))
-    with pytest.raises(InvalidSettings, match="evenly"):
-        team.refuse_impossible(LoraPlan(gpus=2, accumulate=3))
+@pytest.mark.parametrize("accumulate, gpus, said", [(3, 2, "3 batches a step"), (1, 4, "1 batch a step")])
+def test_batches_that_cannot_be_shared_out_evenly_are_refused(
+    tmp_path: Path, accumulate: int, gpus: int, said: str
+) -> None:
+    base = BaseModelFile(tmp_path / "base.safetensors", Family.SD1, "epsilon")
+    assert plan_for(base, Method.LORA, {"gpus": 2, "accumulate": 4}).gpus == 2
+    with pytest.raises(InvalidSettings, match=f"^{said} cannot be shared out evenly to {gpus} graphics cards"):
+        plan_for(base, Method.LORA, {"gpus": gpus, "accumulate": accumulate})
 
 
 def test_each_batch_is_done_by_one() -> None:
