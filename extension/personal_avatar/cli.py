@@ -368,10 +368,11 @@ def _sd_scripts(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    """A whole number above zero."""
-    if not text.isdecimal() or not int(text[:9]) > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text[:9])
+    """A whole number above zero, of at most nine digits."""
+    digits = text.lstrip("0")
+    if not digits.isdecimal() or len(digits) > 9 or not int(digits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
+    return int(digits)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("words", [
     [], ["no-such"], ["train"], ["train", "--photos", "x"], ["train", "--photos", "x", "--name", "a", "--method", "b"],
-    ["train", "--photos", "x", "--name", "a", "--engine", "b"],
+    ["train", "--photos", "x", "--name", "a", "--engine", "b"], ["generate", "--out", "x", "--count", "1234567890"],
     ["train", "--photos", "x", "--name", "a", "--goal", "b"],
     ["generate", "--avatar", "a", "--out", "o"], ["generate", "--avatar", "a", "--out", "o", "--count", "0",
                                                   "--style", "s"],

@@ -92,7 +92,8 @@ class RowDocument(Document):
     engine: str
     file: str = Field(..., description="Empty where none is made")
     likeness: float | None = Field(..., description="Mean cosine to photos that were held out")
-    recovered: float | None = Field(..., description="Share of the way from the bare checkpoint to real photos")
+    resemblance: float | None = Field(..., description="Of a style, 0..1; it stands where likeness does for a person")
+    recovered: float | None = Field(..., description="Share of the way from the bare checkpoint to real pictures")
     prompt_following: float | None
     diversity: float | None = Field(..., description="1: pictures of one prompt differ as much as without it")
     leakage: float | None = Field(..., description="How much nearer somebody else of the class came to the person")

@@ -6,7 +6,7 @@ outside the prefix changes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -31,6 +31,7 @@ from personal_avatar.errors import (
 
 PREFIX = API_PREFIX
 MEDIA_TYPE = "application/problem+json"
+NOT_AS_WRITTEN = "is blank, or not written as the description of this value demands"
 RETRY_AFTER_S = {429: 5, 503: 30}
 log = logging.getLogger(__name__)
 
@@ -117,10 +118,15 @@ def from_validation(error: RequestValidationError) -> AvatarError:
     """All problems of a request in one sentence each."""
     problems = error.errors()
     if all(problem["loc"][0] == "path" for problem in problems):
-        return NotFound(f"There is no such address: {'; '.join(problem['msg'] for problem in problems)}.")
+        return NotFound(f"There is no such address: {'; '.join(map(_said, problems))}.")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
         return BadInput("The body is not JSON.", NOT_JSON)
-    return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {problem['msg']}" for problem in problems))
+    return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems))
+
+
+def _said(problem: Mapping[str, object]) -> str:
+    """In words; a pattern tells a caller nothing."""
+    return NOT_AS_WRITTEN if problem["type"] == "value_error.str.regex" else str(problem["msg"])
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
 from personal_avatar.params import pairs
-from personal_avatar.photos.words import sentence
+from personal_avatar.photos.words import sentence, unfound
 from personal_avatar.terminal import Terminal, table
 
 
@@ -65,6 +65,8 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
         show(report, terminal)
         terminal.complain("No photo can be used. Add sharper photos that show only one person.")
         return FAILED
+    for told_of in unfound(report):
+        terminal.complain(told_of)
     dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun, settings)
     terminal.say(f"{len(dataset.samples)} pictures of {dataset.resolution_px} px with captions in {dataset.folder}")
     files = [str(dataset.folder / sample.image) for sample in dataset.samples]

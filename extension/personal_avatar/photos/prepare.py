@@ -59,10 +59,7 @@ def prepare(
     `WeightsMissing` where the settings cannot do without the network and it is not to be had, `UnreadablePhoto` for a
     mask that is none.
     """
-    if resolution_px < 64 or resolution_px % 8:
-        raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
-    if not report.accepted:
-        raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
+    _refuse_impossible(report, resolution_px)
     settings = settings or PhotoSettings()
     matting = chosen(settings, weights_folder)
     parts = enlarged(enlargements if settings.upscaler else None)
@@ -72,12 +69,18 @@ def prepare(
     )
     wanted = planned(report.accepted, folder, recipe)
     found = _unchanged(folder, wanted)
-    if found is not None:
-        return found
-    clear(folder)
-    cutter = Cutter(settings, resolution_px, matting, parts)
-    write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe, at_once)))
-    return wanted
+    if found is None:
+        clear(folder)
+        cutter = Cutter(settings, resolution_px, matting, parts)
+        write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe, at_once)))
+    return found or wanted
+
+
+def _refuse_impossible(report: PhotoReport, resolution_px: int) -> None:
+    if resolution_px < 64 or resolution_px % 8:
+        raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
+    if not report.accepted:
+        raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
 
 
 def reference_embedding(source: PhotoReport | Dataset, analyser: FaceAnalyser) -> np.ndarray:

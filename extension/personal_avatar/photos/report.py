@@ -48,8 +48,7 @@ class Judged:
     @property
     def vouched_face(self) -> bool:
         """Whether the user thereby said who is meant."""
-        one_face = len(self.examined.candidates) == 1 or self.verdict.choice.face is not None
-        return self.vouched and self.meant is not None and one_face
+        return self.vouched and self.meant is not None and len(self.examined.candidates) == 1
 
     def rejected(self, complaint: Complaint) -> Judged:
         return replace(self, verdict=rejected(self.verdict, [complaint]))

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Advice
+from personal_avatar.domain import Advice, PhotoReport
 
 ENGLISH = "en"
 _FILE = Path(__file__).resolve().parents[1] / "assets" / "texts.json"
@@ -31,6 +31,12 @@ REMARKS = (
     SMALL_FACE, SOFT, SIDE_VIEW, UP_OR_DOWN, EYES_CLOSED, SIDE_LIGHT, OTHERS_BEHIND, FACE_CHOSEN, FACE_GONE,
     PERSON_UNSURE,
 )  # fmt: skip
+
+
+def unfound(report: PhotoReport) -> list[str]:
+    """A sentence for each photo in which a face was chosen by hand that is not there."""
+    gone = [one for one in report.photos if FACE_GONE in one.remarks]
+    return [f"{one.path.name}: {sentence(f'remark.{FACE_GONE}', one.values)}" for one in gone]
 
 
 def sentence(key: str, values: Mapping[str, Any]) -> str:

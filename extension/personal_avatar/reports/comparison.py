@@ -19,11 +19,13 @@ from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
 
 TILE_PX, GAP_PX, MARGIN_PX, NAME_PX, LABEL_PX = 192, 10, 28, 300, 30
 LINE_PX, LETTER_PX = 20, 8  # of the sentences below
-NUMBERS = ("likeness", "recovered", "prompt_following", "diversity", "leakage")
+MEASURED = ("likeness", "resemblance")  # of a person, of a style
+NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage")
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
 NOTE = (
     "one-photo: nothing is trained and no file is made. Its seconds go from the photos to the pictures, checkpoint and "
-    "networks loaded. Its leakage is measured with the photo in use: whoever the prompt names then gets the face."
+    "networks loaded. Its leakage is measured with the photo in use: whoever the prompt names then gets the face. It "
+    "runs on this machine also where trainings run on a cluster: seconds and memory are then those of two machines."
 )
 
 
@@ -45,9 +47,10 @@ class Row:
 
 def row_of(result: Mapping[str, Any]) -> Row:
     """From the result document of a training, or of what photos alone do."""
-    likeness = result.get("likeness") or {}
-    found = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
-    numbers = {**found, "likeness": likeness.get("after"), "recovered": likeness.get("recovered")}
+    measured = {name: result.get(name) or {} for name in MEASURED}
+    numbers = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
+    numbers |= {name: found.get("after") for name, found in measured.items()}
+    numbers["recovered"] = next((found["recovered"] for found in measured.values() if "recovered" in found), None)
     pictures = tuple(Path(path) for path in result.get("samples", ()))
     file = next((Path(path).name for path in result["files"]), "")
     return Row(result["method"], result["engine"], numbers, file, pictures)
@@ -65,7 +68,7 @@ def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def best_first(rows: Sequence[Row]) -> list[Row]:
-    """By the share of the likeness that was recovered; what was not measured comes last."""
+    """By the share of the likeness, or of the resemblance, that was recovered; what was not measured comes last."""
     def behind(row: Row) -> float:
         recovered = row.numbers["recovered"]
         return float("inf") if recovered is None else -recovered
@@ -83,10 +86,17 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return [NOTE] if any(row.method == ONE_PHOTO for row in rows) else []
 
 
+def columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Names of the numbers that are shown: likeness or resemblance, whichever was measured; likeness without either."""
+    seen = {name for name in MEASURED for row in rows if row.numbers[name] is not None} or {MEASURED[0]}
+    return tuple(name for name in (*NUMBERS, *COSTS) if name not in MEASURED or name in seen)
+
+
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as words, heads first."""
-    heads = ("method", *(name.replace("_", " ") for name in (*NUMBERS, *COSTS)))
-    return [heads, *((row.name, *(spoken(name, row.numbers[name]) for name in (*NUMBERS, *COSTS))) for row in rows)]
+    names = columns(rows)
+    heads = ("method", *(name.replace("_", " ") for name in names))
+    return [heads, *((row.name, *(spoken(name, row.numbers[name]) for name in names)) for row in rows)]
 
 
 def spoken(name: str, value: float | None) -> str:
@@ -124,7 +134,7 @@ def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
 
 def _line(sheet: Any, pen: Any, row: Row, y: int) -> None:
     pen.text((MARGIN_PX, y + 4), row.name, INK, font(18, bold=True))
-    for number, name in enumerate((*NUMBERS, *COSTS)):
+    for number, name in enumerate(columns([row])):
         place = y + 32 + number * 19
         pen.text((MARGIN_PX, place), name.replace("_", " "), MUTED, font(14))
         pen.text((MARGIN_PX + 160, place), spoken(name, row.numbers[name]), INK, font(14))

@@ -26,7 +26,7 @@ MEANINGS = {
 }
 SEEDS = (
     "<p><small>Checkpoints are compared on one set of seeds, and the chosen one is measured on another: that is why the"
-    " numbers at the top differ a little from those below.</small></p>"
+    " numbers at the top differ from those below, the more so the fewer pictures there are.</small></p>"
 )
 Facts = Mapping[str, Any]
 

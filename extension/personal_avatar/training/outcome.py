@@ -51,7 +51,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "prompt": subject_prompt(point, 1.0),
         "likeness": likeness_document(likeness),
         "resemblance": likeness_document(training.resemblance),
-        "leakage": training.scores.measured.leakage if training.scores else None,
+        "leakage": leakage_of(training.scores),
         **manners(training.scores, training.untrained),
         "measured_on": measured_on(training.dataset),
         "photos": len(training.dataset.samples) + len(training.dataset.held_out),
@@ -131,6 +131,12 @@ def likeness_document(likeness: Likeness | None) -> dict[str, float] | None:
         return None
     numbers = {"floor": likeness.floor, "after": likeness.after, "ceiling": likeness.ceiling}
     return {name: round(value, 4) for name, value in {**numbers, "recovered": likeness.recovered}.items()}
+
+
+def leakage_of(scores: FinalScores | None) -> float | None:
+    """Rounded like the likeness beside it; None where nothing was measured."""
+    found = scores.measured.leakage if scores is not None else None
+    return None if found is None else round(found, 4)
 
 
 def measured_on(dataset: Dataset) -> dict[str, Any]:

@@ -98,12 +98,15 @@ def checked(work: Work) -> PhotoReport:
     """Enough photos can be used. Raises `TooFewPhotos`."""
     from personal_avatar.photos.report import check
     from personal_avatar.photos.together import cores
+    from personal_avatar.photos.words import unfound
 
     task = work.task
     found = check(
         task.photos, work.analyser, work.photo_settings, lambda done, total: work.wishes.heed(), task.choices,
         at_once=cores(),
     )
+    for told in unfound(found):
+        work.emit(Log(told))
     if len(found.accepted) < work.plan.min_photos:
         raise TooFewPhotos(too_few(found, work.plan.min_photos))
     return found

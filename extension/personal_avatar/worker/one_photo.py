@@ -29,7 +29,7 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.grid import Grid
 from personal_avatar.training.memory import kind as kind_of_memory
 from personal_avatar.training.memory import peak_gb
-from personal_avatar.training.outcome import likeness_document, manners, measured_on
+from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.plan import OnePhotoTask
 from personal_avatar.training.run import checked, prepared
 from personal_avatar.training.samples import Shot
@@ -201,7 +201,7 @@ def _document(
         "name": training.avatar.name, "method": ONE_PHOTO, "engine": training.engine.value, "base": training.base.title,
         "files": [], "file_mb": None,
         "adapter": unit.shelf.choose(SETTINGS, training.base.family).path.name, "adapter_kind": ready.kind.value,
-        "likeness": likeness_document(measured), "leakage": measured.leakage,
+        "likeness": likeness_document(measured), "leakage": leakage_of(found.scores),
         **manners(found.scores, found.before),
         "measured_on": measured_on(dataset), "photos": len(references(task, dataset)),
         "samples": [str(path) for path in found.samples], "dataset_fingerprint": dataset.fingerprint,

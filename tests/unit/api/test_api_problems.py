@@ -47,7 +47,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"images": ["  "]}, "images[0] is empty"),
     ({"images": ["aGVsbG8="] * 101}, "images"),
     ({"instance_name": ""}, "instance_name"),
-    ({"instance_name": "   "}, "instance_name"),
+    ({"instance_name": "   "}, "instance_name: is blank"),
     ({"instance_name": "x" * 81}, "instance_name"),
     ({"instance_name": 7}, "instance_name"),
     ({"user_id": None}, "user_id"),

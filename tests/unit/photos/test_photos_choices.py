@@ -12,6 +12,7 @@ from personal_avatar.photos.choices import choices_of
 from personal_avatar.photos.memory import Memory
 from personal_avatar.photos.report import check
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.words import unfound
 from personal_avatar.storage import sha256_of
 from PIL import Image
 
@@ -76,6 +77,10 @@ def test_a_face_chosen_by_hand_is_the_one_that_is_judged_and_its_neighbour_count
 def test_a_chosen_face_that_is_not_there_is_told_and_not_dropped_in_silence(photos: list[Path]) -> None:
     both = judged(photos, both=PhotoChoice(face=5))[1]["both"]
     assert "FACE_GONE" in both.remarks and both.face is not None
+    vouched, found = judged(photos, both=PhotoChoice(take=True, face=5))
+    (told,) = unfound(vouched)
+    assert told.startswith("both") and "chosen by hand is not found" in told
+    assert all(found[f"own{n}"].accepted for n in range(4))  # nobody was vouched for
 
 
 def test_who_is_taken_by_hand_is_the_person_even_against_the_majority(photos: list[Path]) -> None:

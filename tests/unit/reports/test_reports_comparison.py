@@ -43,6 +43,17 @@ def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> 
     assert [(row.name, row.numbers["recovered"]) for row in rows] == [("lora (kohya)", 0.6), ("lora", 0.3)]
 
 
+def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so() -> None:
+    found = [result("lora", None, resemblance={"after": 0.5, "recovered": 0.2}),
+             result("dreambooth", None, resemblance={"after": 0.7, "recovered": 0.6})]
+    rows = comparable(found)
+    assert [(row.method, row.numbers["recovered"]) for row in rows] == [("dreambooth", 0.6), ("lora", 0.2)]
+    heads, best, _ = table(rows)
+    assert heads[1:3] == ("resemblance", "recovered") and best[1:3] == ("0.70", "60%") and "likeness" not in heads
+    assert (to_document(rows)[0]["likeness"], to_document(rows)[0]["resemblance"]) == (None, 0.7)
+    assert table(comparable([result("lora", 0.5)]))[0][1:3] == ("likeness", "recovered")
+
+
 def test_nothing_compares_to_an_empty_table() -> None:
     assert comparable([]) == []
 

@@ -122,8 +122,9 @@ def chosen(document: Document) -> str:
 
 def test_the_choice_is_told_with_its_numbers() -> None:
     assert chosen(fine()) == (
-        "The checkpoint of step 200 was chosen of 3: it recovered 80% of the likeness and kept 100% of the untrained"
-        " checkpoint's obedience to prompts, a merit of 0.80. The next best, step 300, has a merit of 0.77."
+        "The checkpoint of step 200 was chosen of 3: on the seeds of the choice it recovered 80% of the likeness and"
+        " kept 100% of the untrained checkpoint's obedience to prompts, a merit of 0.80. The next best, step 300, has a"
+        " merit of 0.77."
     )
 
 
