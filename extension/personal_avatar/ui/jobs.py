@@ -13,8 +13,8 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import wishes
-from personal_avatar.ui.live import failure_html, headline, state_badge
-from personal_avatar.ui.markup import box, facts, progress_bar, tag
+from personal_avatar.ui.live import bar, failure_html, headline, state_badge
+from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.presses import TAKE
 from personal_avatar.ui.refusal import Refusal
@@ -95,17 +95,13 @@ def jobs_html(scene: Scene) -> str:
 def _row(view: JobView, scene: Scene) -> str:
     active = view.status.state in ACTIVE
     head = tag("div", state_badge(view, scene), tag("strong", escape(_title(view, scene))), class_="pa-head")
-    bar = (
-        progress_bar(view.progress, headline(view, scene), known=bool(view.total_steps))
-        if view.status.state in (State.RUNNING, State.PAUSED)
-        else ""
-    )
+    drawn = bar(view, scene) if view.status.state in (State.RUNNING, State.PAUSED) else ""
     line = tag("p", escape(headline(view, scene))) if active else ""
     return tag(
         "li",
         head,
         line,
-        bar,
+        drawn,
         _times(view, scene),
         failure_html(view, scene),
         _buttons(view, scene),

@@ -84,9 +84,15 @@ def progress_html(view: JobView, scene: Scene) -> str:
     head = tag("div", state_badge(view, scene), tag("strong", escape(scene.title(view))), class_="pa-head")
     if view.status.state not in ACTIVE:
         return head + failure_html(view, scene)
-    words = headline(view, scene)
-    bar = progress_bar(view.progress, words, known=bool(view.total_steps))
-    return head + tag("p", escape(words), class_="pa-sentence") + bar
+    return head + tag("p", escape(headline(view, scene)), class_="pa-sentence") + bar(view, scene)
+
+
+def bar(view: JobView, scene: Scene) -> str:
+    """How far a job is; empty for one that rests before it knows: a bar of unknown length moves."""
+    known = bool(view.total_steps)
+    if view.status.state is State.PAUSED and not known:
+        return ""
+    return progress_bar(view.progress, headline(view, scene), known=known)
 
 
 def failure_html(view: JobView, scene: Scene) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import has, text
 
@@ -45,7 +45,8 @@ def error_box(error: AvatarError, language: str, instead: str = "") -> str:
     if isinstance(error, Refusal):
         return box("bad", _of_code(error.kind.code, "title", language), *error.words(language))
     title = _of_code(error.code, "title", language) or text("error.other", language)
-    return box("bad", title, error.message, instead or hint_of(error, language))
+    kind = "warn" if error.code == Cancelled.code else "bad"  # which the user wanted
+    return box(kind, title, error.message, instead or hint_of(error, language))
 
 
 def hint_of(error: AvatarError, language: str) -> str:

@@ -177,6 +177,7 @@ def test_a_waiting_training_is_paused_and_goes_on_at_once(studio: Studio) -> Non
     wish(studio, wishes.REST, waiting)
     assert studio.jobs.status(waiting).state is State.PAUSED and told(studio, waiting) == "Paused"
     assert 'data-pa-busy="0"' in status_html(page(studio)), "nothing happens until somebody asks for it"
+    assert "pa-bar" not in jobs_html(page(studio)), "a bar of unknown length moves"
     wish(studio, wishes.GO_ON, waiting)
     wish(studio, wishes.GO_ON, waiting)
     assert studio.jobs.status(waiting).state is State.QUEUED
@@ -188,6 +189,8 @@ def test_a_paused_training_is_cancelled_once(studio: Studio, do: str) -> None:
     wish(studio, do, paused)
     wish(studio, do, paused)
     assert studio.jobs.status(paused).state is State.CANCELLED
+    said = jobs_html(page(studio))
+    assert "pa-box pa-warn" in said and "pa-box pa-bad" not in said, "nothing went wrong"
 
 
 @pytest.mark.parametrize(
