@@ -159,7 +159,7 @@ def test_the_plot_has_our_axes_and_draws_them(identity: Server) -> None:
     labels = identity.get("/probe/identity/axes").json()
     ours = [label for label in labels if label.startswith(f"[{TITLE}]")]
     assert {label.split("] ")[1] for label in ours} == {
-        "adapter weight", "IdentityNet weight", "start", "end", "method", "person",
+        "adapter weight", "IdentityNet weight", "start", "end", "method", "person", "restorer", "restoration fidelity",
     }
     assert len(ours) == len(set(ours))
     choose(identity, SDXL.name)
