@@ -14,12 +14,14 @@ from miniature_adapters import AVATAR_TINY, make_adapter, make_face_pack, make_i
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, from_json
 from personal_avatar.errors import Cancelled
+from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.identity.nouns import AdapterKind, Rows, Target
 from personal_avatar.jobs.control import CANCEL, Control
 from personal_avatar.jobs.events import EventWriter, Log, SampleMade, Score, Stage, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.photos.dataset import load_dataset
 from personal_avatar.photos.read import read_photo
 from personal_avatar.pictures import infotext_of
 from personal_avatar.standalone.host import StandaloneHost
@@ -33,7 +35,6 @@ from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, DRAWING_PROMPTS, FINAL_SEED
 from personal_avatar.training.likeness import LikenessMeter
 from personal_avatar.training.plan import OnePhotoTask
-from personal_avatar.training.run import checked, prepared
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.worker import one_photo
 from safetensors.torch import load_file, save_file
@@ -90,7 +91,7 @@ def test_a_real_process_measures_it_and_it_stands_in_the_table(ended: Ended) -> 
     (row,) = ended.studio.trainings.comparison(ended.view.job.avatar_id)
     assert (row.name, row.file, row.numbers["file_mb"]) == ("one-photo", "", None)
     unknown = {name for name, number in row.numbers.items() if number is None}
-    assert unknown == {"file_mb", "diversity"}  # no two pictures of one prompt
+    assert unknown == {"file_mb", "diversity", "resemblance"}  # no two pictures of one prompt; a person
     assert 0 < row.numbers["seconds"] < ended.view.status.ended_at - ended.view.status.started_at  # type: ignore[operator]
     assert ended.result["adapter"] == "ip-adapter-faceid-portrait_sd15.safetensors"
     assert "reference" not in ended.result and "embedding" not in json.dumps(ended.result)
@@ -109,11 +110,10 @@ def test_what_it_does_is_told_while_it_goes_on(ended: Ended) -> None:
     assert [one.likeness for one in events if isinstance(one, Score)] == [ended.result["likeness"]["after"]]
 
 
-def test_its_numbers_are_those_of_pictures_that_are_painted_by_hand(ended: Ended, tmp_path: Path) -> None:
+def test_its_numbers_are_those_of_pictures_that_are_painted_by_hand(ended: Ended, analyser: FaceAnalyser) -> None:
     """A checkpoint of our own, plain for what is compared with, and with the photos that were not held out in it."""
     task, folders = ended.task, ended.studio.host.folders()
-    work = one_photo._open(task, tmp_path, EventWriter(tmp_path), Control(tmp_path))
-    dataset = prepared(work, checked(work))
+    dataset = load_dataset(task.training.avatar_folder / "dataset")
     assert dataset.fingerprint == ended.result["dataset_fingerprint"]
     shown = [photo for photo in task.training.photos
              if sha256_of(photo) not in {one.source_sha256 for one in dataset.held_out}]
@@ -121,7 +121,7 @@ def test_its_numbers_are_those_of_pictures_that_are_painted_by_hand(ended: Ended
     assert len(shown) + len(dataset.held_out) == len(PHOTOS)
 
     model = families.load(task.training.base, compute.choose("auto", task.training.base.native_px), SIDE_PX)
-    meter = LikenessMeter(work.analyser, square_images(dataset, dataset.held_out, SIDE_PX))
+    meter = LikenessMeter(analyser, square_images(dataset, dataset.held_out, SIDE_PX))
     settings = SampleSettings(SIDE_PX, STEPS, GUIDANCE)
     prompts = DRAWING_PROMPTS[:PICTURES]
 
@@ -179,19 +179,20 @@ def test_it_can_be_cancelled(ended: Ended, tmp_path: Path) -> None:
 def test_instantid_brings_its_own_network_and_says_what_spoils_it(
     ended: Ended, weights_folder: Path, tmp_path: Path
 ) -> None:
-    """A miniature of SDXL has random weights; all the rest is as it is with a large one."""
+    """A miniature of SDXL has random weights; all the rest is as it is with a large one. One picture of one step."""
     base, shelf = make_checkpoint(Family.SDXL, tmp_path), tmp_path / "identity"
     make_face_pack(shelf / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
     make_adapter(AdapterKind.INSTANTID, Family.SDXL, shelf)
     make_identitynet(shelf / "instantid")
-    plan = {**PLAN, "resolution_px": 64, "sample_steps": 2}
-    training = replace(ended.task.training, base=base, plan=plan, avatar_folder=tmp_path / "avatar")
+    plan = {**PLAN, "score_pictures": 1, "resolution_px": 64, "sample_steps": 1}
+    photos = ended.task.training.photos[:3]
+    training = replace(ended.task.training, base=base, photos=photos, plan=plan, avatar_folder=tmp_path / "avatar")
     task = replace(ended.task, training=training, identity_folders=(shelf,), identity_cache=tmp_path / "cache")
     (tmp_path / "job").mkdir()
     emit = EventWriter(tmp_path / "job")
     result = one_photo.measure(task, tmp_path / "job", emit, Control(tmp_path / "job"))
     assert (result["adapter_kind"], result["adapter"]) == ("instantid", "ip-adapter_instant_id_sdxl.safetensors")
-    assert len(result["samples"]) == PICTURES and result["likeness"]["after"] is not None
+    assert len(result["samples"]) == 1 and result["likeness"]["after"] is not None
     told = [event.message for event in read_messages(tmp_path / "job")]
     assert any("burns colours above a CFG scale of 5 (6)" in sentence for sentence in told)
 
