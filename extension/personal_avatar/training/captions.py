@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,20 +29,6 @@ def vary(captions: list[str], generator: torch.Generator) -> list[str]:
     drawn = torch.rand(len(captions), generator=generator).tolist()
     choices = [leads(caption) for caption in captions]
     return [choice[int(place * len(choice))] for choice, place in zip(choices, drawn, strict=True)]
-
-
-def another(caption: str, class_noun: str) -> str:
-    """The caption with "another man" where it says "a man" or "man"; as it is where it says neither."""
-    return re.sub(rf"\b(?:an? )?{re.escape(class_noun)}\b", f"another {class_noun}", caption, count=1)
-
-
-def sometimes_another(captions: list[str], class_noun: str, generator: torch.Generator) -> list[str]:
-    """Each caption as it is or, half of the time, of `another` of the class: a word before the noun, as the trigger is
-    one, must not call for the person."""
-    import torch
-
-    drawn = torch.rand(len(captions), generator=generator) < 0.5
-    return [another(one, class_noun) if other else one for one, other in zip(captions, drawn.tolist(), strict=True)]
 
 
 def drop(captions: list[str], share: float, generator: torch.Generator) -> list[str]:

@@ -14,7 +14,7 @@ from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
-from personal_avatar.training.captions import another, leads
+from personal_avatar.training.captions import leads
 from personal_avatar.training.classes import ClassPictures, Subject, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import TrainPlan
@@ -34,11 +34,7 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
     others, small_others = _others(work, model, dataset)
     changing = plan.trains_text or plan.shuffle_captions
-    of_class = [*class_captions, *(others.captions if others else ())]
-    noun = "" if plan.is_style else dataset.class_noun
-    if plan.vary_captions and noun:
-        of_class += [another(caption, noun) for caption in of_class]
-    asked = ["", *captions, *of_class]
+    asked = ["", *captions, *class_captions, *(others.captions if others else ())]
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
     text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
@@ -46,7 +42,7 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     small = None
     if len(small_latents):
         small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others)
-    return TrainingSet(latents, captions, class_captions, text, places, others, small, noun)
+    return TrainingSet(latents, captions, class_captions, text, places, others, small)
 
 
 def _sizes(plan: TrainPlan) -> tuple[str, ...]:

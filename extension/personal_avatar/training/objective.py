@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.training import losses
-from personal_avatar.training.captions import drop, shuffle_tags, sometimes_another, vary
+from personal_avatar.training.captions import drop, shuffle_tags, vary
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
@@ -124,13 +124,11 @@ class Objective:
         return vary(captions, self.generator) if self.plan.vary_captions else captions
 
     def _of_class(self, captions: list[str]) -> list[str]:
-        """Captions of the class as the prior asks by them: of one or another of it, some of them empty.
+        """Captions of the class as the prior asks by them, some of them empty.
 
         Guidance leads away from the answer to no words. One that has moved towards the person leads everybody away
         from the person, and the person's own pictures, too.
         """
-        if self.plan.vary_captions and self.data.class_noun:
-            captions = sometimes_another(captions, self.data.class_noun, self.generator)
         return drop(self._varied(captions), self.plan.prior_dropout, self.generator)
 
     def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:

@@ -32,7 +32,6 @@ class Pictures:
 class TrainingSet:
     """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger.
 
-    `class_noun`: what the person is one of; empty: nobody is, as with a style.
     `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
     `small`: the same pictures at half the size, for the first steps.
     """
@@ -44,7 +43,6 @@ class TrainingSet:
     places: tuple[torch.Tensor, ...] | None = None
     others: ClassSet | None = None
     small: Pictures | None = None
-    class_noun: str = ""
 
     @property
     def is_encoded(self) -> bool:
