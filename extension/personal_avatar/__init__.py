@@ -1,3 +1,3 @@
 """Personal Avatar: photos in, avatars out. Importing this package costs nothing."""
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
