@@ -49,6 +49,20 @@ def open_picture(file: BinaryIO, name: str, side_px: int = MOST_SIDE_PX) -> Imag
     return picture
 
 
+def is_picture(file: BinaryIO) -> bool:
+    """Whether the head of a file is that of a picture, whether or not it can be read here; nothing is decoded."""
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    if _plugin(head) is not None:
+        return True
+    try:
+        with naming("the picture"):
+            _by_pillow_alone(file, "the picture")
+    except UnreadablePhoto as error:
+        return not isinstance(error.__cause__, UnidentifiedImageError)
+    return True
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """While a picture is read: everything that goes wrong is `UnreadablePhoto` or `FileTooLarge`."""
@@ -78,6 +92,10 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
     plugin = _plugin(head)
     if plugin is not None:
         return _by_plugin(plugin, file, name)
+    return _by_pillow_alone(file, name)
+
+
+def _by_pillow_alone(file: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:

@@ -22,7 +22,7 @@ from personal_avatar.api.bodies import (
 from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import MODEL_ID, Row, plain
-from personal_avatar.api.uploads import received
+from personal_avatar.api.uploads import received_photos
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
 from personal_avatar.studio import MAX_PHOTOS, Studio, TrainRequest
@@ -116,7 +116,7 @@ class ComparingApi:
     def compare(self, body: CompareBody) -> CompareAccepted:
         """Put a job a method into the queue, all on the same photos. Whoever calls this states that the person in the
         photos agreed."""
-        with received(body.images) as photos:
+        with received_photos(body.images) as photos:
             started = self.studio.trainings.compare(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),

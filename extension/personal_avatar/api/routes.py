@@ -26,7 +26,7 @@ from personal_avatar.api.ranking import RankingApi
 from personal_avatar.api.restoring import RestoringApi
 from personal_avatar.api.stream import Streams
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
-from personal_avatar.api.uploads import received, received_by_name
+from personal_avatar.api.uploads import received, received_by_name, received_photos
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull
 from personal_avatar.jobs.states import ACTIVE, State
@@ -58,7 +58,7 @@ class Api:
     def train(self, body: bodies.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
         estimate = self.studio.estimate(len(body.images), body.method, body.plan)
-        with received(body.images) as photos:
+        with received_photos(body.images) as photos:
             job = self.studio.trainings.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 method=body.method, engine=body.engine, plan=body.plan, consent=body.consent, door=DOOR,

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,25 @@ def decode(text: str, name: str) -> bytes:
     if not data:
         raise InvalidSettings(f"{name} is empty.")
     return data
+
+
+@contextmanager
+def received_photos(images: Sequence[str]) -> Iterator[list[Path]]:
+    """`received` for a training, which would only be told later: raises `InvalidSettings` for what is no picture."""
+    with received(images) as paths:
+        refuse_others(paths)
+        yield paths
+
+
+def refuse_others(paths: Iterable[Path]) -> None:
+    """Raises `InvalidSettings` for files that are no pictures, by their heads; what is wrong with pictures is for the
+    report on the photos."""
+    from personal_avatar.formats import is_picture
+
+    for path in paths:
+        with path.open("rb") as file:
+            if not is_picture(file):
+                raise InvalidSettings(f"{path.name} is not a picture.", "Send JPEG, PNG or WebP files.")
 
 
 @contextmanager

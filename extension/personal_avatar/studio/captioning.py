@@ -21,6 +21,7 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.studio.requests import GIVE_SOME
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -158,7 +159,7 @@ class Captioning:
         self._refuse_unknown(name)
         validated(CaptionSettings, dict(settings or {}))
         if not photos:
-            raise TooFewPhotos("No photos were given.")
+            raise TooFewPhotos("No photos were given.", GIVE_SOME)
         if missing := lacking(name, folder):
             raise refusal(name, missing, folder)
         studio.host.trainer()

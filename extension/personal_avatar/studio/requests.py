@@ -7,11 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar.domain import Avatar, Engine, Method, PhotoChoice
+from personal_avatar.errors import InvalidSettings, TooFewPhotos
 
 if TYPE_CHECKING:
     from personal_avatar.studio.oneshot import Box, Neighbour
 
 MAX_PHOTOS = 100
+GIVE_SOME = "Give at least one picture; 10 to 20 of a person are best."
+
+
+def refuse_count(photos: int) -> None:
+    """Raises `TooFewPhotos` for none, `InvalidSettings` for more than `MAX_PHOTOS`."""
+    if not photos:
+        raise TooFewPhotos("No photos were given.", GIVE_SOME)
+    if photos > MAX_PHOTOS:
+        said = f"{photos} photos were given; at most {MAX_PHOTOS} are possible."
+        raise InvalidSettings(said, "Choose the best 10 to 20.")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from personal_avatar.domain import (
 )
 from personal_avatar.errors import (
     InvalidSettings,
-    TooFewPhotos,
     WrongState,
 )
 from personal_avatar.host import Host
@@ -42,7 +41,7 @@ from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention
 from personal_avatar.studio.rankings import Rankings
-from personal_avatar.studio.requests import MAX_PHOTOS, CreateRequest, TrainRequest, labels
+from personal_avatar.studio.requests import CreateRequest, TrainRequest, labels, refuse_count
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trainings import Trainings
@@ -127,10 +126,7 @@ class Studio:
         the same files will be checked again, see `seen`."""
         from personal_avatar.photos.report import check
 
-        if not photos:
-            raise TooFewPhotos("No photos were given.")
-        if len(photos) > MAX_PHOTOS:
-            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_PHOTOS}.", "Choose the best 10 to 20.")
+        refuse_count(len(photos))
         wanted = validated(PhotoSettings, settings or {})
         seen = self.seen if remember else None
         return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen)

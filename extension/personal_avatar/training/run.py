@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Dataset, Engine, PhotoReport
+from personal_avatar.domain import Dataset, Engine, PhotoReport, Reason
 from personal_avatar.errors import Cancelled, NanLoss, TooFewPhotos
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
@@ -108,7 +108,7 @@ def checked(work: Work) -> PhotoReport:
     for told in unfound(found):
         work.emit(Log(told))
     if len(found.accepted) < work.plan.min_photos:
-        raise TooFewPhotos(too_few(found, work.plan.min_photos))
+        raise TooFewPhotos(too_few(found, work.plan.min_photos), what_to_add(found, work.plan.is_style))
     return found
 
 
@@ -122,6 +122,14 @@ def too_few(found: PhotoReport, need: int) -> str:
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     usable = len(found.accepted)
     return f"Found {usable} usable photo{'' if usable == 1 else 's'}, need {need}" + (f" ({why})." if why else ".")
+
+
+def what_to_add(found: PhotoReport, is_style: bool) -> str | None:
+    """What would mend it; None: the usual."""
+    refused = [verdict for verdict in found.photos if not verdict.accepted]
+    if refused and all(Reason.UNREADABLE in verdict.reasons for verdict in refused):
+        return "Files that are not pictures do not count: give JPEG, PNG or WebP."
+    return "Add sharper and brighter pictures of the style." if is_style else None
 
 
 def prepared(work: Work, photos: PhotoReport) -> Dataset:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
@@ -34,8 +34,14 @@ class BarePictures:
 
 
 def bare_pictures(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> BarePictures:
-    """`model` must have nothing attached yet."""
-    return BarePictures(tuple(shots), _quick(model, shots, settings), settings)
+    """`model` must have nothing attached yet. Raises `BaseUnsupported` when it answers with what is no number."""
+    latents = _quick(model, shots, settings)
+    if not latents.isfinite().all():
+        raise BaseUnsupported(
+            f"{model.base.path.name} answers with values that are no numbers.",
+            "Download the file again or choose another one; where other programs can use it, set precision to fp32.",
+        )
+    return BarePictures(tuple(shots), latents, settings)
 
 
 def _quick(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:

@@ -23,7 +23,7 @@ from tests.unit.api.house import GOOD, encoded
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 
 V1 = "/personal-avatar/v1"
-TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
+TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": [encoded(GOOD[0])]}
 GENERATE = {"model_id": "anna", "style_template": "oil-painting"}
 
 
@@ -45,6 +45,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"images": ["%%%"]}, "images[0] is not base64"),
     ({"images": ["data:image/png;base64,%"]}, "images[0] is not base64"),
     ({"images": ["  "]}, "images[0] is empty"),
+    ({"images": [encoded(GOOD[0]), "aGVsbG8="]}, "images[1] is not a picture"),
     ({"images": ["aGVsbG8="] * 101}, "images"),
     ({"instance_name": ""}, "instance_name"),
     ({"instance_name": "   "}, "instance_name: is blank"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import os
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from personal_avatar.api import uploads
-from personal_avatar.api.uploads import decode, received
+from personal_avatar.api.uploads import decode, received, received_photos
 from personal_avatar.errors import AvatarError, FileTooLarge, InvalidSettings
+from PIL import Image
 
 PREFIXES = ["", "data:;base64,", "data:image/png;base64,", "DATA:image/svg+xml;a=b;BASE64,", " data:x/y;base64,"]
 
@@ -44,6 +46,24 @@ def test_nothing_stays_when_a_picture_is_refused(tmp_path: Path, monkeypatch: py
     with pytest.raises(AvatarError), received(["aGVsbG8=", "%"]):
         raise AssertionError("not reached")
     assert os.listdir(tmp_path) == []
+
+
+def beginning_of_a_png(side_px: int) -> bytes:
+    data = BytesIO()
+    Image.new("1", (side_px, side_px)).save(data, "PNG")
+    return data.getvalue()[:100]
+
+
+@pytest.mark.parametrize("data", [
+    beginning_of_a_png(64), beginning_of_a_png(9000), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+], ids=["broken", "too large", "of another format"])
+def test_a_training_gets_pictures_that_cannot_be_read_but_nothing_else(data: bytes) -> None:
+    """Too large, broken, in a format that is not installed: the report on the photos says so."""
+    picture, word = (base64.b64encode(one).decode() for one in (data, b"hello"))
+    with received_photos([picture]) as paths:
+        assert paths[0].read_bytes() == data
+    with pytest.raises(InvalidSettings, match=r"^images\[1\] is not a picture"), received_photos([picture, word]):
+        raise AssertionError("not reached")
 
 
 @pytest.mark.parametrize("size", [100, 101, 5000])

@@ -22,6 +22,8 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import CREATE
 
+from tests.unit.api.house import GOOD, encoded
+
 V1 = "/personal-avatar/v1"
 SERVICE, ANN, BOB = ("service", "s"), ("ann", "a"), ("bob", "b")
 ROWS = [row for _, rows in TOPICS for row in rows]
@@ -30,7 +32,7 @@ WITH_IDS = [row for row in ROWS if re.search(r"\{(job|model)_id\}", row.path)]
 FOR_ALL = {"/identity", "/styles", "/health", "/checkpoints/avatar-tiny", "/photos/taggers", "/photos/check",
            "/photos/lint"}
 PICTURE = "aGVsbG8="
-TRAIN = {"instance_name": "Anna", "images": [PICTURE]}
+TRAIN = {"instance_name": "Anna", "images": [encoded(GOOD[0])]}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def make(tmp_path: Path, face_weights: Path) -> Callable[..., Studio]:
 @pytest.mark.parametrize(("changes", "error"), [
     ({"consent": "  "}, ConsentMissing),
     ({"photos": ()}, TooFewPhotos),
-    ({"photos": (GOOD[0],) * 101}, TooFewPhotos),
+    ({"photos": (GOOD[0],) * 101}, InvalidSettings),
     ({"plan": {"rank": 0}}, InvalidSettings),
     ({"photo_settings": {"min_face_px": 1}}, InvalidSettings),
     ({"name": " "}, InvalidSettings),

@@ -11,7 +11,17 @@ import personal_avatar
 import pytest
 import torch
 from painted_motifs import write_hatched
-from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Family, Method, from_json
+from personal_avatar.domain import (
+    Avatar,
+    BaseModelFile,
+    Checkpoint,
+    Family,
+    Method,
+    PhotoReport,
+    PhotoVerdict,
+    Reason,
+    from_json,
+)
 from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
@@ -192,6 +202,17 @@ def test_a_cancel_before_anything_was_saved_ends_at_once(start: Start, tmp_path:
 def test_too_few_photos_say_why(start: Start) -> None:
     with pytest.raises(TooFewPhotos, match=r"Found 1 usable photo, need 3 \(1 no face\)\."):
         start(photos=["01.jpg", "no-face.jpg"])
+
+
+def test_too_few_photos_say_what_to_add() -> None:
+    taken = PhotoVerdict(Path("a.jpg"))
+    none, dark = (PhotoVerdict(Path("b.jpg"), (reason,)) for reason in (Reason.UNREADABLE, Reason.DARK))
+    asked = [running.what_to_add(PhotoReport((taken, *more)), style) for more, style in (
+        ((none, none), False), ((none, dark), False), ((), False), ((dark,), True),
+    )]
+    assert asked[0] is not None and "not pictures" in asked[0]
+    assert asked[1:3] == [None, None]
+    assert asked[3] is not None and "style" in asked[3]
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: BaseModelFile, tmp_path: Path) -> None:

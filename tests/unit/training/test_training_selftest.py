@@ -7,7 +7,7 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family, Method
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.training import compute, selftest
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.model import DiffusionModel
@@ -47,6 +47,14 @@ def change(method: TrainingMethod, how: Callable[[torch.Tensor], torch.Tensor]) 
     state = {key: how(weight) for key, weight in method.state().items()}
     method.load(state)
     return state
+
+
+def test_a_checkpoint_of_values_that_are_no_numbers_is_named(bases: dict[Family, BaseModelFile]) -> None:
+    model = families.load(bases[Family.SD1], compute.choose("fp32"), 64)
+    with torch.no_grad():
+        next(model.unet.parameters()).fill_(float("nan"))
+    with pytest.raises(BaseUnsupported, match=r"safetensors answers with values that are no numbers\. Download"):
+        selftest.bare_pictures(model, SHOTS, SETTINGS)
 
 
 @pytest.mark.parametrize("family", Family)
