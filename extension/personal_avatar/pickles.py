@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import IO, Any
 
@@ -28,6 +29,9 @@ _MAKES_TENSORS = {
 _LEFT_EMPTY = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "numpy.", "argparse.", "_codecs.")
 _STORAGE = "Storage"
 _ZIP = b"PK\x03\x04"
+_LFS_POINTER = b"version https://git-lfs"
+_WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
+_LOOKED_AT_BYTES = 200
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
 _MAX_CONTENTS_BYTES = 64 * 2**20
@@ -151,11 +155,30 @@ def _flat(found: Any, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield from _flat(value, f"{prefix}{name}.")
 
 
+def not_downloaded(path: Path) -> str:
+    """What came in the place of the file of weights that was asked for; empty when none of these."""
+    with path.open("rb") as file:
+        begin = file.read(_LOOKED_AT_BYTES).lstrip().lower()
+    if not begin:
+        return "it is empty"
+    if begin.startswith(_LFS_POINTER):
+        return "it is a git-lfs pointer, which only says where the file is"
+    return "it is a web page" if begin.startswith(_WEB_PAGES) else ""
+
+
 def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
-    why = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
+    missing = not_downloaded(path) or ("its end is missing" if _is_cut_off(path) else "")
+    said = shorten((str(error).splitlines() or [""])[0], 120, placeholder=" ...")
     return BaseUnsupported(
-        f"{path.name} cannot be read as plain tensors ({why}).", "Convert it to safetensors and choose that file."
+        f"{path.name} cannot be read as plain tensors ({missing or said or type(error).__name__}).",
+        "Download it again." if missing else "Convert it to safetensors and choose that file.",
     )
+
+
+def _is_cut_off(path: Path) -> bool:
+    """A zip has its contents at its end."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP and not zipfile.is_zipfile(path)
 
 
 def _refuse_program(path: Path) -> None:

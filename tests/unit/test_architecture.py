@@ -34,7 +34,10 @@ STAGES_BELOW = {
 # `training` is for the process of a job, and for the benchmarks, which measure it. Others know its plans; hosts also
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
-DOORS = ("plan", "presets", "estimate", "reckoning", "fitting", "ways", "learned", "shortage", "engines.kohya.limits")
+DOORS = (
+    "plan", "presets", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
+    "engines.kohya.limits",
+)
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")
 

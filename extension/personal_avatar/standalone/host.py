@@ -31,6 +31,7 @@ from personal_avatar.standalone.styles import read_styles
 from personal_avatar.standalone.upscalers import Upscalers
 from personal_avatar.studio.oneshot import posed
 from personal_avatar.studio.works import neighbourhood_of
+from personal_avatar.training.fitness import refuse_unfit
 
 HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
 
@@ -91,7 +92,8 @@ class StandaloneHost:
         return tuple(self.shelf.titles())
 
     def choose_checkpoint(self, wanted: str) -> BaseModelFile:
-        """Use a checkpoint from now on. Raises `BaseNotFound`, `BaseUnsupported`."""
+        """Use a checkpoint from now on. Raises `BaseNotFound`; `BaseUnsupported`, then it is not chosen."""
+        refuse_unfit(self.shelf.find(wanted))
         return self.shelf.choose(wanted)
 
     def install_checkpoint(self, source: Path) -> BaseModelFile:

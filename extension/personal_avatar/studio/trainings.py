@@ -11,7 +11,6 @@ from personal_avatar.errors import (
     AvatarError,
     ConsentMissing,
     InvalidSettings,
-    TooFewPhotos,
     TrainerMissing,
     WrongState,
 )
@@ -24,8 +23,9 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.inventing import statement_of
-from personal_avatar.studio.requests import MAX_PHOTOS, TrainRequest, labels
+from personal_avatar.studio.requests import TrainRequest, labels, refuse_count
 from personal_avatar.studio.works import TRAIN
+from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ class Trainings:
         """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
         if not request.consent.strip() and not statement_of(request.photos):
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
-        if not 1 <= len(request.photos) <= MAX_PHOTOS:
-            raise TooFewPhotos(f"{len(request.photos)} photos were given; 1 to {MAX_PHOTOS} are possible.")
+        refuse_count(len(request.photos))
         validated(PLANS[request.method], request.plan)
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         base = self._base(request)
+        refuse_unfit(base)
         self._studio.host.trainer()
         self._refuse_engine(request, base)
         return base

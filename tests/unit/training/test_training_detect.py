@@ -38,6 +38,12 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
 @pytest.mark.parametrize(("shapes", "word"), [
     ({"double_blocks.0.x": (1,)}, "Flux"),
     ({"lora_unet_x.lora_up.weight": (1, 1)}, "LoRA"),
+    ({"lora_unet_down_blocks_0.hada_w1_a": (1, 1)}, "LoRA"),
+    ({"lora_unet_down_blocks_0.lokr_w1": (1, 1)}, "LoRA"),
+    ({"lora_unet_down_blocks_0.oft_blocks": (1, 1, 1)}, "LoRA"),
+    ({"down_blocks.0.attn1.processor.to_q_lora.up.weight": (1, 1)}, "LoRA"),
+    ({"unet.down_blocks.0.attn1.to_q.lora.up.weight": (1, 1)}, "LoRA"),
+    ({"text_model.encoder.layers.0.x": (1,)}, "a text encoder"),
     ({"down_blocks.0.x": (1,)}, "diffusers layout"),
     ({UNET: (320, 8, 3, 3)}, "InstructPix2Pix"),
     ({UNET: (320, 5, 3, 3)}, "depth model"),
@@ -87,8 +93,22 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
 def test_a_ckpt_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     base = make(Family.SD1, tmp_path, half=True, suffix=".ckpt")
     base.path.write_bytes(base.path.read_bytes()[:-100])
-    with pytest.raises(BaseUnsupported, match="cannot be read"):
+    with pytest.raises(BaseUnsupported, match=r"cannot be read as plain tensors \(its end is missing\)\. Download it"):
         read_shapes(base.path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+@pytest.mark.parametrize(("content", "what"), [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a git-lfs pointer"),
+    (b"\n<!DOCTYPE html><html><title>Log in</title>", "a web page"),
+    (b"", "empty"),
+])
+def test_what_came_in_the_place_of_a_checkpoint_is_named(
+    content: bytes, what: str, suffix: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(BaseUnsupported, match=f"it is {what}.*Download it again"):
+        read_shapes(tmp_path / f"a{suffix}")
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:

@@ -26,12 +26,19 @@ _OTHER_PARTS = {
     "joint_blocks.": "a Stable Diffusion 3 model",
     "lora_up.weight": "a LoRA",
     "lora_B.weight": "a LoRA",
+    "lora_linear_layer.up.": "a LoRA",
+    ".lora.up.": "a LoRA",
+    "_lora.up.": "a LoRA",
+    "hada_w1": "a LoRA",
+    "lokr_w": "a LoRA",
+    "oft_": "a LoRA",
     "string_to_param": "an embedding",
     "emb_params": "an embedding",
     "clip_g": "an embedding",
     "control_model.": "a ControlNet",
     "down_blocks.": "in diffusers layout",
     "decoder.conv_in.weight": "a VAE",
+    "text_model.": "a text encoder",
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
 from personal_avatar.pickles import load_pickle as load_pickle
+from personal_avatar.pickles import not_downloaded
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,8 @@ def _header(path: Path) -> Header:
     try:
         return header_of(path)
     except ValueError as error:
-        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({error}).", _AGAIN) from None
+        why = not_downloaded(path) or error
+        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({why}).", _AGAIN) from None
 
 
 def _pickle_shapes(path: Path) -> Shapes:

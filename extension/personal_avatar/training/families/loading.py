@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile
@@ -31,6 +32,7 @@ from personal_avatar.training.families.vae_config import vae_config, vae_weights
 if TYPE_CHECKING:
     import torch
 
+SAID_LINES, SAID_CHARACTERS = 3, 300
 Reader = Callable[[Any, Stored], Named]  # a module and the open file -> its tensors under its own names
 
 
@@ -99,6 +101,7 @@ class Source:
     def _from(self, prefix: str) -> Reader:
         """Reads the tensors that are at the `places` of a module."""
         return lambda _, weights: ((name, take(weights, place)) for name, place in self.places[prefix].items())
+
     def _filled(self, name: str, build: Callable[[], Any], read: Reader, dtype: torch.dtype) -> Any:
         """A frozen module on the device, built without initialising its weights and filled from the file."""
         with without_weights():
@@ -132,5 +135,12 @@ def named_layout_errors(base: BaseModelFile, spoken: str) -> Iterator[None]:
     except (RuntimeError, LookupError) as error:
         if not isinstance(named(error), Crashed):
             raise  # of memory
-        what = str(error).splitlines()[0][:200]
-        raise BaseUnsupported(f"{base.path.name} does not have the layout of {spoken}: {what}") from error
+        raise BaseUnsupported(f"{base.path.name} does not have the layout of {spoken}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """Which tensor it is about, of which torch says so in its second or third line."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error.args[0]}."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shorten(" ".join(lines[:SAID_LINES]), SAID_CHARACTERS, placeholder=" ...")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.families.detect import VAE
-from personal_avatar.training.families.files import Shapes, Stored, Weights, open_weights
+from personal_avatar.training.families.files import Shapes, Stored, Weights, open_weights, read_shapes
 from personal_avatar.training.families.unet_config import blocks
 
 SCALING_FACTORS = {Family.SD1: 0.18215, Family.SD2: 0.18215, Family.SDXL: 0.13025}
+T = TypeVar("T")
 _PARTS = ("encoder.", "decoder.", "quant", "post_quant")
 
 
@@ -19,11 +21,18 @@ def vae_weights(weights: Stored, base: BaseModelFile) -> Weights:
 
     Raises `BaseNotFound`, `BaseUnsupported`.
     """
-    if base.vae is not None:
-        weights = open_weights(base.vae)
-        if not any(name.startswith(VAE) for name in weights):
-            return {VAE + name: weights[name] for name in weights if name.startswith(_PARTS)}
-    return {name: weights[name] for name in weights if name.startswith(tuple(VAE + part for part in _PARTS))}
+    return _of_vae(weights if base.vae is None else open_weights(base.vae), base)
+
+
+def vae_shapes(shapes: Shapes, base: BaseModelFile) -> Shapes:
+    """The same of shapes alone. Raises `BaseNotFound`, `BaseUnsupported`."""
+    return _of_vae(shapes if base.vae is None else read_shapes(base.vae), base)
+
+
+def _of_vae(found: Mapping[str, T], base: BaseModelFile) -> dict[str, T]:
+    if base.vae is not None and not any(name.startswith(VAE) for name in found):
+        return {VAE + name: found[name] for name in found if name.startswith(_PARTS)}
+    return {name: found[name] for name in found if name.startswith(tuple(VAE + part for part in _PARTS))}
 
 
 def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from kohya_orders import base_of
-from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
 from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
 from personal_avatar.training.families.detect import UNET
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training.plan import PLANS, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
 
@@ -75,6 +75,29 @@ def test_what_the_user_did_not_set_gives_way_and_is_told(tmp_path: Path) -> None
     changed, told = fitted(plan, checkpoint(tmp_path), Method.LORA, {"rank"})
     assert changed == PLANS[Method.LORA](**{**plan.dict(), "stop_at": 0.0, "blocks": "all"})
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("version", ["0.9.1", "0.10.1"])
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("goal", Goal)
+@pytest.mark.parametrize("method", Method)
+def test_what_it_trains_instead_is_a_plan_of_ours(
+    tmp_path: Path, method: Method, goal: Goal, family: Family, version: str
+) -> None:
+    base = checkpoint(tmp_path, family)
+    for values in ({"goal": goal.value}, {"goal": goal.value, "text_encoder_learning_rate": 1e-5}):
+        changed, _ = fitted(plan_for(base, method, values), base, method, values, version)
+        assert plan_for(base, method, changed.dict()) == changed
+        assert fitted(changed, base, method, changed.dict(), version) == (changed, [])
+
+
+def test_a_style_does_without_the_prior_that_it_cannot_have(tmp_path: Path) -> None:
+    base, values = checkpoint(tmp_path), {"goal": "style"}
+    changed, told = fitted(plan_for(base, Method.DREAMBOOTH, values), base, Method.DREAMBOOTH, values)
+    assert changed.prior_weight == 0 and "prior_from prediction" in " ".join(told)
+    with pytest.raises(InvalidSettings, match="prior_from"):
+        chosen = {**values, "prior_weight": 0.5}
+        fitted(plan_for(base, Method.DREAMBOOTH, chosen), base, Method.DREAMBOOTH, chosen)
 
 
 def test_older_releases_can_do_less(tmp_path: Path) -> None:
