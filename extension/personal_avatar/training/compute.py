@@ -126,14 +126,16 @@ def release() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        _trim()
+    trim()
 
 
-def _trim() -> None:
-    """What glibc keeps for later goes back to the system; other C libraries do not have this."""
+def trim() -> None:
+    """What glibc keeps for later, for each thread by itself, goes back to the system; other C libraries do not have
+    this."""
     import ctypes
 
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    if sys.platform != "linux":
+        return
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if give_back is not None:
+        give_back(0)

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 
+from personal_avatar.training.compute import trim
+
 RUN = "personal_avatar.training.run"
 # What loading a checkpoint, attaching a method and making a picture take; any of the families, any of the methods.
 LIBRARIES = (
@@ -52,6 +54,7 @@ def meanwhile() -> Iterator[None]:
         yield
     finally:
         thread.join()
+        trim()  # what this thread and those within have freed, which the training could not use
 
 
 def _load_quietly() -> None:

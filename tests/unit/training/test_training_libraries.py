@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
+import psutil
 import pytest
 from personal_avatar.training import libraries
 
@@ -70,6 +72,27 @@ def test_a_library_that_fails_does_not_end_what_is_done_meanwhile(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc keeps what it had once")
+def test_memory_that_threads_have_freed_meanwhile_is_there_for_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "LIBRARIES", ())
+    left: list[bytes] = []
+
+    def work() -> None:
+        blocks = [bytes(8_000) for _ in range(10_000)]
+        left.append(blocks[-1])  # as long as this is there, nothing below it goes by itself
+
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with libraries.meanwhile():
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+        kept = process.memory_info().rss - before
+    if kept < 40e6:
+        pytest.skip("this C library keeps nothing")
+    assert process.memory_info().rss - before < 0.3 * kept
+
+
 def test_the_libraries_are_all_there() -> None:
     for name in libraries.LIBRARIES:
         import_module(name)
