@@ -17,10 +17,12 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import locked
 from personal_avatar.studio import Studio
 
+from tests.unit.api.house import GOOD, encoded
+
 pytestmark = pytest.mark.slow
 
 V1 = "/personal-avatar/v1"
-TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": ["aGVsbG8="]}
+TRAIN = {"user_id": "u1", "instance_name": "Anna", "images": [encoded(GOOD[0])]}
 
 
 @pytest.fixture()
