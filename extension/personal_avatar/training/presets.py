@@ -50,7 +50,7 @@ TINY: Values = {
 }
 TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
 TINY_METHODS: dict[Method, Values] = {
-    Method.LORA: {**TINY_LORA, "prior_weight": 0.25, "prior_from": "both"},
+    Method.LORA: {**TINY_LORA, "steps": 600, "prior_weight": 0.5, "prior_from": "both"},
     Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
     Method.DREAMBOOTH: {"learning_rate": 2e-4, "prior_weight": 0.25, "prior_from": "both"},
     Method.TEXTUAL_INVERSION: {"learning_rate": 5e-2, "vectors": 8},
@@ -58,7 +58,7 @@ TINY_METHODS: dict[Method, Values] = {
 TINY_GOALS: dict[Goal, Values] = {
     **GOALS,
     Goal.FACE_QUICK: {"steps": 250, "stop_at": 0.9},
-    Goal.FACE_BEST: {"steps": 700, "save_count": 6, "score_pictures": 16},
+    Goal.FACE_BEST: {"steps": 900, "save_count": 6, "score_pictures": 16},
     Goal.ANIME: {},
     Goal.STYLE: {"prior_weight": 0.5, "prior_from": "prediction"},
 }
