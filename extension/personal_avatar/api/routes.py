@@ -58,6 +58,7 @@ class Api:
     def train(self, body: bodies.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
         estimate = self.studio.estimate(len(body.images), body.method, body.plan)
+        differences = self.studio.trainings.differences(body.engine, body.method, body.plan)
         with received_photos(body.images) as photos:
             job = self.studio.trainings.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
@@ -65,7 +66,8 @@ class Api:
                 photo_settings=body.photo_settings, choices=bodies.decided(body.choices),
                 even_if_too_large=body.even_if_too_large,
             ))
-        return schemas.TrainAccepted(training_job_id=job.id, **answers.accepted(self.studio, job, estimate["seconds"]))
+        told = answers.accepted(self.studio, job, estimate["seconds"])
+        return schemas.TrainAccepted(training_job_id=job.id, differences=differences, **told)
 
     def models(
         self, user_id: str | None = None, limit: int = LIMIT, before_model: str = BEFORE_MODEL

@@ -29,6 +29,7 @@ class Accepted(Document):
 
 class TrainAccepted(Accepted):
     training_job_id: str
+    differences: list[str] = Field([], description="What the engine does otherwise than preset and defaults say")
 
 
 class GenerateAccepted(Accepted):

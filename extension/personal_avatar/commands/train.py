@@ -38,6 +38,8 @@ def train(args: Namespace, terminal: Terminal) -> int:
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
+    for difference in studio.trainings.differences(request.engine, request.method, request.plan):
+        terminal.say(f"{difference}.")
     view, interrupted = follow(studio, studio.trainings.start(request), terminal)
     document = documents.training(view)
     show_training(document, terminal)

@@ -1,7 +1,7 @@
 """Photos become an avatar: trainings are asked for here, refused when they cannot work, and their results taken."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,11 @@ class Trainings:
         folders = self._studio.host.folders()
         has_kohya = kohya.is_ready(folders.data, folders.sd_scripts)
         return (Engine.DIFFUSERS, Engine.KOHYA) if has_kohya else (Engine.DIFFUSERS,)
+
+    def differences(self, engine: Engine, method: Method, plan: Mapping[str, Any]) -> list[str]:
+        """What the engine will do otherwise than preset and defaults say, on the checkpoint that is loaded; a sentence
+        each. Raises `WrongState` without that engine; `InvalidSettings` when it cannot do what `plan` asks for."""
+        return self._differences(engine, method, plan, self._studio.host.checkpoint())
 
     def start(self, request: TrainRequest) -> Job:
         """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
@@ -146,7 +151,7 @@ class Trainings:
         base = self._base(request)
         refuse_unfit(base)
         self._studio.host.trainer()
-        self._refuse_engine(request, base)
+        self._differences(request.engine, request.method, request.plan, base, at_once=False)
         return base
 
     def _base(self, request: TrainRequest) -> BaseModelFile:
@@ -184,18 +189,21 @@ class Trainings:
         cache = oneshot.cache_of(folders)
         return OnePhotoTask(task, folders.identity_folders, cache, oneshot.MAX_REFERENCES)
 
-    def _refuse_engine(self, request: TrainRequest, base: BaseModelFile) -> None:
-        """Raises when the engine is not there (`WrongState`), or cannot do what is asked (`InvalidSettings`)."""
-        if request.engine is Engine.KOHYA:
-            from personal_avatar.environment import kohya
-            from personal_avatar.training.engines.kohya.limits import fitted
+    def _differences(
+        self, engine: Engine, method: Method, plan: Mapping[str, Any], base: BaseModelFile, at_once: bool = True
+    ) -> list[str]:
+        """See `differences`. `at_once`: without asking whether the engine has all its modules, which takes a while."""
+        if engine is not Engine.KOHYA:
+            return []
+        from personal_avatar.environment import kohya
+        from personal_avatar.training.engines.kohya.limits import fitted
 
-            try:
-                folders = self._studio.host.folders()
-                version = kohya.ready(folders.data, folders.sd_scripts).version
-            except TrainerMissing as error:
-                raise WrongState(error.message, error.hint) from None
-            fitted(plan_for(base, request.method, request.plan), base, request.method, request.plan, version)
+        folders, look = self._studio.host.folders(), kohya.find if at_once else kohya.ready
+        try:
+            version = look(folders.data, folders.sd_scripts).version
+        except TrainerMissing as error:
+            raise WrongState(error.message, error.hint) from None
+        return fitted(plan_for(base, method, dict(plan)), base, method, plan, version)[1]
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
         """What is measured beside trainings reads the avatar's photos, too."""

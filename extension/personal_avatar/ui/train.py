@@ -122,6 +122,7 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
         return ""
     try:
         found = scene.studio.estimate(len(scene.draft.accepted) or 10, chosen.method, chosen.plan)
+        different = scene.studio.trainings.differences(chosen.engine, chosen.method, chosen.plan)
     except AvatarError as error:
         return error_box(error, scene.language)
     pairs = [(scene.say("estimate.time"), duration(found.get("seconds"), scene.language))]
@@ -130,4 +131,6 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
             pairs.append((scene.say(f"estimate.{name}"), f"{found[name]:.1f} {unit}"))
     if found.get("steps"):
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
-    return facts(pairs) + ("" if found["measured"] else tag("p", scene.say("estimate.guess")))
+    told = "" if found["measured"] else tag("p", scene.say("estimate.guess"))
+    otherwise = box("info", scene.say("train.otherwise"), "; ".join(different)) if different else ""
+    return facts(pairs) + told + otherwise

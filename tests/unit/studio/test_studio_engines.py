@@ -1,0 +1,51 @@
+"""What another engine does otherwise is said before a training starts."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import Engine, Method
+from personal_avatar.environment import kohya
+from personal_avatar.errors import InvalidSettings, WrongState
+from personal_avatar.studio import Studio
+
+from tests.unit.api.house import LEARN, build_studio
+
+HELD_BY_PICTURES = {"prior_weight": 0.5}
+
+
+@pytest.fixture
+def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    monkeypatch.delenv(kohya.VARIABLE, raising=False)
+    return build_studio(tmp_path / "data", face_weights, LEARN)
+
+
+@pytest.fixture
+def sd_scripts(studio: Studio) -> Path:
+    """A folder that looks like it."""
+    folder = studio.host.folders().data / kohya.FOLDER_NAME
+    for name in kohya.NEEDED_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_our_own_engine_does_what_the_plan_says(studio: Studio) -> None:
+    assert studio.trainings.differences(Engine.DIFFUSERS, Method.LORA, HELD_BY_PICTURES) == []
+
+
+def test_an_engine_that_is_not_there_is_named(studio: Studio) -> None:
+    with pytest.raises(WrongState, match="sd-scripts"):
+        studio.trainings.differences(Engine.KOHYA, Method.LORA, {})
+
+
+@pytest.mark.usefixtures("sd_scripts")
+def test_what_sd_scripts_does_otherwise_is_told(studio: Studio) -> None:
+    told = studio.trainings.differences(Engine.KOHYA, Method.LORA, HELD_BY_PICTURES)
+    assert any("prior_dropout" in sentence for sentence in told)
+
+
+@pytest.mark.usefixtures("sd_scripts")
+def test_what_the_user_asks_for_and_it_cannot_do_is_refused(studio: Studio) -> None:
+    with pytest.raises(InvalidSettings, match="dora"):
+        studio.trainings.differences(Engine.KOHYA, Method.LORA, {"dora": True})
