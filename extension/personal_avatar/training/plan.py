@@ -72,7 +72,7 @@ class TrainPlan(Settings):
     clip_skip: int = setting(1, "plan.clip_skip", ge=1, le=4, step=1, advanced=True)
     prior_weight: float = setting(0.0, "plan.prior_weight", ge=0.0, le=4.0, advanced=True)
     prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, advanced=True)
-    prior_dropout: float = setting(0.08, "plan.prior_dropout", ge=0.0, le=0.9, advanced=True)
+    prior_dropout: float = setting(0.04, "plan.prior_dropout", ge=0.0, le=0.9, advanced=True)
     class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, advanced=True)
     unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, advanced=True)
     ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, advanced=True)
