@@ -15,7 +15,7 @@ from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.run import keep_best_and_last
 from personal_avatar.training.work import Point, unscored
 
-share = st.floats(0.0, 1.0)
+share = st.floats(0.0, 1.0, allow_subnormal=False)
 
 
 @given(recovered=st.floats(-1.0, 1.0), obedience=share)
