@@ -130,23 +130,32 @@ def decided(choices: Iterable[ChoiceBody]) -> dict[str, PhotoChoice]:
     return {choice.sha256: PhotoChoice(choice.take, choice.face) for choice in choices}
 
 
-class TrainBody(JobBody):
-    """Photos of one person (or of a character) and how to train on them."""
+class PhotosBody(JobBody):
+    """Photos of one person who becomes an avatar."""
 
     instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(
         ..., description="base64 or data URLs; each at most 40 MB; the whole request has a limit, too"
     )
     class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
-    method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
-    engine: Engine = Field(Engine.DIFFUSERS, description="Which program trains; 409 when it is not set up")
-    plan: dict[str, Any] = Field(
-        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
-    )
     photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
     choices: Choices = Field((), description=CHOICES)
     consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
+    )
+
+    @validator("photo_settings")
+    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        return refuse_other_types(PhotoSettings, values)
+
+
+class TrainBody(PhotosBody):
+    """Photos of one person (or of a character) and how to train on them."""
+
+    method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
+    engine: Engine = Field(Engine.DIFFUSERS, description="Which program trains; 409 when it is not set up")
+    plan: dict[str, Any] = Field(
+        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
     )
     even_if_too_large: StrictBool = Field(
         False, description="Start although less memory is free than it is expected to need (507 otherwise)"
@@ -155,10 +164,6 @@ class TrainBody(JobBody):
     @validator("plan")
     def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         return refuse_other_types(PLANS[values["method"]], plan) if "method" in values else plan
-
-    @validator("photo_settings")
-    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(PhotoSettings, values)
 
     class Config:
         @staticmethod

@@ -8,24 +8,14 @@ from pydantic import BaseModel, Field, conlist, validator
 from starlette.responses import Response
 
 from personal_avatar.api import answers
-from personal_avatar.api.bodies import (
-    CHOICES,
-    STATED_BY_CALLER,
-    Choices,
-    Encoded,
-    JobBody,
-    Name,
-    Noun,
-    Statement,
-    decided,
-)
+from personal_avatar.api.bodies import PhotosBody, decided
 from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received_photos
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
-from personal_avatar.studio import MAX_PHOTOS, Studio, TrainRequest
+from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.trainings import WAYS
 from personal_avatar.training.plan import PLANS
 
@@ -33,34 +23,20 @@ DOOR = "api"
 Way = Enum("Way", {way: way for way in WAYS}, type=str)  # type: ignore[misc]
 
 
-class CompareBody(JobBody):
+class CompareBody(PhotosBody):
     """Photos of one person, and the methods that they shall go through one after the other."""
 
-    instance_name: Name = Field(..., description="The avatar's name; a known one is trained anew")  # type: ignore[valid-type]
-    images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS) = Field(  # type: ignore[valid-type]
-        ..., description="base64 or data URLs; each at most 40 MB; the whole request has a limit, too"
-    )
-    class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")  # type: ignore[valid-type]
     methods: conlist(Way, min_items=1, max_items=len(WAYS)) = Field(  # type: ignore[valid-type]
         [Way(way) for way in WAYS], description="one-photo: the photos alone, without training; left out, with the "
         "reason, where something is missing for it"
     )
     plan: dict[str, Any] = Field({}, description="Settings for all; a method takes those that it has")
-    photo_settings: dict[str, Any] = Field({}, description="Settings of the photo report, crops and captions")
-    choices: Choices = Field((), description=CHOICES)  # type: ignore[valid-type]
-    consent: Statement = Field(  # type: ignore[valid-type]
-        STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
-    )
 
     @validator("plan")
     def _typed(cls, plan: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         for kind in PLANS.values():
             refuse_other_types(kind, plan)
         return plan
-
-    @validator("photo_settings")
-    def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(PhotoSettings, values)
 
     class Config:
         @staticmethod
