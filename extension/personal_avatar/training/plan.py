@@ -13,7 +13,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method, 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.presets import PHOTO_GOALS, preset_for
+from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
 
 EVEN, MIDDLE = "even", "middle"
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
@@ -47,7 +47,7 @@ class TrainPlan(Settings):
 
     goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
     steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")
-    steps_per_photo: int = setting(100, "plan.steps_per_photo", ge=5, le=1000, step=5, advanced=True)
+    steps_per_photo: int = setting(STEPS_PER_PHOTO, "plan.steps_per_photo", ge=5, le=1000, step=5, advanced=True)
     resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=64, unit="px")
     batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
     accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)

@@ -14,6 +14,9 @@ from personal_avatar.photos.settings import FULL, IGNORED
 
 TINY_UP_TO_PX = 256
 
+STEPS_PER_PHOTO = 100
+WORDS_LONGER = 1.5  # so many times the steps for new words alone, whatever the goal
+
 Values = dict[str, Any]
 LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
 
@@ -22,7 +25,7 @@ METHODS: dict[Method, Values] = {
     Method.LORA: {"rank": 32, "alpha": 16.0, "learning_rate": 1e-4, "prior_weight": 0.3},
     Method.DREAMBOOTH_LORA: {"rank": 32, "alpha": 16.0, "learning_rate": 1e-4, "class_pictures": 100},
     Method.DREAMBOOTH: {"learning_rate": 2e-6, "class_pictures": 100, "gradient_checkpointing": True},
-    Method.TEXTUAL_INVERSION: {"vectors": 4, "steps_per_photo": 150},
+    Method.TEXTUAL_INVERSION: {"vectors": 4},
 }
 LARGE: Values = {"batch_size": 1, "accumulate": 2, "gradient_checkpointing": True, "noise_offset": 0.0357}
 LARGE_DREAMBOOTH: Values = {**LARGE, "optimiser": "adafactor", "learning_rate": 1e-6}
@@ -84,6 +87,8 @@ def _preset(base: BaseModelFile, method: Method, goal: Goal) -> Values:
     values = {**FACE, **METHODS[method], **(large if base.family is Family.SDXL else {}), **GOALS[goal]}
     unknown = base.family is Family.SD2 and not base.prediction  # nearly all of them answer with velocity
     values |= VELOCITY if unknown or base.prediction.startswith("v") else {}
+    if method is Method.TEXTUAL_INVERSION:
+        values["steps_per_photo"] = round(WORDS_LONGER * values.get("steps_per_photo", STEPS_PER_PHOTO))
     if base.family is not Family.SD1 or method is Method.TEXTUAL_INVERSION:
         values.pop("clip_skip", None)
     return values

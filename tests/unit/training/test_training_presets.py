@@ -1,0 +1,38 @@
+"""Values that suit a goal: what is promised of their order and proportion."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import BaseModelFile, Family, Goal, Method
+from personal_avatar.training.plan import plan_for
+
+QUICK, BALANCED, BEST = Goal.FACE_QUICK, Goal.FACE, Goal.FACE_BEST
+
+
+def steps(method: Method, goal: Goal, base: BaseModelFile) -> int:
+    return plan_for(base, method, {"goal": goal.value}).steps_for(8)
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("family", Family)
+def test_quick_takes_less_than_half_of_balanced_and_best_takes_half_as_much_again(
+    family: Family, method: Method
+) -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", family)
+    quick, balanced, best = (steps(method, goal, base) for goal in (QUICK, BALANCED, BEST))
+    assert 0.3 * balanced <= quick <= 0.5 * balanced
+    assert 1.5 * balanced <= best <= 2.0 * balanced
+
+
+@pytest.mark.parametrize("method", Method)
+def test_goals_of_small_checkpoints_have_the_same_order(method: Method) -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1, native_px=128)
+    assert steps(method, QUICK, base) < steps(method, BALANCED, base) < steps(method, BEST, base)
+
+
+def test_new_words_alone_take_more_steps_than_a_lora_unless_a_person_says_how_many() -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1)
+    words = steps(Method.TEXTUAL_INVERSION, Goal.STYLE, base)
+    assert words == 1.5 * steps(Method.LORA, Goal.STYLE, base)
+    assert plan_for(base, Method.TEXTUAL_INVERSION, {"steps_per_photo": 50}).steps_for(8) == 400
