@@ -116,6 +116,11 @@ class Scene:
         """Jobs that have not ended, newest first."""
         return self.studio.jobs.views(states=ACTIVE)
 
+    @property
+    def foremost(self) -> list[JobView]:
+        """The same: those that run, those that wait in the order of their turns, those that rest."""
+        return _in_order(self.active)
+
     @cached_property
     def possible(self) -> IdentityStatus | AvatarError:
         """What can be done without training."""
@@ -175,8 +180,12 @@ def untrained(view: JobView) -> bool:
 
 
 def _foremost(mine: list[JobView]) -> JobView | None:
+    return next(iter(_in_order(mine) or mine), None)
+
+
+def _in_order(views: list[JobView]) -> list[JobView]:
+    """Without those that have ended."""
     running, waiting, paused = (
-        [view for view in mine if view.status.state is state] for state in (State.RUNNING, State.QUEUED, State.PAUSED)
+        [view for view in views if view.status.state is state] for state in (State.RUNNING, State.QUEUED, State.PAUSED)
     )
-    waiting.sort(key=lambda view: view.position)
-    return next(iter(running or waiting or paused or mine), None)
+    return [*running, *sorted(waiting, key=lambda view: view.position), *paused]
