@@ -27,7 +27,8 @@ from personal_avatar.reports.content import Report, curves_from
 from personal_avatar.reports.page import write_page
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
-from personal_avatar.terminal import Terminal, number
+from personal_avatar.terminal import Terminal
+from personal_avatar.wording import method_name, score, span
 
 SAMPLES = Path(__file__).parent / "assets" / "samples"
 NAME, CLASS_NOUN = "Ruby", "woman"
@@ -106,7 +107,8 @@ def _train(demo: Demo, args: Namespace) -> tuple[JobView, bool]:
         name=NAME, photos=_samples(), class_noun=CLASS_NOUN, method=Method(args.method), consent=CONSENT,
         plan={"steps": args.steps} if args.steps else {},
     )
-    with demo.stage("train", f"Training: {args.method} of {NAME} on {base.title}, then the self-test of its file"):
+    trained = f"{method_name(args.method)} of {NAME} on {base.title}"
+    with demo.stage("train", f"Training: {trained}, then the self-test of its file"):
         view, interrupted = follow(demo.studio, demo.studio.trainings.start(request), demo.terminal)
         show_training(documents.training(view), demo.terminal)
     return view, interrupted
@@ -125,7 +127,7 @@ def _paint(demo: Demo, training: JobView) -> tuple[JobView, bool]:
         images = (view.result or {}).get("images", [])
         if images:
             best, last, restored = images[0], images[-1], sum(1 for image in images if image["restored"])
-            demo.terminal.say(f"  likeness from {number(best['likeness'])} (the best) to {number(last['likeness'])}; "
+            demo.terminal.say(f"  likeness from {score(best['likeness'])} (the best) to {score(last['likeness'])}; "
                               f"{restored} of the best {RESTORED} restored")
     return view, interrupted
 
@@ -151,7 +153,7 @@ def _report(
     result = training.result or {}
     facts = (
         ("Checkpoint", avatar.base_title), ("Recogniser", avatar.recogniser),
-        ("Method", point.method.value), ("Training", f"{result['seconds']:.0f} s"),
+        ("Method", method_name(point.method)), ("Training", span(result["seconds"])),
         ("Steps of the file used", str(point.step)),
     )
     return Report(

@@ -19,6 +19,7 @@ from personal_avatar.jobs.store import JobStore
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.nouns import Weight
+from personal_avatar.wording import FAMILIES
 
 IDENTITIES = (
     ("instantid", "instantid", Family.SDXL),
@@ -139,7 +140,7 @@ def of_host(host: Host) -> Iterator[Finding]:
     """Where pictures are made: the checkpoint and the face restorers."""
     try:
         base = host.checkpoint()
-        yield ok("checkpoint", f"{base.title} ({base.family.value}, {base.native_px} px)")
+        yield ok("checkpoint", f"{base.title} ({FAMILIES[base.family]}, {base.native_px} px)")
     except AvatarError as error:
         yield missing("checkpoint", error.message, error.hint)
     restorers = host.restorers()

@@ -17,10 +17,10 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders
 from personal_avatar.prompts import emphasis, split_networks
+from personal_avatar.wording import FAMILIES
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
-SPOKEN = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
 MAX_HEADER_BYTES = 64 * 2**20
 
 # Width of what cross attention reads, which is also that of a word (of both words together in SDXL).
@@ -220,4 +220,4 @@ def _foreign(what: str, path: Path, base: BaseModelFile) -> list[str]:
     family = family_of_file(path)
     if family is None or family is base.family:
         return []
-    return [f"{what} was made for {SPOKEN[family]}, but {base.title} is a {SPOKEN[base.family]} checkpoint."]
+    return [f"{what} was made for {FAMILIES[family]}, but {base.title} is a {FAMILIES[base.family]} checkpoint."]

@@ -54,7 +54,7 @@ class Bar:
         if self.stream.isatty() and total and (now - self.drawn_at > REDRAW_S or done >= total):
             self.drawn_at = now
             filled = BAR_CHARACTERS * done // total
-            left = f", {(now - self.began_at) / done * (total - done):.0f} s left" if 0 < done < total else ""
+            left = f", {_span((now - self.began_at) / done * (total - done))} left" if 0 < done < total else ""
             bar = "█" * filled + "░" * (BAR_CHARACTERS - filled)
             self.stream.write(f"\r\x1b[K{self.label:<10} {bar} {done}/{total}{left}{note}")
             self.stream.flush()
@@ -72,13 +72,14 @@ class Bar:
         self.close()
 
 
+def _span(seconds: float) -> str:
+    from personal_avatar.wording import span  # it knows the nouns, which take their time
+
+    return span(seconds)
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns of equal width, two spaces apart."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
-
-
-def number(value: float | None) -> str:
-    """Two decimals, or a dash."""
-    return "-" if value is None else f"{value:.2f}"

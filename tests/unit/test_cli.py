@@ -161,7 +161,7 @@ def test_the_words_of_the_command_line_are_those_of_the_domain() -> None:
 def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid: Path, tmp_path: Path) -> None:
     words = ("compare", "--photos", GOOD[0], "--name", "Anna", "--methods", "lora", "one-photo", "--out", tmp_path)
     lacking = run(*words)
-    assert lacking.status == 0 and "one-photo is left out" in lacking.err and "--fetch faceid-sd15" in lacking.err
+    assert lacking.status == 0 and "Photos alone: left out" in lacking.err and "--fetch faceid-sd15" in lacking.err
     (data / "models").mkdir(exist_ok=True)
     (data / "models" / "identity").symlink_to(faceid, target_is_directory=True)
     said = run(*words, "--json")
@@ -169,14 +169,14 @@ def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid
     assert [row["method"] for row in said.document["methods"]] == ["lora", "one-photo"]
     assert said.document["left_out"] is None and len(said.document["notes"]) == 1
     assert Path(said.document["files"][0]).is_file()
-    assert "one-photo: nothing is trained" in run(*words).out
+    assert "Photos alone: nothing is trained" in run(*words).out
 
 
 def test_a_training_for_people_shows_likeness(run: Run) -> None:
     said = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert "0.10 before, 0.50 after" in said.out
     assert "themselves 0.90" in said.out
-    assert "Leakage 0.01, diversity 0.80; prompts followed - before, 0.97 after." in said.out
+    assert "Leakage 0.01, diversity 80%; prompts followed – before, 97% after." in said.out
     assert "The checkpoint of step 2 was chosen of 3.\nOnly 3 photos were used: add some.\n" in said.out
     assert "Write into a prompt: <lora:x:1> sks\n" in said.out and "at most 1.2 GB of memory" in said.out
 

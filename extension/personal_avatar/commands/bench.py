@@ -24,8 +24,9 @@ from personal_avatar.faces.registry import find_pack, own_models
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
-from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.terminal import Terminal, table
 from personal_avatar.training.engines.kohya.limits import of_checkpoint
+from personal_avatar.wording import score
 
 SHIPPED = "avatar-tiny"
 MANY = 100  # pictures of a ranking that is timed; fewer are taken several times
@@ -78,8 +79,8 @@ def _ranking(args: Namespace, terminal: Terminal) -> int:
     rows = [(row["engine"], f"{row['pictures_per_second']:.1f}", f"{row['spread']:.0%}", f"{row['cpu_seconds']:.2f}")
             for row in document["results"]]
     terminal.say(table([("engine", "pictures/s", "spread", "CPU s"), *rows]))
-    terminal.say(f"Ours is {number(document['ratio_to_insightface'])} times as fast as insightface; "
-                 f"embeddings agree by {number(document['agreement'])}.")
+    terminal.say(f"Ours is {score(document['ratio_to_insightface'])} times as fast as insightface; "
+                 f"embeddings agree by {score(document['agreement'])}.")
     terminal.document(document)
     return DONE
 
@@ -173,7 +174,7 @@ def _show_speed(document: dict[str, Any], terminal: Terminal) -> None:
     terminal.say(table([head, *rows, bound]))
     terminal.say(f"Of the bound: {document['fraction_of_bound']:.0%}. Against the plain loop: "
                  f"{document['ratio_to_minimal']:.2f} times as fast, against sd-scripts: "
-                 f"{number(document['ratio_to_sd_scripts'])}.")
+                 f"{score(document['ratio_to_sd_scripts'])}.")
     if "startup_seconds" in document:
         terminal.say(f"From the click to the first step, beyond loading: {document['startup_seconds']:.1f} s")
 
@@ -186,16 +187,16 @@ def _show_identity(document: dict[str, Any], terminal: Terminal) -> None:
         for row in document["results"]
     ]
     terminal.say(table([head, *rows]))
-    terminal.say(f"Beyond plain sampling ours takes {number(document['overhead_ratio'])} of what diffusers' classes "
-                 f"take, {number(document['overhead_ratio_to_pipeline'])} of the community pipeline's attention; "
+    terminal.say(f"Beyond plain sampling ours takes {score(document['overhead_ratio'])} of what diffusers' classes "
+                 f"take, {score(document['overhead_ratio_to_pipeline'])} of the community pipeline's attention; "
                  f"the results differ by {document['relative_difference']:.1e}.")
 
 
 def _show_likeness(document: dict[str, Any], terminal: Terminal) -> None:
     keys = ("floor", "after", "ceiling", "recovered", "leakage", "prompt_following", "seconds")
-    rows = [(row["subject"], row["method"], *(number(row[key]) for key in keys)) for row in document["subjects"]]
+    rows = [(row["subject"], row["method"], *(score(row[key]) for key in keys)) for row in document["subjects"]]
     terminal.say(table([("subject", "method", *keys), *rows]))
     found = document.get("time_to_likeness")
     if found:
-        terminal.say(f"To a likeness: {number(found['ours_s'])} s, the usual recipe {number(found['reference_s'])} s, "
-                     f"ratio {number(found['ratio'])}.")
+        terminal.say(f"To a likeness: {score(found['ours_s'])} s, the usual recipe {score(found['reference_s'])} s, "
+                     f"ratio {score(found['ratio'])}.")

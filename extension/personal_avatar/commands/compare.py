@@ -21,6 +21,7 @@ from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import method_name
 
 
 def compare(args: Namespace, terminal: Terminal) -> int:
@@ -35,9 +36,9 @@ def compare(args: Namespace, terminal: Terminal) -> int:
     started = studio.trainings.compare(request, args.methods)
     jobs, left_out, status = started.jobs, started.left_out, DONE
     if left_out is not None:
-        terminal.complain(f"{ONE_PHOTO} is left out. {left_out.message} {left_out.hint}")
+        terminal.complain(f"{method_name(ONE_PHOTO)}: left out. {left_out.message} {left_out.hint}")
     for job in jobs:
-        terminal.say(f"\n{job.payload.get('method', job.kind)}")
+        terminal.say(f"\n{method_name(job.payload.get('method', job.kind))}")
         view, interrupted = follow(studio, job, terminal)
         if job.kind == TRAIN:
             show_training(documents.training(view), terminal)

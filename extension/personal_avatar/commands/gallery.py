@@ -10,7 +10,8 @@ from personal_avatar.albums.entries import PARTS, Entry, arranged, parts_of, wan
 from personal_avatar.commands.common import DONE, WRONG_USAGE, local_studio
 from personal_avatar.commands.jobs import job_named
 from personal_avatar.studio import Studio
-from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import score
 
 NEEDED = {"list": "", "favourite": "ID N", "unfavourite": "ID N", "delete": "ID N", "export": "ID --out FILE"}
 
@@ -47,7 +48,7 @@ def _list(studio: Studio, job_id: str, args: Namespace, terminal: Terminal) -> i
     known = parts_of(entries)
     rows = [("", *(part for part in known), "", "")]
     for entry in entries:
-        scores = (number(entry.score(part)) for part in known)
+        scores = (score(entry.score(part)) for part in known)
         rows.append((str(entry.number), *scores, "favourite" if entry.favourite else "", str(entry.shown)))
     terminal.say(table(rows) if entries else "There are no such pictures.")
     terminal.document({"images": [_told(entry) for entry in entries]})

@@ -12,7 +12,8 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
 from personal_avatar.studio.inventing import InventRequest
-from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import score
 
 NUMBERS = ("similarity", "runner_up", "needed", "made", "usable", "recogniser", "look", "checkpoint")
 
@@ -61,7 +62,7 @@ def _record(view: JobView, photo: Path) -> dict[str, Any]:
 def _tell(view: JobView, images: list[dict[str, Any]], args: Namespace, terminal: Terminal) -> None:
     if not images:
         return
-    terminal.say(table([(row["path"], number(row["likeness"])) for row in images]))
+    terminal.say(table([(row["path"], score(row["likeness"])) for row in images]))
     name = args.avatar or "NAME"
     noun = view.job.payload.get("class_noun", args.class_noun)
     terminal.say(f"Next: personal-avatar train --photos {args.out} --name {name} --class {noun}")

@@ -14,6 +14,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import span
 
 
 class Wanted(TypedDict):
@@ -80,23 +81,17 @@ def _whereabouts(view: JobView) -> Iterator[str]:
     if view.position:
         yield f"number {view.position}"
     if view.starts_in_s:
-        yield f"starts in {_duration(view.starts_in_s)}"
+        yield f"starts in {span(view.starts_in_s)}"
     if view.eta_s:
-        yield f"done in {_duration(view.eta_s)}"
+        yield f"done in {span(view.eta_s)}"
     if view.stalled == HALTED:
         yield "halted by another program"
     elif view.stalled and view.silent_s is not None:
-        yield f"nothing heard for {_duration(view.silent_s)}"
+        yield f"nothing heard for {span(view.silent_s)}"
     if view.priority:
         yield f"priority {view.priority}"
     if view.status.restarts:
         yield f"restarted {view.status.restarts}x"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:

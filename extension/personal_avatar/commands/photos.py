@@ -8,8 +8,9 @@ from pathlib import Path
 from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
 from personal_avatar.params import pairs
-from personal_avatar.photos.words import sentence, unfound
+from personal_avatar.photos.words import unfound
 from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import text
 
 
 def check(args: Namespace, terminal: Terminal) -> int:
@@ -50,7 +51,7 @@ def told(photo: PhotoVerdict) -> str:
     """Why it is rejected, or what is worth knowing of a good one."""
     if photo.reasons:
         return photo.detail
-    return " ".join(sentence(f"remark.{code}", photo.values) for code in photo.remarks)
+    return " ".join(text(f"remark.{code}", **photo.values) for code in photo.remarks)
 
 
 def prepare(args: Namespace, terminal: Terminal) -> int:

@@ -13,7 +13,8 @@ from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.second_pass import painter_of
-from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import score
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
@@ -36,7 +37,7 @@ def rank(args: Namespace, terminal: Terminal) -> int:
     shown = [name for name in SHOWN if any(name in row["scores"] for row in document["images"])]
     terminal.say(table([
         ("likeness", *shown, "picture"),
-        *((number(row["likeness"]), *(number(row["scores"].get(name)) for name in shown), row["path"])
+        *((score(row["likeness"]), *(score(row["scores"].get(name)) for name in shown), row["path"])
           for row in document["images"]),
     ]))
     if args.take:

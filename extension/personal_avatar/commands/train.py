@@ -22,7 +22,8 @@ from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import CreateRequest, TrainRequest
-from personal_avatar.terminal import Terminal, number, table
+from personal_avatar.terminal import Terminal, table
+from personal_avatar.wording import memory, score, share, span
 
 STATED_HERE = "Whoever ran this command stated that the person in the photos agreed."
 
@@ -58,9 +59,9 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
         if file:
             terminal.say(f"  {file}")
     if document["seconds"] is not None:
-        memory = document["peak_memory_gb"]
-        room = f", at most {memory:.1f} GB of memory" if memory else ""
-        terminal.say(f"{document['state']} after {document['seconds']:.0f} seconds{room}")
+        peak = document["peak_memory_gb"]
+        room = f", at most {memory(peak)} of memory" if peak else ""
+        terminal.say(f"{document['state']} after {span(document['seconds'])}{room}")
 
 
 def _measured(document: dict[str, Any]) -> Iterator[str]:
@@ -71,10 +72,10 @@ def _measured(document: dict[str, Any]) -> Iterator[str]:
         return
     found = document[kind]
     best = "real photos" if kind == "likeness" else "the style's own pictures"
-    yield (f"{kind.capitalize()} {number(found['floor'])} before, {number(found['after'])} after; "
-           f"{best} among themselves {number(found['ceiling'])}. Recovered {number(found['recovered'])}.")
-    yield (f"Leakage {number(document['leakage'])}, diversity {number(document['diversity'])}; prompts followed "
-           f"{number(document['prompt_following_before'])} before, {number(document['prompt_following'])} after.")
+    yield (f"{kind.capitalize()} {score(found['floor'])} before, {score(found['after'])} after; "
+           f"{best} among themselves {score(found['ceiling'])}. Recovered {share(found['recovered'])}.")
+    yield (f"Leakage {score(document['leakage'])}, diversity {share(document['diversity'])}; prompts followed "
+           f"{share(document['prompt_following_before'])} before, {share(document['prompt_following'])} after.")
 
 
 def generate(args: Namespace, terminal: Terminal) -> int:
@@ -93,7 +94,7 @@ def generate(args: Namespace, terminal: Terminal) -> int:
     )
     view, interrupted = follow(studio, studio.create(request), terminal)
     images = copied(view, args.out)
-    terminal.say(table([(image["path"], number(image["likeness"]), image["style"]) for image in images]))
+    terminal.say(table([(image["path"], score(image["likeness"]), image["style"]) for image in images]))
     terminal.document({"job": view.job.id, "state": view.status.state.value, "images": images,
                        "error": documents.plain_error(view)})
     return exit_status(view, interrupted, terminal)

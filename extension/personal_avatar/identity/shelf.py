@@ -14,6 +14,7 @@ from personal_avatar.identity.listing import contents, files
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.weights import registry
 from personal_avatar.weights.nouns import Weight
+from personal_avatar.wording import FAMILIES
 
 PACKS = {
     "antelopev2": ("scrfd_10g_bnkps.onnx", "glintr100.onnx"),
@@ -26,7 +27,6 @@ ORDER = (
     AdapterKind.INSTANTID, AdapterKind.FACEID_PLUS_V2, AdapterKind.FACEID_PLUS, AdapterKind.FACEID,
     AdapterKind.FACEID_PORTRAIT, AdapterKind.FACEID_PORTRAIT_UNNORM,
 )
-SPOKEN = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
 SETS = {Family.SD1: "faceid-sd15", Family.SDXL: "faceid-sdxl"}
 INSTANTID = "instantid"
 
@@ -70,14 +70,14 @@ class Shelf:
         """
         if family not in SETS:
             raise BaseUnsupported(
-                f"Nothing puts a face into {SPOKEN.get(family, family.value)} without training.",
+                f"Nothing puts a face into {FAMILIES.get(family, family.value)} without training.",
                 "Load a checkpoint of Stable Diffusion 1.x or XL, or train an avatar for this one.",
             )
         if settings.adapter:
             return self._named(settings.adapter, family)
         if settings.method == INSTANTID and family is not Family.SDXL:
             raise BaseUnsupported(
-                f"InstantID is for Stable Diffusion XL, not for {SPOKEN[family]}.",
+                f"InstantID is for Stable Diffusion XL, not for {FAMILIES[family]}.",
                 "Choose the method auto or faceid, or load an SDXL checkpoint.",
             )
         return self._best(settings.method, family)
@@ -171,9 +171,9 @@ class Shelf:
                 raise WeightsCorrupt(found.message, found.hint)
             adapter = wanted_adapter(found, path)
             if adapter.family not in (family, None):
-                is_for = SPOKEN.get(adapter.family, "") if adapter.family else ""
+                is_for = FAMILIES.get(adapter.family, "") if adapter.family else ""
                 raise BaseUnsupported(
-                    f"{path.name} is for {is_for}, the checkpoint is {SPOKEN[family]}.",
+                    f"{path.name} is for {is_for}, the checkpoint is {FAMILIES[family]}.",
                     "Choose another file, or no file, or load another checkpoint.",
                 )
             return AdapterFile(path, adapter.kind, family, size, adapter.layers, adapter.width)

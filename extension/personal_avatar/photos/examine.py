@@ -20,6 +20,7 @@ from personal_avatar.photos.quality import measure, measure_whole
 from personal_avatar.photos.read import Limits, read_photo
 from personal_avatar.photos.settings import AUTO, PhotoSettings
 from personal_avatar.photos.surroundings import Surroundings
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -132,7 +133,7 @@ def _with_candidates(
 
 def rejected(verdict: PhotoVerdict, found: Sequence[tuple[Reason, dict[str, Any]]]) -> PhotoVerdict:
     """Add reasons with the values of their sentences; without any the verdict stays as it is."""
-    sentences = [words.sentence(f"reason.{reason.value}.detail", values) for reason, values in found]
+    sentences = [text(f"reason.{reason.value}.detail", **values) for reason, values in found]
     return replace(
         verdict,
         reasons=(*verdict.reasons, *(reason for reason, _ in found)),

@@ -5,16 +5,10 @@ trainings) are filled with the values that go with the code.
 """
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Advice, PhotoReport
-
-ENGLISH = "en"
-_FILE = Path(__file__).resolve().parents[1] / "assets" / "texts.json"
+from personal_avatar.wording import text
 
 # What is worth telling of one photo but rejects nothing.
 SMALL_FACE = "SMALL_FACE"  # the face is narrower than a training picture shows it
@@ -36,21 +30,9 @@ REMARKS = (
 def unfound(report: PhotoReport) -> list[str]:
     """A sentence for each photo in which a face was chosen by hand that is not there."""
     gone = [one for one in report.photos if FACE_GONE in one.remarks]
-    return [f"{one.path.name}: {sentence(f'remark.{FACE_GONE}', one.values)}" for one in gone]
-
-
-def sentence(key: str, values: Mapping[str, Any]) -> str:
-    """The English text of a key with its places filled. Raises `KeyError` for an unknown key or a missing value."""
-    return _english()[key].format_map(values)
+    return [f"{one.path.name}: {text(f'remark.{FACE_GONE}', **one.values)}" for one in gone]
 
 
 def told(family: str, code: str, **values: Any) -> Advice:
-    """`code` with its values and the sentence of the key `<family>.<code>`. Raises what `sentence` raises."""
-    return Advice(code, sentence(f"{family}.{code}", values), values)
-
-
-@lru_cache(maxsize=1)
-def _english() -> dict[str, str]:
-    document = json.loads(_FILE.read_text(encoding="utf-8"))
-    place = document["languages"].index(ENGLISH)
-    return {key: row[place] for key, row in document["texts"].items()}
+    """`code` with its values and the sentence of the key `<family>.<code>`. Raises what `text` raises."""
+    return Advice(code, text(f"{family}.{code}", **values), values)

@@ -4,7 +4,7 @@ A row is a training, or what the photos alone do (`ONE_PHOTO`).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -16,6 +16,7 @@ from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.letters import font
 from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
+from personal_avatar.wording import DEFAULT, memory, score, share, size, span, trained_by
 
 TILE_PX, GAP_PX, MARGIN_PX, NAME_PX, LABEL_PX = 192, 10, 28, 300, 30
 LINE_PX, LETTER_PX = 20, 8  # of the sentences below
@@ -23,10 +24,15 @@ MEASURED = ("likeness", "resemblance")  # of a person, of a style
 NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage")
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
 NOTE = (
-    "one-photo: nothing is trained and no file is made. Its seconds go from the photos to the pictures, checkpoint and "
-    "networks loaded. Its leakage is measured with the photo in use: whoever the prompt names then gets the face. It "
-    "runs on this machine also where trainings run on a cluster: seconds and memory are then those of two machines."
+    "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, with "
+    "checkpoint and networks loaded. Their leakage is measured with the photos in use: whoever the prompt names then "
+    "gets the face. They are measured on this machine also where trainings run on a cluster: time and memory are then "
+    "those of two machines."
 )
+FORMS: dict[str, Callable[[float | None], str]] = {
+    "recovered": share, "prompt_following": share, "diversity": share, "seconds": span, "peak_memory_gb": memory,
+    "file_mb": size,
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,9 @@ class Row:
     file: str
     pictures: tuple[Path, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return self.method if self.engine == "diffusers" else f"{self.method} ({self.engine})"
+    def named(self, language: str = DEFAULT) -> str:
+        """The method and, where that is not ours, the engine."""
+        return trained_by(self.method, self.engine, language)
 
 
 def row_of(result: Mapping[str, Any]) -> Row:
@@ -63,7 +69,7 @@ def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         return result.get("dataset_fingerprint"), result.get("base")
 
     alike = [row_of(result) for result in results if place(result) == place(results[0]) and "method" in result]
-    newest = {row.name: row for row in reversed(alike)}
+    newest = {row.named(): row for row in reversed(alike)}
     return best_first(list(newest.values()))
 
 
@@ -96,16 +102,12 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """The table as words, heads first."""
     names = columns(rows)
     heads = ("method", *(name.replace("_", " ") for name in names))
-    return [heads, *((row.name, *(spoken(name, row.numbers[name]) for name in names)) for row in rows)]
+    return [heads, *((row.named(), *(spoken(name, row.numbers[name]) for name in names)) for row in rows)]
 
 
 def spoken(name: str, value: float | None) -> str:
-    """A number as it is read: shares as per cent, seconds and sizes with their unit."""
-    if value is None:
-        return "–"
-    shares = dict.fromkeys(("recovered", "prompt_following", "diversity"), "{:.0%}")
-    forms = {**shares, "seconds": "{:.0f} s", "peak_memory_gb": "{:.1f} GB", "file_mb": "{:.1f} MB"}
-    return forms.get(name, "{:.2f}").format(value)
+    """A number as it is read: shares as per cent, times and sizes with their unit."""
+    return FORMS.get(name, score)(value)
 
 
 def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path) -> Path:
@@ -133,7 +135,7 @@ def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
 
 
 def _line(sheet: Any, pen: Any, row: Row, y: int) -> None:
-    pen.text((MARGIN_PX, y + 4), row.name, INK, font(18, bold=True))
+    pen.text((MARGIN_PX, y + 4), row.named(), INK, font(18, bold=True))
     for number, name in enumerate(columns([row])):
         place = y + 32 + number * 19
         pen.text((MARGIN_PX, place), name.replace("_", " "), MUTED, font(14))

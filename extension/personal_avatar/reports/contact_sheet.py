@@ -12,6 +12,7 @@ from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.content import Report
 from personal_avatar.reports.letters import font, shortened, width_of
 from personal_avatar.reports.tiles import ACCENT, CARD, GOOD, GROUND, INK, LOW, MUTED, square
+from personal_avatar.wording import score, share
 
 COLUMNS = 6
 TILE_PX, CAPTION_PX, GAP_PX, MARGIN_PX = 208, 46, 14, 32
@@ -68,9 +69,10 @@ def _scale(pen: Any, report: Report, x: int, y: int, width: int) -> None:
     reached = int(width * min(max(likeness.recovered, 0.0), 1.0))
     if reached > 12:
         pen.rounded_rectangle((x, y, x + reached, y + 12), 6, ACCENT)
-    pen.text((x, y + 19), f"before {likeness.floor:.2f}", MUTED, font(14))
-    _centred(pen, x + width // 2, y - 26, f"after training {likeness.after:.2f}  ({likeness.recovered:.0%})", 16, INK)
-    end = f"real pictures {likeness.ceiling:.2f}"
+    pen.text((x, y + 19), f"before {score(likeness.floor)}", MUTED, font(14))
+    after = f"after training {score(likeness.after)}  ({share(likeness.recovered)})"
+    _centred(pen, x + width // 2, y - 26, after, 16, INK)
+    end = f"real pictures {score(likeness.ceiling)}"
     pen.text((x + width - width_of(end, 14), y + 19), end, MUTED, font(14))
 
 

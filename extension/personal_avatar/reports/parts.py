@@ -14,6 +14,7 @@ from personal_avatar.domain import Likeness
 from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.pictures import load_picture
 from personal_avatar.reports.svg import Chart, Point, chart, smoothed, thinned
+from personal_avatar.wording import score, share
 
 STYLE_SHEET = Path(__file__).resolve().parents[1] / "assets" / "report.css"
 MEANINGS = {
@@ -71,14 +72,15 @@ def short(told: str, pictures: str) -> str:
 
 def likeness_cards(likeness: Likeness) -> str:
     """Before, after, best possible, and how far between the two the training came."""
-    share = min(max(likeness.recovered, 0.0), 1.0)
+    recovered, filled = share(likeness.recovered), min(max(likeness.recovered, 0.0), 1.0)
     cards = {"Before training": likeness.floor, "After training": likeness.after, "Real pictures": likeness.ceiling}
-    numbers = "".join(f'<div class="card"><b>{value:.2f}</b><span>{name}</span></div>' for name, value in cards.items())
+    told = ((name, score(value)) for name, value in cards.items())
+    numbers = "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for name, value in told)
     meter = (
-        f'<div class="meter" role="img" aria-label="{likeness.recovered:.0%} of the way">'
-        f'<i style="width:{share:.1%}"></i></div>'
+        f'<div class="meter" role="img" aria-label="{recovered} of the way">'
+        f'<i style="width:{filled:.1%}"></i></div>'
     )
-    way = f"<p>{likeness.recovered:.0%} of the way from the untrained checkpoint to real pictures of the person.</p>"
+    way = f"<p>{recovered} of the way from the untrained checkpoint to real pictures of the person.</p>"
     return f'<div class="cards">{numbers}</div>{meter}{way}'
 
 

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.reports import parts
 from personal_avatar.reports.svg import Point
+from personal_avatar.wording import memory, score, share, size, span, trained_by
 
 PICTURE_PX, BEST_PX = 224, 384
 MEANINGS = {
@@ -29,6 +31,7 @@ SEEDS = (
     " numbers at the top differ from those below, the more so the fewer pictures there are.</small></p>"
 )
 Facts = Mapping[str, Any]
+fine = partial(score, digits=3)
 
 
 def page(facts: Facts) -> str:
@@ -47,10 +50,10 @@ def page(facts: Facts) -> str:
 
 
 def _subject(facts: Facts) -> str:
-    """Method, engine and checkpoint in a line."""
-    engine = f"with {facts['engine']}" if facts.get("engine") else ""
+    """Method, engine unless it is ours, and checkpoint in a line."""
     base = f"on {facts['base']}" if facts.get("base") else ""
-    return " ".join(part for part in (str(facts.get("method", "")), engine, base) if part)
+    method = str(facts.get("method", ""))
+    return " ".join(part for part in (trained_by(method, str(facts.get("engine", ""))) if method else "", base) if part)
 
 
 def _choice(facts: Facts) -> str:
@@ -74,17 +77,17 @@ def _summary(facts: Facts) -> str:
 def _numbers(facts: Facts) -> list[tuple[str, str]]:
     """Only what is known."""
     measured = "Resemblance of a style" if facts.get("resemblance") else ""
-    following = " → ".join(_share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
+    following = " → ".join(share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
     told = (
         ("Measured", measured),
         ("Measured against", _references(facts.get("measured_on"))),
-        ("Leakage", _number(facts.get("leakage"), "{:.3f}")),
+        ("Leakage", _told(facts.get("leakage"), fine)),
         ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
-        ("Diversity", _share(facts.get("diversity"))),
+        ("Diversity", _told(facts.get("diversity"), share)),
         ("Photos", str(facts.get("photos", ""))),
-        ("Time", _number(facts.get("seconds"), "{:.0f} s")),
-        ("Peak memory", _number(facts.get("peak_memory_gb"), "{:.1f} GB")),
-        ("Size of the file", _number(facts.get("file_mb"), "{:.1f} MB")),
+        ("Time", _told(facts.get("seconds"), span)),
+        ("Peak memory", _told(facts.get("peak_memory_gb"), memory)),
+        ("Size of the file", _told(facts.get("file_mb"), size)),
     )
     return [(name, value) for name, value in told if value]
 
@@ -96,12 +99,9 @@ def _references(measured_on: Any) -> str:
     return f"{measured_on['photos']} photos {kind}"
 
 
-def _number(value: Any, form: str) -> str:
-    return form.format(value) if isinstance(value, int | float) else ""
-
-
-def _share(value: Any) -> str:
-    return _number(value, "{:.0%}")
+def _told(value: Any, as_read: Callable[[float], str]) -> str:
+    """Empty for what was not measured."""
+    return as_read(value) if isinstance(value, int | float) else ""
 
 
 # -- curves
@@ -142,11 +142,11 @@ def _head(picture: Facts) -> str:
 def _line(row: Facts, chosen: bool) -> str:
     badge = '<span class="badge">chosen</span>' if chosen else ""
     told = (
-        ("likeness", _number(row.get("likeness"), "{:.3f}")),
-        ("resemblance", _number(row.get("resemblance"), "{:.3f}")),
-        ("faces", _share(row.get("faces_found"))),
-        ("following", _share(row.get("following"))),
-        ("merit", _number(row.get("merit"), "{:.2f}")),
+        ("likeness", _told(row.get("likeness"), fine)),
+        ("resemblance", _told(row.get("resemblance"), fine)),
+        ("faces", _told(row.get("faces_found"), share)),
+        ("following", _told(row.get("following"), share)),
+        ("merit", _told(row.get("merit"), score)),
     )
     words = "".join(f"<small>{name} {value}</small>" for name, value in told if value)
     cells = "".join(f"<td>{_picture(picture, row)}</td>" for picture in row["pictures"])
@@ -156,7 +156,7 @@ def _line(row: Facts, chosen: bool) -> str:
 
 
 def _picture(picture: Facts, row: Facts) -> str:
-    value = _number(_nearness(picture), "{:.2f}") or "no face"
+    value = _told(_nearness(picture), score) or "no face"
     name = "resemblance" if "resemblance" in picture else "likeness"
     shown = parts.image(Path(picture["file"]), PICTURE_PX, f"step {row['step']}: {picture['prompt']}, {name} {value}")
     return f"<figure>{shown}<figcaption>{value}</figcaption></figure>"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import GenerationFailed
-from personal_avatar.networks import SPOKEN, family_of_file
+from personal_avatar.networks import family_of_file
+from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -51,10 +52,10 @@ def embedding_for(model: DiffusionModel, name: str, path: Path) -> Embedding:
     fitting = [part for part, table in pairs if part is not None and part.shape[-1] == table.weight.shape[-1]]
     if len(fitting) < len(tables):
         family = family_of_file(path)
-        made_for = f" for {SPOKEN[family]}" if family else ""
+        made_for = f" for {FAMILIES[family]}" if family else ""
         raise GenerationFailed(
             f"The embedding {name} was made{made_for} with other sizes than {model.base.title} has, "
-            f"which is {SPOKEN[model.family]}.",
+            f"which is {FAMILIES[model.family]}.",
             f"Take {name} out of the prompt, or load a checkpoint like the one it was trained on.",
         )
     if len(fitting[0]) > MAX_WORDS:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
-from personal_avatar.networks import SPOKEN, family_of_file, find_lora, loras_in
+from personal_avatar.networks import family_of_file, find_lora, loras_in
 from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.deltas import read_deltas
+from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +108,7 @@ class AppliedNetworks:
 
     def _misfit(self, path: Path, why: str) -> GenerationFailed:
         family, base = family_of_file(path), self.model.base
-        made_for = SPOKEN[family] if family and family is not base.family else "another kind of checkpoint"
+        made_for = FAMILIES[family] if family and family is not base.family else "another kind of checkpoint"
         return GenerationFailed(
             f"{path.name} was made for {made_for}: it does not fit {base.title} ({why}).",
             "Take it out of the prompt, or load a checkpoint like the one it was trained on.",

@@ -34,6 +34,7 @@ from personal_avatar.studio.oneshot import (
     settings_of,
 )
 from personal_avatar.studio.portraits import Sitter
+from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
     from personal_avatar.studio.requests import CreateRequest
@@ -163,9 +164,9 @@ def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
         raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
     point = avatar.best_for(base.family)
     if point is None:
-        families = ", ".join(sorted({one.family.value for one in avatar.checkpoints}))
+        families = ", ".join(sorted({FAMILIES[one.family] for one in avatar.checkpoints}))
         raise BaseUnsupported(
-            f"{avatar.name} was trained for {families}; {base.title} is of the family {base.family.value}.",
+            f"{avatar.name} was trained for {families}; {base.title} is {FAMILIES[base.family]}.",
             "Load a checkpoint of that family, or train the avatar for this one.",
         )
     return point

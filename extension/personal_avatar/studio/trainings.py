@@ -93,7 +93,8 @@ class Trainings:
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
         if request.plan.get("goal") == Goal.STYLE.value:
-            return InvalidSettings("Without training a photo gives a face, and no style.", "Leave one-photo out.")
+            problem = "Without training a photo gives a face, and no style."
+            return InvalidSettings(problem, "Compare without the photos alone.")
         base = self._base(request)
         try:
             oneshot.shelf_of(self._studio.host.folders()).parts(IdentitySettings(), base.family)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.networks import SPOKEN
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config, vae_shapes
 from personal_avatar.training.reckoning import network_in
+from personal_avatar.wording import FAMILIES
 
 
 def refuse_unfit(base: BaseModelFile) -> None:
@@ -18,6 +18,6 @@ def refuse_unfit(base: BaseModelFile) -> None:
     no checkpoint, has no VAE, or a network of which the size cannot be told or parts are missing."""
     network = network_in(base.path)
     base, params = replace(base, family=network.family), read_params(base)
-    with named_layout_errors(base, SPOKEN[base.family]):
+    with named_layout_errors(base, FAMILIES[base.family]):
         unet_config(network.shapes, params, base)
         vae_config(vae_shapes(network.shapes, base), params, base)

@@ -18,6 +18,7 @@ from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.reckoning import Machine, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Values, Way, Wish, taken, ways_of
+from personal_avatar.wording import method_name
 
 # Where nothing was measured, a prediction is held to be this much too low.
 MARGIN = {VRAM: 1.15, RAM: 1.05}
@@ -80,7 +81,7 @@ def refuse_too_large(wish: Wish, free_gb: float, total_gb: float, learned: Learn
     offer = nearest_fitting(wish, free_gb, learned)
     hint = f"This would fit: {in_words(offer.changes)}. {PlanTooLarge.default_hint}" if offer else NOTHING_FITS
     room = f"{free_gb:.1f} of {total_gb:.1f} GB are free ({where})"
-    error = PlanTooLarge(f"The training ({wish.method.value}) needs about {needed:.1f} GB; {room}.", hint)
+    error = PlanTooLarge(f"The training ({method_name(wish.method)}) needs about {needed:.1f} GB; {room}.", hint)
     error.details = {
         "memory": wish.memory, "needed_gb": round(needed, 1), "free_gb": round(free_gb, 1),
         "predicted_gb": offer.predicted_gb if offer else None, "changes": offer.changes if offer else None,

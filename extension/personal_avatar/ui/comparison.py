@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from personal_avatar.domain import ONE_PHOTO, Engine
+from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
@@ -71,20 +71,14 @@ def _heads(scene: Scene) -> str:
 
 def _line(row: Row, scene: Scene) -> str:
     numbers = "".join(tag("td", spoken(name, row.numbers[name])) for name in COLUMNS)
-    return tag("tr", tag("th", escape(_name(row, scene)), scope="row"), numbers)
+    return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), numbers)
 
 
 def _pictures(row: Row, scene: Scene, shelf: Shelf) -> str:
     """A strip under the method's name; below each other the strips show the same prompts and seeds."""
-    name = _name(row, scene)
+    name = row.named(scene.language)
     alt = escape(f"{scene.say('train.sample.alt')}, {name}")
     made = [path for path in row.pictures if path.is_file()][:PICTURES]
     shown = "".join(f'<img src="{shelf.url(path)}" alt="{alt}" loading="lazy">' for path in made)
     strip = tag("div", shown, class_="pa-same")
     return tag("figure", tag("figcaption", escape(name)), strip, class_="pa-strips") if made else ""
-
-
-def _name(row: Row, scene: Scene) -> str:
-    name = scene.say(f"method.{row.method}")
-    engine = Engine(row.engine)
-    return name if engine is Engine.DIFFUSERS else f"{name}, {scene.say('engine.' + engine.value)}"

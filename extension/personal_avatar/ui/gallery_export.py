@@ -21,6 +21,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, text
+from personal_avatar.wording import size
 
 OWN = "own"
 SOURCES: dict[str, Callable[[Scene], list[Entry]]] = {
@@ -86,6 +87,6 @@ def _made(scene: Scene, state: Packed, shelf: Shelf) -> str:
         return tag("div", tag("p", escape(words), class_="pa-sentence"), bar, data_pa_busy="1")
     if (made := state.ready) is None:
         return ""
-    words = f"{scene.say('results.file')}: {made.name} ({made.stat().st_size / 1e6:.1f} MB)"
+    words = f"{scene.say('results.file')}: {made.name} ({size(made.stat().st_size / 1e6)})"
     link = tag("a", escape(words), href=shelf.url(made), download=made.name, class_="pa-button pa-main")
     return box("good", scene.say("results.packed", n=state.total)) + tag("p", link)

@@ -13,6 +13,7 @@ from personal_avatar.ui.markup import badge, duration, progress_bar, stored_erro
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
 from personal_avatar.ui.wishes import can_go_on, ending
+from personal_avatar.wording import share
 
 KINDS = {
     State.QUEUED: "wait",
@@ -74,9 +75,10 @@ def announcement(view: JobView, scene: Scene) -> str:
     """What a screen reader is told: changes with the stage and every tenth of the way, not with every step."""
     if view.status.state is not State.RUNNING:
         return f"{scene.title(view)}: {scene.say('state.' + view.status.state.value)}"
-    tenth = int(view.progress * 10) * 10
+    tenth = int(view.progress * 10) / 10
     stands = f", {scene.say('state.stalled')}" if view.stalled else ""
-    return f"{scene.title(view)}: {stage_name(view, scene)}" + (f", {tenth} %" if view.total_steps else "") + stands
+    far = f", {share(tenth)}" if view.total_steps else ""
+    return f"{scene.title(view)}: {stage_name(view, scene)}{far}{stands}"
 
 
 def progress_html(view: JobView, scene: Scene) -> str:
@@ -109,8 +111,8 @@ def failure_html(view: JobView, scene: Scene) -> str:
 
 def status_html(scene: Scene) -> str:
     """The strip above the panels, with what our script needs: whether to look again soon, and what to read out."""
-    lines = "".join(tag("li", escape(f"{scene.title(view)}: {headline(view, scene)}")) for view in scene.active[:4])
-    spoken = ". ".join(announcement(view, scene) for view in scene.views[:1])
+    lines = "".join(tag("li", escape(f"{scene.title(view)}: {headline(view, scene)}")) for view in scene.foremost[:4])
+    spoken = ". ".join(announcement(view, scene) for view in (scene.foremost or scene.views)[:1])
     return tag(
         "div",
         tag("ul", lines) if lines else "",

@@ -7,6 +7,7 @@ from html import escape
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import has, text
+from personal_avatar.wording import counted
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 
@@ -93,8 +94,5 @@ def duration(seconds: float | None, language: str) -> str:
     """A rough span of time in words; empty when it is not known."""
     if seconds is None:
         return ""
-    if seconds < 90:
-        return text("time.seconds", language, n=max(1, round(seconds)))
-    if seconds < 5400:
-        return text("time.minutes", language, n=round(seconds / 60))
-    return text("time.hours", language, n=f"{seconds / 3600:.1f}")
+    unit, count = counted(seconds)
+    return text(f"time.{unit}", language, n=count)

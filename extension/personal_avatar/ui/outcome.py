@@ -16,10 +16,11 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.params import Settings
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.plan import PLANS
-from personal_avatar.ui.markup import box, duration, facts, tag
+from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
+from personal_avatar.wording import memory, score, share, size, span
 
 Result = Mapping[str, Any]
 LIKENESS = ("floor", "after", "ceiling")
@@ -41,35 +42,36 @@ def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
     found = result.get("likeness") or {}
     measured = {part: found[part] for part in LIKENESS if found.get(part) is not None}
     for part, value in measured.items():
-        yield scene.say(f"likeness.{part}"), f"{value:.2f}"
+        yield scene.say(f"likeness.{part}"), score(value)
     if len(measured) == len(LIKENESS):
-        yield scene.say("likeness.recovered"), f"{100 * from_json(Likeness, measured).recovered:.0f} %"
+        yield scene.say("likeness.recovered"), share(from_json(Likeness, measured).recovered)
     if result.get("leakage") is not None:
-        yield scene.say("likeness.leakage"), f"{result['leakage']:.2f}"
+        yield scene.say("likeness.leakage"), score(result["leakage"])
     yield scene.say("likeness.prompt_following"), _following(result)
     if result.get("diversity") is not None:
-        yield scene.say("likeness.diversity"), f"{100 * result['diversity']:.0f} %"
+        yield scene.say("likeness.diversity"), share(result["diversity"])
 
 
 def _following(result: Result) -> str:
     """Before and after; empty when it was not measured."""
     before, after = result.get("prompt_following_before"), result.get("prompt_following")
     shares = [before, after] if after is not None else []
-    return " → ".join(f"{100 * share:.0f} %" for share in shares if share is not None)
+    return " → ".join(share(one) for one in shares if one is not None)
 
 
 def _made(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
     """Where the trained file lies, how a prompt uses it, what it took."""
     if result.get("checkpoint"):
         point = from_json(Checkpoint, result["checkpoint"])
-        size = f" ({result['file_mb']:.1f} MB)" if result.get("file_mb") else ""
-        yield scene.say("train.file"), f"{point.path.parent.name}/{point.path.name}{size}"
+        room = f" ({size(result['file_mb'])})" if result.get("file_mb") else ""
+        yield scene.say("train.file"), f"{point.path.parent.name}/{point.path.name}{room}"
         if point.method is Method.DREAMBOOTH:  # a checkpoint has to be chosen first
             yield scene.say("train.pick"), point.path.stem
         yield scene.say("train.use"), subject_prompt(point, 1.0)
-    yield scene.say("estimate.time"), duration(result.get("seconds"), scene.language)
+    if result.get("seconds") is not None:
+        yield scene.say("estimate.time"), span(result["seconds"])
     if result.get("peak_memory_gb"):
-        yield scene.say("estimate.memory_gb"), f"{result['peak_memory_gb']:.1f} GB"
+        yield scene.say("estimate.memory_gb"), memory(result["peak_memory_gb"])
 
 
 def _told(result: Result, scene: Scene, shelf: Shelf) -> str:

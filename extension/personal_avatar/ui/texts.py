@@ -7,32 +7,11 @@ go with the codes of errors.py, `reason.<code>` with domain.Reason, `style.<id>`
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from pathlib import Path
+from personal_avatar.wording import DEFAULT, LANGUAGES, has, table, text
 
-LANGUAGES = ("en", "vi", "zh")
+__all__ = ["DEFAULT", "LANGUAGES", "LANGUAGE_NAMES", "choose", "code_of", "has", "table", "text"]
+
 LANGUAGE_NAMES = {"en": "English", "vi": "Tiếng Việt", "zh": "中文"}
-DEFAULT = "en"
-_FILE = Path(__file__).resolve().parents[1] / "assets" / "texts.json"
-
-
-@lru_cache(maxsize=1)
-def table() -> dict[str, tuple[str, ...]]:
-    """Key -> texts in the order of LANGUAGES; read once."""
-    document = json.loads(_FILE.read_text(encoding="utf-8"))
-    places = [document["languages"].index(language) for language in LANGUAGES]
-    return {key: tuple(row[place] for place in places) for key, row in document["texts"].items()}
-
-
-def text(key: str, language: str = DEFAULT, **values: object) -> str:
-    """The text of a key, with `{name}` places filled; raises KeyError for a key that the table lacks."""
-    found = table()[key][LANGUAGES.index(language)]
-    return found.format(**values) if values else found
-
-
-def has(key: str) -> bool:
-    return key in table()
 
 
 def code_of(name: str, otherwise: str = DEFAULT) -> str:

@@ -20,6 +20,7 @@ from personal_avatar.ui.plan import Chosen, PlanForm
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
+from personal_avatar.wording import memory, size
 
 
 def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
@@ -126,9 +127,9 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
     except AvatarError as error:
         return error_box(error, scene.language)
     pairs = [(scene.say("estimate.time"), duration(found.get("seconds"), scene.language))]
-    for name, unit in (("memory_gb", "GB"), ("file_mb", "MB")):
+    for name, said in (("memory_gb", memory), ("file_mb", size)):
         if found.get(name):
-            pairs.append((scene.say(f"estimate.{name}"), f"{found[name]:.1f} {unit}"))
+            pairs.append((scene.say(f"estimate.{name}"), said(found[name])))
     if found.get("steps"):
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
     told = "" if found["measured"] else tag("p", scene.say("estimate.guess"))

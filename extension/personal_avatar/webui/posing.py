@@ -16,6 +16,7 @@ from personal_avatar.domain import Family
 from personal_avatar.errors import GenerationFailed, InvalidSettings
 from personal_avatar.webui.identity import notes
 from personal_avatar.webui.identity.foreign import TITLE
+from personal_avatar.wording import FAMILIES
 
 POSE = "openpose"
 READERS = ("dw_openpose_full", "openpose_full", "openpose")
@@ -32,7 +33,7 @@ def problem(family: Family) -> str:
     if _script(is_img2img=False) is None:
         return "A pose can be taken from a picture only with the extension sd-webui-controlnet, which is not here."
     if not model_for(_listed("get_models"), family):
-        return f"ControlNet has no model for poses ({POSE}) that fits checkpoints of the family {family.value}."
+        return f"ControlNet has no model for poses ({POSE}) that fits checkpoints of {FAMILIES[family]}."
     return ""
 
 

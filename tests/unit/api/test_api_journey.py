@@ -51,7 +51,8 @@ def generated(client: TestClient, **changes: Any) -> dict[str, Any]:
 def test_a_training_is_accepted_and_becomes_a_model(client: TestClient) -> None:
     answer = train(client)
     assert answer.status_code == 202
-    assert {"training_job_id", "status", "estimated_time", "starts_in_s", "position", "differences"} == set(answer.json())
+    told = {"training_job_id", "status", "estimated_time", "starts_in_s", "position", "differences"}
+    assert told == set(answer.json())
     assert answer.json()["status"] in ("queued", "processing")
     job = ended(client, answer.json()["training_job_id"])
     assert (job["state"], job["progress"], job["model_id"]) == ("succeeded", 1.0, "anna")

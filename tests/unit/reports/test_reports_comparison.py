@@ -40,7 +40,8 @@ def test_only_trainings_on_the_same_photos_and_checkpoint_are_compared() -> None
 
 def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> None:
     rows = comparable([result("lora", 0.3), result("lora", 0.9), result("lora", 0.6, engine="kohya")])
-    assert [(row.name, row.numbers["recovered"]) for row in rows] == [("lora (kohya)", 0.6), ("lora", 0.3)]
+    assert [(row.named(), row.numbers["recovered"]) for row in rows] == [
+        ("LoRA, kohya (sd-scripts)", 0.6), ("LoRA", 0.3)]
 
 
 def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so() -> None:
@@ -85,7 +86,7 @@ def test_a_sheet_is_written_even_when_a_picture_is_gone(tmp_path: Path) -> None:
 def test_photos_alone_are_a_row_without_a_file_and_the_table_says_how_to_read_it(tmp_path: Path) -> None:
     alone = result("one-photo", 0.3, files=[], file_mb=None)
     rows = comparable([alone, result("lora", 0.5)])
-    assert [(row.name, row.file) for row in rows] == [("lora", "lora.safetensors"), ("one-photo", "")]
+    assert [(row.named(), row.file) for row in rows] == [("LoRA", "lora.safetensors"), ("Photos alone", "")]
     assert table(rows)[2][-1] == "–" and to_document(rows)[1]["file_mb"] is None
     assert len(notes(rows)) == 1 and notes(comparable([result("lora", 0.5)])) == []
     told, plain = (comparison_sheet("Ruby", comparable(found)) for found in ([alone], [result("lora", 0.5)]))

@@ -100,7 +100,7 @@ def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) 
     assert task.training.plan == {"steps": 7}  # it has no rank
     assert task.identity_folders == studio.host.folders().identity_folders
     rows = studio.trainings.comparison(views[0].job.avatar_id)
-    assert [(row.name, row.numbers["recovered"]) for row in rows] == [("lora", 0.5), ("one-photo", 0.3)]
+    assert [(row.method, row.numbers["recovered"]) for row in rows] == [("lora", 0.5), ("one-photo", 0.3)]
     assert studio.avatars.load("anna").best is not None
     assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
 

@@ -92,7 +92,7 @@ def test_a_report_is_one_file_with_curves_and_a_grid_of_pictures(complete: Docum
     for part in (
         "83% of the way", "3 photos that were not trained on", "Step 200 was chosen.", "Set &lt;steps&gt; to 600.",
         "Before training", "likeness 0.540", "following 90%", "merit 0.80", "no face", "61 s", "1.5 GB", "3.2 MB",
-        "lora with diffusers on v1-5", "&lt;lora:linh:1&gt; sks woman", "/x/linh.safetensors", "learning_rate",
+        "LoRA on v1-5", "&lt;lora:linh:1&gt; sks woman", "/x/linh.safetensors", "learning_rate",
     ):
         assert part in html, part
 
@@ -160,8 +160,8 @@ CASES = [
     (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
      "set steps to 150 or learning_rate to 5e-05"),
     (low(), "set rank to 64"),
-    (low(plan=IN_WORDS), "set vectors to 8, or use the method lora"),
-    (fine(leakage=0.2), "use the method dreambooth-lora, or set prior_weight to 0.3"),
+    (low(plan=IN_WORDS), "set vectors to 8, or use the method LoRA"),
+    (fine(leakage=0.2), "use the method Dreambooth-LoRA, or set prior_weight to 0.3"),
     (fine(leakage=0.2, method="dreambooth-lora", plan=plan(prior_weight=1.0)), "(by 0.20): set prior_weight to 2"),
     (fine(prompt_following=0.6), "(60% instead of 90%): set learning_rate to 5e-05; or use this one at a weight"),
     (fine(prompt_following=0.6, plan=plan(text_encoder_learning_rate=1e-5)), "set text_encoder_learning_rate to 0"),

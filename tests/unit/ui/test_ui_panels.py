@@ -259,10 +259,10 @@ def test_a_second_click_starts_no_second_job(visit: Visit, studio: Studio) -> No
 def test_a_training_tells_its_likeness_and_how_to_use_the_file(visit: Visit) -> None:
     visitor = trained(visit, "f" * 32, "Hana")
     said = visitor.text("training")
-    assert "Likeness before 0.10" in said and "Recovered 50 %" in said
+    assert "Likeness before 0.10" in said and "Recovered 50%" in said
     assert "<lora:hana:1> sks woman" in said
-    assert "Moved others too 0.01" in said and "Follows prompts 97 %" in said
-    assert "Diversity 80 %" in said and "Memory 1.2 GB" in said
+    assert "Moved others too 0.01" in said and "Follows prompts 97%" in said
+    assert "Diversity 80%" in said and "Memory 1.2 GB" in said
     assert visitor.prop("onward", "visible") is True and "pa-train-cancel" not in visitor.value("training")
 
 

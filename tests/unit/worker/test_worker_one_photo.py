@@ -89,7 +89,7 @@ def quieter(adapter: Path) -> None:
 def test_a_real_process_measures_it_and_it_stands_in_the_table(ended: Ended) -> None:
     assert ended.view.status.state is State.SUCCEEDED, ended.view.status.error
     (row,) = ended.studio.trainings.comparison(ended.view.job.avatar_id)
-    assert (row.name, row.file, row.numbers["file_mb"]) == ("one-photo", "", None)
+    assert (row.method, row.file, row.numbers["file_mb"]) == ("one-photo", "", None)
     unknown = {name for name, number in row.numbers.items() if number is None}
     assert unknown == {"file_mb", "diversity", "resemblance"}  # no two pictures of one prompt; a person
     assert 0 < row.numbers["seconds"] < ended.view.status.ended_at - ended.view.status.started_at  # type: ignore[operator]

@@ -6,12 +6,12 @@ from dataclasses import replace
 from importlib import import_module
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.networks import SPOKEN
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, detect, read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
+from personal_avatar.wording import FAMILIES
 
 LOADERS: dict[Family, str] = {
     Family.SD1: "personal_avatar.training.families.sd1",
@@ -31,7 +31,7 @@ def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> Diffusion
     Raises `BaseNotFound`, `BaseUnsupported`.
     """
     base = replace(base, family=supported(base))
-    with named_layout_errors(base, SPOKEN[base.family]):
+    with named_layout_errors(base, FAMILIES[base.family]):
         model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px))
     if base.prediction == UNKNOWN:
         model.base = replace(base, prediction=probe(model))

@@ -11,6 +11,7 @@ from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
 from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
+from personal_avatar.wording import FAMILIES
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
@@ -92,7 +93,7 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
     if plan.compile == "on":
         yield Limit("sd-scripts compiles nothing here (compile)", {"compile": "off"})
     if plan.clip_skip > 1 and base.family is not Family.SD1:
-        yield Limit(f"sd-scripts has no clip_skip for {base.family.value}", {"clip_skip": 1})
+        yield Limit(f"sd-scripts has no clip_skip for {FAMILIES[base.family]}", {"clip_skip": 1})
     if plan.optimiser == "schedulefree" and method not in LORA_METHODS:
         yield Limit("sd-scripts has the optimiser schedulefree for LoRA only", {"optimiser": "adamw"})
     if plan.caption_dropout > 0 and method is Method.TEXTUAL_INVERSION:

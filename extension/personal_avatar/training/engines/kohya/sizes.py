@@ -10,7 +10,6 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
-from personal_avatar.networks import SPOKEN
 from personal_avatar.storage import write_json
 from personal_avatar.training.families.detect import CLIP_L, UNET, VAE, Shapes, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
@@ -18,6 +17,7 @@ from personal_avatar.training.families.sidecar import encoder_folder, read_param
 from personal_avatar.training.families.text import TOKENIZER, clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import SCALING_FACTORS, vae_config
+from personal_avatar.wording import FAMILIES
 
 LAUNCHER = Path(__file__).with_name("sized.py")
 FILE_NAME = "sizes.json"
@@ -69,7 +69,7 @@ def sizes_of(base: BaseModelFile, shapes: Shapes) -> Sizes:
     if base.family is not Family.SD1:
         raise BaseUnsupported(f"{base.path.name} does not have the standard size of its family.")
     params = read_params(base)
-    with named_layout_errors(base, SPOKEN[base.family]):
+    with named_layout_errors(base, FAMILIES[base.family]):
         unet = unet_config(shapes, params, base)
         vae = vae_config(shapes, params, base)
         text = clip_encoder(shapes, CLIP_L, encoder_folder(params, TOKENIZER), base).config

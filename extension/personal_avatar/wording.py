@@ -1,0 +1,105 @@
+"""Words and numbers as people read them, the same on page, command line, reports and in errors.
+
+The table of texts is assets/texts.json: key -> English, Vietnamese, Chinese (simplified). Without a language English is
+spoken, as the command line, the reports and the messages of errors do.
+"""
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from personal_avatar.domain import Engine, Family, Method
+
+LANGUAGES = ("en", "vi", "zh")
+DEFAULT = "en"
+FAMILIES = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
+NOTHING = "–"
+SIGNS = {"seconds": "s", "minutes": "min", "hours": "h"}
+SECONDS_UP_TO, MINUTES_UP_TO = 90, 5400  # in seconds
+GB = 1000.0  # MB
+_FILE = Path(__file__).resolve().parent / "assets" / "texts.json"
+
+
+# -- texts
+
+
+@lru_cache(maxsize=1)
+def table() -> dict[str, tuple[str, ...]]:
+    """Key -> texts in the order of LANGUAGES; read once."""
+    document = json.loads(_FILE.read_text(encoding="utf-8"))
+    places = [document["languages"].index(language) for language in LANGUAGES]
+    return {key: tuple(row[place] for place in places) for key, row in document["texts"].items()}
+
+
+def text(key: str, language: str = DEFAULT, **values: object) -> str:
+    """The text of a key, with `{name}` places filled; raises KeyError for a key that the table lacks, and for a place
+    without its value."""
+    found = table()[key][LANGUAGES.index(language)]
+    return found.format(**values) if values else found
+
+
+def has(key: str) -> bool:
+    return key in table()
+
+
+# -- names
+
+
+def method_name(method: Method | str, language: str = DEFAULT) -> str:
+    """Of a method, or of the photos alone; a code that the table does not know stays as it is."""
+    return _name("method", method.value if isinstance(method, Method) else method, language)
+
+
+def trained_by(method: Method | str, engine: Engine | str, language: str = DEFAULT) -> str:
+    """The method, and with which engine unless it is ours."""
+    code = engine.value if isinstance(engine, Engine) else engine
+    ours = code in ("", Engine.DIFFUSERS.value)
+    return method_name(method, language) + ("" if ours else f", {_name('engine', code, language)}")
+
+
+def _name(kind: str, code: str, language: str) -> str:
+    key = f"{kind}.{code}"
+    return text(key, language) if has(key) else code
+
+
+# -- numbers
+
+
+def share(value: float | None) -> str:
+    """A part of 1 as per cent, "72%"."""
+    return NOTHING if value is None else f"{value:.0%}"
+
+
+def score(value: float | None, digits: int = 2) -> str:
+    """A likeness, a leakage, a merit: "0.41"."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def span(seconds: float | None) -> str:
+    """A span of time that was measured: "61 s", "12 min", "1.5 h"."""
+    if seconds is None:
+        return NOTHING
+    unit, count = counted(seconds)
+    return f"{count} {SIGNS[unit]}"
+
+
+def counted(seconds: float) -> tuple[str, str]:
+    """A span of time as people count it: "seconds", "minutes" or "hours", and how many, at least one second."""
+    if seconds < SECONDS_UP_TO:
+        return "seconds", str(max(1, round(seconds)))
+    if seconds < MINUTES_UP_TO:
+        return "minutes", str(round(seconds / 60))
+    return "hours", f"{seconds / 3600:.1f}"
+
+
+def memory(gb: float | None) -> str:
+    """GB (10^9 bytes) of memory: "1.2 GB"."""
+    return NOTHING if gb is None else f"{gb:.1f} GB"
+
+
+def size(mb: float | None) -> str:
+    """MB (10^6 bytes) of a file: "37.9 MB", "2.1 GB"."""
+    if mb is None:
+        return NOTHING
+    return f"{mb:.1f} MB" if mb < GB else memory(mb / GB)

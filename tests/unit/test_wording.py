@@ -1,0 +1,53 @@
+"""Numbers and names are written alike wherever people read them."""
+from __future__ import annotations
+
+import pytest
+from personal_avatar.domain import ONE_PHOTO, Engine, Family, Method
+from personal_avatar.wording import (
+    FAMILIES,
+    LANGUAGES,
+    memory,
+    method_name,
+    score,
+    share,
+    size,
+    span,
+    table,
+    text,
+    trained_by,
+)
+
+
+@pytest.mark.parametrize(("said", "wanted"), [
+    (share(0.716), "72%"), (share(-0.01), "-1%"), (score(0.4149), "0.41"), (score(0.4149, 3), "0.415"),
+    (span(0.2), "1 s"), (span(89), "89 s"), (span(90), "2 min"), (span(5399), "90 min"), (span(5400), "1.5 h"),
+    (memory(0.4), "0.4 GB"), (size(0.04), "0.0 MB"), (size(37.91), "37.9 MB"), (size(2132.5), "2.1 GB"),
+])
+def test_numbers_are_told_with_their_unit(said: str, wanted: str) -> None:
+    assert said == wanted
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    assert {say(None) for say in (share, score, span, memory, size)} == {"–"}
+
+
+def test_every_method_and_family_has_a_name_that_is_not_its_code() -> None:
+    names = [method_name(method, language) for method in Method for language in LANGUAGES]
+    assert not set(names) & {method.value for method in Method}
+    assert set(FAMILIES) == set(Family)
+
+
+def test_another_engine_than_ours_is_named_in_the_language_of_the_page() -> None:
+    assert trained_by(Method.LORA, Engine.DIFFUSERS) == trained_by("lora", "") == "LoRA"
+    assert trained_by("dreambooth-lora", "kohya") == "Dreambooth-LoRA, kohya (sd-scripts)"
+    assert trained_by(ONE_PHOTO, "diffusers", "vi") == text("method.one-photo", "vi") != "one-photo"
+
+
+def test_a_code_of_another_version_is_told_as_it_is() -> None:
+    assert trained_by("hypernetwork", "elsewhere") == "hypernetwork, elsewhere"
+
+
+@pytest.mark.parametrize("code", [method.value for method in Method if "-" in method.value])
+def test_no_advice_speaks_in_codes_of_methods(code: str) -> None:
+    told = {key: texts for key, texts in table().items() if key.startswith(("train_advice.", "choice.", "error."))}
+    assert not [key for key, texts in told.items() if any(code in one for one in texts)]
