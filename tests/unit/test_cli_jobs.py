@@ -36,9 +36,9 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
     return say
 
 
-def create(store: JobStore, user: str = "u", priority: int = 0) -> Job:
+def create(store: JobStore, user: str = "u", priority: int = 0, method: str = "lora") -> Job:
     with asked(Asking(priority=priority)):
-        return store.create("train", {}, title=f"Of {user}", user_id=user, avatar_id="a")
+        return store.create("train", {"method": method}, title=f"Of {user}", user_id=user, avatar_id="a")
 
 
 def listed(said: str) -> list[str]:
@@ -65,9 +65,10 @@ def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
     store.move(running.id, State.RUNNING, restarts=2)
     for event in (Stage("train"), Progress(30, 100, seconds_per_step=2.0)):
         EventWriter(store.folder(running.id))(event)
-    create(store, priority=7)
+    create(store, priority=7, method="dreambooth-lora")
     waiting, first = say("list").splitlines()
     assert "number 1, starts in 2 min, priority 7" in waiting
+    assert "Of u · Dreambooth-LoRA  queued" in waiting and "Of u · LoRA " in first
     assert "train 30/100, done in 2 min, restarted 2x" in first
     shown = json.loads(say("show", running.id[:8], "--json"))
     assert (shown["eta_s"], shown["restarts"]) == (140.0, 2)

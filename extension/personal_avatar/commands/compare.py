@@ -19,7 +19,7 @@ from personal_avatar.params import pairs
 from personal_avatar.reports.comparison import notes, to_document, write_comparison_sheet
 from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.studio import TrainRequest
-from personal_avatar.studio.works import TRAIN
+from personal_avatar.studio.works import TRAIN, manner
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import method_name
 
@@ -38,7 +38,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
     if left_out is not None:
         terminal.complain(f"{method_name(ONE_PHOTO)}: left out. {left_out.message} {left_out.hint}")
     for job in jobs:
-        terminal.say(f"\n{method_name(job.payload.get('method', job.kind))}")
+        terminal.say(f"\n{manner(job)}")
         view, interrupted = follow(studio, job, terminal)
         if job.kind == TRAIN:
             show_training(documents.training(view), terminal)

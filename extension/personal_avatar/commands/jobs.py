@@ -13,6 +13,7 @@ from personal_avatar.jobs.job import HALTED
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
+from personal_avatar.studio.works import manner
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import span
 
@@ -71,7 +72,8 @@ def _rebuild(studio: Studio, terminal: Terminal) -> int:
 
 def _row(view: JobView) -> tuple[str, ...]:
     job, began = view.job, time.strftime("%Y-%m-%d %H:%M", time.localtime(view.job.created_at))
-    return job.id[:8], began, job.kind, job.title, view.status.state.value, ", ".join(_whereabouts(view))
+    title = " · ".join(part for part in (job.title, manner(job)) if part)
+    return job.id[:8], began, job.kind, title, view.status.state.value, ", ".join(_whereabouts(view))
 
 
 def _whereabouts(view: JobView) -> Iterator[str]:

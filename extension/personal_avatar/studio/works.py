@@ -16,6 +16,7 @@ from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.params import validated
 from personal_avatar.training.plan import OnePhotoTask, TrainTask
+from personal_avatar.wording import DEFAULT, trained_by
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -28,6 +29,12 @@ INVENT = "invent"
 ON_CARD = frozenset({"cache", "class", "train", "score"})  # stages of a training in which it is on the card
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
+
+
+def manner(job: Job, language: str = DEFAULT) -> str:
+    """Of a training its method and engine in words, or that photos alone are used; "" for other kinds of jobs."""
+    method = {TRAIN: job.payload.get("method"), ONE_PHOTO: ONE_PHOTO}.get(job.kind)
+    return trained_by(str(method), str(job.payload.get("engine", "")), language) if method else ""
 
 
 def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.studio.oneshot import IdentityStatus
-from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
+from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN, manner
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
@@ -56,9 +56,9 @@ class Scene:
         return text(key, self.language, **values)
 
     def title(self, view: JobView) -> str:
-        """Whose job it is; of pictures of nobody who has a name, what makes such."""
+        """Whose job it is, and how a training is done; of pictures of nobody who has a name, what makes such."""
         if view.job.avatar_id or view.job.kind in (INVENT, CAPTION):
-            return view.job.title
+            return " · ".join(part for part in (view.job.title, manner(view.job, self.language)) if part)
         return self.say(NOBODYS.get(view.job.kind, "tab.one_photo"))
 
     @cached_property

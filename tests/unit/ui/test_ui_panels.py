@@ -334,7 +334,9 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     said = visitor.text("comparison")
     assert "0.21 4 s 1.1 GB –" in said and "Photos alone: nothing is trained and no file is made." in said
     assert visitor.value("comparison").count('alt="Sample picture, Photos alone"') == 2
-    assert "Photos alone, measured · Nga" in visitor.text("jobs")
+    listed = visitor.text("jobs")
+    assert "Measurement · Nga · Photos alone" in listed
+    assert all(f"Training · Nga · {name}" in listed for name in ("LoRA", "Dreambooth-LoRA", "Textual Inversion"))
 
 
 def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
