@@ -5,19 +5,22 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from personal_avatar.benchmarks.passing import passing_name
-from personal_avatar.errors import AvatarError, Crashed, from_json
+from personal_avatar.benchmarks.passing import END_S, passing_name
+from personal_avatar.errors import AvatarError, Crashed, WrongState, from_json
 from personal_avatar.jobs.events import Progress, Record, Stage, Started
 from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.store import Job
 from personal_avatar.studio import Studio, TrainRequest
 
 LOOK_S = 0.02
+RUNNER = "measured job"
 CONSENT = "Pictures that a benchmark was given."
 TRAIN_STAGE = "train"
 
@@ -33,15 +36,28 @@ def measure(
         request = TrainRequest(name, tuple(photos), plan=plan, checkpoint=str(checkpoint), consent=CONSENT)
         clicked = time.time()
         job = studio.trainings.start(request)
-        threading.Thread(target=studio.queue.run_here, args=(job,), daemon=True).start()
-        records = _until_first_step(studio, job.id)
-        cpu_seconds = _cpu_seconds(records)
+        with _running(studio, job):
+            records = _until_first_step(studio, job.id)
+            cpu_seconds = _cpu_seconds(records)
     seconds = records[-1].at - clicked - load_seconds
     return {
         "startup_seconds": round(max(0.0, seconds), 2),
         "startup_cpu_seconds": cpu_seconds,
         "startup": stages(clicked, records, load_seconds),
     }
+
+
+@contextmanager
+def _running(studio: Studio, job: Job) -> Iterator[None]:
+    """The job runs in a thread of this program, and both have ended afterwards: nobody looks for an erased job."""
+    runner = threading.Thread(target=studio.queue.run_here, args=(job,), name=RUNNER, daemon=True)
+    runner.start()
+    try:
+        yield
+    finally:
+        with suppress(WrongState):
+            studio.queue.cancel(job.id, keep_checkpoint=False)
+        runner.join(END_S)
 
 
 def _cpu_seconds(records: Sequence[Record]) -> float | None:

@@ -1,6 +1,8 @@
 """From the click to the first step, by the events of a real child process."""
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from personal_avatar.benchmarks import startup
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Event, Progress, Record, Score, Stage, Started
+from personal_avatar.jobs.store import Status
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, DrawingHost
@@ -51,6 +54,23 @@ def test_the_job_is_ended_after_its_first_step(
     assert 0 < found["startup_cpu_seconds"] < 30
     assert house.jobs.views() == []
     assert house.avatars.all() == []
+
+
+def test_nobody_waits_for_the_job_any_more_when_it_is_erased(
+    tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = studio(tmp_path, face_weights, STARTS, monkeypatch)
+    status, failed = house.jobs.status, []
+
+    def seldom(job_id: str) -> Status:
+        time.sleep(1.0 if threading.current_thread().name == startup.RUNNER else 0.0)
+        return status(job_id)
+
+    monkeypatch.setattr(house.jobs, "status", seldom)
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    startup.measure(house, house.host.checkpoint().path, GOOD[:3], {"batch_size": 1}, load_seconds=0.1)
+    assert startup.RUNNER not in [thread.name for thread in threading.enumerate()]
+    assert failed == []
 
 
 def test_a_users_own_avatar_of_a_name_like_that_stays(
