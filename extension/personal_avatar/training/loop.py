@@ -160,16 +160,16 @@ class Trainer:
             group["lr"] = rate * factor
 
     @property
-    def _is_early(self) -> bool:
-        """Whether this step is of the first share, which may have pictures of half the size."""
-        return self.done < round(self.plan.low_first * self.total)
+    def _passed(self) -> float:
+        """Share of the steps that are done."""
+        return self.done / self.total
 
     def _backward(self) -> torch.Tensor:
         """Gradients of `accumulate` batches; their mean loss, detached, float32 on the device."""
         import torch
 
         parts = [
-            self.regions.call(self._part) if self.team.does(number) else self.objective.pass_over(self._is_early)
+            self.regions.call(self._part) if self.team.does(number) else self.objective.pass_over(self._passed)
             for number in range(self.plan.accumulate)
         ]
         return self.team.together(torch.stack(parts).sum(), self._parameters())
@@ -178,7 +178,7 @@ class Trainer:
         """One batch; when it fails, as compiling may at the first step, nothing is drawn, and gradients are dropped."""
         before = self.objective.state()
         try:
-            loss = self.objective.loss(self._is_early) / self.plan.accumulate
+            loss = self.objective.loss(self._passed) / self.plan.accumulate
             self._scaler.scale(loss).backward()
         except Exception:
             self.objective.set_state(before)

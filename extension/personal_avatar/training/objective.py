@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.training import losses
@@ -10,10 +12,19 @@ from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import BOTH, MIDDLE, PREDICTION, TrainPlan
-from personal_avatar.training.training_set import ClassSet, Noised, Pictures, TrainingSet
+from personal_avatar.training.training_set import Noised, Pictures, TrainingSet
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A batch and its captions. `places` (batch, height, width): what each place counts, None: all alike."""
+
+    noised: Noised
+    captions: list[str]
+    places: torch.Tensor | None = None
 
 
 class Objective:
@@ -48,50 +59,69 @@ class Objective:
     def _feeds(self) -> list[Feed]:
         return [feed for feed in (self.large, self.small) if feed is not None]
 
-    def pass_over(self, early: bool) -> torch.Tensor:
+    def pass_over(self, passed: float) -> torch.Tensor:
         """A batch that another process of the team computes: the same random numbers are drawn for it here."""
         import torch
 
         self._only_draws = True
         try:
             with torch.no_grad():
-                return torch.zeros_like(self.loss(early), dtype=torch.float32)
+                return torch.zeros_like(self.loss(passed), dtype=torch.float32)
         finally:
             self._only_draws = False
 
-    def loss(self, early: bool) -> torch.Tensor:
+    def loss(self, passed: float) -> torch.Tensor:
         """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was.
 
-        `early`: on pictures of half the size, where there are any.
+        `passed`: share of the training's steps that are done; the first may be on pictures of half the size, and
+        without a prior.
         """
-        feed = self.small if early and self.small is not None else self.large
-        plan, shown, rows = self.plan, feed.pictures, feed.rows.take(self.plan.batch_size)
+        plan = self.plan
+        feed = self.small if passed < plan.low_first and self.small is not None else self.large
+        shown, rows = feed.pictures, feed.rows.take(plan.batch_size)
         noised = self._noised(shown.latents.draw(rows, self.generator))
-        places = self._places(shown, rows)
-        answer = self._answer(noised, drop(self._captions(rows), plan.caption_dropout, self.generator))
-        loss = losses.weighted_error(answer, noised.wanted, noised.weights, places)
-        if plan.prior_weight <= 0:
-            return loss
-        half = max(1, len(rows) // 2)
+        captions = drop(self._captions(rows), plan.caption_dropout, self.generator)
+        asked = Asked(noised, captions, self._places(shown, rows))
+        if plan.prior_weight <= 0 or passed < plan.prior_after:
+            return self._errors(asked)[0]
+        ours, of_class = self._errors(asked, self._of_class(feed, rows, noised))
+        return ours + plan.prior_weight * of_class
+
+    def _errors(self, *batches: Asked) -> list[torch.Tensor]:
+        """How far the answers to each batch are from what is wanted there."""
+        answers = self._answers(batches)
+        return [
+            losses.weighted_error(answer, batch.noised.wanted, batch.noised.weights, batch.places)
+            for answer, batch in zip(answers, batches, strict=True)
+        ]
+
+    def _answers(self, batches: Sequence[Asked]) -> list[torch.Tensor]:
+        """In one pass where pictures are of one size: a pass has a cost of its own, however few pictures it has."""
+        import torch
+
+        if len({batch.noised.noisy.shape[1:] for batch in batches}) > 1:
+            return [self._answer(batch.noised, batch.captions) for batch in batches]
+        captions = [caption for batch in batches for caption in batch.captions]
+        answer = self._answer(Noised.together([batch.noised for batch in batches]), captions)
+        return list(torch.split(answer, [len(batch.captions) for batch in batches]))
+
+    def _of_class(self, feed: Feed, rows: torch.Tensor, noised: Noised) -> Asked:
+        """What holds the class where it was: half as many pictures as of the person. `noised`: the person's."""
+        plan, shown, half = self.plan, feed.pictures, max(1, len(rows) // 2)
         if plan.prior_from == PREDICTION or shown.others is None:
-            captions = self._of_class([self.data.class_captions[row] for row in rows[:half].tolist()])
-            return loss + plan.prior_weight * self._held(noised.first(half), captions)
-        return loss + plan.prior_weight * self._on_class_pictures(shown.others, feed.others.take(half))
+            captions = self._class_captions([self.data.class_captions[row] for row in rows[:half].tolist()])
+            return self._as_untrained(Asked(noised.first(half), captions))
+        others = feed.others.take(half)
+        noised = self._noised(shown.others.latents.draw(others, self.generator))
+        asked = Asked(noised, self._class_captions([shown.others.captions[row] for row in others.tolist()]))
+        return self._as_untrained(asked) if plan.prior_from == BOTH else asked
 
-    def _on_class_pictures(self, others: ClassSet, rows: torch.Tensor) -> torch.Tensor:
-        noised = self._noised(others.latents.draw(rows, self.generator))
-        captions = self._of_class([others.captions[row] for row in rows.tolist()])
-        if self.plan.prior_from == BOTH:
-            return self._held(noised, captions)
-        return losses.weighted_error(self._answer(noised, captions), noised.wanted, noised.weights)
-
-    def _held(self, noised: Noised, captions: list[str]) -> torch.Tensor:
-        """How far the answers have moved from the untrained checkpoint's own."""
+    def _as_untrained(self, asked: Asked) -> Asked:
+        """The answers that are wanted are the untrained checkpoint's own."""
         import torch
 
         with torch.no_grad(), self.method.strength(0.0):
-            wanted = self._answer(noised, captions)
-        return losses.weighted_error(self._answer(noised, captions), wanted, noised.weights)
+            return Asked(replace(asked.noised, wanted=self._answer(asked.noised, asked.captions)), asked.captions)
 
     def _noised(self, latents: torch.Tensor) -> Noised:
         """Latents with noise of random timesteps."""
@@ -123,7 +153,7 @@ class Objective:
     def _varied(self, captions: list[str]) -> list[str]:
         return vary(captions, self.generator) if self.plan.vary_captions else captions
 
-    def _of_class(self, captions: list[str]) -> list[str]:
+    def _class_captions(self, captions: list[str]) -> list[str]:
         """Captions of the class as the prior asks by them, some of them empty.
 
         Guidance leads away from the answer to no words. One that has moved towards the person leads everybody away

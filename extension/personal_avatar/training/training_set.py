@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,3 +69,11 @@ class Noised:
 
     def first(self, count: int) -> Noised:
         return Noised(self.noisy[:count], self.times[:count], self.wanted[:count], self.weights[:count])
+
+    @staticmethod
+    def together(batches: Sequence[Noised]) -> Noised:
+        """One batch after the other; their pictures are of one size."""
+        import torch
+
+        columns = zip(*((one.noisy, one.times, one.wanted, one.weights) for one in batches), strict=True)
+        return Noised(*(torch.cat(column) for column in columns))
