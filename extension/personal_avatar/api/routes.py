@@ -58,7 +58,6 @@ class Api:
     def train(self, body: bodies.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
         estimate = self.studio.estimate(len(body.images), body.method, body.plan)
-        differences = self.studio.trainings.differences(body.engine, body.method, body.plan)
         with received_photos(body.images) as photos:
             job = self.studio.trainings.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
@@ -67,7 +66,7 @@ class Api:
                 even_if_too_large=body.even_if_too_large,
             ))
         told = answers.accepted(self.studio, job, estimate["seconds"])
-        return schemas.TrainAccepted(training_job_id=job.id, differences=differences, **told)
+        return schemas.TrainAccepted(training_job_id=job.id, differences=job.payload["otherwise"], **told)
 
     def models(
         self, user_id: str | None = None, limit: int = LIMIT, before_model: str = BEFORE_MODEL

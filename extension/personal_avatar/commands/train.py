@@ -39,9 +39,10 @@ def train(args: Namespace, terminal: Terminal) -> int:
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
-    for difference in studio.trainings.differences(request.engine, request.method, request.plan):
-        terminal.say(f"{difference}.")
-    view, interrupted = follow(studio, studio.trainings.start(request), terminal)
+    job = studio.trainings.start(request)
+    for different in job.payload["otherwise"]:
+        terminal.say(f"{different}.")
+    view, interrupted = follow(studio, job, terminal)
     document = documents.training(view)
     show_training(document, terminal)
     terminal.document(document)

@@ -46,6 +46,14 @@ class Compared:
     left_out: AvatarError | None = None
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What a training stands on: its checkpoint, and a sentence for all that its engine does otherwise than said."""
+
+    base: BaseModelFile
+    otherwise: tuple[str, ...] = ()
+
+
 class Trainings:
     """Of one studio."""
 
@@ -66,10 +74,11 @@ class Trainings:
         return self._differences(engine, method, plan, self._studio.host.checkpoint())
 
     def start(self, request: TrainRequest) -> Job:
-        """Put a training into the queue. Raises when the base, the plan or the photos cannot work."""
-        bases = self._possible([request])
+        """Put a training into the queue; its payload is a `TrainTask`. Raises when the base, the plan or the photos
+        cannot work."""
+        grounds = self._possible([request])
         with self._studio.starting:
-            return self._submit([request], bases)[0]
+            return self._submit([request], grounds)[0]
 
     def compare(self, request: TrainRequest, ways: Sequence[str] = WAYS) -> Compared:
         """The same photos through several methods, and through none (`ONE_PHOTO`), one after the other; see
@@ -86,9 +95,9 @@ class Trainings:
             raise left_out
         requests = {way: _by(way, request) for way in wanted if way != ONE_PHOTO or left_out is None}
         alone = requests.pop(ONE_PHOTO, None)
-        bases = self._possible(list(requests.values()), alone)
+        grounds = self._possible(list(requests.values()), alone)
         with self._studio.starting:
-            return Compared(tuple(self._submit(list(requests.values()), bases, alone)), left_out)
+            return Compared(tuple(self._submit(list(requests.values()), grounds, alone)), left_out)
 
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
@@ -119,31 +128,31 @@ class Trainings:
         sheet = comparison_sheet(avatar.name, self.comparison(avatar.id))
         return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
 
-    def _possible(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[BaseModelFile]:
-        """The checkpoint of each; see `_submit`. Raises what speaks against any. That takes its time, for which nobody
+    def _possible(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[Ground]:
+        """Of each; see `_submit`. Raises what speaks against any. That takes its time, for which nobody
         else has to wait who starts one."""
         wanted = [*requests, *([alone] if alone else [])]
         self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
-        bases = [self._refused(request) for request in wanted]
-        for request, base in zip(requests, bases, strict=False):
-            self._studio.sizing.refuse_too_large(request, base)
-        return bases
+        grounds = [self._refused(request) for request in wanted]
+        for request, ground in zip(requests, grounds, strict=False):
+            self._studio.sizing.refuse_too_large(request, ground.base)
+        return grounds
 
     def _submit(
-        self, requests: Sequence[TrainRequest], bases: Sequence[BaseModelFile], alone: TrainRequest | None = None
+        self, requests: Sequence[TrainRequest], grounds: Sequence[Ground], alone: TrainRequest | None = None
     ) -> list[Job]:
         """Trainings of one avatar, all or none. `alone`: for what its photos do without one, which comes last."""
         wanted = [*requests, *([alone] if alone else [])]
         self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
-        avatar, photos = self._admit(wanted[0], bases[0])
-        tasks = [self._task(one, avatar, photos, base) for one, base in zip(wanted, bases, strict=True)]
+        avatar, photos = self._admit(wanted[0], grounds[0].base)
+        tasks = [self._task(one, avatar, photos, ground) for one, ground in zip(wanted, grounds, strict=True)]
         payloads = [(TRAIN, task) for task in tasks[: len(requests)]]
         others = [(ONE_PHOTO, self._untrained(task)) for task in tasks[len(requests) :]]
         named = labels(avatar, wanted[0].user_id)
         return [self._studio.queue.submit(kind, payload, **named) for kind, payload in (*payloads, *others)]
 
-    def _refused(self, request: TrainRequest) -> BaseModelFile:
-        """The checkpoint to train on. Raises when the base, the plan or the photos cannot work."""
+    def _refused(self, request: TrainRequest) -> Ground:
+        """What to train on. Raises when the base, the plan or the photos cannot work."""
         if not request.consent.strip() and not statement_of(request.photos):
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
         refuse_count(len(request.photos))
@@ -152,8 +161,8 @@ class Trainings:
         base = self._base(request)
         refuse_unfit(base)
         self._studio.host.trainer()
-        self._differences(request.engine, request.method, request.plan, base, at_once=False)
-        return base
+        different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
+        return Ground(base, tuple(different))
 
     def _base(self, request: TrainRequest) -> BaseModelFile:
         host = self._studio.host
@@ -174,15 +183,16 @@ class Trainings:
         return avatar, photos
 
     def _task(
-        self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], base: BaseModelFile
+        self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], ground: Ground
     ) -> TrainTask:
         plan = validated(PLANS[request.method], request.plan)
         return TrainTask(
-            avatar=avatar, avatar_folder=self._studio.avatars.folder(avatar.id), photos=photos, base=base,
+            avatar=avatar, avatar_folder=self._studio.avatars.folder(avatar.id), photos=photos, base=ground.base,
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self._studio.weights_folder,
             publish_to=self._studio.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self._studio.host.folders().data / "cache",
             sd_scripts=self._studio.host.folders().sd_scripts, choices=dict(request.choices),
+            otherwise=ground.otherwise,
         )
 
     def _untrained(self, task: TrainTask) -> OnePhotoTask:

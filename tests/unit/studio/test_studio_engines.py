@@ -4,12 +4,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ldm_layout import STANDARD, header_only, shapes_of
 from personal_avatar.domain import Engine, Method
 from personal_avatar.environment import kohya
 from personal_avatar.errors import InvalidSettings, WrongState
-from personal_avatar.studio import Studio
+from personal_avatar.studio import Studio, TrainRequest
 
-from tests.unit.api.house import LEARN, build_studio
+from tests.unit.api.house import GOOD, LEARN, build_studio
 
 HELD_BY_PICTURES = {"prior_weight": 0.5}
 
@@ -49,3 +50,20 @@ def test_what_sd_scripts_does_otherwise_is_told(studio: Studio) -> None:
 def test_what_the_user_asks_for_and_it_cannot_do_is_refused(studio: Studio) -> None:
     with pytest.raises(InvalidSettings, match="dora"):
         studio.trainings.differences(Engine.KOHYA, Method.LORA, {"dora": True})
+
+
+@pytest.mark.usefixtures("sd_scripts")
+def test_what_is_told_of_a_training_is_of_the_checkpoint_that_it_uses(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kohya, "ready", kohya.find)  # which asks for no modules
+    large, plan = header_only(tmp_path / "large.safetensors", shapes_of(STANDARD)), {"rank": 8}
+    request = TrainRequest(
+        "Anna", (GOOD[0],), "woman", engine=Engine.KOHYA, plan=plan, checkpoint=str(large), consent="she agreed"
+    )
+    of_loaded = studio.trainings.differences(Engine.KOHYA, Method.LORA, plan)
+    job = studio.trainings.start(request)
+    told = job.payload["otherwise"]
+    assert any("conv_rank" in sentence for sentence in of_loaded)  # the small checkpoint's preset has one
+    assert told and not any("conv_rank" in sentence for sentence in told)
+    studio.queue.wait(job.id, 30)

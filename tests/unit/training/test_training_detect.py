@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Size, shapes_of
+from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Shapes, Size, header_only, shapes_of
 from miniatures import MINIATURE, make
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
@@ -18,12 +16,9 @@ from personal_avatar.training.families.detect import detect, prediction, read_sh
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 
 
-def header_only(path: Path, shapes: dict[str, tuple[int, ...]]) -> BaseModelFile:
+def headed(path: Path, shapes: Shapes) -> BaseModelFile:
     """A file whose header is true and whose weights are missing: nothing that only detects may look at them."""
-    entry = {"dtype": "F16", "data_offsets": [0, 0]}
-    header = json.dumps({name: {**entry, "shape": shape} for name, shape in shapes.items()})
-    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
-    return BaseModelFile(path, path.stem, Family.SD1)
+    return BaseModelFile(header_only(path, shapes), path.stem, Family.SD1)
 
 
 @pytest.mark.parametrize(("size", "family"), [
@@ -31,7 +26,7 @@ def header_only(path: Path, shapes: dict[str, tuple[int, ...]]) -> BaseModelFile
     (replace(STANDARD_SDXL, channels=9), Family.SDXL),
 ])
 def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path: Path) -> None:
-    base = header_only(tmp_path / "a.safetensors", shapes_of(size))
+    base = headed(tmp_path / "a.safetensors", shapes_of(size))
     assert registry.supported(base) is family
 
 

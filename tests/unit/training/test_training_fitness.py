@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Shapes, Size, shapes_of
+from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Shapes, Size, header_only, shapes_of
 from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
@@ -16,11 +15,8 @@ from personal_avatar.training.fitness import refuse_unfit
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 
 
-def header_only(path: Path, shapes: Shapes) -> BaseModelFile:
-    entry = {"dtype": "F16", "data_offsets": [0, 0]}
-    header = json.dumps({name: {**entry, "shape": shape} for name, shape in shapes.items()}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header)
-    return BaseModelFile(path, path.stem, Family.SD1)
+def headed(path: Path, shapes: Shapes) -> BaseModelFile:
+    return BaseModelFile(header_only(path, shapes), path.stem, Family.SD1)
 
 
 def without(prefix: str, size: Size = STANDARD) -> Shapes:
@@ -29,7 +25,7 @@ def without(prefix: str, size: Size = STANDARD) -> Shapes:
 
 @pytest.mark.parametrize("size", [STANDARD, STANDARD_SD2, STANDARD_SDXL, replace(STANDARD, channels=9)])
 def test_checkpoints_of_every_family_are_fit(size: Size, tmp_path: Path) -> None:
-    refuse_unfit(header_only(tmp_path / "a.safetensors", shapes_of(size)))
+    refuse_unfit(headed(tmp_path / "a.safetensors", shapes_of(size)))
 
 
 @pytest.mark.parametrize(("shapes", "word"), [
@@ -42,20 +38,20 @@ def test_checkpoints_of_every_family_are_fit(size: Size, tmp_path: Path) -> None
 ])
 def test_unfit_checkpoints_are_refused_with_what_is_wrong(shapes: Shapes, word: str, tmp_path: Path) -> None:
     with pytest.raises(BaseUnsupported, match=word):
-        refuse_unfit(header_only(tmp_path / "a.safetensors", shapes))
+        refuse_unfit(headed(tmp_path / "a.safetensors", shapes))
 
 
 def test_the_yaml_beside_it_tells_an_unusual_size(tmp_path: Path) -> None:
-    base = header_only(tmp_path / "a.safetensors", shapes_of(MINIATURE))
+    base = headed(tmp_path / "a.safetensors", shapes_of(MINIATURE))
     parts = {"unet_config": {"params": {"num_heads": 2}}}
     base.path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": parts}}))
     refuse_unfit(base)
 
 
 def test_the_vae_that_was_chosen_counts(tmp_path: Path) -> None:
-    base = header_only(tmp_path / "a.safetensors", without(VAE))
+    base = headed(tmp_path / "a.safetensors", without(VAE))
     alone = {name.removeprefix(VAE): shape for name, shape in shapes_of(STANDARD).items() if name.startswith(VAE)}
-    header_only(tmp_path / "vae.safetensors", alone)
+    headed(tmp_path / "vae.safetensors", alone)
     refuse_unfit(replace(base, vae=tmp_path / "vae.safetensors"))
     with pytest.raises(BaseUnsupported, match=r"a\.safetensors is not a VAE"):
         refuse_unfit(replace(base, vae=base.path))

@@ -1,14 +1,13 @@
 """What sd-scripts cannot do is said before it starts: all at once, and only where it matters."""
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kohya_orders import base_of
+from ldm_layout import header_only
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
@@ -17,14 +16,6 @@ from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.plan import PLANS, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
-
-
-def header_only(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
-    """A safetensors file of which only the names and shapes are there."""
-    entries = {name: {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 0]} for name, shape in shapes.items()}
-    header = json.dumps(entries).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header)
-    return path
 
 
 def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ...]) -> BaseModelFile:
