@@ -233,8 +233,8 @@ def _generate(commands: Commands) -> None:
 
 
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title, used from now on "
-                        "(default: the one that was used last, at first avatar-tiny)")
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title; used from "
+                        "now on, once the job was accepted (default: the one that was used last, at first avatar-tiny)")
 
 
 def _invent(commands: Commands) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
 from personal_avatar.standalone import host as standalone
+from personal_avatar.standalone.checkpoints import SHIPPED
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
@@ -170,6 +173,25 @@ def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid
     assert said.document["left_out"] is None and len(said.document["notes"]) == 1
     assert Path(said.document["files"][0]).is_file()
     assert "Photos alone: nothing is trained" in run(*words).out
+
+
+def test_a_checkpoint_that_was_named_is_used_from_now_on_once_the_job_was_accepted(run: Run, data: Path) -> None:
+    other = data / "models" / "checkpoints" / "other.safetensors"
+    other.parent.mkdir(parents=True)
+    for suffix in (".safetensors", ".yaml"):
+        shutil.copyfile((SHIPPED / SHIPPED.name).with_suffix(suffix), other.with_suffix(suffix))
+    words = ("train", "--photos", GOOD[0], "--name", "Anna", "--checkpoint", "other")
+    assert run(*words, "--set", "rank=0").status == 1
+    assert run("train", "--photos", GOOD[0], "--name", "Berta", "--json").status == 0
+    assert [StandaloneHost(data).checkpoint().title, run(*words).status] == [SHIPPED.name, 0]
+    assert StandaloneHost(data).checkpoint().title == "other"
+    bases = {job["title"]: job_base(data, job["id"]) for job in run("jobs", "--json").document["jobs"]}
+    assert bases == {"Anna": "other", "Berta": SHIPPED.name}
+
+
+def job_base(data: Path, job_id: str) -> str:
+    document = json.loads((data / "jobs" / job_id / "job.json").read_text())
+    return str(document["payload"]["base"]["title"])
 
 
 def test_a_training_for_people_shows_likeness(run: Run) -> None:

@@ -36,14 +36,23 @@ def whoever_runs_this() -> str:
 
 
 def local_studio(data: Path | None, checkpoint: str = "") -> Studio:
-    """A studio without a WebUI on the data folder; `checkpoint`, when given, is used from now on. It runs the jobs that
-    it is given to `follow`, and no others: they may be those of a WebUI on the same folder."""
+    """A studio without a WebUI on the data folder; `checkpoint`, when given, is used here, and from now on once a job
+    with it was accepted. It runs the jobs that it is given to `follow`, and no others: they may be those of a WebUI on
+    the same folder."""
     from personal_avatar.standalone.host import StandaloneHost
 
     host = StandaloneHost(data, rules=rules_from({}, os.environ))
     if checkpoint:
-        host.choose_checkpoint(checkpoint)
+        host.try_checkpoint(checkpoint)
     return Studio(host, serves=False)
+
+
+def keep_checkpoint(studio: Studio) -> None:
+    """What was asked for was accepted: the checkpoint that was named for it is used from now on."""
+    from personal_avatar.standalone.host import StandaloneHost
+
+    if isinstance(studio.host, StandaloneHost):
+        studio.host.keep_checkpoint()
 
 
 def pictures(args_paths: list[Path]) -> list[Path]:
@@ -58,10 +67,11 @@ def pictures(args_paths: list[Path]) -> list[Path]:
 
 
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
-    """Run a job and show it until it has ended or rests; (the job, whether Ctrl-C or SIGTERM interrupted it). Another
-    program on the same data folder may be the first to run it.
+    """Run a job, which was accepted, and show it until it has ended or rests; (the job, whether Ctrl-C or SIGTERM
+    interrupted it). Another program on the same data folder may be the first to run it.
 
     A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels."""
+    keep_checkpoint(studio)
     shown = Shown(terminal)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     _begun(studio, job)

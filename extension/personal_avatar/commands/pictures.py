@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
+from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local_studio, pictures
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
@@ -75,6 +75,7 @@ def restore(args: Namespace, terminal: Terminal) -> int:
     if all(row["error"] for row in found):
         terminal.complain(found[0]["reason"])
         return FAILED
+    keep_checkpoint(studio)
     return DONE
 
 

@@ -62,6 +62,7 @@ class StandaloneHost:
         self._folders = Folders(
             self._data, models / "loras", models / "embeddings", models / "checkpoints", callers_name_folders=local
         )
+        self._passing = ""  # path of the checkpoint that this process uses in place of the chosen one
         self._pipelines = Pipelines(self._folders)
         self._peaks = Peaks()
         self._restorers = Restorers(models / "face-restoration", self._data / "weights", self._redraw)
@@ -82,7 +83,7 @@ class StandaloneHost:
     # -- checkpoints
 
     def checkpoint(self) -> BaseModelFile:
-        return self.shelf.current()
+        return self.shelf.find(self._passing) if self._passing else self.shelf.current()
 
     def find_checkpoint(self, wanted: str) -> BaseModelFile:
         return self.shelf.find(wanted)
@@ -92,9 +93,23 @@ class StandaloneHost:
         return tuple(self.shelf.titles())
 
     def choose_checkpoint(self, wanted: str) -> BaseModelFile:
-        """Use a checkpoint from now on. Raises `BaseNotFound`; `BaseUnsupported`, then it is not chosen."""
-        refuse_unfit(self.shelf.find(wanted))
-        return self.shelf.choose(wanted)
+        """Use a checkpoint from now on. Raises what `try_checkpoint` raises, then it is not chosen."""
+        base = self.try_checkpoint(wanted)
+        self.keep_checkpoint()
+        return base
+
+    def try_checkpoint(self, wanted: str) -> BaseModelFile:
+        """Use a checkpoint in this process alone, until `keep_checkpoint`. Raises `BaseNotFound`, `BaseUnsupported`."""
+        base = self.shelf.find(wanted)
+        refuse_unfit(base)
+        self._passing = str(base.path)
+        return base
+
+    def keep_checkpoint(self) -> None:
+        """The one that is used now is used from now on, also by others."""
+        if self._passing:
+            self.shelf.choose(self._passing)
+            self._passing = ""
 
     def install_checkpoint(self, source: Path) -> BaseModelFile:
         return self.shelf.install(source)
