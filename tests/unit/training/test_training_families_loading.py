@@ -212,6 +212,23 @@ def test_a_checkpoint_without_vae_needs_one_beside_it(family: Family, tmp_path: 
     assert torch.equal(answer(load(replace(base, vae=complete.path))), answer(load(complete)))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("part", ["encoder.conv_in.weight", "decoder.conv_out.bias"])
+def test_a_vae_of_values_that_are_no_numbers_is_refused_by_its_name(
+    part: str, value: float, tmp_path: Path, load: Load
+) -> None:
+    def damaged(weights: Weights) -> Weights:
+        weights[f"first_stage_model.{part}"].view(-1)[0] = value
+        return weights
+
+    base = make(Family.SD1, tmp_path)
+    with pytest.raises(BaseUnsupported, match=r"The VAE in changed\.safetensors holds values that are no numbers"):
+        load(with_change(base, damaged))
+    beside = rewritten(base, damaged, "beside.safetensors")
+    with pytest.raises(BaseUnsupported, match=r"The VAE in beside\.safetensors .* no numbers"):
+        load(replace(base, vae=beside))
+
+
 def test_what_is_no_vae_is_refused_by_its_name(tmp_path: Path, load: Load) -> None:
     base = make(Family.SD1, tmp_path)
     write_weights(tmp_path / "lora.safetensors", {"lora_unet_x.lora_up.weight": torch.ones(1, 1)})

@@ -75,7 +75,8 @@ class Source:
         return self._with_attention(module)
 
     def vae(self) -> Any:
-        """Always fp32: the standard VAEs overflow in fp16."""
+        """Always fp32: the standard VAEs overflow in fp16. Raises `BaseUnsupported` also for values that are no
+        numbers, which nothing would show before the pictures do."""
         import torch
         from diffusers import AutoencoderKL
         from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
@@ -86,7 +87,9 @@ class Source:
             found: Weights = convert_ldm_vae_checkpoint(vae_weights(weights, self.base), module.config)
             return found.items()
 
-        return self._with_attention(self._filled(VAE_MODULE, lambda: AutoencoderKL(**config), read, torch.float32))
+        module = self._filled(VAE_MODULE, lambda: AutoencoderKL(**config), read, torch.float32)
+        refuse_no_numbers(module, f"The VAE in {(self.base.vae or self.base.path).name}")
+        return self._with_attention(module)
 
     def text_encoder(self, prefix: str, encoder: TextEncoder) -> Any:
         """fp32, plain attention: it runs once a caption, or is trained itself. `prefix` is kohya's."""
@@ -121,6 +124,18 @@ class Source:
         if self.compute.plain_attention(self.resolution_px):
             module.set_attn_processor(AttnProcessor())
         return module
+
+
+def refuse_no_numbers(module: torch.nn.Module, spoken: str) -> None:
+    """Raises `BaseUnsupported` when a weight is NaN or infinite. Each is read once: a sum shows both."""
+    import torch
+
+    with torch.no_grad():
+        sums = torch.stack([weight.sum() for weight in module.parameters()])
+    if not bool(sums.isfinite().all()):
+        raise BaseUnsupported(
+            f"{spoken} holds values that are no numbers.", "Download the file again, or choose another VAE."
+        )
 
 
 def shapes_of(weights: Mapping[str, torch.Tensor]) -> Shapes:
