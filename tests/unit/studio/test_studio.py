@@ -178,5 +178,5 @@ def test_an_avatar_of_another_family_is_refused_by_name(make: Callable[..., Stud
     avatar = studio.avatars.load(studio.queue.wait(studio.trainings.start(REQUEST).id, 60).job.avatar_id)
     foreign = tuple(replace(point, family=Family.SDXL) for point in avatar.checkpoints)
     studio.avatars.save(replace(avatar, checkpoints=foreign))
-    with pytest.raises(BaseUnsupported, match="sdxl"):
+    with pytest.raises(BaseUnsupported, match="Stable Diffusion XL"):
         studio.create(CreateRequest(avatar.id, ("linkedin-headshot",)))

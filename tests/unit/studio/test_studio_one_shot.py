@@ -183,7 +183,7 @@ def test_an_avatars_own_photos_and_its_training_go_together(studio: Studio) -> N
 def test_an_avatar_of_another_family_is_put_in_by_its_photos_alone(studio: Studio) -> None:
     avatar = trained(studio, Family.SDXL)
     wanted = replace(ANNA, avatar_id=avatar.id, references=(), consent="")
-    with pytest.raises(BaseUnsupported, match="was trained for sdxl"):
+    with pytest.raises(BaseUnsupported, match="was trained for Stable Diffusion XL"):
         studio.create(wanted)
     view, (request, *_) = made(studio, replace(wanted, identity={"adapter_weight": 0.6}))
     assert "lora" not in request.prompt and "woman" in request.prompt
