@@ -17,6 +17,8 @@ ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadfile
 export GRADIO_ANALYTICS_ENABLED := False
+# Tests start hundreds of processes: what they import is compiled once and kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help env demo serve doctor test test-fast test-webui test-browser chaos lint format clean
 
