@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from personal_avatar import pictures
 from personal_avatar.albums import sizes
-from personal_avatar.cli import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS, main
+from personal_avatar.cli import main
 from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
+from personal_avatar.options.codes import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS
 from personal_avatar.standalone import host as standalone
 from personal_avatar.standalone.checkpoints import SHIPPED
 from personal_avatar.standalone.host import StandaloneHost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar import doctor
-from personal_avatar.cli import STATES, main
+from personal_avatar.cli import main
 from personal_avatar.commands.common import follow, local_studio
 from personal_avatar.environment.finding import State as Found
 from personal_avatar.jobs.asking import Asking, asked
@@ -16,6 +16,7 @@ from personal_avatar.jobs.events import EventWriter, Progress, Stage
 from personal_avatar.jobs.job import Job
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.options.codes import STATES
 from personal_avatar.terminal import Terminal
 
 Say = Callable[..., str]

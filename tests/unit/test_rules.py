@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import pytest
-from personal_avatar.cli import RULES
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.host import Rules
+from personal_avatar.options.codes import RULES
 from personal_avatar.rules import RuleSettings, rules_from, rules_kept
 
 

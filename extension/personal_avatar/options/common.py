@@ -1,0 +1,41 @@
+"""What the options of several commands are made of."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+Commands = argparse._SubParsersAction
+
+
+def command(commands: Commands, name: str, runs: str, text: str, json: bool = True) -> argparse.ArgumentParser:
+    """One more. `runs`: its function in `personal_avatar.commands`, as "module:function"; `json`: whether it can answer
+    with a document."""
+    sentence = text[:1].upper() + text[1:] + "."
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence)
+    parser.set_defaults(command=runs)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the system's place for it)")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    return parser
+
+
+def decisions(parser: argparse.ArgumentParser) -> None:
+    """What a person decides about photos, whatever the report says."""
+    parser.add_argument("--take", nargs="+", action="extend", default=[], metavar="NAME",
+                        help="photos to take in spite of the verdict, as their files are called")
+    parser.add_argument("--leave", nargs="+", action="extend", default=[], metavar="NAME", help="photos to leave out")
+    parser.add_argument("--face", nargs="+", action="extend", default=[], metavar="NAME=N",
+                        help="the N-th largest face of a photo is the one that is meant")
+
+
+def checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="file or title; used from "
+                        "now on, once the job was accepted (default: the one that was used last, at first avatar-tiny)")
+
+
+def count(text: str) -> int:
+    """A whole number above zero, of at most nine digits."""
+    digits = text.lstrip("0")
+    if not digits.isdecimal() or len(digits) > 9 or not int(digits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
+    return int(digits)

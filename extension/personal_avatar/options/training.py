@@ -1,0 +1,44 @@
+"""Options of trainings and their comparison."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from personal_avatar.options.codes import ENGINES, GOALS, METHODS, WAYS
+from personal_avatar.options.common import Commands, checkpoint, command, decisions
+
+
+def train(commands: Commands) -> None:
+    parser = command(commands, "train", "train:train", "photos become an avatar: a LoRA, an embedding or a checkpoint")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--method", choices=METHODS, default="lora", help="lora: a small file for any prompt; "
+                        "dreambooth-lora: learned beside pictures of others; dreambooth: a whole checkpoint; "
+                        "textual-inversion: a new word (default: lora)")
+    parser.add_argument("--goal", choices=GOALS, default="face", help="chooses the settings (default: face)")
+    checkpoint(parser)
+    parser.add_argument("--engine", choices=ENGINES, default="diffusers", help="kohya: sd-scripts, where it is set up")
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings that differ from those for checkpoint, method and goal")
+    parser.add_argument("--photo-set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings of the photo report, crops and captions, such as framing=full")
+    decisions(parser)
+    parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed; kept with "
+                        "the avatar (default: whoever runs this command states it)")
+    parser.add_argument("--even-if-too-large", action="store_true",
+                        help="start although less memory is free than the training is expected to need")
+
+
+def compare(commands: Commands) -> None:
+    parser = command(commands, "compare", "compare:compare", "the same photos through several methods: which is best")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
+    parser.add_argument("--methods", nargs="+", choices=WAYS, default=list(WAYS),
+                        help="one-photo: the photos alone, without training (default: all)")
+    checkpoint(parser)
+    parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
+                        help="settings for all; a method takes those that it has")
+    parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
+                        "whoever runs this command)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the sheet of pictures")
