@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,16 @@ def test_a_parked_training_says_for_what_it_waits(studio: Studio) -> None:
         emit(event)
     assert told(studio, running) == "Waiting while a picture is made · 3 of 9"
     assert told(studio, running, "zh").startswith("正在等待另一张图片生成")
+
+
+def test_the_strip_tells_what_runs_however_many_wait(studio: Studio) -> None:
+    job(studio, State.PAUSED)
+    EventWriter(studio.jobs.folder(job(studio, State.RUNNING)))(Progress(3, 9))
+    for _ in range(4):
+        job(studio)
+    lines = re.findall(r"<li>(.*?)</li>", status_html(page(studio)))
+    assert "3 of 9" in lines[0] and [line.partition("place ")[2] for line in lines[1:]] == ["1", "2", "3"]
+    assert status_html(page(studio)).partition("data-pa-say=")[2].startswith("\"Anna · LoRA: Starting, 30")
 
 
 def test_waiting_jobs_say_their_place_and_when_their_turn_comes(studio: Studio) -> None:
