@@ -60,7 +60,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     family, prediction, zero = request.param
     folder: Path = tmp_path_factory.mktemp("base")
     base = make(family, folder, prediction=prediction, zero_terminal_snr=zero)
-    return registry.load(base, compute.choose("fp32"), 64)
+    loaded = registry.load(base, compute.choose("fp32"), 64)
+    loaded.shared = shared(loaded)  # type: ignore[attr-defined]
+    return loaded
 
 
 def pictures(seed: int, count: int) -> list[np.ndarray]:
@@ -75,24 +77,34 @@ def masks() -> torch.Tensor:
     return found
 
 
-def trainer(model: DiffusionModel, plan: LoraPlan) -> Trainer:
-    """With one LoRA on the model, however many tests share it, and with weights that are not at their beginning."""
-    if not hasattr(model, "tested_lora"):
-        model.untouched = registry.load(model.base, model.compute, 64)  # type: ignore[attr-defined]
-        model.tested_lora = Lora(model, PLAN)  # type: ignore[attr-defined]
-        shaken = torch.Generator().manual_seed(5)
-        state = model.tested_lora.state()  # type: ignore[attr-defined]
-        model.tested_lora.load(  # type: ignore[attr-defined]
-            {key: one + 0.02 * torch.randn(one.shape, generator=shaken) for key, one in state.items()}
-        )
+@dataclass(frozen=True)
+class Shared:
+    """What all tests of a checkpoint take from it: a LoRA whose weights are not at their beginning, a second copy of
+    the checkpoint to which nothing was ever attached, and what both encoded."""
+
+    untouched: DiffusionModel
+    lora: Lora
+    latents: cache.Latents
+    others: ClassSet
+    text: cache.TextStates
+
+
+def shared(model: DiffusionModel) -> Shared:
+    untouched, lora = registry.load(model.base, model.compute, 64), Lora(model, PLAN)
+    shaken = torch.Generator().manual_seed(5)
+    lora.load({key: one + 0.02 * torch.randn(one.shape, generator=shaken) for key, one in lora.state().items()})
     others = ClassSet(cache.encode_all(model, pictures(1, 2)), ["a man", "a man in a hat"])
     text = cache.text_states(model, ["", "man", *CAPTIONS, *others.captions])
+    return Shared(untouched, lora, cache.encode_all(model, pictures(0, 3)), others, text)
+
+
+def trainer(model: DiffusionModel, plan: LoraPlan) -> Trainer:
+    own: Shared = model.shared  # type: ignore[attr-defined]
     places = tuple(losses.place_weights(mask, plan.unmasked_weight) for mask in masks())
     data = TrainingSet(
-        cache.encode_all(model, pictures(0, 3)), CAPTIONS, ["man"] * 3, text,
-        places if plan.unmasked_weight < 1 else None, others,
+        own.latents, CAPTIONS, ["man"] * 3, own.text, places if plan.unmasked_weight < 1 else None, own.others
     )
-    return Trainer(model, model.tested_lora, data, plan, 4)  # type: ignore[attr-defined]
+    return Trainer(model, own.lora, data, plan, 4)
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ def reference_batch(running: Trainer, source: ClassSet | TrainingSet, rows: torc
 def reference_answer(running: Trainer, batch: Batch, captions: list[str], untouched: bool = False) -> torch.Tensor:
     text = running.data.text
     assert text is not None
-    model = running.model.untouched if untouched else running.model  # type: ignore[attr-defined]
+    model = running.model.shared.untouched if untouched else running.model  # type: ignore[attr-defined]
     return model.predict(batch.noisy, batch.times, text.of(captions))
 
 
