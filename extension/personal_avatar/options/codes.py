@@ -1,4 +1,4 @@
-"""The words that options take: codes of domain.py and of others, which are loaded only when a command runs.
+"""The words that options take: codes of `domain` and of others, which are loaded only when a command runs.
 
 Tests compare them with those.
 """

@@ -1,0 +1,119 @@
+"""People who can be put into pictures, who agreed to that, and the pictures."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+
+from personal_avatar.domain.trainings import Checkpoint, Family, Method
+
+FORMAT_VERSION = 1
+
+
+class Use(str, Enum):
+    """What a person agreed to."""
+
+    TRAINING = "training"
+    PICTURES = "pictures"  # made from photos without training
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Who stated that the person agreed, when (ISO 8601, UTC), for which photos, to what, and where it was stated.
+
+    `use`: one of `Use`; `door`: "page", "api" or "command line", "" where an earlier version did not note it.
+    """
+
+    statement: str
+    given_by: str
+    given_at: str
+    photo_sha256: tuple[str, ...] = ()
+    use: Use = Use.TRAINING
+    door: str = ""
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A person (or an invented character) that can be put into pictures; one folder, relocatable."""
+
+    id: str
+    name: str
+    user_id: str
+    class_noun: str
+    trigger: str
+    created_at: str
+    base_title: str = ""
+    reference: tuple[float, ...] = ()
+    recogniser: str = ""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    dataset_fingerprint: str = ""
+    consent: Consent | None = None
+    job_id: str = ""
+    earlier_consents: tuple[Consent, ...] = ()
+    version: int = FORMAT_VERSION
+
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """All statements about this person, oldest first; none is ever taken back but by erasing the person."""
+        return (*self.earlier_consents, *((self.consent,) if self.consent else ()))
+
+    def agreed(self, consent: Consent) -> Avatar:
+        """With one more statement; what was stated before stays."""
+        return replace(self, consent=consent, earlier_consents=self.consents)
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The checkpoint to use: the likeliest that was scored, else the last."""
+        return _likeliest(self.checkpoints)
+
+    def best_for(self, family: Family) -> Checkpoint | None:
+        """The one to use with a loaded checkpoint of `family`; a trained checkpoint of its own fits always."""
+        return _likeliest([one for one in self.checkpoints if one.family is family or one.method is Method.DREAMBOOTH])
+
+    def with_checkpoints(self, points: Sequence[Checkpoint]) -> Avatar:
+        """`points` in place of earlier ones of the same method and family; the others stay."""
+        new = {(point.method, point.family) for point in points}
+        others = [point for point in self.checkpoints if (point.method, point.family) not in new]
+        return replace(self, checkpoints=(*others, *points))
+
+
+def _likeliest(points: Sequence[Checkpoint]) -> Checkpoint | None:
+    scored = [point for point in points if point.likeness is not None]
+    if scored:
+        return max(scored, key=lambda point: point.likeness.after if point.likeness else -1.0)
+    return points[-1] if points else None
+
+
+@dataclass(frozen=True)
+class Style:
+    """A template for portraits: `prompt` has one `{subject}`. `origin`: shipped or the user's own.
+
+    `shape`: width by height; `settings`: by family of checkpoints, such as {"sd1": {"guidance": 6}}; `slots`: what
+    stands at places that can be changed, such as {"clothes": "a red coat"}; `preview`: a caption for avatar-tiny.
+    """
+
+    id: str
+    name: str
+    prompt: str
+    negative_prompt: str = ""
+    category: str = ""
+    origin: str = "shipped"
+    shape: float = 1.0
+    settings: dict[str, dict[str, float]] = field(default_factory=dict)
+    slots: dict[str, str] = field(default_factory=dict)
+    preview: str = ""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A generated picture with its scores. `likeness` None: no face was found in it."""
+
+    path: Path
+    seed: int
+    prompt: str
+    style: str = ""
+    likeness: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    faces: int = 0
+    restored: Path | None = None

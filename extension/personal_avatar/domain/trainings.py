@@ -1,0 +1,90 @@
+"""What is trained on what, and what came of it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Method(str, Enum):
+    """How an avatar is trained."""
+
+    LORA = "lora"
+    DREAMBOOTH_LORA = "dreambooth-lora"
+    DREAMBOOTH = "dreambooth"
+    TEXTUAL_INVERSION = "textual-inversion"
+
+
+ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone, without training; also a kind of job
+
+
+class Engine(str, Enum):
+    """Which program trains."""
+
+    DIFFUSERS = "diffusers"
+    KOHYA = "kohya"
+
+
+class Goal(str, Enum):
+    """What a training is for; presets are chosen by it."""
+
+    FACE = "face"
+    FACE_QUICK = "face-quick"
+    FACE_BEST = "face-best"
+    ONE_PHOTO = "one-photo"
+    ANIME = "anime"
+    STYLE = "style"
+
+
+class Family(str, Enum):
+    """Architecture of a checkpoint."""
+
+    SD1 = "sd1"
+    SD2 = "sd2"
+    SDXL = "sdxl"
+
+
+@dataclass(frozen=True)
+class BaseModelFile:
+    """A checkpoint that pictures are made with. `config`: the yaml beside it; `vae`: the file that the host uses in
+    place of the VAE inside. `prediction`: "epsilon", "v_prediction", or "" when only the network itself can tell.
+    """
+
+    path: Path
+    title: str
+    family: Family
+    sha256: str = ""
+    prediction: str = "epsilon"
+    config: Path | None = None
+    native_px: int = 512
+    vae: Path | None = None
+    zero_terminal_snr: bool = False
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Mean cosine similarity to held-out photos; the words are defined in the README."""
+
+    floor: float
+    after: float
+    ceiling: float
+    leakage: float | None = None
+
+    @property
+    def recovered(self) -> float:
+        """Share of the way from the untrained model to the real photos."""
+        span = self.ceiling - self.floor
+        return (self.after - self.floor) / span if abs(span) > 1e-6 else 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained file. `step` is the optimiser step at which it was saved."""
+
+    path: Path
+    sha256: str
+    step: int
+    method: Method
+    family: Family
+    trigger: str
+    likeness: Likeness | None = None
