@@ -18,6 +18,7 @@ NOTHING = "–"
 SIGNS = {"seconds": "s", "minutes": "min", "hours": "h"}
 SECONDS_UP_TO, MINUTES_UP_TO = 90, 5400  # in seconds
 GB = 1000.0  # MB
+SMALLEST_MB = 0.1
 _FILE = Path(__file__).resolve().parent / "assets" / "texts.json"
 
 
@@ -68,12 +69,17 @@ def _name(kind: str, code: str, language: str) -> str:
 
 def share(value: float | None) -> str:
     """A part of 1 as per cent, "72%"."""
-    return NOTHING if value is None else f"{value:.0%}"
+    return NOTHING if value is None else f"{_rounded(value, 2):.0%}"
 
 
 def score(value: float | None, digits: int = 2) -> str:
     """A likeness, a leakage, a merit: "0.41"."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    return NOTHING if value is None else f"{_rounded(value, digits):.{digits}f}"
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Never the zero that is written with a minus."""
+    return round(value, digits) + 0.0
 
 
 def span(seconds: float | None) -> str:
@@ -99,7 +105,9 @@ def memory(gb: float | None) -> str:
 
 
 def size(mb: float | None) -> str:
-    """MB (10^6 bytes) of a file: "37.9 MB", "2.1 GB"."""
+    """MB (10^6 bytes) of a file: "37.9 MB", "2.1 GB"; no file is of no size: "< 0.1 MB"."""
     if mb is None:
         return NOTHING
+    if mb < SMALLEST_MB:
+        return f"< {SMALLEST_MB} MB"
     return f"{mb:.1f} MB" if mb < GB else memory(mb / GB)

@@ -19,9 +19,11 @@ from personal_avatar.wording import (
 
 
 @pytest.mark.parametrize(("said", "wanted"), [
-    (share(0.716), "72%"), (share(-0.01), "-1%"), (score(0.4149), "0.41"), (score(0.4149, 3), "0.415"),
+    (share(0.716), "72%"), (share(-0.01), "-1%"), (share(-0.004), "0%"),
+    (score(0.4149), "0.41"), (score(0.4149, 3), "0.415"), (score(-0.004), "0.00"), (score(-0.04), "-0.04"),
     (span(0.2), "1 s"), (span(89), "89 s"), (span(90), "2 min"), (span(5399), "90 min"), (span(5400), "1.5 h"),
-    (memory(0.4), "0.4 GB"), (size(0.04), "0.0 MB"), (size(37.91), "37.9 MB"), (size(2132.5), "2.1 GB"),
+    (memory(0.4), "0.4 GB"), (size(0.04), "< 0.1 MB"), (size(0.1), "0.1 MB"), (size(37.91), "37.9 MB"),
+    (size(2132.5), "2.1 GB"),
 ])
 def test_numbers_are_told_with_their_unit(said: str, wanted: str) -> None:
     assert said == wanted
