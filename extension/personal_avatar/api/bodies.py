@@ -1,12 +1,11 @@
-"""What requests look like: closed and strict, an unknown key or a wrong type is an error."""
+"""What requests look like: closed and strict, an unknown key or a wrong type is an error. Portraits: portraits.py."""
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import (
     BaseModel,
-    ConstrainedFloat,
     ConstrainedStr,
     Field,
     StrictBool,
@@ -20,27 +19,21 @@ from pydantic import (
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
 from personal_avatar.domain import Engine, Method, PhotoChoice
-from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.wishes import PRIORITIES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio import MAX_PHOTOS
-from personal_avatar.studio.oneshot import ELSEWHERE, MAX_REFERENCES, Box
-from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.training.plan import PLANS
 
 WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"
 Line = constr(strict=True, min_length=1, max_length=200, regex=WORDS)
 Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
-Prompt = constr(strict=True, max_length=4000)
 Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
-StyleId = constr(strict=True, min_length=1, max_length=100)
 Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 CallbackUrl = constr(strict=True, max_length=2000, regex=r"^(https?://[!-~]+)?$")
 Priority = conint(strict=True, ge=PRIORITIES[0], le=PRIORITIES[-1])
-MAX_OTHERS = 7
-WHO = ("model_id", "references", "image")
 CHOICES = "What was decided about photos; see POST /photos/check for their hashes and faces"
+DOOR = "api"  # where what is stated here was stated
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
 
 
@@ -54,23 +47,6 @@ class Encoded(ConstrainedStr):
     def __modify_schema__(cls, field_schema: dict[str, Any]) -> None:
         super().__modify_schema__(field_schema)
         field_schema["format"] = "byte"
-
-
-class Share(ConstrainedFloat):
-    """0..1; a number of JSON, nothing that looks like one."""
-
-    ge, le = 0.0, 1.0
-
-    @classmethod
-    def __get_validators__(cls) -> Generator[Callable[..., Any], None, None]:
-        yield _number
-        yield from super().__get_validators__()
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"a number is wanted, got {value!r}")
-    return value
 
 
 class Body(Document):
@@ -172,94 +148,6 @@ class TrainBody(PhotosBody):
             schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
             kinds = {method.value: kind for method, kind in PLANS.items()}
             spread(schema, "method", "plan", kinds)
-
-
-class Region(Body):
-    """Where somebody is, in shares of the picture's width and height."""
-
-    left: Share = Field(0.0)
-    top: Share = Field(0.0)
-    right: Share = Field(1.0)
-    bottom: Share = Field(1.0)
-
-    def box(self) -> Box:
-        return self.left, self.top, self.right, self.bottom
-
-
-class Other(Body):
-    """Another person of the same picture."""
-
-    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES)
-    class_type: Noun = "person"
-    region: Region | None = None
-
-
-class GenerateBody(JobBody):
-    """A person (an avatar, photos without training, or both), and a style or a prompt."""
-
-    model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
-    references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES) = Field(
-        (), description="Photos of the person, put into the pictures without training; size limits as in /models/train"
-    )
-    class_type: Noun = Field("person", description="What the person is called in the prompt where nothing was trained")
-    consent: Statement = Field(
-        STATED_BY_CALLER, description="Who stated that the person in the photos agreed; kept with the job"
-    )
-    identity: dict[str, Any] | None = Field(
-        None, description="Settings of the way without training; with model_id alone the avatar's own photos are used"
-    )
-    image: Encoded = Field("", description="A picture of which the share `strength` is painted anew in the style")
-    strength: Share = Field(0.6)
-    region: Region | None = Field(None, description="Where the person is among others; null: identity.layout says it")
-    others: conlist(Other, max_items=MAX_OTHERS) = Field((), description="More people of the same picture, in order")
-    pose: Encoded = Field("", description="A picture whose faces give pose and expression (identity.keypoints: image)")
-    style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
-        None, description="One id or several; see GET /styles"
-    )
-    prompt: Prompt | None = Field(None, description="May hold {subject}, which becomes the avatar's trigger")
-    negative_prompt: Prompt = ""
-    num_images: conint(strict=True, ge=1, le=200) = 4
-    seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
-    restore: StrictBool = True
-    settings: dict[str, Any] = Field({}, description="More settings of the tab's Create panel")
-
-    @validator("settings")
-    def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(CreateSettings, values)
-
-    @validator("identity")
-    def _typed_identity(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: N805
-        return None if values is None else refuse_other_types(IdentitySettings, values)
-
-    @root_validator(skip_on_failure=True)
-    def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        if not any(values.get(name) for name in WHO):
-            raise ValueError(f"one of {', '.join(WHO)} is needed")
-        return values
-
-    class Config:
-        @staticmethod
-        def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
-            mark_nullable(schema, model)
-            schema["properties"]["settings"] |= schema_of(CreateSettings)
-            schema["properties"]["identity"] |= schema_of(IdentitySettings, without=ELSEWHERE)
-            schema["anyOf"] = [{"required": [name]} for name in WHO]
-
-    def styles(self) -> tuple[str, ...]:
-        """The ids that were named."""
-        named = self.style_template or ()
-        return (named,) if isinstance(named, str) else tuple(named)
-
-    def pictures(self) -> dict[str, str]:
-        """All pictures of the request by their places in it."""
-        photos = {f"references[{number}]": text for number, text in enumerate(self.references)}
-        for place, other in enumerate(self.others):
-            photos |= {f"others[{place}].references[{n}]": text for n, text in enumerate(other.references)}
-        return photos | {name: text for name, text in (("image", self.image), ("pose", self.pose)) if text}
-
-    def all_settings(self) -> dict[str, Any]:
-        """`settings` with the fields that have names of their own."""
-        return {**self.settings, "count": self.num_images, "seed": self.seed, "restore": self.restore}
 
 
 class CheckBody(Body):

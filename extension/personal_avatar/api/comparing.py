@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, conlist, validator
 from starlette.responses import Response
 
 from personal_avatar.api import answers
-from personal_avatar.api.bodies import PhotosBody, decided
+from personal_avatar.api.bodies import DOOR, PhotosBody, decided
 from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.api.table import MODEL_ID, Row, plain
@@ -19,7 +19,6 @@ from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.trainings import WAYS
 from personal_avatar.training.plan import PLANS
 
-DOOR = "api"
 Way = Enum("Way", {way: way for way in WAYS}, type=str)  # type: ignore[misc]
 
 

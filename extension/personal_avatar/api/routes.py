@@ -5,15 +5,15 @@ The functions are plain `def`, so that FastAPI runs them in worker threads and n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from personal_avatar.api import answers, bodies, captions, characters, comparing, gallery, ranking, restoring, schemas
+from personal_avatar.api.bodies import DOOR
 from personal_avatar.api.captions import CaptionsApi
 from personal_avatar.api.characters import CharactersApi
 from personal_avatar.api.comparing import ComparingApi
@@ -21,6 +21,7 @@ from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.intake import Intake
 from personal_avatar.api.openapi import document
+from personal_avatar.api.portraits import GenerateBody, asked
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
 from personal_avatar.api.ranking import RankingApi
 from personal_avatar.api.restoring import RestoringApi
@@ -30,11 +31,9 @@ from personal_avatar.api.uploads import received, received_by_name, received_pho
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.studio import CreateRequest, Studio, TrainRequest
-from personal_avatar.studio.oneshot import Neighbour
+from personal_avatar.studio import Studio, TrainRequest
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-DOOR = "api"
 LIMIT = Query(100, ge=1, le=1000, description="So many at most")
 BEFORE = Query(
     None, regex="^[0-9a-z]{1,64}$", description="The last job of the page before: those that come after it in the list"
@@ -86,7 +85,7 @@ class Api:
 
     # -- images
 
-    def generate(self, body: bodies.GenerateBody) -> schemas.GenerateAccepted:
+    def generate(self, body: GenerateBody) -> schemas.GenerateAccepted:
         """Put the making of portraits into the queue: ranked by likeness, the best restored.
 
         Whoever sends references or an image states that the person in them agreed.
@@ -179,25 +178,6 @@ class Api:
     def install_tiny(self) -> schemas.TinyInstalled:
         """Put the shipped tiny checkpoint where the host finds checkpoints."""
         return schemas.TinyInstalled(title=self.studio.install_tiny().title)
-
-
-def asked(body: bodies.GenerateBody, files: Mapping[str, FilePath]) -> CreateRequest:
-    """The request with its pictures as files, by their places in it."""
-    def photos(place: str) -> tuple[FilePath, ...]:
-        return tuple(path for name, path in files.items() if name.startswith(f"{place}["))
-
-    return CreateRequest(
-        avatar_id=body.model_id, styles=body.styles(), prompt=body.prompt or "", negative_prompt=body.negative_prompt,
-        user_id=body.user_id, settings=body.all_settings(), references=photos("references"), identity=body.identity,
-        image=files.get("image"), strength=body.strength, pose=files.get("pose"), consent=body.consent, door=DOOR,
-        class_noun=body.class_type, box=body.region.box() if body.region else None,
-        neighbours=tuple(
-            Neighbour(
-                photos(f"others[{place}].references"), other.class_type, other.region.box() if other.region else None
-            )
-            for place, other in enumerate(body.others)
-        ),
-    )
 
 
 TABLE = (
