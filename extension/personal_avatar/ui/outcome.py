@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from personal_avatar.avatars import subject_prompt
@@ -19,7 +20,7 @@ from personal_avatar.training.plan import PLANS
 from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import has
+from personal_avatar.ui.texts import has, text
 from personal_avatar.wording import memory, score, share, size, span
 
 Result = Mapping[str, Any]
@@ -87,12 +88,17 @@ def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
 
 def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
     """HTML of each sentence: by its code in the language of the page; of a result without codes, or with one that this
-    page does not know, as it was written, in English."""
+    page does not know so, as it was written, in English."""
     codes = result.get(f"{name}_codes") or ()
-    if codes and all(has(f"{family}.{one['code']}") for one in codes):
+    if codes and all(_can_say(f"{family}.{one['code']}", one["values"]) for one in codes):
         return [escape(_labelled(scene.say(f"{family}.{one['code']}", **one["values"]), scene)) for one in codes]
     written = result.get(name) or ()
     return [tag("span", escape(one), lang="en") for one in ([written] if isinstance(written, str) else written)]
+
+
+def _can_say(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether there is such a text, and a value for each of its places: another version may have told other ones."""
+    return has(key) and {name for _, name, _, _ in Formatter().parse(text(key)) if name} <= values.keys()
 
 
 def _labelled(sentence: str, scene: Scene) -> str:

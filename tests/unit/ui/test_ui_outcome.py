@@ -52,8 +52,12 @@ def test_every_setting_in_every_advice_has_a_label() -> None:
     assert {"save_count", "held_out", "min_face_px", "steps"} <= names <= _labels().keys()
 
 
-@pytest.mark.parametrize("codes", [{}, {"choice_codes": [{"code": "NEW", "values": {}}], "advice_codes": []}])
-def test_a_result_without_known_codes_is_shown_as_it_was_written(told: Told, codes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("codes", [
+    {}, {"choice_codes": [{"code": "NEW", "values": {}}], "advice_codes": []},
+    {"choice_codes": [{"code": "NO_GAIN", "values": {"step": 2.0}}]},
+    {"choice_codes": [{"code": "NO_GAIN", "values": {}}]},
+])
+def test_a_result_of_another_version_is_shown_as_it_was_written(told: Told, codes: dict[str, Any]) -> None:
     said = told({**WRITTEN, **codes}, "vi")
     assert '<span lang="en">The checkpoint of step 2 was chosen.</span>' in said
     assert '<li><span lang="en">Set &lt;steps&gt; to 600.</span></li>' in said
