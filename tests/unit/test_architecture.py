@@ -5,7 +5,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,7 @@ TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")
 
 
-@lru_cache
+@cache
 def sources() -> tuple[Path, ...]:
     return tuple(sorted(PACKAGE.rglob("*.py")))
 
@@ -53,7 +53,7 @@ def room(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-@lru_cache
+@cache
 def imported(path: Path) -> tuple[str, ...]:
     """Full names of every import in a file, also those inside functions; `from a import b` counts as a and as a.b."""
     return tuple(_imported(ast.parse(path.read_text(encoding="utf-8"))))

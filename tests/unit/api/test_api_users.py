@@ -160,6 +160,7 @@ def test_the_same_name_is_another_avatar_for_another_user(client: TestClient, an
     assert client.delete(f"{V1}/models/{mine[0]['id']}", auth=BOB).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_name_that_is_the_id_of_anothers_avatar_means_ones_own(studio: Studio, client: TestClient) -> None:
     body = {**TRAIN, "instance_name": "hanna"}
     for user in (ANN, BOB):
@@ -220,6 +221,7 @@ def test_persons_let_others_go_first_and_services_alone_lift(studio: Studio, cli
     studio.jobs.move(hers, State.CANCELLED)
 
 
+@pytest.mark.slow
 def test_a_service_of_a_persons_name_is_a_service(studio: Studio, anns: dict[str, str]) -> None:
     app = FastAPI()
     app.include_router(build_router(studio, lambda: Accounts({"bob": "service"}, {"bob": "b"})))

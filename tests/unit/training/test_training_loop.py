@@ -222,6 +222,7 @@ def test_cached_latents_are_those_of_the_vae(load_miniature: Load, tmp_path: Pat
     assert torch.allclose(kept.std[1], direct[1][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_latents_do_not_follow_from_how_a_picture_lies_in_memory(load_miniature: Load) -> None:
     """Pictures that were made lie there otherwise than those that were read from a file."""
     model = load_miniature()

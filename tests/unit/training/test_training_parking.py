@@ -180,6 +180,7 @@ def test_a_cancel_is_heeded_while_it_waits_for_room(parking: Parking) -> None:
         parking._brought(Full(3), compute.torch_device("cuda"), parking.control.check)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_what_main_memory_cannot_take_stays_where_it_is_and_the_work_waits(tmp_path: Path) -> None:
     control = Control(tmp_path)
     parking = Parking(control, EventWriter(tmp_path), gives=("cpu",), reserve_gb=1e6)

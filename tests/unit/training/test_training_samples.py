@@ -27,7 +27,7 @@ CARD, MEMORY = torch.device("cuda", 0), torch.device("cpu")
 UNET, TEXT, VAE = "unet", "text", "vae"
 
 
-@pytest.fixture(scope="module", params=[Family.SD1, Family.SDXL])
+@pytest.fixture(scope="module", params=[Family.SD1, pytest.param(Family.SDXL, marks=pytest.mark.slow)])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
     torch.set_num_threads(1)
     base = make(request.param, tmp_path_factory.mktemp("samples"))
@@ -164,6 +164,7 @@ def test_large_pictures_are_encoded_one_by_one_on_a_card(
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(together, alone, strict=True))
 
 
+@pytest.mark.slow
 def test_the_card_can_be_lent_between_batches(model: DiffusionModel, tmp_path: Path) -> None:
     parking = Parking(Control(tmp_path), EventWriter(tmp_path), gives=("cpu",))
     parking.covers(model.tensors)
