@@ -146,6 +146,7 @@ def _line(row: Facts, chosen: bool) -> str:
         ("resemblance", _told(row.get("resemblance"), fine)),
         ("faces", _told(row.get("faces_found"), share)),
         ("following", _told(row.get("following"), share)),
+        ("leakage", _told(row.get("leakage"), fine)),
         ("merit", _told(row.get("merit"), score)),
     )
     words = "".join(f"<small>{name} {value}</small>" for name, value in told if value)

@@ -60,12 +60,14 @@ class Switched(Protocol):
 
 @dataclass(frozen=True)
 class Untrained:
-    """The checkpoint before the training, on the choosing seeds; `images`: the first few of its pictures."""
+    """The checkpoint before the training, on the choosing seeds; `images`: the first few of its pictures. `others`:
+    how like the person others are."""
 
     images: np.ndarray
     likeness: Measured
     following: float
     diversity: float
+    others: float
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,14 @@ class Bench:
         with method.strength(0.0):
             images = self.pictures(self.choosing.subject)
             following = self.judge.score(images, self.choosing.asked, self.stop)
+            others = self.others()
         measured, varied = self.meter.measure(images), diversity(images, self.choosing.asked)
-        return Untrained(images[:SHOWN], measured, following, varied)
+        return Untrained(images[:SHOWN], measured, following, varied, others)
+
+    def others(self) -> float:
+        """How like the person somebody else of the class is, on half of the choosing seeds; of a style, pictures that
+        do not ask for it."""
+        return self._measure(self.choosing.other[: (len(self.choosing.other) + 1) // 2]).mean
 
     def final_scores(self, method: Switched) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""

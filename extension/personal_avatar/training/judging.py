@@ -14,8 +14,9 @@ STYLE_SPAN = 0.05
 
 
 def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
-    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, and whether they still follow
-    their prompts. A step that is saved a second time, after a step back, takes the place of the first."""
+    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, whether they still follow their
+    prompts, and whether others stay who they are. A step that is saved a second time, after a step back, takes the
+    place of the first."""
     before, scales = untrained(work, training), training.bench
     images = scales.pictures(scales.choosing.subject)
     measured = scales.meter.measure(images)
@@ -25,9 +26,10 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
         work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, told))
     _tell(work, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
-    merit = merit_of(recovered(training, measured.mean), kept(before, following))
+    leakage = scales.others() - before.others if training.method.moves_others else 0.0
+    merit = merit_of(recovered(training, measured.mean), kept(before, following), stayed(training, leakage))
     point = Point(
-        step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit
+        step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit, leakage
     )
     training.points = [one for one in training.points if one.step != step] + [point]
     return point
@@ -57,9 +59,15 @@ def recovered(training: Training, likeness: float) -> float:
     return Likeness(floor, likeness, ceiling).recovered
 
 
-def merit_of(recovered_share: float, kept_share: float) -> float:
-    """What the best checkpoint is chosen by; disobedience is no merit where nothing was recovered."""
-    return recovered_share * kept_share if recovered_share > 0 else recovered_share
+def stayed(training: Training, leakage: float) -> float:
+    """How much of the way to the person others have not gone, 0..1; away from the person costs nothing."""
+    floor = training.untrained.likeness.mean if training.untrained else 0.0
+    return 1.0 - min(1.0, max(0.0, recovered(training, floor + leakage)))
+
+
+def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:
+    """What the best checkpoint is chosen by; faults are no merit where nothing was recovered."""
+    return recovered_share * kept_share * stayed_share if recovered_share > 0 else recovered_share
 
 
 def kept(before: Untrained, following: float) -> float:

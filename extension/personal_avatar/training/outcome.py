@@ -96,7 +96,7 @@ def scores(training: Training) -> dict[str, Any]:
         "scores": [
             {
                 "step": point.step, **_measured(kind, point.likeness, point.faces_found),
-                "following": point.following, "merit": point.merit,
+                "following": point.following, "merit": point.merit, "leakage": point.leakage,
             }
             for point in training.points
         ],

@@ -53,7 +53,15 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     recovered = (best.likeness - floor) / (ceiling - floor) if ceiling > floor else 0.0
     if recovered < NO_RECOVERY:
         return _said("NO_GAIN", **of)
-    return _said("RECOVERED", **of, recovered=recovered, obedience=best.merit / recovered, merit=best.merit)
+    obedient = _obedience(numbers, best)
+    stayed = best.merit / (recovered * obedient) if obedient else 0.0
+    return _said("RECOVERED", **of, recovered=recovered, obedience=obedient, stayed=stayed, merit=best.merit)
+
+
+def _obedience(numbers: Numbers, best: Point) -> float:
+    """The share of the untrained checkpoint's that is left, as judging.py counts it."""
+    before = numbers.at("untrained", "following")
+    return min(1.0, best.following / before) if before else 1.0
 
 
 def _instead(points: list[Point], best: Point, kind: str) -> list[Advice]:
@@ -64,7 +72,8 @@ def _instead(points: list[Point], best: Point, kind: str) -> list[Advice]:
     alike = max(others, key=lambda point: point.likeness)
     if alike.likeness > best.likeness + CLEARLY:
         code = "MORE_ALIKE_STYLE" if kind == RESEMBLANCE else "MORE_ALIKE"
-        more = {"step": alike.step, "alike": alike.likeness, "following": alike.following}
-        return [_said(code, **more, chosen_alike=best.likeness, chosen_following=best.following)]
+        more = {"step": alike.step, "alike": alike.likeness, "following": alike.following, "leakage": alike.leakage}
+        chosen = {"alike": best.likeness, "following": best.following, "leakage": best.leakage}
+        return [_said(code, **more, **{f"chosen_{name}": value for name, value in chosen.items()})]
     second = max(others, key=lambda point: point.merit)
     return [_said("NEXT_BEST", step=second.step, merit=second.merit)]

@@ -29,6 +29,7 @@ class Point:
     faces_found: float
     following: float
     merit: float
+    leakage: float
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Numbers:
 
 
 def _point(row: Mapping[str, Any], kind: str) -> Point:
-    found = {name: finite(row.get(name)) or 0.0 for name in ("step", "following", "merit")}
+    found = {name: finite(row.get(name)) or 0.0 for name in ("step", "following", "merit", "leakage")}
     faces, measured = finite(row.get("faces_found")), finite(row.get(kind))
     return Point(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
 

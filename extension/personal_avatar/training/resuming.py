@@ -130,7 +130,7 @@ class Keeper:
             self._bare = [str(path.relative_to(self._work.folder)) for path in files]
         return {
             "images": self._bare, "likeness": asdict(before.likeness),
-            "following": before.following, "diversity": before.diversity,
+            "following": before.following, "diversity": before.diversity, "others": before.others,
         }
 
     # -- taking up
@@ -176,11 +176,11 @@ class Keeper:
         if points and not all(one.path.is_file() for one in (points[-1], max(points, key=lambda one: one.merit))):
             points = [one for one in points if one.path.is_file()]
         images = [folder / path for path in before["images"]] if before else []
-        if before is None or not all(path.is_file() for path in images):
+        if before is None or "others" not in before or not all(path.is_file() for path in images):
             return points, None
         likeness = from_json(Measured, before["likeness"])
         shown = np.stack([load_image(path) for path in images])
-        return points, Untrained(shown, likeness, before["following"], before["diversity"])
+        return points, Untrained(shown, likeness, before["following"], before["diversity"], before["others"])
 
     def _put_aside(self, why: str) -> None:
         self._trainer.start_again()

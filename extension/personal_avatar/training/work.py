@@ -58,7 +58,7 @@ class Point:
     """A checkpoint saved during the training, its mean likeness on the choosing seeds, and its pictures.
 
     `likeness`, `sample_likeness`: to the person, or of a style its resemblance (bench.kind). `following`: how well they
-    follow their prompts, 0..1. `merit`: what the best one is chosen by.
+    follow their prompts, 0..1. `merit`: what the best one is chosen by. `leakage`: how far others moved to the person.
     """
 
     step: int
@@ -69,6 +69,7 @@ class Point:
     sample_likeness: tuple[float | None, ...]
     following: float
     merit: float
+    leakage: float = 0.0
 
     @property
     def preview(self) -> Path | None:

@@ -10,23 +10,35 @@ from hypothesis import strategies as st
 from personal_avatar.domain import Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
-from personal_avatar.training.judging import kept, merit_of
+from personal_avatar.training.judging import kept, merit_of, stayed
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
+from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.run import keep_best_and_last
 from personal_avatar.training.work import Point, unscored
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
 
 
-@given(recovered=st.floats(-1.0, 1.0), obedience=share)
-def test_disobedience_is_never_a_merit(recovered: float, obedience: float) -> None:
-    assert merit_of(recovered, obedience) <= max(recovered, 0.0) or recovered == merit_of(recovered, obedience)
-    assert merit_of(recovered, obedience) <= merit_of(recovered, 1.0)
+@given(recovered=st.floats(-1.0, 1.0), obedience=share, others=share)
+def test_neither_disobedience_nor_others_who_become_alike_are_a_merit(
+    recovered: float, obedience: float, others: float
+) -> None:
+    found = merit_of(recovered, obedience, others)
+    assert found <= max(recovered, 0.0) or recovered == found
+    assert found <= merit_of(recovered, 1.0, others) <= merit_of(recovered, 1.0, 1.0)
+    assert found <= merit_of(recovered, obedience, 1.0)
 
 
 @given(low=share, high=share)
 def test_more_likeness_at_equal_obedience_is_more_merit(low: float, high: float) -> None:
-    assert (merit_of(low, 0.5) <= merit_of(high, 0.5)) == (low <= high)
+    assert (merit_of(low, 0.5, 0.5) <= merit_of(high, 0.5, 0.5)) == (low <= high)
+
+
+@pytest.mark.parametrize(("leakage", "share_left"), [(-0.2, 1.0), (0.0, 1.0), (0.1, 0.75), (0.4, 0.0), (0.9, 0.0)])
+def test_others_stay_as_far_as_they_have_not_gone_the_persons_way(leakage: float, share_left: float) -> None:
+    bench = SimpleNamespace(ceiling=0.7, kind=LIKENESS)
+    training = SimpleNamespace(untrained=SimpleNamespace(likeness=SimpleNamespace(mean=0.3)), bench=bench)
+    assert stayed(training, leakage) == pytest.approx(share_left)  # type: ignore[arg-type]
 
 
 def test_more_obedience_than_before_the_training_counts_no_more() -> None:

@@ -31,10 +31,12 @@ class TrainingMethod(Protocol):
     """Something trainable that sits on a loaded checkpoint.
 
     `trains_text`: captions are encoded with gradients. `heavy`: the weights are too many to be copied at every turn.
+    `moves_others`: whether pictures may change whose prompts do not name the person.
     """
 
     trains_text: bool
     heavy: bool
+    moves_others: bool
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimiser: `params` (fp32 leaves), `lr`, and `weight_decay` where the plan's does not fit."""

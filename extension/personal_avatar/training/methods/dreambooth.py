@@ -35,6 +35,7 @@ class Dreambooth:
     """
 
     heavy = True
+    moves_others = True
 
     def __init__(self, model: DiffusionModel, plan: DreamboothPlan, subject: Subject | None = None) -> None:
         _fine_enough(model)

@@ -29,6 +29,7 @@ class Lora:
     """LoRA layers injected into a loaded checkpoint; see `TrainingMethod`. State keys are those of the saved file."""
 
     heavy = False
+    moves_others = True
 
     def __init__(self, model: DiffusionModel, plan: LoraPlan, subject: Subject | None = None) -> None:
         import torch

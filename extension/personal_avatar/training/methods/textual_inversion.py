@@ -33,7 +33,7 @@ class TextualInversion:
     State keys are those of the saved file: `emb_params` (vectors, width), or `clip_l` and `clip_g` of SDXL.
     """
 
-    trains_text, heavy = True, False
+    trains_text, heavy, moves_others = True, False, False
 
     def __init__(self, model: DiffusionModel, plan: TextualInversionPlan, subject: Subject) -> None:
         from personal_avatar.training.methods.new_words import ExpandingTokenizer
