@@ -114,13 +114,14 @@ def course_of(records: Sequence[Record], engine: Engine) -> Course:
     after = next((later for later in stages if later > place), len(records))
     learning = [(record.at, record.event) for record in records[place:after]]
     steps = [(at, event.step) for at, event in learning if isinstance(event, Progress)]
-    rate = seconds_a_step(steps)
+    alone, rate = engine is Engine.KOHYA, seconds_a_step(steps)
     before_s = steps[0][0] - steps[0][1] * rate - records[place].at if steps else 0.0
     training, wall = [], []
     for at, event in learning:
+        if isinstance(event, Progress) and not alone:  # the mean of all steps until then, which need not cost alike
+            rate = event.seconds_per_step or rate
         if isinstance(event, Score):
             training.append((event.step * rate, event.likeness))
-            alone = engine is Engine.KOHYA
             wall.append((before_s + event.step * rate if alone else at - began, event.likeness))
     floor = next(record.event.likeness for record in records if isinstance(record.event, Score))
     return Course(floor, tuple(training), tuple(wall))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_pauses_for_pictures_are_no_training() -> None:
     assert course.training == ((4.0, 0.3), (8.0, 0.5))
     assert course.wall == ((55.0, 0.3), (89.0, 0.5))
     assert (course.floor, course.best) == (0.1, 0.5)
+
+
+def test_steps_that_cost_more_later_are_counted_as_they_were() -> None:
+    slower = [(at, replace(event, seconds_per_step=3.5) if event == COURSE[-4][1] else event) for at, event in COURSE]
+    assert course_of(records(slower), Engine.DIFFUSERS).training == ((4.0, 0.3), (14.0, 0.5))
 
 
 def test_of_sd_scripts_the_last_step_counts_not_the_later_score() -> None:
