@@ -122,6 +122,7 @@ def settled(studio: Studio, job_id: str) -> Delivery:
     return until(look)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_who_asked_gets_the_signed_document_of_the_job(studio: Studio, receiver: Receiver) -> None:
     view = made(studio, receiver.url)
     studio.webhooks.ended(view)

@@ -43,6 +43,7 @@ def pipeline(folder: Path) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_captions_are_those_of_the_pipeline(weights: Path) -> None:
     ours, theirs = Blip(blip.find(weights)), pipeline(weights / "blip")
     asked = {"num_beams": 3, "max_new_tokens": 40}

@@ -136,6 +136,7 @@ TAGS = st.sampled_from([
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(TAGS, max_size=8).map(", ".join), max_size=6))
+@pytest.mark.slow
 def test_mending_comes_to_an_end(texts: list[str]) -> None:
     captions = {f"{number}.jpg": text for number, text in enumerate(texts)}
     for _ in range(4):

@@ -41,6 +41,7 @@ def test_faces_of_a_picture_lying_on_its_side_are_found(analyser: FaceAnalyser, 
     assert len(analyser.detect(np.ascontiguousarray(np.rot90(image)))) == 1
 
 
+@pytest.mark.slow
 def test_several_threads_share_one_analyser(analyser: FaceAnalyser, samples: Path) -> None:
     image = read_photo(samples / "03.jpg")[1]
     with ThreadPoolExecutor(4) as pool:

@@ -89,6 +89,7 @@ def test_faces_partly_or_wholly_outside_do_not_break_it(
 
 @settings(max_examples=15)
 @given(size_px=st.floats(120, 400), turned=st.floats(-3, 3), times=st.sampled_from([2, 3]))
+@pytest.mark.slow
 def test_a_larger_picture_is_the_same_drawing_enlarged(size_px: float, turned: float, times: int) -> None:
     """What is drawn in the one is within a pixel of what is drawn in the other, seen in the smaller one's pixels."""
     landmarks = np.trunc(points((256, 256), size_px / 2, turned))

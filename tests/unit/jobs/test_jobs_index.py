@@ -314,6 +314,7 @@ print(store._catalogue.in_memory, *made, flush=True)
     }
 
 
+@pytest.mark.slow
 def test_programs_that_make_jobs_at_the_same_time_lose_none(store: JobStore) -> None:
     body = "print(*[store.create('train', {}, **labels).id for _ in range(15)], flush=True)"
     with program(store._folder, body) as one, program(store._folder, body) as two:

@@ -61,6 +61,7 @@ def test_hair_of_drawings_is_covered(analyser: FaceAnalyser, framing: str) -> No
     assert np.mean(covered) > 0.99 and min(covered) > 0.97
 
 
+@pytest.mark.slow
 def test_the_reference_has_hair_to_cover() -> None:
     assert sum(drawn(seed)[1].mean() > 0.05 for seed in SEEDS) >= 4
 

@@ -63,6 +63,7 @@ def test_as_many_at_a_time_as_threads_are_wanted(monkeypatch: pytest.MonkeyPatch
     assert 1 <= cores() <= MOST
 
 
+@pytest.mark.slow
 def test_photos_that_are_looked_at_together_get_the_same_report(
     photos: list[Path], report: PhotoReport, analyser: FaceAnalyser
 ) -> None:

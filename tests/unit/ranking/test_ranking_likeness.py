@@ -202,6 +202,7 @@ def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
         scorer_from(tmp_path, PaintedFaces())
 
 
+@pytest.mark.slow
 def test_real_models_put_the_person_before_somebody_else_and_a_landscape_last(analyser: FaceAnalyser) -> None:
     her = person_from([SAMPLES / name for name in ("01.jpg", "02.jpg", "03.jpg")], analyser)
     scorer = Scorer(analyser, her.reference, lambda: her.opinions(analyser.same_person_above))

@@ -295,6 +295,7 @@ HOW = (
     how=st.sampled_from(HOW), seed=st.integers(0, 10**6), share=st.floats(0, 1), blur=st.floats(0, 3),
     scale=st.floats(1.2, 3.0), acquainted=st.sampled_from([(), (ME,), (ME, HER)]), close=st.booleans(),
 )
+@pytest.mark.slow
 def test_whatever_a_restorer_does_nobody_becomes_less_like_themselves_and_all_else_keeps_its_bytes(
     how: str, seed: int, share: float, blur: float, scale: float, acquainted: tuple[int, ...], close: bool
 ) -> None:

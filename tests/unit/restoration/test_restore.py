@@ -178,6 +178,7 @@ def test_a_colour_cast_of_the_restorer_is_taken_out() -> None:
     assert np.abs(repaired - original)[mask > 0.5].mean() < 3 < np.abs(cast.astype(float) - original)[mask > 0.5].mean()
 
 
+@pytest.mark.slow
 def test_real_models_refuse_a_stranger_and_accept_a_sharper_face(analyser: FaceAnalyser) -> None:
     known = person_in([load_picture(SAMPLES / name) for name in ("01.jpg", "02.jpg")], [analyser])
     image = _resized(load_picture(SAMPLES / "04.jpg"), np.empty((256, 256)))

@@ -90,6 +90,7 @@ def test_families_and_goals_without_adapters_are_left_out_by_name(equipped: Make
     assert isinstance(style, InvalidSettings) and "no style" in style.message
 
 
+@pytest.mark.slow
 def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) -> None:
     studio = equipped()
     started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4}), ["one-photo", "lora"])

@@ -136,6 +136,7 @@ def test_large_pictures_are_encoded_alone_and_small_ones_with_their_neighbours()
     assert list(groups_of([*small, *large])) == [range(4), range(4, 5), range(5, 8)]
 
 
+@pytest.mark.slow
 def test_a_large_picture_has_alone_the_latents_that_it_has_among_others(load_miniature: Load) -> None:
     model = load_miniature()
     images = list(np.random.default_rng(3).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8))

@@ -174,6 +174,7 @@ def test_room_that_is_not_there_yet_is_waited_for(
     assert sentences(tmp_path) == [module.FULL]
 
 
+@pytest.mark.slow
 def test_a_cancel_is_heeded_while_it_waits_for_room(parking: Parking) -> None:
     parking.control.ask(CANCEL)
     with pytest.raises(Cancelled):
