@@ -11,6 +11,7 @@ from personal_avatar.training.result_numbers import RESEMBLANCE
 from personal_avatar.training.work import Point, Training, Work
 
 STYLE_SPAN = 0.05
+OTHERS_COUNT = 0.5  # what others who become alike take away, where the person's own likeness counts 1
 
 
 def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
@@ -60,9 +61,9 @@ def recovered(training: Training, likeness: float) -> float:
 
 
 def stayed(training: Training, leakage: float) -> float:
-    """How much of the way to the person others have not gone, 0..1; away from the person costs nothing."""
+    """What is left of a merit when others went a part of the way to the person, 0..1; away from it costs nothing."""
     floor = training.untrained.likeness.mean if training.untrained else 0.0
-    return 1.0 - min(1.0, max(0.0, recovered(training, floor + leakage)))
+    return 1.0 - OTHERS_COUNT * min(1.0, max(0.0, recovered(training, floor + leakage)))
 
 
 def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:

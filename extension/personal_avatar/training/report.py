@@ -54,8 +54,7 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     if recovered < NO_RECOVERY:
         return _said("NO_GAIN", **of)
     obedient = _obedience(numbers, best)
-    stayed = best.merit / (recovered * obedient) if obedient else 0.0
-    return _said("RECOVERED", **of, recovered=recovered, obedience=obedient, stayed=stayed, merit=best.merit)
+    return _said("RECOVERED", **of, recovered=recovered, obedience=obedient, leakage=best.leakage, merit=best.merit)
 
 
 def _obedience(numbers: Numbers, best: Point) -> float:

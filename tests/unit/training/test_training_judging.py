@@ -34,11 +34,11 @@ def test_more_likeness_at_equal_obedience_is_more_merit(low: float, high: float)
     assert (merit_of(low, 0.5, 0.5) <= merit_of(high, 0.5, 0.5)) == (low <= high)
 
 
-@pytest.mark.parametrize(("leakage", "share_left"), [(-0.2, 1.0), (0.0, 1.0), (0.1, 0.75), (0.4, 0.0), (0.9, 0.0)])
-def test_others_stay_as_far_as_they_have_not_gone_the_persons_way(leakage: float, share_left: float) -> None:
+@pytest.mark.parametrize(("leakage", "left"), [(-0.2, 1.0), (0.0, 1.0), (0.1, 0.875), (0.4, 0.5), (0.9, 0.5)])
+def test_others_on_the_persons_way_cost_half_of_what_the_person_gains(leakage: float, left: float) -> None:
     bench = SimpleNamespace(ceiling=0.7, kind=LIKENESS)
     training = SimpleNamespace(untrained=SimpleNamespace(likeness=SimpleNamespace(mean=0.3)), bench=bench)
-    assert stayed(training, leakage) == pytest.approx(share_left)  # type: ignore[arg-type]
+    assert stayed(training, leakage) == pytest.approx(left)  # type: ignore[arg-type]
 
 
 def test_more_obedience_than_before_the_training_counts_no_more() -> None:

@@ -123,8 +123,8 @@ def chosen(document: Document) -> str:
 def test_the_choice_is_told_with_its_numbers() -> None:
     assert chosen(fine()) == (
         "The checkpoint of step 200 was chosen of 3: on the seeds of the choice it recovered 80% of the likeness,"
-        " kept 100% of the untrained checkpoint's obedience to prompts, and others stayed who they are to 100%: a merit"
-        " of 0.80. The next best, step 300, has a merit of 0.77."
+        " kept 100% of the untrained checkpoint's obedience to prompts, and moved others by +0.00: a merit of 0.80."
+        " The next best, step 300, has a merit of 0.77."
     )
 
 
@@ -139,7 +139,7 @@ def test_the_choice_says_why_it_is_not_the_most_alike() -> None:
 def test_the_choice_tells_when_others_became_alike_in_one_that_is_more_so() -> None:
     scores = [{**score(100, 0.6, 0.2), "leakage": 0.24}, {**score(200, 0.5, 0.6), "leakage": 0.03}]
     told = chosen(fine(scores=scores, checkpoint={"step": 200}))
-    assert "others stayed who they are to 90%" in told
+    assert "moved others by +0.03" in told
     assert "Step 100 is more alike (likeness 0.60, not 0.50)" in told
     assert "leakage +0.24, not +0.03." in told
 
