@@ -49,6 +49,7 @@ RECIPE: dict[str, Any] = {
     "ema_decay": 0.0,
     "stop_at": 0.0,
     "blocks": "all",
+    "words_factor": 1.0,
     "must_rise": False,
 }
 STEPS_PER_PHOTO = 100

@@ -115,7 +115,9 @@ class TrainPlan(Settings):
 class LoraPlan(TrainPlan):
     """A LoRA; `conv_rank` 0: attention only, else LoCon; `dora`: magnitudes are trained apart (arXiv 2402.09353).
 
-    `blocks`: "all", or "late" for the mid and the up blocks only, where the backward pass ends sooner.
+    `blocks`: "all", or "late" for the mid and the up blocks only, where the backward pass ends sooner. `words_factor`:
+    of the learning rate where the network reads words, the keys and values of cross attention: there a trigger is told
+    from the class noun beside it.
     """
 
     rank: int = setting(32, "plan.rank", ge=1, le=256, step=1)
@@ -123,6 +125,7 @@ class LoraPlan(TrainPlan):
     conv_rank: int = setting(0, "plan.conv_rank", ge=0, le=128, step=1, advanced=True)
     dora: bool = setting(False, "plan.dora", advanced=True)
     blocks: str = setting("all", "plan.blocks", choices=("all", "late"), advanced=True)
+    words_factor: float = setting(1.0, "plan.words_factor", ge=0.1, le=100.0, advanced=True)
 
     @property
     def conv_alpha(self) -> float:

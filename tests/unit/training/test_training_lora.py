@@ -99,6 +99,16 @@ def test_text_encoder_and_unet_have_their_own_learning_rates(load_miniature: Loa
 
 
 @BOTH
+def test_what_reads_words_learns_at_a_rate_of_its_own(load_miniature: Load, plan: LoraPlan) -> None:
+    lora = Lora(load_miniature(), plan.copy(update={"words_factor": 4.0}))
+    rates = {id(weight): group["lr"] for group in lora.parameter_groups() for weight in group["params"]}
+    found = {key: rates[id(weight)] for key, weight in lora._weights() if key.startswith("lora_unet")}
+    quicker = {key for key, rate in found.items() if rate == 4.0 * plan.learning_rate}
+    assert quicker == {key for key in found if "_attn2_to_k." in key or "_attn2_to_v." in key} != set()
+    assert {found[key] for key in found.keys() - quicker} == {plan.learning_rate}
+
+
+@BOTH
 def test_strength_mixes_the_weights_as_the_webui_does(load_miniature: Load, plan: LoraPlan) -> None:
     """W + strength (W' - W), on one layer whose answers are linear in its weight."""
     lora = trained(load_miniature(), plan)

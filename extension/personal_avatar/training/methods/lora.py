@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 ADAPTER = "default"
+READS_WORDS = re.compile(r"_attn2_to_[kv]\.")  # keys and values of cross attention
 Number = TypeVar("Number", int, float)
 
 
@@ -44,14 +45,20 @@ class Lora:
         self.trains_text = plan.text_encoder_learning_rate > 0
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """UNet, text encoders, and of both the magnitudes of DoRA, which must not decay."""
+        """UNet, what reads words in it, text encoders, and of all the magnitudes of DoRA, which must not decay."""
         groups: list[dict[str, Any]] = []
         for weights, extra in ((self._products(), {}), (self._scales(), {"weight_decay": 0.0})):
-            named = list(weights)
-            for of_unet, rate in ((True, self._plan.learning_rate), (False, self._plan.text_encoder_learning_rate)):
-                chosen = [weight for key, weight in named if key.startswith(UNET_PREFIX) == of_unet]
-                groups += [{"params": chosen, "lr": rate, **extra}] if chosen else []
+            found: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+            for key, weight in weights:
+                found.setdefault((not key.startswith(UNET_PREFIX), self._rate_of(key)), []).append(weight)
+            groups += [{"params": found[of, rate], "lr": rate, **extra} for of, rate in sorted(found)]
         return groups
+
+    def _rate_of(self, key: str) -> float:
+        plan = self._plan
+        if not key.startswith(UNET_PREFIX):
+            return plan.text_encoder_learning_rate
+        return plan.learning_rate * (plan.words_factor if READS_WORDS.search(key) else 1.0)
 
     def _weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         yield from self._products()

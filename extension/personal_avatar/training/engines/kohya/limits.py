@@ -107,6 +107,8 @@ def _lora(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limi
         return
     if plan.dora:
         yield Limit("sd-scripts has no DoRA (dora)", {"dora": False})
+    if plan.words_factor != 1.0:
+        yield Limit("sd-scripts has one learning rate for the whole UNet (words_factor)", {"words_factor": 1.0})
     if plan.blocks != "all":
         yield Limit(f"sd-scripts trains all blocks, not only the {plan.blocks} ones (blocks)", {"blocks": "all"})
     if plan.conv_rank not in (0, plan.rank):
