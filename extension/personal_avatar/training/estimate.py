@@ -74,8 +74,7 @@ def _samples(plan: TrainPlan, steps: int) -> float:
 
 
 def _with_prior(plan: TrainPlan) -> float:
-    """Half as many samples more; where the untrained checkpoint is asked, too, its answers besides; once it begins."""
+    """Half as many samples more; where the untrained checkpoint is asked, too, its answers besides."""
     if plan.prior_weight <= 0:
         return 1.0
-    more = 0.5 * (1.0 + FORWARD_SHARE) if plan.prior_from in (PREDICTION, BOTH) else 0.5
-    return 1.0 + more * (1.0 - plan.prior_after)
+    return 1.5 + (0.5 * FORWARD_SHARE if plan.prior_from in (PREDICTION, BOTH) else 0.0)

@@ -73,8 +73,7 @@ class Objective:
     def loss(self, passed: float) -> torch.Tensor:
         """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was.
 
-        `passed`: share of the training's steps that are done; the first may be on pictures of half the size, and
-        without a prior.
+        `passed`: share of the training's steps that are done; the first may be on pictures of half the size.
         """
         plan = self.plan
         feed = self.small if passed < plan.low_first and self.small is not None else self.large
@@ -82,7 +81,7 @@ class Objective:
         noised = self._noised(shown.latents.draw(rows, self.generator))
         captions = drop(self._captions(rows), plan.caption_dropout, self.generator)
         asked = Asked(noised, captions, self._places(shown, rows))
-        if plan.prior_weight <= 0 or passed < plan.prior_after:
+        if plan.prior_weight <= 0:
             return self._errors(asked)[0]
         ours, of_class = self._errors(asked, self._of_class(feed, rows, noised))
         return ours + plan.prior_weight * of_class

@@ -51,11 +51,9 @@ TINY: Values = {
     "save_count": 3,
     "held_out": 0.3,
 }
-TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
+TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3, "words_factor": 4.0}
 TINY_METHODS: dict[Method, Values] = {
-    Method.LORA: {
-        **TINY_LORA, "steps": 750, "prior_weight": 0.5, "prior_from": "both", "prior_after": 0.2, "save_count": 5,
-    },
+    Method.LORA: {**TINY_LORA, "steps": 600, "prior_weight": 0.5, "prior_from": "both", "save_count": 4},
     Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
     Method.DREAMBOOTH: {"learning_rate": 2e-4, "prior_weight": 0.25, "prior_from": "both"},
     Method.TEXTUAL_INVERSION: {"learning_rate": 5e-2, "vectors": 8},
@@ -63,12 +61,10 @@ TINY_METHODS: dict[Method, Values] = {
 TINY_GOALS: dict[Goal, Values] = {
     **GOALS,
     Goal.FACE_QUICK: {"steps": 250, "save_count": 3, "stop_at": 0.9},
-    Goal.FACE_BEST: {"steps": 1000, "save_count": 5, "score_pictures": 16},
+    Goal.FACE_BEST: {"steps": 900, "save_count": 6, "score_pictures": 16},
     Goal.ANIME: {},
-    Goal.STYLE: {"steps": 450, "prior_weight": 0.5, "prior_from": "prediction", "prior_after": 0.0},
+    Goal.STYLE: {"steps": 450, "prior_weight": 0.5, "prior_from": "prediction"},
 }
-# So few steps do not suffice to tell the person from others: likeness comes first.
-TINY_QUICK_LORA: Values = {"prior_weight": 0.0, "prior_after": 0.0}
 
 
 def is_tiny(base: BaseModelFile) -> bool:
@@ -86,8 +82,7 @@ def preset_for(base: BaseModelFile, method: Method, goal: Goal = Goal.FACE) -> V
 
 def _preset(base: BaseModelFile, method: Method, goal: Goal) -> Values:
     if is_tiny(base):
-        quick = TINY_QUICK_LORA if (method, goal) == (Method.LORA, Goal.FACE_QUICK) else {}
-        return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal], **quick}
+        return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal]}
     large = LARGE_DREAMBOOTH if method is Method.DREAMBOOTH else LARGE
     values = {**FACE, **METHODS[method], **(large if base.family is Family.SDXL else {}), **GOALS[goal]}
     unknown = base.family is Family.SD2 and not base.prediction  # nearly all of them answer with velocity

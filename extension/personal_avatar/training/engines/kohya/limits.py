@@ -88,8 +88,6 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield Limit("sd-scripts draws all timesteps alike (timesteps)", {"timesteps": EVEN})
     if plan.low_first > 0:
         yield Limit("sd-scripts trains on one size (low_first)", {"low_first": 0.0})
-    if plan.prior_weight > 0 and plan.prior_after > 0:
-        yield Limit("sd-scripts holds the class from the first step on (prior_after)", {"prior_after": 0.0})
     if plan.gpus > 1:
         yield Limit("sd-scripts trains on one graphics card here (gpus)", {"gpus": 1})
     if plan.compile == "on":
