@@ -354,7 +354,8 @@ def test_an_interrupted_training_is_paused_says_130_and_can_be_resumed(run: Run,
         "import signal, sys; from personal_avatar.standalone import host; from personal_avatar.cli import main; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job ignores it
         "from tests.unit.api.house import DrawingHost; "
-        f"host.StandaloneHost = lambda data, **more: DrawingHost(data, {learn!r}, **more); "
+        f"begin = lambda self, data, **more: DrawingHost.__init__(self, data, {learn!r}, **more); "
+        "host.StandaloneHost = type('Host', (DrawingHost,), {'__init__': begin}); "
         f"sys.exit(main(['train', '--photos', {str(GOOD[0])!r}, '--name', 'Anna', '--data', {str(data)!r}, '--json']))"
     )
     child = subprocess.Popen([sys.executable, "-c", program], env=ENVIRONMENT, stdout=subprocess.PIPE,

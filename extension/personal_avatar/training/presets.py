@@ -51,7 +51,7 @@ TINY: Values = {
     "save_count": 3,
     "held_out": 0.3,
 }
-TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3, "words_factor": 4.0}
+TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3, "words_factor": 2.0}
 TINY_METHODS: dict[Method, Values] = {
     Method.LORA: {**TINY_LORA, "steps": 600, "prior_weight": 0.5, "prior_from": "both", "save_count": 4},
     Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
