@@ -61,13 +61,13 @@ class Switched(Protocol):
 @dataclass(frozen=True)
 class Untrained:
     """The checkpoint before the training, on the choosing seeds; `images`: the first few of its pictures. `others`:
-    how like the person others are."""
+    how like the person others are, None where nothing moves them."""
 
     images: np.ndarray
     likeness: Measured
     following: float
     diversity: float
-    others: float
+    others: float | None
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ class Bench:
         with method.strength(0.0):
             return self.judge.score(images, grid.asked, self.stop)
 
-    def untrained(self, method: Switched) -> Untrained:
+    def untrained(self, method: Switched, moves_others: bool = False) -> Untrained:
         """What the checkpoint does by itself, on the choosing seeds."""
         with method.strength(0.0):
             images = self.pictures(self.choosing.subject)
             following = self.judge.score(images, self.choosing.asked, self.stop)
-            others = self.others()
+            others = self.others() if moves_others else None
         measured, varied = self.meter.measure(images), diversity(images, self.choosing.asked)
         return Untrained(images[:SHOWN], measured, following, varied, others)
 

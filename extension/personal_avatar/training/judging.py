@@ -27,7 +27,7 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
         work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, told))
     _tell(work, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
-    leakage = scales.others() - before.others if training.method.moves_others else 0.0
+    leakage = scales.others() - before.others if before.others is not None else 0.0
     merit = merit_of(recovered(training, measured.mean), kept(before, following), stayed(training, leakage))
     point = Point(
         step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit, leakage
@@ -40,7 +40,7 @@ def untrained(work: Work, training: Training) -> Untrained:
     """What the checkpoint did before the training: measured with the first that is saved, so that training begins at
     once; the trained part is switched off for it, to the last bit."""
     if training.untrained is None:
-        training.untrained = training.bench.untrained(training.method)
+        training.untrained = training.bench.untrained(training.method, training.method.moves_others)
         _tell(work, 0, training.untrained.likeness.mean)
     return training.untrained
 

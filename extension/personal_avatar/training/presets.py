@@ -65,7 +65,7 @@ TINY_GOALS: dict[Goal, Values] = {
     Goal.ANIME: {},
     Goal.STYLE: {"steps": 450, "prior_weight": 0.5, "prior_from": "prediction"},
 }
-# In so few steps the person is told from others only where words are read quickly; prompts are followed less well.
+# In so few steps the person is told from others only where words are read quickly.
 TINY_QUICK_LORA: Values = {"words_factor": 4.0}
 
 
