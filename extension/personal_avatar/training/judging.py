@@ -7,7 +7,7 @@ from pathlib import Path
 from personal_avatar.domain import Likeness
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.result_numbers import RESEMBLANCE
+from personal_avatar.training.result_numbers import RESEMBLANCE, kept
 from personal_avatar.training.work import Point, Training, Work
 
 STYLE_SPAN = 0.05
@@ -28,7 +28,7 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
     _tell(work, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
     leakage = scales.others() - before.others if before.others is not None else 0.0
-    merit = merit_of(recovered(training, measured.mean), kept(before, following), stayed(training, leakage))
+    merit = merit_of(recovered(training, measured.mean), kept(following, before.following), stayed(training, leakage))
     point = Point(
         step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit, leakage
     )
@@ -69,11 +69,6 @@ def stayed(training: Training, leakage: float) -> float:
 def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:
     """What the best checkpoint is chosen by; faults are no merit where nothing was recovered."""
     return recovered_share * kept_share * stayed_share if recovered_share > 0 else recovered_share
-
-
-def kept(before: Untrained, following: float) -> float:
-    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it."""
-    return min(1.0, following / before.following) if before.following else 1.0
 
 
 def score_best(work: Work, training: Training) -> None:

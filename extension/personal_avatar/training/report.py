@@ -10,7 +10,7 @@ from personal_avatar.domain import Advice
 from personal_avatar.photos.words import told
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, kept
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
@@ -53,14 +53,8 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     recovered = (best.likeness - floor) / (ceiling - floor) if ceiling > floor else 0.0
     if recovered < NO_RECOVERY:
         return _said("NO_GAIN", **of)
-    obedient = _obedience(numbers, best)
+    obedient = kept(best.following, numbers.at("untrained", "following"))
     return _said("RECOVERED", **of, recovered=recovered, obedience=obedient, leakage=best.leakage, merit=best.merit)
-
-
-def _obedience(numbers: Numbers, best: Point) -> float:
-    """The share of the untrained checkpoint's that is left, as judging.py counts it."""
-    before = numbers.at("untrained", "following")
-    return min(1.0, best.following / before) if before else 1.0
 
 
 def _instead(points: list[Point], best: Point, kind: str) -> list[Advice]:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from personal_avatar.domain import Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
-from personal_avatar.training.judging import kept, merit_of, stayed
+from personal_avatar.training.judging import merit_of, stayed
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
-from personal_avatar.training.result_numbers import LIKENESS
+from personal_avatar.training.result_numbers import LIKENESS, kept
 from personal_avatar.training.run import keep_best_and_last
 from personal_avatar.training.work import Point, unscored
 
@@ -42,8 +42,8 @@ def test_others_on_the_persons_way_cost_half_of_what_the_person_gains(leakage: f
 
 
 def test_more_obedience_than_before_the_training_counts_no_more() -> None:
-    before = SimpleNamespace(following=0.8)
-    assert [kept(before, following) for following in (0.4, 0.8, 1.0)] == [0.5, 1.0, 1.0]  # type: ignore[arg-type]
+    assert [kept(following, 0.8) for following in (0.4, 0.8, 1.0)] == [0.5, 1.0, 1.0]
+    assert kept(0.4, None) == 1.0
 
 
 def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
