@@ -87,7 +87,8 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
     try:
         return kind(**values)
     except ValidationError as error:
-        raise InvalidSettings("; ".join(_problem(kind, problem, values) for problem in error.errors())) from None
+        said = "; ".join(_problem(kind, problem, values) for problem in error.errors())
+        raise InvalidSettings(f"{said}.") from None
     except OverflowError:
         raise InvalidSettings(f"A number among {', '.join(values)} is too large.") from None
 
@@ -98,7 +99,7 @@ def pairs(words: list[str]) -> dict[str, str]:
     for word in words:
         key, mark, value = word.partition("=")
         if not mark or not key.strip():
-            raise InvalidSettings(f"{word!r} is not of the form key=value.")
+            raise InvalidSettings(f"{word!r} is not of the form key=value.", "Write it like steps=500.")
         found[key.strip()] = value.strip()
     return found
 

@@ -35,6 +35,7 @@ def test_all_problems_are_told_together() -> None:
         "word: ", "surprise is not a setting; there are: rank, rate",
     ):
         assert words in caught.value.message
+    assert str(caught.value).endswith(f". {InvalidSettings.default_hint}")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, None, "x", [], {}, 10**400])

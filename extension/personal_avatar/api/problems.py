@@ -121,7 +121,8 @@ def from_validation(error: RequestValidationError) -> AvatarError:
         return NotFound(f"There is no such address: {'; '.join(map(_said, problems))}.")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
         return BadInput("The body is not JSON.", NOT_JSON)
-    return InvalidSettings("; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems))
+    said = "; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems)
+    return InvalidSettings(f"{said}.")
 
 
 def _said(problem: Mapping[str, object]) -> str:

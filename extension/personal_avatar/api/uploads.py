@@ -35,7 +35,7 @@ def decode(text: str, name: str) -> bytes:
             f"{name} is not base64.", "Send each picture's file as base64 text, or as a data URL."
         ) from None
     if not data:
-        raise InvalidSettings(f"{name} is empty.")
+        raise InvalidSettings(f"{name} is empty.", "Send the picture's file again.")
     return data
 
 

@@ -28,7 +28,8 @@ def read(search: str, texts: Iterable[str]) -> re.Pattern[str]:
     """The expression, for any case of letters. Raises `InvalidSettings`, also where a search of `texts` could take more
     than a moment."""
     if len(search) > LONGEST:
-        raise InvalidSettings(f"The expression has {len(search)} characters, at most {LONGEST} are read.")
+        said = f"The expression has {len(search)} characters, at most {LONGEST} are read."
+        raise InvalidSettings(said, "Shorten it.")
     try:
         tree = _parser().parse(search)
         steps = sum(_steps(tree, length) for length in map(len, texts))

@@ -22,7 +22,8 @@ def caption_of(template: str, trigger: str, class_noun: str) -> str:
     """Fill {trigger} and {class_noun}; raises `InvalidSettings` for any other brace."""
     words = {"{trigger}": trigger, "{class_noun}": class_noun}
     if set("{}") & set(_PLACE.sub("", template)):
-        raise InvalidSettings(f"caption_template may hold {{trigger}} and {{class_noun}}, got {template!r}")
+        hint = "In braces write trigger or class_noun, and nothing else."
+        raise InvalidSettings(f"The caption_template {template!r} cannot be filled.", hint)
     return _PLACE.sub(lambda place: words[place[0]], template).strip()
 
 

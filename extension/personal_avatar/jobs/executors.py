@@ -71,7 +71,7 @@ def executor_for(rules: Rules, data: Path) -> Executor:
     if rules.executor == LOCAL.name:
         return LOCAL
     if rules.executor != RAY:
-        raise InvalidSettings(f"There is no executor {rules.executor!r}; there are {LOCAL.name} and {RAY}.")
+        raise InvalidSettings(f"There is no executor {rules.executor!r}.", f"There are {LOCAL.name} and {RAY}.")
     packages = data / RAY_PACKAGES
     settings = RaySettings(rules.ray_address, str(packages) if packages.is_dir() else "", rules.restarts)
     return Executor(RAY, CARRIER, max(1, rules.jobs_there), settings.variables())

@@ -78,7 +78,7 @@ def prepare(
 
 def _refuse_impossible(report: PhotoReport, resolution_px: int) -> None:
     if resolution_px < 64 or resolution_px % 8:
-        raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}")
+        raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}.")
     if not report.accepted:
         raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
 

@@ -174,7 +174,8 @@ def _described(description: str, needed: bool) -> str:
     if needed and not words:
         raise InvalidSettings("No description was given.", "Say who it is: age, hair, eyes, build, clothes.")
     if len(words) > LONGEST:
-        raise InvalidSettings(f"The description has {len(words)} characters; at most {LONGEST} are possible.")
+        said = f"The description has {len(words)} characters; at most {LONGEST} are possible."
+        raise InvalidSettings(said, "Shorten it.")
     return words
 
 

@@ -98,12 +98,8 @@ class Rankings:
         avatar = self._studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
         if avatar is not None:
             self.scorer(avatar)  # says why when it has no reference
-        elif not 1 <= len(request.references) <= MAX_REFERENCES:
-            raise InvalidSettings(
-                "Neither an avatar nor a photo was given." if not request.references else
-                f"{len(request.references)} photos of the person are more than {MAX_REFERENCES}.",
-                "Choose an avatar, or add photos that show who it is.",
-            )
+        else:
+            _refuse_count(len(request.references))
         if request.folder is not None and not request.folder.is_dir():
             raise NotFound(f"There is no folder {request.folder}.", "Check the path.")
         images = pictures_in([request.folder]) if request.folder else request.images
@@ -158,3 +154,12 @@ class Rankings:
         """(number, how alike 0..1) of the pictures of a job that are most alike to one, without that one; read once
         and kept. Raises `NotFound` without the job."""
         return self._neighbours.of(job_id, number, count)
+
+
+def _refuse_count(photos: int) -> None:
+    """Raise `InvalidSettings` for no photo of the person, and for too many."""
+    if not photos:
+        who = "Choose an avatar, or add a photo of the person."
+        raise InvalidSettings("Neither an avatar nor a photo was given.", who)
+    if photos > MAX_REFERENCES:
+        raise InvalidSettings(f"{photos} photos of the person are more than {MAX_REFERENCES}.", "Choose the best ones.")

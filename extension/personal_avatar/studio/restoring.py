@@ -214,7 +214,8 @@ class Restoring:
         if not 1 <= len(request.images) <= MAX_IMAGES:
             raise InvalidSettings(f"{len(request.images)} pictures were given; 1 to {MAX_IMAGES} are possible.")
         if len(request.references) > MAX_PHOTOS:
-            raise InvalidSettings(f"{len(request.references)} photos are more than {MAX_PHOTOS}.")
+            said = f"{len(request.references)} photos are more than {MAX_PHOTOS}."
+            raise InvalidSettings(said, "Choose the best ones.")
         self.model(settings.model)
         studio = self._studio
         avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None

@@ -79,7 +79,7 @@ def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> Non
         if len(photos) > MAX_REFERENCES:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
     if not 0.0 <= wish.strength <= 1.0:
-        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}")
+        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}.")
     if (shown or wish.neighbours) and not wish.consent.strip():
         raise ConsentMissing("Nobody stated that the person in the photos agreed.")
 

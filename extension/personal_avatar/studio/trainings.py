@@ -89,7 +89,8 @@ class Trainings:
         """
         wanted = _known(ways)
         if unknown := set(request.plan) - {name for way in wanted for name in _plan_of(way).__fields__}:
-            raise InvalidSettings(f"None of these methods has the setting {', '.join(sorted(unknown))}.")
+            said = f"None of these methods has the setting {', '.join(sorted(unknown))}."
+            raise InvalidSettings(said, "Leave it out, or choose a method that has it.")
         left_out = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
         if left_out is not None and len(wanted) == 1:
             raise left_out
@@ -256,7 +257,7 @@ def _known(ways: Sequence[str]) -> tuple[str, ...]:
     """Each once; raises `InvalidSettings` for none, and for one that there is not."""
     wanted = tuple(dict.fromkeys(way.value if isinstance(way, Method) else way for way in ways))
     if not wanted:
-        raise InvalidSettings("No method was chosen.")
+        raise InvalidSettings("No method was chosen.", f"Choose among {', '.join(WAYS)}.")
     if strangers := [way for way in wanted if way not in WAYS]:
         raise InvalidSettings(f"There is no method {strangers[0]!r}.", f"There are: {', '.join(WAYS)}.")
     return wanted

@@ -39,7 +39,7 @@ def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject
     region, mask = person.region, _picture(f"{place}mask", person.mask)
     box = (region.left, region.top, region.right, region.bottom) if region else None
     if box and (box[0] >= box[2] or box[1] >= box[3]):
-        raise InvalidSettings("A person's box is empty: left must be below right, and top below bottom.")
+        raise InvalidSettings("A person's box is empty.", "Let left be below right, and top below bottom.")
     grey = mask.mean(axis=2).astype(np.uint8) if mask is not None else None
     return Subject(photos, person.avatar, person.weight, box, grey)
 

@@ -44,7 +44,7 @@ def fitted(
     found = [*limits(plan, base, method), *_release(plan, method, version)]
     against = [limit.sentence for limit in found if not limit.instead or set(limit.instead) & set(chosen)]
     if against:
-        raise InvalidSettings("; ".join(against), "Change these settings, or choose the engine diffusers.")
+        raise InvalidSettings(f"{'; '.join(against)}.", "Change these settings, or choose the engine diffusers.")
     changes = {name: value for limit in found for name, value in limit.instead.items()}
     return type(plan)(**{**plan.dict(), **changes}), [limit.sentence for limit in found]
 
@@ -123,8 +123,8 @@ def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
         what = f"sd-scripts holds the class by its pictures only (prior_from {plan.prior_from})"
         yield Limit(what, _by_pictures(plan))
     elif plan.prior_from != PICTURES and plan.trains_text:
-        what = "sd-scripts takes the checkpoint's answers with the text encoder that is trained (prior_from)"
-        yield Limit(f"{what}: its learning rate must be 0, or the class held by pictures", _by_pictures(plan))
+        what = "sd-scripts would ask the text encoder that is trained for the checkpoint's own answers (prior_from)"
+        yield Limit(what, _by_pictures(plan))
     if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1 and not plan.is_style:
         what = "sd-scripts weighs class pictures like the person's own for SDXL: prior_weight must be 1"
         yield Limit(what, {"prior_weight": 1.0})
