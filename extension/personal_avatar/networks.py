@@ -63,7 +63,10 @@ def header_of(path: Path) -> Header:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MAX_HEADER_BYTES:
                 raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
+            written = file.read(length)
+        if len(written) < length:
+            raise ValueError("its end is missing")
+        header = json.loads(written)
         return _checked(header, 8 + length, path.stat().st_size)
     except (struct.error, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from None

@@ -100,7 +100,8 @@ def load_pickle(path: Path, device: str) -> dict[str, Any]:
     data = read_pickle(path, device)
     try:
         state = data.get("state_dict", data)
-        return {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+        named = ((name, tensor) for name, tensor in state.items() if isinstance(name, str))
+        return {name: tensor for name, tensor in named if isinstance(tensor, torch.Tensor)}
     except _BROKEN as error:
         raise _unreadable(path, error) from None
 

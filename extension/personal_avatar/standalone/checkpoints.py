@@ -11,6 +11,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
+from personal_avatar.training.families.files import is_one_by_one
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
 SUFFIXES = (".safetensors", ".ckpt")
@@ -32,13 +33,13 @@ class CheckpointShelf:
 
         Nothing is read, so a LoRA or a damaged file that somebody put there is among them.
         """
-        own = sorted(self.folder.rglob("*"))
-        found = [path for path in own if path.suffix in SUFFIXES and not path.name.endswith(VAE_SUFFIXES)]
+        own = sorted(path for path in self.folder.rglob("*") if _may_be_weights(path))
+        found = [path for path in own if not path.name.lower().endswith(VAE_SUFFIXES)]
         return found if any(path.stem == SHIPPED.name for path in found) else [*found, *_weights_in(SHIPPED)]
 
     def titles(self) -> list[str]:
         """Of all that can be chosen: what the header of a file shows to be no checkpoint is left out."""
-        return [path.stem for path in self.files() if path.suffix != ".safetensors" or _is_checkpoint(path)]
+        return [path.stem for path in self.files() if not is_one_by_one(path) or _is_checkpoint(path)]
 
     def current(self) -> BaseModelFile:
         """The chosen one, or the shipped one when nothing was chosen. Raises `NoCheckpoint`."""
@@ -57,7 +58,7 @@ class CheckpointShelf:
     def find(self, wanted: str) -> BaseModelFile:
         """By path, title or file name, in any case of letters. Raises `BaseNotFound`, `BaseUnsupported`."""
         path = Path(wanted).expanduser()
-        if path.suffix in SUFFIXES and path.is_file():
+        if _may_be_weights(path):
             return self.describe(path.resolve())
         for file in self.files():
             if wanted.casefold() in (str(file).casefold(), file.name.casefold(), file.stem.casefold()):
@@ -99,7 +100,11 @@ class CheckpointShelf:
 
 
 def _weights_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
+    return sorted(path for path in folder.glob("*") if _may_be_weights(path))
+
+
+def _may_be_weights(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -54,7 +54,7 @@ def _family_of(model: Any) -> Family:
 
 def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
     """What is in the file. Of a loaded one the WebUI knows it: a .ckpt is not unpickled again, a file may be gone."""
-    if loaded is not None and (path.suffix != ".safetensors" or not path.is_file()):
+    if loaded is not None and (path.suffix.lower() != ".safetensors" or not path.is_file()):
         return {}
     if not path.is_file():
         raise NoCheckpoint(f"{path} is gone.")

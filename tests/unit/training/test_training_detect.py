@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
     ({"clip_g": (1, 1280), "clip_l": (1, 768)}, "an embedding"),
     ({"model.diffusion_model.joint_blocks.0.x": (1,)}, "Stable Diffusion 3"),
     ({UNET: (320, 4, 3, 3)}, "no text encoder"),
+    ({"lora_unet_x.on_input": (1,)}, "a LoRA"),
+    ({"ip_adapter.1.to_k_ip.weight": (1, 1)}, "an IP-Adapter"),
+    ({"input_blocks.0.0.weight": (320, 4, 3, 3)}, "a UNet alone"),
+    ({UNET: ()}, "an odd first layer"),
+    ({UNET: (4,)}, "an odd first layer"),
     ({}, "unknown kind"),
 ])
 def test_what_cannot_be_trained_is_named(shapes: dict[str, tuple[int, ...]], word: str) -> None:
@@ -109,6 +115,18 @@ def test_what_came_in_the_place_of_a_checkpoint_is_named(
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(BaseNotFound):
         read_shapes(tmp_path / "nowhere.safetensors")
+
+
+def test_a_header_that_is_shorter_than_it_says_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", 100) + b"{}")
+    with pytest.raises(BaseUnsupported, match="its end is missing"):
+        read_shapes(tmp_path / "a.safetensors")
+
+
+def test_a_file_in_capitals_is_read_as_any_other(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    loud = base.path.rename(tmp_path / "LOUD.SAFETENSORS")
+    assert registry.supported(replace(base, path=loud)) is Family.SD1
 
 
 @given(data=st.binary(max_size=200))

@@ -104,6 +104,11 @@ def test_code_without_constants_is_refused_too(tmp_path: Path) -> None:
         read_shapes(path)
 
 
+def test_what_is_called_by_no_text_is_passed_over(tmp_path: Path) -> None:
+    torch.save({**WEIGHTS, 7: torch.zeros(1)}, tmp_path / "a.ckpt")
+    assert read_shapes(tmp_path / "a.ckpt").keys() == WEIGHTS.keys()
+
+
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps(5)])
 def test_what_holds_no_names_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(content)

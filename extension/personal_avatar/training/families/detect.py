@@ -32,13 +32,18 @@ _OTHER_PARTS = {
     "hada_w1": "a LoRA",
     "lokr_w": "a LoRA",
     "oft_": "a LoRA",
+    "lora_unet_": "a LoRA",
+    "lora_te": "a LoRA",
+    "lycoris_": "a LoRA",
     "string_to_param": "an embedding",
     "emb_params": "an embedding",
     "clip_g": "an embedding",
     "control_model.": "a ControlNet",
+    "ip_adapter.": "an IP-Adapter",
     "down_blocks.": "in diffusers layout",
     "decoder.conv_in.weight": "a VAE",
     "text_model.": "a text encoder",
+    "input_blocks.0.0.weight": "a UNet alone",
 }
 
 
@@ -47,6 +52,8 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     first = shapes.get(UNET + "input_blocks.0.0.weight")
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
+    if len(first) < 2:
+        raise BaseUnsupported(f"{name} has an odd first layer: it is damaged, or of no known kind.")
     if first[1] not in (CHANNELS, INPAINTING_CHANNELS):
         what = _OTHER_INPUTS.get(first[1], "of an unknown kind")
         raise BaseUnsupported(f"{name} is {what}: its network takes {first[1]} channels, not 4 or 9.")

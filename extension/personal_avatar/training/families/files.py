@@ -74,7 +74,7 @@ def read_shapes(path: Path) -> Shapes:
 
 def is_one_by_one(path: Path) -> bool:
     """Whether single tensors of the file can be read; a pickle is read as a whole."""
-    return path.suffix == ".safetensors"
+    return path.suffix.lower() == ".safetensors"
 
 
 def open_weights(path: Path) -> Stored:

@@ -144,10 +144,10 @@ def shapes_of(weights: Mapping[str, torch.Tensor]) -> Shapes:
 
 @contextmanager
 def named_layout_errors(base: BaseModelFile, spoken: str) -> Iterator[None]:
-    """A tensor that is missing or of a wrong shape becomes `BaseUnsupported`."""
+    """A tensor that is missing, of a wrong shape or of a name that none has becomes `BaseUnsupported`."""
     try:
         yield
-    except (RuntimeError, LookupError) as error:
+    except (RuntimeError, LookupError, ValueError) as error:
         if not isinstance(named(error), Crashed):
             raise  # of memory
         raise BaseUnsupported(f"{base.path.name} does not have the layout of {spoken}: {_said(error)}") from error
