@@ -16,7 +16,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.objective import Objective
 from personal_avatar.training.plan import TrainPlan
-from personal_avatar.training.schedule import rate_factor, save_steps
+from personal_avatar.training.schedule import ahead, rate_factor, save_steps
 from personal_avatar.training.storing import copied
 from personal_avatar.training.team import ALONE, Team
 from personal_avatar.training.training_set import TrainingSet
@@ -157,7 +157,7 @@ class Trainer:
         own = optimisers.has_own_schedule(self.plan)
         factor = self.rate * (1.0 if own else rate_factor(self.done, self.total, self.plan))
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = rate * factor * ahead(self._passed, group.get("ahead", 1.0))
 
     @property
     def _passed(self) -> float:

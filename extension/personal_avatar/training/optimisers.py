@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.compute import version
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.plan import ONE_RATE, LoraPlan, TrainPlan
 
 if TYPE_CHECKING:
     import torch
@@ -94,10 +94,8 @@ def refuse_impossible(plan: TrainPlan) -> None:
     """Before any work is done. Raises `InvalidSettings` for what cannot run here."""
     import torch
 
-    if plan.optimiser == "prodigy" and plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
-        raise InvalidSettings(
-            "prodigy takes one learning rate for everything.", "Give the text encoder the same one, or 0."
-        )
+    if plan.optimiser == ONE_RATE:
+        _refuse_rates(plan)
     if plan.optimiser != "adamw8bit":
         return
     if not torch.cuda.is_available():
@@ -109,6 +107,14 @@ def refuse_impossible(plan: TrainPlan) -> None:
             f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
             "Install it into the trainer environment, or choose adamw.",
         ) from None
+
+
+def _refuse_rates(plan: TrainPlan) -> None:
+    said = "prodigy takes one learning rate for everything."
+    if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
+        raise InvalidSettings(said, "Give the text encoder the same one, or 0.")
+    if isinstance(plan, LoraPlan) and plan.words_factor != 1.0:
+        raise InvalidSettings(said, "Set words_factor to 1.")
 
 
 def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:

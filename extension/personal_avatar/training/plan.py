@@ -29,6 +29,7 @@ RATES: dict[str, Callable[[float], float]] = {
     "schedulefree": lambda rate: 2.0 * rate,
     "lion": lambda rate: rate / 5.0,
 }
+ONE_RATE = "prodigy"  # takes no other rate for a part of the weights
 
 
 class TrainPlan(Settings):
@@ -115,7 +116,7 @@ class LoraPlan(TrainPlan):
 
     `blocks`: "all", or "late" for the mid and the up blocks only, where the backward pass ends sooner. `words_factor`:
     of the learning rate where the network reads words, the keys and values of cross attention: there a trigger is told
-    from the class noun beside it.
+    from the class noun beside it. That is at first; it falls to 1 by the middle of the training (schedule.py).
     """
 
     rank: int = setting(32, "plan.rank", ge=1, le=256, step=1)
@@ -181,9 +182,12 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     if plan.is_style and plan.wants_class_pictures:
         raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
     _refuse_uneven(plan)
-    if "learning_rate" in values or plan.optimiser not in RATES:
+    if plan.optimiser not in RATES:
         return plan
-    return plan.copy(update={"learning_rate": RATES[plan.optimiser](plan.learning_rate)})
+    suited: dict[str, Any] = {"learning_rate": RATES[plan.optimiser](plan.learning_rate)}
+    if plan.optimiser == ONE_RATE and isinstance(plan, LoraPlan):
+        suited["words_factor"] = 1.0
+    return plan.copy(update={name: value for name, value in suited.items() if name not in values})
 
 
 def _refuse_uneven(plan: TrainPlan) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 LAST_RATE = 0.05
+AHEAD_UNTIL, EVEN_FROM = 0.2, 0.5  # shares of the steps
 
 
 def rate_factor(step: int, total: int, plan: TrainPlan) -> float:
@@ -24,6 +25,13 @@ def rate_factor(step: int, total: int, plan: TrainPlan) -> float:
     passed = (step - plan.warmup_steps) / max(1, total - plan.warmup_steps)
     falling = LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, passed))))
     return warm * falling
+
+
+def ahead(passed: float, factor: float) -> float:
+    """What the rate of a group that begins `factor` times as quickly is multiplied with when the share `passed` of the
+    steps is done: that factor at first, then less and less, and 1 in the second half."""
+    left = (EVEN_FROM - passed) / (EVEN_FROM - AHEAD_UNTIL)
+    return 1.0 + (factor - 1.0) * min(1.0, max(0.0, left))
 
 
 def save_steps(total: int, count: int) -> tuple[int, ...]:

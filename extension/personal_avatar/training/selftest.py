@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
@@ -73,9 +73,9 @@ def _signed(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
 
 
 def check_likeness(path: Path, floor: float, after: float) -> None:
-    """Raises `SelfTestFailed` when the training did not bring the pictures nearer to the person."""
+    """Raises `NotAlike` when the training did not bring the pictures nearer to the person."""
     if after <= floor:
-        raise SelfTestFailed(
+        raise NotAlike(
             f"The pictures look no more like the person than before the training ({after:.3f}, {floor:.3f} before). "
             f"The file was not published; it is {path}."
         )

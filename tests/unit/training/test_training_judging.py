@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Method
+from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training.judging import merit_of, stayed
@@ -71,11 +71,16 @@ def test_new_words_have_no_prior() -> None:
 
 @pytest.mark.parametrize(("optimiser", "rate"), [("prodigy", 1.0), ("lion", 0.2), ("adamw", 1.0)])
 def test_a_rate_that_nobody_chose_suits_the_optimiser(optimiser: str, rate: float, tmp_path: Path) -> None:
-    from personal_avatar.domain import BaseModelFile, Family
-
     base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
     plain = plan_for(base, Method.LORA, {}).learning_rate
     found = plan_for(base, Method.LORA, {"optimiser": optimiser}).learning_rate
     assert found == pytest.approx(1.0 if optimiser == "prodigy" else rate * plain)
     assert plan_for(base, Method.LORA, {"optimiser": optimiser, "learning_rate": 3e-5}).learning_rate == 3e-5
     assert set(PLANS) == set(Method)
+
+
+def test_an_optimiser_that_takes_one_rate_is_given_no_other_by_a_goal(tmp_path: Path) -> None:
+    tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
+    quick = plan_for(tiny, Method.LORA, {"goal": "face-quick", "optimiser": "prodigy"})
+    assert plan_for(tiny, Method.LORA, {"goal": "face-quick"}).words_factor > quick.words_factor == 1.0
+    assert plan_for(tiny, Method.DREAMBOOTH, {"optimiser": "prodigy"}).learning_rate == 1.0

@@ -296,7 +296,7 @@ GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor")
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", [
     *(PLAN.copy(update={"optimiser": name}) for name in GOING_ON),
-    PLAN.copy(update={"ema_decay": 0.5, "accumulate": 2, "shuffle_captions": True}),
+    PLAN.copy(update={"ema_decay": 0.5, "accumulate": 2, "shuffle_captions": True, "words_factor": 4.0}),
 ])
 def test_every_optimiser_goes_on_from_the_disk(load_miniature: Load, plan: LoraPlan, tmp_path: Path) -> None:
     whole, first, second = (trainer(load_miniature, plan, 4) for _ in range(3))
@@ -313,6 +313,7 @@ def test_every_optimiser_goes_on_from_the_disk(load_miniature: Load, plan: LoraP
 @pytest.mark.parametrize(("values", "what"), [
     ({"optimiser": "adamw8bit"}, "adamw8bit"),
     ({"optimiser": "prodigy", "text_encoder_learning_rate": 1e-4}, "one learning rate"),
+    ({"optimiser": "prodigy", "words_factor": 4.0}, "one learning rate"),
 ])
 def test_an_optimiser_that_cannot_run_is_refused_before_any_work(values: dict[str, object], what: str) -> None:
     if torch.cuda.is_available():

@@ -99,13 +99,14 @@ def test_text_encoder_and_unet_have_their_own_learning_rates(load_miniature: Loa
 
 
 @BOTH
-def test_what_reads_words_learns_at_a_rate_of_its_own(load_miniature: Load, plan: LoraPlan) -> None:
+def test_what_reads_words_begins_at_a_rate_of_its_own(load_miniature: Load, plan: LoraPlan) -> None:
     lora = Lora(load_miniature(), plan.copy(update={"words_factor": 4.0}))
-    rates = {id(weight): group["lr"] for group in lora.parameter_groups() for weight in group["params"]}
-    found = {key: rates[id(weight)] for key, weight in lora._weights() if key.startswith("lora_unet")}
-    quicker = {key for key, rate in found.items() if rate == 4.0 * plan.learning_rate}
+    groups = {id(weight): group for group in lora.parameter_groups() for weight in group["params"]}
+    found = {key: groups[id(weight)] for key, weight in lora._weights() if key.startswith("lora_unet")}
+    quicker = {key for key, group in found.items() if group["ahead"] == 4.0}
     assert quicker == {key for key in found if "_attn2_to_k." in key or "_attn2_to_v." in key} != set()
-    assert {found[key] for key in found.keys() - quicker} == {plan.learning_rate}
+    assert {found[key]["ahead"] for key in found.keys() - quicker} == {1.0}
+    assert {group["lr"] for group in found.values()} == {plan.learning_rate}
 
 
 @BOTH

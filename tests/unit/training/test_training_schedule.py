@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.training.plan import LoraPlan
-from personal_avatar.training.schedule import LAST_RATE, BatchOrder, rate_factor, save_steps
+from personal_avatar.training.schedule import LAST_RATE, BatchOrder, ahead, rate_factor, save_steps
 
 
 def test_a_constant_rate_only_warms_up() -> None:
@@ -18,6 +18,14 @@ def test_a_cosine_falls_from_one_to_its_last_value() -> None:
     assert rates[0] == 1.0
     assert rates[101] == pytest.approx(LAST_RATE)
     assert rates == sorted(rates, reverse=True)
+
+
+@given(factor=st.floats(0.1, 100.0), passed=st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)))
+def test_what_begins_ahead_is_even_with_the_rest_in_the_second_half(factor: float, passed: tuple[float, float]) -> None:
+    early, late = (ahead(share, factor) for share in sorted(passed))
+    assert min(factor, 1.0) - 1e-9 <= min(early, late) <= max(early, late) <= max(factor, 1.0) + 1e-9
+    assert abs(late - 1.0) <= abs(early - 1.0)
+    assert [ahead(share, factor) for share in (0.0, 0.2, 0.5, 1.0)] == pytest.approx([factor, factor, 1.0, 1.0])
 
 
 @given(total=st.integers(1, 5000), count=st.integers(1, 20))

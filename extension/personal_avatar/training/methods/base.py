@@ -39,7 +39,8 @@ class TrainingMethod(Protocol):
     moves_others: bool
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimiser: `params` (fp32 leaves), `lr`, and `weight_decay` where the plan's does not fit."""
+        """Groups for the optimiser: `params` (fp32 leaves), `lr`, `weight_decay` where the plan's does not fit,
+        and `ahead`: how many times that rate they begin with (schedule.py)."""
         ...
 
     def aside(self) -> Iterable[torch.Tensor]:

@@ -50,15 +50,16 @@ class Lora:
         for weights, extra in ((self._products(), {}), (self._scales(), {"weight_decay": 0.0})):
             found: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
             for key, weight in weights:
-                found.setdefault((not key.startswith(UNET_PREFIX), self._rate_of(key)), []).append(weight)
-            groups += [{"params": found[of, rate], "lr": rate, **extra} for of, rate in sorted(found)]
+                found.setdefault((not key.startswith(UNET_PREFIX), self._ahead(key)), []).append(weight)
+            rates = self._plan.learning_rate, self._plan.text_encoder_learning_rate
+            groups += [
+                {"params": found[of_text, factor], "lr": rates[of_text], "ahead": factor, **extra}
+                for of_text, factor in sorted(found)
+            ]
         return groups
 
-    def _rate_of(self, key: str) -> float:
-        plan = self._plan
-        if not key.startswith(UNET_PREFIX):
-            return plan.text_encoder_learning_rate
-        return plan.learning_rate * (plan.words_factor if READS_WORDS.search(key) else 1.0)
+    def _ahead(self, key: str) -> float:
+        return self._plan.words_factor if key.startswith(UNET_PREFIX) and READS_WORDS.search(key) else 1.0
 
     def _weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         yield from self._products()
