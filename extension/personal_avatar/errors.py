@@ -19,6 +19,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   ├── GenerationFailed           GENERATION_FAILED   500
 │   ├── RestorerMissing            RESTORER_MISSING    503
 │   ├── UpscalerMissing            UPSCALER_MISSING    503
+│   ├── PageFailed                 PAGE_FAILED         500  a part of the page could not be shown, a press not answered
 │   ├── ClusterUnreachable         CLUSTER_UNREACHABLE 503
 │   └── ClusterMismatch            CLUSTER_MISMATCH    409  other versions of Ray or Python there
 ├── InstallError                   the WebUI's environment or the trainer's packages
@@ -35,7 +36,8 @@ AvatarError                        code, message (what happened), hint (what to 
     ├── OutOfMemory                OUT_OF_MEMORY       507
     ├── DiskFull                   DISK_FULL           507
     ├── NanLoss                    NAN_LOSS            500
-    ├── SelfTestFailed             SELFTEST            500
+    ├── SelfTestFailed             SELFTEST            500  the trained file does not do what it should
+    │   └── NotAlike               NOT_ALIKE           500  it works, and looks no more like the person
     ├── Cancelled                  CANCELLED           409
     ├── Killed                     KILLED              500
     ├── JobDamaged                 JOB_DAMAGED         500  files of the job were damaged or lost
@@ -165,6 +167,13 @@ class UpscalerMissing(HostError):
     default_hint = "Choose another upscaler, or none: photos that are too small then become smaller pictures."
 
 
+class PageFailed(HostError):
+    """On the page alone, and nothing that has a name: no job ended by it."""
+
+    code, http_status = "PAGE_FAILED", 500
+    default_hint = "Reload the page and try again; jobs that run go on. The program's log says more."
+
+
 class ClusterUnreachable(HostError):
     code, http_status = "CLUSTER_UNREACHABLE", 503
     default_hint = (
@@ -250,6 +259,11 @@ class NanLoss(JobFailed):
 
 class SelfTestFailed(JobFailed):
     code, http_status = "SELFTEST", 500
+    default_hint = "Train again, longer or with a higher learning rate; if it fails again, the log says more."
+
+
+class NotAlike(SelfTestFailed):
+    code, http_status = "NOT_ALIKE", 500
     default_hint = "Train longer or with a higher learning rate, and look at the photo report."
 
 

@@ -11,7 +11,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.comparison import Row, comparable, spoken
 from personal_avatar.studio.trainings import COMPARED, newest_first
-from personal_avatar.ui.markup import box, hint_of, stored_error_box, tag
+from personal_avatar.ui.markup import box, stored_error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 
@@ -50,7 +50,8 @@ def left_out_html(error: AvatarError | None, scene: Scene) -> str:
     """Why the photos alone are not compared, and what to do; empty when they are, or were not wanted."""
     if error is None:
         return ""
-    return box("warn", scene.say("compare.left_out"), error.message, hint_of(error, scene.language))
+    title = f"{scene.say('compare.left_out')} {title_of(error, scene.language)}"
+    return box("warn", title, *words_of(error, scene.language))
 
 
 def _failure(views: Sequence[JobView], scene: Scene) -> str:

@@ -9,9 +9,9 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
-from personal_avatar.errors import Cancelled, WrongState, named
+from personal_avatar.errors import Cancelled, WrongState
 from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
-from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.refusal import Refusal, failed_here
 from personal_avatar.ui.scene import Scene
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.nouns import Weight
@@ -58,7 +58,7 @@ class Fetching:
         except Cancelled:
             pass
         except Exception as error:  # noqa: BLE001  the border: a download that fails is named in the panel
-            ended = Fetched(error=named(error).to_json())
+            ended = Fetched(error=failed_here(error).to_json())
         finally:
             self.state = ended
 

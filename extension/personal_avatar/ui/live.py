@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import Killed
 from personal_avatar.jobs.job import HALTED, SILENT
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
+from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui.markup import badge, duration, progress_bar, stored_error_box, tag
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
@@ -23,6 +26,7 @@ KINDS = {
     State.FAILED: "bad",
     State.CANCELLED: "warn",
 }
+UNITS = {TRAIN: "live.steps", ONE_PHOTO: "live.steps", CAPTION: "live.photos"}  # other kinds of jobs make pictures
 STANDS = {SILENT: "live.silent", HALTED: "live.halted"}
 
 
@@ -47,7 +51,7 @@ def headline(view: JobView, scene: Scene) -> str:
         return scene.say(f"state.{state.value}")
     words = [stage_name(view, scene) if state is State.RUNNING else scene.say("state.paused")]
     if view.total_steps:
-        words.append(scene.say("live.steps", step=view.step, total=view.total_steps))
+        words.append(scene.say(UNITS.get(view.job.kind, "live.pictures"), n=view.step, total=view.total_steps))
     if asked := ending(view, scene):
         words.append(scene.say(asked))
     if view.stalled:

@@ -6,7 +6,7 @@ from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.ui.refusal import Refusal
-from personal_avatar.ui.texts import has, text
+from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
@@ -33,27 +33,36 @@ def badge(kind: str, words: str) -> str:
     return tag("span", tag("span", SIGNS[kind], aria_hidden="true"), " " + escape(words), class_=f"pa-badge pa-{kind}")
 
 
-def box(kind: str, title: str, body: str = "", hint: str = "") -> str:
-    """A message to the user; errors interrupt a screen reader, the rest waits for a pause."""
+def box(kind: str, title: str, body: str = "", hint: str = "", english: str = "") -> str:
+    """A message to the user; errors interrupt a screen reader, the rest waits for a pause. `english`: what is known in
+    that language alone, in a box that speaks another one."""
     parts = [tag("strong", tag("span", SIGNS[kind], aria_hidden="true", class_="pa-sign"), escape(title))]
     parts += [tag("p", escape(part)) for part in (body, hint) if part]
+    parts += [tag("p", escape(english), lang="en")] if english else []
     return tag("div", *parts, class_=f"pa-box pa-{kind}", role="alert" if kind == "bad" else "status")
 
 
 def error_box(error: AvatarError, language: str, instead: str = "") -> str:
-    """What happened, with its numbers, in English; what kind of failure it is and what to do in the user's language.
-    `instead`: what else to do, in place of the usual."""
+    """What kind of failure it is and what to do, in the user's language; below it, with its numbers and names, what
+    happened, as it was written: in English. `instead`: what else to do, in place of the usual."""
     if isinstance(error, Refusal):
-        return box("bad", _of_code(error.kind.code, "title", language), *error.words(language))
-    title = _of_code(error.code, "title", language) or text("error.other", language)
+        return box("bad", title_of(error, language), *error.words(language))
     kind = "warn" if error.code == Cancelled.code else "bad"  # which the user wanted
-    return box(kind, title, error.message, instead or hint_of(error, language))
+    return box(kind, title_of(error, language), *words_of(error, language, instead))
 
 
-def hint_of(error: AvatarError, language: str) -> str:
-    """What to do, in the user's language where that is known."""
-    hint = _of_code(error.code, "hint", language) if language != "en" or error.hint == error.default_hint else ""
-    return hint or error.hint
+def title_of(error: AvatarError, language: str) -> str:
+    """What kind of failure it is."""
+    code = error.kind.code if isinstance(error, Refusal) else error.code
+    return _of_code(code, "title", language) or text("error.other", language)
+
+
+def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str, str, str]:
+    """What else a box says of an error, in its order; the last is in English, where the others are not."""
+    usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
+    if language == DEFAULT:
+        return error.message, instead or own or usual or error.hint, ""
+    return instead or usual, "", f"{error.message} {'' if instead else own}".strip()
 
 
 def stored_error_box(error: dict[str, str], language: str, instead: str = "") -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.albums.entries import Entry
-from personal_avatar.errors import WrongState, named
+from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio
-from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.refusal import Refusal, failed_here
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Packing:
             made = self._studio.gallery.pack(entries, target, size, kind, self._note)
             ended = Packed(done=len(entries), total=len(entries), zip=made)
         except Exception as error:  # noqa: BLE001  the border: a zip that fails is named in the panel
-            ended = Packed(error=named(error).to_json())
+            ended = Packed(error=failed_here(error).to_json())
         finally:
             self.state = ended
 

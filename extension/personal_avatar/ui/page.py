@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.errors import AvatarError, named
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box
 from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead
+from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import LANGUAGE_NAMES, choose, code_of, text
 
@@ -27,7 +26,6 @@ Provider = Callable[[Scene], dict[str, Any]]
 # Binds buttons, by the names of tabs of the page around, to a text with generation parameters and a picture.
 SendTo = Callable[[Mapping[str, Any], Any, Any], None]
 DESTINATIONS = ("txt2img", "img2img", "inpaint", "extras")
-LOG = logging.getLogger(__name__)
 ONCE = ("",)
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_name": False}
 
@@ -133,7 +131,7 @@ class Page:
             try:
                 told, made = "", list(handler(scene, *values))
             except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
-                told, made = _told(error, scene), [gr.update() for _ in outputs]
+                told, made = error_box(failed_here(error), scene.language), [gr.update() for _ in outputs]
             return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
         self._answered.append(
@@ -232,7 +230,7 @@ class Page:
         try:
             return self._shows[component._id](scene)
         except Exception as error:  # noqa: BLE001  the border: one broken part must not take the page down
-            told = _told(error, scene)
+            told = error_box(failed_here(error), scene.language)
             return {"value": told} if isinstance(component, gr.HTML) else {}
 
     def _digest(self, component: Any, shown: dict[str, Any]) -> Any:
@@ -249,13 +247,6 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9)
     return bool(one == other)
-
-
-def _told(error: Exception, scene: Scene) -> str:
-    """A failure as a box; what nobody has named goes into the log as well."""
-    if not isinstance(error, AvatarError):
-        LOG.error("The page could not do what was asked.", exc_info=error)
-    return error_box(named(error), scene.language)
 
 
 def elem_id(name: str) -> str:

@@ -1,9 +1,13 @@
-"""What the page itself refuses: an error whose words are in the table, so that it speaks the user's language."""
+"""What the page itself refuses, in words of the table, so that it speaks the user's language; and what failed on it."""
 
 from __future__ import annotations
 
-from personal_avatar.errors import AvatarError
+import logging
+
+from personal_avatar.errors import AvatarError, Crashed, PageFailed, named
 from personal_avatar.ui.texts import text
+
+LOG = logging.getLogger(__name__)
 
 
 class Refusal(AvatarError):
@@ -16,3 +20,12 @@ class Refusal(AvatarError):
     def words(self, language: str) -> tuple[str, str]:
         """(message, hint) in a language."""
         return text(self._key, language, **self._values), text(f"{self._key}.hint", language)
+
+
+def failed_here(error: Exception) -> AvatarError:
+    """As `errors.named`, for what failed on the page and ended no job; what nobody has named goes into the log."""
+    if isinstance(error, AvatarError):
+        return error
+    LOG.error("The page could not do what was asked.", exc_info=error)
+    found = named(error)
+    return PageFailed(f"{type(error).__name__}: {error}") if type(found) is Crashed else found

@@ -7,13 +7,14 @@ from typing import Any
 
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar, BaseModelFile
-from personal_avatar.errors import AvatarError, NotFound, named
+from personal_avatar.errors import AvatarError, NotFound
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.studio.oneshot import IdentityStatus
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN, manner
 from personal_avatar.ui.desk import Desk, Draft
+from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.story import Told, told
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.working import Working
@@ -109,7 +110,7 @@ class Scene:
         try:
             return self.studio.host.checkpoint()
         except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
-            return named(error)
+            return failed_here(error)
 
     @cached_property
     def active(self) -> list[JobView]:
@@ -127,7 +128,7 @@ class Scene:
         try:
             return self.studio.identity_status()
         except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
-            return named(error)
+            return failed_here(error)
 
     @cached_property
     def pose_problem(self) -> str:
@@ -135,7 +136,7 @@ class Scene:
         try:
             return self.studio.host.pose_problem()
         except Exception as error:  # noqa: BLE001  the border: a host in trouble is shown, not raised
-            return str(named(error))
+            return str(failed_here(error))
 
     @property
     def busy(self) -> bool:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from personal_avatar.errors import WrongState, named
-from personal_avatar.ui.refusal import Refusal
+from personal_avatar.errors import WrongState
+from personal_avatar.ui.refusal import Refusal, failed_here
 
 Progress = Callable[[int, int], None]
 Work = Callable[[Progress], None]
@@ -82,6 +82,6 @@ class Workshop:
         try:
             work(progress)
         except Exception as error:  # noqa: BLE001  the border: work that fails is named in the panel
-            self._errors[owned] = named(error).to_json()
+            self._errors[owned] = failed_here(error).to_json()
         finally:
             self._running.pop(owned, None)

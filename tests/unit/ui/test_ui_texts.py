@@ -232,4 +232,4 @@ def test_a_language_is_known_by_its_own_name() -> None:
 
 
 def test_places_are_filled() -> None:
-    assert text("live.steps", "vi", step=3, total=9) == "3 trên 9"
+    assert text("live.steps", "vi", n=3, total=9) == "3 trên 9 bước"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.domain import Engine, Method
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import ONE_PHOTO, Engine, Method
 from personal_avatar.errors import AvatarError, Crashed, DiskFull, Killed
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
-from personal_avatar.studio.works import CREATE, TRAIN
+from personal_avatar.studio.works import CREATE, INVENT, RANK, TRAIN
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.ui import wishes
 from personal_avatar.ui.desk import Desk
@@ -155,11 +157,11 @@ def test_a_running_training_says_what_it_was_asked_and_can_be_asked_otherwise(st
     emit = EventWriter(studio.jobs.folder(running))
     emit(Stage("train"))
     emit(Progress(3, 9, seconds_per_step=100.0))
-    assert told(studio, running) == "Training · 3 of 9 · about 10 min left"
+    assert told(studio, running) == "Training · 3 of 9 steps · about 10 min left"
     control = Control(studio.jobs.folder(running))
     wish(studio, wishes.REST, running)
     wish(studio, wishes.REST, running)
-    assert control.asked(PAUSE) and told(studio, running).endswith("3 of 9 · pauses as soon as it can")
+    assert control.asked(PAUSE) and told(studio, running).endswith("3 of 9 steps · pauses as soon as it can")
     assert possible(studio, running) == (wishes.GO_ON, wishes.KEEP, wishes.DROP)
     wish(studio, wishes.GO_ON, running)
     wish(studio, wishes.GO_ON, running)
@@ -214,7 +216,7 @@ def test_a_parked_training_says_for_what_it_waits(studio: Studio) -> None:
     emit = EventWriter(studio.jobs.folder(running))
     for event in (Stage("train"), Progress(3, 9), Parked(True, 0.1)):
         emit(event)
-    assert told(studio, running) == "Waiting while a picture is made · 3 of 9"
+    assert told(studio, running) == "Waiting while a picture is made · 3 of 9 steps"
     assert told(studio, running, "zh").startswith("正在等待另一张图片生成")
 
 
@@ -226,6 +228,17 @@ def test_the_strip_tells_what_runs_however_many_wait(studio: Studio) -> None:
     lines = re.findall(r"<li>(.*?)</li>", status_html(page(studio)))
     assert "3 of 9" in lines[0] and [line.partition("place ")[2] for line in lines[1:]] == ["1", "2", "3"]
     assert status_html(page(studio)).partition("data-pa-say=")[2].startswith("\"Anna · LoRA: Starting, 30")
+
+
+def test_what_is_counted_is_named(studio: Studio) -> None:
+    view = studio.jobs.view(job(studio, State.RUNNING))
+    for kind, unit, spoken in (
+        (TRAIN, "steps", "步"), (ONE_PHOTO, "steps", "步"), (CAPTION, "photos", "张照片"),
+        (CREATE, "pictures", "张图片"), (INVENT, "pictures", "张图片"), (RANK, "pictures", "张图片"),
+    ):
+        going = replace(view, job=replace(view.job, kind=kind), step=3, total_steps=9)
+        assert headline(going, page(studio)).endswith(f"3 of 9 {unit}")
+        assert headline(going, page(studio, "zh")).endswith(f"3 / 9 {spoken}")
 
 
 def test_waiting_jobs_say_their_place_and_when_their_turn_comes(studio: Studio) -> None:

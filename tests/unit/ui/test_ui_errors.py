@@ -1,0 +1,81 @@
+"""Boxes of errors: first what happened and what to do in the user's language, below it the exact words, in English."""
+
+from __future__ import annotations
+
+import logging
+import re
+from html import unescape
+
+import pytest
+from personal_avatar import errors
+from personal_avatar.errors import (
+    AvatarError,
+    BaseUnsupported,
+    Crashed,
+    DiskFull,
+    Killed,
+    NanLoss,
+    NotAlike,
+    PageFailed,
+)
+from personal_avatar.ui.markup import error_box, stored_error_box
+from personal_avatar.ui.refusal import failed_here
+from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
+
+KINDS = [kind for kind in errors._all_errors(AvatarError) if kind.__module__ == errors.__name__]
+
+
+def lines(html: str) -> list[str]:
+    """What a box says, from above; the sign before its title is left out."""
+    found = re.findall(r"<(?:strong|p)[^>]*>(?:<span.*?</span>)?(.*?)</(?:strong|p)>", html)
+    return [unescape(line) for line in found]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.code))
+def test_every_failure_begins_in_the_users_language_and_keeps_its_words(kind: type[AvatarError]) -> None:
+    error = kind("a.safetensors broke at step 12.", "Do this with a.safetensors.")
+    for language in LANGUAGES:
+        said = lines(error_box(error, language))
+        assert said[0] == text(f"error.{kind.code}.title", language)
+        assert "a.safetensors broke at step 12." in " ".join(said[1:])
+        assert "Do this with a.safetensors." in said[-1]
+        assert stored_error_box(error.to_json(), language) == error_box(error, language)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.default_hint], ids=lambda kind: str(kind.code))
+def test_what_is_usually_done_is_said_in_the_users_language_alone(kind: type[AvatarError]) -> None:
+    for language in LANGUAGES:
+        said = lines(error_box(kind("It broke at step 12."), language))
+        hint = text(f"error.{kind.code}.hint", language)
+        order = ["It broke at step 12.", hint] if language == DEFAULT else [hint, "It broke at step 12."]
+        assert said[1:] == order
+
+
+def test_english_within_another_language_is_marked_as_english() -> None:
+    error = NanLoss("The loss became infinite at step 12.")
+    assert '<p lang="en">The loss became infinite' in error_box(error, "zh")
+    assert "lang=" not in error_box(error, DEFAULT)
+
+
+def test_advice_that_fits_better_stands_in_place_of_the_usual() -> None:
+    for error in (Killed("It was ended."), Killed("It was ended.", "Start it again.")):
+        assert lines(error_box(error, "vi", "Bấm Tiếp tục."))[1:] == ["Bấm Tiếp tục.", "It was ended."]
+
+
+def test_a_training_without_likeness_is_no_broken_file() -> None:
+    said = [lines(error_box(NotAlike("No more like her (0.2, 0.3 before)."), language))[0] for language in LANGUAGES]
+    assert said == ["The likeness did not rise", "Độ giống không tăng", "相似度没有提高"]
+
+
+def test_what_failed_on_the_page_ended_no_job(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = failed_here(KeyError("losses"))
+    assert type(found) is PageFailed and "KeyError: 'losses'" in found.message
+    assert "KeyError" in caplog.text
+    assert "job again" not in found.hint and Crashed.default_hint not in error_box(found, DEFAULT)
+
+
+def test_what_has_a_name_keeps_it_on_the_page() -> None:
+    assert type(failed_here(OSError(28, "No space left on device"))) is DiskFull
+    known = BaseUnsupported("It is a LoRA.")
+    assert failed_here(known) is known
