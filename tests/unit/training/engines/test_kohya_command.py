@@ -1,6 +1,7 @@
 """Every setting of a plan arrives at sd-scripts under its own name."""
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,20 @@ def test_an_optimiser_with_its_own_schedule_gets_none() -> None:
 def test_a_true_value_is_a_switch_and_a_missing_one_is_left_out() -> None:
     found = words({"a": True, "b": False, "c": None, "d": 1e-7, "e": ["x=1", "y=2"], "f": 0})
     assert found == ["--a", "--d", "1e-07", "--e", "x=1", "y=2", "--f", "0"]
+
+
+def test_a_text_is_no_option_whatever_it_begins_with() -> None:
+    found = words({"init_word": "--output_dir=/elsewhere"})
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--init_word")
+    parser.add_argument("--output_dir", default="here")
+    read = parser.parse_args(found)
+    assert (read.init_word, read.output_dir) == ("--output_dir=/elsewhere", "here")
+
+
+def test_a_word_of_nothing_but_spaces_is_none() -> None:
+    order = order_of(Method.TEXTUAL_INVERSION, init_word="  ")
+    assert arguments(order)["init_word"] == order.class_noun
 
 
 def test_prompts_keep_their_options_apart() -> None:

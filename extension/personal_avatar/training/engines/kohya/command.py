@@ -105,6 +105,9 @@ def words(arguments: Arguments) -> list[str]:
     for name, value in arguments.items():
         if value is None or value is False:
             continue
+        if isinstance(value, str) and value.startswith("-"):  # which would be read as an option
+            found.append(f"--{name}={value}")
+            continue
         found.append(f"--{name}")
         if value is not True:
             found += [str(each) for each in value] if isinstance(value, (list, tuple)) else [_text(value)]
@@ -248,7 +251,7 @@ def _textual_inversion(order: Order) -> Arguments:
     assert isinstance(plan, TextualInversionPlan)
     return {
         "token_string": TOKEN,
-        "init_word": plan.init_word or order.class_noun,
+        "init_word": plan.init_word.strip() or order.class_noun,
         "num_vectors_per_token": plan.vectors,
     }
 
