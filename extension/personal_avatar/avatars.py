@@ -136,9 +136,7 @@ class AvatarStore:
     ) -> Avatar:
         """The user's avatar of this name, made when there is none, with one more consent: `statement`, given by
         `stated_by` (the user when empty) at `door`. Another user's name gives a number behind the id."""
-        name = name.strip()
-        if not name or len(name) > 80:
-            raise InvalidSettings("The name must have 1 to 80 characters.")
+        name, class_noun = _checked_name(name.strip()), checked_noun(class_noun)
         consent = Consent(statement, stated_by or user_id, now_iso(), door=door)
         for avatar_id in _ids_for(name):
             if not (self._folder / avatar_id / AVATAR_FILE).exists():
@@ -205,12 +203,26 @@ def _ids_for(name: str) -> Iterator[str]:
     yield from (f"{word[:44]}-{number}" for number in itertools.count(2))
 
 
+def _checked_name(name: str) -> str:
+    """The same name; raises `InvalidSettings` for what is none, or holds bytes that are no text."""
+    if not name or len(name) > 80:
+        raise InvalidSettings("The name must have 1 to 80 characters.")
+    if any("\ud800" <= sign <= "\udfff" for sign in name):
+        raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
+    return name
+
+
 def checked_noun(class_noun: str) -> str:
-    """The same noun; raises `InvalidSettings` for what is no English noun."""
-    if not class_noun.isascii() or not class_noun.replace(" ", "").isalpha() or len(class_noun) > 30:
+    """The same noun with single spaces; raises `InvalidSettings` for what is no English noun, or the trigger itself."""
+    words = [word for word in class_noun.split(" ") if word]
+    noun = " ".join(words)
+    if not noun.isascii() or not "".join(words).isalpha() or len(noun) > 30:
         raise InvalidSettings(f"class_type must be an English noun such as man, woman or person, got {class_noun!r}.")
-    return class_noun
+    if TRIGGER_TOKEN in (word.lower() for word in words):
+        said = f"class_type must not hold {TRIGGER_TOKEN}, which stands for the person."
+        raise InvalidSettings(said, "Say man, woman or person.")
+    return noun
 
 
 def _trigger(class_noun: str) -> str:
-    return f"{TRIGGER_TOKEN} {checked_noun(class_noun)}"
+    return f"{TRIGGER_TOKEN} {class_noun}"

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")  # no file of such a name can be made on Windows
+
 
 def plain_suffix(path: Path) -> str:
     """The suffix of a file that somebody gave, as a copy may have it: ".jpg"; "" where it is no plain word."""
@@ -124,8 +126,11 @@ def _has_locks(folder: Path) -> bool:
 def slug(name: str) -> str:
     """A file and URL name for any text: ASCII letters, digits and dashes, at most 48; never empty, stable for one text.
 
-    Accents are dropped; a name without Latin letters becomes `avatar-` and eight digits of its hash.
+    Accents are dropped; a name without Latin letters becomes `avatar-` and eight digits of its hash, one that Windows
+    keeps for devices gets `avatar-` before it.
     """
     plain = unicodedata.normalize("NFKD", name.replace("đ", "d").replace("Đ", "D")).encode("ascii", "ignore").decode()
     text = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48].strip("-")
-    return text or "avatar-" + hashlib.sha256(name.encode("utf-8")).hexdigest()[:8]
+    if not text:
+        return "avatar-" + hashlib.sha256(name.encode("utf-8")).hexdigest()[:8]
+    return f"avatar-{text}" if _DEVICE.fullmatch(text) else text

@@ -84,6 +84,11 @@ def test_what_is_no_id_is_not_found(store: AvatarStore, wanted: str) -> None:
         store.folder(wanted)
 
 
+def test_spaces_around_a_class_noun_are_not_in_the_trigger(store: AvatarStore) -> None:
+    avatar = store.open("Rex", user_id="local", class_noun=" guide  dog ", statement="yes")
+    assert (avatar.class_noun, avatar.trigger) == ("guide dog", "sks guide dog")
+
+
 def test_photos_replace_earlier_ones_and_lose_their_names(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
     given = tmp_path / "given"

@@ -161,6 +161,7 @@ class Trainings:
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         base = self._base(request)
         refuse_unfit(base)
+        plan_for(base, request.method, dict(request.plan))
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
         return Ground(base, tuple(different))

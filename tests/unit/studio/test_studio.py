@@ -43,6 +43,11 @@ def make(tmp_path: Path, face_weights: Path) -> Callable[..., Studio]:
     ({"photo_settings": {"min_face_px": 1}}, InvalidSettings),
     ({"name": " "}, InvalidSettings),
     ({"class_noun": "1"}, InvalidSettings),
+    ({"class_noun": "sks"}, InvalidSettings),
+    ({"name": "\udcff"}, InvalidSettings),
+    ({"plan": {"gpus": 2}, "even_if_too_large": True}, InvalidSettings),
+    ({"plan": {"goal": "style", "prior_weight": 1.0, "prior_from": "pictures"}, "even_if_too_large": True},
+     InvalidSettings),
 ])
 def test_an_impossible_training_leaves_no_trace(
     make: Callable[..., Studio], changes: dict[str, object], error: type[Exception]
