@@ -1,6 +1,7 @@
 """LoRA and embedding files as prompts name them, and which checkpoints they are for.
 
-Only the headers of safetensors files are read, so that asking is quick and needs no torch.
+Only the headers of safetensors files and the lists of contents of pickles are read, so that asking is quick and needs
+no torch.
 """
 from __future__ import annotations
 
@@ -14,13 +15,15 @@ from typing import Any
 
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import NotFound
+from personal_avatar.errors import BaseUnsupported, NotFound
 from personal_avatar.host import Folders
+from personal_avatar.pickles import read_contents
 from personal_avatar.prompts import emphasis, split_networks
 from personal_avatar.wording import FAMILIES
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
+PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
 
 # Width of what cross attention reads, which is also that of a word (of both words together in SDXL).
@@ -103,9 +106,19 @@ def read_header(path: Path) -> Header | None:
         return None
 
 
+def _contents_of(path: Path) -> Header | None:
+    """The header, or of a pickle what one would say; None for a file that is damaged, holds code, or is not there."""
+    if path.suffix.lower() not in PICKLE_SUFFIXES:
+        return read_header(path)
+    try:
+        return Header({name.removeprefix("state_dict."): shape for name, shape in read_contents(path).items()})
+    except (OSError, BaseUnsupported):
+        return None
+
+
 def family_of_file(path: Path) -> Family | None:
-    """The family that a LoRA, an embedding or a checkpoint is for; None when its header does not tell."""
-    header = read_header(path)
+    """The family that a LoRA, an embedding or a checkpoint is for; None when its file does not tell."""
+    header = _contents_of(path)
     if header is None:
         return None
     return (

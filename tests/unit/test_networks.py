@@ -66,6 +66,19 @@ def test_the_family_of_a_file_is_read_from_its_header(
     assert family_of_file(write(tmp_path / "x.safetensors", shapes, **metadata)) is family
 
 
+@pytest.mark.parametrize(("name", "content", "family"), [
+    ("old.pt", {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.zeros(4, 768)}}, Family.SD1),
+    ("one.bin", {"<one>": torch.zeros(1024)}, Family.SD2),
+    ("lora.ckpt", {"state_dict": {LDM_ATTENTION: torch.zeros(4, 2048)}}, Family.SDXL),
+    ("none.pt", {"step": 5}, None),
+    ("code.pt", torch.nn.Linear(768, 4), None),
+])
+def test_pickled_files_have_a_family_too(tmp_path: Path, name: str, content: object, family: Family | None) -> None:
+    torch.save(content, tmp_path / name)
+    assert family_of_file(tmp_path / name) is family
+    assert family_of_file(tmp_path / f"gone{Path(name).suffix}") is None
+
+
 @pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{", b"\xff" * 64, b"\x02\0\0\0\0\0\0\0[]", b"PK\x03\x04"])
 def test_a_file_that_cannot_be_read_has_no_family(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
