@@ -61,3 +61,41 @@ def test_what_the_user_set_stays_when_method_goal_and_language_change(open_page:
     assert page.part("plan_rank", "input[type=number]").get_property("value") == str(proposed + 9)
     assert page.part("method", f"input[value={Method.DREAMBOOTH_LORA.value}]").is_selected()
     assert page.part("goal", "input[value=face-best]").is_selected()
+
+
+WIDE = """
+    const columns = [...Array(9).keys()], row = (cell, name) => `<tr><th>${name}</th>` +
+        columns.map((column) => `<${cell}>number ${column}</${cell}>`).join("") + "</tr>";
+    const holder = document.createElement("div");
+    holder.className = "pa-wide";
+    holder.innerHTML = `<table class="pa-table"><thead>${row("th", "Method")}</thead>` +
+        `<tbody>${row("td", "Textual Inversion, sd-scripts (kohya)")}</tbody></table>`;
+    document.querySelector("#personal_avatar_panel_train").prepend(holder);
+"""
+DRAWN = """
+    const holder = document.querySelector("#personal_avatar_root .pa-wide");
+    holder.scrollLeft = 150;
+    const seen = holder.getBoundingClientRect();
+    return [holder.scrollLeft, ...[...holder.querySelectorAll("tr > :first-child")].map((cell) => {
+        const place = cell.getBoundingClientRect();
+        const above = document.elementFromPoint(place.left + 8, place.top + 8);
+        const ground = getComputedStyle(cell).backgroundColor;
+        return [place.left - seen.left, above === cell, ground, place.width / seen.width];
+    })];
+"""
+
+
+def test_the_names_of_rows_stay_when_a_table_is_drawn_sideways_on_a_phone(open_page: Open) -> None:
+    page = open_page("en", (390, 800))
+    page.go("train")
+    page.wait(lambda: page.text("estimate"))
+    page.driver.execute_script(WIDE)
+    grounds = set()
+    for theme in ("remove", "add"):
+        page.driver.execute_script(f"document.body.classList.{theme}('dark')")
+        scrolled, *names = page.driver.execute_script(DRAWN)
+        assert scrolled == 150 and len(names) == 2
+        for left, above, ground, share in names:
+            assert abs(left) < 1 and above and ground.startswith("rgb(") and share < 0.55
+            grounds.add(ground)
+    assert len(grounds) == 2
