@@ -16,6 +16,7 @@ AvatarError                        code, message (what happened), hint (what to 
 ├── HostError                      whoever runs us cannot help now
 │   ├── NoCheckpoint               NO_CHECKPOINT       503
 │   ├── TrainerMissing             TRAINER_MISSING     503
+│   │   └── EngineMissing          ENGINE_MISSING      409  another engine than ours was wanted
 │   ├── GenerationFailed           GENERATION_FAILED   500
 │   ├── RestorerMissing            RESTORER_MISSING    503
 │   ├── UpscalerMissing            UPSCALER_MISSING    503
@@ -150,6 +151,14 @@ class NoCheckpoint(HostError):
 class TrainerMissing(HostError):
     code, http_status = "TRAINER_MISSING", 503
     default_hint = "Run install.py in the extension's folder with a network connection, then `personal-avatar doctor`."
+
+
+class EngineMissing(TrainerMissing):
+    code, http_status = "ENGINE_MISSING", 409
+    default_hint = (
+        "Run `personal-avatar doctor --install-kohya`, or name the folder of sd-scripts in the WebUI's settings or in"
+        " PERSONAL_AVATAR_SD_SCRIPTS; or choose the engine diffusers."
+    )
 
 
 class GenerationFailed(HostError):

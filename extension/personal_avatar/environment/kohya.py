@@ -21,7 +21,7 @@ from pathlib import Path
 from personal_avatar.environment import trainer
 from personal_avatar.environment.finding import Finding, ok, warning
 from personal_avatar.environment.interpreter import Interpreter
-from personal_avatar.errors import AvatarError, InstallError, NotFitting, PipFailed, TrainerMissing
+from personal_avatar.errors import AvatarError, EngineMissing, InstallError, NotFitting, PipFailed, TrainerMissing
 
 VARIABLE = "PERSONAL_AVATAR_SD_SCRIPTS"
 FOLDER_NAME = "sd-scripts"
@@ -29,10 +29,7 @@ PACKAGES_NAME = "sd-scripts-packages"
 SOURCE = "https://github.com/kohya-ss/sd-scripts.git"
 COMMIT = "48d368fa557731ad0488c07304dfeba8c07910eb"  # 2026-02-16: release 0.10.1 and its first corrections
 OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule
-INSTALL_HINT = (
-    f"Run `personal-avatar doctor --install-kohya`, or name the folder of sd-scripts in the WebUI's settings or in"
-    f" {VARIABLE}."
-)
+INSTALL_HINT = EngineMissing.default_hint
 NEEDED_FILES = (
     "train_network.py",
     "train_db.py",
@@ -72,27 +69,27 @@ class SdScripts:
 def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:
     """Where sd-scripts lies: $PERSONAL_AVATAR_SD_SCRIPTS, else the setting, else `<data>/sd-scripts`.
 
-    Raises `TrainerMissing` when it is nowhere, or when the folder that was named is not it or too old.
+    Raises `EngineMissing` when it is nowhere, or when the folder that was named is not it or too old.
     """
     named = environ.get(VARIABLE, "") or configured
     folder = Path(named).expanduser().absolute() if named else data / FOLDER_NAME
     if not folder.is_dir():
-        raise TrainerMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", INSTALL_HINT)
+        raise EngineMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.")
     lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
     if lacking:
-        raise TrainerMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", INSTALL_HINT)
+        raise EngineMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.")
     version = read_version(folder)
     if version and tuple(int(part) for part in version.split(".")) < OLDEST:
         oldest = ".".join(str(part) for part in OLDEST)
-        raise TrainerMissing(f"sd-scripts in {folder} is version {version}, {oldest} or later is needed.", INSTALL_HINT)
+        raise EngineMissing(f"sd-scripts in {folder} is version {version}, {oldest} or later is needed.")
     return SdScripts(folder, data / PACKAGES_NAME, version)
 
 
 def ready(data: Path, configured: str = "") -> SdScripts:
-    """`find`, and everything that it imports is there. Raises `TrainerMissing`."""
+    """`find`, and everything that it imports is there. Raises `EngineMissing`."""
     found, lacking = find(data, configured), lacking_modules(data)
     if lacking:
-        raise TrainerMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", INSTALL_HINT)
+        raise EngineMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.")
     return found
 
 

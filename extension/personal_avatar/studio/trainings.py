@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import ONE_PHOTO, Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
-from personal_avatar.errors import (
-    AvatarError,
-    ConsentMissing,
-    InvalidSettings,
-    TrainerMissing,
-    WrongState,
-)
+from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, WrongState
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import Job, JobView
@@ -70,7 +64,7 @@ class Trainings:
 
     def differences(self, engine: Engine, method: Method, plan: Mapping[str, Any]) -> list[str]:
         """What the engine will do otherwise than preset and defaults say, on the checkpoint that is loaded; a sentence
-        each. Raises `WrongState` without that engine; `InvalidSettings` when it cannot do what `plan` asks for."""
+        each. Raises `EngineMissing` without that engine; `InvalidSettings` when it cannot do what `plan` asks for."""
         return self._differences(engine, method, plan, self._studio.host.checkpoint())
 
     def start(self, request: TrainRequest) -> Job:
@@ -212,10 +206,7 @@ class Trainings:
         from personal_avatar.training.engines.kohya.limits import fitted
 
         folders, look = self._studio.host.folders(), kohya.find if at_once else kohya.ready
-        try:
-            version = look(folders.data, folders.sd_scripts).version
-        except TrainerMissing as error:
-            raise WrongState(error.message, error.hint) from None
+        version = look(folders.data, folders.sd_scripts).version
         return fitted(plan_for(base, method, dict(plan)), base, method, plan, version)[1]
 
     def _refuse_second_start(self, avatar: Avatar) -> None:

@@ -61,7 +61,8 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
     """What else a box says of an error, in its order; the last is in English, where the others are not."""
     usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
     if language == DEFAULT:
-        return error.message, instead or own or usual or error.hint, ""
+        told = "" if error.message == f"{title_of(error, language)}." else error.message
+        return told, instead or own or usual or error.hint, ""
     return instead or usual, "", f"{error.message} {'' if instead else own}".strip()
 
 

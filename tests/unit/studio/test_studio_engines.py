@@ -7,7 +7,7 @@ import pytest
 from ldm_layout import STANDARD, header_only, shapes_of
 from personal_avatar.domain import Engine, Method
 from personal_avatar.environment import kohya
-from personal_avatar.errors import InvalidSettings, WrongState
+from personal_avatar.errors import EngineMissing, InvalidSettings
 from personal_avatar.studio import Studio, TrainRequest
 
 from tests.unit.api.house import GOOD, LEARN, build_studio
@@ -36,7 +36,7 @@ def test_our_own_engine_does_what_the_plan_says(studio: Studio) -> None:
 
 
 def test_an_engine_that_is_not_there_is_named(studio: Studio) -> None:
-    with pytest.raises(WrongState, match="sd-scripts"):
+    with pytest.raises(EngineMissing, match="sd-scripts"):
         studio.trainings.differences(Engine.KOHYA, Method.LORA, {})
 
 

@@ -16,6 +16,7 @@ from personal_avatar.errors import (
     Killed,
     NanLoss,
     NotAlike,
+    OutOfVram,
     PageFailed,
 )
 from personal_avatar.ui.markup import error_box, stored_error_box
@@ -55,6 +56,12 @@ def test_english_within_another_language_is_marked_as_english() -> None:
     error = NanLoss("The loss became infinite at step 12.")
     assert '<p lang="en">The loss became infinite' in error_box(error, "zh")
     assert "lang=" not in error_box(error, DEFAULT)
+
+
+def test_nothing_is_said_twice() -> None:
+    error = OutOfVram("The graphics card ran out of memory.")
+    assert lines(error_box(error, DEFAULT)) == ["The graphics card ran out of memory", error.default_hint]
+    assert lines(error_box(error, "zh"))[0] == "显存不足"
 
 
 def test_advice_that_fits_better_stands_in_place_of_the_usual() -> None:

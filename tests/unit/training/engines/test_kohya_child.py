@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing
+from personal_avatar.errors import AvatarError, Crashed, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.training.engines.kohya.child import Child, failure
 
 
@@ -37,7 +37,7 @@ def test_its_end_is_named_by_its_last_words(tmp_path: Path) -> None:
     with child("raise ModuleNotFoundError(\"No module named 'voluptuous'\")", tmp_path) as running:
         list(running.lines())
         error = running.outcome()
-    assert isinstance(error, TrainerMissing)
+    assert isinstance(error, EngineMissing)
     assert "voluptuous" in error.message
 
 
@@ -65,7 +65,7 @@ def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
         (1, ["RuntimeError: [enforce fail] DefaultCPUAllocator: not enough memory"], False, OutOfMemory),
         (-9, ["loading u-net"], True, OutOfMemory),
         (-9, ["loading u-net"], False, Killed),
-        (1, ["ImportError: No bitsandbytes / bitsandbytes"], False, TrainerMissing),
+        (1, ["ImportError: No bitsandbytes / bitsandbytes"], False, EngineMissing),
         (1, ["AssertionError: tokenizer has same word"], False, Crashed),
         (2, [], False, Crashed),
     ],

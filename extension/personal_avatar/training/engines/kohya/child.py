@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing
+from personal_avatar.errors import AvatarError, Crashed, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.jobs.endings import oom_kills
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
@@ -118,7 +118,7 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool) -> AvatarError:
     module = _MISSING_MODULE.search(text) or _NOT_INSTALLED.search(text)
     if module:
         hint = "Run `personal-avatar doctor --install-kohya`; an optimiser may need a package of its own."
-        return TrainerMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
+        return EngineMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
     if any(mark in text for mark in _NO_VRAM):
         return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")
     if oom_killed or any(mark in text for mark in _NO_MEMORY):
