@@ -171,6 +171,18 @@ def test_what_is_emptied_takes_no_memory_and_is_the_checkpoints_own_again(
     assert torch.equal(answer(model), answer(models[Family.SD1]))  # a new LoRA adds nothing yet
 
 
+def test_a_file_that_changed_or_went_while_it_was_in_use_is_named(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    opened = OneByOne(base.path)
+    name = next(iter(opened))
+    base.path.write_bytes(base.path.read_bytes() + b"x")
+    with pytest.raises(BaseUnsupported, match=r"miniature\.safetensors was changed while it was in use"):
+        opened[name]
+    base.path.unlink()
+    with pytest.raises(BaseNotFound, match=r"miniature\.safetensors"):
+        opened[name]
+
+
 def test_tensors_are_read_one_by_one_as_the_whole_file_is(tmp_path: Path) -> None:
     base = make(Family.SDXL, tmp_path, half=True)
     single, whole = OneByOne(base.path), load_file(base.path)

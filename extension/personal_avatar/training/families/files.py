@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +33,12 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
     """The tensors of a safetensors file, each read from it when it is asked for, and at every time anew.
 
     Plain reads, so that nothing of the file but that tensor is ever in the memory of the process. Asking raises
-    `KeyError`, and `BaseUnsupported` for a tensor that is damaged or in a number format of no network.
+    `KeyError`, `BaseNotFound` when the file is gone, and `BaseUnsupported` for one that was changed since, and for a
+    tensor that is damaged or in a number format of no network.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._header = path, _header(path)
+        self._path, self._stamp, self._header = path, _stamp(path.stat()), _header(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._header.shapes)
@@ -58,12 +61,23 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
         if dtype is None or end - first != math.prod(shape) * dtype.itemsize:
             raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _AGAIN)
         found = torch.empty(shape, dtype=dtype)
-        with self._path.open("rb") as file:
+        with self._opened() as file:
             file.seek(first)
             read = file.readinto(found.view(-1).view(torch.uint8).numpy().data) if end > first else 0
         if read != end - first:
             raise BaseUnsupported(f"{self._path.name} ends within {name}.", _AGAIN)
         return found
+
+    def _opened(self) -> BufferedReader:
+        """The file that the header was read of."""
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            raise _nothing_at(self._path) from None
+        if _stamp(os.fstat(file.fileno())) != self._stamp:
+            file.close()
+            raise BaseUnsupported(f"{self._path.name} was changed while it was in use.", "Start again with it.")
+        return file
 
 
 def read_shapes(path: Path) -> Shapes:
@@ -99,7 +113,15 @@ def read_some(path: Path, names: list[str]) -> Weights:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise BaseNotFound(f"There is no checkpoint at {path}.")
+        raise _nothing_at(path)
+
+
+def _nothing_at(path: Path) -> BaseNotFound:
+    return BaseNotFound(f"There is no checkpoint at {path}.")
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def _header(path: Path) -> Header:
