@@ -35,7 +35,7 @@ def badge(kind: str, words: str) -> str:
 
 def box(kind: str, title: str, body: str = "", hint: str = "", english: str = "") -> str:
     """A message to the user; errors interrupt a screen reader, the rest waits for a pause. `english`: what is known in
-    that language alone, in a box that speaks another one."""
+    that language alone."""
     parts = [tag("strong", tag("span", SIGNS[kind], aria_hidden="true", class_="pa-sign"), escape(title))]
     parts += [tag("p", escape(part)) for part in (body, hint) if part]
     parts += [tag("p", escape(english), lang="en")] if english else []

@@ -99,7 +99,7 @@ def _possible(scene: Scene) -> str:
     if isinstance(scene.checkpoint, AvatarError):
         return error_box(scene.checkpoint, scene.language)
     if found.problem:
-        return box("warn", scene.say("one.impossible"), found.problem)
+        return box("warn", scene.say("one.impossible"), english=found.problem)
     head = tag("h3", escape(scene.say("one.possible")))
     title = facts([(scene.say("train.checkpoint"), found.checkpoint)])
     badges = tag("p", " ".join(_badges(found, scene)))
