@@ -262,6 +262,8 @@ def _plan_of(way: str) -> type[TrainPlan]:
 def _by(way: str, request: TrainRequest) -> TrainRequest:
     """With those settings that it has; photos alone are measured on the grid of a LoRA, ours."""
     plan = {name: value for name, value in request.plan.items() if name in _plan_of(way).__fields__}
+    if way == Method.TEXTUAL_INVERSION.value:
+        plan.pop("prior_weight", None)  # new words have nothing that one could hold
     if way == ONE_PHOTO:
         return replace(request, method=Method.LORA, engine=Engine.DIFFUSERS, plan=plan)
     return replace(request, method=Method(way), plan=plan)

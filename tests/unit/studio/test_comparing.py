@@ -51,6 +51,13 @@ def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Make) ->
     assert studio.trainings.comparison(views[0].job.avatar_id)[0].method in {method.value for method in methods}
 
 
+def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:
+    started = make().trainings.compare(
+        replace(REQUEST, plan={"prior_weight": 0.5}), (Method.LORA, Method.TEXTUAL_INVERSION)
+    )
+    assert [job.payload["plan"] for job in started.jobs] == [{"prior_weight": 0.5}, {}]
+
+
 @pytest.mark.parametrize(("plan", "methods"), [
     ({"speed": 1}, (Method.LORA,)), ({"vectors": 2}, (Method.LORA,)), ({"rank": 0}, (Method.LORA,)), ({}, ()),
     ({}, ("no-such",)), ({"rank": 4}, ("one-photo",)),

@@ -10,6 +10,8 @@ from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Shapes, Size, head
 from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
+from personal_avatar.training.families.detect import prediction
+from personal_avatar.training.families.sidecar import encoder_params
 from personal_avatar.training.fitness import refuse_unfit
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -48,6 +50,22 @@ def test_the_yaml_beside_it_tells_an_unusual_size(tmp_path: Path) -> None:
     parts = {"unet_config": {"params": {"num_heads": 2}}}
     base.path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": parts}}))
     refuse_unfit(base)
+
+
+@pytest.mark.parametrize("params", [
+    {"unet_config": "x"}, {"unet_config": {"params": 5}}, {"cond_stage_config": [1]}, {"network_config": 1},
+    {"conditioner_config": {"params": {"emb_models": ["x"]}}}, {"scale_factor": "much"},
+    {"denoiser_config": "x"}, {"denoiser_config": {"params": {"scaling_config": 7}}},
+])
+def test_a_yaml_of_nonsense_is_passed_over_or_named(params: dict[str, object], tmp_path: Path) -> None:
+    base = headed(tmp_path / "a.safetensors", shapes_of(STANDARD))
+    base.path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": params}}))
+    assert prediction(shapes_of(STANDARD), params) == ("epsilon", False)
+    assert encoder_params(params, 0) == {}
+    try:
+        refuse_unfit(base)
+    except BaseUnsupported as error:
+        assert "a.safetensors" in error.message
 
 
 def test_the_vae_that_was_chosen_counts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.families.files import Shapes as Shapes
 from personal_avatar.training.families.files import load_pickle as load_pickle
 from personal_avatar.training.families.files import read_shapes as read_shapes
+from personal_avatar.training.families.sidecar import mapping
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -92,8 +93,8 @@ def prediction(shapes: Shapes, params: Mapping[str, Any] | None) -> tuple[str, b
 
 def _says_velocity(params: Mapping[str, Any]) -> bool:
     """ldm's configurations have `parameterization`, sgm's a class that scales the network's answer."""
-    denoiser = params.get("denoiser_config") or {}
-    scaling = (denoiser.get("params") or {}).get("scaling_config") or {}
+    denoiser = mapping(mapping(params.get("denoiser_config")).get("params"))
+    scaling = mapping(denoiser.get("scaling_config"))
     return params.get("parameterization") == "v" or "VScaling" in str(scaling.get("target", ""))
 
 

@@ -32,7 +32,7 @@ def encoder_params(params: dict[str, Any], number: int) -> dict[str, Any]:
     """Of the text encoder: ldm has one in `cond_stage_config`, sgm a list in `conditioner_config`."""
     models = _params_at(params, "conditioner_config").get("emb_models")
     if isinstance(models, list) and number < len(models):
-        return dict(models[number].get("params") or {})
+        return mapping(mapping(models[number]).get("params"))
     return _params_at(params, "cond_stage_config")
 
 
@@ -44,5 +44,10 @@ def encoder_folder(params: dict[str, Any], shipped: Path) -> Path | None:
     return Path(version) if version and Path(version).is_dir() else None
 
 
+def mapping(found: Any) -> dict[str, Any]:
+    """What stands at a place of the yaml, if it is a table; else an empty one."""
+    return dict(found) if isinstance(found, dict) else {}
+
+
 def _params_at(params: dict[str, Any], place: str) -> dict[str, Any]:
-    return dict((params.get(place) or {}).get("params") or {})
+    return mapping(mapping(params.get(place)).get("params"))
