@@ -63,6 +63,8 @@ class CheckpointShelf:
         for file in self.files():
             if wanted.casefold() in (str(file).casefold(), file.name.casefold(), file.stem.casefold()):
                 return self.describe(file)
+        if path.is_file():
+            return self.describe(path.resolve())
         raise BaseNotFound(f"There is no checkpoint {wanted!r}.", f"There are: {', '.join(self.titles()) or 'none'}.")
 
     def install(self, source: Path) -> BaseModelFile:

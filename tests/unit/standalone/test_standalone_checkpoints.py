@@ -45,6 +45,14 @@ def test_a_checkpoint_is_found_by_title_file_name_or_path(shelf: CheckpointShelf
         assert shelf.find(wanted) == base
 
 
+def test_a_file_that_is_there_and_no_checkpoint_is_named(shelf: CheckpointShelf, tmp_path: Path) -> None:
+    torch.save({"string_to_param": {"*": torch.zeros(2, 768)}}, tmp_path / "anna.pt")
+    with pytest.raises(BaseUnsupported, match=r"anna\.pt is an embedding"):
+        shelf.find(str(tmp_path / "anna.pt"))
+    (shelf.folder / "folder.ckpt").mkdir()
+    assert "folder" not in shelf.titles()
+
+
 def test_the_choice_is_kept(shelf: CheckpointShelf) -> None:
     copy = shelf.folder / "mine.safetensors"
     shutil.copy(SHIPPED / "avatar-tiny.safetensors", copy)

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families.detect import detect
 from personal_avatar.training.families.files import read_shapes, read_weights
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.ones(3, dtype=torch.float16)}
@@ -102,6 +103,12 @@ def test_code_without_constants_is_refused_too(tmp_path: Path) -> None:
         archive.writestr("odd/code/__torch__.py", "")
     with pytest.raises(BaseUnsupported, match="a TorchScript program"):
         read_shapes(path)
+
+
+def test_a_pickled_embedding_is_named(tmp_path: Path) -> None:
+    torch.save({"string_to_param": {"*": torch.zeros(2, 768)}, "name": "anna"}, tmp_path / "anna.pt")
+    with pytest.raises(BaseUnsupported, match=r"anna\.pt is an embedding"):
+        detect(read_shapes(tmp_path / "anna.pt"), "anna.pt")
 
 
 def test_what_is_called_by_no_text_is_passed_over(tmp_path: Path) -> None:

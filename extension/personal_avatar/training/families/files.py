@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
 from personal_avatar.pickles import load_pickle as load_pickle
-from personal_avatar.pickles import not_downloaded
+from personal_avatar.pickles import not_downloaded, read_contents
 
 if TYPE_CHECKING:
     import torch
@@ -133,4 +133,6 @@ def _header(path: Path) -> Header:
 
 
 def _pickle_shapes(path: Path) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
+    """Of tensors in dictionaries of dictionaries, as embeddings have them, only where there are no others."""
+    found = {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
+    return found or read_contents(path)
