@@ -71,7 +71,7 @@ def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict
         "ss_num_train_images": str(facts.pictures),
         "ss_steps": str(facts.steps),
         "ss_max_train_steps": str(facts.total_steps),
-        "ss_clip_skip": str(plan.clip_skip),
+        "ss_clip_skip": str(plan.clip_skip if facts.family is Family.SD1 else 1),
         "ss_zero_terminal_snr": str(task.base.zero_terminal_snr),
         "ss_seed": str(plan.seed),
         "ss_tag_frequency": json.dumps({stem: {task.avatar.trigger: facts.pictures}}),

@@ -27,6 +27,7 @@ from personal_avatar.training import (
     team,
 )
 from personal_avatar.training.families import registry as families
+from personal_avatar.training.idle import idle
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
@@ -83,6 +84,8 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     optimisers.refuse_impossible(plan)
     team.refuse_impossible(plan)
     if task.engine is not Engine.KOHYA:
+        for useless in idle(plan, task.base, task.plan):
+            emit(Log(useless))
         return plan
     from personal_avatar.environment import kohya
     from personal_avatar.training.engines.kohya.limits import fitted

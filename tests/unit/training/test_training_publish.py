@@ -119,6 +119,14 @@ def test_a_file_says_for_which_checkpoints_it_is(
     assert all(isinstance(value, str) for value in found.values())
 
 
+@pytest.mark.parametrize(("family", "expected"), [(Family.SD1, "2"), (Family.SD2, "1"), (Family.SDXL, "1")])
+def test_a_layer_is_told_where_it_was_heeded(
+    tmp_path: Path, tiny: BaseModelFile, family: Family, expected: str
+) -> None:
+    found = metadata("a", task(tmp_path, tiny), LoraPlan(clip_skip=2), replace(FACTS, family=family))
+    assert found["ss_clip_skip"] == expected
+
+
 def test_a_file_says_that_what_it_makes_is_made_by_a_model(tmp_path: Path, tiny: BaseModelFile) -> None:
     found = metadata("a", task(tmp_path, tiny), LoraPlan(), FACTS)
     assert found["personal_avatar.makes"].endswith("/trainedAlgorithmicMedia")

@@ -1,0 +1,34 @@
+"""Settings that somebody chose and that do nothing in this training: nothing else would show it. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.plan import TrainPlan
+from personal_avatar.wording import FAMILIES
+
+EPSILON = "epsilon"
+
+
+def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
+    """A sentence for each of the settings `chosen`, and not left at its default, that has no effect beside the rest of
+    `plan`, on this checkpoint."""
+    usual = {name: one.default for name, one in type(plan).__fields__.items()}
+    changed = {name for name in chosen if getattr(plan, name) != usual[name]}
+    return [f"{name} has no effect: {why}." for name, why in _reasons(plan, base) if name in changed]
+
+
+def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
+    if plan.clip_skip > 1 and base.family is not Family.SD1:
+        yield "clip_skip", f"{FAMILIES[base.family]} has one fixed layer"
+    if plan.scale_v_loss and base.prediction == EPSILON:
+        yield "scale_v_loss", "this checkpoint answers with noise"
+    if not plan.shuffle_captions:
+        yield "keep_tags", "shuffle_captions is off"
+    if plan.prior_weight <= 0:
+        yield from ((name, "prior_weight is 0") for name in ("prior_from", "prior_dropout", "class_pictures"))
+    elif not plan.wants_class_pictures:
+        yield "class_pictures", f"prior_from is {plan.prior_from}"
+    if plan.steps:
+        yield "steps_per_photo", "steps is set"

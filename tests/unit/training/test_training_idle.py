@@ -1,0 +1,40 @@
+"""What somebody set and what does nothing is told, and only that."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.idle import idle
+from personal_avatar.training.plan import LoraPlan
+
+
+def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
+    return BaseModelFile(Path("a.safetensors"), "a", family, prediction=prediction)
+
+
+@pytest.mark.parametrize(("family", "values", "said"), [
+    (Family.SDXL, {"clip_skip": 2}, ["clip_skip"]),
+    (Family.SD1, {"clip_skip": 2}, []),
+    (Family.SD1, {"scale_v_loss": True}, ["scale_v_loss"]),
+    (Family.SD1, {"keep_tags": 1, "prior_from": "prediction"}, []),
+    (Family.SD1, {"keep_tags": 3}, ["keep_tags"]),
+    (Family.SD1, {"keep_tags": 3, "shuffle_captions": True}, []),
+    (Family.SD1, {"prior_from": "pictures", "class_pictures": 8}, ["prior_from", "class_pictures"]),
+    (Family.SD1, {"prior_weight": 1.0, "class_pictures": 8}, ["class_pictures"]),
+    (Family.SD1, {"prior_weight": 1.0, "prior_from": "both", "class_pictures": 8}, []),
+    (Family.SD1, {"steps": 100, "steps_per_photo": 50}, ["steps_per_photo"]),
+])
+def test_settings_without_effect_are_told(family: Family, values: dict[str, object], said: list[str]) -> None:
+    told = idle(LoraPlan(**values), base_of(family), values)
+    assert [sentence.split()[0] for sentence in told] == said
+
+
+def test_what_nobody_chose_is_not_told() -> None:
+    assert idle(LoraPlan(clip_skip=2, steps=5, steps_per_photo=9), base_of(Family.SD2), ()) == []
+
+
+def test_of_a_velocity_the_loss_can_be_scaled() -> None:
+    values = {"scale_v_loss": True}
+    assert idle(LoraPlan(**values), base_of(Family.SD2, "v_prediction"), values) == []
+    assert idle(LoraPlan(**values), base_of(Family.SD2, ""), values) == []
