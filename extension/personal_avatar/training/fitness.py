@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from personal_avatar.domain import BaseModelFile
+from personal_avatar.training.families.detect import UNET, Shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
@@ -19,5 +20,13 @@ def refuse_unfit(base: BaseModelFile) -> None:
     network = network_in(base.path)
     base, params = replace(base, family=network.family), read_params(base)
     with named_layout_errors(base, FAMILIES[base.family]):
+        _refuse_numbers(network.shapes)
         unet_config(network.shapes, params, base)
         vae_config(vae_shapes(network.shapes, base), params, base)
+
+
+def _refuse_numbers(shapes: Shapes) -> None:
+    """Raises `ValueError`: of nothing in a network there is just one."""
+    for name, shape in shapes.items():
+        if name.startswith(UNET) and not shape:
+            raise ValueError(f"{name} is a single number.")

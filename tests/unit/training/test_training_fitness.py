@@ -38,6 +38,7 @@ def test_checkpoints_of_every_family_are_fit(size: Size, tmp_path: Path) -> None
     (shapes_of(MINIATURE), "unusual size and has no configuration"),
     ({"lora_unet_x.lora_up.weight": (1, 1)}, "a LoRA"),
     ({**shapes_of(STANDARD), UNET + "input_blocks.x.0.weight": (1,)}, "layout of Stable Diffusion 1"),
+    ({**shapes_of(STANDARD), UNET + "middle_block.1.proj_in.weight": ()}, r"proj_in\.weight is a single"),
     ({**shapes_of(STANDARD), VAE + "encoder.down.y.weight": (1,)}, "layout of Stable Diffusion 1"),
 ])
 def test_unfit_checkpoints_are_refused_with_what_is_wrong(shapes: Shapes, word: str, tmp_path: Path) -> None:
