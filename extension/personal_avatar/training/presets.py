@@ -18,6 +18,7 @@ STEPS_PER_PHOTO = 100
 WORDS_LONGER = 1.5  # so many times the steps for new words alone, whatever the goal
 
 Values = dict[str, Any]
+LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
 
 FACE: Values = {"unmasked_weight": 0.3, "noise_offset": 0.05, "save_count": 5}
 METHODS: dict[Method, Values] = {
@@ -50,7 +51,7 @@ TINY: Values = {
     "save_count": 3,
     "held_out": 0.3,
 }
-TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3, "words_factor": 4.0}
+TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
 TINY_METHODS: dict[Method, Values] = {
     Method.LORA: {**TINY_LORA, "steps": 600, "prior_weight": 0.5, "prior_from": "both", "save_count": 4},
     Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
@@ -64,6 +65,9 @@ TINY_GOALS: dict[Goal, Values] = {
     Goal.ANIME: {},
     Goal.STYLE: {"steps": 450, "prior_weight": 0.5, "prior_from": "prediction"},
 }
+
+# A person is told from others where words are read; a style is not.
+TINY_PERSON_LORA: Values = {"words_factor": 4.0}
 
 
 def is_tiny(base: BaseModelFile) -> bool:
@@ -81,7 +85,8 @@ def preset_for(base: BaseModelFile, method: Method, goal: Goal = Goal.FACE) -> V
 
 def _preset(base: BaseModelFile, method: Method, goal: Goal) -> Values:
     if is_tiny(base):
-        return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal]}
+        person = TINY_PERSON_LORA if method in LORAS and goal is not Goal.STYLE else {}
+        return {**TINY, **TINY_METHODS[method], **TINY_GOALS[goal], **person}
     large = LARGE_DREAMBOOTH if method is Method.DREAMBOOTH else LARGE
     values = {**FACE, **METHODS[method], **(large if base.family is Family.SDXL else {}), **GOALS[goal]}
     unknown = base.family is Family.SD2 and not base.prediction  # nearly all of them answer with velocity

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
-from personal_avatar.training.plan import plan_for
+from personal_avatar.training.plan import LoraPlan, plan_for
 
 QUICK, BALANCED, BEST = Goal.FACE_QUICK, Goal.FACE, Goal.FACE_BEST
 
@@ -36,3 +36,14 @@ def test_new_words_alone_take_more_steps_than_a_lora_unless_a_person_says_how_ma
     words = steps(Method.TEXTUAL_INVERSION, Goal.STYLE, base)
     assert words == 1.5 * steps(Method.LORA, Goal.STYLE, base)
     assert plan_for(base, Method.TEXTUAL_INVERSION, {"steps_per_photo": 50}).steps_for(8) == 400
+
+
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH_LORA])
+@pytest.mark.parametrize("goal", Goal)
+def test_on_small_checkpoints_a_person_begins_quickly_where_words_are_read_and_a_style_does_not(
+    goal: Goal, method: Method
+) -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1, native_px=192)
+    plan = plan_for(base, method, {"goal": goal.value})
+    assert isinstance(plan, LoraPlan)
+    assert (plan.words_factor > 1.0) == (goal is not Goal.STYLE)
