@@ -75,10 +75,11 @@ class RowDocument(Document):
     seconds: float | None
     peak_memory_gb: float | None
     file_mb: float | None
+    error: ErrorDocument | None = Field(..., description="Why the method failed; null where it did not")
 
 
 class ComparisonDocument(Document):
-    methods: list[RowDocument] = Field(..., description="Best first")
+    methods: list[RowDocument] = Field(..., description="Best first; then those that failed")
     notes: list[str] = Field(..., description="What has to be known to read the table")
 
 

@@ -1,6 +1,6 @@
 """Several methods for one person side by side: one table of numbers and one sheet of the same prompts and seeds.
 
-A row is a training, or what the photos alone do (`ONE_PHOTO`).
+A row is a training, or what the photos alone do (`ONE_PHOTO`), also one that failed: it says why.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from personal_avatar.domain import ONE_PHOTO
+from personal_avatar.errors import AvatarError, from_json
 from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.letters import font
 from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
@@ -23,6 +24,9 @@ LINE_PX, LETTER_PX = 20, 8  # of the sentences below
 MEASURED = ("likeness", "resemblance")  # of a person, of a style
 NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage")
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
+PLACE = ("dataset_fingerprint", "base")  # what results must share to be compared
+FAILED = "failed"
+ERROR_LINES = 8  # that have room beside a row of pictures
 NOTE = (
     "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, with "
     "checkpoint and networks loaded. Their leakage is measured with the photos in use: whoever the prompt names then "
@@ -38,35 +42,43 @@ FORMS: dict[str, Callable[[float | None], str]] = {
 @dataclass(frozen=True)
 class Row:
     """One method. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row. `file`:
-    "" where none is made."""
+    "" where none is made. `error`: why it has neither."""
 
     method: str
     engine: str
     numbers: Mapping[str, float | None]
     file: str
     pictures: tuple[Path, ...] = ()
+    error: AvatarError | None = None
 
     def named(self, language: str = DEFAULT) -> str:
         """The method and, where that is not ours, the engine."""
         return trained_by(self.method, self.engine, language)
 
+    @property
+    def failure(self) -> str:
+        """What happened and what to do, in English; "" where nothing did."""
+        return f"{self.error.message} {self.error.hint}".strip() if self.error else ""
+
 
 def row_of(result: Mapping[str, Any]) -> Row:
-    """From the result document of a training, or of what photos alone do."""
+    """From the result document of a training, or of what photos alone do; of one that failed it has `method`, `engine`
+    and `error`, as the job keeps it."""
     measured = {name: result.get(name) or {} for name in MEASURED}
     numbers = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
     numbers |= {name: found.get("after") for name, found in measured.items()}
     numbers["recovered"] = next((found["recovered"] for found in measured.values() if "recovered" in found), None)
     pictures = tuple(Path(path) for path in result.get("samples", ()))
-    file = next((Path(path).name for path in result["files"]), "")
-    return Row(result["method"], result["engine"], numbers, file, pictures)
+    file = next((Path(path).name for path in result.get("files", ())), "")
+    error = from_json(result["error"]) if result.get("error") else None
+    return Row(result["method"], result["engine"], numbers, file, pictures, error)
 
 
 def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Of results, the newest first, those on the photos and the checkpoint of the newest; one of each method and
     engine, best first."""
-    def place(result: Mapping[str, Any]) -> tuple[Any, Any]:
-        return result.get("dataset_fingerprint"), result.get("base")
+    def place(result: Mapping[str, Any]) -> list[Any]:
+        return [result.get(name) for name in PLACE]
 
     alike = [row_of(result) for result in results if place(result) == place(results[0]) and "method" in result]
     newest = {row.named(): row for row in reversed(alike)}
@@ -74,22 +86,29 @@ def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def best_first(rows: Sequence[Row]) -> list[Row]:
-    """By the share of the likeness, or of the resemblance, that was recovered; what was not measured comes last."""
-    def behind(row: Row) -> float:
+    """By the share of the likeness, or of the resemblance, that was recovered; then what was not measured, then what
+    failed."""
+    def behind(row: Row) -> tuple[bool, float]:
         recovered = row.numbers["recovered"]
-        return float("inf") if recovered is None else -recovered
+        return row.error is not None, float("inf") if recovered is None else -recovered
 
     return sorted(rows, key=behind)
 
 
 def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The table as JSON."""
-    return [{"method": row.method, "engine": row.engine, "file": row.file, **row.numbers} for row in rows]
+    return [
+        {
+            "method": row.method, "engine": row.engine, "file": row.file, **row.numbers,
+            "error": row.error.to_json() if row.error else None,
+        }
+        for row in rows
+    ]
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What has to be known to read the table."""
-    return [NOTE] if any(row.method == ONE_PHOTO for row in rows) else []
+    return [NOTE] if any(row.method == ONE_PHOTO and row.error is None for row in rows) else []
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -99,10 +118,13 @@ def columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The table as words, heads first."""
-    names = columns(rows)
-    heads = ("method", *(name.replace("_", " ") for name in names))
-    return [heads, *((row.named(), *(spoken(name, row.numbers[name]) for name in names)) for row in rows)]
+    """The table as words, heads first. Why a method failed stands in a last column, which is there only then."""
+    names, failed = columns(rows), any(row.error for row in rows)
+    heads = ("method", *(name.replace("_", " ") for name in names), *((FAILED,) if failed else ()))
+    return [heads, *(
+        (row.named(), *(spoken(name, row.numbers[name]) for name in names), *((row.failure,) if failed else ()))
+        for row in rows
+    )]
 
 
 def spoken(name: str, value: float | None) -> str:
@@ -136,6 +158,11 @@ def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
 
 def _line(sheet: Any, pen: Any, row: Row, y: int) -> None:
     pen.text((MARGIN_PX, y + 4), row.named(), INK, font(18, bold=True))
+    if row.error is not None:
+        fits = (sheet.width - 2 * MARGIN_PX) // LETTER_PX
+        for number, line in enumerate(wrap(row.failure, fits, max_lines=ERROR_LINES, placeholder=" ...")):
+            pen.text((MARGIN_PX, y + 32 + number * LINE_PX), line, MUTED, font(14))
+        return
     for number, name in enumerate(columns([row])):
         place = y + 32 + number * 19
         pen.text((MARGIN_PX, place), name.replace("_", " "), MUTED, font(14))

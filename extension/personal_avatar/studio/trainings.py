@@ -1,7 +1,7 @@
 """Photos become an avatar: trainings are asked for here, refused when they cannot work, and their results taken."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import ONE_PHOTO, Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
 from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, WrongState
 from personal_avatar.identities import IdentitySettings
-from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.jobs.states import ACTIVE, ENDED
+from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
+from personal_avatar.studio.comparing import compared
 from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.requests import TrainRequest, labels, refuse_count
 from personal_avatar.studio.works import TRAIN
@@ -108,12 +109,11 @@ class Trainings:
 
     def comparison(self, avatar_id: str) -> list[Row]:
         """What each method, and the photos alone, made of the photos and the checkpoint of the avatar's last training,
-        best first."""
-        from personal_avatar.reports.comparison import comparable
-
-        jobs, ended = self._studio.jobs, [State.SUCCEEDED]
-        found = [view for kind in COMPARED for view in jobs.views(states=ended, kind=kind, avatar_id=avatar_id)]
-        return comparable([view.result for view in newest_first(found) if view.result])
+        best first; see `compared`."""
+        jobs = self._studio.jobs
+        return compared(
+            view for kind in COMPARED for view in jobs.views(states=ENDED, kind=kind, avatar_id=avatar_id)
+        )
 
     def comparison_sheet(self, avatar: Avatar) -> bytes:
         """The same with pictures, as a PNG."""
@@ -238,11 +238,6 @@ def _noun(request: TrainRequest) -> str:
     """The class that is trained; of a style it ends with that word."""
     is_style = request.plan.get("goal") == Goal.STYLE.value
     return STYLE_NOUN if is_style and not request.class_noun.endswith(STYLE_NOUN) else request.class_noun
-
-
-def newest_first(views: Iterable[JobView]) -> list[JobView]:
-    """Jobs of several kinds in the order of the lists."""
-    return sorted(views, key=lambda view: view.job.created_at, reverse=True)
 
 
 def _known(ways: Sequence[str]) -> tuple[str, ...]:

@@ -7,11 +7,10 @@ from html import escape
 
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
-from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import JobView
-from personal_avatar.reports.comparison import Row, comparable, spoken
-from personal_avatar.studio.trainings import COMPARED, newest_first
-from personal_avatar.ui.markup import box, stored_error_box, tag, title_of, words_of
+from personal_avatar.reports.comparison import Row, spoken
+from personal_avatar.studio.comparing import compared
+from personal_avatar.studio.trainings import COMPARED
+from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 
@@ -28,22 +27,22 @@ PICTURES = 6
 
 
 def comparison_html(scene: Scene, shelf: Shelf) -> str:
-    """The methods, best first: numbers, and pictures of the same prompts and seeds. Empty while there is only one."""
+    """The methods, best first: numbers, and pictures of the same prompts and seeds, or why there are none. Empty while
+    there is only one."""
     shown = scene.training
     if shown is None:
         return ""
     views = [view for kind in COMPARED for view in scene.of_kind(kind) if view.job.avatar_id == shown.job.avatar_id]
-    ended = [view for view in newest_first(views) if view.status.state is State.SUCCEEDED]
-    rows, failure = comparable([view.result for view in ended if view.result]), _failure(views, scene)
+    rows = compared(views)
     if len(rows) < 2:
-        return failure
+        return _failure(rows, scene)
     title = scene.say("compare.title")
     lines = "".join(_line(row, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
     told = [tag("p", escape(scene.say("compare.note")), class_="pa-note")] if _has_one_photo(rows) else []
     pictures = [_pictures(row, scene, shelf) for row in rows]
-    return "".join((tag("h3", escape(title)), numbers, *told, failure, *pictures))
+    return "".join((tag("h3", escape(title)), numbers, *told, *pictures))
 
 
 def left_out_html(error: AvatarError | None, scene: Scene) -> str:
@@ -54,15 +53,13 @@ def left_out_html(error: AvatarError | None, scene: Scene) -> str:
     return box("warn", title, *words_of(error, scene.language))
 
 
-def _failure(views: Sequence[JobView], scene: Scene) -> str:
-    """Why the photos alone have no row, when they were tried last and failed."""
-    tried = newest_first(view for view in views if view.job.kind == ONE_PHOTO)[:1]
-    errors = [view.status.error for view in tried if view.status.state is State.FAILED and view.status.error]
-    return "".join(stored_error_box(error, scene.language) for error in errors)
+def _failure(rows: Sequence[Row], scene: Scene) -> str:
+    """Why nothing was made of the photos alone, when that is all there is to tell: of a training its own box does."""
+    return "".join(error_box(row.error, scene.language) for row in rows if row.error and row.method == ONE_PHOTO)
 
 
 def _has_one_photo(rows: Sequence[Row]) -> bool:
-    return any(row.method == ONE_PHOTO for row in rows)
+    return any(row.method == ONE_PHOTO and row.error is None for row in rows)
 
 
 def _heads(scene: Scene) -> str:
@@ -71,8 +68,11 @@ def _heads(scene: Scene) -> str:
 
 
 def _line(row: Row, scene: Scene) -> str:
-    numbers = "".join(tag("td", spoken(name, row.numbers[name])) for name in COLUMNS)
-    return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), numbers)
+    cells = "".join(tag("td", spoken(name, row.numbers[name])) for name in COLUMNS)
+    if row.error is not None:
+        told = box("bad", title_of(row.error, scene.language), *words_of(row.error, scene.language))
+        cells = tag("td", told, colspan=len(COLUMNS))
+    return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), cells)
 
 
 def _pictures(row: Row, scene: Scene, shelf: Shelf) -> str:

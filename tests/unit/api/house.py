@@ -62,6 +62,16 @@ emit(Done({"files": [str(target)], "checkpoint": point, "checkpoints": [point], 
 """
 
 
+def failing(method: str) -> str:
+    """`LEARN`, where trainings by `method` run out of a card's memory."""
+    fail = (
+        f'if payload["method"] == "{method}" and job["kind"] == "train":\n'
+        '    emit(Failed({"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}))\n'
+        "    sys.exit(1)\n"
+    )
+    return LEARN.replace('if job["kind"] == "one-photo":', fail + 'if job["kind"] == "one-photo":', 1)
+
+
 class DrawingHost(StandaloneHost):
     """Hands out the shipped drawings for pictures; trains with a script."""
 

@@ -55,6 +55,30 @@ def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so
     assert table(comparable([result("lora", 0.5)]))[0][1:3] == ("likeness", "recovered")
 
 
+FAILURE = {"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}
+
+
+def failed(method: str) -> dict[str, Any]:
+    place = {"dataset_fingerprint": "a", "base": "tiny"}
+    return {"method": method, "engine": "diffusers", "error": FAILURE, **place}
+
+
+def test_a_method_that_failed_stands_last_with_why_and_what_to_do() -> None:
+    rows = comparable([failed("lora"), result("dreambooth", None), result("lora", 0.9), result("one-photo", 0.1)])
+    assert [row.method for row in rows] == ["one-photo", "dreambooth", "lora"]
+    assert [row["error"] for row in to_document(rows)] == [None, None, FAILURE]
+    heads, *lines = table(rows)
+    assert heads[-1] == "failed" and [line[-1] for line in lines] == ["", "", "8 GB were not enough. Try rank=8."]
+    assert "failed" not in table(comparable([result("lora", 0.5)]))[0]
+    assert notes(comparable([failed("one-photo")])) == []
+
+
+def test_the_sheet_writes_why_a_method_failed() -> None:
+    told, silent = (comparison_sheet("Ruby", comparable([one])) for one in (failed("lora"), result("lora", None)))
+    assert told.shape == silent.shape and (told != silent).any()
+    assert (told[120:180] != told[0, 0]).any()
+
+
 def test_nothing_compares_to_an_empty_table() -> None:
     assert comparable([]) == []
 

@@ -13,7 +13,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.training.plan import OnePhotoTask
 
-from tests.unit.api.house import GOOD, build_studio
+from tests.unit.api.house import GOOD, LEARN, build_studio, failing
 from tests.unit.jobs.children import PATIENT
 
 REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
@@ -49,6 +49,35 @@ def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Make) ->
     assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
     assert {point.method for point in studio.avatars.load(views[0].job.avatar_id).checkpoints} == set(methods)
     assert studio.trainings.comparison(views[0].job.avatar_id)[0].method in {method.value for method in methods}
+
+
+def compared(studio: Studio, learn: str, request: TrainRequest = REQUEST) -> list[tuple[str, str]]:
+    """Method and error of each row after a LoRA and new words were compared."""
+    studio.host.learn = learn  # type: ignore[attr-defined]
+    jobs = studio.trainings.compare(request, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    for job in jobs:
+        studio.queue.wait(job.id, 60)
+    rows = studio.trainings.comparison(jobs[0].avatar_id)
+    return [(row.method, row.error.code if row.error else "") for row in rows]
+
+
+def test_a_method_that_failed_has_a_row_that_says_why_and_nothing_older_stands_for_it(make: Make) -> None:
+    studio = make()
+    assert set(compared(studio, LEARN)) == {("lora", ""), ("textual-inversion", "")}
+    assert compared(studio, failing("lora")) == [("textual-inversion", ""), ("lora", "OUT_OF_VRAM")]
+    assert compared(studio, failing("textual-inversion")) == [("lora", ""), ("textual-inversion", "OUT_OF_VRAM")]
+    assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
+    assert set(compared(studio, LEARN)) == {("lora", ""), ("textual-inversion", "")}
+
+
+def test_results_on_other_photos_do_not_stand_beside_a_failure(make: Make) -> None:
+    studio = make()
+    compared(studio, LEARN)
+    studio.host.learn = failing("lora")  # type: ignore[attr-defined]
+    job = studio.trainings.start(replace(REQUEST, photos=(GOOD[1],)))
+    studio.queue.wait(job.id, 60)
+    rows = studio.trainings.comparison(job.avatar_id)
+    assert [(row.method, row.error.code if row.error else "") for row in rows] == [("lora", "OUT_OF_VRAM")]
 
 
 def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:

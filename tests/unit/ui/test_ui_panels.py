@@ -20,8 +20,9 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import photo_files, tab
+from personal_avatar.wording import text
 
-from tests.unit.api.house import GOOD, SAMPLES
+from tests.unit.api.house import GOOD, SAMPLES, failing
 from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
@@ -337,6 +338,20 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     listed = visitor.text("jobs")
     assert "Measurement · Nga · Photos alone" in listed
     assert all(f"Training · Nga · {name}" in listed for name in ("LoRA", "Dreambooth-LoRA", "Textual Inversion"))
+
+
+def test_a_method_that_failed_stands_in_the_table_with_its_name_the_reason_and_the_remedy(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.host, "learn", failing("dreambooth"))
+    visitor = laid_out(visit, "fa" * 16, "Quy")
+    visitor.enter(goal="face-quick", compare_one_photo=False)
+    visitor.click("compare")
+    visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method) - 1)
+    visitor.wait(lambda: "8 GB were not enough." in visitor.text("comparison"))
+    rows = visitor.value("comparison").split("<tr>")
+    (row,) = (row for row in rows if "8 GB were not enough." in row)
+    assert ">Dreambooth<" in row and text("error.OUT_OF_VRAM.title") in row and "Try rank=8." in row
 
 
 def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
