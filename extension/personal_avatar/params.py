@@ -5,10 +5,12 @@ schema, the widget (ui/widgets.py), the JSON in a job and the validation, which 
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, PydanticTypeError, ValidationError, validator
+from pydantic.fields import ModelField
 
 from personal_avatar.errors import InvalidSettings
 
@@ -16,13 +18,62 @@ S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
 
 
+class OtherType(PydanticTypeError):
+    """What stands where a number belongs is none, or none of that kind."""
+
+    code = "setting"
+    msg_template = "must be of the type {wanted}"
+
+
 class Settings(BaseModel):
-    """Frozen, closed: an unknown key is an error."""
+    """Frozen, closed: an unknown key is an error. Nothing is rounded: a whole number may be written 7.0, never 7.9."""
 
     class Config:
         frozen = True
         extra = "forbid"
         allow_population_by_field_name = True
+
+    @validator("*", pre=True)
+    def _meant(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
+        """pydantic would cut 7.9 to 7, and count true as 1."""
+        if isinstance(value, str) and not writable(value):
+            raise ValueError("holds bytes that are no text (UTF-8)")
+        wanted = number_kind(field)
+        return value if wanted is None else _number(value, wanted)
+
+
+def number_kind(field: ModelField) -> type | None:
+    """int or float where a setting is one of them, and no list; None for others."""
+    kind = field.outer_type_
+    if not isinstance(kind, type) or issubclass(kind, bool):
+        return None
+    return next((number for number in (int, float) if issubclass(kind, number)), None)
+
+
+def _number(value: Any, wanted: type) -> Any:
+    """`value` as pydantic may read it; raises `OtherType`."""
+    if isinstance(value, bool):
+        raise OtherType(wanted=wanted.__name__)
+    if wanted is not int or not isinstance(value, float | str):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    if not math.isfinite(number):
+        return value
+    if not number.is_integer():
+        raise OtherType(wanted=wanted.__name__)
+    return value if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() else int(number)
+
+
+def writable(text: str) -> bool:
+    """Whether it can be stored as UTF-8: bytes of the command line that are none come as halves of signs."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def setting(
@@ -46,7 +97,7 @@ def setting(
 
 
 def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
+    name = ".".join(str(part) for part in problem["loc"]).encode("utf-8", "backslashreplace").decode("utf-8")
     got = _shown(_value_at(values, problem["loc"]))
     if problem["type"] == "value_error.extra":
         return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
@@ -55,6 +106,8 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
         return f"{name}: {problem['msg']}"
     if problem["type"] == "value_error":  # a rule of the settings' own says itself what is wrong
         return f"{name}: {problem['msg']}, got {got}"
+    if problem["type"] == f"type_error.{OtherType.code}":
+        return f"{name} {problem['msg']}, got {got}"
     info = model_field.field_info
     choices = info.extra.get("choices")
     if choices:
@@ -98,7 +151,7 @@ def pairs(words: list[str]) -> dict[str, str]:
     found = {}
     for word in words:
         key, mark, value = word.partition("=")
-        if not mark or not key.strip():
+        if not mark or not key.strip() or not writable(key):
             raise InvalidSettings(f"{word!r} is not of the form key=value.", "Write it like steps=500.")
         found[key.strip()] = value.strip()
     return found

@@ -45,6 +45,39 @@ def test_what_is_no_number_in_the_range_is_refused(name: str, value: Any) -> Non
         validated(Example, {name: value})
 
 
+@pytest.mark.parametrize("value", [7.9, "7.9", "-7.5", 1e-9, True, False])
+def test_whole_numbers_are_never_cut_and_yes_is_no_number(value: Any) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(Example, {"rank": value})
+    assert caught.value.message == f"rank must be of the type int, got {value!r}."
+
+
+def test_yes_is_no_number_with_a_comma_either() -> None:
+    with pytest.raises(InvalidSettings, match="rate must be of the type float, got True"):
+        validated(Example, {"rate": True})
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7", " 7 ", "7.0", "+7", "0.7e1"])
+def test_a_whole_number_may_be_written_like_any_other(value: Any) -> None:
+    found = validated(Example, {"rank": value}).rank
+    assert found == 7 and type(found) is int
+
+
+@pytest.mark.parametrize("name", ["word", "kind"])
+def test_what_cannot_be_written_as_text_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"{name}: holds bytes that are no text") as caught:
+        from_pairs(Example, [f"{name}=a\udcff"])
+    assert caught.value.message.encode("utf-8")
+
+
+@pytest.mark.parametrize("word", ["\udcff=1", "\udcff"])
+def test_a_name_that_cannot_be_written_is_refused(word: str) -> None:
+    for refused in (lambda: from_pairs(Example, [word]), lambda: validated(Example, {word: 1})):
+        with pytest.raises(InvalidSettings) as caught:
+            refused()
+        assert caught.value.message.encode("utf-8")
+
+
 @given(st.dictionaries(st.text(max_size=8), st.none() | st.integers() | st.floats() | st.text(max_size=5), max_size=4))
 def test_whatever_is_given_either_fits_or_is_refused_by_name(values: dict[str, Any]) -> None:
     try:

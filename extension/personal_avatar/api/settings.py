@@ -59,12 +59,14 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:
-    """The same values; raises `ValueError` where a text stands for a number, or true for 1."""
+    """The same values; raises `ValueError` where a text stands for a number, or true for 1; 7.0 is 7."""
     for name, value in values.items():
         field = kind.__fields__.get(name)
         if field is None:
             continue
         kinds = next((accepted for base, accepted in TYPES.items() if issubclass(field.outer_type_, base)), (object,))
+        if kinds == TYPES[int] and isinstance(value, float) and value.is_integer():
+            continue
         if not isinstance(value, kinds) or isinstance(value, bool) != (bool in kinds):
             raise ValueError(f"{name} must be of the type {kinds[-1].__name__}, got {value!r}")
     return values
