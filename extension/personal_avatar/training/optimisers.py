@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.compute import version
-from personal_avatar.training.plan import ONE_RATE, LoraPlan, TrainPlan
+from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
     import torch
@@ -91,13 +91,12 @@ _MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
 
 
 def refuse_impossible(plan: TrainPlan) -> None:
-    """Before any work is done. Raises `InvalidSettings` for what cannot run here."""
-    import torch
-
-    if plan.optimiser == ONE_RATE:
-        _refuse_rates(plan)
+    """Before any work is done. Raises `InvalidSettings` for what cannot run on this machine; what cannot run
+    anywhere is no plan (`plan_for`)."""
     if plan.optimiser != "adamw8bit":
         return
+    import torch
+
     if not torch.cuda.is_available():
         raise InvalidSettings("The optimiser adamw8bit needs an NVIDIA graphics card.", "Choose adamw or adafactor.")
     try:
@@ -107,14 +106,6 @@ def refuse_impossible(plan: TrainPlan) -> None:
             f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
             "Install it into the trainer environment, or choose adamw.",
         ) from None
-
-
-def _refuse_rates(plan: TrainPlan) -> None:
-    said = "prodigy takes one learning rate for everything."
-    if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
-        raise InvalidSettings(said, "Give the text encoder the same one, or 0.")
-    if isinstance(plan, LoraPlan) and plan.words_factor != 1.0:
-        raise InvalidSettings(said, "Set words_factor to 1.")
 
 
 def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:

@@ -182,12 +182,30 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     if plan.is_style and plan.wants_class_pictures:
         raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
     _refuse_uneven(plan)
+    plan = _suited(plan, values)
+    if plan.optimiser == ONE_RATE:
+        _refuse_rates(plan)
+    return plan
+
+
+def _suited(plan: TrainPlan, values: dict[str, Any]) -> TrainPlan:
+    """With rates that suit the optimiser, where `values` do not choose them."""
     if plan.optimiser not in RATES:
         return plan
     suited: dict[str, Any] = {"learning_rate": RATES[plan.optimiser](plan.learning_rate)}
     if plan.optimiser == ONE_RATE and isinstance(plan, LoraPlan):
         suited["words_factor"] = 1.0
     return plan.copy(update={name: value for name, value in suited.items() if name not in values})
+
+
+def _refuse_rates(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
+    said = f"{ONE_RATE} takes one learning rate for everything."
+    if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
+        same = f"Set text_encoder_learning_rate to {plan.learning_rate:g}, which is learning_rate here, or to 0."
+        raise InvalidSettings(said, same)
+    if isinstance(plan, LoraPlan) and plan.words_factor != 1.0:
+        raise InvalidSettings(said, "Set words_factor to 1.")
 
 
 def _refuse_uneven(plan: TrainPlan) -> None:

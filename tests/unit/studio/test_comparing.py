@@ -89,6 +89,7 @@ def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:
 
 @pytest.mark.parametrize(("plan", "methods"), [
     ({"speed": 1}, (Method.LORA,)), ({"vectors": 2}, (Method.LORA,)), ({"rank": 0}, (Method.LORA,)), ({}, ()),
+    ({"optimiser": "prodigy", "text_encoder_learning_rate": 1e-4}, (Method.LORA,)),
     ({}, ("no-such",)), ({"rank": 4}, ("one-photo",)),
 ])
 def test_a_comparison_that_cannot_work_starts_nothing(

@@ -84,3 +84,21 @@ def test_an_optimiser_that_takes_one_rate_is_given_no_other_by_a_goal(tmp_path: 
     quick = plan_for(tiny, Method.LORA, {"goal": "face-quick", "optimiser": "prodigy"})
     assert plan_for(tiny, Method.LORA, {"goal": "face-quick"}).words_factor > quick.words_factor == 1.0
     assert plan_for(tiny, Method.DREAMBOOTH, {"optimiser": "prodigy"}).learning_rate == 1.0
+
+
+@pytest.mark.parametrize(("values", "remedy"), [
+    ({"text_encoder_learning_rate": 1e-4},
+     "Set text_encoder_learning_rate to 1, which is learning_rate here, or to 0."),
+    ({"text_encoder_learning_rate": 1e-4, "learning_rate": 0.5},
+     "Set text_encoder_learning_rate to 0.5, which is learning_rate here, or to 0."),
+    ({"words_factor": 4.0}, "Set words_factor to 1."),
+])
+def test_prodigy_takes_one_rate_and_the_plan_says_which(
+    values: dict[str, float], remedy: str, tmp_path: Path
+) -> None:
+    base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
+    with pytest.raises(InvalidSettings, match="prodigy takes one learning rate for everything") as caught:
+        plan_for(base, Method.LORA, {"optimiser": "prodigy", **values})
+    assert caught.value.hint == remedy
+    same = {"text_encoder_learning_rate": 1.0, "words_factor": 1.0}
+    assert plan_for(base, Method.LORA, {"optimiser": "prodigy", **same}).text_encoder_learning_rate == 1.0

@@ -310,16 +310,11 @@ def test_every_optimiser_goes_on_from_the_disk(load_miniature: Load, plan: LoraP
     assert all(map(torch.equal, second._averaged.tensors(), whole._averaged.tensors()))
 
 
-@pytest.mark.parametrize(("values", "what"), [
-    ({"optimiser": "adamw8bit"}, "adamw8bit"),
-    ({"optimiser": "prodigy", "text_encoder_learning_rate": 1e-4}, "one learning rate"),
-    ({"optimiser": "prodigy", "words_factor": 4.0}, "one learning rate"),
-])
-def test_an_optimiser_that_cannot_run_is_refused_before_any_work(values: dict[str, object], what: str) -> None:
+def test_an_optimiser_that_cannot_run_is_refused_before_any_work() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a graphics card")
-    with pytest.raises(InvalidSettings, match=what):
-        optimisers.refuse_impossible(PLAN.copy(update=values))
+    with pytest.raises(InvalidSettings, match="adamw8bit"):
+        optimisers.refuse_impossible(PLAN.copy(update={"optimiser": "adamw8bit"}))
 
 
 @pytest.mark.slow
