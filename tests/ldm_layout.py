@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,8 +28,13 @@ __all__ = [
 
 
 def header_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
-    """Write a safetensors file whose header is true and whose weights are missing; answers `path`."""
-    entry = {"dtype": "F16", "data_offsets": [0, 0]}
-    header = json.dumps({name: {**entry, "shape": shape} for name, shape in shapes.items()}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    """Write a safetensors file whose header is true and whose weights are a hole in it; answers `path`."""
+    entries, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        entries[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+    header = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + end)
     return path

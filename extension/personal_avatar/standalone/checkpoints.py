@@ -12,6 +12,7 @@ from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.storage import sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
 from personal_avatar.training.families.files import is_one_by_one
+from personal_avatar.training.families.sidecar import side_px
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
 SUFFIXES = (".safetensors", ".ckpt")
@@ -130,10 +131,9 @@ def _params(config: Path | None) -> dict[str, Any]:
 
 
 def _native_px(params: dict[str, Any], family: Family, answers: str) -> int:
-    """`image_size` of the configuration, which is in cells of the latent picture, 8 pixels each; else the family's."""
-    size = params.get("image_size", 0)
-    if isinstance(size, int) and size:
-        return size * 8
+    """As the configuration says, else the family's."""
+    if said := side_px(params):
+        return said
     return NATIVE_PX_OF_SD2_EPSILON if family is Family.SD2 and answers == "epsilon" else NATIVE_PX[family]
 
 

@@ -11,8 +11,8 @@ from modules import sd_models, sd_vae, shared
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, NoCheckpoint
 from personal_avatar.training.families import detect
+from personal_avatar.training.families.sidecar import side_px
 
-LATENT_FACTOR = 8
 NOISE_SCHEDULE, ZERO_TERMINAL_SNR = "sd_noise_schedule", "Zero Terminal SNR"
 
 
@@ -91,8 +91,8 @@ def _prediction(
 
 def _native_px(family: Family, prediction: str, params: dict[str, Any]) -> int:
     """Side of the pictures that the checkpoint was trained on: its yaml's `image_size`, else what its family has."""
-    if isinstance(params.get("image_size"), int):
-        return int(params["image_size"]) * LATENT_FACTOR
+    if said := side_px(params):
+        return said
     if family is Family.SD2:
         return 768 if prediction == "v_prediction" else 512
     return 1024 if family is Family.SDXL else 512

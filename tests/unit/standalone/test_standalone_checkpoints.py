@@ -1,6 +1,7 @@
 """The shelf of checkpoints: the shipped one, the user's own, the choice between them."""
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,10 @@ def test_without_a_yaml_the_size_is_the_familys(shelf: CheckpointShelf) -> None:
         sizes[family] = shelf.find(family.value).native_px
     assert sizes == {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
     assert shelf.find("sd2").prediction == "", "only the network can tell"
+
+
+@pytest.mark.parametrize("cells", [-64, 10**6, True])
+def test_a_side_that_no_picture_has_is_not_believed(shelf: CheckpointShelf, cells: int) -> None:
+    path = make(Family.SD1, shelf.folder).path
+    path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": {"image_size": cells}}}))
+    assert shelf.find("miniature").native_px == 512

@@ -11,7 +11,7 @@ from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training.families.detect import prediction
-from personal_avatar.training.families.sidecar import encoder_params
+from personal_avatar.training.families.sidecar import encoder_params, side_px
 from personal_avatar.training.fitness import refuse_unfit
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -78,3 +78,23 @@ def test_the_vae_that_was_chosen_counts(tmp_path: Path) -> None:
         refuse_unfit(replace(base, vae=base.path))
     with pytest.raises(BaseNotFound):
         refuse_unfit(replace(base, vae=tmp_path / "gone.safetensors"))
+
+
+@pytest.mark.parametrize("change", [-2, 2])
+def test_a_tensor_whose_bytes_do_not_fit_its_shape_is_refused_by_its_name(change: int, tmp_path: Path) -> None:
+    base = headed(tmp_path / "a.safetensors", shapes_of(MINIATURE))
+    data = base.path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header[UNET + "out.2.bias"]["data_offsets"][1] += change
+    written = json.dumps(header).encode()
+    base.path.write_bytes(len(written).to_bytes(8, "little") + written + data[8 + length :] + b"more")
+    with pytest.raises(BaseUnsupported, match=rf"the bytes of {UNET}out\.2\.bias do not fit its shape"):
+        refuse_unfit(base)
+
+
+@pytest.mark.parametrize(("said", "side"), [
+    (64, 512), (24, 192), (128, 1024), (-64, 0), (0, 0), (10**9, 0), (True, 0), (64.0, 0), ("64", 0), (None, 0),
+])
+def test_only_a_side_that_a_picture_can_have_is_believed(said: object, side: int) -> None:
+    assert side_px({"image_size": said}) == side

@@ -22,10 +22,10 @@ Weights = dict[str, "torch.Tensor"]
 Stored = Mapping[str, "torch.Tensor"]
 
 _AGAIN = "Download it again."
-_FORMATS = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8",
-    "BOOL": "bool",
+_FORMATS = {  # torch's name, and bytes a number
+    "F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2),
+    "F8_E4M3": ("float8_e4m3fn", 1), "F8_E5M2": ("float8_e5m2", 1), "I64": ("int64", 8), "I32": ("int32", 4),
+    "I16": ("int16", 2), "I8": ("int8", 1), "U8": ("uint8", 1), "BOOL": ("bool", 1),
 }
 
 
@@ -34,7 +34,7 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
 
     Plain reads, so that nothing of the file but that tensor is ever in the memory of the process. Asking raises
     `KeyError`, `BaseNotFound` when the file is gone, and `BaseUnsupported` for one that was changed since, and for a
-    tensor that is damaged or in a number format of no network.
+    tensor in a number format of no network.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,8 +57,8 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
         import torch
 
         shape, (stored, first, end) = self._header.shapes[name], self._header.spans[name]
-        dtype = getattr(torch, _FORMATS.get(stored, ""), None)
-        if dtype is None or end - first != math.prod(shape) * dtype.itemsize:
+        dtype = getattr(torch, _FORMATS.get(stored, ("", 0))[0], None)
+        if dtype is None:
             raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _AGAIN)
         found = torch.empty(shape, dtype=dtype)
         with self._opened() as file:
@@ -126,10 +126,19 @@ def _stamp(status: os.stat_result) -> tuple[int, int]:
 
 def _header(path: Path) -> Header:
     try:
-        return header_of(path)
+        header = header_of(path)
+        _refuse_misfits(header)
     except ValueError as error:
         why = not_downloaded(path) or error
         raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({why}).", _AGAIN) from None
+    return header
+
+
+def _refuse_misfits(header: Header) -> None:
+    """Raises `ValueError` for a tensor of more or fewer bytes than its shape and number format take."""
+    for name, (stored, first, end) in header.spans.items():
+        if stored in _FORMATS and end - first != math.prod(header.shapes[name]) * _FORMATS[stored][1]:
+            raise ValueError(f"the bytes of {name} do not fit its shape")
 
 
 def _pickle_shapes(path: Path) -> Shapes:

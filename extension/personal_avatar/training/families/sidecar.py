@@ -8,6 +8,9 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
 
+CELL_PX = 8
+CELLS = range(4, 257)  # a side that a checkpoint may have been trained on
+
 
 def read_params(base: BaseModelFile) -> dict[str, Any]:
     """`model.params` of the yaml beside the checkpoint; empty when there is none. Raises `BaseUnsupported`."""
@@ -21,6 +24,12 @@ def read_params(base: BaseModelFile) -> dict[str, Any]:
         return dict(document["model"]["params"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise BaseUnsupported(f"{path.name} is not a model configuration ({error}).", "Mend or remove it.") from None
+
+
+def side_px(params: dict[str, Any]) -> int:
+    """`image_size`, which is in cells of the latent picture; 0 where there is none that can be believed."""
+    cells = params.get("image_size")
+    return cells * CELL_PX if type(cells) is int and cells in CELLS else 0
 
 
 def unet_params(params: dict[str, Any]) -> dict[str, Any]:
