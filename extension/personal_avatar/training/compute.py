@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 FUSED_ATTENTION_FROM_PX = 256  # 1024 tokens at the first level of the UNet
-HALF_ON_CPU_FROM_PX = 512
+HALF_ON_CPU_FROM_PX = 192  # smaller networks gain nothing by it
 TURING = (7, 5)  # compute capability
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
@@ -51,7 +51,7 @@ class Compute:
 
 def choose(precision: str, native_px: int = 0) -> Compute:
     """`precision` as in the plan. "auto": fp16 or bf16 on CUDA as the card can; on a CPU fp32, but bf16 for checkpoints
-    of the standard sizes (`native_px` of the checkpoint tells) when the processor multiplies in it."""
+    that are large enough (`native_px` of the checkpoint tells) when the processor multiplies in it."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -32,6 +32,7 @@ def test_without_a_card_half_precision_is_bf16(precision: str, found: Compute) -
 @pytest.mark.parametrize(("flags", "native_px", "found"), [
     ("flags\t\t: fpu avx512f avx512_bf16 sse2", 512, torch.bfloat16),
     ("flags\t\t: fpu amx_bf16", 1024, torch.bfloat16),
+    ("flags\t\t: fpu avx512_bf16", 192, torch.bfloat16),
     ("flags\t\t: fpu avx512_bf16", 128, torch.float32),
     ("flags\t\t: fpu avx2", 512, torch.float32),
     ("Features\t: fp asimd", 512, torch.float32),
