@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +70,21 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     from personal_avatar.photos.looks import analyser_of
 
     emit(Stage("check"))
+    task = as_found(task, emit)
     plan = _plan(task, emit)
-    families.supported(task.base)
     space.refuse_full(task, plan, folder)
     wanted = task.photos_as(plan)
     analyser = analyser_of(task.photos, wanted, task.weights_folder)
     return Work(task, plan, wanted, folder, emit, control, analyser)
+
+
+def as_found(task: TrainTask, emit: EventWriter) -> TrainTask:
+    """With the checkpoint as its file is now. Raises `BaseNotFound`, `BaseUnsupported`."""
+    base = families.as_found(task.base)
+    if base.prediction != task.base.prediction:
+        told = f"{base.path.name} was replaced since the job was asked for: its network answers with {base.prediction}."
+        emit(Log(told))
+    return replace(task, base=base)
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:

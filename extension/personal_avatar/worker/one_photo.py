@@ -31,7 +31,7 @@ from personal_avatar.training.memory import kind as kind_of_memory
 from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.plan import OnePhotoTask
-from personal_avatar.training.run import checked, prepared
+from personal_avatar.training.run import as_found, checked, prepared
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Work
 
@@ -68,9 +68,8 @@ def measure(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Contro
 
 def _open(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Control) -> Work:
     """The checkpoint can be loaded. Raises `InvalidSettings`, `WeightsMissing`, `BaseUnsupported`."""
-    training = task.training
+    training = as_found(task.training, emit)
     plan = training.settings()
-    families.supported(training.base)
     wanted = training.photos_as(plan)
     analyser = analyser_of(training.photos, wanted, training.weights_folder)
     return Work(training, plan, wanted, folder, emit, control, analyser)

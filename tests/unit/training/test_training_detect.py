@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,31 @@ def test_keys_then_the_yaml_then_the_family_tell_what_is_predicted(
     size: Size, marks: tuple[str, ...], params: dict[str, object] | None, expected: tuple[str, bool]
 ) -> None:
     assert prediction({**shapes_of(size), **dict.fromkeys(marks, (0,))}, params) == expected
+
+
+@pytest.mark.parametrize(("size", "marks", "params", "known", "now"), [
+    (STANDARD, (), V_YAML, ("epsilon", False), ("v_prediction", False)),
+    (STANDARD, (), None, ("v_prediction", True), ("epsilon", False)),
+    (STANDARD_SDXL, ("v_pred", "ztsnr"), None, ("epsilon", False), ("v_prediction", True)),
+    (STANDARD_SD2, (), {"parameterization": "eps"}, ("v_prediction", False), ("epsilon", False)),
+    (STANDARD_SD2, (), None, ("v_prediction", False), ("v_prediction", False)),  # the host asked the network itself
+    (STANDARD_SDXL, ("v_pred",), None, ("v_prediction", True), ("v_prediction", True)),  # its setting
+])
+def test_a_file_that_was_replaced_is_used_as_it_is_now(
+    size: Size, marks: tuple[str, ...], params: dict[str, object] | None, known: tuple[str, bool],
+    now: tuple[str, bool], tmp_path: Path,
+) -> None:
+    base = headed(tmp_path / "a.safetensors", {**shapes_of(size), **dict.fromkeys(marks, (0,))})
+    if params:
+        base.path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": params}}))
+    base = replace(base, family=registry.supported(base), prediction=known[0], zero_terminal_snr=known[1])
+    assert registry.as_found(base) == replace(base, prediction=now[0], zero_terminal_snr=now[1])
+
+
+def test_a_file_that_was_replaced_by_one_of_another_family_is_refused_by_name(tmp_path: Path) -> None:
+    base = headed(tmp_path / "a.safetensors", shapes_of(STANDARD_SDXL))
+    with pytest.raises(BaseUnsupported, match=r"a\.safetensors was replaced: .* Diffusion 1\.x .* XL one now"):
+        registry.as_found(base)
 
 
 def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ldm_layout import header_only
 from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES, Size, shapes_of
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import PlanTooLarge
@@ -30,12 +31,7 @@ NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
 @lru_cache
 def shell(folder: Path, family: Family) -> BaseModelFile:
     """A checkpoint of the standard size whose file holds names and shapes, and no weights."""
-    path = folder / f"{family.value}.safetensors"
-    shapes = shapes_of(STANDARD_SIZES[family])
-    header = json.dumps({
-        name: {"dtype": "F16", "shape": list(shape), "data_offsets": [0, 0]} for name, shape in shapes.items()
-    }).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    path = header_only(folder / f"{family.value}.safetensors", shapes_of(STANDARD_SIZES[family]))
     return BaseModelFile(path, family.value, family, native_px=NATIVE_PX[family])
 
 
@@ -82,6 +78,8 @@ METHODS = st.sampled_from(list(Method))
 def wished(folder: Path, family: Family, method: Method, values: dict[str, Any], memory: str) -> Wish:
     if method is Method.TEXTUAL_INVERSION:
         values = {name: value for name, value in values.items() if name != "text_encoder_learning_rate"}
+    if values.get("optimiser") == "prodigy" and values.get("text_encoder_learning_rate"):
+        values = {**values, "text_encoder_learning_rate": 1.0}  # the same as for the rest
     return Wish(shell(folder, family), method, values, memory, eight_bit=memory == VRAM)
 
 

@@ -226,6 +226,17 @@ def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: 
         module.families.supported(replace(miniature, path=other))
 
 
+def test_a_checkpoint_that_answers_otherwise_than_when_it_was_asked_for_is_told(
+    miniature: BaseModelFile, tmp_path: Path
+) -> None:
+    avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    asked = replace(miniature, prediction="v_prediction", zero_terminal_snr=True)
+    task = TrainTask(avatar, tmp_path, (), asked, Method.LORA, {}, tmp_path, tmp_path)
+    assert running.as_found(task, EventWriter(tmp_path)).base == miniature
+    (told,) = events(tmp_path, Log, ".")
+    assert "was replaced" in told.message and "epsilon" in told.message
+
+
 @pytest.mark.slow
 def test_a_training_without_gain_is_not_published(start: Start, tmp_path: Path) -> None:
     """Random weights show no face before or after."""

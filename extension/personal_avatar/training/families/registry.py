@@ -6,11 +6,13 @@ from dataclasses import replace
 from importlib import import_module
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.compute import Compute
-from personal_avatar.training.families.detect import UNKNOWN, detect, read_shapes
+from personal_avatar.training.families.detect import UNKNOWN, detect, prediction, read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
+from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.wording import FAMILIES
 
 LOADERS: dict[Family, str] = {
@@ -23,6 +25,25 @@ LOADERS: dict[Family, str] = {
 def supported(base: BaseModelFile) -> Family:
     """The family of the file as its tensors show it. Raises `BaseNotFound`, `BaseUnsupported`."""
     return detect(read_shapes(base.path), base.path.name)
+
+
+def as_found(base: BaseModelFile) -> BaseModelFile:
+    """`base` as its file is now, which may have been replaced since a training was asked for: what its network answers
+    with is taken from the file where that tells.
+
+    Raises `BaseNotFound`; `BaseUnsupported`, also for one of another family than it had, which would need another plan.
+    """
+    shapes = read_shapes(base.path)
+    family = detect(shapes, base.path.name)
+    if family is not base.family:
+        raise BaseUnsupported(
+            f"{base.path.name} was replaced: it was a {FAMILIES[base.family]} checkpoint when the job was asked for, "
+            f"and is a {FAMILIES[family]} one now.", "Start a new job with it.",
+        )
+    answers, zero_terminal_snr = prediction(shapes, read_params(base) or None)
+    if answers in (UNKNOWN, base.prediction):
+        return base
+    return replace(base, prediction=answers, zero_terminal_snr=zero_terminal_snr)
 
 
 def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> DiffusionModel:
