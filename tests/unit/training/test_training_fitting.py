@@ -78,8 +78,6 @@ METHODS = st.sampled_from(list(Method))
 def wished(folder: Path, family: Family, method: Method, values: dict[str, Any], memory: str) -> Wish:
     if method is Method.TEXTUAL_INVERSION:
         values = {name: value for name, value in values.items() if name != "text_encoder_learning_rate"}
-    if values.get("optimiser") == "prodigy" and values.get("text_encoder_learning_rate"):
-        values = {**values, "text_encoder_learning_rate": 1.0}  # the same as for the rest
     return Wish(shell(folder, family), method, values, memory, eight_bit=memory == VRAM)
 
 
