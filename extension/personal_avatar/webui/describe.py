@@ -23,7 +23,7 @@ def describe(info: Any) -> BaseModelFile:
     loaded = _loaded(path)
     shapes, params = _shapes(path, loaded), _params(config)
     family = _family_of(loaded) if loaded is not None else detect.detect(shapes, path.name)
-    prediction, zero_terminal_snr = _prediction(loaded, family, shapes, params)
+    prediction, zero_terminal_snr = _prediction(loaded, shapes, params)
     return BaseModelFile(
         path=path, title=info.title, family=family, sha256=info.sha256 or "", prediction=prediction,
         config=config if config.is_file() else None, native_px=_native_px(family, prediction, params),
@@ -78,13 +78,10 @@ def _params(config: Path) -> dict[str, Any]:
         return {}
 
 
-def _prediction(
-    loaded: Any | None, family: Family, shapes: detect.Shapes, params: dict[str, Any]
-) -> tuple[str, bool]:
-    """("epsilon" | "v_prediction" | "", zero terminal SNR). The WebUI asks the network itself for SD2 alone."""
-    said, zero_terminal_snr = detect.prediction(shapes, params or None)
-    if not said and loaded is not None and family is Family.SD2:
-        said = "v_prediction" if loaded.parameterization == "v" else "epsilon"
+def _prediction(loaded: Any | None, shapes: detect.Shapes, params: dict[str, Any]) -> tuple[str, bool]:
+    """("epsilon" | "v_prediction" | "", zero terminal SNR)."""
+    loaded_as = loaded.parameterization if loaded is not None else ""
+    said, zero_terminal_snr = detect.prediction(shapes, params or None, loaded_as)
     chosen = said == "v_prediction" and getattr(shared.opts, NOISE_SCHEDULE) == ZERO_TERMINAL_SNR
     return said, zero_terminal_snr or chosen
 

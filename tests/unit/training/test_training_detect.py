@@ -85,6 +85,19 @@ def test_keys_then_the_yaml_then_the_family_tell_what_is_predicted(
     assert prediction({**shapes_of(size), **dict.fromkeys(marks, (0,))}, params) == expected
 
 
+@pytest.mark.parametrize(("shapes", "params", "loaded_as", "expected"), [
+    ({}, None, "v", "v_prediction"),  # a .ckpt in memory, whose file is not unpickled again
+    ({}, None, "eps", "epsilon"),
+    (shapes_of(STANDARD_SD2), None, "v", "v_prediction"),
+    ({"v_pred": (0,)}, None, "eps", "v_prediction"),
+    ({}, V_YAML, "v", "v_prediction"),
+])
+def test_a_network_in_memory_tells_what_it_predicts(
+    shapes: Shapes, params: dict[str, object] | None, loaded_as: str, expected: str
+) -> None:
+    assert prediction(shapes, params, loaded_as) == (expected, False)
+
+
 @pytest.mark.parametrize(("size", "marks", "params", "known", "now"), [
     (STANDARD, (), V_YAML, ("epsilon", False), ("v_prediction", False)),
     (STANDARD, (), None, ("v_prediction", True), ("epsilon", False)),

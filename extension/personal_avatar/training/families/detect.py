@@ -77,15 +77,18 @@ def _by_text_encoder(shapes: Shapes, name: str) -> Family:
     return Family.SD1
 
 
-def prediction(shapes: Shapes, params: Mapping[str, Any] | None) -> tuple[str, bool]:
+def prediction(shapes: Shapes, params: Mapping[str, Any] | None, loaded_as: str = "") -> tuple[str, bool]:
     """(what the network answers with: "epsilon", "v_prediction" or "" for only a probe can tell; zero terminal SNR).
 
-    `params`: `model.params` of the yaml beside the checkpoint, None without one. Keys in the file win over the yaml,
-    the yaml over what the family has by default; the two kinds of Stable Diffusion 2 look the same.
+    `params`: `model.params` of the yaml beside the checkpoint, None without one. `loaded_as`: the `parameterization`
+    of a network that a host has in memory ("eps", "v"), "" where none is. Keys in the file win over that, that over the
+    yaml, the yaml over what the family has by default; the two kinds of Stable Diffusion 2 look the same.
     """
     zero_terminal_snr = "ztsnr" in shapes
     if "v_pred" in shapes:
         return VELOCITY, zero_terminal_snr
+    if loaded_as:
+        return (VELOCITY if loaded_as == "v" else EPSILON), zero_terminal_snr
     if params:
         return (VELOCITY if _says_velocity(params) else EPSILON), zero_terminal_snr
     return (UNKNOWN if _has(shapes, OPEN_CLIP) else EPSILON), zero_terminal_snr
