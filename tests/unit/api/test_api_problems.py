@@ -142,7 +142,7 @@ def test_no_checkpoint_is_503(client: TestClient, studio: Studio, monkeypatch: p
 
 def test_an_engine_that_is_not_set_up_is_409(client: TestClient) -> None:
     body = {**TRAIN, "images": [encoded(GOOD[0])], "engine": "kohya"}
-    document = is_problem(client.post(f"{V1}/models/train", json=body), 409, "WRONG_STATE")
+    document = is_problem(client.post(f"{V1}/models/train", json=body), 409, "ENGINE_MISSING")
     assert "kohya" in document["detail"] and document["hint"]
     assert client.get(f"{V1}/models").json() == {"models": []}
 

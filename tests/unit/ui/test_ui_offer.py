@@ -20,12 +20,13 @@ from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 pytestmark = pytest.mark.slow  # checks photos
+LARGE = {"batch_size": 16, "precision": "fp32"}
 
 
 def crowded(studio: Studio, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     """Only this share of what the training would need is free."""
     room = studio.sizing.free()
-    wish = Wish(studio.host.checkpoint(), Method.LORA, {"batch_size": 16}, room.kind)
+    wish = Wish(studio.host.checkpoint(), Method.LORA, LARGE, room.kind)
     tight = replace(room, free_gb=share * needed_gb(wish))
     monkeypatch.setattr(studio.sizing, "free", lambda: tight)
 
@@ -34,7 +35,7 @@ def test_the_plan_that_fits_is_offered_used_and_starts(
     visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = laid_out(visit, "0f" * 16, "Oda")
-    visitor.enter(plan_batch_size=16)
+    visitor.enter(**{f"plan_{name}": value for name, value in LARGE.items()})
     crowded(studio, monkeypatch, 0.9)
     visitor.click("start")
     assert "This training needs more memory than is free" in visitor.text("offer")
