@@ -23,9 +23,9 @@ def start_long(server: Server, name: str) -> str:
     return str(accepted.json()["training_job_id"])
 
 
-def wait_for_steps(server: Server, job_id: str, wait_s: float = 600) -> dict[str, Any]:
+def wait_for_steps(server: Server, job_id: str, after: int = 0, wait_s: float = 600) -> dict[str, Any]:
     end = time.monotonic() + wait_s
-    while not ((job := server.job(job_id))["stage"] == "train" and job["step"] > 0):
+    while not ((job := server.job(job_id))["stage"] == "train" and job["step"] > after):
         assert time.monotonic() < end and job["state"] in ("queued", "running"), job
         time.sleep(0.3)
     return job
@@ -116,14 +116,13 @@ def test_events_come_at_once_although_the_webui_packs_its_answers(server: Server
     assert server.wait_job(job_id)["state"] == "cancelled"
 
 
-def test_the_webui_makes_pictures_while_it_trains(server: Server) -> None:
+def test_the_webui_makes_pictures_while_it_trains_and_the_training_goes_on(server: Server) -> None:
     job_id = start_long(server, "Busy")
     before = wait_for_steps(server, job_id)["step"]
     assert server.txt2img("a portrait", steps=8)["images"]
-    after = wait_for_steps(server, job_id)["step"]
+    wait_for_steps(server, job_id, after=before)
     server.post(f"/personal-avatar/v1/jobs/{job_id}/cancel", {"keep_checkpoint": True})
     assert server.wait_job(job_id)["state"] == "cancelled"
-    assert after > before
 
 
 def test_interrupt_of_the_webui_ends_the_making_of_portraits(server: Server, avatar: dict[str, Any]) -> None:
