@@ -17,7 +17,7 @@ from pathlib import Path
 from personal_avatar.captions.files import copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
+from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, write_json
 
 AVATAR_FILE = "avatar.json"
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
@@ -207,7 +207,7 @@ def _checked_name(name: str) -> str:
     """The same name; raises `InvalidSettings` for what is none, or holds bytes that are no text."""
     if not name or len(name) > 80:
         raise InvalidSettings("The name must have 1 to 80 characters.")
-    if any("\ud800" <= sign <= "\udfff" for sign in name):
+    if not writable(name):
         raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
     return name
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, PydanticTypeError, ValidationError, valid
 from pydantic.fields import ModelField
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.storage import writable
 
 S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
@@ -65,15 +66,6 @@ def _number(value: Any, wanted: type) -> Any:
     if not number.is_integer():
         raise OtherType(wanted=wanted.__name__)
     return value if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() else int(number)
-
-
-def writable(text: str) -> bool:
-    """Whether it can be stored as UTF-8: bytes of the command line that are none come as halves of signs."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def setting(

@@ -123,6 +123,18 @@ def _has_locks(folder: Path) -> bool:
         return try_lock(file.fileno())
 
 
+def writable(text: str) -> bool:
+    """Whether it can be stored as UTF-8: half of a surrogate pair cannot, which JSON may hold, and as which
+    bytes of the command line come that are no text."""
+    if text.isascii():  # Python knows that of a whole picture in base64 without looking at it
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def slug(name: str) -> str:
     """A file and URL name for any text: ASCII letters, digits and dashes, at most 48; never empty, stable for one text.
 

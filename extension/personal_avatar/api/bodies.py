@@ -21,6 +21,7 @@ from personal_avatar.api.settings import mark_nullable, refuse_other_types, sche
 from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.jobs.wishes import PRIORITIES
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.storage import writable
 from personal_avatar.studio import MAX_PHOTOS
 from personal_avatar.training.plan import PLANS
 
@@ -74,11 +75,9 @@ class JobBody(Body):
 
 def _refuse_half_characters(value: Any) -> None:
     """JSON can hold half of a surrogate pair, which no file can."""
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ValueError("the text holds half of a surrogate pair") from None
+    if isinstance(value, str):
+        if not writable(value):
+            raise ValueError("the text holds half of a surrogate pair")
     elif isinstance(value, dict):
         for name, part in value.items():
             _refuse_half_characters(name)
