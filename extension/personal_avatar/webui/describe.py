@@ -11,6 +11,7 @@ from modules import sd_models, sd_vae, shared
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, NoCheckpoint
 from personal_avatar.training.families import detect
+from personal_avatar.training.families.files import is_one_by_one
 from personal_avatar.training.families.sidecar import side_px
 
 NOISE_SCHEDULE, ZERO_TERMINAL_SNR = "sd_noise_schedule", "Zero Terminal SNR"
@@ -54,7 +55,7 @@ def _family_of(model: Any) -> Family:
 
 def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
     """What is in the file. Of a loaded one the WebUI knows it: a .ckpt is not unpickled again, a file may be gone."""
-    if loaded is not None and (path.suffix.lower() != ".safetensors" or not path.is_file()):
+    if loaded is not None and (not is_one_by_one(path) or not path.is_file()):
         return {}
     if not path.is_file():
         raise NoCheckpoint(f"{path} is gone.")
