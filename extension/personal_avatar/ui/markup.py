@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled
+from personal_avatar.ui.labels import ONLY_NAMES, labelled
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted
@@ -61,9 +62,13 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
     """What else a box says of an error, in its order; the last is in English, where the others are not."""
     usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
     if language == DEFAULT:
-        told = "" if error.message == f"{title_of(error, language)}." else error.message
-        return told, instead or own or usual or error.hint, ""
-    return instead or usual, "", f"{error.message} {'' if instead else own}".strip()
+        told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
+        return told, instead or _called(own, language) or usual or error.hint, ""
+    return instead or usual, "", _called(f"{error.message} {'' if instead else own}".strip(), language)
+
+
+def _called(message: str, language: str) -> str:
+    return labelled(message, language, ONLY_NAMES)
 
 
 def stored_error_box(error: dict[str, str], language: str, instead: str = "") -> str:

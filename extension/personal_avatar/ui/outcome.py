@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from html import escape
 from pathlib import Path
 from string import Formatter
@@ -14,9 +12,7 @@ from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Checkpoint, Likeness, Method, from_json
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
-from personal_avatar.params import Settings
-from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.plan import PLANS
+from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
@@ -25,7 +21,6 @@ from personal_avatar.wording import memory, score, share, size, span
 
 Result = Mapping[str, Any]
 LIKENESS = ("floor", "after", "ceiling")
-NAMED = re.compile(r"(?<![A-Za-z_])(steps|rank|vectors|[a-z]+(?:_[a-z]+)+)(?![A-Za-z_])")
 
 
 def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
@@ -91,7 +86,8 @@ def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
     page does not know so, as it was written, in English."""
     codes = result.get(f"{name}_codes") or ()
     if codes and all(_can_say(f"{family}.{one['code']}", one["values"]) for one in codes):
-        return [escape(_labelled(scene.say(f"{family}.{one['code']}", **one["values"]), scene)) for one in codes]
+        said = [scene.say(f"{family}.{one['code']}", **one["values"]) for one in codes]
+        return [escape(labelled(one, scene.language)) for one in said]
     written = result.get(name) or ()
     return [tag("span", escape(one), lang="en") for one in ([written] if isinstance(written, str) else written)]
 
@@ -99,19 +95,6 @@ def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
 def _can_say(key: str, values: Mapping[str, Any]) -> bool:
     """Whether there is such a text, and a value for each of its places: another version may have told other ones."""
     return has(key) and {name for _, name, _, _ in Formatter().parse(text(key)) if name} <= values.keys()
-
-
-def _labelled(sentence: str, scene: Scene) -> str:
-    """Settings are called as on the page, not as in commands."""
-    known = _labels()
-    return NAMED.sub(lambda found: f"“{scene.say(known[found[0]])}”" if found[0] in known else found[0], sentence)
-
-
-@cache
-def _labels() -> dict[str, str]:
-    """Keys of the labels of all settings, by their names."""
-    kinds: list[type[Settings]] = [PhotoSettings, *PLANS.values()]
-    return {name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()}
 
 
 def _list(sentences: list[str]) -> str:

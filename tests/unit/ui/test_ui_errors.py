@@ -13,6 +13,7 @@ from personal_avatar.errors import (
     BaseUnsupported,
     Crashed,
     DiskFull,
+    InvalidSettings,
     Killed,
     NanLoss,
     NotAlike,
@@ -86,3 +87,10 @@ def test_what_has_a_name_keeps_it_on_the_page() -> None:
     assert type(failed_here(OSError(28, "No space left on device"))) is DiskFull
     known = BaseUnsupported("It is a LoRA.")
     assert failed_here(known) is known
+
+
+def test_settings_are_called_as_on_the_page_and_paths_keep_their_words() -> None:
+    error = InvalidSettings("A style has no class.", "Set prior_from to prediction, not /a/held_out/b.")
+    for language in LANGUAGES:
+        said = " ".join(lines(error_box(error, language)))
+        assert f"Set “{text('plan.prior_from', language)}” to prediction, not /a/held_out/b." in said

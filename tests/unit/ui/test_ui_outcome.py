@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
-from personal_avatar.ui.outcome import NAMED, _labels, _told
+from personal_avatar.ui.labels import NAMED, labels
+from personal_avatar.ui.outcome import _told
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import table, text
@@ -49,7 +50,7 @@ def test_a_setting_is_called_as_its_widget_is(told: Told, language: str, said: s
 
 def test_every_setting_in_every_advice_has_a_label() -> None:
     names = {name for key in table() if key.startswith("train_advice.") for name in NAMED.findall(text(key, "en"))}
-    assert {"save_count", "held_out", "min_face_px", "steps"} <= names <= _labels().keys()
+    assert {"save_count", "held_out", "min_face_px", "steps"} <= names <= labels().keys()
 
 
 @pytest.mark.parametrize("codes", [

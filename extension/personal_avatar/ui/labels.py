@@ -1,0 +1,30 @@
+"""Settings are called as their widgets on the page are, not as in commands and over HTTP."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from personal_avatar.params import Settings
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.plan import PLANS
+from personal_avatar.ui.texts import text
+
+# Not a part of a path or of another name.
+BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
+# Names that are no words of a language, and such as are, where settings alone are spoken of.
+ONLY_NAMES = re.compile(rf"{BEFORE}[a-z]+(?:_[a-z]+)+{AFTER}")
+NAMED = re.compile(rf"{BEFORE}(?:steps|rank|vectors|[a-z]+(?:_[a-z]+)+){AFTER}")
+
+
+def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:
+    """With “the label” in place of each name of a setting of photos and trainings that `named` finds."""
+    known = labels()
+    return named.sub(lambda found: f"“{text(known[found[0]], language)}”" if found[0] in known else found[0], sentence)
+
+
+@cache
+def labels() -> dict[str, str]:
+    """Keys of the labels of all settings, by their names."""
+    kinds: list[type[Settings]] = [PhotoSettings, *PLANS.values()]
+    return {name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()}
