@@ -19,6 +19,7 @@ HIGH_LEAKAGE = 0.05
 KEPT_FOLLOWING = 0.9
 FEW_FACES = 0.75
 LOW_DIVERSITY = 0.3
+WORTH_SAYING = 0.02  # of likeness
 SAVED, CLEANER_STEPS, LESS_AROUND = 4, 30, 0.2  # values that are advised
 SOME_AROUND = 0.3  # what the surroundings count: above it, less of them is advised
 SHORTENED_FROM = 100  # steps
@@ -27,9 +28,9 @@ STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "ON_TRAINED", "ON_TRAINED_FEW",
     "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE", "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY",
-    "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA", "LEAKAGE",
-    "LEAKAGE_BY_PICTURES", "LEAKAGE_STYLE", "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE",
-    "DIVERSITY",
+    "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
+    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_STYLE", "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES",
+    "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -124,6 +125,15 @@ def learn_more(numbers: Numbers) -> Advice | None:
     return _larger(numbers)
 
 
+def less_guidance(numbers: Numbers) -> Advice | None:
+    """Measured only where the likeness is low."""
+    after, found = numbers.at("likeness", "after"), numbers.at("less_guidance", "likeness")
+    guidance, usual = numbers.at("less_guidance", "guidance"), finite(numbers.plan("guidance"))
+    if after is None or found is None or guidance is None or usual is None or found - after < WORTH_SAYING:
+        return None
+    return _said("LESS_GUIDANCE", before=after, after=found, guidance=guidance, usual=usual)
+
+
 def leakage(numbers: Numbers) -> Advice | None:
     leaked = numbers.at("leakage")
     if leaked is None or leaked <= HIGH_LEAKAGE:
@@ -175,6 +185,7 @@ RULES: tuple[Callable[[Numbers], Advice | None], ...] = (
     train_longer,
     train_shorter,
     learn_more,
+    less_guidance,
     leakage,
     following,
     missing_faces,

@@ -29,6 +29,7 @@ from personal_avatar.training.selftest import BarePictures, bare_pictures
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
 THUMBNAIL_PX = 24
+LESS_GUIDANCE = 0.6  # so many times the plan's
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class FinalScores:
     following: float
     diversity: float
     images: np.ndarray
+
+
+@dataclass(frozen=True)
+class Guided:
+    """Mean likeness of the final grid's pictures when they are made with another guidance than the plan's."""
+
+    guidance: float
+    likeness: float
 
 
 class Meter(Protocol):
@@ -138,6 +147,15 @@ class Bench:
         return FinalScores(
             measured, self.following(images, method, self.final), diversity(images, self.final.asked), images
         )
+
+    def less_guided(self) -> Guided | None:
+        """Of the weights that are loaded now: guidance exaggerates what tells somebody from others. None where there is
+        none to lessen."""
+        less = max(1.0, round(2 * LESS_GUIDANCE * self.settings.guidance) / 2)
+        if less >= self.settings.guidance:
+            return None
+        mild = replace(self, settings=replace(self.settings, guidance=less))
+        return Guided(less, mild._measure(self.final.subject).mean)
 
     def _measure(self, shots: Sequence[Shot]) -> Measured:
         return self.meter.measure(self.pictures(shots))

@@ -7,7 +7,7 @@ from pathlib import Path
 from personal_avatar.domain import Likeness
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.result_numbers import RESEMBLANCE, kept
+from personal_avatar.training.result_numbers import GOOD_SHARE, RESEMBLANCE, kept
 from personal_avatar.training.work import Point, Training, Work
 
 STYLE_SPAN = 0.05
@@ -72,9 +72,12 @@ def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> 
 
 
 def score_best(work: Work, training: Training) -> None:
-    """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity."""
+    """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity; where
+    the likeness is low, also what less guidance does."""
     work.emit(Stage("score"))
     best = training.load_best()
     scores = training.bench.final_scores(training.method)
     _tell(work, best.step, scores.measured.after, round(scores.measured.leakage or 0.0, 4))
     training.scores = scores
+    if training.likeness is not None and training.likeness.recovered < GOOD_SHARE:
+        training.less_guided = training.bench.less_guided()

@@ -51,6 +51,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "prompt": subject_prompt(point, 1.0),
         "likeness": likeness_document(likeness),
         "resemblance": likeness_document(training.resemblance),
+        "less_guidance": to_json(training.less_guided) if training.less_guided else None,
         "leakage": leakage_of(training.scores),
         **manners(training.scores, training.untrained),
         "measured_on": measured_on(training.dataset),

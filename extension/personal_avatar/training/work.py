@@ -13,7 +13,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.bench import Bench, FinalScores, Untrained
+from personal_avatar.training.bench import Bench, FinalScores, Guided, Untrained
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.plan import TrainPlan, TrainTask, resolution_of
@@ -86,7 +86,7 @@ def unscored(step: int, path: Path) -> Point:
 @dataclass
 class Training:
     """A training under way. `scores` is None until the best checkpoint has been measured. `seconds_before`: spent by
-    the processes that it was taken over from."""
+    the processes that it was taken over from. `less_guided`: measured where the likeness is low."""
 
     photos: PhotoReport
     dataset: Dataset
@@ -98,6 +98,7 @@ class Training:
     losses: list[float] = field(default_factory=list)
     untrained: Untrained | None = None
     scores: FinalScores | None = None
+    less_guided: Guided | None = None
     modules_matched: int | None = None
     seconds_before: float = 0.0
 

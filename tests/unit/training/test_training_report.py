@@ -169,6 +169,8 @@ CASES = [
     (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
      "set steps to 150 or learning_rate to 5e-05"),
     (low(), "set rank to 64"),
+    (low(scores=[], plan=plan(guidance=5.0), less_guidance={"guidance": 3.0, "likeness": 0.5}),
+     "likeness 0.50 at CFG scale 3, 0.45 at 5): make them with CFG scale 3"),
     (low(plan=IN_WORDS), "set vectors to 8, or use the method LoRA"),
     (fine(leakage=0.2), "use the method Dreambooth-LoRA, or set prior_weight to 0.3"),
     (fine(leakage=0.2, method="dreambooth-lora", plan=plan(prior_weight=1.0)), "(by 0.20): set prior_weight to 2"),
@@ -179,6 +181,12 @@ CASES = [
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)], untrained={"faces_found": 0.4}), "set sample_steps to 30"),
     (fine(diversity=0.1), "set unmasked_weight to 0.2"),
 ]
+
+
+def test_less_guidance_is_advised_only_where_it_does_something() -> None:
+    for likeness in (0.3, 0.45, 0.46):
+        found = low(scores=[], plan=plan(guidance=5.0), less_guidance={"guidance": 3.0, "likeness": likeness})
+        assert advice(found) == []
 
 
 @pytest.mark.parametrize(("document", "part"), CASES)

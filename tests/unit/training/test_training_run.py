@@ -28,6 +28,7 @@ from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, Sampl
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.training import run as running
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
+from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
 from safetensors.torch import load_file
 
@@ -67,6 +68,14 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
 
 def events(tmp_path: Path, kind: type[Event], job: str = "job") -> list[Any]:
     return [record.event for record in read_events(tmp_path / job) if isinstance(record.event, kind)]
+
+
+@pytest.mark.slow
+def test_where_likeness_is_low_less_guidance_is_tried(start: Start) -> None:
+    result = start(steps=2, save_count=1, guidance=5.0)
+    assert result["likeness"]["recovered"] < GOOD_SHARE
+    assert result["less_guidance"] == {"guidance": 3.0, "likeness": 0.0}  # what this checkpoint makes shows nobody
+    assert start(steps=2, save_count=1, guidance=1.0, job="unguided")["less_guidance"] is None
 
 
 @pytest.mark.slow
