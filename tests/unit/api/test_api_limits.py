@@ -143,7 +143,8 @@ def test_who_sends_too_slowly_is_not_waited_for(
                 connection.sendall(b" ")
             reader.join(pause_s)
         assert (got[0][0], got[0][1]["code"]) == (408, "TOO_SLOW") and got[0][1]["hint"]
-        assert connection.recv(1) == b""  # it was hung up
+        with suppress(ConnectionResetError):  # it was hung up, perhaps before all had been read that was sent
+            assert connection.recv(1) == b""
 
 
 def test_all_requests_together_have_a_limit() -> None:
