@@ -243,7 +243,7 @@ def test_a_setting_out_of_its_range_is_named(visit: Visit) -> None:
     visitor = laid_out(visit, "d" * 32, "Fay")
     visitor.enter(plan_learning_rate=50)
     visitor.click("start")
-    assert "learning_rate must be in" in visitor.text("train_message")
+    assert "“Learning rate” must be in" in visitor.text("train_message")
 
 
 def test_a_second_click_starts_no_second_job(visit: Visit, studio: Studio) -> None:
