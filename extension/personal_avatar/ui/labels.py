@@ -13,8 +13,8 @@ from personal_avatar.ui.texts import text
 # Not a part of a path or of another name.
 BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
 # Names that are no words of a language, and such as are, where settings alone are spoken of.
-ONLY_NAMES = re.compile(rf"{BEFORE}[a-z]+(?:_[a-z]+)+{AFTER}")
-NAMED = re.compile(rf"{BEFORE}(?:steps|rank|vectors|[a-z]+(?:_[a-z]+)+){AFTER}")
+ONLY_NAMES = re.compile(rf"{BEFORE}[a-z]+(?:_[a-z]+)+{AFTER}", re.ASCII)
+NAMED = re.compile(rf"{BEFORE}(?:steps|rank|vectors|[a-z]+(?:_[a-z]+)+){AFTER}", re.ASCII)
 
 
 def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:

@@ -20,6 +20,7 @@ from personal_avatar.errors import (
     OutOfVram,
     PageFailed,
 )
+from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import error_box, stored_error_box
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
@@ -87,6 +88,10 @@ def test_what_has_a_name_keeps_it_on_the_page() -> None:
     assert type(failed_here(OSError(28, "No space left on device"))) is DiskFull
     known = BaseUnsupported("It is a LoRA.")
     assert failed_here(known) is known
+
+
+def test_a_setting_is_found_between_words_of_any_script() -> None:
+    assert labelled("请将rank设为 8", "zh") == f"请将“{text('plan.rank', 'zh')}”设为 8"
 
 
 def test_settings_are_called_as_on_the_page_and_paths_keep_their_words() -> None:
