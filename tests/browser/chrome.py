@@ -102,6 +102,7 @@ class Page:
         """The whole page as a picture in the folder SCREENSHOTS, when that is set."""
         if folder := os.environ.get("SCREENSHOTS"):
             found = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+            Path(folder).mkdir(parents=True, exist_ok=True)
             Path(folder, f"{name}.png").write_bytes(base64.b64decode(found["data"]))
 
     def complaints(self) -> list[str]:
