@@ -88,7 +88,7 @@ def test_photos_become_portraits_and_a_reload_loses_nothing(open_page: Open, sam
     page.wait(lambda: not page.part("large").is_displayed())
 
     page.go("jobs")
-    page.wait(lambda: len(page.parts("jobs", ".pa-job")) == 2)
+    page.wait(lambda: sum("Linh" in job.text for job in page.parts("jobs", ".pa-job")) == 2)
     page.parts("jobs", "button[id^=pa-log]")[1].click()
     page.wait(lambda: page.part("job_log").is_displayed())
     assert page.complaints() == []
