@@ -75,10 +75,9 @@ class JobBody(Body):
 
 def _refuse_half_characters(value: Any) -> None:
     """JSON can hold half of a surrogate pair, which no file can."""
-    if isinstance(value, str):
-        if not writable(value):
-            raise ValueError("the text holds half of a surrogate pair")
-    elif isinstance(value, dict):
+    if isinstance(value, str) and not writable(value):
+        raise ValueError("the text holds half of a surrogate pair")
+    if isinstance(value, dict):
         for name, part in value.items():
             _refuse_half_characters(name)
             _refuse_half_characters(part)

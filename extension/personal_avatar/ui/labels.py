@@ -12,9 +12,10 @@ from personal_avatar.ui.texts import text
 
 # Not a part of a path or of another name.
 BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
+NAME = "[a-z]+(?:_[a-z]+)+"
 # Names that are no words of a language, and such as are, where settings alone are spoken of.
-ONLY_NAMES = re.compile(rf"{BEFORE}[a-z]+(?:_[a-z]+)+{AFTER}", re.ASCII)
-NAMED = re.compile(rf"{BEFORE}(?:steps|rank|vectors|[a-z]+(?:_[a-z]+)+){AFTER}", re.ASCII)
+ONLY_NAMES = re.compile(f"{BEFORE}{NAME}{AFTER}", re.ASCII)
+NAMED = re.compile(f"{BEFORE}(?:steps|rank|vectors|{NAME}){AFTER}", re.ASCII)
 
 
 def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:
