@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ def vary(captions: list[str], generator: torch.Generator) -> list[str]:
     drawn = torch.rand(len(captions), generator=generator).tolist()
     choices = [leads(caption) for caption in captions]
     return [choice[int(place * len(choice))] for choice, place in zip(choices, drawn, strict=True)]
+
+
+def exchange(captions: list[str], others: Sequence[str], share: float, generator: torch.Generator) -> list[str]:
+    """Some captions, `share` of them on average, become one of the `others`, drawn at random."""
+    import torch
+
+    gone = (torch.rand(len(captions), generator=generator) < share).tolist()
+    drawn = torch.randint(len(others), (len(captions),), generator=generator).tolist()
+    return [others[place] if other else caption for caption, other, place in zip(captions, gone, drawn, strict=True)]
 
 
 def drop(captions: list[str], share: float, generator: torch.Generator) -> list[str]:

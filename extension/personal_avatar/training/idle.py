@@ -9,6 +9,7 @@ from personal_avatar.training.plan import TrainPlan
 from personal_avatar.wording import FAMILIES
 
 EPSILON = "epsilon"
+OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "class_pictures")
 
 
 def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
@@ -27,8 +28,15 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
     if not plan.shuffle_captions:
         yield "keep_tags", "shuffle_captions is off"
     if plan.prior_weight <= 0:
-        yield from ((name, "prior_weight is 0") for name in ("prior_from", "prior_dropout", "class_pictures"))
-    elif not plan.wants_class_pictures:
-        yield "class_pictures", f"prior_from is {plan.prior_from}"
+        yield from ((name, "prior_weight is 0") for name in OF_PRIORS)
+    else:
+        yield from _of_prior(plan)
     if plan.steps:
         yield "steps_per_photo", "steps is set"
+
+
+def _of_prior(plan: TrainPlan) -> Iterator[tuple[str, str]]:
+    if not plan.wants_class_pictures:
+        yield "class_pictures", f"prior_from is {plan.prior_from}"
+    if not plan.wants_styles:
+        yield "prior_styles", "a style has no class" if plan.is_style else f"prior_from is {plan.prior_from}"

@@ -15,6 +15,7 @@ from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
 from personal_avatar.training.captions import leads
+from personal_avatar.training.class_words import in_styles
 from personal_avatar.training.classes import ClassPictures, Subject, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import TrainPlan
@@ -33,16 +34,18 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     latents, small_latents = _latents(work, work.cache, name, model, images)
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
     others, small_others = _others(work, model, dataset)
+    styled = in_styles(model.base, dataset.class_noun, plan.seed) if plan.wants_styles else ()
     changing = plan.trains_text or plan.shuffle_captions
     asked = ["", *captions, *class_captions, *(others.captions if others else ())]
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
+    asked += styled
     text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
     places = _places(work, dataset, samples, latents)
     small = None
     if len(small_latents):
         small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others)
-    return TrainingSet(latents, captions, class_captions, text, places, others, small)
+    return TrainingSet(latents, captions, class_captions, text, places, others, small, styled)
 
 
 def _sizes(plan: TrainPlan) -> tuple[str, ...]:

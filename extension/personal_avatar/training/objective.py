@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.training import losses
-from personal_avatar.training.captions import drop, shuffle_tags, vary
+from personal_avatar.training.captions import drop, exchange, shuffle_tags, vary
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.feed import Feed
 from personal_avatar.training.methods.base import TrainingMethod
@@ -158,7 +158,10 @@ class Objective:
         Guidance leads away from the answer to no words. One that has moved towards the person leads everybody away
         from the person, and the person's own pictures, too.
         """
-        return drop(self._varied(captions), self.plan.prior_dropout, self.generator)
+        asked = self._varied(captions)
+        if self.data.styled:
+            asked = exchange(asked, self.data.styled, self.plan.prior_styles, self.generator)
+        return drop(asked, self.plan.prior_dropout, self.generator)
 
     def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
         if self._only_draws:

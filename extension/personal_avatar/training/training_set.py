@@ -34,7 +34,7 @@ class TrainingSet:
     """Row i of `latents` has `captions[i]`; `class_captions[i]` says "man" in place of the person's trigger.
 
     `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
-    `small`: the same pictures at half the size, for the first steps.
+    `small`: the same pictures at half the size, for the first steps. `styled`: captions of the class in styles.
     """
 
     latents: Latents
@@ -44,6 +44,7 @@ class TrainingSet:
     places: tuple[torch.Tensor, ...] | None = None
     others: ClassSet | None = None
     small: Pictures | None = None
+    styled: tuple[str, ...] = ()
 
     @property
     def is_encoded(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.training.captions import LEADS, drop, leads, shuffle_tags, vary
+from personal_avatar.training.captions import LEADS, drop, exchange, leads, shuffle_tags, vary
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -37,3 +37,10 @@ def test_shuffling_keeps_all_tags_and_those_in_front_in_their_places(tags: list[
 def test_as_many_captions_as_asked_for_become_empty(share: float) -> None:
     gone = drop(["a man"] * 2000, share, generator()).count("")
     assert abs(gone / 2000 - share) < 0.05
+
+
+@given(share=st.sampled_from([0.0, 0.3, 1.0]))
+def test_as_many_captions_as_asked_for_are_exchanged(share: float) -> None:
+    found = exchange(["a man"] * 2000, ["a shaded man", "a flat man"], share, generator())
+    assert abs(1 - found.count("a man") / 2000 - share) < 0.05
+    assert set(found) - {"a man"} == ({"a shaded man", "a flat man"} if share else set())

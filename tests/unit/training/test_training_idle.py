@@ -23,6 +23,10 @@ def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
     (Family.SD1, {"prior_from": "pictures", "class_pictures": 8}, ["prior_from", "class_pictures"]),
     (Family.SD1, {"prior_weight": 1.0, "class_pictures": 8}, ["class_pictures"]),
     (Family.SD1, {"prior_weight": 1.0, "prior_from": "both", "class_pictures": 8}, []),
+    (Family.SD1, {"prior_styles": 0.3}, ["prior_styles"]),
+    (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0}, []),
+    (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "prior_from": "pictures"}, ["prior_styles"]),
+    (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "goal": "style"}, ["prior_styles"]),
     (Family.SD1, {"steps": 100, "steps_per_photo": 50}, ["steps_per_photo"]),
 ])
 def test_settings_without_effect_are_told(family: Family, values: dict[str, object], said: list[str]) -> None:
