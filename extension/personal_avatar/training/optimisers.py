@@ -80,6 +80,12 @@ def _schedulefree(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
     return made
 
 
+def _muon(groups: Groups, plan: TrainPlan) -> torch.optim.Optimizer:
+    from personal_avatar.training.muon import Muon
+
+    return Muon(groups, momentum=BETAS[0], weight_decay=plan.weight_decay)
+
+
 _MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
     "adamw": _adamw,
     "adamw8bit": _adamw8bit,
@@ -87,6 +93,7 @@ _MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
     "adafactor": _adafactor,
     "lion": _lion,
     "schedulefree": _schedulefree,
+    "muon": _muon,
 }
 
 

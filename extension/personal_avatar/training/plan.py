@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,14 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
+from personal_avatar.training.rates import suited
 
 EVEN, MIDDLE = "even", "middle"
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
 ENLARGED, ORIGINS = "enlarged", "origins"
-OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree")
+OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree", "muon")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
-
-
-# Learning rates of optimisers that want others than AdamW's, from that of AdamW: what their authors advise.
-RATES: dict[str, Callable[[float], float]] = {
-    "prodigy": lambda rate: 1.0,
-    "schedulefree": lambda rate: 2.0 * rate,
-    "lion": lambda rate: rate / 5.0,
-}
-ONE_RATE = "prodigy"  # takes no other rate for a part of the weights
 
 
 class TrainPlan(Settings):
@@ -189,30 +180,7 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     if plan.is_style and plan.wants_class_pictures:
         raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
     _refuse_uneven(plan)
-    plan = _suited(plan, values)
-    if plan.optimiser == ONE_RATE:
-        _refuse_rates(plan)
-    return plan
-
-
-def _suited(plan: TrainPlan, values: dict[str, Any]) -> TrainPlan:
-    """With rates that suit the optimiser, where `values` do not choose them."""
-    if plan.optimiser not in RATES:
-        return plan
-    suited: dict[str, Any] = {"learning_rate": RATES[plan.optimiser](plan.learning_rate)}
-    if plan.optimiser == ONE_RATE and isinstance(plan, LoraPlan):
-        suited["words_factor"] = 1.0
-    return plan.copy(update={name: value for name, value in suited.items() if name not in values})
-
-
-def _refuse_rates(plan: TrainPlan) -> None:
-    """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
-    said = f"{ONE_RATE} takes one learning rate for everything."
-    if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
-        same = f"Set text_encoder_learning_rate to {plan.learning_rate:g}, which is learning_rate here, or to 0."
-        raise InvalidSettings(said, same)
-    if isinstance(plan, LoraPlan) and plan.words_factor != 1.0:
-        raise InvalidSettings(said, "Set words_factor to 1.")
+    return suited(plan, values)
 
 
 def _refuse_uneven(plan: TrainPlan) -> None:

@@ -19,7 +19,9 @@ from personal_avatar.training.presets import TINY_UP_TO_PX
 
 GB = 1e9
 # Bytes of optimiser state for each trained number.
-OPTIMISER_BYTES = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8}
+OPTIMISER_BYTES = {
+    "adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8, "muon": 4,
+}  # fmt: skip
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
 WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
 PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says

@@ -181,7 +181,7 @@ def test_only_optimisers_that_must_ask_for_numbers_wait(bases: dict[Family, Base
     """Prodigy for its rate, at every step."""
     running = trainer(bases[Family.SD1], Method.LORA, plan_of(Method.LORA, precision="bf16"))
     waited = {}
-    for name in ("adamw", "adafactor", "lion", "schedulefree", "prodigy"):
+    for name in ("adamw", "adafactor", "lion", "schedulefree", "muon", "prodigy"):
         plan = running.plan.copy(update={"optimiser": name, "prior_weight": 0.0})
         fresh = Trainer(running.model, running.method, running.data, plan, 100)
         steps(fresh, 1)

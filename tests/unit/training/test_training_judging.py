@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,7 +70,7 @@ def test_new_words_have_no_prior() -> None:
         validated(TextualInversionPlan, {"prior_weight": 0.5})
 
 
-@pytest.mark.parametrize(("optimiser", "rate"), [("prodigy", 1.0), ("lion", 0.2), ("adamw", 1.0)])
+@pytest.mark.parametrize(("optimiser", "rate"), [("prodigy", 1.0), ("lion", 0.2), ("muon", 2.0), ("adamw", 1.0)])
 def test_a_rate_that_nobody_chose_suits_the_optimiser(optimiser: str, rate: float, tmp_path: Path) -> None:
     base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
     plain = plan_for(base, Method.LORA, {}).learning_rate
@@ -84,6 +85,25 @@ def test_an_optimiser_that_takes_one_rate_is_given_no_other_by_a_goal(tmp_path: 
     quick = plan_for(tiny, Method.LORA, {"goal": "face-quick", "optimiser": "prodigy"})
     assert plan_for(tiny, Method.LORA, {"goal": "face-quick"}).words_factor > quick.words_factor == 1.0
     assert plan_for(tiny, Method.DREAMBOOTH, {"optimiser": "prodigy"}).learning_rate == 1.0
+
+
+@pytest.mark.parametrize(("method", "values"), [
+    (Method.LORA, {"dora": True}), (Method.DREAMBOOTH, {}), (Method.TEXTUAL_INVERSION, {}),
+])
+def test_an_optimiser_of_matrices_is_refused_where_other_weights_are_trained(
+    method: Method, values: dict[str, Any], tmp_path: Path
+) -> None:
+    base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
+    with pytest.raises(InvalidSettings, match="muon is for LoRA without DoRA") as caught:
+        plan_for(base, method, {"optimiser": "muon", **values})
+    assert caught.value.hint == "Set optimiser to adamw."
+
+
+def test_a_preset_with_an_optimiser_of_matrices_gives_way_to_dora(tmp_path: Path) -> None:
+    tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
+    plain, dora = (plan_for(tiny, Method.LORA, {"dora": dora}) for dora in (False, True))
+    assert (plain.optimiser, dora.optimiser) == ("muon", "adamw")
+    assert plain.learning_rate == 2 * dora.learning_rate
 
 
 @pytest.mark.parametrize(("values", "remedy"), [

@@ -290,7 +290,7 @@ def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -
     assert other.losses == one.losses
 
 
-GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor")
+GOING_ON = ("prodigy", "schedulefree", "lion", "adafactor", "muon")
 
 
 @pytest.mark.slow

@@ -100,6 +100,17 @@ def test_older_releases_can_do_less(tmp_path: Path) -> None:
     assert fitted(plan, base, Method.LORA, (), "0.10.1") == (plan, [])
 
 
+def test_an_optimiser_that_it_lacks_gives_way_with_its_rate_unless_the_user_set_that(tmp_path: Path) -> None:
+    plan = plan_for(checkpoint(tmp_path), Method.LORA, {"optimiser": "muon", "prior_dropout": 0.0})
+    changed, told = fitted(plan, checkpoint(tmp_path), Method.LORA, ())
+    assert (changed.optimiser, changed.learning_rate) == ("adamw", plan.learning_rate / 2)
+    assert "sd-scripts has no optimiser muon" in told
+    changed, _ = fitted(plan, checkpoint(tmp_path), Method.LORA, {"learning_rate"})
+    assert (changed.optimiser, changed.learning_rate) == ("adamw", plan.learning_rate)
+    with pytest.raises(InvalidSettings, match="no optimiser muon"):
+        fitted(plan, checkpoint(tmp_path), Method.LORA, {"optimiser"})
+
+
 def test_everything_is_said_at_once(tmp_path: Path) -> None:
     values = {"dora": True, "ema_decay": 0.9, "stop_at": 0.5}
     with pytest.raises(InvalidSettings) as refused:

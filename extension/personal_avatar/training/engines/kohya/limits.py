@@ -11,6 +11,7 @@ from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
 from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
+from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
 from personal_avatar.wording import FAMILIES
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
@@ -19,10 +20,12 @@ FIRST = UNET + "input_blocks.0.0.weight"
 
 @dataclass(frozen=True)
 class Limit:
-    """`sentence` says what it cannot do; `instead`: the nearest plan that it can do, empty when there is none."""
+    """`sentence` says what it cannot do; `instead`: the nearest plan that it can do, empty when there is none; `along`:
+    what goes with it, unless the user set that himself."""
 
     sentence: str
     instead: dict[str, Any] = field(default_factory=dict)
+    along: dict[str, Any] = field(default_factory=dict)
 
 
 Rule = Callable[[TrainPlan, BaseModelFile, Method], Iterator[Limit]]
@@ -45,7 +48,8 @@ def fitted(
     against = [limit.sentence for limit in found if not limit.instead or set(limit.instead) & set(chosen)]
     if against:
         raise InvalidSettings(f"{'; '.join(against)}.", "Change these settings, or choose the engine diffusers.")
-    changes = {name: value for limit in found for name, value in limit.instead.items()}
+    changes = {name: value for limit in found for name, value in limit.along.items() if name not in chosen}
+    changes |= {name: value for limit in found for name, value in limit.instead.items()}
     return type(plan)(**{**plan.dict(), **changes}), [limit.sentence for limit in found]
 
 
@@ -95,9 +99,15 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
     if plan.clip_skip > 1 and base.family is not Family.SD1:
         yield Limit(f"sd-scripts has no clip_skip for {FAMILIES[base.family]}", {"clip_skip": 1})
     if plan.optimiser == "schedulefree" and method not in LORA_METHODS:
-        yield Limit("sd-scripts has the optimiser schedulefree for LoRA only", {"optimiser": "adamw"})
+        yield _without_optimiser("sd-scripts has the optimiser schedulefree for LoRA only", plan)
+    if plan.optimiser == MATRICES:
+        yield _without_optimiser(f"sd-scripts has no optimiser {MATRICES}", plan)
     if plan.caption_dropout > 0 and method is Method.TEXTUAL_INVERSION:
         yield Limit("sd-scripts drops no captions in textual inversion (caption_dropout)", {"caption_dropout": 0.0})
+
+
+def _without_optimiser(sentence: str, plan: TrainPlan) -> Limit:
+    return Limit(sentence, {"optimiser": ADAMW}, as_adamw(plan))
 
 
 def _lora(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
@@ -145,7 +155,7 @@ def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
         what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
         yield Limit(what, _by_pictures(plan))
     if plan.optimiser == "schedulefree":
-        yield Limit(f"sd-scripts {version} has no optimiser schedulefree", {"optimiser": "adamw"})
+        yield _without_optimiser(f"sd-scripts {version} has no optimiser schedulefree", plan)
 
 
 RULES: tuple[Rule, ...] = (_checkpoint, _training, _lora, _prior)

@@ -1,0 +1,61 @@
+"""Optimisers of a plan: the learning rates that suit them, and what they cannot do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.errors import InvalidSettings
+
+if TYPE_CHECKING:
+    from personal_avatar.training.plan import TrainPlan
+
+ADAMW = "adamw"
+ONE_RATE = "prodigy"  # finds its own, near 1, and takes no other for a part of the weights
+MATRICES = "muon"  # moves nothing else
+# Of optimisers that want other rates than AdamW's: as their authors advise; of muon as measured (tools/avatar_tiny).
+TIMES_ADAMWS = {"schedulefree": 2.0, "lion": 0.2, MATRICES: 2.0}
+
+
+def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
+    """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too.
+
+    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it.
+    """
+    if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
+        if "optimiser" in chosen:
+            raise InvalidSettings(f"{MATRICES} is for LoRA without DoRA.", f"Set optimiser to {ADAMW}.")
+        plan = plan.copy(update={"optimiser": ADAMW})
+    rates: dict[str, Any] = {}
+    if plan.optimiser in TIMES_ADAMWS:
+        rates["learning_rate"] = TIMES_ADAMWS[plan.optimiser] * plan.learning_rate
+    elif plan.optimiser == ONE_RATE:
+        rates["learning_rate"] = 1.0
+        if _words_factor(plan) != 1.0:
+            rates["words_factor"] = 1.0
+    plan = plan.copy(update={name: value for name, value in rates.items() if name not in chosen})
+    if plan.optimiser == ONE_RATE:
+        _refuse_rates(plan)
+    return plan
+
+
+def as_adamw(plan: TrainPlan) -> dict[str, Any]:
+    """The learning rate with which AdamW stands for the plan's optimiser."""
+    return {"learning_rate": plan.learning_rate / TIMES_ADAMWS.get(plan.optimiser, 1.0)}
+
+
+def _has_matrices_alone(plan: TrainPlan) -> bool:
+    return getattr(plan, "rank", 0) > 0 and not getattr(plan, "dora", False)
+
+
+def _words_factor(plan: TrainPlan) -> float:
+    return float(getattr(plan, "words_factor", 1.0))
+
+
+def _refuse_rates(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
+    said = f"{ONE_RATE} takes one learning rate for everything."
+    if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
+        same = f"Set text_encoder_learning_rate to {plan.learning_rate:g}, which is learning_rate here, or to 0."
+        raise InvalidSettings(said, same)
+    if _words_factor(plan) != 1.0:
+        raise InvalidSettings(said, "Set words_factor to 1.")
