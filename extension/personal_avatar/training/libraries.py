@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 
+from personal_avatar.errors import Crashed, TrainerMissing, named
 from personal_avatar.training.compute import trim
 
 RUN = "personal_avatar.training.run"
@@ -40,6 +41,23 @@ def load(*names: str) -> None:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def needed() -> None:
+    """`LIBRARIES` are there. Raises `TrainerMissing`, or a checkpoint would be blamed for what they stumble over."""
+    try:
+        load(*LIBRARIES)
+    except Exception as error:
+        if not isinstance(named(error), Crashed):
+            raise  # of memory
+        raise TrainerMissing(f"The training's libraries cannot be imported: {_first_cause(error)}.") from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """What was wrong in the end: libraries tell of one another's failures, each in more words than the one before."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return f"{str(error).rstrip('.')} ({type(error).__name__})"
 
 
 @contextmanager

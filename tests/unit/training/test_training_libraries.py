@@ -11,6 +11,7 @@ from threading import Thread
 
 import psutil
 import pytest
+from personal_avatar.errors import TrainerMissing
 from personal_avatar.training import libraries
 
 Write = Callable[[str, str], None]
@@ -51,6 +52,26 @@ def test_a_module_that_fails_is_told_and_garbage_is_collected_again(write: Write
     with pytest.raises(RuntimeError, match="too old"):
         libraries.load("fails_in_a_test")
     assert gc.isenabled()
+
+
+def test_a_library_that_cannot_be_imported_is_named_with_what_it_stumbled_over(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("stumbles_in_a_test", "raise RuntimeError('operator torchvision::nms does not exist.')\n")
+    write("tells_in_a_test", "try:\n    import stumbles_in_a_test\nexcept Exception as error:\n"
+          "    raise RuntimeError('Failed to import stumbles_in_a_test, look up') from error\n")
+    monkeypatch.setattr(libraries, "LIBRARIES", ("tells_in_a_test",))
+    with pytest.raises(TrainerMissing) as caught:
+        libraries.needed()
+    said = "The training's libraries cannot be imported: operator torchvision::nms does not exist (RuntimeError)."
+    assert caught.value.message == said
+
+
+def test_memory_that_is_full_is_no_missing_library(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("is_full_in_a_test", "raise MemoryError\n")
+    monkeypatch.setattr(libraries, "LIBRARIES", ("is_full_in_a_test",))
+    with pytest.raises(MemoryError):
+        libraries.needed()
 
 
 def test_libraries_come_meanwhile_and_are_there_at_the_end(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, detect, prediction, read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
@@ -49,9 +50,10 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
 def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> DiffusionModel:
     """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with.
 
-    Raises `BaseNotFound`, `BaseUnsupported`.
+    Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
     base = replace(base, family=supported(base))
+    libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
         model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px))
     if base.prediction == UNKNOWN:
