@@ -49,6 +49,7 @@ Errors are raised where they are known and translated once, at the border (API, 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 
@@ -333,6 +334,14 @@ SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough s
 
 def _errno(error: BaseException) -> int | None:
     return error.errno if isinstance(error, OSError) else None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error itself, then what it was raised from or beside, to the first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def named(error: BaseException) -> AvatarError:

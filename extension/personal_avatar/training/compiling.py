@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.errors import causes
 from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -89,12 +90,8 @@ class Regions:
 
 def is_of_compiler(error: BaseException) -> bool:
     """Whether it was raised by torch's compilers, or while they ran."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if type(seen).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch")):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    of_compilers = ("torch._dynamo", "torch._inductor", "torch._functorch")
+    return any(type(seen).__module__.startswith(of_compilers) for seen in causes(error))
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 
-from personal_avatar.errors import Crashed, TrainerMissing, named
+from personal_avatar.errors import Crashed, TrainerMissing, causes, named
 from personal_avatar.training.compute import trim
 
 RUN = "personal_avatar.training.run"
@@ -55,9 +55,8 @@ def needed() -> None:
 
 def _first_cause(error: BaseException) -> str:
     """What was wrong in the end: libraries tell of one another's failures, each in more words than the one before."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    return f"{str(error).rstrip('.')} ({type(error).__name__})"
+    *_, first = causes(error)
+    return f"{str(first).rstrip('.')} ({type(first).__name__})"
 
 
 @contextmanager

@@ -41,13 +41,17 @@ class Muon(torch.optim.Optimizer):
             for weight in group["params"]:
                 if weight.grad is not None:
                     alike[weight.flatten(1).shape].append(weight)
-            for shape, weights in alike.items():
-                moved = orthogonalised(torch.stack([self._moved(one, group["momentum"]) for one in weights]))
-                rate = group["lr"] * AS_ADAMW * max(shape) ** 0.5
-                for weight, by in zip(weights, moved, strict=True):
-                    weight.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    weight.sub_(by.reshape(weight.shape).to(weight.dtype), alpha=rate)
+            for weights in alike.values():
+                self._move(weights, group)
         return found
+
+    def _move(self, weights: list[torch.Tensor], group: dict[str, Any]) -> None:
+        """Of one shape as matrices."""
+        moved = orthogonalised(torch.stack([self._moved(one, group["momentum"]) for one in weights]))
+        rate = group["lr"] * AS_ADAMW * max(moved.shape[1:]) ** 0.5
+        for weight, by in zip(weights, moved, strict=True):
+            weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+            weight.sub_(by.reshape(weight.shape).to(weight.dtype), alpha=rate)
 
     def _moved(self, weight: torch.Tensor, momentum: float) -> torch.Tensor:
         """float32 (rows, columns): where momentum and gradient lead."""
