@@ -56,3 +56,8 @@ class PhotoSettings(Settings):
     @property
     def wants_faces(self) -> bool:
         return self.faces == NEEDED
+
+    @property
+    def makes_portraits(self) -> bool:
+        """Whether every picture that is trained on shows a face, and large."""
+        return self.wants_faces and self.framing in (HEAD, PORTRAIT)

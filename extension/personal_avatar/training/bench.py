@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Dataset, Likeness
+from personal_avatar.domain import BaseModelFile, Dataset, Likeness, Sample
 from personal_avatar.pictures import save_picture
 from personal_avatar.training.cache import encode_all, square_images
 from personal_avatar.training.families.model import DiffusionModel
@@ -29,6 +29,7 @@ from personal_avatar.training.selftest import BarePictures, bare_pictures
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
 THUMBNAIL_PX = 24
+CEILING_PHOTOS = 12
 LESS_GUIDANCE = 0.6  # so many times the plan's
 
 
@@ -82,8 +83,8 @@ class Untrained:
 @dataclass(frozen=True)
 class Bench:
     """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own. `kind`:
-    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style. `references`: what it was made with,
-    uint8 RGB (photos, side, side, 3).
+    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style. `photos`: what it was made with, and
+    behind that some that are trained on, uint8 RGB (photos, side, side, 3).
 
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
@@ -96,18 +97,18 @@ class Bench:
     choosing: Grid
     final: Grid
     judge: PromptJudge
-    references: np.ndarray
+    photos: np.ndarray
     bare: BarePictures
     stop: Callable[[], None]
 
     @cached_property
     def ceiling(self) -> float:
-        """The best possible: the references once through the VAE. Measured when it is first asked for, so that the
-        training begins at once; the VAE must not be parked then."""
+        """The best possible: the photos once through the VAE. Measured when it is first asked for, so that the training
+        begins at once; the VAE must not be parked then."""
         import torch
 
         with self.model.without(text=True, unet=True):
-            means = encode_all(self.model, list(self.references)).mean
+            means = encode_all(self.model, list(self.photos)).mean
             images = self.model.decode_many(torch.stack(list(means)))
         return self.meter.ceiling(images)
 
@@ -162,11 +163,19 @@ class Bench:
 
 
 def set_up(
-    model: DiffusionModel, dataset: Dataset, plan: TrainPlan, analyser: FaceReader, stop: Callable[[], None]
+    model: DiffusionModel,
+    dataset: Dataset,
+    plan: TrainPlan,
+    analyser: FaceReader,
+    stop: Callable[[], None],
+    portraits: bool = True,
 ) -> Bench:
-    """`stop` is called before each batch of pictures and may raise. Raises `NoFace` when no photo shows a face."""
+    """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
+    trained on, so that they tell the ceiling as those that are held out do. Raises `NoFace` when no photo shows a face.
+    """
     settings = sample_settings(plan, model.base)
-    references = square_images(dataset, dataset.held_out or dataset.samples, settings.resolution_px)
+    photos = square_images(dataset, ceiling_samples(dataset, portraits or plan.is_style), settings.resolution_px)
+    references = photos[: len(dataset.held_out or dataset.samples)]
     meter: Meter = StyleMeter(references) if plan.is_style else LikenessMeter(analyser, references)
     choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
@@ -178,10 +187,17 @@ def set_up(
         choosing,
         final,
         judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked))),
-        references=references,
+        photos=photos,
         bare=bare_pictures(model, proof, quick),
         stop=stop,
     )
+
+
+def ceiling_samples(dataset: Dataset, trained_too: bool) -> tuple[Sample, ...]:
+    """What likeness is measured against; behind it, up to `CEILING_PHOTOS` in all, pictures that are trained on."""
+    references = dataset.held_out or dataset.samples
+    further = dataset.samples[: max(0, CEILING_PHOTOS - len(references))]
+    return references + further if trained_too and dataset.held_out else references
 
 
 def _grid(base: BaseModelFile, dataset: Dataset, plan: TrainPlan, first_seed: int) -> Grid:

@@ -2,7 +2,8 @@
 
 Likeness of a picture: mean cosine between the embedding of its largest face and those of the held-out photos. A picture
 without a face counts 0, for it shows nobody; the share of pictures with a face is reported beside.
-Ceiling: each held-out photo once through the checkpoint's VAE, against the other held-out photos.
+Ceiling: real photos of the person once through the checkpoint's VAE, measured as pictures are. The few held-out photos
+alone would not do: two photos of one person may be much alike or hardly, and the lot would decide what is recovered.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class LikenessMeter:
         return Measured(float(np.mean([one or 0.0 for one in each])), each)
 
     def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float:
-        """`reconstructed`: the references in the same order, once through the VAE. With a single reference, itself."""
+        """`reconstructed`: photos once through the VAE, first the references in their order, each against the others,
+        then further photos of the person. With a single reference, itself."""
         alone = len(self._known()) < 2
         each = [self.likeness(image, None if alone else index) for index, image in enumerate(reconstructed)]
         return float(np.mean([one or 0.0 for one in each]))

@@ -33,15 +33,14 @@ class StyleMeter:
         return Measured(float(np.mean(each)), each)
 
     def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float:
-        """`reconstructed`: the references in the same order, once through the VAE, each against the others. With a
-        single reference, itself."""
+        """`reconstructed`: pictures once through the VAE, first the references in their order, each against the
+        others, then further ones of the style. With a single reference, itself."""
         each = [_resemblance(description(image), self._others(index)) for index, image in enumerate(reconstructed)]
         return float(np.mean(each))
 
     def _others(self, index: int) -> np.ndarray:
-        if len(self._references) < 2:
-            return self._references[0]
-        return np.delete(self._references, index, axis=0).mean(axis=0)
+        rest = [one for place, one in enumerate(self._references) if place != index]
+        return np.mean(rest or self._references, axis=0)
 
 
 def description(image: np.ndarray) -> np.ndarray:

@@ -176,7 +176,8 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     work.wishes.heed()
     model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
     work.wishes.parking.covers(model.tensors)
-    scales = bench.set_up(model, dataset, work.plan, work.analyser, work.wishes.heed)
+    portraits = work.photo_settings.makes_portraits
+    scales = bench.set_up(model, dataset, work.plan, work.analyser, work.wishes.heed, portraits)
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)

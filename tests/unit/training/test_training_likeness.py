@@ -20,6 +20,13 @@ class ColourReader:
         return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
+class PixelReader(ColourReader):
+    """All of a picture is its embedding."""
+
+    def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
+        return (image.ravel() / np.linalg.norm(image.ravel().astype(float))).astype(np.float32)
+
+
 def plain(*colour: int) -> np.ndarray:
     return np.full((4, 4, 3), colour, dtype=np.uint8)
 
@@ -44,6 +51,24 @@ def test_the_ceiling_never_compares_a_photo_with_itself() -> None:
 
 def test_a_single_reference_is_compared_with_itself_through_the_vae() -> None:
     assert LikenessMeter(ColourReader(), [RED]).ceiling([YELLOW]) == pytest.approx(0.5**0.5)
+
+
+def test_further_photos_of_the_person_tell_the_ceiling_as_well() -> None:
+    found = LikenessMeter(ColourReader(), [RED, YELLOW]).ceiling([RED, YELLOW, GREEN])
+    assert found == pytest.approx((2 * 0.5**0.5 + (0 + 0.5**0.5) / 2) / 3)
+
+
+def test_which_photos_were_held_out_decides_less_when_further_ones_tell_the_ceiling() -> None:
+    random = np.random.default_rng(7)
+    photos = random.integers(60, 256, (11, 4, 4, 3)).astype(np.uint8)
+    alone, with_others = [], []
+    for _ in range(200):
+        lot = photos[random.permutation(11)]
+        meter = LikenessMeter(PixelReader(), lot[:3])
+        after = meter.measure(photos).mean
+        alone.append(after - meter.ceiling(lot[:3]))
+        with_others.append(after - meter.ceiling(lot))
+    assert np.std(with_others) < 0.5 * np.std(alone)
 
 
 def test_a_reference_without_a_face_is_left_out_and_keeps_the_others_in_place() -> None:

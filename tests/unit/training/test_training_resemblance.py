@@ -38,6 +38,12 @@ def test_the_ceiling_is_measured_against_the_others(meter: StyleMeter) -> None:
     assert 0.3 < meter.ceiling([hatched(motif(seed)) for seed in range(4)]) < 1.0
 
 
+def test_further_pictures_tell_the_ceiling_as_well(meter: StyleMeter) -> None:
+    references, further = [hatched(motif(seed)) for seed in range(4)], [hatched(motif(seed)) for seed in range(10, 13)]
+    expected = (4 * meter.ceiling(references) + sum(meter.measure(further).each)) / 7  # type: ignore[arg-type]
+    assert meter.ceiling([*references, *further]) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 3), (192, 64, 3), (1, 300, 3)])
 def test_pictures_of_any_size_are_described_by_finite_numbers(shape: tuple[int, int, int]) -> None:
     found = description(np.full(shape, 128, np.uint8))
