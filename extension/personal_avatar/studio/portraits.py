@@ -30,6 +30,7 @@ from personal_avatar.studio.retouching import Retouching
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.library import settings_of
 from personal_avatar.styles.wildcards import expanded, has_wildcards
+from personal_avatar.training.presets import TINY_GUIDANCE, is_tiny
 
 BATCH = 4
 STEPS, GUIDANCE = 20, 5.0
@@ -227,7 +228,7 @@ def _painted_as(style: Style, session: Session) -> tuple[int, float]:
     """Steps and guidance: as the settings say, else as the style asks for. Where somebody is put in without training
     guidance stays moderate, as more of it burns colours."""
     asked = settings_of(style, session.base.family.value)
-    guidance = asked.get("guidance", GUIDANCE)
+    guidance = asked.get("guidance", TINY_GUIDANCE if is_tiny(session.base) else GUIDANCE)
     if session.sitter.identity is not None:
         guidance = min(guidance, GUIDANCE)
     return session.settings.steps or int(asked.get("steps", STEPS)), session.settings.guidance or guidance

@@ -42,6 +42,7 @@ PHOTO_GOALS: dict[Goal, Values] = {
 }
 VELOCITY: Values = {"noise_offset": 0.0}  # velocity and zero terminal SNR reach black and white without it
 
+TINY_GUIDANCE = 3.0  # more overdoes looks that a small checkpoint hardly knows
 TINY: Values = {
     "steps": 450,
     "batch_size": 4,
@@ -49,6 +50,7 @@ TINY: Values = {
     "noise_offset": 0.0,
     "save_count": 3,
     "held_out": 0.3,
+    "guidance": TINY_GUIDANCE,
 }
 TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
 TINY_METHODS: dict[Method, Values] = {

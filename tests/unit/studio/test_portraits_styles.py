@@ -17,6 +17,7 @@ from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
+from personal_avatar.training.presets import TINY_GUIDANCE
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio, measured
 
@@ -59,7 +60,7 @@ def test_a_style_says_how_it_is_painted_and_what_was_said_wins(made: Made) -> No
     requests, _, _ = made(styles=("oil-painting",), settings={"steps": 11, "guidance": 3.0})
     assert (requests[-1].steps, requests[-1].guidance) == (11, 3.0)
     requests, _, _ = made(prompt="a photo of {subject}")
-    assert (requests[-1].steps, requests[-1].guidance) == (20, 5.0)
+    assert (requests[-1].steps, requests[-1].guidance) == (20, TINY_GUIDANCE)
 
 
 def test_clothes_and_hair_are_tried_on(made: Made) -> None:
