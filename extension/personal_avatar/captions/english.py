@@ -43,6 +43,11 @@ def article(noun: str) -> str:
     return "an" if word[:1] in tuple("aeiou") and not word.startswith(_LIKE_YOU) else "a"
 
 
+def with_article(noun: str) -> str:
+    """"a man", "an old man"."""
+    return f"{article(noun)} {noun}"
+
+
 class Removal:
     """Takes things out of one caption and keeps in mind what it took. `names`: what people are called there."""
 

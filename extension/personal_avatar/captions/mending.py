@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from personal_avatar.captions import tokens
-from personal_avatar.captions.english import Removal, article
+from personal_avatar.captions.english import Removal, with_article
 from personal_avatar.captions.features import GLASSES, PERSON, is_tag
 from personal_avatar.captions.files import with_trigger
 from personal_avatar.captions.wording import joined, key, mentions, parts, tidied
@@ -23,7 +23,7 @@ _BEFORE_A_NOUN = re.compile(r"\b(?:a|an|the|this|that|his|her|our|my)\s+$", re.I
 
 def template(trigger: str, class_noun: str) -> str:
     """What stands where nothing is left to say."""
-    return f"a photo of {trigger}" if trigger else f"a photo of {article(class_noun)} {class_noun}"
+    return f"a photo of {trigger}" if trigger else f"a photo of {with_article(class_noun)}"
 
 
 @lru_cache(maxsize=1024)  # a page asks again for every caption after each change of one
@@ -101,7 +101,7 @@ def _with_class(part: str, trigger: str, class_noun: str, known: bool) -> str:
         if not known:
             known = True
             return found[0]
-        return class_noun if _BEFORE_A_NOUN.search(part[: found.start()]) else f"{article(class_noun)} {class_noun}"
+        return class_noun if _BEFORE_A_NOUN.search(part[: found.start()]) else with_article(class_noun)
 
     return mentions(trigger).sub(instead, part)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.captions import lint
-from personal_avatar.captions.english import article
+from personal_avatar.captions.english import with_article
 from personal_avatar.captions.files import caption_file, caption_of, write_caption, written_caption
 from personal_avatar.captions.finishing import finished
 from personal_avatar.captions.lint import Finding, Subject
@@ -118,7 +118,7 @@ class Captioning:
         chosen: CaptionSettings = validated(CaptionSettings, dict(settings or {}))
         subject = Subject(trigger, class_noun)
         if tagger == TEMPLATE:
-            who = trigger or f"{article(class_noun)} {class_noun}"
+            who = trigger or with_article(class_noun)
             text = caption_of(PhotoSettings().caption_template, who, class_noun)
             return Described(dict.fromkeys(photos, text), {})
         with self._describer(tagger, chosen) as say:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from personal_avatar.captions.english import with_article
 from personal_avatar.domain import BaseModelFile, Style
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.library import shipped
@@ -27,5 +28,5 @@ def in_styles(base: BaseModelFile, class_noun: str, seed: int) -> tuple[str, ...
 
 
 def _in_style(style: Style, class_noun: str, drawn: random.Random) -> str:
-    first, *rest = fill(style, f"a {class_noun}")[0].split(", ")
+    first, *rest = fill(style, with_article(class_noun))[0].split(", ")
     return ", ".join([first, *(part for part in rest if drawn.random() < KEPT)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from personal_avatar.captions.english import with_article
 from personal_avatar.domain import Face, Look
 from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.faces.look import look_of
@@ -187,7 +188,7 @@ def _seeds(kept: list[Candidate], damaged: list[int], count: int) -> list[int]:
 def _made(model: DiffusionModel, wanted: Wanted, seeds: list[int], told: Callable[[], None]) -> Iterator[Candidate]:
     """A few at a time, all with the plainest prompt: words of style beside the class, which the person's captions do
     not have, would teach that the person is somebody without a style."""
-    prompt = class_prompts(model.base)[0].format(subject=f"a {wanted.class_noun}")
+    prompt = class_prompts(model.base)[0].format(subject=with_article(wanted.class_noun))
     together = wanted.settings.batch * (BATCHES_ON_CARD if model.on_card else 1)
     for at in range(0, len(seeds), together):
         batch = [Shot(prompt, seed) for seed in seeds[at : at + together]]

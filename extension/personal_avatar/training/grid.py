@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from personal_avatar.captions.english import with_article
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.samples import Shot
@@ -58,7 +59,7 @@ def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, 
     def shots(subject: str) -> tuple[Shot, ...]:
         return tuple(Shot(prompts[i % len(prompts)].format(subject=subject), first_seed + i) for i in range(pictures))
 
-    in_class_words = tuple(shot.prompt for shot in shots(f"a {class_noun}"))
+    in_class_words = tuple(shot.prompt for shot in shots(with_article(class_noun)))
     return Grid(shots(trigger), shots(f"another {class_noun}"), in_class_words)
 
 

@@ -192,3 +192,4 @@ def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -
     assert all("sks woman" in shot.prompt for shot in found.subject)
     assert all("another woman" in shot.prompt and "sks" not in shot.prompt for shot in found.other)
     assert len({shot.prompt for shot in found.subject}) == len(grid.DRAWING_PROMPTS)
+    assert all("an old man" in asked for asked in grid.grid_for(tiny, "sks old man", "old man", 4, 100).asked)
