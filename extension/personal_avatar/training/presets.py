@@ -69,7 +69,7 @@ TINY_GOALS: dict[Goal, Values] = {
 
 # A person is told from others where words are read; a style is not.
 TINY_PERSON: dict[Method, Values] = {
-    Method.LORA: {"words_factor": 4.0, "optimiser": "muon", "prior_styles": 0.1},
+    Method.LORA: {"words_factor": 4.0, "optimiser": "muon", "prior_styles": 0.2},
     Method.DREAMBOOTH_LORA: {"words_factor": 4.0},
 }
 # Of a person's LoRA: muon learns sooner than AdamW; in more steps others come nearer than the person does.
