@@ -168,7 +168,7 @@ def set_up(
     plan: TrainPlan,
     analyser: FaceReader,
     stop: Callable[[], None],
-    portraits: bool = True,
+    portraits: bool,
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
     trained on, so that they tell the ceiling as those that are held out do. Raises `NoFace` when no photo shows a face.
