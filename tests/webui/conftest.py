@@ -116,3 +116,4 @@ def page(server: Server, tmp_path: Path) -> Iterator[WebuiPage]:
         opened = WebuiPage(driver, server.url)
         opened.open()
         yield opened
+        server.settle()

@@ -120,6 +120,15 @@ class Server:
         spent = psutil.Process(self.process.pid).cpu_times()
         return float(spent.user + spent.system)
 
+    def settle(self, quiet_s: float = 2.0, at_most_s: float = 30.0) -> None:
+        """Until nothing was logged for a while. A page that is closed while gradio 3.41 still works for it leaves a
+        task behind, for which "Reload UI" waits for ever."""
+        end, seen, since = time.monotonic() + at_most_s, -1, time.monotonic()
+        while time.monotonic() < min(end, since + quiet_s):
+            if len(self.log()) != seen:
+                seen, since = len(self.log()), time.monotonic()
+            time.sleep(0.1)
+
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=120, **options)
 
