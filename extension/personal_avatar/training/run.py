@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
 from personal_avatar.training.plan import ENLARGED, ORIGINS, TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
+from personal_avatar.training.replaced import as_found
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.work import Point, Training, Work, unscored
 
@@ -70,21 +71,12 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     from personal_avatar.photos.looks import analyser_of
 
     emit(Stage("check"))
-    task = as_found(task, emit)
+    task = as_found(task, folder, emit)
     plan = _plan(task, emit)
     space.refuse_full(task, plan, folder)
     wanted = task.photos_as(plan)
     analyser = analyser_of(task.photos, wanted, task.weights_folder)
     return Work(task, plan, wanted, folder, emit, control, analyser)
-
-
-def as_found(task: TrainTask, emit: EventWriter) -> TrainTask:
-    """With the checkpoint as its file is now. Raises `BaseNotFound`, `BaseUnsupported`."""
-    base = families.as_found(task.base)
-    if base.prediction != task.base.prediction:
-        told = f"{base.path.name} was replaced since the job was asked for: its network answers with {base.prediction}."
-        emit(Log(told))
-    return replace(task, base=base)
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:

@@ -31,7 +31,8 @@ from personal_avatar.training.memory import kind as kind_of_memory
 from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.plan import OnePhotoTask
-from personal_avatar.training.run import as_found, checked, prepared
+from personal_avatar.training.replaced import as_found
+from personal_avatar.training.run import checked, prepared
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Work
 
@@ -69,7 +70,7 @@ def measure(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Contro
 
 def _open(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Control) -> Work:
     """The checkpoint can be loaded. Raises `InvalidSettings`, `WeightsMissing`, `BaseUnsupported`."""
-    training = as_found(task.training, emit)
+    training = as_found(task.training, folder, emit)
     plan = training.settings()
     wanted = training.photos_as(plan)
     analyser = analyser_of(training.photos, wanted, training.weights_folder)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,10 @@ from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, 
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.reports.comparison import row_of
+from personal_avatar.storage import sha256_of
 from personal_avatar.training import run as running
 from personal_avatar.training.plan import PLANS, TrainTask, plan_for
+from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
 from safetensors.torch import load_file
@@ -241,9 +244,25 @@ def test_a_checkpoint_that_answers_otherwise_than_when_it_was_asked_for_is_told(
     avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
     asked = replace(miniature, prediction="v_prediction", zero_terminal_snr=True)
     task = TrainTask(avatar, tmp_path, (), asked, Method.LORA, {}, tmp_path, tmp_path)
-    assert running.as_found(task, EventWriter(tmp_path)).base == miniature
+    assert as_found(task, tmp_path, EventWriter(tmp_path)).base == miniature
     (told,) = events(tmp_path, Log, ".")
     assert "was replaced" in told.message and "epsilon" in told.message
+
+
+def test_a_checkpoint_that_was_replaced_while_its_job_waited_is_named_by_its_own_hash(
+    miniature: BaseModelFile, tmp_path: Path
+) -> None:
+    avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    asked = replace(miniature, path=tmp_path / "base.safetensors", sha256="0" * 64)
+    asked.path.write_bytes(miniature.path.read_bytes())
+    task = TrainTask(avatar, tmp_path, (), asked, Method.LORA, {}, tmp_path, tmp_path)
+    job = tmp_path / "job.json"
+    job.write_text("{}")
+    assert as_found(task, tmp_path, EventWriter(tmp_path)).base.sha256 == asked.sha256
+    os.utime(job, ns=(0, 0))  # the file is younger now
+    assert as_found(task, tmp_path, EventWriter(tmp_path)).base.sha256 == sha256_of(asked.path)
+    unknown = replace(task, base=replace(asked, sha256=""))
+    assert as_found(unknown, tmp_path, EventWriter(tmp_path)).base.sha256 == ""
 
 
 @pytest.mark.slow
