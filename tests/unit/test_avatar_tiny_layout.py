@@ -52,7 +52,7 @@ def test_vae_names_count_the_decoder_from_the_other_end(ours: str, theirs: str) 
 def test_an_exported_checkpoint_comes_back_unchanged(tmp_path: Path) -> None:
     torch, diffusers = pytest.importorskip("torch"), pytest.importorskip("diffusers")
     from tools.avatar_tiny import models
-    from tools.avatar_tiny.export import Networks, export
+    from tools.avatar_tiny.export import Networks, export, load_checkpoint
 
     torch.manual_seed(0)
     networks = Networks(models.build_vae(), models.build_unet(), models.build_text_encoder())
@@ -70,3 +70,8 @@ def test_an_exported_checkpoint_comes_back_unchanged(tmp_path: Path) -> None:
         names = {name for name in mine if not re.search("position_ids", name)}
         assert names <= set(back)
         assert all(torch.equal(mine[name].half(), back[name].half().view_as(mine[name])) for name in names)
+    again = load_checkpoint(path)
+    for part in ("vae", "unet", "text"):
+        mine, back = getattr(networks, part).state_dict(), getattr(again, part).state_dict()
+        assert mine.keys() == back.keys()
+        assert all(torch.equal(mine[name].half().float(), back[name]) for name in mine)

@@ -1,5 +1,5 @@
 """`python -m tools.avatar_tiny <draw | samples | vae | decoder | encode | unet | reader | export | evaluate |
-likeness>`, in this order.
+likeness>`, in this order; `restore` makes states of the shipped file instead, for trainings to go on from.
 
 Each step continues where it was stopped. Training steps may be started by
 `torchrun --nproc-per-node N -m tools.avatar_tiny ...` to use N processes.
@@ -74,15 +74,27 @@ def _train_vae(options: argparse.Namespace, decoder_only: bool) -> None:
     VaeTraining(plan).train()
 
 
+def run_restore(options: argparse.Namespace) -> None:
+    """States of the shipped checkpoint, so that `decoder` and `unet` go on from it, with latents as they are."""
+    from .export import load_checkpoint
+    from .runs import save_state
+
+    networks = load_checkpoint()
+    vae, unet, text = (part.state_dict() for part in (networks.vae, networks.unet, networks.text))
+    options.work.mkdir(parents=True, exist_ok=True)
+    save_state({"vae": vae, "steps": 0}, options.work / "vae.pt")
+    save_state({"unet": unet, "text": text, "steps": 0, "samples": 0}, options.work / "unet.pt")
+
+
 def run_encode(options: argparse.Namespace) -> None:
-    """Give the latents unit covariance, once, and write those of all drawings."""
+    """Give the latents unit covariance, unless a UNet knows them already, and write those of all drawings."""
     from . import codec, models, train_unet
     from .runs import save_state
 
     state, drawings = options.work / "vae.pt", options.work / "drawings"
     vae = models.build_vae()
     steps = codec.load_or_start(vae, state)
-    if not any(drawings.glob("*.latents.npy")):
+    if not any(drawings.glob("*.latents.npy")) and not (options.work / "unet.pt").exists():
         codec.whiten(vae, train_unet.picture_batches(drawings, 192))
         save_state({"vae": vae.state_dict(), "steps": steps}, state)
     train_unet.encode_shards(vae, drawings)
@@ -143,6 +155,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
     "samples": run_samples,
     "vae": run_vae,
     "decoder": run_decoder,
+    "restore": run_restore,
     "encode": run_encode,
     "unet": run_unet,
     "reader": run_reader,

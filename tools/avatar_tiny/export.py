@@ -40,26 +40,41 @@ def load_networks(vae_state: Path, unet_state: Path) -> Networks:
     return Networks(vae.eval(), unet.eval(), text.eval())
 
 
+def ldm_names(networks: Networks) -> dict[tuple[str, str], str]:
+    """LDM's name of every weight by (network, diffusers' name), network being `unet`, `vae` or `text`."""
+    attention = tuple("CrossAttn" in kind for kind in networks.unet.config.up_block_types)
+    levels = len(networks.vae.config.block_out_channels)
+    names = {("unet", key): f"model.diffusion_model.{unet_key(key, attention)}" for key in networks.unet.state_dict()}
+    names |= {("vae", key): f"first_stage_model.{vae_key(key, levels)}" for key in networks.vae.state_dict()}
+    text = (key for key in networks.text.state_dict() if not key.endswith("position_ids"))
+    return names | {("text", key): f"cond_stage_model.transformer.{text_key(key)}" for key in text}
+
+
 def checkpoint_weights(networks: Networks) -> dict[str, torch.Tensor]:
     """All weights under their LDM names, float16. Raises ValueError when one does not fit into half precision."""
-    kinds = networks.unet.config.up_block_types
-    attention = tuple("CrossAttn" in kind for kind in kinds)
-    levels = len(networks.vae.config.block_out_channels)
-    named = {
-        f"model.diffusion_model.{unet_key(key, attention)}": value for key, value in networks.unet.state_dict().items()
-    }
-    for key, value in networks.vae.state_dict().items():
-        name = vae_key(key, levels)
-        is_projection = ".attn_1." in name and value.dim() == 2
-        named[f"first_stage_model.{name}"] = value[:, :, None, None] if is_projection else value
-    for key, value in networks.text.state_dict().items():
-        if not key.endswith("position_ids"):
-            named[f"cond_stage_model.transformer.{text_key(key)}"] = value
+    weights = {part: getattr(networks, part).state_dict() for part in ("unet", "vae", "text")}
+    named = {}
+    for (part, key), name in ldm_names(networks).items():
+        value = weights[part][key]
+        is_projection = part == "vae" and ".attn_1." in name and value.dim() == 2
+        named[name] = value[:, :, None, None] if is_projection else value
     too_large = [name for name, value in named.items() if value.abs().max() > HALF_MAX]
     if too_large:
         raise ValueError(f"weights beyond half precision: {', '.join(too_large)}; train longer with a lower rate")
     halved = {name: value.detach().half().contiguous().clone() for name, value in named.items()}
     return {**halved, POSITIONS: torch.arange(models.TOKENS)[None]}
+
+
+def load_checkpoint(path: Path = ASSET / "avatar-tiny.safetensors") -> Networks:
+    """The networks of a checkpoint that `export` wrote, float32."""
+    from safetensors.torch import load_file
+
+    networks = Networks(models.build_vae().eval(), models.build_unet().eval(), models.build_text_encoder().eval())
+    weights = load_file(path)
+    for (part, key), name in ldm_names(networks).items():
+        own = getattr(networks, part).state_dict()[key]
+        own.copy_(weights[name].reshape(own.shape))
+    return networks
 
 
 def metadata() -> dict[str, str]:

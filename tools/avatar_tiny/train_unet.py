@@ -102,7 +102,8 @@ class UnetTraining:
         )
         self.random = np.random.default_rng([plan.seed, self.steps, self.workers.rank])
         torch.manual_seed(int(self.random.integers(2**31)))
-        self.clock, self.first_step = Clock(plan.minutes, plan.peak_rate, warmup_steps=10 if saved else 100), self.steps
+        warmup_steps = 10 if "optimizer" in saved else 100
+        self.clock, self.first_step = Clock(plan.minutes, plan.peak_rate, warmup_steps), self.steps
 
     def _resume(self, saved: dict[str, Any]) -> None:
         if "optimizer" in saved:
