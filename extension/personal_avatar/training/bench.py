@@ -186,7 +186,7 @@ def set_up(
         settings,
         choosing,
         final,
-        judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked))),
+        judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked)), settings.clip_skip),
         photos=photos,
         bare=bare_pictures(model, proof, quick),
         stop=stop,

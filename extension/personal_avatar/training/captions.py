@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from personal_avatar.domain import Dataset
 
 LEADS = ("a photo of ", "a portrait of ", "a picture of ", "a close-up of ", "")
 
@@ -21,6 +22,13 @@ def leads(caption: str) -> tuple[str, ...]:
     if began is None:
         return (caption,)
     return (caption, *(lead + caption[len(began) :] for lead in LEADS if lead != began))
+
+
+def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
+    """What the untrained checkpoint would be asked: the class in place of the person, a style not at all."""
+    if is_style:
+        caption = caption.replace(f" in {dataset.trigger}", "")
+    return caption.replace(dataset.trigger, dataset.class_noun)
 
 
 def vary(captions: list[str], generator: torch.Generator) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.families.detect import UNET, VAE, Shapes
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
@@ -9,13 +11,16 @@ from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainP
 AVERAGED = "model_ema."
 OUTSIDE_UNET = ("time_embed.", "input_blocks.0.0.", "out.2.")
 ATTENTION = ("transformer_blocks.", ".proj_in.", ".proj_out.")
+EARLY = "input_blocks."
+OF_TEXT = re.compile(r"\.(layers|resblocks)\.\d+\..*(_proj|fc1|fc2|c_fc)\.weight$")
+TOGETHER = re.compile(r"\.resblocks\.\d+\..*\.in_proj_weight$")  # queries, keys and values in one tensor
 FP32, HALF = 4, 2
 
 
 def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
-    """How many numbers are trained; the text encoders' part of a LoRA, which is small, is left out."""
+    """How many numbers are trained."""
     if isinstance(plan, LoraPlan):
-        return low_ranks(shapes, plan.rank, plan.conv_rank)
+        return low_ranks(shapes, plan.rank, plan.conv_rank, late=plan.blocks != "all", text=plan.trains_text)
     if isinstance(plan, TextualInversionPlan):
         return plan.vectors * sum(_widths(shapes))
     whole = sum(map(size_of, shapes.values())) - count(shapes, VAE)
@@ -57,13 +62,23 @@ def _widths(shapes: Shapes) -> list[int]:
     return [shape[1] for key, shape in shapes.items() if key.endswith(tables) and len(shape) == 2]
 
 
-def low_ranks(shapes: Shapes, rank: int, conv_rank: int) -> int:
-    """Of a LoRA of the whole UNet."""
-    return sum(_low_rank(key, shape, rank, conv_rank) for key, shape in shapes.items() if key.startswith(UNET))
+def low_ranks(shapes: Shapes, rank: int, conv_rank: int, *, late: bool = False, text: bool = False) -> int:
+    """Of a LoRA of the UNet, `late`: without its first half; `text`: and of the text encoders."""
+    return sum(
+        _low_rank(key[len(UNET) :], shape, rank, conv_rank, late) if key.startswith(UNET)
+        else _low_rank_of_text(key, shape, rank) if text and not key.startswith(VAE) else 0
+        for key, shape in shapes.items()
+    )
 
 
-def _low_rank(key: str, shape: tuple[int, ...], rank: int, conv_rank: int) -> int:
+def _low_rank(name: str, shape: tuple[int, ...], rank: int, conv_rank: int, late: bool) -> int:
     """rank x (outputs + inputs x kernel) of one layer."""
-    if len(shape) < 2 or key[len(UNET) :].startswith(OUTSIDE_UNET):
+    if len(shape) < 2 or name.startswith(OUTSIDE_UNET) or (late and name.startswith(EARLY)):
         return 0
-    return (rank if any(mark in key for mark in ATTENTION) else conv_rank) * (shape[0] + size_of(shape[1:]))
+    return (rank if any(mark in name for mark in ATTENTION) else conv_rank) * (shape[0] + size_of(shape[1:]))
+
+
+def _low_rank_of_text(name: str, shape: tuple[int, ...], rank: int) -> int:
+    if TOGETHER.search(name):
+        return rank * (shape[0] + 3 * shape[1])
+    return rank * sum(shape) if len(shape) == 2 and OF_TEXT.search(name) else 0

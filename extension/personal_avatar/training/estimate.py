@@ -1,4 +1,5 @@
-"""What a training will need: seconds, memory, size of the file. No torch; the size is exact, the rest is reckoned."""
+"""What a training will need: seconds, memory, size of the file. No torch; the size follows from the
+shapes in the checkpoint, the rest is reckoned."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.photos import heldout
 from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
 from personal_avatar.training.presets import is_tiny
@@ -51,7 +53,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     shapes, family = network.shapes, network.family
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]
     side_px = plan.resolution_px or base.native_px
-    steps = plan.steps_for(max(1, photos - round(photos * plan.held_out)))
+    steps = plan.steps_for(photos - heldout.how_many(photos, plan.held_out))
     quicker = HALF_TIME if is_half(plan, base.native_px, on_card) and not on_card else 1.0
     return {
         "seconds": round(_samples(plan, steps) * speed.seconds * quicker * (side_px / speed.at_px) ** 2, 1),

@@ -18,7 +18,7 @@ class Feed:
 
     def __init__(self, pictures: Pictures, generator: torch.Generator) -> None:
         self.pictures = pictures
-        self.rows = BatchOrder(pictures.latents.sizes(), generator)
+        self.rows = BatchOrder(pictures.latents.sizes(), generator, pictures.repeats)
         self.others = BatchOrder(pictures.others.latents.sizes() if pictures.others else [], generator)
 
     def state(self) -> State:

@@ -27,10 +27,11 @@ SEED = 77
 @dataclass(frozen=True)
 class PromptJudge:
     """`model`: the checkpoint, with nothing attached or at strength 0 while it judges. `captions`: all that are told
-    apart, in the words of the class ("a man" in place of the person)."""
+    apart, in the words of the class ("a man" in place of the person). `clip_skip`: as the pictures were made with."""
 
     model: DiffusionModel
     captions: tuple[str, ...]
+    clip_skip: int = 1
 
     def score(
         self, images: np.ndarray, asked: Sequence[str], on_picture: Callable[[], None] = lambda: None
@@ -43,7 +44,7 @@ class PromptJudge:
             return 1.0
         with torch.no_grad():
             latents = encode_all(self.model, list(images), on_picture).mean
-            text = self.model.encode_text(self.captions)
+            text = self.model.encode_text(self.captions, self.clip_skip)
             with self.model.without(text=True):
                 errors = torch.stack([self._errors(latent, text, on_picture) for latent in latents])
         own = [self.captions.index(caption) for caption in asked]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.plan import TextualInversionPlan, TrainPlan
+from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.wording import FAMILIES
 
 EPSILON = "epsilon"
@@ -31,6 +32,11 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
         yield from ((name, "prior_weight is 0") for name in OF_PRIORS)
     else:
         yield from _of_prior(plan)
+    if has_own_schedule(plan):
+        yield "schedule", f"{plan.optimiser} has one of its own"
+    if isinstance(plan, TextualInversionPlan):
+        yield "text_encoder_learning_rate", "only the new words are trained"
+        yield "weight_decay", "new words do not decay"
     if plan.steps:
         yield "steps_per_photo", "steps is set"
 

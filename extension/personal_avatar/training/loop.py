@@ -16,6 +16,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.objective import Objective
 from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.training.schedule import ahead, rate_factor, save_steps
 from personal_avatar.training.storing import copied
 from personal_avatar.training.team import ALONE, Team
@@ -154,7 +155,7 @@ class Trainer:
         return self.losses[-1] if self.losses else None
 
     def _set_rates(self) -> None:
-        own = optimisers.has_own_schedule(self.plan)
+        own = has_own_schedule(self.plan)
         factor = self.rate * (1.0 if own else rate_factor(self.done, self.total, self.plan))
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor * ahead(self._passed, group.get("ahead", 1.0))
@@ -210,6 +211,7 @@ class Trainer:
         if halvings > HALVINGS:
             raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
         self._unseen = []
+        self._optimiser.zero_grad(set_to_none=True)  # no number, perhaps
         if good:
             numbers = self.objective.generator.get_state()
             self.restore(copied(good))
@@ -248,7 +250,6 @@ class Trainer:
         self._refuse_other(state)
         scaler = scaler_for(self.model.compute)
         self._optimiser.load_state_dict(optimisers.taken_over(state["optimiser"], self._optimiser))
-        self._optimiser.zero_grad(set_to_none=True)
         if state["scaler"] and scaler.is_enabled():
             scaler.load_state_dict(state["scaler"])
         self._scaler = scaler

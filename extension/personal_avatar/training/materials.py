@@ -14,7 +14,7 @@ from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
-from personal_avatar.training.captions import leads
+from personal_avatar.training.captions import leads, without_subject
 from personal_avatar.training.class_words import in_styles
 from personal_avatar.training.classes import ClassPictures, Subject, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
@@ -25,10 +25,11 @@ from personal_avatar.training.work import Work
 
 def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     """Everything that the plan asks for. `model` must have nothing attached yet."""
-    plan, samples = work.plan, [sample for sample in dataset.samples for _ in range(sample.repeats)]
+    plan, samples = work.plan, list(dataset.samples)
     images, captions = cache.dataset_images(dataset, samples), [sample.caption for sample in samples]
+    repeats = tuple(sample.repeats for sample in samples)
     if plan.flip:
-        images, captions = cache.with_flipped(images), captions * 2
+        images, captions, repeats = cache.with_flipped(images), captions * 2, repeats * 2
     order = [sample.source_sha256 for sample in samples]
     name = cache.fingerprint(cache.identity(model.base), dataset.fingerprint, order, plan.flip, *_sizes(plan))
     latents, small_latents = _latents(work, work.cache, name, model, images)
@@ -44,8 +45,8 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     places = _places(work, dataset, samples, latents)
     small = None
     if len(small_latents):
-        small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others)
-    return TrainingSet(latents, captions, class_captions, text, places, others, small, styled)
+        small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others, repeats)
+    return TrainingSet(latents, captions, class_captions, text, places, others, small, styled, repeats)
 
 
 def _sizes(plan: TrainPlan) -> tuple[str, ...]:
@@ -59,13 +60,6 @@ def _latents(
     """Of the pictures and, where the training begins with these, of the same at half the size; none otherwise."""
     smaller = cache.halved(images) if work.plan.low_first > 0 else []
     return cache.cached_latents(folder, name, model, [*images, *smaller], work.wishes.heed).split(len(images))
-
-
-def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
-    """What the untrained checkpoint would be asked: the class in place of the person, a style not at all."""
-    if is_style:
-        caption = caption.replace(f" in {dataset.trigger}", "")
-    return caption.replace(dataset.trigger, dataset.class_noun)
 
 
 def _places(

@@ -121,8 +121,3 @@ def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[
     own = optimiser.param_groups[0].get("fused")
     groups = [{**known, "fused": own} if "fused" in known else known for known in state["param_groups"]]
     return {**state, "param_groups": groups}
-
-
-def has_own_schedule(plan: TrainPlan) -> bool:
-    """Whether the learning rate is the optimiser's own business."""
-    return plan.optimiser == "schedulefree"

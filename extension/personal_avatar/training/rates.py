@@ -16,6 +16,11 @@ MATRICES = "muon"  # moves nothing else
 TIMES_ADAMWS = {"schedulefree": 2.0, "lion": 0.2, MATRICES: 2.0}
 
 
+def has_own_schedule(plan: TrainPlan) -> bool:
+    """Whether the learning rate is the optimiser's own business."""
+    return plan.optimiser == "schedulefree"
+
+
 def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
     """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too.
 

@@ -158,7 +158,8 @@ class Reckoned:
     @cached_property
     def trained(self) -> int:
         if isinstance(self.plan, LoraPlan):
-            return _of_lora(self.network, self.plan.rank, self.plan.conv_rank)
+            late, text = self.plan.blocks != "all", self.plan.trains_text
+            return _of_lora(self.network, self.plan.rank, self.plan.conv_rank, late, text)
         return trained_numbers(self.plan, self.network.shapes)
 
     @property
@@ -221,5 +222,5 @@ class Reckoned:
 
 
 @lru_cache(maxsize=64)
-def _of_lora(network: Network, rank: int, conv_rank: int) -> int:
-    return low_ranks(network.shapes, rank, conv_rank)
+def _of_lora(network: Network, rank: int, conv_rank: int, late: bool, text: bool) -> int:
+    return low_ranks(network.shapes, rank, conv_rank, late=late, text=text)

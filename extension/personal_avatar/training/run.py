@@ -177,7 +177,7 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     method = methods.attach(
         work.task.method, model, work.plan, trigger=avatar.trigger, class_noun=avatar.class_noun
     )
-    return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(data.captions)))
+    return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(dataset.samples)))
 
 
 def _train(work: Work, training: Training) -> None:
@@ -277,18 +277,8 @@ def _save(work: Work, training: Training, step: int) -> Point:
     if not training.points:  # a cancel while it is scored keeps it
         training.points = [unscored(step, path)]
     point = judging.score_point(work, training, step, path)
-    if training.method.heavy:
-        keep_best_and_last(training)
+    training.thin_out()
     return point
-
-
-def keep_best_and_last(training: Training) -> None:
-    """Remove the files of the other checkpoints: each is as large as the base."""
-    kept = {training.best.path, training.points[-1].path}
-    for point in training.points:
-        if point.path not in kept:
-            point.path.unlink(missing_ok=True)
-            point.path.with_suffix(".yaml").unlink(missing_ok=True)
 
 
 def _selftest(work: Work, training: Training) -> None:

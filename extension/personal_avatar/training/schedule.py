@@ -44,11 +44,12 @@ class BatchOrder:
     """Batches of rows without end, in random order; all rows of a batch are of one of `groups` (pictures of one size).
 
     With one group each row comes once before any comes again; with several, a batch that a group cannot fill takes from
-    the next round.
+    the next round. `repeats`: how often each row comes in a round; nothing: once.
     """
 
     groups: Sequence[Hashable]
     generator: torch.Generator
+    repeats: Sequence[int] = ()
     waiting: list[int] = field(default_factory=list)
 
     def take(self, count: int) -> torch.Tensor:
@@ -60,11 +61,18 @@ class BatchOrder:
             group = self.groups[taken[0]] if taken else None
             found = next((row for row in self.waiting if not taken or self.groups[row] == group), None)
             if found is None:
-                self.waiting += torch.randperm(len(self.groups), generator=self.generator).tolist()
+                self.waiting += self._round()
                 continue
             self.waiting.remove(found)
             taken.append(found)
         return torch.tensor(taken)
+
+    def _round(self) -> list[int]:
+        import torch
+
+        times = self.repeats or [1] * len(self.groups)
+        rows = [row for row, often in enumerate(times) for _ in range(often)]
+        return [rows[place] for place in torch.randperm(len(rows), generator=self.generator).tolist()]
 
     def state(self) -> list[int]:
         return list(self.waiting)

@@ -22,11 +22,13 @@ class ClassSet:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is shown of one size: latents by row, what each place counts (see `TrainingSet`), pictures of the class."""
+    """What is shown of one size: latents by row, what each place counts and how often each row comes in a round (see
+    `TrainingSet`), pictures of the class."""
 
     latents: Latents
     places: tuple[torch.Tensor, ...] | None = None
     others: ClassSet | None = None
+    repeats: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class TrainingSet:
 
     `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
     `small`: the same pictures at half the size, for the first steps. `styled`: captions of the class in styles.
+    `repeats`: how often each row comes in a round; nothing: once.
     """
 
     latents: Latents
@@ -45,6 +48,7 @@ class TrainingSet:
     others: ClassSet | None = None
     small: Pictures | None = None
     styled: tuple[str, ...] = ()
+    repeats: tuple[int, ...] = ()
 
     @property
     def is_encoded(self) -> bool:
@@ -56,7 +60,7 @@ class TrainingSet:
 
     @property
     def large(self) -> Pictures:
-        return Pictures(self.latents, self.places, self.others)
+        return Pictures(self.latents, self.places, self.others, self.repeats)
 
 
 @dataclass(frozen=True)

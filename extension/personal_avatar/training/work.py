@@ -120,6 +120,16 @@ class Training:
         """The saved checkpoint with the highest merit."""
         return max(self.points, key=lambda point: point.merit)
 
+    def thin_out(self) -> None:
+        """Of files that are as large as the base, only the best and the last stay."""
+        if not self.method.heavy:
+            return
+        kept = {self.best.path, self.points[-1].path}
+        for point in self.points:
+            if point.path not in kept:
+                point.path.unlink(missing_ok=True)
+                point.path.with_suffix(".yaml").unlink(missing_ok=True)
+
     def load_best(self) -> Point:
         """Its weights, as they are in its file."""
         self.method.load(self.method.read(self.best.path))

@@ -161,8 +161,9 @@ def test_seeds_of_class_pictures_are_not_those_of_the_measurement() -> None:
 
 
 @pytest.mark.slow
-def test_pictures_follow_their_own_prompt_and_not_another_ones(model: DiffusionModel) -> None:
-    judge = PromptJudge(model, CAPTIONS)
-    images = make_pictures(model, [Shot(caption, 3) for caption in CAPTIONS], SETTINGS)
+@pytest.mark.parametrize("clip_skip", [1, 2])
+def test_pictures_follow_their_own_prompt_and_not_another_ones(model: DiffusionModel, clip_skip: int) -> None:
+    judge = PromptJudge(model, CAPTIONS, clip_skip)
+    images = make_pictures(model, [Shot(caption, 3) for caption in CAPTIONS], replace(SETTINGS, clip_skip=clip_skip))
     assert judge.score(images, CAPTIONS) == 1.0
     assert judge.score(images, CAPTIONS[::-1]) == 0.0

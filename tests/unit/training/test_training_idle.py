@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.idle import idle
-from personal_avatar.training.plan import LoraPlan
+from personal_avatar.training.plan import LoraPlan, TextualInversionPlan
 
 
 def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
@@ -27,11 +27,19 @@ def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0}, []),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "prior_from": "pictures"}, ["prior_styles"]),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "goal": "style"}, ["prior_styles"]),
+    (Family.SD1, {"schedule": "constant", "optimiser": "schedulefree"}, ["schedule"]),
+    (Family.SD1, {"schedule": "constant"}, []),
     (Family.SD1, {"steps": 100, "steps_per_photo": 50}, ["steps_per_photo"]),
 ])
 def test_settings_without_effect_are_told(family: Family, values: dict[str, object], said: list[str]) -> None:
     told = idle(LoraPlan(**values), base_of(family), values)
     assert [sentence.split()[0] for sentence in told] == said
+
+
+@pytest.mark.parametrize("values", [{"text_encoder_learning_rate": 1e-5}, {"weight_decay": 0.1}])
+def test_what_new_words_do_without_is_told(values: dict[str, object]) -> None:
+    told = idle(TextualInversionPlan(**values), base_of(Family.SD1), values)
+    assert [sentence.split()[0] for sentence in told] == list(values)
 
 
 def test_what_nobody_chose_is_not_told() -> None:

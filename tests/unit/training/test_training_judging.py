@@ -14,8 +14,7 @@ from personal_avatar.params import validated
 from personal_avatar.training.judging import merit_of, stayed
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.result_numbers import LIKENESS, kept
-from personal_avatar.training.run import keep_best_and_last
-from personal_avatar.training.work import Point, unscored
+from personal_avatar.training.work import Point, Training, unscored
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
 
@@ -55,7 +54,8 @@ def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> 
         path.with_suffix(".yaml").touch()
         points.append(Point(step, path, 0.0, 0.0, (), (), 1.0, merit))
         best = max(points, key=lambda point: point.merit)
-        keep_best_and_last(SimpleNamespace(points=points, best=best))  # type: ignore[arg-type]
+        training = SimpleNamespace(points=points, best=best, method=SimpleNamespace(heavy=True))
+        Training.thin_out(training)  # type: ignore[arg-type]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "2.safetensors", "2.yaml", "4.safetensors", "4.yaml"
     ]

@@ -13,8 +13,9 @@ from personal_avatar.training import cache, loop, losses, optimisers, storing
 from personal_avatar.training.captions import leads
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
+from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, LoraPlan
+from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 
 Load = Callable[[], DiffusionModel]
@@ -191,6 +192,31 @@ def test_a_blown_up_loss_goes_back_and_halves_the_rate(load_miniature: Load) -> 
     assert running.rate == 0.5
     assert all(torch.isfinite(weight).all() for weight in running.method.state().values())
     assert len(running.losses) == 20
+
+
+@pytest.mark.slow
+def test_one_bad_batch_does_not_end_a_training_whose_weights_are_too_many_to_copy(load_miniature: Load) -> None:
+    plan = DreamboothPlan(batch_size=1, learning_rate=1e-5, precision="fp32")
+    model = load_miniature()
+    running, notes = Trainer(model, Dreambooth(model, plan), training_set(model), plan, 4), []
+    good = {key: weight.clone() for key, weight in running.method.state().items()}
+    backward = running._backward
+
+    def poisoned() -> torch.Tensor:
+        loss = backward()
+        if running.done == 2 and not notes:
+            for weight in running._parameters():
+                weight.grad.fill_(float("nan"))
+        return loss * (1 if notes or running.done < 2 else float("nan"))
+
+    def back() -> int:
+        running.method.load(good)
+        return 0
+
+    running._backward = poisoned  # type: ignore[method-assign]
+    running.run(Hooks(lambda *_: None, lambda step: None, notes.append, back))
+    assert notes == ["The loss blew up at step 2; going on from step 0 at half the learning rate."]
+    assert running.done == len(running.losses) == 4
 
 
 @pytest.mark.slow

@@ -169,12 +169,13 @@ def test_steps_follow_the_photos_within_limits() -> None:
 
 
 @pytest.mark.slow
-def test_the_estimated_size_is_that_of_the_file(tiny: BaseModelFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{"conv_rank": 4}, {"blocks": "late"}, {"text_encoder_learning_rate": 1e-4}])
+def test_the_estimated_size_is_that_of_the_file(more: dict[str, Any], tiny: BaseModelFile, tmp_path: Path) -> None:
     from personal_avatar.training import compute
     from personal_avatar.training.families import registry
     from personal_avatar.training.methods.lora import Lora
 
-    plan = LoraPlan(rank=8, conv_rank=4)
+    plan = LoraPlan(rank=8, **more)
     Lora(registry.load(tiny, compute.choose("fp32"), 128), plan).save(tmp_path / "a.safetensors", {})
     guess = estimate(plan, tiny, 10, gpu=False)
     assert guess["file_mb"] * 1e6 == pytest.approx((tmp_path / "a.safetensors").stat().st_size, rel=0.1)

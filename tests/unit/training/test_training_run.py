@@ -29,7 +29,8 @@ from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, Sampl
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import run as running
-from personal_avatar.training.plan import PLANS, TrainTask, plan_for
+from personal_avatar.training.estimate import estimate
+from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
@@ -48,13 +49,13 @@ Start = Callable[..., dict[str, Any]]
 def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
     def begin(
         photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, job: str = "job",
-        **plan: object,
+        repeats: int = 1, **plan: object,
     ) -> dict[str, Any]:
         names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         task = TrainTask(
             avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), miniature, Method.LORA,
-            {**QUICK, **plan}, tmp_path / "Lora", face_weights,
+            {**QUICK, **plan}, tmp_path / "Lora", face_weights, photo_settings={"repeats": repeats},
         )
         folder = tmp_path / job
         folder.mkdir(exist_ok=True)
@@ -79,6 +80,17 @@ def test_where_likeness_is_low_less_guidance_is_tried(start: Start) -> None:
     assert result["likeness"]["recovered"] < GOOD_SHARE
     assert result["less_guidance"] == {"guidance": 3.0, "likeness": 0.0}  # what this checkpoint makes shows nobody
     assert start(steps=2, save_count=1, guidance=1.0, job="unguided")["less_guidance"] is None
+
+
+@pytest.mark.slow
+def test_mirrored_and_repeated_pictures_are_encoded_once_and_make_no_training_longer(
+    start: Start, tmp_path: Path, miniature: BaseModelFile
+) -> None:
+    result = start(steps=0, steps_per_photo=5, save_count=1, repeats=7)
+    assert events(tmp_path, Progress)[-1].total == result["plan"]["steps"]
+    assert result["plan"]["steps"] == estimate(LoraPlan(steps_per_photo=5), miniature, 6, gpu=False)["steps"] == 20
+    (latents,) = (tmp_path / "avatar" / "cache").glob("latents-*")
+    assert len(load_file(latents)) == 2 * 2 * 4  # mean and deviation, as it is and mirrored, of four
 
 
 @pytest.mark.slow

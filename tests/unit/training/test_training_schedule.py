@@ -44,6 +44,14 @@ def test_every_row_comes_once_before_any_comes_again(rows: int, batch: int, seed
         assert sorted(taken[at : at + rows]) == list(range(rows))
 
 
+@given(repeats=st.lists(st.integers(1, 5), min_size=1, max_size=8), batch=st.integers(1, 8))
+def test_a_row_comes_as_often_in_a_round_as_it_is_repeated(repeats: list[int], batch: int) -> None:
+    order = BatchOrder([0] * len(repeats), torch.Generator().manual_seed(2), repeats)
+    taken = [row for _ in range(2 * sum(repeats)) for row in order.take(batch).tolist()]
+    for at in range(0, len(taken) - sum(repeats) + 1, sum(repeats)):
+        assert [taken[at : at + sum(repeats)].count(row) for row in range(len(repeats))] == repeats
+
+
 @given(groups=st.lists(st.sampled_from("abc"), min_size=1, max_size=12), batch=st.integers(1, 6))
 def test_a_batch_holds_pictures_of_one_size_and_every_picture_gets_its_turn(groups: list[str], batch: int) -> None:
     order = BatchOrder(groups, torch.Generator().manual_seed(1))

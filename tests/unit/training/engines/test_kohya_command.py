@@ -116,9 +116,16 @@ def test_sdxl_encodes_captions_once_when_nothing_changes_them() -> None:
 
 def test_own_answers_need_one_picture_at_a_time_except_for_sdxl() -> None:
     held = {"prior_weight": 1.0, "prior_from": "prediction", "batch_size": 2, "accumulate": 3}
-    assert order_of(**held).batches == (1, 6)
-    assert order_of(base=SDXL, **held).batches == (2, 3)
-    assert order_of(**{**held, "prior_from": "pictures"}).batches == (2, 3)
+    assert order_of(**held).batches == (1, 12)
+    assert order_of(base=SDXL, **held).batches == (2, 6)
+    assert order_of(**{**held, "prior_from": "pictures"}).batches == (2, 6)
+
+
+def test_the_person_is_shown_as_often_as_by_our_loop() -> None:
+    """Half of what it takes in a step holds the class."""
+    for held in (0.0, 0.5):
+        each, together = order_of(prior_weight=held, batch_size=2, accumulate=3).batches
+        assert each * together / (2 if held else 1) == 6
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
 from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
 from personal_avatar.training.families.detect import UNET
-from personal_avatar.training.plan import PLANS, plan_for
+from personal_avatar.training.plan import OPTIMISERS, PLANS, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
 
@@ -28,7 +28,7 @@ def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ..
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("method", Method)
 def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Family) -> None:
-    plan = PLANS[method](prior_dropout=0.0)
+    plan = PLANS[method](prior_dropout=0.0, vary_captions=False)
     assert what_it_cannot_do(plan, checkpoint(tmp_path, family), method) == []
 
 
@@ -38,6 +38,7 @@ def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Fam
         (Method.LORA, Family.SD1, {"ema_decay": 0.99}, "ema_decay"),
         (Method.LORA, Family.SD1, {"stop_at": 0.8}, "stop_at"),
         (Method.LORA, Family.SD1, {"dora": True}, "dora"),
+        (Method.LORA, Family.SD1, {"vary_captions": True}, "vary_captions"),
         (Method.LORA, Family.SD1, {"blocks": "late"}, "blocks"),
         (Method.LORA, Family.SD1, {"rank": 32, "conv_rank": 8}, "conv_rank must be 0 or 32"),
         (Method.LORA, Family.SDXL, {"clip_skip": 2}, "clip_skip"),
@@ -57,13 +58,13 @@ def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Fam
 def test_what_the_user_set_and_it_cannot_do_is_refused(
     tmp_path: Path, method: Method, family: Family, values: dict[str, Any], word: str
 ) -> None:
-    plan = PLANS[method](**{"prior_dropout": 0.0, **values})
+    plan = PLANS[method](**{"prior_dropout": 0.0, "vary_captions": False, **values})
     with pytest.raises(InvalidSettings, match=word):
         fitted(plan, checkpoint(tmp_path, family), method, values)
 
 
 def test_what_the_user_did_not_set_gives_way_and_is_told(tmp_path: Path) -> None:
-    plan = PLANS[Method.LORA](stop_at=0.8, blocks="late", rank=8)
+    plan = PLANS[Method.LORA](stop_at=0.8, blocks="late", rank=8, vary_captions=False)
     changed, told = fitted(plan, checkpoint(tmp_path), Method.LORA, {"rank"})
     assert changed == PLANS[Method.LORA](**{**plan.dict(), "stop_at": 0.0, "blocks": "all"})
     assert len(told) == 2
@@ -93,7 +94,8 @@ def test_a_style_does_without_the_prior_that_it_cannot_have(tmp_path: Path) -> N
 
 
 def test_older_releases_can_do_less(tmp_path: Path) -> None:
-    plan = PLANS[Method.LORA](prior_weight=1.0, prior_from="both", prior_dropout=0.0, optimiser="schedulefree")
+    asked = {"prior_weight": 1.0, "prior_from": "both", "prior_dropout": 0.0, "optimiser": "schedulefree"}
+    plan = PLANS[Method.LORA](**asked, vary_captions=False)
     base = checkpoint(tmp_path)
     changed, told = fitted(plan, base, Method.LORA, (), "0.9.1")
     assert (changed.prior_from, changed.optimiser, len(told)) == ("pictures", "adamw", 2)
@@ -109,6 +111,15 @@ def test_an_optimiser_that_it_lacks_gives_way_with_its_rate_unless_the_user_set_
     assert (changed.optimiser, changed.learning_rate) == ("adamw", plan.learning_rate)
     with pytest.raises(InvalidSettings, match="no optimiser muon"):
         fitted(plan, checkpoint(tmp_path), Method.LORA, {"optimiser"})
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("method", Method)
+def test_every_optimiser_can_be_asked_for(tmp_path: Path, method: Method, family: Family) -> None:
+    base = checkpoint(tmp_path, family)
+    for optimiser in OPTIMISERS:
+        plan = plan_for(base, method, {"optimiser": optimiser} if optimiser != "muon" else {})
+        assert fitted(plan, base, method, ())[0].optimiser in OPTIMISERS
 
 
 def test_everything_is_said_at_once(tmp_path: Path) -> None:
@@ -141,7 +152,7 @@ def test_other_sizes_of_later_families_are_refused(tmp_path: Path, family: Famil
 
 
 def test_a_small_checkpoint_of_the_first_family_can_be_trained(tiny: BaseModelFile) -> None:
-    assert what_it_cannot_do(PLANS[Method.LORA](), tiny, Method.LORA) == []
+    assert what_it_cannot_do(PLANS[Method.LORA](vary_captions=False), tiny, Method.LORA) == []
 
 
 def test_a_checkpoint_that_is_gone_is_named() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,24 @@ def test_or_by_the_checkpoints_own_answers_to_the_persons_pictures(tmp_path: Pat
     *_, group = write_groups(tmp_path / "out", items_of(dataset, plan, Method.LORA), classes, plan)
     subset = toml_of(plan, [group])["datasets"][0]["subsets"][0]
     assert subset["custom_attributes"] == {"diff_output_preservation": True}
+
+
+def test_a_style_is_left_out_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    plan = LoraPlan(goal="style", prior_weight=0.5, prior_from="prediction")
+    dataset = replace(dataset_in(tmp_path), trigger="sks style", class_noun="style")
+    samples = tuple(replace(sample, caption="a garden in sks style") for sample in dataset.samples)
+    found = class_items(replace(dataset, samples=samples), plan, None)
+    assert {item.caption for item in found} == {"a garden"}
+
+
+def test_pictures_of_the_class_count_as_little_as_masks_make_the_persons_count(tmp_path: Path) -> None:
+    plan = DreamboothLoraPlan(prior_from="pictures", unmasked_weight=0.4)
+    dataset = dataset_in(tmp_path / "data", masked=True)
+    items, classes = items_of(dataset, plan, Method.LORA), class_items(dataset, plan, MEN)
+    *_, group = write_groups(tmp_path / "out", items, classes, plan)
+    with Image.open(group.folder / "0001.png") as picture:
+        assert picture.getpixel((5, 5)) == (90, 90, 90, 102)
+    assert toml_of(plan, [group])["datasets"][0]["subsets"][0]["alpha_mask"] is True
 
 
 def test_without_a_prior_there_is_no_class(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.engines.kohya.outputs import save_every
 from personal_avatar.training.engines.kohya.pictures import TOKEN
 from personal_avatar.training.losses import is_velocity
-from personal_avatar.training.optimisers import BETAS, has_own_schedule
+from personal_avatar.training.optimisers import BETAS
 from personal_avatar.training.plan import PICTURES, LoraPlan, TextualInversionPlan, TrainPlan
+from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.schedule import LAST_RATE
 
@@ -86,11 +87,13 @@ class Order:
 
     @property
     def batches(self) -> tuple[int, int]:
-        """(pictures a batch, batches a step). SD1 and SD2 scripts can compare with the checkpoint's own answers only
-        when all pictures of a batch do: one picture at a time, and so many batches a step more."""
+        """(pictures a batch, batches a step). Half of the pictures hold the class where there is a prior: twice as many
+        show the person as often as our loop does. SD1 and SD2 scripts can compare with the checkpoint's own answers
+        only when all pictures of a batch do: one picture at a time, and so many batches a step more."""
         plan = self.plan
+        batches = plan.accumulate * (2 if plan.prior_weight > 0 else 1)
         single = self.own_answers and not self.is_sdxl
-        return (1, plan.batch_size * plan.accumulate) if single else (plan.batch_size, plan.accumulate)
+        return (1, plan.batch_size * batches) if single else (plan.batch_size, batches)
 
 
 def command(order: Order) -> list[str]:

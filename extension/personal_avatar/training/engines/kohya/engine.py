@@ -65,6 +65,7 @@ def train(work: Work, training: Training, score: Score) -> None:
         for saved in kept:
             training.method.load(training.method.read(saved.path))
             score(saved.step, saved.path)
+            training.thin_out()
     except Cancelled:
         if not training.points and not work.control.asked(DISCARD):
             training.points += [unscored(saved.step, saved.path) for saved in (kept or keep(work, order))[-1:]]

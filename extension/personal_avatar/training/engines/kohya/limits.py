@@ -50,7 +50,7 @@ def fitted(
         raise InvalidSettings(f"{'; '.join(against)}.", "Change these settings, or choose the engine diffusers.")
     changes = {name: value for limit in found for name, value in limit.along.items() if name not in chosen}
     changes |= {name: value for limit in found for name, value in limit.instead.items()}
-    return type(plan)(**{**plan.dict(), **changes}), [limit.sentence for limit in found]
+    return plan.copy(update=changes), [limit.sentence for limit in found]
 
 
 def limits(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
@@ -90,6 +90,8 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield Limit("sd-scripts cannot stop by likeness (stop_at): it trains to the end", {"stop_at": 0.0})
     if plan.timesteps != EVEN:
         yield Limit("sd-scripts draws all timesteps alike (timesteps)", {"timesteps": EVEN})
+    if plan.vary_captions:
+        yield Limit("sd-scripts begins a caption in one way only (vary_captions)", {"vary_captions": False})
     if plan.low_first > 0:
         yield Limit("sd-scripts trains on one size (low_first)", {"low_first": 0.0})
     if plan.gpus > 1:

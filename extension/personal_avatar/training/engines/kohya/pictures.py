@@ -8,13 +8,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from personal_avatar.domain import Dataset, Method
+from personal_avatar.training.captions import without_subject
 from personal_avatar.training.classes import ClassPictures
 from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # An epoch shorter than this is made longer by repeats: its last batch is rarely full, and it begins anew after each.
 EPOCH_BATCHES = 50
@@ -69,13 +73,18 @@ def class_items(dataset: Dataset, plan: TrainPlan, found: ClassPictures | None) 
         return []
     if plan.prior_from == PREDICTION:
         own = items_of(dataset, plan, Method.LORA)
-        trigger, noun = dataset.trigger, dataset.class_noun
-        return [replace(item, caption=item.caption.replace(trigger, noun), mask=None) for item in own]
+        return [
+            replace(item, caption=without_subject(item.caption, dataset, plan.is_style), mask=None) for item in own
+        ]
     return [Item(*pair) for pair in zip(found.images, found.captions, strict=True)] if found else []
 
 
 def write_groups(folder: Path, items: Sequence[Item], classes: Sequence[Item], plan: TrainPlan) -> list[Group]:
-    """Put all pictures and captions below `folder`, which is made anew."""
+    """Put all pictures and captions below `folder`, which is made anew.
+
+    sd-scripts does not make masks count 1 on average as our loop does: pictures of the class, which have none, are made
+    as weak as the person's are by theirs.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     groups = []
     factor = more_repeats(items, len(classes), plan.batch_size)
@@ -86,7 +95,7 @@ def write_groups(folder: Path, items: Sequence[Item], classes: Sequence[Item], p
     if classes:
         own_answers = plan.prior_from in (PREDICTION, BOTH)
         group = Group(folder / "class", 1, is_class=True, own_answers=own_answers)
-        _write_all(group.folder, classes, plan.unmasked_weight)
+        _write_all(group.folder, classes, plan.unmasked_weight, _usual_alpha(items, plan.unmasked_weight))
         groups.append(group)
     return groups
 
@@ -98,16 +107,37 @@ def more_repeats(items: Sequence[Item], classes: int, batch_size: int) -> int:
     return max(1, math.ceil(EPOCH_BATCHES * batch_size / pictures), math.ceil(classes / pictures))
 
 
-def _write_all(folder: Path, items: Sequence[Item], unmasked_weight: float) -> None:
+def _usual_alpha(items: Sequence[Item], unmasked_weight: float) -> int:
+    """Mean of the alpha channels of `items`, 0..255."""
+    means, repeats = [], []
+    for item in items:
+        repeats.append(item.repeats)
+        if item.mask is None:
+            means.append(255.0)
+            continue
+        with _alpha(item.mask, unmasked_weight) as alpha:
+            means.append(float(np.asarray(alpha).mean()))
+    return round(float(np.average(means, weights=repeats)))
+
+
+def _alpha(mask: Path, unmasked_weight: float) -> Image.Image:
+    from PIL import Image
+
+    with Image.open(mask) as opened:
+        return opened.convert("L").point([alpha_of(level, unmasked_weight) for level in range(256)])
+
+
+def _write_all(folder: Path, items: Sequence[Item], unmasked_weight: float, alpha: int = 255) -> None:
+    """`alpha`: of pictures without a mask."""
     folder.mkdir(parents=True)
     for number, item in enumerate(items, start=1):
         target = folder / f"{number:04d}.png"
-        _write_picture(item, target, unmasked_weight)
+        _write_picture(item, target, unmasked_weight, alpha)
         target.with_suffix(".txt").write_text(item.caption + "\n", encoding="utf-8")
 
 
-def _write_picture(item: Item, target: Path, unmasked_weight: float) -> None:
-    """With a mask: RGBA, for sd-scripts multiplies the loss with the alpha channel."""
+def _write_picture(item: Item, target: Path, unmasked_weight: float, alpha: int) -> None:
+    """Where something counts less: RGBA, for sd-scripts multiplies the loss with the alpha channel."""
     from PIL import Image
 
     if isinstance(item.image, np.ndarray):
@@ -116,9 +146,9 @@ def _write_picture(item: Item, target: Path, unmasked_weight: float) -> None:
         with Image.open(item.image) as opened:
             image = opened.convert("RGB")
     if item.mask is not None:
-        with Image.open(item.mask) as opened:
-            mask = opened.convert("L").resize(image.size)
-        image.putalpha(mask.point([alpha_of(level, unmasked_weight) for level in range(256)]))
+        image.putalpha(_alpha(item.mask, unmasked_weight).resize(image.size))
+    elif alpha < 255:
+        image.putalpha(alpha)
     image.save(target)
 
 
@@ -152,7 +182,7 @@ def _subset(group: Group, plan: TrainPlan, method: Method, *, masked: bool) -> d
         values["is_reg"] = True
     if group.own_answers:
         values["custom_attributes"] = {"diff_output_preservation": True}
-    if masked and not group.is_class:
+    if masked:
         values["alpha_mask"] = True
     if plan.flip:
         values["flip_aug"] = True
