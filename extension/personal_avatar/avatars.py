@@ -200,7 +200,7 @@ def _ids_for(name: str) -> Iterator[str]:
     word = slug(name)
     if word not in RESERVED_IDS:
         yield word
-    yield from (f"{word[:44]}-{number}" for number in itertools.count(2))
+    yield from (f"{word[:44].rstrip('-')}-{number}" for number in itertools.count(2))
 
 
 def _checked_name(name: str) -> str:

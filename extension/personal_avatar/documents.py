@@ -17,7 +17,7 @@ MEASURED = ("likeness", "resemblance")  # of a person, of a style
 LIKENESS_KEYS = ("floor", "after", "ceiling", "recovered")
 PRIVATE_KEYS = frozenset({"reference", "embedding"})
 FREE_TEXT_KEYS = frozenset(
-    {"prompt", "negative_prompt", "message", "hint", "title", "name", "caption", "choice", "advice", "log"}
+    {"prompt", "negative_prompt", "message", "hint", "title", "name", "caption", "choice", "advice", "log", "user_id"}
 )
 MANNERS = ("leakage", "prompt_following_before", "prompt_following", "diversity")
 CODES = ("choice_codes", "advice_codes")  # the same as codes with values

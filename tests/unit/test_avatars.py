@@ -50,6 +50,14 @@ def test_the_same_name_of_another_user_is_another_avatar(store: AvatarStore) -> 
     assert len(store.all()) == 3
 
 
+@pytest.mark.parametrize("name", ["Nguyễn Văn An, company portraits for the web site, all", "a" * 60, "Models"])
+def test_the_same_long_name_of_many_users_can_be_found_by_id(store: AvatarStore, name: str) -> None:
+    avatars = [saved(store, name, str(number)) for number in range(12)]
+    assert len({avatar.id for avatar in avatars}) == 12
+    assert all(store.folder(avatar.id).is_dir() for avatar in avatars)
+    assert {avatar.id for avatar in store.all()} == {avatar.id for avatar in avatars}
+
+
 def test_every_choice_is_a_plain_text_that_finds_one_avatar(store: AvatarStore) -> None:
     everybody = [saved(store, name, user) for name, user in (
         ("Anna", "u"), ("Anna", "v"), ("Ánna Đào", "u"), ("anna-2", "u"), ("Mia; Lea", "u"),

@@ -57,7 +57,7 @@ class CompareAccepted(Accepted):
     first_job_id: str
     model_id: str = Field("", description="Whose comparison grows: GET /models/{model_id}/comparison")
     jobs: list[ComparedDocument] = []
-    left_out: ErrorDocument | None = Field(None, description="Why one-photo is not among the jobs, and what to do")
+    left_out: dict[str, ErrorDocument] = Field({}, description="Methods not among the jobs: why, and what to do")
 
 
 class RowDocument(Document):
@@ -98,10 +98,10 @@ class ComparingApi:
                 plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),
                 consent=body.consent, door=DOOR,
             ), [way.value for way in body.methods])
-        first, lacking = started.jobs[0], started.left_out
+        first = started.jobs[0]
         return CompareAccepted(
             first_job_id=first.id, model_id=first.avatar_id,
-            left_out=None if lacking is None else ErrorDocument(**lacking.to_json()),
+            left_out={way: ErrorDocument(**error.to_json()) for way, error in started.left_out.items()},
             jobs=[ComparedDocument(method=job.payload.get("method", job.kind), job_id=job.id) for job in started.jobs],
             **answers.accepted(self.studio, first, None),
         )

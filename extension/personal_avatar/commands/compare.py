@@ -14,7 +14,6 @@ from personal_avatar.commands.common import (
     whoever_runs_this,
 )
 from personal_avatar.commands.train import STATED_HERE, show_training
-from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.params import pairs
 from personal_avatar.reports.comparison import notes, to_document, write_comparison_sheet
 from personal_avatar.reports.comparison import table as words_of
@@ -34,9 +33,9 @@ def compare(args: Namespace, terminal: Terminal) -> int:
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     started = studio.trainings.compare(request, args.methods)
-    jobs, left_out, status = started.jobs, started.left_out, DONE
-    if left_out is not None:
-        terminal.complain(f"{method_name(ONE_PHOTO)}: left out. {left_out.message} {left_out.hint}")
+    jobs, status = started.jobs, DONE
+    for way, error in started.left_out.items():
+        terminal.complain(f"{method_name(way)}: left out. {error.message} {error.hint}")
     for job in jobs:
         terminal.say(f"\n{manner(job)}")
         view, interrupted = follow(studio, job, terminal)
@@ -55,6 +54,6 @@ def compare(args: Namespace, terminal: Terminal) -> int:
         terminal.say(note)
     terminal.document({
         "methods": to_document(rows), "notes": notes(rows), "files": [str(sheet)],
-        "left_out": None if left_out is None else left_out.to_json(),
+        "left_out": {way: error.to_json() for way, error in started.left_out.items()},
     })
     return status

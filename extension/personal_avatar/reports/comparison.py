@@ -28,8 +28,8 @@ PLACE = ("dataset_fingerprint", "base")  # what results must share to be compare
 FAILED = "failed"
 ERROR_LINES = 8  # that have room beside a row of pictures
 NOTE = (
-    "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, with "
-    "checkpoint and networks loaded. Their leakage is measured with the photos in use: whoever the prompt names then "
+    "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, loading "
+    "checkpoint and networks included. Their leakage is measured with the photos in use: whoever the prompt names then "
     "gets the face. They are measured on this machine also where trainings run on a cluster: time and memory are then "
     "those of two machines."
 )

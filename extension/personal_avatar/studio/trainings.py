@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import ONE_PHOTO, Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
-from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, WrongState
+from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, PlanTooLarge, WrongState
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, ENDED
 from personal_avatar.jobs.store import Job
@@ -34,11 +34,11 @@ WAYS = (*(method.value for method in Method), ONE_PHOTO)
 
 @dataclass(frozen=True)
 class Compared:
-    """`jobs` that were put into the queue, in their order. `left_out`: why photos alone are not among them, though they
-    were wanted."""
+    """`jobs` that were put into the queue, in their order. `left_out`: ways that were wanted, and why they are not among
+    them."""
 
     jobs: tuple[Job, ...]
-    left_out: AvatarError | None = None
+    left_out: Mapping[str, AvatarError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,28 +72,46 @@ class Trainings:
         """Put a training into the queue; its payload is a `TrainTask`. Raises when the base, the plan or the photos
         cannot work."""
         grounds = self._possible([request])
+        self._studio.sizing.refuse_too_large(request, grounds[0].base)
         with self._studio.starting:
             return self._submit([request], grounds)[0]
 
     def compare(self, request: TrainRequest, ways: Sequence[str] = WAYS) -> Compared:
         """The same photos through several methods, and through none (`ONE_PHOTO`), one after the other; see
-        `comparison`. Where nothing can be made of photos alone, that is left out.
+        `comparison`. A method that needs more memory than there is, is left out; so are the photos alone, where nothing
+        can be made of them.
 
-        Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; what photos alone
-        lack when nothing else is wanted.
+        Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; why a way is left
+        out when nothing else is wanted.
         """
         wanted = _known(ways)
         if unknown := set(request.plan) - {name for way in wanted for name in _plan_of(way).__fields__}:
             said = f"None of these methods has the setting {', '.join(sorted(unknown))}."
             raise InvalidSettings(said, "Leave it out, or choose a method that has it.")
-        left_out = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
-        if left_out is not None and len(wanted) == 1:
-            raise left_out
-        requests = {way: _by(way, request) for way in wanted if way != ONE_PHOTO or left_out is None}
-        alone = requests.pop(ONE_PHOTO, None)
-        grounds = self._possible(list(requests.values()), alone)
+        lacking = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
+        left_out = {} if lacking is None else {ONE_PHOTO: lacking}
+        requests = {way: _by(way, request) for way in wanted if way not in left_out}
+        grounds = dict(zip(requests, self._possible(list(requests.values())), strict=True)) if requests else {}
+        left_out |= self._too_large(requests, grounds)
+        going = {way: one for way, one in requests.items() if way not in left_out}
+        if not going:
+            raise next(iter(left_out.values()))
+        alone = going.pop(ONE_PHOTO, None)
+        stands = [grounds[way] for way in (*going, *([ONE_PHOTO] if alone else []))]
         with self._studio.starting:
-            return Compared(tuple(self._submit(list(requests.values()), grounds, alone)), left_out)
+            return Compared(tuple(self._submit(list(going.values()), stands, alone)), left_out)
+
+    def _too_large(self, requests: Mapping[str, TrainRequest], grounds: Mapping[str, Ground]) -> dict[str, AvatarError]:
+        """Methods that need more memory than there is, and what they need."""
+        found: dict[str, AvatarError] = {}
+        for way, request in requests.items():
+            if way == ONE_PHOTO:
+                continue
+            try:
+                self._studio.sizing.refuse_too_large(request, grounds[way].base)
+            except PlanTooLarge as error:
+                found[way] = error
+        return found
 
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
@@ -123,15 +141,11 @@ class Trainings:
         sheet = comparison_sheet(avatar.name, self.comparison(avatar.id))
         return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
 
-    def _possible(self, requests: Sequence[TrainRequest], alone: TrainRequest | None = None) -> list[Ground]:
-        """Of each; see `_submit`. Raises what speaks against any. That takes its time, for which nobody
-        else has to wait who starts one."""
-        wanted = [*requests, *([alone] if alone else [])]
-        self._studio.queue.refuse_when_full(len(wanted), wanted[0].user_id)
-        grounds = [self._refused(request) for request in wanted]
-        for request, ground in zip(requests, grounds, strict=False):
-            self._studio.sizing.refuse_too_large(request, ground.base)
-        return grounds
+    def _possible(self, requests: Sequence[TrainRequest]) -> list[Ground]:
+        """Of each. Raises what speaks against any. That takes its time, for which nobody else has to wait who starts
+        one."""
+        self._studio.queue.refuse_when_full(len(requests), requests[0].user_id)
+        return [self._refused(request) for request in requests]
 
     def _submit(
         self, requests: Sequence[TrainRequest], grounds: Sequence[Ground], alone: TrainRequest | None = None

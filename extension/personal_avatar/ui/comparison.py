@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal_avatar.domain import ONE_PHOTO
@@ -13,6 +13,7 @@ from personal_avatar.studio.trainings import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
+from personal_avatar.wording import method_name
 
 COLUMNS = {
     "recovered": "likeness.recovered",
@@ -45,12 +46,14 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     return "".join((tag("h3", escape(title)), numbers, *told, *pictures))
 
 
-def left_out_html(error: AvatarError | None, scene: Scene) -> str:
-    """Why the photos alone are not compared, and what to do; empty when they are, or were not wanted."""
-    if error is None:
-        return ""
-    title = f"{scene.say('compare.left_out')} {title_of(error, scene.language)}"
-    return box("warn", title, *words_of(error, scene.language))
+def left_out_html(left_out: Mapping[str, AvatarError], scene: Scene) -> str:
+    """Why ways are not compared that were wanted, and what to do."""
+    language = scene.language
+    return "".join(
+        box("warn", f"{scene.say('compare.left_out', method=method_name(way, language))} {title_of(error, language)}",
+            *words_of(error, language))
+        for way, error in left_out.items()
+    )
 
 
 def _failure(rows: Sequence[Row], scene: Scene) -> str:

@@ -31,7 +31,7 @@ def test_methods_and_the_photos_alone_become_a_table_and_a_sheet(
     assert answer.status_code == 202, answer.text
     told = answer.json()
     assert [job["method"] for job in told["jobs"]] == ["lora", "one-photo"]
-    assert (told["first_job_id"], told["model_id"], told["left_out"]) == (told["jobs"][0]["job_id"], "anna", None)
+    assert (told["first_job_id"], told["model_id"], told["left_out"]) == (told["jobs"][0]["job_id"], "anna", {})
     assert {ended(client, job["job_id"])["state"] for job in told["jobs"]} == {"succeeded"}
     table = client.get(f"{V1}/models/anna/comparison").json()
     assert [(row["method"], row["recovered"], row["file_mb"]) for row in table["methods"]] == [
@@ -44,7 +44,8 @@ def test_methods_and_the_photos_alone_become_a_table_and_a_sheet(
 def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient) -> None:
     told = compare(client, methods=["lora", "one-photo"]).json()
     assert [job["method"] for job in told["jobs"]] == ["lora"]
-    assert told["left_out"]["code"] == "WEIGHTS_MISSING" and "--fetch faceid-sd15" in told["left_out"]["hint"]
+    lacking = told["left_out"]["one-photo"]
+    assert lacking["code"] == "WEIGHTS_MISSING" and "--fetch faceid-sd15" in lacking["hint"]
     ended(client, told["first_job_id"])
     alone = compare(client, methods=["one-photo"])
     assert (alone.status_code, alone.json()["code"]) == (503, "WEIGHTS_MISSING")

@@ -150,3 +150,5 @@ def test_curves_come_from_the_events_of_a_job() -> None:
     steps = [Progress(0, 10), Progress(1, 10, 0.5), Log("x"), SampleMade("a", 1), Progress(2, 10, 0.25)]
     wanted = Curves(((1.0, 0.5), (2.0, 0.25)), ((0.0, 0.4), (2.0, 0.6)))
     assert curves_from([Score(0, 0.4), *steps, Score(2, 0.6)]) == wanted
+    on_other_seeds = Score(1, 0.7, leakage=0.0)
+    assert curves_from([Score(0, 0.4), *steps, Score(2, 0.6), on_other_seeds]) == wanted

@@ -43,7 +43,7 @@ def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Make) ->
     methods = (Method.LORA, Method.TEXTUAL_INVERSION)
     started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
     views = [studio.queue.wait(job.id, 60) for job in started.jobs]
-    assert started.left_out is None
+    assert started.left_out == {}
     assert [view.status.state for view in views] == [State.SUCCEEDED] * 2
     assert [view.job.payload["plan"] for view in views] == [{"steps": 7, "rank": 4}, {"steps": 7, "vectors": 2}]
     assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
@@ -105,8 +105,9 @@ def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go
     studio = make(PATIENT)
     started = studio.trainings.compare(REQUEST, ["lora", "one-photo"])
     assert [job.kind for job in started.jobs] == ["train"]
-    assert isinstance(started.left_out, WeightsMissing) and "buffalo_l" in started.left_out.message
-    assert "personal-avatar doctor --fetch faceid-sd15" in started.left_out.hint
+    (lacking,) = started.left_out.values()
+    assert isinstance(lacking, WeightsMissing) and "buffalo_l" in lacking.message
+    assert "personal-avatar doctor --fetch faceid-sd15" in lacking.hint
     studio.queue.cancel(started.jobs[0].id, keep_checkpoint=False)
 
 
@@ -131,7 +132,7 @@ def test_families_and_goals_without_adapters_are_left_out_by_name(equipped: Make
 def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) -> None:
     studio = equipped()
     started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4}), ["one-photo", "lora"])
-    assert [job.kind for job in started.jobs] == ["train", "one-photo"] and started.left_out is None
+    assert [job.kind for job in started.jobs] == ["train", "one-photo"] and started.left_out == {}
     views = [studio.queue.wait(job.id, 60) for job in started.jobs]
     task = from_json(OnePhotoTask, views[1].job.payload)
     assert [str(photo) for photo in task.training.photos] == views[0].job.payload["photos"]

@@ -56,6 +56,17 @@ def test_whoever_wants_to_starts_it_anyway(studio: Studio) -> None:
     assert studio.queue.wait(job.id, 30).status.state is State.SUCCEEDED
 
 
+def test_a_comparison_goes_on_without_the_methods_that_find_no_room(studio: Studio) -> None:
+    every = replace(REQUEST, plan={"batch_size": 24})
+    started = studio.trainings.compare(every, ["lora", "dreambooth"])
+    assert [job.payload["method"] for job in started.jobs] == ["lora"]
+    assert isinstance(started.left_out["dreambooth"], PlanTooLarge)
+    studio.queue.wait(started.jobs[0].id, 30)
+    with pytest.raises(PlanTooLarge):
+        studio.trainings.compare(replace(every, name="Berta"), ["dreambooth"])
+    assert [avatar.name for avatar in studio.avatars.all()] == ["Anna"]
+
+
 def test_the_api_answers_507_with_what_would_fit(studio: Studio) -> None:
     app = FastAPI()
     app.include_router(build_router(studio))
