@@ -1,10 +1,11 @@
 """What can be asked of a job: to pause, to go on, to end, to be next. A call does it, or raises and changes nothing."""
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
-from personal_avatar.errors import Cancelled, InvalidSettings, WrongState
+from personal_avatar.errors import Cancelled, InvalidSettings, NotAlike, SelfTestFailed, WrongState
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done
@@ -13,6 +14,7 @@ from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import Job, JobStore
 
 CLAIM_S = 5.0
+FOUND_WANTING = (SelfTestFailed.code, NotAlike.code)
 PRIORITIES = range(-10, 11)  # that can be asked for
 
 
@@ -63,6 +65,8 @@ class Wishes:
         if state in (State.QUEUED, State.RUNNING):
             return False
         done = isinstance(endings.last_word(folder), Done)
+        if state is State.FAILED and not done and not has_photos(job):
+            raise WrongState("The photos of this job were replaced or erased since it failed.", "Start a new one.")
         if state is State.FAILED and not self.can_go_on(job, done):
             raise WrongState("The job failed and left nothing from which it could go on.", "Start a new one.")
         again = {"error": None, "ended_at": None, "restarts": 0} if state is State.FAILED else {}
@@ -75,9 +79,12 @@ class Wishes:
         raise WrongState(f"The job is {state.value}; only a paused one can be resumed.", "Start a new one.")
 
     def can_go_on(self, job: Job, done: bool) -> bool:
-        """Whether a job that failed can be resumed: its work left its state, or it was `done`, as its last word says,
-        and only its end could not be written, as on a full disk."""
-        return done or (endings.has_state(self.store.folder(job.id)) and self._pausable(job))
+        """Whether a job that failed can be resumed: its work left its state, and its photos are there, or it was
+        `done`, as its last word says, and only its end could not be written, as on a full disk. What was made and then
+        found wanting would be so again."""
+        if (self.store.status(job.id).error or {}).get("code") in FOUND_WANTING:
+            return False
+        return done or (endings.has_state(self.store.folder(job.id)) and self._pausable(job) and has_photos(job))
 
     def _take_back_pause(self, job_id: str, control: Control) -> None:
         if not control.asked(PAUSE) or control.asked(CANCEL):
@@ -154,3 +161,8 @@ class Wishes:
                 return False
             time.sleep(0.01)
         return True
+
+
+def has_photos(job: Job) -> bool:
+    """Whether all photos that the job was given are still there; a later training of the same avatar replaces them."""
+    return all(os.path.isfile(photo) for photo in job.payload.get("photos") or () if isinstance(photo, str))

@@ -34,7 +34,7 @@ WAYS = (*(method.value for method in Method), ONE_PHOTO)
 
 @dataclass(frozen=True)
 class Compared:
-    """`jobs` that were put into the queue, in their order. `left_out`: ways that were wanted, and why they are not among
+    """`jobs` that were put into the queue, in their order. `left_out`: what was wanted besides, and why it is not among
     them."""
 
     jobs: tuple[Job, ...]

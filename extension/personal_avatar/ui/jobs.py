@@ -15,7 +15,9 @@ from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import wishes
 from personal_avatar.ui.live import bar, failure_html, headline, state_badge
 from personal_avatar.ui.markup import box, facts, tag
+from personal_avatar.ui.outcome import made_something, outcome_html
 from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import TAKE
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -26,7 +28,8 @@ def build(page: Page) -> None:
     """The panel, inside the current tab. Buttons in the list press hidden ones, which our script hands the job's id."""
     message = gr.HTML(elem_id=elem_id("jobs_message"))
     erased = gr.HTML(elem_id=elem_id("job_erased"))
-    page.show(gr.HTML(elem_id=elem_id("jobs")), lambda scene: {"value": jobs_html(scene)})
+    papers = page.shelf("jobs")
+    page.show(papers.component, lambda scene: {"value": jobs_html(scene, papers)})
     chosen = page.read("log_of", gr.Textbox("", visible=False, elem_id=elem_id("log_of")))
     log = page.say(
         gr.Textbox(
@@ -78,8 +81,8 @@ def _log(scene: Scene) -> dict[str, Any]:
     return {"visible": True, "value": scene.studio.jobs.log_tail(view.job.id) or scene.say("jobs.nolog")}
 
 
-def jobs_html(scene: Scene) -> str:
-    """The list, newest first."""
+def jobs_html(scene: Scene, papers: Shelf) -> str:
+    """The list, newest first. `papers`: serves the reports of trainings."""
     if not scene.views:
         return tag(
             "div",
@@ -87,12 +90,12 @@ def jobs_html(scene: Scene) -> str:
             tag("p", escape(scene.say("jobs.none.info"))),
             class_="pa-empty",
         )
-    rows = "".join(_row(view, scene) for view in scene.views)
+    rows = "".join(_row(view, scene, papers) for view in scene.views)
     more = scene.studio.jobs.count() - len(scene.views)
     return tag("ul", rows, class_="pa-jobs") + (tag("p", escape(scene.say("jobs.more", n=more))) if more > 0 else "")
 
 
-def _row(view: JobView, scene: Scene) -> str:
+def _row(view: JobView, scene: Scene, papers: Shelf) -> str:
     active = view.status.state in ACTIVE
     head = tag("div", state_badge(view, scene), tag("strong", escape(_title(view, scene))), class_="pa-head")
     drawn = bar(view, scene) if view.status.state in (State.RUNNING, State.PAUSED) else ""
@@ -104,11 +107,20 @@ def _row(view: JobView, scene: Scene) -> str:
         drawn,
         _times(view, scene),
         failure_html(view, scene),
+        _outcome(view, scene, papers),
         _buttons(view, scene),
         "" if active else _erasing(view, scene),
         class_="pa-job",
         data_job=view.job.id,
     )
+
+
+def _outcome(view: JobView, scene: Scene, papers: Shelf) -> str:
+    """What a training made: the panel "Train" shows that of one training alone."""
+    if view.job.kind != TRAIN or not made_something(view):
+        return ""
+    summary = tag("summary", escape(scene.say("jobs.outcome")))
+    return tag("details", summary, outcome_html(view, scene, papers), id=f"pa-outcome-{view.job.id}")
 
 
 def _title(view: JobView, scene: Scene) -> str:

@@ -24,13 +24,18 @@ LIKENESS = ("floor", "after", "ceiling")
 
 
 def outcome_html(view: JobView, scene: Scene, shelf: Shelf) -> str:
-    """All that the result document of a training tells a person; empty until it succeeded."""
+    """All that the result document of a training tells a person; empty where nothing was made."""
     result = view.result or {}
-    if view.status.state is not State.SUCCEEDED or not result:
+    if not made_something(view):
         return ""
     ready = box("good", scene.say("train.done", name=view.job.title))
     numbers = facts(list(_likeness(result, scene))) + facts(list(_made(result, scene)))
     return ready + numbers + _told(result, scene, shelf)
+
+
+def made_something(view: JobView) -> bool:
+    """Whether a training ended with a file; one that was cancelled may have kept its best."""
+    return view.status.state in (State.SUCCEEDED, State.CANCELLED) and bool(view.result)
 
 
 def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:

@@ -6,13 +6,12 @@ from html import escape
 
 import gradio as gr
 
-from personal_avatar.jobs.states import State
 from personal_avatar.reports.svg import Chart, chart, smoothed
 from personal_avatar.ui import wishes
 from personal_avatar.ui.comparison import comparison_html
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
-from personal_avatar.ui.outcome import outcome_html
+from personal_avatar.ui.outcome import made_something, outcome_html
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
@@ -52,13 +51,9 @@ def build(page: Page, tabs: gr.Tabs) -> None:
             label="jobs.log",
         )
     page.show(log, lambda scene: {"value": _log(scene)})
-    page.show(onward, lambda scene: {"visible": _succeeded(scene)})
+    page.show(onward, lambda scene: {"visible": scene.training is not None and made_something(scene.training)})
     wishes.build(page, "train", message)
     onward.click(lambda: gr.Tabs.update(selected="create"), None, tabs, **QUIET)
-
-
-def _succeeded(scene: Scene) -> bool:
-    return scene.training is not None and scene.training.status.state is State.SUCCEEDED
 
 
 def _told(scene: Scene) -> Told:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from personal_avatar.errors import DiskFull, InvalidSettings, JobDamaged, NotFound, WrongState
+from personal_avatar.errors import (
+    AvatarError,
+    DiskFull,
+    InvalidSettings,
+    JobDamaged,
+    NotAlike,
+    NotFound,
+    SelfTestFailed,
+    WrongState,
+)
 from personal_avatar.host import Rules
 from personal_avatar.jobs.events import Done, EventWriter, Failed, Started
 from personal_avatar.jobs.queue import JobQueue
@@ -137,6 +146,19 @@ def test_a_job_whose_end_alone_is_missing_can_go_on(queue: JobQueue) -> None:
     queue.store.fail(job, DiskFull("The disk is full."))
     assert queue.can_go_on(queue.store.view(job))
     assert not queue.can_go_on(queue.resume(job, here=False))
+
+
+@pytest.mark.parametrize("error", [SelfTestFailed("It changes nothing."), NotAlike("No more like the person.")])
+def test_what_was_made_and_found_wanting_is_not_made_again(queue: JobQueue, error: AvatarError) -> None:
+    job = submit(queue)
+    queue.store.move(job, State.RUNNING)
+    emit = EventWriter(queue.store.folder(job))
+    emit(Started(1))
+    emit(Done({}))
+    queue.store.fail(job, error)
+    assert not queue.can_go_on(queue.store.view(job))
+    with pytest.raises(WrongState):
+        queue.resume(job, here=False)
 
 
 def test_a_job_that_failed_in_its_work_or_cannot_be_read_cannot_go_on(queue: JobQueue) -> None:

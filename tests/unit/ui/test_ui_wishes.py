@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import ONE_PHOTO, Engine, Method
-from personal_avatar.errors import AvatarError, Crashed, DiskFull, Killed
+from personal_avatar.domain import ONE_PHOTO, Checkpoint, Engine, Family, Method, to_json
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, WrongState
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
-from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage
+from personal_avatar.jobs.events import Done, EventWriter, Parked, Progress, Stage, failure
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
@@ -24,12 +24,14 @@ from personal_avatar.ui import wishes
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.jobs import jobs_html
 from personal_avatar.ui.live import headline, status_html
+from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import LISTED, JobWatch, Scene
 
 from tests.unit.api.house import build_studio
 
 pytestmark = pytest.mark.slow
 
+PAPERS = Shelf("papers")
 ALL = (wishes.NEXT, wishes.REST, wishes.GO_ON, wishes.KEEP, wishes.DROP)
 
 
@@ -45,10 +47,13 @@ def page(studio: Studio, language: str = "en", **values: Any) -> Scene:
     return Scene(studio, Desk(studio, ask_folder=True), JobWatch(studio), language, "b1" * 16, values)
 
 
-def job(studio: Studio, *states: State, kind: str = TRAIN, engine: str = "diffusers", priority: int = 0) -> str:
+def job(
+    studio: Studio, *states: State, kind: str = TRAIN, engine: str = "diffusers", priority: int = 0,
+    photos: tuple[Path, ...] = (),
+) -> str:
     avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="yes")
     base, nowhere = studio.host.checkpoint(), Path("/nowhere")
-    payload = TrainTask(avatar, nowhere, (), base, Method.LORA, {}, nowhere, nowhere, engine=Engine(engine))
+    payload = TrainTask(avatar, nowhere, photos, base, Method.LORA, {}, nowhere, nowhere, engine=Engine(engine))
     made = studio.jobs.create(kind, payload, title="Anna", user_id="local", avatar_id="anna", priority=priority)
     for state in states:
         studio.jobs.move(made.id, state)
@@ -90,14 +95,27 @@ def test_what_cannot_be_paused_offers_no_pause(studio: Studio) -> None:
 def test_a_failed_training_can_go_on_only_when_it_left_its_state(studio: Studio) -> None:
     failed = job(studio, State.RUNNING)
     studio.jobs.fail(failed, Crashed("It broke."))
-    assert possible(studio, failed) == () and "Resume" not in jobs_html(page(studio))
+    assert possible(studio, failed) == () and "Resume" not in jobs_html(page(studio), PAPERS)
     left_state(studio, failed)
     assert possible(studio, failed) == (wishes.GO_ON,)
-    assert "goes on from its last saved step" in jobs_html(page(studio))
+    assert "goes on from its last saved step" in jobs_html(page(studio), PAPERS)
     wish(studio, wishes.GO_ON, failed)
     assert studio.jobs.status(failed).state is State.QUEUED
     wish(studio, wishes.GO_ON, failed)
     assert studio.jobs.status(failed).state is State.QUEUED
+
+
+def test_a_failed_training_whose_photos_were_replaced_cannot_go_on(studio: Studio, tmp_path: Path) -> None:
+    photo = tmp_path / "01.jpg"
+    photo.touch()
+    failed = job(studio, State.RUNNING, photos=(photo,))
+    studio.jobs.fail(failed, Crashed("It broke."))
+    left_state(studio, failed)
+    assert possible(studio, failed) == (wishes.GO_ON,)
+    photo.unlink()
+    assert possible(studio, failed) == () and "Resume" not in jobs_html(page(studio), PAPERS)
+    with pytest.raises(WrongState, match="photos of this job were replaced"):
+        studio.queue.resume(failed)
 
 
 def test_a_failed_job_whose_end_alone_is_missing_offers_to_finish(studio: Studio) -> None:
@@ -105,8 +123,8 @@ def test_a_failed_job_whose_end_alone_is_missing_offers_to_finish(studio: Studio
     EventWriter(studio.jobs.folder(failed))(Done({"images": []}))
     studio.jobs.fail(failed, DiskFull("The disk is full."))
     assert possible(studio, failed) == (wishes.GO_ON,)
-    assert "only its end could not be written" in jobs_html(page(studio))
-    assert "工作已完成" in jobs_html(page(studio, "zh"))
+    assert "only its end could not be written" in jobs_html(page(studio), PAPERS)
+    assert "工作已完成" in jobs_html(page(studio, "zh"), PAPERS)
 
 
 @pytest.mark.parametrize(("language", "again", "on"), [
@@ -117,15 +135,15 @@ def test_a_training_that_was_killed_is_advised_what_can_be_done(
 ) -> None:
     killed = job(studio, State.RUNNING)
     studio.jobs.fail(killed, Killed("It was ended from outside."))
-    assert again in jobs_html(page(studio, language)) and on not in jobs_html(page(studio, language))
+    assert again in jobs_html(page(studio, language), PAPERS) and on not in jobs_html(page(studio, language), PAPERS)
     left_state(studio, killed)
-    assert again not in jobs_html(page(studio, language)) and on in jobs_html(page(studio, language))
+    assert again not in jobs_html(page(studio, language), PAPERS) and on in jobs_html(page(studio, language), PAPERS)
 
 
 def test_who_waits_behind_others_can_be_next(studio: Studio) -> None:
     first, second = job(studio), job(studio)
     assert wishes.NEXT not in possible(studio, first) and possible(studio, second)[0] == wishes.NEXT
-    assert "Làm việc này trước" in jobs_html(page(studio, "vi"))
+    assert "Làm việc này trước" in jobs_html(page(studio, "vi"), PAPERS)
     wish(studio, wishes.NEXT, second)
     wish(studio, wishes.NEXT, second)
     assert studio.jobs.view(second).priority == 1 and told(studio, second).startswith("Waiting, place 1")
@@ -147,9 +165,9 @@ def test_a_training_that_stands_still_says_so(studio: Studio, language: str, sil
     emit.tell(Stage("train"), long_ago)
     emit.tell(Progress(3, 9, seconds_per_step=100.0), long_ago)
     assert silent in told(studio, running, language) and "10 " not in told(studio, running, language)
-    assert "pa-warn" in jobs_html(page(studio, language)) and silent in status_html(page(studio, language))
+    assert "pa-warn" in jobs_html(page(studio, language), PAPERS) and silent in status_html(page(studio, language))
     emit(Progress(4, 9, seconds_per_step=100.0))
-    assert silent not in told(studio, running, language) and "pa-warn" not in jobs_html(page(studio, language))
+    assert silent not in told(studio, running, language) and "pa-warn" not in jobs_html(page(studio, language), PAPERS)
 
 
 def test_a_running_training_says_what_it_was_asked_and_can_be_asked_otherwise(studio: Studio) -> None:
@@ -180,10 +198,25 @@ def test_a_waiting_training_is_paused_and_goes_on_at_once(studio: Studio) -> Non
     wish(studio, wishes.REST, waiting)
     assert studio.jobs.status(waiting).state is State.PAUSED and told(studio, waiting) == "Paused"
     assert 'data-pa-busy="0"' in status_html(page(studio)), "nothing happens until somebody asks for it"
-    assert "pa-bar" not in jobs_html(page(studio)), "a bar of unknown length moves"
+    assert "pa-bar" not in jobs_html(page(studio), PAPERS), "a bar of unknown length moves"
     wish(studio, wishes.GO_ON, waiting)
     wish(studio, wishes.GO_ON, waiting)
     assert studio.jobs.status(waiting).state is State.QUEUED
+
+
+def test_what_each_training_made_is_in_the_list_even_of_one_that_was_cut_short(studio: Studio) -> None:
+    whole, cut, lost = (job(studio, State.RUNNING) for _ in range(3))
+    point = Checkpoint(Path("/models/Lora/anna.safetensors"), "", 2, Method.LORA, Family.SD1, "sks woman", None)
+    made = {"checkpoint": to_json(point), "seconds": 3.0}
+    EventWriter(studio.jobs.folder(whole))(Done(made))
+    studio.jobs.move(whole, State.SUCCEEDED)
+    kept = Cancelled("The job was cancelled.", "The best checkpoint until then was kept.", made)
+    for one, error in ((cut, kept), (lost, Cancelled("The job was cancelled.", ""))):
+        EventWriter(studio.jobs.folder(one))(failure(error))
+        studio.jobs.move(one, State.CANCELLED, error=error.to_json())
+    said = jobs_html(page(studio), PAPERS)
+    assert [f"pa-outcome-{one}" in said for one in (whole, cut, lost)] == [True, True, False]
+    assert said.count("Lora/anna.safetensors") == 2 and said.count("&lt;lora:anna:1&gt; sks woman") == 2
 
 
 @pytest.mark.parametrize("do", [wishes.KEEP, wishes.DROP])
@@ -192,7 +225,7 @@ def test_a_paused_training_is_cancelled_once(studio: Studio, do: str) -> None:
     wish(studio, do, paused)
     wish(studio, do, paused)
     assert studio.jobs.status(paused).state is State.CANCELLED
-    said = jobs_html(page(studio))
+    said = jobs_html(page(studio), PAPERS)
     assert "pa-box pa-warn" in said and "pa-box pa-bad" not in said, "nothing went wrong"
 
 
@@ -252,7 +285,7 @@ def test_waiting_jobs_say_their_place_and_when_their_turn_comes(studio: Studio) 
 def test_the_list_tells_restarts_and_priority(studio: Studio) -> None:
     often = job(studio, State.RUNNING, priority=3)
     studio.jobs.move(often, State.QUEUED, restarts=2)
-    said = jobs_html(page(studio))
+    said = jobs_html(page(studio), PAPERS)
     assert "<dt>Taken up again by itself</dt><dd>2</dd>" in said and "<dt>Priority</dt><dd>3</dd>" in said
 
 
@@ -261,7 +294,7 @@ def test_the_list_shows_the_newest_and_older_ones_that_have_not_ended(studio: St
     for _ in range(LISTED + 2):
         job(studio, State.RUNNING, State.SUCCEEDED)
     scene = page(studio)
-    said = jobs_html(scene)
+    said = jobs_html(scene, PAPERS)
     assert said.count('class="pa-job"') == LISTED + 1 and f'data-job="{oldest}"' in said
     assert "and 2 older ones" in said
     assert scene.training is not None and scene.training.job.id == oldest
