@@ -24,7 +24,8 @@ LINE_PX, LETTER_PX = 20, 8  # of the sentences below
 MEASURED = ("likeness", "resemblance")  # of a person, of a style
 NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage")
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
-PLACE = ("dataset_fingerprint", "base")  # what results must share to be compared
+PLACE = ("dataset_fingerprint", "base")
+JUDGED_BY = ("guidance", "sample_steps", "score_pictures")  # settings: of other pictures other numbers are told
 FAILED = "failed"
 ERROR_LINES = 8  # that have room beside a row of pictures
 NOTE = (
@@ -75,14 +76,17 @@ def row_of(result: Mapping[str, Any]) -> Row:
 
 
 def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Of results, the newest first, those on the photos and the checkpoint of the newest; one of each method and
-    engine, best first."""
-    def place(result: Mapping[str, Any]) -> list[Any]:
-        return [result.get(name) for name in PLACE]
-
-    alike = [row_of(result) for result in results if place(result) == place(results[0]) and "method" in result]
+    """Of results, the newest first, those in the place of the newest (`place_of`); one of each method and engine, best
+    first."""
+    alike = [row_of(result) for result in results if place_of(result) == place_of(results[0]) and "method" in result]
     newest = {row.named(): row for row in reversed(alike)}
     return best_first(list(newest.values()))
+
+
+def place_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What results must share to be compared: photos, checkpoint, and how pictures of them were made."""
+    plan = result.get("plan") or {}
+    return {**{name: result.get(name) for name in PLACE}, "plan": {name: plan.get(name) for name in JUDGED_BY}}
 
 
 def best_first(rows: Sequence[Row]) -> list[Row]:

@@ -17,13 +17,12 @@ def compared(views: Iterable[JobView]) -> list[Row]:
 
     A method that failed on them last has a row that says so, whatever it made of them earlier.
     """
-    from personal_avatar.reports.comparison import PLACE, comparable
+    from personal_avatar.reports.comparison import comparable, place_of
 
     ended = newest_first(view for view in views if _made(view) or _failed(view))
     alike = [view for view in ended if _asked(view) == _asked(ended[0])]
     anchor = next((view.result for view in alike if _made(view)), None) or {}
-    place = {name: anchor.get(name) for name in PLACE}
-    failures = {view.job.id: {**place, **_failure(view)} for view in alike if _failed(view)}
+    failures = {view.job.id: {**place_of(anchor), **_failure(view)} for view in alike if _failed(view)}
     found = (view.result if _made(view) else failures.get(view.job.id) for view in ended)
     return comparable([result for result in found if result])
 

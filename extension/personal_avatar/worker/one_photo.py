@@ -22,6 +22,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Score, Stage
 from personal_avatar.photos.looks import analyser_of
 from personal_avatar.photos.read import read_photo
+from personal_avatar.reports.comparison import JUDGED_BY
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import bench, compute
 from personal_avatar.training.bench import SHOWN, Bench, FinalScores, Untrained
@@ -198,9 +199,10 @@ def _document(
 ) -> dict[str, Any]:
     """`seconds`: from the photos to the pictures of the final grid. No file is made, nothing of the person is kept."""
     training, measured = task.training, found.scores.measured
+    plan = training.settings()
     return {
         "name": training.avatar.name, "method": ONE_PHOTO, "engine": training.engine.value, "base": training.base.title,
-        "files": [], "file_mb": None,
+        "files": [], "file_mb": None, "plan": {name: getattr(plan, name) for name in JUDGED_BY},
         "adapter": unit.shelf.choose(SETTINGS, training.base.family).path.name, "adapter_kind": ready.kind.value,
         "likeness": likeness_document(measured), "leakage": leakage_of(found.scores),
         **manners(found.scores, found.before),

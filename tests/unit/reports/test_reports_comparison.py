@@ -38,6 +38,15 @@ def test_only_trainings_on_the_same_photos_and_checkpoint_are_compared() -> None
     assert [row.method for row in comparable([result("dreambooth-lora", 0.1), *strangers])] == ["dreambooth-lora"]
 
 
+def test_only_pictures_made_alike_are_compared() -> None:
+    usual = {"guidance": 5.0, "sample_steps": 16, "score_pictures": 8, "rank": 16}
+    names = ("guidance", "sample_steps", "score_pictures")
+    others = [result("dreambooth", 0.9, plan={**usual, name: 3}) for name in names]
+    alike = result("textual-inversion", 0.2, plan={**usual, "rank": None})
+    rows = comparable([result("lora", 0.1, plan=usual), *others, alike])
+    assert [row.method for row in rows] == ["textual-inversion", "lora"]
+
+
 def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> None:
     rows = comparable([result("lora", 0.3), result("lora", 0.9), result("lora", 0.6, engine="kohya")])
     assert [(row.named(), row.numbers["recovered"]) for row in rows] == [
