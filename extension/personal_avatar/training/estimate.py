@@ -72,7 +72,8 @@ def _samples(plan: TrainPlan, steps: int) -> float:
     forwards = pictures * plan.sample_steps * 2 + judged
     again = RECOMPUTED if plan.gradient_checkpointing else 1.0
     full = steps * (1.0 - SAVED_BY_HALVING * plan.low_first)
-    return full * plan.batch_size * plan.accumulate * _with_prior(plan) * again + forwards * FORWARD_SHARE
+    batches = plan.accumulate / plan.gpus
+    return full * plan.batch_size * batches * _with_prior(plan) * again + forwards * FORWARD_SHARE
 
 
 def _with_prior(plan: TrainPlan) -> float:

@@ -20,6 +20,7 @@ from personal_avatar.training.reckoning import GB, OPTIMISER_BYTES
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
 STATES = 2  # to go on from: the valid one, and the next one beside it while that is written
+HANDED_OUT = 1  # more of them, where other processes begin from it
 PIXEL_BYTES = 3  # of a PNG, at most
 WORD_STATES = 77
 
@@ -28,7 +29,7 @@ WORD_STATES = 77
 class Needs:
     """Bytes at the worst moment: `saved` in the job's folder, `published`, `cached` in the avatar's, `shared` in that
     of all trainings; `each`: of one checkpoint, `files`: how many of them lie in the job's folder at once; `state`: of
-    what pausing keeps, which `saved` holds as well."""
+    what pausing keeps, `states`: how often it lies there, which `saved` holds as well."""
 
     saved: int
     published: int
@@ -37,6 +38,7 @@ class Needs:
     each: int
     files: int
     state: int
+    states: int
 
 
 def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
@@ -64,8 +66,8 @@ def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
     fewer = " or save fewer checkpoints (save_count)," if found.files > 1 and plan.save_count > 1 else ""
     raise DiskFull(
         f"The training needs about {wanted / GB:.1f} GB in {place}, where {free / GB:.1f} GB are free; up to"
-        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once, {STATES * found.state / GB:.2f} GB"
-        " to go on from after a pause, and the result besides.",
+        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once,"
+        f" {found.states * found.state / GB:.2f} GB to go on from after a pause, and the result besides.",
         f"Free some space on the disk,{fewer} then train again.",
     )
 
@@ -82,14 +84,16 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
     foreign = engine is Engine.KOHYA  # has pictures of its own, and cannot be paused
     state = 0 if foreign else state_bytes(plan, shapes)
+    states = STATES + (HANDED_OUT if plan.gpus > 1 else 0)
     return Needs(
-        saved=files * each + STATES * state + samples + (pictures * PIXEL_BYTES * pixels if foreign else 0),
+        saved=files * each + states * state + samples + (pictures * PIXEL_BYTES * pixels if foreign else 0),
         published=each,
         cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents,
         shared=of_class * (PIXEL_BYTES * pixels + latents),
         each=each,
         files=files,
         state=state,
+        states=states,
     )
 
 

@@ -70,7 +70,8 @@ def meet(rank: int, size: int, place: Path) -> Team:
     import torch
     from torch import distributed
 
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    has_nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # torch for Windows comes without
+    backend = "nccl" if has_nccl else "gloo"
     distributed.init_process_group(backend, f"file://{place.absolute()}", PATIENCE, size, rank)
     return Team(rank, size)
 

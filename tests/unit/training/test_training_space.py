@@ -48,6 +48,14 @@ def test_one_byte_decides_and_the_refusal_names_both_sizes(
     assert "save_count" in caught.value.hint and str(tmp_path) in caught.value.message
 
 
+def test_what_other_cards_begin_from_needs_room_and_they_save_time(task: TrainTask) -> None:
+    one, two = (DreamboothPlan(accumulate=2, gpus=gpus, score_pictures=2, save_count=1) for gpus in (1, 2))
+    alone = needs(one, task.base, 8)
+    assert needs(two, task.base, 8).saved == alone.saved + alone.state
+    seconds = [estimate(plan, task.base, 8, gpu=True)["seconds"] for plan in (one, two)]
+    assert 0.45 < seconds[1] / seconds[0] < 0.6
+
+
 def test_nothing_is_done_when_the_disk_is_full(
     task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
