@@ -45,8 +45,8 @@ class JobQueue:
     left to it. `serves`: whether it looks after the jobs of the folder; else it runs only what `run_here` is given.
     `pausable`: whether the work of a job can stop between two steps and go on later. `executor`: where children run,
     and how many of a kind at the same time, those of other programs on this data folder included. `advise`: a failure
-    with better advice, which is stored in its place. `together`: kinds that count as one where there is room for so
-    many of a kind.
+    with better advice, which is stored in its place. Kinds that wait in one line (JobStore) count as one where there is
+    room for so many of a kind.
     """
 
     def __init__(
@@ -63,10 +63,9 @@ class JobQueue:
         before_each: BeforeEach | None = None,
         host: str = "",
         serves: bool = True,
-        together: tuple[str, ...] = (),
     ) -> None:
         self.store = store
-        self._host, self._serves, self._together = host, serves, together
+        self._host, self._serves = host, serves
         self._inline = inline
         self._rules = rules
         self._executor = executor
@@ -131,9 +130,9 @@ class JobQueue:
             self.start_lane(kind)
 
     def start_lane(self, kind: str) -> None:
-        """Make sure that a thread looks after the jobs of this kind."""
-        if self._serves:
-            self._lanes.start(kind)
+        """Make sure that threads look after the jobs of this kind, and of those that wait in line with it."""
+        for one in self.store.line_of(kind) if self._serves else ():
+            self._lanes.start(one)
 
     # -- wishes
 
@@ -227,15 +226,21 @@ class JobQueue:
         return self.store.claim(job.id, lambda: self._has_room(job))
 
     def _has_room(self, job: Job) -> bool:
-        """Whether a job may begin beside those that others have begun or are about to. Two trainings of one avatar
-        never run at the same time: they share its folder."""
-        kinds = self._together if job.kind in self._together else (job.kind,)
+        """Whether a job may begin beside those that others have begun or are about to, and before those of other kinds
+        in its line. Two trainings of one avatar never run at the same time: they share its folder."""
+        kinds = self.store.line_of(job.kind)
         alike = [view for kind in kinds for view in self.store.views(states=RUNS_OR_WAITS, kind=kind)]
         others = [view for view in alike if view.job.id != job.id]
         begun = [view for view in others
                  if view.status.state is State.RUNNING or self.store.is_claimed(view.job.id)]
         busy = {view.job.avatar_id for view in begun} - {""}
-        return len(begun) < self._width(job.kind) and job.avatar_id not in busy
+        if len(begun) >= self._width(job.kind) or job.avatar_id in busy:
+            return False
+        place = next((view.position for view in alike if view.job.id == job.id), 0)
+        return not any(
+            view.job.kind != job.kind and view.position < place and view.job.avatar_id not in busy
+            and view not in begun and self.is_ours(view) for view in others
+        )
 
 
 def _watch_over(queue: weakref.ref[JobQueue]) -> None:

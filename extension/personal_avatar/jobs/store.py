@@ -38,17 +38,23 @@ class JobStore:
     """All job directories below one folder. Safe to use from several threads and several programs.
 
     `brief`: kinds of jobs whose copies of files (`photos/`) go when the job ends, however it ends. `effort`: which jobs
-    take the same time, see history.Effort.
+    take the same time, see history.Effort. `together`: kinds of which one runs where otherwise one of each would: they
+    wait in one line.
     """
 
     def __init__(
-        self, folder: Path, brief: Collection[str] = (), effort: Callable[[Job], Effort] = unknown
+        self, folder: Path, brief: Collection[str] = (), effort: Callable[[Job], Effort] = unknown,
+        together: tuple[str, ...] = (),
     ) -> None:
-        self._folder, self._brief = folder, frozenset(brief)
+        self._folder, self._brief, self._together = folder, frozenset(brief), together
         self._files = JobFiles(folder, effort)
         self._catalogue = Catalogue(folder, self._files.read)
         self._lines: Lines = {}
         self._lock = threading.RLock()
+
+    def line_of(self, kind: str) -> tuple[str, ...]:
+        """Kinds that wait in one line with this one, which is among them."""
+        return self._together if kind in self._together else (kind,)
 
     def folder(self, job_id: str) -> Path:
         """The directory of a job; raises `NotFound` (also for names that are no ids)."""
@@ -205,7 +211,7 @@ class JobStore:
         self._catalogue.close()
 
     def _listing(self) -> Listing:
-        return Listing(self._catalogue, self._files, self._lines)
+        return Listing(self._catalogue, self._files, self._lines, self.line_of)
 
     def _rows(self, wish: Wish) -> list[Row]:
         self._write_belated()

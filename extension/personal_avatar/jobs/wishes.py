@@ -118,7 +118,7 @@ class Wishes:
         return True
 
     def prioritise(self, job_id: str, priority: int | None) -> None:
-        """Let a waiting job be taken sooner or later; None: before all others of its kind, as far as `PRIORITIES` go.
+        """Let a waiting job be taken sooner or later; None: before all others of its line, as far as `PRIORITIES` go.
         Raises `WrongState` for one that does not wait, `InvalidSettings` for what is outside of `PRIORITIES`."""
         if priority is not None and priority not in PRIORITIES:
             raise InvalidSettings(f"priority must be in [{PRIORITIES[0]}, {PRIORITIES[-1]}], got {priority}.")
@@ -136,7 +136,7 @@ class Wishes:
 
     def _before_all(self, job_id: str, kind: str) -> int:
         """The lowest priority with which a job is taken before the others that wait; its own where it is already."""
-        views = self.store.views(states=[State.QUEUED], kind=kind)
+        views = [view for one in self.store.line_of(kind) for view in self.store.views(states=[State.QUEUED], kind=one)]
         own = [view for view in views if view.job.id == job_id]
         if own and own[0].position == 1:
             return own[0].priority

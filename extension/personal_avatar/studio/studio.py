@@ -67,7 +67,7 @@ class Studio:
         self.host = host
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
-        self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort)
+        self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort, together=(TRAIN, ONE_PHOTO))
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
         self.trainings = Trainings(self)
@@ -76,7 +76,7 @@ class Studio:
             before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
             advise=lambda job, error: self.sizing.advised(job, error), before_each=self.datasets.before_each_start,
-            host=host.name, serves=serves, together=(TRAIN, ONE_PHOTO),
+            host=host.name, serves=serves,
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

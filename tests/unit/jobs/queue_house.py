@@ -31,12 +31,13 @@ class House:
         self.rules = Rules(waiting=3)
         self.pausable: tuple[str, ...] = ()
         self.width = 1
+        self.together: tuple[str, ...] = ()
         self.host, self.serves = "", True
         self.started: list[str] = []
         self.again()
 
     def again(self) -> None:
-        self.store = JobStore(self.folder / "jobs")
+        self.store = JobStore(self.folder / "jobs", together=self.together)
         self.queue = JobQueue(
             self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
             rules=lambda: self.rules, pausable=lambda job: job.kind in self.pausable,

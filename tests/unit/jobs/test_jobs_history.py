@@ -32,8 +32,8 @@ def effort(job: Job) -> Effort:
 class Past:
     """A store in which jobs have run, at moments that the test names (seconds before now)."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = JobStore(folder, effort=effort)
+    def __init__(self, folder: Path, together: tuple[str, ...] = ()) -> None:
+        self.store = JobStore(folder, effort=effort, together=together)
         self.now = time.time()
 
     def job(self, told: Told, ago_s: float, *, alike: str = "x", work: float = 100.0, user: str = "u") -> str:
@@ -99,6 +99,16 @@ def test_a_waiting_job_starts_when_those_before_it_are_done(past: Past) -> None:
     unknown = past.store.view(past.job([], 0, alike="another sort"))
     assert unknown.starts_in_s == close_to(15 + 160) and unknown.eta_s is None
     assert past.store.view(past.job([], 0)).starts_in_s is None
+
+
+def test_kinds_that_wait_in_one_line_wait_for_each_other(tmp_path: Path) -> None:
+    past = Past(tmp_path, together=("train", "measure"))
+    past.ran()
+    past.runs(STAGES, 65)
+    first = past.store.view(past.job([], 0))
+    other = past.store.create("measure", {"alike": "x", "work": 1.0}, title="", user_id="", avatar_id="")
+    view = past.store.view(other.id)
+    assert (first.position, view.position, view.starts_in_s) == (1, 2, close_to(15 + 80))
 
 
 def test_one_slow_run_does_not_count(past: Past) -> None:

@@ -227,6 +227,35 @@ def test_two_trainings_of_one_avatar_never_run_together(house: House) -> None:
     assert house.wait(first).status.state is State.CANCELLED
 
 
+def test_kinds_that_wait_in_one_line_are_taken_in_its_order(house: House) -> None:
+    house.together, house.body, house.rules = ("train", "measure"), PATIENT, Rules(waiting=9)
+    house.again()
+    kinds = ("train", "measure", "train", "measure")
+    jobs = [house.queue.submit(kind, {}, **{**LABELS, "avatar_id": str(place)}) for place, kind in enumerate(kinds)]
+    house.until(lambda: house.store.status(jobs[0].id).state is State.RUNNING)
+    assert [house.store.view(job.id).position for job in jobs] == [0, 1, 2, 3]
+    house.queue.prioritise(jobs[3].id)
+    assert [house.store.view(job.id).position for job in jobs] == [0, 2, 3, 1]
+    for turn in (0, 3, 1, 2):
+        house.until(lambda turn=turn: house.store.status(jobs[turn].id).state is State.RUNNING)
+        assert house.store.count(states=[State.RUNNING]) <= 1
+        (house.store.folder(jobs[turn].id) / "finish").touch()
+        house.wait(jobs[turn])
+    assert [name for name, _ in house.ended] == [jobs[turn].id for turn in (0, 3, 1, 2)]
+
+
+def test_one_that_waits_for_its_avatar_holds_nobody_else_up(house: House) -> None:
+    house.together, house.body, house.width = ("train", "measure"), PATIENT, 2
+    house.again()
+    jobs = [house.queue.submit(kind, {}, **{**LABELS, "avatar_id": avatar})
+            for kind, avatar in (("train", "a"), ("measure", "a"), ("train", "b"))]
+    house.until(lambda: house.store.count(states=[State.RUNNING]) == 2)
+    assert [house.store.status(job.id).state for job in jobs] == [State.RUNNING, State.QUEUED, State.RUNNING]
+    for job in jobs:
+        (house.store.folder(job.id) / "finish").touch()
+    assert {house.wait(job).status.state for job in jobs} == {State.SUCCEEDED}
+
+
 def test_whoever_listens_hears_of_each_end_once(house: House) -> None:
     heard: list[tuple[str, State]] = []
 

@@ -151,8 +151,9 @@ def test_it_waits_for_the_trainings_of_the_same_person_and_hinders_new_ones(equi
     assert studio.jobs.claim(first.id)
     assert not studio.queue._has_room(second)
     studio.jobs.release(first.id)
-    assert studio.queue._has_room(second)
+    assert not studio.queue._has_room(second), "the other one is next"
     studio.queue.cancel(first.id)
+    assert studio.queue._has_room(second)
     with pytest.raises(WrongState, match="already"):
         studio.trainings.start(REQUEST)
     assert [view.job.id for view in studio.jobs.views(states=ACTIVE)] == [second.id]
