@@ -316,7 +316,7 @@ def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(
     assert {payload["method"] for payload in payloads} == {method.value for method in Method}
     assert all(payload["plan"] == {"goal": "face-quick"} for payload in payloads)
     told = visitor.text("offer")
-    assert "Without training nothing can be compared here" in told and "buffalo_l" in told and "--fetch" in told
+    assert "“Photos alone” is left out" in told and "buffalo_l" in told and "--fetch" in told
     assert "Photos alone" not in said
 
 

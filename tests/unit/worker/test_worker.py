@@ -110,7 +110,7 @@ def losses(folder: Path) -> list[float]:
 @pytest.mark.slow
 def test_a_training_that_was_paused_ends_with_the_result_of_one_that_was_not(job: Job) -> None:
     """Two processes in the place of one: the same file to the last bit, the same losses."""
-    plan = {"steps": 60, "save_count": 1}
+    plan = {"steps": 24, "save_count": 1}
     whole, folder = job(**plan), job(name="paused", **plan)
     assert begin(whole).wait(300) == 0, (whole / "log.txt").read_text()[-2000:]
     first = begin(folder)
@@ -118,19 +118,19 @@ def test_a_training_that_was_paused_ends_with_the_result_of_one_that_was_not(job
     Control(folder).ask(PAUSE)
     assert first.wait(300) == 0, (folder / "log.txt").read_text()[-2000:]
     paused = last(folder)
-    assert isinstance(paused, Paused) and 0 < paused.step < 60
+    assert isinstance(paused, Paused) and 0 < paused.step < 24
     assert (folder / "state" / "complete.json").is_file() and ends(folder) == 0
     Control(folder).withdraw(PAUSE)
     told = sum(1 for _ in read_events(folder))
     assert begin(folder).wait(300) == 0, (folder / "log.txt").read_text()[-2000:]
     rest = [record.event for record in read_events(folder, told)]
     assert next(event for event in rest if isinstance(event, Progress)).step == paused.step
-    assert Log(f"Going on from step {paused.step} of 60.") in rest
+    assert Log(f"Going on from step {paused.step} of 24.") in rest
     assert isinstance(last(folder), Done) and ends(folder) == ends(whole) == 1
     assert not (folder / "state").exists() and not (whole / "state").exists()
     one, other = (load_file(last(each).result["files"][0]) for each in (whole, folder))
     assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-    assert losses(whole) == losses(folder) and len(losses(whole)) == 60
+    assert losses(whole) == losses(folder) and len(losses(whole)) == 24
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ from tests.unit.api.house import GOOD
 pytestmark = pytest.mark.slow  # loads models of faces, runs a process
 
 PHOTOS = GOOD[:6]
-PICTURES, SIDE_PX, STEPS, GUIDANCE = 2, 128, 4, 6.0
+PICTURES, SIDE_PX, STEPS, GUIDANCE = 2, 192, 4, 6.0
 PRECISION = "fp32"  # the same pictures on every processor: of random weights, faces are found in few
 PLAN = {
     "score_pictures": PICTURES, "resolution_px": SIDE_PX, "sample_steps": STEPS, "guidance": GUIDANCE,
