@@ -59,12 +59,18 @@ class SampleMade:
 
 @dataclass(frozen=True)
 class Score:
-    """Likeness (mean cosine to held-out photos) of the checkpoint saved at `step`; step 0 is the untrained model."""
+    """Likeness (mean cosine to held-out photos) of the checkpoint saved at `step`; step 0 is the untrained model. With
+    `leakage`: of the best one, on other seeds."""
 
     kind: ClassVar[str] = "score"
     step: int
     likeness: float
     leakage: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stands beside the curve of the others."""
+        return self.leakage is not None
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,7 @@ class JobQueue:
     def _has_room(self, job: Job) -> bool:
         """Whether a job may begin beside those that others have begun or are about to, and before those of other kinds
         in its line. Two trainings of one avatar never run at the same time: they share its folder."""
-        kinds = self.store.line_of(job.kind)
-        alike = [view for kind in kinds for view in self.store.views(states=RUNS_OR_WAITS, kind=kind)]
+        alike = self.store.in_line(job.kind, RUNS_OR_WAITS)
         others = [view for view in alike if view.job.id != job.id]
         begun = [view for view in others
                  if view.status.state is State.RUNNING or self.store.is_claimed(view.job.id)]

@@ -176,6 +176,10 @@ class JobStore:
         rows = self._rows(Wish(user_id, _states(states), kind, request_key, avatar_id, limit, place))
         return self._listing().views(rows)
 
+    def in_line(self, kind: str, states: Iterable[State]) -> list[JobView]:
+        """Jobs of all kinds that wait in one line with `kind`."""
+        return [view for one in self.line_of(kind) for view in self.views(states=states, kind=one)]
+
     def count(
         self, *, states: Iterable[State] | None = None, user_id: str | None = None, kind: str | None = None
     ) -> int:

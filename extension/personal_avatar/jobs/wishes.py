@@ -136,7 +136,7 @@ class Wishes:
 
     def _before_all(self, job_id: str, kind: str) -> int:
         """The lowest priority with which a job is taken before the others that wait; its own where it is already."""
-        views = [view for one in self.store.line_of(kind) for view in self.store.views(states=[State.QUEUED], kind=one)]
+        views = self.store.in_line(kind, [State.QUEUED])
         own = [view for view in views if view.job.id == job_id]
         if own and own[0].position == 1:
             return own[0].priority

@@ -43,12 +43,12 @@ class Report:
 
 
 def curves_from(events: Iterable[Any]) -> Curves:
-    """The curves in the events of a training job (jobs.events: progress with a loss; score, but not that of the best
-    checkpoint on other seeds, which alone tells leakage)."""
+    """The curves in the events of a training job (jobs.events: progress with a loss; score, but not the
+    final one)."""
     loss, likeness = [], []
     for event in events:
         if event.kind == "progress" and event.loss is not None:
             loss.append((float(event.step), float(event.loss)))
-        elif event.kind == "score" and event.leakage is None:
+        elif event.kind == "score" and not event.is_final:
             likeness.append((float(event.step), float(event.likeness)))
     return Curves(tuple(loss), tuple(likeness))

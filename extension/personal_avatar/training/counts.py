@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.families.detect import UNET, VAE, Shapes
@@ -17,10 +18,23 @@ TOGETHER = re.compile(r"\.resblocks\.\d+\..*\.in_proj_weight$")  # queries, keys
 FP32, HALF = 4, 2
 
 
+class Extent(NamedTuple):
+    """What a LoRA reaches in the UNet, `late`: not in its first half; `text`: in the text encoders, too."""
+
+    rank: int
+    conv_rank: int
+    late: bool
+    text: bool
+
+    @staticmethod
+    def of(plan: LoraPlan) -> Extent:
+        return Extent(plan.rank, plan.conv_rank, plan.blocks != "all", plan.trains_text)
+
+
 def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
     """How many numbers are trained."""
     if isinstance(plan, LoraPlan):
-        return low_ranks(shapes, plan.rank, plan.conv_rank, late=plan.blocks != "all", text=plan.trains_text)
+        return low_ranks(shapes, Extent.of(plan))
     if isinstance(plan, TextualInversionPlan):
         return plan.vectors * sum(_widths(shapes))
     whole = sum(map(size_of, shapes.values())) - count(shapes, VAE)
@@ -62,20 +76,21 @@ def _widths(shapes: Shapes) -> list[int]:
     return [shape[1] for key, shape in shapes.items() if key.endswith(tables) and len(shape) == 2]
 
 
-def low_ranks(shapes: Shapes, rank: int, conv_rank: int, *, late: bool = False, text: bool = False) -> int:
-    """Of a LoRA of the UNet, `late`: without its first half; `text`: and of the text encoders."""
+def low_ranks(shapes: Shapes, extent: Extent) -> int:
+    """Of a LoRA."""
     return sum(
-        _low_rank(key[len(UNET) :], shape, rank, conv_rank, late) if key.startswith(UNET)
-        else _low_rank_of_text(key, shape, rank) if text and not key.startswith(VAE) else 0
+        _low_rank(key[len(UNET) :], shape, extent) if key.startswith(UNET)
+        else _low_rank_of_text(key, shape, extent.rank) if extent.text and not key.startswith(VAE) else 0
         for key, shape in shapes.items()
     )
 
 
-def _low_rank(name: str, shape: tuple[int, ...], rank: int, conv_rank: int, late: bool) -> int:
+def _low_rank(name: str, shape: tuple[int, ...], extent: Extent) -> int:
     """rank x (outputs + inputs x kernel) of one layer."""
-    if len(shape) < 2 or name.startswith(OUTSIDE_UNET) or (late and name.startswith(EARLY)):
+    if len(shape) < 2 or name.startswith(OUTSIDE_UNET) or (extent.late and name.startswith(EARLY)):
         return 0
-    return (rank if any(mark in name for mark in ATTENTION) else conv_rank) * (shape[0] + size_of(shape[1:]))
+    rank = extent.rank if any(mark in name for mark in ATTENTION) else extent.conv_rank
+    return rank * (shape[0] + size_of(shape[1:]))
 
 
 def _low_rank_of_text(name: str, shape: tuple[int, ...], rank: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
-from personal_avatar.training.counts import FP32, HALF, count, low_ranks, size_of, trained_numbers
+from personal_avatar.training.counts import FP32, HALF, Extent, count, low_ranks, size_of, trained_numbers
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
 from personal_avatar.training.footprint import Work, decoder_work, unet_work
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
@@ -158,8 +158,7 @@ class Reckoned:
     @cached_property
     def trained(self) -> int:
         if isinstance(self.plan, LoraPlan):
-            late, text = self.plan.blocks != "all", self.plan.trains_text
-            return _of_lora(self.network, self.plan.rank, self.plan.conv_rank, late, text)
+            return _of_lora(self.network, Extent.of(self.plan))
         return trained_numbers(self.plan, self.network.shapes)
 
     @property
@@ -222,5 +221,5 @@ class Reckoned:
 
 
 @lru_cache(maxsize=64)
-def _of_lora(network: Network, rank: int, conv_rank: int, late: bool, text: bool) -> int:
-    return low_ranks(network.shapes, rank, conv_rank, late=late, text=text)
+def _of_lora(network: Network, extent: Extent) -> int:
+    return low_ranks(network.shapes, extent)

@@ -35,7 +35,7 @@ def told(folder: Path) -> Told:
             while losses and losses[-1][0] >= event.step:
                 losses.pop()
             losses.append((event.step, event.loss))
-        elif isinstance(event, Score) and event.leakage is None:
+        elif isinstance(event, Score) and not event.is_final:
             scores[event.step] = event.likeness
         elif isinstance(event, SampleMade):
             samples[folder / event.path] = event
