@@ -81,6 +81,11 @@ async def followed(port: int, job_id: str, *headers: str) -> list[tuple[str, dic
     return found
 
 
+def events_of(messages: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Kinds of what happened, without the moves between states."""
+    return [event for event, _ in messages if event != "state"]
+
+
 @pytest.mark.slow
 def test_two_hundred_followers_and_the_rest_of_the_world(studio: Studio, port: int) -> None:
     jobs = [running(studio) for _ in range(JOBS)]
@@ -127,9 +132,12 @@ def test_a_pause_and_what_follows_it_are_told_to_who_comes_back_too(studio: Stud
         emit(Started(2))
         emit(Done({}))
         studio.jobs.move(job_id, State.SUCCEEDED)
-        found = [[event for event, _ in messages] for messages in await asyncio.gather(first, back)]
-        assert found[0] == ["state", "started", "paused", "state", "started", "done", "end"]
-        assert found[1] == [kind for n, kind in enumerate(found[0]) if n != 1]
+        told, told_again = await asyncio.gather(first, back)
+        assert events_of(told) == ["started", "paused", "started", "done", "end"]
+        assert events_of(told_again) == events_of(told)[1:]
+        for messages in (told, told_again):  # a state that lasts less than a look may be missed, none comes twice
+            states = [data["state"] for event, data in messages if event == "state"]
+            assert states and states == [state for state in ("paused", "queued", "running") if state in states]
 
     asyncio.run(both())
 
