@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ TRIGGER_TOKEN = "sks"
 INFOTEXT_SIGNS = ";@*"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
 COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
+MARKS = "PZC"  # first letters of Unicode's categories: punctuation, spaces, control characters
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
 
@@ -209,6 +211,8 @@ def _checked_name(name: str) -> str:
         raise InvalidSettings("The name must have 1 to 80 characters.")
     if not writable(name):
         raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
+    if all(unicodedata.category(sign)[0] in MARKS for sign in name):
+        raise InvalidSettings(f"{name!r} is no name.", "Give it at least one letter, digit or symbol of its own.")
     return name
 
 

@@ -79,6 +79,17 @@ def test_impossible_names_are_refused(store: AvatarStore, name: str) -> None:
         saved(store, name)
 
 
+@pytest.mark.parametrize("name", ["///", "..", "-", "«»", "\u200b"])
+def test_a_name_of_marks_alone_is_refused(store: AvatarStore, name: str) -> None:
+    with pytest.raises(InvalidSettings, match="is no name"):
+        saved(store, name)
+
+
+@pytest.mark.parametrize("name", ["安娜", "7", "🦊", "-x-"])
+def test_a_name_in_any_script_is_taken(store: AvatarStore, name: str) -> None:
+    assert saved(store, name).name == name
+
+
 @pytest.mark.parametrize("noun", ["", "Frau Müller", "a,b", "man)", "x" * 31])
 def test_class_nouns_are_plain_words(store: AvatarStore, noun: str) -> None:
     with pytest.raises(InvalidSettings, match="English noun"):
