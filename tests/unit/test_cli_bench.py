@@ -39,12 +39,19 @@ def test_a_failure_is_one_line(
 
 
 @pytest.mark.slow
-def test_speed_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    base = make(Family.SD1, tmp_path, half=True)
-    words = ["--checkpoint", str(base.path), "--steps", "2", "--rounds", "1", "--rank", "2", "--resolution", "64"]
+def test_speed_is_one_document_of_engines_that_worked_each_in_a_process_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = make(Family.SDXL, tmp_path)
+    words = ["--checkpoint", str(base.path), "--steps", "3", "--rounds", "1", "--rank", "2", "--resolution", "64"]
+    words += ["--precision", "fp32"]
     assert main(["bench", "speed", *words, "--no-startup", "--json", "--data", str(tmp_path / "data")]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert [row["engine"] for row in document["results"]] == ["ours", "minimal"]
-    assert document["work"]["steps"] == 2
+    assert (document["work"]["steps"], document["work"]["family"]) == (3, "sdxl")
+    for row in document["results"]:
+        assert row["seconds_per_step"] > 0
+        assert 0.1 < row["peak_memory_gb"] < 4
+    assert document["bound_seconds_per_step"] > 0 and document["fraction_of_bound"] > 0
+    assert document["largest_difference_to_minimal"] < 1e-3
     assert document["ratio_to_sd_scripts"] is None
-    assert document["bound_seconds_per_step"] > 0

@@ -1,11 +1,9 @@
 """Seconds and memory of a step: what is measured, and what is made of it."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from miniatures import make
 from personal_avatar.benchmarks import process, speed
 from personal_avatar.benchmarks.engines import BOUND, BOUND_FUSED, OURS, PLAIN
 from personal_avatar.benchmarks.sd_scripts import NAME as SD_SCRIPTS
@@ -57,22 +55,6 @@ def test_rounds_are_taken_together() -> None:
     row = runs.to_document()
     assert (row["seconds_per_step"], row["peak_memory_gb"], row["cpu_seconds_per_step"]) == (1.5, 2.0, 0.5)
     assert row["runs"] == [1.0, 2.5]
-
-
-@pytest.mark.slow
-def test_every_engine_does_the_work_in_a_process_of_its_own(tmp_path: Path) -> None:
-    base = make(Family.SDXL, tmp_path)
-    said: list[str] = []
-    document = speed.measure(SpeedWork(base, 64, steps=3, warmup=1, rank=2), 1, None, said.append)
-    assert len(said) == 4
-    json.dumps(document)
-    assert set(document) >= {"work", "results", "bound_seconds_per_step", "ratio_to_sd_scripts", "fraction_of_bound"}
-    assert document["work"]["family"] == "sdxl"
-    for row in document["results"]:
-        assert row["seconds_per_step"] > 0
-        assert 0.1 < row["peak_memory_gb"] < 4
-    assert document["bound_seconds_per_step"] > 0
-    assert document["largest_difference_to_minimal"] < 1e-3
 
 
 @pytest.mark.slow
