@@ -10,7 +10,7 @@ from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.wording import FAMILIES
 
 EPSILON = "epsilon"
-OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "class_pictures")
+OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "class_pictures")
 
 
 def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:

@@ -81,7 +81,7 @@ class Objective:
         noised = self._noised(shown.latents.draw(rows, self.generator))
         captions = drop(self._captions(rows), plan.caption_dropout, self.generator)
         asked = Asked(noised, captions, self._places(shown, rows))
-        if plan.prior_weight <= 0:
+        if plan.prior_weight <= 0 or passed < plan.prior_after:
             return self._errors(asked)[0]
         ours, of_class = self._errors(asked, self._of_class(feed, rows, noised))
         return ours + plan.prior_weight * of_class

@@ -30,7 +30,8 @@ class TrainPlan(Settings):
     checkpoint's own answers to the class caption; "pictures" trains on pictures of the class, made once and kept
     (Dreambooth, arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves
     it out. `prior_dropout`: share of its captions that are empty, so that the answer to no words is held, too;
-    `prior_styles`: share of those that ask for the class in a style (class_words.py).
+    `prior_styles`: share of those that ask for the class in a style (class_words.py). `prior_after`: share of the
+    steps, the first ones, that learn the person alone: sooner, and what moved others is undone by the rest.
     `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
     steps, the first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it
     pays. `gpus`: how many graphics cards share the `accumulate` batches of a step. `unmasked_weight`: what counts
@@ -67,6 +68,7 @@ class TrainPlan(Settings):
     prior_from: str = setting(PREDICTION, "plan.prior_from", choices=PRIORS, advanced=True)
     prior_dropout: float = setting(0.04, "plan.prior_dropout", ge=0.0, le=0.9, advanced=True)
     prior_styles: float = setting(0.0, "plan.prior_styles", ge=0.0, le=0.9, step=0.05, advanced=True)
+    prior_after: float = setting(0.0, "plan.prior_after", ge=0.0, le=0.9, step=0.05, advanced=True)
     class_pictures: int = setting(24, "plan.class_pictures", ge=4, le=1000, step=4, advanced=True)
     unmasked_weight: float = setting(1.0, "plan.unmasked_weight", ge=0.0, le=1.0, advanced=True)
     ema_decay: float = setting(0.0, "plan.ema", ge=0.0, le=0.9999, advanced=True)

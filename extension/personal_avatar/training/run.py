@@ -216,11 +216,12 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
 
 
 def _is_enough(work: Work, training: Training, room: Room, step: int) -> bool:
-    """Save and score the weights of this step: are they as good as the plan wants them?"""
+    """Save and score the weights of this step: is the person as alike as the plan wants, and others are not?"""
     training.bench.model.unpark()
     point = _save(work, training, step)
     room.clear()
-    return 0 < work.plan.stop_at <= judging.recovered(training, point.likeness)
+    reached = judging.recovered(training, point.likeness) * judging.stayed(training, point.leakage)
+    return 0 < work.plan.stop_at <= reached
 
 
 def _back_to_last(training: Training) -> int:

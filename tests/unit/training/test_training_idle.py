@@ -24,6 +24,8 @@ def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
     (Family.SD1, {"prior_weight": 1.0, "class_pictures": 8}, ["class_pictures"]),
     (Family.SD1, {"prior_weight": 1.0, "prior_from": "both", "class_pictures": 8}, []),
     (Family.SD1, {"prior_styles": 0.3}, ["prior_styles"]),
+    (Family.SD1, {"prior_after": 0.3}, ["prior_after"]),
+    (Family.SD1, {"prior_after": 0.3, "prior_weight": 1.0}, []),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0}, []),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "prior_from": "pictures"}, ["prior_styles"]),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "goal": "style"}, ["prior_styles"]),

@@ -147,6 +147,18 @@ def test_prior_holds_the_answer_to_no_words(load_miniature: Load) -> None:
     assert moved[1] < moved[0]
 
 
+def test_the_prior_begins_where_it_is_told_to(load_miniature: Load) -> None:
+    """Until then a training is what it is without one, to the last bit."""
+    learned: list[list[float]] = []
+    for more in ({}, {"prior_weight": 1.0, "prior_after": 0.5}, {"prior_weight": 1.0}):
+        running = trainer(load_miniature, PLAN.copy(update=more), total=6)
+        running.run(quiet())
+        learned.append(running.losses)
+    alone, later, always = learned
+    assert later[:3] == alone[:3] and later[3] != alone[3]
+    assert always[1] != alone[1]
+
+
 def class_drift(load: Load, plan: LoraPlan, caption: str = "a portrait of man") -> float:
     """How far the answer to `caption` is from the untrained checkpoint's, after a short training."""
     running = trainer(load, plan, total=16)

@@ -181,6 +181,13 @@ def test_the_estimated_size_is_that_of_the_file(more: dict[str, Any], tiny: Base
     assert guess["file_mb"] * 1e6 == pytest.approx((tmp_path / "a.safetensors").stat().st_size, rel=0.1)
 
 
+def test_steps_without_a_prior_are_reckoned_quicker(tiny: BaseModelFile) -> None:
+    plans = (LoraPlan(steps=1000, prior_weight=weight, prior_after=0.5) for weight in (0.0, 1.0))
+    alone, half = (estimate(plan, tiny, 10, gpu=False)["seconds"] for plan in plans)
+    whole = estimate(LoraPlan(steps=1000, prior_weight=1.0), tiny, 10, gpu=False)["seconds"]
+    assert alone < half < whole and half == pytest.approx((alone + whole) / 2, rel=0.01)
+
+
 def test_an_estimate_grows_with_the_work(tiny: BaseModelFile) -> None:
     little, much = (estimate(LoraPlan(steps=steps), tiny, 10, gpu=False) for steps in (100, 1000))
     assert little["seconds"] < much["seconds"]

@@ -49,6 +49,7 @@ def test_the_usual_plans_can_be_done(tmp_path: Path, method: Method, family: Fam
         (Method.DREAMBOOTH, Family.SDXL, {"prior_weight": 0.5}, "prior_weight must be 1"),
         (Method.DREAMBOOTH_LORA, Family.SD1, {"prior_dropout": 0.25}, "prior_dropout"),
         (Method.LORA, Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0}, "prior_styles"),
+        (Method.LORA, Family.SD1, {"prior_after": 0.25, "prior_weight": 1.0}, "prior_after"),
         (
             Method.DREAMBOOTH_LORA, Family.SD1,
             {"prior_from": "both", "text_encoder_learning_rate": 1e-5}, "text encoder",

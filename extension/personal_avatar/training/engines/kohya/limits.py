@@ -133,6 +133,8 @@ def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
         yield Limit("sd-scripts does not hold the answer to no words (prior_dropout)", {"prior_dropout": 0.0})
     if plan.wants_styles:
         yield Limit("sd-scripts asks for the class in one way only (prior_styles)", {"prior_styles": 0.0})
+    if plan.prior_after > 0:
+        yield Limit("sd-scripts holds the class from the first step on (prior_after)", {"prior_after": 0.0})
     if plan.prior_from != PICTURES and method not in LORA_METHODS:
         what = f"sd-scripts holds the class by its pictures only (prior_from {plan.prior_from})"
         yield Limit(what, _by_pictures(plan))
