@@ -344,6 +344,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
+def first_line(error: BaseException, characters: int = 200) -> str:
+    """Of what it says, without a full stop; the name of its type where it says nothing."""
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0][:characters].rstrip(".:")
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):

@@ -13,6 +13,7 @@ from personal_avatar.errors import (
     OutOfMemory,
     OutOfVram,
     PlanTooLarge,
+    first_line,
     from_json,
     named,
 )
@@ -79,3 +80,11 @@ def test_what_programs_are_told_survives_the_way_through_a_file() -> None:
     error.details = {"changes": {"batch_size": 1}}
     assert from_json(error.to_json()).details == error.details
     assert "details" not in PlanTooLarge("needs 9 GB").to_json()
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (ValueError("  no such layer.\nTraceback ..."), "no such layer"), (KeyError("a"), "'a'"),
+    (MemoryError(), "MemoryError"), (ValueError(" \n"), "ValueError"), (ValueError("x" * 300), "x" * 200),
+])
+def test_the_first_line_of_any_error_fits_into_a_sentence(error: Exception, told: str) -> None:
+    assert first_line(error) == told

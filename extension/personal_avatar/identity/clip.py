@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from personal_avatar import pickles
-from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
+from personal_avatar.errors import BaseUnsupported, WeightsCorrupt, first_line
 from personal_avatar.identity.kinds import SAFETENSORS
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -65,8 +65,8 @@ def load(path: Path, device: torch.device | str, dtype: torch.dtype) -> ClipVisi
         config = _config(tensors, path)
         network = _built(config, tensors, used)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0][:120]
-        raise WeightsCorrupt(f"{path.name} is no CLIP that sees ({why}).", f"Remove {path} and get it again.") from None
+        what = f"{path.name} is no CLIP that sees ({first_line(error, 120)})."
+        raise WeightsCorrupt(what, f"Remove {path} and get it again.") from None
     return ClipVision(network.to(device))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.errors import WeightsCorrupt, first_line
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Tokens
 from personal_avatar.identity.perceiver import Perceiver
 
@@ -29,7 +29,7 @@ def build(adapter: AdapterWeights) -> Projection:
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise WeightsCorrupt(
             f"{adapter.path.name} was taken for a {adapter.kind.value} adapter, but its image projection is another "
-            f"one ({type(error).__name__}: {str(error).splitlines()[0]}).",
+            f"one ({type(error).__name__}: {first_line(error)}).",
             "Download the file again, or choose another adapter.",
         ) from error
     return projection.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import GenerationFailed
+from personal_avatar.errors import GenerationFailed, first_line
 from personal_avatar.networks import family_of_file
 from personal_avatar.wording import FAMILIES
 
@@ -89,8 +89,8 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path) if path.suffix.lower() == ".safetensors" else _unpickled(path)
     except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
-        what = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise GenerationFailed(f"{path.name} cannot be read ({what}).", "Train or download it again.") from None
+        what = f"{path.name} cannot be read ({first_line(error, 120)})."
+        raise GenerationFailed(what, "Train or download it again.") from None
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import causes
+from personal_avatar.errors import causes, first_line
 from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -85,18 +85,13 @@ class Regions:
 
     def _give_up(self, error: Exception) -> None:
         self.stop()
-        self.note(f"Compiling failed ({_first_line(error)}): the training goes on without it.")
+        self.note(f"Compiling failed ({first_line(error)}): the training goes on without it.")
 
 
 def is_of_compiler(error: BaseException) -> bool:
     """Whether it was raised by torch's compilers, or while they ran."""
     of_compilers = ("torch._dynamo", "torch._inductor", "torch._functorch")
     return any(type(seen).__module__.startswith(of_compilers) for seen in causes(error))
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return (text.splitlines()[0] if text else type(error).__name__)[:200].rstrip(".:")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from modules import sd_models, shared
 
-from personal_avatar.errors import AvatarError, BaseUnsupported
+from personal_avatar.errors import AvatarError, BaseUnsupported, first_line
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe
 
@@ -51,8 +51,7 @@ def _load(path: Path) -> None:
         raise
     except Exception as error:  # a file can be wrong in any way
         _start_again()
-        what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise BaseUnsupported(f"The WebUI cannot load {path.name}: {what}") from error
+        raise BaseUnsupported(f"The WebUI cannot load {path.name}: {first_line(error)}.") from error
 
 
 def _start_again() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import SelfTestFailed, first_line
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.webui import generation, trial
 
@@ -42,8 +42,7 @@ def _network(file: Path, entry: Any) -> Any:
     try:
         return networks.load_network(file.stem, entry)
     except (AssertionError, RuntimeError, KeyError, ValueError) as error:
-        what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise SelfTestFailed(f"The WebUI cannot read {file.name}: {what}.", trial.HINT) from error
+        raise SelfTestFailed(f"The WebUI cannot read {file.name}: {first_line(error)}.", trial.HINT) from error
 
 
 def _verify_places(file: Path, network: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from personal_avatar.errors import WeightsCorrupt, WeightsMissing
+from personal_avatar.errors import WeightsCorrupt, WeightsMissing, first_line
 from personal_avatar.identity.net.network import IdentityNet
 from personal_avatar.identity.net.part import NORM_GROUPS, LayoutError, Part, Shapes
 from personal_avatar.identity.nouns import Tokens
@@ -98,7 +98,7 @@ def _try_out(net: IdentityNet) -> None:
         hint, context = net.hint(torch.empty(1, 3, 64, 64)), net.context([(Tokens(tokens, tokens), None)])
         net.residuals(torch.empty(1, 4, 8, 8), one_row, torch.empty(1, net.label_width), hint, context, (True,))
     except (RuntimeError, ValueError, IndexError) as error:
-        raise LayoutError(f"its layers do not fit together: {str(error).splitlines()[0]}") from None
+        raise LayoutError(f"its layers do not fit together: {first_line(error)}") from None
 
 
 def _config(path: Path) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, named
+from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, first_line, named
 from personal_avatar.jobs.executors import RaySettings
 from personal_avatar.worker.cluster.node import NodeJob
 from personal_avatar.worker.cluster.parcels import Piece
@@ -64,7 +64,7 @@ class Place:
     def _told(self, error: Exception) -> Exception:
         lost, failed = self.ray.exceptions.RayActorError, self.ray.exceptions.RayTaskError
         if isinstance(error, lost | self.ray.exceptions.ObjectLostError):
-            return NodeLost(str(error).strip().splitlines()[0].split(":")[0].rstrip("."))
+            return NodeLost(first_line(error).split(":")[0])
         if isinstance(error, failed):
             cause = error.cause
             return cause if isinstance(cause, FileNotFoundError) else named(cause)
