@@ -107,7 +107,7 @@ def _fill(tensors: Iterable[tuple[str, torch.Tensor]], seed: int) -> None:
     for name, tensor in tensors:
         flat, begin = tensor.view(-1), int(torch.randint(POOL // 2, (1,), generator=generator))
         scale = 0.05 if tensor.ndim < 2 else (tensor[0].numel()) ** -0.5
-        noise = pool[begin:] * scale + float(tensor.ndim < 2 and name.endswith("weight"))
+        noise = pool[begin : begin + len(flat)] * scale + float(tensor.ndim < 2 and name.endswith("weight"))
         for start in range(0, len(flat), len(noise)):
             part = flat[start : start + len(noise)]
             part.copy_(noise[: len(part)])
