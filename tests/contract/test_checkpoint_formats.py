@@ -52,9 +52,9 @@ def test_diffusers_reads_the_trained_network_from_the_single_file(
     ours, untrained, file = load(bases[family]), load(bases[family]), tmp_path / "linh.safetensors"
     trained(ours, file)
     read = from_file(pipeline(untrained), file, tmp_path / "folder")
-    bare = answer(untrained)
+    bare, theirs = answer(untrained), read.unet.state_dict()
     for name, weight in ours.unet.state_dict().items():
-        assert torch.equal(read.unet.state_dict()[name].float(), weight), name
+        assert torch.equal(theirs[name].float(), weight), name
     with torch.no_grad():
         found = ours.encode_text([PROMPT])
         untrained.unet = read.unet
