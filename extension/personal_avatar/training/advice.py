@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personal_avatar.domain import Advice, Method
+from personal_avatar.domain import Advice, Engine, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
@@ -21,6 +21,7 @@ FEW_FACES = 0.75
 LOW_DIVERSITY = 0.3
 WORTH_SAYING = 0.02  # of likeness
 SAVED, CLEANER_STEPS, LESS_AROUND = 4, 30, 0.2  # values that are advised
+ALONE_FIRST = 0.25  # of the steps
 SOME_AROUND = 0.3  # what the surroundings count: above it, less of them is advised
 SHORTENED_FROM = 100  # steps
 MOST_STEPS, MOST_RANK, MOST_VECTORS, MOST_PRIOR = 20000, 128, 32, 4.0
@@ -151,10 +152,20 @@ def following(numbers: Numbers) -> Advice | None:
     before, after = numbers.at("prompt_following_before"), numbers.at("prompt_following")
     if before is None or after is None or after >= KEPT_FOLLOWING * before:
         return None
-    trains_text = bool(finite(numbers.plan("text_encoder_learning_rate")))
     is_lora = numbers.document.get("method") in (Method.LORA.value, Method.DREAMBOOTH_LORA.value)
-    change = ("text_encoder_learning_rate", 0.0) if trains_text else numbers.slower
+    change = numbers.slower
+    if finite(numbers.plan("text_encoder_learning_rate")):
+        change = ("text_encoder_learning_rate", 0.0)
+    elif is_lora and _could_wait(numbers):
+        change = ("prior_after", ALONE_FIRST)
     return _set("FOLLOWING_OR_WEAKER" if is_lora else "FOLLOWING", change, before=before, after=after)
+
+
+def _could_wait(numbers: Numbers) -> bool:
+    """Whether others are held from the first step on, and could be later: tools/avatar_tiny tells what that brings."""
+    if numbers.kind == RESEMBLANCE or numbers.document.get("engine") == Engine.KOHYA.value:
+        return False
+    return bool(finite(numbers.plan("prior_weight"))) and finite(numbers.plan("prior_after")) == 0
 
 
 def missing_faces(numbers: Numbers) -> Advice | None:

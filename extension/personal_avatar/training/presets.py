@@ -54,7 +54,7 @@ TINY: Values = {
 }
 TINY_LORA: Values = {"rank": 16, "alpha": 16.0, "conv_rank": 16, "learning_rate": 4e-3}
 TINY_METHODS: dict[Method, Values] = {
-    Method.LORA: {**TINY_LORA, "prior_weight": 0.75, "prior_from": "both"},
+    Method.LORA: {**TINY_LORA, "prior_weight": 0.5, "prior_from": "both"},
     Method.DREAMBOOTH_LORA: {**TINY_LORA, "prior_weight": 0.5},
     Method.DREAMBOOTH: {"learning_rate": 2e-4, "prior_weight": 0.25, "prior_from": "both"},
     Method.TEXTUAL_INVERSION: {"learning_rate": 5e-2, "vectors": 8},
@@ -69,7 +69,7 @@ TINY_GOALS: dict[Goal, Values] = {
 
 # A person is told from others where words are read; a style is not.
 TINY_PERSON: dict[Method, Values] = {
-    Method.LORA: {"words_factor": 4.0, "optimiser": "muon", "prior_styles": 0.2, "prior_after": 0.25},
+    Method.LORA: {"words_factor": 4.0, "optimiser": "muon", "prior_styles": 0.2},
     Method.DREAMBOOTH_LORA: {"words_factor": 4.0},
 }
 # Of a person's LoRA: muon learns sooner than AdamW; in more steps others come nearer than the person does.

@@ -175,6 +175,12 @@ CASES = [
     (fine(leakage=0.2), "use the method Dreambooth-LoRA, or set prior_weight to 0.3"),
     (fine(leakage=0.2, method="dreambooth-lora", plan=plan(prior_weight=1.0)), "(by 0.20): set prior_weight to 2"),
     (fine(prompt_following=0.6), "(60% instead of 90%): set learning_rate to 5e-05; or use this one at a weight"),
+    (fine(prompt_following=0.6, plan=plan(prior_weight=0.5, prior_after=0.0)), "set prior_after to 0.25; or use"),
+    (fine(prompt_following=0.6, plan=plan(prior_weight=0.5, prior_after=0.25)), "set learning_rate to 5e-05"),
+    (
+        fine(prompt_following=0.6, plan=plan(prior_weight=0.5, prior_after=0.0), engine="kohya"),
+        "set learning_rate to 5e-05",
+    ),
     (fine(prompt_following=0.6, plan=plan(text_encoder_learning_rate=1e-5)), "set text_encoder_learning_rate to 0"),
     (fine(prompt_following=0.6, plan=plan(optimiser="prodigy")), "set steps to 200"),
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)]), "the training damaged the pictures; set learning_rate to 5e-05"),
