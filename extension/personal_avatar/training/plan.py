@@ -31,7 +31,7 @@ class TrainPlan(Settings):
     (Dreambooth, arXiv 2208.12242); "both" asks for the checkpoint's own answers on those. `prior_weight` 0 leaves
     it out. `prior_dropout`: share of its captions that are empty, so that the answer to no words is held, too;
     `prior_styles`: share of those that ask for the class in a style (class_words.py). `prior_after`: share of the
-    steps, the first ones, that learn the person alone: sooner, and what moved others is undone by the rest.
+    steps, the first ones, that learn the person alone; the rest undoes most of what that did to others.
     `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
     steps, the first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it
     pays. `gpus`: how many graphics cards share the `accumulate` batches of a step. `unmasked_weight`: what counts
