@@ -71,6 +71,11 @@ def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> 
     return recovered_share * kept_share * stayed_share if recovered_share > 0 else recovered_share
 
 
+def is_enough(training: Training, point: Point, stop_at: float) -> bool:
+    """Whether the person is alike by the share `stop_at` of the way, and others are not; 0: never."""
+    return 0 < stop_at <= recovered(training, point.likeness) * stayed(training, point.leakage)
+
+
 def score_best(work: Work, training: Training) -> None:
     """The best checkpoint on fresh seeds: likeness, leakage to somebody else of the class, prompts, diversity; where
     the likeness is low, also what less guidance does."""

@@ -216,12 +216,11 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
 
 
 def _is_enough(work: Work, training: Training, room: Room, step: int) -> bool:
-    """Save and score the weights of this step: is the person as alike as the plan wants, and others are not?"""
+    """Save and score the weights of this step: are they as good as the plan wants them?"""
     training.bench.model.unpark()
     point = _save(work, training, step)
     room.clear()
-    reached = judging.recovered(training, point.likeness) * judging.stayed(training, point.leakage)
-    return 0 < work.plan.stop_at <= reached
+    return judging.is_enough(training, point, work.plan.stop_at)
 
 
 def _back_to_last(training: Training) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
-from personal_avatar.training.judging import merit_of, stayed
+from personal_avatar.training.judging import is_enough, merit_of, stayed
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.result_numbers import LIKENESS, kept
 from personal_avatar.training.work import Point, Training, unscored
@@ -36,9 +36,24 @@ def test_more_likeness_at_equal_obedience_is_more_merit(low: float, high: float)
 
 @pytest.mark.parametrize(("leakage", "left"), [(-0.2, 1.0), (0.0, 1.0), (0.1, 0.875), (0.4, 0.5), (0.9, 0.5)])
 def test_others_on_the_persons_way_cost_half_of_what_the_person_gains(leakage: float, left: float) -> None:
-    bench = SimpleNamespace(ceiling=0.7, kind=LIKENESS)
-    training = SimpleNamespace(untrained=SimpleNamespace(likeness=SimpleNamespace(mean=0.3)), bench=bench)
-    assert stayed(training, leakage) == pytest.approx(left)  # type: ignore[arg-type]
+    assert stayed(between(0.3, 0.7), leakage) == pytest.approx(left)
+
+
+def between(floor: float, ceiling: float) -> Any:
+    """A training as far as its scale of likeness goes."""
+    bench = SimpleNamespace(ceiling=ceiling, kind=LIKENESS)
+    return SimpleNamespace(untrained=SimpleNamespace(likeness=SimpleNamespace(mean=floor)), bench=bench)
+
+
+@pytest.mark.parametrize(("likeness", "leakage", "stop_at", "enough"), [
+    (0.66, 0.0, 0.9, True), (0.65, 0.0, 0.9, False), (0.68, 0.2, 0.9, False), (0.68, -0.2, 0.9, True),
+    (0.7, 0.0, 0.0, False),
+])
+def test_a_training_ends_early_where_the_person_is_alike_and_others_are_not(
+    likeness: float, leakage: float, stop_at: float, enough: bool
+) -> None:
+    point = Point(100, Path("a"), likeness, 1.0, (), (), 1.0, 0.5, leakage)
+    assert is_enough(between(0.3, 0.7), point, stop_at) is enough
 
 
 def test_more_obedience_than_before_the_training_counts_no_more() -> None:
