@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from miniatures import make
+from personal_avatar.benchmarks import process
+from personal_avatar.benchmarks.engines import ENGINES
 from personal_avatar.cli import main
 from personal_avatar.domain import Family
 
@@ -40,13 +42,17 @@ def test_a_failure_is_one_line(
 
 @pytest.mark.slow
 def test_speed_is_one_document_of_engines_that_worked_each_in_a_process_of_its_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ran: list[str] = []
+    measure = process.measure
+    monkeypatch.setattr(process, "measure", lambda name, *rest: (ran.append(name), measure(name, *rest))[1])
     base = make(Family.SDXL, tmp_path)
     words = ["--checkpoint", str(base.path), "--steps", "3", "--rounds", "1", "--rank", "2", "--resolution", "64"]
     words += ["--precision", "fp32"]
     assert main(["bench", "speed", *words, "--no-startup", "--json", "--data", str(tmp_path / "data")]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert sorted(ran) == sorted(ENGINES)
     assert [row["engine"] for row in document["results"]] == ["ours", "minimal"]
     assert (document["work"]["steps"], document["work"]["family"]) == (3, "sdxl")
     for row in document["results"]:
