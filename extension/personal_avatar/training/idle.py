@@ -36,6 +36,7 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
         yield "schedule", f"{plan.optimiser} has one of its own"
     if isinstance(plan, TextualInversionPlan):
         yield "text_encoder_learning_rate", "only the new words are trained"
+        yield "trigger_word", "the file's name stands for the person"
         yield "weight_decay", "new words do not decay"
     if plan.steps:
         yield "steps_per_photo", "steps is set"

@@ -24,9 +24,11 @@ TRAINED_ON = "Measured on the photos that were trained on, because they are few:
 
 def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
     """What is written into a file that is saved at `step`."""
-    pictures = len(training.dataset.samples)
-    base = training.bench.model.base
-    return Facts(base.family, work.resolution_px, pictures, step, training.total_steps, note, base.prediction)
+    dataset, base = training.dataset, training.bench.model.base
+    return Facts(
+        base.family, dataset.trigger, work.resolution_px, len(dataset.samples), step, training.total_steps, note,
+        base.prediction,
+    )
 
 
 def finish(work: Work, training: Training) -> dict[str, Any]:
@@ -41,7 +43,8 @@ def finish(work: Work, training: Training) -> dict[str, Any]:
 
 def _document(work: Work, training: Training, file: Path, files: list[Path]) -> dict[str, Any]:
     task, best, likeness = work.task, training.best, training.likeness
-    trigger, family = published_trigger(task, file.stem), training.bench.model.base.family
+    trigger = published_trigger(task, file.stem, training.dataset.trigger)
+    family = training.bench.model.base.family
     point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
     document = {
         "name": task.avatar.name,

@@ -16,6 +16,7 @@ from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, prese
 from personal_avatar.training.rates import suited
 
 EVEN, MIDDLE = "even", "middle"
+AUTO = "auto"
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
 ENLARGED, ORIGINS = "enlarged", "origins"
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree", "muon")
@@ -32,6 +33,8 @@ class TrainPlan(Settings):
     it out. `prior_dropout`: share of its captions that are empty, so that the answer to no words is held, too;
     `prior_styles`: share of those that ask for the class in a style (class_words.py). `prior_after`: share of the
     steps, the first ones, that learn the person alone; the rest undoes most of what that did to others.
+    `trigger_word`: what stands for the person in captions, and in prompts later: a word, or "auto" for the one of which
+    the checkpoint tells the most (trigger_word.py); "": the avatar's own.
     `timesteps`: which noise is learned from, all alike or most of the middle. `low_first`: share of the
     steps, the first ones, on pictures of half the size. `compile`: of the UNet's repeated blocks; "auto": where it
     pays. `gpus`: how many graphics cards share the `accumulate` batches of a step. `unmasked_weight`: what counts
@@ -59,6 +62,7 @@ class TrainPlan(Settings):
     scale_v_loss: bool = setting(False, "plan.scale_v_loss", advanced=True)
     noise_offset: float = setting(0.0, "plan.noise_offset", ge=0.0, le=0.2, advanced=True)
     input_perturbation: float = setting(0.0, "plan.input_perturbation", ge=0.0, le=0.5, advanced=True)
+    trigger_word: str = setting("", "plan.trigger_word", max_length=30, advanced=True)
     caption_dropout: float = setting(0.0, "plan.caption_dropout", ge=0.0, le=0.9, advanced=True)
     vary_captions: bool = setting(True, "plan.vary_captions", advanced=True)
     shuffle_captions: bool = setting(False, "plan.shuffle_captions", advanced=True)
@@ -84,6 +88,13 @@ class TrainPlan(Settings):
     guidance: float = setting(5.0, "plan.guidance", ge=1.0, le=30.0, step=0.5, advanced=True)
     must_rise: bool = setting(True, "plan.must_rise", advanced=True)  # fail when the likeness did not rise
     seed: int = setting(1, "plan.seed", ge=0, le=2**31 - 1, step=1, advanced=True)
+
+    @validator("trigger_word")
+    def _one_word(cls, word: str) -> str:  # noqa: N805
+        """Signs mean something in prompts, and AND and BREAK do, which are none in small letters."""
+        if word and not word.isalnum():
+            raise ValueError("must be one word of letters and digits")
+        return word.lower()
 
     def steps_for(self, photos: int) -> int:
         """Optimiser steps: as set, else so many a photo for a batch of 2, as for at least 4 photos and at most 20."""
@@ -226,7 +237,11 @@ class TrainTask:
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
-        return plan_for(self.base, self.method, self.plan)
+        plan = plan_for(self.base, self.method, self.plan)
+        if plan.trigger_word in self.avatar.class_noun.lower().split():
+            said = f"The trigger_word {plan.trigger_word} is what the person is: everybody of that kind would change."
+            raise InvalidSettings(said, f"Take a word that means nothing, or {AUTO}.")
+        return plan
 
     @property
     def can_pause(self) -> bool:

@@ -28,9 +28,11 @@ EMBEDDING_PREFIX = "pa-"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is written into the file about how it was made. `prediction`: what the checkpoint answers with."""
+    """What is written into the file about how it was made. `trigger`: of its captions; `prediction`: what the
+    checkpoint answers with."""
 
     family: Family
+    trigger: str
     resolution_px: int
     pictures: int
     steps: int
@@ -45,9 +47,9 @@ def stem_for(task: TrainTask) -> str:
     return f"{EMBEDDING_PREFIX}{name}" if task.method is Method.TEXTUAL_INVERSION else name
 
 
-def published_trigger(task: TrainTask, stem: str) -> str:
-    """What the user writes into prompts: an embedding is called by the name of its file."""
-    subject = Subject(task.avatar.trigger, task.avatar.class_noun)
+def published_trigger(task: TrainTask, stem: str, trigger: str) -> str:
+    """What the user writes into prompts: the captions' `trigger`; an embedding is called by the name of its file."""
+    subject = Subject(trigger, task.avatar.class_noun)
     if task.method is not Method.TEXTUAL_INVERSION:
         return subject.trigger
     return f"{stem}{subject.trigger.removeprefix(subject.token)}"
@@ -74,7 +76,7 @@ def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict
         "ss_clip_skip": str(plan.clip_skip if facts.family is Family.SD1 else 1),
         "ss_zero_terminal_snr": str(task.base.zero_terminal_snr),
         "ss_seed": str(plan.seed),
-        "ss_tag_frequency": json.dumps({stem: {task.avatar.trigger: facts.pictures}}),
+        "ss_tag_frequency": json.dumps({stem: {facts.trigger: facts.pictures}}),
         **(_network(plan) if isinstance(plan, LoraPlan) else {}),
     }
 
@@ -103,7 +105,7 @@ def _modelspec(stem: str, task: TrainTask, facts: Facts) -> dict[str, str]:
         "modelspec.architecture": architecture(task.method, facts),
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": task.avatar.name,
-        "modelspec.trigger_phrase": published_trigger(task, stem),
+        "modelspec.trigger_phrase": published_trigger(task, stem, facts.trigger),
         "modelspec.resolution": f"{facts.resolution_px}x{facts.resolution_px}",
         "modelspec.prediction_type": "v" if is_velocity(facts.prediction) else "epsilon",
         "modelspec.date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -143,7 +145,7 @@ def publish(
 
 def card(stem: str, task: TrainTask, facts: Facts) -> dict[str, str | float]:
     """User metadata of the WebUI's tabs of networks, embeddings and checkpoints."""
-    trigger = published_trigger(task, stem)
+    trigger = published_trigger(task, stem, facts.trigger)
     found: dict[str, str | float] = {
         "description": f"{task.avatar.name}, trained on {facts.pictures} photos with {task.base.title}",
         "notes": f"{facts.note} In prompts: {trigger}.".strip(),

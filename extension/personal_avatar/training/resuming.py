@@ -207,12 +207,12 @@ def remembered(work: Work, result: dict[str, Any]) -> dict[str, Any]:
 def fingerprint(work: Work, training: Training) -> str:
     """Changes with everything that the steps follow from: plan, pictures, captions, checkpoint. Not with places and
     times of files, which are others on another machine."""
-    base, avatar, data = work.task.base, work.task.avatar, training.data
+    base, dataset, data = work.task.base, training.dataset, training.data
     files = [_parts_of(path) for path in (base.path, base.vae, base.config)]
     told = (
         storing.VERSION, work.task.method.value, sorted(work.plan.dict().items()), training.total_steps,
-        work.resolution_px, base.prediction, base.zero_terminal_snr, files, avatar.trigger, avatar.class_noun,
-        _pictures_of(training.dataset), data.captions, data.others.captions if data.others else None,
+        work.resolution_px, base.prediction, base.zero_terminal_snr, files, dataset.trigger, dataset.class_noun,
+        _pictures_of(dataset), data.captions, data.others.captions if data.others else None,
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()
 

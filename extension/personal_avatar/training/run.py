@@ -35,6 +35,7 @@ from personal_avatar.training.plan import ENLARGED, ORIGINS, TrainPlan, TrainTas
 from personal_avatar.training.publish import metadata
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.resuming import Keeper
+from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
@@ -168,14 +169,16 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     work.wishes.heed()
     model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
     work.wishes.parking.covers(model.tensors)
+    dataset = with_word(dataset, work.plan, model)
+    if dataset.trigger != work.task.avatar.trigger:
+        work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
     portraits = work.photo_settings.makes_portraits
     scales = bench.set_up(model, dataset, work.plan, work.analyser, work.wishes.heed, portraits)
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)
-    avatar = work.task.avatar
     method = methods.attach(
-        work.task.method, model, work.plan, trigger=avatar.trigger, class_noun=avatar.class_noun
+        work.task.method, model, work.plan, trigger=dataset.trigger, class_noun=dataset.class_noun
     )
     return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(dataset.samples)))
 

@@ -38,7 +38,9 @@ def test_settings_without_effect_are_told(family: Family, values: dict[str, obje
     assert [sentence.split()[0] for sentence in told] == said
 
 
-@pytest.mark.parametrize("values", [{"text_encoder_learning_rate": 1e-5}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("values", [
+    {"text_encoder_learning_rate": 1e-5}, {"trigger_word": "zwx"}, {"weight_decay": 0.1},
+])
 def test_what_new_words_do_without_is_told(values: dict[str, object]) -> None:
     told = idle(TextualInversionPlan(**values), base_of(Family.SD1), values)
     assert [sentence.split()[0] for sentence in told] == list(values)

@@ -18,7 +18,7 @@ from personal_avatar.training.publish import Facts, card, metadata, publish, pub
 from safetensors import safe_open
 
 AVATAR = Avatar("linh", "Linh Đào", "local", "woman", "sks woman", "2026-01-01T00:00:00Z")
-FACTS = Facts(Family.SD1, 128, 8, 300, 300, "Likeness 0.50")
+FACTS = Facts(Family.SD1, "sks woman", 128, 8, 300, 300, "Likeness 0.50")
 
 
 class OneTensor:
@@ -86,7 +86,7 @@ def test_an_embedding_is_called_by_its_file_and_its_preview_cannot_be_taken_for_
     file, files = put(tmp_path, tiny, Method.TEXTUAL_INVERSION)
     stem = "pa-linh-dao-2"
     assert [path.name for path in files] == [f"{stem}.safetensors", f"{stem}.json", f"{stem}.preview.png"]
-    assert published_trigger(task(tmp_path, tiny, method=Method.TEXTUAL_INVERSION), stem) == f"{stem} woman"
+    assert published_trigger(task(tmp_path, tiny, method=Method.TEXTUAL_INVERSION), stem, "sks woman") == f"{stem} woman"
     assert header(file)["modelspec.architecture"] == "stable-diffusion-v1/textual-inversion"
     assert header(file)["modelspec.trigger_phrase"] == f"{stem} woman"
     written = json.loads(file.with_suffix(".json").read_text())

@@ -18,7 +18,7 @@ SDXL = base_of(Family.SDXL)
 NOT_OF_THE_ENGINE = {
     "goal", "steps", "resolution_px", "class_pictures", "held_out", "min_photos", "score_pictures", "must_rise",
     "ema_decay", "stop_at", "dora", "blocks", "steps_per_photo", "vary_captions", "timesteps", "low_first", "compile",
-    "gpus", "prior_dropout", "prior_styles", "prior_after", "words_factor",
+    "gpus", "prior_dropout", "prior_styles", "prior_after", "words_factor", "trigger_word",
 }
 IN_THE_DATASET = {"flip", "caption_dropout", "shuffle_captions", "keep_tags", "unmasked_weight", "prior_from"}
 OTHER_VALUES: dict[str, Any] = {
