@@ -42,6 +42,7 @@ RECIPE: dict[str, Any] = {
     "accumulate": 1,
     "min_snr_gamma": 0.0,
     "noise_offset": 0.0,
+    "trigger_word": "",
     "caption_dropout": 0.0,
     "vary_captions": False,
     "prior_weight": 0.0,

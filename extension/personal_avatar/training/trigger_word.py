@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     import torch
 
 # Each is one token of CLIP's, from the rarer fifth of its vocabulary, and none means anything to us.
-WORDS = tuple(
-    "sks bgc bgs bln bpd brc cbp ccm cfd chd cls cmt csm csw cws dcs ddc dfc dsd dss dtm dwp fbs fhs fnc gbc ghc grc "
-    "hsc hts jfc knw lhp lls lmp lpc mdt mmc mnf mss mtc mvc mwf nbl ndc nhq nmd npt nrf nts pbb pbc pcm pdc phc pln "
-    "psc ptc rcb rdr rsl rtr sdc sff sgh shc skc slv smw smx spp sqn srp srs stx svc svt szn tbl tbr tdp thn tmw trc "
-    "tsb tsm ttm tvc tvn twc wdw wsw aboo achs acki aew aik aroo atos awp bbly bels bley bma cbe cki cius eper efcc "
-    "enn eph ffo fler gby hok icn ija inen iru kko koff ksu leth leur lias lse mbi mbu mley mmes mmit mmva mpi npa "
-    "nuh nyrd oday ofi oga ohwx olt onf ppel ptbo raq ront sels ssin stik styn sua swi tbi tlap tlot ttu uer uth vak "
-    "waj wku wsoc yles ylor yoh zek".split()
-)
+_RARE = """
+sks bgc bgs bln bpd brc cbp ccm cfd chd cls cmt csm csw cws dcs ddc dfc dsd dss dtm dwp fbs fhs fnc gbc ghc grc hsc
+hts jfc knw lhp lls lmp lpc mdt mmc mnf mss mtc mvc mwf nbl ndc nhq nmd npt nrf nts pbb pbc pcm pdc phc pln psc ptc
+rcb rdr rsl rtr sdc sff sgh shc skc slv smw smx spp sqn srp srs stx svc svt szn tbl tbr tdp thn tmw trc tsb tsm ttm
+tvc tvn twc wdw wsw aboo achs acki aew aik aroo atos awp bbly bels bley bma cbe cki cius eper efcc enn eph ffo fler
+gby hok icn ija inen iru kko koff ksu leth leur lias lse mbi mbu mley mmes mmit mmva mpi npa nuh nyrd oday ofi oga
+ohwx olt onf ppel ptbo raq ront sels ssin stik styn sua swi tbi tlap tlot ttu uer uth vak waj wku wsoc yles ylor yoh
+zek
+"""
+WORDS = tuple(_RARE.split())
 FRAMES = ("a photo of {} {noun}", "a portrait of {} {noun}, blue background")
 PLAIN = "a"  # stands where the word does in a caption that knows no such word; a token, too
 AT_ONCE = 32

@@ -31,9 +31,9 @@ from personal_avatar.training.grid import Grid
 from personal_avatar.training.memory import kind as kind_of_memory
 from personal_avatar.training.memory import peak_gb
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
+from personal_avatar.training.photos import checked, prepared
 from personal_avatar.training.plan import OnePhotoTask
 from personal_avatar.training.replaced import as_found
-from personal_avatar.training.run import checked, prepared
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Work
 

@@ -86,7 +86,8 @@ def test_an_embedding_is_called_by_its_file_and_its_preview_cannot_be_taken_for_
     file, files = put(tmp_path, tiny, Method.TEXTUAL_INVERSION)
     stem = "pa-linh-dao-2"
     assert [path.name for path in files] == [f"{stem}.safetensors", f"{stem}.json", f"{stem}.preview.png"]
-    assert published_trigger(task(tmp_path, tiny, method=Method.TEXTUAL_INVERSION), stem, "sks woman") == f"{stem} woman"
+    words = task(tmp_path, tiny, method=Method.TEXTUAL_INVERSION)
+    assert published_trigger(words, stem, "sks woman") == f"{stem} woman"
     assert header(file)["modelspec.architecture"] == "stable-diffusion-v1/textual-inversion"
     assert header(file)["modelspec.trigger_phrase"] == f"{stem} woman"
     written = json.loads(file.with_suffix(".json").read_text())

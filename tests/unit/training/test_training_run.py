@@ -29,9 +29,9 @@ from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseT
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
-from personal_avatar.training import run as running
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.estimate import estimate
+from personal_avatar.training.photos import what_to_add
 from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
@@ -143,7 +143,7 @@ def curve(result: dict[str, Any]) -> list[float]:
 def test_a_training_that_died_and_was_paused_ends_as_one_that_was_left_alone(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("personal_avatar.training.run.PROGRESS_EVERY_S", 0.0)
     torch.set_num_threads(1)
     whole = start()
     with pytest.raises(Died):
@@ -235,7 +235,7 @@ def test_too_few_photos_say_why(start: Start) -> None:
 def test_too_few_photos_say_what_to_add() -> None:
     taken = PhotoVerdict(Path("a.jpg"))
     none, dark = (PhotoVerdict(Path("b.jpg"), (reason,)) for reason in (Reason.UNREADABLE, Reason.DARK))
-    asked = [running.what_to_add(PhotoReport((taken, *more)), style) for more, style in (
+    asked = [what_to_add(PhotoReport((taken, *more)), style) for more, style in (
         ((none, none), False), ((none, dark), False), ((), False), ((dark,), True),
     )]
     assert asked[0] is not None and "not pictures" in asked[0]

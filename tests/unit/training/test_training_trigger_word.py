@@ -17,10 +17,9 @@ from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainTask
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
 
-DATASET = Dataset(
-    "d", Path("dataset"), (Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "sks man, red", "2")),
-    (Sample(Path("3.png"), "a photo of sks man", "3"),), 64, "sks man", "man", "f",
-)
+TRAINED = Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "sks man, red", "2")
+HELD_OUT = (Sample(Path("3.png"), "a photo of sks man", "3"),)
+DATASET = Dataset("d", Path("dataset"), TRAINED, HELD_OUT, 64, "sks man", "man", "f")
 
 
 @pytest.mark.parametrize("open_clip", [False, True])
