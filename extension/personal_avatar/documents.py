@@ -50,7 +50,7 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
     best = avatar.best
     return {
         "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun,
-        "state": state, "trigger": avatar.trigger,
+        "state": state, "trigger": best.trigger if best else avatar.trigger,
         "prompt": subject_prompt(best, 1.0) if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
         "likeness": _likeness(best), "checkpoints": [_checkpoint(point) for point in avatar.checkpoints],

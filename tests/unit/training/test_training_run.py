@@ -120,6 +120,17 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert json.loads(json.dumps(result)) == result
 
 
+@pytest.mark.slow
+def test_a_word_of_ones_own_stands_for_the_person_from_the_captions_to_the_card(start: Start, tmp_path: Path) -> None:
+    result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", **WITHOUT_CLASS)
+    assert (result["prompt"], result["checkpoint"]["trigger"]) == ("<lora:sam:1> zwx man", "zwx man")
+    card = json.loads((tmp_path / "Lora" / "sam.json").read_text(encoding="utf-8"))
+    assert card["activation text"] == "zwx man"
+    facts = json.loads(Path(result["report"]).with_name("report.json").read_text(encoding="utf-8"))
+    assert "zwx man" in facts["scores"][0]["pictures"][0]["prompt"]
+    assert Log("In captions and prompts, zwx man stands for Sam.") in events(tmp_path, Log)
+
+
 class Died(BaseException):
     """As if the process had ended here: nobody catches it."""
 
