@@ -41,7 +41,7 @@ from safetensors.torch import load_file
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
     "steps": 4, "save_count": 2, "score_pictures": 1, "sample_steps": 2, "rank": 2, "resolution_px": 64,
-    "batch_size": 2, "must_rise": False, "flip": True, "class_pictures": 4,
+    "batch_size": 2, "must_rise": False, "flip": True, "class_pictures": 4, "trigger_word": "",
 }
 STAGES = ["check", "prepare", "cache", "class", "train", "score", "selftest"]
 WITHOUT_CLASS = {"prior_weight": 0.0}  # no pictures of a class are made, none is looked at
