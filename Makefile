@@ -13,9 +13,8 @@ WEBUI_DIR ?= $(HOME)/stable-diffusion-webui
 # One thread a process: the tiny models and the tests are fastest so, and two of them fit two cores.
 THREADS ?= 1
 ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
-# Test files are shared out to this many processes, of which one mostly waits for the processes that it started;
-# WORKERS=0 runs them in one, for a debugger.
-WORKERS ?= 3
+# Test files are shared out to this many processes; WORKERS=0 runs them in one, for a debugger.
+WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadfile
 export GRADIO_ANALYTICS_ENABLED := False
 # Tests start hundreds of processes: what they import is compiled once and kept, whatever the shell says.
