@@ -33,6 +33,9 @@ class PaintedFaces:
         vector = np.asarray(cell, dtype=np.float32).ravel() - GREY
         return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
+    def upright(self) -> PaintedFaces:
+        return self
+
 
 def _strength(image: np.ndarray, x: int, y: int) -> float:
     cell = image[y : y + CELL_PX, x : x + CELL_PX].astype(np.float32)

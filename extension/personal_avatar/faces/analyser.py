@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +36,10 @@ class FaceAnalyser(Protocol):
         """float32 (d,), L2 norm 1; the cosine of two of them is their dot product."""
         ...
 
+    def upright(self) -> FaceAnalyser:
+        """The same for pictures that stand upright, as painted ones do: those without a face are not turned."""
+        ...
+
 
 @dataclass(frozen=True)
 class Recogniser:
@@ -52,11 +56,13 @@ class Recogniser:
 
 @dataclass(frozen=True)
 class Analyser:
-    """A detector and a recogniser put together. `landmarks`: who finds 106 points of a face, where there is one."""
+    """A detector and a recogniser put together. `landmarks`: who finds 106 points of a face, where there is one.
+    `any_turn`: see `find_faces`."""
 
     detector: Detector
     recogniser: Recogniser
     landmarks: Callable[[np.ndarray, Face], np.ndarray] | None = None
+    any_turn: bool = True
 
     @property
     def name(self) -> str:
@@ -67,10 +73,13 @@ class Analyser:
         return self.recogniser.same_person_above
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        return find_faces(self.detector, image)
+        return find_faces(self.detector, image, self.any_turn)
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
         return unit(self.recogniser.vector(align_to(image, face.landmarks_px)))
+
+    def upright(self) -> Analyser:
+        return replace(self, any_turn=False)
 
     def raw_embedding(self, image: np.ndarray, face: Face) -> np.ndarray:
         """float32 (d,) before normalisation, of the crop that insightface takes, as identity adapters want it."""

@@ -10,7 +10,7 @@ square around the head and shoulders is cut out, in the measure in which trainin
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class CharacterAnalyser:
 
     detector: Detector
     path: Path
+    any_turn: bool = True
 
     @property
     def name(self) -> str:
@@ -53,10 +54,13 @@ class CharacterAnalyser:
         return 1 - 2 * SAME_BELOW.get(self.name, USUAL)
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        return find_faces(self.detector, image)
+        return find_faces(self.detector, image, self.any_turn)
 
     def embed(self, image: np.ndarray, face: Face) -> np.ndarray:
         return unit(features(character(image, face), self.path))
+
+    def upright(self) -> CharacterAnalyser:
+        return replace(self, any_turn=False)
 
 
 def character(image: np.ndarray, face: Face) -> np.ndarray:

@@ -44,10 +44,11 @@ class View:
         return mapped(face, lambda point: ((point[0] - x) / self.scale, (point[1] - y) / self.scale))
 
 
-def find_faces(detector: Detector, image: np.ndarray) -> list[Face]:
-    """Faces in a picture (uint8 RGB) of any size and orientation, largest first; each face once."""
+def find_faces(detector: Detector, image: np.ndarray, any_turn: bool = True) -> list[Face]:
+    """Faces in a picture (uint8 RGB) of any size and orientation, largest first; each face once. `any_turn`: whether
+    one that shows none as it stands is turned, which makes ten looks at it of four."""
     found = search(detector, image, NORMAL_SHARES) or search(detector, image, RETRY_SHARES)
-    turns = iter((1, 3, 2))
+    turns = iter((1, 3, 2) if any_turn else ())
     while not found and (turn := next(turns, None)) is not None:
         turned = np.ascontiguousarray(np.rot90(image, turn))
         found = [turned_back(face, turn, image.shape) for face in search(detector, turned, NORMAL_SHARES)]

@@ -16,7 +16,7 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.faces.alignment import align_to
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
-from personal_avatar.faces.detection import Detector, area_px, find_faces, placed
+from personal_avatar.faces.detection import Detector, area_px, placed
 from personal_avatar.vectors import unit
 
 SHARE = 0.8  # of the canvas; faces that fill the picture need a border
@@ -45,7 +45,7 @@ class ManyFaces:
                 number: faces for number, faces in zip(left, seen, strict=False)
                 if _enough(faces, images[number], large)
             }
-        return [found[number] if number in found else find_faces(detector, image)
+        return [found[number] if number in found else self.analyser.detect(image)
                 for number, image in enumerate(images)]
 
     def embed(self, pairs: Sequence[tuple[np.ndarray, Face]]) -> list[np.ndarray]:

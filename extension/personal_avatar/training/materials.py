@@ -104,7 +104,7 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
             said.add(made)
             work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
 
-    found = class_pictures(model, wanted, work.analyser, told)
+    found = class_pictures(model, wanted, work.analyser.upright(), told)
     if found.left_out:
         work.emit(Log(found.told(wanted.class_noun)))
     return found

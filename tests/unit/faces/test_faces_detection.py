@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.domain import Face
+from personal_avatar.faces.analyser import Analyser, Recogniser
+from personal_avatar.faces.ccip import CharacterAnalyser
 from personal_avatar.faces.detection import distinct, find_faces, placed
 
 
@@ -69,6 +72,15 @@ def test_a_turned_picture_is_turned_back_only_if_nothing_was_found(turn: int) ->
     face = find_faces(RedRectangle(), np.ascontiguousarray(turned))[0]
     rows, columns = np.nonzero(turned[:, :, 1] < 100)
     assert np.allclose(face.box_px, (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1), atol=6)
+
+
+def test_a_picture_that_stands_upright_is_not_turned() -> None:
+    turned = np.ascontiguousarray(np.rot90(picture(300, 200, (200, 20, 280, 60))))
+    recogniser = Recogniser("none", 1.0, lambda aligned: np.ones(4, np.float32))
+    for analyser in (Analyser(RedRectangle(), recogniser), CharacterAnalyser(RedRectangle(), Path("none.onnx"))):
+        assert len(analyser.detect(turned)) == 1
+        assert analyser.upright().detect(turned) == []
+        assert len(analyser.upright().detect(np.rot90(turned, 3))) == 1
 
 
 def test_no_face_is_an_empty_list() -> None:
