@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from personal_avatar.captions import expressions
-from personal_avatar.captions.wording import joined, key, parts, tidied
+from personal_avatar.captions.wording import joined, key, parts, tidied, words
 from personal_avatar.errors import InvalidSettings
 
 Captions = Mapping[str, str]
 
 LONGEST_TAG_WORDS = 3  # a part with more words is a sentence, of which the words are counted
 KEPT_STEPS = 100
-_WORD = re.compile(r"[^\W_][\w'-]*")
 _EVERYWHERE = (
     "a an and are as at be by for from has have he her his in is it its of on or she that the their there they this to "
     "was were who with"
@@ -94,7 +93,7 @@ def terms(caption: str) -> set[str]:
 
 
 def _words(sentence: str) -> set[str]:
-    return set(_WORD.findall(sentence.lower())) - _SMALL
+    return words(sentence) - _SMALL
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 _SPACES = re.compile(r"\s+")
+_WORD = re.compile(r"[^\W_][\w'-]*")
 _COMMA = re.compile(r"\s*,\s*")
 
 
@@ -34,3 +35,13 @@ def key(part: str) -> str:
 def mentions(word: str) -> re.Pattern[str]:
     """Where a text has `word` as a word of its own, in any case."""
     return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+
+
+def words(text: str) -> set[str]:
+    """Those of a text, in small letters."""
+    return set(_WORD.findall(text.lower()))
+
+
+def renamed(text: str, word: str, other: str) -> str:
+    """With `other` wherever `word` (or words) stands by itself, in any case."""
+    return mentions(word).sub(lambda found: other, text)

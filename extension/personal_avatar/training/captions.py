@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from personal_avatar.captions.wording import renamed, tidied
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,8 +29,8 @@ def leads(caption: str) -> tuple[str, ...]:
 def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
     """What the untrained checkpoint would be asked: the class in place of the person, a style not at all."""
     if is_style:
-        caption = caption.replace(f" in {dataset.trigger}", "")
-    return caption.replace(dataset.trigger, dataset.class_noun)
+        caption = tidied(renamed(caption, f"in {dataset.trigger}", ""))
+    return renamed(caption, dataset.trigger, dataset.class_noun)
 
 
 def vary(captions: list[str], generator: torch.Generator) -> list[str]:

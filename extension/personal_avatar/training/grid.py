@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from personal_avatar.captions.english import with_article
+from personal_avatar.captions.wording import words
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.samples import Shot
@@ -33,6 +34,7 @@ DRAWING_MOTIFS = (
     "a soft 3d portrait of a woman, green shirt, red background, neutral expression",
     "a 3d portrait of a man, white background",
 )
+ANOTHER = "another"
 CHOOSING_SEED = 1000
 FINAL_SEED = 5000
 
@@ -52,6 +54,11 @@ def class_prompts(base: BaseModelFile) -> tuple[str, ...]:
     return DRAWING_PROMPTS if is_tiny(base) else PHOTO_PROMPTS
 
 
+def taken_words(base: BaseModelFile, class_noun: str) -> frozenset[str]:
+    """In small letters: by these words a training is judged, so that none of them can stand for the person."""
+    return frozenset(words(" ".join((*class_prompts(base), ANOTHER, with_article(class_noun)))))
+
+
 def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, first_seed: int) -> Grid:
     """`pictures` shots that go through the prompts in turn. `trigger` is a phrase with the class noun ("sks man")."""
     prompts = class_prompts(base)
@@ -60,7 +67,7 @@ def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, 
         return tuple(Shot(prompts[i % len(prompts)].format(subject=subject), first_seed + i) for i in range(pictures))
 
     in_class_words = tuple(shot.prompt for shot in shots(with_article(class_noun)))
-    return Grid(shots(trigger), shots(f"another {class_noun}"), in_class_words)
+    return Grid(shots(trigger), shots(f"{ANOTHER} {class_noun}"), in_class_words)
 
 
 def style_grid_for(base: BaseModelFile, trigger: str, pictures: int, first_seed: int) -> Grid:

@@ -12,6 +12,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method, 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.grid import taken_words
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
 from personal_avatar.training.rates import suited
 
@@ -238,8 +239,8 @@ class TrainTask:
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
         plan = plan_for(self.base, self.method, self.plan)
-        if plan.trigger_word in self.avatar.class_noun.lower().split():
-            said = f"The trigger_word {plan.trigger_word} is what the person is: everybody of that kind would change."
+        if plan.trigger_word in taken_words(self.base, self.avatar.class_noun):
+            said = f"The trigger_word {plan.trigger_word} is one that others are asked for by: they would change, too."
             raise InvalidSettings(said, f"Take a word that means nothing, or {AUTO}.")
         return plan
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Sample
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import AUTO, TextualInversionPlan, TrainPlan
@@ -42,11 +43,11 @@ def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Datas
     word = most_told(model, noun, plan.clip_skip) if plan.trigger_word == AUTO else plan.trigger_word
     trigger = f"{word} {noun}"
 
-    def renamed(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-        return tuple(replace(one, caption=one.caption.replace(dataset.trigger, trigger)) for one in samples)
+    def told_so(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+        return tuple(replace(one, caption=renamed(one.caption, dataset.trigger, trigger)) for one in samples)
 
     return replace(
-        dataset, trigger=trigger, samples=renamed(dataset.samples), held_out=renamed(dataset.held_out)
+        dataset, trigger=trigger, samples=told_so(dataset.samples), held_out=told_so(dataset.held_out)
     )
 
 

@@ -17,7 +17,7 @@ from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainTask
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
 
-TRAINED = Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "sks man, red", "2")
+TRAINED = Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "Sks man, sks mansion", "2")
 HELD_OUT = (Sample(Path("3.png"), "a photo of sks man", "3"),)
 DATASET = Dataset("d", Path("dataset"), TRAINED, HELD_OUT, 64, "sks man", "man", "f")
 
@@ -57,7 +57,7 @@ def test_of_the_shipped_checkpoint_it_tells_several_times_more_than_of_the_usual
 def test_all_captions_get_the_word(load_miniature: Callable[[], DiffusionModel]) -> None:
     found = with_word(DATASET, LoraPlan(trigger_word="Zwx"), load_miniature())
     assert found.trigger == "zwx man"
-    assert [one.caption for one in found.samples] == ["a photo of zwx man", "zwx man, red"]
+    assert [one.caption for one in found.samples] == ["a photo of zwx man", "zwx man, sks mansion"]
     assert [one.caption for one in found.held_out] == ["a photo of zwx man"]
     chosen = with_word(DATASET, LoraPlan(trigger_word="auto"), load_miniature())
     assert chosen.trigger.split()[0] in WORDS
@@ -78,10 +78,10 @@ def test_what_is_no_word_is_refused(word: str) -> None:
         validated(LoraPlan, {"trigger_word": word})
 
 
-@pytest.mark.parametrize("word", ["woman", "WOMAN", "young"])
-def test_a_word_of_the_class_noun_is_refused(word: str, tiny: BaseModelFile) -> None:
+@pytest.mark.parametrize("word", ["woman", "WOMAN", "young", "another", "a", "Smiling"])
+def test_a_word_by_which_others_are_asked_for_is_refused(word: str, tiny: BaseModelFile) -> None:
     avatar = Avatar("a", "A", "local", "young woman", "sks young woman", "2026-01-01T00:00:00Z")
     here = Path()
     task = TrainTask(avatar, here, (), tiny, Method.LORA, {"trigger_word": word}, here, here)
-    with pytest.raises(InvalidSettings, match=f"trigger_word {word.lower()} is what the person is"):
+    with pytest.raises(InvalidSettings, match=f"trigger_word {word.lower()} is one that others"):
         task.settings()
