@@ -1,4 +1,4 @@
-"""The quick LoRA layer gives what peft's own gives, forwards and backwards."""
+"""The quick LoRA layers give what peft's own gives, forwards and backwards."""
 from __future__ import annotations
 
 import copy
@@ -7,38 +7,49 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from personal_avatar.training.methods.low_rank import Linear
+from personal_avatar.training.methods.low_rank import Conv2d, Linear
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 RANK, ALPHA = 4, 6.0
+KINDS = {nn.Linear: Linear, nn.Conv2d: Conv2d}
 CASES = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
 
 
-def network(dtype: torch.dtype) -> nn.Sequential:
-    """Two linear layers, one without bias, frozen in `dtype`."""
+def network(dtype: torch.dtype, kind: type[nn.Module] = nn.Linear) -> nn.Sequential:
+    """Two layers, one without bias, frozen in `dtype`; of convolutions the second makes the picture smaller."""
     torch.manual_seed(1)
-    made = nn.Sequential(nn.Linear(24, 40), nn.GELU(), nn.Linear(40, 16, bias=False))
+    layers = (nn.Linear(24, 40), nn.Linear(40, 16, bias=False))
+    if kind is nn.Conv2d:
+        layers = (nn.Conv2d(24, 40, 3, padding=1), nn.Conv2d(40, 16, 3, stride=2, bias=False))  # type: ignore[assignment]
+    made = nn.Sequential(layers[0], nn.GELU(), layers[1])
     return made.to(dtype).requires_grad_(False)
+
+
+def an_input(kind: type[nn.Module], seed: int) -> torch.Tensor:
+    shape = (2, 24, 9, 7) if kind is nn.Conv2d else (2, 7, 24)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def with_lora(bare: nn.Sequential, *, ours: bool) -> nn.Module:
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["0", "2"], init_lora_weights=False)
     if ours:
-        config._register_custom_module({nn.Linear: Linear})
+        config._register_custom_module(KINDS)
     torch.manual_seed(2)
     made = inject_adapter_in_model(config, copy.deepcopy(bare))
     for name, weight in made.named_parameters():
         if ".lora_" in name:
             weight.data = weight.data.float()
             weight.requires_grad_(True)
-    assert isinstance(made[0], Linear) == ours
+    assert isinstance(made[0], (Linear, Conv2d)) == ours
     return made
 
 
-def results(module: nn.Module, dtype: torch.dtype, again: bool = False) -> dict[str, torch.Tensor]:
+def results(
+    module: nn.Module, dtype: torch.dtype, again: bool = False, kind: type[nn.Module] = nn.Linear
+) -> dict[str, torch.Tensor]:
     """The answer and all gradients, those of the input, too; `again`: with gradient checkpointing."""
-    seen = torch.randn((2, 7, 24), generator=torch.Generator().manual_seed(3)).to(dtype).requires_grad_()
+    seen = an_input(kind, 3).to(dtype).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
         found = checkpoint(module, seen, use_reentrant=False) if again else module(seen)
     found.float().square().sum().backward()
@@ -52,10 +63,13 @@ def close(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
 
 @CASES
 @pytest.mark.parametrize("again", [False, True], ids=["plain", "checkpointed"])
-def test_answers_and_gradients_are_those_of_peft(dtype: torch.dtype, tolerance: float, again: bool) -> None:
-    bare = network(dtype)
-    found = results(with_lora(bare, ours=True), dtype, again)
-    wanted = results(with_lora(bare, ours=False), dtype)
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_and_gradients_are_those_of_peft(
+    dtype: torch.dtype, tolerance: float, again: bool, kind: type[nn.Module]
+) -> None:
+    bare = network(dtype, kind)
+    found = results(with_lora(bare, ours=True), dtype, again, kind)
+    wanted = results(with_lora(bare, ours=False), dtype, kind=kind)
     assert len(found) == 6
     for name, tensor in wanted.items():
         assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape), name
@@ -63,11 +77,14 @@ def test_answers_and_gradients_are_those_of_peft(dtype: torch.dtype, tolerance: 
 
 
 @CASES
-def test_half_precision_is_nearer_to_full_precision_than_peft(dtype: torch.dtype, tolerance: float) -> None:
-    bare = network(dtype)
-    exact = results(with_lora(bare.float(), ours=False), torch.float32)["answer"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_is_nearer_to_full_precision_than_peft(
+    dtype: torch.dtype, tolerance: float, kind: type[nn.Module]
+) -> None:
+    bare = network(dtype, kind)
+    exact = results(with_lora(bare.float(), ours=False), torch.float32, kind=kind)["answer"]
     errors = [
-        float((results(with_lora(network(dtype), ours=ours), dtype)["answer"].float() - exact).norm())
+        float((results(with_lora(network(dtype, kind), ours=ours), dtype, kind=kind)["answer"].float() - exact).norm())
         for ours in (True, False)
     ]
     assert errors[0] <= errors[1] * 1.05 + 1e-5
@@ -80,10 +97,11 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda *_: layer(seen), (seen, *trained))
 
 
-def test_without_strength_it_is_the_bare_layer_to_the_last_bit() -> None:
-    bare = network(torch.float32)
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_strength_it_is_the_bare_layer_to_the_last_bit(kind: type[nn.Module]) -> None:
+    bare = network(torch.float32, kind)
     module = with_lora(bare, ours=True)
     for layer in (module[0], module[2]):  # type: ignore[index]
         layer.scaling["default"] = 0.0
-    seen = torch.randn((5, 24), generator=torch.Generator().manual_seed(5))
+    seen = an_input(kind, 5)
     assert torch.equal(module(seen), bare(seen))

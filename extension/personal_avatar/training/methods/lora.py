@@ -131,7 +131,7 @@ def _inject(model: DiffusionModel, targets: list[Target], plan: LoraPlan) -> Ite
     import torch
     from peft import LoraConfig, inject_adapter_in_model
 
-    from personal_avatar.training.methods.low_rank import Linear
+    from personal_avatar.training.methods.low_rank import Conv2d, Linear
 
     for prefix, group in groupby(targets, lambda target: target.prefix):
         chosen = list(group)
@@ -143,7 +143,7 @@ def _inject(model: DiffusionModel, targets: list[Target], plan: LoraPlan) -> Ite
             alpha_pattern=_others(chosen, {target.path: target.alpha for target in chosen}),
         )
         if not plan.dora:  # which scales what goes into the products of peft's layer
-            config._register_custom_module({torch.nn.Linear: Linear})
+            config._register_custom_module({torch.nn.Linear: Linear, torch.nn.Conv2d: Conv2d})
         root = inject_adapter_in_model(config, model.modules()[prefix], adapter_name=ADAPTER)
         for target in chosen:
             layer: Any = root.get_submodule(target.path)

@@ -1,7 +1,8 @@
-"""A linear layer with its LoRA in as few passes over memory as there can be: x W' + b + s (x A') B'.
+"""Layers with their LoRA in as few passes over memory as there can be: x W' + b + s (x A') B'.
 
-peft's own layer makes five tensors of the size of the answer where one is enough, and as many again on the way back; in
-half precision that costs a seventh of a step and more. The numbers are the same but for the rounding, which is less.
+peft's own layers make five tensors of the size of the answer where one is enough, and as many again on the way back; in
+half precision that costs a seventh of a step and more, of one with convolutions another tenth. The numbers are the same
+but for the rounding, which is less.
 """
 
 from __future__ import annotations
@@ -60,3 +61,20 @@ class Linear(peft_layer.Linear):
             return base(x)
         down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight
         return _Product.apply(x.to(base.weight.dtype), base.weight, base.bias, down, up, scale)
+
+
+class Conv2d(peft_layer.Conv2d):
+    """The same for a convolution of one group: what goes up again is a product at each place."""
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        (adapter,) = self.active_adapters
+        base, scale = self.base_layer, self.scaling[adapter]
+        found = base(x)
+        if scale == 0:
+            return found
+        down, up = self.lora_A[adapter], self.lora_B[adapter].weight.flatten(1).to(found.dtype)
+        inner = torch.nn.functional.conv2d(
+            x.to(found.dtype), down.weight.to(found.dtype), None, down.stride, down.padding, down.dilation
+        )
+        ups = up.expand(len(found), *up.shape)
+        return torch.baddbmm(found.flatten(2), ups, inner.flatten(2), alpha=scale).view_as(found)
