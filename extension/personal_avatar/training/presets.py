@@ -69,7 +69,7 @@ TINY_GOALS: dict[Goal, Values] = {
 
 # A person is told from others where words are read, by a word that is told well or at a higher rate; a style is not.
 TINY_PERSON: dict[Method, Values] = {
-    Method.LORA: {"trigger_word": "auto", "optimiser": "muon", "prior_styles": 0.2},
+    Method.LORA: {"trigger_word": "auto", "optimiser": "muon", "prior_styles": 0.3},
     Method.DREAMBOOTH_LORA: {"words_factor": 4.0},
 }
 # Of a person's LoRA: muon learns sooner than AdamW; in more steps others come nearer than the person does.
