@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personal_avatar.errors import SelfTestFailed
 from personal_avatar.storage import replacing
 
 if TYPE_CHECKING:
     import torch
 
+SAID = 3  # names in a sentence
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
     """A safetensors file, complete or not there; tensors must be contiguous and on the CPU, and share no memory."""
@@ -18,6 +21,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
 
     with replacing(path) as part:
         save_file(tensors, part, metadata)
+
+
+def refuse_infinite(path: Path, read: Mapping[str, torch.Tensor]) -> None:
+    """Raises `SelfTestFailed` when `read`, what the file holds, is not all numbers: half precision ends at 65504."""
+    wrong = [name for name, tensor in read.items() if not bool(tensor.isfinite().all())]
+    if wrong:
+        raise SelfTestFailed(f"{', '.join(wrong[:SAID])} in {path.name} holds what is no number.")
 
 
 def free_stem(folder: Path, stem: str) -> str:

@@ -79,16 +79,12 @@ def test_a_file_that_was_not_trained_fails(bases: dict[Family, BaseModelFile], c
         selftest.check_file(tmp_path / "a.safetensors", model, method, bare)
 
 
-@pytest.mark.parametrize(("case", "why"), [
-    ("lora", "weight 0"), ("dreambooth", "no number"), ("textual-inversion", "infinite"),
-])
-def test_a_file_with_infinite_numbers_fails(
-    bases: dict[Family, BaseModelFile], case: str, why: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_a_file_with_infinite_numbers_fails(bases: dict[Family, BaseModelFile], case: str, tmp_path: Path) -> None:
     model, bare, method = started(bases[Family.SD1], case)
     change(method, lambda weight: weight * torch.inf)
     method.save(tmp_path / "a.safetensors", {})
-    with pytest.raises(SelfTestFailed, match=why):
+    with pytest.raises(SelfTestFailed, match="no number"):
         selftest.check_file(tmp_path / "a.safetensors", model, method, bare)
 
 

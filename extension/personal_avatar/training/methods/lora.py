@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.errors import SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.files import write_tensors
+from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods import lora_names
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.methods.dora import Magnitude
@@ -123,6 +123,7 @@ class Lora:
         return read
 
     def matched(self, path: Path) -> int:
+        refuse_infinite(path, self.read(path))
         return lora_names.check(path, self._model, self.places())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import InvalidSettings, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.files import write_tensors
+from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.plan import TextualInversionPlan
 
@@ -100,9 +100,7 @@ class TextualInversion:
     def matched(self, path: Path) -> int:
         """The vectors of each text encoder: as many, as wide as its table, and numbers."""
         read = self.read(path)
-        wrong = [key for key, rows in read.items() if not bool(rows.isfinite().all())]
-        if wrong:
-            raise SelfTestFailed(f"{', '.join(wrong)} of {path.name} has infinite numbers.")
+        refuse_infinite(path, read)
         return sum(len(rows) for rows in read.values())
 
 
