@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from personal_avatar.captions import expressions
-from personal_avatar.captions.wording import joined, key, parts, tidied, words
+from personal_avatar.captions.wording import joined, key, parts, tidied, words_of
 from personal_avatar.errors import InvalidSettings
 
 Captions = Mapping[str, str]
@@ -93,7 +93,7 @@ def terms(caption: str) -> set[str]:
 
 
 def _words(sentence: str) -> set[str]:
-    return words(sentence) - _SMALL
+    return words_of(sentence) - _SMALL
 
 
 @dataclass(frozen=True)

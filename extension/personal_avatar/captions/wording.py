@@ -37,7 +37,7 @@ def mentions(word: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
 
 
-def words(text: str) -> set[str]:
+def words_of(text: str) -> set[str]:
     """Those of a text, in small letters."""
     return set(_WORD.findall(text.lower()))
 
