@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from personal_avatar.benchmarks import likeness
 from personal_avatar.benchmarks.likeness import Course, LikenessWork, Subject, course_of, reached, time_to_likeness
 from personal_avatar.cli import main
@@ -67,13 +69,22 @@ def test_pictures_that_sd_scripts_makes_meanwhile_do_not_count() -> None:
     assert course.wall == ((15.0, 0.2), (21.0, 0.6))
 
 
-def test_time_to_likeness_is_that_of_the_first_checkpoint_that_is_good_enough() -> None:
+def test_time_to_likeness_is_where_the_evened_curve_is_good_enough() -> None:
     reference = Course(0.1, ((50.0, 0.2), (100.0, 0.6), (150.0, 0.5)), ((60.0, 0.2), (120.0, 0.6), (180.0, 0.5)))
     ours = Course(0.1, ((10.0, 0.4), (20.0, 0.5), (30.0, 0.7)), ((30.0, 0.4), (60.0, 0.5), (90.0, 0.7)))
     found = time_to_likeness(ours, reference)
-    assert found["threshold"] == 0.5  # 80 % of the way from 0.1 to 0.6
-    assert (found["ours_s"], found["reference_s"], found["ratio"]) == (20.0, 100.0, 0.2)
-    assert (found["wall_ours_s"], found["wall_reference_s"], found["wall_ratio"]) == (60.0, 120.0, 0.5)
+    assert found["threshold"] == 0.42  # 80 % of the way from 0.1 to 0.5
+    assert (found["ours_s"], found["reference_s"], found["ratio"]) == (11.5, 97.1, 0.118)
+    assert (found["wall_ours_s"], found["wall_reference_s"], found["wall_ratio"]) == (34.5, 116.6, 0.296)
+
+
+@given(st.floats(0.0, 0.03), st.floats(0.0, 0.03), st.floats(0.2, 0.6))
+def test_a_checkpoint_that_chance_favours_is_no_likeness_yet(up: float, down: float, threshold: float) -> None:
+    even = [(10.0 * step, 0.1 * step) for step in range(8)]
+    chance = [(at, likeness + (up if place == 4 else -down if place == 5 else 0.0))
+              for place, (at, likeness) in enumerate(even)]
+    assert reached(even, threshold) == pytest.approx(100 * threshold, abs=0.06)
+    assert reached(chance, threshold) == pytest.approx(100 * threshold, abs=2.1)
 
 
 def test_who_never_gets_there_has_no_time() -> None:
