@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SAID = 3  # names in a sentence
 
+
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
     """A safetensors file, complete or not there; tensors must be contiguous and on the CPU, and share no memory."""
     from safetensors.torch import save_file
