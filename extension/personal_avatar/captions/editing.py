@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from personal_avatar.captions import expressions
-from personal_avatar.captions.wording import joined, key, parts, tidied, words_of
+from personal_avatar.captions.wording import joined, key, mentions, parts, tidied, words_of
 from personal_avatar.errors import InvalidSettings
 
 Captions = Mapping[str, str]
@@ -33,18 +33,11 @@ def replaced(captions: Captions, search: str, replacement: str, regex: bool = Fa
     """
     if not search.strip():
         raise InvalidSettings("There is nothing to search for.", "Write the word that shall be replaced.")
-    words = _whole_words(search.strip())
-    found = expressions.read(search, captions.values()) if regex else re.compile(words, re.IGNORECASE)
+    found = expressions.read(search, captions.values()) if regex else mentions(search.strip())
     try:
         return {name: _with(text, found, replacement, regex) for name, text in captions.items()}
     except (re.error, IndexError) as error:
         raise InvalidSettings(f"The replacement cannot be used: {error}.", "Name only groups that there are.") from None
-
-
-def _whole_words(search: str) -> str:
-    before = r"(?<!\w)" if search[0].isalnum() else ""
-    after = r"(?!\w)" if search[-1].isalnum() else ""
-    return before + re.escape(search) + after
 
 
 def _with(text: str, found: re.Pattern[str], replacement: str, regex: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"[^\W_][\w'-]*")
+_LETTER = re.compile(r"\w")
 _COMMA = re.compile(r"\s*,\s*")
 
 
@@ -33,8 +34,10 @@ def key(part: str) -> str:
 
 
 def mentions(word: str) -> re.Pattern[str]:
-    """Where a text has `word` as a word of its own, in any case."""
-    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+    """Where a text has `word` (or words) by itself, in any case; a sign at its end needs no distance."""
+    before = r"(?<!\w)" if _LETTER.match(word[:1]) else ""
+    after = r"(?!\w)" if _LETTER.match(word[-1:]) else ""
+    return re.compile(before + re.escape(word) + after, re.IGNORECASE)
 
 
 def words_of(text: str) -> set[str]:
