@@ -90,7 +90,7 @@ def setting(
 
 def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"]).encode("utf-8", "backslashreplace").decode("utf-8")
-    got = _shown(_value_at(values, problem["loc"]))
+    got = shown(_value_at(values, problem["loc"]))
     if problem["type"] == "value_error.extra":
         return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
     model_field = kind.__fields__.get(str(problem["loc"][0]))
@@ -119,7 +119,7 @@ def _value_at(values: Any, place: Sequence[str | int]) -> Any:
     return values
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as an error may show it: a word or a number; of what may hold a picture only its kind."""
     if isinstance(value, (list, tuple, dict, bytes)):
         return f"a {type(value).__name__}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from personal_avatar.params import Settings
+from personal_avatar.params import Settings, shown
 
 KEPT = ("type", "minimum", "maximum", "maxLength", "pattern", "default", "title")
 TYPES: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
@@ -68,5 +68,5 @@ def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str
         if kinds == TYPES[int] and isinstance(value, float) and value.is_integer():
             continue
         if not isinstance(value, kinds) or isinstance(value, bool) != (bool in kinds):
-            raise ValueError(f"{name} must be of the type {kinds[-1].__name__}, got {value!r}")
+            raise ValueError(f"{name} must be of the type {kinds[-1].__name__}, got {shown(value)}")
     return values

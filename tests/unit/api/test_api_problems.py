@@ -63,6 +63,7 @@ def is_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     ({"plan": {"no_such": 1}}, "no_such"),
     ({"plan": 7}, "plan"), ({"plan": {"rank": "8"}}, "rank"), ({"plan": {"seed": True}}, "seed"),
     ({"plan": {"flip": 1}}, "flip"), ({"plan": {"schedule": 1}}, "schedule"),
+    ({"plan": {"rank": "iVBORw0KGgo=" * 100}}, "... (1202 characters)"),
     ({"plan": {"rank": 7.9}}, "rank must be of the type int, got 7.9"),
     ({"method": "textual-inversion", "plan": {"rank": 8}}, "rank is not a setting; there are: "),
     ({"method": "dreambooth", "plan": {"vectors": 4}}, "vectors is not a setting; there are: "),
