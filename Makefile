@@ -10,11 +10,12 @@ READY := $(VENV)/personal-avatar-ready.json
 SOURCES := pyproject.toml tools/setup_env.py $(wildcard requirements/*.txt)
 # Where `make test-webui` finds a real WebUI 1.10.1.
 WEBUI_DIR ?= $(HOME)/stable-diffusion-webui
-# One thread a process: the tiny models and the tests are fastest so, and two of them fit two cores.
+# One thread a process: the tiny models and the tests are fastest so.
 THREADS ?= 1
 ALONE := OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
-# Test files are shared out to this many processes; WORKERS=0 runs them in one, for a debugger.
-WORKERS ?= 2
+# Test files are shared out to this many processes, one more than two cores are, as many tests wait for a child or a
+# browser; WORKERS=0 runs them in one, for a debugger.
+WORKERS ?= 3
 SPREAD := -n $(WORKERS) --dist loadfile
 export GRADIO_ANALYTICS_ENABLED := False
 # Tests start hundreds of processes: what they import is compiled once and kept, whatever the shell says.
