@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from personal_avatar.domain import Advice, Engine, Method
+from personal_avatar.domain import Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
@@ -30,8 +30,8 @@ CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "ON_TRAINED", "ON_TRAINED_FEW",
     "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE", "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY",
     "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
-    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_STYLE", "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES",
-    "FEW_FACES_BEFORE", "DIVERSITY",
+    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
+    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -142,6 +142,8 @@ def leakage(numbers: Numbers) -> Advice | None:
     if numbers.kind == RESEMBLANCE:
         return _set("LEAKAGE_STYLE", numbers.slower, leakage=leaked)
     weight = finite(numbers.plan("prior_weight")) or 0.0
+    if not weight and numbers.plan("goal") == Goal.FACE_QUICK.value:
+        return _said("LEAKAGE_QUICK", leakage=leaked)
     if weight >= MOST_PRIOR:
         return _set("LEAKAGE", numbers.slower, leakage=leaked)
     code = "LEAKAGE_BY_PICTURES" if numbers.document.get("method") == Method.LORA.value else "LEAKAGE"

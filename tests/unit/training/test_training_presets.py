@@ -31,6 +31,16 @@ def test_goals_of_small_checkpoints_have_the_same_order(method: Method) -> None:
     assert steps(method, QUICK, base) < steps(method, BALANCED, base) < steps(method, BEST, base)
 
 
+def test_quick_on_small_checkpoints_does_a_fraction_of_the_work_for_it_leaves_others_to_themselves() -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1, native_px=192)
+    quick, balanced, best = (plan_for(base, Method.LORA, {"goal": goal.value}) for goal in (QUICK, BALANCED, BEST))
+    assert quick.steps_for(8) * quick.batch_size < 0.4 * balanced.steps_for(8) * balanced.batch_size
+    assert not quick.prior_weight and not quick.wants_class_pictures and not quick.wants_styles
+    assert balanced.prior_weight > 0 and best.prior_weight > 0
+    held = plan_for(base, Method.LORA, {"goal": QUICK.value, "prior_weight": 0.5})
+    assert held.wants_class_pictures and held.wants_styles
+
+
 def test_new_words_alone_take_more_steps_than_a_lora_unless_a_person_says_how_many() -> None:
     base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1)
     words = steps(Method.TEXTUAL_INVERSION, Goal.STYLE, base)

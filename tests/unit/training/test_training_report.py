@@ -173,6 +173,8 @@ CASES = [
      "likeness 0.50 at CFG scale 3, 0.45 at 5): make them with CFG scale 3"),
     (low(plan=IN_WORDS), "set vectors to 8, or use the method LoRA"),
     (fine(leakage=0.2), "use the method Dreambooth-LoRA, or set prior_weight to 0.3"),
+    (fine(leakage=0.2, plan=plan(goal="face-quick")), 'choose the goal "A face: balanced"'),
+    (fine(leakage=0.2, plan=plan(goal="face-quick", prior_weight=0.2)), "set prior_weight to 0.4"),
     (fine(leakage=0.2, method="dreambooth-lora", plan=plan(prior_weight=1.0)), "(by 0.20): set prior_weight to 2"),
     (fine(prompt_following=0.6), "(60% instead of 90%): set learning_rate to 5e-05; or use this one at a weight"),
     (fine(prompt_following=0.6, plan=plan(prior_weight=0.5, prior_after=0.0)), "set prior_after to 0.25; or use"),
