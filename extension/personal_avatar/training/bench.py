@@ -25,6 +25,7 @@ from personal_avatar.training.resemblance import StyleMeter
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures, bare_pictures
+from personal_avatar.training.untrained import UntrainedPictures
 
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
@@ -99,6 +100,7 @@ class Bench:
     judge: PromptJudge
     photos: np.ndarray
     bare: BarePictures
+    known: UntrainedPictures
     stop: Callable[[], None]
 
     @cached_property
@@ -123,17 +125,29 @@ class Bench:
 
     def untrained(self, method: Switched, moves_others: bool = False) -> Untrained:
         """What the checkpoint does by itself, on the choosing seeds."""
-        with method.strength(0.0):
-            images = self.pictures(self.choosing.subject)
-            following = self.judge.score(images, self.choosing.asked, self.stop)
-            others = self.others() if moves_others else None
+        images = self._untrained(method, self.choosing.subject)
+        following = self.following(images, method, self.choosing)
+        others = self.meter.measure(self._untrained(method, self._some_others)).mean if moves_others else None
         measured, varied = self.meter.measure(images), diversity(images, self.choosing.asked)
         return Untrained(images[:SHOWN], measured, following, varied, others)
 
+    def _untrained(self, method: Switched, shots: Sequence[Shot]) -> np.ndarray:
+        """Pictures of the checkpoint by itself, uint8 RGB (shots, side, side, 3)."""
+
+        def paint(missing: Sequence[Shot]) -> np.ndarray:
+            with method.strength(0.0):
+                return self.pictures(missing)
+
+        return self.known.of(shots, self.settings, paint)
+
     def others(self) -> float:
-        """How like the person somebody else of the class is, on half of the choosing seeds; of a style, pictures that
-        do not ask for it."""
-        return self._measure(self.choosing.other[: (len(self.choosing.other) + 1) // 2]).mean
+        """How like the person somebody else of the class is; of a style, pictures that do not ask for it."""
+        return self._measure(self._some_others).mean
+
+    @property
+    def _some_others(self) -> Sequence[Shot]:
+        """On half of the choosing seeds."""
+        return self.choosing.other[: (len(self.choosing.other) + 1) // 2]
 
     def final_scores(self, method: Switched) -> FinalScores:
         """Of the weights that are loaded now, on seeds that no choice was made by."""
@@ -142,8 +156,9 @@ class Bench:
     def judged(self, images: np.ndarray, method: Switched) -> FinalScores:
         """`images`: those of the final grid's subject."""
         after, other = self.meter.measure(images), self._measure(self.final.other)
-        with method.strength(0.0):
-            floor, other_before = self._measure(self.final.subject), self._measure(self.final.other)
+        floor, other_before = (
+            self.meter.measure(self._untrained(method, shots)) for shots in (self.final.subject, self.final.other)
+        )
         measured = Likeness(floor.mean, after.mean, self.ceiling, other.mean - other_before.mean)
         return FinalScores(
             measured, self.following(images, method, self.final), diversity(images, self.final.asked), images
@@ -169,9 +184,11 @@ def set_up(
     analyser: FaceReader,
     stop: Callable[[], None],
     portraits: bool,
+    cache: Path,
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
-    trained on, so that they tell the ceiling as those that are held out do. Raises `NoFace` when no photo shows a face.
+    trained on, so that they tell the ceiling as those that are held out do. `cache`: what this person's trainings
+    share. Raises `NoFace` when no photo shows a face.
     """
     settings = sample_settings(plan, model.base)
     photos = square_images(dataset, ceiling_samples(dataset, portraits or plan.is_style), settings.resolution_px)
@@ -189,6 +206,7 @@ def set_up(
         judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked)), settings.clip_skip),
         photos=photos,
         bare=bare_pictures(model, proof, quick),
+        known=UntrainedPictures(cache / "untrained", model),
         stop=stop,
     )
 

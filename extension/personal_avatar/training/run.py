@@ -110,7 +110,9 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     if dataset.trigger != work.task.avatar.trigger:
         work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
     portraits = work.photo_settings.makes_portraits
-    scales = bench.set_up(model, dataset, work.plan, work.analyser.upright(), work.wishes.heed, portraits)
+    scales = bench.set_up(
+        model, dataset, work.plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache
+    )
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)

@@ -121,6 +121,19 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
 
 
 @pytest.mark.slow
+def test_a_second_training_of_a_person_has_the_pictures_of_the_untrained_checkpoint_from_the_first(
+    start: Start, tmp_path: Path
+) -> None:
+    first = start(steps=2, save_count=1, **WITHOUT_CLASS)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "avatar" / "cache" / "untrained").iterdir()}
+    assert kept
+    second = start(job="second", steps=2, save_count=1, seed=7, rank=3, **WITHOUT_CLASS)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "avatar" / "cache" / "untrained").iterdir()} == kept
+    assert second["likeness"]["floor"] == first["likeness"]["floor"]
+    assert second["prompt_following_before"] == first["prompt_following_before"]
+
+
+@pytest.mark.slow
 def test_a_word_of_ones_own_stands_for_the_person_from_the_captions_to_the_card(start: Start, tmp_path: Path) -> None:
     result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", **WITHOUT_CLASS)
     assert (result["prompt"], result["checkpoint"]["trigger"]) == ("<lora:sam:1> zwx man", "zwx man")
