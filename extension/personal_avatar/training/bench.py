@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from personal_avatar.domain import BaseModelFile, Dataset, Likeness, Sample
 from personal_avatar.pictures import save_picture
 from personal_avatar.training.cache import encode_all, square_images
+from personal_avatar.training.diversity import diversity
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
@@ -29,7 +29,6 @@ from personal_avatar.training.untrained import UntrainedPictures
 
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
-THUMBNAIL_PX = 24
 CEILING_PHOTOS = 12
 LESS_GUIDANCE = 0.6  # so many times the plan's
 
@@ -228,20 +227,6 @@ def sample_settings(plan: TrainPlan, base: BaseModelFile) -> SampleSettings:
     """How pictures are made while training."""
     side_px = resolution_of(plan, base)
     return SampleSettings(side_px, plan.sample_steps, plan.guidance, batch_for(side_px), clip_skip=plan.clip_skip)
-
-
-def diversity(images: np.ndarray, asked: Sequence[str]) -> float:
-    """How much pictures of one prompt differ: mean over pairs of the root mean square difference, 0..1, of pictures
-    made small, so that composition and colours count and not details. 0 without two pictures of one prompt."""
-    small = np.stack([_thumbnail(image) for image in images])
-    pairs = [(a, b) for a, b in itertools.combinations(range(len(asked)), 2) if asked[a] == asked[b]]
-    return float(np.mean([np.sqrt(np.mean((small[a] - small[b]) ** 2)) for a, b in pairs])) if pairs else 0.0
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(image).resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)) / 255.0
 
 
 def batch_for(resolution_px: int) -> int:
