@@ -23,6 +23,7 @@ STATES = 2  # to go on from: the valid one, and the next one beside it while tha
 HANDED_OUT = 1  # more of them, where other processes begin from it
 PIXEL_BYTES = 3  # of a PNG, at most
 WORD_STATES = 77
+UNTRAINED_GRIDS = 4  # of pictures by the untrained checkpoint (untrained.py): of the person's words and of others
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     latents = 2 * 4 * CHANNELS * pixels // 64  # mean and spread in fp32
     texts = 2 * len(LEADS) * WORD_STATES * 4 * text_width(shapes)  # with the trigger and with the class
     samples = SHOWN * (plan.save_count + 1) * PIXEL_BYTES * pixels
+    untrained = UNTRAINED_GRIDS * plan.score_pictures * PIXEL_BYTES * pixels
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
     foreign = engine is Engine.KOHYA  # has pictures of its own, and cannot be paused
     state = 0 if foreign else state_bytes(plan, shapes)
@@ -88,7 +90,7 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     return Needs(
         saved=files * each + states * state + samples + (pictures * PIXEL_BYTES * pixels if foreign else 0),
         published=each,
-        cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents,
+        cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents + untrained,
         shared=of_class * (PIXEL_BYTES * pixels + latents),
         each=each,
         files=files,

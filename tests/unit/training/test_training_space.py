@@ -95,8 +95,9 @@ def test_what_lies_there_already_is_not_wanted_again(
 
 
 def test_more_pictures_need_more_room(tiny: BaseModelFile) -> None:
-    few, many = (needs(LoraPlan(), tiny, photos) for photos in (4, 40))
-    assert many.cached == 10 * few.cached and few.shared == 0
+    few, more, many = (needs(LoraPlan(), tiny, photos) for photos in (4, 8, 40))
+    assert many.cached - few.cached == 9 * (more.cached - few.cached) > 0 and few.shared == 0
+    assert needs(LoraPlan(score_pictures=64), tiny, 4).cached > few.cached + 56 * 192 * 192 * 3
     held = needs(LoraPlan(prior_weight=0.5, prior_from="both", class_pictures=100), tiny, 4)
     assert held.shared > 100 * 192 * 192 * 3
 
