@@ -44,7 +44,8 @@ SPEEDS: dict[tuple[bool, bool], Speed] = {  # (SDXL, on a card)
 
 
 def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
-    """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`.
+    """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`,
+    `holds_others`: whether other people stay who they were.
 
     `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
     """
@@ -61,6 +62,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
         "file_mb": round(file_bytes(plan, shapes, base) / MB, 1),
         "steps": steps,
         "measured": speed.measured,
+        "holds_others": plan.holds_others,
     }
 
 

@@ -113,6 +113,11 @@ class TrainPlan(Settings):
         return self.prior_weight > 0 and self.prior_from != PREDICTION
 
     @property
+    def holds_others(self) -> bool:
+        """Whether other people are held where they were; a style is nobody."""
+        return self.prior_weight > 0 or self.is_style
+
+    @property
     def wants_styles(self) -> bool:
         """Whether the class is also asked for in styles: of pictures that show none, only answers can be held so."""
         return self.prior_styles > 0 and self.prior_weight > 0 and self.prior_from != PICTURES and not self.is_style
@@ -172,6 +177,10 @@ class TextualInversionPlan(TrainPlan):
         if weight > 0:
             raise ValueError("new words change nothing else, so there is no prior for them; it must be 0")
         return weight
+
+    @property
+    def holds_others(self) -> bool:
+        return True  # for nothing moves them
 
     @property
     def trains_text(self) -> bool:

@@ -133,5 +133,6 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
     if found.get("steps"):
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
     told = "" if found["measured"] else tag("p", scene.say("estimate.guess"))
+    told += "" if found["holds_others"] else tag("p", scene.say("estimate.others"))
     otherwise = box("info", scene.say("train.otherwise"), english="; ".join(different)) if different else ""
     return facts(pairs) + told + otherwise

@@ -35,8 +35,8 @@ def test_quick_on_small_checkpoints_does_a_fraction_of_the_work_for_it_leaves_ot
     base = BaseModelFile(Path("a.safetensors"), "a", Family.SD1, native_px=192)
     quick, balanced, best = (plan_for(base, Method.LORA, {"goal": goal.value}) for goal in (QUICK, BALANCED, BEST))
     assert quick.steps_for(8) * quick.batch_size < 0.4 * balanced.steps_for(8) * balanced.batch_size
-    assert not quick.prior_weight and not quick.wants_class_pictures and not quick.wants_styles
-    assert balanced.prior_weight > 0 and best.prior_weight > 0
+    assert not quick.holds_others and not quick.wants_class_pictures and not quick.wants_styles
+    assert balanced.holds_others and best.holds_others
     held = plan_for(base, Method.LORA, {"goal": QUICK.value, "prior_weight": 0.5})
     assert held.wants_class_pictures and held.wants_styles
 

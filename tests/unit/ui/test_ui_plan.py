@@ -48,6 +48,20 @@ def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> Non
         assert visitor.text("estimate") == at_once and "Steps" in at_once
 
 
+@pytest.mark.parametrize(("method", "settings", "told"), [
+    (Method.LORA, {}, False), (Method.LORA, {"goal": Goal.FACE_QUICK.value}, True),
+    (Method.LORA, {"plan_prior_weight": 0.0}, True), (Method.DREAMBOOTH_LORA, {"goal": Goal.FACE_QUICK.value}, False),
+    (Method.TEXTUAL_INVERSION, {}, False),
+])
+def test_before_a_training_that_holds_nobody_the_page_says_what_that_means(
+    visit: Visit, method: Method, settings: dict[str, object], told: bool
+) -> None:
+    visitor = visit(key="f7" * 16)
+    visitor.enter(method=method.value, **settings)
+    visitor.refresh()
+    assert ("Nothing holds other people" in visitor.text("estimate")) == told
+
+
 def test_each_method_and_goal_is_told_in_the_users_language(visit: Visit) -> None:
     for accept, word in (("en", "a small file"), ("vi", "tệp nhỏ"), ("zh", "文件小")):
         visitor = visit(key="f2" * 16, accept=accept)
