@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 SHARE = 0.2
 FEWEST_PHOTOS = 6
 FEWEST_FOR_THREE = 12
+LEAST_GAIN = 1e-9  # for which photos are exchanged
 
 
 def how_many(photos: int, share: float = SHARE) -> int:
@@ -17,11 +20,37 @@ def how_many(photos: int, share: float = SHARE) -> int:
     return min(max(round(photos * share), 3 if photos >= FEWEST_FOR_THREE else 2), photos // 3)
 
 
-def held_out(sha256s: Sequence[str], share: float = SHARE, seed: int = 0) -> frozenset[str]:
-    """The hashes of the photos to keep out: the same for the same photos, in whatever order they come."""
-    different = set(sha256s)
-    drawn = sorted(different, key=lambda sha256: _lot(sha256, seed))
-    return frozenset(drawn[: how_many(len(different), share)])
+def held_out(
+    sha256s: Sequence[str], share: float = SHARE, seed: int = 0, faces: Mapping[str, np.ndarray] | None = None
+) -> frozenset[str]:
+    """The hashes of the photos to keep out: the same for the same photos, in whatever order they come.
+
+    `faces`: embeddings (d,) by hash. Where every photo has one, those are kept out that look together as all of them
+    do. A few photos drawn by lot may be much alike, or unlike the others, and would decide what a training reached.
+    """
+    drawn = sorted(set(sha256s), key=lambda sha256: _lot(sha256, seed))
+    count = how_many(len(drawn), share)
+    if count and faces is not None and faces.keys() >= set(drawn):
+        return frozenset(drawn[row] for row in _like_all(np.stack([faces[sha256] for sha256 in drawn]), count))
+    return frozenset(drawn[:count])
+
+
+def _like_all(vectors: np.ndarray, count: int) -> list[int]:
+    """`count` rows of (n, d) whose mean is near that of all: from the first ones on, the one is exchanged for another
+    that brings it nearest, as long as that helps."""
+    away = vectors - vectors.mean(axis=0)
+    products = away @ away.T
+    lengths = np.diag(products)
+    chosen, others = list(range(count)), list(range(count, len(vectors)))
+    while True:
+        along = products[chosen].sum(axis=0)  # of each row, along the sum of the chosen ones
+        gained = 2 * (along[others][None] - along[chosen][:, None])
+        moved = lengths[others][None] + lengths[chosen][:, None] - 2 * products[np.ix_(chosen, others)]
+        longer = gained + moved  # the squared length of that sum becomes, by each exchange
+        row, column = np.unravel_index(np.argmin(longer), longer.shape)
+        if longer[row, column] > -LEAST_GAIN:
+            return chosen
+        chosen[row], others[column] = others[column], chosen[row]
 
 
 def _lot(sha256: str, seed: int) -> str:

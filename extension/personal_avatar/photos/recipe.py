@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from personal_avatar.captions.files import caption_of, own_caption
 from personal_avatar.domain import Dataset, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings
@@ -16,8 +18,8 @@ from personal_avatar.photos.kohya import Origin, repeated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of as file_hash
 
-# Goes up when the same recipe makes other pictures, masks or captions than before.
-VERSION = 3
+# Goes up when the same recipe makes other pictures, masks or captions than before, or keeps out others.
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
     """The dataset as it will be in `folder`; only captions are read, nothing is written. Raises `InvalidSettings`."""
     captions = recipe.captions(verdicts)
     hashes = [sha256_of(verdict) for verdict in verdicts]
-    apart = heldout.held_out(hashes, recipe.held_out, recipe.seed)
+    apart = heldout.held_out(hashes, recipe.held_out, recipe.seed, _faces(verdicts))
     trained: list[Sample] = []
     kept_out: list[Sample] = []
     for number, (sha256, caption) in enumerate(zip(hashes, captions, strict=True), start=1):
@@ -108,6 +110,15 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
         class_noun=recipe.class_noun,
         fingerprint=fingerprint,
     )
+
+
+def _faces(verdicts: Sequence[PhotoVerdict]) -> dict[str, np.ndarray]:
+    """Embeddings (d,) of the faces that are meant, by SHA-256, of the photos where they are known."""
+    return {
+        sha256_of(verdict): np.array(verdict.face.embedding)
+        for verdict in verdicts
+        if verdict.face is not None and verdict.face.embedding is not None
+    }
 
 
 def sha256_of(verdict: PhotoVerdict) -> str:

@@ -190,3 +190,36 @@ def test_the_split_does_not_depend_on_the_order(sha256s: list[str], share: float
 )
 def test_a_fifth_is_kept_out_and_at_least_two_of_six_and_three_of_twelve(photos: int, kept: int) -> None:
     assert len(held_out([f"{number:064x}" for number in range(photos)])) == kept
+
+
+def known(sha256s: list[str], vectors: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(sha256s, vectors, strict=True))
+
+
+@given(st.integers(0, 10**6), st.integers(6, 24), st.randoms())
+def test_photos_that_are_kept_out_look_together_as_all_of_them_do(seed: int, count: int, order: Random) -> None:
+    sha256s = [f"{number:064x}" for number in range(count)]
+    faces = known(sha256s, person(seed, count, 0.7))
+    whole = np.mean(list(faces.values()), axis=0)
+
+    def off_by(apart: frozenset[str]) -> float:
+        return float(np.linalg.norm(np.mean([faces[sha256] for sha256 in apart], axis=0) - whole))
+
+    apart = held_out(sha256s, faces=faces)
+    by_lot = [held_out(sha256s, seed=lot) for lot in range(20)]
+    assert len(apart) == len(by_lot[0]) and off_by(apart) < float(np.mean([off_by(lot) for lot in by_lot]))
+    order.shuffle(sha256s)
+    assert held_out(sha256s, faces=faces) == apart
+
+
+def test_a_photo_unlike_the_others_is_trained_on_rather_than_measured_by() -> None:
+    sha256s = [f"{number:064x}" for number in range(9)]
+    faces = known(sha256s, np.vstack([person(1, 8, 0.3), person(2, 1, 0.3)]))
+    assert all(sha256s[8] not in held_out(sha256s, seed=seed, faces=faces) for seed in range(20))
+
+
+def test_where_a_face_is_not_known_the_lot_decides() -> None:
+    sha256s = [f"{number:064x}" for number in range(9)]
+    faces = known(sha256s[1:], person(1, 8, 0.3))
+    assert all(held_out(sha256s, seed=seed, faces=faces) == held_out(sha256s, seed=seed) for seed in range(5))
+    assert held_out(sha256s[:5], faces=faces) == frozenset()
