@@ -73,7 +73,7 @@ TINY_PERSON: dict[Method, Values] = {
     Method.DREAMBOOTH_LORA: {"words_factor": 4.0},
 }
 # Of a person's LoRA: muon learns sooner than AdamW; in more steps others come nearer than the person does. Who is in a
-# hurry leaves out what holds them: it takes most of a step, and many of the steps.
+# hurry leaves out what holds them: it takes much of a step, and many of the steps.
 TINY_LORA_GOALS: dict[Goal, Values] = {
     Goal.FACE_QUICK: {"steps": 240, "batch_size": 2, "prior_weight": 0.0, "save_count": 2},
     Goal.FACE_BEST: {"steps": 500},

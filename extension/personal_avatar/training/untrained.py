@@ -43,7 +43,7 @@ class UntrainedPictures:
     def _kept(self, shot: Shot, settings: SampleSettings) -> np.ndarray | None:
         try:
             image = load_picture(self._path(shot, settings))
-        except (OSError, UnreadablePhoto):
+        except UnreadablePhoto:
             return None
         return image if image.shape[:2] == (settings.resolution_px, settings.resolution_px) else None
 
