@@ -31,6 +31,7 @@ SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
 CEILING_PHOTOS = 12
 LESS_GUIDANCE = 0.6  # so many times the plan's
+LEAST_GUIDANCE = 1.5  # by less, prompts are not followed
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class Bench:
     def less_guided(self) -> Guided | None:
         """Of the weights that are loaded now: guidance exaggerates what tells somebody from others. None where there is
         none to lessen."""
-        less = max(1.0, round(2 * LESS_GUIDANCE * self.settings.guidance) / 2)
+        less = max(LEAST_GUIDANCE, round(2 * LESS_GUIDANCE * self.settings.guidance) / 2)
         if less >= self.settings.guidance:
             return None
         mild = replace(self, settings=replace(self.settings, guidance=less))

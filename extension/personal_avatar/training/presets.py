@@ -42,7 +42,7 @@ PHOTO_GOALS: dict[Goal, Values] = {
 }
 VELOCITY: Values = {"noise_offset": 0.0}  # velocity and zero terminal SNR reach black and white without it
 
-TINY_GUIDANCE = 3.0  # more overdoes looks that a small checkpoint hardly knows
+TINY_GUIDANCE = 2.0  # more overdoes looks that a small checkpoint hardly knows
 TINY: Values = {
     "steps": 450,
     "batch_size": 4,

@@ -10,6 +10,7 @@ from personal_avatar.domain import Style
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.styles.filling import SLOTS, SUBJECT, fill
 from personal_avatar.styles.library import categories, find, own_style, settings_of, shipped
+from personal_avatar.training.presets import TINY_GUIDANCE
 
 PROMPT_WORDS = st.text(alphabet="abc ,{}()prompt:<>1.0ÄÖ字", max_size=60)
 
@@ -47,6 +48,11 @@ def test_every_shipped_style_says_how_it_is_painted_with_each_family(style: Styl
         assert 1 <= asked["guidance"] <= 30 and 1 <= asked["steps"] <= 150
     assert 0.5 <= style.shape <= 2.0
     assert settings_of(own_style("mine", "ink"), "sdxl") == {}
+
+
+def test_styles_of_the_shipped_checkpoint_are_painted_as_trainings_on_it_are_judged() -> None:
+    tiny = [style for style in shipped() if style.category == "avatar-tiny"]
+    assert tiny and {settings_of(style, "sd1")["guidance"] for style in tiny} == {TINY_GUIDANCE}
 
 
 def test_clothes_and_hair_are_tried_on_in_place_of_the_styles_own() -> None:

@@ -82,8 +82,9 @@ def test_where_likeness_is_low_less_guidance_is_tried(start: Start) -> None:
     result = start(steps=2, save_count=1, guidance=5.0, **WITHOUT_CLASS)
     assert result["likeness"]["recovered"] < GOOD_SHARE
     assert result["less_guidance"] == {"guidance": 3.0, "likeness": 0.0}  # what this checkpoint makes shows nobody
-    unguided: Any = SimpleNamespace(settings=SimpleNamespace(guidance=1.0))
-    assert Bench.less_guided(unguided) is None
+    for guidance in (1.0, 1.5):
+        unguided: Any = SimpleNamespace(settings=SimpleNamespace(guidance=guidance))
+        assert Bench.less_guided(unguided) is None
 
 
 @pytest.mark.slow
