@@ -32,20 +32,20 @@ QUALITY = 95
 
 
 def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
-    """uint8 RGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`, as which
+    """uint8 sRGB (height, width, 3), turned upright, transparency on white. Raises `UnreadablePhoto`, as which
     `FileTooLarge` counts, nothing else.
 
     `most_px`: a picture of more pixels is reduced by a whole factor, a JPEG while it is decoded; 0: none is.
     """
-    from PIL import ImageOps
+    from personal_avatar.pixels import pixels_of, to_srgb, upright
 
     with _opened(path) as file:
         if (factor := _too_large(file.size, most_px)) > 1:
             file.draft(None, (file.width // factor, file.height // factor))
-        upright = _flat(ImageOps.exif_transpose(file) or file)
-        if (factor := _too_large(upright.size, most_px)) > 1:
-            upright = upright.reduce(factor)
-        return np.asarray(upright).copy()
+        picture = to_srgb(upright(file))
+        if (factor := _too_large(picture.size, most_px)) > 1:
+            picture = picture.reduce(factor)
+        return pixels_of(picture)
 
 
 def _too_large(size: tuple[int, int], most_px: int) -> int:
@@ -82,6 +82,8 @@ def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENE
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
+    from personal_avatar.pixels import to_srgb
+
     picture, data = Image.fromarray(image), BytesIO()
     if kind == "png":
         chunks = PngInfo()
@@ -92,7 +94,7 @@ def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENE
         exif = Image.Exif()
         if infotext:
             exif[EXIF_IFD] = {USER_COMMENT: UNICODE + infotext[:LONGEST_COMMENT].encode("utf-16-be", "replace")}
-        shown = picture if kind == "webp" else Image.fromarray(np.asarray(_flat(picture)))
+        shown = picture if kind == "webp" else to_srgb(picture)
         shown.save(data, kind.upper(), quality=QUALITY, exif=exif)
     return marked(data.getvalue(), source) if source else data.getvalue()
 
@@ -168,15 +170,3 @@ def source_of(path: Path) -> str:
     """`GENERATED`, `EDITED`, or empty when the file does not say that a model had a hand in it."""
     found = source_in(path.read_bytes())
     return found if found in SOURCES else ""
-
-
-def _flat(picture: Opened) -> Opened:
-    """RGB, with a white ground behind transparent parts."""
-    from PIL import Image
-
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    ground = Image.new("RGBA", layer.size, "white")
-    ground.alpha_composite(layer)
-    return ground.convert("RGB")

@@ -11,23 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from personal_avatar.domain import Photo
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
 from personal_avatar.formats import MOST_SIDE_PX, naming, open_picture, reason_of
-from personal_avatar.photos.colour import pixels_of, to_srgb
-
-EXIF_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+from personal_avatar.pixels import pixels_of, to_srgb, upright
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ def read_photo(path: Path, limits: Limits = Limits()) -> tuple[Photo, np.ndarray
     path = Path(path)
     data = _bytes(path, limits)
     with naming(path.name), open_picture(io.BytesIO(data), path.name, limits.side_px) as picture:
-        pixels = pixels_of(to_srgb(_upright(picture)))
+        pixels = pixels_of(to_srgb(upright(picture)))
     height, width = pixels.shape[:2]
     return Photo(path, hashlib.sha256(data).hexdigest(), (width, height)), pixels
 
@@ -64,19 +52,3 @@ def _bytes(path: Path, limits: Limits) -> bytes:
     if not data:
         raise UnreadablePhoto(f"{path.name} is empty.", "Copy it again from where it came.")
     return data
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Undo the camera's rotation as EXIF tells it; broken EXIF means none."""
-    try:
-        orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 (EXIF is parsed from untrusted bytes; the picture itself is judged by its decoder)
-        orientation = 1
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    picture.load()
-    return picture if turn is None else _with_profile(picture.transpose(turn), picture)
-
-
-def _with_profile(turned: Image.Image, original: Image.Image) -> Image.Image:
-    turned.info = {**original.info, **turned.info}
-    return turned

@@ -14,9 +14,9 @@ from random import Random
 import numpy as np
 import pytest
 from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
-from personal_avatar.photos.colour import STRIP_ROWS
 from personal_avatar.photos.read import read_photo
 from personal_avatar.pictures import infotext_of, load_picture
+from personal_avatar.pixels import STRIP_ROWS
 from PIL import Image
 
 CASES = 120

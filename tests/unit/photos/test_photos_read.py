@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zlib
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
-from personal_avatar.photos.read import EXIF_ORIENTATION, Limits, read_photo
+from personal_avatar.photos.read import Limits, read_photo
+from personal_avatar.pictures import load_picture
+from personal_avatar.pixels import EXIF_ORIENTATION
 from PIL import Image, ImageCms, ImageFile
 
 LIMITS = Limits()
@@ -34,7 +37,9 @@ def encoded(picture: Image.Image, format_name: str, **options: object) -> bytes:
 def read(folder: Path, data: bytes, limits: Limits = LIMITS) -> np.ndarray:
     path = folder / "picture"
     path.write_bytes(data)
-    return read_photo(path, limits)[1]
+    pixels = read_photo(path, limits)[1]
+    assert np.array_equal(load_picture(path), pixels)  # whatever reads a picture reads it so
+    return pixels
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -74,6 +79,18 @@ def test_a_senseless_rotation_is_ignored(tmp_path: Path, orientation: int) -> No
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = orientation
     assert read(tmp_path, encoded(gradient(), "PNG", exif=exif)).shape == (16, 24, 3)
+
+
+@pytest.mark.parametrize(("tag", "kind", "value"), [
+    (0x010F, 99, b"abcd"), (0x0128, 7, b"ab\0\0"), (0x011A, 5, b"\x08\0\0\0"), (0x8769, 4, b"\x9f\x86\x01\0"),
+])
+def test_a_photo_is_turned_although_its_exif_has_an_odd_entry(
+    tmp_path: Path, tag: int, kind: int, value: bytes
+) -> None:
+    entries = sorted([(EXIF_ORIENTATION, 3, b"\x06\0\0\0"), (tag, kind, value)])
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
+    exif += b"".join(struct.pack("<HHI", *entry[:2], 1) + entry[2] for entry in entries) + bytes(4)
+    assert read(tmp_path, encoded(gradient(), "JPEG", exif=exif)).shape == (SIZE[0], SIZE[1], 3)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA"])

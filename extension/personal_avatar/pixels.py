@@ -1,4 +1,4 @@
-"""Any mode of Pillow -> 8-bit sRGB."""
+"""A picture that Pillow opened, of any mode -> upright, 8-bit sRGB."""
 from __future__ import annotations
 
 import io
@@ -9,6 +9,32 @@ from PIL import Image, ImageCms
 
 _DEEP = ("I", "F")
 STRIP_ROWS = 256
+EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Undo the camera's rotation as EXIF tells it; broken EXIF means none."""
+    try:
+        orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 (EXIF is parsed from untrusted bytes; the picture itself is judged by its decoder)
+        orientation = 1
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    picture.load()
+    return picture if turn is None else _with_profile(picture.transpose(turn), picture)
+
+
+def _with_profile(turned: Image.Image, original: Image.Image) -> Image.Image:
+    turned.info = {**original.info, **turned.info}
+    return turned
 
 
 def to_srgb(picture: Image.Image) -> Image.Image:
