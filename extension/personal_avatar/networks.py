@@ -19,6 +19,7 @@ from personal_avatar.errors import BaseUnsupported, NotFound
 from personal_avatar.host import Folders
 from personal_avatar.pickles import read_contents
 from personal_avatar.prompts import emphasis, split_networks
+from personal_avatar.storage import files_below
 from personal_avatar.wording import FAMILIES
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
@@ -153,7 +154,7 @@ def _by_width(shapes: Mapping[str, tuple[int, ...]]) -> Family | None:
 
 
 def loras_in(folder: Path) -> dict[str, Path]:
-    """LoRA files by name, anywhere under `folder`; of several with one name the first in the order of their paths."""
+    """LoRA files by name, anywhere under `folder`; of several with one name the last, which the WebUI takes, too."""
     return _by_name(folder, LORA_SUFFIXES)
 
 
@@ -163,7 +164,7 @@ def embeddings_in(folder: Path) -> dict[str, Path]:
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    found = (path for path in sorted(folder.rglob("*"), reverse=True) if path.suffix.lower() in suffixes)
+    found = (path for path in files_below(folder) if path.suffix.lower() in suffixes)
     return {path.stem: path for path in found if not path.name.startswith(".") and path.is_file()}
 
 

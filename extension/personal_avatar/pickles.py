@@ -35,6 +35,7 @@ _LOOKED_AT_BYTES = 200
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
 _MAX_CONTENTS_BYTES = 64 * 2**20
+_MOST_DICTIONARIES = 10_000
 _BROKEN = (  # what reading bytes that are no pickle, or a torn one, may end in
     pickle.PickleError, struct.error, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError,
     EOFError, ArithmeticError, AssertionError, ImportError, StopIteration, MemoryError, zipfile.BadZipFile,
@@ -127,7 +128,7 @@ def read_contents(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with path.open("rb") as file:
             found = _of_zip(file) if file.read(len(_ZIP)) == _ZIP else _of_plain(file)
-        return dict(_flat(found, ""))
+        return dict(_flat(found, "", iter(range(_MOST_DICTIONARIES))))
     except _BROKEN as error:
         raise _unreadable(path, error) from None
 
@@ -148,12 +149,16 @@ def _of_plain(file: IO[bytes]) -> Any:
     return _Contents(file).load()
 
 
-def _flat(found: Any, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """`left`: runs out where so many dictionaries were read: one that stands twice in another, and that twice in a
+    third, and so on, is few bytes in a file and has no end."""
+    if next(left, None) is None:
+        raise ValueError("it holds more dictionaries than anybody reads")
     for name, value in found.items():
         if isinstance(value, _Shape):
             yield f"{prefix}{name}", tuple(value)
         elif isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flat(value, f"{prefix}{name}.", left)
 
 
 def not_downloaded(path: Path) -> str:

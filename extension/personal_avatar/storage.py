@@ -45,6 +45,26 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Files in `folder` and below, also in folders that are linked there (each once, so that no link leads round and
+    round), in the WebUI's order: folder by folder, numbers by their value. None where there is no such folder."""
+    found, seen = {}, set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found[place] = names
+    places = sorted(found, key=_by_value)
+    return [Path(place, name) for place in places for name in sorted(found[place], key=_by_value)]
+
+
+def _by_value(name: str) -> list[tuple[int, str]]:
+    """Sorts "part 9" before "part 10", and letters without regard to their case."""
+    return [(int(part), "") if part.isdecimal() else (0, part.lower()) for part in re.split(r"(\d+)", name)]
+
+
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder on the disk, where the system can do that: what was renamed stays so when the power
     fails."""

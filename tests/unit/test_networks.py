@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.host import Folders
-from personal_avatar.networks import family_of_file, header_of, mismatches, split_embeddings
+from personal_avatar.networks import family_of_file, header_of, loras_in, mismatches, split_embeddings
 from safetensors.torch import save_file
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
@@ -185,6 +185,15 @@ def test_what_is_missing_is_named_once_and_a_weight_of_nothing_asks_for_nothing(
 def test_an_ordinary_word_is_no_missing_embedding(folders: Folders, prompt: str) -> None:
     add_avatar(folders, "Eve")
     assert mismatches(prompt, checkpoint(), folders) == []
+
+
+def test_of_two_loras_with_one_name_the_one_is_judged_that_the_webui_takes(folders: Folders) -> None:
+    """Its `walk_files` goes folder by folder, through links, and the last of a name stays."""
+    write(folders.loras / "bob.safetensors", {ATTENTION: (4, 2048)})
+    shared = write(folders.data / "shared" / "bob.safetensors", {ATTENTION: (4, 768)}).parent
+    (folders.loras / "sub").symlink_to(shared, target_is_directory=True)
+    assert loras_in(folders.loras) == {"bob": folders.loras / "sub" / "bob.safetensors"}
+    assert mismatches("<lora:bob:1>", checkpoint(), folders) == []
 
 
 def test_a_lora_is_found_by_the_name_it_gives_itself(folders: Folders) -> None:

@@ -42,6 +42,16 @@ def test_the_tensors_themselves_are_not_read(tmp_path: Path) -> None:
     assert read_contents(path) == {"x": (1000,)}
 
 
+def test_dictionaries_in_each_other_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    found: dict[str, object] = {}
+    for _ in range(40):
+        found = {"x": found, "y": found}
+    path = tmp_path / "a.pt"
+    torch.save(found, path)
+    with pytest.raises(BaseUnsupported, match="more dictionaries than anybody reads"):
+        read_contents(path)
+
+
 class Runs:
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar import storage
-from personal_avatar.storage import sha256_of, slug, write_bytes, write_json
+from personal_avatar.storage import files_below, sha256_of, slug, write_bytes, write_json
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -35,6 +35,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["status.json"]
+
+
+def test_files_are_found_in_linked_folders_too_and_links_lead_nowhere_twice(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for folder, name in ((here, "b.pt"), (here, "a.pt"), (here / "part 10", "c.pt"), (here / "part 9", "c.pt"),
+                         (elsewhere, "d.pt")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (here / "linked").symlink_to(elsewhere, target_is_directory=True)
+    (here / "part 9" / "round").symlink_to(here, target_is_directory=True)
+    found = [path.relative_to(here).as_posix() for path in files_below(here)]
+    assert found == ["a.pt", "b.pt", "linked/d.pt", "part 9/c.pt", "part 10/c.pt"]
+    assert files_below(tmp_path / "nowhere") == []
 
 
 def test_a_hash_is_of_the_content(tmp_path: Path) -> None:

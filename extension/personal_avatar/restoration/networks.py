@@ -12,6 +12,7 @@ from typing import Any
 
 from personal_avatar.errors import RestorerMissing
 from personal_avatar.restoration.aligned import FaceNetwork
+from personal_avatar.storage import files_below
 
 # The best first; each is known by the beginning of its file's name, in small letters.
 KNOWN = ("CodeFormer", "GFPGAN", "RestoreFormer")
@@ -30,7 +31,7 @@ Loader = Callable[[Path], Any]  # a file -> spandrel's descriptor of the model i
 
 def files_in(folders: Iterable[Path]) -> dict[str, Path]:
     """The first file of each restorer that is anywhere below the folders, whose libraries are installed; best first."""
-    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.rglob("*"))]
+    files = [file for folder in folders for file in files_below(folder)]
     found = {}
     for name in KNOWN:
         named = (one for one in files if one.suffix in SUFFIXES and one.name.lower().startswith(name.lower()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
-from personal_avatar.storage import sha256_of, write_json
+from personal_avatar.storage import files_below, sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
 from personal_avatar.training.families.files import is_one_by_one
 from personal_avatar.training.families.sidecar import side_px
@@ -34,7 +34,7 @@ class CheckpointShelf:
 
         Nothing is read, so a LoRA or a damaged file that somebody put there is among them.
         """
-        own = sorted(path for path in self.folder.rglob("*") if _may_be_weights(path))
+        own = sorted(path for path in files_below(self.folder) if _may_be_weights(path))
         found = [path for path in own if not path.name.lower().endswith(VAE_SUFFIXES)]
         return found if any(path.stem == SHIPPED.name for path in found) else [*found, *_weights_in(SHIPPED)]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SPELLINGS = {"lora_B.weight": "lora_up.weight", "lora_A.weight": "lora_down.weight"}
 UP, DOWN, MID, ALPHA, DORA = "lora_up.weight", "lora_down.weight", "lora_mid.weight", "alpha", "dora_scale"
+LEFT_OUT = {"bundle_emb"}  # embeddings that travel with a LoRA
 SHORTEST = 1e-12
 
 
@@ -62,7 +63,8 @@ def _with_magnitude(weight: torch.Tensor, magnitude: torch.Tensor) -> torch.Tens
 
 
 def read_deltas(path: Path) -> Iterator[tuple[str, Delta]]:
-    """(module, what is added to it), in the order of the names. Raises `GenerationFailed`."""
+    """(module, what is added to it), in the order of the names. Raises `GenerationFailed`, also for a file of which a
+    part would be left out."""
     modules: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in _tensors(path).items():
         module, _, part = key.partition(".")
@@ -70,6 +72,15 @@ def read_deltas(path: Path) -> Iterator[tuple[str, Delta]]:
     for module in sorted(modules):
         if {UP, DOWN} <= modules[module].keys():
             yield module, Delta(modules[module])
+        elif module not in LEFT_OUT:
+            raise _other_layout(path, f"{module}.{next(iter(modules[module]))}")
+
+
+def _other_layout(path: Path, name: str) -> GenerationFailed:
+    return GenerationFailed(
+        f"{path.name} is no plain LoRA: what {name} holds (LoHa, LoKr, another program's layout) is not applied here.",
+        "Take it out of the prompt; the WebUI applies more layouts.",
+    )
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:

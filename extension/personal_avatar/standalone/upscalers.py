@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.errors import UpscalerMissing
+from personal_avatar.storage import files_below
 
 LIBRARIES = ("spandrel", "torchvision")
 # Larger pictures are enlarged in tiles, and each is shown that much of what is around it.
@@ -50,7 +51,7 @@ class Upscalers:
         """Weights that can be loaded here, by name."""
         if not self._folder.is_dir() or not all(importlib.util.find_spec(library) for library in LIBRARIES):
             return {}
-        files = sorted(path for path in self._folder.rglob("*") if path.suffix in (".pth", ".safetensors"))
+        files = sorted(path for path in files_below(self._folder) if path.suffix in (".pth", ".safetensors"))
         return {file.stem: file for file in files}
 
 

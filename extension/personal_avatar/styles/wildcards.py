@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.storage import files_below
 
 # Names of networks, such as <lora:my__film__v2:1>, are passed over.
 PLACE = re.compile(r"<\w+:[^<>]*>|__([\w*/ -]+?)__")
@@ -77,4 +78,5 @@ def _choices(path: Path) -> list[str]:
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
     """(name, file) of every list below a folder; none when it is not there."""
-    return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in sorted(folder.rglob("*.txt"))]
+    lists = sorted(path for path in files_below(folder) if path.suffix == ".txt")
+    return [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in lists]

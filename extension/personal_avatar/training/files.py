@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import SelfTestFailed
-from personal_avatar.storage import replacing
+from personal_avatar.storage import files_below, replacing
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,6 @@ def free_stem(folder: Path, stem: str) -> str:
 
     Folders below count because the WebUI finds models there by name, too; case does not, as on some disks.
     """
-    taken = {path.name.split(".")[0].casefold() for path in folder.rglob("*")}
+    taken = {path.name.split(".")[0].casefold() for path in files_below(folder)}
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name.casefold() not in taken)

@@ -58,14 +58,14 @@ def test_codeformer_takes_the_fidelity_itself() -> None:
 
 
 def test_a_file_is_looked_for_once_and_again_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks, look = [], Path.rglob
+    looks, look = [], networks.files_below
 
-    def counted(folder: Path, pattern: str) -> Any:
+    def counted(folder: Path) -> list[Path]:
         looks.append(folder)
-        return look(folder, pattern)
+        return look(folder)
 
     monkeypatch.setattr(networks.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(Path, "rglob", counted)
+    monkeypatch.setattr(networks, "files_below", counted)
     assert networks.file_of("GFPGAN", (tmp_path,)) is None and len(looks) == 1
     (tmp_path / "GFPGANv1.4.pth").touch()
     for _ in range(3):

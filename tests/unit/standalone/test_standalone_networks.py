@@ -16,7 +16,7 @@ from personal_avatar.standalone.networks import AppliedNetworks, Network, find_n
 from personal_avatar.training.compute import choose
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,10 @@ ATTENTION = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
 KERNEL = "lora_unet_mid_block_resnets_0_conv1"
 TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
 RANK = 4
+OTHER_LAYOUTS = {
+    "LoHa": f"{ATTENTION}.hada_w1_a", "half LoHa": f"{ATTENTION[:-1]}k.hada_w1_a",
+    "diffusers": "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -118,18 +122,22 @@ def test_a_file_that_was_written_anew_is_read_anew(
     assert not torch.equal(module_weights(model)[ATTENTION], first)
 
 
-@pytest.mark.parametrize("how", ["another size", "nothing fits", "damaged"])
+@pytest.mark.parametrize("how", ["another size", "nothing fits", "damaged", "LoHa", "half LoHa", "diffusers"])
 def test_a_file_that_does_not_fit_is_named_and_leaves_the_model_alone(
     applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path, how: str
 ) -> None:
     good, bad = Kohya().write(tmp_path / "good.safetensors", model), tmp_path / "bad.safetensors"
     if how == "damaged":
         bad.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    elif how in OTHER_LAYOUTS:
+        plain = load_file(good) if how == "half LoHa" else {}
+        save_file({OTHER_LAYOUTS[how]: torch.ones(2, 9), **plain}, bad)
     else:
         name = ATTENTION if how == "another size" else "lora_unet_nowhere"
         save_file({f"{name}.lora_up.weight": torch.ones(9, 2), f"{name}.lora_down.weight": torch.ones(2, 9)}, bad)
     before = module_weights(model)[ATTENTION].clone()
-    with pytest.raises(GenerationFailed, match=r"bad\.safetensors"):
+    said = r"bad\.safetensors" + (r" is no plain LoRA: what \S+ holds" if how in OTHER_LAYOUTS else "")
+    with pytest.raises(GenerationFailed, match=said):
         applied.use([Network(good, 1.0), Network(bad, 1.0)])
     assert torch.equal(module_weights(model)[ATTENTION], before)
 

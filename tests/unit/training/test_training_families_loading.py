@@ -243,9 +243,14 @@ def test_a_vae_of_values_that_are_no_numbers_is_refused_by_its_name(
 
 def test_what_is_no_vae_is_refused_by_its_name(tmp_path: Path, load: Load) -> None:
     base = make(Family.SD1, tmp_path)
-    write_weights(tmp_path / "lora.safetensors", {"lora_unet_x.lora_up.weight": torch.ones(1, 1)})
-    with pytest.raises(BaseUnsupported, match=r"lora\.safetensors is not a VAE"):
-        load(replace(base, vae=tmp_path / "lora.safetensors"))
+    of_diffusers = ("encoder.conv_in", "encoder.down_blocks.0.resnets.0.conv1", "post_quant_conv")
+    for name, found in (
+        ("lora", {"lora_unet_x.lora_up.weight": torch.ones(1, 1)}),
+        ("diffusers", {f"{layer}.weight": torch.ones(1, 1) for layer in of_diffusers}),
+    ):
+        write_weights(tmp_path / f"{name}.safetensors", found)
+        with pytest.raises(BaseUnsupported, match=rf"{name}\.safetensors is not a VAE"):
+            load(replace(base, vae=tmp_path / f"{name}.safetensors"))
     with pytest.raises(BaseNotFound):
         load(replace(base, vae=tmp_path / "gone.safetensors"))
 

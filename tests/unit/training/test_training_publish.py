@@ -146,6 +146,11 @@ def test_a_free_name_looks_at_every_file_whatever_its_kind(tmp_path: Path) -> No
     (tmp_path / "a.json").touch()
     (tmp_path / "a-2.safetensors").touch()
     assert free_stem(tmp_path, "a") == "a-3"
+    elsewhere = tmp_path.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.safetensors").touch()
+    (tmp_path / "linked").symlink_to(elsewhere, target_is_directory=True)  # the WebUI looks in there, too
+    assert free_stem(tmp_path, "b") == "b-2"
 
 
 def test_the_preset_fills_what_the_user_left_out(tmp_path: Path, tiny: BaseModelFile) -> None:

@@ -42,6 +42,8 @@ def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> d
     widths = tuple(
         shapes[f"{VAE}encoder.down.{n}.block.0.conv2.weight"][0] for n in blocks(shapes, VAE + "encoder.down.")
     )
+    if not widths:
+        raise _no_vae(base)
     return {
         "in_channels": 3,
         "out_channels": 3,
@@ -57,7 +59,7 @@ def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> d
 
 def _no_vae(base: BaseModelFile) -> BaseUnsupported:
     if base.vae is not None:
-        return BaseUnsupported(f"{base.vae.name} is not a VAE of Stable Diffusion.", "Choose another VAE.")
+        return BaseUnsupported(f"{base.vae.name} is not a VAE in Stable Diffusion's own layout.", "Choose another VAE.")
     return BaseUnsupported(
         f"{base.path.name} has no VAE in it.", "Choose a VAE beside it, or a checkpoint with one inside."
     )

@@ -12,6 +12,7 @@ from personal_avatar.domain import BaseModelFile, Engine, from_json, to_json
 from personal_avatar.errors import BaseNotFound, InvalidSettings
 from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.storage import files_below
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.publish import stem_for
 from personal_avatar.training.storing import parts
@@ -65,7 +66,8 @@ def pack(task: TrainTask, folder: Path, home: str, ledger: Ledger) -> Luggage:
     for path, name in _shared(task):
         known = base.sha256 if path == base.path else ""
         _add(luggage, luggage.shared, path, name, ledger, known)
-    luggage.taken += sorted({path.name for path in task.publish_to.rglob(f"{stem_for(task)}*")})
+    there = (path.name for path in files_below(task.publish_to))
+    luggage.taken += sorted({name for name in there if name.startswith(stem_for(task))})
     return luggage
 
 
