@@ -18,9 +18,9 @@ RAY_PACKAGES = "ray-packages"  # in the data folder; only the process that carri
 class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
     one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
-    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours.
-    `callers_name_folders`: whether those who call the API or see the page sit at this machine, and may name folders of
-    it."""
+    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours. `more_loras`: where the
+    host looks for LoRAs, too. `callers_name_folders`: whether those who call the API or see the page sit at this
+    machine, and may name folders of it."""
 
     data: Path
     loras: Path
@@ -29,6 +29,7 @@ class Folders:
     identity: tuple[Path, ...] = ()
     sd_scripts: str = ""
     more_wildcards: tuple[Path, ...] = ()
+    more_loras: tuple[Path, ...] = ()
     callers_name_folders: bool = False
 
     @property

@@ -205,11 +205,11 @@ def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
     """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
     text, tags = split_networks(prompt)
     wanted = [tag.name for tag in tags if tag.weight]
-    return [*_lora_complaints(wanted, base, folders.loras), *_embedding_complaints(text, base, folders)]
+    return [*_lora_complaints(wanted, base, (folders.loras, *folders.more_loras)), *_embedding_complaints(text, base, folders)]
 
 
-def _lora_complaints(names: list[str], base: BaseModelFile, folder: Path) -> Iterator[str]:
-    files = loras_in(folder)
+def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Path]) -> Iterator[str]:
+    files = {name: path for folder in folders for name, path in loras_in(folder).items()}
     for name in names:
         path = find_lora(name, files)
         yield from [f"There is no LoRA named {name}."] if path is None else _foreign(f"The LoRA {name}", path, base)

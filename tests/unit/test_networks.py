@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,9 @@ def test_of_two_loras_with_one_name_the_one_is_judged_that_the_webui_takes(folde
     (folders.loras / "sub").symlink_to(shared, target_is_directory=True)
     assert loras_in(folders.loras) == {"bob": folders.loras / "sub" / "bob.safetensors"}
     assert mismatches("<lora:bob:1>", checkpoint(), folders) == []
+    write(folders.data / "LyCORIS" / "bob.safetensors", {ATTENTION: (4, 1024)})
+    (said,) = mismatches("<lora:bob:1>", checkpoint(), replace(folders, more_loras=(folders.data / "LyCORIS",)))
+    assert "Stable Diffusion 2" in said
 
 
 def test_a_lora_is_found_by_the_name_it_gives_itself(folders: Folders) -> None:

@@ -41,6 +41,7 @@ class WebuiHost:
     def folders(self) -> Folders:
         """Our data and the WebUI's own folders, as --avatar-data-dir, --lora-dir, --embeddings-dir, --ckpt-dir say."""
         loras = getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora"
+        lycoris = getattr(shared.cmd_opts, "lyco_dir_backcompat", None)
         return Folders(
             data=data_folder(),
             loras=Path(loras).absolute(),
@@ -49,6 +50,7 @@ class WebuiHost:
             identity=identity_folders(),
             sd_scripts=sd_scripts_folder(),
             more_wildcards=wildcard_folders(),
+            more_loras=tuple(Path(folder).absolute() for folder in (lycoris,) if folder),
             callers_name_folders=only_local(),
         )
 
