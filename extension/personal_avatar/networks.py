@@ -205,7 +205,8 @@ def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
     """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
     text, tags = split_networks(prompt)
     wanted = [tag.name for tag in tags if tag.weight]
-    return [*_lora_complaints(wanted, base, (folders.loras, *folders.more_loras)), *_embedding_complaints(text, base, folders)]
+    of_loras = _lora_complaints(wanted, base, (folders.loras, *folders.more_loras))
+    return [*of_loras, *_embedding_complaints(text, base, folders)]
 
 
 def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Path]) -> Iterator[str]:

@@ -105,4 +105,12 @@ def test_recovered_is_a_finite_number(floor: float, after: float, ceiling: float
 
 def test_recovered_is_the_share_of_the_way() -> None:
     assert Likeness(0.2, 0.5, 0.8).recovered == pytest.approx(0.5)
-    assert Likeness(0.5, 0.9, 0.5).recovered == 0.0
+    assert Likeness(0.5, 0.5, 0.5).recovered == 0.0
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1), st.floats(0.001, 1))
+def test_who_is_more_alike_recovered_more_wherever_the_ceiling_lies(
+    floor: float, ceiling: float, after: float, more: float
+) -> None:
+    """Of few photos it may lie below the floor."""
+    assert Likeness(floor, after + more, ceiling).recovered > Likeness(floor, after, ceiling).recovered

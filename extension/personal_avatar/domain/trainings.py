@@ -61,6 +61,9 @@ class BaseModelFile:
     zero_terminal_snr: bool = False
 
 
+LEAST_SPAN = 0.05  # between floor and ceiling, in cosines
+
+
 @dataclass(frozen=True)
 class Likeness:
     """Mean cosine similarity to held-out photos; the words are defined in the README."""
@@ -72,9 +75,9 @@ class Likeness:
 
     @property
     def recovered(self) -> float:
-        """Share of the way from the untrained model to the real photos."""
-        span = self.ceiling - self.floor
-        return (self.after - self.floor) / span if abs(span) > 1e-6 else 0.0
+        """Share of the way from the untrained model to the real photos. Few photos, or the few pictures of a style, may
+        differ more among themselves than from anything else: the way is never shorter than `LEAST_SPAN`."""
+        return (self.after - self.floor) / max(LEAST_SPAN, self.ceiling - self.floor)
 
 
 @dataclass(frozen=True)

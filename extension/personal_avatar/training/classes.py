@@ -94,7 +94,7 @@ def class_pictures(
     fit = inspection.without_subject(kept, wanted.count)
     unfit: list[Candidate] = []
     if len(fit) < wanted.count:
-        seeds = _seeds(kept, damaged, wanted.count)
+        seeds = _seeds(kept, damaged, wanted.count, wanted.count - len(fit))
         for one in _made(model, wanted, seeds, lambda: on_progress(len(fit), wanted.count)):
             fault = inspection.fault(one.image)
             if fault is None:
@@ -177,11 +177,11 @@ def _kept(folder: Path) -> tuple[list[Candidate], list[int]]:
     return found, damaged
 
 
-def _seeds(kept: list[Candidate], damaged: list[int], count: int) -> list[int]:
-    """Which to try: those of damaged files again, then such as were not tried."""
+def _seeds(kept: list[Candidate], damaged: list[int], count: int, missing: int) -> list[int]:
+    """Which to try for `missing` of `count`: those of damaged files again, then such as were not tried."""
     known = [one.seed for one in kept]
     first = max([FIRST_SEED - 1, *known, *damaged]) + 1
-    new = max(count * TRIES - (first - FIRST_SEED), (count - len(known)) * TRIES)
+    new = max(count * TRIES - (first - FIRST_SEED), missing * TRIES)
     return [*damaged, *range(first, first + new)]
 
 

@@ -37,8 +37,7 @@ def trained_numbers(plan: TrainPlan, shapes: Shapes) -> int:
         return low_ranks(shapes, Extent.of(plan))
     if isinstance(plan, TextualInversionPlan):
         return plan.vectors * sum(_widths(shapes))
-    whole = sum(map(size_of, shapes.values())) - count(shapes, VAE)
-    return whole if plan.trains_text else count(shapes, UNET)
+    return whole(shapes) - count(shapes, VAE) if plan.trains_text else count(shapes, UNET)
 
 
 def file_bytes(plan: TrainPlan, shapes: Shapes, base: BaseModelFile) -> int:
@@ -48,8 +47,13 @@ def file_bytes(plan: TrainPlan, shapes: Shapes, base: BaseModelFile) -> int:
         return HALF * trained_numbers(plan, shapes)
     if isinstance(plan, TextualInversionPlan):
         return FP32 * trained_numbers(plan, shapes)
-    whole = sum(map(size_of, shapes.values()))
-    return round(base.path.stat().st_size * (whole - count(shapes, AVERAGED)) / max(1, whole))
+    averaged = count(shapes, AVERAGED)
+    return round(base.path.stat().st_size * (1 - averaged / max(1, whole(shapes) + averaged)))
+
+
+def whole(shapes: Shapes) -> int:
+    """Numbers in a checkpoint, without its averaged weights, which nobody loads."""
+    return sum(size_of(shape) for key, shape in shapes.items() if not key.startswith(AVERAGED))
 
 
 def size_of(shape: tuple[int, ...]) -> int:

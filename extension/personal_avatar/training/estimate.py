@@ -79,9 +79,8 @@ def _samples(plan: TrainPlan, steps: int) -> float:
 
 
 def _with_prior(plan: TrainPlan) -> float:
-    """Half as many samples more; where the untrained checkpoint is asked, too, its answers besides. Not in steps that
-    learn the person alone."""
-    if plan.prior_weight <= 0:
-        return 1.0
-    more = 0.5 + (0.5 * FORWARD_SHARE if plan.prior_from in (PREDICTION, BOTH) else 0.0)
+    """The samples more; where the untrained checkpoint is asked, too, its answers besides. Not in steps that learn the
+    person alone."""
+    share = plan.prior_rows / plan.batch_size
+    more = share * (1.0 + FORWARD_SHARE) if plan.prior_from in (PREDICTION, BOTH) else share
     return 1.0 + more * (1.0 - plan.prior_after)

@@ -167,6 +167,7 @@ def _trainer(folder: Path) -> Trainer:
     trainer = Trainer(model, method, data, plan, int(told["total"]))
     facts, tree = storing.read(folder / STATE)
     trainer.restore({**tree, **{name: facts[name] for name in FACTS}})
+    model.park(text=data.text is not None)  # everything is encoded
     return trainer
 
 

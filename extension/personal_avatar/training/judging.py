@@ -7,10 +7,9 @@ from pathlib import Path
 from personal_avatar.domain import Likeness
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.result_numbers import GOOD_SHARE, RESEMBLANCE, kept
+from personal_avatar.training.result_numbers import GOOD_SHARE, kept
 from personal_avatar.training.work import Point, Training, Work
 
-STYLE_SPAN = 0.05
 OTHERS_COUNT = 0.5  # what others who become alike take away, where the person's own likeness counts 1
 
 
@@ -52,12 +51,9 @@ def _tell(work: Work, step: int, mean: float, leakage: float | None = None) -> N
 
 
 def recovered(training: Training, likeness: float) -> float:
-    """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds. The few references of a
-    style may differ more among themselves than from anything else: its way is never shorter than `STYLE_SPAN`."""
-    floor, ceiling = training.untrained.likeness.mean if training.untrained else 0.0, training.bench.ceiling
-    if training.bench.kind == RESEMBLANCE:
-        ceiling = max(ceiling, floor + STYLE_SPAN)
-    return Likeness(floor, likeness, ceiling).recovered
+    """Share of the way from the untrained checkpoint to the real photos, on the choosing seeds."""
+    floor = training.untrained.likeness.mean if training.untrained else 0.0
+    return Likeness(floor, likeness, training.bench.ceiling).recovered
 
 
 def stayed(training: Training, leakage: float) -> float:

@@ -177,15 +177,20 @@ class Trainer:
 
     def _part(self) -> torch.Tensor:
         """One batch; when it fails, as compiling may at the first step, nothing is drawn, and gradients are dropped."""
+        import torch
+
         before = self.objective.state()
         try:
-            loss = self.objective.loss(self._passed) / self.plan.accumulate
-            self._scaler.scale(loss).backward()
+            loss = torch.zeros((), device=self.model.compute.device)
+            for part in self.objective.parts(self._passed):
+                share = part / self.plan.accumulate
+                self._scaler.scale(share).backward()
+                loss += share.detach().float()
         except Exception:
             self.objective.set_state(before)
             self._optimiser.zero_grad(set_to_none=True)
             raise
-        return loss.detach().float()
+        return loss
 
     def _look(self) -> bool:
         """Take the losses that have not been looked at yet; False when one of them, or a gradient, is no number."""

@@ -36,12 +36,11 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     class_captions = [without_subject(caption, dataset, plan.is_style) for caption in captions]
     others, small_others = _others(work, model, dataset)
     styled = in_styles(model.base, dataset.class_noun, plan.seed) if plan.wants_styles else ()
-    changing = plan.trains_text or plan.shuffle_captions
     asked = ["", *captions, *class_captions, *(others.captions if others else ())]
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
     asked += styled
-    text = None if changing else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
+    text = None if plan.reads_anew else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
     places = _places(work, dataset, samples, latents)
     small = None
     if len(small_latents):
@@ -80,7 +79,7 @@ def _others(work: Work, model: DiffusionModel, dataset: Dataset) -> tuple[ClassS
     if work.plan.wants_class_pictures:
         work.emit(Stage("class"))
     found = pictures_of_the_class(work, model, dataset)
-    if found is None:
+    if found is None or not found.images:
         return None, None
     name = cache.fingerprint(found.seeds, *_sizes(work.plan))
     latents, small = _latents(work, found.folder, name, model, found.images)
@@ -107,6 +106,8 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
     found = class_pictures(model, wanted, work.analyser.upright(), told)
     if found.left_out:
         work.emit(Log(found.told(wanted.class_noun)))
+    if not found.images:
+        work.emit(Log("There is none to learn from; the checkpoint's own answers hold the class instead."))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,15 @@ class Objective:
             self._only_draws = False
 
     def loss(self, passed: float) -> torch.Tensor:
-        """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was.
+        """Of the next batch: the sum of `parts`."""
+        import torch
+
+        return torch.stack(list(self.parts(passed))).sum()
+
+    def parts(self, passed: float) -> Iterator[torch.Tensor]:
+        """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was;
+        together, or where memory counts more than time one after the other, so that who goes back through each at once
+        keeps what one of them needs.
 
         `passed`: share of the training's steps that are done; the first may be on pictures of half the size.
         """
@@ -82,9 +90,15 @@ class Objective:
         captions = drop(self._captions(rows), plan.caption_dropout, self.generator)
         asked = Asked(noised, captions, self._places(shown, rows))
         if plan.prior_weight <= 0 or passed < plan.prior_after:
-            return self._errors(asked)[0]
-        ours, of_class = self._errors(asked, self._of_class(feed, rows, noised))
-        return ours + plan.prior_weight * of_class
+            yield self._errors(asked)[0]
+            return
+        of_class = self._of_class(feed, rows, noised)
+        if plan.gradient_checkpointing:
+            yield self._errors(asked)[0]
+            yield plan.prior_weight * self._errors(of_class)[0]
+        else:
+            ours, held = self._errors(asked, of_class)
+            yield ours + plan.prior_weight * held
 
     def _errors(self, *batches: Asked) -> list[torch.Tensor]:
         """How far the answers to each batch are from what is wanted there."""
@@ -105,8 +119,8 @@ class Objective:
         return list(torch.split(answer, [len(batch.captions) for batch in batches]))
 
     def _of_class(self, feed: Feed, rows: torch.Tensor, noised: Noised) -> Asked:
-        """What holds the class where it was: half as many pictures as of the person. `noised`: the person's."""
-        plan, shown, half = self.plan, feed.pictures, max(1, len(rows) // 2)
+        """What holds the class where it was: `plan.prior_rows` pictures. `noised`: the person's."""
+        plan, shown, half = self.plan, feed.pictures, self.plan.prior_rows
         if plan.prior_from == PREDICTION or shown.others is None:
             captions = self._class_captions([self.data.class_captions[row] for row in rows[:half].tolist()])
             return self._as_untrained(Asked(noised.first(half), captions))

@@ -124,8 +124,17 @@ class TrainPlan(Settings):
 
     @property
     def trains_text(self) -> bool:
-        """Whether captions must be encoded anew at every step."""
         return self.text_encoder_learning_rate > 0
+
+    @property
+    def reads_anew(self) -> bool:
+        """Whether captions must be encoded anew at every step."""
+        return self.trains_text or self.shuffle_captions
+
+    @property
+    def prior_rows(self) -> int:
+        """Pictures that hold the class beside each batch of the person's: half as many, but one."""
+        return max(1, self.batch_size // 2) if self.prior_weight > 0 else 0
 
 
 class LoraPlan(TrainPlan):

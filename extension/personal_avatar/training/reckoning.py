@@ -11,7 +11,7 @@ from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
-from personal_avatar.training.counts import FP32, HALF, Extent, count, low_ranks, size_of, trained_numbers
+from personal_avatar.training.counts import FP32, HALF, Extent, count, low_ranks, trained_numbers, whole
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
 from personal_avatar.training.footprint import Work, decoder_work, unet_work
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
@@ -91,7 +91,7 @@ class Network:
 
     @cached_property
     def text(self) -> int:
-        return sum(map(size_of, self.shapes.values())) - self.unet - self.vae
+        return whole(self.shapes) - self.unet - self.vae
 
     @cached_property
     def decoding(self) -> int:
@@ -179,17 +179,18 @@ class Reckoned:
     def step(self) -> int:
         """Gradients, what the way back needs, and copies in half precision of trained weights, where there are any;
         parts of the checkpoint that the steps do not need are put away, small ones on a processor excepted."""
-        text = self.text if self.plan.trains_text or (not self.on_card and self.text < WORTH_DROPPING) else 0
+        text = self.text if self.plan.reads_anew or (not self.on_card and self.text < WORTH_DROPPING) else 0
         vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
         copies = HALF if self.half and isinstance(self.plan, DreamboothPlan) else 0
-        of_text = TEXT_WORK * self.text if self.plan.trains_text else 0
+        of_text = TEXT_WORK * self.text if self.plan.reads_anew else 0
         return round(self.weights + self.trained * (FP32 + copies) + text + vae + of_text + self.activations)
 
     @property
     def activations(self) -> float:
-        """Of one batch, and of half another that holds the class."""
+        """Of one batch, and of the pictures that hold the class where both go through the network together."""
         work = self.network.work(self.side_px)
-        rows = self.plan.batch_size * (1.5 if self.plan.prior_weight > 0 else 1.0)
+        beside = 0 if self.plan.gradient_checkpointing else self.plan.prior_rows  # as objective.parts decides
+        rows = self.plan.batch_size + beside
         scores, largest = (work.scores, work.largest_scores) if self._explicit_attention() else (0, 0)
         kept = KEPT_HALF if self.half else KEPT
         each = SCORE_HALF if self.half else SCORE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Advice
+from personal_avatar.domain import Advice, Likeness
 from personal_avatar.photos.words import told
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
@@ -50,7 +50,7 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     floor, ceiling = numbers.at("untrained", "likeness"), numbers.at("ceiling")
     if floor is None or ceiling is None:
         return _said("LIKENESS", **of, likeness=best.likeness, following=best.following)
-    recovered = (best.likeness - floor) / (ceiling - floor) if ceiling > floor else 0.0
+    recovered = Likeness(floor, best.likeness, ceiling).recovered
     if recovered < NO_RECOVERY:
         return _said("NO_GAIN", **of)
     obedient = kept(best.following, numbers.at("untrained", "following"))

@@ -43,7 +43,7 @@ class Keeper:
         self._work, self._training, self._trainer = work, training, trainer
         self._folder = work.wishes.folder
         self._fingerprint = fingerprint(work, training)
-        self._kept_step = -1
+        self._kept = (-1, 0)
         self._kept_at = time.monotonic()
         self._retry_at = self._cost_s = 0.0
         self._bare: list[str] | None = None
@@ -56,7 +56,7 @@ class Keeper:
     def pause_at(self, between_steps: bool) -> int | None:
         if between_steps and self._trainer.is_settled and time.monotonic() >= self._retry_at:
             self._put()
-        return self._kept_step if self._kept_step == self._trainer.done else None
+        return self._trainer.done if self._is_kept else None
 
     def now_and_then(self) -> None:
         """Between two steps."""
@@ -66,20 +66,40 @@ class Keeper:
     def keep(self) -> None:
         """Before a checkpoint is judged and after it. Copies of all weights are too large for every one."""
         if self._trainer.saved == self._trainer.done:
-            if self._kept_step == self._trainer.done:
+            if self._is_kept:
                 storing.amend(self._folder, self._facts())
             self._work.wishes.heed(between_steps=True)
         elif not self._training.method.heavy or self._is_due():
             self._put()
 
+    def thin_out(self) -> None:
+        """Large checkpoints that are not needed go, once what is kept knows those that take their place: whoever takes
+        the training up finds files for what it is told."""
+        known = storing.facts_of(self._folder) if self._training.method.heavy else None
+        if known is not None:
+            try:
+                storing.amend(self._folder, {**known, **self._judged()})
+            except OSError:  # no room for it; they go the next time
+                return
+        self._training.thin_out()
+
+    @property
+    def _here(self) -> tuple[int, int]:
+        """Step, and how often the training has gone back: the same step has other weights then."""
+        return self._trainer.done, self._trainer.halvings
+
+    @property
+    def _is_kept(self) -> bool:
+        return self._kept == self._here
+
     def _is_due(self) -> bool:
         now = time.monotonic()
         due_at = self._kept_at + max(EVERY_S, RARER * self._cost_s)
-        return now >= max(due_at, self._retry_at) and self._kept_step != self._trainer.done
+        return now >= max(due_at, self._retry_at) and not self._is_kept
 
     def _put(self) -> None:
         """A state that cannot be written is told of, and the training goes on; the one before it is still there."""
-        if self._kept_step == self._trainer.done and self._is_told():
+        if self._is_kept and self._is_told():
             return
         began = time.monotonic()
         try:
@@ -90,7 +110,7 @@ class Keeper:
                 self._work.emit(Log(f"The state could not be kept: {why} The training goes on; free some space."))
             self._retry_at = time.monotonic() + RETRY_S
             return
-        self._kept_step, self._kept_at, self._retry_at = self._trainer.done, time.monotonic(), 0.0
+        self._kept, self._kept_at, self._retry_at = self._here, time.monotonic(), 0.0
         self._cost_s = self._kept_at - began
 
     def _is_told(self) -> bool:
@@ -110,6 +130,12 @@ class Keeper:
             "saved": trainer.saved,
             "enough": trainer.enough,
             "seconds": round(training.seconds_before + time.monotonic() - self._work.began_s, 1),
+            **self._judged(),
+        }
+
+    def _judged(self) -> dict[str, Any]:
+        training = self._training
+        return {
             "points": [self._portable(point) for point in training.points],
             "untrained": self._untrained(training.untrained),
             "ceiling": vars(training.bench).get("ceiling"),  # when it has been measured
@@ -157,7 +183,7 @@ class Keeper:
         facts, tree = storing.read(self._folder)
         found = self._measured(facts)
         self._trainer.restore({**tree, "saved": facts["saved"], "enough": facts["enough"]})
-        self._kept_step, self._training.seconds_before = self._trainer.done, float(facts["seconds"])
+        self._kept, self._training.seconds_before = self._here, float(facts["seconds"])
         self._training.points, self._training.untrained = found
         if facts["ceiling"] is not None:
             vars(self._training.bench)["ceiling"] = facts["ceiling"]

@@ -136,8 +136,8 @@ def _train(work: Work, training: Training) -> None:
     room.clear()
     work.wishes.heed(between_steps=True)
     hooks = Hooks(
-        ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, step), trainer.note,
-        lambda: _back_to_last(training), keeper.stops, keeper.keep,
+        ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, keeper, step),
+        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep,
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
         trainer.run(hooks)
@@ -157,10 +157,11 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
     return trainer, keeper
 
 
-def _is_enough(work: Work, training: Training, room: Room, step: int) -> bool:
+def _is_enough(work: Work, training: Training, room: Room, keeper: Keeper, step: int) -> bool:
     """Save and score the weights of this step: are they as good as the plan wants them?"""
     training.bench.model.unpark()
     point = _save(work, training, step)
+    keeper.thin_out()
     room.clear()
     return judging.is_enough(training, point, work.plan.stop_at)
 
@@ -218,9 +219,7 @@ def _save(work: Work, training: Training, step: int) -> Point:
     training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
     if not training.points:  # a cancel while it is scored keeps it
         training.points = [unscored(step, path)]
-    point = judging.score_point(work, training, step, path)
-    training.thin_out()
-    return point
+    return judging.score_point(work, training, step, path)
 
 
 def _selftest(work: Work, training: Training) -> None:

@@ -56,6 +56,8 @@ class BatchOrder:
         """int64 (count,)"""
         import torch
 
+        if not self.groups:
+            raise ValueError("there is nothing to take from")
         taken: list[int] = []
         while len(taken) < count:
             group = self.groups[taken[0]] if taken else None

@@ -6,7 +6,7 @@ of one process, but for rounding: sums are made in another order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from personal_avatar.training.plan import TrainPlan
 if TYPE_CHECKING:
     import torch
 
+PIECE = 16 * 2**20  # numbers of gradients that are put together at once
 PATIENCE = timedelta(days=1)  # the others wait while the first one saves, judges, or has given its card away
 
 
@@ -42,13 +43,26 @@ class Team:
         for weight in weights:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-        flat = torch.cat([loss.reshape(1), *(weight.grad.reshape(-1).float() for weight in weights)])
-        distributed.all_reduce(flat)
-        at = 1
-        for weight in weights:
-            weight.grad.copy_(flat[at : at + weight.numel()].view_as(weight))
-            at += weight.numel()
-        return flat[0].clone()
+        total = loss.reshape(1).clone()
+        distributed.all_reduce(total)
+        for some in _pieces(weights):
+            flat = torch.cat([weight.grad.reshape(-1).float() for weight in some])
+            distributed.all_reduce(flat)
+            for weight, summed in zip(some, flat.split([weight.numel() for weight in some]), strict=True):
+                weight.grad.copy_(summed.view_as(weight))
+        return total[0]
+
+
+def _pieces(weights: Sequence[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
+    """In their order, so many at a time as are copied at once."""
+    some: list[torch.nn.Parameter] = []
+    for weight in weights:
+        if some and sum(one.numel() for one in some) + weight.numel() > PIECE:
+            yield some
+            some = []
+        some.append(weight)
+    if some:
+        yield some
 
 
 ALONE = Team()

@@ -16,6 +16,7 @@ from personal_avatar.training.presets import TINY_UP_TO_PX
 VRAM, RAM = "vram", "ram"
 SMALLEST_SHARE = (1.0, 0.875, 0.75, 0.625, 0.5)  # of the resolution
 SMALLEST_PX, SMALLEST_RANK = 64, 4
+MOST_BATCHES = 64  # before a step
 CARRIED = (
     "goal", "steps", "resolution_px", "batch_size", "accumulate", "gradient_checkpointing", "precision", "save_count",
     "held_out", "min_photos", "score_pictures", "sample_steps", "guidance", "seed", "unmasked_weight", "flip",
@@ -80,10 +81,11 @@ def _half(wish: Wish, plan: TrainPlan) -> Way:
 def _batch(wish: Wish, plan: TrainPlan) -> Way:
     """Smaller batches, as many more of them before each step: nearly the same, slower."""
     found: list[Level] = []
-    size, together = plan.batch_size, plan.batch_size * plan.accumulate
+    size, together = plan.batch_size, plan.batch_size * plan.accumulate // plan.gpus
     while size > 1:
         size //= 2
-        found.append((2.0 + 0.1 * len(found), {"batch_size": size, "accumulate": min(64, max(1, together // size))}))
+        each = min(MOST_BATCHES // plan.gpus, max(1, together // size))  # as many on each card
+        found.append((2.0 + 0.1 * len(found), {"batch_size": size, "accumulate": each * plan.gpus}))
     return found
 
 

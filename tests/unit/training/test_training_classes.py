@@ -127,6 +127,17 @@ def test_pictures_of_the_person_are_made_anew_for_this_training_and_kept_for_oth
     assert class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None).seeds == first.seeds
 
 
+@pytest.mark.slow
+def test_where_kept_pictures_show_the_person_as_many_new_ones_are_tried_as_are_missing(
+    model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classes, "look_of", lambda image: Look.PHOTO)
+    first = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None)
+    everybody = replace(wanted(tmp_path), subject=Subject(np.array([1.0, 0.0]), 0.4))
+    none = class_pictures(model, everybody, OneFace(), lambda made, of: None)
+    assert none.images == [] and none.left_out[SUBJECT] == len(first.images) + 4 * classes.TRIES
+
+
 class Recognising(OneFace):
     """Sees the person in one picture alone."""
 

@@ -231,3 +231,33 @@ def test_memory_of_a_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
     gone = BaseModelFile(tmp_path / "gone.safetensors", "gone", Family.SD1)
     with pytest.raises(BaseNotFound):
         memory_of(Wish(gone, Method.LORA).plan, gone, Machine(on_card=False))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_averaged_weights_in_a_checkpoint_need_no_memory(method: Method) -> None:
+    """Of the kind that `v1-5-pruned` is: nobody loads them."""
+    shapes = shapes_of(STANDARD_SIZES[Family.SD1])
+    averaged = {f"model_ema.{name.replace('.', '')}": shape for name, shape in shapes.items()}
+    plan = validated(PLANS[method], {"text_encoder_learning_rate": 1e-6} if method is Method.DREAMBOOTH else {})
+    found = [reckoning.memory_gb(plan, held, 512, True, 512) for held in (shapes, {**shapes, **averaged})]
+    assert found[0] == found[1]
+
+
+def test_what_reads_captions_anew_at_every_step_keeps_the_text_encoders(folder: Path) -> None:
+    wish = Wish(shell(folder, Family.SDXL), Method.LORA, {"resolution_px": 1024}, VRAM)
+    network, plan = reckoning.network_in(wish.base.path), wish.plan
+    step = Reckoned(plan, network, 1024, True, 1024).step
+    shuffled = Reckoned(plan.copy(update={"shuffle_captions": True}), network, 1024, True, 1024).step
+    assert shuffled - step >= 4 * network.text
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 16), st.integers(1, 32))
+def test_a_smaller_plan_shares_its_batches_out_evenly_to_all_cards(
+    folder: Path, gpus: int, each: int, size: int
+) -> None:
+    values = {"gpus": gpus, "accumulate": gpus * each, "batch_size": size}
+    wish = wished(folder, Family.SD1, Method.LORA, values, VRAM)
+    for way in ways_of(wish):
+        for _, changes in way:
+            assert wish.changed(changes).plan.accumulate % gpus == 0

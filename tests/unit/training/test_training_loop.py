@@ -121,6 +121,39 @@ def test_every_option_trains_something(load_miniature: Load, plan: LoraPlan) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+def test_the_class_is_held_by_as_many_pictures_as_the_plan_says(
+    load_miniature: Load, monkeypatch: pytest.MonkeyPatch, size: int, gradient_checkpointing: bool
+) -> None:
+    """Which memory and time are reckoned by. With checkpointing person and class go back one after the other."""
+    values = {"prior_weight": 1.0, "batch_size": size, "gradient_checkpointing": gradient_checkpointing}
+    plan = PLAN.copy(update={**values, "prior_from": PREDICTION})
+    running = trainer(load_miniature, plan)
+    asked: list[int] = []
+    predict = running.model.predict
+
+    def counted(noisy: torch.Tensor, *rest: Any) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            asked.append(len(noisy))
+        return predict(noisy, *rest)
+
+    monkeypatch.setattr(running.model, "predict", counted)
+    assert running.step()
+    assert asked == ([size, plan.prior_rows] if gradient_checkpointing else [size + plan.prior_rows])
+    assert plan.copy(update={"prior_weight": 0.0}).prior_rows == 0
+
+
+@pytest.mark.slow
+def test_less_memory_for_more_time_changes_no_step(load_miniature: Load) -> None:
+    plan = PLAN.copy(update={"prior_weight": 0.5, "prior_from": PREDICTION, "accumulate": 2})
+    plain, saving = (trainer(load_miniature, plan.copy(update={"gradient_checkpointing": on})) for on in (False, True))
+    for running in (plain, saving):
+        running.run(quiet())
+    assert saving.losses == pytest.approx(plain.losses, rel=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [PREDICTION, BOTH])
 def test_the_checkpoints_own_answers_cost_nothing_as_long_as_nothing_was_learned(
     load_miniature: Load, kind: str

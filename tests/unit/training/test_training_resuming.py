@@ -22,7 +22,7 @@ from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.space import state_bytes
 from personal_avatar.training.training_set import TrainingSet
-from personal_avatar.training.work import Point, Work
+from personal_avatar.training.work import Point, Training, Work
 
 Load = Callable[[], DiffusionModel]
 TOTAL = 4
@@ -212,3 +212,36 @@ def test_a_checkpoint_is_known_by_its_content_and_not_by_its_place(tmp_path: Pat
     third.write_bytes(content[:-1] + b"!")
     assert resuming._parts_of(first) == resuming._parts_of(second) != resuming._parts_of(third)
     assert resuming._parts_of(None) is resuming._parts_of(tmp_path / "gone") is None
+
+
+@pytest.mark.slow
+def test_a_step_that_was_gone_back_to_is_another_one_than_the_state_of_before(process: Callable[..., Process]) -> None:
+    running = process()
+    running.trainer.step()
+    running.keeper._put()
+    assert running.keeper.pause_at(True) == 1
+    running.trainer.rate, running.trainer.halvings = 0.5, 1
+    assert running.keeper.pause_at(True) == 1
+    assert storing.read(running.work.wishes.folder)[1]["halvings"] == 1
+
+
+@pytest.mark.slow
+def test_large_checkpoints_go_once_what_is_kept_knows_the_better_ones(process: Callable[..., Process]) -> None:
+    """Should the process be killed before it keeps its state again, those are found that are there."""
+    running = process("job", Method.DREAMBOOTH)
+    running.trainer.step()
+    running.keeper._put()
+    (running.work.folder / "artifacts").mkdir()
+    files = {step: running.work.folder / "artifacts" / f"{step}.safetensors" for step in (1, 2, 3)}
+    training = Training(*[None] * 5, TOTAL)  # type: ignore[arg-type]
+    for name in ("method", "bench", "data", "dataset"):
+        setattr(training, name, getattr(running.training, name))
+    running.keeper._training = training
+    for step, file in files.items():
+        file.touch()
+        training.points.append(Point(step, file, 0.1, 1.0, (), (), 1.0, float(step)))
+        running.keeper.thin_out()
+    assert [file.exists() for file in files.values()] == [False, False, True]
+    after = process("job", Method.DREAMBOOTH)
+    after.keeper.take_up()
+    assert after.trainer.done == 1 and [one.path for one in after.training.points if one.path.is_file()] == [files[3]]

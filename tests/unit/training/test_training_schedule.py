@@ -62,3 +62,8 @@ def test_a_batch_holds_pictures_of_one_size_and_every_picture_gets_its_turn(grou
         assert len({groups[row] for row in rows}) == 1
         seen += rows
     assert set(seen) == set(range(len(groups)))
+
+
+def test_where_there_is_nothing_nothing_is_waited_for() -> None:
+    with pytest.raises(ValueError, match="nothing to take"):
+        BatchOrder([], torch.Generator().manual_seed(1)).take(1)

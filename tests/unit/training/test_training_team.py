@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import Crashed, InvalidSettings
 from personal_avatar.jobs.events import EventWriter, Failed, read_events
@@ -112,3 +113,11 @@ def test_processes_that_are_done_first_and_failures_of_ones_own_stay_what_they_a
     with pytest.raises(ZeroDivisionError), missed([done], EventWriter(tmp_path), pytest.fail):
         raise ZeroDivisionError
     assert list(read_events(tmp_path)) == []
+
+
+def test_gradients_are_put_together_a_few_at_a_time_and_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "PIECE", 10)
+    weights = [torch.nn.Parameter(torch.zeros(size)) for size in (4, 6, 1, 30, 2)]
+    pieces = list(team._pieces(weights))
+    assert [[len(one) for one in some] for some in pieces] == [[4, 6], [1], [30], [2]]
+    assert [one for some in pieces for one in some] == weights and list(team._pieces([])) == []
