@@ -81,12 +81,8 @@ class Catalogue:
     # -- telling
 
     def note(self, job_id: str) -> None:
-        """A job was made or has changed."""
+        """A job was made or has changed; nothing of one that was deleted stays in the index."""
         self._tell(lambda: self._put([job_id], {}))
-
-    def forget(self, job_id: str) -> None:
-        """A job was deleted; nothing of it stays in the index."""
-        self._tell(lambda: self._index.drop([job_id]))
 
     def rebuild(self) -> int:
         """Make the index anew from the directories; returns the number of jobs."""

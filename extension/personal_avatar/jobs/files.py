@@ -67,12 +67,18 @@ class JobFiles:
         write_json(self.folder(job_id) / STATUS_FILE, to_json(status))
 
     def delete(self, job_id: str) -> None:
-        """The directory is taken out of sight first: whoever ran the job may be about to take its claim away."""
+        """The directory is taken out of sight first: whoever ran the job may be about to take its claim away. Where
+        something in it cannot be removed it is put back, to be deleted again."""
         hidden = self._folder / f".{job_id}.deleted"
         os.replace(self.folder(job_id), hidden)
-        self.unwritten.pop(job_id, None)
         self.forget()
-        shutil.rmtree(hidden)
+        try:
+            _empty(hidden)
+        except OSError:
+            os.replace(hidden, self._folder / job_id)
+            raise
+        self.unwritten.pop(job_id, None)
+        shutil.rmtree(hidden, ignore_errors=True)
 
     def forget(self) -> None:
         """Nothing of any job stays in memory."""
@@ -213,6 +219,15 @@ def _time_of(folder: Path) -> float:
         return os.stat(folder).st_mtime
     except OSError:
         return 0.0
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in the directory of a job, what tells of the job last."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name == STATUS_FILE, path.name == JOB_FILE)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _copy(files: Mapping[str, Path], target: Path) -> None:

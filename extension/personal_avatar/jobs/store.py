@@ -264,14 +264,15 @@ class JobStore:
             self._catalogue.note(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that has ended, with everything that the index and the memory hold of it."""
+        """Remove a job that has ended, with everything that the index and the memory hold of it. Where something cannot
+        be removed it stays in the list; raises `OSError` then."""
         with self._lock:
             if self.status(job_id).state in ACTIVE:
                 raise WrongState("The job has not ended.", "Cancel it first.")
             try:
                 self._files.delete(job_id)
             finally:
-                self._catalogue.forget(job_id)
+                self._catalogue.note(job_id)
 
 
 def _times(now: Status, state: State) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from personal_avatar.jobs.events import Done, EventWriter, Failed, Paused, Progr
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, Status
 
+from tests.unit.locks import lock
+
 Damage = Callable[[Path], object]
 DEAD = 999999999  # a number that no process has
 LABELS = {"title": "t", "user_id": "u", "avatar_id": "a"}
@@ -245,6 +247,24 @@ def test_files_given_to_a_job_lie_in_its_folder_and_go_with_it(store: JobStore, 
     store.fail(job.id, Crashed("x"))
     store.delete(job.id)
     assert not folder.exists() and photo.exists()
+
+
+@pytest.mark.parametrize("in_use", ["00.png", "photos", "events.jsonl"])
+def test_a_job_of_which_something_is_in_use_stays_to_be_deleted_again(
+    store: JobStore, tmp_path: Path, in_use: str
+) -> None:
+    (photo := tmp_path / "photo").write_bytes(b"face")
+    job = store.create("create", {}, **LABELS, files={"00.png": photo})
+    EventWriter(store.folder(job.id))(Done({"files": ["x"]}))
+    store.fail(job.id, Crashed("x"))
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, in_use)
+        with pytest.raises(PermissionError):
+            store.delete(job.id)
+    assert [view.job.avatar_id for view in store.views()] == [job.avatar_id]
+    assert store.view(job.id).status.state is State.FAILED
+    store.delete(job.id)
+    assert store.ids() == [] and not [path for path in (tmp_path / "jobs").iterdir() if path.is_dir()]
 
 
 def test_a_job_whose_files_are_gone_leaves_no_trace(store: JobStore, tmp_path: Path) -> None:
