@@ -18,7 +18,7 @@ from pathlib import Path
 from personal_avatar.captions.files import copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, write_json
+from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, write_bytes, write_json
 
 AVATAR_FILE = "avatar.json"
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
@@ -172,18 +172,56 @@ class AvatarStore:
         """What an avatar was trained from, without captions, in the order in which it was given."""
         return without_captions(sorted((self.folder(avatar_id) / "photos").glob("[0-9]*")))
 
-    def delete(self, avatar_id: str, extra: Iterable[Path] = ()) -> list[str]:
-        """Erase an avatar's photos, embeddings, portraits and the files in `extra`; returns what is left."""
-        folder = self.folder(avatar_id)
-        for file in extra:
-            for suffix in (file.suffix, *COMPANIONS):
-                file.with_suffix(suffix).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    def delete(self, avatar_id: str, others: Iterable[Path] = ()) -> None:
+        """Erase an avatar's photos, embeddings and portraits. What says that it is there goes last, when nothing of
+        them is left, nor `others`, which the caller could not erase: until then it can be erased again.
+
+        Raises `NotFound`, and `WrongState` with what is left.
+        """
+        left = erase_folder(self.folder(avatar_id), AVATAR_FILE, others)
         self._seen.pop(avatar_id, None)
-        left = [str(path) for path in [*extra, folder] if path.exists()]
         if left:
-            raise WrongState(f"These could not be erased: {', '.join(left)}.", "Close what uses them and try again.")
+            named = ", ".join(map(str, left))
+            hint = "Close what uses them, or see to it that they may be deleted, and try again."
+            raise WrongState(f"These could not be erased: {named}.", hint)
+
+
+def erase_trained(files: Iterable[Path]) -> list[Path]:
+    """Remove what was trained, with what was published beside it; returns what is left."""
+    named = (file.with_suffix(suffix) for file in files for suffix in (file.suffix, *COMPANIONS))
+    return [path for path in named if not _unlinked(path)]
+
+
+def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[Path]:
+    """Remove a folder; the file `last`, by which it is found, only when nothing else of it is left, nor `others`.
+    Returns all that is left."""
+    left = [*others, *(path for path in folder.iterdir() if path.name != last and not erased(path))]
+    if left:
         return left
+    told = (folder / last).read_bytes()
+    if erased(folder):
+        return []
+    if not (folder / last).exists():  # the system does not let go of the empty folder: it can be found, too
+        write_bytes(folder / last, told)
+    return [folder]
+
+
+def erased(path: Path) -> bool:
+    """Remove a file, or a folder with all that can be removed of it; whether nothing is left."""
+    if path.is_symlink() or not path.is_dir():
+        return _unlinked(path)
+    shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
+
+
+def _unlinked(path: Path) -> bool:
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _nobody(name_or_id: str) -> NotFound:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from personal_avatar.avatars import AvatarStore
+from personal_avatar.avatars import AvatarStore, erase_trained
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+
+from tests.unit.locks import lock
 
 
 @pytest.fixture()
@@ -144,23 +146,51 @@ def test_a_damaged_avatar_is_left_out(store: AvatarStore, content: str) -> None:
     assert [avatar.id for avatar in store.all()] == ["anna"]
 
 
-def test_erasing_takes_photos_and_trained_files_with_their_companions(store: AvatarStore, tmp_path: Path) -> None:
+def test_erasing_an_avatar_takes_its_photos(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
     store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
-    suffixes = (".safetensors", ".png", ".json", ".preview.png", ".yaml")
-    files = [photo(tmp_path / "loras", name) for name in (*(f"anna{suffix}" for suffix in suffixes), "other.png")]
     folder = store.folder(avatar.id)
-    assert store.delete(avatar.id, files[:1]) == []
+    store.delete(avatar.id)
     assert not folder.exists()
-    assert [path.name for path in (tmp_path / "loras").iterdir()] == ["other.png"]
     assert store.all() == []
 
 
-def test_what_cannot_be_erased_is_said(store: AvatarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trained_files_are_erased_with_their_companions(tmp_path: Path) -> None:
+    suffixes = (".safetensors", ".png", ".json", ".preview.png", ".yaml")
+    files = [photo(tmp_path / "loras", name) for name in (*(f"anna{suffix}" for suffix in suffixes), "other.png")]
+    assert erase_trained([files[0], tmp_path / "gone.safetensors", files[-1] / "no-folder.pt"]) == []
+    assert [path.name for path in (tmp_path / "loras").iterdir()] == ["other.png"]
+
+
+def test_a_trained_file_in_use_is_left_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, picture = (photo(tmp_path / "loras", name) for name in ("anna.safetensors", "anna.png"))
+    lock(monkeypatch, network.name)
+    assert erase_trained([network]) == [network] and not picture.exists()
+
+
+@pytest.mark.parametrize("in_use", ["second.png", "photos", "avatar.json", "anna"])
+def test_an_avatar_is_there_to_be_erased_again_until_nothing_of_it_is_left(
+    store: AvatarStore, tmp_path: Path, in_use: str
+) -> None:
+    folder = store.folder(saved(store).id)
+    for name in ("first.png", "second.png"):
+        photo(folder / "photos", name)
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, in_use)
+        with pytest.raises(WrongState, match="could not be erased"):
+            store.delete("anna")
+        assert not (folder / "photos" / "first.png").exists()
+    assert [avatar.name for avatar in store.all()] == ["Anna"]
+    store.delete("anna")
+    assert not folder.exists() and store.all() == []
+
+
+def test_an_avatar_outlives_what_others_could_not_erase(store: AvatarStore, tmp_path: Path) -> None:
     avatar = saved(store)
-    monkeypatch.setattr("personal_avatar.avatars.shutil.rmtree", lambda *_, **__: None)
-    with pytest.raises(WrongState, match="could not be erased"):
-        store.delete(avatar.id)
+    store.add_photos(avatar, [photo(tmp_path / "given", "a.png")])
+    with pytest.raises(WrongState, match="job-of-hers"):
+        store.delete(avatar.id, [tmp_path / "job-of-hers"])
+    assert store.load(avatar.id) == avatar and store.photos(avatar.id) == []
 
 
 def test_an_avatar_is_changed_by_saving_it_again(store: AvatarStore) -> None:

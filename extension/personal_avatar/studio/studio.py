@@ -1,14 +1,13 @@
 """The use cases. Page, API and command line call only this; it knows the host by its protocol alone."""
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import AvatarStore
+from personal_avatar.avatars import AvatarStore, erase_folder, erase_trained, erased
 from personal_avatar.captions.files import without_captions
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import (
@@ -188,7 +187,8 @@ class Studio:
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
-        Portraits that the host saved into its own folders are only listed.
+        Portraits that the host saved into its own folders are only listed. Raises `NotFound`, and `WrongState` when a
+        job has not ended or something could not be erased; then the avatar stays, to be erased again.
         """
         avatar = self.avatars.find(avatar_id)
         with self.starting:
@@ -198,37 +198,51 @@ class Studio:
             files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             pictures = named_in(made, "images") | {path for view in views for path in self.gallery.told_by(view)}
-            left = self.avatars.delete(avatar.id, files)
-            left += self._erase_copies(avatar)
-            for view in views:
-                self.jobs.delete(view.job.id)
-            self.host.forget()
-            self.seen.forget()
-        left += [str(path) for path in sorted(pictures) if path.exists()]
-        return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"], "left": left}
+            self._erase(avatar, files, views)
+        left = [*self._laid_out(avatar), *(path for path in sorted(pictures) if path.exists())]
+        return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"],
+                "left": [str(path) for path in left]}
 
-    def _erase_copies(self, avatar: Avatar) -> list[str]:
-        """Archives for download, and laid-out photos of this person; returns the folders of those that are left.
+    def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
+        """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
+        name trained files, drafts name jobs. Raises `WrongState` with what is left."""
+        left = erase_trained(files)
+        left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
+        left += [] if left else self._erase_copies(avatar)
+        self.host.forget()
+        self.seen.forget()
+        self.avatars.delete(avatar.id, left)
 
-        Photos are laid out on the page, which acts for one user: under the name of another user's avatar they are
-        somebody else's.
-        """
-        self.gallery.drop_archives()
-        found = self._laid_out(avatar)
-        if avatar.user_id == TrainRequest.user_id:
-            for draft in found:
-                shutil.rmtree(draft, ignore_errors=True)
+    def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:
+        """Returns the folders of those that are left."""
+        left = []
+        for folder in [self.jobs.folder(view.job.id) for view in views]:
+            try:
+                self.jobs.delete(folder.name)
+            except OSError:
+                left.append(folder)
+        return left
+
+    def _erase_copies(self, avatar: Avatar) -> list[Path]:
+        """Archives for download, and laid-out photos of this person; returns what is left of them."""
+        left = [archive for archive in self.gallery.archives.glob("*.zip") if not erased(archive)]
+        for draft in self._own_drafts(avatar):
+            left += erase_folder(draft, drafts.FILE)
         drafts.sweep(self.host.folders().data / "drafts")
-        return [str(draft) for draft in found if draft.exists()]
+        return left
 
     def _laid_out(self, avatar: Avatar) -> list[Path]:
         """Folders of photos under the avatar's name."""
         return drafts.drafts_of(self.host.folders().data / "drafts", avatar.name)
 
+    def _own_drafts(self, avatar: Avatar) -> list[Path]:
+        """Those that are of this person. Photos are laid out on the page, which acts for one user: under the name of
+        another user's avatar they are somebody else's."""
+        return self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
+
     def _described(self, avatar: Avatar) -> set[str]:
-        """Jobs that described such photos, maybe before they had a name; see `_erase_copies` about other users."""
-        mine = self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
-        return {job_id for draft in mine for job_id in drafts.caption_jobs(draft)}
+        """Jobs that described such photos, maybe before they had a name."""
+        return {job_id for draft in self._own_drafts(avatar) for job_id in drafts.caption_jobs(draft)}
 
     def _about(self, avatar: Avatar) -> list[JobView]:
         """Jobs of an avatar; photos are described before there is one, under the name that it gets."""

@@ -1,6 +1,7 @@
 """The use cases below the doors: what is refused before work begins, and what becomes of results."""
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Family, Method
 from personal_avatar.errors import (
     BaseUnsupported,
@@ -25,6 +27,7 @@ from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures
 
 from tests.unit.api.house import GOOD, build_studio
 from tests.unit.jobs.children import PATIENT, SILENT
+from tests.unit.locks import lock
 
 REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
 KEPT = "Path(sys.argv[3], 'x').touch(); emit(Failed({'code': 'CANCELLED', 'message': 'm', 'hint': '', 'result': %s}))"
@@ -158,6 +161,64 @@ def test_erasing_a_person_erases_the_files_of_earlier_trainings(make: Callable[.
     assert not earlier.exists()
     assert erased["left"] == [str(saved)]
     assert not list(studio.host.folders().loras.iterdir())
+
+
+def with_jobs(studio: Studio, tmp_path: Path) -> None:
+    """Anna, trained, with other jobs that have ended, an archive, and photos laid out, described before they had a
+    name."""
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    (photo := tmp_path / "given").touch()
+    for kind, avatar_id in (("train", "anna"), ("create", "anna"), (CAPTION, "")):
+        job = studio.jobs.create(
+            kind, {}, title="t", user_id="local", avatar_id=avatar_id, files={f"{kind}.jpg": photo}
+        )
+        studio.jobs.move(job.id, State.FAILED)
+    draft = studio.host.folders().data / "drafts" / ("5" * 32)
+    write_json(draft / "draft.json", {"name": "Anna", "caption_jobs": [job.id]})
+    studio.gallery.archives.mkdir(parents=True)
+    for path in (draft / "laid-out.jpg", studio.gallery.archives / "old.zip"):
+        path.touch()
+
+
+def left_of_anna(studio: Studio) -> list[str]:
+    """Names of what is in the folders that hold something of a person."""
+    folders, data = studio.host.folders(), studio.host.folders().data
+    held = [folders.loras, data / "avatars", data / "drafts", studio.gallery.archives]
+    return [path.name for folder in held for path in folder.rglob("*")] + studio.jobs.ids()
+
+
+@pytest.mark.parametrize("in_use", [
+    "anna.safetensors", "train.jpg", "events.jsonl", "old.zip", "laid-out.jpg", "photos", "avatar.json",
+])
+def test_an_erasure_that_failed_can_be_finished(make: Callable[..., Studio], tmp_path: Path, in_use: str) -> None:
+    studio = make()
+    with_jobs(studio, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, in_use)
+        with pytest.raises(WrongState, match="could not be erased"):
+            studio.delete_avatar("anna")
+    assert studio.delete_avatar("anna")["left"] == []
+    assert left_of_anna(studio) == [] and not list(studio.host.folders().data.glob("jobs/.*.deleted"))
+
+
+def test_jobs_that_windows_does_not_let_go_of_are_named_and_erased_by_the_next_attempt(
+    make: Callable[..., Studio], tmp_path: Path
+) -> None:
+    studio = make()
+    with_jobs(studio, tmp_path)
+    ids, move = studio.jobs.ids(), os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if str(target).endswith(".deleted"):
+            raise PermissionError(13, "Access is denied", str(source))
+        move(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(WrongState) as said:
+            studio.delete_avatar("anna")
+    assert all(job_id in said.value.message for job_id in ids) and studio.jobs.ids() == ids
+    assert studio.delete_avatar("anna")["left"] == left_of_anna(studio) == []
 
 
 def test_photos_laid_out_under_the_name_of_another_users_avatar_are_left_and_named(make: Callable[..., Studio]) -> None:
