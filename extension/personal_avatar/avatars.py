@@ -11,6 +11,7 @@ import shutil
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -148,6 +149,21 @@ class AvatarStore:
                 return replace(avatar.agreed(consent), class_noun=class_noun, trigger=_trigger(class_noun))
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
+    @contextmanager
+    def begun(self, avatar: Avatar) -> Iterator[None]:
+        """A new avatar is there before anything else of it, to be found and erased whatever happens then. When
+        something is raised meanwhile nothing of it is left; a folder that was there stays."""
+        folder = self._folder / avatar.id
+        was_there = folder.exists()
+        try:
+            if not (folder / AVATAR_FILE).exists():
+                self.save(avatar)
+            yield
+        except BaseException:
+            if not was_there:
+                _take_back(folder)
+            raise
+
     def add_photos(self, avatar: Avatar, photos: Iterable[Path]) -> tuple[Path, ...]:
         """Copy the originals and their captions into the avatar's folder, named by content, in place of earlier ones.
 
@@ -204,6 +220,14 @@ def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[P
     if not (folder / last).exists():  # the system does not let go of the empty folder: it can be found, too
         write_bytes(folder / last, told)
     return [folder]
+
+
+def _take_back(folder: Path) -> None:
+    """Remove the folder of an avatar as far as that can be done; see `erase_folder`."""
+    if (folder / AVATAR_FILE).exists():
+        erase_folder(folder, AVATAR_FILE)
+    elif folder.exists():
+        erased(folder)
 
 
 def erased(path: Path) -> bool:

@@ -185,11 +185,17 @@ class Trainings:
             statement=statement_of(request.photos) or request.consent, stated_by=request.stated_by, door=request.door,
         )
         self._refuse_second_start(avatar)
-        photos = self._studio.avatars.add_photos(avatar, request.photos)
+        with self._studio.avatars.begun(avatar):
+            return self._with_photos(avatar, request.photos, base)
+
+    def _with_photos(
+        self, avatar: Avatar, given: Sequence[Path], base: BaseModelFile
+    ) -> tuple[Avatar, tuple[Path, ...]]:
+        photos = self._studio.avatars.add_photos(avatar, given)
         consent = replace(avatar.consent, photo_sha256=tuple(map(sha256_of, photos))) if avatar.consent else None
         avatar = replace(avatar, consent=consent, base_title=base.title)
         self._studio.avatars.save(avatar)
-        kohya.keep(kohya.origins(request.photos), self._studio.avatars.folder(avatar.id) / ORIGINS)
+        kohya.keep(kohya.origins(given), self._studio.avatars.folder(avatar.id) / ORIGINS)
         return avatar, photos
 
     def _task(

@@ -1,6 +1,8 @@
 """The use cases below the doors: what is refused before work begins, and what becomes of results."""
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import threading
 import time
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from personal_avatar import avatars
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Family, Method
 from personal_avatar.errors import (
@@ -60,6 +63,57 @@ def test_an_impossible_training_leaves_no_trace(
         studio.trainings.start(replace(REQUEST, **changes))  # type: ignore[arg-type]
     assert studio.jobs.ids() == []
     assert studio.avatars.all() == []
+
+
+def full_disk(patch: pytest.MonkeyPatch, spared: int = 0) -> None:
+    """No description of an avatar can be written any more, but the first `spared` times."""
+    write, writes = Path.write_bytes, itertools.count()
+
+    def full(path: Path, data: bytes) -> int:
+        if avatars.AVATAR_FILE in path.name and next(writes) >= spared:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, data)
+
+    patch.setattr(Path, "write_bytes", full)
+
+
+@pytest.mark.parametrize("spared", [0, 1])
+def test_a_full_disk_at_the_start_of_a_training_leaves_no_photo_of_a_new_person(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, spared: int
+) -> None:
+    studio = make()
+    full_disk(monkeypatch, spared)
+    with pytest.raises(OSError, match="No space left"):
+        studio.trainings.start(REQUEST)
+    assert studio.jobs.ids() == [] and not list(studio.host.folders().data.glob("avatars/*"))
+
+
+def test_a_full_disk_at_the_start_of_another_training_leaves_the_person(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make()
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    known = studio.avatars.load("anna")
+    full_disk(monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        studio.trainings.start(REQUEST)
+    assert studio.avatars.load("anna") == known and len(studio.avatars.photos("anna")) == 1
+
+
+def test_photos_of_a_new_person_never_lie_where_nobody_finds_them(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the program dies: the avatar is there before its photos."""
+    studio, there = make(), list[str]()
+    copy = avatars.copy_with_caption
+
+    def watched(photo: Path, target: Path) -> None:
+        there.extend(avatar.name for avatar in studio.avatars.all())
+        copy(photo, target)
+
+    monkeypatch.setattr(avatars, "copy_with_caption", watched)
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+    assert there == ["Anna"]
 
 
 def test_files_of_each_method_belong_into_a_folder_of_their_kind(make: Callable[..., Studio]) -> None:
