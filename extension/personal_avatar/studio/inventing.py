@@ -97,8 +97,7 @@ class Invention:
         self._refuse(avatar)
         noun = avatar.class_noun if avatar else checked_noun(request.class_noun)
         task = InventTask(description, noun, avatar.id if avatar else "", settings.dict())
-        title = avatar.name if avatar else _title(description)
-        return studio.queue.submit(INVENT, task, title=title, user_id=request.user_id, avatar_id=task.avatar_id)
+        return studio.submit(INVENT, task, avatar, user_id=request.user_id, title=_title(description))
 
     def _refuse(self, avatar: Avatar | None) -> None:
         """Raises what the checkpoint and the avatar cannot do."""

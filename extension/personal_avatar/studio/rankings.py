@@ -115,10 +115,8 @@ class Rankings:
             avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images),
             str(request.folder.resolve()) if request.folder else "", tuple(photos),
         )
-        return self._studio.queue.submit(
-            RANK, task, title=avatar.name if avatar else NOBODY, user_id=request.user_id,
-            avatar_id=avatar.id if avatar else "", files={**images, **photos},
-        )
+        files = {**images, **photos}
+        return self._studio.submit(RANK, task, avatar, user_id=request.user_id, title=NOBODY, files=files)
 
     # -- what came of it
 

@@ -229,10 +229,8 @@ class Restoring:
             avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images), tuple(references),
             settings.dict(),
         )
-        title = avatar.name if avatar else "One picture" if len(images) == 1 else f"{len(images)} pictures"
-        return studio.queue.submit(
-            RESTORE, task, title=title, user_id=request.user_id, avatar_id=task.avatar_id, files=images | references
-        )
+        title = "One picture" if len(images) == 1 else f"{len(images)} pictures"
+        return studio.submit(RESTORE, task, avatar, user_id=request.user_id, title=title, files=images | references)
 
 
 def _seen_in(photos: Sequence[Path], reader: FaceReader) -> np.ndarray | None:

@@ -29,7 +29,7 @@ from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.executors import executor_for
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE
-from personal_avatar.jobs.store import Job, JobStore, JobView, named_in
+from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView, named_in
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
@@ -162,7 +162,7 @@ class Studio:
                 refuse_unknown(text, self.host.folders().wildcards)
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot)
-        return self.queue.submit(CREATE, task, files=files, **labels(avatar, request.user_id, one_shot.title))
+        return self.submit(CREATE, task, avatar, user_id=request.user_id, title=one_shot.title, files=files)
 
     def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
         own = self.host.styles()
@@ -256,6 +256,22 @@ class Studio:
 
     def events(self, job_id: str, after: int = 0) -> Iterator[Record]:
         return read_events(self.jobs.folder(job_id), after)
+
+    def submit(
+        self, kind: str, task: object, avatar: Avatar | None, *, user_id: str, title: str,
+        files: Mapping[str, Path] = NO_FILES,
+    ) -> Job:
+        """Put a job into the queue, about an avatar or somebody without one, who is called `title`.
+
+        Nobody is erased meanwhile. Raises `NotFound` when the avatar was erased since it was looked up, such as while
+        models were loaded; and `QueueFull`.
+        """
+        named = labels(avatar, user_id, title)
+        if avatar is None:
+            return self.queue.submit(kind, task, files=files, **named)
+        with self.starting:
+            self.avatars.load(avatar.id)
+            return self.queue.submit(kind, task, files=files, **named)
 
     # -- the shipped checkpoint, health
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import pkgutil
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from personal_avatar import avatars
@@ -25,8 +27,12 @@ from personal_avatar.errors import (
 from personal_avatar.jobs import process
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
+from personal_avatar.jobs.store import Job
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
+from personal_avatar.studio.inventing import InventRequest
+from personal_avatar.studio.rankings import RankRequest
+from personal_avatar.studio.restoring import RestoreRequest
 
 from tests.unit.api.house import GOOD, build_studio
 from tests.unit.jobs.children import PATIENT, SILENT
@@ -273,6 +279,64 @@ def test_jobs_that_windows_does_not_let_go_of_are_named_and_erased_by_the_next_a
             studio.delete_avatar("anna")
     assert all(job_id in said.value.message for job_id in ids) and studio.jobs.ids() == ids
     assert studio.delete_avatar("anna")["left"] == left_of_anna(studio) == []
+
+
+WISHES: list[tuple[str, Callable[[Studio], object]]] = [
+    ("personal_avatar.studio.sitters.seated", lambda studio: studio.create(CreateRequest("anna", prompt="a portrait"))),
+    ("personal_avatar.studio.restoring.Restoring.person",
+     lambda studio: studio.restoring.start(RestoreRequest((GOOD[1],), "anna"))),
+    ("personal_avatar.studio.rankings.Rankings.scorer",
+     lambda studio: studio.rankings.start(RankRequest((GOOD[1],), avatar_id="anna"))),
+    ("personal_avatar.studio.studio.Studio.analyser",
+     lambda studio: studio.invention.start(InventRequest(avatar_id="anna"))),
+]
+
+
+@pytest.mark.parametrize(("loads", "wish"), WISHES)
+def test_no_job_is_taken_for_somebody_who_was_erased_while_models_were_loaded(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, loads: str, wish: Callable[[Studio], object]
+) -> None:
+    studio, load = make(), pkgutil.resolve_name(loads)
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 30)
+
+    def loaded(*args: Any, **more: Any) -> Any:
+        found = load(*args, **more)
+        assert studio.delete_avatar("anna")["left"] == []
+        return found
+
+    monkeypatch.setattr(loads, loaded)
+    with pytest.raises(NotFound, match="no avatar 'anna'"):
+        wish(studio)
+    assert studio.jobs.ids() == []
+
+
+@pytest.mark.parametrize("wish", [wish for _, wish in WISHES])
+def test_nobody_is_erased_while_a_job_of_theirs_is_taken(
+    make: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch, wish: Callable[[Studio], object]
+) -> None:
+    trained = make()
+    trained.queue.wait(trained.trainings.start(REQUEST).id, 30)
+    studio, told = Studio(trained.host, serves=False), list[WrongState]()
+    submit = studio.queue.submit
+
+    def erase() -> None:
+        try:
+            studio.delete_avatar("anna")
+        except WrongState as error:
+            told.append(error)
+
+    erasing = threading.Thread(target=erase)
+
+    def taken(*args: Any, **more: Any) -> Job:
+        erasing.start()
+        erasing.join(0.3)
+        return submit(*args, **more)
+
+    monkeypatch.setattr(studio.queue, "submit", taken)
+    wish(studio)
+    erasing.join(20)
+    assert [error.message for error in told] == ["A job of Anna has not ended."]
+    assert studio.avatars.load("anna").name == "Anna"
 
 
 def test_photos_laid_out_under_the_name_of_another_users_avatar_are_left_and_named(make: Callable[..., Studio]) -> None:
