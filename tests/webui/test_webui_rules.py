@@ -15,7 +15,7 @@ from tests.webui.webui_server import Server
 
 V1 = "/personal-avatar/v1"
 SERVICE, ANN, BOB = ("service", "s"), ("ann", "a"), ("bob", "b")
-LOGINS = ("--api-auth", "service:s", "--gradio-auth", "ann:a,bob:b")
+LOGINS = ("--api-auth", "service:s", "--gradio-auth", "ann:a,bob:b", "--cors-allow-origins", "https://friend.example")
 DECIDED = {"private_callbacks": True, "upload_mb": 1, "waiting": -5, "restarts": 4}
 
 
@@ -43,6 +43,16 @@ def test_rules_are_settings_that_nobody_changes_over_the_webuis_own_api(guarded:
 def test_settings_hold_at_once(guarded: Server) -> None:
     refused = guarded.post(f"{V1}/photos/lint", {"captions": {"a": "x" * 2**20}}, auth=SERVICE)
     assert (refused.status_code, refused.json()["code"]) == (413, "TOO_LARGE") and "1 MB" in refused.json()["detail"]
+
+
+def test_pages_of_other_sites_change_nothing_unless_the_webui_allows_them(guarded: Server) -> None:
+    def asked(**headers: str) -> tuple[int, str]:
+        answer = guarded.post(f"{V1}/photos/lint", {"captions": {"a": "b"}}, auth=SERVICE, headers=headers)
+        return answer.status_code, answer.json().get("code", "")
+
+    assert asked(Origin="https://evil.example") == asked(Origin="null") == (403, "CROSS_SITE")
+    assert asked(Origin="https://friend.example", **{"Sec-Fetch-Site": "cross-site"}) == (200, "")
+    assert asked(Origin=guarded.url) == asked() == (200, "")
 
 
 def test_accounts_of_the_page_are_persons_and_of_the_api_services(guarded: Server) -> None:

@@ -16,6 +16,9 @@ DESCRIPTION = """Photos in, avatars out. Errors are RFC 9457 problem documents w
 naming one. Accounts of `--gradio-auth` are persons: each acts for the user of its own name alone. What belongs to
 somebody else is answered like what is not there.
 
+**Other pages.** What a web page of another site would change is refused (403, `CROSS_SITE`), unless the WebUI was
+started with `--cors-allow-origins` for it.
+
 **Once and no more.** A request that starts a job may carry a header `Idempotency-Key`. The same request with the same
 key is answered with the first one's job; a different one with it is refused (422).
 

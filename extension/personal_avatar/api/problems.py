@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from personal_avatar.api.guard import Guard
 from personal_avatar.api.intake import NOT_JSON, BoundedRequest, Intake
+from personal_avatar.api.origins import Origins
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import (
     AvatarError,
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 TITLES = {
     400: "The request cannot be read",
     401: "Name and password are wanted",
-    403: "This is not yours",
+    403: "Not allowed to this caller",
     404: "There is no such thing",
     405: "This cannot be done here",
     408: "It took too long to come in",
@@ -157,7 +158,7 @@ class ProblemRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
         wanted = [depends.dependency for depends in self.dependencies]
-        guards = [one for one in wanted if isinstance(one, Guard)]
+        guards = [one for one in wanted if isinstance(one, Origins | Guard)]
         intake = next(one for one in wanted if isinstance(one, Intake))
 
         async def handler(request: Request) -> Response:

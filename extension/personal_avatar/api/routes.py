@@ -21,6 +21,7 @@ from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
 from personal_avatar.api.intake import Intake
 from personal_avatar.api.openapi import document
+from personal_avatar.api.origins import Allowed, Origins, nobody
 from personal_avatar.api.portraits import GenerateBody, asked
 from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
 from personal_avatar.api.ranking import RankingApi
@@ -210,9 +211,11 @@ TOPICS: tuple[tuple[Callable[[Studio], Any], tuple[Row, ...]], ...] = (
 )
 
 
-def build_router(studio: Studio, credentials: Credentials | None = None) -> APIRouter:
-    """All routes, to be included into an app. `credentials()` gives the accounts; open while there are none."""
-    wanted = [Depends(Intake(studio.host.rules)), *([Depends(Guard(credentials))] if credentials else [])]
+def build_router(studio: Studio, credentials: Credentials | None = None, allowed: Allowed = nobody) -> APIRouter:
+    """All routes, to be included into an app. `credentials()` gives the accounts; open while there are none.
+    `allowed(origin)`: whether pages from elsewhere may change something, too."""
+    guards = [Depends(Guard(credentials))] if credentials else []
+    wanted = [Depends(Intake(studio.host.rules)), Depends(Origins(allowed)), *guards]
     router = APIRouter(prefix=PREFIX, route_class=ProblemRoute, tags=["Personal Avatar"], dependencies=wanted)
     for topic, rows in TOPICS:
         api = topic(studio)

@@ -1,10 +1,12 @@
-"""Who may come in where there is no WebUI that asks: accounts, and the page for nobody but those who have one.
+"""Who may come in where there is no WebUI that asks: no pages of other sites, and where there are accounts nobody but
+those who have one.
 
-The API asks by itself (api/guard.py). Browsers are asked by HTTP Basic, and known by a cookie afterwards, as not all of
-them send a name and password with the connection by which the page hears of what goes on.
+The API asks for accounts by itself (api/guard.py). Browsers are asked by HTTP Basic, and known by a cookie afterwards,
+as not all of them send a name and password with the connection by which the page hears of what goes on.
 """
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -12,15 +14,19 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from personal_avatar.api.guard import Accounts, Guard
+from personal_avatar.api.origins import CrossSite, Origins
+from personal_avatar.api.problems import answer
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import InvalidSettings
 
 PERSONS, SERVICES = "PERSONAL_AVATAR_AUTH", "PERSONAL_AVATAR_API_AUTH"
 COOKIE = "personal_avatar_came_in"
+CALLS = ("http", "websocket")
+log = logging.getLogger(__name__)
 
 
 def accounts_from(persons: str, services: str, environment: Mapping[str, str]) -> Accounts:
@@ -39,6 +45,30 @@ def _pairs(option: str, text: str) -> dict[str, str]:
     return {name: password for name, _, password in found}
 
 
+class OwnPages:
+    """ASGI middleware: pages of other sites change nothing here, whoever has them open (api/origins.py)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self._origins = app, Origins()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] in CALLS:
+                self._origins.refuse_others(HTTPConnection(scope))
+        except CrossSite as error:
+            log.warning("%s", error)  # behind a proxy that hides the name, the page itself cannot tell
+            await _turn_away(answer(error), scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+async def _turn_away(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await answer(scope, receive, send)
+
+
 class Door:
     """ASGI middleware: all but the API is for those who have an account; open while there are none."""
 
@@ -49,17 +79,15 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asks_itself = scope["type"] == "http" and scope["path"].startswith(API_PREFIX + "/")
-        is_call = scope["type"] in ("http", "websocket")
+        is_call = scope["type"] in CALLS
         if self._open or not is_call or asks_itself or self._was_here(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
         try:
             await self._guard.before_body(HTTPConnection(scope))  # type: ignore[arg-type]  # it reads headers alone
         except HTTPException as error:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                await PlainTextResponse(error.detail, error.status_code, error.headers)(scope, receive, send)
+            refusal = PlainTextResponse(error.detail, error.status_code, error.headers)
+            await _turn_away(refusal, scope, receive, send)
             return
         await self._app(scope, receive, self._with_cookie(send))
 

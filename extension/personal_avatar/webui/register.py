@@ -14,7 +14,7 @@ import gradio as gr
 from fastapi import FastAPI
 from modules import initialize_util, shared
 
-from personal_avatar.webui import callbacks, marking, sharing
+from personal_avatar.webui import callbacks, marking, origins, sharing
 from personal_avatar.webui.folders import SD_SCRIPTS, data_folder
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def add_routes(demo: gr.Blocks | None, app: FastAPI) -> None:
     try:
         from personal_avatar.api.routes import build_router
 
-        app.include_router(build_router(studio(), credentials))
+        app.include_router(build_router(studio(), credentials, origins.allowed))
         if demo is not None:  # gradio would give out every file below the WebUI's data folder
             demo.blocked_paths = [*demo.blocked_paths, str(data_folder())]
         threading.Thread(target=studio().open, name="avatar-recover", daemon=True).start()
