@@ -27,7 +27,7 @@ from personal_avatar.worker.cluster.carrying import pack, task_of
 from personal_avatar.worker.cluster.following import Following
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.node import NodeJob
-from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, Piece, batches, cut, inside
+from personal_avatar.worker.cluster.parcels import ARRIVING, Inbox, Ledger, Note, Piece, batches, cut, inside
 from personal_avatar.worker.cluster.places import Places
 from personal_avatar.worker.cluster.sending import Trip
 from personal_avatar.worker.cluster.shared import SharedFiles
@@ -197,6 +197,49 @@ def test_the_oldest_shared_files_make_room(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (time.time() - age, time.time() - age))
     files.make_room(10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new"]
+
+
+def sent_in_part(path: Path, silent_s: float) -> Path:
+    path.write_bytes(b"x" * 10)
+    os.utime(path, (time.time() - silent_s, time.time() - silent_s))
+    return path
+
+
+def test_parts_that_nobody_sends_more_of_go_and_those_on_their_way_count(tmp_path: Path) -> None:
+    files = SharedFiles(tmp_path, most_bytes=35, lease_s=60.0)
+    given_up = sent_in_part(tmp_path / f".1{ARRIVING}", silent_s=61)
+    coming = sent_in_part(tmp_path / f".2{ARRIVING}", silent_s=50)
+    files.place("old").write_bytes(b"x" * 10)
+    os.utime(files.place("old"), (1, 1))
+    files.place("new").write_bytes(b"x" * 10)
+    files.make_room(5)
+    assert not given_up.exists() and files.place("old").exists()
+    files.make_room(6)
+    assert coming.exists() and not files.place("old").exists() and files.place("new").exists()
+
+
+def test_a_part_that_is_gone_once_it_is_looked_at_disturbs_nobody(tmp_path: Path) -> None:
+    (tmp_path / f".1{ARRIVING}").symlink_to(tmp_path / "complete under another name")
+    sent_in_part(tmp_path / "old", silent_s=1000)
+    SharedFiles(tmp_path, most_bytes=5, lease_s=60.0).make_room(5)
+    assert not (tmp_path / "old").exists()
+
+
+@pytest.mark.parametrize("lease_s", [300.0, 0.5])
+def test_a_checkpoint_that_was_sent_in_part_does_not_stay(machine: Any, tmp_path: Path, lease_s: float) -> None:
+    """Neither when the job is cancelled on its way, nor when nobody sends any more."""
+    keeper, ended = machine(lease_s=lease_s).keeper, threading.Event()
+    keeper._end = lambda status: ended.set()
+    keeper.arrive()
+    note = Note("base/base.ckpt", 7, "0" * 64)
+    keeper.expect([], keeper.lacking([note]))
+    keeper.put([Piece(f"shared/{note.sha256}", 0, b"wei")])
+    assert len(list((tmp_path / "a" / "files").iterdir())) == 1
+    if lease_s > 1:
+        keeper.close()
+    else:
+        assert ended.wait(10)
+    assert list((tmp_path / "a" / "files").iterdir()) == []
 
 
 # -- the trip

@@ -76,7 +76,7 @@ class NodeJob:
         self._root = Path(os.environ.get(FOLDER_VARIABLE) or default_folder())
         self._home = inside(self._root / "jobs", job_id)
         self._python = os.environ.get(PYTHON_VARIABLE) or sys.executable
-        self._shared = SharedFiles.of_this_machine(self._root / "files")
+        self._shared = SharedFiles.of_this_machine(self._root / "files", lease_s)
         self._ledger = Ledger()
         self._hands = ThreadPoolExecutor(1, "files")
         self._look: tuple[bool, Future[list[Note]]] | None = None
@@ -212,7 +212,7 @@ class NodeJob:
     # -- ending
 
     def close(self) -> None:
-        """End the worker, and keep nothing of the person here."""
+        """End the worker, and keep nothing of the person here, nor parts of files that never arrived whole."""
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
             try:
@@ -224,6 +224,8 @@ class NodeJob:
             os.close(self._lock_file)
             self._lock_file = None
         shutil.rmtree(self._home, ignore_errors=True)
+        if self._inbox is not None:
+            self._inbox.drop()
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
@@ -231,8 +233,10 @@ class NodeJob:
     def _watch_lease(self) -> None:
         while time.monotonic() - self._heard_at < self._lease_s:
             time.sleep(min(1.0, self._lease_s / 4))
-        self.close()
-        self._end(0)
+        try:
+            self.close()
+        finally:
+            self._end(0)
 
 
 def default_folder() -> Path:

@@ -177,6 +177,6 @@ class Inbox:
 
     def drop(self) -> None:
         """Remove what has arrived in part only."""
-        for part, _, _ in self._arriving.values():
+        arriving, self._arriving = self._arriving, {}
+        for part, _, _ in list(arriving.values()):
             part.unlink(missing_ok=True)
-        self._arriving = {}
