@@ -163,7 +163,6 @@ class Desk:
             with self.lock:
                 described = caption_jobs(self._folder / key)
                 self._forget(key)
-                self.histories.pop(key, None)
                 self.work.forget(key)
                 shutil.rmtree(self._folder / key, ignore_errors=True)
                 self.studio.seen.forget(self._folder / key)
@@ -171,6 +170,7 @@ class Desk:
                 self.studio.captions.drop(job_id)
 
     def _forget(self, key: str) -> None:
+        self.histories.pop(key, None)  # whoever erased the draft: its captions are the person's, too
         if self._drafts.pop(key, None) is not None:
             self._erased[key] = self.erased(key) + 1
 

@@ -50,6 +50,7 @@ def lay_out(
     def copy() -> None:
         desk.open(key)
         laid_out = copied(photos, desk.folder(key) / "photos")
+        desk.histories.pop(key, None)  # its steps know photos by name alone, and others may have that now
         desk.note(key, **(instead or {}), photos=laid_out, report=None, left_out=left_out)
 
     desk.work.start(key, CHECK, len(photos), lambda progress: _check(desk, key, progress), copy)

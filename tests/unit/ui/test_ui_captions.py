@@ -20,7 +20,7 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
 from personal_avatar.studio.captioning import TaggerStatus
 from personal_avatar.ui import caption_book as book
-from personal_avatar.ui import caption_taggers
+from personal_avatar.ui import caption_taggers, judging
 from personal_avatar.ui.captions import _without
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.refusal import Refusal
@@ -98,6 +98,40 @@ def test_what_the_training_sees_to_by_itself_is_no_fault(desk: Desk) -> None:
 )
 def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> None:
     assert _without({"a": caption}, "smile") == {"a": left}
+
+
+def others_laid_out(desk: Desk) -> None:
+    """Photos of somebody else, under the names that the first ones had."""
+    folder = desk.folder(KEY) / "photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, photo in zip(NAMES, GOOD[3:6], strict=True):
+        (folder / name).write_bytes(photo.read_bytes())
+    desk.note(KEY, name="Bob", photos=tuple(folder / name for name in NAMES))
+
+
+def test_the_captions_of_an_erased_person_cannot_be_had_back_by_undo(desk: Desk) -> None:
+    book.take(desk, KEY, {NAMES[1]: "sks woman, scar on her cheek"})
+    avatar = desk.studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="yes")
+    desk.studio.avatars.save(avatar)
+    desk.studio.delete_avatar(avatar.id)
+    others_laid_out(desk)
+    assert not book.history(desk, KEY).can_undo
+    book.undo(desk, KEY)
+    assert texts(desk) == {}
+
+
+def test_the_captions_of_photos_that_were_replaced_cannot_be_had_back_by_undo(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_check", lambda *_: None)
+    book.take(desk, KEY, {NAMES[1]: "sks woman, scar on her cheek"})
+    made = [tmp_path / "made" / name for name in NAMES]
+    made[0].parent.mkdir()
+    for target, photo in zip(made, GOOD[3:6], strict=True):
+        target.write_bytes(photo.read_bytes())
+    judging.lay_out(desk, KEY, made, "", instead={"name": "Ruby"})
+    book.undo(desk, KEY)
+    assert texts(desk) == {}
 
 
 # -- captions that a job writes
