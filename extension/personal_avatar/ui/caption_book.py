@@ -5,7 +5,7 @@ A photo whose caption is empty has no file; the training then takes the template
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from personal_avatar.avatars import TRIGGER_TOKEN
@@ -13,7 +13,7 @@ from personal_avatar.captions.editing import History, replaced
 from personal_avatar.captions.files import LONGEST, caption_file, caption_of, own_caption
 from personal_avatar.captions.lint import Code, Finding, findings
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.storage import write_bytes
+from personal_avatar.storage import sha256_of, write_bytes
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.refusal import Refusal
 
@@ -42,6 +42,11 @@ def captions_of(draft: Draft) -> Captions:
     return {photo.name: _read(photo) for photo in photos_of(draft)}
 
 
+def contents_of(photos: Iterable[Path]) -> dict[str, str]:
+    """{file name: SHA-256}: which photos they are, whatever takes their names later; without those that are gone."""
+    return {photo.name: sha256_of(photo) for photo in photos if photo.is_file()}
+
+
 def faults(draft: Draft, captions: Mapping[str, str]) -> tuple[Finding, ...]:
     """What is wrong with the captions, without what the training sees to by itself."""
     found = findings(captions, trigger_of(draft), draft.class_noun)
@@ -63,13 +68,25 @@ def change(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
         _keep(desk, key, history(desk, key).changed(dict(captions)))
 
 
-def take(desk: Desk, key: str, captions: Mapping[str, str], before: Mapping[str, str] | None = None) -> None:
-    """Captions for some photos, the others stay; for photos that are gone meanwhile nothing. `before`: all captions as
-    they were when somebody began to write these; what was changed since stays as it is."""
+def take(desk: Desk, key: str, captions: Mapping[str, str]) -> None:
+    """Captions for some photos, the others stay; for photos that are gone meanwhile nothing."""
     with desk.lock:
         now = captions_of(desk.draft(key))
-        untouched = now if before is None else {name for name in now if now[name] == before.get(name, "")}
-        change(desk, key, {**now, **{name: text for name, text in captions.items() if name in untouched}})
+        change(desk, key, {**now, **{name: text for name, text in captions.items() if name in now}})
+
+
+def hand_over(
+    desk: Desk, key: str, captions: Mapping[str, str], before: Mapping[str, str], photos: Mapping[str, str]
+) -> None:
+    """`take` what somebody wrote for `photos` (their `contents_of`), when all captions were as `before`; where the name
+    is another photo's now, or the caption was changed since, it stays as it is."""
+    with desk.lock:
+        draft = desk.draft(key)
+        now, there = captions_of(draft), contents_of(photos_of(draft))
+        same = {
+            name for name, sha256 in there.items() if photos.get(name) == sha256 and now[name] == before.get(name, "")
+        }
+        take(desk, key, {name: text for name, text in captions.items() if name in same})
 
 
 def rename(desk: Desk, key: str, old: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.captioning import TaggerStatus
 from personal_avatar.ui import caption_book as book
+from personal_avatar.ui.desk import NO_CAPTION_JOB
 from personal_avatar.ui.fetching import Fetching, fetching_html
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
@@ -164,24 +166,35 @@ def start(scene: Scene, name: str, only_new: bool, settings: dict[str, Any]) -> 
         raise Refusal(TooFewPhotos, "allcaptioned")
     if scene.draft.caption_job:
         raise Refusal(WrongState, "working")
-    subject = {"trigger": book.trigger_of(scene.draft), "class_noun": scene.draft.class_noun}
+    contents = book.contents_of(photos)
+    subject: dict[str, Any] = {"trigger": book.trigger_of(scene.draft), "class_noun": scene.draft.class_noun}
     if status.here:
-        _write_here(scene, photos, captions, name, {**subject, "settings": settings})
+        suggest = partial(scene.studio.captions.suggest, photos, name, **subject, settings=settings)
+        _write_here(scene, suggest, captions, contents)
     else:
         title = scene.draft.name or scene.say("photos.part.captions")
         job = scene.studio.captions.start(photos, name, **subject, settings=settings, title=title)
         jobs = (*scene.draft.caption_jobs, job.id)
-        scene.desk.note(scene.key, caption_job=job.id, caption_jobs=jobs, captions_before=captions)
+        begun = {"captions_before": captions, "captioned": contents}
+        scene.desk.note(scene.key, caption_job=job.id, caption_jobs=jobs, **begun)
 
 
 def _write_here(
-    scene: Scene, photos: list[Path], before: book.Captions, name: str, how: dict[str, Any]
+    scene: Scene, suggest: Callable[[Progress], dict[Path, str]], before: book.Captions, photos: dict[str, str]
 ) -> None:
-    desk, key = scene.desk, scene.key
+    """Nothing is written, and no failure told, when the draft was erased meanwhile."""
+    desk, key, began = scene.desk, scene.key, scene.desk.erased(scene.key)
 
     def work(progress: Progress) -> None:
-        found = desk.studio.captions.suggest(photos, name, progress, **how)
-        book.take(desk, key, {path.name: caption for path, caption in found.items()}, before)
+        try:
+            found = suggest(progress)
+        except Exception:
+            if desk.gone(key, began):
+                return
+            raise
+        with desk.lock:
+            if not desk.gone(key, began):
+                book.hand_over(desk, key, {path.name: caption for path, caption in found.items()}, before, photos)
 
     desk.work.start(key, CAPTION, len(photos), work)
 
@@ -207,9 +220,9 @@ def _collect(scene: Scene) -> None:
     view = _job(scene)
     if not scene.draft.caption_job or (view is not None and view.status.state not in ENDED):
         return
-    before = scene.draft.captions_before
-    scene.desk.note(scene.key, caption_job="", captions_before={})
+    before, photos = scene.draft.captions_before, scene.draft.captioned
+    scene.desk.note(scene.key, **NO_CAPTION_JOB)
     if view is not None and view.status.error:
         scene.desk.work.fail(scene.key, CAPTION, view.status.error)
     elif view is not None and view.result:
-        book.take(scene.desk, scene.key, view.result.get("captions") or {}, before)
+        book.hand_over(scene.desk, scene.key, view.result.get("captions") or {}, before, photos)

@@ -28,6 +28,7 @@ from personal_avatar.ui.working import CHECK, Working, Workshop
 
 KEEP_DAYS = 14
 _KEY = re.compile(r"[0-9a-f]{16,64}")
+NO_CAPTION_JOB: dict[str, Any] = {"caption_job": "", "captions_before": {}, "captioned": {}}
 _ALWAYS = ("name", "class_noun", "photos", "caption_jobs")  # of every draft, in whatever version
 
 
@@ -38,8 +39,8 @@ class Draft:
     `left_out`: names of files that were given to the last check and were too large to be taken. `choices`: what was
     decided by hand, by the photo's SHA-256; those of photos that were removed stay, for the day they come again.
     `settings`: of the photos, what differs from the defaults. `caption_job`: the job that writes captions, until its
-    captions were taken, and `captions_before` what there was when it began; `caption_jobs`: all that ever did, which
-    go with the draft.
+    captions were taken, with what there was when it began: `captions_before`, and `captioned`, its photos' SHA-256 by
+    name; `caption_jobs`: all that ever did, which go with the draft.
     """
 
     name: str = ""
@@ -53,6 +54,7 @@ class Draft:
     caption_job: str = ""
     caption_jobs: tuple[str, ...] = ()
     captions_before: dict[str, str] = field(default_factory=dict)
+    captioned: dict[str, str] = field(default_factory=dict)
 
     @property
     def shows_a_style(self) -> bool:
@@ -178,12 +180,16 @@ class Desk:
         """How often this process saw the draft erased: tells one draft of a browser from its next."""
         return self._erased.get(key, 0)
 
-    def outlived(self, key: str, began: int, made: Path) -> bool:
-        """Whether a draft is gone for which work began when `erased` was `began`; then what the work has written since
-        into the folder `made` is erased as well. To be asked at the end of such work."""
+    def gone(self, key: str, began: int) -> bool:
+        """Whether a draft is gone for which work began when `erased` was `began`; to be asked at the end of it."""
         with self.lock:
             self.draft(key)
-            if self.erased(key) == began and (self.folder(key) / FILE).is_file():
+            return self.erased(key) != began or not (self.folder(key) / FILE).is_file()
+
+    def outlived(self, key: str, began: int, made: Path) -> bool:
+        """`gone`; then what the work has written since into the folder `made` is erased as well."""
+        with self.lock:
+            if not self.gone(key, began):
                 return False
             shutil.rmtree(made, ignore_errors=True)
             sweep(self._folder)

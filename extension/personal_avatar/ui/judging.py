@@ -14,7 +14,7 @@ from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
 from personal_avatar.errors import BadInput, FileTooLarge, TooFewPhotos, WrongState
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.ui.desk import Desk, Draft
+from personal_avatar.ui.desk import NO_CAPTION_JOB, Desk, Draft
 from personal_avatar.ui.photo_files import MOST_MB, by_size, chosen, copied, distinct
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.refusal import Refusal
@@ -34,7 +34,8 @@ def lay_out(
     desk: Desk, key: str, files: list[Path], folder: str, instead: Mapping[str, Any] | None = None
 ) -> None:
     """Add photos to the draft and check all of them in the background. `instead`: lay them out in place of those that
-    are there, and change these fields of the draft; nothing is changed when the photos are refused.
+    are there, and change these fields of the draft; a job that writes captions for those is not waited for any more.
+    Nothing is changed when the photos are refused.
 
     Raises `TooFewPhotos`, `InvalidSettings` (too many), `FileTooLarge` (nothing else is there), `WrongState` while a
     check goes on, `NotFound` (folder).
@@ -51,7 +52,8 @@ def lay_out(
         desk.open(key)
         laid_out = copied(photos, desk.folder(key) / "photos")
         desk.histories.pop(key, None)  # its steps know photos by name alone, and others may have that now
-        desk.note(key, **(instead or {}), photos=laid_out, report=None, left_out=left_out)
+        others = {} if instead is None else {**NO_CAPTION_JOB, **instead}
+        desk.note(key, **others, photos=laid_out, report=None, left_out=left_out)
 
     desk.work.start(key, CHECK, len(photos), lambda progress: _check(desk, key, progress), copy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable
 from html import unescape
@@ -100,13 +101,16 @@ def test_a_word_goes_from_tags_and_from_sentences(caption: str, left: str) -> No
     assert _without({"a": caption}, "smile") == {"a": left}
 
 
-def others_laid_out(desk: Desk) -> None:
+def others(folder: Path) -> list[Path]:
     """Photos of somebody else, under the names that the first ones had."""
-    folder = desk.folder(KEY) / "photos"
     folder.mkdir(parents=True, exist_ok=True)
     for name, photo in zip(NAMES, GOOD[3:6], strict=True):
         (folder / name).write_bytes(photo.read_bytes())
-    desk.note(KEY, name="Bob", photos=tuple(folder / name for name in NAMES))
+    return [folder / name for name in NAMES]
+
+
+def others_laid_out(desk: Desk) -> None:
+    desk.note(KEY, name="Bob", photos=tuple(others(desk.folder(KEY) / "photos")))
 
 
 def test_the_captions_of_an_erased_person_cannot_be_had_back_by_undo(desk: Desk) -> None:
@@ -125,11 +129,7 @@ def test_the_captions_of_photos_that_were_replaced_cannot_be_had_back_by_undo(
 ) -> None:
     monkeypatch.setattr(judging, "_check", lambda *_: None)
     book.take(desk, KEY, {NAMES[1]: "sks woman, scar on her cheek"})
-    made = [tmp_path / "made" / name for name in NAMES]
-    made[0].parent.mkdir()
-    for target, photo in zip(made, GOOD[3:6], strict=True):
-        target.write_bytes(photo.read_bytes())
-    judging.lay_out(desk, KEY, made, "", instead={"name": "Ruby"})
+    judging.lay_out(desk, KEY, others(tmp_path / "made"), "", instead={"name": "Ruby"})
     book.undo(desk, KEY)
     assert texts(desk) == {}
 
@@ -146,7 +146,9 @@ def ended(desk: Desk, state: State, result: dict[str, Any] | None, error: dict[s
         EventWriter(jobs.folder(job.id))(Done(result))
     if state is not State.RUNNING:
         jobs.move(job.id, state, error=error)
-    desk.note(KEY, caption_job=job.id, captions_before=book.captions_of(desk.draft(KEY)))
+    draft = desk.draft(KEY)
+    begun = {"captions_before": book.captions_of(draft), "captioned": book.contents_of(draft.photos)}
+    desk.note(KEY, caption_job=job.id, **begun)
     return Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {})
 
 
@@ -180,6 +182,46 @@ def test_a_tagger_of_this_process_leaves_what_was_typed_meanwhile(
     while desk.work.busy(KEY):
         time.sleep(0.01)
     assert texts(desk) == {NAMES[0]: "sks woman, red hair, smile\n", NAMES[1]: "by hand", NAMES[2]: "tagged"}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_a_tagger_says_of_an_erased_person_does_not_reach_the_next_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    erased = threading.Event()
+
+    def tagged(photos: list[Path], *_: Any, **__: Any) -> dict[Path, str]:
+        assert erased.wait(10)
+        if broken:
+            raise FileNotFoundError(photos[0])
+        return dict.fromkeys(photos, "sks woman, scar on her cheek")
+
+    monkeypatch.setattr(desk.studio.captions, "suggest", tagged)
+    monkeypatch.setattr(caption_taggers, "taggers", lambda scene: (TaggerStatus("wd14", True),))
+    caption_taggers.start(Scene(desk.studio, desk, JobWatch(desk.studio), "en", KEY, {}), "wd14", False, {})
+    desk.clear(KEY)
+    others_laid_out(desk)
+    erased.set()
+    while desk.work.busy(KEY):
+        time.sleep(0.01)
+    assert texts(desk) == {} and desk.work.error(KEY, "caption") is None
+
+
+def test_a_job_leaves_photos_alone_that_took_the_names_of_those_it_described(desk: Desk) -> None:
+    scene = ended(desk, State.SUCCEEDED, {"captions": {name: f"sks woman, tag {name}" for name in NAMES}})
+    (desk.folder(KEY) / "photos" / NAMES[1]).write_bytes(GOOD[5].read_bytes())
+    caption_taggers._collect(scene)
+    assert set(texts(desk)) == {NAMES[0], NAMES[2]} and texts(desk)[NAMES[2]] == f"sks woman, tag {NAMES[2]}"
+
+
+def test_a_job_is_forgotten_when_other_photos_are_laid_out_in_place_of_its_own(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "_check", lambda *_: None)
+    ended(desk, State.RUNNING, None)
+    judging.lay_out(desk, KEY, others(tmp_path / "made"), "", instead={"name": "Ruby"})
+    draft = desk.draft(KEY)
+    assert (draft.caption_job, draft.captions_before, draft.name) == ("", {}, "Ruby")
 
 
 @pytest.mark.parametrize(("look", "proposed"), [(Look.PHOTO, "blip"), (Look.DRAWN, "wd14-vit")])
