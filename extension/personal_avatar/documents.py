@@ -11,6 +11,7 @@ from typing import Any
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar, Checkpoint, to_json
 from personal_avatar.jobs.store import JobView
+from personal_avatar.storage import legible
 
 API_PREFIX = "/personal-avatar/v1"  # of the addresses of our HTTP API
 MEASURED = ("likeness", "resemblance")  # of a person, of a style
@@ -42,7 +43,7 @@ def training(view: JobView) -> dict[str, Any]:
 def plain_error(view: JobView) -> dict[str, str] | None:
     """code, message and hint of a job that failed."""
     error = view.status.error
-    return {key: str(error.get(key, "")) for key in ("code", "message", "hint")} if error else None
+    return {key: legible(str(error.get(key, ""))) for key in ("code", "message", "hint")} if error else None
 
 
 def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
@@ -87,17 +88,19 @@ def plain(value: Any) -> Any:
 
 
 def public(value: Any) -> Any:
-    """`plain`, with file names in place of paths, for the network."""
+    """`plain`, with file names in place of paths, all of it text, for the network."""
     return _without_folders(plain(value), "")
 
 
 def _without_folders(value: Any, key: str) -> Any:
     if isinstance(value, dict):
-        return {name: _without_folders(part, name) for name, part in value.items()}
+        return {legible(name): _without_folders(part, name) for name, part in value.items()}
     if isinstance(value, list):
         return [_without_folders(part, key) for part in value]
-    is_path = isinstance(value, str) and key not in FREE_TEXT_KEYS and _is_path(value)
-    return PurePath(value).name if is_path else value
+    if not isinstance(value, str):
+        return value
+    is_path = key not in FREE_TEXT_KEYS and _is_path(value)
+    return legible(PurePath(value).name if is_path else value)
 
 
 def _is_path(text: str) -> bool:

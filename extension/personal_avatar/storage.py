@@ -17,6 +17,8 @@ from typing import Any
 
 _DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")  # no file of such a name can be made on Windows
 
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
+
 
 def plain_suffix(path: Path) -> str:
     """The suffix of a file that somebody gave, as a copy may have it: ".jpg"; "" where it is no plain word."""
@@ -94,7 +96,8 @@ def _replace(part: Path, path: Path) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    write_bytes(path, json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8"))
+    """As UTF-8; names of files that are no text (see `writable`) are read again as they were."""
+    write_bytes(path, json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace"))
 
 
 def sha256_of(path: Path) -> str:
@@ -153,6 +156,11 @@ def writable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def legible(text: str) -> str:
+    """The same, as every answer and every folder can hold it: `�` in the place of each byte that is no text."""
+    return text if writable(text) else _HALF.sub("\ufffd", text)
 
 
 def slug(name: str) -> str:

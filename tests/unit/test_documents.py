@@ -24,6 +24,11 @@ def test_numbers_that_are_none_are_null() -> None:
     assert public({"likeness": [float("nan"), 0.5]}) == {"likeness": [None, 0.5]}
 
 
+def test_names_that_are_no_text_are_told_as_far_as_they_are() -> None:
+    told = public({"captions": {"caf\udce9.jpg": "hat"}, "files": ["/home/anna/caf\udce9.jpg"]})
+    assert told == {"captions": {"caf\ufffd.jpg": "hat"}, "files": ["caf\ufffd.jpg"]}
+
+
 def test_the_trigger_is_that_of_the_file_to_use_or_of_the_captions_before_there_is_one() -> None:
     anna = Avatar("anna", "Anna", "u", "woman", "sks woman", "2026-01-01T00:00:00Z")
     lora = Checkpoint(Path("anna.safetensors"), "", 4, Method.LORA, Family.SD1, "zwx woman", None)

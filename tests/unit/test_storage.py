@@ -21,6 +21,12 @@ def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "b" / "c.json").read_text(encoding="utf-8")) == {"name": "Ánh"}
 
 
+def test_a_name_that_is_no_text_comes_back_as_it_was(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg") if os.name != "nt" else "caf\udce9.jpg"
+    write_json(tmp_path / "a.json", {"photos": [name], name: "Ánh"})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"photos": [name], name: "Ánh"}
+
+
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str

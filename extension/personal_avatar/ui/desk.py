@@ -148,8 +148,8 @@ class Desk:
         """Remember a draft; raises `BadInput` for a browser without a key."""
         path = self.folder(key) / FILE
         with self.lock:
-            self._drafts[key] = draft
             write_json(path, to_json(draft))
+            self._drafts[key] = draft
 
     def note(self, key: str, **changes: Any) -> None:
         """Change fields of a draft; raises `BadInput` for a browser without a key."""

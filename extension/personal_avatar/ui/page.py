@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.storage import legible
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.markup import error_box
@@ -132,6 +133,7 @@ class Page:
                 told, made = "", list(handler(scene, *values))
             except Exception as error:  # noqa: BLE001  the border: the user sees a named error, never a trace
                 told, made = error_box(failed_here(error), scene.language), [gr.update() for _ in outputs]
+            told, made = all_legible(told), all_legible(made)
             return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
         self._answered.append(
@@ -228,10 +230,10 @@ class Page:
     def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
         """What a provider says; one that fails shows why in its place, or leaves its component alone."""
         try:
-            return self._shows[component._id](scene)
+            return dict(all_legible(self._shows[component._id](scene)))
         except Exception as error:  # noqa: BLE001  the border: one broken part must not take the page down
             told = error_box(failed_here(error), scene.language)
-            return {"value": told} if isinstance(component, gr.HTML) else {}
+            return {"value": all_legible(told)} if isinstance(component, gr.HTML) else {}
 
     def _digest(self, component: Any, shown: dict[str, Any]) -> Any:
         """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash."""
@@ -240,6 +242,17 @@ class Page:
         watched = self._watched[component._id] or tuple(shown)
         relevant = {name: shown[name] for name in watched if name in shown}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def all_legible(value: Any) -> Any:
+    """The same data as gradio can send it: names of files among it may be no text."""
+    if isinstance(value, str):
+        return legible(value)
+    if isinstance(value, dict):
+        return {name: all_legible(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(all_legible, value))
+    return value
 
 
 def same(one: Any, other: Any) -> bool:

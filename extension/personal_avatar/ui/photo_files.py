@@ -9,7 +9,7 @@ from pathlib import Path
 from personal_avatar.captions.files import copy_with_caption
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.photos.read import Limits
-from personal_avatar.storage import sha256_of
+from personal_avatar.storage import legible, sha256_of
 from personal_avatar.studio import MAX_PHOTOS, pictures_in
 from personal_avatar.ui.refusal import Refusal
 
@@ -47,16 +47,17 @@ def distinct(photos: list[Path]) -> list[Path]:
 
 
 def copied(photos: Sequence[Path], target: Path) -> tuple[Path, ...]:
-    """Copies with their captions in the folder `target`, in place of what was there, under the names they had; a name
-    that comes twice gets a number, also where only the suffix differs: a caption belongs to one photo."""
+    """Copies with their captions in the folder `target`, in place of what was there, under the names they had, legible;
+    a name that comes twice gets a number, also where only the suffix differs: a caption belongs to one photo."""
     fresh = target.with_name(f"{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     names: dict[str, str] = {}
     for photo in photos:
-        stem, number = photo.stem, 2
+        own, number = legible(photo.stem), 2  # the page hands names out and takes them back
+        stem = own
         while stem in names:
-            stem, number = f"{photo.stem}-{number}", number + 1
+            stem, number = f"{own}-{number}", number + 1
         names[stem] = f"{stem}{photo.suffix}"
         copy_with_caption(photo, fresh / names[stem])
     shutil.rmtree(target, ignore_errors=True)

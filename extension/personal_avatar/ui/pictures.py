@@ -17,6 +17,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from personal_avatar.jobs.process import alive, started_at
+from personal_avatar.storage import legible
 from personal_avatar.ui.markup import tag
 
 OURS = "personal_avatar"
@@ -43,7 +44,7 @@ class Shelf:
             return "file=" + quote(str(self._served[key]))
 
     def _copied(self, path: Path) -> Path:
-        copy = _own_folder() / secrets.token_hex(8) / path.name
+        copy = _own_folder() / secrets.token_hex(8) / legible(path.name)
         copy.parent.mkdir(parents=True)
         shutil.copyfile(path, copy)
         self.component.temp_files.add(str(copy))

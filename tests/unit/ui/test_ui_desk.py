@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from personal_avatar import storage
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
@@ -57,6 +58,18 @@ def test_of_a_draft_that_cannot_be_read_whole_the_photos_stay(desk: Desk, folder
         assert (read.name, read.class_noun, read.photos, read.report) == ("Anna", "woman", here, None)
     here[1].unlink()
     assert Desk(desk.studio, ask_folder=False).draft(KEY).photos == (here[0], here[2])
+
+
+def test_a_draft_that_could_not_be_written_is_the_one_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    desk.save(KEY, Draft("Anna"))
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            desk.note(KEY, name="Bob")
+    assert desk.draft(KEY).name == "Anna"
 
 
 def test_the_jobs_that_described_the_photos_go_with_the_draft(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -158,6 +159,20 @@ def test_photos_that_differ_in_the_suffix_alone_keep_their_own_captions(lay_out:
         "face.jpg": "caption 0",
         "face-2.png": "caption 1",
     }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always text there")
+def test_photos_whose_names_are_no_text_are_laid_out_under_names_that_are(lay_out: LayOut, tmp_path: Path) -> None:
+    key = "ac" * 16
+    found = [tmp_path / os.fsdecode(name) for name in (b"caf\xe8.jpg", b"caf\xe9.jpg")]
+    for photo, source in zip(found, GOOD, strict=False):
+        shutil.copy(source, photo)
+        photo.with_suffix(".txt").write_text(source.name)
+    desk = lay_out(key, *found)
+    told = {path.name: path.with_suffix(".txt").read_text() for path in desk.draft(key).photos}
+    assert told == {"caf\ufffd.jpg": GOOD[0].name, "caf\ufffd-2.jpg": GOOD[1].name}
+    judging.take(desk, key, "caf\ufffd.jpg", False)
+    assert accepted(desk, key) == ["caf\ufffd-2.jpg"]
 
 
 # -- what the set covers

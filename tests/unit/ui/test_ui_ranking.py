@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
+from personal_avatar.documents import API_PREFIX
 from personal_avatar.studio import Studio
 from personal_avatar.ui import tab
 
@@ -65,6 +67,30 @@ def test_a_folder_is_ranked_sorted_filtered_and_taken_along(visitor: Visitor, fo
     written = Path(visitor.value("rank_file")["name"]).read_text(encoding="utf-8-sig")
     assert [row["place"] for row in csv.DictReader(io.StringIO(written))] == ["1", "2"]
     assert len(list(folder.iterdir())) == 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always text there")
+def test_a_file_whose_name_is_no_text_is_ranked_and_shown_like_others(
+    visit: Visit, studio: Studio, tmp_path: Path
+) -> None:
+    shutil.copy(GOOD[3], tmp_path / os.fsdecode(b"caf\xe9.jpg"))
+    shutil.copy(GOOD[4], tmp_path / "plain.jpg")
+    visitor = visit(key="9" * 32)
+    visitor.choose_files(GOOD[0], into="rank_references")
+    visitor.enter(rank_folder=str(tmp_path), rank_target=str(tmp_path / "best"))
+    visitor.click("rank_start")
+    visitor.wait(lambda: len(shown(visitor)) == 2)
+    assert set(shown(visitor)) == {"caf\ufffd.jpg", "plain.jpg"}
+    for address in re.findall(r'<img src="([^"]+)"', visitor.value("rank_gallery")):
+        assert visitor._client.get("/" + address).status_code == 200
+    visitor.click("rank_take")
+    assert len(list((tmp_path / "best").iterdir())) == 2
+    visitor.click("rank_table")
+    assert "caf\ufffd.jpg" in Path(visitor.value("rank_file")["name"]).read_text(encoding="utf-8-sig")
+    job_id = studio.jobs.views()[0].job.id
+    for path in ("jobs", f"jobs/{job_id}", f"jobs/{job_id}/ranked.csv", f"jobs/{job_id}/events"):
+        answer = visitor._client.get(f"{API_PREFIX}/{path}")
+        assert answer.status_code == 200 and "caf\ufffd.jpg" in answer.text, path
 
 
 def test_a_page_for_others_neither_reads_nor_writes_folders(
