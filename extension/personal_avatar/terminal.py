@@ -1,6 +1,7 @@
 """What the command line writes: sentences or one JSON document to stdout, progress and errors to stderr."""
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -12,12 +13,20 @@ BAR_CHARACTERS = 24
 REDRAW_S = 0.1
 
 
+def spelling_stdout() -> TextIO:
+    """stdout, which from now on spells out what its encoding has no letters for, as stderr does by itself: names of
+    files may be anything, and a pipe on Windows holds 256 letters."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return sys.stdout
+
+
 @dataclass
 class Terminal:
     """`as_json`: sentences are held back, so that stdout holds one document and nothing else."""
 
     as_json: bool = False
-    out: TextIO = field(default_factory=lambda: sys.stdout)
+    out: TextIO = field(default_factory=spelling_stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
 
     def say(self, text: str = "") -> None:

@@ -105,6 +105,17 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     assert "NO_FACE" in run("photos", "check", SAMPLES / "no-face.jpg").out
 
 
+@pytest.mark.parametrize(("encoding", "said"), [("cp1252", "\\u5c0f\\u660e.jpg  ok"), ("utf-8", "小明.jpg  ok")])
+def test_names_that_a_pipe_has_no_letters_for_are_spelled_out(
+    data: Path, tmp_path: Path, encoding: str, said: str
+) -> None:
+    shutil.copy(GOOD[0], tmp_path / "小明.jpg")
+    command = [sys.executable, "-m", "personal_avatar", "photos", "check", tmp_path / "小明.jpg", "--data", data]
+    done = subprocess.run(command, env={**ENVIRONMENT, "PYTHONIOENCODING": encoding}, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert said in done.stdout.decode(encoding)
+
+
 def test_photos_are_taken_and_left_out_by_hand(run: Run) -> None:
     names = [SAMPLES / name for name in ("01.jpg", "blurred.jpg", "two-people.jpg")]
     said = run("photos", "check", *names, "--take", "blurred.jpg", "--leave", "01.jpg", "--face", "two-people.jpg=1",
