@@ -55,6 +55,20 @@ def test_options_reach_the_restorer_and_the_original_stays(
         assert row["likeness_after"] >= row["likeness_before"] - 0.2
 
 
+@pytest.mark.slow
+def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    photos = [tmp_path / "summer" / "IMG_0001.jpg", tmp_path / "winter" / "IMG_0001.jpg"]
+    for photo, source in zip(photos, (GOOD[0], GOOD[3]), strict=True):
+        photo.parent.mkdir()
+        photo.write_bytes(source.read_bytes())
+    loose = ("--reference", GOOD[2], *EVERY, "--set", "min_similarity_drop=0.2", "--out", tmp_path / "out", "--json")
+    said = [run("restore", *photos, *loose), run("restore", photos[0], *loose)]
+    found = [Path(row["out"]).name for one in said for row in one.document["images"]]
+    assert found == ["IMG_0001-restored.png", "IMG_0001-restored-2.png", "IMG_0001-restored-3.png"]
+    first, second, again = (load_picture(tmp_path / "out" / name) for name in found)
+    assert not np.array_equal(first, second) and np.array_equal(first, again)
+
+
 @pytest.mark.parametrize(("words", "complaint"), [
     (("--avatar", "nobody"), "nobody"), (("--model", "GFPGAN"), "GFPGAN"), (("--fidelity", 2), "fidelity"),
     (("--set", "sharpness=1"), "sharpness"), (("--reference", SAMPLES / "no-face.jpg"), "No face"),

@@ -11,6 +11,7 @@ from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
+from personal_avatar.studio.picking import _free as free
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.second_pass import painter_of
 from personal_avatar.terminal import Terminal, table
@@ -65,7 +66,7 @@ def restore(args: Namespace, terminal: Terminal) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with terminal.bar("restore") as bar:
         for done, image in enumerate(images, start=1):
-            target = args.out / f"{image.stem}-restored.png"
+            target = free(args.out / f"{image.stem}-restored.png")
             restored = partial(studio.restoring.file, image, target, people, judge, settings, painter)
             found.append(_restored(image, target, restored))
             bar(done, len(images))
