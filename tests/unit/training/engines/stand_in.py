@@ -1,7 +1,8 @@
 """Stands in for a script of sd-scripts: takes its arguments, prints like it, saves like it. Copied into its folder.
 
 `--output_dir`, `--output_name`, `--max_train_steps` and `--save_every_n_steps` do what they do there.
-STAND_IN_TEMPLATE: the file that is saved; STAND_IN_ENDS: "", or how it fails: "nan", "memory", "hangs".
+STAND_IN_TEMPLATE: the file that is saved; STAND_IN_ENDS: "", or how it fails: "nan", "memory", "hangs",
+"breaks": after the first file, while it writes the next.
 """
 from __future__ import annotations
 
@@ -36,6 +37,10 @@ def main() -> None:
         if step % every == 0:
             save(f"{said('output_name')}-step{step:08d}")
             Path(said("output_dir"), "sample", f"{said('output_name')}_{step:06d}_00_20261120092434_1.png").touch()
+            if ends == "breaks" and step > every:
+                with Path(said("output_dir"), f"{said('output_name')}-step{step:08d}.safetensors").open("r+b") as torn:
+                    torn.truncate(1000)
+                sys.exit("RuntimeError: it broke")
         if step > 1:  # tqdm moves the bar before it is told the loss of the step
             bar(step, total, 1 / (step - 1))
         bar(step, total, float("nan") if ends == "nan" else 1 / step)

@@ -12,7 +12,7 @@ import pytest
 from kohya_orders import dataset_in
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
 from personal_avatar.environment import kohya as installed
-from personal_avatar.errors import Cancelled, NanLoss, OutOfVram, TrainerMissing
+from personal_avatar.errors import Cancelled, Crashed, NanLoss, OutOfVram, TrainerMissing
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Event, Log, Progress, SampleMade
 from personal_avatar.photos.settings import PhotoSettings
@@ -149,6 +149,43 @@ def test_nothing_is_kept_when_nothing_shall_be(job: Callable[..., Job], monkeypa
     with pytest.raises(Cancelled):
         running.train()
     assert running.training.points == []
+
+
+def test_what_it_saved_before_it_broke_is_kept_and_told(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "breaks")
+    running = job()
+    with pytest.raises(Crashed, match="it broke") as broken:
+        running.train()
+    (left,) = running.work.artifacts.glob("*.safetensors")
+    assert left.name == "sam-000002.safetensors"
+    assert broken.value.message.endswith(f"the last file, of step 2, is {left}.")
+    assert running.training.points == []
+
+
+def test_what_it_saved_before_it_broke_goes_where_nothing_shall_be_kept(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "breaks")
+    running = job()
+    running.control.ask(DISCARD)
+    with pytest.raises(Crashed) as broken:
+        running.train()
+    assert not list(running.work.artifacts.glob("*.safetensors")) and "kept" not in broken.value.message
+
+
+def test_what_an_earlier_attempt_had_saved_is_kept_when_the_next_one_begins(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "memory")
+    running = job()
+    earlier = running.folder / "kohya" / "output"
+    earlier.mkdir(parents=True)
+    shutil.copyfile(os.environ["STAND_IN_TEMPLATE"], earlier / "sam-step00000002.safetensors")
+    with pytest.raises(OutOfVram):
+        running.train()
+    assert [path.name for path in running.work.artifacts.glob("*.safetensors")] == ["sam-000002.safetensors"]
 
 
 def test_an_infinite_loss_ends_it_by_name(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:

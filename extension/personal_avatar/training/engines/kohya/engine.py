@@ -15,7 +15,7 @@ from pathlib import Path
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya as installed
 from personal_avatar.environment.kohya import SdScripts
-from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.errors import AvatarError, Cancelled, NanLoss
 from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, SampleMade
 from personal_avatar.storage import slug
@@ -51,8 +51,9 @@ def train(work: Work, training: Training, score: Score) -> None:
     """Train by sd-scripts, then load each file that it saved and call `score(step, path)`, in the order of steps.
 
     The files are `<slug>-<step>.safetensors` in the job's artifacts, as our own loop names them. Raises
-    `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`; when nothing has been scored by
-    then, the last complete file is among `training.points` all the same, unless the user wants nothing kept.
+    `TrainerMissing`, `OutOfVram`, `OutOfMemory`, `NanLoss`, `Crashed`, and `Cancelled`. Unless the user wants nothing
+    kept, the complete files are in the artifacts then, too: after a `Cancelled` the last one is among `training.points`
+    where nothing has been scored, other errors say where it is.
     """
     scripts = installed.find(work.task.weights_folder.parent, work.task.sd_scripts)
     order = order_for(work, training)
@@ -66,10 +67,21 @@ def train(work: Work, training: Training, score: Score) -> None:
             training.method.load(training.method.read(saved.path))
             score(saved.step, saved.path)
             training.thin_out()
-    except Cancelled:
-        if not training.points and not work.control.asked(DISCARD):
-            training.points += [unscored(saved.step, saved.path) for saved in (kept or keep(work, order))[-1:]]
+    except Exception as error:
+        if not work.control.asked(DISCARD):
+            _leave(kept or keep(work, order), error, training)
         raise
+
+
+def _leave(files: list[Saved], error: Exception, training: Training) -> None:
+    """The last file is to be published where the user wanted the end; of another end `error` tells where it is."""
+    if not files:
+        return
+    last = files[-1]
+    if isinstance(error, Cancelled):
+        training.points = training.points or [unscored(last.step, last.path)]
+    elif isinstance(error, AvatarError):
+        error.message += f" What sd-scripts had saved is kept; the last file, of step {last.step}, is {last.path}."
 
 
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
@@ -107,7 +119,9 @@ def mixed_precision(compute: Compute) -> str:
 
 
 def write_inputs(order: Order, work: Work, training: Training) -> None:
-    """Pictures, captions, dataset file, prompts and tokenizers; what an earlier attempt left is removed."""
+    """Pictures, captions, dataset file, prompts and tokenizers; of what an earlier attempt left, complete files go into
+    the artifacts, and nothing else stays."""
+    keep(work, order)
     shutil.rmtree(order.folder, ignore_errors=True)
     order.output.mkdir(parents=True)
     plan, method, dataset = order.plan, order.method, training.dataset
