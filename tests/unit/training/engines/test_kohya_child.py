@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from personal_avatar.errors import AvatarError, Crashed, EngineMissing, Killed, OutOfMemory, OutOfVram
+from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.training.engines.kohya.child import Child, failure
 
 
@@ -62,6 +62,23 @@ def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
     ("code", "tail", "oom_killed", "kind"),
     [
         (1, ["torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"], False, OutOfVram),
+        (1, ["RuntimeError: CUDA error: out of memory"], False, OutOfVram),
+        (1, ["torch.AcceleratorError: CUDA error: out of memory", "Compile with `USE_CUDA_DSA`"], False, OutOfVram),
+        (1, ["RuntimeError: HIP out of memory. Tried to allocate 2.00 GiB"], False, OutOfVram),
+        (1, ["RuntimeError: MPS backend out of memory (MPS allocated: 17 GB)"], False, OutOfVram),
+        (1, ["RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED"], False, OutOfVram),
+        (1, ["Error out of memory at line 380 in file /src/csrc/pythonInterface.cpp"], False, OutOfVram),
+        (1, ["OSError: [Errno 28] No space left on device: 'anna-step00000100.safetensors'"], False, DiskFull),
+        (
+            1, [
+                "safetensors_rust.SafetensorError: Error while serializing: I/O error: "
+                'Os { code: 28, kind: StorageFull, message: "No space left on device" }'
+            ], False, DiskFull,
+        ),
+        (1, ["RuntimeError: [enforce fail at inline_container.cc] std::bad_alloc"], False, OutOfMemory),
+        (1, ["OSError: [Errno 12] Cannot allocate memory"], False, OutOfMemory),
+        (1, ["numpy.core._exceptions._ArrayMemoryError: Unable to allocate 1.2 GiB"], False, OutOfMemory),
+        (1, ["MemoryError"], False, OutOfMemory),
         (1, ["RuntimeError: [enforce fail] DefaultCPUAllocator: not enough memory"], False, OutOfMemory),
         (-9, ["loading u-net"], True, OutOfMemory),
         (-9, ["loading u-net"], False, Killed),
@@ -74,6 +91,11 @@ def test_every_end_has_a_name(code: int, tail: list[str], oom_killed: bool, kind
     error = failure(code, tail, oom_killed=oom_killed)
     assert type(error) is kind
     assert error.hint is not None
+
+
+def test_a_full_disk_is_not_answered_with_resume_which_its_jobs_cannot() -> None:
+    error = failure(1, ["OSError: [Errno 28] No space left on device"], oom_killed=False)
+    assert "space" in error.hint and "resume" not in error.hint
 
 
 def test_an_unknown_end_quotes_its_last_words() -> None:

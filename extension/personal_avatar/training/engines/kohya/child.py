@@ -15,8 +15,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.errors import AvatarError, Crashed, EngineMissing, Killed, OutOfMemory, OutOfVram
-from personal_avatar.jobs.endings import oom_kills
+from personal_avatar.errors import (
+    SAID_OF_DISKS,
+    SAID_OF_MEMORY,
+    SAID_OF_VRAM,
+    AvatarError,
+    Crashed,
+    DiskFull,
+    EngineMissing,
+    Killed,
+    OutOfMemory,
+    OutOfVram,
+)
+from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, oom_kills
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
 WAIT_S = 0.5
@@ -25,8 +36,9 @@ TAIL_LINES = 12
 BLOCK = 65536
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
-_NO_MEMORY = ("DefaultCPUAllocator: not enough memory", "can't allocate memory", "MemoryError")
-_NO_VRAM = ("CUDA out of memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
+# What libraries say, and the types of errors, which a last line begins with.
+_NO_VRAM = (*SAID_OF_VRAM, "OutOfMemoryError", "MPS backend out of memory")
+_NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
 
 
 class Child:
@@ -119,11 +131,17 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool) -> AvatarError:
     if module:
         hint = "Run `personal-avatar doctor --install-kohya`; an optimiser may need a package of its own."
         return EngineMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
-    if any(mark in text for mark in _NO_VRAM):
+    if _says(text, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
         return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")
-    if oom_killed or any(mark in text for mark in _NO_MEMORY):
+    if oom_killed or _says(text, _NO_MEMORY):
         return OutOfMemory("The machine ran out of memory while sd-scripts trained.")
+    if _says(text, SAID_OF_DISKS):
+        return DiskFull("The disk was full while sd-scripts trained.", "Free some space on the disk, then train again.")
     words = " Its last words: " + " | ".join(tail[-5:]) if tail else ""
     if code in (-9, 137):
         return Killed(f"sd-scripts was ended from outside before it was done.{words}")
     return Crashed(f"sd-scripts ended with exit code {code}.{words}")
+
+
+def _says(text: str, marks: Sequence[str]) -> bool:
+    return any(mark in text for mark in marks)
