@@ -133,6 +133,16 @@ def test_it_makes_the_optimiser_that_is_asked_for(understood: Ask, optimiser: st
         assert f"betas={BETAS}" in found["settings"]
 
 
+def test_it_cannot_read_a_checkpoint_without_a_vae() -> None:
+    program = (
+        "from library import model_util\n"
+        "model_util.convert_ldm_vae_checkpoint({}, model_util.create_vae_diffusers_config())"
+    )
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), FOLDER])}
+    done = subprocess.run([sys.executable, "-c", program], cwd=FOLDER, env=variables, capture_output=True, text=True)
+    assert "KeyError: 'encoder.conv_in.weight'" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(OLD, reason="release 0.9 knows no such pictures")
 def test_it_takes_the_checkpoints_own_answers_for_the_class(understood: Ask) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from kohya_orders import base_of
-from ldm_layout import header_only
+from ldm_layout import STANDARD as FULL_SIZE
+from ldm_layout import STANDARD_SDXL, Size, header_only, shapes_of
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
 from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
-from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.families.detect import UNET, VAE, read_shapes
+from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import OPTIMISERS, PLANS, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
@@ -21,7 +23,7 @@ FIRST = UNET + "input_blocks.0.0.weight"
 def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ...]) -> BaseModelFile:
     shapes: dict[str, tuple[int, ...]] = {FIRST: (320, 4, 3, 3), **STANDARD[family]}
     shapes |= {f"{UNET}{number}": (1,) for number in range(UNET_TENSORS[family] - len(shapes))}
-    shapes |= {UNET + name: shape for name, shape in other.items()}
+    shapes |= {UNET + name: shape for name, shape in other.items()} | {VAE + "encoder.conv_in.weight": (128, 3, 3, 3)}
     return replace(base_of(family), path=header_only(folder / "base.safetensors", shapes))
 
 
@@ -144,6 +146,28 @@ def test_unusual_checkpoints_are_refused_by_name(
 ) -> None:
     with pytest.raises(InvalidSettings, match=f"base.safetensors.*{word}"):
         fitted(PLANS[Method.LORA](), checkpoint(tmp_path, **other), Method.LORA, ())
+
+
+@pytest.mark.parametrize(("family", "size"), [(Family.SD1, FULL_SIZE), (Family.SDXL, STANDARD_SDXL)])
+def test_a_checkpoint_without_a_vae_is_refused_also_with_one_beside_it(
+    tmp_path: Path, family: Family, size: Size
+) -> None:
+    shapes = shapes_of(size)
+    bare = header_only(tmp_path / "noVae.safetensors", {n: s for n, s in shapes.items() if not n.startswith(VAE)})
+    vae = {name.removeprefix(VAE): shape for name, shape in shapes.items() if name.startswith(VAE)}
+    base = replace(base_of(family), path=bare, vae=header_only(tmp_path / "vae.safetensors", vae))
+    refuse_unfit(base)  # our own loop trains it
+    (told,) = what_it_cannot_do(PLANS[Method.LORA](vary_captions=False), base, Method.LORA)
+    assert "noVae.safetensors" in told and "VAE" in told
+    whole = replace(base, path=header_only(tmp_path / "whole.safetensors", shapes))
+    assert what_it_cannot_do(PLANS[Method.LORA](vary_captions=False), whole, Method.LORA) == []
+
+
+def test_a_small_checkpoint_without_a_vae_is_refused_alike(tiny: BaseModelFile, tmp_path: Path) -> None:
+    shapes = {name: shape for name, shape in read_shapes(tiny.path).items() if not name.startswith(VAE)}
+    base = replace(tiny, path=header_only(tmp_path / "noVae.safetensors", shapes), vae=tiny.path)
+    (told,) = what_it_cannot_do(PLANS[Method.LORA](vary_captions=False), base, Method.LORA)
+    assert "VAE in the checkpoint" in told
 
 
 @pytest.mark.parametrize("family", [Family.SD2, Family.SDXL])

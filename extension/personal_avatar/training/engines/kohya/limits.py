@@ -9,13 +9,14 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
-from personal_avatar.training.families.detect import UNET, Shapes, read_shapes
+from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
 from personal_avatar.wording import FAMILIES
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
+FIRST_OF_VAE = VAE + "encoder.conv_in.weight"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def of_checkpoint(base: BaseModelFile) -> Iterator[Limit]:
     first = shapes.get(FIRST, (0, 4))
     if first[1] != 4:
         yield Limit(f"sd-scripts cannot train {base.path.name}: it takes {first[1]} channels (inpainting or editing)")
+    elif FIRST_OF_VAE not in shapes:
+        why = "there is no VAE in the checkpoint, which it reads also where another lies beside it"
+        yield Limit(f"sd-scripts cannot train {base.path.name}: {why}")
     elif not is_standard(shapes, base.family):
         yield from _other_size(base, shapes)
 
