@@ -28,7 +28,8 @@ FOLDER_NAME = "sd-scripts"
 PACKAGES_NAME = "sd-scripts-packages"
 SOURCE = "https://github.com/kohya-ss/sd-scripts.git"
 COMMIT = "48d368fa557731ad0488c07304dfeba8c07910eb"  # 2026-02-16: release 0.10.1 and its first corrections
-OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule
+OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule,
+OPTIONS, FLOOR = "library/train_util.py", "lr_scheduler_min_lr_ratio"  # which is declared here
 INSTALL_HINT = EngineMissing.default_hint
 NEEDED_FILES = (
     "train_network.py",
@@ -37,7 +38,7 @@ NEEDED_FILES = (
     "sdxl_train.py",
     "sdxl_train_network.py",
     "sdxl_train_textual_inversion.py",
-    "library/train_util.py",
+    OPTIONS,
     "networks/lora.py",
 )
 # Modules that its scripts import at once -> what pip is asked for; empty: too large or bound to torch, never ours.
@@ -79,10 +80,17 @@ def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.envir
     if lacking:
         raise EngineMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.")
     version = read_version(folder)
-    if version and tuple(int(part) for part in version.split(".")) < OLDEST:
-        oldest = ".".join(str(part) for part in OLDEST)
-        raise EngineMissing(f"sd-scripts in {folder} is version {version}, {oldest} or later is needed.")
+    if _is_old(folder, version):
+        what, oldest = f"version {version}" if version else "too old", ".".join(str(part) for part in OLDEST)
+        raise EngineMissing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.")
     return SdScripts(folder, data / PACKAGES_NAME, version)
+
+
+def _is_old(folder: Path, version: str) -> bool:
+    """READMEs of its releases 0.6 to 0.8 tell no version, nor may those of copies: then by what it can do."""
+    if version:
+        return tuple(int(part) for part in version.split(".")) < OLDEST
+    return FLOOR not in (folder / OPTIONS).read_text(encoding="utf-8", errors="replace")
 
 
 def ready(data: Path, configured: str = "") -> SdScripts:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from personal_avatar.environment import kohya
 from personal_avatar.environment.finding import State
-from personal_avatar.errors import InstallError, NotFitting, PipFailed, TrainerMissing
+from personal_avatar.errors import EngineMissing, InstallError, NotFitting, PipFailed, TrainerMissing
 
 NO_VARIABLE: dict[str, str] = {}
 
@@ -58,8 +58,26 @@ def test_its_version_is_read(tmp_path: Path) -> None:
     assert kohya.find(tmp_path, str(scripts_in(tmp_path / "new")), NO_VARIABLE).version == "0.10.1"
     old = scripts_in(tmp_path / "old", "Latest update: 2025-03-21 (Version 0.9.1)\nstate before is Version 0.8.8")
     assert kohya.find(tmp_path, str(old), NO_VARIABLE).version == "0.9.1"
-    untold = scripts_in(tmp_path / "untold", "Nothing about it.")
-    assert kohya.find(tmp_path, str(untold), NO_VARIABLE).version == ""
+
+
+OF_0_8 = ["lr_scheduler_type", "lr_scheduler_args", "lr_scheduler_num_cycles", "lr_scheduler_power"]
+OF_0_9 = [*OF_0_8, "lr_scheduler_timescale", "lr_scheduler_min_lr_ratio"]
+
+
+def with_options(folder: Path, names: list[str]) -> Path:
+    """Has its scripts declare these options, where releases of it do."""
+    declared = "".join(f'    parser.add_argument(\n        "--{name}",\n    )\n' for name in names)
+    (folder / "library" / "train_util.py").write_text(declared, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("readme", ["### Apr 7, 2024 / 2024-04-07: v0.8.7", "Nothing about it."])
+def test_where_no_version_is_told_it_is_judged_by_what_it_can_do(tmp_path: Path, readme: str) -> None:
+    folder = with_options(scripts_in(tmp_path / "untold", readme), OF_0_8)
+    with pytest.raises(EngineMissing, match="untold is too old, 0.9.0 or later") as refused:
+        kohya.find(tmp_path, str(folder), NO_VARIABLE)
+    assert "--install-kohya" in refused.value.hint
+    assert kohya.find(tmp_path, str(with_options(folder, OF_0_9)), NO_VARIABLE).version == ""
 
 
 @pytest.mark.parametrize(

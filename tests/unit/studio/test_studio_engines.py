@@ -28,6 +28,7 @@ def sd_scripts(studio: Studio) -> Path:
     for name in kohya.NEEDED_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+    (folder / "README.md").write_text("Version 0.10.1", encoding="utf-8")
     return folder
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from kohya_orders import base_of, dataset_in, order_of
 from personal_avatar.domain import Family, Method
 from personal_avatar.environment import kohya as installed
+from personal_avatar.errors import EngineMissing
 from personal_avatar.training.classes import ClassPictures
 from personal_avatar.training.engines.kohya.command import command
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, write_groups
@@ -131,6 +133,26 @@ def test_it_makes_the_optimiser_that_is_asked_for(understood: Ask, optimiser: st
     assert "weight_decay=0.02" in found["settings"]
     if optimiser != "adafactor":
         assert f"betas={BETAS}" in found["settings"]
+
+
+def releases(*patterns: str) -> list[str]:
+    """Tags of the copy, where it is one with its history."""
+    told = subprocess.run(["git", "-C", FOLDER, "tag", "--list", *patterns], capture_output=True, text=True)
+    return told.stdout.split()
+
+
+def test_releases_before_the_oldest_are_refused_and_later_ones_are_not(tmp_path: Path) -> None:
+    old, new = releases("v0.[678].*"), releases("v0.9.*", "v0.10.*")
+    if not old:
+        pytest.skip("no history in the folder of sd-scripts")
+    for tag in (*old, *new):
+        folder = tmp_path / tag
+        for name in (*installed.NEEDED_FILES, "README.md"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shown = subprocess.run(["git", "-C", FOLDER, "show", f"{tag}:{name}"], capture_output=True)
+            (folder / name).write_bytes(shown.stdout)
+        with pytest.raises(EngineMissing) if tag in old else nullcontext():
+            installed.find(tmp_path, str(folder), {})
 
 
 def test_it_cannot_read_a_checkpoint_without_a_vae() -> None:

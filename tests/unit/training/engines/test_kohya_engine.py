@@ -73,6 +73,7 @@ def sd_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in installed.NEEDED_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("stand_in.py"), folder / name)
+    (folder / "README.md").write_text("Version 0.10.1", encoding="utf-8")
     (folder / "library" / "original_unet.py").write_text("class DownBlock2D:\n    pass\n", encoding="utf-8")
     (folder / "library" / "model_util.py").write_text("CLIPTextConfig = dict\n", encoding="utf-8")
     monkeypatch.delenv(installed.VARIABLE, raising=False)
