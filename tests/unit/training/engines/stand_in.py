@@ -26,7 +26,15 @@ def bar(step: int, total: int, loss: float) -> None:
     sys.stderr.flush()
 
 
+def refuse_pickles() -> None:
+    """As it does where the program that wrote them is not installed."""
+    for name in ("pretrained_model_name_or_path", "vae"):
+        if f"--{name}" in sys.argv and (not said(name).endswith(".safetensors") or not Path(said(name)).is_file()):
+            sys.exit(f"ModuleNotFoundError: No module named 'pytorch_lightning', by {said(name)}")
+
+
 def main() -> None:
+    refuse_pickles()
     total, every, ends = int(said("max_train_steps")), int(said("save_every_n_steps")), os.environ["STAND_IN_ENDS"]
     Path(said("output_dir"), "sample").mkdir()
     sys.stdout.write("prepare images.\n")

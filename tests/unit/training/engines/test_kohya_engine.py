@@ -4,10 +4,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lightning_files
 import pytest
 from kohya_orders import dataset_in
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
@@ -19,6 +21,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import compute
 from personal_avatar.training.engines.kohya import engine
 from personal_avatar.training.families import registry as families
+from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.plan import LoraPlan, TrainTask
 from personal_avatar.training.samples import Shot
@@ -150,6 +153,17 @@ def test_nothing_is_kept_when_nothing_shall_be(job: Callable[..., Job], monkeypa
     with pytest.raises(Cancelled):
         running.train()
     assert running.training.points == []
+
+
+def test_a_pickled_checkpoint_is_handed_over_as_one_that_it_can_read(
+    tmp_path: Path, miniature: BaseModelFile
+) -> None:
+    pickled = lightning_files.save(tmp_path / "model.ckpt", read_weights(miniature.path))
+    vae = lightning_files.save(tmp_path / "model.vae.pt", read_weights(miniature.path))
+    running = Job(tmp_path, replace(miniature, path=pickled, vae=vae), lambda *_: None)
+    running.train()
+    assert [step for step, _ in running.scored] == [2, 4]
+    assert not list((running.folder / "kohya").rglob("model*"))
 
 
 def test_what_it_saved_before_it_broke_is_kept_and_told(

@@ -22,6 +22,7 @@ from personal_avatar.storage import slug
 from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.engines.kohya.child import Child
 from personal_avatar.training.engines.kohya.command import Order, command, prompts
+from personal_avatar.training.engines.kohya.copies import copied, handed
 from personal_avatar.training.engines.kohya.outputs import Saved, pictures, saved_files
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
@@ -85,9 +86,9 @@ def _leave(files: list[Saved], error: Exception, training: Training) -> None:
 
 
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
-    teller = Teller(work, order, training.losses)
+    teller, model = Teller(work, order, training.losses), training.bench.model
     try:
-        with out_of_the_way(training.bench.model), _start(scripts, order) as child:
+        with copied(model.base, order.folder), out_of_the_way(model), _start(scripts, order) as child:
             _follow(child, work, teller)
     finally:
         shutil.rmtree(order.pictures, ignore_errors=True)  # the person's photos lie in one place only
@@ -95,9 +96,9 @@ def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> 
 
 
 def order_for(work: Work, training: Training) -> Order:
-    task, model = work.task, training.bench.model
+    task, model, folder = work.task, training.bench.model, work.folder / FOLDER_NAME
     return Order(
-        base=model.base,
+        base=handed(model.base, folder),
         method=task.method,
         plan=work.plan,
         class_noun=task.avatar.class_noun,
@@ -105,7 +106,7 @@ def order_for(work: Work, training: Training) -> Order:
         total_steps=training.total_steps,
         mixed_precision=mixed_precision(model.compute),
         name=slug(task.avatar.name),
-        folder=work.folder / FOLDER_NAME,
+        folder=folder,
         fused_attention=not model.compute.plain_attention(work.resolution_px),
     )
 
