@@ -11,7 +11,7 @@ from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
-from personal_avatar.studio.picking import _free as free
+from personal_avatar.studio.picking import free
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.second_pass import painter_of
 from personal_avatar.terminal import Terminal, table

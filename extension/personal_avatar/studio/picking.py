@@ -85,14 +85,15 @@ def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequenc
     try:
         target.mkdir(parents=True, exist_ok=True)
         for place, (path, name) in enumerate(zip(files, names or [path.name for path in files], strict=True), start=1):
-            wanted = _free(target / f"{place:03d}-{Path(name).name}")
+            wanted = free(target / f"{place:03d}-{Path(name).name}")
             done.append(Path(shutil.move(path, wanted) if move else shutil.copy2(path, wanted)))
     except OSError as error:
         raise BadInput(f"{len(done)} of {len(files)} pictures were taken: {error}.", "Choose another folder.") from None
     return done
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
+    """`path`, or beside it the first name with a number that nothing has."""
     number = 2
     wanted = path
     while wanted.exists():
