@@ -324,6 +324,7 @@ SAID_OF_VRAM = (
     "CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
     "CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation",
+    "MPS backend out of memory",
 )
 SAID_OF_MEMORY = (
     "not enough memory", "can't allocate memory", "Cannot allocate memory", "Unable to allocate", "std::bad_alloc",

@@ -57,6 +57,7 @@ class OutOfMemoryError(RuntimeError):
     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemory),
     (OutOfMemoryError("tried to allocate 2 GiB"), OutOfVram),
     (RuntimeError("CUDA out of memory."), OutOfVram),
+    (RuntimeError("MPS backend out of memory (MPS allocated: 9.05 GB)"), OutOfVram),
     (NoFace("no face"), NoFace),
     (ValueError("odd"), Crashed),
     (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), OutOfVram),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,7 +94,7 @@ def _name_in_cache(path: Path) -> str:
 
 def _beginning_in_cache(path: Path) -> str:
     """The beginning that all versions of one file share."""
-    return f"{storage.slug(path.stem)}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    return f"{storage.slug(path.stem)}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]}"
 
 
 def _unpickled(path: Path) -> Tensors:

@@ -37,7 +37,7 @@ BLOCK = 65536
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
 # What libraries say, and the types of errors, which a last line begins with.
-_NO_VRAM = (*SAID_OF_VRAM, "OutOfMemoryError", "MPS backend out of memory")
+_NO_VRAM = (*SAID_OF_VRAM, "OutOfMemoryError")
 _NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
 
 
