@@ -250,9 +250,9 @@ def all_legible(value: Any) -> Any:
         return legible(value)
     if isinstance(value, dict):
         return {name: all_legible(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(all_legible, value))
-    return value
+    if isinstance(value, list):
+        return [all_legible(part) for part in value]
+    return tuple(map(all_legible, value)) if isinstance(value, tuple) else value
 
 
 def same(one: Any, other: Any) -> bool:
