@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import AvatarStore, erase_folder, erase_trained, erased
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.captions.files import without_captions
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import (
@@ -20,32 +20,30 @@ from personal_avatar.domain import (
     PhotoReport,
     Style,
 )
-from personal_avatar.errors import (
-    InvalidSettings,
-    WrongState,
-)
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.host import Host
 from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.executors import executor_for
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import ACTIVE
-from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView, named_in
+from personal_avatar.jobs.store import NO_FILES, Job, JobStore
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.studio import drafts, oneshot
+from personal_avatar.studio import oneshot
 from personal_avatar.studio.captioning import Captioning
 from personal_avatar.studio.datasets import Datasets
 from personal_avatar.studio.efforts import effort
+from personal_avatar.studio.erasing import Erasing
 from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention
 from personal_avatar.studio.rankings import Rankings
-from personal_avatar.studio.requests import CreateRequest, TrainRequest, labels, refuse_count
+from personal_avatar.studio.requests import CreateRequest, labels, refuse_count
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.studio.webhooks import Webhooks
-from personal_avatar.studio.works import CREATE, RANK, TRAIN, WORKS, can_pause
+from personal_avatar.studio.works import CREATE, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import refuse_unknown
@@ -80,6 +78,7 @@ class Studio:
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)
         self.gallery = Gallery(self)
+        self._erasing = Erasing(self)
         self.invention = Invention(self)
         self.sizing = Sizing(self)
         self.captions = Captioning(self)
@@ -187,70 +186,9 @@ class Studio:
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
-        Portraits that the host saved into its own folders are only listed. Raises `NotFound`, and `WrongState` when a
-        job has not ended or something could not be erased; then the avatar stays, to be erased again.
+        Raises `NotFound`, and `WrongState`, after which it can be tried again; see `Erasing`.
         """
-        avatar = self.avatars.find(avatar_id)
-        with self.starting:
-            views = self._about(avatar)
-            if any(view.status.state in ACTIVE for view in views):
-                raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-            files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
-            made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
-            pictures = named_in(made, "images") | {path for view in views for path in self.gallery.told_by(view)}
-            self._erase(avatar, files, views)
-        left = [*self._laid_out(avatar), *(path for path in sorted(pictures) if path.exists())]
-        return {"id": avatar.id, "erased": [str(path) for path in files] + [f"{len(views)} jobs"],
-                "left": [str(path) for path in left]}
-
-    def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
-        """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
-        name trained files, drafts name jobs. Raises `WrongState` with what is left."""
-        left = erase_trained(files)
-        left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
-        left += [] if left else self._erase_copies(avatar)
-        self.host.forget()
-        self.seen.forget()
-        self.avatars.delete(avatar.id, left)
-
-    def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:
-        """Returns the folders of those that are left."""
-        left = []
-        for folder in [self.jobs.folder(view.job.id) for view in views]:
-            try:
-                self.jobs.delete(folder.name)
-            except OSError:
-                left.append(folder)
-        return left
-
-    def _erase_copies(self, avatar: Avatar) -> list[Path]:
-        """Archives for download, and laid-out photos of this person; returns what is left of them."""
-        left = [archive for archive in self.gallery.archives.glob("*.zip") if not erased(archive)]
-        for draft in self._own_drafts(avatar):
-            left += erase_folder(draft, drafts.FILE)
-        drafts.sweep(self.host.folders().data / "drafts")
-        return left
-
-    def _laid_out(self, avatar: Avatar) -> list[Path]:
-        """Folders of photos under the avatar's name."""
-        return drafts.drafts_of(self.host.folders().data / "drafts", avatar.name)
-
-    def _own_drafts(self, avatar: Avatar) -> list[Path]:
-        """Those that are of this person. Photos are laid out on the page, which acts for one user: under the name of
-        another user's avatar they are somebody else's."""
-        return self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
-
-    def _described(self, avatar: Avatar) -> set[str]:
-        """Jobs that described such photos, maybe before they had a name."""
-        return {job_id for draft in self._own_drafts(avatar) for job_id in drafts.caption_jobs(draft)}
-
-    def _about(self, avatar: Avatar) -> list[JobView]:
-        """Jobs of an avatar; photos are described before there is one, under the name that it gets."""
-        described = self._described(avatar)
-        captions = self.jobs.views(kind=CAPTION)
-        named = [view for view in captions if (view.job.title, view.job.user_id) == (avatar.name, avatar.user_id)]
-        found = [*self.jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
-        return list({view.job.id: view for view in found}.values())
+        return self._erasing(avatar_id)
 
     # -- jobs
 

@@ -1,0 +1,94 @@
+"""Erasing a person: all that is here of them, in an order in which an attempt that failed can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal_avatar.avatars import erase_folder, erase_trained, erased
+from personal_avatar.captions.task import CAPTION
+from personal_avatar.domain import Avatar
+from personal_avatar.errors import WrongState
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.studio import drafts
+from personal_avatar.studio.requests import TrainRequest
+from personal_avatar.studio.works import RANK
+
+if TYPE_CHECKING:
+    from personal_avatar.studio.studio import Studio
+
+
+class Erasing:
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    def __call__(self, avatar_id: str) -> dict[str, Any]:
+        """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
+
+        Portraits that the host saved into its own folders are only listed. Raises `NotFound`, and `WrongState` when a
+        job has not ended or something could not be erased; then the avatar stays, to be erased again.
+        """
+        avatar = self._studio.avatars.find(avatar_id)
+        with self._studio.starting:
+            views = self._about(avatar)
+            if any(view.status.state in ACTIVE for view in views):
+                raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
+            files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
+            made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
+            told = {path for view in views for path in self._studio.gallery.told_by(view)}
+            pictures = named_in(made, "images") | told
+            self._erase(avatar, files, views)
+        left = [*self._laid_out(avatar), *(path for path in sorted(pictures) if path.exists())]
+        erased_now = [*map(str, files), f"{len(views)} jobs"]
+        return {"id": avatar.id, "erased": erased_now, "left": [*map(str, left)]}
+
+    def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
+        """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
+        name trained files, drafts name jobs. Raises `WrongState` with what is left."""
+        left = erase_trained(files)
+        left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
+        left += [] if left else self._erase_copies(avatar)
+        self._studio.host.forget()
+        self._studio.seen.forget()
+        self._studio.avatars.delete(avatar.id, left)
+
+    def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:
+        """Returns the folders of those that are left."""
+        left = []
+        for folder in [self._studio.jobs.folder(view.job.id) for view in views]:
+            try:
+                self._studio.jobs.delete(folder.name)
+            except OSError:
+                left.append(folder)
+        return left
+
+    def _erase_copies(self, avatar: Avatar) -> list[Path]:
+        """Archives for download, and laid-out photos of this person; returns what is left of them."""
+        left = [archive for archive in self._studio.gallery.archives.glob("*.zip") if not erased(archive)]
+        for draft in self._own_drafts(avatar):
+            left += erase_folder(draft, drafts.FILE)
+        drafts.sweep(self._studio.host.folders().data / "drafts")
+        return left
+
+    def _laid_out(self, avatar: Avatar) -> list[Path]:
+        """Folders of photos under the avatar's name."""
+        return drafts.drafts_of(self._studio.host.folders().data / "drafts", avatar.name)
+
+    def _own_drafts(self, avatar: Avatar) -> list[Path]:
+        """Those that are of this person. Photos are laid out on the page, which acts for one user: under the name of
+        another user's avatar they are somebody else's."""
+        return self._laid_out(avatar) if avatar.user_id == TrainRequest.user_id else []
+
+    def _described(self, avatar: Avatar) -> set[str]:
+        """Jobs that described such photos, maybe before they had a name."""
+        return {job_id for draft in self._own_drafts(avatar) for job_id in drafts.caption_jobs(draft)}
+
+    def _about(self, avatar: Avatar) -> list[JobView]:
+        """Jobs of an avatar; photos are described before there is one, under the name that it gets."""
+        jobs, described = self._studio.jobs, self._described(avatar)
+        captions = jobs.views(kind=CAPTION)
+        named = [view for view in captions if (view.job.title, view.job.user_id) == (avatar.name, avatar.user_id)]
+        found = [*jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
+        return list({view.job.id: view for view in found}.values())
