@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from personal_avatar import pictures
 from personal_avatar.albums import sizes
 from personal_avatar.cli import main
+from personal_avatar.commands.train import copied
 from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
 from personal_avatar.jobs import queue
@@ -233,6 +235,15 @@ def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path)
     assert [Path(image["path"]).name[:3] for image in images] == ["001", "002", "003", "004"]
     assert all(Path(image["path"]).is_file() for image in images)
     assert images[0]["likeness"] > images[1]["likeness"]
+
+
+def test_portraits_of_an_earlier_run_are_not_written_over(tmp_path: Path) -> None:
+    made = tmp_path / "made.png"
+    made.write_bytes(b"second")
+    (tmp_path / "001-7.png").write_bytes(b"first")
+    view: Any = SimpleNamespace(result={"images": [{"path": str(made), "seed": 7}]})
+    assert [row["path"] for row in copied(view, tmp_path)] == [str(tmp_path / "001-7-2.png")]
+    assert (tmp_path / "001-7.png").read_bytes() == b"first"
 
 
 @pytest.mark.slow

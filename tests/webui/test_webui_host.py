@@ -163,6 +163,7 @@ def test_data_lie_in_the_webuis_data_folder(probed: Server, folder: Path) -> Non
     folders = probed.get("/probe/folders").json()["answer"]
     assert str(folder / "models" / "ControlNet") in folders.pop("identity") and folders.pop("sd_scripts") == ""
     assert folders.pop("more_wildcards") == [] and folders.pop("callers_name_folders")
+    assert folders.pop("more_loras") == [str(folder / "models" / "LyCORIS")]
     assert folders == {
         "data": str(folder / "personal-avatar"), "loras": str(folder / "models" / "Lora"),
         "embeddings": str(folder / "embeddings"), "checkpoints": str(folder / "models" / "Stable-diffusion"),

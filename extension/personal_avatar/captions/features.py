@@ -105,8 +105,8 @@ DECADE = (
 )
 NAMED_BY_HAIR = _any("blonde blond brunette redhead ginger")
 OF_PEOPLE = (
-    rf"(?:his|her|their|the|\w+'s)\s+(?:hair|eyes|beard|skin|moustache|mustache)\s+(?:is|are)\s+(?:(?:{_SHADE}|{_NEUTRAL})"
-    rf"{_NEXT}){{0,{MOST_ADJECTIVES}}}?{_SHADE}"
+    rf"(?:his|her|their|the|(?:(?:an?|the)\s+(?:[\w-]+\s+)?)?\w+'s)\s+(?:hair|eyes|beard|skin|moustache|mustache)"
+    rf"\s+(?:is|are)\s+(?:(?:{_SHADE}|{_NEUTRAL}){_NEXT}){{0,{MOST_ADJECTIVES}}}{_SHADE}"
 )
 
 _TAGS = re.compile(

@@ -12,6 +12,7 @@ from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
 from personal_avatar.studio.inventing import InventRequest
+from personal_avatar.studio.picking import free
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import score
 
@@ -43,6 +44,7 @@ def taken(studio: Studio, view: JobView, out: Path) -> list[dict[str, Any]]:
     new paths of the pictures that were kept."""
     if not view.result:
         return []
+    out = free(out) if out.is_dir() and any(out.iterdir()) else out  # others' pictures are not mixed with these
     out.mkdir(parents=True, exist_ok=True)
     kept, rows = set(studio.invention.kept(view.job.id)), []
     for place, photo in enumerate(studio.invention.photos(view.job.id), start=1):
@@ -65,4 +67,5 @@ def _tell(view: JobView, images: list[dict[str, Any]], args: Namespace, terminal
     terminal.say(table([(row["path"], score(row["likeness"])) for row in images]))
     name = args.avatar or "NAME"
     noun = view.job.payload.get("class_noun", args.class_noun)
-    terminal.say(f"Next: personal-avatar train --photos {args.out} --name {name} --class {noun}")
+    folder = Path(images[0]["path"]).parent
+    terminal.say(f"Next: personal-avatar train --photos {folder} --name {name} --class {noun}")

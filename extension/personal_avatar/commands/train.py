@@ -22,6 +22,7 @@ from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import CreateRequest, TrainRequest
+from personal_avatar.studio.picking import free
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import memory, score, share, span
 
@@ -114,7 +115,7 @@ def copied(view: JobView, out: Path) -> list[dict[str, Any]]:
         row = dict(image)
         for key, mark in (("path", ""), ("restored", "-restored")):
             if image.get(key):
-                target = out / f"{rank:03d}-{image['seed']}{mark}{Path(image[key]).suffix}"
+                target = free(out / f"{rank:03d}-{image['seed']}{mark}{Path(image[key]).suffix}")
                 row[key] = str(shutil.copyfile(image[key], target))
         rows.append(row)
     return rows

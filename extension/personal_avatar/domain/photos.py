@@ -169,7 +169,12 @@ class PhotoReport:
 
     @property
     def accepted(self) -> tuple[PhotoVerdict, ...]:
-        return tuple(verdict for verdict in self.photos if verdict.accepted)
+        """Each content once: a decision by hand is about the content, and so about all files that have it."""
+        once: dict[str, PhotoVerdict] = {}
+        for verdict in self.photos:
+            if verdict.accepted:
+                once.setdefault(verdict.photo.sha256 if verdict.photo else str(verdict.path), verdict)
+        return tuple(once.values())
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,12 @@ def faces_runtime() -> Iterator[Finding]:
         remedy = "pip install onnxruntime (in the WebUI: restart it with a network connection)."
         yield missing("onnxruntime", "not installed", remedy)
         return
-    import onnxruntime
+    try:
+        import onnxruntime
+    except Exception as error:  # noqa: BLE001 (libraries that it needs may be missing or broken in any way)
+        remedy = "Install it again: pip install --force-reinstall --no-deps onnxruntime."
+        yield missing("onnxruntime", f"cannot be loaded ({error})", remedy)
+        return
 
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     yield ok("onnxruntime", f"{onnxruntime.__version__} ({providers})")

@@ -19,6 +19,11 @@ _QUOTED_LINES = 4
 
 def named_failure(output: str, words: Sequence[str]) -> AvatarError:
     """The error for pip's `output`; `words` are the arguments it was called with."""
+    if "no such option" in output:
+        return PipFailed(
+            "The WebUI's pip is too old to tell beforehand what it would install: 22.2 or later is needed.",
+            "Run `python -m pip install --upgrade pip` with the WebUI's Python, then start the WebUI again.",
+        )
     if _CONFLICT.search(output):
         return _would_move(output, words[-1])
     if "No space left on device" in output:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, DiskFull
 
 FILE_NAME = "install-report.json"
 FORMAT_VERSION = 1
@@ -32,8 +32,10 @@ class InstallRecord:
         return replace(self, unfinished={**self.unfinished, part: words})
 
     def with_problem(self, part: str, error: AvatarError) -> InstallRecord:
+        """What a full disk left half unpacked stays known as unfinished: it is put back at the next start."""
         problems = {**self.problems, part: error.to_json()}
-        return replace(self, problems=problems, unfinished=_without(self.unfinished, part))
+        unfinished = self.unfinished if isinstance(error, DiskFull) else _without(self.unfinished, part)
+        return replace(self, problems=problems, unfinished=unfinished)
 
     def solved(self, part: str, added: dict[str, str]) -> InstallRecord:
         return replace(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.domain import Face, Look, PhotoChoice, PhotoVerdict, Quality, Reason
+from personal_avatar.domain import Face, Look, Photo, PhotoChoice, PhotoVerdict, Quality, Reason
 from personal_avatar.errors import AvatarError, FileTooLarge, UnreadablePhoto
 from personal_avatar.faces.look import look_of
 from personal_avatar.photos import meant, surroundings, words
 from personal_avatar.photos.covering import covered
 from personal_avatar.photos.duplicates import Fingerprint, face_patch, thumbnail
 from personal_avatar.photos.expression import expression
+from personal_avatar.photos.framing import STEP_PX
 from personal_avatar.photos.limits import complaints, of_picture, remarks_on
 from personal_avatar.photos.quality import measure, measure_whole
 from personal_avatar.photos.read import Limits, read_photo
@@ -90,6 +91,8 @@ def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings, choices
     look = look_of(image) if settings.look == AUTO else Look(settings.look)
     verdict = PhotoVerdict(path, photo=photo, choice=choice, look=look)
     if not settings.wants_faces:
+        if min(photo.size_px) < STEP_PX:
+            return Examined(rejected(verdict, [(Reason.UNREADABLE, {"why": _too_thin(photo)})]))
         quality = measure_whole(image)
         return Examined(rejected(replace(verdict, quality=quality), of_picture(quality, settings)), fingerprint)
     faces = analyser.detect(image)
@@ -97,6 +100,11 @@ def examine(path: Path, analyser: FaceAnalyser, settings: PhotoSettings, choices
     if not faces:
         return Examined(rejected(verdict, [(Reason.NO_FACE, {})]), fingerprint)
     return _with_candidates(Examined(verdict, fingerprint), image, faces, analyser, settings)
+
+
+def _too_thin(photo: Photo) -> str:
+    width, height = photo.size_px
+    return f"{photo.path.name} has {width} x {height} pixels, and at least {STEP_PX} a side are trained."
 
 
 def _unread(path: Path, reason: Reason, error: AvatarError) -> Examined:

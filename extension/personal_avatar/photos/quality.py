@@ -9,6 +9,7 @@ from PIL import Image
 from personal_avatar.domain import Face, Quality
 
 MEASURED_PX = 192
+WHOLE_LONG_PX = 4096  # longer side at most, for what is as thin as a line
 WHOLE_PX = 256  # shorter side of a whole picture; sharp ones have 51-83 there, blurred by 1 % of it 23-58
 BLUR_WINDOW_PX = 9
 BRIGHT_SHARE = 0.9
@@ -39,7 +40,7 @@ def measure(image: np.ndarray, face: Face) -> Quality:
 
 def measure_whole(image: np.ndarray) -> Quality:
     """Of a picture of anything, uint8 RGB (height, width, 3); angles are 0."""
-    scale = WHOLE_PX / min(image.shape[:2])
+    scale = min(WHOLE_PX / min(image.shape[:2]), WHOLE_LONG_PX / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)).astype(float)
     grey = small @ np.array([0.299, 0.587, 0.114])

@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from personal_avatar.captions.features import PERSON
 from personal_avatar.captions.files import caption_of, own_caption
 from personal_avatar.domain import Dataset, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings
@@ -20,6 +22,8 @@ from personal_avatar.storage import sha256_of as file_hash
 
 # Goes up when the same recipe makes other pictures, masks or captions than before, or keeps out others.
 VERSION = 4
+# What a folder of kohya's may be called besides by its trigger.
+ORDINARY = re.compile(rf"(?:an?|the|of|{PERSON}|(?:portrait|photo|photograph|picture|image|face|selfie)s?)", re.I)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class Recipe:
 
     def _own(self, verdict: PhotoVerdict) -> str:
         """The caption beside a photo, with our trigger; "" without one."""
-        return own_caption(verdict.path, self.trigger, self.origin(sha256_of(verdict)).words)
+        words = self.origin(sha256_of(verdict)).words
+        is_plain = all(ORDINARY.fullmatch(word) for word in words.split())  # of "20_portrait": no trigger
+        return own_caption(verdict.path, self.trigger, "" if is_plain else words)
 
     def _said(self, verdict: PhotoVerdict) -> tuple[int, str]:
         """Repeats and mask of a photo's origin."""

@@ -30,7 +30,8 @@ from personal_avatar.studio import Studio
 REPOSITORY = Path(__file__).resolve().parents[3]
 INSTALLED = Path(sys.prefix) / "share" / "personal-avatar"  # where a wheel puts what lies in the repository's root
 TEMPORARY = "personal-avatar-"
-LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OWN_NAMES = ("127.0.0.1", "localhost", "[")  # starlette cuts "[::1]:7865" at its first colon; no name begins so
 OPEN_TO_ALL = (
     "WARNING: everybody who reaches this address can see and erase all avatars and photos. Give accounts by --auth and "
     "--api-auth, or listen on 127.0.0.1.\n"
@@ -210,10 +211,11 @@ def serve(
             own.choose_checkpoint(checkpoint)
         studio = Studio(own)
         studio.open()
-        sys.stderr.write(f"Personal Avatar: http://{host}:{port}/  (data in {own.folders().data})\n")
+        shown = f"[{host}]" if ":" in host else host
+        sys.stderr.write(f"Personal Avatar: http://{shown}:{port}/  (data in {own.folders().data})\n")
         if host not in LOOPBACK and not (accounts.persons or accounts.services):
             sys.stderr.write(OPEN_TO_ALL)
-        app = build_app(studio, LOOPBACK if host in LOOPBACK else ["*"], accounts)
+        app = build_app(studio, OWN_NAMES if host in LOOPBACK else ["*"], accounts)
         asyncio.run(uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve())
 
 

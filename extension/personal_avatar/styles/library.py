@@ -5,6 +5,7 @@ and at most one `{clothes}` and `{hair}`, which can be tried on (styles/filling.
 """
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -87,9 +88,12 @@ def own_style(name: str, prompt: str, negative_prompt: str = "") -> Style:
 
 
 def own_id(name: str) -> str:
-    """The id of a user's own style: "own:" and the name with everything but letters and digits as dashes."""
+    """The id of a user's own style: "own:" and the name with everything but letters and digits as dashes; what is lost
+    so ("Film+") is told by a hash, for another name may have the same letters ("Film")."""
     words = re.sub(r"[\W_]+", "-", name.strip().casefold()).strip("-")
-    return f"own:{words or 'style'}"
+    if not re.sub(r"[\w\s-]", "", name):
+        return f"own:{words or 'style'}"
+    return f"own:{words or 'style'}-{hashlib.sha256(name.strip().encode()).hexdigest()[:6]}"
 
 
 def _appended(text: str) -> str:

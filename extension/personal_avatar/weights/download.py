@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from personal_avatar.errors import DiskFull, WeightsMissing
+from personal_avatar.errors import DiskFull, WeightsMissing, named
 from personal_avatar.weights.files import CHUNK_BYTES, adopt
 from personal_avatar.weights.nouns import Weight
 
@@ -29,7 +29,9 @@ def take_from_url(weight: Weight, target: Path, on_progress: OnProgress) -> Path
     _must_have_room(weight, part)
     try:
         _append(weight, part, on_progress)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+    except (OSError, http.client.HTTPException) as error:  # with URLError, TimeoutError and what TLS says
+        if isinstance(named(error), DiskFull):
+            raise
         raise WeightsMissing(f"{weight.url} could not be downloaded: {error}.") from error
     return adopt(part, weight, target)
 
@@ -71,6 +73,8 @@ def _write(
     """Append the answer's body behind the first `done` bytes of `part`; not more than the file may have."""
     announced = answer.headers.get("Content-Length", "")
     total = done + int(announced) if announced.isdigit() and not weight.exact_size else weight.size_bytes
+    if announced.isdigit() and done + int(announced) < total:  # a page of a proxy, say; what was fetched before stays
+        raise ConnectionError(f"the server offers {done + int(announced)} of {total} bytes")
     with part.open("ab" if done else "wb") as file:
         for chunk in iter(lambda: answer.read(CHUNK_BYTES), b""):
             file.write(chunk)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from personal_avatar import doctor
 from personal_avatar.environment import machine, record, trainer
 from personal_avatar.environment.finding import State
 from personal_avatar.environment.record import InstallRecord
-from personal_avatar.errors import NotFound, PipFailed
+from personal_avatar.errors import DiskFull, NotFound, PipFailed
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.weights import registry
 
@@ -71,6 +72,19 @@ def test_a_solved_problem_is_forgotten_and_what_came_is_remembered() -> None:
     failed = InstallRecord({"brush": "1.0"}, {}, "x").with_problem("hair", PipFailed("No.", "Yes."))
     assert failed.sentences() == ["hair: No. Yes."]
     assert failed.solved("hair", {"hair": "2.0"}) == InstallRecord({"brush": "1.0", "hair": "2.0"}, {}, "x")
+
+
+def test_what_a_full_disk_left_half_unpacked_is_put_back_at_the_next_start() -> None:
+    begun = InstallRecord(unfinished={"hair": ["hair==2.0"]})
+    assert begun.with_problem("hair", DiskFull("Full.", "Free some.")).unfinished == begun.unfinished
+    assert begun.with_problem("hair", PipFailed("No.", "Yes.")).unfinished == {}
+
+
+def test_a_library_that_cannot_be_loaded_is_a_finding_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(machine, "find_spec", lambda name: object())
+    (finding,) = machine.faces_runtime()
+    assert finding.state is State.MISSING and "cannot be loaded" in finding.found and "pip install" in finding.remedy
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -92,6 +92,7 @@ def test_one_at_a_time_and_a_killed_holder_lets_go(tmp_path: Path) -> None:
         ("No matching distribution found for onnxruntime<2", PipFailed, "no ready-made package of onnxruntime<2"),
         ("The user requested (constraint) numpy==1.26.2\nResolutionImpossible", WouldMove, "numpy==1.26.2"),
         ("error: externally-managed-environment", PipFailed, "may not write"),
+        ("Usage:\n  pip install [options]\n\nno such option: --dry-run", PipFailed, "pip is too old"),
         ("", PipFailed, "pip failed"),
     ],
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from personal_avatar.captions.files import caption_file, own_caption, without_captions
-from personal_avatar.domain import Dataset
+from personal_avatar.domain import Dataset, Photo, PhotoVerdict
 from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos import kohya
 from personal_avatar.photos.kohya import Origin
 from personal_avatar.photos.prepare import prepare
+from personal_avatar.photos.recipe import Recipe
 from personal_avatar.photos.report import check
 from personal_avatar.photos.settings import FULL, PhotoSettings
 from personal_avatar.storage import sha256_of
@@ -133,3 +134,21 @@ def test_captions_may_be_named_caption(tmp_path: Path) -> None:
     assert without_captions(sorted(tmp_path.iterdir())) == [photo]
     photo.with_suffix(".txt").write_text("a cat")
     assert caption_file(photo).suffix == ".txt"
+
+
+@pytest.mark.parametrize(("folder", "said", "meant"), [
+    ("20_portrait", "a portrait of ohwx man in a park", "sks woman, a portrait of ohwx man in a park"),
+    ("10_a woman", "a woman beside another woman", "sks woman, a woman beside another woman"),
+    ("10_ohwx", "ohwx in a park", "sks woman in a park"),
+    ("10_ohwx girl", "photo of ohwx girl", "photo of sks woman"),
+])
+def test_only_a_trigger_in_a_folders_name_is_replaced_in_captions(
+    tmp_path: Path, folder: str, said: str, meant: str
+) -> None:
+    photo = tmp_path / folder / "a.jpg"
+    photo.parent.mkdir()
+    photo.write_bytes(b"a")
+    photo.with_suffix(".txt").write_text(said)
+    recipe = Recipe(512, "sks woman", "woman", 0.0, 0, PhotoSettings(), origins=kohya.origins([photo]))
+    verdict = PhotoVerdict(photo, photo=Photo(photo, sha256_of(photo), (512, 512)))
+    assert recipe.captions([verdict]) == (meant,)

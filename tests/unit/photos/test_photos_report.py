@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from personal_avatar.domain import PhotoReport, Reason
+from personal_avatar.domain import PhotoChoice, PhotoReport, Reason
 from personal_avatar.faces.analyser import FaceAnalyser
+from personal_avatar.photos.quality import measure_whole
 from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.report import check, to_document
 from personal_avatar.photos.settings import PhotoSettings
@@ -157,13 +159,33 @@ def test_the_document_has_the_agreed_form_and_no_biometric_vector(report: PhotoR
     assert "embedding" not in json.dumps(document)
 
 
+def test_a_decision_about_a_photo_that_was_given_twice_takes_it_once(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    again = Path(shutil.copy(samples / "03.jpg", tmp_path / "again.jpg"))
+    taken = {read_photo(again)[0].sha256: PhotoChoice(take=True)}
+    found = check([samples / "03.jpg", samples / "04.jpg", again], analyser, choices=taken)
+    assert [verdict.path.name for verdict in found.accepted] == ["03.jpg", "04.jpg"]
+
+
+def test_a_picture_as_thin_as_a_line_is_measured_in_little_memory() -> None:
+    tracemalloc.start()
+    measure_whole(np.zeros((3, 1200, 3), np.uint8))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 60e6
+
+
 def test_pictures_of_a_style_need_no_face(samples: Path, analyser: FaceAnalyser, tmp_path: Path) -> None:
     style = PhotoSettings(faces="ignored")
     dark = changed(samples, tmp_path / "dark.png", gain=0.1)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
+    icon = tmp_path / "icon.png"
+    Image.new("RGB", (200, 48), "red").save(icon)
     names = ("no-face.jpg", "two-people.jpg", "someone-else.jpg", "03.jpg", "duplicate.jpg", "blurred.jpg")
-    found = check([*(samples / name for name in names), dark, broken], analyser, style)
+    found = check([*(samples / name for name in names), dark, broken, icon], analyser, style)
+    assert "200 x 48 pixels" in found.photos[-1].detail and "icon.png" in found.photos[-1].detail
     reasons = {verdict.path.name: verdict.reasons for verdict in found.photos}
     assert [verdict.path.name for verdict in found.accepted] == list(names[:4])
     assert reasons["duplicate.jpg"] == (Reason.DUPLICATE,) and reasons["blurred.jpg"] == (Reason.BLURRED,)

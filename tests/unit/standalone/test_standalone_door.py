@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from personal_avatar.api.guard import Accounts
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.standalone.app import LOOPBACK, build_app
+from personal_avatar.standalone.app import OWN_NAMES, build_app
 from personal_avatar.standalone.door import COOKIE, PERSONS, SERVICES, accounts_from
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
@@ -90,7 +90,14 @@ def test_accounts_are_given_by_option_or_variable(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     studio = Studio(StandaloneHost(tmp_path_factory.mktemp("open") / "data"))
-    yield TestClient(build_app(studio, LOOPBACK), base_url="http://127.0.0.1:7865")
+    yield TestClient(build_app(studio, OWN_NAMES), base_url="http://127.0.0.1:7865")
+
+
+@pytest.mark.parametrize(("name", "status"), [
+    ("127.0.0.1:7865", 200), ("localhost:7865", 200), ("[::1]:7865", 200), ("evil.example:7865", 400), ("::1", 400),
+])
+def test_only_names_of_this_machine_are_answered(open_client: TestClient, name: str, status: int) -> None:
+    assert open_client.get("/personal-avatar/v1/health", headers={"host": name}).status_code == status
 
 
 @pytest.mark.parametrize(("path", "body"), [

@@ -254,6 +254,11 @@ def test_the_command_puts_photos_and_captions_into_a_folder(
     assert all(path.is_file() and path.with_suffix(".txt").is_file() for path in paths)
     assert len({who(image["seed"]) for image in document["images"]}) == 1
     assert document["error"] is None
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "001.png").write_bytes(b"my own photo")
+    _, document = run(shared, monkeypatch, capsys, out=tmp_path / "own")  # others' pictures are not mixed with these
+    assert {Path(image["path"]).parent for image in document["images"]} == {tmp_path / "own-2"}
+    assert [path.read_bytes() for path in (tmp_path / "own").iterdir()] == [b"my own photo"]
 
 
 def test_the_command_wants_to_know_who(

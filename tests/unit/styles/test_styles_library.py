@@ -140,7 +140,14 @@ def test_the_users_own_styles_become_templates(text: str, expected: str) -> None
 
 def test_an_own_style_keeps_its_negative_prompt_and_says_where_it_is_from() -> None:
     style = own_style("My  Style (v2)", "{prompt}, x", "{prompt}, ugly,  blurry ,")
-    assert (style.id, style.negative_prompt, style.origin) == ("own:my-style-v2", "ugly, blurry", "own")
+    assert (style.negative_prompt, style.origin) == ("ugly, blurry", "own")
+    assert style.id.startswith("own:my-style-v2-")  # and a hash of the name, of which brackets were lost
+
+
+@pytest.mark.parametrize(("one", "other"), [("Film", "Film+"), ("🌸 Anime", "🔥 Anime"), ("a/b", "a b")])
+def test_styles_of_like_names_are_told_apart(one: str, other: str) -> None:
+    assert own_style(one, "x").id != own_style(other, "y").id == own_style(f" {other} ", "y").id
+    assert own_style("My  Style", "x").id == "own:my-style"
 
 
 @given(name=st.text(max_size=30), prompt=PROMPT_WORDS, negative=PROMPT_WORDS)

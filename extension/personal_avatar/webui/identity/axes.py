@@ -25,13 +25,15 @@ def changed(p: Any, settings: IdentitySettings) -> IdentitySettings:
     """Settings with what the axes of a plot say; raises `InvalidSettings`."""
     changes = dict(getattr(p, CHANGES, {}))
     if PERSON in changes:
-        changes |= {"avatar": changes.pop(PERSON), "references": (), "people": ()}
+        changes |= {"enabled": True, "avatar": changes.pop(PERSON), "references": (), "people": ()}
     if "method" in changes:
         changes["adapter"] = ""  # a chosen file decides the method, so that all cells would be alike
     if not changes:
         return settings
     document = settings.dict()
     inner = {name: changes.pop(f"{RESTORE}.{name}") for name in document[RESTORE] if f"{RESTORE}.{name}" in changes}
+    if inner and not settings.enabled:  # whoever lies in a panel that is off stays out of the pictures
+        document |= {"references": (), "avatar": "", "people": ()}
     if inner:
         document |= {"enabled": True, RESTORE: {**document[RESTORE], "enabled": True, **inner}}
     return validated(IdentitySettings, {**document, **changes})
