@@ -56,11 +56,13 @@ class Team:
 def _pieces(weights: Sequence[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
     """In their order, so many at a time as are copied at once."""
     some: list[torch.nn.Parameter] = []
+    held = 0
     for weight in weights:
-        if some and sum(one.numel() for one in some) + weight.numel() > PIECE:
+        if some and held + weight.numel() > PIECE:
             yield some
-            some = []
+            some, held = [], 0
         some.append(weight)
+        held += weight.numel()
     if some:
         yield some
 

@@ -113,15 +113,24 @@ def test_the_log_says_what_was_left_out_and_why() -> None:
     )
 
 
+@pytest.fixture
+def first(model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClassPictures:
+    """Of a training that was before, taken for photos."""
+    monkeypatch.setattr(classes, "look_of", lambda image: Look.PHOTO)
+    return class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None)
+
+
+def for_somebody(folder: Path) -> Wanted:
+    """For a training of whoever has the vector (1, 0)."""
+    return replace(wanted(folder), subject=Subject(np.array([1.0, 0.0]), 0.4))
+
+
 @pytest.mark.slow
 def test_pictures_of_the_person_are_made_anew_for_this_training_and_kept_for_others(
-    model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: ClassPictures, model: DiffusionModel, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(classes, "look_of", lambda image: Look.PHOTO)
-    first = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None)
     reader = Recognising(first.images[1])
-    asked = replace(wanted(tmp_path), subject=Subject(np.array([1.0, 0.0]), 0.4))
-    second = class_pictures(model, asked, reader, lambda made, of: None)
+    second = class_pictures(model, for_somebody(tmp_path), reader, lambda made, of: None)
     assert len(second.images) == 4 and second.left_out[SUBJECT] == 1
     assert set(second.seeds) - set(first.seeds) == {max(first.seeds) + 1}
     assert class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None).seeds == first.seeds
@@ -129,12 +138,9 @@ def test_pictures_of_the_person_are_made_anew_for_this_training_and_kept_for_oth
 
 @pytest.mark.slow
 def test_where_kept_pictures_show_the_person_as_many_new_ones_are_tried_as_are_missing(
-    model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: ClassPictures, model: DiffusionModel, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(classes, "look_of", lambda image: Look.PHOTO)
-    first = class_pictures(model, wanted(tmp_path), OneFace(), lambda made, of: None)
-    everybody = replace(wanted(tmp_path), subject=Subject(np.array([1.0, 0.0]), 0.4))
-    none = class_pictures(model, everybody, OneFace(), lambda made, of: None)
+    none = class_pictures(model, for_somebody(tmp_path), OneFace(), lambda made, of: None)
     assert none.images == [] and none.left_out[SUBJECT] == len(first.images) + 4 * classes.TRIES
 
 
