@@ -89,6 +89,19 @@ def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) 
     assert "usage: personal-avatar" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [
+    ["restore", "a.png"], ["demo"], ["photos", "prepare", "x"],
+    ["generate", "--avatar", "a", "--style", "s"], ["compare", "--photos", "x", "--name", "a"],
+])
+def test_results_for_what_is_a_file_are_refused_before_anything_is_done(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.txt").write_text("mine")
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--out", str(tmp_path / "own.txt")])
+    assert caught.value.code == 2 and "is a file; name a folder" in capsys.readouterr().err
+
+
 def test_help_comes_at_once() -> None:
     began = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "personal_avatar", "--help"]

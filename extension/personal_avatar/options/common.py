@@ -13,7 +13,7 @@ def command(commands: Commands, name: str, runs: str, text: str, json: bool = Tr
     sentence = text[:1].upper() + text[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=sentence)
     parser.set_defaults(command=runs)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the system's place for it)")
+    parser.add_argument("--data", type=folder, metavar="DIR", help="data folder (default: the system's place for it)")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     return parser
@@ -39,3 +39,11 @@ def count(text: str) -> int:
     if not digits.isdecimal() or len(digits) > 9 or not int(digits):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
     return int(digits)
+
+
+def folder(text: str) -> Path:
+    """Where results go: a folder, whether or not it is there yet."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file; name a folder")
+    return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import ENGINES, GOALS, METHODS, WAYS
-from personal_avatar.options.common import Commands, checkpoint, command, decisions
+from personal_avatar.options.common import Commands, checkpoint, command, decisions, folder
 
 
 def train(commands: Commands) -> None:
@@ -41,4 +41,4 @@ def compare(commands: Commands) -> None:
                         help="settings for all; a method takes those that it has")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
                         "whoever runs this command)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the sheet of pictures")
+    parser.add_argument("--out", type=folder, required=True, metavar="DIR", help="for the sheet of pictures")
