@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from personal_avatar.storage import sha256_of
+from personal_avatar.storage import files_below, sha256_of
 from personal_avatar.worker.cluster.parcels import ARRIVING, Note
 
 FOLDERS_VARIABLE = "PERSONAL_AVATAR_CHECKPOINTS"
@@ -52,7 +52,7 @@ class SharedFiles:
         return next((path for path in self._named(name) if _is(path, note)), None)
 
     def _named(self, name: str) -> list[Path]:
-        return [path for folder in self._known if folder.is_dir() for path in sorted(folder.rglob(name))]
+        return [path for folder in self._known for path in files_below(folder) if path.name == name]
 
     def lend(self, note: Note, target: Path) -> None:
         """The file under the name that a job wants, without a copy where the disk can do that.
