@@ -259,7 +259,7 @@ class OutOfMemory(JobFailed):
 
 class DiskFull(JobFailed):
     code, http_status = "DISK_FULL", 507
-    default_hint = "Free some space on the disk, then resume the job."
+    default_hint = "Free some space on the disk, then resume the job, or start it again where it cannot be resumed."
 
 
 class NanLoss(JobFailed):

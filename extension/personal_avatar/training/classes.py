@@ -13,7 +13,7 @@ from personal_avatar.captions.english import with_article
 from personal_avatar.domain import Face, Look
 from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.faces.look import look_of
-from personal_avatar.photos.duplicates import SAME_BELOW, thumbnail
+from personal_avatar.photos.duplicates import same_thumbnail, thumbnail
 from personal_avatar.pictures import load_picture, prompt_of, save_picture
 from personal_avatar.training.cache import fingerprint, identity
 from personal_avatar.training.families.model import DiffusionModel
@@ -153,8 +153,7 @@ class Inspection:
         if faces[0].width_px < SMALLEST_FACE_SHARE * image.shape[1]:
             return SMALL
         small = thumbnail(image)
-        differences = (float(np.sqrt(np.mean((small - other) ** 2))) for other in self._seen)
-        return TWIN if any(difference < SAME_BELOW for difference in differences) else None
+        return TWIN if any(same_thumbnail(small, other) for other in self._seen) else None
 
     def _is_subject(self, image: np.ndarray, faces: list[Face]) -> bool:
         """Asked of photos alone: to recognisers of photos all drawn people look alike."""

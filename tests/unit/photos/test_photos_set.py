@@ -15,13 +15,21 @@ from personal_avatar.photos.duplicates import Fingerprint, face_patch, repeats, 
 from personal_avatar.photos.heldout import held_out
 from personal_avatar.photos.persons import centre, compare
 from personal_avatar.photos.read import read_photo
-from PIL import Image
+from PIL import Image, ImageDraw
 
 NAMES = [f"{number:02d}.jpg" for number in range(1, 11)]
 
 
 def fingerprint(image: np.ndarray, name: str) -> Fingerprint:
     return Fingerprint(name, image.shape[0] * image.shape[1], thumbnail(image))
+
+
+def saved_again(picture: Image.Image, scale: float, quality: int) -> np.ndarray:
+    """As JPEG."""
+    buffer = io.BytesIO()
+    size = (round(picture.width * scale), round(picture.height * scale))
+    picture.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +43,7 @@ def test_a_picture_saved_again_or_resized_is_the_same_and_no_other(
     drawings: list[Image.Image], index: int, scale: float, quality: int
 ) -> None:
     picture = drawings[index]
-    buffer = io.BytesIO()
-    size = (round(picture.width * scale), round(picture.height * scale))
-    picture.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality)
-    again = fingerprint(np.asarray(Image.open(buffer)), "again")
+    again = fingerprint(saved_again(picture, scale, quality), "again")
     same = [same_picture(again, fingerprint(np.asarray(other), str(place))) for place, other in enumerate(drawings)]
     assert same == [place == index for place in range(10)]
 
@@ -58,6 +63,31 @@ def test_of_repeats_the_one_that_the_user_vouched_for_is_kept(drawings: list[Ima
 def test_a_mirrored_picture_is_the_same(drawings: list[Image.Image]) -> None:
     one, other = np.asarray(drawings[0]), np.asarray(drawings[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     assert same_picture(fingerprint(one, "a"), fingerprint(other, "b"))
+
+
+def line_drawing(seed: int, width: int) -> Image.Image:
+    """A face of thin lines on white paper."""
+    lot = Random(seed)
+    picture = Image.new("RGB", (512, 512), "white")
+    draw = ImageDraw.Draw(picture)
+    x, y, radius = (lot.gauss(mean, 20) for mean in (256, 230, 120))
+    draw.ellipse([x - radius, y - 1.2 * radius, x + radius, y + 1.2 * radius], outline="grey", width=width)
+    for _ in range(15):
+        begin = lot.gauss(x, 60), lot.gauss(y, 90)
+        draw.line([begin, (begin[0] + lot.gauss(0, 30), begin[1] + lot.gauss(0, 40))], fill="grey", width=width)
+    return picture
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_thin_lines_on_paper_are_told_apart_and_found_again(width: int) -> None:
+    drawings = [line_drawing(seed, width) for seed in range(8)]
+    pictures = [*map(np.asarray, drawings), saved_again(drawings[0], 0.9, 30), saved_again(drawings[1], 0.33, 85)]
+    assert repeats([fingerprint(picture, str(place)) for place, picture in enumerate(pictures)]) == {8: 0, 9: 1}
+
+
+def test_two_pictures_of_one_colour_are_the_same() -> None:
+    white = np.full((64, 64, 3), 255, np.uint8)
+    assert same_picture(fingerprint(white, "a"), fingerprint(white - 2, "b"))
 
 
 def test_one_shot_cut_in_two_ways_is_the_same_only_with_the_same_face(
