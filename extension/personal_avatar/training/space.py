@@ -13,6 +13,7 @@ from personal_avatar.errors import DiskFull
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
+from personal_avatar.training.engines.kohya import copies
 from personal_avatar.training.families.detect import CHANNELS, Shapes, read_shapes
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.reckoning import GB, OPTIMISER_BYTES
@@ -84,11 +85,12 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     samples = SHOWN * (plan.save_count + 1) * PIXEL_BYTES * pixels
     untrained = UNTRAINED_GRIDS * plan.score_pictures * PIXEL_BYTES * pixels
     of_class = plan.class_pictures if plan.wants_class_pictures else 0
-    foreign = engine is Engine.KOHYA  # has pictures of its own, and cannot be paused
+    foreign = engine is Engine.KOHYA  # has pictures and copies of its own, and cannot be paused
+    own = pictures * PIXEL_BYTES * pixels + copies.most_bytes(base) if foreign else 0
     state = 0 if foreign else state_bytes(plan, shapes)
     states = STATES + (HANDED_OUT if plan.gpus > 1 else 0)
     return Needs(
-        saved=files * each + states * state + samples + (pictures * PIXEL_BYTES * pixels if foreign else 0),
+        saved=files * each + states * state + samples + own,
         published=each,
         cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents + untrained,
         shared=of_class * (PIXEL_BYTES * pixels + latents),

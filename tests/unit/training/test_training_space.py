@@ -2,16 +2,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.control import Control
 from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.families.detect import read_shapes
+from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
 from personal_avatar.training.reckoning import memory_gb
 from personal_avatar.training.run import run
@@ -71,6 +74,15 @@ def test_dreambooth_keeps_three_checkpoints_at_most_and_sd_scripts_all(tiny: Bas
     ours, theirs = needs(plan, tiny, 4), needs(plan, tiny, 4, Engine.KOHYA)
     assert (ours.files, theirs.files) == (3, 7) and theirs.saved - (ours.saved - 2 * ours.state) >= 4 * ours.each
     assert needs(LoraPlan(save_count=6), tiny, 4).files == 6
+
+
+def test_a_pickle_that_is_copied_for_sd_scripts_needs_its_size_once_more(tiny: BaseModelFile, tmp_path: Path) -> None:
+    pickled = replace(tiny, path=tmp_path / "model.ckpt")
+    torch.save(read_weights(tiny.path), pickled.path)
+    plan = LoraPlan()
+    more = needs(plan, pickled, 4, Engine.KOHYA).saved - needs(plan, tiny, 4, Engine.KOHYA).saved
+    assert more == pickled.path.stat().st_size
+    assert needs(plan, pickled, 4).saved == needs(plan, tiny, 4).saved
 
 
 def test_a_pause_needs_room_for_two_states_and_the_larger_the_more_the_optimiser_keeps(tiny: BaseModelFile) -> None:

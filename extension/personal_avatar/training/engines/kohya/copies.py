@@ -27,6 +27,11 @@ def handed(base: BaseModelFile, folder: Path) -> BaseModelFile:
     return replace(base, path=path, vae=vae, config=base.config or base.path.with_suffix(".yaml"))
 
 
+def most_bytes(base: BaseModelFile) -> int:
+    """Of the copies, at most."""
+    return sum(path.stat().st_size for path in (base.path, base.vae) if path is not None and not is_one_by_one(path))
+
+
 def _place(path: Path, folder: Path) -> Path:
     return path if is_one_by_one(path) else folder / f"{path.stem}.safetensors"
 
