@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +115,16 @@ class Trainer:
         if self.done not in self._saves or self.saved == self.done:
             return
         hooks.keep()
-        with self._averaged.in_place(), self.regions.paused():
+        with self.as_saved():
             self.enough = bool(hooks.save(self.done))
         self.saved = self.done
         hooks.keep()
+
+    @contextmanager
+    def as_saved(self) -> Iterator[None]:
+        """Within, the weights are those that a checkpoint holds: averaged ones, where the plan averages."""
+        with self._averaged.in_place(), self.regions.paused():
+            yield
 
     def step(self) -> bool:
         """One optimiser step; False when the numbers blew up: the weights are then not to be used.

@@ -18,7 +18,7 @@ import numpy as np
 
 from personal_avatar.domain import Dataset, from_json, to_json
 from personal_avatar.errors import DiskFull
-from personal_avatar.jobs.control import PAUSE
+from personal_avatar.jobs.control import CANCEL, PAUSE
 from personal_avatar.jobs.events import Log, Progress
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
@@ -51,7 +51,8 @@ class Keeper:
     # -- putting away
 
     def stops(self) -> bool:
-        return self._work.control.asked(PAUSE) or self._is_due()
+        wishes = self._work.control
+        return wishes.asked(PAUSE) or wishes.asked(CANCEL) or self._is_due()
 
     def pause_at(self, between_steps: bool) -> int | None:
         if between_steps and self._trainer.is_settled and time.monotonic() >= self._retry_at:

@@ -140,8 +140,20 @@ def _train(work: Work, training: Training) -> None:
         trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep,
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
-        trainer.run(hooks)
+        try:
+            trainer.run(hooks)
+        except Cancelled:
+            _keep_present(work, training, trainer)
+            raise
     training.bench.model.unpark()
+
+
+def _keep_present(work: Work, training: Training, trainer: Trainer) -> None:
+    """What a training learned that is cancelled before its first checkpoint is the one that is kept."""
+    if training.points or not trainer.done or not trainer.is_settled or work.control.asked(DISCARD):
+        return
+    with trainer.as_saved():
+        training.points = [unscored(trainer.done, _written(work, training, trainer.done))]
 
 
 def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
@@ -214,12 +226,18 @@ class ProgressReporter:
 
 def _save(work: Work, training: Training, step: int) -> Point:
     """Write the weights of this step and score them."""
-    stem = f"{slug(work.task.avatar.name)}-{step:06d}"
-    path = work.artifacts / f"{stem}.safetensors"
-    training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
+    path = _written(work, training, step)
     if not training.points:  # a cancel while it is scored keeps it
         training.points = [unscored(step, path)]
     return judging.score_point(work, training, step, path)
+
+
+def _written(work: Work, training: Training, step: int) -> Path:
+    """The weights of this step, in a file."""
+    stem = f"{slug(work.task.avatar.name)}-{step:06d}"
+    path = work.artifacts / f"{stem}.safetensors"
+    training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
+    return path
 
 
 def _selftest(work: Work, training: Training) -> None:

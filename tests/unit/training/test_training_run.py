@@ -246,7 +246,23 @@ def test_a_cancel_that_discards_publishes_nothing(start: Start, tmp_path: Path) 
     assert not (tmp_path / "Lora").exists()
 
 
-def test_a_cancel_before_anything_was_saved_ends_at_once(start: Start, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_a_cancel_before_the_first_checkpoint_keeps_what_was_learned(
+    start: Start, tmp_path: Path, ema_decay: float
+) -> None:
+    def cancel(event: Event, control: Control) -> None:
+        if isinstance(event, Progress) and event.step == 1:
+            control.ask(CANCEL)
+
+    with pytest.raises(Cancelled) as raised:
+        start(after=cancel, **WITHOUT_CLASS, ema_decay=ema_decay)
+    kept = raised.value.result
+    assert (kept["checkpoint"]["step"], kept["likeness"], kept["scores"][0]["step"]) == (1, None, 1)
+    assert any(tensor.abs().sum() > 0 for name, tensor in load_file(kept["files"][0]).items() if "up" in name)
+
+
+def test_a_cancel_before_the_first_step_ends_at_once(start: Start, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         start(after=lambda event, control: control.ask(CANCEL))
     assert events(tmp_path, Progress) == []
