@@ -50,7 +50,10 @@ class IdentityNet:
 
 @dataclass(frozen=True)
 class ClipVision:
-    """The half of CLIP that sees, in the layout of transformers. `width`: 1280 for ViT-H."""
+    """The half of CLIP that sees, in the layout of transformers. `width`: 1280 for ViT-H.
+
+    SigLIP has the same names but no embedding of the class.
+    """
 
     width: int
 
@@ -98,7 +101,7 @@ def recognised(shapes: Shapes, path: Path, telling: int = 3) -> Found:
     """What a file is. The names of the file and of its folders are looked at, the last `telling` parts of `path`."""
     if any(name.startswith("image_proj.") for name in shapes):
         return _adapter(shapes, path)
-    if "vision_model.embeddings.patch_embedding.weight" in shapes:
+    if "vision_model.embeddings.class_embedding" in shapes:
         return ClipVision(_outputs(shapes, "vision_model.embeddings.patch_embedding.weight"))
     if _is_control_net(shapes):
         return _control_net(shapes, path, min(telling, 3))
@@ -211,6 +214,7 @@ _OTHERS: tuple[tuple[str, Callable[[Shapes], bool]], ...] = (
     ("a UNet", _starts("down_blocks.", "input_blocks.")),
     ("a VAE", _starts("first_stage_model.", "encoder.down")),
     ("an embedding", _starts("emb_params", "string_to_param", "clip_l", "clip_g")),
+    ("a network that sees pictures otherwise than CLIP", _starts("vision_model.")),
     ("a CLIP in the layout of open_clip", _starts("visual.")),
 )
 

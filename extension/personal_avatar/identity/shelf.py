@@ -22,7 +22,7 @@ PACKS = {
 }
 PACK_WEIGHTS = {"antelopev2": registry.ANTELOPE, "buffalo_l": registry.BUFFALO}
 CLIP_H_WIDTH = 1280
-OTHER_CLIP_WIDTHS = (768, 1024, 1664)  # ViT-B, ViT-L, ViT-bigG
+OTHER_CLIP_WIDTHS = (768, 1024, 1408, 1664)  # ViT-B, ViT-L, ViT-g, ViT-bigG
 ORDER = (
     AdapterKind.INSTANTID, AdapterKind.FACEID_PLUS_V2, AdapterKind.FACEID_PLUS, AdapterKind.FACEID,
     AdapterKind.FACEID_PORTRAIT, AdapterKind.FACEID_PORTRAIT_UNNORM,

@@ -93,6 +93,16 @@ def test_the_seeing_half_of_clip_is_known(tmp_path: Path) -> None:
     assert recognised(read_shapes(make_clip_vision(tmp_path) / "model.safetensors"), tmp_path) == ClipVision(64)
 
 
+def test_what_sees_otherwise_than_clip_is_not_taken_for_it() -> None:
+    siglip = {
+        "vision_model.embeddings.patch_embedding.weight": (1152, 3, 14, 14),
+        "vision_model.embeddings.position_embedding.weight": (729, 1152),
+    }
+    name = Path("sigclip_vision_patch14_384.safetensors")
+    with pytest.raises(BaseUnsupported, match="sees pictures otherwise than CLIP"):
+        wanted_adapter(recognised(siglip, name), name)
+
+
 WHOLE_PICTURES = {
     "plus": {"image_proj.latents": (1, 16, 768), "image_proj.proj_in.weight": (768, 1280)},
     "base": {"image_proj.proj.weight": (3072, 1024), "image_proj.norm.weight": (768,)},

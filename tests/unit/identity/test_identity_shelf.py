@@ -37,6 +37,15 @@ def pack(folder: Path, name: str) -> Path:
     return place
 
 
+def clip_of(width: int) -> dict[str, torch.Tensor]:
+    """As little of a CLIP that sees as it is told by."""
+    embeddings = "vision_model.embeddings."
+    return {
+        f"{embeddings}patch_embedding.weight": torch.zeros(width, 3, 1, 1),
+        f"{embeddings}class_embedding": torch.zeros(width),
+    }
+
+
 def put_net(net: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy(net, target))
@@ -110,12 +119,23 @@ def test_packs_of_faces_are_found_in_every_layout(tmp_path: Path) -> None:
 
 
 def test_only_clip_h_is_taken(tmp_path: Path) -> None:
-    name = "vision_model.embeddings.patch_embedding.weight"
-    save_file({name: torch.zeros(1664, 3, 1, 1)}, tmp_path / "bigG.safetensors")
+    save_file(clip_of(1664), tmp_path / "bigG.safetensors")
+    save_file(clip_of(1408), tmp_path / "g.safetensors")
     with pytest.raises(WeightsMissing, match="image_encoder"):
         Shelf([tmp_path]).clip_vision()
-    torch.save({name: torch.zeros(1280, 3, 1, 1)}, tmp_path / "clip_h.pth")
+    torch.save(clip_of(1280), tmp_path / "clip_h.pth")
     assert Shelf([tmp_path]).clip_vision() == tmp_path / "clip_h.pth"
+
+
+def test_a_siglip_does_not_stand_in_for_clip(tmp_path: Path) -> None:
+    """Users of Flux Redux have one in models/clip_vision."""
+    patches = "vision_model.embeddings.patch_embedding.weight"
+    save_file({patches: torch.zeros(1152, 3, 1, 1)}, tmp_path / "sigclip_vision_patch14_384.safetensors")
+    make_adapter(AdapterKind.FACEID, Family.SD1, tmp_path)
+    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, tmp_path)
+    assert Shelf([tmp_path]).choose(AUTO, Family.SD1).kind is AdapterKind.FACEID
+    with pytest.raises(WeightsMissing, match="image_encoder"):
+        Shelf([tmp_path]).clip_vision()
 
 
 @pytest.mark.parametrize("name", ["ip-adapter-faceid_sd15.bin", "ip-adapter-faceid_sd15", "IP-Adapter-FaceID_SD15.bin"])
