@@ -6,7 +6,7 @@ process, and again when the file changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,10 +57,18 @@ def _below(folder: Path | str, depth: int) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_file():
+        if _holds(entry.is_file):
             yield entry.path
-        elif depth > 1 and entry.name.lower() not in FOREIGN and entry.is_dir():
+        elif depth > 1 and entry.name.lower() not in FOREIGN and _holds(entry.is_dir):
             yield from _below(entry.path, depth - 1)
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """A link in a circle is neither a file nor a folder: asking raises."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 @lru_cache(maxsize=4096)

@@ -158,6 +158,13 @@ def test_a_file_is_read_in_any_number_format(dtype: torch.dtype, tmp_path: Path,
     assert all(torch.equal(weight, wanted[name].to(dtype)) for name, weight in read.state_dict().items())
 
 
+def test_a_suffix_in_capitals_is_read_too(path: Path, tmp_path: Path, net: IdentityNet) -> None:
+    loud = tmp_path / "net.SAFETENSORS"
+    loud.write_bytes(path.read_bytes())
+    read = load_net(loud, "cpu", torch.float32)
+    assert all(torch.equal(weight, read.state_dict()[name]) for name, weight in net.state_dict().items())
+
+
 def test_it_does_not_hold_on_to_its_file(tmp_path: Path) -> None:
     stored = make_identitynet(tmp_path)
     read = load_net(stored, "cpu", torch.float32)

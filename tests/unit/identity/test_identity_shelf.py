@@ -68,6 +68,12 @@ def test_folders_of_other_things_are_not_entered(tmp_path: Path) -> None:
     assert Shelf([tmp_path]).adapters(Family.SD1) == ()
 
 
+def test_a_link_in_a_circle_hides_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    path = make_adapter(AdapterKind.FACEID, Family.SD1, tmp_path / "ipadapter")
+    assert Shelf([tmp_path]).choose(AUTO, Family.SD1).path == path
+
+
 def test_the_best_kind_comes_first(tmp_path: Path) -> None:
     kinds = [kind for kind in AdapterKind if kind not in (AdapterKind.INSTANTID, AdapterKind.FACEID_PORTRAIT_UNNORM)]
     for kind in kinds:

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing, first_line
+from personal_avatar.identity.kinds import SAFETENSORS
 from personal_avatar.identity.net.network import IdentityNet
 from personal_avatar.identity.net.part import NORM_GROUPS, LayoutError, Part, Shapes
 from personal_avatar.identity.nouns import Tokens
@@ -50,7 +51,7 @@ def load_net(path: Path, device: torch.device | str, dtype: torch.dtype) -> Iden
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Stored]:
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == SAFETENSORS:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             names = file.keys()
             yield _Stored({name: tuple(file.get_slice(name).get_shape()) for name in names}, file.get_tensor)
