@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from personal_avatar.errors import BaseUnsupported
 from personal_avatar.identity import low_rank
 from personal_avatar.identity.areas import Area
 from personal_avatar.identity.attention import FaceAttention, FaceKeys, Voice
@@ -69,7 +70,8 @@ def injected(unet: nn.Module, injection: Injection, rows_of: RowsOf) -> Iterator
 
     `rows_of` is asked once at every call of the UNet. Weights of 0 and rows of None leave a call bit-equal. Outside,
     also after an exception, the UNet is as it was and nothing of this generation is kept. Contexts may be nested.
-    Raises `BaseUnsupported` where the adapter is made for another family; then nothing stays hooked.
+    Raises `BaseUnsupported` where the adapter is made for another family, or for another IdentityNet; then nothing
+    stays hooked.
     """
     call, door = Call(), entrance(unet)
     with ExitStack() as stack:
@@ -138,4 +140,14 @@ def _net_beside(injection: Injection) -> NetBeside | None:
     people = [(person.tokens, person.mask) for person in injection.people if person.weight != 0.0]
     if control is None or control.weight == 0.0 or not people:
         return None
+    _refuse_foreign_tokens(control.net, injection)
     return NetBeside(control.net, control.hint, control.weight, Span(control.start, control.end), people)
+
+
+def _refuse_foreign_tokens(net: IdentityNet, injection: Injection) -> None:
+    width = injection.people[0].tokens.cond.shape[-1]
+    if width != net.token_width:
+        raise BaseUnsupported(
+            f"The IdentityNet reads tokens of {net.token_width} numbers, {injection.adapter.path.name} makes them of "
+            f"{width}.", "Take InstantID's own adapter and IdentityNet, which belong together.",
+        )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from personal_avatar.errors import WeightsCorrupt, first_line
+from personal_avatar.identity.kinds import EMBEDDING
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Tokens
 from personal_avatar.identity.perceiver import Perceiver
 
@@ -20,11 +21,13 @@ _PORTRAITS = (AdapterKind.FACEID_PORTRAIT, AdapterKind.FACEID_PORTRAIT_UNNORM)
 
 
 def build(adapter: AdapterWeights) -> Projection:
-    """The projection of `adapter` on the CPU. Raises WeightsCorrupt where weights are missing or strange."""
+    """The projection of `adapter` on the CPU. Raises WeightsCorrupt where weights are missing or strange, or where its
+    tokens are not what the adapter's attentions read."""
     weights = {name: weight.detach().float() for name, weight in adapter.projection.items()}
     try:
         with torch.device("meta"):
             projection = _NETWORKS[adapter.kind](adapter.kind, weights)
+            _try_out(projection, weights, {key.shape[1] for key, _ in adapter.attention.values()})
         projection.load_state_dict(_named(adapter.kind, weights), assign=True)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise WeightsCorrupt(
@@ -33,6 +36,16 @@ def build(adapter: AdapterWeights) -> Projection:
             "Download the file again, or choose another adapter.",
         ) from error
     return projection.eval().requires_grad_(False)
+
+
+def _try_out(projection: Projection, weights: Mapping[str, Tensor], read: set[int]) -> None:
+    """Shapes alone go through: does every layer fit the one before it, and are tokens as wide as attentions `read`?"""
+    states = None
+    if projection.kind.needs_clip:
+        states = torch.empty(1, 1, weights["perceiver_resampler.proj_in.weight"].shape[1])
+    width = projection.tokens(torch.empty(1, EMBEDDING), states, zero_crop=states).cond.shape[-1]
+    if read - {width}:
+        raise ValueError(f"its tokens are {width} wide, its attentions read such of {min(read - {width})}")
 
 
 def _named(kind: AdapterKind, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

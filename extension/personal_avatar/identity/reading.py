@@ -38,11 +38,25 @@ def read_adapter(path: Path, cache: Path, family: Family | None = None) -> Adapt
         tensors = _load(path) if path.suffix.lower() == SAFETENSORS else _converted(path, cache)
     except FileNotFoundError as error:
         raise WeightsCorrupt(f"{path.name} is not there any more.", f"Put it back: {path}") from error
+    _refuse_no_numbers(tensors, path)
     return _sorted(adapter, family or Family.SDXL, path, tensors)
 
 
+def _refuse_no_numbers(tensors: Tensors, path: Path) -> None:
+    """Raises `WeightsCorrupt` where something is NaN or infinite: a sum shows both, and needs no second copy."""
+    import torch
+
+    wrong = [name for name, tensor in tensors.items() if not bool(tensor.sum(dtype=torch.float32).isfinite())]
+    if wrong:
+        raise WeightsCorrupt(f"{path.name} holds what is no number ({wrong[0]}).", _remedy(path))
+
+
+def _remedy(path: Path) -> str:
+    return f"Remove {path} and download it again."
+
+
 def _sorted(adapter: Adapter, otherwise: Family, path: Path, tensors: Tensors) -> AdapterWeights:
-    """Raises `WeightsCorrupt` when a half of a pair is missing."""
+    """Raises `WeightsCorrupt` when a half of a pair is missing or does not fit the other."""
     pairs: dict[int, dict[str, torch.Tensor]] = {}
     lora: dict[int, dict[str, dict[str, torch.Tensor]]] = {}
     for name, tensor in tensors.items():
@@ -56,11 +70,24 @@ def _sorted(adapter: Adapter, otherwise: Family, path: Path, tensors: Tensors) -
             number: {part: (low["down"], low["up"]) for part, low in lora[number].items()} for number in sorted(lora)
         }
     except KeyError as error:
-        raise WeightsCorrupt(f"{path.name} lacks a part ({error}).", f"Remove {path} and download it again.") from None
+        raise WeightsCorrupt(f"{path.name} lacks a part ({error}).", _remedy(path)) from None
+    misfits = [
+        *(number for number, (key, value) in attention.items() if key.ndim != 2 or key.shape != value.shape),
+        *(number for number, parts in low_rank.items() if not all(_multiply(*pair) for pair in parts.values())),
+    ]
+    if misfits:
+        raise WeightsCorrupt(
+            f"{path.name} holds parts that do not fit each other (attention {misfits[0]}).", _remedy(path)
+        )
     projection = {
         name.removeprefix("image_proj."): tensor for name, tensor in tensors.items() if name.startswith("image_proj.")
     }
     return AdapterWeights(adapter.kind, adapter.family or otherwise, path, projection, attention, low_rank)
+
+
+def _multiply(down: torch.Tensor, up: torch.Tensor) -> bool:
+    """Whether they are a pair of a LoRA: one reads as many ranks as the other makes."""
+    return down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1]
 
 
 def _load(path: Path) -> Tensors:
@@ -103,7 +130,7 @@ def _unpickled(path: Path) -> Tensors:
     try:
         content = pickles.read_pickle(path, "cpu")
     except BaseUnsupported as error:
-        raise WeightsCorrupt(error.message, f"Remove {path} and download it again.") from None
+        raise WeightsCorrupt(error.message, _remedy(path)) from None
     found: Tensors = {}
     for name, value in (content.items() if isinstance(content, Mapping) else ()):
         parts: Mapping[str, Any] = value if isinstance(value, Mapping) else {}

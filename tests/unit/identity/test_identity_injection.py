@@ -311,7 +311,21 @@ def test_a_hint_of_another_size_is_brought_to_that_of_the_latents(net: IdentityN
 
 def test_a_unet_without_sizes_is_refused_by_the_identity_net(net: IdentityNet) -> None:
     with pytest.raises(BaseUnsupported, match="SDXL"):
-        drawing("ldm").under(injection(control=Control(net, HINT)))
+        drawing("ldm").under(injection(*INSTANTID, weight=0.0, control=Control(net, HINT)))
+
+
+def test_tokens_of_another_width_than_the_identity_net_reads_are_refused_and_nothing_is_hooked(
+    net: IdentityNet
+) -> None:
+    drawn, face = drawing("ldm", Family.SDXL), tokens(*INSTANTID)
+    before = drawn.hooks()
+    narrower = [Person(Tokens(face.cond[..., :-8], face.uncond[..., :-8]))]
+    wanted = injection(*INSTANTID, weight=0.0, people=narrower, control=Control(net, HINT))
+    with pytest.raises(BaseUnsupported, match="IdentityNet reads tokens"), injected(
+        drawn.unet, wanted, always(*ROWS)
+    ):
+        pass
+    assert drawn.hooks() == before
 
 
 def test_residuals_of_another_control_net_are_kept(net: IdentityNet) -> None:

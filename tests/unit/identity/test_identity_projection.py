@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from identity_unets import adapter
+from miniature_adapters import NAMES
 from personal_avatar.domain import Family
 from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.identity.nouns import AdapterKind
@@ -129,6 +130,26 @@ def test_a_file_of_another_kind_is_refused_by_name(kind: AdapterKind, held: Adap
     weights = replace(adapter(held, Family.SD1), kind=kind)
     with pytest.raises(WeightsCorrupt, match=r"faceid.*\.safetensors was taken for a"):
         build(weights)
+
+
+@pytest.mark.parametrize(("kind", "family"), NAMES)
+def test_tokens_that_its_attentions_do_not_read_are_refused(kind: AdapterKind, family: Family) -> None:
+    weights = adapter(kind, family)
+    narrower = {number: (key[:, :-8], value[:, :-8]) for number, (key, value) in weights.attention.items()}
+    with pytest.raises(WeightsCorrupt, match="wide"):
+        build(replace(weights, attention={**weights.attention, 1: narrower[1]}))
+    with pytest.raises(WeightsCorrupt, match="wide"):
+        build(replace(weights, attention=narrower))
+
+
+def test_layers_of_a_projection_that_do_not_fit_each_other_are_refused() -> None:
+    weights = adapter(PLUS, Family.SD1)
+    name = "perceiver_resampler.proj_out.weight"
+    wider = {name: torch.zeros(64, weights.projection[name].shape[1])} | {
+        f"perceiver_resampler.{one}": torch.zeros(64) for one in ("proj_out.bias", "norm_out.weight", "norm_out.bias")
+    }
+    with pytest.raises(WeightsCorrupt, match="image projection"):
+        build(replace(weights, projection={**weights.projection, **wider}))
 
 
 def test_a_truncated_weight_is_refused() -> None:

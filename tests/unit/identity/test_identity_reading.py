@@ -157,6 +157,33 @@ def test_a_file_that_lacks_a_half_is_named(tmp_path: Path) -> None:
         read_adapter(path, tmp_path / "cache")
 
 
+KEY, VALUE = "ip_adapter.1.to_k_ip.weight", "ip_adapter.1.to_v_ip.weight"
+DOWN = "ip_adapter.1.to_k_lora.down.weight"
+MISFITS = {
+    "values narrower than keys": {VALUE: (64, 24)}, "fewer values than keys": {VALUE: (56, 32)},
+    "one side only": {KEY: (64,), VALUE: (64,)}, "another rank": {DOWN: (3, 32)}, "a flat rank": {DOWN: (4,)},
+}
+
+
+@pytest.mark.parametrize("why", MISFITS)
+def test_a_file_whose_parts_do_not_fit_each_other_is_named(why: str, tmp_path: Path) -> None:
+    path = make_adapter(*FACEID, tmp_path)
+    save_file(load_file(path) | {name: torch.ones(shape) for name, shape in MISFITS[why].items()}, path)
+    with pytest.raises(WeightsCorrupt, match=r"faceid_sd15\.safetensors .* do not fit each other \(attention 1\)"):
+        read_adapter(path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", [VALUE, "image_proj.norm.bias"])
+def test_a_file_that_holds_what_is_no_number_is_named(name: str, number: float, tmp_path: Path) -> None:
+    path = make_adapter(*FACEID, tmp_path, half=True)
+    weights = load_file(path)
+    weights[name].view(-1)[3] = number
+    save_file(weights, path)
+    with pytest.raises(WeightsCorrupt, match=rf"faceid_sd15\.safetensors holds what is no number \({name}\)"):
+        read_adapter(path, tmp_path / "cache")
+
+
 def test_something_else_is_refused_by_name(tmp_path: Path) -> None:
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(4, 4)}, tmp_path / "style.safetensors")
     with pytest.raises(BaseUnsupported, match=r"style\.safetensors is a LoRA"):
