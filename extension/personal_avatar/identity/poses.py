@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,8 @@ Detect = Callable[[np.ndarray], list[Face]]
 
 @dataclass(frozen=True)
 class Poses:
-    """`masks`: of the people, float32 (height, width) or None; `points`: (faces, 5, 2) in pixels of the picture, None:
-    nothing is followed; `warning`: a sentence, or empty."""
+    """`masks`: of the people, float32 (height, width) or None; `points`: (faces, 5, 2) in pixels of the picture, of
+    those who have a weight, None: nothing is followed; `warning`: a sentence, or empty."""
 
     masks: tuple[np.ndarray | None, ...]
     points: np.ndarray | None = None
@@ -29,10 +29,19 @@ def poses_of(
     request: IdentityRequest, references: Sequence[Reference], size_px: tuple[int, int], detect: Detect
 ) -> Poses:
     """For a picture of `size_px` (width, height). `auto` follows the given picture, nothing where it shows too few
-    faces, and without a picture the reference photos.
+    faces, and without a picture the reference photos. Who has no weight keeps a place, in which nobody is drawn.
 
     Raises `InvalidSettings`, and `NoFace` where a picture without faces was chosen to be followed.
     """
+    poses = _of_everybody(request, references, size_px, detect)
+    there = [person.weight != 0.0 for person in request.people]
+    points = poses.points[there] if poses.points is not None and any(there) else None
+    return replace(poses, points=points)
+
+
+def _of_everybody(
+    request: IdentityRequest, references: Sequence[Reference], size_px: tuple[int, int], detect: Detect
+) -> Poses:
     wanted, picture = request.settings.keypoints, request.keypoints_image
     if wanted == "image" and picture is None:
         raise InvalidSettings("keypoints is image, but no picture was given.", "Give keypoints_image, or choose auto.")

@@ -1,6 +1,8 @@
 """Which keypoints a picture follows, and where its people stand."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from personal_avatar.domain import Face
@@ -69,6 +71,23 @@ def test_several_people_without_a_picture_stand_side_by_side_each_in_the_own_par
     found = poses_of(asked(2, layout="left-to-right"), [reference(), reference()], SIZE_PX, nobody)
     assert found.points is not None
     assert [middle(points) for points in found.points] == pytest.approx([50, 150])
+
+
+@pytest.mark.parametrize("image", [None, PICTURE])
+@pytest.mark.parametrize("absent", [0, 1])
+def test_who_has_no_weight_is_not_drawn_and_the_other_stays_in_place(image: np.ndarray | None, absent: int) -> None:
+    wanted, references = asked(2, image, layout="left-to-right"), [reference(), reference()]
+    people = tuple(replace(one, weight=float(number != absent)) for number, one in enumerate(wanted.people))
+    both, one = (poses_of(each, references, SIZE_PX, two) for each in (wanted, replace(wanted, people=people)))
+    assert both.points is not None and one.points is not None
+    assert np.array_equal(one.points, np.delete(both.points, absent, axis=0))
+    pairs = zip(both.masks, one.masks, strict=True)
+    assert all(old is not None and new is not None and np.array_equal(old, new) for old, new in pairs)
+
+
+def test_where_nobody_has_weight_nothing_is_drawn() -> None:
+    people = (Subject((PICTURE,), weight=0.0),)
+    assert poses_of(IdentityRequest(IdentitySettings(), people), [reference()], SIZE_PX, nobody).points is None
 
 
 def test_a_box_holds_the_keypoints_of_its_person() -> None:
