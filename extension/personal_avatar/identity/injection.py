@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.identity import low_rank
-from personal_avatar.identity.areas import Area
+from personal_avatar.identity.areas import areas_of
 from personal_avatar.identity.attention import FaceAttention, FaceKeys, Voice
 from personal_avatar.identity.beside import NetBeside
 from personal_avatar.identity.calls import Call, Span
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """`mask`: float 0..1, (height, width) of any size, 1 where the person is; None: everywhere."""
+    """`mask`: float 0..1, (height, width) of any size, 1 where the person is; None: everywhere. Where several
+    are, they share the place."""
 
     tokens: Tokens
     weight: float = 1.0
@@ -121,7 +122,7 @@ def _enter_low_ranks(unet: nn.Module, injection: Injection, call: Call, stack: E
 def _enter_attentions(unet: nn.Module, injection: Injection, call: Call, stack: ExitStack) -> None:
     adapter = injection.adapter
     people = [person for person in injection.people if person.weight != 0.0]
-    areas = [None if person.mask is None else Area(person.mask) for person in people]
+    areas = areas_of([person.mask for person in people])
     parts = dict(zip((DOWN, MIDDLE, UP), injection.blocks, strict=True))
     for layer, (to_k, to_v) in numbered(adapter.attention, cross_attentions(unet), adapter.path.name):
         refuse_misfit(layer, "to_q", None, to_k.shape[0], adapter.path.name)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.identity.areas import Area, level_of, levels
+from personal_avatar.identity.areas import Area, areas_of, level_of, levels
 
 sizes = st.tuples(st.integers(1, 160), st.integers(1, 160))
 
@@ -63,6 +63,33 @@ def test_merged_queries_get_the_mean() -> None:
     mask = torch.zeros(8, 8)
     mask[:2] = 1.0
     assert Area(mask).of(query(37), (8, 8)).tolist() == [[[0.25]]]
+
+
+masks = st.lists(st.none() | st.sampled_from([torch.zeros, torch.ones, torch.rand]).flatmap(
+    lambda make: st.tuples(st.integers(1, 9), st.integers(1, 9)).map(make)
+), min_size=2, max_size=4)
+
+
+@given(masks)
+def test_people_share_the_places_that_their_masks_have_in_common(given_masks: list[torch.Tensor | None]) -> None:
+    shares = torch.cat([area.of(query(64), (8, 8)) for area in areas_of(given_masks) if area is not None])
+    assert len(shares) == len(given_masks) and (shares >= 0).all() and shares.sum(dim=0).max() <= 1 + 1e-5
+    if None in given_masks:
+        torch.testing.assert_close(shares.sum(dim=0), torch.ones(64, 1))
+
+
+def test_masks_with_nothing_in_common_stay_as_they_are() -> None:
+    left = torch.rand(8, 8)
+    left[:, 4:] = 0.0
+    for mask, area in zip((left, left.flip(1)), areas_of([left, left.flip(1)]), strict=True):
+        assert area is not None and torch.equal(area.of(query(64), (8, 8)).reshape(8, 8), mask)
+
+
+def test_who_is_alone_shares_with_nobody() -> None:
+    assert areas_of([None]) == [None]
+    mask = torch.rand(8, 8)
+    (area,) = areas_of([mask])
+    assert area is not None and torch.equal(area.of(query(64), (8, 8)).reshape(8, 8), mask)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -169,6 +169,16 @@ def test_two_halves_of_the_same_person_are_the_whole_person(layout: str, size: t
     assert not torch.allclose(drawn.under(injection(people=halves[:1]), size=size), whole, atol=1e-3)
 
 
+@pytest.mark.parametrize("others", [None, torch.ones(8, 8)])
+def test_the_same_person_twice_in_one_place_is_that_person(others: Tensor | None) -> None:
+    """People share a place: together they are no louder than one."""
+    drawn, face = drawing("ldm"), tokens(*FACEID)
+    twice = [Person(face, 1.0, torch.ones(8, 8)), Person(face, 1.0, others)]
+    torch.testing.assert_close(drawn.under(injection(people=twice)), drawn.under(injection()), atol=1e-5, rtol=1e-4)
+    silent = [Person(face), Person(face, 0.0, others)]
+    assert torch.equal(drawn.under(injection(people=silent)), drawn.under(injection()))
+
+
 def test_rows_that_were_not_announced_are_refused() -> None:
     with pytest.raises(ValueError, match="3 rows were announced, 2 came"):
         drawing("ldm").under(injection(), always(True, True, False))
@@ -218,9 +228,11 @@ def test_an_adapter_for_layers_of_other_widths_is_refused_and_nothing_is_hooked(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_two_at_a_time_add_up_and_leave_in_any_order(layout: str) -> None:
-    drawn = drawing(layout)
-    first, second = injection(lora_weight=0.0), injection(lora_weight=0.0, seed=1)
-    as_one = drawn.under(replace(first, people=[*first.people, *second.people]))
+    drawn, left = drawing(layout), torch.zeros(8, 8)
+    left[:, :4] = 1.0
+    people = [Person(tokens(*FACEID, seed), 1.0, mask) for seed, mask in enumerate((left, 1.0 - left))]
+    first, second = (injection(lora_weight=0.0, people=[one]) for one in people)
+    as_one = drawn.under(replace(first, people=people))
     plain, alone = drawn.output(), drawn.under(second)
     one, other = (injected(drawn.unet, wanted, always(*ROWS)) for wanted in (first, second))
     one.__enter__()

@@ -60,26 +60,6 @@ class Reading:
         return self.layers[layer]
 
 
-def stacked(masks: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
-    """Masks (height, width), (1, height, width) or None for everywhere, as `Context.masks` has them.
-
-    The sizes may differ: all are brought to that of the largest.
-    """
-    if len(masks) < 2:
-        return None
-    given = [mask for mask in masks if mask is not None]
-    height = max((mask.shape[-2] for mask in given), default=1)
-    width = max((mask.shape[-1] for mask in given), default=1)
-    everywhere = torch.ones(1, 1, height, width)
-    sized = [everywhere if mask is None else _resized(mask, (height, width)) for mask in masks]
-    return torch.cat([mask.to(device) for mask in sized])
-
-
-def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    plain = mask.detach().float().reshape(1, 1, *mask.shape[-2:])
-    return functional.interpolate(plain, size=size, mode="area")
-
-
 def _shares(masks: Tensor, size: tuple[int, int]) -> Tensor:
     sized = functional.interpolate(masks, size=size, mode="area").clamp(0.0, 1.0).flatten(1)[..., None]
     total = sized.sum(dim=0, keepdim=True)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from personal_avatar.identity.areas import stacked
 from personal_avatar.identity.net.blocks import Attention, DownBlock, Embedding, HintEmbedding, MiddleBlock
-from personal_avatar.identity.net.context import Context, Reading, stacked
+from personal_avatar.identity.net.context import Context, Reading
 from personal_avatar.identity.net.part import LayoutError, Part
 from personal_avatar.identity.nouns import Tokens
 from personal_avatar.identity.precision import without_autocast
