@@ -265,12 +265,14 @@ class _Remembered(Generic[T]):
         self._answers: OrderedDict[object, T] = OrderedDict()
 
     def of(self, key: object, make: Callable[[], T]) -> T:
-        found = self._answers.pop(key, None)
+        answers = self._answers
+        found = answers.pop(key, None)
         answer = make() if found is None else found
-        while len(self._answers) >= REMEMBERED:
-            self._answers.popitem(last=False)
-        self._answers[key] = answer
+        while len(answers) >= REMEMBERED:
+            answers.popitem(last=False)
+        answers[key] = answer
         return answer
 
     def clear(self) -> None:
-        self._answers.clear()
+        """May be called from any thread: what is made meanwhile is remembered in what is thrown away here."""
+        self._answers = OrderedDict()

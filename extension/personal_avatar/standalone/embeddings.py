@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +43,7 @@ class Place:
 
 def embedding_for(model: DiffusionModel, name: str, path: Path) -> Embedding:
     """The embedding in `path`, for this checkpoint. Raises `GenerationFailed` when it is for another kind."""
-    status = path.stat()
-    found = _read(path, status.st_mtime_ns, status.st_size)
+    found = _read(path)
     tables = [encoder.get_input_embeddings() for encoder in model.text_encoders.values()]
     parts = [found.get(key) for key in ((CLIP_L, CLIP_G) if len(tables) == 2 else ("",))]
     pairs = zip(parts, tables, strict=True)
@@ -63,9 +61,11 @@ def embedding_for(model: DiffusionModel, name: str, path: Path) -> Embedding:
     return Embedding(name, tuple(fitting))
 
 
-@lru_cache(maxsize=32)
-def _read(path: Path, changed_ns: int, size: int) -> dict[str, torch.Tensor]:
-    """float32 (words, width) under "", or under "clip_l" and "clip_g". Raises `GenerationFailed`."""
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """float32 (words, width) under "", or under "clip_l" and "clip_g"; not kept, as who is in it may be erased.
+
+    Raises `GenerationFailed`.
+    """
     data = _tensors(path)
     if {CLIP_L, CLIP_G} <= data.keys() and len(data[CLIP_L]) == len(data[CLIP_G]):
         found = {key: data[key] for key in (CLIP_L, CLIP_G)}

@@ -1,7 +1,9 @@
 """Embeddings: found by name, read from every layout that the WebUI reads, and in the place of their words."""
 from __future__ import annotations
 
+import gc
 import subprocess
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +171,14 @@ def test_an_embedding_changes_pictures_from_both_prompts_and_only_when_it_is_nam
     first = picture("a portrait of pa-anna")
     write(embedding_folder / "pa-anna.safetensors", vectors(seed=1))
     assert np.abs(picture("a portrait of pa-anna") - first).max() > 5, "a file that was written anew is read anew"
+
+
+def test_an_embedding_is_not_kept_after_its_use(model: DiffusionModel, tmp_path: Path) -> None:
+    """Who was erased is in no memory either."""
+    path = write(tmp_path / "pa-anna.safetensors", vectors())
+    alive = weakref.ref(embedding_for(model, "pa-anna", path).vectors[0])
+    gc.collect()
+    assert alive() is None
 
 
 def test_break_begins_a_new_window(model: DiffusionModel) -> None:
