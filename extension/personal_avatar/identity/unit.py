@@ -97,8 +97,9 @@ class IdentityUnit:
 
     def park(self) -> None:
         """Move what lies on a graphics card into the machine's memory."""
-        if self._net.value is not None:
-            self._net.value.to("cpu")
+        for kept in (self._net, self._clip):
+            if kept.value is not None:
+                kept.value.to("cpu")
         sessions.clear_card()
 
     def forget(self) -> None:
@@ -168,8 +169,10 @@ class IdentityUnit:
         from personal_avatar.identity.clip import load
 
         seeing = self._clip.of(_stamp(path), lambda: load(path, target.device, target.dtype))
-        states: torch.Tensor = seeing.to(target.device)(crops).float().cpu()
-        seeing.to("cpu")
+        try:
+            states: torch.Tensor = seeing.to(target.device)(crops).float().cpu()
+        finally:
+            seeing.to("cpu")
         return states
 
     def _control(self, settings: IdentitySettings, target: Target, points: np.ndarray | None) -> Control | None:

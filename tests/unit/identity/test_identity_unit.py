@@ -1,6 +1,8 @@
 """Photos and settings in, what goes into a UNet out: with miniature networks and real models of faces."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,11 @@ import torch
 from miniature_adapters import make_adapter, make_clip_vision, make_face_pack, make_identitynet
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported, InvalidSettings, NoFace, WeightsMissing
+from personal_avatar.faces.analyser import Analyser
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
-from personal_avatar.identity.nouns import AdapterKind, Target
+from personal_avatar.identity import clip
+from personal_avatar.identity import unit as unit_module
+from personal_avatar.identity.nouns import AdapterKind, Reference, Target
 from personal_avatar.identity.shelf import Shelf
 from personal_avatar.identity.unit import IdentityUnit, Prepared, cautions
 from personal_avatar.pictures import load_picture
@@ -149,6 +154,49 @@ def test_who_was_erased_is_forgotten(unit: IdentityUnit, photos: list[np.ndarray
     assert unit.reference(subject, AdapterKind.INSTANTID) is first
     unit.forget()
     assert unit.reference(subject, AdapterKind.INSTANTID) is not first
+
+
+def test_who_was_erased_while_the_photo_was_read_is_forgotten_too(
+    unit: IdentityUnit, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, real = Subject((photos[0],)), unit_module.read_reference
+
+    def reading(photos: Sequence[np.ndarray], analyser: Analyser) -> Reference:
+        unit.forget()
+        return real(photos, analyser)
+
+    monkeypatch.setattr(unit_module, "read_reference", reading)
+    first = unit.reference(subject, AdapterKind.INSTANTID)
+    monkeypatch.undo()
+    again = unit.reference(subject, AdapterKind.INSTANTID)
+    assert again is not first
+    assert unit.reference(subject, AdapterKind.INSTANTID) is again
+
+
+class Clip:
+    """Stands in for CLIP. `place`: the device where it lies."""
+
+    place = "cuda"
+
+    def to(self, device: torch.device | str) -> Clip:
+        self.place = torch.device(device).type
+        return self
+
+    def __call__(self, crops: np.ndarray | None) -> torch.Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def test_clip_leaves_the_card_also_when_it_fails(
+    unit: IdentityUnit, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeing = Clip()
+    monkeypatch.setattr(clip, "load", lambda *_: seeing)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        unit.prepare(asked(photos[0]), replace(target(Family.SD1), device=torch.device("cuda")))
+    assert seeing.place == "cpu"
+    seeing.to("cuda")  # as where its way back failed
+    unit.park()
+    assert seeing.place == "cpu"
 
 
 def test_what_burns_and_what_is_watermarked_is_told() -> None:
