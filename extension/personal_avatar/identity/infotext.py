@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -22,10 +24,13 @@ METHOD = PREFIX + "identity"
 FILE = PREFIX + "file"
 PEOPLE = PREFIX + "people"
 REFERENCES = PREFIX + "references"
+PHOTOS = "photos"  # in place of the name of who is no avatar
 HASH_DIGITS = 10
 SECOND_PASS = ("second_pass", "second_pass_below_px", "second_pass_strength")
 ALWAYS = ("adapter_weight", "start", "end")
 ONLY_WITH_NET = ("identitynet_weight", "identitynet_end", "keypoints")
+# What a name must not hold as it is: signs between names, spaces that are cut off, the word for photos.
+_SIGNS = re.compile(rf"[;@*%]|^\s|\s\Z|^{PHOTOS[0]}(?={PHOTOS[1:]}\Z)")
 # Pictures, people and restoration have words of their own, or none.
 _ELSEWHERE = {"enabled", "method", "references", "people", "keypoints_image", "restore"}
 _FIELDS = tuple(name for name in IdentitySettings.__fields__ if name not in _ELSEWHERE)
@@ -50,7 +55,8 @@ def pairs(
     """Everything that shaped the picture: what is not said has its default. `adapter`: name of the file that was used,
     chosen or not."""
     told = [(METHOD, kind.value), (FILE, adapter)]
-    told += [(_key(name), _word(getattr(settings, name))) for name in _FIELDS if _counts(settings, name, kind)]
+    several = len(people) > 1
+    told += [(_key(name), _word(getattr(settings, name))) for name in _FIELDS if _counts(settings, name, kind, several)]
     told.append((REFERENCES, hashes(people)))
     if settings.people:
         told.append((PEOPLE, "; ".join(_person(one) for one in settings.people)))
@@ -98,11 +104,12 @@ def _flag(value: Any) -> Any:
     return value == "True" if value in ("True", "False") else value
 
 
-def _counts(settings: IdentitySettings, name: str, kind: AdapterKind) -> bool:
-    """Whether a setting is told: those that matter always, the others when they differ from their default."""
-    if name in ONLY_WITH_NET and kind is not AdapterKind.INSTANTID:
-        return False
+def _counts(settings: IdentitySettings, name: str, kind: AdapterKind, several: bool) -> bool:
+    """Whether a setting is told: those that matter always, the others when they differ from their default. Without the
+    net, key points part the places of several people."""
     different = getattr(settings, name) != IdentitySettings.__fields__[name].default
+    if name in ONLY_WITH_NET and kind is not AdapterKind.INSTANTID:
+        return different and several and name == "keypoints"
     return different or name in ALWAYS or (name in ONLY_WITH_NET and name != "identitynet_end")
 
 
@@ -115,18 +122,23 @@ def _word(value: Any) -> str:
 
 
 def _person(person: PersonSettings) -> str:
-    """`name@left/top/right/bottom*weight`; "mask" in place of the box where a mask was given."""
+    """`name@left/top/right/bottom*weight`; "mask" in place of the box where a mask was given. Signs of this notation in
+    a name are written as in addresses of the web."""
     box = person.region
     sides = "all" if box is None else "/".join(f"{side:g}" for side in box.dict().values())
     place = "mask" if person.mask else sides
-    return f"{person.avatar or 'photos'}@{place}*{person.weight:g}"
+    return f"{_SIGNS.sub(_escaped, person.avatar) or PHOTOS}@{place}*{person.weight:g}"
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign[0].encode())
 
 
 def _read_person(word: str) -> dict[str, Any]:
     name, _, rest = word.strip().partition("@")
     place, _, weight = rest.partition("*")
     sides = place.split("/")
-    found: dict[str, Any] = {"avatar": "" if name == "photos" else name, "weight": weight or 1.0}
+    found: dict[str, Any] = {"avatar": "" if name == PHOTOS else unquote(name), "weight": weight or 1.0}
     if len(sides) == 4:
         found["region"] = dict(zip(RegionSettings.__fields__, sides, strict=True))
     return found

@@ -4,21 +4,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from personal_avatar.identities import IdentitySettings, Subject
+from personal_avatar.identities import IdentitySettings, PersonSettings, Subject
 from personal_avatar.identity.infotext import METHOD, pairs, photo_hash, settings_of
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.params import validated
 
 PHOTO = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 SHARE = st.integers(0, 20).map(lambda number: number / 20)
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
 WEIGHT = st.integers(0, 40).map(lambda number: number / 20)
 
 
 def people() -> st.SearchStrategy[list[dict[str, Any]]]:
     region = st.fixed_dictionaries(dict.fromkeys(("left", "top", "right", "bottom"), SHARE))
-    names = st.sampled_from(["", "anna", "bob-2"])
+    names = st.sampled_from(["", "anna", "photos", "Anna; Bob", "a@b*c", "100 %", "%41", " \u3000小芳 "]) | any_text
     person = st.fixed_dictionaries({"avatar": names, "weight": WEIGHT, "region": region})
     return st.lists(person, max_size=3)
 
@@ -47,6 +49,22 @@ def test_settings_of_the_net_are_not_told_of_a_faceid() -> None:
     written = dict(pairs(IdentitySettings(), AdapterKind.FACEID_PLUS_V2, "x.bin", [Subject((PHOTO,))]))
     assert written[METHOD] == "faceid-plus-v2"
     assert not any("identitynet" in name or "keypoints" in name for name in written)
+
+
+@pytest.mark.parametrize(("people", "told"), [(2, "none"), (1, None)])
+def test_where_several_stand_by_a_picture_is_told_of_a_faceid_too(people: int, told: str | None) -> None:
+    """Faces of the picture part the stripes; one alone is everywhere."""
+    chosen = IdentitySettings(keypoints="none")
+    written = dict(pairs(chosen, AdapterKind.FACEID, "x.bin", [Subject((PHOTO,))] * people))
+    assert written.get("Personal Avatar keypoints") == told
+    assert validated(IdentitySettings, settings_of(written)).keypoints == (told or "auto")
+
+
+@pytest.mark.parametrize("name", ["anna", "小芳", "Anna Maria", "100", "José"])
+def test_names_are_written_as_people_write_them(name: str) -> None:
+    chosen = IdentitySettings(people=(PersonSettings(avatar=name),))
+    written = dict(pairs(chosen, AdapterKind.FACEID, "x.bin", [Subject((PHOTO,))]))
+    assert written["Personal Avatar people"] == f"{name}@all*1"
 
 
 def test_an_infotext_without_an_identity_says_nothing() -> None:
