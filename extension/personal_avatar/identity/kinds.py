@@ -32,11 +32,9 @@ _LORA = re.compile(r"^lora_|\.lora_(down|up|A|B)\.|_lora\.(down|up)\.|lora_linea
 
 @dataclass(frozen=True)
 class Adapter:
-    """`layers`: cross-attentions that the file is for; `width`: of the tokens; `family`: None when neither tells."""
+    """`family`: None when neither the number of cross-attentions, nor the width of the tokens, nor the name tells."""
 
     kind: AdapterKind
-    layers: int
-    width: int
     family: Family | None
 
 
@@ -118,11 +116,6 @@ def wanted_adapter(found: Found, path: Path) -> Adapter:
     raise BaseUnsupported(f"{path.name} is {what}, not an adapter for faces.", WANTED)
 
 
-def fits(adapter: Adapter, layers: int, width: int) -> bool:
-    """Whether an adapter is for a UNet with so many cross-attentions that read tokens so wide."""
-    return adapter.layers == layers and adapter.width == width
-
-
 def _adapter(shapes: Shapes, path: Path) -> Found:
     numbers = [int(match[1]) for name in shapes if (match := _ADAPTER.search(name))]
     if not numbers:
@@ -132,7 +125,7 @@ def _adapter(shapes: Shapes, path: Path) -> Found:
         return kind
     width = _inputs(shapes, f"ip_adapter.{numbers[0]}.to_k_ip.weight")
     family = Family.SDXL if kind is AdapterKind.INSTANTID else _family(len(numbers), width, path)
-    return Adapter(kind, len(numbers), width, family)
+    return Adapter(kind, family)
 
 
 def _kind(shapes: Shapes, path: Path) -> AdapterKind | Other:

@@ -33,14 +33,12 @@ INSTANTID = "instantid"
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """`size`: bytes; `layers`, `width`: of the UNet that it is for, see `kinds.fits`."""
+    """`size`: bytes."""
 
     path: Path
     kind: AdapterKind
     family: Family
     size: int
-    layers: int = 0
-    width: int = 0
 
 
 class Shelf:
@@ -55,7 +53,7 @@ class Shelf:
     def adapters(self, family: Family) -> tuple[AdapterFile, ...]:
         """Adapters for faces, the best kind first; those whose file does not tell its family are there for any."""
         found = [
-            AdapterFile(path, adapter.kind, family, size, adapter.layers, adapter.width)
+            AdapterFile(path, adapter.kind, family, size)
             for path, size, adapter in self._adapters()
             if adapter.family in (family, None)
         ]
@@ -176,7 +174,7 @@ class Shelf:
                     f"{path.name} is for {is_for}, the checkpoint is {FAMILIES[family]}.",
                     "Choose another file, or no file, or load another checkpoint.",
                 )
-            return AdapterFile(path, adapter.kind, family, size, adapter.layers, adapter.width)
+            return AdapterFile(path, adapter.kind, family, size)
         there = ", ".join(file.path.name for file in self.adapters(family)) or "none"
         raise NotFound(f"There is no adapter called {name!r}.", f"There are: {there}.")
 

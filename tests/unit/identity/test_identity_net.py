@@ -148,12 +148,11 @@ def test_sizes_that_do_not_fit_are_told(net: IdentityNet) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.bfloat16])
-def test_a_file_is_read_in_any_number_format(dtype: torch.dtype, tmp_path: Path, net: IdentityNet) -> None:
+def test_a_file_is_read_in_any_number_format(dtype: torch.dtype, tmp_path: Path) -> None:
     stored = make_identitynet(tmp_path, half=True)
     read = load_net(stored, torch.device("cpu"), dtype)
     assert (read.dtype, read.device.type) == (dtype, "cpu")
     assert {weight.dtype for weight in read.parameters()} == {dtype}
-    assert read.memory_bytes == net.memory_bytes * dtype.itemsize // 4
     wanted = load_file(stored)
     assert all(torch.equal(weight, wanted[name].to(dtype)) for name, weight in read.state_dict().items())
 
@@ -240,7 +239,6 @@ def test_a_config_of_something_else_does_not_count(config: str, path: Path, tmp_
 
 def test_all_of_it_moves_to_another_device(path: Path) -> None:
     net = load_net(path, "cpu", torch.float32)
-    size = net.memory_bytes
     assert net.to("meta") is net
-    assert (net.device.type, net.memory_bytes) == ("meta", size)
+    assert net.device.type == "meta"
     assert {weight.device.type for weight in net.state_dict().values()} == {"meta"}

@@ -58,7 +58,7 @@ def test_adapters_are_found_wherever_users_put_them(place: str, tmp_path: Path) 
     path = make_adapter(AdapterKind.FACEID, Family.SD1, tmp_path / place, suffix=".bin")
     (found,) = Shelf([tmp_path / "absent", tmp_path]).adapters(Family.SD1)
     assert (found.path, found.kind, found.family) == (path, AdapterKind.FACEID, Family.SD1)
-    assert found.size == path.stat().st_size and found.layers > 0
+    assert found.size == path.stat().st_size
     assert Shelf([tmp_path]).adapters(Family.SDXL) == ()
 
 

@@ -56,10 +56,6 @@ class IdentityNet(nn.Module):
         return self.conv_in.weight.dtype
 
     @property
-    def memory_bytes(self) -> int:
-        return sum(weight.numel() * weight.element_size() for weight in self.parameters())
-
-    @property
     def label_width(self) -> int:
         """Of `y`: pooled text and sizes."""
         return int(self.add_embedding.linear_1.in_features)
