@@ -78,7 +78,7 @@ class IdentityUnit:
         return Prepared(
             self._injection(request, target, file, references, poses), file.kind,
             infotext.pairs(request.settings, file.kind, file.path.name, request.people),
-            (*warnings, *filter(None, [poses.warning])), references,
+            (*warnings, *filter(None, [poses.warning]), *contradictions(request.settings)), references,
         )
 
     def analyser(self, kind: AdapterKind) -> Analyser:
@@ -203,6 +203,16 @@ def named(people: Sequence[Subject]) -> tuple[Subject, ...]:
 
 def _of(person: Subject, sentence: str) -> str:
     return f"{person.name}: {sentence}" if person.name else sentence
+
+
+def contradictions(settings: IdentitySettings) -> tuple[str, ...]:
+    """What is allowed, as a plot goes through it, but leaves the person out."""
+    if settings.start < settings.end:
+        return ()
+    return (
+        f"No step lies between start ({settings.start:g}) and end ({settings.end:g}): the adapter says nothing of the "
+        "person. Let start be below end.",
+    )
 
 
 def cautions(kind: AdapterKind, guidance: float, width_px: int, height_px: int) -> tuple[str, ...]:

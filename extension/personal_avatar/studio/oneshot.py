@@ -139,14 +139,17 @@ def refuse_faceless(folders: Folders, request: IdentityRequest, family: Family) 
 
 def remarks(folders: Folders, picture: PictureRequest, family: Family) -> tuple[str, ...]:
     """Photos that do not count, a pose that cannot be followed, settings that are known to spoil pictures."""
-    from personal_avatar.identity.unit import cautions
+    from personal_avatar.identity.unit import cautions, contradictions
 
     if picture.identity is None:
         return ()
     size_px = (picture.width_px, picture.height_px)
     request = posed(picture.identity, picture.image)
     kind = shelf_of(folders).choose(request.settings, family).kind
-    return (*_seen(folders, request, family, size_px), *cautions(kind, picture.guidance, *size_px))
+    return (
+        *_seen(folders, request, family, size_px), *contradictions(request.settings),
+        *cautions(kind, picture.guidance, *size_px),
+    )
 
 
 def _seen(folders: Folders, request: IdentityRequest, family: Family, size_px: tuple[int, int]) -> list[str]:

@@ -199,6 +199,15 @@ def test_clip_leaves_the_card_also_when_it_fails(
     assert seeing.place == "cpu"
 
 
+@pytest.mark.parametrize(("start", "end", "said"), [(0.6, 0.4, 1), (0.5, 0.5, 1), (0.4, 0.6, 0), (0.0, 1.0, 0)])
+def test_a_start_that_lies_behind_the_end_is_told(
+    unit: IdentityUnit, photos: list[np.ndarray], start: float, end: float, said: int
+) -> None:
+    """Not refused: a plot of both has such places."""
+    told = unit.prepare(asked(photos[0], start=start, end=end), target(Family.SD1)).warnings
+    assert len(told) == said and all(f"start ({start:g})" in sentence for sentence in told)
+
+
 def test_what_burns_and_what_is_watermarked_is_told() -> None:
     assert len(cautions(AdapterKind.INSTANTID, 7.0, 1024, 1024)) == 2
     assert cautions(AdapterKind.INSTANTID, 4.0, 1016, 1016) == ()

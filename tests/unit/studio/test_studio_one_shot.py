@@ -244,6 +244,12 @@ def told_of(studio: Studio, view: JobView) -> list[str]:
     return [event.message for event in events if isinstance(event, Log) and event.message not in (NO_SECOND, NO_CLIP)]
 
 
+def test_settings_that_leave_no_step_to_the_person_are_told(studio: Studio) -> None:
+    view, _ = made(studio, replace(ANNA, identity={"start": 0.6, "end": 0.4}))
+    (told,) = told_of(studio, view)
+    assert "start (0.6) and end (0.4)" in told
+
+
 def test_a_pose_without_a_face_is_refused_or_told(studio: Studio) -> None:
     faceless = replace(ANNA, pose=SAMPLES / "no-face.jpg")
     with pytest.raises(NoFace):
