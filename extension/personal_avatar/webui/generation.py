@@ -21,9 +21,9 @@ from PIL import Image
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
-from personal_avatar.pictures import mark_file
 from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, sharing
 from personal_avatar.webui.identity import notes
+from personal_avatar.webui.ours import mark_saved
 
 OnStep = Callable[[int, int], None]
 JOB = "Personal Avatar"
@@ -205,6 +205,6 @@ def _picture(processed: Any, seed: int) -> Picture:
     image = processed.images[processed.index_of_first_image]
     saved = getattr(image, "already_saved_as", None)
     if saved:
-        mark_file(Path(saved))
+        mark_saved(Path(saved))
     pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
     return Picture(pixels, seed, processed.infotexts[processed.index_of_first_image], Path(saved) if saved else None)
