@@ -6,6 +6,7 @@ packet with IPTC's digital source type, the agreed mark of generated pictures; s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 PARAMETERS = "parameters"
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 UNICODE = b"UNICODE\0"
-LONGEST_COMMENT = 32_000  # characters: a JPEG has room for 64 KB of EXIF
+BYTE_ORDERS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+LONGEST_COMMENT = 64_000  # bytes: a JPEG has room for 64 KB of EXIF
+NEGATIVE = "Negative prompt: "
+# The line with the settings of a picture; where it is not the WebUI's, with what was done to a finished one.
+_SETTINGS = re.compile(r"Steps: |Personal Avatar [\w ]+: ")
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 QUALITY = 95
 
@@ -46,6 +51,24 @@ def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
         if (factor := _too_large(picture.size, most_px)) > 1:
             picture = picture.reduce(factor)
         return pixels_of(picture)
+
+
+def alpha_of(path: Path) -> np.ndarray | None:
+    """How opaque each pixel is, uint8 (height, width), turned upright; None where all are. Raises as `load_picture`."""
+    from personal_avatar.pixels import upright
+
+    with _opened(path) as file:
+        if "A" not in file.getbands() and "transparency" not in file.info:
+            return None
+        alpha = np.asarray(upright(file).convert("RGBA").getchannel("A"))
+        return None if alpha.min() == 255 else alpha
+
+
+def with_alpha(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """uint8 RGBA that looks on white as `image` does, uint8 RGB; see `alpha_of`."""
+    opaque = np.maximum(alpha, 1)[..., None] / 255
+    colours = np.clip(np.rint(255 - (255 - image.astype(np.float32)) / opaque), 0, 255)
+    return np.dstack([colours.astype(np.uint8), alpha])
 
 
 def _too_large(size: tuple[int, int], most_px: int) -> int:
@@ -93,16 +116,22 @@ def encoded(image: np.ndarray, kind: str, infotext: str = "", source: str = GENE
     else:
         exif = Image.Exif()
         if infotext:
-            exif[EXIF_IFD] = {USER_COMMENT: UNICODE + infotext[:LONGEST_COMMENT].encode("utf-16-be", "replace")}
+            exif[EXIF_IFD] = {USER_COMMENT: _as_comment(infotext)}
         shown = picture if kind == "webp" else to_srgb(picture)
         shown.save(data, kind.upper(), quality=QUALITY, exif=exif)
     return marked(data.getvalue(), source) if source else data.getvalue()
 
 
+def _as_comment(infotext: str) -> bytes:
+    """EXIF UserComment as the WebUI writes it, no longer than a JPEG can hold; no sign is cut in two."""
+    text = infotext.encode("utf-16-be", "replace")[:LONGEST_COMMENT]
+    return UNICODE + text.decode("utf-16-be", "ignore").encode("utf-16-be")
+
+
 def save_picture(
     image: np.ndarray, path: Path, infotext: str = "", source: str = GENERATED, made_from: Path | None = None
 ) -> Path:
-    """Write uint8 RGB (height, width, 3) as a PNG that is complete or not there; answers `path`.
+    """Write uint8 RGB or RGBA (height, width, 3 or 4) as a PNG that is complete or not there; answers `path`.
 
     `source`: `GENERATED` or `EDITED`; `made_from`: the picture that was changed, named when a model had made it.
     """
@@ -154,16 +183,44 @@ def prompt_of(path: Path) -> str:
 
 def prompt_in(infotext: str) -> str:
     """The prompt in an infotext."""
+    return _parts(infotext)[0]
+
+
+def negative_prompt_in(infotext: str) -> str:
+    """The negative prompt in an infotext."""
+    return _parts(infotext)[1]
+
+
+def settings_in(infotext: str) -> str:
+    """What an infotext says besides the prompts, such as "Steps: 20, Seed: 5"."""
+    return _parts(infotext)[2]
+
+
+def with_settings(infotext: str, said: str) -> str:
+    """An infotext that says something more of how the picture was made."""
+    return infotext + (", " if settings_in(infotext) else "\n" if infotext else "") + said
+
+
+def _parts(infotext: str) -> tuple[str, str, str]:
+    """(prompt, negative prompt, settings)."""
     lines = infotext.split("\n")
-    end = next((at for at, line in enumerate(lines) if line.startswith(("Negative prompt: ", "Steps: "))), len(lines))
-    return "\n".join(lines[:end])
+    end = next((at for at, line in enumerate(lines) if _SETTINGS.match(line)), len(lines))
+    split = next((at for at, line in enumerate(lines[:end]) if line.startswith(NEGATIVE)), end)
+    negative = "\n".join(lines[split:end]).removeprefix(NEGATIVE)
+    return "\n".join(lines[:split]), negative, "\n".join(lines[end:])
 
 
 def _user_comment(data: bytes | str) -> str:
-    """EXIF UserComment: eight bytes that name the code, then text; the WebUI writes UTF-16, the high byte first."""
+    """EXIF UserComment: eight bytes that name the code, then text in UTF-16; of which byte comes first no more is said.
+    The WebUI writes the high one, many cameras the low one; the high one is 0 in letters of the Latin alphabet."""
     if not isinstance(data, bytes) or not data.startswith(UNICODE):
         return ""
-    return data[8:].decode("utf-16-be", errors="replace")
+    text = data[len(UNICODE) :]
+    order = BYTE_ORDERS.get(text[:2])
+    if order is None:
+        is_low_first = 2 * text[1::2].count(0) > len(text[1::2]) and text[1::2].count(0) > text[::2].count(0)
+        order = "utf-16-le" if is_low_first else "utf-16-be"
+    return text.decode(order, errors="replace").strip("\0\ufeff")
 
 
 def source_of(path: Path) -> str:

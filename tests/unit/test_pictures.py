@@ -6,7 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, prompt_of, save_picture, source_of
+from personal_avatar.pictures import (
+    EDITED,
+    GENERATED,
+    alpha_of,
+    infotext_of,
+    load_picture,
+    negative_prompt_in,
+    prompt_in,
+    prompt_of,
+    save_picture,
+    settings_in,
+    source_of,
+    with_alpha,
+    with_settings,
+)
 from PIL import Image
 
 
@@ -32,6 +46,45 @@ def test_an_infotext_in_any_script_survives(tmp_path: Path) -> None:
 ])
 def test_the_prompt_is_read_out_of_the_infotext(tmp_path: Path, infotext: str, prompt: str) -> None:
     assert prompt_of(save_picture(noise(), tmp_path / "a.png", infotext)) == prompt
+
+
+RESTORED = "Personal Avatar restored faces: 1, Personal Avatar restored with: GFPGAN"
+
+
+@pytest.mark.parametrize(("before", "prompt"), [
+    ("a\nb\nNegative prompt: c\nd\nSteps: 3, Seed: 1", "a\nb"), ("a\nSteps: 3", "a"), ("a photo", "a photo"), ("", ""),
+    ("a\nNegative prompt: c", "a"), ("Personal Avatar of a cat", "Personal Avatar of a cat"),
+])
+def test_what_was_done_to_a_picture_is_no_part_of_its_prompts(before: str, prompt: str) -> None:
+    after = with_settings(with_settings(before, RESTORED), RESTORED)
+    assert prompt_in(after) == prompt_in(before) == prompt
+    assert negative_prompt_in(after) == negative_prompt_in(before)
+    assert settings_in(after) == ", ".join(filter(None, (settings_in(before), RESTORED, RESTORED)))
+
+
+def test_the_parts_of_an_infotext_are_told_apart() -> None:
+    infotext = "Pumpkin Seed: 7\nNegative prompt: c\nSize: small\nSteps: 3, Seed: 1\nTemplate: x"
+    assert (prompt_in(infotext), negative_prompt_in(infotext)) == ("Pumpkin Seed: 7", "c\nSize: small")
+    assert settings_in(infotext) == "Steps: 3, Seed: 1\nTemplate: x"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+@pytest.mark.parametrize(("comment", "read"), [
+    ("Vạn Lý Trường Thành\nSteps: 20".encode("utf-16-le"), "Vạn Lý Trường Thành\nSteps: 20"),
+    ("a day at the sea".encode("utf-16"), "a day at the sea"),
+    (b"\xfe\xff" + "一个女人".encode("utf-16-be"), "一个女人"),
+    ("一个女人".encode("utf-16-be"), "一个女人"),
+    ("a".encode("utf-16-le"), "a"),
+    (b"\0" * 40, ""),
+    ("a day".encode("utf-16-be") + b"\0" * 40, "a day"),
+])
+def test_a_cameras_comment_is_read_whichever_byte_comes_first(
+    tmp_path: Path, suffix: str, comment: bytes, read: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x8769] = {0x9286: b"UNICODE\0" + comment}
+    Image.fromarray(noise()).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert infotext_of(tmp_path / f"a.{suffix}") == read
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
@@ -78,6 +131,34 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     assert load_picture(tmp_path / "a.png").min() == 255
 
 
+def test_a_transparent_picture_is_as_transparent_again_on_what_was_painted(tmp_path: Path) -> None:
+    shown = np.dstack([noise(), np.linspace(0, 255, 240).astype(np.uint8).reshape(12, 20)])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(shown).save(tmp_path / "a.png", exif=exif)
+    alpha, seen = alpha_of(tmp_path / "a.png"), load_picture(tmp_path / "a.png")
+    assert alpha is not None and np.array_equal(alpha, np.rot90(shown[..., 3], -1))
+    made = with_alpha(seen, alpha)
+    assert np.array_equal(made[alpha == 255, :3], seen[alpha == 255])
+    path = save_picture(made, tmp_path / "b.png")
+    assert np.array_equal(alpha_of(path), alpha)
+    assert np.abs(load_picture(path).astype(int) - seen).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+def test_a_picture_without_a_transparent_part_has_no_alpha(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (6, 4), 255 if mode in ("L", "P", "I;16") else "white").save(tmp_path / "a.png")
+    assert alpha_of(tmp_path / "a.png") is None
+
+
+def test_a_palette_with_a_transparent_colour_has_an_alpha(tmp_path: Path) -> None:
+    picture = Image.new("P", (6, 4), 0)
+    picture.putpixel((0, 0), 1)
+    picture.save(tmp_path / "a.gif", transparency=1)
+    alpha = alpha_of(tmp_path / "a.gif")
+    assert alpha is not None and alpha[0, 0] == 0 and (alpha == 0).sum() == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"])
 def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.png").write_bytes(content)
@@ -109,6 +190,6 @@ def test_a_large_photo_is_turned_upright_and_reduced(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
-    for read in (load_picture, infotext_of):
+    for read in (load_picture, infotext_of, alpha_of):
         with pytest.raises(UnreadablePhoto, match="cannot be read: No such file.*Check that it exists"):
             read(tmp_path / "gone.png")

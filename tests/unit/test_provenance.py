@@ -94,6 +94,13 @@ def test_a_very_long_infotext_fits_into_a_jpeg(tmp_path: Path) -> None:
     assert len(infotext_of(path)) == 32_000
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_infotext_of_signs_that_take_four_bytes_fits_too_and_ends_with_a_whole_one(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(encoded(noise(), kind, "x" + "\U0001F600" * 40_000))
+    assert infotext_of(path).startswith("x\U0001F600") and set(infotext_of(path)) == {"x", "\U0001F600"}
+
+
 def test_a_file_that_cannot_carry_the_mark_is_left_alone(tmp_path: Path) -> None:
     Image.fromarray(noise()).save(tmp_path / "a.bmp")
     before = (tmp_path / "a.bmp").read_bytes()

@@ -182,12 +182,23 @@ class Restoring:
         painter: Painter | None = None, on_face: Callable[[], None] = lambda: None,
         limits: RestoreSettings | None = None, prompt: str | None = None,
     ) -> RestoredPicture:
-        """Restore the faces in a file; `target` is written when any was, and says with what. The file stays as it is.
+        """Restore the faces in a file; `target` is written when any was, as transparent as the file, and says with
+        what. The file stays as it is.
 
         `painter`: paints the people's small faces anew, before all else; `prompt`: what it was made with, None: what it
         says itself. Raises `RestorerMissing`, `UnreadablePhoto`.
         """
-        from personal_avatar.pictures import EDITED, infotext_of, load_picture, prompt_of, save_picture, source_of
+        from personal_avatar.pictures import (
+            EDITED,
+            alpha_of,
+            infotext_of,
+            load_picture,
+            prompt_of,
+            save_picture,
+            source_of,
+            with_alpha,
+            with_settings,
+        )
         from personal_avatar.studio.second_pass import repainted
 
         model, picture = self.model(settings.model), load_picture(image)
@@ -198,10 +209,9 @@ class Restoring:
         )
         said = ", ".join(f"{name}: {value}" for name, value in (*told_second(painted), *told(found, model)))
         if said:
-            made_with = infotext_of(image)
-            save_picture(
-                found.image, target, f"{made_with}, {said}" if made_with else said, source_of(image) or EDITED, image
-            )
+            alpha = alpha_of(image)
+            made = found.image if alpha is None else with_alpha(found.image, alpha)
+            save_picture(made, target, with_settings(infotext_of(image), said), source_of(image) or EDITED, image)
         return merged(painted, found)
 
     # -- jobs

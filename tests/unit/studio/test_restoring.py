@@ -94,6 +94,35 @@ def test_a_better_face_is_written_beside_the_original_and_says_what_was_done(
     assert all(new >= old for old, new in zip(face.before, face.after, strict=True))
 
 
+def test_a_photo_that_was_restored_still_has_no_prompt(studio: Studio, tmp_path: Path) -> None:
+    photo, judge, asked = save_picture(blurry(), tmp_path / "photo.png", "", ""), studio.restoring.judge(), []
+    once, twice = tmp_path / "once.png", tmp_path / "twice.png"
+    studio.restoring.file(photo, once, [], judge, SETTINGS)
+
+    def restorer(image: np.ndarray, model: str, fidelity: float, prompt: str, face: Face) -> np.ndarray:
+        asked.append(prompt)
+        return truth(image, model, fidelity)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studio.host, "restore", restorer)
+        studio.restoring.file(once, twice, [], judge, SETTINGS)
+    assert infotext_of(once).startswith(f"{RESTORED}: 1") and set(asked) == {""}
+
+
+def test_what_is_transparent_stays_so(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sharpened(image: np.ndarray, model: str, fidelity: float, prompt: str, face: Face) -> np.ndarray:
+        return np.asarray(Image.fromarray(image).filter(ImageFilter.UnsharpMask(2, 60)))
+
+    monkeypatch.setattr(studio.host, "restore", sharpened)
+    alpha = np.full((256, 256), 255, np.uint8)
+    alpha[:, :4] = 0
+    cut_out = save_picture(np.dstack([blurry(), alpha]), tmp_path / "cut-out.png", "", "")
+    target, judge = tmp_path / "out.png", studio.restoring.judge()
+    assert studio.restoring.file(cut_out, target, [], judge, SETTINGS.copy(update={"self_drop": 0.2})).count == 1
+    made = np.asarray(Image.open(target))
+    assert np.array_equal(made[..., 3], alpha) and (made[alpha == 255, :3] != blurry()[alpha == 255]).any()
+
+
 def test_nothing_is_written_when_nothing_was_restored(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
