@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.albums.cells import harmless
-from personal_avatar.errors import BadInput, NotFound, UnreadablePhoto
-from personal_avatar.pictures import infotext_of, prompt_in
+from personal_avatar.errors import BadInput, InvalidSettings, NotFound, UnreadablePhoto
+from personal_avatar.params import validated
+from personal_avatar.pictures import infotext_of, negative_prompt_in, prompt_in, settings_in
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.ranking.order import KEYS, Filter, filtered, known, sorted_by, value_of
 from personal_avatar.studio.keeping import number_of
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 VARIATION = 0.45  # how much of a picture is painted anew when one goes on from it
-_SETTINGS = {"seed": r"Seed: (\d+)", "steps": r"Steps: (\d+)", "guidance": r"CFG scale: ([\d.]+)",
-             "width_px": r"Size: (\d+)x\d+", "height_px": r"Size: \d+x(\d+)"}
+_SETTINGS = {"seed": r"Seed: (\d{1,10})", "steps": r"Steps: (\d{1,4})", "guidance": r"CFG scale: (\d{1,4}(?:\.\d*)?)",
+             "width_px": r"Size: (\d{1,5})x\d+", "height_px": r"Size: \d+x(\d{1,5})"}
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,24 @@ def _as_created(view: JobView, image: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_told(path: Path) -> dict[str, Any]:
-    """From what a file says of itself."""
+    """From what a file says of itself, as far as it can be asked for."""
     text = _infotext(path)
+    said = settings_in(text)
+    found = {name: re.search(rf"(?:^|, ){pattern}(?=[,\n]|$)", said) for name, pattern in _SETTINGS.items()}
     settings = {name: float(match[1]) if name == "guidance" else int(match[1])
-                for name, pattern in _SETTINGS.items() if (match := re.search(pattern, text))}
-    return {"prompt": prompt_in(text), "settings": settings}
+                for name, match in found.items() if match is not None}
+    possible = {name: value for name, value in settings.items() if _can_be_asked(name, value)}
+    return {"prompt": prompt_in(text), "negative_prompt": negative_prompt_in(text), "settings": possible}
+
+
+def _can_be_asked(name: str, value: float) -> bool:
+    from personal_avatar.studio.portraits import CreateSettings
+
+    try:
+        validated(CreateSettings, {name: value})
+    except InvalidSettings:
+        return False
+    return True
 
 
 def _infotext(path: Path) -> str:

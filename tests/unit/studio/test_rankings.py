@@ -128,6 +128,31 @@ def test_more_like_one_are_its_copy_and_what_it_was_made_with(studio: Studio, do
             studio.rankings.more_like(done.job.id, number)
 
 
+def told_by_a_picture(studio: Studio, folder: Path, infotext: str) -> dict[str, Any]:
+    """What a ranked picture with this infotext is to be asked for again with, the picture itself left out."""
+    picture = save_picture(load_picture(GOOD[3]), folder / "told.png", infotext)
+    view = ranked(studio, RankRequest((picture,), references=(GOOD[0],)))
+    request = studio.rankings.more_like(view.job.id, 0).request
+    return {name: value for name, value in request.items() if name not in ("image", "strength")}
+
+
+@pytest.mark.parametrize(("infotext", "request_"), [
+    ("Pumpkin Seed: 7, Steps: 9\nNegative prompt: bad,\nSize: 9x9\nSteps: 20, CFG scale: 7, Seed: 5, Size: 64x128",
+     {"prompt": "Pumpkin Seed: 7, Steps: 9", "negative_prompt": "bad,\nSize: 9x9",
+      "settings": {"seed": 5, "steps": 20, "guidance": 7.0, "width_px": 64, "height_px": 128}}),
+    ("a\nSteps: 20, CFG scale: 1.2.3, Seed: 5", {"prompt": "a", "negative_prompt": "",
+                                                 "settings": {"seed": 5, "steps": 20}}),
+    (f"a\nSteps: 999, CFG scale: 900, Seed: {'9' * 9999}, Size: 99999x512",
+     {"prompt": "a", "negative_prompt": "", "settings": {"height_px": 512}}),
+    ("a\nSteps: 20, Seed: 4294967296, Size: 64x64x64, CFG scale: 7e3",
+     {"prompt": "a", "negative_prompt": "", "settings": {"steps": 20}}),
+])
+def test_what_a_picture_says_of_itself_can_be_asked_for(
+    studio: Studio, tmp_path: Path, infotext: str, request_: dict[str, Any]
+) -> None:
+    assert told_by_a_picture(studio, tmp_path, infotext) == request_
+
+
 def test_what_is_alike_is_read_once_and_no_picture_again(
     studio: Studio, done: JobView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
