@@ -95,7 +95,7 @@ def test_a_very_long_infotext_fits_into_a_jpeg(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_infotext_of_signs_that_take_four_bytes_fits_too_and_ends_with_a_whole_one(kind: str, tmp_path: Path) -> None:
+def test_a_long_infotext_of_emoji_fits_too_and_ends_with_a_whole_one(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind}"
     path.write_bytes(encoded(noise(), kind, "x" + "\U0001F600" * 40_000))
     assert infotext_of(path).startswith("x\U0001F600") and set(infotext_of(path)) == {"x", "\U0001F600"}

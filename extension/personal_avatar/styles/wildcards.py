@@ -8,7 +8,8 @@ from __future__ import annotations
 import fnmatch
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, NotFound
@@ -18,6 +19,9 @@ from personal_avatar.storage import files_below
 PLACE = re.compile(r"<\w+:[^<>]*>|__([\w*/ -]+?)__")
 DEEPEST = 10
 MOST_BYTES = 4_000_000
+LONGEST = 100_000  # characters of a prompt that is filled
+SHOWN = 60
+ENDLESS = "Take one of them out of its file."
 
 
 def has_wildcards(prompt: str) -> bool:
@@ -38,35 +42,73 @@ def expanded(prompt: str, folders: Sequence[Path], seed: int) -> str:
 
     Raises `NotFound` for a name without a file, `BadInput` for an empty file and for wildcards that name themselves.
     """
+    return _expanded(prompt, _Lists(folders), seed)
+
+
+def _expanded(prompt: str, lists: _Lists, seed: int) -> str:
     chance = random.Random(seed)
+    begun = prompt[:SHOWN]
     for _ in range(DEEPEST):
         if not has_wildcards(prompt):
             return prompt
-        prompt = PLACE.sub(lambda place: chance.choice(_lines(place[1], folders)) if place[1] else place[0], prompt)
-    raise BadInput(f"Wildcards in {prompt[:60]!r} name each other without end.", "Take one of them out of its file.")
+        parts, length = [], 0
+        for part in _filled(prompt, lists, chance):
+            parts.append(part)
+            length += len(part)
+            if length > LONGEST:
+                raise BadInput(f"Wildcards in {begun!r} become more than {LONGEST} characters.", ENDLESS)
+        prompt = "".join(parts)
+    raise BadInput(f"Wildcards in {begun!r} name each other without end.", ENDLESS)
+
+
+def _filled(prompt: str, lists: _Lists, chance: random.Random) -> Iterator[str]:
+    """The prompt in pieces, with a line in each place; what the lines name is not filled yet."""
+    done = 0
+    for place in PLACE.finditer(prompt):
+        yield prompt[done : place.start()]
+        yield chance.choice(lists.of(place[1])) if place[1] else place[0]
+        done = place.end()
+    yield prompt[done:]
 
 
 def refuse_unknown(prompt: str, folders: Sequence[Path]) -> None:
     """Raises what `expanded` may raise for any seed because of a name without a file, or an empty file; and for the
     first seed what else it raises."""
-    waiting, seen = _named(prompt), set()
+    lists, waiting, seen = _Lists(folders), _named(prompt), set[str]()
     while waiting:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += [inner for line in _lines(name, folders) for inner in _named(line)]
-    expanded(prompt, folders, 0)
+            waiting += {inner for line in lists.of(name) for inner in _named(line)}
+    _expanded(prompt, lists, 0)
 
 
-def _lines(name: str, folders: Sequence[Path]) -> list[str]:
-    found = [path for folder in folders for known, path in _files(folder) if fnmatch.fnmatchcase(known, name)]
-    if not found:
-        known = ", ".join(names(folders)[:20]) or "none"
-        raise NotFound(f"There is no wildcard {name!r}.", f"Wildcards here: {known}.")
-    lines = [line for path in found for line in _choices(path)]
-    if not lines:
-        raise BadInput(f"The wildcard {name!r} has no choices.", f"Write one a line into {found[0].name}.")
-    return lines
+class _Lists:
+    """What stands in the files of some folders, each read once."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self._read: dict[str, list[str]] = {}
+
+    def of(self, name: str) -> list[str]:
+        """The choices that a name between underscores stands for."""
+        if name not in self._read:
+            self._read[name] = self._lines(name)
+        return self._read[name]
+
+    @cached_property
+    def _files(self) -> list[tuple[str, Path]]:
+        return [found for folder in self._folders for found in _files(folder)]
+
+    def _lines(self, name: str) -> list[str]:
+        found = [path for known, path in self._files if fnmatch.fnmatchcase(known, name)]
+        if not found:
+            known = ", ".join(names(self._folders)[:20]) or "none"
+            raise NotFound(f"There is no wildcard {name!r}.", f"Wildcards here: {known}.")
+        lines = [line for path in found for line in _choices(path)]
+        if not lines:
+            raise BadInput(f"The wildcard {name!r} has no choices.", f"Write one a line into {found[0].name}.")
+        return lines
 
 
 def _choices(path: Path) -> list[str]:

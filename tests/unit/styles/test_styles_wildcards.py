@@ -1,12 +1,14 @@
 """`__name__` becomes one line of a file, the same for the same seed."""
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.styles import wildcards
 from personal_avatar.styles.wildcards import expanded, has_wildcards, names, refuse_unknown
 
 
@@ -57,6 +59,31 @@ def test_empty_lists_and_lists_that_name_themselves_are_refused(lists: Path) -> 
     for name in ("empty", "loop"):
         with pytest.raises(BadInput):
             expanded(f"__{name}__", [lists], 1)
+
+
+@pytest.mark.parametrize("line", ["__loop__, __loop__, __loop__, __loop__", "__loop__" * 500_000, "__wide__"])
+def test_lists_that_grow_without_end_are_refused_before_memory_and_patience_end(lists: Path, line: str) -> None:
+    (lists / "loop.txt").write_text(line + "\n", encoding="utf-8")
+    (lists / "wide.txt").write_text("__much__" * 1000 + "\n", encoding="utf-8")
+    (lists / "much.txt").write_text("a word, " * 1000 + "\n", encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(BadInput):
+        refuse_unknown("__loop__", [lists])
+    assert time.monotonic() - began < 5
+
+
+def test_a_list_that_comes_to_an_end_by_chance_may_name_itself(lists: Path) -> None:
+    (lists / "list.txt").write_text("__colour__\n__colour__\n__colour__\n__colour__ and __list__\n", encoding="utf-8")
+    refuse_unknown("__list__", [lists])
+    assert {expanded("__list__", [lists], seed).count(" and ") for seed in range(40)} >= {0, 1}
+
+
+def test_each_list_is_read_once(lists: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    choices = wildcards._choices
+    monkeypatch.setattr(wildcards, "_choices", lambda path: (read.append(path), choices(path))[1])
+    expanded("__colour__ " * 50, [lists], 3)
+    assert read == [lists / "colour.txt"]
 
 
 def test_the_name_of_a_network_is_none(lists: Path) -> None:
