@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ PREVIEWS = FOLDER / "previews"  # <id>.webp
 # Files of other names come after these.
 ORDER = ("professional", "photo", "social", "dating", "cinematic", "historical", "painting", "drawing", "anime", "3d",
          "fiction", "occasion", "avatar-tiny")
+_COMMENT = re.compile(r"#[^\n]*")
 
 
 @lru_cache(maxsize=1)
@@ -73,14 +75,30 @@ def find(wanted: str, own: Iterable[Style] = ()) -> Style:
     for style in styles:
         if style.id == wanted:
             return style
-    for style in styles:
-        if key in (style.id.casefold(), style.name.casefold()):
-            return style
+    named = [style for style in styles if key in (style.id.casefold(), style.name.casefold())]
+    if named:
+        exact = (one for one in named if one.name == wanted.strip() and one.origin == named[0].origin)
+        return next(exact, named[0])
     raise NotFound(f"There is no style {wanted!r}.", f"Choose one of: {', '.join(style.id for style in styles)}.")
 
 
+def own_styles(rows: Iterable[tuple[str, str, str]]) -> tuple[Style, ...]:
+    """The user's styles from (name, prompt, negative prompt). Of names that differ only in case or in what stands
+    between words, which make one id, the first keeps it."""
+    first: dict[str, str] = {}
+    return tuple(_apart(own_style(*row), first) for row in rows)
+
+
+def _apart(style: Style, first: dict[str, str]) -> Style:
+    """`first`: by id, the name that has it."""
+    is_first = first.setdefault(style.id, style.name) == style.name
+    return style if is_first else replace(style, id=_hashed(style.id, style.name))
+
+
 def own_style(name: str, prompt: str, negative_prompt: str = "") -> Style:
-    """A style of the user's WebUI: its text stands around `{prompt}`, or is appended when `{prompt}` is not in it."""
+    """A style of the user's WebUI: its text stands around `{prompt}`, or is appended when `{prompt}` is not in it.
+    Comments are left out, as the WebUI leaves them out of prompts."""
+    prompt, negative_prompt = _COMMENT.sub("", prompt), _COMMENT.sub("", negative_prompt)
     text = prompt.replace(SUBJECT, "{prompt}")  # our own mark means the same as the WebUI's
     text = text.replace("{prompt}", SUBJECT, 1).replace("{prompt}", "") if "{prompt}" in text else _appended(text)
     negative = negative_prompt.replace("{prompt}", "")
@@ -91,9 +109,12 @@ def own_id(name: str) -> str:
     """The id of a user's own style: "own:" and the name with everything but letters and digits as dashes; what is lost
     so ("Film+") is told by a hash, for another name may have the same letters ("Film")."""
     words = re.sub(r"[\W_]+", "-", name.strip().casefold()).strip("-")
-    if not re.sub(r"[\w\s-]", "", name):
-        return f"own:{words or 'style'}"
-    return f"own:{words or 'style'}-{hashlib.sha256(name.strip().encode()).hexdigest()[:6]}"
+    short = f"own:{words or 'style'}"
+    return _hashed(short, name) if re.sub(r"[\w\s-]", "", name) else short
+
+
+def _hashed(short: str, name: str) -> str:
+    return f"{short}-{hashlib.sha256(name.strip().encode()).hexdigest()[:6]}"
 
 
 def _appended(text: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from personal_avatar.domain import Style
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.styles.filling import SLOTS, SUBJECT, fill
-from personal_avatar.styles.library import categories, find, own_style, settings_of, shipped
+from personal_avatar.styles.library import categories, find, own_style, own_styles, settings_of, shipped
 from personal_avatar.training.presets import TINY_GUIDANCE
 
 PROMPT_WORDS = st.text(alphabet="abc ,{}()prompt:<>1.0ÄÖ字", max_size=60)
@@ -148,6 +148,25 @@ def test_an_own_style_keeps_its_negative_prompt_and_says_where_it_is_from() -> N
 def test_styles_of_like_names_are_told_apart(one: str, other: str) -> None:
     assert own_style(one, "x").id != own_style(other, "y").id == own_style(f" {other} ", "y").id
     assert own_style("My  Style", "x").id == "own:my-style"
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("oil painting of {prompt} # try on Monday, no cats\nvivid colours", "oil painting of {subject} vivid colours"),
+    ("# {prompt} is put first\nink,#black\n  # the end", "{subject}, ink,"),
+    ("#all of it", "{subject}"),
+])
+def test_what_the_webui_takes_for_a_comment_is_not_painted(text: str, expected: str) -> None:
+    style = own_style("Mine", text, text)
+    assert style.prompt == expected.strip(",") and "#" not in style.negative_prompt
+
+
+def test_names_that_differ_in_little_are_two_styles_and_the_first_keeps_its_id() -> None:
+    rows = [("Film", "35 mm", ""), ("FILM", "IMAX", ""), ("a b", "c", ""), ("a_b", "d", ""), ("Film", "35 mm", "")]
+    film, imax, one, other, _ = own = own_styles(rows)
+    assert [film.id, one.id] == ["own:film", "own:a-b"]
+    assert imax.id.startswith("own:film-") and other.id.startswith("own:a-b-")
+    assert all(find(style.id, own).prompt == style.prompt == find(style.name, own).prompt for style in own)
+    assert find("fILM", own) == film and own_styles(rows) == own
 
 
 @given(name=st.text(max_size=30), prompt=PROMPT_WORDS, negative=PROMPT_WORDS)
