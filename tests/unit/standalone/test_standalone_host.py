@@ -147,6 +147,14 @@ def test_the_users_styles_are_read_from_the_webuis_format(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize("damage", ['Long,"' + "x" * 140_000 + '",', 'Open,"no end\n' + "line,\n" * 30_000])
+def test_styles_before_the_place_that_cannot_be_read_are_kept(tmp_path: Path, damage: str) -> None:
+    text = f"name,prompt,negative_prompt\nMine,ink,\nMINE,oil,\n{damage}\nOther,neon,\n"
+    (tmp_path / "styles.csv").write_text(text, encoding="utf-8")
+    first, second = StandaloneHost(tmp_path).styles()
+    assert (first.name, second.name) == ("Mine", "MINE") and first.id != second.id
+
+
 def test_the_data_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "elsewhere"))
     assert default_data_folder() == tmp_path / "elsewhere"
