@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 NETWORK = re.compile(r"<(\w+):([^<>:]+)(?::([^<>:]*))?(?::[^<>]*)?>")
-_TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?\d*\.?\d+)\s*\)|\)|\]|[^\\()\[\]:]+|\\|:")
+_TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|\)|\]|[^\\()\[\]:]+|\\|:")
 ROUND, SQUARE = 1.1, 1 / 1.1
 
 
@@ -40,7 +40,7 @@ def _number(text: str) -> float:
 def emphasis(prompt: str) -> list[tuple[str, float]]:
     r"""Pieces of text with their weights: `(a)` 1.1, `[a]` 1/1.1, `(a:1.3)` 1.3, nested ones multiplied, `\(` plain.
 
-    A bracket that is never closed counts to the end, one that was never opened is text.
+    A bracket that is never closed counts to the end, one that was never opened is text, a backslash alone nothing.
     """
     pieces: list[list[str | float]] = []
     round_at: list[int] = []
@@ -57,8 +57,8 @@ def emphasis(prompt: str) -> list[tuple[str, float]]:
             _multiply(pieces[round_at.pop() :], ROUND)
         elif text == "]" and square_at:
             _multiply(pieces[square_at.pop() :], SQUARE)
-        else:
-            pieces.append([text[1:] if len(text) == 2 and text[0] == "\\" else text, 1.0])
+        elif text != "\\":
+            pieces.append([text.removeprefix("\\"), 1.0])
     for position in round_at:
         _multiply(pieces[position:], ROUND)
     for position in square_at:

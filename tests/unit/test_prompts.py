@@ -43,6 +43,10 @@ def test_a_tag_anywhere_is_found_and_leaves_no_trace(before: str, weight: float,
     ("(open", [("open", 1.1)]),
     ("close)", [("close)", 1.0)]),
     ("time 12:30", [("time 12:30", 1.0)]),
+    ("(b:1.)", [("b", 1.0)]),
+    ("(b:+.5 )", [("b", 0.5)]),
+    (r"a\b \\ c", [("ab \\ c", 1.0)]),
+    ("\\", []),
     ("", []),
 ])
 def test_emphasis_is_read_as_the_webui_reads_it(prompt: str, pieces: list[tuple[str, float]]) -> None:
