@@ -1,6 +1,7 @@
 """The mark of generated pictures: an XMP packet with IPTC's digital source type, put into finished files.
 
-Pixels and everything else in a file stay as they are, so that pictures which others have saved can be marked, too.
+Pixels and everything else in a file stay as they are, so that pictures which others have saved can be marked, too. Only
+a packet of a WebP that cannot be read gives way to ours, as that format has room for one.
 """
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ _XMP = (
 PNG_START, PNG_KEYWORD = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 JPEG_START, JPEG_NAME = b"\xff\xd8\xff", b"http://ns.adobe.com/xap/1.0/\0"
 VP8X_XMP, VP8X_ALPHA = 0x04, 0x10
+_DESCRIPTION = re.compile(rb"<rdf:Description .*/>")
+_OPENING = re.compile(rb"<rdf:RDF[^>]*>")
 _STATED = re.compile(rb"DigitalSourceType[^<]{0,40}?(http://cv\.iptc\.org/newscodes/digitalsourcetype/\w+)")
 
 
@@ -125,6 +128,7 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _into_webp(data: bytes, xmp: bytes) -> bytes:
     """A chunk `XMP ` at the end, where the format wants it, and a header that announces it."""
+    xmp = next((_joined(body, xmp) for kind, body in _riff_chunks(data) if kind == b"XMP "), xmp)
     chunks = [(kind, body) for kind, body in _riff_chunks(data) if kind != b"XMP "]
     if chunks[0][0] != b"VP8X":
         chunks.insert(0, (b"VP8X", _extended(*chunks[0])))
@@ -133,6 +137,14 @@ def _into_webp(data: bytes, xmp: bytes) -> bytes:
     parts = (struct.pack("<4sI", kind, len(body)) + body + b"\0" * (len(body) % 2) for kind, body in chunks)
     content = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def _joined(there: bytes, xmp: bytes) -> bytes:
+    """A packet with our statement before its own ones; ours alone when it has no place for it."""
+    opening, ours = _OPENING.search(there), _DESCRIPTION.search(xmp)
+    if opening is None or ours is None or opening[0].endswith(b"/>"):
+        return xmp
+    return there[: opening.end()] + ours[0] + there[opening.end() :]
 
 
 def _extended(kind: bytes, body: bytes) -> bytes:

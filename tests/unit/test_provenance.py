@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -69,6 +70,23 @@ def test_marking_keeps_the_infotext_that_another_program_wrote(kind: str, tmp_pa
     path.write_bytes(plain(kind, **({"pnginfo": chunks} if kind == "png" else {"exif": exif})))
     assert mark_file(path)
     assert (infotext_of(path), source_of(path)) == (TEXT, GENERATED)
+
+
+RATED = (
+    b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+    b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    b'xmlns:e="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmp:Rating="5" e:DigitalSourceType='
+    b'"http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+)
+
+
+def test_what_a_webp_says_of_itself_stays_beside_the_mark() -> None:
+    """The format has one packet."""
+    after = marked(plain("webp", xmp=RATED), EDITED)
+    found = Image.open(io.BytesIO(after)).info["xmp"]
+    assert source_in(after) == EDITED and marked(after, EDITED) == after and after.count(b"XMP ") == 1
+    assert b'xmp:Rating="5"' in found and ElementTree.fromstring(found) is not None
+    assert source_in(marked(plain("webp", xmp=b"damaged"))) == GENERATED
 
 
 def test_other_programs_find_the_packet_where_the_formats_have_it() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from personal_avatar.domain import Likeness
 from personal_avatar.errors import UnreadablePhoto
-from personal_avatar.pictures import load_picture
+from personal_avatar.pictures import load_picture, source_of
+from personal_avatar.provenance import marked
 from personal_avatar.reports.svg import Chart, Point, chart, smoothed, thinned
 from personal_avatar.wording import score, share
 
@@ -95,16 +96,18 @@ def curves(scores: Sequence[Point], marks: Sequence[tuple[str, float]], loss: Se
 
 
 def image(path: Path, side_px: int, label: str) -> str:
-    """An `<img>` with the picture inside, at most `side_px` a side; a grey box when the file cannot be read."""
+    """An `<img>` with the picture inside, at most `side_px` a side, which says of its making what the file says; a grey
+    box when the file cannot be read."""
     from PIL import Image
 
     try:
-        picture = Image.fromarray(load_picture(path))
+        picture, made = Image.fromarray(load_picture(path)), source_of(path)
     except UnreadablePhoto:
         return f'<div class="gone" role="img" aria-label="{html.escape(label)}">not readable</div>'
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     data = BytesIO()
     picture.save(data, "JPEG", quality=88)
-    source = "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+    shown = marked(data.getvalue(), made) if made else data.getvalue()
+    source = "data:image/jpeg;base64," + base64.b64encode(shown).decode("ascii")
     size = f'width="{picture.width}" height="{picture.height}"'
     return f'<img src="{source}" {size} loading="lazy" alt="{html.escape(label)}">'

@@ -1,6 +1,7 @@
 """Contact sheet and page: everything in one file, whatever is missing or strange."""
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from personal_avatar.domain import Advice, Likeness, PhotoReport, PhotoVerdict, Portrait, Reason
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
-from personal_avatar.pictures import EDITED, load_picture, save_picture, source_of
+from personal_avatar.pictures import EDITED, GENERATED, load_picture, save_picture, source_of
+from personal_avatar.provenance import source_in
 from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
 from personal_avatar.reports.content import Curves, Report, curves_from
 from personal_avatar.reports.letters import shortened, width_of
 from personal_avatar.reports.page import page, write_page
+from PIL import Image
 
 VOID = {"meta", "img", "br", "link", "input", "line", "circle", "polyline"}
 
@@ -82,6 +85,15 @@ def test_the_page_tells_photos_numbers_portraits_and_how_to_use_it(report: Repor
     ):
         assert part in text, part
     assert text.index("0.710") < text.index("0.520") < text.index("no face found")
+
+
+def test_pictures_in_the_page_say_of_their_making_what_their_files_say(report: Report, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((64, 48, 3), np.uint8)).save(tmp_path / "photo.png")
+    photos = PhotoReport((PhotoVerdict(tmp_path / "photo.png"),), ())
+    shown = [value.removeprefix("data:image/jpeg;base64,") for _, name, value in Tags(
+        page(replace(report, photos=photos))).attributes if name == "src"]
+    stated = [source_in(base64.b64decode(data)) for data in shown]
+    assert stated.count("") == 1 and stated.count(GENERATED) == len(stated) - 1 > 3
 
 
 def test_every_picture_has_words(report: Report) -> None:
