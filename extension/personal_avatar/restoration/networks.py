@@ -5,6 +5,7 @@ The networks are spandrel's. What they take and give is their own, not spandrel'
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -30,15 +31,22 @@ Loader = Callable[[Path], Any]  # a file -> spandrel's descriptor of the model i
 
 
 def files_in(folders: Iterable[Path]) -> dict[str, Path]:
-    """The first file of each restorer that is anywhere below the folders, whose libraries are installed; best first."""
+    """The newest file of each restorer that is anywhere below the folders, whose libraries are installed; best first.
+    Of files without a version, and of the same one, the first counts."""
     files = [file for folder in folders for file in files_below(folder)]
     found = {}
     for name in KNOWN:
         named = (one for one in files if one.suffix in SUFFIXES and one.name.lower().startswith(name.lower()))
-        first = next(named, None)
-        if first is not None and all(importlib.util.find_spec(library) for library in libraries(name)):
-            found[name] = first
+        newest = max(named, key=_version, default=None)
+        if newest is not None and all(importlib.util.find_spec(library) for library in libraries(name)):
+            found[name] = newest
     return found
+
+
+def _version(file: Path) -> tuple[int, ...]:
+    """What stands behind a v in the name, such as "GFPGANv1.4.pth"."""
+    found = re.search(r"v(\d+(?:\.\d+)*)", file.stem)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
 def file_of(name: str, folders: tuple[Path, ...]) -> Path | None:

@@ -76,14 +76,16 @@ def test_a_file_is_looked_for_once_and_again_when_it_is_gone(tmp_path: Path, mon
     assert len(looks) == 3 and networks.file_of("CodeFormer", (tmp_path,)) is None
 
 
-def test_a_file_is_known_by_its_name_and_must_hold_what_it_says(tmp_path: Path) -> None:
-    for name in ("x/GFPGANv1.4.pth", "y/restoreformer.ckpt", "y/gfpgan.txt", "GFPGANv1.3.pth"):
+def test_a_file_is_known_by_its_name_the_newest_is_taken_and_must_hold_what_it_says(tmp_path: Path) -> None:
+    for name in ("x/GFPGANv1.4.pth", "y/restoreformer.ckpt", "y/gfpgan.txt", "GFPGANv1.3.pth", "y/GFPGANv1.pth",
+                 "GFPGANCleanv1-NoCE-C2.pth", "codeformer.pth", "codeformer_colorization.pth"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks.importlib.util, "find_spec", lambda name: object())
         found = networks.files_in((tmp_path / "nowhere", tmp_path / "y", tmp_path))
-    assert found == {"GFPGAN": tmp_path / "GFPGANv1.3.pth", "RestoreFormer": tmp_path / "y" / "restoreformer.ckpt"}
+    assert found == {"CodeFormer": tmp_path / "codeformer.pth", "GFPGAN": tmp_path / "x" / "GFPGANv1.4.pth",
+                     "RestoreFormer": tmp_path / "y" / "restoreformer.ckpt"}
     with pytest.raises(RestorerMissing, match="holds CodeFormer, not GFPGAN"):
         networks.network_of("GFPGAN", tmp_path / "a", 1, lambda file: holding("CodeFormer", Bright()))
 
