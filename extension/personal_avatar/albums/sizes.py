@@ -12,6 +12,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, pixels
 FACE_HEIGHT = 0.45  # where in a cut picture the middle of the face lies, from the top
 AIR = 1.25  # a cut is never closer than the face with this much around it
 SMOOTHING = 4  # a circle is drawn this many times larger and reduced, for a soft edge
+SMOOTH_PX = 1500  # from here on nobody sees the difference, and it would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _disc(size_px: tuple[int, int]) -> Any:
     """White within the largest ellipse, black around it, mode L."""
     from PIL import Image, ImageDraw
 
-    width, height = (side * SMOOTHING for side in size_px)
+    width, height = (side * (SMOOTHING if max(size_px) < SMOOTH_PX else 1) for side in size_px)
     disc = Image.new("L", (width, height), 0)
     ImageDraw.Draw(disc).ellipse((0, 0, width - 1, height - 1), fill=255)
     return disc.resize(size_px, Image.Resampling.BOX)

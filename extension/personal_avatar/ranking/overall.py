@@ -91,7 +91,7 @@ def ordered(
     value = alone * (1 - SAMENESS * most_alike)
     behind = sorted(np.flatnonzero(left), key=lambda place: -value[place])
     taken += [_with(items[place], 1 - most_alike[place], value[place]) for place in behind]
-    return taken + [item for item, one in zip(items, alone, strict=True) if one <= 0]
+    return taken + [item for item, one in zip(items, alone, strict=True) if not one > 0]
 
 
 def _with(item: T, diversity: float, overall: float) -> T:

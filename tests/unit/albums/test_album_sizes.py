@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.albums.sizes import SIZES, Box, Size, cut_box, framed, size_named
 from personal_avatar.errors import InvalidSettings
+from PIL import Image
 
 CUT = [size for size in SIZES.values() if size.shape is not None]
 
@@ -58,6 +59,13 @@ def test_a_round_picture_is_transparent_outside_and_whole_inside() -> None:
     assert made[0, 0, 3] == made[-1, -1, 3] == 0 and made[100, 100, 3] == 255 and made[100, 1, 3] > 200
     assert abs((made[..., 3] / 255).mean() - np.pi / 4) < 0.01
     assert set(np.unique(made[..., :3])) == {90}
+
+
+def test_nothing_larger_than_itself_is_drawn_for_a_large_round_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, new = [], Image.new
+    monkeypatch.setattr(Image, "new", lambda *given: (drawn.append(given[1]), new(*given))[1])
+    made = framed(np.full((1600, 1700, 3), 90, np.uint8), SIZES["round"], None)
+    assert drawn == [(1600, 1600)] and abs((made[..., 3] / 255).mean() - np.pi / 4) < 0.001
 
 
 @pytest.mark.parametrize(("name", "shape"), [("square", (600, 600)), ("portrait", (750, 600)), ("story", (800, 450))])

@@ -75,6 +75,11 @@ def test_items_without_looks_are_put_in_order_all_the_same() -> None:
     assert [one.path.name for one in found] == ["b", "a", "c"]
 
 
+def test_a_likeness_that_is_no_number_comes_last_and_is_not_lost() -> None:
+    found = ordered([item("a", float("nan")), item("b", 0.9), item("c", None)], [None, None, None], SCALE)
+    assert [one.path.name for one in found] == ["b", "a", "c"]
+
+
 def test_looks_know_a_copy_from_another_picture() -> None:
     image = picture(1, 2)
     copy = np.asarray(Image.fromarray(image).resize((192, 96)))
