@@ -23,14 +23,11 @@ def decoded(text: str) -> np.ndarray:
 def likeness(data: Path) -> Any:
     """Cosine likeness of a picture to the shipped drawings, by the recogniser that the extension uses."""
     from personal_avatar.faces.registry import default_analyser
-    from personal_avatar.ranking.likeness import scorer_from
+    from personal_avatar.ranking.likeness import Scorer
+    from personal_avatar.ranking.person import person_from
 
     analyser = default_analyser(data / "personal-avatar" / "weights")
-    folder = data / "reference"
-    folder.mkdir()
-    for drawing in DRAWINGS:
-        (folder / drawing.name).write_bytes(drawing.read_bytes())
-    return scorer_from(folder, analyser)
+    return Scorer(analyser, person_from(DRAWINGS, analyser).reference)
 
 
 def test_the_lora_lies_where_the_webui_looks(server: Server, avatar: dict[str, Any], data: Path) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -17,21 +16,18 @@ from personal_avatar.ranking.nouns import (
     NOT_FOLLOWED,
     FaceReader,
     Follows,
-    J,
-    Judged,
     ManyReader,
     OneByOne,
     Opinions,
     Scale,
     Scored,
 )
-from personal_avatar.ranking.person import person_from, pictures_at
 from personal_avatar.ranking.quality import face_quality
 from personal_avatar.ranking.technical import technical
 from personal_avatar.vectors import unit
 
 LOG = logging.getLogger(__name__)
-__all__ = ["FaceReader", "Scored", "Scorer", "rank", "reference_from", "scorer_from"]
+__all__ = ["FaceReader", "Scored", "Scorer"]
 
 
 class Scorer:
@@ -155,24 +151,3 @@ class Scorer:
                     remark = f"{NOT_FOLLOWED} {type(error).__name__}: {error}"
                     self._made = replace(self._made, follows=None, remarks=(*self._made.remarks, remark))
             return ()
-
-
-def rank(portraits: Iterable[J]) -> list[J]:
-    """Best first: by likeness, then fewer faces, then sharpness; without a face last. Equal ones keep their order."""
-    return sorted(portraits, key=_place)
-
-
-def _place(item: Judged) -> tuple[bool, float, int, float]:
-    likeness = item.likeness if item.likeness is not None else 0.0
-    return item.likeness is None, -likeness, item.faces, -item.scores.get("sharpness", 0.0)
-
-
-def scorer_from(reference: Path, analyser: FaceReader) -> Scorer:
-    """A scorer for the person in a picture, or in the pictures of a folder. Raises `NoFace`, `UnreadablePhoto`."""
-    found = person_from(pictures_at(reference), analyser)
-    return Scorer(analyser, found.reference, lambda: found.opinions(analyser.same_person_above))
-
-
-def reference_from(paths: Sequence[Path], analyser: FaceReader) -> np.ndarray:
-    """Mean direction of the largest face of each picture, float32 (d,), L2 norm 1; see `person_from`."""
-    return person_from(paths, analyser).reference

@@ -80,13 +80,6 @@ def faces_of(paths: Sequence[Path], analyser: FaceReader) -> Iterator[np.ndarray
                 raise
 
 
-def pictures_at(path: Path) -> list[Path]:
-    """The file itself, or the visible files directly in a folder in the order of their names."""
-    if not path.is_dir():
-        return [path]
-    return sorted(child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
-
-
 def _largest(path: Path, analyser: FaceReader) -> np.ndarray:
     image = load_picture(path)
     faces = analyser.detect(image)

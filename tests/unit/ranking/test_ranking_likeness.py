@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from personal_avatar.domain import Face, Portrait
+from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace, UnreadablePhoto, WeightsMissing
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
 from personal_avatar.ranking.folder import Pace, rank_files, scored_files, to_document
-from personal_avatar.ranking.likeness import Scorer, rank, scorer_from
+from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import Opinions, Ranked
 from personal_avatar.ranking.person import person_from
 from PIL import Image, ImageFilter
@@ -92,25 +90,6 @@ def test_a_reference_of_any_length_gives_cosines(scorer: Scorer) -> None:
     assert Scorer(faces, reference).score(picture(ME)).likeness == pytest.approx(1.0, abs=1e-3)
 
 
-def portrait(likeness: float | None, faces: int = 1, sharpness: float = 0.5) -> Portrait:
-    return Portrait(Path("a.png"), 0, "", "", likeness, {"sharpness": sharpness}, faces)
-
-
-def test_order_is_likeness_then_fewer_faces_then_sharpness_and_no_face_last() -> None:
-    likeness, faces, sharpness = (None, 0.4, 0.6, 0.6, 0.6, -0.2), (0, 1, 2, 1, 1, 1), (0.5, 0.5, 0.5, 0.2, 0.9, 0.5)
-    items = [portrait(*scores) for scores in zip(likeness, faces, sharpness, strict=True)]
-    assert [items.index(item) for item in rank(items)] == [4, 3, 2, 1, 5, 0]
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(-1, 1, allow_nan=False)), max_size=30))
-def test_ranking_loses_nothing_and_is_sorted(likeness: list[float | None]) -> None:
-    ranked = rank([portrait(value) for value in likeness])
-    values = [item.likeness for item in ranked]
-    found = [value for value in values if value is not None]
-    assert sorted(map(str, values)) == sorted(map(str, likeness))
-    assert found == sorted(found, reverse=True) and values == found + [None] * (len(values) - len(found))
-
-
 def test_files_are_ranked_and_damaged_ones_come_last_with_the_reason(scorer: Scorer, tmp_path: Path) -> None:
     for name, image in {"other": picture(OTHER), "none": picture(None), "me": picture(ME)}.items():
         save_picture(image, tmp_path / f"{name}.png")
@@ -179,15 +158,14 @@ def test_the_document_of_nothing_is_empty() -> None:
     assert to_document([Ranked(Path("x"), None)])["images"][0]["faces"] == 0
 
 
-def test_a_reference_is_the_mean_of_the_faces_in_a_folder(tmp_path: Path) -> None:
+def test_a_reference_is_the_mean_of_the_faces_in_pictures(tmp_path: Path) -> None:
     faces = PaintedFaces()
     for number in range(3):
         noisy = np.clip(person(ME) + np.random.default_rng(number).normal(0, 20, (64, 64, 3)), 0, 255).astype(np.uint8)
         save_picture(noisy, tmp_path / f"{number}.png")
     save_picture(picture(None), tmp_path / "landscape.png")
     (tmp_path / "notes.txt").write_text("not a picture")
-    (tmp_path / ".hidden").write_text("x")
-    scorer = scorer_from(tmp_path, faces)
+    scorer = Scorer(faces, person_from(sorted(tmp_path.iterdir()), faces).reference)
     assert scorer.score(picture(ME)).likeness > 0.98  # type: ignore[operator]
 
 
@@ -195,11 +173,11 @@ def test_a_reference_without_a_face_is_named(tmp_path: Path) -> None:
     save_picture(picture(None), tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"")
     with pytest.raises(NoFace, match=r"a\.png"):
-        scorer_from(tmp_path / "a.png", PaintedFaces())
+        person_from([tmp_path / "a.png"], PaintedFaces())
     with pytest.raises(UnreadablePhoto, match=r"b\.png"):
-        scorer_from(tmp_path / "b.png", PaintedFaces())
+        person_from([tmp_path / "b.png"], PaintedFaces())
     with pytest.raises(NoFace, match="2 reference pictures"):
-        scorer_from(tmp_path, PaintedFaces())
+        person_from(sorted(tmp_path.iterdir()), PaintedFaces())
 
 
 @pytest.mark.slow
