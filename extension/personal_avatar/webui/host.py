@@ -10,7 +10,7 @@ from modules import paths, sd_models, shared
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.rules import rules_kept
-from personal_avatar.styles.library import own_style
+from personal_avatar.styles.library import own_styles
 from personal_avatar.webui import (
     checkpoints,
     generation,
@@ -117,4 +117,4 @@ class WebuiHost:
     def styles(self) -> tuple[Style, ...]:
         """The styles of txt2img's list; rows that only divide the list are left out."""
         rows = [row for row in list(shared.prompt_styles.styles.values()) if row.path != DIVIDER]
-        return tuple(own_style(row.name, row.prompt or "", row.negative_prompt or "") for row in rows)
+        return own_styles((row.name, row.prompt or "", row.negative_prompt or "") for row in rows)
