@@ -56,11 +56,14 @@ def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
 
 @dataclass
 class AppliedNetworks:
-    """What is added to one model now. The original weights are kept on the CPU as long as something is."""
+    """What is added to one model now. The original weights are kept on the CPU as long as something is.
+
+    They are kept by weight and not by name: a module may have several names.
+    """
 
     model: DiffusionModel
     _stamps: tuple[Stamp, ...] = ()
-    _originals: dict[str, torch.Tensor] = field(default_factory=dict)
+    _originals: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def use(self, networks: Sequence[Network]) -> None:
         """Make exactly `networks` the ones that are applied; does nothing when they are already, unchanged on disk.
@@ -83,10 +86,9 @@ class AppliedNetworks:
         """Put the original weights back, bit for bit."""
         import torch
 
-        weights = module_weights(self.model)
         with torch.no_grad():
-            for name, original in self._originals.items():
-                weights[name].copy_(original)
+            for weight, original in self._originals.values():
+                weight.copy_(original)
         self._originals, self._stamps = {}, ()
 
     def _add(self, network: Network) -> None:
@@ -99,7 +101,8 @@ class AppliedNetworks:
                 continue
             if not delta.fits(weight):
                 raise self._misfit(network.path, f"{name} has another size")
-            self._originals.setdefault(name, weight.detach().to("cpu", copy=True))
+            if id(weight) not in self._originals:
+                self._originals[id(weight)] = (weight, weight.detach().to("cpu", copy=True))
             with torch.no_grad():
                 weight.copy_(delta.added(weight.float(), network.weight))
             matched += 1

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from miniatures import make
+from personal_avatar.domain import Family
 from personal_avatar.errors import GenerationFailed, NotFound
 from personal_avatar.host import PictureRequest
 from personal_avatar.prompts import NetworkTag
@@ -248,3 +250,18 @@ def test_a_pickle_with_nothing_but_tensors_is_read_too(
 def test_a_weight_of_zero_asks_for_nothing(model: DiffusionModel, tmp_path: Path) -> None:
     Kohya().write(tmp_path / "anna.safetensors", model)
     assert find_networks([NetworkTag("anna", 0.0)], tmp_path) == []
+
+
+def test_loras_in_both_spellings_of_one_module_come_out_to_the_last_bit(tmp_path: Path) -> None:
+    """Of SDXL's UNet kohya's tools write the checkpoint's own names, others those of diffusers."""
+    model = load(make(Family.SDXL, tmp_path, name="sdxl"), choose("fp32"), 64)
+    path = next(path for path, _ in model.unet.named_modules() if path.endswith("attn1.to_q"))
+    spellings = (model.lora_key("lora_unet", path), f"lora_unet_{path.replace('.', '_')}")
+    assert len(set(spellings)) == 2
+    files = [Kohya((name,), seed).write(tmp_path / f"{seed}.safetensors", model) for seed, name in enumerate(spellings)]
+    networks, before = AppliedNetworks(model), module_weights(model)[spellings[0]].clone()
+    for order in (files, files[::-1]):
+        networks.use([Network(file, 1.0) for file in order])
+        assert not torch.equal(module_weights(model)[spellings[0]], before)
+        networks.remove()
+        assert torch.equal(module_weights(model)[spellings[0]], before)
