@@ -76,6 +76,16 @@ def _too_large(size: tuple[int, int], most_px: int) -> int:
     return math.ceil(math.sqrt(size[0] * size[1] / most_px)) if most_px else 1
 
 
+def load_mask(path: Path) -> np.ndarray:
+    """uint8 (height, width), turned upright: how white a picture is; what is transparent is black. Raises as
+    `load_picture`."""
+    from personal_avatar.pixels import BLACK, pixels_of, to_srgb, upright
+
+    with _opened(path) as file:
+        grey: np.ndarray = pixels_of(to_srgb(upright(file), BLACK)).mean(axis=2).astype(np.uint8)
+        return grey
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Opened]:
     """A picture that is open; whatever goes wrong inside becomes `UnreadablePhoto`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms
 
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 _DEEP = ("I", "F")
 STRIP_ROWS = 256
 EXIF_ORIENTATION = 0x0112
@@ -37,14 +38,14 @@ def _with_profile(turned: Image.Image, original: Image.Image) -> Image.Image:
     return turned
 
 
-def to_srgb(picture: Image.Image) -> Image.Image:
-    """RGB without alpha (transparent parts on white), embedded colour profile applied. A broken profile is ignored."""
+def to_srgb(picture: Image.Image, ground: tuple[int, int, int] = WHITE) -> Image.Image:
+    """RGB without alpha (transparent parts on `ground`), embedded colour profile applied; a broken one is ignored."""
     if picture.mode.startswith(_DEEP):
         return _eight_bit(picture).convert("RGB")
     if picture.mode == "P" or (picture.mode in ("1", "L", "RGB") and "transparency" in picture.info):
         picture = _keeping_info(picture.convert("RGBA" if "transparency" in picture.info else "RGB"), picture)
     if picture.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
-        return _on_white(_keeping_info(picture.convert("RGBA"), picture))
+        return _on(ground, _keeping_info(picture.convert("RGBA"), picture))
     return _profiled(picture)
 
 
@@ -82,11 +83,11 @@ def _finite(strip: Image.Image) -> np.ndarray:
     return values
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _on(ground: tuple[int, int, int], picture: Image.Image) -> Image.Image:
     colours = _profiled(_keeping_info(picture.convert("RGB"), picture))
-    white = Image.new("RGB", picture.size, (255, 255, 255))
-    white.paste(colours, mask=picture.getchannel("A"))
-    return white
+    laid = Image.new("RGB", picture.size, ground)
+    laid.paste(colours, mask=picture.getchannel("A"))
+    return laid
 
 
 def _profiled(picture: Image.Image) -> Image.Image:

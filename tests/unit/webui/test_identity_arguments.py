@@ -109,6 +109,20 @@ def test_several_people_with_boxes_and_masks() -> None:
     assert request.people[1].mask is not None and request.people[1].mask.tolist() == mask[:, :, 0].tolist()
 
 
+@pytest.mark.parametrize("hidden", [0, 255])
+@pytest.mark.parametrize("through", ["page", "api"])
+def test_what_is_transparent_of_a_mask_is_not_painted(hidden: int, through: str) -> None:
+    """As painting programs save strokes on an empty ground, whichever colour lies hidden there."""
+    painted = np.full((8, 8, 4), hidden, dtype=np.uint8)
+    painted[:, :, 3] = 0
+    painted[:, 4:] = 255
+    given_one = painted if through == "page" else text_of(painted)
+    request = request_of(settings_of(panel(references=[PHOTO], person1__mask=given_one)), lambda _: [])
+    mask = request.people[0].mask
+    assert mask is not None and mask.shape == (8, 8)
+    assert not mask[:, :4].any() and (mask[:, 4:] == 255).all()
+
+
 def test_the_weight_of_one_person_counts_also_where_nobody_else_is() -> None:
     request = request_of(settings_of(panel(references=[PHOTO], person1__weight=1.7)), lambda _: [])
     assert [person.weight for person in request.people] == [1.7]

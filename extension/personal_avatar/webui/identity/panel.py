@@ -135,9 +135,10 @@ class Panel:
         files.change(_thumbnails, inputs=[files], outputs=[shown], show_progress=False)
 
     def _picture(self, name: str) -> None:
+        """Kept with its transparency: without, colours would show that lie hidden there."""
         self._made[name] = gr.Image(
             type="numpy", source="upload", label=self._text(declaration(name).field_info.title), height=PICTURE_PX,
-            elem_id=self._elem_id(name.replace(".", "_")), min_width=180,
+            elem_id=self._elem_id(name.replace(".", "_")), min_width=180, image_mode="RGBA",
         )
 
     def _fill_when_opened(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings, PersonSettings, Subject
-from personal_avatar.pictures import load_picture
+from personal_avatar.pictures import load_mask, load_picture
 from personal_avatar.studio.oneshot import MAX_REFERENCES
 
 PhotosOf = Callable[[str], Sequence[Path]]  # an avatar's id -> its photos; raises `NotFound`
@@ -24,7 +24,7 @@ def request_of(settings: IdentitySettings, photos_of: PhotosOf) -> IdentityReque
     people = settings.people or (alone,)
     places = [f"people[{number}]." for number in range(len(people))] if settings.people else [""]
     subjects = tuple(_subject(person, place, photos_of) for person, place in zip(people, places, strict=True))
-    return IdentityRequest(settings, subjects, _picture("keypoints_image", settings.keypoints_image))
+    return IdentityRequest(settings, subjects, _picture("keypoints_image", settings.keypoints_image, load_picture))
 
 
 def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject:
@@ -36,19 +36,20 @@ def _subject(person: PersonSettings, place: str, photos_of: PhotosOf) -> Subject
         photos = tuple(load_picture(path) for path in photos_of(person.avatar)[:AVATAR_PHOTOS])
     if not photos:
         raise InvalidSettings("No photo of a person was given.", HINT)
-    region, mask = person.region, _picture(f"{place}mask", person.mask)
+    region, mask = person.region, _picture(f"{place}mask", person.mask, load_mask)
     box = (region.left, region.top, region.right, region.bottom) if region else None
     if box and (box[0] >= box[2] or box[1] >= box[3]):
         raise InvalidSettings("A person's box is empty.", "Let left be below right, and top below bottom.")
-    grey = mask.mean(axis=2).astype(np.uint8) if mask is not None else None
-    return Subject(photos, person.avatar, person.weight, box, grey)
+    return Subject(photos, person.avatar, person.weight, box, mask)
 
 
-def _picture(name: str, text: str | None) -> np.ndarray | None:
-    return next(iter(pictures_from({name: text})), None) if text else None
+def _picture(name: str, text: str | None, load: Callable[[Path], np.ndarray]) -> np.ndarray | None:
+    return next(iter(pictures_from({name: text}, load)), None) if text else None
 
 
-def pictures_from(texts: Mapping[str, str]) -> tuple[np.ndarray, ...]:
-    """uint8 RGB (height, width, 3) of base64 texts by their names."""
+def pictures_from(
+    texts: Mapping[str, str], load: Callable[[Path], np.ndarray] = load_picture
+) -> tuple[np.ndarray, ...]:
+    """uint8 RGB (height, width, 3) of base64 texts by their names, or what `load` makes of their files."""
     with received_by_name(texts) as paths:
-        return tuple(load_picture(path) for path in paths.values())
+        return tuple(load(path) for path in paths.values())
