@@ -11,12 +11,11 @@ from personal_avatar.api.bodies import DOOR, STATED_BY_CALLER, Body, Encoded, Jo
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.studio import CreateRequest
-from personal_avatar.studio.oneshot import ELSEWHERE, MAX_REFERENCES, Box, Neighbour
+from personal_avatar.studio.oneshot import ELSEWHERE, MAX_PEOPLE, MAX_REFERENCES, Box, Neighbour
 from personal_avatar.studio.portraits import CreateSettings
 
 Prompt = constr(strict=True, max_length=4000)
 StyleId = constr(strict=True, min_length=1, max_length=100)
-MAX_OTHERS = 7
 WHO = ("model_id", "references", "image")
 
 
@@ -74,7 +73,7 @@ class GenerateBody(JobBody):
     image: Encoded = Field("", description="A picture of which the share `strength` is painted anew in the style")
     strength: Share = Field(0.6)
     region: Region | None = Field(None, description="Where the person is among others; null: identity.layout says it")
-    others: conlist(Other, max_items=MAX_OTHERS) = Field((), description="More people of the same picture, in order")
+    others: conlist(Other, max_items=MAX_PEOPLE - 1) = Field((), description="More people of the picture, in order")
     pose: Encoded = Field("", description="A picture whose faces give pose and expression (identity.keypoints: image)")
     style_template: StyleId | conlist(StyleId, min_items=1, max_items=50) | None = Field(
         None, description="One id or several; see GET /styles"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 # Settings that are said by other means here: pictures are files of a job, restoration is a stage of it.
 ELSEWHERE = frozenset({"enabled", "references", "avatar", "keypoints_image", "people", "restore"})
-MAX_REFERENCES = 20
+MAX_REFERENCES, MAX_PEOPLE = 20, 8  # photos of one person, people of one picture
 ANY_SIZE_PX = (512, 512)  # whether a face is there does not hang on the size of the picture
 Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of the picture
 

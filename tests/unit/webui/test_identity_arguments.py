@@ -139,7 +139,7 @@ def test_an_avatars_photos_are_read_where_none_were_given(tmp_path: Path) -> Non
     assert np.array_equal(request.people[0].photos[0], PHOTO) and request.people[0].name == "anna"
 
 
-def test_nobody_an_unknown_avatar_and_an_empty_box_are_refused() -> None:
+def test_nobody_too_many_an_unknown_avatar_and_an_empty_box_are_refused() -> None:
     def nobody(avatar: str) -> list[Path]:
         raise NotFound(f"There is no avatar {avatar!r}.")
 
@@ -149,6 +149,8 @@ def test_nobody_an_unknown_avatar_and_an_empty_box_are_refused() -> None:
         request_of(IdentitySettings(avatar="who"), nobody)
     with pytest.raises(InvalidSettings, match="21 photos"):
         request_of(IdentitySettings(references=("x",) * 21), nobody)
+    with pytest.raises(InvalidSettings, match="9 people"):
+        request_of(settings_of([{"people": [{"references": ["no picture"]}] * 9}]), nobody)
     with pytest.raises(InvalidSettings, match="box is empty"):
         request_of(settings_of(panel(references=[PHOTO], person1__left=0.5, person1__right=0.5)), nobody)
 

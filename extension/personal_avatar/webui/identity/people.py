@@ -10,11 +10,12 @@ from personal_avatar.api.uploads import received_by_name
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings, PersonSettings, Subject
 from personal_avatar.pictures import load_mask, load_picture
-from personal_avatar.studio.oneshot import MAX_REFERENCES
+from personal_avatar.studio.oneshot import MAX_PEOPLE, MAX_REFERENCES
 
 PhotosOf = Callable[[str], Sequence[Path]]  # an avatar's id -> its photos; raises `NotFound`
 AVATAR_PHOTOS = 8  # more say nothing new about a face, and each has to be read
 FEWER = "Choose the best ones."
+SEVERAL = "Make several pictures of them."
 HINT = "Add a photo of the person's face, or choose an avatar."
 
 
@@ -22,6 +23,8 @@ def request_of(settings: IdentitySettings, photos_of: PhotosOf) -> IdentityReque
     """Raises `InvalidSettings`, `UnreadablePhoto`, `FileTooLarge`, `NotFound`."""
     alone = PersonSettings(references=settings.references, avatar=settings.avatar)
     people = settings.people or (alone,)
+    if len(people) > MAX_PEOPLE:
+        raise InvalidSettings(f"{len(people)} people in one picture are more than {MAX_PEOPLE}.", SEVERAL)
     places = [f"people[{number}]." for number in range(len(people))] if settings.people else [""]
     subjects = tuple(_subject(person, place, photos_of) for person, place in zip(people, places, strict=True))
     return IdentityRequest(settings, subjects, _picture("keypoints_image", settings.keypoints_image, load_picture))
