@@ -2,7 +2,8 @@
 
 They park while the WebUI works: asked when a picture begins (the hook of our script, our own pictures) or other work
 that no hook tells of, released when the WebUI's queue has been free for a moment. In the other direction, the WebUI's
-checkpoint goes to main memory before a training that would find no room, and is back when a picture begins.
+checkpoint and our own networks go to main memory before a training that would find no room; the checkpoint is back
+when a picture begins, the networks when they are used.
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Any
 from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
-from personal_avatar import room
+from personal_avatar import room, sessions
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest
 from personal_avatar.jobs.store import JobStore
@@ -155,7 +156,12 @@ class Checkpoint:
         self._away = False
 
     def _leave(self) -> None:
-        """The one in use and those that the WebUI keeps beside it, which it fetches itself."""
+        """The one in use and those that the WebUI keeps beside it, which it fetches itself; our own networks first: the
+        WebUI then gives back what torch keeps of the card."""
+        from personal_avatar.webui.identity import networks
+
+        networks.park()
+        sessions.clear_card()
         loaded = sd_models.model_data
         for model in [loaded.sd_model, *(one for one in loaded.loaded_sd_models if one is not loaded.sd_model)]:
             sd_models.send_model_to_cpu(model)

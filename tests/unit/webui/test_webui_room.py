@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from personal_avatar import room
+from personal_avatar import room, sessions
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Card
 from personal_avatar.studio.works import neighbourhood_of
@@ -19,14 +19,17 @@ from personal_avatar.studio.works import neighbourhood_of
 from tests.unit.jobs.yielding import trainings
 
 CHOSEN = "chosen.safetensors"
+NETWORKS = "personal_avatar.webui.identity.networks"
 
 
 @dataclass
 class Webui:
-    """What of a WebUI decides and is moved: `places` of its models, in the order in which they were moved."""
+    """What of a WebUI decides and is moved: `places` of its models, in the order in which they were moved; what was
+    `parked` of our own networks, and before how many moves."""
 
     places: list[str] = field(default_factory=list)
     free: int = 100
+    parked: list[str] = field(default_factory=list)
     state: Any = field(default_factory=SimpleNamespace)
 
     def __post_init__(self) -> None:
@@ -63,6 +66,10 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> Webui:
     made = Webui()
     for name, module in made.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
+    networks = ModuleType(NETWORKS)
+    vars(networks)["park"] = lambda: made.parked.append(f"identity before {len(made.places)}")
+    monkeypatch.setitem(sys.modules, NETWORKS, networks)
+    monkeypatch.setattr(sessions, "clear_card", lambda: made.parked.append("faces"))
     for name in ("folders", "sharing"):
         monkeypatch.delitem(sys.modules, f"personal_avatar.webui.{name}", raising=False)
     monkeypatch.setattr(room, "card", lambda device=None: Card(made.free))
@@ -85,6 +92,16 @@ def test_it_goes_only_where_the_training_lacks_room(
 ) -> None:
     assert sharing.Checkpoint().make_room(wanted) is bool(places)
     assert webui.places == places
+
+
+def test_our_own_networks_go_before_it_as_the_memory_of_both_is_given_back_together(
+    sharing: Any, webui: Webui
+) -> None:
+    checkpoint = sharing.Checkpoint()
+    checkpoint.make_room(50)
+    assert not webui.parked
+    checkpoint.make_room(101)
+    assert webui.parked == ["identity before 0", "faces"] and webui.places == ["memory"]
 
 
 def test_it_is_back_before_a_picture_and_once(sharing: Any, webui: Webui) -> None:
