@@ -15,6 +15,8 @@ from personal_avatar.errors import AvatarError, BaseUnsupported, first_line
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe
 
+UNKEPT = {"save_init_img": False}  # copies of what is painted anew, which nothing that erases a person would find
+
 
 @contextmanager
 def options(wanted: dict[str, Any]) -> Iterator[None]:
@@ -62,14 +64,14 @@ def _start_again() -> None:
 
 @contextmanager
 def sampling() -> Iterator[None]:
-    """Sample the loaded checkpoint as its own tensors say, and draw no previews: nobody sees them.
+    """Sample the loaded checkpoint as its own tensors say, draw no previews, which nobody sees, and keep no copies.
 
     The WebUI reads neither `v_pred` nor `ztsnr` of a checkpoint: without a yaml, and with the noise schedule that was
     chosen for another one, it would make noise of them. Previews of SDXL would fetch a network.
     """
     model = shared.sd_model
     base = describe(model.sd_checkpoint_info)
-    wanted: dict[str, Any] = {"live_previews_enable": False}
+    wanted: dict[str, Any] = {"live_previews_enable": False, **UNKEPT}
     if base.zero_terminal_snr:
         wanted[NOISE_SCHEDULE] = ZERO_TERMINAL_SNR
     before = model.parameterization
@@ -84,10 +86,11 @@ def sampling() -> Iterator[None]:
 
 @contextmanager
 def unrecorded() -> Iterator[None]:
-    """Keep the user's last prompt (params.txt) while pictures are made that the user does not see."""
+    """Keep the user's last prompt (params.txt), and no copies, while pictures are made that the user does not see."""
     before = shared.cmd_opts.no_prompt_history
     shared.cmd_opts.no_prompt_history = True
     try:
-        yield
+        with options(UNKEPT):
+            yield
     finally:
         shared.cmd_opts.no_prompt_history = before

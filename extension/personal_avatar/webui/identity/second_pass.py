@@ -55,7 +55,7 @@ def again(p: Any, runner: Any, crop: np.ndarray, strength: float) -> np.ndarray:
     problem = notes.problem_of(inner)
     if problem is not None:
         raise problem
-    if not made.images or shared.state.interrupted:
+    if not made.images or shared.state.interrupted or shared.state.skipped:
         return crop
     height, width = crop.shape[:2]
     return np.asarray(made.images[0].convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
