@@ -12,12 +12,13 @@ import numpy as np
 from modules import devices, images, lowvram, sd_unet, shared
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported
+from personal_avatar.errors import BaseUnsupported, InvalidSettings
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity import infotext
 from personal_avatar.identity.nouns import AdapterKind, Reference, Target
 from personal_avatar.webui.describe import describe
 from personal_avatar.webui.identity import foreign, networks, notes
+from personal_avatar.webui.identity.parts import Part
 from personal_avatar.webui.identity.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "personal_avatar"
 LATENT_FACTOR = 8
+PLACES = "Move a box or a mask into it, or inpaint the whole picture."
 SCRIPTS = "Set Script to None, or switch the identity off."
 
 
@@ -96,20 +98,37 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
 
         base, unit = _base(), networks.unit()
         unit.shelf.parts(session.request.settings, base.family)
-        session.kind = unit.shelf.choose(session.request.settings, base.family).kind
+        kind = unit.shelf.choose(session.request.settings, base.family).kind
         target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
-        followed = _following(p, session)
+        placed = _placed(p, session.request, (width_px, height_px))
+        followed = _following(p, placed, kind)
         with devices.without_autocast():
             prepared = unit.prepare(followed, target)
-        if session.kind is not AdapterKind.INSTANTID:
+        if kind is not AdapterKind.INSTANTID:
             unit.park()  # CLIP has seen the faces, and the IdentityNet of an earlier picture has nothing to do
     except Exception as error:  # noqa: BLE001 - as above
         notes.refuse(p, error)
         return None
-    session.references = prepared.references
-    notes.tell(p, prepared.infotext if followed.settings is session.request.settings else _as_asked(session, prepared))
-    notes.warn(p, [*prepared.warnings, *cautions(session.kind, p.cfg_scale, width_px, height_px)])
+    session.kind = kind
+    if placed is session.request:  # else they are not everybody's, which are known since `check`
+        session.references = prepared.references
+    as_asked = placed is session.request and followed.settings is placed.settings
+    notes.tell(p, prepared.infotext if as_asked else _as_asked(session, prepared))
+    notes.warn(p, [*prepared.warnings, *cautions(kind, p.cfg_scale, width_px, height_px)])
     return prepared
+
+
+def _placed(p: Any, request: IdentityRequest, size_px: tuple[int, int]) -> IdentityRequest:
+    """Where only the part around a mask is painted: the request for that part. Raises `InvalidSettings`."""
+    if p.paste_to is None:
+        return request
+    found = Part(tuple(p.paste_to), p.image_mask.size, size_px).of(request)
+    everybody, here = len(request.people), len(found.people)
+    if not here:
+        raise InvalidSettings("Everybody's place is outside of the part that is painted anew.", PLACES)
+    if here < everybody:
+        notes.warn(p, [f"{everybody - here} of {everybody} people stand outside of the part that is painted anew."])
+    return found
 
 
 def _as_asked(session: Session, prepared: Prepared) -> tuple[tuple[str, str], ...]:
@@ -128,18 +147,17 @@ def _base() -> BaseModelFile:
     return describe(shared.sd_model.sd_checkpoint_info)
 
 
-def _following(p: Any, session: Session) -> IdentityRequest:
+def _following(p: Any, request: IdentityRequest, kind: AdapterKind) -> IdentityRequest:
     """Expression and pose of a picture that is painted anew follow its own faces, unless it was said otherwise."""
-    request = session.request
     settings = request.settings
     if settings.keypoints != "auto" or request.keypoints_image is not None or not getattr(p, "init_images", None):
         return request
     if getattr(p, "init_latent", None) is None and getattr(p, "image_mask", None) is not None:
         return request  # which part is painted is not known yet
-    if session.kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
+    if kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
         return request
     picture = _as_sampled(p)
-    if len(networks.unit().analyser(session.kind or AdapterKind.INSTANTID).detect(picture)) >= len(request.people):
+    if len(networks.unit().analyser(kind).detect(picture)) >= len(request.people):
         return replace(request, keypoints_image=picture)
     notes.warn(p, ["In the picture to paint anew not every face was found: expression and pose are free."])
     return replace(request, settings=settings.copy(update={"keypoints": "none", "layout": "boxes"}))

@@ -1,0 +1,144 @@
+"""What of a request reaches the sampler, first pass, hires pass and pictures that are painted anew."""
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from miniature_adapters import make_adapter, make_face_pack, make_identitynet
+from personal_avatar.domain import Family
+from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
+from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.identity.shelf import Shelf
+from personal_avatar.identity.unit import IdentityUnit
+from personal_avatar.pictures import load_picture
+from PIL import Image
+
+from tests.unit.webui.conftest import Loaded
+
+pytestmark = pytest.mark.slow  # loads models of faces
+
+PX = 128
+LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def unit(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> IdentityUnit:
+    home = tmp_path_factory.mktemp("identity")
+    make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
+    make_adapter(AdapterKind.INSTANTID, Family.SDXL, home)
+    make_identitynet(home / "instantid")
+    return IdentityUnit(Shelf([home]), home / "cache")
+
+
+@pytest.fixture(scope="module")
+def photos(samples: Path) -> list[np.ndarray]:
+    return [load_picture(samples / name) for name in ("01.jpg", "someone-else.jpg")]
+
+
+class Webui:
+    """Pictures of the WebUI's `process_images`, as far as they come to the sampler. `injections`: what came there."""
+
+    def __init__(self, session: Any, notes: Any) -> None:
+        self.family, self.session, self.notes = Family.SDXL, session, notes
+        self.injections: list[Any] = []
+
+    def begun(self, request: IdentityRequest, **generation: Any) -> Any:
+        """`p` after its hooks `before_process` and `process`."""
+        comments: list[str] = []
+        p = SimpleNamespace(
+            width=PX, height=PX, cfg_scale=4, extra_generation_params={}, comments=comments, comment=comments.append,
+            sampler=SimpleNamespace(), scripts=None, paste_to=None, resize_mode=0, is_hr_pass=False, image_mask=None,
+            init_latent=None,
+        )
+        vars(p).update({name: value for name, value in generation.items() if name in ("init_images", "image_mask")})
+        self.session.begin(p, lambda: request)
+        self.session.check(p)
+        assert self.problem(p) == ""
+        p.init_latent = object()
+        vars(p).update(generation)
+        return p
+
+    def sample(self, p: Any, hires: bool = False) -> None:
+        p.is_hr_pass = hires
+        self.session.before_sampling(p, torch.zeros(1, 4, PX // 8, PX // 8))
+        p.is_hr_pass = False
+        self.session.after_sampling(p)
+
+    def problem(self, p: Any) -> str:
+        return str(p.extra_generation_params.get(self.notes.ERROR, ""))
+
+    def warning(self, p: Any) -> str:
+        return str(p.extra_generation_params.get(self.notes.WARNING, ""))
+
+
+@pytest.fixture()
+def webui(loaded: Loaded, stood_in: ModuleType, unit: IdentityUnit) -> Webui:
+    stood_in.devices.device, stood_in.devices.dtype_unet = torch.device("cpu"), torch.float32
+    stood_in.images.flatten = lambda picture, colour: picture
+    stood_in.images.resize_image = lambda mode, picture, width, height: picture.resize((width, height))
+    session, networks = loaded("identity.session"), loaded("identity.networks")
+    made = Webui(session, loaded("identity.notes"))
+    networks.unit = lambda: unit
+    networks.park = unit.park
+    session.describe = lambda info: SimpleNamespace(family=made.family)
+
+    class Sampling:
+        """Samples at once."""
+
+        def __init__(self, p: Any, injection: Any, *told: Any) -> None:
+            self._injection, self._ended = injection, told[-1]
+
+        def arm(self) -> None:
+            made.injections.append(self._injection)
+            self._ended(True)
+
+    session.Sampling = Sampling
+    return made
+
+
+def asked(people: list[Subject], **settings: Any) -> IdentityRequest:
+    return IdentityRequest(IdentitySettings(**settings), tuple(people))
+
+
+def drawing(samples: Path) -> Image.Image:
+    return Image.open(samples / "01.jpg").convert("RGB").resize((256, 256))
+
+
+def around_a_mask(samples: Path, box: tuple[int, int, int, int]) -> dict[str, Any]:
+    return {"init_images": [drawing(samples)], "image_mask": Image.new("L", (256, 256)), "paste_to": box}
+
+
+def test_around_a_mask_places_are_those_of_the_whole_picture(
+    webui: Webui, photos: list[np.ndarray], samples: Path
+) -> None:
+    people = [Subject((photos[0],), box=LEFT), Subject((photos[1],), box=RIGHT)]
+    p = webui.begun(asked(people, keypoints="none"), **around_a_mask(samples, (64, 0, 128, 128)))
+    webui.sample(p)
+    first, second = (person.mask for person in webui.injections[-1].people)
+    assert first[:, : PX // 2].min() == second[:, PX // 2 :].min() == 1.0
+    assert first[:, PX // 2 :].max() == second[:, : PX // 2].max() == 0.0
+
+
+def test_around_a_mask_who_stands_outside_is_not_painted_but_known(
+    webui: Webui, photos: list[np.ndarray], samples: Path
+) -> None:
+    people = [Subject((photos[0],), box=LEFT), Subject((photos[1],), box=RIGHT)]
+    p = webui.begun(asked(people, keypoints="none"), **around_a_mask(samples, (0, 0, 128, 128)))
+    said = dict(p.extra_generation_params)
+    webui.sample(p)
+    (only,) = webui.injections[-1].people
+    assert only.mask.min() == 1.0 and "1 of 2 people" in webui.warning(p)
+    assert len(webui.session.of(p).references) == 2
+    assert {name: p.extra_generation_params[name] for name in said} == said
+
+
+def test_around_a_mask_where_nobody_stands_nobody_is_painted_which_is_told(
+    webui: Webui, photos: list[np.ndarray], samples: Path
+) -> None:
+    p = webui.begun(asked([Subject((photos[0],), box=RIGHT)]), **around_a_mask(samples, (0, 0, 128, 128)))
+    webui.sample(p)
+    assert not webui.injections and "outside" in webui.problem(p)
