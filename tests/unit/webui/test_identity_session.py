@@ -108,6 +108,11 @@ def drawing(samples: Path) -> Image.Image:
     return Image.open(samples / "01.jpg").convert("RGB").resize((256, 256))
 
 
+def hints(webui: Webui) -> list[bool]:
+    """Whether a pose was followed, of every pass."""
+    return [injection.control is not None for injection in webui.injections]
+
+
 def around_a_mask(samples: Path, box: tuple[int, int, int, int]) -> dict[str, Any]:
     return {"init_images": [drawing(samples)], "image_mask": Image.new("L", (256, 256)), "paste_to": box}
 
@@ -142,3 +147,16 @@ def test_around_a_mask_where_nobody_stands_nobody_is_painted_which_is_told(
     p = webui.begun(asked([Subject((photos[0],), box=RIGHT)]), **around_a_mask(samples, (0, 0, 128, 128)))
     webui.sample(p)
     assert not webui.injections and "outside" in webui.problem(p)
+
+
+def test_pictures_of_a_batch_have_poses_of_their_own_and_copies_of_one_have_one(
+    webui: Webui, photos: list[np.ndarray], samples: Path
+) -> None:
+    one, other = drawing(samples), Image.open(samples / "04.jpg").convert("RGB").resize((256, 256))
+    for pictures in ([one], [one] * 2, [one, one.copy()], [one, other]):
+        p = webui.begun(asked([Subject((photos[0],))]), init_images=pictures)
+        webui.injections.clear()
+        webui.sample(p)
+        assert hints(webui) == [pictures[-1] is not other]
+        assert ("poses of their own" in webui.warning(p)) == (pictures[-1] is other)
+    assert p.extra_generation_params["Personal Avatar keypoints"] == "auto"

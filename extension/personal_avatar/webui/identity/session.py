@@ -156,15 +156,22 @@ def _following(p: Any, request: IdentityRequest, kind: AdapterKind) -> IdentityR
         return request  # which part is painted is not known yet
     if kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
         return request
+    first, *rest = p.init_images
+    if any(one != first for one in rest):
+        return _freed(p, request, "The pictures to paint anew have poses of their own: expression and pose are free.")
     picture = _as_sampled(p)
     if len(networks.unit().analyser(kind).detect(picture)) >= len(request.people):
         return replace(request, keypoints_image=picture)
-    notes.warn(p, ["In the picture to paint anew not every face was found: expression and pose are free."])
-    return replace(request, settings=settings.copy(update={"keypoints": "none", "layout": "boxes"}))
+    return _freed(p, request, "In the picture to paint anew not every face was found: expression and pose are free.")
+
+
+def _freed(p: Any, request: IdentityRequest, why: str) -> IdentityRequest:
+    notes.warn(p, [why])
+    return replace(request, settings=request.settings.copy(update={"keypoints": "none", "layout": "boxes"}))
 
 
 def _as_sampled(p: Any) -> np.ndarray:
-    """The first picture of img2img as it is encoded: resized, or the part around the mask. uint8 RGB."""
+    """The picture of img2img as it is encoded: resized, or the part around the mask. uint8 RGB."""
     picture = images.flatten(p.init_images[0], shared.opts.img2img_background_color)
     if p.paste_to is not None:
         left, top, width, height = p.paste_to
