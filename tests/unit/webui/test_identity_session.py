@@ -1,6 +1,7 @@
 """What of a request reaches the sampler, first pass, hires pass and pictures that are painted anew."""
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -160,3 +161,38 @@ def test_pictures_of_a_batch_have_poses_of_their_own_and_copies_of_one_have_one(
         assert hints(webui) == [pictures[-1] is not other]
         assert ("poses of their own" in webui.warning(p)) == (pictures[-1] is other)
     assert p.extra_generation_params["Personal Avatar keypoints"] == "auto"
+
+
+def test_a_hires_pass_that_cannot_have_the_person_takes_nothing_from_the_first_pass(
+    webui: Webui, photos: list[np.ndarray]
+) -> None:
+    p = webui.begun(asked([Subject((photos[0],))]))
+    for batch in (1, 2):
+        webui.family = Family.SDXL
+        webui.sample(p)
+        webui.family = Family.SD2
+        webui.sample(p, hires=True)
+        assert len(webui.injections) == batch and webui.problem(p) == ""
+        assert "hires pass" in webui.warning(p) and "Stable Diffusion 2" in webui.warning(p)
+        assert p.extra_generation_params["Personal Avatar identity"] == "instantid"
+        assert webui.session.of(p).kind is AdapterKind.INSTANTID
+
+
+def test_a_hires_pass_alone_that_cannot_have_the_person_has_nobody(webui: Webui, photos: list[np.ndarray]) -> None:
+    p = webui.begun(asked([Subject((photos[0],))]))
+    webui.family = Family.SD2
+    webui.sample(p, hires=True)
+    assert "Stable Diffusion 2" in webui.problem(p) and webui.session.of(p) is None
+
+
+def test_what_does_not_fit_the_network_is_told_and_the_picture_is_made(
+    webui: Webui, loaded: Loaded, stood_in: ModuleType, photos: list[np.ndarray]
+) -> None:
+    webui.sample(webui.begun(asked([Subject((photos[0],))])))
+    sampling, told, ended = loaded("identity.sampling"), [], []
+    sampling.callbacks.added = lambda category, function: nullcontext()
+    stood_in.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model=torch.nn.Linear(1, 1)))
+    p = SimpleNamespace(sampler=SimpleNamespace(launch_sampling=lambda steps, sample: sample()))
+    sampling.Sampling(p, webui.injections[0], told.append, ended.append).arm()
+    assert p.sampler.launch_sampling(3, lambda: "latents") == "latents"
+    assert len(told) == 1 and ended == [False]

@@ -19,11 +19,14 @@ from personal_avatar.webui.identity.rows import RowCounter
 
 
 class Sampling:
-    """Stands in for `launch_sampling` of the sampler of `p`, once. `on_end` is called when the
-    hooks are out, with whether the UNet was called as the sampler had announced."""
+    """Stands in for `launch_sampling` of the sampler of `p`, once. `on_problem` is told what keeps the person out of
+    the UNet; `on_end` is called when the hooks are out, with whether the UNet was called as the sampler had announced.
+    """
 
-    def __init__(self, p: Any, injection: Injection, on_end: Callable[[bool], None]) -> None:
-        self._p, self._injection, self._on_end = p, injection, on_end
+    def __init__(
+        self, p: Any, injection: Injection, on_problem: Callable[[Exception], None], on_end: Callable[[bool], None]
+    ) -> None:
+        self._p, self._injection, self._on_problem, self._on_end = p, injection, on_problem, on_end
         self._rows = RowCounter()
         self._model: Any = None
         self._inside: AbstractContextManager[None] | None = None
@@ -40,7 +43,7 @@ class Sampling:
         try:
             problem = self._enter(shared.sd_model)
             if problem is not None:
-                notes.refuse(self._p, problem)
+                self._on_problem(problem)
             with callbacks.added("cfg_denoiser", self._step):
                 return self._original(steps, sample)
         finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def before_sampling(p: Any, latent: Any) -> None:
     width, height = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
     prepared = _prepared(p, session, width, height)
     if prepared is not None:
-        Sampling(p, prepared.injection, lambda used: _sampled(session, used)).arm()
+        Sampling(p, prepared.injection, partial(_kept_out, p, session), partial(_sampled, session)).arm()
 
 
 def after_sampling(p: Any) -> None:
@@ -107,7 +108,7 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         if kind is not AdapterKind.INSTANTID:
             unit.park()  # CLIP has seen the faces, and the IdentityNet of an earlier picture has nothing to do
     except Exception as error:  # noqa: BLE001 - as above
-        notes.refuse(p, error)
+        _kept_out(p, session, error)
         return None
     session.kind = kind
     if placed is session.request:  # else they are not everybody's, which are known since `check`
@@ -116,6 +117,14 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
     notes.tell(p, prepared.infotext if as_asked else _as_asked(session, prepared))
     notes.warn(p, [*prepared.warnings, *cautions(kind, p.cfg_scale, width_px, height_px)])
     return prepared
+
+
+def _kept_out(p: Any, session: Session, error: Exception) -> None:
+    """A hires pass leaves the picture the person whom the first pass has put into it."""
+    if p.is_hr_pass and session.sampled:
+        notes.warn(p, [f"The hires pass was painted without the person. {notes.known(error)}"])
+    else:
+        notes.refuse(p, error)
 
 
 def _placed(p: Any, request: IdentityRequest, size_px: tuple[int, int]) -> IdentityRequest:
