@@ -17,7 +17,7 @@ from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace, WrongState
 from personal_avatar.identities import IdentitySettings, PictureRestoreSettings
 from personal_avatar.identity import infotext
-from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
+from personal_avatar.restoration.everybody import restore_everybody
 from personal_avatar.restoration.judge import Judge, Person, person_in
 from personal_avatar.studio.restored import AFTER, BEFORE, FIDELITY, REFERENCE, RESTORED, WITH, told
 from personal_avatar.studio.second_pass import FACES, inside, repainted
@@ -45,7 +45,10 @@ def finish(p: Any, pp: Any) -> None:
     """`pp.image` as the settings want it; what goes wrong is told and leaves it as it is."""
     begun = session.of(p)
     settings = begun.request.settings if begun is not None else getattr(p, WISH, None)
-    if settings is None or not (settings.second_pass or settings.restore.enabled) or _stopped():
+    if settings is None or not (settings.second_pass or settings.restore.enabled):
+        return
+    notes.next_picture(p, (FACES, *SAID))
+    if _stopped():
         return
     if begun is not None and (begun.kind is None or not begun.references):
         return
@@ -53,7 +56,7 @@ def finish(p: Any, pp: Any) -> None:
     try:
         finished = _finished(p, begun, settings, picture)
     except Exception as error:  # noqa: BLE001 - the picture is there, as it was generated
-        notes.warn(p, [str(notes.known(error))])
+        notes.warn_of_this(p, str(notes.known(error)))
         return
     if finished is not picture:
         pp.image = Image.fromarray(finished)
@@ -135,14 +138,8 @@ def _restored(
 
     ours = partial(_is_ours, _painted_part(p, picture))
     found = restore_everybody(picture, people, judge, restorer, settings.restore, ours)
-    notes.tell(p, _said(found, model))
+    notes.tell(p, [(RESTORED, "0"), *told(found, model)])
     return found.image
-
-
-def _said(found: RestoredPicture, model: str) -> list[tuple[str, str | None]]:
-    """Of a picture in which nothing was restored that none was; nothing is left of what the picture before said."""
-    said = {RESTORED: "0", **dict(told(found, model))}
-    return [(name, said.get(name)) for name in SAID]
 
 
 def _painted_part(p: Any, picture: np.ndarray) -> np.ndarray | None:

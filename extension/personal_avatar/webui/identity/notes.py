@@ -13,7 +13,7 @@ from personal_avatar.identity.infotext import PREFIX, STYLE
 
 log = logging.getLogger(__name__)
 ERROR, WARNING = PREFIX + "error", PREFIX + "warning"
-PROBLEM = "personal_avatar_problem"  # an attribute of the generation
+PROBLEM, PASSING = "personal_avatar_problem", "personal_avatar_passing"  # attributes of the generation
 LONGEST = 600  # a refused value may be a whole picture in base64
 
 
@@ -26,6 +26,7 @@ def problem_of(p: Any) -> AvatarError | None:
 def begin(p: Any) -> None:
     """A fresh generation says nothing yet."""
     setattr(p, PROBLEM, None)
+    setattr(p, PASSING, ())
     _forget(p)
 
 
@@ -55,20 +56,44 @@ def known(error: Exception) -> AvatarError:
     return problem
 
 
-def tell(p: Any, pairs: Iterable[tuple[str, str | None]]) -> None:
-    """What shaped the picture; None takes away what was said of the one before."""
+def tell(p: Any, pairs: Iterable[tuple[str, str]]) -> None:
+    """What shaped the picture."""
     p.extra_generation_params.update(pairs)
 
 
 def warn(p: Any, sentences: Iterable[str]) -> None:
     """Each sentence once, in the infotext and on the page."""
-    said = [word for word in str(p.extra_generation_params.get(WARNING) or "").split(" | ") if word]
+    _warned(p, sentences)
+
+
+def warn_of_this(p: Any, sentence: str) -> None:
+    """The same of one picture alone."""
+    setattr(p, PASSING, (*getattr(p, PASSING, ()), *_warned(p, [sentence])))
+
+
+def next_picture(p: Any, names: Iterable[str]) -> None:
+    """Another picture of the generation: what was told by `names`, or warned of, was of the one before."""
+    left = [sentence for sentence in _warnings(p) if sentence not in getattr(p, PASSING, ())]
+    setattr(p, PASSING, ())
+    for name in (WARNING, *names):
+        p.extra_generation_params.pop(name, None)
+    if left:
+        p.extra_generation_params[WARNING] = " | ".join(left)
+
+
+def _warned(p: Any, sentences: Iterable[str]) -> list[str]:
+    """Those that were not said before."""
+    said = _warnings(p)
     fresh = [sentence for sentence in map(_clipped, sentences) if sentence not in said]
-    if not fresh:
-        return
-    p.extra_generation_params[WARNING] = " | ".join([*said, *fresh])
+    if fresh:
+        p.extra_generation_params[WARNING] = " | ".join([*said, *fresh])
     for sentence in fresh:
         p.comment(f"Personal Avatar: {sentence}")
+    return fresh
+
+
+def _warnings(p: Any) -> list[str]:
+    return [word for word in str(p.extra_generation_params.get(WARNING) or "").split(" | ") if word]
 
 
 def _clipped(sentence: str) -> str:
