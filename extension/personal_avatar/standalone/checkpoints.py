@@ -58,13 +58,13 @@ class CheckpointShelf:
 
     def find(self, wanted: str) -> BaseModelFile:
         """By path, title or file name, in any case of letters. Raises `BaseNotFound`, `BaseUnsupported`."""
-        path = Path(wanted).expanduser()
-        if _may_be_weights(path):
+        path = _file_at(wanted)
+        if path is not None and _may_be_weights(path):
             return self.describe(path.resolve())
         for file in self.files():
             if wanted.casefold() in (str(file).casefold(), file.name.casefold(), file.stem.casefold()):
                 return self.describe(file)
-        if path.is_file():
+        if path is not None:
             return self.describe(path.resolve())
         raise BaseNotFound(f"There is no checkpoint {wanted!r}.", f"There are: {', '.join(self.titles()) or 'none'}.")
 
@@ -104,6 +104,15 @@ class CheckpointShelf:
 
 def _weights_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if _may_be_weights(path))
+
+
+def _file_at(wanted: str) -> Path | None:
+    """The file at a path; None: there is none, or no path can be called that."""
+    try:
+        path = Path(wanted).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name that is too long, the home of nobody
+        return None
 
 
 def _may_be_weights(path: Path) -> bool:

@@ -46,6 +46,14 @@ def test_a_checkpoint_is_found_by_title_file_name_or_path(shelf: CheckpointShelf
         assert shelf.find(wanted) == base
 
 
+@pytest.mark.parametrize("wanted", [
+    "~nobody-of-that-name", "~nobody-of-that-name/mine.safetensors", "a" * 300 + ".safetensors", "a\0.ckpt", " ", "/",
+])
+def test_what_can_be_no_path_is_no_checkpoint_either(shelf: CheckpointShelf, wanted: str) -> None:
+    with pytest.raises(BaseNotFound, match="avatar-tiny"):
+        shelf.find(wanted)
+
+
 def test_a_file_that_is_there_and_no_checkpoint_is_named(shelf: CheckpointShelf, tmp_path: Path) -> None:
     torch.save({"string_to_param": {"*": torch.zeros(2, 768)}}, tmp_path / "anna.pt")
     with pytest.raises(BaseUnsupported, match=r"anna\.pt is an embedding"):
