@@ -35,6 +35,7 @@ from personal_avatar.training.presets import TINY_GUIDANCE, is_tiny
 BATCH = 4
 STEPS, GUIDANCE = 20, 5.0
 SHAPES_FROM_PX = 512  # a checkpoint for smaller pictures knows squares alone
+GRID_PX, LEAST_PX = 8, 64  # sides of latents are eighths; less than that goes through no network
 LOADED_BATCH = 8  # where the host loads another checkpoint for each batch
 
 
@@ -243,13 +244,15 @@ def tags(loras: str) -> list[str]:
 def picture_size(
     settings: CreateSettings, native_px: int, sitter: Sitter, style_shape: float = 1.0
 ) -> tuple[int, int]:
-    """Width and height as the settings say; else of the checkpoint's own area, in the shape of the picture that is
-    painted anew, else of the style, where the checkpoint knows other shapes than squares; and where somebody is put in
-    without training not the size at which that brings watermarks."""
+    """Width and height as the settings say, in steps of a checkpoint's grid; else of the checkpoint's own area, in
+    the shape of the picture that is painted anew, else of the style, where the checkpoint knows other shapes than
+    squares; and where somebody is put in without training not the size at which that brings watermarks."""
     from personal_avatar.identity.unit import WATERMARKED_PX
 
     if settings.width_px or settings.height_px:
-        return settings.width_px or native_px, settings.height_px or native_px
+        asked = (settings.width_px or native_px, settings.height_px or native_px)
+        width_px, height_px = (max(LEAST_PX, side // GRID_PX * GRID_PX) for side in asked)
+        return width_px, height_px
     if sitter.image is None:
         ratio = style_shape if native_px >= SHAPES_FROM_PX else 1.0
     else:

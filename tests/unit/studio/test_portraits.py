@@ -32,6 +32,7 @@ def test_it_is_the_checkpoints_own_in_the_shape_of_the_photo(
 
 def test_what_was_said_is_done() -> None:
     assert picture_size(CreateSettings(width_px=640), 512, of(100, 300)) == (640, 512)
+    assert picture_size(CreateSettings(width_px=100, height_px=1), 512, of(100, 300)) == (96, 64)
     said = CreateSettings(width_px=1024, height_px=1024)
     assert picture_size(said, 1024, Sitter("woman", identity=ANNA)) == (1024, 1024)
 
