@@ -202,10 +202,16 @@ class AvatarStore:
             raise WrongState(f"These could not be erased: {named}.", hint)
 
 
-def erase_trained(files: Iterable[Path]) -> list[Path]:
-    """Remove what was trained, with what was published beside it; returns what is left."""
-    named = (file.with_suffix(suffix) for file in files for suffix in (file.suffix, *COMPANIONS))
-    return [path for path in named if not _unlinked(path)]
+def published(file: Path) -> list[Path]:
+    """Names of what may have been published beside a trained file, and the file itself, which comes last."""
+    return [*(file.with_suffix(suffix) for suffix in COMPANIONS if suffix != file.suffix), file]
+
+
+def erase_trained(file: Path) -> list[Path]:
+    """Remove what was trained, with what was published beside it; the file itself, by which the others are found, only
+    when none of them is left. Returns all that is left."""
+    left = [path for path in published(file)[:-1] if not _unlinked(path)]
+    return [*left, file] if left or not _unlinked(file) else []
 
 
 def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[Path]:

@@ -158,14 +158,24 @@ def test_erasing_an_avatar_takes_its_photos(store: AvatarStore, tmp_path: Path) 
 def test_trained_files_are_erased_with_their_companions(tmp_path: Path) -> None:
     suffixes = (".safetensors", ".png", ".json", ".preview.png", ".yaml")
     files = [photo(tmp_path / "loras", name) for name in (*(f"anna{suffix}" for suffix in suffixes), "other.png")]
-    assert erase_trained([files[0], tmp_path / "gone.safetensors", files[-1] / "no-folder.pt"]) == []
+    assert [erase_trained(file) for file in (files[0], tmp_path / "gone.safetensors", files[-1] / "no-folder.pt")] == [
+        [], [], []
+    ]
     assert [path.name for path in (tmp_path / "loras").iterdir()] == ["other.png"]
 
 
 def test_a_trained_file_in_use_is_left_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, picture = (photo(tmp_path / "loras", name) for name in ("anna.safetensors", "anna.png"))
     lock(monkeypatch, network.name)
-    assert erase_trained([network]) == [network] and not picture.exists()
+    assert erase_trained(network) == [network] and not picture.exists()
+
+
+def test_a_trained_file_stays_to_be_found_while_something_beside_it_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, picture = (photo(tmp_path / "loras", name) for name in ("anna.safetensors", "anna.png"))
+    lock(monkeypatch, picture.name)
+    assert erase_trained(network) == [picture, network] and network.exists()
 
 
 @pytest.mark.parametrize("in_use", ["second.png", "photos", "avatar.json", "anna"])

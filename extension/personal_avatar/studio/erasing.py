@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import erase_folder, erase_trained, erased
+from personal_avatar.avatars import erase_folder, erase_trained, erased, published
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
@@ -14,6 +14,7 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.studio import drafts
 from personal_avatar.studio.requests import TrainRequest
+from personal_avatar.studio.trained import trained
 from personal_avatar.studio.works import RANK
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Erasing:
     def __call__(self, avatar_id: str) -> dict[str, Any]:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
-        Portraits that the host saved into its own folders are only listed. Raises `NotFound`, and `WrongState` when a
+        Portraits that the host saved into its own folders are only listed, and so is another file in the place of a
+        trained one. Raises `NotFound`, and `WrongState` when a
         job has not ended or something could not be erased; then the avatar stays, to be erased again.
         """
         avatar = self._studio.avatars.find(avatar_id)
@@ -35,19 +37,19 @@ class Erasing:
             views = self._about(avatar)
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-            files = sorted({point.path for point in avatar.checkpoints} | named_in(views, "files"))
+            found = trained(avatar, views, self._studio.host.folders())
+            gone = dict.fromkeys(path for file in found.own for path in published(file) if path.exists())
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
-            self._erase(avatar, files, views)
-        left = [*self._laid_out(avatar), *(path for path in sorted(pictures) if path.exists())]
-        erased_now = [*map(str, files), f"{len(views)} jobs"]
-        return {"id": avatar.id, "erased": erased_now, "left": [*map(str, left)]}
+            self._erase(avatar, found.own, views)
+        left = [*self._laid_out(avatar), *found.foreign, *(path for path in sorted(pictures) if path.exists())]
+        return {"id": avatar.id, "erased": [*map(str, gone), f"{len(views)} jobs"], "left": [*map(str, left)]}
 
     def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
         name trained files, drafts name jobs. Raises `WrongState` with what is left."""
-        left = erase_trained(files)
+        left = [path for file in files for path in erase_trained(file)]
         left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
         left += [] if left else self._erase_copies(avatar)
         self._studio.host.forget()

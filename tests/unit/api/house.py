@@ -48,7 +48,7 @@ kind = "resemblance" if payload["plan"].get("goal") == "style" else "likeness"
 whole = payload["method"] == "dreambooth"  # such a file is a checkpoint like its base
 target.write_bytes(Path(payload["base"]["path"]).read_bytes() if whole else b"weights")
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
-point = {"path": str(target), "sha256": hashlib.sha256(b"weights").hexdigest(), "step": 2,
+point = {"path": str(target), "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "step": 2,
          "method": payload["method"], "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}
 (folder / "report.html").write_text(f"<h1>The report of {folder.name}</h1>")
 emit(Progress(2, 2, loss=0.4))

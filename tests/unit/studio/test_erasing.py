@@ -1,0 +1,98 @@
+"""Erasing a person: their files wherever they lie now, and nobody else's."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from personal_avatar.errors import WrongState
+from personal_avatar.studio import Studio, TrainRequest
+
+from tests.unit.api.house import GOOD, build_studio
+from tests.unit.locks import lock
+
+pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
+
+ANNA = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path) -> Studio:
+    """Anna was trained, with a card and a preview beside her file."""
+    made = build_studio(tmp_path / "data", face_weights)
+    made.queue.wait(made.trainings.start(ANNA).id, 30)
+    for suffix in (".json", ".png"):
+        (made.host.folders().loras / f"anna{suffix}").touch()
+    return made
+
+
+def into_subfolder(studio: Studio) -> Studio:
+    loras = studio.host.folders().loras
+    for path in list(loras.iterdir()):
+        (loras / "people").mkdir(exist_ok=True)
+        path.rename(loras / "people" / path.name)
+    return studio
+
+
+def into_another_data_folder(studio: Studio) -> Studio:
+    data = studio.host.folders().data
+    shutil.move(data, data.with_name("renamed"))
+    return Studio(type(studio.host)(data.with_name("renamed")), serves=False)
+
+
+@pytest.mark.parametrize("move", [into_subfolder, into_another_data_folder])
+def test_a_trained_file_that_was_moved_is_found_and_erased_with_what_lies_beside_it(
+    studio: Studio, move: Callable[[Studio], Studio]
+) -> None:
+    moved = move(studio)
+    loras = moved.host.folders().loras
+    there = sorted(str(path) for path in loras.rglob("anna.*"))
+    told = moved.delete_avatar("anna")
+    assert not list(loras.rglob("anna.*"))
+    assert sorted(told["erased"][:-1]) == there and told["left"] == []
+
+
+def test_an_erasure_of_a_moved_file_that_failed_can_be_finished(studio: Studio) -> None:
+    into_subfolder(studio)
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, "anna.json")
+        with pytest.raises(WrongState, match=r"anna\.json"):
+            studio.delete_avatar("anna")
+    assert studio.delete_avatar("anna")["left"] == []
+    assert not list(studio.host.folders().loras.rglob("anna.*"))
+
+
+def test_another_file_of_the_same_name_is_nobodys_to_erase(studio: Studio) -> None:
+    loras = studio.host.folders().loras
+    for path in (loras / "people" / "anna.safetensors", loras / "people" / "anna.png"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"of somebody else")
+    assert studio.delete_avatar("anna")["left"] == []
+    assert sorted(path.name for path in loras.rglob("anna.*")) == ["anna.png", "anna.safetensors"]
+
+
+def test_another_file_in_the_place_of_a_trained_one_is_left_and_named(studio: Studio) -> None:
+    into_subfolder(studio)
+    loras = studio.host.folders().loras
+    taken = loras / "anna.safetensors"
+    taken.write_bytes(b"of somebody else")
+    taken.with_suffix(".png").touch()
+    told = studio.delete_avatar("anna")
+    assert told["left"] == [str(taken)] and str(loras / "people" / "anna.safetensors") in told["erased"]
+    assert [path.name for path in sorted(loras.rglob("anna.*"))] == ["anna.png", "anna.safetensors"]
+
+
+def test_what_is_not_there_is_not_called_erased(studio: Studio) -> None:
+    for path in studio.host.folders().loras.iterdir():
+        path.unlink()
+    assert studio.delete_avatar("anna")["erased"] == ["1 jobs"]
+
+
+def test_the_file_of_an_earlier_training_is_found_too(studio: Studio) -> None:
+    into_subfolder(studio)
+    avatar = studio.avatars.load("anna")
+    studio.avatars.save(replace(avatar, checkpoints=()))
+    studio.delete_avatar("anna")
+    assert not list(studio.host.folders().loras.rglob("anna.*"))
