@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import erase_folder, erase_trained, erased, published
+from personal_avatar.avatars import erase_folder, erase_trained, published
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
-from personal_avatar.studio import drafts
+from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.requests import TrainRequest
 from personal_avatar.studio.trained import trained
 from personal_avatar.studio.works import RANK
@@ -43,7 +43,7 @@ class Erasing:
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
             self._erase(avatar, found.own, views)
-        left = [*self._laid_out(avatar), *found.foreign, *(path for path in sorted(pictures) if path.exists())]
+        left = [*self._laid_out(avatar), *found.foreign, *keeping.left_of(pictures)]
         return {"id": avatar.id, "erased": [*map(str, gone), f"{len(views)} jobs"], "left": [*map(str, left)]}
 
     def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
@@ -52,6 +52,7 @@ class Erasing:
         left = [path for file in files for path in erase_trained(file)]
         left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
         left += [] if left else self._erase_copies(avatar)
+        self._studio.gallery.forget()
         self._studio.host.forget()
         self._studio.seen.forget()
         self._studio.avatars.delete(avatar.id, left)
@@ -68,7 +69,7 @@ class Erasing:
 
     def _erase_copies(self, avatar: Avatar) -> list[Path]:
         """Archives for download, and laid-out photos of this person; returns what is left of them."""
-        left = [archive for archive in self._studio.gallery.archives.glob("*.zip") if not erased(archive)]
+        left = self._studio.gallery.drop_archives()
         for draft in self._own_drafts(avatar):
             left += erase_folder(draft, drafts.FILE)
         drafts.sweep(self._studio.host.folders().data / "drafts")

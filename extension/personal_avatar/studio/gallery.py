@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
+from personal_avatar.avatars import erased
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import ENDED
 from personal_avatar.jobs.store import Job, JobView, named_in
+from personal_avatar.storage import locked
 from personal_avatar.studio import keeping
 from personal_avatar.studio.again import request_like
 from personal_avatar.studio.picking import VARIATION
@@ -34,7 +37,7 @@ class Gallery:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._changing = threading.RLock()
+        self._changing = threading.Lock()
         self._known: dict[str, tuple[Stamp, tuple[Entry, ...]]] = {}
 
     # -- looking
@@ -103,7 +106,7 @@ class Gallery:
 
     def favourite(self, job_id: str, number: int, liked: bool = True) -> Entry:
         """Mark a picture as one that somebody likes, or take the mark away. Raises `NotFound`."""
-        with self._changing:
+        with self._alone():
             self.entry(job_id, number)
             folder = self._studio.jobs.folder(job_id)
             favourites.write(folder, favourites.read(folder) - {number} | ({number} if liked else set()))
@@ -117,12 +120,17 @@ class Gallery:
         """
         if self._studio.jobs.job(job_id).kind == RANK:
             raise WrongState("These pictures were only ranked here.", "Delete the files where they are.")
-        with self._changing:
+        with self._alone():
             files = self._delete(job_id, number, host_files)
-        self.drop_archives()
-        left = [str(path) for path in files if path.exists()]
+        left = [str(path) for path in (*files, *self.drop_archives()) if path.exists()]
         return {"id": job_id, "number": number, "erased": [str(path) for path in files if str(path) not in left],
                 "left": left}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else changes what is noted of pictures meanwhile, neither here nor in another program."""
+        with self._changing, locked(self._studio.host.folders().data / ".gallery.lock"):
+            yield
 
     def _delete(self, job_id: str, number: int, host_files: bool) -> list[Path]:
         """Files of the picture, whether they are gone now or not."""
@@ -150,10 +158,10 @@ class Gallery:
             raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
+        self.forget()
         studio.host.forget()
         studio.seen.forget()
-        self.drop_archives()
-        left = sorted(str(path) for path in pictures if path.exists())
+        left = [str(path) for path in (*keeping.left_of(pictures), *self.drop_archives())]
         return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}
 
     # -- taking along
@@ -175,10 +183,14 @@ class Gallery:
         """Where zips for download lie; they can be made again at any time."""
         return self._studio.host.folders().data / "cache" / "archives"
 
-    def drop_archives(self) -> None:
-        """Nothing that was deleted shall be left in a zip."""
-        for archive in self.archives.glob("*.zip"):
-            archive.unlink(missing_ok=True)
+    def drop_archives(self) -> list[Path]:
+        """Nothing that was deleted shall be left in a zip, nor in what a program that was killed had packed of one.
+        Returns what is left."""
+        return [archive for archive in self.archives.glob("*") if not erased(archive)]
+
+    def forget(self) -> None:
+        """Nothing of any run stays in memory."""
+        self._known.clear()
 
 
 def _entries(view: JobView, folder: Path) -> Iterable[Entry]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NUMBER = "n"
 CAPTIONS = (SUFFIX, OTHER_SUFFIX)
+COPIES = (".jpg", ".txt")  # what the WebUI saves beside a picture: a JPEG of a large one, the infotext
 THUMBNAILS, THUMBNAIL_PX = "thumbnails", 448
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 RECORDS = ("portraits.json", "restored.json", "character.json")  # lists beside the pictures
@@ -107,11 +108,24 @@ def _shortened(document: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def files_of(folder: Path, entry: Entry) -> list[Path]:
-    """What belongs to a picture of the run in `folder`: its file with its caption, the restored one, small ones."""
+    """What belongs to a picture of the run in `folder`: its file with its caption, the restored one, small ones, and of
+    a file that the host saved its copies."""
     small = (folder / THUMBNAILS).glob(f"{entry.number:04d}-*.webp")
     named = [path for path in (entry.portrait.path, entry.portrait.restored) if path is not None]
-    captions = [path.with_suffix(suffix) for path in named for suffix in CAPTIONS]
-    return [*named, *(path for path in captions if path.is_relative_to(folder) and path.is_file()), *small]
+    captions = [path.with_suffix(suffix) for path in named if path.is_relative_to(folder) for suffix in CAPTIONS]
+    copies = (copy for path in named if not path.is_relative_to(folder) for copy in copies_of(path))
+    return [*named, *(path for path in captions if path.is_file()), *copies, *small]
+
+
+def copies_of(path: Path) -> list[Path]:
+    """What the host saved beside a picture of its own, as far as it is there."""
+    return [copy for suffix in COPIES if (copy := path.with_suffix(suffix)) != path and copy.is_file()]
+
+
+def left_of(pictures: Iterable[Path]) -> list[Path]:
+    """Those that are still there, with their copies."""
+    found = {one for path in pictures for one in (path, *copies_of(path)) if one.exists()}
+    return sorted(found)
 
 
 # -- small ones
@@ -214,11 +228,22 @@ def pack(
             if on_progress is not None:
                 on_progress(place, len(there))
 
-    write_archive(target, files(), all(entry.generated for entry in there))
-    if not all(entry.shown.is_file() for entry in there):
+    try:
+        write_archive(target, files(), all(entry.generated for entry in there))
+    except FileNotFoundError:  # a picture, or the zip in the making: whoever deletes takes what may hold it
+        raise NotFound("Pictures were deleted while others were packed.", "Pack them again.") from None
+    if not all(_is_known(studio, entry) for entry in there):
         target.unlink(missing_ok=True)
         raise NotFound("A picture was deleted while it was packed.", "Pack the others again.")
     return target
+
+
+def _is_known(studio: Studio, entry: Entry) -> bool:
+    """Whether a picture is there, and its run still tells of it: a file that the host saved outlives that."""
+    try:
+        return entry.shown.is_file() and bool(studio.gallery.entry(entry.job_id, entry.number))
+    except NotFound:
+        return False
 
 
 def _versions(studio: Studio, entry: Entry, size: str, kind: str) -> Iterator[tuple[str, Taken]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +68,29 @@ def test_favourites_stay_and_go_with_the_run(studio: Studio) -> None:
     assert [entry.number for entry in again.gallery.of(job_id) if entry.favourite] == [0]
     studio.gallery.erase(job_id)
     assert not list((studio.host.folders().data / "jobs").rglob(favourites.FILE))
+
+
+def test_two_programs_that_like_pictures_at_once_lose_none(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, read = run(studio, 6), favourites.read
+
+    def slow(folder: Path) -> frozenset[int]:
+        found = read(folder)
+        time.sleep(0.02)
+        return found
+
+    monkeypatch.setattr(favourites, "read", slow)
+    programs = [(studio, (0, 1, 2)), (Studio(studio.host), (3, 4, 5))]
+    likes = [
+        threading.Thread(target=lambda who=who, which=which: [who.gallery.favourite(job_id, n) for n in which])
+        for who, which in programs
+    ]
+    for one in likes:
+        one.start()
+    for one in likes:
+        one.join()
+    assert read(studio.jobs.folder(job_id)) == {0, 1, 2, 3, 4, 5}
 
 
 def test_a_damaged_list_of_favourites_is_an_empty_one(studio: Studio) -> None:
@@ -148,6 +173,29 @@ def test_pictures_among_the_hosts_own_are_deleted_only_when_that_is_asked(studio
     assert not second.portrait.path.exists()
 
 
+def copies_beside(outputs: Path, *stems: str) -> list[str]:
+    """What the WebUI writes beside large pictures, and beside all where it is told to."""
+    made = [outputs / f"{stem}{suffix}" for stem in stems for suffix in (".jpg", ".txt")]
+    for path in made:
+        path.touch()
+    return [str(path) for path in made]
+
+
+def test_copies_that_the_host_saved_beside_its_pictures_go_and_are_left_with_them(
+    studio: Studio, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    job_id = run(studio, elsewhere=outputs)
+    first, second, last, strange = (copies_beside(outputs, stem) for stem in ("0000", "0001", "0002", "00020"))
+    assert studio.gallery.delete(job_id, 0)["left"] == [str(outputs / "0000.png"), *first]
+    assert set(studio.gallery.delete(job_id, 2, host_files=True)["erased"]) == {str(outputs / "0002.png"), *last}
+    told = studio.gallery.erase(job_id)
+    assert told["left"] == sorted([str(outputs / "0001.png"), *second])
+    assert sorted(str(path) for path in outputs.iterdir()) == sorted(
+        [str(outputs / "0000.png"), *first, str(outputs / "0001.png"), *second, *strange]
+    )
+
+
 def test_a_cancelled_run_loses_pictures_in_the_same_way(studio: Studio) -> None:
     from personal_avatar.errors import Cancelled
     from personal_avatar.jobs.events import failure
@@ -168,11 +216,20 @@ def test_pictures_that_were_only_ranked_are_not_ours_to_delete(studio: Studio) -
         studio.gallery.delete(job.id, 0, host_files=True)
 
 
-def test_zips_for_download_do_not_outlive_what_was_deleted(studio: Studio) -> None:
+@pytest.mark.parametrize("name", ["x.zip", ".x.zip.1a2b3c4d.part"])
+def test_zips_for_download_do_not_outlive_what_was_deleted(studio: Studio, name: str) -> None:
+    """Nor does what a program that was killed had packed of one."""
     job_id = run(studio)
-    target = studio.gallery.pack(studio.gallery.of(job_id), studio.gallery.archives / "x.zip")
+    target = studio.gallery.pack(studio.gallery.of(job_id), studio.gallery.archives / name)
     studio.gallery.delete(job_id, 0)
     assert not target.exists()
+
+
+def test_nothing_of_a_run_that_was_erased_stays_in_memory(studio: Studio) -> None:
+    job_id = run(studio)
+    assert studio.gallery.of(job_id)
+    studio.gallery.erase(job_id)
+    assert job_id not in repr(vars(studio.gallery))
 
 
 # -- taking along
@@ -304,6 +361,17 @@ def test_a_picture_that_is_deleted_while_it_is_packed_does_not_stay_in_the_zip(s
     with pytest.raises(NotFound, match="deleted while it was packed"):
         studio.gallery.pack(studio.gallery.of(job_id), tmp_path / "x.zip", on_progress=delete_the_first)
     assert not (tmp_path / "x.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["data/cache/archives/x.zip", "x.zip"])
+def test_no_zip_outlives_a_run_that_is_erased_while_it_is_packed(studio: Studio, tmp_path: Path, name: str) -> None:
+    """Though its file is among the host's own, which stay."""
+    job_id = run(studio, 1, elsewhere=tmp_path / "outputs")
+    with pytest.raises(NotFound, match="deleted while"):
+        studio.gallery.pack(
+            studio.gallery.of(job_id), tmp_path / name, on_progress=lambda *_: studio.gallery.erase(job_id) and None
+        )
+    assert not list(tmp_path.rglob("*x.zip*"))
 
 
 def test_an_archive_of_cut_pictures_holds_only_the_better_ones(studio: Studio, tmp_path: Path) -> None:
