@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -191,6 +192,19 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
     write_bytes(path, "\n".join(changed).encode("utf-8", "backslashreplace"))
 
 
+def at_home(told: Any, folder: Path) -> Any:
+    """What a job told, with the paths in its folder as they are now, wherever the folder was then: no other has its
+    name, the job's id."""
+    if isinstance(told, dict):
+        return {name: at_home(part, folder) for name, part in told.items()}
+    if isinstance(told, list):
+        return [at_home(part, folder) for part in told]
+    if not isinstance(told, str) or folder.name not in told or told.startswith(f"{folder}{os.sep}"):
+        return told
+    found = re.match(rf"(?:/|[A-Za-z]:|\\\\).*?([/\\]){re.escape(folder.name)}\1", told)
+    return str(folder.joinpath(*told[found.end() :].split(found[1]))) if found else told
+
+
 def read_events(folder: Path, after: int = 0) -> Iterator[Record]:
     """Complete events of a job with an id greater than `after`, in order."""
     path = folder / EVENTS_FILE
@@ -201,5 +215,9 @@ def read_events(folder: Path, after: int = 0) -> Iterator[Record]:
             if number <= after or not line.endswith("\n"):
                 continue
             parsed = parse(line)
-            if parsed is not None:
-                yield Record(number, *parsed)
+            if parsed is None:
+                continue
+            at, event = parsed
+            if isinstance(event, SampleMade):
+                event = replace(event, path=at_home(event.path, folder))
+            yield Record(number, at, event)

@@ -16,6 +16,7 @@ from personal_avatar.albums.sizes import ORIGINAL, Box, Size, framed, size_named
 from personal_avatar.captions.files import OTHER_SUFFIX, SUFFIX
 from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import AvatarError, InvalidSettings, NotFound
+from personal_avatar.jobs.events import at_home
 from personal_avatar.pictures import (
     EDITED,
     FORMATS,
@@ -74,7 +75,7 @@ def without(event: dict[str, Any], folder: Path, number: int, portrait: Portrait
 
     `folder`: the job's, which paths in events may be relative to.
     """
-    if event["kind"] == "sample" and _shows(folder / str(event.get("path", "")), portrait):
+    if event["kind"] == "sample" and _shows(folder / at_home(str(event.get("path", "")), folder), portrait):
         return {"at": event["at"], "kind": "log", "message": "A picture was deleted."}
     place = event.get("error") or {} if event["kind"] == "failed" else event
     if isinstance(place.get("result"), dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_avatar.jobs.events import (
@@ -18,6 +19,7 @@ from personal_avatar.jobs.events import (
     Score,
     Stage,
     Started,
+    at_home,
     parse,
     read_events,
 )
@@ -84,3 +86,17 @@ def test_a_text_that_no_file_can_hold_is_written_all_the_same(tmp_path: Path) ->
 
 def test_a_job_without_events_has_none(tmp_path: Path) -> None:
     assert list(read_events(tmp_path)) == []
+
+
+ID = "1e9456ac23f3460ca86c1576ab20d61a"
+
+
+@pytest.mark.parametrize(("told", "now"), [
+    (f"/old/jobs/{ID}/artifacts/1.png", "artifacts/1.png"), (f"/new/jobs/{ID}/artifacts/1.png", "artifacts/1.png"),
+    (f"C:\\old\\jobs\\{ID}\\artifacts\\1.png", "artifacts/1.png"), (f"\\\\nas\\jobs\\{ID}\\photos\\a", "photos/a"),
+    ("/outputs/1.png", None), ("artifacts/1.png", None), (f"a name like {ID}", None), (f"/outputs/{ID}.png", None),
+])
+def test_paths_in_the_folder_of_a_job_are_told_as_they_are_now(told: str, now: str | None) -> None:
+    folder = Path("/new/jobs") / ID
+    expected = told if now is None else str(folder / now)
+    assert at_home({"images": [{"path": told, "n": 1}]}, folder) == {"images": [{"path": expected, "n": 1}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import threading
 import time
 import zipfile
@@ -16,7 +17,7 @@ from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry, arranged
 from personal_avatar.domain import Portrait, Style, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
-from personal_avatar.jobs.events import Done, EventWriter, read_events
+from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, read_events
 from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in
@@ -230,6 +231,24 @@ def test_nothing_of_a_run_that_was_erased_stays_in_memory(studio: Studio) -> Non
     assert studio.gallery.of(job_id)
     studio.gallery.erase(job_id)
     assert job_id not in repr(vars(studio.gallery))
+
+
+def test_pictures_are_found_where_the_data_folder_was_moved_to(studio: Studio) -> None:
+    """Also while a copy of it lies where they were made."""
+    job_id, data = run(studio), studio.host.folders().data
+    moved = data.with_name("renamed")
+    shutil.copytree(data, moved, symlinks=True)
+    again = Studio(type(studio.host)(moved), serves=False)
+    folder = again.jobs.folder(job_id)
+    (first, second, third) = again.gallery.of(job_id)
+    assert all(entry.owned and entry.shown.is_relative_to(folder) for entry in (first, second, third))
+    assert second.shown.name == "0001-restored.png" and again.gallery.taken(second).data
+    assert [path.parent for path in again.gallery.told_by(again.jobs.view(job_id))] == [folder / "artifacts"] * 3
+
+    assert again.gallery.delete(job_id, 1)["left"] == []
+    told = (folder / EVENTS_FILE).read_text(encoding="utf-8")
+    assert "0001" not in told and "0002" in told and not list(folder.rglob("0001*"))
+    assert all(entry.shown.is_file() for entry in studio.gallery.of(job_id))
 
 
 # -- taking along
