@@ -29,7 +29,10 @@ def request_like(job: Job, style_id: str, folder: Path, count: int) -> CreateReq
     if style is None:
         raise WrongState("It is not known how this picture was made.", "Make new ones in the panel Create.")
     settings = {**task.settings, "seed": -1, "count": count}
-    wish = _worded(CreateRequest(avatar_id=task.avatar_id, user_id=job.user_id, settings=settings), style)
+    wish = CreateRequest(
+        avatar_id=task.avatar_id, user_id=job.user_id, settings=settings, negative_prompt=task.negative_prompt
+    )
+    wish = _worded(wish, style)
     return _with_people(wish, task.one_shot, folder / "photos")
 
 

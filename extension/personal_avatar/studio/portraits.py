@@ -68,12 +68,13 @@ class CreateSettings(Settings):
 @dataclass(frozen=True)
 class CreateTask:
     """Payload of a job that makes portraits. `avatar_id`: empty when nobody was trained; `settings`: validated
-    `CreateSettings` as a dict."""
+    `CreateSettings` as a dict; `negative_prompt`: what was asked for, which the styles hold beside their own."""
 
     avatar_id: str
     styles: tuple[Style, ...]
     settings: dict[str, Any]
     one_shot: OneShot = OneShot()
+    negative_prompt: str = ""
 
 
 @dataclass(frozen=True, eq=False)

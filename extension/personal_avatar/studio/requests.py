@@ -52,7 +52,8 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """Portraits in styles (ids) or after a prompt of the user's own, which may hold `{subject}`.
+    """Portraits in styles (ids) or after a prompt of the user's own, which may hold `{subject}`; at least one of each.
+    `negative_prompt`: what none shall show, beside what a style says itself.
 
     Of an avatar, or, with `avatar_id` empty, of whoever is in `references`, without training; with both, the avatar's
     training and these photos. `identity`: settings of one-shot identity without pictures; None without references: the

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,16 +157,24 @@ class Studio:
         one_shot, files = planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
         styles = self._wanted_styles(request)
+        if settings.count < len(styles):
+            said = f"count must be at least {len(styles)}, one picture for each style, got {settings.count}."
+            raise InvalidSettings(said, "Ask for more pictures, or choose fewer styles.")
         for style in styles:
             for text in fill(style, "person", settings.dict()):
                 refuse_unknown(text, self.host.folders().wildcards)
         seated(self, avatar, one_shot, files, settings.lora_weight)
-        task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot)
+        task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot, request.negative_prompt)
         return self.submit(CREATE, task, avatar, user_id=request.user_id, title=one_shot.title, files=files)
 
     def _wanted_styles(self, request: CreateRequest) -> tuple[Style, ...]:
-        own = self.host.styles()
-        styles = tuple(library.find(style, own) for style in dict.fromkeys(request.styles))
+        """With what the pictures shall not show, beside what each style says itself."""
+        own, unwanted = self.host.styles(), request.negative_prompt.strip()
+        found = (library.find(style, own) for style in dict.fromkeys(request.styles))
+        styles = tuple(
+            replace(style, negative_prompt=", ".join(filter(None, (style.negative_prompt, unwanted))))
+            for style in found
+        )
         if request.prompt.strip():
             prompt = request.prompt if "{subject}" in request.prompt else "{subject}, " + request.prompt
             styles += (Style("prompt", "Prompt", prompt, request.negative_prompt, origin="own"),)

@@ -16,7 +16,9 @@ from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.studio import CreateRequest, Studio
+from personal_avatar.studio.again import request_like
 from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
+from personal_avatar.styles.library import find
 from personal_avatar.training.presets import TINY_GUIDANCE
 
 from tests.unit.api.house import GOOD, DrawingHost, build_studio, measured
@@ -61,6 +63,23 @@ def test_a_style_says_how_it_is_painted_and_what_was_said_wins(made: Made) -> No
     assert (requests[-1].steps, requests[-1].guidance) == (11, 3.0)
     requests, _, _ = made(prompt="a photo of {subject}")
     assert (requests[-1].steps, requests[-1].guidance) == (20, TINY_GUIDANCE)
+
+
+@pytest.mark.slow
+def test_what_shall_not_be_seen_is_added_to_what_each_style_says(made: Made) -> None:
+    (own,), _, _ = made(prompt="{subject}", negative_prompt="glasses", settings={"count": 1})
+    assert own.negative_prompt == "glasses"
+    requests, studio, job_id = made(styles=("oil-painting", "linkedin-headshot"), negative_prompt=" glasses, hat ")
+    for request, style in zip(requests[1:], ("oil-painting", "linkedin-headshot"), strict=True):
+        assert request.negative_prompt == find(style).negative_prompt + ", glasses, hat"
+    again = request_like(studio.jobs.job(job_id), "oil-painting", studio.jobs.folder(job_id), 1)
+    assert again.negative_prompt.strip() == "glasses, hat"
+    assert studio._wanted_styles(again)[0].negative_prompt == requests[1].negative_prompt
+
+
+def test_fewer_pictures_than_styles_are_refused_before_anything_starts(made: Made) -> None:
+    with pytest.raises(InvalidSettings, match=r"count must be at least 3, one picture for each style, got 2\."):
+        made(styles=("oil-painting", "linkedin-headshot"), prompt="{subject}")
 
 
 def test_clothes_and_hair_are_tried_on(made: Made) -> None:
