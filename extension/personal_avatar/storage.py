@@ -25,6 +25,14 @@ def plain_suffix(path: Path) -> str:
     return path.suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,7}", path.suffix) else ""
 
 
+def short(name: str, most_bytes: int = 200) -> str:
+    """The beginning of a name, all of it where it is not longer: file systems hold names of 255 bytes, and what is put
+    before and behind it needs room, too."""
+    while len(os.fsencode(name)) > most_bytes:
+        name = name[:-1]
+    return name
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write beside the target, flush to the disk, rename over it."""
     with replacing(path) as part:
@@ -36,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path` to write into; at the end it is flushed to the disk and takes the place of `path` for good,
     and when something is raised it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".{short(path.name)}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield part
         with part.open("rb+") as file:

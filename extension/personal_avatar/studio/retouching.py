@@ -11,6 +11,7 @@ from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
+from personal_avatar.storage import short
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
@@ -32,8 +33,8 @@ class Retouching:
     def __call__(
         self, portraits: Sequence[Portrait], folder: Path, emit: EventWriter, control: Control
     ) -> list[Portrait]:
-        """The same portraits; those that could be made better have a twin in `folder`. The log says why others have
-        none."""
+        """The same portraits; those that could be made better have a twin in `folder`, which is named by its place
+        among them, too, as hosts begin their numbers anew in each folder. The log says why others have none."""
         if not self.studio.host.restorers():
             emit(Log("No face restorer is installed: the pictures are as they were generated."))
             return list(portraits)
@@ -46,19 +47,19 @@ class Retouching:
         done = []
         for number, portrait in enumerate(portraits, start=1):
             control.check()
-            done.append(self._better(portrait, judge, people, folder, emit, control))
+            target = folder / f"{number:03d}-{short(portrait.path.stem)}-restored.png"
+            done.append(self._better(portrait, target, judge, people, emit, control))
             emit(Progress(number, len(portraits)))
         return done
 
     def _better(
-        self, portrait: Portrait, judge: Judge, people: Sequence[Person], folder: Path, emit: EventWriter,
+        self, portrait: Portrait, target: Path, judge: Judge, people: Sequence[Person], emit: EventWriter,
         control: Control,
     ) -> Portrait:
         from personal_avatar.restoration.trial import RestoreSettings
 
         if portrait.likeness is None:
             return portrait
-        target = folder / f"{portrait.path.stem}-restored.png"
         wanted = PictureRestoreSettings(
             min_similarity_drop=self.max_drop, below_px=0, below_sharpness=0.0, others=False
         )

@@ -52,11 +52,20 @@ def retouched(wanted: Retouching, portraits: list[Portrait], folder: Path) -> tu
 def test_a_better_face_becomes_a_twin_that_says_how_it_was_made(studio: Studio, tmp_path: Path) -> None:
     before = portrait(tmp_path / "0001.png", blurry())
     (after,), _ = retouched(Retouching(studio, anna(studio), ()), [before], tmp_path)
-    assert after.restored == tmp_path / "0001-restored.png" and after.path == before.path
+    assert after.restored == tmp_path / "001-0001-restored.png" and after.path == before.path
     assert {"overall", "restored", "fidelity"} == set(after.scores)
     said = infotext_of(after.restored)
     assert said.startswith("a man\nSteps: 20, Seed: 1, ") and f"{RESTORED}: 1" in said
     assert "likeness to: Anna" in said and source_of(after.restored) == GENERATED
+
+
+def test_pictures_of_one_name_from_two_folders_get_twins_of_their_own(studio: Studio, tmp_path: Path) -> None:
+    """Hosts that save into a folder for each style begin their numbers anew in each."""
+    given = [portrait(tmp_path / style / "00000.png", blurry()) for style in ("oil", "ink")]
+    save_picture(blurry(), given[1].path, "in ink")
+    done, _ = retouched(Retouching(studio, anna(studio), ()), given, tmp_path / "artifacts")
+    said = [infotext_of(one.restored) for one in done if one.restored is not None]
+    assert [text.split(",")[0] for text in said] == ["a man\nSteps: 20", "in ink"]
 
 
 def test_photos_tell_who_it_is_where_nobody_was_trained(studio: Studio, tmp_path: Path) -> None:
