@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from personal_avatar import storage
 from personal_avatar.domain import Face
 from personal_avatar.pictures import load_picture
+from personal_avatar.storage import short
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
 from tests.unit.test_cli import Run, data, run  # noqa: F401
@@ -67,6 +69,38 @@ def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path
     assert found == ["IMG_0001-restored.png", "IMG_0001-restored-2.png", "IMG_0001-restored-3.png"]
     first, second, again = (load_picture(tmp_path / "out" / name) for name in found)
     assert not np.array_equal(first, second) and np.array_equal(first, again)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", ["x" * 251, "x" * 235, "\u540d" * 83], ids=["251", "235", "three bytes each"])
+def test_long_names_are_cut_where_words_are_added(run: Run, tmp_path: Path, stem: str) -> None:  # noqa: F811
+    (tmp_path / "given").mkdir()
+    photo = tmp_path / "given" / f"{stem}.png"
+    photo.write_bytes(GOOD[0].read_bytes())
+    said = run("restore", photo, photo, "--reference", GOOD[2], *EVERY, "--set", "min_similarity_drop=0.2",
+               "--out", tmp_path / "out", "--json")
+    found = [Path(row["out"]).name for row in said.document["images"]]
+    assert said.status == 0 and set(found) == {path.name for path in (tmp_path / "out").iterdir()}
+    assert found == [f"{short(stem)}-restored.png", f"{short(stem)}-restored-2.png"]
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_written_does_not_end_the_work_on_others(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    write = storage.write_bytes
+
+    def refuse(path: Path, content: bytes) -> None:
+        if path.name.startswith(GOOD[0].stem):
+            raise PermissionError(13, "Permission denied", str(path))
+        write(path, content)
+
+    monkeypatch.setattr("personal_avatar.pictures.write_bytes", refuse)
+    said = run("restore", GOOD[0], GOOD[3], "--reference", GOOD[2], *EVERY, "--set", "min_similarity_drop=0.2",
+               "--out", tmp_path / "out", "--json")
+    first, second = said.document["images"]
+    assert said.status == 0 and first["out"] is None and "Permission denied" in first["error"]["message"]
+    assert Path(second["out"]).is_file()
 
 
 @pytest.mark.parametrize(("words", "complaint"), [

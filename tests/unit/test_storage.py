@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar import storage
-from personal_avatar.storage import files_below, sha256_of, slug, write_bytes, write_json
+from personal_avatar.storage import files_below, sha256_of, short, slug, write_bytes, write_json
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -41,6 +41,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["status.json"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "\u540d" * 83 + ".png"], ids=["one byte each", "three"])
+def test_a_file_may_have_the_longest_name_that_there_can_be(tmp_path: Path, name: str) -> None:
+    write_bytes(tmp_path / name, b"a")
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(("name", "begins"), [
+    ("", ""), ("x" * 20, "x" * 20), ("x" * 21, "x" * 20), ("\u540d" * 9, "\u540d" * 6), ("\udcff" * 21, "\udcff" * 20),
+])
+def test_a_long_name_is_cut_between_two_letters(name: str, begins: str) -> None:
+    assert short(name, 20) == begins
 
 
 def test_files_are_found_in_linked_folders_too_and_links_lead_nowhere_twice(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local_studio, pictures
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, BadInput, first_line
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.params import pairs, validated
+from personal_avatar.storage import short
 from personal_avatar.studio.picking import free
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.second_pass import painter_of
@@ -66,7 +67,7 @@ def restore(args: Namespace, terminal: Terminal) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with terminal.bar("restore") as bar:
         for done, image in enumerate(images, start=1):
-            target = free(args.out / f"{image.stem}-restored.png")
+            target = free(args.out / f"{short(image.stem)}-restored.png")
             restored = partial(studio.restoring.file, image, target, people, judge, settings, painter)
             found.append(_restored(image, target, restored))
             bar(done, len(images))
@@ -95,6 +96,9 @@ def _restored(image: Path, target: Path, restored: Callable[[], RestoredPicture]
         found = restored()
     except AvatarError as error:
         return {**row, "reason": str(error), "error": error.to_json()}
+    except OSError as error:
+        named = BadInput(f"{target.name} could not be made: {first_line(error)}.", "Choose another folder.")
+        return {**row, "reason": str(named), "error": named.to_json()}
     main = main_face(found.faces)
     if main is not None and main.told:
         row |= {"likeness_before": round(main.before[0], 4), "likeness_after": round(main.after[0], 4)}

@@ -17,6 +17,7 @@ from personal_avatar.params import validated
 from personal_avatar.pictures import infotext_of, negative_prompt_in, prompt_in, settings_in
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.ranking.order import KEYS, Filter, filtered, known, sorted_by, value_of
+from personal_avatar.storage import short
 from personal_avatar.studio.keeping import number_of
 from personal_avatar.studio.works import CREATE, RANK
 
@@ -94,11 +95,11 @@ def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequenc
 
 
 def free(path: Path) -> Path:
-    """`path`, or beside it the first name with a number that nothing has."""
-    number = 2
-    wanted = path
+    """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut."""
+    stem, suffix, number = short(path.stem, 225), short(path.suffix, 20), 2
+    wanted = path.with_name(stem + suffix)
     while wanted.exists():
-        wanted, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+        wanted, number = path.with_name(f"{stem}-{number}{suffix}"), number + 1
     return wanted
 
 

@@ -195,6 +195,16 @@ def test_the_best_are_copied_in_order_and_nothing_is_overwritten(studio: Studio,
     assert len(moved) == 4 and not list((tmp_path / "best").iterdir())
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 250 + ".png", "\u540d" * 83 + ".png", "x." + "y" * 250], ids=["one byte each", "three", "suffix"]
+)
+def test_pictures_of_long_names_are_taken_by_shorter_ones(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"a picture")
+    taken = [*take([tmp_path / name], tmp_path / "best"), *take([tmp_path / name], tmp_path / "best", move=True)]
+    assert sorted(taken) == sorted((tmp_path / "best").iterdir()) and len(taken) == 2
+    assert all(path.name.startswith(f"001-{name[0]}") and path.read_bytes() == b"a picture" for path in taken)
+
+
 def test_a_table_has_every_score_and_no_formula() -> None:
     broken = Ranked(Path("b.png"), None, error={"code": "UNREADABLE"})
     rows = [Ranked(Path("=evil.png"), 0.5, {"overall": 0.4}, 1), broken]
