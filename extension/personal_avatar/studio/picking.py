@@ -123,7 +123,8 @@ def _as_created(view: JobView, image: dict[str, Any]) -> dict[str, Any]:
     own = style.get("origin") == "own" and style.get("id") == "prompt"
     told = {"prompt": style.get("prompt", image["prompt"]), "negative_prompt": style.get("negative_prompt", "")}
     settings = {name: value for name, value in task["settings"].items() if name not in ("count", "keep_good")}
-    asked = told if own or not style else {"styles": (style["id"],)}
+    styled = {"styles": (style.get("id"),), "negative_prompt": task.get("negative_prompt", "")}
+    asked = told if own or not style else styled
     return {"avatar_id": task["avatar_id"], **asked, "settings": {**settings, "seed": image["seed"]}}
 
 

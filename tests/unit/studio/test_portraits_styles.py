@@ -17,6 +17,7 @@ from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.again import request_like
+from personal_avatar.studio.picking import similar
 from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
 from personal_avatar.styles.library import find
 from personal_avatar.training.presets import TINY_GUIDANCE
@@ -75,6 +76,7 @@ def test_what_shall_not_be_seen_is_added_to_what_each_style_says(made: Made) -> 
     again = request_like(studio.jobs.job(job_id), "oil-painting", studio.jobs.folder(job_id), 1)
     assert again.negative_prompt.strip() == "glasses, hat"
     assert studio._wanted_styles(again)[0].negative_prompt == requests[1].negative_prompt
+    assert similar(studio, job_id, 1, 0).request["negative_prompt"].strip() == "glasses, hat"
 
 
 def test_fewer_pictures_than_styles_are_refused_before_anything_starts(made: Made) -> None:
