@@ -15,11 +15,11 @@ from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.inventing import LONGEST, InventRequest, InventSettings
 from personal_avatar.ui import judging, making
+from personal_avatar.ui.about import NOUNS, About, class_noun
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import avatars_by_label
-from personal_avatar.ui.photos import NOUNS, class_noun
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -30,7 +30,7 @@ DEFAULTS = defaults_of(InventSettings)
 OWN_FIELDS = ("count", "keep", "seed")  # of a request, beside its other settings
 
 
-def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
+def build(page: Page, tabs: gr.Tabs, about: About) -> None:
     """The panel, inside the current tab. `about`: the widgets of the photos' panel for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
@@ -98,7 +98,7 @@ def _request(scene: Scene, words: str, noun: str, settings: dict[str, Any]) -> I
 # -- what comes of it
 
 
-def _outcome(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
+def _outcome(page: Page, tabs: gr.Tabs, about: About) -> None:
     page.show(gr.HTML(elem_id=elem_id("invent_progress")), lambda scene: {"value": _progress(scene)})
     kept, all_made = page.shelf("invent_kept"), page.shelf("invent_made")
     page.show(kept.component, lambda scene: {"value": _kept(scene, kept)})
@@ -112,7 +112,7 @@ def _outcome(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
     message = gr.HTML(elem_id=elem_id("invent_use_message"))
     page.show(all_made.component, lambda scene: {"value": _made(scene, all_made)})
     page.on(cancel.click, _cancel, [], [], message)
-    page.on(use.click, _use, [], [tabs, *about], message)
+    page.on(use.click, _use, [], [tabs, *about.components], message)
 
 
 def _active(scene: Scene) -> bool:

@@ -16,10 +16,11 @@ from personal_avatar.studio import CreateRequest
 from personal_avatar.studio.oneshot import MAX_REFERENCES
 from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.ui import making, people, possible
+from personal_avatar.ui.about import NOUNS, class_noun
 from personal_avatar.ui.create import prompts, styled
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.photos import NOUNS, class_noun, upload
+from personal_avatar.ui.photos import upload
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.second import LAYOUT, Beside, SecondPerson

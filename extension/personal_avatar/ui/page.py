@@ -47,6 +47,7 @@ class Page:
         self._shows: dict[int, Provider] = {}
         self._watched: dict[int, tuple[str, ...]] = {}
         self._filled: dict[int, str] = {}
+        self._noted: set[int] = set()
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
         self._shelves: list[Shelf] = []
@@ -97,12 +98,15 @@ class Page:
         self._shelves.append(Shelf(elem_id(name), visible=visible))
         return self._shelves[-1]
 
-    def fill(self, name: str, component: Any, provider: Provider) -> Any:
+    def fill(self, name: str, component: Any, provider: Provider, *, noted: bool = False) -> Any:
         """`show` and `read` in one, for a value that is only proposed: what the user changed himself stays.
 
-        It counts as changed while it differs from what was proposed last.
+        It counts as changed while it differs from what was proposed last. A server that was started anew does not know
+        what that was: what the page holds is then the user's, unless each change of it is `noted` at once.
         """
         self._filled[component._id] = name
+        if noted:
+            self._noted.add(component._id)
         return self.show(self.read(name, component), provider)
 
     def read(self, name: str, component: Any) -> Any:
@@ -153,7 +157,7 @@ class Page:
         self.refresh_on(refresh.click)
         for component in self._reads.values():
             if component.visible:
-                self.refresh_on(getattr(component, "release", None) or getattr(component, "input", component.change))
+                self.refresh_on(settled(component))
         for answered in self._answered:
             answered.then(self._refresh, *self._refresh_io(), **QUIET)
 
@@ -173,7 +177,7 @@ class Page:
         spoken = choose(code_of(language, ""), header)
         self._tidy()
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
-        proposed = self._proposed(scene, seen)
+        proposed = self._proposed(scene, seen, opening=not seen)
         fresh: dict[str, Any] = {}
         updates = [gr.update(**self._full(component, scene, proposed, fresh)) for component in self._components]
         return [scene.key, fresh, *updates]
@@ -211,7 +215,7 @@ class Page:
             fresh[name] = digest
         return [fresh, *updates]
 
-    def _proposed(self, scene: Scene, seen: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    def _proposed(self, scene: Scene, seen: dict[str, Any], opening: bool = False) -> dict[int, dict[str, Any]]:
         """What is proposed, by component, without a value where the user has put another in the place of the last one.
 
         From here on the scene holds what the widgets are about to hold.
@@ -220,12 +224,17 @@ class Page:
         for component in self._components:
             if (name := self._filled.get(component._id)) is None:
                 continue
-            shown, last = self._shown(component, scene), seen.get(str(component._id))
-            if last and not same(scene.values.get(name), last.get("value")):
+            shown = self._shown(component, scene)
+            if not opening and self.is_changed(component, seen, scene.values.get(name)):
                 shown = {prop: value for prop, value in shown.items() if prop != "value"}
             found[component._id] = shown
             scene.values[name] = shown.get("value", scene.values.get(name))
         return found
+
+    def is_changed(self, component: Any, seen: dict[str, Any], value: Any) -> bool:
+        """Whether the user has put `value` in the place of what was proposed last, which `seen` tells."""
+        last = seen.get(str(component._id))
+        return not same(value, last.get("value")) if last else component._id not in self._noted
 
     def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
         """What a provider says; one that fails shows why in its place, or leaves its component alone."""
@@ -255,10 +264,20 @@ def all_legible(value: Any) -> Any:
     return tuple(map(all_legible, value)) if isinstance(value, tuple) else value
 
 
+def settled(component: Any) -> Any:
+    """The event that tells of a value when the user is done with it: letters are not waited for one by one."""
+    if isinstance(component, gr.Textbox):
+        return component.blur
+    return getattr(component, "release", None) or getattr(component, "input", component.change)
+
+
 def same(one: Any, other: Any) -> bool:
-    """Whether two values of a widget are equal; numbers may come back from a browser with another last digit."""
+    """Whether two values of a widget are equal; numbers may come back from a browser with another last digit, words
+    with spaces around them."""
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9)
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip() == other.strip()
     return bool(one == other)
 
 

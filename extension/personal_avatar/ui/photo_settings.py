@@ -11,7 +11,7 @@ from pydantic.fields import ModelField
 
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.ui import judging
-from personal_avatar.ui.page import ONCE, Page, elem_id
+from personal_avatar.ui.page import ONCE, Page, elem_id, settled
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of, worded
@@ -40,10 +40,7 @@ class SettingsForm:
     def remember(self, page: Page, message: Any) -> None:
         """Wire what the user changes."""
         for component in self.components:
-            event = getattr(component, "release", None) or getattr(component, "input", component.change)
-            if isinstance(component, gr.Textbox):
-                event = component.blur
-            page.on(event, self.note, self.components, [], message)
+            page.on(settled(component), self.note, self.components, [], message)
 
     def note(self, scene: Scene, *raw: Any) -> list[Any]:
         """Keep what differs from the defaults. Raises `InvalidSettings`."""

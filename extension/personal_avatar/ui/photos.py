@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from personal_avatar.studio import STYLE_NOUN
-from personal_avatar.ui import caption_book, captions, photo_cuts
-from personal_avatar.ui.judging import judge_again, lay_out, mean, remove, take
+from personal_avatar.ui import captions, photo_cuts
+from personal_avatar.ui.about import NOUNS, About
+from personal_avatar.ui.judging import lay_out, mean, remove, take
 from personal_avatar.ui.markup import tag
-from personal_avatar.ui.page import ONCE, QUIET, Page, elem_id
+from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.photo_cards import PRESS, cards
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.photo_report import coverage_html, summary_html
@@ -26,15 +25,14 @@ from personal_avatar.ui.texts import DEFAULT, text
 PART = "photo_part"
 PARTS = ("report", "cut", "captions")
 TAKES = {"take": True, "leave": False, "back": None}
-NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
 
 
-def build(page: Page, tabs: gr.Tabs) -> list[Any]:
+def build(page: Page, tabs: gr.Tabs) -> About:
     """The panel, inside the current tab; returns the widgets for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
             files, folder = _sources(page)
-            about = _about(page)
+            about = About(page)
             form = SettingsForm(page)
             check, clear, message = _buttons(page)
         with gr.Column(scale=3, min_width=300):
@@ -44,22 +42,22 @@ def build(page: Page, tabs: gr.Tabs) -> list[Any]:
 
 
 def _wire(
-    page: Page, sources: tuple[Any, Any], about: list[Any], form: SettingsForm, check: Any, clear: Any, message: Any
+    page: Page, sources: tuple[Any, Any], about: About, form: SettingsForm, check: Any, clear: Any, message: Any
 ) -> None:
     def noted_and_checked(scene: Scene, files: list[Any] | None, folder: str, *rest: Any) -> list[Any]:
-        note(scene, *rest[: len(about)])
-        form.note(scene, *rest[len(about) :])
+        about.note(scene, *rest[: len(about.inputs)])
+        form.note(scene, *rest[len(about.inputs) :])
         return _check(scene, files, folder)
 
     def cleared(scene: Scene) -> list[Any]:
         scene.desk.clear(scene.key)
-        return [None, "", "", False, *form.reset()]
+        return [None, "", "", NOUNS[0], False, *form.reset()]
 
-    page.on(check.click, noted_and_checked, [*sources, *about, *form.components], list(sources), message)
+    page.on(check.click, noted_and_checked, [*sources, *about.inputs, *form.components], list(sources), message)
     page.on(sources[0].upload, _check, list(sources), list(sources), message)  # told when the files have arrived
-    page.on(clear.click, cleared, [], [*sources, about[0], about[2], *form.components], message)
+    page.on(clear.click, cleared, [], [*sources, *about.components, *form.components], message)
     form.remember(page, message)
-    _remember(page, about, message)
+    about.remember(message)
 
 
 def _proceed(page: Page, tabs: gr.Tabs) -> None:
@@ -89,26 +87,6 @@ def upload(page: Page, name: str, label: str, *, several: bool = True, height: i
     return page.say(files, label=label)
 
 
-def class_noun(page: Page, name: str, more: tuple[str, ...] = ()) -> Any:
-    """Who somebody is, for the prompt."""
-    noun = gr.Dropdown(
-        [*NOUNS, *more], value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
-        elem_id=elem_id(name),
-    )
-    return page.say(noun, label="photos.noun")
-
-
-def _about(page: Page) -> list[Any]:
-    with gr.Row():
-        name = gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name"))
-        noun = class_noun(page, "noun", (STYLE_NOUN,))
-    consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
-    page.show(page.say(name, label="photos.name"), lambda scene: {"value": scene.draft.name}, watched=ONCE)
-    page.show(noun, lambda scene: {"value": scene.draft.class_noun}, watched=ONCE)
-    page.show(page.say(consent, label="photos.consent"), lambda scene: {"value": scene.draft.consent}, watched=ONCE)
-    return [name, noun, consent]
-
-
 def _buttons(page: Page) -> tuple[Any, Any, Any]:
     with gr.Row():
         check = gr.Button(text("photos.check"), variant="primary", elem_id=elem_id("check"))
@@ -122,41 +100,6 @@ def _check(scene: Scene, files: list[Any] | None, folder: str) -> list[Any]:
     lay_out(scene.desk, scene.key, [Path(file.name) for file in files or []], folder)
     drop_uploads(files)
     return [None, ""]
-
-
-def note(scene: Scene, name: str, noun: str, consent: bool) -> list[Any]:
-    """Remember what the user said about the person."""
-    _note(scene, name=name.strip(), class_noun=(noun or NOUNS[0]).strip(), consent=bool(consent))
-    return []
-
-
-def _note(scene: Scene, **fields: Any) -> None:
-    """Captions follow a new noun; whether faces are needed at all depends on it, too."""
-    desk, key = scene.desk, scene.key
-    before = desk.draft(key)
-    desk.note(key, **fields)
-    now = desk.draft(key)
-    if before.class_noun != now.class_noun:
-        caption_book.rename(desk, key, caption_book.trigger_of(before))
-    if before.shows_a_style != now.shows_a_style:
-        judge_again(desk, key)
-
-
-def _remember(page: Page, about: list[Any], message: Any) -> None:
-    """Each field is remembered alone: what else the page holds at that moment may be older than what is on its way."""
-
-    def noted(field: str) -> Callable[..., list[Any]]:
-        def remember(scene: Scene, value: Any) -> list[Any]:
-            _note(scene, **{field: value.strip() if isinstance(value, str) else value})
-            return []
-
-        return remember
-
-    name, noun, consent = about
-    page.on(name.blur, noted("name"), [name], [], message)
-    page.on(noun.input, noted("class_noun"), [noun], [], message)
-    page.on(noun.blur, noted("class_noun"), [noun], [], message)
-    page.on(consent.input, noted("consent"), [consent], [], message)
 
 
 # -- the report, and what is decided in it

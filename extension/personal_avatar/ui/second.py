@@ -12,8 +12,9 @@ import gradio as gr
 from personal_avatar.identities import IdentitySettings, RegionSettings
 from personal_avatar.params import validated
 from personal_avatar.studio.oneshot import Box, Neighbour
+from personal_avatar.ui.about import NOUNS, class_noun
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.photos import NOUNS, class_noun, upload
+from personal_avatar.ui.photos import upload
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of
 

@@ -11,7 +11,8 @@ from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.trainings import WAYS
-from personal_avatar.ui import photos, training
+from personal_avatar.ui import training
+from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.offer import Offers
@@ -23,7 +24,7 @@ from personal_avatar.ui.texts import text
 from personal_avatar.wording import memory, size
 
 
-def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
+def build(page: Page, tabs: gr.Tabs, about: About) -> None:
     """The panel, inside the current tab. `about`: the widgets of the photos' panel for name, noun and consent."""
     with gr.Row(elem_classes="pa-panel"):
         with gr.Column(scale=2, min_width=300):
@@ -32,7 +33,7 @@ def build(page: Page, tabs: gr.Tabs, about: list[Any]) -> None:
             training.build(page, tabs)
 
 
-def _inputs(page: Page, about: list[Any]) -> None:
+def _inputs(page: Page, about: About) -> None:
     page.show(gr.HTML(elem_id=elem_id("train_what")), lambda scene: {"value": _what(scene)})
     tiny = page.say(gr.Button(text("train.tiny"), visible=False, elem_id=elem_id("tiny")), value="train.tiny")
     page.show(tiny, lambda scene: {"visible": isinstance(scene.checkpoint, NoCheckpoint)})
@@ -47,16 +48,16 @@ def _inputs(page: Page, about: list[Any]) -> None:
     page.say(compare, value="train.compare")
     page.say(untrained, label="compare.one_photo")
     message = gr.HTML(elem_id=elem_id("train_message"))
-    offers, values = Offers(page, form), [*about, *form.components]
+    offers, values = Offers(page, form), [*about.inputs, *form.components]
 
     def train(scene: Scene, *raw: Any, anyway: bool = False) -> None:
-        photos.note(scene, *raw[: len(about)])
-        request = _request(scene, form.chosen(scene, raw[len(about) :]))
+        about.note(scene, *raw[: len(about.inputs)])
+        request = _request(scene, form.chosen(scene, raw[len(about.inputs) :]))
         scene.studio.trainings.start(replace(request, even_if_too_large=anyway))
 
     def compare_all(scene: Scene, alone: bool, *raw: Any) -> str:
-        photos.note(scene, *raw[: len(about)])
-        request = _request(scene, form.presets(scene, raw[len(about) :]))
+        about.note(scene, *raw[: len(about.inputs)])
+        request = _request(scene, form.presets(scene, raw[len(about.inputs) :]))
         started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
         return left_out_html(started.left_out, scene)
 

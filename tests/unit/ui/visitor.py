@@ -27,6 +27,10 @@ class Visitor:
         self._set("key", key)
         self._run(self._dependency("load", None))
 
+    def move(self, client: TestClient) -> None:
+        """The server was started anew, and knows nothing of this tab."""
+        self._client = client
+
     # -- looking
 
     def value(self, name: str) -> Any:

@@ -1,0 +1,90 @@
+"""Who is in the photos: name, noun and consent, kept with the draft and shown as they are there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from personal_avatar.studio import STYLE_NOUN
+from personal_avatar.ui import caption_book
+from personal_avatar.ui.judging import judge_again
+from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import text
+
+NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
+FIELDS = ("name", "class_noun", "consent")  # of a draft
+
+
+def class_noun(page: Page, name: str, more: tuple[str, ...] = ()) -> Any:
+    """Who somebody is, for the prompt."""
+    noun = gr.Dropdown(
+        [*NOUNS, *more], value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
+        elem_id=elem_id(name),
+    )
+    return page.say(noun, label="photos.noun")
+
+
+class About:
+    """The widgets, built inside the current block; `components` are in the order of FIELDS."""
+
+    def __init__(self, page: Page) -> None:
+        with gr.Row():
+            name = gr.Textbox(label=text("photos.name"), max_lines=1, min_width=140, elem_id=elem_id("name"))
+            noun = class_noun(page, "noun", (STYLE_NOUN,))
+        consent = gr.Checkbox(False, label=text("photos.consent"), elem_id=elem_id("consent"))
+        page.say(name, label="photos.name")
+        page.say(consent, label="photos.consent")
+        page.fill("about_name", name, lambda scene: {"value": scene.draft.name})
+        page.fill("about_noun", noun, lambda scene: {"value": scene.draft.class_noun})
+        page.fill("about_consent", consent, lambda scene: {"value": scene.draft.consent}, noted=True)
+        self.components = [name, noun, consent]
+        self.inputs = [page.seen, *self.components]
+        self._page = page
+
+    def note(self, scene: Scene, seen: dict[str, Any], *said: Any) -> None:
+        """Remember what the user said about the person, from the values of `inputs`."""
+        for number, value in enumerate(said):
+            self._note_changed(number, scene, seen, value)
+
+    def _note_changed(self, number: int, scene: Scene, seen: dict[str, Any], value: Any) -> list[Any]:
+        """A field that holds what was proposed says nothing: by now the draft may be another person's."""
+        if self._page.is_changed(self.components[number], seen, value):
+            _note(scene, FIELDS[number], value)
+        return []
+
+    def remember(self, message: Any) -> None:
+        """Each field is remembered alone: what else the page holds at that moment may be older than what is on its
+        way."""
+        for number, component in enumerate(self.components):
+            if hasattr(component, "blur"):
+                left = partial(self._note_changed, number)
+                self._page.on(component.blur, left, [self._page.seen, component], [], message)
+            if not isinstance(component, gr.Textbox):
+                self._page.on(component.input, partial(_noted, FIELDS[number]), [component], [], message)
+
+
+def _noted(field: str, scene: Scene, value: Any) -> list[Any]:
+    _note(scene, field, value)
+    return []
+
+
+def _note(scene: Scene, field: str, value: Any) -> None:
+    """Captions follow a new noun; whether faces are needed at all depends on it, too."""
+    desk, key = scene.desk, scene.key
+    before = desk.draft(key)
+    desk.note(key, **{field: _plain(field, value)})
+    now = desk.draft(key)
+    if before.class_noun != now.class_noun:
+        caption_book.rename(desk, key, caption_book.trigger_of(before))
+    if before.shows_a_style != now.shows_a_style:
+        judge_again(desk, key)
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A widget's value as the draft keeps it."""
+    if field == "consent":
+        return bool(value)
+    return (value or (NOUNS[0] if field == "class_noun" else "")).strip()
