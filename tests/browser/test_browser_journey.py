@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
 VIETNAMESE = ["Ảnh", "Huấn luyện", "Tạo ảnh", "Một ảnh", "Sáng tạo", "Kết quả", "Xếp hạng", "Công việc"]
 CHINESE = ["照片", "训练", "生成", "单张照片", "虚构角色", "结果", "排名", "任务"]
+STICKING_OUT = """
+    const room = document.documentElement.clientWidth;
+    const found = document.querySelectorAll("#personal_avatar_root :is(textarea, input, button, img, .pa-card)");
+    return [...found].filter((one) => one.offsetParent && one.getBoundingClientRect().right > room + 1)
+        .map((one) => one.id || one.className);
+"""
 LONG_S = 600.0  # for work that a busy machine may be slow at; what is waited for usually comes within seconds
 
 
@@ -141,8 +148,15 @@ def test_a_lost_connection_is_told_once_and_forgotten_when_it_is_back(open_page:
 
 
 @pytest.mark.parametrize("size_px", [(400, 800), (1300, 1000)])
-def test_nothing_sticks_out_sideways(open_page: Open, size_px: tuple[int, int]) -> None:
+def test_nothing_sticks_out_sideways(
+    open_page: Open, samples: Path, tmp_path: Path, size_px: tuple[int, int]
+) -> None:
     page = open_page("en", size_px)
+    photo = shutil.copy(samples / "01.jpg", tmp_path / "WhatsApp_Image_2024-05-12_at_12.34.01.jpeg")
+    lay_out(page, [photo], "Ana")
+    page.click("photo_part", "input[value=captions]")
+    page.wait(lambda: page.parts("caption_list", "textarea"))
+    assert page.driver.execute_script(STICKING_OUT) == []
     for name in TABS:
         page.go(name)
         page.wait(lambda: page.part("root").is_displayed())
