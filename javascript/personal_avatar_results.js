@@ -61,6 +61,8 @@
         box.setAttribute("aria-labelledby", head.id);
         if (!box.open) {
             box.showModal();
+        } else {
+            box.querySelector("[autofocus]").focus();
         }
     }
 

@@ -77,6 +77,16 @@ def test_a_restored_picture_is_compared_with_its_original_by_keys_and_pointer(pa
     assert page.complaints() == []
 
 
+def test_arrow_keys_go_on_through_all_pictures(page: Page) -> None:
+    openers = page.parts("gallery", ".pa-open")
+    page.driver.execute_script("arguments[0].focus()", openers[0])
+    press(page, Keys.ENTER)
+    page.wait(lambda: page.text("large").startswith("1."))
+    for place in [*range(2, len(openers) + 1), 1]:
+        press(page, Keys.ARROW_RIGHT)
+        page.wait(lambda place=place: page.text("large").startswith(f"{place}."))
+
+
 def test_two_are_chosen_with_the_keyboard_and_the_better_one_is_liked(page: Page) -> None:
     for place in (0, 1):
         page.driver.execute_script("arguments[0].focus()", page.parts("gallery", ".pa-pick")[place])
