@@ -9,6 +9,7 @@
     // -- the large view of a photo: what its card says, with the picture as large as it gets
 
     let shown = "";
+    let place = 0;
 
     function cards() {
         return Array.from(document.querySelectorAll("#personal_avatar_photo_cards [data-photo]"))
@@ -32,7 +33,7 @@
     }
 
     function left() {
-        const card = cardOf(shown);
+        const card = cardOf(shown) || cards()[Math.min(place, cards().length - 1)];
         shown = "";
         if (card) {
             card.querySelector("[data-pa-photo]").focus();
@@ -48,7 +49,6 @@
 
     function showNext(step) {
         const all = cards();
-        const place = all.findIndex((card) => card.dataset.photo === shown);
         if (all.length) {
             show(all[(place + step + all.length) % all.length].dataset.photo);
         }
@@ -70,6 +70,7 @@
         const fresh = name !== shown;
         const box = dialog();
         shown = name;
+        place = cards().indexOf(card);
         fill(box, card, fresh);
         if (!box.open) {
             box.showModal();
@@ -96,7 +97,9 @@
         const focus = Array.from(box.querySelectorAll("button")).indexOf(document.activeElement);
         box.setAttribute("aria-labelledby", title.id);
         box.replaceChildren(title, steps, element("div", {class: "pa-large-photo"}, shot, copyOf(card.querySelector(".pa-words"))));
-        if (focus >= 0 && !fresh) {
+        if (fresh) {
+            close.focus();
+        } else if (focus >= 0) {
             const buttons = box.querySelectorAll("button");
             buttons[Math.min(focus, buttons.length - 1)].focus();
         }
@@ -193,11 +196,14 @@
 
     const LONGEST_WAIT_MS = 5000;
     const SEND_AFTER_MS = 400;
-    const typed = new Map();
+    const MOST_TRIES = 6;
+    const typed = new Map(); // by the id of the field: {photo, text, tries}
+    let sent = null; // what is on its way, by the id of the field: {text, before}
 
     function noteTyping(event) {
-        if (event.target.matches && event.target.matches(TYPING)) {
-            typed.set(event.target.id, {value: event.target.value, before: event.target.defaultValue, sentAt: 0});
+        const field = event.target;
+        if (field.matches && field.matches(TYPING)) {
+            typed.set(field.id, {photo: field.dataset.paTyping, text: field.value, tries: 0});
         }
     }
 
@@ -205,46 +211,79 @@
     // mouse is let go. A click sends what waits before it does anything else.
     function sendSoon(event) {
         if (typed.has(event.target.id)) {
-            window.setTimeout(send, SEND_AFTER_MS, event.target.id);
+            window.setTimeout(send, SEND_AFTER_MS);
         }
     }
 
+    // The presses of our own script are no clicks of the user's: sending is one of them.
     function sendNow(event) {
-        for (const id of typed.keys()) {
-            if (id !== event.target.id) {
-                send(id);
+        if (event.isTrusted) {
+            typed.forEach((entry) => { entry.tries = 0; });
+            send();
+        }
+    }
+
+    function isInHand(field) {
+        return field === document.activeElement && document.hasFocus();
+    }
+
+    // All that waits, when nothing is on its way: gradio drops a press until the last one of the same button is answered.
+    function send(leaving) {
+        if (sent) {
+            return;
+        }
+        const asked = new Map();
+        for (const [id, entry] of typed) {
+            const field = document.getElementById(id);
+            if (field && entry.text.trim() === field.defaultValue) {
+                typed.delete(id);
+            } else if (entry.tries < MOST_TRIES && (leaving === true || !field || !isInHand(field))) {
+                entry.tries += 1;
+                asked.set(id, {text: entry.text, before: field && field.defaultValue});
             }
         }
+        if (asked.size) {
+            sent = asked;
+            window.setTimeout(answered, LONGEST_WAIT_MS, asked);
+            const asking = element("button");
+            const texts = Object.fromEntries(Array.from(asked, ([id, {text}]) => [typed.get(id).photo, text]));
+            asking.dataset.paPress = "personal_avatar_press_typed";
+            asking.dataset.paValue = JSON.stringify({"do": "write", texts});
+            press(asking);
+        }
     }
 
-    function send(id) {
-        const field = document.getElementById(id);
-        const entry = typed.get(id);
-        if (!field || !entry || entry.sentAt || field === document.activeElement) {
+    // What came, or is no longer to be seen, is done with; what was lost on its way is sent once more.
+    function answered(asked) {
+        if (sent !== asked) {
             return;
         }
-        if (entry.value === field.defaultValue) {
-            typed.delete(id);
-            return;
+        sent = null;
+        for (const [id, {text, before}] of asked) {
+            const field = document.getElementById(id);
+            const entry = typed.get(id);
+            if (entry && entry.text === text && (!field || field.defaultValue !== before)) {
+                typed.delete(id);
+            }
         }
-        entry.sentAt = Date.now();
-        const asking = element("button");
-        asking.dataset.paPress = "personal_avatar_press_typed";
-        asking.dataset.paValue = JSON.stringify({"do": "write", photo: field.dataset.paTyping, text: entry.value});
-        press(asking);
+        window.setTimeout(send, 0);
+    }
+
+    function hasCome() {
+        return Array.from(sent).some(([id, {before}]) => {
+            const field = document.getElementById(id);
+            return field && field.defaultValue !== before;
+        });
     }
 
     function keepTyped() {
+        if (sent && hasCome()) {
+            answered(sent);
+        }
         for (const [id, entry] of typed) {
             const field = document.getElementById(id);
-            const answered = field && entry.sentAt
-                && (field.defaultValue !== entry.before || Date.now() - entry.sentAt > LONGEST_WAIT_MS);
-            if (!field || answered) {
-                typed.delete(id);
-            }
-            const wanted = typed.has(id) ? entry.value : field && field.defaultValue;
-            if (field && field.value !== wanted) {
-                field.value = wanted;
+            if (field && field.value !== entry.text) {
+                field.value = entry.text;
             }
         }
     }
@@ -263,6 +302,8 @@
     document.addEventListener("input", noteTyping);
     document.addEventListener("focusout", sendSoon);
     document.addEventListener("click", sendNow, true);
+    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && send(true));
+    window.addEventListener("pagehide", () => send(true));
     document.addEventListener("change", release);
 
     watch(() => {

@@ -14,6 +14,7 @@ from typing import TypeVar
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -116,17 +117,19 @@ class Page:
 
     def offline(self, away: bool) -> None:
         """Cut the browser off, or connect it again; either way the page looks at once."""
+        self.network(away=away)
+        self.driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+
+    def network(self, *, away: bool = False, latency_ms: int = 0) -> None:
         self.driver.execute_cdp_cmd("Network.enable", {})
         self.driver.execute_cdp_cmd(
             "Network.emulateNetworkConditions",
-            {
-                "offline": away,
-                "latency": 0,
-                "downloadThroughput": -1,
-                "uploadThroughput": -1,
-            },
+            {"offline": away, "latency": latency_ms, "downloadThroughput": -1, "uploadThroughput": -1},
         )
-        self.driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+
+    def keys(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def tabs(self) -> list[WebElement]:
         return self.parts("panels", "> .tab-nav > button")

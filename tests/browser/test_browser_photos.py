@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -17,6 +17,7 @@ Open = Callable[..., Page]
 WORDS = {"English": "Captions", "Tiếng Việt": "Chú thích", "中文": "图片说明"}
 FIRST = "a woman with green eyes, hat"
 SIZES = ((1280, 900), (390, 800))
+FIELDS = "return [...document.querySelectorAll('[data-pa-typing]')].map((field) => field.{})"
 LONG_S = 300.0  # for work that a busy machine may be slow at
 
 
@@ -49,9 +50,10 @@ def test_photos_are_decided_about_with_the_keyboard_and_a_reload_keeps_it(open_p
     page.part("photo_cards", ".pa-open").send_keys(Keys.ENTER)
     page.wait(lambda: "01.jpg" in page.text("photo_large"))
     page.wait(lambda: page.part("photo_large", "img").is_displayed())
-    ActionChains(page.driver).send_keys(Keys.ARROW_RIGHT).perform()
-    page.wait(lambda: "02.jpg" in page.text("photo_large"))
-    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    for name in ("02.jpg", "two-people.jpg", "01.jpg"):
+        page.keys(Keys.ARROW_RIGHT)
+        page.wait(lambda name=name: name in page.text("photo_large"))
+    page.keys(Keys.ESCAPE)
     page.wait(lambda: not page.part("photo_large").is_displayed())
 
     page.open()
@@ -63,14 +65,18 @@ def test_photos_are_decided_about_with_the_keyboard_and_a_reload_keeps_it(open_p
     page.wait(lambda: "0 of 3 accepted" in page.text("report"))
     page.click("photo_cards", "[id^=pa-remove]")
     page.wait(lambda: len(page.parts("photo_cards", ".pa-card")) == 2)
+    page.parts("photo_cards", ".pa-open")[1].send_keys(Keys.ENTER)
+    page.wait(lambda: page.part("photo_large").is_displayed())
+    next(button for button in page.parts("photo_large", "button") if button.text == "Remove").send_keys(Keys.ENTER)
+    page.wait(lambda: len(page.parts("photo_cards", ".pa-card")) == 1)
+    page.wait(lambda: focused(page) == page.part("photo_cards", ".pa-open"))
     assert page.complaints() == []
 
 
 def test_a_caption_stays_while_it_is_typed_and_everything_fits(open_page: Open, samples: Path) -> None:
     page = open_page()
     lay_out(page, [samples / "01.jpg", samples / "02.jpg"])
-    page.click("photo_part", "input[value=captions]")
-    page.wait(lambda: len(page.parts("caption_list", "textarea")) == 2)
+    show_captions(page, 2)
     page.parts("caption_list", "textarea")[0].send_keys(FIRST, Keys.TAB)
     page.wait(lambda: "green eyes" in page.text("caption_faults"))
     second = page.parts("caption_list", "textarea")[1]
@@ -91,6 +97,70 @@ def test_a_caption_stays_while_it_is_typed_and_everything_fits(open_page: Open, 
             page.resize(size_px)
             assert page.driver.execute_script("return document.documentElement.scrollWidth") <= size_px[0]
             page.picture(f"photos-captions-{word}-{size_px[0]}")
+
+
+def fields(page: Page) -> list[WebElement]:
+    return page.parts("caption_list", "textarea")
+
+
+def written(page: Page) -> list[str]:
+    """What the fields hold."""
+    return list(page.driver.execute_script(FIELDS.format("value")))
+
+
+def show_captions(page: Page, count: int) -> None:
+    page.click("photo_part", "input[value=captions]")
+    page.wait(lambda: len(fields(page)) == count)
+
+
+@pytest.mark.parametrize("latency_ms", [0, 300])
+def test_captions_that_are_typed_one_after_the_other_all_arrive(
+    open_page: Open, samples: Path, latency_ms: int
+) -> None:
+    page = open_page()
+    lay_out(page, sorted(samples.glob("0[1-6].jpg")))
+    show_captions(page, 6)
+    words = [f"{word} cap" for word in ("one", "two", "three", "four", "five", "six")]
+    page.network(latency_ms=latency_ms)
+    page.driver.execute_script("arguments[0].focus()", fields(page)[0])
+    for text in words:
+        page.keys(*text, Keys.TAB)
+        time.sleep(0.1)
+    page.wait(lambda: written(page) == words)
+    page.wait(lambda: page.driver.execute_script(FIELDS.format("defaultValue")) == words, 60)
+    page.wait(lambda: written(page) == words)
+    page.network()
+    page.open()
+    show_captions(page, 6)
+    assert written(page) == words
+
+
+def test_a_caption_arrives_although_its_field_was_never_left(open_page: Open, samples: Path) -> None:
+    page = open_page()
+    lay_out(page, [samples / "01.jpg"])
+    show_captions(page, 1)
+    fields(page)[0].send_keys("a hat")
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    page.wait(lambda: page.parts("photo_cards", ".pa-card"))
+    show_captions(page, 1)
+    page.wait(lambda: written(page) == ["a hat"])
+
+
+def test_letters_of_the_name_stay_whatever_is_refreshed(open_page: Open, samples: Path) -> None:
+    page = open_page()
+    page.network(latency_ms=200)
+    lay_out(page, [samples / "01.jpg", samples / "02.jpg"])
+    name = page.part("name", "input")
+    name.send_keys("An Le")
+    name.send_keys(*[Keys.ARROW_LEFT] * 3)
+    for letter in "h Thi":
+        page.keys(letter)
+        page.driver.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+        time.sleep(0.4)
+    assert name.get_property("value") == "Anh Thi Le"
+    page.tick("consent", True)
+    page.wait(lambda: "Anh Thi Le" in (page.go("train") or page.text("train_what")))
 
 
 def speak(page: Page, language: str) -> None:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from personal_avatar.captions.editing import replaced, terms, with_caption, with_tag, without_tag
 from personal_avatar.captions.lint import mended
-from personal_avatar.errors import AvatarError
+from personal_avatar.errors import AvatarError, BadInput
 from personal_avatar.ui import caption_book as book
 from personal_avatar.ui import caption_taggers
 from personal_avatar.ui.caption_list import PRESS, editors, faults_html, having, words_html
@@ -19,6 +19,7 @@ from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.photo_pictures import pictures_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import Pressed, listen
+from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import code_of, text
 
@@ -86,14 +87,23 @@ def _changed(scene: Scene, value: Pressed, word: str) -> book.Captions:
     """The captions after what a button asks for."""
     do, captions = value.get("do"), book.captions_of(scene.draft)
     name = str(value.get("photo", ""))
-    if do == "write" and name in captions:
-        return with_caption(captions, name, str(value.get("text", "")))
+    if do == "write":
+        return _written(captions, value.get("texts"))
     if do == "remove":
         return _without(captions, word)
     if do in ("mend", "mend_all"):
         found = book.faults(scene.draft, captions)
         one = (name, value.get("code"))
         return mended(captions, [fault for fault in found if do == "mend_all" or (fault.file, fault.code) == one])
+    return captions
+
+
+def _written(captions: book.Captions, texts: Any) -> book.Captions:
+    """The captions of some photos written anew; of one that is gone meanwhile nothing."""
+    if not isinstance(texts, dict):
+        raise Refusal(BadInput, "oldpage")
+    for name in texts.keys() & captions.keys():
+        captions = with_caption(captions, name, str(texts[name]))
     return captions
 
 

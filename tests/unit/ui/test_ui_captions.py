@@ -286,7 +286,7 @@ def shown(visitor: Visitor) -> list[str]:
 def test_captions_are_written_mended_and_undone_on_the_page(visit: Visit, studio: Studio) -> None:
     visitor = laid_out(visit, studio, "c1" * 16, n01="a woman with green eyes, hat")
     assert shown(visitor) == ["a woman with green eyes, hat", "", ""]
-    press(visitor, "caption", do="write", photo="02.jpg", text='  coat <b>"big"</b> ')
+    press(visitor, "caption", do="write", texts={"02.jpg": '  coat <b>"big"</b> ', "gone.jpg": "x"})
     assert shown(visitor)[1] == 'coat <b>"big"</b>'
     assert "<b>" not in visitor.value("caption_list") and "<b>" not in visitor.value("caption_words")
     assert "green eyes" in visitor.text("caption_faults")
