@@ -3,16 +3,28 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.errors import AvatarError, Crashed, Killed, OutOfMemory, OutOfVram, TrainerMissing, from_json
+from personal_avatar.errors import (
+    AvatarError,
+    Crashed,
+    DiskFull,
+    Killed,
+    OutOfMemory,
+    OutOfVram,
+    TrainerMissing,
+    from_json,
+)
 from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.jobs.process import LOG_FILE
 
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
+KILLED = (137, -9)
+NEXT_TO_NOTHING_BYTES = 2**20  # less than an event and a log may need: a process that meets this can tell nobody
 NATIVE_OUT_OF_VRAM = re.compile(r"\bError\b[^|]*\bout of memory\b")  # from bitsandbytes, which then ends its process
 
 
@@ -42,15 +54,24 @@ def outcome(
     if isinstance(last, Failed):
         return from_json(last.error)
     tail = _tail(folder)
-    if exit_code in (None, 137, -9):
-        if oom_kills() > oom_kills_before:
-            return OutOfMemory("The system ended the job's process because the machine ran out of memory." + tail)
+    if exit_code in (None, *KILLED) and oom_kills() > oom_kills_before:
+        return OutOfMemory("The system ended the job's process because the machine ran out of memory." + tail)
+    if exit_code not in KILLED and _is_full(folder):
+        return DiskFull(f"The job's process ended, and the disk of {folder.parent} is full." + tail)
+    if exit_code in (None, *KILLED):
         return Killed("The job's process was ended from outside before it was done." + tail)
     if exit_code == 1 and not _began(folder, after) and "No module named" in tail:
         return TrainerMissing("The job's process could not begin: a package is missing." + tail)
     if exit_code == 1 and NATIVE_OUT_OF_VRAM.search(tail):
         return OutOfVram("The job's process ended because the graphics card ran out of memory." + tail)
     return Crashed(f"The job's process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < NEXT_TO_NOTHING_BYTES
+    except OSError:  # the folder is gone
+        return False
 
 
 def last_word(folder: Path, after: int = 0) -> Done | Paused | Failed | None:
