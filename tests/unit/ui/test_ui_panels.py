@@ -62,6 +62,11 @@ def test_each_photo_has_a_card_with_a_verdict_in_words_and_a_reason(visit: Visit
     assert "Rejected" in cards[3] and 'data-reason="BLURRED"' in cards[3] and "Use a sharper photo." in cards[3]
     assert 'data-reason="NO_FACE"' in cards[4]
     assert 'data-reason="UNREADABLE"' in cards[5] and "<img" not in cards[5]
+    assert cards[5].count("Open it in an image viewer") == 1 and "lang=" not in cards[5]
+    visitor.speak("zh")
+    assert re.search(r'<span class="pa-detail" lang="en">\(broken.png', visitor.value("photo_cards"))
+    assert "Open it in an image viewer" not in visitor.value("photo_cards")
+    visitor.speak("en")
     assert visitor.prop("proceed", "visible") is True
 
 
