@@ -119,8 +119,7 @@ def _outcome(view: JobView, scene: Scene, papers: Shelf) -> str:
     """What a training made: the panel "Train" shows that of one training alone."""
     if view.job.kind != TRAIN or not made_something(view):
         return ""
-    summary = tag("summary", escape(scene.say("jobs.outcome")))
-    return tag("details", summary, outcome_html(view, scene, papers), id=f"pa-outcome-{view.job.id}")
+    return _folded(view, "outcome", "jobs.outcome", scene, outcome_html(view, scene, papers))
 
 
 def _title(view: JobView, scene: Scene) -> str:
@@ -157,7 +156,14 @@ def _erasing(view: JobView, scene: Scene) -> str:
     told = tag("p", escape(scene.say(key)), class_="pa-note")
     button = _button(view, "erase_job", "erase.button", scene)
     press = "" if key == "jobs.erase.training" else tag("div", button, class_="pa-buttons")
-    return tag("details", tag("summary", escape(scene.say("jobs.erase"))), told, press, id=f"pa-erase-{view.job.id}")
+    return _folded(view, "erase", "jobs.erase", scene, told, press)
+
+
+def _folded(view: JobView, part: str, key: str, scene: Scene, *inner: str) -> str:
+    """Behind a line that is known by its id, so that the focus stays there when the list is made anew."""
+    dom_id = f"pa-{part}-{view.job.id}"
+    line = tag("summary", escape(scene.say(key)), id=f"{dom_id}-line")
+    return tag("details", line, *inner, id=dom_id)
 
 
 def _is_untrained(view: JobView, scene: Scene) -> bool:

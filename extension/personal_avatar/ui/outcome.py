@@ -111,5 +111,8 @@ def _report(result: Result, scene: Scene, shelf: Shelf) -> str:
     path = Path(result.get("report") or "")
     if not path.is_file():
         return ""
-    link = tag("a", escape(scene.say("train.report")), href=shelf.url(path), target="_blank", class_="pa-button")
+    link = tag(
+        "a", escape(scene.say("train.report")), href=shelf.url(path), target="_blank", class_="pa-button",
+        id=f"pa-report-{shelf.component.elem_id}-{path.parent.name}",
+    )
     return tag("div", link, class_="pa-buttons")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,3 +63,10 @@ def test_a_result_of_another_version_is_shown_as_it_was_written(told: Told, code
     said = told({**WRITTEN, **codes}, "vi")
     assert '<span lang="en">The checkpoint of step 2 was chosen.</span>' in said
     assert '<li><span lang="en">Set &lt;steps&gt; to 600.</span></li>' in said
+
+
+def test_the_focus_stays_on_the_link_to_the_report_when_it_is_made_anew(told: Told, tmp_path: Path) -> None:
+    path = tmp_path / "0123abcd" / "report.html"
+    path.parent.mkdir()
+    path.write_text("<h1>Report</h1>")
+    assert 'id="pa-report-told-0123abcd"' in told({"report": str(path)}, "en")
