@@ -15,7 +15,7 @@ from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui.markup import badge, duration, progress_bar, stored_error_box, tag
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
-from personal_avatar.ui.wishes import can_go_on, ending
+from personal_avatar.ui.wishes import can_go_on, ending, kept_nothing
 from personal_avatar.wording import share
 
 KINDS = {
@@ -102,9 +102,12 @@ def bar(view: JobView, scene: Scene) -> str:
 
 
 def failure_html(view: JobView, scene: Scene) -> str:
-    """The named error of a job that failed, and whether it can go on from where it was; empty for any other."""
+    """The named error of a job that failed, and whether it can go on from where it was; that nothing was kept of one
+    that was cancelled; empty for any other."""
     if not view.status.error:
         return ""
+    if kept_nothing(view, scene):
+        return stored_error_box(view.status.error, scene.language, scene.say("jobs.keptnothing"))
     if not can_go_on(view, scene):
         return stored_error_box(view.status.error, scene.language)
     advice = scene.say("jobs.finishes" if view.done else "jobs.cangoon")

@@ -55,6 +55,14 @@ def can_go_on(view: JobView, scene: Scene) -> bool:
     return scene.studio.queue.can_go_on(view)
 
 
+def kept_nothing(view: JobView, scene: Scene) -> bool:
+    """Whether a training that was cancelled was to keep what was done, and had nothing to keep."""
+    control = _control(view, scene)
+    if control is None or view.job.kind != TRAIN or view.status.state is not State.CANCELLED:
+        return False
+    return not view.result and not control.asked(DISCARD)
+
+
 def ending(view: JobView, scene: Scene) -> str:
     """The key of what a running job has been asked to do as soon as it can; "" for nothing."""
     control = _control(view, scene)

@@ -83,8 +83,7 @@ def made_keys() -> set[str]:
     keys |= {f"state.{state.value}" for state in State} | {f"method.{ONE_PHOTO}"}
     keys |= {f"time.{unit}" for unit in SIGNS}
     keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
-    keys |= {f"error.{kind.code}.title" for kind in _errors()}
-    keys |= {f"error.{kind.code}.hint" for kind in _errors() if kind.default_hint}
+    keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"train_advice.{code}" for code in advice.CODES} | {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}

@@ -23,7 +23,7 @@ from personal_avatar.training.plan import TrainTask
 from personal_avatar.ui import wishes
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.jobs import jobs_html
-from personal_avatar.ui.live import headline, status_html
+from personal_avatar.ui.live import failure_html, headline, status_html
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import LISTED, JobWatch, Scene
 
@@ -216,7 +216,25 @@ def test_what_each_training_made_is_in_the_list_even_of_one_that_was_cut_short(s
         studio.jobs.move(one, State.CANCELLED, error=error.to_json())
     said = jobs_html(page(studio), PAPERS)
     assert [f"pa-outcome-{one}" in said for one in (whole, cut, lost)] == [True, True, False]
+    assert [f'id="pa-outcome-{one}-line"' in said for one in (whole, cut)] == [True, True], "the focus stays there"
+    assert all(f'id="pa-erase-{one}-line"' in said for one in (whole, cut, lost))
     assert said.count("Lora/anna.safetensors") == 2 and said.count("&lt;lora:anna:1&gt; sks woman") == 2
+
+
+@pytest.mark.parametrize(("language", "nothing"), [
+    ("en", "Nothing had been saved yet"), ("vi", "Chưa có gì được lưu"), ("zh", "尚未保存任何内容"),
+])
+def test_a_training_that_had_nothing_to_keep_does_not_say_that_it_kept_it(
+    studio: Studio, language: str, nothing: str
+) -> None:
+    early, dropped = job(studio, State.RUNNING), job(studio, State.RUNNING)
+    Control(studio.jobs.folder(dropped)).ask(DISCARD)
+    error = Cancelled("The job was cancelled.", "What was finished until then is kept.")
+    for one in (early, dropped):
+        studio.jobs.move(one, State.CANCELLED, error=error.to_json())
+    scene = page(studio, language)
+    said = [failure_html(studio.jobs.view(one), scene) for one in (early, dropped)]
+    assert nothing in said[0] and "is kept" not in said[0] and nothing not in said[1]
 
 
 @pytest.mark.parametrize("do", [wishes.KEEP, wishes.DROP])
