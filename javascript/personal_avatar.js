@@ -125,10 +125,18 @@
         if (notice.textContent !== text) {
             notice.textContent = text;
         }
+        hush();
+    }
+
+    // Gradio's own words about a server that is away, in English and one for each press, say nothing more.
+    function hush() {
+        const notice = byId("away");
+        document.body.classList.toggle("pa-hush", visible() && notice !== null && notice.textContent !== "");
     }
 
     function tick() {
         rescueUpload();
+        hush();
         if (visible() && Date.now() - lastRefresh >= (busy() ? BUSY_MS : IDLE_MS) - 50) {
             refresh();
         }
@@ -304,24 +312,29 @@
 
     function noteBegin(target) {
         const panel = target.closest("#personal_avatar_root .pa-panel");
-        if (panel && target.closest("button") && !barIn(panel)) {
-            awaited = {panel, until: Date.now() + BEGINS_MS};
+        if (panel && target.closest("button")) {
+            awaited = {panel, known: told(panel).map(wordsOf), until: Date.now() + BEGINS_MS};
         }
     }
 
-    function barIn(panel) {
-        return panel.querySelector("[role=progressbar]");
+    // Bars, which are all alike here, and refusals.
+    function told(panel) {
+        return Array.from(panel.querySelectorAll("[role=progressbar], [role=alert]"));
+    }
+
+    function wordsOf(found) {
+        return found.textContent;
     }
 
     function bringIntoSight() {
-        const bar = awaited && barIn(awaited.panel);
-        if (bar) {
-            const {top, bottom} = bar.getBoundingClientRect();
+        const news = awaited && told(awaited.panel).find((found) => !awaited.known.includes(wordsOf(found)));
+        if (news) {
+            const {top, bottom} = news.getBoundingClientRect();
             if (bottom < 0 || top > window.innerHeight) {
-                bar.scrollIntoView({block: "center"});
+                news.scrollIntoView({block: "center"});
             }
         }
-        if (awaited && (bar || Date.now() > awaited.until)) {
+        if (awaited && (news || Date.now() > awaited.until)) {
             awaited = null;
         }
     }
@@ -334,6 +347,35 @@
         if (target) {
             target.click();
         }
+    }
+
+    // The browser tells of no click when the button was made anew between the mouse's going down and up: then the new
+    // one is pressed, once, whatever the browser still tells.
+
+    const SAME_CLICK_MS = 400;
+    let held = null;
+    let rescued = null;
+
+    function hold(event) {
+        const button = event.isPrimary && event.button === 0 && event.target.closest
+            ? event.target.closest("[data-pa-press][id]") : null;
+        held = button;
+    }
+
+    function letGo(event) {
+        const gone = held && !held.isConnected ? held : null;
+        const below = gone && document.elementFromPoint(event.clientX, event.clientY);
+        const now = below && below.closest("[data-pa-press]");
+        held = null;
+        if (now && ["id", "paPress", "paValue"].every((name) => wish(now)[name] === wish(gone)[name])) {
+            rescued = now.id;
+            window.setTimeout(() => { rescued = null; }, SAME_CLICK_MS);
+            now.click();
+        }
+    }
+
+    function wish(button) {
+        return {id: button.id, ...button.dataset};
     }
 
     function action(label, handler, kind) {
@@ -409,7 +451,9 @@
             noteBegin(event.target);
         }
         const target = event.target.closest ? event.target.closest("[data-pa-press]") : null;
-        if (target) {
+        if (target && event.isTrusted && rescued === target.id) {
+            rescued = null; // pressed already
+        } else if (target) {
             // Another button may stand there by now: the second click of a double click was not meant for it.
             if (!(event.detail > 1 && target.classList.contains("pa-once"))) {
                 press(target);
@@ -418,6 +462,9 @@
             window.setTimeout(() => visible() && refresh(), 50);
         }
     });
+    document.addEventListener("pointerdown", hold, true);
+    document.addEventListener("pointerup", letGo, true);
+    document.addEventListener("pointercancel", () => { held = null; }, true);
     document.addEventListener("keydown", moveBetweenTabs);
     document.addEventListener("keydown", pressByKey);
     document.addEventListener("focusin", noteFocus);

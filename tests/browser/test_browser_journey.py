@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ STICKING_OUT = """
     const found = document.querySelectorAll("#personal_avatar_root :is(textarea, input, button, img, .pa-card)");
     return [...found].filter((one) => one.offsetParent && one.getBoundingClientRect().right > room + 1)
         .map((one) => one.id || one.className);
+"""
+IN_SIGHT = """
+    const {top, bottom} = arguments[0].getBoundingClientRect();
+    return top >= 0 && bottom <= window.innerHeight;
 """
 LONG_S = 600.0  # for work that a busy machine may be slow at; what is waited for usually comes within seconds
 
@@ -111,6 +116,16 @@ def test_errors_are_told_in_words(open_page: Open) -> None:
     assert page.part("train_message", "[role=alert]").is_displayed()
 
 
+@pytest.mark.parametrize("size_px", [(400, 800), (1300, 768)])
+def test_a_refusal_is_brought_into_sight(open_page: Open, size_px: tuple[int, int]) -> None:
+    page = open_page("en", size_px)
+    page.go("train")
+    page.wait(lambda: page.part("plan_rank").is_displayed())
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", page.part("start"))
+    page.part("start").click()
+    page.wait(lambda: page.driver.execute_script(IN_SIGHT, page.part("train_message", "[role=alert]")))
+
+
 def test_the_language_is_the_browsers_and_a_chosen_one_is_remembered(open_page: Open) -> None:
     page = open_page("vi")
     page.wait(lambda: [tab.text for tab in page.tabs()] == VIETNAMESE)
@@ -142,7 +157,11 @@ def test_a_lost_connection_is_told_once_and_forgotten_when_it_is_back(open_page:
     page = open_page()
     page.offline(True)
     page.wait(lambda: "The connection is lost" in page.text("away"))
-    assert not page.driver.find_elements("css selector", ".toast-body")
+    page.go("train")
+    page.click("start")
+    page.wait(lambda: page.driver.find_elements("css selector", ".toast-body"))
+    time.sleep(1)  # they fade in
+    assert not any(toast.is_displayed() for toast in page.driver.find_elements("css selector", ".toast-body"))
     page.offline(False)
     page.wait(lambda: page.text("away") == "", 60)
 

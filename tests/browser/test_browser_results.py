@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,35 @@ def test_a_restored_picture_is_compared_with_its_original_by_keys_and_pointer(pa
     press(page, Keys.ESCAPE)
     page.wait(lambda: page.driver.switch_to.active_element == page.parts("gallery", ".pa-open")[2])
     assert page.complaints() == []
+
+
+MADE_ANEW = """
+    const found = arguments[0];
+    window.presses = 0;
+    document.getElementById(found.dataset.paPress).addEventListener("click", () => { window.presses += 1; });
+    window.renew = () => found.parentElement.replaceChild(found.cloneNode(true), found);
+    const {left, top, width, height} = found.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+"""
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_button_that_is_made_anew_under_the_mouse_is_pressed_once(page: Page, renewed: bool) -> None:
+    heart = page.part("gallery", ".pa-heart")
+    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", heart)
+    x, y = page.driver.execute_script(MADE_ANEW, heart)
+
+    def mouse(kind: str) -> None:
+        where = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+        page.driver.execute_cdp_cmd("Input.dispatchMouseEvent", where)
+
+    mouse("mousePressed")
+    if renewed:
+        page.driver.execute_script("window.renew()")
+    mouse("mouseReleased")
+    page.wait(lambda: page.driver.execute_script("return window.presses"))
+    time.sleep(1)
+    assert page.driver.execute_script("return window.presses") == 1
 
 
 def test_arrow_keys_go_on_through_all_pictures(page: Page) -> None:
