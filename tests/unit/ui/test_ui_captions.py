@@ -288,6 +288,9 @@ def test_captions_are_written_mended_and_undone_on_the_page(visit: Visit, studio
     assert shown(visitor) == ["a woman with green eyes, hat", "", ""]
     press(visitor, "caption", do="write", texts={"02.jpg": '  coat <b>"big"</b> ', "gone.jpg": "x"})
     assert shown(visitor)[1] == 'coat <b>"big"</b>'
+    press(visitor, "caption", do="write", photo="02.jpg", text="as an older page sends it")
+    assert "Reload it." in visitor.text("caption_message")
+    press(visitor, "caption", do="word", word="")
     assert "<b>" not in visitor.value("caption_list") and "<b>" not in visitor.value("caption_words")
     assert "green eyes" in visitor.text("caption_faults")
     press(visitor, "caption", do="mend_all")
