@@ -147,6 +147,25 @@ def test_a_caption_arrives_although_its_field_was_never_left(open_page: Open, sa
     page.wait(lambda: written(page) == ["a hat"])
 
 
+def test_a_second_tab_forgets_name_and_consent_with_the_photos(open_page: Open, samples: Path) -> None:
+    page = open_page()
+    lay_out(page, [samples / "01.jpg"])
+    page.type("name", "Ann")
+    page.tick("consent", True)
+    page.wait(lambda: "Ann" in (page.go("train") or page.text("train_what")))
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open()
+    page.wait(lambda: page.part("name", "input").get_property("value") == "Ann")
+    page.wait(lambda: page.part("consent", "input").is_selected())
+    page.click("clear")
+    page.wait(lambda: not page.parts("photo_cards", ".pa-card"))
+    page.driver.switch_to.window(first)
+    page.go("photos")
+    page.wait(lambda: page.part("name", "input").get_property("value") == "")
+    page.wait(lambda: not page.part("consent", "input").is_selected())
+
+
 def test_letters_of_the_name_stay_whatever_is_refreshed(open_page: Open, samples: Path) -> None:
     page = open_page()
     page.network(latency_ms=200)
