@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -168,9 +169,9 @@ class Working:
         if isinstance(ended, Done | Paused):
             return ended
         folder = self.store.folder(job.id)
-        if kept := endings.kept(folder, after):
-            self._means.on_end(job, kept)
         control = Control(folder)
+        if kept := endings.kept(folder, after):
+            self._take(job, kept, control)
         if (again := self._another_try(job, folder, ended, after)) and not watch.killed and not control.asked(DISCARD):
             return again
         if control.asked(CANCEL) and not isinstance(ended, Cancelled):
@@ -178,6 +179,15 @@ class Working:
         if isinstance(ended, Killed) and self._is_kept(job, folder):
             ended.hint = RESUME
         raise ended
+
+    def _take(self, job: Job, kept: dict[str, Any], control: Control) -> None:
+        """What was kept; a job that was to end is cancelled also where that is of no use."""
+        try:
+            self._means.on_end(job, kept)
+        except AvatarError as error:
+            if not control.asked(CANCEL):
+                raise
+            raise Cancelled("The job was cancelled.", f"What was kept of it is of no use: {error.message}") from error
 
     def _is_kept(self, job: Job, folder: Path) -> bool:
         """Whether the work left all that it needs to go on."""

@@ -157,6 +157,11 @@ class Trainer:
         return not self._unseen
 
     @property
+    def has_learned(self) -> bool:
+        """Whether the weights have moved; in half precision first steps are left out until a scale is found."""
+        return bool(self._optimiser.state)
+
+    @property
     def last_loss(self) -> float | None:
         """The newest that was looked at; None before any was."""
         return self.losses[-1] if self.losses else None

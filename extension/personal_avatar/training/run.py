@@ -150,7 +150,7 @@ def _train(work: Work, training: Training) -> None:
 
 def _keep_present(work: Work, training: Training, trainer: Trainer) -> None:
     """What a training learned that is cancelled before its first checkpoint is the one that is kept."""
-    if training.points or not trainer.done or not trainer.is_settled or work.control.asked(DISCARD):
+    if training.points or work.control.asked(DISCARD) or not (trainer.has_learned and trainer.is_settled):
         return
     with trainer.as_saved():
         training.points = [unscored(trainer.done, _written(work, training, trainer.done))]

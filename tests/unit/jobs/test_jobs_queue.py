@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from personal_avatar import storage
-from personal_avatar.errors import AvatarError, QueueFull, WrongState
+from personal_avatar.errors import AvatarError, QueueFull, SelfTestFailed, WrongState
 from personal_avatar.host import Rules, TrainerPython
 from personal_avatar.jobs import endings, process, watching, working
 from personal_avatar.jobs.events import read_events
@@ -139,6 +140,21 @@ def test_cancelling_keeps_what_was_finished(house: House) -> None:
     assert (view.status.state, view.result) == (State.CANCELLED, {"answer": "half"})
     assert view.status.error and view.status.error["code"] == "CANCELLED"
     assert house.ended == [(job.id, {"answer": "half"})]
+
+
+def test_a_cancelled_job_stays_cancelled_where_what_it_kept_is_of_no_use(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(job: Job, result: dict[str, Any]) -> None:
+        raise SelfTestFailed("a.safetensors changes nothing.")
+
+    monkeypatch.setattr(house, "_on_end", refuse)
+    house.again()
+    house.running(job := house.submit(PATIENT))
+    house.queue.cancel(job.id)
+    status = house.wait(job).status
+    assert status.state is State.CANCELLED
+    assert status.error and "a.safetensors changes nothing." in status.error["hint"]
 
 
 def test_cancelling_can_discard(house: House) -> None:

@@ -259,7 +259,22 @@ def test_a_cancel_before_the_first_checkpoint_keeps_what_was_learned(
         start(after=cancel, **WITHOUT_CLASS, ema_decay=ema_decay)
     kept = raised.value.result
     assert (kept["checkpoint"]["step"], kept["likeness"], kept["scores"][0]["step"]) == (1, None, 1)
-    assert any(tensor.abs().sum() > 0 for name, tensor in load_file(kept["files"][0]).items() if "up" in name)
+    assert any(tensor.abs().sum() > 0 for name, tensor in load_file(kept["files"][0]).items() if ".lora_up." in name)
+
+
+@pytest.mark.slow
+def test_a_cancel_before_anything_was_learned_keeps_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In half precision the first steps are left out until a scale is found."""
+    def cancel(event: Event, control: Control) -> None:
+        if isinstance(event, Progress) and event.step == 1:
+            control.ask(CANCEL)
+
+    monkeypatch.setattr(torch.amp.GradScaler, "step", lambda *_: None)
+    with pytest.raises(Cancelled) as raised:
+        start(after=cancel, **WITHOUT_CLASS)
+    assert raised.value.result is None and not (tmp_path / "Lora").exists()
 
 
 def test_a_cancel_before_the_first_step_ends_at_once(start: Start, tmp_path: Path) -> None:
