@@ -17,6 +17,7 @@ from personal_avatar.studio.portraits import CreateSettings
 Prompt = constr(strict=True, max_length=4000)
 StyleId = constr(strict=True, min_length=1, max_length=100)
 WHO = ("model_id", "references", "image")
+PICTURES = 4  # where nobody says how many, at least
 
 
 class Share(ConstrainedFloat):
@@ -80,7 +81,9 @@ class GenerateBody(JobBody):
     )
     prompt: Prompt | None = Field(None, description="May hold {subject}, which becomes the avatar's trigger")
     negative_prompt: Prompt = ""
-    num_images: conint(strict=True, ge=1, le=200) = 4
+    num_images: conint(strict=True, ge=1, le=200) | None = Field(
+        None, description=f"One for each style and for the prompt at least; left out: as many, but at least {PICTURES}"
+    )
     seed: conint(strict=True, ge=-1, le=2**32 - 1) = Field(-1, description="-1: a random one")
     restore: StrictBool = True
     settings: dict[str, Any] = Field({}, description="More settings of the tab's Create panel")
@@ -121,7 +124,13 @@ class GenerateBody(JobBody):
 
     def all_settings(self) -> dict[str, Any]:
         """`settings` with the fields that have names of their own."""
-        return {**self.settings, "count": self.num_images, "seed": self.seed, "restore": self.restore}
+        return {**self.settings, "count": self.count, "seed": self.seed, "restore": self.restore}
+
+    @property
+    def count(self) -> int:
+        """Pictures to make."""
+        kinds = len(set(self.styles())) + bool((self.prompt or "").strip())
+        return self.num_images or max(PICTURES, kinds)
 
 
 def asked(body: GenerateBody, files: Mapping[str, Path]) -> CreateRequest:

@@ -93,7 +93,7 @@ class Api:
         """
         with received_by_name(body.pictures()) as files:
             job = self.studio.create(asked(body, files))
-        seconds = self.studio.gallery.estimate(body.num_images)
+        seconds = self.studio.gallery.estimate(body.count)
         return schemas.GenerateAccepted(generation_job_id=job.id, **answers.accepted(self.studio, job, seconds))
 
     def identity(self) -> schemas.IdentityDocument:

@@ -158,7 +158,7 @@ class Studio:
         settings: CreateSettings = validated(CreateSettings, request.settings)
         styles = self._wanted_styles(request)
         if settings.count < len(styles):
-            said = f"count must be at least {len(styles)}, one picture for each style, got {settings.count}."
+            said = f"{len(styles)} styles (a prompt is one) need as many pictures; asked for were {settings.count}."
             raise InvalidSettings(said, "Ask for more pictures, or choose fewer styles.")
         for style in styles:
             for text in fill(style, "person", settings.dict()):

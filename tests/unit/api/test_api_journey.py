@@ -100,6 +100,16 @@ def test_a_prompt_works_in_place_of_a_style(client: TestClient, studio: Studio) 
     assert request.negative_prompt == "clouds"
 
 
+def test_who_does_not_say_how_many_gets_one_of_each_style_at_least(client: TestClient) -> None:
+    trained(client)
+    known = [style["id"] for style in client.get(f"{V1}/styles").json()["styles"]]
+    body = {"model_id": "anna", "style_template": known[:5], "restore": False}
+    job = ended(client, client.post(f"{V1}/images/generate_avatar", json=body).json()["generation_job_id"])
+    assert len(job["result"]["images"]) == 5
+    few = client.post(f"{V1}/images/generate_avatar", json={**body, "num_images": 3})
+    assert few.status_code == 422 and "5 styles" in few.text
+
+
 def test_the_time_of_portraits_is_estimated_from_earlier_ones(client: TestClient) -> None:
     trained(client)
     body = {"model_id": "anna", "style_template": "oil-painting", "num_images": 1, "restore": False}

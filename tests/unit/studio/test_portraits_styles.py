@@ -80,7 +80,7 @@ def test_what_shall_not_be_seen_is_added_to_what_each_style_says(made: Made) -> 
 
 
 def test_fewer_pictures_than_styles_are_refused_before_anything_starts(made: Made) -> None:
-    with pytest.raises(InvalidSettings, match=r"count must be at least 3, one picture for each style, got 2\."):
+    with pytest.raises(InvalidSettings, match=r"3 styles \(a prompt is one\) need as many .* were 2\."):
         made(styles=("oil-painting", "linkedin-headshot"), prompt="{subject}")
 
 
