@@ -29,8 +29,8 @@ class Erasing:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
         Portraits that the host saved into its own folders are only listed, and so is another file in the place of a
-        trained one. Raises `NotFound`, and `WrongState` when a
-        job has not ended or something could not be erased; then the avatar stays, to be erased again.
+        trained one, with what lies beside it. Raises `NotFound`, and `WrongState` when a job has not ended or something
+        could not be erased; then the avatar stays, to be erased again.
         """
         avatar = self._studio.avatars.find(avatar_id)
         with self._studio.starting:
@@ -43,7 +43,8 @@ class Erasing:
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
             self._erase(avatar, found.own, views)
-        left = [*self._laid_out(avatar), *found.foreign, *keeping.left_of(pictures)]
+        others = dict.fromkeys(path for file in found.foreign for path in published(file) if path.exists())
+        left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
         return {"id": avatar.id, "erased": [*map(str, gone), f"{len(views)} jobs"], "left": [*map(str, left)]}
 
     def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from personal_avatar.jobs.store import JobView
     from personal_avatar.studio.studio import Studio
 
+LONGEST_NAME, LONGEST_SUFFIX = 245, 20  # bytes; file systems hold 255
 VARIATION = 0.45  # how much of a picture is painted anew when one goes on from it
 _SETTINGS = {"seed": r"Seed: (\d{1,10})", "steps": r"Steps: (\d{1,4})", "guidance": r"CFG scale: (\d{1,4}(?:\.\d*)?)",
              "width_px": r"Size: (\d{1,5})x\d+", "height_px": r"Size: \d+x(\d{1,5})"}
@@ -96,7 +98,9 @@ def take(files: Sequence[Path], target: Path, move: bool = False, names: Sequenc
 
 def free(path: Path) -> Path:
     """`path`, or beside it the first name with a number that nothing has; a name that is too long is cut."""
-    stem, suffix, number = short(path.stem, 225), short(path.suffix, 20), 2
+    stem, suffix, number = path.stem, path.suffix, 2
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        stem, suffix = short(stem, LONGEST_NAME - LONGEST_SUFFIX), short(suffix, LONGEST_SUFFIX)
     wanted = path.with_name(stem + suffix)
     while wanted.exists():
         wanted, number = path.with_name(f"{stem}-{number}{suffix}"), number + 1

@@ -73,14 +73,15 @@ def test_another_file_of_the_same_name_is_nobodys_to_erase(studio: Studio) -> No
     assert sorted(path.name for path in loras.rglob("anna.*")) == ["anna.png", "anna.safetensors"]
 
 
-def test_another_file_in_the_place_of_a_trained_one_is_left_and_named(studio: Studio) -> None:
+def test_another_file_in_the_place_of_a_trained_one_is_left_and_named_with_what_lies_beside_it(studio: Studio) -> None:
     into_subfolder(studio)
     loras = studio.host.folders().loras
     taken = loras / "anna.safetensors"
     taken.write_bytes(b"of somebody else")
     taken.with_suffix(".png").touch()
     told = studio.delete_avatar("anna")
-    assert told["left"] == [str(taken)] and str(loras / "people" / "anna.safetensors") in told["erased"]
+    assert sorted(told["left"]) == [str(taken.with_suffix(".png")), str(taken)]
+    assert str(loras / "people" / "anna.safetensors") in told["erased"]
     assert [path.name for path in sorted(loras.rglob("anna.*"))] == ["anna.png", "anna.safetensors"]
 
 

@@ -18,7 +18,7 @@ from personal_avatar.ranking import clip, clip_files
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, neighbours
 from personal_avatar.studio.best_of import BestOf
-from personal_avatar.studio.picking import table, take
+from personal_avatar.studio.picking import free, table, take
 from personal_avatar.studio.rankings import RankRequest, RankTask
 from personal_avatar.studio.sortings import JUDGES, LEDGER, scored_in, sort_pictures
 
@@ -193,6 +193,13 @@ def test_the_best_are_copied_in_order_and_nothing_is_overwritten(studio: Studio,
     assert sorted(path.name[:3] for path in (tmp_path / "best").iterdir()) == ["001", "001", "002", "002"]
     moved = take([tmp_path / "best" / path.name for path in (tmp_path / "best").iterdir()], tmp_path / "moved", True)
     assert len(moved) == 4 and not list((tmp_path / "best").iterdir())
+
+
+def test_a_name_that_is_free_and_fits_is_taken_as_it_is(tmp_path: Path) -> None:
+    wanted = tmp_path / "Mr. Anna Maria Schmidt at the sea"
+    assert free(wanted) == wanted
+    wanted.touch()
+    assert free(wanted).name == "Mr-2. Anna Maria Schmidt at the sea"
 
 
 @pytest.mark.parametrize(
