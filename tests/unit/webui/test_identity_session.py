@@ -53,13 +53,15 @@ class Webui:
         p = SimpleNamespace(
             width=PX, height=PX, cfg_scale=4, extra_generation_params={}, comments=comments, comment=comments.append,
             sampler=SimpleNamespace(), scripts=None, paste_to=None, resize_mode=0, is_hr_pass=False, image_mask=None,
-            init_latent=None,
         )
+        return self.begun_again(p, request, **generation)
+
+    def begun_again(self, p: Any, request: IdentityRequest, **generation: Any) -> Any:
+        """The same with a `p` of which a picture was made before; what `init` writes is that picture's until then."""
         vars(p).update({name: value for name, value in generation.items() if name in ("init_images", "image_mask")})
         self.session.begin(p, lambda: request)
         self.session.check(p)
         assert self.problem(p) == ""
-        p.init_latent = object()
         vars(p).update(generation)
         return p
 
@@ -148,6 +150,33 @@ def test_around_a_mask_where_nobody_stands_nobody_is_painted_which_is_told(
     p = webui.begun(asked([Subject((photos[0],), box=RIGHT)]), **around_a_mask(samples, (0, 0, 128, 128)))
     webui.sample(p)
     assert not webui.injections and "outside" in webui.problem(p)
+
+
+@pytest.mark.parametrize("before", [(0, 0, 128, 128), (128, 0, 128, 128)])
+def test_the_part_of_the_picture_before_says_nothing_of_the_next_one(
+    webui: Webui, photos: list[np.ndarray], samples: Path, before: tuple[int, int, int, int]
+) -> None:
+    request = asked([Subject((photos[0],), box=LEFT)], keypoints="none")
+    p = webui.begun(request, **around_a_mask(samples, before))
+    webui.sample(p)
+    assert ("outside" in webui.problem(p)) == (before[0] == 128)
+    webui.injections.clear()
+    webui.begun_again(p, request, **around_a_mask(samples, (0, 0, 128, 128)))
+    webui.sample(p)
+    assert webui.problem(p) == "" and len(webui.injections) == 1
+    assert len(webui.session.of(p).references) == 1
+
+
+def test_the_pose_in_the_part_of_the_picture_before_says_nothing_of_the_next_one(
+    webui: Webui, photos: list[np.ndarray], samples: Path
+) -> None:
+    request = asked([Subject((photos[0],))])
+    p = webui.begun(request, **around_a_mask(samples, (0, 0, 32, 32)))
+    webui.sample(p)
+    assert hints(webui) == [False] and "not every face" in webui.warning(p)
+    webui.begun_again(p, request, **around_a_mask(samples, (0, 0, 256, 256)))
+    webui.sample(p)
+    assert hints(webui) == [False, True] and webui.warning(p) == ""
 
 
 def test_pictures_of_a_batch_have_poses_of_their_own_and_copies_of_one_have_one(

@@ -67,7 +67,7 @@ def check(p: Any) -> None:
     session = of(p)
     if session is None:
         return
-    if _prepared(p, session, p.width, p.height) is not None:
+    if _prepared(p, session, p.width, p.height, is_early=True) is not None:
         notes.warn(p, foreign.warnings(p))
         _park_where_memory_is_short()
     elif session.strict:
@@ -92,8 +92,11 @@ def after_sampling(p: Any) -> None:
         notes.refuse(p, BaseUnsupported("Another script samples in a way that a person cannot be put into.", SCRIPTS))
 
 
-def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepared | None:
-    """Tokens, hint and masks for pictures of this size; None when it is refused, which `p` then tells."""
+def _prepared(p: Any, session: Session, width_px: int, height_px: int, is_early: bool = False) -> Prepared | None:
+    """Tokens, hint and masks for pictures of this size; None when it is refused, which `p` then tells.
+
+    `is_early`: before `p.init`, which alone writes what part is painted; until then `p` has that of an earlier picture.
+    """
     try:
         from personal_avatar.identity.unit import cautions
 
@@ -101,8 +104,9 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int) -> Prepar
         unit.shelf.parts(session.request.settings, base.family)
         kind = unit.shelf.choose(session.request.settings, base.family).kind
         target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
-        placed = _placed(p, session.request, (width_px, height_px))
-        followed = _following(p, placed, kind)
+        placed = session.request if is_early else _placed(p, session.request, (width_px, height_px))
+        is_open = is_early and getattr(p, "image_mask", None) is not None  # what part of the picture will be painted
+        followed = placed if is_open else _following(p, placed, kind)
         with devices.without_autocast():
             prepared = unit.prepare(followed, target)
         if kind is not AdapterKind.INSTANTID:
@@ -161,8 +165,6 @@ def _following(p: Any, request: IdentityRequest, kind: AdapterKind) -> IdentityR
     settings = request.settings
     if settings.keypoints != "auto" or request.keypoints_image is not None or not getattr(p, "init_images", None):
         return request
-    if getattr(p, "init_latent", None) is None and getattr(p, "image_mask", None) is not None:
-        return request  # which part is painted is not known yet
     if kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
         return request
     first, *rest = p.init_images
