@@ -65,10 +65,22 @@ def alpha_of(path: Path) -> np.ndarray | None:
 
 
 def with_alpha(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """uint8 RGBA that looks on white as `image` does, uint8 RGB; see `alpha_of`."""
-    opaque = np.maximum(alpha, 1)[..., None] / 255
-    colours = np.clip(np.rint(255 - (255 - image.astype(np.float32)) / opaque), 0, 255)
-    return np.dstack([colours.astype(np.uint8), alpha])
+    """uint8 RGBA that looks on white as `image` does, uint8 RGB; see `alpha_of`. In strips, as `pixels_of` works."""
+    from personal_avatar.pixels import STRIP_ROWS
+
+    made, colours = np.dstack([image, alpha]), _colours()
+    for top in range(0, len(made), STRIP_ROWS):
+        strip = made[top : top + STRIP_ROWS]
+        if strip[..., 3].min(initial=255) < 255:
+            strip[..., :3] = colours[strip[..., 3:], strip[..., :3]]
+    return made
+
+
+def _colours() -> np.ndarray:
+    """uint8 (256, 256): by alpha, which colour looks on white as the second one does."""
+    opaque = np.maximum(np.arange(256), 1)[:, None] / 255
+    colours: np.ndarray = np.clip(np.rint(255 - (255 - np.arange(256)) / opaque), 0, 255).astype(np.uint8)
+    return colours
 
 
 def _too_large(size: tuple[int, int], most_px: int) -> int:

@@ -1,6 +1,7 @@
 """Pictures on disk: upright RGB in, marked and complete PNG out."""
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,26 @@ def test_a_transparent_picture_is_as_transparent_again_on_what_was_painted(tmp_p
     path = save_picture(made, tmp_path / "b.png")
     assert np.array_equal(alpha_of(path), alpha)
     assert np.abs(load_picture(path).astype(int) - seen).max() <= 1
+
+
+def test_every_colour_under_every_alpha_is_what_the_formula_says() -> None:
+    alpha, grey = np.mgrid[:256, :256].astype(np.uint8)
+    image = np.dstack([grey, grey[:, ::-1], grey])
+    opaque = np.maximum(alpha, 1)[..., None] / 255
+    colours = np.clip(np.rint(255 - (255 - image.astype(np.float32)) / opaque), 0, 255).astype(np.uint8)
+    higher = [np.concatenate([one, one[::-1], one[:7]]) for one in (image, alpha, colours)]
+    made = with_alpha(*higher[:2])
+    assert made.dtype == np.uint8 and np.array_equal(made, np.dstack([higher[2], higher[1]]))
+
+
+def test_transparency_takes_little_more_memory_than_the_picture() -> None:
+    image, alpha = np.zeros((8192, 256, 3), np.uint8), np.full((8192, 256), 128, np.uint8)
+    tracemalloc.start()
+    try:
+        made = with_alpha(image, alpha)
+        assert tracemalloc.get_traced_memory()[1] < 2 * made.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
