@@ -82,11 +82,11 @@ def find(wanted: str, own: Iterable[Style] = ()) -> Style:
     raise NotFound(f"There is no style {wanted!r}.", f"Choose one of: {', '.join(style.id for style in styles)}.")
 
 
-def own_styles(rows: Iterable[tuple[str, str, str]]) -> tuple[Style, ...]:
-    """The user's styles from (name, prompt, negative prompt). Of names that differ only in case or in what stands
-    between words, which make one id, the first keeps it."""
+def own_styles(rows: Iterable[tuple[str, str, str]], comments: bool = True) -> tuple[Style, ...]:
+    """The user's styles from (name, prompt, negative prompt); `comments`: see `own_style`. Of names that differ only in
+    case or in what stands between words, which make one id, the first keeps it."""
     first: dict[str, str] = {}
-    return tuple(_apart(own_style(*row), first) for row in rows)
+    return tuple(_apart(own_style(*row, comments=comments), first) for row in rows)
 
 
 def _apart(style: Style, first: dict[str, str]) -> Style:
@@ -95,10 +95,14 @@ def _apart(style: Style, first: dict[str, str]) -> Style:
     return style if is_first else replace(style, id=_hashed(style.id, style.name))
 
 
-def own_style(name: str, prompt: str, negative_prompt: str = "") -> Style:
+def own_style(name: str, prompt: str, negative_prompt: str = "", comments: bool = True) -> Style:
     """A style of the user's WebUI: its text stands around `{prompt}`, or is appended when `{prompt}` is not in it.
-    Comments are left out, as the WebUI leaves them out of prompts."""
-    prompt, negative_prompt = _COMMENT.sub("", prompt), _COMMENT.sub("", negative_prompt)
+
+    `comments`: what stands from a # to the end of its line is left out, as the WebUI leaves it out of prompts unless
+    its settings say otherwise.
+    """
+    if comments:
+        prompt, negative_prompt = _COMMENT.sub("", prompt), _COMMENT.sub("", negative_prompt)
     text = prompt.replace(SUBJECT, "{prompt}")  # our own mark means the same as the WebUI's
     text = text.replace("{prompt}", SUBJECT, 1).replace("{prompt}", "") if "{prompt}" in text else _appended(text)
     negative = negative_prompt.replace("{prompt}", "")

@@ -115,6 +115,8 @@ class WebuiHost:
         return interrogators.interrogate(image, name)
 
     def styles(self) -> tuple[Style, ...]:
-        """The styles of txt2img's list; rows that only divide the list are left out."""
+        """The styles of txt2img's list; rows that only divide the list are left out, and comments where the settings
+        allow them."""
         rows = [row for row in list(shared.prompt_styles.styles.values()) if row.path != DIVIDER]
-        return own_styles((row.name, row.prompt or "", row.negative_prompt or "") for row in rows)
+        texts = ((row.name, row.prompt or "", row.negative_prompt or "") for row in rows)
+        return own_styles(texts, getattr(shared.opts, "enable_prompt_comments", True))

@@ -160,6 +160,13 @@ def test_what_the_webui_takes_for_a_comment_is_not_painted(text: str, expected: 
     assert style.prompt == expected.strip(",") and "#" not in style.negative_prompt
 
 
+def test_where_comments_are_switched_off_their_sign_is_painted_like_any_other() -> None:
+    row = ("Mine", "{prompt}, colour #3\nink", "#nofilter, blurry")
+    (kept,), (cut,) = own_styles([row], comments=False), own_styles([row])
+    assert (kept.prompt, kept.negative_prompt) == ("{subject}, colour #3 ink", "#nofilter, blurry")
+    assert (cut.prompt, cut.negative_prompt) == ("{subject}, colour ink", "")
+
+
 def test_names_that_differ_in_little_are_two_styles_and_the_first_keeps_its_id() -> None:
     rows = [("Film", "35 mm", ""), ("FILM", "IMAX", ""), ("a b", "c", ""), ("a_b", "d", ""), ("Film", "35 mm", "")]
     film, imax, one, other, _ = own = own_styles(rows)
