@@ -10,7 +10,7 @@ from personal_avatar.domain import Portrait
 from personal_avatar.errors import Cancelled
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs.events import Event, Log
-from personal_avatar.pictures import infotext_of, load_picture, save_picture, source_of
+from personal_avatar.pictures import infotext_of, load_picture, prompt_of, save_picture, source_of
 from personal_avatar.provenance import GENERATED
 from personal_avatar.studio import Studio
 from personal_avatar.studio.restored import RESTORED
@@ -64,8 +64,7 @@ def test_pictures_of_one_name_from_two_folders_get_twins_of_their_own(studio: St
     given = [portrait(tmp_path / style / "00000.png", blurry()) for style in ("oil", "ink")]
     save_picture(blurry(), given[1].path, "in ink")
     done, _ = retouched(Retouching(studio, anna(studio), ()), given, tmp_path / "artifacts")
-    said = [infotext_of(one.restored) for one in done if one.restored is not None]
-    assert [text.split(",")[0] for text in said] == ["a man\nSteps: 20", "in ink"]
+    assert [prompt_of(one.restored) for one in done if one.restored is not None] == ["a man", "in ink"]
 
 
 def test_photos_tell_who_it_is_where_nobody_was_trained(studio: Studio, tmp_path: Path) -> None:
