@@ -129,7 +129,8 @@ class TrainBody(PhotosBody):
     method: Method = Field(Method.LORA, description="What is trained; each method has settings of its own")
     engine: Engine = Field(Engine.DIFFUSERS, description="Which program trains; 409 when it is not set up")
     plan: dict[str, Any] = Field(
-        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal"
+        {}, description="Settings that differ from the preset for checkpoint, method and plan.goal, which comes before "
+        "the defaults told here"
     )
     even_if_too_large: StrictBool = Field(
         False, description="Start although less memory is free than it is expected to need (507 otherwise)"

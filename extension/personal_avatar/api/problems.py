@@ -122,6 +122,8 @@ def from_validation(error: RequestValidationError) -> AvatarError:
         return NotFound(f"There is no such address: {'; '.join(map(_said, problems))}.")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
         return BadInput("The body is not JSON.", NOT_JSON)
+    if any(problem["loc"] == ("body",) and problem["type"] == "type_error.dict" for problem in problems):
+        return BadInput("The body is not taken for a JSON object.", NOT_JSON)
     said = "; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems)
     return InvalidSettings(f"{said}.")
 

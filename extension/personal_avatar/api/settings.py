@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from personal_avatar import wording
 from personal_avatar.params import Settings, shown
 
 KEPT = ("type", "minimum", "maximum", "maxLength", "pattern", "default", "title")
@@ -29,8 +30,14 @@ def schema_of(kind: type[Settings], without: Collection[str] = ()) -> dict[str, 
         if name in without:
             continue
         choices = {"enum": list(field["choices"])} if field.get("choices") else {}
-        properties[name] = {key: field[key] for key in KEPT if key in field} | choices
+        properties[name] = {key: field[key] for key in KEPT if key in field} | choices | _worded(field.get("title", ""))
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _worded(label: str) -> dict[str, str]:
+    """What the page calls a setting, and says beside it."""
+    said = {"title": label, "description": f"{label}.info"}
+    return {key: wording.text(name) for key, name in said.items() if wording.has(name)}
 
 
 def spread(schema: dict[str, Any], choice: str, place: str, kinds: Mapping[str, type[Settings]]) -> None:

@@ -95,6 +95,15 @@ def test_what_is_no_json_in_utf_8_is_said(port: int, body: bytes, said: str) -> 
     connection.close()
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+def test_json_that_is_not_called_so_is_told_what_to_be_called(port: int, kind: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", f"{V1}/photos/lint", b'{"captions": {}}', {"Content-Type": kind})
+    problem = json.loads(connection.getresponse().read())
+    assert "JSON object" in problem["detail"] and "application/json" in problem["hint"]
+    connection.close()
+
+
 @pytest.mark.parametrize("body", [
     b'{"images": [' + b"1," * 200_001, b"[" * 200_001, b'{"plan": {' + b'"a":{},' * 100_000, b'{"a":' * 200_001,
 ])

@@ -147,4 +147,6 @@ def test_the_document_is_closed_and_says_who_is_needed(standing: TestClient) -> 
     identity = schema["properties"]["identity"]
     assert identity["additionalProperties"] is False and identity["nullable"] is True
     assert identity["properties"]["method"]["enum"] == ["auto", "instantid", "faceid"]
+    assert identity["properties"]["adapter_weight"]["title"] == "Likeness"
+    assert "hard colours" in identity["properties"]["adapter_weight"]["description"]
     assert "references" not in identity["properties"] and schema["properties"]["references"]["maxItems"] == 20
