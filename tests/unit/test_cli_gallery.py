@@ -59,8 +59,9 @@ def test_runs_and_their_pictures_are_listed(say: Say, job: str) -> None:
 
 
 def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str, data: Path, tmp_path: Path) -> None:
-    assert say("favourite", job, 0, 2)[0] == 0
-    assert say("unfavourite", job, 0)[0] == 0
+    liked = "".join(f"{job[:8]}: picture {number} is a favourite\n" for number in (0, 2))
+    assert say("favourite", job, 0, 2)[:2] == (0, liked)
+    assert say("unfavourite", job, 0)[:2] == (0, f"{job[:8]}: picture 0 is no favourite\n")
     out = tmp_path / "x.zip"
     told = document(say("export", job, "--filter", "favourite", "--size", "linkedin", "--out", out, "--json"))
     assert [image["n"] for image in told["images"]] == [2]
@@ -68,6 +69,7 @@ def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str,
     assert document(say("delete", job, 2, "--json"))["images"][0]["left"] == []
     assert not list(data.rglob("0002*"))
     assert [image["n"] for image in document(say("list", job, "--json"))["images"]] == [0, 1]
+    assert say("delete", job, 0)[1].splitlines()[0] == f"{job[:8]}: picture 0 deleted"
 
 
 @pytest.mark.parametrize("words", [["delete"], ["delete", "a"], ["favourite", "a"], ["export", "a"]])

@@ -69,7 +69,8 @@ def _told(entry: Entry) -> dict[str, Any]:
 def _like(studio: Studio, job_id: str, args: Namespace, terminal: Terminal) -> int:
     liked = args.action == "favourite"
     entries = [studio.gallery.favourite(job_id, one, liked) for one in args.numbers]
-    terminal.say(f"{job_id[:8]}: " + ", ".join(str(entry.number) for entry in entries) + f" {args.action}")
+    for entry in entries:
+        terminal.say(f"{job_id[:8]}: picture {entry.number} is {'a' if liked else 'no'} favourite")
     terminal.document({"images": [_told(entry) for entry in entries]})
     return DONE
 
@@ -77,7 +78,7 @@ def _like(studio: Studio, job_id: str, args: Namespace, terminal: Terminal) -> i
 def _delete(studio: Studio, job_id: str, args: Namespace, terminal: Terminal) -> int:
     told = [studio.gallery.delete(job_id, one, args.host_files) for one in args.numbers]
     for row in told:
-        terminal.say(f"{job_id[:8]}: {row['number']} deleted")
+        terminal.say(f"{job_id[:8]}: picture {row['number']} deleted")
         for path in row["left"]:
             terminal.say(f"  left: {path}")
     terminal.document({"images": told})
