@@ -46,6 +46,12 @@ def listed(said: str) -> list[str]:
     return [row["id"] for row in json.loads(said)["jobs"]]
 
 
+def test_the_help_tells_that_a_resumed_job_runs_here(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["jobs", "--help"])
+    assert "take the job up here and stay until it ends" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_states_that_can_be_asked_for_are_all() -> None:
     assert tuple(state.value for state in State) == STATES
 

@@ -48,8 +48,9 @@ def serve(commands: Commands) -> None:
 def jobs(commands: Commands) -> None:
     parser = command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume, prioritise or erase one")
     actions = ["list", "show", "cancel", "pause", "resume", "prioritise", "erase", "rebuild"]
-    parser.add_argument("action", nargs="?", default="list", choices=actions, help="erase: portraits and their photos; "
-                        "rebuild: make the index of jobs anew from their folders")
+    parser.add_argument("action", nargs="?", default="list", choices=actions, help="resume: take the job up "
+                        "here and stay until it ends; Ctrl-C pauses a training again; erase: portraits and their "
+                        "photos; rebuild: make the index of jobs anew from their folders")
     parser.add_argument("id", nargs="?", default="", metavar="ID", help="the first characters are enough")
     parser.add_argument("--priority", type=int, metavar="N", help="prioritise: -10 to 10, higher ones are taken first "
                         "(default: before all others of its kind)")
