@@ -132,7 +132,7 @@ class Wishes:
 
         if not self._at_rest(job_id, change):
             state = self.store.status(job_id).state.value
-            raise WrongState(f"The job is {state}; only one that waits can be taken sooner or later.", "")
+            raise WrongState(f"The job is {state}; only one that waits can be taken sooner or later.")
 
     def _before_all(self, job_id: str, kind: str) -> int:
         """The lowest priority with which a job is taken before the others that wait; its own where it is already."""

@@ -103,8 +103,9 @@ def test_jobs_are_taken_by_the_priority_that_was_given_last(
 def test_only_what_waits_can_be_taken_sooner(queue: JobQueue, state: State) -> None:
     job = submit(queue)
     queue.store.move(job, state)
-    with pytest.raises(WrongState, match=f"is {state.value}"):
+    with pytest.raises(WrongState, match=f"is {state.value}") as refused:
         queue.prioritise(job)
+    assert refused.value.hint == WrongState.default_hint
     assert queue.store.view(job).priority == 0 and not queue.store.is_claimed(job)
     with pytest.raises(NotFound):
         queue.prioritise("0" * 32)
