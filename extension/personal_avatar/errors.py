@@ -100,7 +100,7 @@ class FileTooLarge(UnreadablePhoto):
 
 class NoFace(BadInput):
     code, http_status = "NO_FACE", 422
-    default_hint = "Use a picture on which the face is turned to the camera and at least 80 pixels wide."
+    default_hint = "Use a picture on which the face is turned to the camera and at least 64 pixels wide."
 
 
 class NoCharacter(BadInput):

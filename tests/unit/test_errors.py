@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 import pytest
 from personal_avatar import errors
@@ -17,6 +18,8 @@ from personal_avatar.errors import (
     from_json,
     named,
 )
+from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.wording import LANGUAGES, text
 
 KINDS = errors._all_errors(AvatarError)
 
@@ -44,6 +47,12 @@ def test_an_unknown_code_becomes_a_plain_error() -> None:
     error = from_json({"code": "FROM_THE_FUTURE", "message": "m"})
     assert type(error) is AvatarError
     assert error.message == "m"
+
+
+def test_the_hint_about_faces_names_the_width_from_which_photos_are_taken() -> None:
+    width_px = str(PhotoSettings().min_face_px)
+    told = [NoFace.default_hint, *(text("error.NO_FACE.hint", language) for language in LANGUAGES)]
+    assert [re.findall(r"\d+", one) for one in told] == [[width_px]] * len(told)
 
 
 class OutOfMemoryError(RuntimeError):
