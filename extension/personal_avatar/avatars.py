@@ -255,7 +255,8 @@ def _unlinked(path: Path) -> bool:
 
 
 def _nobody(name_or_id: str) -> NotFound:
-    return NotFound(f"There is no avatar {name_or_id!r}.", "Look at the list of avatars, or train one first.")
+    hint = "Look at the list of avatars (personal-avatar avatars list), or train one first."
+    return NotFound(f"There is no avatar {name_or_id!r}.", hint)
 
 
 def _copied(photo: Path, folder: Path, number: int) -> str:

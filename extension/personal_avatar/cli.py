@@ -18,7 +18,7 @@ from personal_avatar.terminal import Terminal
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 DECLARED = (
     machine.demo, machine.doctor, machine.serve, photos.photos, training.train, training.compare, pictures.generate,
-    pictures.invent, pictures.rank, pictures.restore, machine.jobs, pictures.gallery, bench.bench,
+    pictures.invent, pictures.rank, pictures.restore, machine.avatars, machine.jobs, pictures.gallery, bench.bench,
 )
 
 

@@ -45,6 +45,14 @@ class Terminal:
         """One line on stderr."""
         self.err.write(" ".join(text.split()) + "\n")
 
+    def agrees(self, question: str) -> bool:
+        """Whether somebody at a keyboard answers yes; asked on stderr. Without a keyboard nobody agrees."""
+        if not sys.stdin.isatty():
+            return False
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def bar(self, label: str) -> Bar:
         return Bar(label, self.err)
 

@@ -45,6 +45,14 @@ def serve(commands: Commands) -> None:
                         "$PERSONAL_AVATAR_UPLOAD_MB")
 
 
+def avatars(commands: Commands) -> None:
+    parser = command(commands, "avatars", "avatars:run", "list avatars; erase one")
+    parser.add_argument("action", nargs="?", default="list", choices=["list", "erase"], help="erase: photos, trained "
+                        "files, portraits, jobs and statements of consent; what is left is listed")
+    parser.add_argument("avatar", nargs="?", default="", metavar="NAME_OR_ID")
+    parser.add_argument("--yes", action="store_true", help="erase without a question")
+
+
 def jobs(commands: Commands) -> None:
     parser = command(commands, "jobs", "jobs:run", "list jobs; show, cancel, pause, resume, prioritise or erase one")
     actions = ["list", "show", "cancel", "pause", "resume", "prioritise", "erase", "rebuild"]

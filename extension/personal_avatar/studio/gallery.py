@@ -155,7 +155,8 @@ class Gallery:
         studio = self._studio
         view = studio.jobs.view(job_id)
         if view.job.kind == TRAIN:
-            raise WrongState("A training belongs to its avatar.", "Erase the avatar.")
+            hint = f"Erase the avatar: under Create on the page, or personal-avatar avatars erase {view.job.avatar_id}"
+            raise WrongState("A training belongs to its avatar.", hint)
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
         self.forget()

@@ -1,0 +1,74 @@
+"""`personal-avatar avatars`: list them, erase one with all that is here of it."""
+from __future__ import annotations
+
+from argparse import Namespace
+
+from personal_avatar import documents
+from personal_avatar.commands.common import DONE, FAILED, WRONG_USAGE, local_studio
+from personal_avatar.domain import Avatar
+from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.jobs.states import ACTIVE
+from personal_avatar.studio import Studio
+from personal_avatar.studio.works import TRAIN
+from personal_avatar.terminal import Terminal, table
+
+NAMED = 20
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    if args.action == "erase" and not args.avatar:
+        terminal.complain("Name the avatar: personal-avatar avatars erase NAME_OR_ID")
+        return WRONG_USAGE
+    studio = local_studio(args.data)
+    if args.action == "list":
+        return _list(studio, terminal)
+    return _erase(studio, avatar_named(studio, args.avatar), args.yes, terminal)
+
+
+def avatar_named(studio: Studio, name_or_id: str) -> Avatar:
+    """The avatar with this id, else the only one of this name: what is erased must not be the wrong one."""
+    everybody = studio.avatars.all()
+    found = [one for one in everybody if one.id == name_or_id] or [one for one in everybody if one.name == name_or_id]
+    if not found:
+        raise NotFound(f"There is no avatar {name_or_id!r}.", _those_there(studio.avatars.choices()))
+    if len(found) > 1:
+        ids = ", ".join(one.id for one in found)
+        raise BadInput(f"{len(found)} avatars are called {name_or_id!r}.", f"Name one by its id: {ids}.")
+    return found[0]
+
+
+def _those_there(names: list[str]) -> str:
+    if not names:
+        return "There are no avatars yet."
+    more = f" and {len(names) - NAMED} more: personal-avatar avatars list" if len(names) > NAMED else "."
+    return f"There are: {', '.join(names[:NAMED])}{more}"
+
+
+def _list(studio: Studio, terminal: Terminal) -> int:
+    training = {view.job.avatar_id for view in studio.jobs.views(states=ACTIVE, kind=TRAIN)}
+    rows, told = [], []
+    for avatar in studio.avatars.all():
+        state = "training" if avatar.id in training else "ready" if avatar.best else "untrained"
+        photos = len(studio.avatars.photos(avatar.id))
+        file = avatar.best.path.name if avatar.best else ""
+        rows.append((avatar.id, avatar.created_at[:10], avatar.name, avatar.user_id, f"{photos} photos", state, file))
+        told.append(documents.avatar(avatar, photos, state))
+    terminal.say(table(rows) if rows else "There are no avatars yet.")
+    terminal.document({"models": told})
+    return DONE
+
+
+def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) -> int:
+    """After a question, for it cannot be taken back; `is_sure`: without one."""
+    who = f"{avatar.name} ({avatar.id}, of {avatar.user_id})"
+    question = f"Erase {who}: photos, trained files, portraits, jobs, statements of consent?"
+    if not is_sure and not terminal.agrees(question):
+        terminal.complain(f"Nothing was erased. Without a question: personal-avatar avatars erase {avatar.id} --yes")
+        return FAILED
+    erased = studio.delete_avatar(avatar.id)
+    terminal.say(f"{avatar.name} ({avatar.id}) erased")
+    for part in ("erased", "left"):
+        for one in erased[part]:
+            terminal.say(f"  {part}: {one}")
+    terminal.document(erased)
+    return DONE

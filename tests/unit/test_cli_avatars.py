@@ -1,0 +1,160 @@
+"""`personal-avatar avatars`: who is there, and erasing somebody, who must be the one that was meant."""
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from personal_avatar.avatars import AvatarStore
+from personal_avatar.cli import main
+from personal_avatar.domain import Avatar, Checkpoint, Family, Method
+from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.jobs.events import Done, EventWriter
+from personal_avatar.jobs.states import State
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.studio import Studio
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+class Keyboard(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture()
+def studio(tmp_path: Path) -> Studio:
+    return Studio(StandaloneHost(tmp_path), serves=False)
+
+
+@pytest.fixture()
+def say(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Say:
+    """`avatars` with these words: exit status, stdout, stderr. `typed`: by somebody at a keyboard."""
+
+    def say(*words: str, typed: str | None = None) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n") if typed is None else Keyboard(typed))
+        status = main(["avatars", *words, "--data", str(tmp_path)])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return say
+
+
+def saved(studio: Studio, avatar_id: str, name: str, user: str = "local") -> Avatar:
+    avatar = Avatar(avatar_id, name, user, "woman", "sks woman", "2026-01-02T03:04:05+00:00")
+    studio.avatars.save(avatar)
+    photos = studio.avatars.folder(avatar_id) / "photos"
+    photos.mkdir()
+    (photos / "01-a.jpg").touch()
+    return avatar
+
+
+def trained(studio: Studio, avatar: Avatar, saved_elsewhere: Path) -> tuple[Path, str]:
+    """A training that ended, its file, and a picture in a folder that is not ours; (the file, the id of the job)."""
+    file = studio.host.folders().loras / f"{avatar.id}.safetensors"
+    for path in (file, saved_elsewhere):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    point = Checkpoint(file, "", 4, Method.LORA, Family.SD1, "sks woman", None)
+    studio.avatars.save(replace(avatar, checkpoints=(point,)))
+    job = studio.jobs.create("train", {}, title=avatar.name, user_id=avatar.user_id, avatar_id=avatar.id)
+    studio.jobs.move(job.id, State.RUNNING)
+    EventWriter(studio.jobs.folder(job.id))(Done({"files": [str(file)], "images": [{"path": str(saved_elsewhere)}]}))
+    studio.jobs.move(job.id, State.SUCCEEDED)
+    return file, job.id
+
+
+def there(studio: Studio) -> list[str]:
+    return [avatar.id for avatar in studio.avatars.all()]
+
+
+def document(said: tuple[int, str, str]) -> Any:
+    assert said[0] == 0, said[2]
+    return json.loads(said[1])
+
+
+def test_avatars_are_listed(studio: Studio, say: Say, tmp_path: Path) -> None:
+    assert say()[1] == "There are no avatars yet.\n"
+    trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
+    ben = saved(studio, "ben", "Ben", "u")
+    studio.jobs.create("train", {}, title="Ben", user_id="u", avatar_id=ben.id)
+    saved(studio, "cleo", "Cleo")
+    assert say()[1] == say("list")[1]
+    assert [line.split() for line in say("list")[1].splitlines()] == [
+        ["anna", "2026-01-02", "Anna", "local", "1", "photos", "ready", "anna.safetensors"],
+        ["ben", "2026-01-02", "Ben", "u", "1", "photos", "training"],
+        ["cleo", "2026-01-02", "Cleo", "local", "1", "photos", "untrained"],
+    ]
+    told = document(say("list", "--json"))["models"]
+    assert [(one["id"], one["name"], one["state"]) for one in told] == [
+        ("anna", "Anna", "ready"), ("ben", "Ben", "training"), ("cleo", "Cleo", "untrained")
+    ]
+
+
+@pytest.mark.parametrize("word", ["Anna Li", "anna-li"])
+def test_who_is_erased_is_gone_and_what_is_left_is_named(studio: Studio, say: Say, tmp_path: Path, word: str) -> None:
+    file, job = trained(studio, saved(studio, "anna-li", "Anna Li"), tmp_path / "own.png")
+    saved(studio, "ben", "Ben")
+    status, said, asked = say("erase", word, typed="y\n")
+    assert status == 0 and asked.startswith("Erase Anna Li (anna-li, of local): ")
+    assert said.splitlines() == [
+        "Anna Li (anna-li) erased", f"  erased: {file}", "  erased: 1 jobs", f"  left: {tmp_path / 'own.png'}"
+    ]
+    assert there(studio) == ["ben"] and not file.exists() and job not in studio.jobs.ids()
+
+
+def test_without_a_question_one_document_is_told(studio: Studio, say: Say) -> None:
+    saved(studio, "anna", "Anna")
+    said = say("erase", "Anna", "--yes", "--json")
+    assert document(said) == {"id": "anna", "erased": ["0 jobs"], "left": []} and said[2] == ""
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", "", None])
+def test_nobody_is_erased_without_a_yes_of_somebody_at_a_keyboard(studio: Studio, say: Say, typed: str | None) -> None:
+    saved(studio, "anna", "Anna")
+    status, said, complaint = say("erase", "anna", "--json", typed=typed)
+    assert (status, said) == (1, "") and there(studio) == ["anna"]
+    assert complaint.endswith("Nothing was erased. Without a question: personal-avatar avatars erase anna --yes\n")
+
+
+def test_who_is_not_there_is_named_with_those_who_are(studio: Studio, say: Say) -> None:
+    assert say("erase", "eve", "--yes")[2] == "There is no avatar 'eve'. There are no avatars yet.\n"
+    for name in ("Anna", "Ben"):
+        saved(studio, name.lower(), name)
+    assert say("erase", "eve", "--yes") == (1, "", "There is no avatar 'eve'. There are: Anna, Ben.\n")
+    for number in range(20):
+        saved(studio, f"c-{number}", f"C {number}")
+    assert say("erase", "eve", "--yes")[2].endswith(" and 2 more: personal-avatar avatars list\n")
+
+
+def test_of_two_of_one_name_none_is_erased_but_by_its_id(studio: Studio, say: Say) -> None:
+    for avatar_id, user in (("anna", "u"), ("anna-2", "v")):
+        saved(studio, avatar_id, "Anna", user)
+    status, _, complaint = say("erase", "Anna", "--yes")
+    assert (status, complaint) == (1, "2 avatars are called 'Anna'. Name one by its id: anna, anna-2.\n")
+    assert say("erase", "anna-2", "--yes")[0] == 0 and there(studio) == ["anna"]
+
+
+def test_nobody_is_erased_while_a_job_of_theirs_goes_on(studio: Studio, say: Say) -> None:
+    anna = saved(studio, "anna", "Anna")
+    studio.jobs.create("train", {}, title="Anna", user_id="local", avatar_id=anna.id)
+    assert "A job of Anna has not ended." in say("erase", "anna", "--yes")[2] and there(studio) == ["anna"]
+
+
+def test_what_is_missing_in_the_command_is_said(say: Say) -> None:
+    assert say("erase")[::2] == (2, "Name the avatar: personal-avatar avatars erase NAME_OR_ID\n")
+
+
+def test_hints_name_the_command_that_does_it(studio: Studio, tmp_path: Path) -> None:
+    _, job = trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
+    with pytest.raises(WrongState) as refused:
+        studio.gallery.erase(job)
+    assert "personal-avatar avatars erase anna" in refused.value.hint
+    with pytest.raises(NotFound) as missing:
+        AvatarStore(tmp_path / "avatars").load("eve")
+    assert "personal-avatar avatars list" in missing.value.hint
