@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import commandline
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
@@ -88,8 +89,7 @@ def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
         if present(weight, folder):
             yield ok(weight.name, f"{told}; {folder / weight.file_name}")
         else:
-            remedy = "Fetched at first use, or now: personal-avatar doctor --fetch"
-            yield warning(weight.name, f"{told}; not here yet", remedy)
+            yield warning(weight.name, f"{told}; not here yet", f"Fetched at first use, or now: {_fetch(folder)}")
 
 
 def drawn_weights(folder: Path) -> Iterator[Finding]:
@@ -102,8 +102,8 @@ def drawn_weights(folder: Path) -> Iterator[Finding]:
         return
     weights = registry.SETS["drawn"]
     told = f"not here; {sum(weight.size_mb for weight in weights):.0f} MB; {weights[-1].licence}"
-    yield warning("drawn", told, "Only for anime and comics, whose characters it tells apart better: "
-                  "personal-avatar doctor --fetch drawn")
+    remedy = f"Only for anime and comics, whose characters it tells apart better: {_fetch(folder, 'drawn')}"
+    yield warning("drawn", told, remedy)
 
 
 def identity_weights(host: Host) -> Iterator[Finding]:
@@ -120,6 +120,11 @@ def identity_weights(host: Host) -> Iterator[Finding]:
             weights = registry.SETS[name]
             told = f"not here; {sum(weight.size_mb for weight in weights) / 1e3:.1f} GB; {weights[-1].licence}"
             yield warning(name, told, f"Only for pictures without training. {error.message} {error.hint}")
+
+
+def _fetch(folder: Path, name: str = "") -> str:
+    """The command that has these weights in `folder`."""
+    return commandline.doctor(f"--fetch {name}", commandline.data_folder_of(folder))
 
 
 def of_jobs(jobs: JobStore) -> Iterator[Finding]:

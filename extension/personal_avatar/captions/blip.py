@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from personal_avatar import commandline
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt, WeightsMissing
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def find(weights_folder: Path) -> BlipFiles:
         if model is not None and (folder / WORDS).is_file():
             config = folder / CONFIG
             return BlipFiles(model, folder / WORDS, config if config.is_file() else None)
-    raise WeightsMissing(f"BLIP is not in {weights_folder / FOLDER}.", weights=("blip-model", "blip-words"))
+    command = commandline.doctor("--fetch blip", commandline.data_folder_of(weights_folder))
+    raise WeightsMissing(
+        f"BLIP is not in {weights_folder / FOLDER}.", f"Fetch it with `{command}`.", ("blip-model", "blip-words")
+    )
 
 
 def prepared(image: np.ndarray, side_px: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from personal_avatar import commandline
 from personal_avatar.environment import trainer
 from personal_avatar.environment.finding import Finding, ok, warning
 from personal_avatar.environment.interpreter import Interpreter
@@ -30,7 +31,6 @@ SOURCE = "https://github.com/kohya-ss/sd-scripts.git"
 COMMIT = "48d368fa557731ad0488c07304dfeba8c07910eb"  # 2026-02-16: release 0.10.1 and its first corrections
 OLDEST = (0, 9, 0)  # the first with masks and with a floor for the cosine schedule,
 OPTIONS, FLOOR = "library/train_util.py", "lr_scheduler_min_lr_ratio"  # which is declared here
-INSTALL_HINT = EngineMissing.default_hint
 NEEDED_FILES = (
     "train_network.py",
     "train_db.py",
@@ -67,6 +67,12 @@ class SdScripts:
     version: str = ""
 
 
+def how(data: Path) -> str:
+    """To come by it: what `EngineMissing` says, for this data folder."""
+    option = "--install-kohya"
+    return EngineMissing.default_hint.replace(f"personal-avatar doctor {option}", commandline.doctor(option, data))
+
+
 def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:
     """Where sd-scripts lies: $PERSONAL_AVATAR_SD_SCRIPTS, else the setting, else `<data>/sd-scripts`.
 
@@ -75,14 +81,14 @@ def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.envir
     named = environ.get(VARIABLE, "") or configured
     folder = Path(named).expanduser().absolute() if named else data / FOLDER_NAME
     if not folder.is_dir():
-        raise EngineMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.")
+        raise EngineMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", how(data))
     lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
     if lacking:
-        raise EngineMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.")
+        raise EngineMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", how(data))
     version = read_version(folder)
     if _is_old(folder, version):
         what, oldest = f"version {version}" if version else "too old", ".".join(str(part) for part in OLDEST)
-        raise EngineMissing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.")
+        raise EngineMissing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.", how(data))
     return SdScripts(folder, data / PACKAGES_NAME, version)
 
 
@@ -97,7 +103,7 @@ def ready(data: Path, configured: str = "") -> SdScripts:
     """`find`, and everything that it imports is there. Raises `EngineMissing`."""
     found, lacking = find(data, configured), lacking_modules(data)
     if lacking:
-        raise EngineMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.")
+        raise EngineMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", how(data))
     return found
 
 
@@ -217,5 +223,5 @@ def findings(data: Path, configured: str = "", environ: Mapping[str, str] = os.e
     except AvatarError as error:
         return [warning("sd-scripts", error.message, error.hint)]
     if lacking:
-        return [warning("sd-scripts", f"{found.folder}; it lacks {', '.join(lacking)}", INSTALL_HINT)]
+        return [warning("sd-scripts", f"{found.folder}; it lacks {', '.join(lacking)}", how(data))]
     return [ok("sd-scripts", f"version {found.version or 'unknown'}, in {found.folder}")]

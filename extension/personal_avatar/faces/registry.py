@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from personal_avatar import commandline
 from personal_avatar.domain import Look
 from personal_avatar.errors import WeightsMissing, WrongState
 from personal_avatar.faces import landmarks
@@ -99,9 +100,10 @@ def analyser_named(name: str, weights_folder: Path) -> FaceAnalyser:
 
 def _not_here(name: str, weights_folder: Path) -> WeightsMissing | WrongState:
     if name == Path(CCIP.file_name).parent.name:
+        command = commandline.doctor("--fetch drawn", commandline.data_folder_of(weights_folder))
         return WeightsMissing(
             f"This was measured by {name}, which tells drawn characters apart and is not here ({CCIP.size_text}).",
-            f"Run `personal-avatar doctor --fetch drawn`, or put the file there by hand: {CCIP.url} -> "
+            f"Run `{command}`, or put the file there by hand: {CCIP.url} -> "
             f"{weights_folder / CCIP.file_name}", (CCIP.name,),
         )
     return WrongState(f"This was measured by the recogniser {name}, which is not here.", "Put it back, or train again.")

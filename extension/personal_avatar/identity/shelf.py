@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from personal_avatar import commandline
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported, NotFound, WeightsCorrupt, WeightsMissing
 from personal_avatar.faces.registry import ModelPack
@@ -121,11 +122,11 @@ class Shelf:
         )
         chosen = next((name for name, belong in registry.SETS.items() if belong == weights), "")
         names_to_fetch = chosen or " ".join(weight.name for weight in weights)
+        command = commandline.doctor(f"--fetch {names_to_fetch}", commandline.data_folder_of(home))
         verb = "is" if len(weights) == 1 else "are"
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",
-            f"Press Download in the panel or run `personal-avatar doctor --fetch {names_to_fetch}`; "
-            f"or put there by hand: {how}",
+            f"Press Download in the panel or run `{command}`; or put there by hand: {how}",
             tuple(weight.name for weight in weights),
         )
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import commandline
 from personal_avatar.errors import RestorerMissing
 from personal_avatar.restoration.aligned import FaceNetwork
 from personal_avatar.storage import files_below
@@ -75,7 +76,8 @@ def missing(name: str, folder: Path, installed: Iterable[str]) -> RestorerMissin
     """Why a restorer cannot be used. `folder`: where its file would belong."""
     others = ", ".join(installed)
     source = f" from {SOURCES[name]}" if name in SOURCES else ""
-    fetch = f" (`personal-avatar doctor --fetch {FETCHED[name]}` does)" if name in FETCHED else ""
+    data = commandline.data_folder_of(folder)
+    fetch = f" (`{commandline.doctor(f'--fetch {FETCHED[name]}', data)}` does)" if name in FETCHED else ""
     return RestorerMissing(
         f"The face restorer {name} is not installed." if name else "No face restorer is installed.",
         f"Put its weights{source} into {folder}{fetch} and install {', '.join(libraries(name))}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from personal_avatar import room
+from personal_avatar.commandline import default_data_folder
 from personal_avatar.domain import BaseModelFile, Face, Style
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
@@ -32,21 +33,6 @@ from personal_avatar.standalone.upscalers import Upscalers
 from personal_avatar.studio.oneshot import posed
 from personal_avatar.studio.works import neighbourhood_of
 from personal_avatar.training.fitness import refuse_unfit
-
-HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
-
-
-def default_data_folder() -> Path:
-    """$PERSONAL_AVATAR_HOME, or the place that the system has for data of a program."""
-    if os.environ.get(HOME_VARIABLE):
-        return Path(os.environ[HOME_VARIABLE]).expanduser().resolve()
-    if sys.platform == "win32":
-        parent = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        parent = Path.home() / "Library" / "Application Support"
-    else:
-        parent = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return parent / "personal-avatar"
 
 
 class StandaloneHost:

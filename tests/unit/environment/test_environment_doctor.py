@@ -39,7 +39,7 @@ def test_what_works_without_training_is_told_with_what_it_lacks(tmp_path: Path) 
     assert set(found) == {"instantid", "faceid-sdxl", "faceid-sd15"}
     for name, finding in found.items():
         assert finding.state is State.WARNING and "non-commercial" in finding.found
-        assert f"doctor --fetch {name}`" in finding.remedy and "huggingface.co" in finding.remedy
+        assert f"doctor --fetch {name} --data {tmp_path}`" in finding.remedy and "huggingface.co" in finding.remedy
     assert "4.6 GB" in found["instantid"].found
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from personal_avatar.commandline import HOME_VARIABLE, default_data_folder
 from personal_avatar.errors import Cancelled, GenerationFailed, InvalidSettings, NotFound, RestorerMissing
 from personal_avatar.host import Host, Picture, PictureRequest
-from personal_avatar.standalone.host import HOME_VARIABLE, StandaloneHost, default_data_folder
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.standalone.samplers import SAMPLERS
 
 pytestmark = pytest.mark.slow

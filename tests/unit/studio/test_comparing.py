@@ -107,7 +107,7 @@ def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go
     assert [job.kind for job in started.jobs] == ["train"]
     (lacking,) = started.left_out.values()
     assert isinstance(lacking, WeightsMissing) and "buffalo_l" in lacking.message
-    assert "personal-avatar doctor --fetch faceid-sd15" in lacking.hint
+    assert "doctor --fetch faceid-sd15 --data " in lacking.hint
     studio.queue.cancel(started.jobs[0].id, keep_checkpoint=False)
 
 

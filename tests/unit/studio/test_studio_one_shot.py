@@ -240,8 +240,8 @@ def test_a_job_that_waited_while_the_program_ended_finds_its_photo_again(
 
 def told_of(studio: Studio, view: JobView) -> list[str]:
     """What a job says of its pictures; not by whom they are judged on this machine."""
-    events = [record.event for record in studio.events(view.job.id)]
-    return [event.message for event in events if isinstance(event, Log) and event.message not in (NO_SECOND, NO_CLIP)]
+    messages = [record.event.message for record in studio.events(view.job.id) if isinstance(record.event, Log)]
+    return [message for message in messages if not message.startswith((NO_SECOND, NO_CLIP))]
 
 
 def test_settings_that_leave_no_step_to_the_person_are_told(studio: Studio) -> None:

@@ -1,0 +1,51 @@
+"""How our own command line is called for a data folder, as a person can copy it into a terminal."""
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAM = "personal-avatar"
+HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
+PACKAGES = Path(__file__).resolve().parents[1]  # the folder that goes on sys.path
+BELOW = ("weights", "models")  # folders of the data folder that downloads go to
+
+
+def default_data_folder() -> Path:
+    """$PERSONAL_AVATAR_HOME, or the place that the system has for data of a program."""
+    if os.environ.get(HOME_VARIABLE):
+        return Path(os.environ[HOME_VARIABLE]).expanduser().resolve()
+    if sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Application Support"
+    else:
+        parent = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return parent / "personal-avatar"
+
+
+def doctor(option: str, data: Path | None = None) -> str:
+    """`personal-avatar doctor` with an option such as "--fetch drawn". `data`: the data folder that is meant; None:
+    nobody knows. Where no such program is to be found, as in the WebUI, it is this Python that is told to run us."""
+    elsewhere = data is not None and data.resolve() != default_data_folder().resolve()
+    words = ["doctor", *option.split(), *(["--data", str(data)] if elsewhere else [])]
+    if shutil.which(PROGRAM):
+        return _line([PROGRAM, *words])
+    line = _line([sys.executable, "-m", "personal_avatar", *words])
+    if sys.platform == "win32":
+        return f'set "PYTHONPATH={PACKAGES}" && {line}'
+    return f"PYTHONPATH={shlex.quote(str(PACKAGES))} {line}"
+
+
+def data_folder_of(folder: Path) -> Path | None:
+    """The data folder of one that downloads go to: of `<data>/weights`, `<data>/models/identity` and the like. None:
+    it is no such folder."""
+    return next((place.parent for place in (folder, folder.parent) if place.name in BELOW), None)
+
+
+def _line(words: Sequence[str]) -> str:
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

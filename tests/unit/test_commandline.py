@@ -1,0 +1,93 @@
+"""The command that hints tell to run is one that works where it is read, and for the data folder that is meant."""
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from personal_avatar import commandline
+from personal_avatar import doctor as examination
+from personal_avatar.captions.taggers import refusal
+from personal_avatar.commandline import HOME_VARIABLE, data_folder_of, doctor
+from personal_avatar.environment import kohya
+from personal_avatar.errors import EngineMissing, WeightsMissing
+from personal_avatar.faces import registry as faces
+from personal_avatar.identity.shelf import Shelf
+from personal_avatar.restoration import networks
+from personal_avatar.weights import registry
+from personal_avatar.weights.fetch import ensure
+from personal_avatar.weights.nouns import Weight
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+
+
+@pytest.fixture
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_usual_folder_is_not_named_and_another_one_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "usual"))
+    assert doctor("--fetch drawn") == "personal-avatar doctor --fetch drawn"
+    assert doctor("--fetch drawn", tmp_path / "usual") == "personal-avatar doctor --fetch drawn"
+    told = doctor("--fetch drawn", tmp_path / "my avatars")
+    assert told.startswith("personal-avatar doctor --fetch drawn --data ") and "my avatars" in told
+    if sys.platform != "win32":
+        assert shlex.split(told)[-1] == str(tmp_path / "my avatars")
+
+
+@pytest.mark.usefixtures("not_installed")
+@pytest.mark.skipif(sys.platform == "win32", reason="it is run by a shell of POSIX")
+def test_where_no_such_program_is_found_this_python_is_told_to_run_us(tmp_path: Path) -> None:
+    command = doctor("--webhook-secret", tmp_path / "my avatars")
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.check_output(["sh", "-c", command], text=True, cwd=tmp_path, env=variables)
+    assert (tmp_path / "my avatars" / "webhook-secret").read_text(encoding="utf-8").strip() in said
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_shells_of_windows_are_told_in_their_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(commandline.sys, "platform", "win32")
+    told = doctor("--fetch", tmp_path / "my avatars")
+    assert told.startswith(f'set "PYTHONPATH={commandline.PACKAGES}" && ')
+    assert told.endswith(f'-m personal_avatar doctor --fetch --data "{tmp_path / "my avatars"}"')
+
+
+def test_folders_of_downloads_tell_the_data_folder_and_others_none(tmp_path: Path) -> None:
+    for below in ("weights", "models/identity", "weights/face-restoration", "models/face-restoration"):
+        assert data_folder_of(tmp_path / below) == tmp_path
+    assert data_folder_of(tmp_path / "models" / "deep" / "down" / "there") is None
+
+
+def told_by_doctor(data: Path) -> list[str]:
+    findings = [*examination.face_weights(data / "weights", None), *examination.drawn_weights(data / "weights")]
+    return [finding.remedy for finding in findings]
+
+
+def test_whoever_says_how_to_fetch_names_the_folder_that_lacks_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(faces, "default_analyser", lambda folder: SimpleNamespace(name="usual"))
+    weights, nowhere = tmp_path / "weights", Weight("hat", "hat.onnx", "0" * 64, 1, "MIT", "", "a hat", "warms")
+    with pytest.raises(WeightsMissing) as unreachable:
+        ensure(nowhere, weights)
+    with pytest.raises(WeightsMissing) as no_characters:
+        faces.analyser_named(Path(registry.find("ccip").file_name).parent.name, weights)
+    with pytest.raises(EngineMissing) as no_engine:
+        kohya.find(tmp_path, "", {})
+    hints = [
+        *told_by_doctor(tmp_path), unreachable.value.hint, no_characters.value.hint, no_engine.value.hint,
+        refusal("wd14-vit", registry.SETS["wd14-vit"], weights).hint,
+        Shelf([tmp_path / "models" / "identity"]).missing(registry.CLIP_H).hint,
+        networks.missing("GFPGAN", weights / networks.FOLDER, ()).hint,
+    ]
+    assert [hint for hint in hints if f"--data {tmp_path}" not in hint] == []
