@@ -153,15 +153,16 @@ class Restoring:
     def model(self, wanted: str) -> str:
         """The restorer of that name, the best one when it is empty. Raises `RestorerMissing` when there is none at all,
         `NotFound` for another name than those there are."""
-        from personal_avatar.restoration.networks import SOURCES
+        from personal_avatar.restoration import networks
 
         models = self._studio.host.restorers()
+        if models and wanted in ("", *models):
+            return wanted or models[0]
+        lacking = networks.missing(wanted, self._studio.weights_folder / networks.FOLDER, models)
+        known = wanted in networks.KNOWN
         if not models:
-            raise RestorerMissing("No face restorer is installed.")
-        if wanted and wanted not in models:
-            source = f" Its weights are at {SOURCES[wanted]}." if wanted in SOURCES else ""
-            raise NotFound(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.{source}")
-        return wanted or models[0]
+            raise lacking if known else RestorerMissing("No face restorer is installed.")
+        raise NotFound(lacking.message, lacking.hint if known else f"There are: {', '.join(models)}.")
 
     def picture(
         self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,

@@ -134,6 +134,23 @@ def test_nothing_is_written_when_nothing_was_restored(
         studio.restoring.file(GOOD[0], target, [], judge, SETTINGS)
 
 
+def test_a_restorer_that_is_not_here_is_told_with_how_to_get_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.host, "restorers", lambda: ("Redraw",))
+    with pytest.raises(NotFound, match="GFPGAN is not installed") as absent:
+        studio.restoring.model("GFPGAN")
+    folder = str(studio.weights_folder / "face-restoration")
+    for told in (folder, "doctor --fetch gfpgan", "spandrel", "or use: Redraw"):
+        assert told in absent.value.hint
+    with pytest.raises(NotFound) as unknown:
+        studio.restoring.model("Eraser")
+    assert unknown.value.hint == "There are: Redraw."
+    monkeypatch.setattr(studio.host, "restorers", tuple)
+    with pytest.raises(RestorerMissing, match="doctor --fetch codeformer"):
+        studio.restoring.model("CodeFormer")
+
+
 def test_an_avatar_is_its_reference_and_its_photos_speak_to_other_recognisers(studio: Studio) -> None:
     avatar, judge = anna(studio), studio.restoring.judge()
     person = studio.restoring.person(avatar, judge)
