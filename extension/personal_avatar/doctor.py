@@ -27,12 +27,13 @@ IDENTITIES = (
     ("faceid-sdxl", "faceid", Family.SDXL),
     ("faceid-sd15", "faceid", Family.SD1),
 )
+DRAWN = "drawn"
 MARKS = {State.OK: "ok", State.WARNING: "warning", State.MISSING: "MISSING"}
 
 
 def examine(host: Host | None, data: Path, insightface: Path | None = None) -> list[Finding]:
     """Every finding, in the order of the work. `insightface`: a folder of its models."""
-    weights = [*face_weights(data / "weights", insightface), *drawn_weights(data / "weights")]
+    weights = [*face_weights(data / "weights", insightface), *offered_weights(data / "weights")]
     engines = [*kohya.findings(data), *ray_packages.findings(data)]
     hosted = (*identity_weights(host), *of_host(host)) if host is not None else ()
     return [*machine.examine(data), *engines, *weights, *hosted]
@@ -98,12 +99,29 @@ def drawn_weights(folder: Path) -> Iterator[Finding]:
 
     model = characters(folder)
     if model is not None:
-        yield ok("drawn", str(model))
+        yield ok(DRAWN, str(model))
         return
-    weights = registry.SETS["drawn"]
+    weights = registry.SETS[DRAWN]
     told = f"not here; {sum(weight.size_mb for weight in weights):.0f} MB; {weights[-1].licence}"
-    remedy = f"Only for anime and comics, whose characters it tells apart better: {_fetch(folder, 'drawn')}"
-    yield warning("drawn", told, remedy)
+    remedy = f"Only for anime and comics, whose characters it tells apart better: {_fetch(folder, DRAWN)}"
+    yield warning(DRAWN, told, remedy)
+
+
+def offered_weights(folder: Path) -> Iterator[Finding]:
+    """What else can be fetched by name, where downloads of it go to; nobody has to have it."""
+    from personal_avatar.captions.taggers import WEIGHTS, lacking
+
+    for name, weights in registry.offers().items():
+        if name == DRAWN:
+            yield from drawn_weights(folder)
+        elif not set(weights) & set(registry.IDENTITY):
+            licences = ", ".join(dict.fromkeys(weight.licence for weight in weights))
+            told = f"{weights[0].purpose}; {sum(weight.size_mb for weight in weights):.0f} MB; {licences}"
+            here = all((folder / weight.file_name).is_file() for weight in weights)
+            if not lacking(name, folder) if name in WEIGHTS else here:
+                yield ok(name, told)
+            else:
+                yield warning(name, f"{told}; not in {folder}", f"Only for who wants it: {_fetch(folder, name)}")
 
 
 def identity_weights(host: Host) -> Iterator[Finding]:

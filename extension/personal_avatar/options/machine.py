@@ -5,6 +5,7 @@ from pathlib import Path
 
 from personal_avatar.options.codes import METHODS, RULES, STATES
 from personal_avatar.options.common import Commands, checkpoint, command, count, folder
+from personal_avatar.weights.registry import offers
 
 
 def demo(commands: Commands) -> None:
@@ -18,9 +19,8 @@ def doctor(commands: Commands) -> None:
     parser = command(commands, "doctor", "machine:doctor", "what is installed, found, missing, and what to do")
     parser.add_argument(
         "--fetch", nargs="*", metavar="NAME",
-        help="download the face models that are missing, or by name what puts a face into pictures without training: "
-        "instantid, faceid-sdxl, faceid-sd15; drawn: for drawn characters; wd14-vit, "
-        "wd14-swinv2, wd14-eva02, blip: describe photos; or one file of them",
+        help="download the face models that are missing, or what is named: "
+        f"{', '.join(offers())}; doctor tells what they are for; or one file of them",
     )
     parser.add_argument("--install-kohya", action="store_true", help="install sd-scripts, for the engine kohya")
     parser.add_argument("--install-ray", nargs="?", const="", metavar="VERSION",

@@ -161,6 +161,13 @@ SETS: dict[str, tuple[Weight, ...]] = {
 }
 
 
+
+def offers() -> dict[str, tuple[Weight, ...]]:
+    """What is fetched by name only: the sets, and what of OFFERED is in none of them."""
+    inside = {weight.name for belong in SETS.values() for weight in belong}
+    return {**SETS, **{weight.name: (weight,) for weight in OFFERED if weight.name not in inside}}
+
+
 def find(name: str) -> Weight:
     """The entry of that name; raises `NotFound` that lists the names there are."""
     return _found(name, {weight.name: weight for weight in KNOWN})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar import doctor
+from personal_avatar.cli import main
 from personal_avatar.environment import machine, record, trainer
 from personal_avatar.environment.finding import State
 from personal_avatar.environment.record import InstallRecord
@@ -41,6 +42,37 @@ def test_what_works_without_training_is_told_with_what_it_lacks(tmp_path: Path) 
         assert finding.state is State.WARNING and "non-commercial" in finding.found
         assert f"doctor --fetch {name} --data {tmp_path}`" in finding.remedy and "huggingface.co" in finding.remedy
     assert "4.6 GB" in found["instantid"].found
+
+
+def test_whatever_is_offered_is_told_with_size_licence_and_how_to_get_it(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    found = {finding.name: finding for finding in doctor.offered_weights(folder)}
+    assert {weight.name for name in found for weight in registry.find_all(name)} == {
+        weight.name for weight in registry.OFFERED
+    }
+    for name, finding in found.items():
+        assert finding.state is State.WARNING and f"doctor --fetch {name} --data {tmp_path}" in finding.remedy
+        assert "MB" in finding.found and registry.find_all(name)[-1].licence in finding.found
+    assert "non-commercial" in found["codeformer"].found
+    assert {finding.name for finding in doctor.examine(None, tmp_path)} >= set(found)
+
+
+@pytest.mark.parametrize("name", ["modnet", "wd14-vit", "clip-vit-b-32"])
+def test_what_was_fetched_by_name_is_told_to_be_there(name: str, tmp_path: Path) -> None:
+    for weight in registry.find_all(name):
+        (tmp_path / weight.file_name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / weight.file_name).touch()
+    assert [one.name for one in doctor.offered_weights(tmp_path) if one.state is State.OK] == [name]
+
+
+def test_the_help_names_all_that_can_be_fetched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        main(["doctor", "--help"])
+    words = capsys.readouterr().out.replace(",", " ").replace(";", " ").split()
+    assert set(registry.offers()) <= set(words)
 
 
 def test_weights_are_asked_for_by_name_or_set() -> None:
