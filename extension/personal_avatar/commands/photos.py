@@ -68,7 +68,7 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
         return FAILED
     for told_of in unfound(report):
         terminal.complain(told_of)
-    dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun, settings)
+    dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun, settings, terminal.say)
     terminal.say(f"{len(dataset.samples)} pictures of {dataset.resolution_px} px with captions in {dataset.folder}")
     files = [str(dataset.folder / sample.image) for sample in dataset.samples]
     terminal.document({"folder": str(dataset.folder), "resolution_px": dataset.resolution_px,

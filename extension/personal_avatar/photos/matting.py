@@ -1,6 +1,7 @@
 """How much of each pixel is a person: a matting network for portraits, where it is there or asked for."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +83,13 @@ def _hanging_together(matte: np.ndarray, start_px: tuple[float, float]) -> np.nd
     return np.asarray(grown, dtype=np.float32) / 255
 
 
-def chosen(settings: PhotoSettings, weights_folder: Path | None) -> Matting | None:
+def chosen(
+    settings: PhotoSettings, weights_folder: Path | None, say: Callable[[str], None] = lambda sentence: None
+) -> Matting | None:
     """The network as the settings want it; None: masks are ellipses. It is fetched when it cannot be done without.
 
-    `weights_folder`: where it lies or comes to lie; None: it is not to be had. Raises `WeightsMissing`.
+    `weights_folder`: where it lies or comes to lie; None: it is not to be had. `say` hears of a download.
+    Raises `WeightsMissing`.
     """
     from personal_avatar.errors import WeightsMissing
     from personal_avatar.weights.fetch import ensure, present
@@ -98,4 +102,6 @@ def chosen(settings: PhotoSettings, weights_folder: Path | None) -> Matting | No
         return Matting(weights_folder / MODNET.file_name) if found and weights_folder else None
     if weights_folder is None:
         raise WeightsMissing(f"{MODNET.file_name} is needed and there is no folder for it.")
+    if not present(MODNET, weights_folder):
+        say(f"Fetching {MODNET.file_name} ({MODNET.size_text}, {MODNET.licence}): {MODNET.purpose}.")
     return Matting(ensure(MODNET, weights_folder))

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +47,14 @@ def prepare(
     enlargements: Path | None = None,
     origins: Mapping[str, Origin] | None = None,
     at_once: int = 1,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """Write the dataset of the accepted photos to `folder`, or answer the one that is there when nothing changed.
 
     `held_out`: share that is kept out of the training (see heldout.py). `analyser`: finds the face again in photos
     whose verdict came without one. `weights_folder`: where the matting network lies. `enlargements`: where `enlarge`
-    wrote to. `origins`: what a kohya dataset said of its pictures. `at_once`: how many are cut together.
+    wrote to. `origins`: what a kohya dataset said of its pictures. `at_once`: how many are cut together. `say`: hears
+    of a download.
 
     Raises `TooFewPhotos` without accepted photos, `InvalidSettings` for a resolution that is no multiple of 8, a
     caption with unknown places or caption files that cannot be used, `BadInput` for a photo too small for the framing,
@@ -61,7 +63,7 @@ def prepare(
     """
     _refuse_impossible(report, resolution_px)
     settings = settings or PhotoSettings()
-    matting = chosen(settings, weights_folder)
+    matting = chosen(settings, weights_folder, say)
     parts = enlarged(enlargements if settings.upscaler else None)
     recipe = Recipe(
         resolution_px, trigger, class_noun, held_out, seed, settings, matting.model.name if matting else "",

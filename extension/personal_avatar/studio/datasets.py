@@ -33,10 +33,10 @@ class Datasets:
 
     def prepare(
         self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None, say: Callable[[str], None] = lambda sentence: None,
     ) -> Dataset:
         """Cut and caption the accepted photos into `out`, in the layout that trainers read. Photos that lie in such a
-        dataset keep its repeats and masks. Raises what `photos.prepare.prepare` raises."""
+        dataset keep its repeats and masks. `say` hears of a download. Raises what `photos.prepare.prepare` raises."""
         from personal_avatar.photos import kohya
         from personal_avatar.photos.prepare import prepare
 
@@ -48,7 +48,7 @@ class Datasets:
                 report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}",
                 class_noun=class_noun, held_out=0.0, seed=1, analyser=self._studio.analyser(), settings=wanted,
                 weights_folder=self._studio.weights_folder, enlargements=enlarged,
-                origins=kohya.origins(verdict.path for verdict in report.accepted),
+                origins=kohya.origins(verdict.path for verdict in report.accepted), say=say,
             )
         finally:
             shutil.rmtree(enlarged, ignore_errors=True)

@@ -139,10 +139,10 @@ class Studio:
 
     def prepare_photos(
         self, report: PhotoReport, out: Path, resolution_px: int, class_noun: str,
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None, say: Callable[[str], None] = lambda sentence: None,
     ) -> Dataset:
         """Cut and caption the accepted photos into `out`; see `Datasets.prepare`."""
-        return self.datasets.prepare(report, out, resolution_px, class_noun, settings)
+        return self.datasets.prepare(report, out, resolution_px, class_noun, settings, say)
 
     # -- portraits
 

@@ -71,4 +71,5 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
         enlargements=work.task.avatar_folder / ENLARGED,
         origins=kept(work.task.avatar_folder / ORIGINS),
         at_once=cores(),
+        say=lambda sentence: work.emit(Log(sentence)),
     )

@@ -16,8 +16,10 @@ from personal_avatar.photos.framing import frame
 from personal_avatar.photos.mask import head_mask, within
 from personal_avatar.photos.matting import Matting, chosen, persons, seen_at
 from personal_avatar.photos.settings import ELLIPSE, NETWORK, PLAIN, PORTRAIT, PhotoSettings
+from personal_avatar.weights import fetch
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.matting import MODNET
+from personal_avatar.weights.nouns import Weight
 
 from tests.real_photos import photo
 
@@ -106,6 +108,21 @@ def test_the_network_is_used_where_it_is_and_fetched_only_where_it_is_needed(tmp
     for asked in (PhotoSettings(background=PLAIN), PhotoSettings(matting=NETWORK)):
         with pytest.raises(WeightsMissing):
             chosen(asked, None)
+
+
+def test_a_download_of_the_network_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def fetched(weight: Weight, folder: Path) -> Path:
+        told.append("begun")
+        return folder / weight.file_name
+
+    monkeypatch.setattr(fetch, "ensure", fetched)
+    chosen(PhotoSettings(background=PLAIN), tmp_path, told.append)
+    assert told[0].startswith("Fetching modnet.onnx (25.9 MB, Apache-2.0)") and told[1:] == ["begun"]
+    monkeypatch.setattr(fetch, "present", lambda weight, folder: True)
+    chosen(PhotoSettings(background=PLAIN), tmp_path, told.append)
+    assert told[2:] == ["begun"]
 
 
 def test_a_plain_background_leaves_the_person_and_nothing_else(matting: Matting, astronaut: Sitting) -> None:
