@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from personal_avatar import commandline
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
@@ -30,7 +29,10 @@ NO_SECOND = (
     "Likeness is measured by one recogniser: there is no other one here that took no part in the training. "
     "One of insightface's packs in the folder of weights would be asked as well."
 )
-NO_CLIP = "How well prompts are followed is not measured: there is no CLIP for pictures and words here."
+NO_CLIP = (
+    "How well prompts are followed is not measured: there is no CLIP for pictures and words here. "
+    "`personal-avatar doctor --fetch clip-vit-b-32` gets one (354 MB, MIT)."
+)
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,7 @@ class _Asked:
         try:
             path = clip_files.find(folders)
             if path is None:
-                command = commandline.doctor("--fetch clip-vit-b-32", self.studio.host.folders().data)
-                self.remarks.append(f"{NO_CLIP} `{command}` gets one (354 MB, MIT).")
+                self.remarks.append(NO_CLIP)
                 return None
             from personal_avatar.ranking.clip import load
 
