@@ -192,20 +192,18 @@
         }
     }
 
-    // -- captions: what is being typed stays when the list is made anew, and is sent when the field is left or rests
+    // -- captions: what is being typed stays when the list is made anew, and is sent when the field is left
 
     const LONGEST_WAIT_MS = 5000;
     const SEND_AFTER_MS = 400;
-    const RESTS_AFTER_MS = 2000;
     const MOST_TRIES = 6;
-    const typed = new Map(); // by the id of the field: {photo, text, tries, at}
+    const typed = new Map(); // by the id of the field: {photo, text, tries}
     let sent = null; // what is on its way, by the id of the field: {text, before}
 
     function noteTyping(event) {
         const field = event.target;
         if (field.matches && field.matches(TYPING)) {
-            typed.set(field.id, {photo: field.dataset.paTyping, text: field.value, tries: 0, at: Date.now()});
-            window.setTimeout(send, RESTS_AFTER_MS + SEND_AFTER_MS);
+            typed.set(field.id, {photo: field.dataset.paTyping, text: field.value, tries: 0});
         }
     }
 
@@ -225,8 +223,8 @@
         }
     }
 
-    function isInHand(field, entry) {
-        return field === document.activeElement && document.hasFocus() && Date.now() - entry.at < RESTS_AFTER_MS;
+    function isInHand(field) {
+        return field === document.activeElement && document.hasFocus();
     }
 
     // All that waits, when nothing is on its way: gradio drops a press until the last one of the same button is answered.
@@ -239,7 +237,7 @@
             const field = document.getElementById(id);
             if (field && entry.text.trim() === field.defaultValue) {
                 typed.delete(id);
-            } else if (entry.tries < MOST_TRIES && (leaving === true || !field || !isInHand(field, entry))) {
+            } else if (entry.tries < MOST_TRIES && (leaving === true || !field || !isInHand(field))) {
                 entry.tries += 1;
                 asked.set(id, {text: entry.text, before: field && field.defaultValue});
             }
