@@ -50,6 +50,8 @@ from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import refuse_unknown
 from personal_avatar.training.plan import plan_for
 
+FILES_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # in folders whose pictures its Explorer showed
+
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.photos.memory import Memory
@@ -247,15 +249,19 @@ class Studio:
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are given; of folders, the files directly inside but captions, in the order of their names, and of
-    datasets of kohya's trainers the pictures of their folders."""
+    """Files as they are given; of folders, the files directly inside but captions and what the system put there, in the
+    order of their names, and of datasets of kohya's trainers the pictures of their folders."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir() and (inside := kohya.folders_in(path)):
             found += pictures_in(inside)
         elif path.is_dir():
-            files = (child for child in path.iterdir() if child.is_file() and not child.name.startswith("."))
+            files = (child for child in path.iterdir() if child.is_file() and not _is_of_the_system(child.name))
             found += sorted(without_captions(files))
         else:
             found.append(path)
     return found
+
+
+def _is_of_the_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in FILES_OF_WINDOWS

@@ -9,7 +9,9 @@ from pathlib import Path
 from personal_avatar.domain import Avatar
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.networks import read_header
 from personal_avatar.storage import files_below, sha256_of
+from personal_avatar.training.publish import MADE_BY
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Trained:
 
 
 def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Trained:
-    """Where avatar and jobs say that files are, and those of the same names that lie elsewhere in the host's folders,
-    such as in a subfolder, or because a folder above was renamed. A file whose SHA-256 is known has to have it."""
+    """Where avatar and jobs say that files are, and those that lie elsewhere in the host's folders: in a subfolder, in
+    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it."""
     views = list(views)
     points = [(point.path, point.sha256) for point in avatar.checkpoints]
     told = (point for view in views for point in (view.result or {}).get("checkpoints", []))
@@ -35,15 +37,23 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Train
     foreign = {path for path in published if path.is_file() and known.get(path.name) and not _is_one(path, known)}
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
     moved = (path for folder in _results(folders) for path in files_below(folder) if path not in published)
-    own |= {path for path in moved if path.name in known and _is_one(path, known)}
+    own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
     return Trained(tuple(sorted(own)), tuple(sorted(foreign)))
 
 
 def _is_one(path: Path, known: Mapping[str, set[str]]) -> bool:
+    """Whether it is what was trained under its name; under a name that nothing was trained under, anything that was."""
+    contents = known[path.name] if path.name in known else set().union(*known.values())
     try:
-        return sha256_of(path) in known[path.name]
+        return sha256_of(path) in contents
     except OSError:
         return False
+
+
+def _was_trained_here(path: Path) -> bool:
+    """By its header alone, which is quick to read where the content of a checkpoint is not."""
+    header = read_header(path) if path.suffix.lower() == ".safetensors" else None
+    return header is not None and MADE_BY in header.metadata
 
 
 def _belongs(path: Path, file: Path) -> bool:

@@ -24,6 +24,7 @@ LORA_KIND = "/lora"
 PREVIEWS = {Method.TEXTUAL_INVERSION: ".preview.png"}
 PREVIEW = ".png"
 EMBEDDING_PREFIX = "pa-"
+MADE_BY = "personal_avatar.version"  # in the header of every file that is published
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _modelspec(stem: str, task: TrainTask, facts: Facts) -> dict[str, str]:
         "modelspec.date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "modelspec.description": _description(task, facts),
         "personal_avatar.makes": GENERATED,
-        "personal_avatar.version": __version__,
+        MADE_BY: __version__,
         "personal_avatar.base": task.base.path.name,
         "personal_avatar.base_sha256": task.base.sha256,
     }

@@ -46,7 +46,9 @@ target = Path(payload["publish_to"]) / (payload["avatar"]["id"] + ".safetensors"
 target.parent.mkdir(parents=True, exist_ok=True)
 kind = "resemblance" if payload["plan"].get("goal") == "style" else "likeness"
 whole = payload["method"] == "dreambooth"  # such a file is a checkpoint like its base
-target.write_bytes(Path(payload["base"]["path"]).read_bytes() if whole else b"weights")
+told = json.dumps({"__metadata__": {"personal_avatar.version": "0", "job": job["id"]}}).encode()
+weights = len(told).to_bytes(8, "little") + told
+target.write_bytes(Path(payload["base"]["path"]).read_bytes() if whole else weights)
 likeness = {"floor": 0.1, "after": 0.5, "ceiling": 0.9, "leakage": 0.0}
 point = {"path": str(target), "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "step": 2,
          "method": payload["method"], "family": "sd1", "trigger": payload["avatar"]["trigger"], "likeness": likeness}

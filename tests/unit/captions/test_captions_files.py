@@ -102,6 +102,8 @@ def test_in_a_folder_captions_are_told_from_other_texts() -> None:
 
 def test_an_avatar_keeps_the_captions_of_its_photos(photo: Path, tmp_path: Path) -> None:
     photo.with_suffix(".txt").write_text("smiling")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (tmp_path / name).touch()
     assert pictures_in([tmp_path]) == [photo]
     store = AvatarStore(tmp_path / "avatars")
     avatar = store.open("Anna", user_id="", class_noun="woman", statement="yes")

@@ -42,6 +42,16 @@ def into_another_data_folder(studio: Studio) -> Studio:
     return Studio(type(studio.host)(data.with_name("renamed")), serves=False)
 
 
+def test_a_trained_file_that_was_renamed_is_found_and_erased_and_nobody_elses(studio: Studio) -> None:
+    loras = studio.host.folders().loras
+    studio.queue.wait(studio.trainings.start(replace(ANNA, name="Ben")).id, 30)
+    (loras / "anna.safetensors").rename(loras / "me in summer.safetensors")
+    (loras / "anna.json").rename(loras / "me in summer.json")
+    told = studio.delete_avatar("anna")
+    assert str(loras / "me in summer.safetensors") in told["erased"] and told["left"] == []
+    assert [path.name for path in loras.iterdir()] == ["ben.safetensors"]
+
+
 @pytest.mark.parametrize("move", [into_subfolder, into_another_data_folder])
 def test_a_trained_file_that_was_moved_is_found_and_erased_with_what_lies_beside_it(
     studio: Studio, move: Callable[[Studio], Studio]
