@@ -39,7 +39,7 @@ def chart(wanted: Chart) -> str:
         f"<title>{html.escape(_spoken(wanted))}</title>",
         *_grid(frame, wanted.x_label),
         _line(frame, wanted.background, "var(--faint)", 1.0) if wanted.background else "",
-        *(_mark(frame, name, height) for name, height in wanted.marks),
+        *(_mark(frame, name, height, wanted.points) for name, height in wanted.marks),
         _line(frame, wanted.points, "var(--accent)", 2.5),
         *(_dot(frame, point) for point in (wanted.points if wanted.dots else ())),
         "</svg>",
@@ -126,10 +126,13 @@ def _dot(frame: _Frame, point: Point) -> str:
     return f'<circle cx="{frame.x(point[0])}" cy="{frame.y(point[1])}" r="4" fill="var(--accent)"/>'
 
 
-def _mark(frame: _Frame, name: str, height: float) -> str:
+def _mark(frame: _Frame, name: str, height: float, points: Sequence[Point]) -> str:
+    """A line across, named at that end of it from which `points` are farther away."""
     y = frame.y(height)
     line = _across(y, 'stroke="var(--accent-2)" stroke-dasharray="5 4"')
-    return line + _text(WIDTH_PX - RIGHT_PX - 4, y - 5, f"{name} {height:.2f}", "end", "var(--accent-2)")
+    starts_farther = abs(points[0][1] - height) > abs(points[-1][1] - height)
+    x, anchor = (LEFT_PX + 4, "start") if starts_farther else (WIDTH_PX - RIGHT_PX - 4, "end")
+    return line + _text(x, y - 5, f"{name} {height:.2f}", anchor, "var(--accent-2)")
 
 
 def _across(y: float, how: str) -> str:

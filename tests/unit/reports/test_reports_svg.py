@@ -50,6 +50,12 @@ def test_a_chart_says_in_words_what_it_shows() -> None:
     assert title.text == "Likeness <&>: from 0.4 at 0 to 0.625 at 100 steps; real pictures 0.78"
 
 
+@pytest.mark.parametrize(("height", "anchor"), [(0.78, "start"), (0.38, "end")])
+def test_a_marked_height_is_named_where_the_curve_does_not_run_through_its_name(height: float, anchor: str) -> None:
+    root = ElementTree.fromstring(chart(Chart("Likeness", [(0, 0.4), (100, 0.76)], [("mark", height)])))
+    assert [text.attrib["text-anchor"] for text in root.iter(f"{SVG}text") if text.text == f"mark {height}"] == [anchor]
+
+
 def test_values_that_are_no_numbers_are_left_out() -> None:
     points = [(0, 1.0), (1, math.nan), (2, math.inf), (3, 0.5)]
     assert "nan" not in chart(Chart("Loss", points)) and "inf" not in chart(Chart("Loss", points))
