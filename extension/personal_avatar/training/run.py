@@ -39,6 +39,10 @@ from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
+UNTOLD = (
+    "The network of {} answers with velocity, though nothing in the file says so; it is trained as it answers. The "
+    "WebUI paints with it as that only where a configuration (.yaml) of the same name beside it says so, too."
+)
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
@@ -105,6 +109,8 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     base = work.task.base
     work.wishes.heed()
     model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
+    if base.prediction and model.base.prediction != base.prediction:
+        work.emit(Log(UNTOLD.format(base.path.name)))
     work.wishes.parking.covers(model.tensors)
     dataset = with_word(dataset, work.plan, model)
     if dataset.trigger != work.task.avatar.trigger:

@@ -12,7 +12,7 @@ from miniatures import make, write_weights
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training import compute
-from personal_avatar.training.families import contents, registry
+from personal_avatar.training.families import contents, registry, sd1
 from personal_avatar.training.families.files import OneByOne, read_weights
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.probe import probe
@@ -300,6 +300,15 @@ def test_a_probe_tells_noise_from_velocity(tiny: BaseModelFile, load: Load) -> N
     assert model.base.prediction == "epsilon"
     parts = (model.base, model.compute, model.unet, model.vae, model.text_encoders, model.tokenizers, model.places)
     assert [probe(AnsweringVelocity(*parts)) for _ in range(2)] == ["v_prediction"] * 2
+
+
+def test_velocity_that_nothing_tells_of_is_found_and_one_that_learned_nothing_keeps_its_familys_kind(
+    tiny: BaseModelFile, models: dict[Family, DiffusionModel], load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(tiny).base.prediction == tiny.prediction == "epsilon"
+    assert [probe(model, "epsilon") for model in models.values()] == ["epsilon"] * len(models)
+    monkeypatch.setattr(sd1, "Sd1Model", AnsweringVelocity)
+    assert load(tiny).base.prediction == "v_prediction"
 
 
 def test_a_known_answer_is_not_probed(tmp_path: Path, load: Load) -> None:

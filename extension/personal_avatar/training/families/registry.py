@@ -9,7 +9,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
-from personal_avatar.training.families.detect import UNKNOWN, detect, prediction, read_shapes
+from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction, read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
@@ -48,7 +48,8 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
 
 
 def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> DiffusionModel:
-    """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with.
+    """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with: velocity
+    where something tells so, else what the network itself shows.
 
     Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
@@ -56,6 +57,6 @@ def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> Diffusion
     libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
         model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px))
-    if base.prediction == UNKNOWN:
-        model.base = replace(base, prediction=probe(model))
+    if base.prediction != VELOCITY:
+        model.base = replace(base, prediction=probe(model, base.prediction))
     return model
