@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
@@ -26,6 +26,8 @@ LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
+BASE_VERSION, ARCHITECTURE = "ss_base_model_version", "modelspec.architecture"  # among the texts of a file
+Known = TypeVar("Known", Family, str)
 
 # Width of what cross attention reads, which is also that of a word (of both words together in SDXL).
 TEXT_WIDTHS = {768: Family.SD1, 1024: Family.SD2, 2048: Family.SDXL}
@@ -41,6 +43,20 @@ CERTAIN_MARKS = {
 LIKELY_MARKS = {
     "lora_te1_": Family.SDXL, "lora_unet_input_blocks_": Family.SDXL, "lora_unet_output_blocks_": Family.SDXL,
 }
+# Models that are none of ours, by the beginning of what such a file says of itself, or of its tensors' names.
+OTHER_MODELS = {
+    "flux": "Flux", "sd3": "Stable Diffusion 3", "stable-diffusion-3": "Stable Diffusion 3",
+    "stable-cascade": "Stable Cascade", "lumina": "Lumina", "hunyuan": "Hunyuan",
+    "pixart": "PixArt", "auraflow": "AuraFlow", "chroma": "Chroma", "qwen": "Qwen",
+}
+OTHER_MARKS = {
+    "lora_unet_double_blocks_": "Flux", "lora_unet_single_blocks_": "Flux",
+    "transformer.single_transformer_blocks.": "Flux", "lora_unet_joint_blocks_": "Stable Diffusion 3",
+    "lora_te3_": "Stable Diffusion 3 or Flux",
+    "transformer.transformer_blocks.": "another kind of model (a transformer)",
+}
+# Stable Diffusion XL has several such blocks in one place, the older families one.
+SEVERAL_BLOCKS = re.compile(r"attentions[_.]\d+[_.]transformer_blocks[_.]1[_.]")
 TEXT_READER = re.compile(r"(attn2[_.]to_[kv]|lora_te_\w+_self_attn_[qkv]_proj)\.(lora_down|lora_A|lora\.down)\.weight$")
 # What an avatar's embedding may be called: `pa-` and the avatar's id.
 OWN_EMBEDDING = re.compile(r"(?<![\w-])pa-([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])", re.IGNORECASE)
@@ -127,19 +143,32 @@ def family_of_file(path: Path) -> Family | None:
         or _by_marks(header.shapes, CERTAIN_MARKS)
         or _by_width(header.shapes)
         or _by_marks(header.shapes, LIKELY_MARKS)
+        or (Family.SDXL if any(map(SEVERAL_BLOCKS.search, header.shapes)) else None)
     )
 
 
+def made_for(path: Path) -> str:
+    """What a LoRA, an embedding or a checkpoint is for, in words, also where it is no family of ours; "" when its file
+    does not tell."""
+    header = _contents_of(path)
+    if header is None:
+        return ""
+    said = (header.metadata.get(key, "").lower() for key in (BASE_VERSION, ARCHITECTURE))
+    other = _by_marks(said, OTHER_MODELS) or _by_marks(header.shapes, OTHER_MARKS)
+    if other:
+        return other
+    family = family_of_file(path)
+    return FAMILIES[family] if family else ""
+
+
 def _by_metadata(texts: Mapping[str, str]) -> Family | None:
-    for key, beginnings in (("ss_base_model_version", VERSIONS), ("modelspec.architecture", ARCHITECTURES)):
-        for beginning, family in beginnings.items():
-            if str(texts.get(key, "")).startswith(beginning):
-                return family
-    return None
+    said = ((BASE_VERSION, VERSIONS), (ARCHITECTURE, ARCHITECTURES))
+    return next((found for key, known in said if (found := _by_marks([texts.get(key, "")], known))), None)
 
 
-def _by_marks(shapes: Iterable[str], marks: Mapping[str, Family]) -> Family | None:
-    return next((family for name in shapes for mark, family in marks.items() if name.startswith(mark)), None)
+def _by_marks(names: Iterable[str], marks: Mapping[str, Known]) -> Known | None:
+    """What a name of these begins with."""
+    return next((known for name in names for mark, known in marks.items() if name.startswith(mark)), None)
 
 
 def _by_width(shapes: Mapping[str, tuple[int, ...]]) -> Family | None:
@@ -235,7 +264,5 @@ def _is_avatar(avatar_id: str, folders: Folders) -> bool:
 
 
 def _foreign(what: str, path: Path, base: BaseModelFile) -> list[str]:
-    family = family_of_file(path)
-    if family is None or family is base.family:
-        return []
-    return [f"{what} was made for {FAMILIES[family]}, but {base.title} is a {FAMILIES[base.family]} checkpoint."]
+    model, ours = made_for(path), FAMILIES[base.family]
+    return [] if model in ("", ours) else [f"{what} was made for {model}, but {base.title} is a {ours} checkpoint."]

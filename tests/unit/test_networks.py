@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 LDM_ATTENTION = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
 TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight"
+SELF_ATTENTION = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_{}_attn1_to_q.lora_down.weight"
 LORAS = {Family.SD1: 768, Family.SD2: 1024, Family.SDXL: 2048}
 
 
@@ -49,6 +50,8 @@ def checkpoint(family: Family = Family.SD1) -> BaseModelFile:
     ({LDM_ATTENTION: (4, 64)}, {}, Family.SDXL),
     ({"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (4, 64)}, {}, Family.SDXL),
     ({ATTENTION: (4, 64)}, {}, None),
+    ({SELF_ATTENTION.format(0): (4, 64)}, {}, None),
+    ({SELF_ATTENTION.format(1): (4, 64)}, {}, Family.SDXL),
     ({ATTENTION: (4, 64)}, {"ss_base_model_version": "sd_v2"}, Family.SD2),
     ({ATTENTION: (4, 64)}, {"ss_base_model_version": "sdxl_base_v1-0"}, Family.SDXL),
     ({ATTENTION: (4, 64)}, {"modelspec.architecture": "stable-diffusion-v1/lora"}, Family.SD1),
@@ -165,6 +168,20 @@ def test_each_network_of_another_family_is_named(folders: Folders, base: Family)
         *(f"The LoRA l-{family.value}" for family in others), *(f"The embedding e-{family.value}" for family in others)
     ]
     assert all("mine" in line for line in found)
+
+
+@pytest.mark.parametrize(("shapes", "metadata", "model"), [
+    ({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": (4, 64)}, {}, "Flux"),
+    ({"x": (4, 64)}, {"modelspec.architecture": "flux-1-dev/lora"}, "Flux"),
+    ({"x": (4, 64)}, {"ss_base_model_version": "sd3m"}, "Stable Diffusion 3"),
+    ({"transformer.transformer_blocks.1.attn.to_q.lora_A.weight": (4, 64)}, {}, "another kind of model"),
+])
+def test_a_network_for_a_model_that_is_not_ours_is_named(
+    folders: Folders, shapes: dict[str, tuple[int, ...]], metadata: dict[str, str], model: str
+) -> None:
+    write(folders.loras / "other.safetensors", shapes, **metadata)
+    (told,) = mismatches("a man <lora:other:1>", checkpoint(), folders)
+    assert told.startswith(f"The LoRA other was made for {model}")
 
 
 def add_avatar(folders: Folders, name: str) -> None:

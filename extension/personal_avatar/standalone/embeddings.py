@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import GenerationFailed, first_line
-from personal_avatar.networks import family_of_file
+from personal_avatar.networks import made_for
 from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ def embedding_for(model: DiffusionModel, name: str, path: Path) -> Embedding:
     pairs = zip(parts, tables, strict=True)
     fitting = [part for part, table in pairs if part is not None and part.shape[-1] == table.weight.shape[-1]]
     if len(fitting) < len(tables):
-        family = family_of_file(path)
-        made_for = f" for {FAMILIES[family]}" if family else ""
+        other = made_for(path)
         raise GenerationFailed(
-            f"The embedding {name} was made{made_for} with other sizes than {model.base.title} has, "
+            f"The embedding {name} was made{other and f' for {other}'} with other sizes than {model.base.title} has, "
             f"which is {FAMILIES[model.family]}.",
             f"Take {name} out of the prompt, or load a checkpoint like the one it was trained on.",
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
-from personal_avatar.networks import family_of_file, find_lora, loras_in
+from personal_avatar.networks import find_lora, loras_in, made_for
 from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.deltas import read_deltas
 from personal_avatar.wording import FAMILIES
@@ -110,10 +110,10 @@ class AppliedNetworks:
             raise self._misfit(network.path, "no module of that name")
 
     def _misfit(self, path: Path, why: str) -> GenerationFailed:
-        family, base = family_of_file(path), self.model.base
-        made_for = FAMILIES[family] if family and family is not base.family else "another kind of checkpoint"
+        model, base = made_for(path), self.model.base
+        other = model if model not in ("", FAMILIES[base.family]) else "another kind of checkpoint"
         return GenerationFailed(
-            f"{path.name} was made for {made_for}: it does not fit {base.title} ({why}).",
+            f"{path.name} was made for {other}: it does not fit {base.title} ({why}).",
             "Take it out of the prompt, or load a checkpoint like the one it was trained on.",
         )
 
