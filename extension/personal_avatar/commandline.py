@@ -28,20 +28,25 @@ def default_data_folder() -> Path:
     return parent / "personal-avatar"
 
 
-def doctor(option: str, data: Path | None = None) -> str:
-    """`personal-avatar doctor` with an option such as "--fetch drawn". `data`: the data folder that is meant; None:
+def doctor(*words: str, data: Path | None = None) -> str:
+    """`personal-avatar doctor` with words such as "--fetch", "drawn". `data`: the data folder that is meant; None:
     nobody knows. Where no such program is to be found, as in the WebUI, it is this Python that is told to run us."""
     elsewhere = data is not None and data.resolve() != default_data_folder().resolve()
-    words = ["doctor", *option.split(), *(["--data", str(data)] if elsewhere else [])]
+    told = ["doctor", *words, *(["--data", str(data)] if elsewhere else [])]
     if shutil.which(PROGRAM):
-        return _line([PROGRAM, *words])
-    line = _line([sys.executable, "-m", "personal_avatar", *words])
+        return _line([PROGRAM, *told])
+    line = _line([sys.executable, "-m", "personal_avatar", *told])
     if sys.platform == "win32":
         return f'set "PYTHONPATH={PACKAGES}" && {line}'
     return f"PYTHONPATH={shlex.quote(str(PACKAGES))} {line}"
 
 
-def data_folder_of(folder: Path) -> Path | None:
+def fetching(folder: Path, *names: str) -> str:
+    """The command that downloads these weights into `folder`; without names what everybody needs."""
+    return doctor("--fetch", *names, data=_data_folder_of(folder))
+
+
+def _data_folder_of(folder: Path) -> Path | None:
     """The data folder of one that downloads go to: of `<data>/weights`, `<data>/models/identity` and the like. None:
     it is no such folder."""
     return next((place.parent for place in (folder, folder.parent) if place.name in BELOW), None)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from personal_avatar import commandline
+from personal_avatar.commandline import fetching
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya, machine, ray_packages
 from personal_avatar.environment.finding import Finding, State, missing, ok, warning
@@ -90,7 +90,7 @@ def face_weights(folder: Path, insightface: Path | None) -> Iterator[Finding]:
         if present(weight, folder):
             yield ok(weight.name, f"{told}; {folder / weight.file_name}")
         else:
-            yield warning(weight.name, f"{told}; not here yet", f"Fetched at first use, or now: {_fetch(folder)}")
+            yield warning(weight.name, f"{told}; not here yet", f"Fetched at first use, or now: {fetching(folder)}")
 
 
 def drawn_weights(folder: Path) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ def drawn_weights(folder: Path) -> Iterator[Finding]:
         return
     weights = registry.SETS[DRAWN]
     told = f"not here; {sum(weight.size_mb for weight in weights):.0f} MB; {weights[-1].licence}"
-    remedy = f"Only for anime and comics, whose characters it tells apart better: {_fetch(folder, DRAWN)}"
+    remedy = f"Only for anime and comics, whose characters it tells apart better: {fetching(folder, DRAWN)}"
     yield warning(DRAWN, told, remedy)
 
 
@@ -121,7 +121,7 @@ def offered_weights(folder: Path) -> Iterator[Finding]:
             if not lacking(name, folder) if name in WEIGHTS else here:
                 yield ok(name, told)
             else:
-                yield warning(name, f"{told}; not in {folder}", f"Only for who wants it: {_fetch(folder, name)}")
+                yield warning(name, f"{told}; not in {folder}", f"Only for who wants it: {fetching(folder, name)}")
 
 
 def identity_weights(host: Host) -> Iterator[Finding]:
@@ -138,11 +138,6 @@ def identity_weights(host: Host) -> Iterator[Finding]:
             weights = registry.SETS[name]
             told = f"not here; {sum(weight.size_mb for weight in weights) / 1e3:.1f} GB; {weights[-1].licence}"
             yield warning(name, told, f"Only for pictures without training. {error.message} {error.hint}")
-
-
-def _fetch(folder: Path, name: str = "") -> str:
-    """The command that has these weights in `folder`."""
-    return commandline.doctor(f"--fetch {name}", commandline.data_folder_of(folder))
 
 
 def of_jobs(jobs: JobStore) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import pytest
 from personal_avatar import commandline
 from personal_avatar import doctor as examination
 from personal_avatar.captions.taggers import refusal
-from personal_avatar.commandline import HOME_VARIABLE, data_folder_of, doctor
+from personal_avatar.commandline import HOME_VARIABLE, doctor, fetching
 from personal_avatar.environment import kohya
 from personal_avatar.errors import EngineMissing, WeightsMissing
 from personal_avatar.faces import registry as faces
@@ -37,9 +37,9 @@ def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("installed")
 def test_the_usual_folder_is_not_named_and_another_one_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "usual"))
-    assert doctor("--fetch drawn") == "personal-avatar doctor --fetch drawn"
-    assert doctor("--fetch drawn", tmp_path / "usual") == "personal-avatar doctor --fetch drawn"
-    told = doctor("--fetch drawn", tmp_path / "my avatars")
+    assert doctor("--fetch", "drawn") == "personal-avatar doctor --fetch drawn"
+    assert doctor("--fetch", "drawn", data=tmp_path / "usual") == "personal-avatar doctor --fetch drawn"
+    told = doctor("--fetch", "drawn", data=tmp_path / "my avatars")
     assert told.startswith("personal-avatar doctor --fetch drawn --data ") and "my avatars" in told
     if sys.platform != "win32":
         assert shlex.split(told)[-1] == str(tmp_path / "my avatars")
@@ -48,7 +48,7 @@ def test_the_usual_folder_is_not_named_and_another_one_is(monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("not_installed")
 @pytest.mark.skipif(sys.platform == "win32", reason="it is run by a shell of POSIX")
 def test_where_no_such_program_is_found_this_python_is_told_to_run_us(tmp_path: Path) -> None:
-    command = doctor("--webhook-secret", tmp_path / "my avatars")
+    command = doctor("--webhook-secret", data=tmp_path / "my avatars")
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.check_output(["sh", "-c", command], text=True, cwd=tmp_path, env=variables)
     assert (tmp_path / "my avatars" / "webhook-secret").read_text(encoding="utf-8").strip() in said
@@ -57,15 +57,15 @@ def test_where_no_such_program_is_found_this_python_is_told_to_run_us(tmp_path: 
 @pytest.mark.usefixtures("not_installed")
 def test_shells_of_windows_are_told_in_their_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(commandline.sys, "platform", "win32")
-    told = doctor("--fetch", tmp_path / "my avatars")
+    told = doctor("--fetch", data=tmp_path / "my avatars")
     assert told.startswith(f'set "PYTHONPATH={commandline.PACKAGES}" && ')
     assert told.endswith(f'-m personal_avatar doctor --fetch --data "{tmp_path / "my avatars"}"')
 
 
 def test_folders_of_downloads_tell_the_data_folder_and_others_none(tmp_path: Path) -> None:
     for below in ("weights", "models/identity", "weights/face-restoration", "models/face-restoration"):
-        assert data_folder_of(tmp_path / below) == tmp_path
-    assert data_folder_of(tmp_path / "models" / "deep" / "down" / "there") is None
+        assert fetching(tmp_path / below, "a", "b") == doctor("--fetch", "a", "b", data=tmp_path)
+    assert fetching(tmp_path / "models" / "deep" / "down" / "there") == doctor("--fetch")
 
 
 def told_by_doctor(data: Path) -> list[str]:

@@ -58,7 +58,7 @@ def find(weights_folder: Path) -> BlipFiles:
         if model is not None and (folder / WORDS).is_file():
             config = folder / CONFIG
             return BlipFiles(model, folder / WORDS, config if config.is_file() else None)
-    command = commandline.doctor("--fetch blip", commandline.data_folder_of(weights_folder))
+    command = commandline.fetching(weights_folder, "blip")
     raise WeightsMissing(
         f"BLIP is not in {weights_folder / FOLDER}.", f"Fetch it with `{command}`.", ("blip-model", "blip-words")
     )

@@ -46,7 +46,7 @@ def refusal(name: str, weights: tuple[Weight, ...], weights_folder: Path) -> Wei
     """What is missing of a tagger, how large, under which licence, and how to get it."""
     told = ", ".join(f"{weight.file_name} ({weight.size_text}, {weight.licence})" for weight in weights)
     by_hand = "; ".join(f"{weight.url} -> {weights_folder / weight.file_name}" for weight in weights)
-    command = commandline.doctor(f"--fetch {name}", commandline.data_folder_of(weights_folder))
+    command = commandline.fetching(weights_folder, name)
     hint = f"Fetch it with `{command}`, or put the files there by hand: {by_hand}"
     return WeightsMissing(f"{name} lacks {told}.", hint, tuple(weight.name for weight in weights))
 

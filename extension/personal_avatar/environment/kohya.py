@@ -70,7 +70,7 @@ class SdScripts:
 def how(data: Path) -> str:
     """To come by it: what `EngineMissing` says, for this data folder."""
     option = "--install-kohya"
-    return EngineMissing.default_hint.replace(f"personal-avatar doctor {option}", commandline.doctor(option, data))
+    return EngineMissing.default_hint.replace(f"personal-avatar doctor {option}", commandline.doctor(option, data=data))
 
 
 def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:

@@ -100,7 +100,7 @@ def analyser_named(name: str, weights_folder: Path) -> FaceAnalyser:
 
 def _not_here(name: str, weights_folder: Path) -> WeightsMissing | WrongState:
     if name == Path(CCIP.file_name).parent.name:
-        command = commandline.doctor("--fetch drawn", commandline.data_folder_of(weights_folder))
+        command = commandline.fetching(weights_folder, "drawn")
         return WeightsMissing(
             f"This was measured by {name}, which tells drawn characters apart and is not here ({CCIP.size_text}).",
             f"Run `{command}`, or put the file there by hand: {CCIP.url} -> "

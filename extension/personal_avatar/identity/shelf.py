@@ -120,9 +120,8 @@ class Shelf:
         how = "; ".join(
             f"{weight.url} -> {home / weight.file_name} ({weight.size_text}; {weight.licence})" for weight in weights
         )
-        chosen = next((name for name, belong in registry.SETS.items() if belong == weights), "")
-        names_to_fetch = chosen or " ".join(weight.name for weight in weights)
-        command = commandline.doctor(f"--fetch {names_to_fetch}", commandline.data_folder_of(home))
+        whole = [name for name, belong in registry.SETS.items() if belong == weights]
+        command = commandline.fetching(home, *(whole[:1] or [weight.name for weight in weights]))
         verb = "is" if len(weights) == 1 else "are"
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",

@@ -76,8 +76,7 @@ def missing(name: str, folder: Path, installed: Iterable[str]) -> RestorerMissin
     """Why a restorer cannot be used. `folder`: where its file would belong."""
     others = ", ".join(installed)
     source = f" from {SOURCES[name]}" if name in SOURCES else ""
-    data = commandline.data_folder_of(folder)
-    fetch = f" (`{commandline.doctor(f'--fetch {FETCHED[name]}', data)}` does)" if name in FETCHED else ""
+    fetch = f" (`{commandline.fetching(folder, FETCHED[name])}` does)" if name in FETCHED else ""
     return RestorerMissing(
         f"The face restorer {name} is not installed." if name else "No face restorer is installed.",
         f"Put its weights{source} into {folder}{fetch} and install {', '.join(libraries(name))}"

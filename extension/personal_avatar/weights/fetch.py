@@ -64,8 +64,7 @@ def _from_network(weight: Weight, folder: Path, on_progress: OnProgress) -> Path
 
 
 def _hint(weight: Weight, folder: Path) -> str:
-    option = "--fetch" if weight in ALL else f"--fetch {weight.name}"
-    command = commandline.doctor(option, commandline.data_folder_of(folder))
+    command = commandline.fetching(folder, *([] if weight in ALL else [weight.name]))
     return (
         f"Connect to the network and run `{command}`, or put the file there by hand: "
         f"{weight.url or weight.source} -> {folder / weight.file_name}"
