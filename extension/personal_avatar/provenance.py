@@ -14,6 +14,7 @@ from collections.abc import Iterator
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 SOURCES = (GENERATED, EDITED)
+MADE_BY = "personal_avatar.version"  # in the header of every file that was trained here
 # Layout: XMP specification part 1 (packet wrapper); property: IPTC Photo Metadata Standard, "Digital Source Type".
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'

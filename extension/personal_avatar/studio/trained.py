@@ -10,8 +10,8 @@ from personal_avatar.domain import Avatar
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.networks import read_header
+from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import files_below, sha256_of
-from personal_avatar.training.publish import MADE_BY
 
 
 @dataclass(frozen=True)

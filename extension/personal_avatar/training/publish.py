@@ -9,7 +9,7 @@ from pathlib import Path
 
 from personal_avatar import __version__
 from personal_avatar.domain import Family, Goal, Method
-from personal_avatar.provenance import GENERATED
+from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
 from personal_avatar.training.losses import is_velocity
@@ -24,7 +24,6 @@ LORA_KIND = "/lora"
 PREVIEWS = {Method.TEXTUAL_INVERSION: ".preview.png"}
 PREVIEW = ".png"
 EMBEDDING_PREFIX = "pa-"
-MADE_BY = "personal_avatar.version"  # in the header of every file that is published
 
 
 @dataclass(frozen=True)
