@@ -202,16 +202,18 @@ class AvatarStore:
             raise WrongState(f"These could not be erased: {named}.", hint)
 
 
-def published(file: Path) -> list[Path]:
-    """Names of what may have been published beside a trained file, and the file itself, which comes last."""
-    return [*(file.with_suffix(suffix) for suffix in COMPANIONS if suffix != file.suffix), file]
+def companions(file: Path) -> list[Path]:
+    """Names of what may have been published beside a trained file."""
+    return [path for suffix in COMPANIONS if (path := file.with_suffix(suffix)) != file]
 
 
 def erase_trained(file: Path) -> list[Path]:
     """Remove what was trained, with what was published beside it; the file itself, by which the others are found, only
     when none of them is left. Returns all that is left."""
-    left = [path for path in published(file)[:-1] if not _unlinked(path)]
-    return [*left, file] if left or not _unlinked(file) else []
+    left = [path for path in companions(file) if not _unlinked(path)]
+    if left or not _unlinked(file):
+        left.append(file)
+    return left
 
 
 def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[Path]:

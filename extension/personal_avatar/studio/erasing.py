@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import erase_folder, erase_trained, published
+from personal_avatar.avatars import companions, erase_folder, erase_trained
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
@@ -38,12 +38,12 @@ class Erasing:
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             found = trained(avatar, views, self._studio.host.folders())
-            gone = dict.fromkeys(path for file in found.own for path in published(file) if path.exists())
+            gone = _there(found.own)
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
             self._erase(avatar, found.own, views)
-        others = dict.fromkeys(path for file in found.foreign for path in published(file) if path.exists())
+        others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
         return {"id": avatar.id, "erased": [*map(str, gone), f"{len(views)} jobs"], "left": [*map(str, left)]}
 
@@ -96,3 +96,9 @@ class Erasing:
         named = [view for view in captions if (view.job.title, view.job.user_id) == (avatar.name, avatar.user_id)]
         found = [*jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
         return list({view.job.id: view for view in found}.values())
+
+
+def _there(files: Iterable[Path]) -> list[Path]:
+    """Those of the files and their companions that exist, each once."""
+    every = dict.fromkeys(path for file in files for path in (*companions(file), file))
+    return [path for path in every if path.exists()]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from personal_avatar.avatars import COMPANIONS, companions
 from personal_avatar.domain import Avatar
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
@@ -16,8 +17,8 @@ from personal_avatar.storage import files_below, sha256_of
 
 @dataclass(frozen=True)
 class Trained:
-    """`own`: a person's files, and what was published beside them, there or not; `foreign`: other files that lie where
-    one of the person's was published."""
+    """`own`: a person's files, there or not, each with its `companions`; `foreign`: other files that lie where one of
+    the person's was published."""
 
     own: tuple[Path, ...]
     foreign: tuple[Path, ...]
@@ -38,6 +39,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Train
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
     moved = (path for folder in _results(folders) for path in files_below(folder) if path not in published)
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
+    own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
     return Trained(tuple(sorted(own)), tuple(sorted(foreign)))
 
 
@@ -45,7 +47,7 @@ def _is_one(path: Path, known: Mapping[str, set[str]]) -> bool:
     """Whether it is what was trained under its name; under a name that nothing was trained under, anything that was."""
     contents = known[path.name] if path.name in known else set().union(*known.values())
     try:
-        return sha256_of(path) in contents
+        return bool(contents) and sha256_of(path) in contents
     except OSError:
         return False
 

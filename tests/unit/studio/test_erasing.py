@@ -10,7 +10,7 @@ import pytest
 from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio, TrainRequest
 
-from tests.unit.api.house import GOOD, build_studio
+from tests.unit.api.house import GOOD, LEARN, build_studio
 from tests.unit.locks import lock
 
 pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
@@ -18,10 +18,16 @@ pytestmark = pytest.mark.slow  # loads models of faces, runs jobs
 ANNA = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
 
 
+# As a training tells them: the file, its card and its preview.
+PUBLISHES = LEARN.replace(
+    '"files": [str(target)]', '"files": [str(target.with_suffix(one)) for one in (".safetensors", ".json", ".png")]'
+)
+
+
 @pytest.fixture()
 def studio(tmp_path: Path, face_weights: Path) -> Studio:
     """Anna was trained, with a card and a preview beside her file."""
-    made = build_studio(tmp_path / "data", face_weights)
+    made = build_studio(tmp_path / "data", face_weights, PUBLISHES)
     made.queue.wait(made.trainings.start(ANNA).id, 30)
     for suffix in (".json", ".png"):
         (made.host.folders().loras / f"anna{suffix}").touch()
@@ -72,6 +78,18 @@ def test_an_erasure_of_a_moved_file_that_failed_can_be_finished(studio: Studio) 
             studio.delete_avatar("anna")
     assert studio.delete_avatar("anna")["left"] == []
     assert not list(studio.host.folders().loras.rglob("anna.*"))
+
+
+def test_what_could_not_be_erased_is_named_once_and_nothing_that_is_gone(studio: Studio) -> None:
+    loras = studio.host.folders().loras
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, "anna.json")
+        with pytest.raises(WrongState) as refused:
+            studio.delete_avatar("anna")
+    assert sorted(path.name for path in loras.iterdir()) == ["anna.json", "anna.safetensors"]
+    assert refused.value.message == f"These could not be erased: {loras / 'anna.json'}, {loras / 'anna.safetensors'}."
+    told = studio.delete_avatar("anna")
+    assert told["erased"] == [str(loras / "anna.json"), str(loras / "anna.safetensors"), "1 jobs"]
 
 
 def test_another_file_of_the_same_name_is_nobodys_to_erase(studio: Studio) -> None:
