@@ -18,7 +18,7 @@ from personal_avatar.jobs.events import (
     Score,
     Stage,
     Started,
-    at_home,
+    homed,
     parse,
 )
 
@@ -134,7 +134,7 @@ def _lap(account: Account, at: float) -> dict[str, Any]:
 
 
 def last_result(folder: Path, account: Account) -> dict[str, Any] | None:
-    """The result that the last word of a job holds, see `at_home`; None without one."""
+    """The result that the last word of a job holds, see `homed`; None without one."""
     if account.word_at < 0:
         return None
     try:
@@ -143,6 +143,7 @@ def last_result(folder: Path, account: Account) -> dict[str, Any] | None:
             parsed = parse(file.readline().decode("utf-8", errors="replace"))
     except OSError:
         return None
-    event = parsed[1] if parsed else None
-    told = event.result if isinstance(event, Done) else event.error.get("result") if isinstance(event, Failed) else None
-    return at_home(told, folder) if told is not None else None
+    event = homed(parsed[1], folder) if parsed else None
+    if isinstance(event, Done):
+        return event.result
+    return event.error.get("result") if isinstance(event, Failed) else None

@@ -205,8 +205,19 @@ def at_home(told: Any, folder: Path) -> Any:
     return str(folder.joinpath(*told[found.end() :].split(found[1]))) if found else told
 
 
+def homed(event: Event, folder: Path) -> Event:
+    """The event of a job with its paths `at_home`."""
+    if isinstance(event, SampleMade):
+        return replace(event, path=at_home(event.path, folder))
+    if isinstance(event, Done):
+        return replace(event, result=at_home(event.result, folder))
+    if isinstance(event, Failed):
+        return replace(event, error=at_home(event.error, folder))
+    return event
+
+
 def read_events(folder: Path, after: int = 0) -> Iterator[Record]:
-    """Complete events of a job with an id greater than `after`, in order."""
+    """Complete events of a job with an id greater than `after`, in order, see `homed`."""
     path = folder / EVENTS_FILE
     if not path.exists():
         return
@@ -218,6 +229,4 @@ def read_events(folder: Path, after: int = 0) -> Iterator[Record]:
             if parsed is None:
                 continue
             at, event = parsed
-            if isinstance(event, SampleMade):
-                event = replace(event, path=at_home(event.path, folder))
-            yield Record(number, at, event)
+            yield Record(number, at, homed(event, folder))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,14 @@ def test_paths_in_the_folder_of_a_job_are_told_as_they_are_now(told: str, now: s
     folder = Path("/new/jobs") / ID
     expected = told if now is None else str(folder / now)
     assert at_home({"images": [{"path": told, "n": 1}]}, folder) == {"images": [{"path": expected, "n": 1}]}
+
+
+@pytest.mark.parametrize("telling", [
+    lambda path: SampleMade(path, 2), lambda path: Done({"files": [path]}),
+    lambda path: Failed({"code": "CANCELLED", "result": {"files": [path]}}),
+])
+def test_every_event_that_is_read_tells_paths_as_they_are_now(telling: Callable[[str], Event], tmp_path: Path) -> None:
+    folder = tmp_path / ID
+    folder.mkdir()
+    EventWriter(folder)(telling(f"/old/jobs/{ID}/a/1.png"))
+    assert [record.event for record in read_events(folder)] == [telling(str(folder / "a" / "1.png"))]
