@@ -4,16 +4,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from personal_avatar import documents
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
 from personal_avatar.documents import public
 from personal_avatar.domain import Avatar, PhotoReport
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
 from personal_avatar.studio.webhooks import told
-from personal_avatar.studio.works import TRAIN
 
 __all__ = ["accepted", "job", "models", "photo_check", "public"]
 
@@ -33,14 +31,8 @@ def job(view: JobView) -> JobDocument:
 
 
 def models(studio: Studio, avatars: Sequence[Avatar]) -> list[ModelDocument]:
-    """Avatars with their numbers of photos and whether they can be used."""
-    training = {view.job.avatar_id for view in studio.jobs.views(states=ACTIVE, kind=TRAIN)}
-    return [_model(studio, avatar, avatar.id in training) for avatar in avatars]
-
-
-def _model(studio: Studio, avatar: Avatar, is_training: bool) -> ModelDocument:
-    state = "training" if is_training else "ready" if avatar.best else "untrained"
-    return ModelDocument(**documents.avatar(avatar, len(studio.avatars.photos(avatar.id)), state))
+    """Avatars as `Studio.told_of` tells them."""
+    return [ModelDocument(**one) for one in studio.told_of(avatars)]
 
 
 def photo_check(report: PhotoReport) -> PhotoCheck:

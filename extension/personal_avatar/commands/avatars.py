@@ -2,14 +2,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
-from personal_avatar import documents
 from personal_avatar.commands.common import DONE, FAILED, WRONG_USAGE, local_studio
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, NotFound
-from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.studio import Studio
-from personal_avatar.studio.works import TRAIN
 from personal_avatar.terminal import Terminal, table
 
 NAMED = 20
@@ -45,17 +43,18 @@ def _those_there(names: list[str]) -> str:
 
 
 def _list(studio: Studio, terminal: Terminal) -> int:
-    training = {view.job.avatar_id for view in studio.jobs.views(states=ACTIVE, kind=TRAIN)}
-    rows, told = [], []
-    for avatar in studio.avatars.all():
-        state = "training" if avatar.id in training else "ready" if avatar.best else "untrained"
-        photos = len(studio.avatars.photos(avatar.id))
-        file = avatar.best.path.name if avatar.best else ""
-        rows.append((avatar.id, avatar.created_at[:10], avatar.name, avatar.user_id, f"{photos} photos", state, file))
-        told.append(documents.avatar(avatar, photos, state))
+    everybody = studio.avatars.all()
+    told = studio.told_of(everybody)
+    rows = [_row(avatar, one) for avatar, one in zip(everybody, told, strict=True)]
     terminal.say(table(rows) if rows else "There are no avatars yet.")
     terminal.document({"models": told})
     return DONE
+
+
+def _row(avatar: Avatar, told: dict[str, Any]) -> tuple[str, ...]:
+    file = avatar.best.path.name if avatar.best else ""
+    photos = f"{told['photos']} photos"
+    return avatar.id, avatar.created_at[:10], avatar.name, avatar.user_id, photos, told["state"], file
 
 
 def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) -> int:

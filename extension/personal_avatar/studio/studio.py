@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar import documents
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.captions.files import without_captions
 from personal_avatar.captions.task import CAPTION
@@ -193,6 +194,15 @@ class Studio:
         return oneshot.status(self.host)
 
     # -- avatars
+
+    def told_of(self, avatars: Iterable[Avatar]) -> list[dict[str, Any]]:
+        """The documents of avatars, with their numbers of photos and whether they can be used."""
+        training = {view.job.avatar_id for view in self.jobs.views(states=ACTIVE, kind=TRAIN)}
+        return [self._told_of(avatar, avatar.id in training) for avatar in avatars]
+
+    def _told_of(self, avatar: Avatar, is_training: bool) -> dict[str, Any]:
+        state = "training" if is_training else "ready" if avatar.best else "untrained"
+        return documents.avatar(avatar, len(self.avatars.photos(avatar.id)), state)
 
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
