@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.training import storing
 from personal_avatar.training.parking import Parking, Tensors
+from personal_avatar.wording import text
 
 NO_KOHYA_PAUSE = "A training by sd-scripts cannot be paused: it goes on to its end."
+
+
+@contextmanager
+def telling_what_was_kept(control: Control) -> Iterator[None]:
+    """A `Cancelled` that comes out with nothing that was kept says so, where it was to be kept."""
+    try:
+        yield
+    except Cancelled as error:
+        if error.result is None and not control.asked(DISCARD):
+            error.hint = text("jobs.keptnothing")
+        raise
 
 
 @dataclass

@@ -26,6 +26,7 @@ from personal_avatar.training import (
     team,
 )
 from personal_avatar.training.families import registry as families
+from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.training.idle import idle
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
@@ -50,6 +51,11 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
 
     Raises `AvatarError`, of which a `Cancelled` carries what was kept; `PauseTaken` when the user wants to go on later.
     """
+    with telling_what_was_kept(control):
+        return _published(task, folder, emit, control)
+
+
+def _published(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
     work = _open(task, folder, emit, control)
     if done := resuming.finished_before(work):
         return done

@@ -20,6 +20,7 @@ from personal_avatar.errors import ClusterUnreachable, Killed
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.worker.cluster import sending
 from personal_avatar.worker.cluster.carrying import task_of
 from personal_avatar.worker.cluster.following import Following, Wordless
@@ -42,7 +43,8 @@ def carried(payload: dict[str, Any]) -> Work:
         heeding = Heeding(folder, emit, control)
         job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         try:
-            return _connected(settings, sending.Trip(job, task, folder, heeding), emit)
+            with telling_what_was_kept(control):
+                return _connected(settings, sending.Trip(job, task, folder, heeding), emit)
         except Wordless as end:  # whoever looks after jobs decides what that means
             logging.shutdown()
             os._exit(end.status)

@@ -9,7 +9,7 @@ from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseT
 from personal_avatar.jobs.events import EventWriter, Log, read_events
 from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.training import storing
-from personal_avatar.training.heeding import NO_KOHYA_PAUSE, Wishes
+from personal_avatar.training.heeding import NO_KOHYA_PAUSE, Wishes, telling_what_was_kept
 
 
 @pytest.fixture
@@ -67,3 +67,22 @@ def test_what_was_trained_before_is_published_before_a_cancel_ends_the_work(tmp_
     control.ask(DISCARD)
     with pytest.raises(Cancelled):
         wishes(tmp_path).heed()
+
+
+@pytest.mark.parametrize(("wishes_for_it", "kept", "hint"), [
+    ([CANCEL], None, "Nothing had been saved yet, so nothing was kept."),
+    ([CANCEL], {"files": ["a"]}, "What was finished until then is kept."),
+    ([DISCARD, CANCEL], None, ""),
+])
+def test_who_cancels_is_told_what_was_kept(
+    control: Control, wishes_for_it: list[str], kept: dict[str, object] | None, hint: str
+) -> None:
+    for wish in wishes_for_it:
+        control.ask(wish)
+    with pytest.raises(Cancelled) as raised, telling_what_was_kept(control):
+        try:
+            control.check()
+        except Cancelled as error:
+            error.result = kept
+            raise
+    assert raised.value.hint == hint

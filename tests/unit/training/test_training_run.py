@@ -43,6 +43,7 @@ QUICK = {
     "steps": 4, "save_count": 2, "score_pictures": 1, "sample_steps": 2, "rank": 2, "resolution_px": 64,
     "batch_size": 2, "must_rise": False, "flip": True, "class_pictures": 4, "trigger_word": "",
 }
+NOTHING_KEPT = "Nothing had been saved yet, so nothing was kept."
 STAGES = ["check", "prepare", "cache", "class", "train", "score", "selftest"]
 WITHOUT_CLASS = {"prior_weight": 0.0}  # no pictures of a class are made, none is looked at
 Start = Callable[..., dict[str, Any]]
@@ -242,7 +243,7 @@ def test_a_cancel_that_discards_publishes_nothing(start: Start, tmp_path: Path) 
 
     with pytest.raises(Cancelled) as raised:
         start(after=cancel, **WITHOUT_CLASS)
-    assert "kept" not in raised.value.to_json()
+    assert "kept" not in raised.value.to_json() and raised.value.hint == ""
     assert not (tmp_path / "Lora").exists()
 
 
@@ -275,12 +276,13 @@ def test_a_cancel_before_anything_was_learned_keeps_nothing(
     with pytest.raises(Cancelled) as raised:
         start(after=cancel, **WITHOUT_CLASS)
     assert raised.value.result is None and not (tmp_path / "Lora").exists()
+    assert raised.value.hint == NOTHING_KEPT
 
 
 def test_a_cancel_before_the_first_step_ends_at_once(start: Start, tmp_path: Path) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled) as raised:
         start(after=lambda event, control: control.ask(CANCEL))
-    assert events(tmp_path, Progress) == []
+    assert events(tmp_path, Progress) == [] and raised.value.hint == NOTHING_KEPT
 
 
 def test_too_few_photos_say_why(start: Start) -> None:
