@@ -108,7 +108,9 @@ def _too_thin(photo: Photo) -> str:
 
 
 def _unread(path: Path, reason: Reason, error: AvatarError) -> Examined:
-    return Examined(rejected(PhotoVerdict(path), [(reason, {"why": str(error)})]))
+    """The value is what was found in the file: the usual advice, which goes with the reason, is in `detail` only."""
+    why = error.message if error.hint == error.default_hint else str(error)
+    return Examined(replace(rejected(PhotoVerdict(path), [(reason, {"why": why})]), detail=str(error)))
 
 
 def _with_candidates(

@@ -6,7 +6,6 @@ from hashlib import sha256
 from html import escape
 
 from personal_avatar.domain import Face, PhotoVerdict
-from personal_avatar.errors import FileTooLarge, UnreadablePhoto
 from personal_avatar.ui.markup import badge, facts, tag
 from personal_avatar.ui.photo_pictures import PhotoPictures
 from personal_avatar.ui.pictures import Shelf
@@ -70,18 +69,10 @@ def _mark(verdict: PhotoVerdict, scene: Scene) -> str:
 
 def _reason(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
     what, hint = scene.say(f"reason.{code}"), scene.say(f"reason.{code}.hint")
-    detail = _detail(code, verdict, scene)
+    detail = _filled(f"reason.{code}.detail", verdict, scene)
     english = "en" if scene.language != DEFAULT and "{why}" in text(f"reason.{code}.detail") else None
     numbers = tag("span", f"({escape(detail)})", class_="pa-detail", lang=english) if detail else ""
     return tag("li", " ".join(filter(None, (tag("strong", escape(what)), numbers, escape(hint)))), data_reason=code)
-
-
-def _detail(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
-    """Its numbers, or what was found in the file; the advice that goes with that is said in words of the table."""
-    found = _filled(f"reason.{code}.detail", verdict, scene)
-    for kind in (UnreadablePhoto, FileTooLarge):
-        found = found.removesuffix(kind.default_hint).strip()
-    return found
 
 
 def _remark(code: str, verdict: PhotoVerdict, scene: Scene) -> str:
