@@ -156,10 +156,11 @@ class TrainerMissing(HostError):
 
 class EngineMissing(TrainerMissing):
     code, http_status = "ENGINE_MISSING", 409
-    default_hint = (
-        "Run `personal-avatar doctor --install-kohya`, or name the folder of sd-scripts in the WebUI's settings or in"
-        " PERSONAL_AVATAR_SD_SCRIPTS; or choose the engine diffusers."
+    HOW: ClassVar[str] = (
+        "Run `{}`, or name the folder of sd-scripts in the WebUI's settings or in PERSONAL_AVATAR_SD_SCRIPTS; or choose"
+        " the engine diffusers."
     )
+    default_hint = HOW.format("personal-avatar doctor --install-kohya")
 
 
 class GenerationFailed(HostError):

@@ -67,10 +67,13 @@ class SdScripts:
     version: str = ""
 
 
-def how(data: Path) -> str:
-    """To come by it: what `EngineMissing` says, for this data folder."""
-    option = "--install-kohya"
-    return EngineMissing.default_hint.replace(f"personal-avatar doctor {option}", commandline.doctor(option, data=data))
+def _how(data: Path) -> str:
+    """To come by it, in this data folder."""
+    return EngineMissing.HOW.format(commandline.doctor("--install-kohya", data=data))
+
+
+def _missing(message: str, data: Path) -> EngineMissing:
+    return EngineMissing(message, _how(data))
 
 
 def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:
@@ -81,14 +84,14 @@ def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.envir
     named = environ.get(VARIABLE, "") or configured
     folder = Path(named).expanduser().absolute() if named else data / FOLDER_NAME
     if not folder.is_dir():
-        raise EngineMissing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", how(data))
+        raise _missing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", data)
     lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
     if lacking:
-        raise EngineMissing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", how(data))
+        raise _missing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", data)
     version = read_version(folder)
     if _is_old(folder, version):
         what, oldest = f"version {version}" if version else "too old", ".".join(str(part) for part in OLDEST)
-        raise EngineMissing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.", how(data))
+        raise _missing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.", data)
     return SdScripts(folder, data / PACKAGES_NAME, version)
 
 
@@ -103,7 +106,7 @@ def ready(data: Path, configured: str = "") -> SdScripts:
     """`find`, and everything that it imports is there. Raises `EngineMissing`."""
     found, lacking = find(data, configured), lacking_modules(data)
     if lacking:
-        raise EngineMissing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", how(data))
+        raise _missing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", data)
     return found
 
 
@@ -223,5 +226,5 @@ def findings(data: Path, configured: str = "", environ: Mapping[str, str] = os.e
     except AvatarError as error:
         return [warning("sd-scripts", error.message, error.hint)]
     if lacking:
-        return [warning("sd-scripts", f"{found.folder}; it lacks {', '.join(lacking)}", how(data))]
+        return [warning("sd-scripts", f"{found.folder}; it lacks {', '.join(lacking)}", _how(data))]
     return [ok("sd-scripts", f"version {found.version or 'unknown'}, in {found.folder}")]
