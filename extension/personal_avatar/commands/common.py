@@ -15,19 +15,12 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.rules import rules_from
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
+from personal_avatar.wording import has, text
 
 DOOR = "command line"
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 LOOK_S = 0.3
 PATIENCE_S = 90.0
-STAGES = {
-    "check": "checking the photos", "prepare": "cropping and captioning", "cache": "encoding pictures and captions",
-    "caption": "describing the photos",
-    "class": "making pictures of the class",
-    "train": "training", "score": "measuring likeness", "selftest": "testing the file", "generate": "painting",
-    "rank": "ranking by likeness", "restore": "restoring the best",
-    "gather": "gathering pictures of the same character",
-}
 
 
 def whoever_runs_this() -> str:
@@ -132,7 +125,8 @@ class Shown:
         event = record.event
         if isinstance(event, Stage):
             self.close()
-            self._terminal.say(f"  {STAGES.get(event.name, event.name)}")
+            key = f"stage.{event.name}"
+            self._terminal.say(f"  {text(key) if has(key) else event.name}")
             self._bar = self._terminal.bar(event.name)
         elif isinstance(event, Progress) and self._bar is not None:
             self._bar(event.step, event.total, f"  loss {event.loss:.3f}" if event.loss is not None else "")

@@ -30,7 +30,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Stage:
-    """A named part of the work begins: check, prepare, cache, train, score, selftest, generate, rank, restore."""
+    """A named part of the work begins; the table of texts has words for each, under `stage.<name>`."""
 
     kind: ClassVar[str] = "stage"
     name: str
