@@ -53,9 +53,7 @@ class Erasing:
         left = [path for file in files for path in erase_trained(file)]
         left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
         left += [] if left else self._erase_copies(avatar)
-        self._studio.gallery.forget()
-        self._studio.host.forget()
-        self._studio.seen.forget()
+        self._studio.forget()
         self._studio.avatars.delete(avatar.id, left)
 
     def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:

@@ -159,9 +159,7 @@ class Gallery:
             raise WrongState("A training belongs to its avatar.", hint)
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
-        self.forget()
-        studio.host.forget()
-        studio.seen.forget()
+        studio.forget()
         left = [str(path) for path in (*keeping.left_of(pictures), *self.drop_archives())]
         return {"id": job_id, "erased": [str(path) for path in sorted(pictures) if not path.exists()], "left": left}
 

@@ -211,6 +211,12 @@ class Studio:
         """
         return self._erasing(avatar_id)
 
+    def forget(self) -> None:
+        """Nothing that was read of anybody stays in memory, here and in the host."""
+        self.gallery.forget()
+        self.host.forget()
+        self.seen.forget()
+
     # -- jobs
 
     def events(self, job_id: str, after: int = 0) -> Iterator[Record]:
