@@ -142,11 +142,14 @@ class Restoring:
         """Avatars that a prompt names."""
         from personal_avatar.studio.mentions import mentioned
 
+        trained = [avatar for avatar in self._studio.avatars.all() if avatar.reference and avatar.checkpoints]
+        if not trained:
+            return []
         try:
             checkpoint = self._studio.host.checkpoint().path
         except AvatarError:
             checkpoint = None
-        return mentioned(prompt, self._studio.avatars.all(), checkpoint)
+        return mentioned(prompt, trained, checkpoint)
 
     # -- one picture
 
