@@ -159,13 +159,14 @@ class Restoring:
         from personal_avatar.restoration import networks
 
         models = self._studio.host.restorers()
-        if models and wanted in ("", *models):
+        if wanted in models or (models and not wanted):
             return wanted or models[0]
-        lacking = networks.missing(wanted, self._studio.weights_folder / networks.FOLDER, models)
-        known = wanted in networks.KNOWN
+        if wanted in networks.KNOWN:
+            lacking = networks.missing(wanted, self._studio.weights_folder / networks.FOLDER, models)
+            raise NotFound(lacking.message, lacking.hint) if models else lacking
         if not models:
-            raise lacking if known else RestorerMissing("No face restorer is installed.")
-        raise NotFound(lacking.message, lacking.hint if known else f"There are: {', '.join(models)}.")
+            raise RestorerMissing("No face restorer is installed.")
+        raise NotFound(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.")
 
     def picture(
         self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,
