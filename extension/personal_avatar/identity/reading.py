@@ -97,7 +97,7 @@ def _load(path: Path) -> Tensors:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsCorrupt(f"{path.name} cannot be read ({error}).", f"Remove {path} and get it again.") from None
+        raise WeightsCorrupt(f"{path.name} cannot be read ({error}).", _remedy(path)) from None
 
 
 def _converted(path: Path, cache: Path) -> Tensors:

@@ -198,7 +198,7 @@ class Restoring:
             alpha_of,
             infotext_of,
             load_picture,
-            prompt_of,
+            prompt_in,
             save_picture,
             source_of,
             with_alpha,
@@ -206,8 +206,8 @@ class Restoring:
         )
         from personal_avatar.studio.second_pass import repainted
 
-        model, picture = self.model(settings.model), load_picture(image)
-        prompt = prompt_of(image) if prompt is None else prompt
+        model, picture, infotext = self.model(settings.model), load_picture(image), infotext_of(image)
+        prompt = prompt_in(infotext) if prompt is None else prompt
         painted = repainted(picture, people, judge, settings, painter, prompt, on_face) if painter else None
         found = self.picture(
             picture if painted is None else painted.image, people, judge, settings, prompt, on_face, limits
@@ -216,7 +216,7 @@ class Restoring:
         if said:
             alpha = alpha_of(image)
             made = found.image if alpha is None else with_alpha(found.image, alpha)
-            save_picture(made, target, with_settings(infotext_of(image), said), source_of(image) or EDITED, image)
+            save_picture(made, target, with_settings(infotext, said), source_of(image) or EDITED, image)
         return merged(painted, found)
 
     # -- jobs

@@ -161,7 +161,6 @@ SETS: dict[str, tuple[Weight, ...]] = {
 }
 
 
-
 def offers() -> dict[str, tuple[Weight, ...]]:
     """What is fetched by name only: the sets, and what of OFFERED is in none of them."""
     inside = {weight.name for belong in SETS.values() for weight in belong}
