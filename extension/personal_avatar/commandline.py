@@ -28,17 +28,22 @@ def default_data_folder() -> Path:
     return parent / "personal-avatar"
 
 
-def doctor(*words: str, data: Path | None = None) -> str:
-    """`personal-avatar doctor` with words such as "--fetch", "drawn". `data`: the data folder that is meant; None:
-    nobody knows. Where no such program is to be found, as in the WebUI, it is this Python that is told to run us."""
+def of(*words: str, data: Path | None = None) -> str:
+    """`personal-avatar` with these words. `data`: the data folder that is meant; None: nobody knows. Where no such
+    program is to be found, as in the WebUI, it is this Python that is told to run us."""
     elsewhere = data is not None and data.resolve() != default_data_folder().resolve()
-    told = ["doctor", *words, *(["--data", str(data)] if elsewhere else [])]
+    told = [*words, *(["--data", str(data)] if elsewhere else [])]
     if shutil.which(PROGRAM):
         return _line([PROGRAM, *told])
     line = _line([sys.executable, "-m", "personal_avatar", *told])
     if sys.platform == "win32":
         return f'set "PYTHONPATH={PACKAGES}" && {line}'
     return f"PYTHONPATH={shlex.quote(str(PACKAGES))} {line}"
+
+
+def doctor(*words: str, data: Path | None = None) -> str:
+    """`personal-avatar doctor` with words such as "--fetch", "drawn"."""
+    return of("doctor", *words, data=data)
 
 
 def fetching(folder: Path, *names: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,16 @@ Say = Callable[..., tuple[int, str, str]]
 class Keyboard(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@pytest.fixture()
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+
+
+@pytest.fixture()
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
 
 
 @pytest.fixture()
@@ -114,22 +125,28 @@ def test_without_a_question_one_document_is_told(studio: Studio, say: Say) -> No
     assert document(said) == {"id": "anna", "erased": ["0 jobs"], "left": []} and said[2] == ""
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("typed", ["n\n", "\n", "", None])
-def test_nobody_is_erased_without_a_yes_of_somebody_at_a_keyboard(studio: Studio, say: Say, typed: str | None) -> None:
+def test_nobody_is_erased_without_a_yes_of_somebody_at_a_keyboard(
+    studio: Studio, say: Say, typed: str | None, tmp_path: Path
+) -> None:
     saved(studio, "anna", "Anna")
     status, said, complaint = say("erase", "anna", "--json", typed=typed)
     assert (status, said) == (1, "") and there(studio) == ["anna"]
-    assert complaint.endswith("Nothing was erased. Without a question: personal-avatar avatars erase anna --yes\n")
+    command = f"personal-avatar avatars erase anna --yes --data {tmp_path}"
+    assert complaint.endswith(f"Nothing was erased. Without a question: {command}\n")
 
 
-def test_who_is_not_there_is_named_with_those_who_are(studio: Studio, say: Say) -> None:
+@pytest.mark.usefixtures("installed")
+def test_who_is_not_there_is_named_with_those_who_are(studio: Studio, say: Say, tmp_path: Path) -> None:
     assert say("erase", "eve", "--yes")[2] == "There is no avatar 'eve'. There are no avatars yet.\n"
     for name in ("Anna", "Ben"):
         saved(studio, name.lower(), name)
     assert say("erase", "eve", "--yes") == (1, "", "There is no avatar 'eve'. There are: Anna, Ben.\n")
     for number in range(20):
         saved(studio, f"c-{number}", f"C {number}")
-    assert say("erase", "eve", "--yes")[2].endswith(" and 2 more: personal-avatar avatars list\n")
+    more = f" and 2 more: personal-avatar avatars list --data {tmp_path}\n"
+    assert say("erase", "eve", "--yes")[2].endswith(more)
 
 
 def test_of_two_of_one_name_none_is_erased_but_by_its_id(studio: Studio, say: Say) -> None:
@@ -150,11 +167,16 @@ def test_what_is_missing_in_the_command_is_said(say: Say) -> None:
     assert say("erase")[::2] == (2, "Name the avatar: personal-avatar avatars erase NAME_OR_ID\n")
 
 
-def test_hints_name_the_command_that_does_it(studio: Studio, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["installed", "not_installed"])
+def test_hints_name_the_command_that_does_it_for_this_data_folder(
+    studio: Studio, tmp_path: Path, request: pytest.FixtureRequest, program: str
+) -> None:
+    request.getfixturevalue(program)
+    called = "personal-avatar" if program == "installed" else "-m personal_avatar"
     _, job = trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
     with pytest.raises(WrongState) as refused:
         studio.gallery.erase(job)
-    assert "personal-avatar avatars erase anna" in refused.value.hint
+    assert refused.value.hint.endswith(f"{called} avatars erase anna --data {tmp_path}")
     with pytest.raises(NotFound) as missing:
         AvatarStore(tmp_path / "avatars").load("eve")
-    assert "personal-avatar avatars list" in missing.value.hint
+    assert f"{called} avatars list --data {tmp_path})" in missing.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from personal_avatar import commandline
 from personal_avatar.commands.common import DONE, FAILED, WRONG_USAGE, local_studio
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, NotFound
@@ -28,18 +29,23 @@ def avatar_named(studio: Studio, name_or_id: str) -> Avatar:
     everybody = studio.avatars.all()
     found = [one for one in everybody if one.id == name_or_id] or [one for one in everybody if one.name == name_or_id]
     if not found:
-        raise NotFound(f"There is no avatar {name_or_id!r}.", _those_there(studio.avatars.choices()))
+        raise NotFound(f"There is no avatar {name_or_id!r}.", _those_there(studio))
     if len(found) > 1:
         ids = ", ".join(one.id for one in found)
         raise BadInput(f"{len(found)} avatars are called {name_or_id!r}.", f"Name one by its id: {ids}.")
     return found[0]
 
 
-def _those_there(names: list[str]) -> str:
+def _those_there(studio: Studio) -> str:
+    names = studio.avatars.choices()
     if not names:
         return "There are no avatars yet."
-    more = f" and {len(names) - NAMED} more: personal-avatar avatars list" if len(names) > NAMED else "."
+    more = f" and {len(names) - NAMED} more: {_command(studio, 'list')}" if len(names) > NAMED else "."
     return f"There are: {', '.join(names[:NAMED])}{more}"
+
+
+def _command(studio: Studio, *words: str) -> str:
+    return commandline.of("avatars", *words, data=studio.host.folders().data)
 
 
 def _list(studio: Studio, terminal: Terminal) -> int:
@@ -62,7 +68,8 @@ def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) ->
     who = f"{avatar.name} ({avatar.id}, of {avatar.user_id})"
     question = f"Erase {who}: photos, trained files, portraits, jobs, statements of consent?"
     if not is_sure and not terminal.agrees(question):
-        terminal.complain(f"Nothing was erased. Without a question: personal-avatar avatars erase {avatar.id} --yes")
+        command = _command(studio, "erase", avatar.id, "--yes")
+        terminal.complain(f"Nothing was erased. Without a question: {command}")
         return FAILED
     erased = studio.delete_avatar(avatar.id)
     terminal.say(f"{avatar.name} ({avatar.id}) erased")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar import commandline
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
@@ -155,7 +156,8 @@ class Gallery:
         studio = self._studio
         view = studio.jobs.view(job_id)
         if view.job.kind == TRAIN:
-            hint = f"Erase the avatar: under Create on the page, or personal-avatar avatars erase {view.job.avatar_id}"
+            command = commandline.of("avatars", "erase", view.job.avatar_id, data=studio.host.folders().data)
+            hint = f"Erase the avatar: under Create on the page, or {command}"
             raise WrongState("A training belongs to its avatar.", hint)
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)
