@@ -102,26 +102,36 @@ def drawn_weights(folder: Path) -> Iterator[Finding]:
         yield ok(DRAWN, str(model))
         return
     weights = registry.SETS[DRAWN]
-    told = f"not here; {sum(weight.size_mb for weight in weights):.0f} MB; {weights[-1].licence}"
+    told = f"not here; {_size_mb(weights):.0f} MB; {weights[-1].licence}"
     remedy = f"Only for anime and comics, whose characters it tells apart better: {fetching(folder, DRAWN)}"
     yield warning(DRAWN, told, remedy)
 
 
 def offered_weights(folder: Path) -> Iterator[Finding]:
     """What else can be fetched by name, where downloads of it go to; nobody has to have it."""
-    from personal_avatar.captions.taggers import WEIGHTS, lacking
-
     for name, weights in registry.offers().items():
         if name == DRAWN:
             yield from drawn_weights(folder)
         elif not set(weights) & set(registry.IDENTITY):
             licences = ", ".join(dict.fromkeys(weight.licence for weight in weights))
-            told = f"{weights[0].purpose}; {sum(weight.size_mb for weight in weights):.0f} MB; {licences}"
-            here = all((folder / weight.file_name).is_file() for weight in weights)
-            if not lacking(name, folder) if name in WEIGHTS else here:
+            told = f"{weights[0].purpose}; {_size_mb(weights):.0f} MB; {licences}"
+            if _is_here(name, weights, folder):
                 yield ok(name, told)
             else:
                 yield warning(name, f"{told}; not in {folder}", f"Only for who wants it: {fetching(folder, name)}")
+
+
+def _is_here(name: str, weights: Sequence[Weight], folder: Path) -> bool:
+    """Whether nothing of an offer is missing; taggers may be the user's own, in places of theirs."""
+    from personal_avatar.captions.taggers import WEIGHTS, lacking
+
+    if name in WEIGHTS:
+        return not lacking(name, folder)
+    return all((folder / weight.file_name).is_file() for weight in weights)
+
+
+def _size_mb(weights: Sequence[Weight]) -> float:
+    return sum(weight.size_mb for weight in weights)
 
 
 def identity_weights(host: Host) -> Iterator[Finding]:
@@ -136,7 +146,7 @@ def identity_weights(host: Host) -> Iterator[Finding]:
             yield ok(name, ", ".join(path.name for path in files))
         except AvatarError as error:
             weights = registry.SETS[name]
-            told = f"not here; {sum(weight.size_mb for weight in weights) / 1e3:.1f} GB; {weights[-1].licence}"
+            told = f"not here; {_size_mb(weights) / 1e3:.1f} GB; {weights[-1].licence}"
             yield warning(name, told, f"Only for pictures without training. {error.message} {error.hint}")
 
 
