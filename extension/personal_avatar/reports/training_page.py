@@ -82,6 +82,7 @@ def _numbers(facts: Facts) -> list[tuple[str, str]]:
         ("Measured", measured),
         ("Measured against", _references(facts.get("measured_on"))),
         ("Leakage", _told(facts.get("leakage"), fine)),
+        *_second_opinion(facts.get("second_opinion")),
         ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
         ("Diversity", _told(facts.get("diversity"), share)),
         ("Photos", str(facts.get("photos", ""))),
@@ -90,6 +91,14 @@ def _numbers(facts: Facts) -> list[tuple[str, str]]:
         ("Size of the file", _told(facts.get("file_mb"), size)),
     )
     return [(name, value) for name, value in told if value]
+
+
+def _second_opinion(found: Any) -> list[tuple[str, str]]:
+    """Of a recogniser that had no part in the choices, where there was one."""
+    if not found:
+        return []
+    numbers = f"{score(found['after'])} (before {score(found['floor'])}, real pictures {score(found['ceiling'])})"
+    return [(f"Likeness by {found['recogniser']}, which chose nothing", f"{share(found['recovered'])}: {numbers}")]
 
 
 def _references(measured_on: Any) -> str:

@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Dataset, Likeness, Sample
+from personal_avatar.errors import NoFace
+from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.pictures import save_picture
 from personal_avatar.training.cache import encode_all, square_images
 from personal_avatar.training.diversity import diversity
@@ -35,6 +37,14 @@ LEAST_GUIDANCE = 1.5  # by less, prompts are not followed
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """Likeness as a recogniser sees it that chose neither photos nor checkpoint."""
+
+    recogniser: str
+    measured: Likeness
+
+
+@dataclass(frozen=True)
 class FinalScores:
     """What is told of a finished training. `measured`: by the bench's meter; `following` 0..1; `diversity`: see there;
     `images`: what was judged."""
@@ -43,6 +53,7 @@ class FinalScores:
     following: float
     diversity: float
     images: np.ndarray
+    second: Opinion | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,14 @@ class Meter(Protocol):
     def measure(self, images: Iterable[np.ndarray]) -> Measured: ...
 
     def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float: ...
+
+
+@dataclass(frozen=True)
+class SecondMeter:
+    """Of another recogniser than the one that chose the photos, asked only in the end."""
+
+    recogniser: str
+    meter: Meter
 
 
 class Switched(Protocol):
@@ -102,17 +121,21 @@ class Bench:
     bare: BarePictures
     known: UntrainedPictures
     stop: Callable[[], None]
+    second: SecondMeter | None = None
 
     @cached_property
     def ceiling(self) -> float:
-        """The best possible: the photos once through the VAE. Measured when it is first asked for, so that the training
-        begins at once; the VAE must not be parked then."""
+        """The best possible: the photos once through the VAE."""
+        return self.meter.ceiling(self._reconstructed)
+
+    @cached_property
+    def _reconstructed(self) -> np.ndarray:
+        """Made when it is first asked for, so that the training begins at once; the VAE must not be parked then."""
         import torch
 
         with self.model.without(text=True, unet=True):
             means = encode_all(self.model, list(self.photos)).mean
-            images = self.model.decode_many(torch.stack(list(means)))
-        return self.meter.ceiling(images)
+            return self.model.decode_many(torch.stack(list(means)))
 
     def pictures(self, shots: Sequence[Shot]) -> np.ndarray:
         self.model.unet.eval()
@@ -155,14 +178,19 @@ class Bench:
 
     def judged(self, images: np.ndarray, method: Switched) -> FinalScores:
         """`images`: those of the final grid's subject."""
-        after, other = self.meter.measure(images), self._measure(self.final.other)
-        floor, other_before = (
-            self.meter.measure(self._untrained(method, shots)) for shots in (self.final.subject, self.final.other)
-        )
-        measured = Likeness(floor.mean, after.mean, self.ceiling, other.mean - other_before.mean)
-        return FinalScores(
-            measured, self.following(images, method, self.final), diversity(images, self.final.asked), images
-        )
+        others = self.pictures(self.final.other)
+        bare, bare_others = (self._untrained(method, shots) for shots in (self.final.subject, self.final.other))
+
+        def seen_by(meter: Meter, ceiling: float) -> Likeness:
+            before, after = meter.measure(bare).mean, meter.measure(images).mean
+            return Likeness(before, after, ceiling, meter.measure(others).mean - meter.measure(bare_others).mean)
+
+        measured, second = seen_by(self.meter, self.ceiling), None
+        if self.second is not None:
+            meter = self.second.meter
+            second = Opinion(self.second.recogniser, seen_by(meter, meter.ceiling(self._reconstructed)))
+        following = self.following(images, method, self.final)
+        return FinalScores(measured, following, diversity(images, self.final.asked), images, second)
 
     def less_guided(self) -> Guided | None:
         """Of the weights that are loaded now: guidance exaggerates what tells somebody from others. None where there is
@@ -185,10 +213,12 @@ def set_up(
     stop: Callable[[], None],
     portraits: bool,
     cache: Path,
+    second: FaceAnalyser | None = None,
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
     trained on, so that they tell the ceiling as those that are held out do. `cache`: what this person's trainings
-    share. Raises `NoFace` when no photo shows a face.
+    share. `second`: asked in the end, too, where it finds faces in the photos. Raises `NoFace` when no photo shows a
+    face.
     """
     settings = sample_settings(plan, model.base)
     photos = square_images(dataset, ceiling_samples(dataset, portraits or plan.is_style), settings.resolution_px)
@@ -208,7 +238,15 @@ def set_up(
         bare=bare_pictures(model, proof, quick),
         known=UntrainedPictures(cache / "untrained", model),
         stop=stop,
+        second=None if second is None or plan.is_style else _second_meter(second, references),
     )
+
+
+def _second_meter(analyser: FaceAnalyser, references: np.ndarray) -> SecondMeter | None:
+    try:
+        return SecondMeter(analyser.name, LikenessMeter(analyser.upright(), references))
+    except NoFace:
+        return None
 
 
 def ceiling_samples(dataset: Dataset, trained_too: bool) -> tuple[Sample, ...]:

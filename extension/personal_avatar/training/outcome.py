@@ -56,6 +56,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "resemblance": likeness_document(training.resemblance),
         "less_guidance": to_json(training.less_guided) if training.less_guided else None,
         "leakage": leakage_of(training.scores),
+        "second_opinion": second_opinion(training.scores),
         **manners(training.scores, training.untrained),
         "measured_on": measured_on(training.dataset),
         "photos": len(training.dataset.samples) + len(training.dataset.held_out),
@@ -135,6 +136,13 @@ def likeness_document(likeness: Likeness | None) -> dict[str, float] | None:
         return None
     numbers = {"floor": likeness.floor, "after": likeness.after, "ceiling": likeness.ceiling}
     return {name: round(value, 4) for name, value in {**numbers, "recovered": likeness.recovered}.items()}
+
+
+def second_opinion(scores: FinalScores | None) -> dict[str, Any] | None:
+    """The likeness by another recogniser, which is named; None where there was none to ask."""
+    if scores is None or scores.second is None:
+        return None
+    return {"recogniser": scores.second.recogniser, **(likeness_document(scores.second.measured) or {})}
 
 
 def leakage_of(scores: FinalScores | None) -> float | None:

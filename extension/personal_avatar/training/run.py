@@ -9,6 +9,8 @@ from typing import Any
 
 from personal_avatar.domain import Dataset, Engine, PhotoReport
 from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.faces.analyser import Analyser, FaceAnalyser
+from personal_avatar.faces.second import second_to
 from personal_avatar.jobs.control import DISCARD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.storage import slug
@@ -123,7 +125,7 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
         work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
     portraits = work.photo_settings.makes_portraits
     scales = bench.set_up(
-        model, dataset, work.plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache
+        model, dataset, work.plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work)
     )
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
@@ -132,6 +134,12 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
         work.task.method, model, work.plan, trigger=dataset.trigger, class_noun=dataset.class_noun
     )
     return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(dataset.samples)))
+
+
+def _second(work: Work) -> FaceAnalyser | None:
+    """A recogniser of faces beside the one that chose the photos; drawn characters have no other one."""
+    is_of_faces = isinstance(work.analyser, Analyser)
+    return second_to(work.analyser.name, work.task.weights_folder, ()) if is_of_faces else None
 
 
 def _train(work: Work, training: Training) -> None:

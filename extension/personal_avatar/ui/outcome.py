@@ -46,6 +46,8 @@ def _likeness(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
         yield scene.say(f"likeness.{part}"), score(value)
     if len(measured) == len(LIKENESS):
         yield scene.say("likeness.recovered"), share(from_json(Likeness, measured).recovered)
+    if second := result.get("second_opinion"):
+        yield scene.say("likeness.second", name=second["recogniser"]), share(second["recovered"])
     if result.get("leakage") is not None:
         yield scene.say("likeness.leakage"), score(result["leakage"])
     yield scene.say("likeness.prompt_following"), _following(result)

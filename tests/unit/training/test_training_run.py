@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import personal_avatar
 import pytest
 import torch
+from insightface_models import models
 from painted_motifs import write_hatched
 from personal_avatar.domain import (
     Avatar,
@@ -53,13 +55,13 @@ Start = Callable[..., dict[str, Any]]
 def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
     def begin(
         photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, job: str = "job",
-        repeats: int = 1, **plan: object,
+        repeats: int = 1, base: BaseModelFile = miniature, weights: Path = face_weights, **plan: object,
     ) -> dict[str, Any]:
         names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         task = TrainTask(
-            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), miniature, Method.LORA,
-            {**QUICK, **plan}, tmp_path / "Lora", face_weights, photo_settings={"repeats": repeats},
+            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), base, Method.LORA,
+            {**QUICK, **plan}, tmp_path / "Lora", weights, photo_settings={"repeats": repeats},
         )
         folder = tmp_path / job
         folder.mkdir(exist_ok=True)
@@ -72,6 +74,20 @@ def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start
         return run(task, folder, emit, control)  # type: ignore[arg-type]
 
     return begin
+
+
+def test_a_recogniser_that_chose_nothing_is_asked_in_the_end_where_there_is_one(
+    start: Start, tmp_path: Path, face_weights: Path, tiny: BaseModelFile
+) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(face_weights, weights)
+    models(weights / "insightface" / "buffalo_s")
+    seen = {"resolution_px": 192, "sample_steps": 8, "score_pictures": 2, "steps": 1, "save_count": 1}
+    result = start(weights=weights, base=tiny, **{**WITHOUT_CLASS, **seen})
+    second, first = result["second_opinion"], result["likeness"]
+    assert (result["recogniser"], second["recogniser"]) == ("w600k_mbf", "sface-2021dec")
+    assert all(second[part] != first[part] for part in ("after", "ceiling"))
+    assert "Likeness by sface-2021dec" in Path(result["report"]).read_text(encoding="utf-8")
 
 
 def events(tmp_path: Path, kind: type[Event], job: str = "job") -> list[Any]:
