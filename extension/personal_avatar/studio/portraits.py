@@ -29,7 +29,7 @@ from personal_avatar.studio.oneshot import OneShot, posed, remarks
 from personal_avatar.studio.retouching import Retouching
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.library import settings_of
-from personal_avatar.styles.wildcards import expanded, has_wildcards
+from personal_avatar.styles.wildcards import Wildcards, has_wildcards
 from personal_avatar.training.presets import TINY_GUIDANCE, is_tiny
 
 BATCH = 4
@@ -167,8 +167,9 @@ def _generate(
         session.emit(Log(sentence))
     told: set[str] = set()
     together = BATCH if session.sitter.checkpoint is None else LOADED_BATCH
+    wildcards = Wildcards(session.host.folders().wildcards)
     for style, seeds in _share(styles, first_seed, settings.count, together, quota):
-        for request in _requests(style, seeds, session):
+        for request in _requests(style, seeds, session, wildcards):
             _warn(request, session, told)
             for picture in session.host.generate(request, lambda step, total: session.control.check()):
                 yield _keep(picture, request, style, done, session)
@@ -198,15 +199,16 @@ def _share(
             start += batch
 
 
-def _requests(style: Style, seeds: tuple[int, ...], session: Session) -> Iterator[PictureRequest]:
+def _requests(
+    style: Style, seeds: tuple[int, ...], session: Session, wildcards: Wildcards
+) -> Iterator[PictureRequest]:
     """One for all seeds; one for each where the prompt holds wildcards."""
     request = _request(style, seeds, session)
     if not has_wildcards(request.prompt + request.negative_prompt):
         yield request
         return
-    folders = session.host.folders().wildcards
     for seed in seeds:
-        texts = [expanded(text, folders, seed) for text in (request.prompt, request.negative_prompt)]
+        texts = [wildcards.expanded(text, seed) for text in (request.prompt, request.negative_prompt)]
         yield replace(request, prompt=texts[0], negative_prompt=texts[1], seeds=(seed,))
 
 

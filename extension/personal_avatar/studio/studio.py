@@ -48,7 +48,7 @@ from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import CREATE, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
-from personal_avatar.styles.wildcards import refuse_unknown
+from personal_avatar.styles.wildcards import Wildcards
 from personal_avatar.training.plan import plan_for
 
 FILES_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # in folders whose pictures its Explorer showed
@@ -163,9 +163,10 @@ class Studio:
         if settings.count < len(styles):
             said = f"{len(styles)} styles (a prompt is one) need as many pictures; asked for were {settings.count}."
             raise InvalidSettings(said, "Ask for more pictures, or choose fewer styles.")
+        wildcards = Wildcards(self.host.folders().wildcards)
         for style in styles:
             for text in fill(style, "person", settings.dict()):
-                refuse_unknown(text, self.host.folders().wildcards)
+                wildcards.refuse_unknown(text)
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot, request.negative_prompt)
         return self.submit(CREATE, task, avatar, user_id=request.user_id, title=one_shot.title, files=files)

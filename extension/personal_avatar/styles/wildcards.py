@@ -37,61 +37,55 @@ def names(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(sorted({name for folder in folders for name, _ in _files(folder)}))
 
 
-def expanded(prompt: str, folders: Sequence[Path], seed: int) -> str:
-    """The prompt with every place filled; the same for the same seed and files.
-
-    Raises `NotFound` for a name without a file, `BadInput` for an empty file and for wildcards that name themselves.
-    """
-    return _expanded(prompt, _Lists(folders), seed)
-
-
-def _expanded(prompt: str, lists: _Lists, seed: int) -> str:
-    chance = random.Random(seed)
-    begun = prompt[:SHOWN]
-    for _ in range(DEEPEST):
-        if not has_wildcards(prompt):
-            return prompt
-        parts, length = [], 0
-        for part in _filled(prompt, lists, chance):
-            parts.append(part)
-            length += len(part)
-            if length > LONGEST:
-                raise BadInput(f"Wildcards in {begun!r} become more than {LONGEST} characters.", ENDLESS)
-        prompt = "".join(parts)
-    raise BadInput(f"Wildcards in {begun!r} name each other without end.", ENDLESS)
-
-
-def _filled(prompt: str, lists: _Lists, chance: random.Random) -> Iterator[str]:
-    """The prompt in pieces, with a line in each place; what the lines name is not filled yet."""
-    done = 0
-    for place in PLACE.finditer(prompt):
-        yield prompt[done : place.start()]
-        yield chance.choice(lists.of(place[1])) if place[1] else place[0]
-        done = place.end()
-    yield prompt[done:]
-
-
-def refuse_unknown(prompt: str, folders: Sequence[Path]) -> None:
-    """Raises what `expanded` may raise for any seed because of a name without a file, or an empty file; and for the
-    first seed what else it raises."""
-    lists, waiting, seen = _Lists(folders), _named(prompt), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            waiting += {inner for line in lists.of(name) for inner in _named(line)}
-    _expanded(prompt, lists, 0)
-
-
-class _Lists:
-    """What stands in the files of some folders, each read once."""
+class Wildcards:
+    """Fills prompts from the lists in some folders. Each file is read once, so that one object serves many pictures."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
         self._read: dict[str, list[str]] = {}
 
-    def of(self, name: str) -> list[str]:
-        """The choices that a name between underscores stands for."""
+    def expanded(self, prompt: str, seed: int) -> str:
+        """The prompt with every place filled; the same for the same seed and files.
+
+        Raises `NotFound` for a name without a file, `BadInput` for an empty file and for wildcards that name
+        themselves.
+        """
+        chance = random.Random(seed)
+        begun = prompt[:SHOWN]
+        for _ in range(DEEPEST):
+            if not has_wildcards(prompt):
+                return prompt
+            parts, length = [], 0
+            for part in self._filled(prompt, chance):
+                parts.append(part)
+                length += len(part)
+                if length > LONGEST:
+                    raise BadInput(f"Wildcards in {begun!r} become more than {LONGEST} characters.", ENDLESS)
+            prompt = "".join(parts)
+        raise BadInput(f"Wildcards in {begun!r} name each other without end.", ENDLESS)
+
+    def refuse_unknown(self, prompt: str) -> None:
+        """Raises what `expanded` may raise for any seed because of a name without a file, or an empty file; and for the
+        first seed what else it raises."""
+        waiting, seen = _named(prompt), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += {inner for line in self._of(name) for inner in _named(line)}
+        self.expanded(prompt, 0)
+
+    def _filled(self, prompt: str, chance: random.Random) -> Iterator[str]:
+        """The prompt in pieces, with a line in each place; what the lines name is not filled yet."""
+        done = 0
+        for place in PLACE.finditer(prompt):
+            yield prompt[done : place.start()]
+            yield chance.choice(self._of(place[1])) if place[1] else place[0]
+            done = place.end()
+        yield prompt[done:]
+
+    def _of(self, name: str) -> list[str]:
+        """What a name between underscores stands for."""
         if name not in self._read:
             self._read[name] = self._lines(name)
         return self._read[name]

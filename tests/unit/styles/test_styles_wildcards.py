@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.styles import wildcards
-from personal_avatar.styles.wildcards import expanded, has_wildcards, names, refuse_unknown
+from personal_avatar.styles.wildcards import Wildcards, has_wildcards, names
 
 
 @pytest.fixture
@@ -26,30 +26,30 @@ def test_names_tell_what_can_be_written(lists: Path, tmp_path: Path) -> None:
 
 
 def test_each_place_is_filled_and_lists_may_name_lists(lists: Path) -> None:
-    made = {expanded("photo of anna, __clothes/summer__", [lists], seed) for seed in range(20)}
+    made = {Wildcards([lists]).expanded("photo of anna, __clothes/summer__", seed) for seed in range(20)}
     assert made == {"photo of anna, a red dress", "photo of anna, a blue dress"}
 
 
 def test_a_star_takes_from_all_lists_that_fit(lists: Path) -> None:
-    made = {expanded("__clothes/*__", [lists], seed) for seed in range(60)}
+    made = {Wildcards([lists]).expanded("__clothes/*__", seed) for seed in range(60)}
     assert made == {f"a {colour} {what}" for colour in ("red", "blue") for what in ("dress", "coat")}
 
 
 @given(seed=st.integers(0, 2**32 - 1), text=st.text(alphabet="ab_ ,{}", max_size=30))
 def test_a_prompt_without_wildcards_stays_as_it_is(seed: int, text: str) -> None:
     if not has_wildcards(text):
-        assert expanded(text, [], seed) == text
+        assert Wildcards([]).expanded(text, seed) == text
 
 
 def test_the_same_seed_chooses_the_same(lists: Path) -> None:
     prompt = "__colour__ __colour__ __colour__ __colour__"
-    assert expanded(prompt, [lists], 7) == expanded(prompt, [lists], 7)
-    assert len({expanded(prompt, [lists], seed) for seed in range(30)}) > 3
+    assert Wildcards([lists]).expanded(prompt, 7) == Wildcards([lists]).expanded(prompt, 7)
+    assert len({Wildcards([lists]).expanded(prompt, seed) for seed in range(30)}) > 3
 
 
 def test_an_unknown_list_names_those_that_exist(lists: Path) -> None:
     with pytest.raises(NotFound) as caught:
-        expanded("__hats__", [lists], 1)
+        Wildcards([lists]).expanded("__hats__", 1)
     assert "hats" in caught.value.message and "clothes/summer" in caught.value.hint
 
 
@@ -58,7 +58,7 @@ def test_empty_lists_and_lists_that_name_themselves_are_refused(lists: Path) -> 
     (lists / "loop.txt").write_text("more __loop__\n", encoding="utf-8")
     for name in ("empty", "loop"):
         with pytest.raises(BadInput):
-            expanded(f"__{name}__", [lists], 1)
+            Wildcards([lists]).expanded(f"__{name}__", 1)
 
 
 @pytest.mark.parametrize("line", ["__loop__, __loop__, __loop__, __loop__", "__loop__" * 500_000, "__wide__"])
@@ -68,32 +68,35 @@ def test_lists_that_grow_without_end_are_refused_before_memory_and_patience_end(
     (lists / "much.txt").write_text("a word, " * 1000 + "\n", encoding="utf-8")
     began = time.monotonic()
     with pytest.raises(BadInput):
-        refuse_unknown("__loop__", [lists])
+        Wildcards([lists]).refuse_unknown("__loop__")
     assert time.monotonic() - began < 5
 
 
 def test_a_list_that_comes_to_an_end_by_chance_may_name_itself(lists: Path) -> None:
     (lists / "list.txt").write_text("__colour__\n__colour__\n__colour__\n__colour__ and __list__\n", encoding="utf-8")
-    refuse_unknown("__list__", [lists])
-    assert {expanded("__list__", [lists], seed).count(" and ") for seed in range(40)} >= {0, 1}
+    Wildcards([lists]).refuse_unknown("__list__")
+    assert {Wildcards([lists]).expanded("__list__", seed).count(" and ") for seed in range(40)} >= {0, 1}
 
 
 def test_each_list_is_read_once(lists: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     choices = wildcards._choices
     monkeypatch.setattr(wildcards, "_choices", lambda path: (read.append(path), choices(path))[1])
-    expanded("__colour__ " * 50, [lists], 3)
+    found = Wildcards([lists])
+    for seed in range(3):
+        found.expanded("__colour__ " * 50, seed)
     assert read == [lists / "colour.txt"]
 
 
 def test_the_name_of_a_network_is_none(lists: Path) -> None:
     prompt = "anna <lora:my__film__v2:1> in __colour__, 1 < 2"
     assert not has_wildcards("<lora:my__film__v2:1>")
-    assert expanded(prompt, [lists], 3) in [prompt.replace("__colour__", colour) for colour in ("red", "blue")]
-    refuse_unknown(prompt, [lists])
+    found = Wildcards([lists])
+    assert found.expanded(prompt, 3) in [prompt.replace("__colour__", colour) for colour in ("red", "blue")]
+    found.refuse_unknown(prompt)
 
 
 def test_a_list_that_only_one_line_of_another_names_is_looked_for_too(lists: Path) -> None:
     (lists / "rare.txt").write_text("a\n" * 50 + "__hats__\n", encoding="utf-8")
     with pytest.raises(NotFound, match="hats"):
-        refuse_unknown("__rare__", [lists])
+        Wildcards([lists]).refuse_unknown("__rare__")
