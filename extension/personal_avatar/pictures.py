@@ -30,8 +30,9 @@ UNICODE = b"UNICODE\0"
 BYTE_ORDERS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 LONGEST_COMMENT = 64_000  # bytes: a JPEG has room for 64 KB of EXIF
 NEGATIVE = "Negative prompt: "
-# The line with the settings of a picture; where it is not the WebUI's, with what was done to a finished one.
-_SETTINGS = re.compile(r"Steps: |Personal Avatar [\w ]+: ")
+PREFIX = "Personal Avatar "  # of what we say in the line with the settings
+# That line of a picture; where it is not the WebUI's, with what was done to a finished one.
+_SETTINGS = re.compile(rf"Steps: |{PREFIX}[\w ]+: ")
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 QUALITY = 95
 

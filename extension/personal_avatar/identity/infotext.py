@@ -17,8 +17,8 @@ from personal_avatar.identities import (
     Subject,
 )
 from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.pictures import PREFIX
 
-PREFIX = "Personal Avatar "
 STYLE = PREFIX + "style"  # said by portraits of any kind, not by this room
 METHOD = PREFIX + "identity"
 FILE = PREFIX + "file"

@@ -18,7 +18,8 @@ from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.networks import AppliedNetworks, Network
 from personal_avatar.standalone.restorers import redrawn
 from personal_avatar.studio.oneshot import unit_of
-from personal_avatar.studio.second_pass import FACES, with_small_faces
+from personal_avatar.studio.restored import REPAINTED
+from personal_avatar.studio.second_pass import with_small_faces
 
 if TYPE_CHECKING:
     from personal_avatar.identity.unit import IdentityUnit, Prepared
@@ -75,7 +76,7 @@ class Pipelines:
             again = partial(self._repainted, model, replace(painting, seeds=(seed,)), on_step)
             done.append(with_small_faces(image, request, embeddings, analyser, again))
         return Painted(
-            np.stack([image for image, _ in done]), tuple((*prepared.infotext, (FACES, str(n))) for _, n in done)
+            np.stack([image for image, _ in done]), tuple((*prepared.infotext, (REPAINTED, str(n))) for _, n in done)
         )
 
     def _repainted(

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.pictures import PREFIX
+
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import FaceReport, RestoredPicture
 
-PREFIX = "Personal Avatar "
 RESTORED = PREFIX + "restored faces"
 REPAINTED = PREFIX + "second pass faces"
 WITH, FIDELITY = PREFIX + "restored with", PREFIX + "restoration fidelity"
 BEFORE, AFTER = PREFIX + "likeness before", PREFIX + "likeness after"
 REFERENCE = PREFIX + "likeness to"
+SAID = (RESTORED, WITH, FIDELITY, REFERENCE, BEFORE, AFTER, REPAINTED)
 ITSELF = "itself"
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CROP_SCALE = 2.5  # of the face's longer side: hair, neck and shoulders tell the checkpoint what it paints
 FEATHER = 0.35
-FACES = "Personal Avatar second pass faces"  # in infotexts
 LIMITS = RestoreSettings(crop_scale=CROP_SCALE, feather=FEATHER, trials=3)  # each trial is a picture of its own
 SIZE_STEP_PX = 8
 # One person alone and the crop, uint8 RGB, -> the crop painted anew, of its size.

@@ -21,10 +21,10 @@ from personal_avatar.domain import Face
 from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRestoreSettings
 from personal_avatar.params import validated
-from personal_avatar.pictures import prompt_in
+from personal_avatar.pictures import PREFIX, prompt_in
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
 from personal_avatar.restoration.judge import Judge, Person, person_in
-from personal_avatar.studio.restored import PREFIX, RESTORED, told
+from personal_avatar.studio.restored import RESTORED, told
 from personal_avatar.ui import texts
 from personal_avatar.ui.widgets import label_keys, widget
 from personal_avatar.webui import register, restorers

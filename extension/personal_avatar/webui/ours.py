@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from personal_avatar.identity.infotext import PREFIX
-from personal_avatar.pictures import GENERATED, mark_file
+from personal_avatar.pictures import GENERATED, PREFIX, mark_file
 from personal_avatar.studio.restored import RESTORED
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from personal_avatar.errors import RestorerMissing
 from personal_avatar.identities import IdentitySettings
-from personal_avatar.studio.restored import RESTORED
-from personal_avatar.studio.second_pass import FACES
+from personal_avatar.studio.restored import REPAINTED, RESTORED
 from PIL import Image
 
 from tests.unit.webui.conftest import Loaded
@@ -60,9 +59,9 @@ def test_what_went_wrong_with_one_picture_is_not_said_of_the_next(finishing: Any
 
 def test_what_was_done_to_one_picture_is_not_said_of_the_next(finishing: Any) -> None:
     p = Generation()
-    done = [(RESTORED, "1"), (FACES, "2")]
+    done = [(RESTORED, "1"), (REPAINTED, "2")]
     first, second = finished(finishing, p, done, RestorerMissing("No restorer."))
-    assert (first[RESTORED], first[FACES]) == ("1", "2") and not {RESTORED, FACES} & set(second)
+    assert (first[RESTORED], first[REPAINTED]) == ("1", "2") and not {RESTORED, REPAINTED} & set(second)
 
 
 def test_nothing_is_said_of_the_last_picture_once_the_work_is_stopped(finishing: Any, stood_in: ModuleType) -> None:

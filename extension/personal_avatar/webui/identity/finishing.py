@@ -19,15 +19,14 @@ from personal_avatar.identities import IdentitySettings, PictureRestoreSettings
 from personal_avatar.identity import infotext
 from personal_avatar.restoration.everybody import restore_everybody
 from personal_avatar.restoration.judge import Judge, Person, person_in
-from personal_avatar.studio.restored import AFTER, BEFORE, FIDELITY, REFERENCE, RESTORED, WITH, told
-from personal_avatar.studio.second_pass import FACES, inside, repainted
+from personal_avatar.studio.restored import REPAINTED, RESTORED, SAID, told
+from personal_avatar.studio.second_pass import inside, repainted
 from personal_avatar.webui import register, restorers
 from personal_avatar.webui.identity import networks, notes, session
 from personal_avatar.webui.identity.session import Session
 
 WISH = "personal_avatar_restoration"  # attributes of the generation: settings, and whom its faces shall look like
 PEOPLE = "personal_avatar_people"
-SAID = (RESTORED, WITH, FIDELITY, REFERENCE, BEFORE, AFTER)
 
 
 def wish(p: Any, settings: IdentitySettings | None) -> None:
@@ -47,7 +46,7 @@ def finish(p: Any, pp: Any) -> None:
     settings = begun.request.settings if begun is not None else getattr(p, WISH, None)
     if settings is None or not (settings.second_pass or settings.restore.enabled):
         return
-    notes.next_picture(p, (FACES, *SAID))
+    notes.next_picture(p, SAID)
     if _stopped():
         return
     if begun is not None and (begun.kind is None or not begun.references):
@@ -73,7 +72,7 @@ def _finished(p: Any, begun: Session | None, settings: IdentitySettings, picture
         notes.tell(p, (*infotext.restore_pairs(settings), *infotext.second_pass_pairs(settings)))
     elif settings.second_pass and begun.kind is not None:
         picture, count = second_pass.painted(p, begun, picture, networks.unit().analyser(begun.kind))
-        notes.tell(p, [(FACES, str(count))])
+        notes.tell(p, [(REPAINTED, str(count))])
     if not settings.restore.enabled or _stopped():
         return picture
     judge = register.studio().restoring.judge()
@@ -123,7 +122,7 @@ def _painted_anew(
         return second_pass.again(p, scripts.ScriptRunner(), crop, strength)
 
     made = repainted(picture, people, judge, small, painter, "", is_ours=partial(_is_ours, _painted_part(p, picture)))
-    notes.tell(p, [(FACES, str(made.count))])
+    notes.tell(p, [(REPAINTED, str(made.count))])
     return made.image
 
 

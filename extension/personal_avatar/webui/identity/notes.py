@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from personal_avatar.errors import AvatarError, Crashed, named
-from personal_avatar.identity.infotext import PREFIX, STYLE
+from personal_avatar.identity.infotext import STYLE
+from personal_avatar.pictures import PREFIX
 
 log = logging.getLogger(__name__)
 ERROR, WARNING = PREFIX + "error", PREFIX + "warning"

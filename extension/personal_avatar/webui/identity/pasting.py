@@ -11,6 +11,7 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.identity import infotext
 from personal_avatar.params import validated
+from personal_avatar.pictures import PREFIX
 from personal_avatar.webui.identity.arguments import EDGES, NAMES, PASTED, RESTORE, SLOTS, WHOLE
 
 _UNSTORED = ("references", "mask", "keypoints_image", PASTED)
@@ -23,7 +24,7 @@ class PastedField(str):
     value_of: Callable[[Mapping[str, str]], Any]
 
     def __new__(cls, name: str, value_of: Callable[[Mapping[str, str]], Any]) -> PastedField:
-        made = super().__new__(cls, infotext.PREFIX + name)
+        made = super().__new__(cls, PREFIX + name)
         made.value_of = value_of
         return made
 
