@@ -25,7 +25,6 @@ from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, wri
 AVATAR_FILE = "avatar.json"
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
 TRIGGER_TOKEN = "sks"
-INFOTEXT_SIGNS = ";@*"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
 COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
 MARKS = "PZC"  # first letters of Unicode's categories: punctuation, spaces, control characters
@@ -130,13 +129,12 @@ class AvatarStore:
 
     def choices(self) -> list[str]:
         """What each avatar can be chosen and found by, for lists of plain texts: its name; its id where the name is
-        there twice, is another's id, or has signs that infotexts set between people."""
+        there twice or is another's id."""
         everybody = self.all()
         names, ids = Counter(avatar.name for avatar in everybody), {avatar.id for avatar in everybody}
 
         def is_clear(avatar: Avatar) -> bool:
-            alone = names[avatar.name] == 1 and avatar.name not in ids - {avatar.id}
-            return alone and not set(avatar.name) & set(INFOTEXT_SIGNS)
+            return names[avatar.name] == 1 and avatar.name not in ids - {avatar.id}
 
         return [avatar.name if is_clear(avatar) else avatar.id for avatar in everybody]
 

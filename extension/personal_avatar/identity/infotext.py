@@ -29,8 +29,8 @@ HASH_DIGITS = 10
 SECOND_PASS = ("second_pass", "second_pass_below_px", "second_pass_strength")
 ALWAYS = ("adapter_weight", "start", "end")
 ONLY_WITH_NET = ("identitynet_weight", "identitynet_end", "keypoints")
-# What a name must not hold as it is: signs between names, spaces that are cut off, the word for photos.
-_SIGNS = re.compile(rf"[;@*%]|^\s|\s\Z|^{PHOTOS[0]}(?={PHOTOS[1:]}\Z)")
+# What a name must not hold as it is: signs between names, spaces that are cut off.
+_SIGNS = re.compile(r"[;@*%]|^\s|\s\Z")
 # Pictures, people and restoration have words of their own, or none.
 _ELSEWHERE = {"enabled", "method", "references", "people", "keypoints_image", "restore"}
 _FIELDS = tuple(name for name in IdentitySettings.__fields__ if name not in _ELSEWHERE)
@@ -127,7 +127,14 @@ def _person(person: PersonSettings) -> str:
     box = person.region
     sides = "all" if box is None else "/".join(f"{side:g}" for side in box.dict().values())
     place = "mask" if person.mask else sides
-    return f"{_SIGNS.sub(_escaped, person.avatar) or PHOTOS}@{place}*{person.weight:g}"
+    return f"{_name(person.avatar)}@{place}*{person.weight:g}"
+
+
+def _name(avatar: str) -> str:
+    """A name as it is read back; an avatar may be called as the word for photos."""
+    if avatar == PHOTOS:
+        return f"%{ord(avatar[0]):02X}{avatar[1:]}"
+    return _SIGNS.sub(_escaped, avatar) or PHOTOS
 
 
 def _escaped(sign: re.Match[str]) -> str:
