@@ -29,17 +29,16 @@ def request_like(job: Job, style_id: str, folder: Path, count: int) -> CreateReq
     if style is None:
         raise WrongState("It is not known how this picture was made.", "Make new ones in the panel Create.")
     settings = {**task.settings, "seed": -1, "count": count}
-    wish = CreateRequest(
-        avatar_id=task.avatar_id, user_id=job.user_id, settings=settings, negative_prompt=task.negative_prompt
-    )
-    wish = _worded(wish, style)
+    words = worded(style, task.negative_prompt)
+    wish = CreateRequest(avatar_id=task.avatar_id, user_id=job.user_id, settings=settings, **words)
     return _with_people(wish, task.one_shot, folder / "photos")
 
 
-def _worded(wish: CreateRequest, style: Style) -> CreateRequest:
+def worded(style: Style, unwanted: str) -> dict[str, Any]:
+    """What a `CreateRequest` says of one of a job's styles. `unwanted`: the negative prompt of the job."""
     if style.id == OWN_PROMPT:
-        return replace(wish, prompt=style.prompt, negative_prompt=style.negative_prompt)
-    return replace(wish, styles=(style.id,))
+        return {"prompt": style.prompt, "negative_prompt": style.negative_prompt}
+    return {"styles": (style.id,), "negative_prompt": unwanted}
 
 
 def _with_people(wish: CreateRequest, one: OneShot, photos: Path) -> CreateRequest:

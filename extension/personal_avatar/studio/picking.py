@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.albums.cells import harmless
+from personal_avatar.domain import Style, from_json
 from personal_avatar.errors import BadInput, InvalidSettings, NotFound, UnreadablePhoto
 from personal_avatar.params import validated
 from personal_avatar.pictures import infotext_of, negative_prompt_in, prompt_in, settings_in
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.ranking.order import KEYS, Filter, filtered, known, sorted_by, value_of
 from personal_avatar.storage import short
+from personal_avatar.studio.again import worded
 from personal_avatar.studio.keeping import number_of
 from personal_avatar.studio.works import CREATE, RANK
 
@@ -123,12 +125,12 @@ def similar(studio: Studio, job_id: str, number: int, count: int) -> Similar:
 def _as_created(view: JobView, image: dict[str, Any]) -> dict[str, Any]:
     """From what the job was asked for: the same person, style and settings, the picture's own seed."""
     task = view.job.payload
-    style = next((one for one in task["styles"] if one["id"] == image["style"]), None) or {}
-    own = style.get("origin") == "own" and style.get("id") == "prompt"
-    told = {"prompt": style.get("prompt", image["prompt"]), "negative_prompt": style.get("negative_prompt", "")}
+    style = next((one for one in task["styles"] if one["id"] == image["style"]), None)
+    if style is None:
+        asked = {"prompt": image["prompt"], "negative_prompt": ""}
+    else:
+        asked = worded(from_json(Style, style), task.get("negative_prompt", ""))
     settings = {name: value for name, value in task["settings"].items() if name not in ("count", "keep_good")}
-    styled = {"styles": (style.get("id"),), "negative_prompt": task.get("negative_prompt", "")}
-    asked = told if own or not style else styled
     return {"avatar_id": task["avatar_id"], **asked, "settings": {**settings, "seed": image["seed"]}}
 
 

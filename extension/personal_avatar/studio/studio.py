@@ -33,6 +33,7 @@ from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio import oneshot
+from personal_avatar.studio.again import OWN_PROMPT
 from personal_avatar.studio.captioning import Captioning
 from personal_avatar.studio.datasets import Datasets
 from personal_avatar.studio.efforts import effort
@@ -181,7 +182,7 @@ class Studio:
         )
         if request.prompt.strip():
             prompt = request.prompt if "{subject}" in request.prompt else "{subject}, " + request.prompt
-            styles += (Style("prompt", "Prompt", prompt, request.negative_prompt, origin="own"),)
+            styles += (Style(OWN_PROMPT, "Prompt", prompt, request.negative_prompt, origin="own"),)
         if not styles:
             raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
         return styles

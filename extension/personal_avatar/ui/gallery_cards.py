@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.albums.entries import PARTS, Entry, page_of
 from personal_avatar.errors import AvatarError
+from personal_avatar.studio.again import OWN_PROMPT
 from personal_avatar.styles import library
 from personal_avatar.ui import gallery_choice as choice
 from personal_avatar.ui.gallery_large import large_view
@@ -66,7 +67,7 @@ class Card:
 
     @property
     def style(self) -> str:
-        if self.entry.portrait.style == "prompt":
+        if self.entry.portrait.style == OWN_PROMPT:
             return self.scene.say("create.prompt")
         found = next((style for style in library.shipped() if style.id == self.entry.portrait.style), None)
         return style_name(found, self.scene.language) if found else self.entry.portrait.style
