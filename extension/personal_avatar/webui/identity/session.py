@@ -29,6 +29,7 @@ ATTRIBUTE = "personal_avatar"
 LATENT_FACTOR = 8
 PLACES = "Move a box or a mask into it, or inpaint the whole picture."
 SCRIPTS = "Set Script to None, or switch the identity off."
+Fitted = Callable[[IdentityRequest, AdapterKind], IdentityRequest]
 
 
 @dataclass
@@ -67,7 +68,7 @@ def check(p: Any) -> None:
     session = of(p)
     if session is None:
         return
-    if _prepared(p, session, p.width, p.height, is_early=True) is not None:
+    if _prepared(p, session, (p.width, p.height), partial(_early, p)) is not None:
         notes.warn(p, foreign.warnings(p))
         _park_where_memory_is_short()
     elif session.strict:
@@ -79,8 +80,8 @@ def before_sampling(p: Any, latent: Any) -> None:
     session = of(p)
     if session is None:
         return
-    width, height = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
-    prepared = _prepared(p, session, width, height)
+    size_px = latent.shape[-1] * LATENT_FACTOR, latent.shape[-2] * LATENT_FACTOR
+    prepared = _prepared(p, session, size_px, partial(_at_sampling, p, size_px))
     if prepared is not None:
         Sampling(p, prepared.injection, partial(_kept_out, p, session), partial(_sampled, session)).arm()
 
@@ -92,21 +93,18 @@ def after_sampling(p: Any) -> None:
         notes.refuse(p, BaseUnsupported("Another script samples in a way that a person cannot be put into.", SCRIPTS))
 
 
-def _prepared(p: Any, session: Session, width_px: int, height_px: int, is_early: bool = False) -> Prepared | None:
-    """Tokens, hint and masks for pictures of this size; None when it is refused, which `p` then tells.
-
-    `is_early`: before `p.init`, which alone writes what part is painted; until then `p` has that of an earlier picture.
-    """
+def _prepared(p: Any, session: Session, size_px: tuple[int, int], fitted: Fitted) -> Prepared | None:
+    """Tokens, hint and masks for pictures of this size (width, height); None when it is refused, which `p` then tells.
+    `fitted`: makes what was asked for fit the picture."""
+    asked = session.request
     try:
         from personal_avatar.identity.unit import cautions
 
         base, unit = _base(), networks.unit()
-        unit.shelf.parts(session.request.settings, base.family)
-        kind = unit.shelf.choose(session.request.settings, base.family).kind
-        target = Target(base.family, width_px, height_px, devices.device, devices.dtype_unet)
-        placed = session.request if is_early else _placed(p, session.request, (width_px, height_px))
-        is_open = is_early and getattr(p, "image_mask", None) is not None  # what part of the picture will be painted
-        followed = placed if is_open else _following(p, placed, kind)
+        unit.shelf.parts(asked.settings, base.family)
+        kind = unit.shelf.choose(asked.settings, base.family).kind
+        target = Target(base.family, *size_px, devices.device, devices.dtype_unet)
+        followed = fitted(asked, kind)
         with devices.without_autocast():
             prepared = unit.prepare(followed, target)
         if kind is not AdapterKind.INSTANTID:
@@ -115,12 +113,22 @@ def _prepared(p: Any, session: Session, width_px: int, height_px: int, is_early:
         _kept_out(p, session, error)
         return None
     session.kind = kind
-    if placed is session.request:  # else they are not everybody's, which are known since `check`
+    everybody = followed.people is asked.people  # who stands outside of a part is known since `check`
+    if everybody:
         session.references = prepared.references
-    as_asked = placed is session.request and followed.settings is placed.settings
+    as_asked = everybody and followed.settings is asked.settings
     notes.tell(p, prepared.infotext if as_asked else _as_asked(session, prepared))
-    notes.warn(p, [*prepared.warnings, *cautions(kind, p.cfg_scale, width_px, height_px)])
+    notes.warn(p, [*prepared.warnings, *cautions(kind, p.cfg_scale, *size_px)])
     return prepared
+
+
+def _early(p: Any, request: IdentityRequest, kind: AdapterKind) -> IdentityRequest:
+    """Before `p.init`, which alone writes what part is painted; until then `p` has that of an earlier picture."""
+    return request if getattr(p, "image_mask", None) is not None else _following(p, request, kind)
+
+
+def _at_sampling(p: Any, size_px: tuple[int, int], request: IdentityRequest, kind: AdapterKind) -> IdentityRequest:
+    return _following(p, _placed(p, request, size_px), kind)
 
 
 def _kept_out(p: Any, session: Session, error: Exception) -> None:
@@ -168,7 +176,7 @@ def _following(p: Any, request: IdentityRequest, kind: AdapterKind) -> IdentityR
     if kind is not AdapterKind.INSTANTID and settings.layout != "left-to-right":
         return request
     first, *rest = p.init_images
-    if any(one != first for one in rest):
+    if any(one is not first and one != first for one in rest):  # Pillow compares the bytes even of one object
         return _freed(p, request, "The pictures to paint anew have poses of their own: expression and pose are free.")
     picture = _as_sampled(p)
     if len(networks.unit().analyser(kind).detect(picture)) >= len(request.people):
