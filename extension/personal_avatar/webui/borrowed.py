@@ -18,6 +18,11 @@ from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, de
 UNKEPT = {"save_init_img": False}  # copies of what is painted anew, which nothing that erases a person would find
 
 
+def stopped() -> bool:
+    """Whether the user wants no more of what is being made: *Interrupt*, or *Skip*."""
+    return bool(shared.state.interrupted or shared.state.skipped)
+
+
 @contextmanager
 def options(wanted: dict[str, Any]) -> Iterator[None]:
     """Options of the WebUI for the block, without their callbacks; what the user sets meanwhile stays as set."""

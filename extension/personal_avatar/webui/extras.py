@@ -27,7 +27,7 @@ from personal_avatar.restoration.judge import Judge, Person, person_in
 from personal_avatar.studio.restored import RESTORED, told
 from personal_avatar.ui import texts
 from personal_avatar.ui.widgets import label_keys, widget
-from personal_avatar.webui import register, restorers
+from personal_avatar.webui import borrowed, register, restorers
 from personal_avatar.webui.identity.arguments import texts as as_texts
 from personal_avatar.webui.identity.people import pictures_from
 
@@ -95,11 +95,7 @@ def _restored(picture: np.ndarray, values: Mapping[str, Any], prompt: str) -> tu
         return restorers.restored(crop, model, fidelity, face)
 
     people = _people(values, prompt, judge)
-    return restore_everybody(picture, people, judge, restorer, settings, lambda face: _goes_on()), model
-
-
-def _goes_on() -> bool:
-    return not (shared.state.interrupted or shared.state.skipped)
+    return restore_everybody(picture, people, judge, restorer, settings, lambda face: not borrowed.stopped()), model
 
 
 def _people(values: Mapping[str, Any], prompt: str, judge: Judge) -> list[Person]:

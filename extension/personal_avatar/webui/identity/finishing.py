@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from modules import scripts, shared
+from modules import scripts
 from PIL import Image
 
 from personal_avatar.domain import Face
@@ -21,7 +21,7 @@ from personal_avatar.restoration.everybody import restore_everybody
 from personal_avatar.restoration.judge import Judge, Person, person_in
 from personal_avatar.studio.restored import REPAINTED, RESTORED, SAID, told
 from personal_avatar.studio.second_pass import inside, repainted
-from personal_avatar.webui import register, restorers
+from personal_avatar.webui import borrowed, register, restorers
 from personal_avatar.webui.identity import networks, notes, session
 from personal_avatar.webui.identity.session import Session
 
@@ -47,7 +47,7 @@ def finish(p: Any, pp: Any) -> None:
     if settings is None or not (settings.second_pass or settings.restore.enabled):
         return
     notes.next_picture(p, SAID)
-    if _stopped():
+    if borrowed.stopped():
         return
     if begun is not None and (begun.kind is None or not begun.references):
         return
@@ -61,10 +61,6 @@ def finish(p: Any, pp: Any) -> None:
         pp.image = Image.fromarray(finished)
 
 
-def _stopped() -> bool:
-    return bool(shared.state.interrupted or shared.state.skipped)
-
-
 def _finished(p: Any, begun: Session | None, settings: IdentitySettings, picture: np.ndarray) -> np.ndarray:
     from personal_avatar.webui.identity import second_pass  # its inner pictures have these hooks in turn
 
@@ -73,7 +69,7 @@ def _finished(p: Any, begun: Session | None, settings: IdentitySettings, picture
     elif settings.second_pass and begun.kind is not None:
         picture, count = second_pass.painted(p, begun, picture, networks.unit().analyser(begun.kind))
         notes.tell(p, [(REPAINTED, str(count))])
-    if not settings.restore.enabled or _stopped():
+    if not settings.restore.enabled or borrowed.stopped():
         return picture
     judge = register.studio().restoring.judge()
     people = _people(p, begun, judge)
@@ -149,4 +145,4 @@ def _painted_part(p: Any, picture: np.ndarray) -> np.ndarray | None:
 
 def _is_ours(painted: np.ndarray | None, face: Face) -> bool:
     """Faces that the user gave stay as they are, and all do once the user stops the work."""
-    return not _stopped() and inside(face, painted)
+    return not borrowed.stopped() and inside(face, painted)

@@ -48,14 +48,14 @@ def again(p: Any, runner: Any, crop: np.ndarray, strength: float) -> np.ndarray:
 
     `runner`: of the scripts that take part.
     """
-    if shared.state.interrupted or shared.state.skipped:
+    if borrowed.stopped():
         return crop
     with _within(p), closing(_inner(p, runner, crop, strength)) as inner:
         made = processing.process_images(inner)
     problem = notes.problem_of(inner)
     if problem is not None:
         raise problem
-    if not made.images or shared.state.interrupted or shared.state.skipped:
+    if not made.images or borrowed.stopped():
         return crop
     height, width = crop.shape[:2]
     return np.asarray(made.images[0].convert("RGB").resize((width, height), Image.Resampling.LANCZOS))
