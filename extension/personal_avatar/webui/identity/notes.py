@@ -15,6 +15,7 @@ from personal_avatar.pictures import PREFIX
 log = logging.getLogger(__name__)
 ERROR, WARNING = PREFIX + "error", PREFIX + "warning"
 PROBLEM, PASSING = "personal_avatar_problem", "personal_avatar_passing"  # attributes of the generation
+BETWEEN = " | "
 LONGEST = 600  # a refused value may be a whole picture in base64
 
 
@@ -76,25 +77,31 @@ def next_picture(p: Any, names: Iterable[str]) -> None:
     """Another picture of the generation: what was told by `names`, or warned of, was of the one before."""
     left = [sentence for sentence in _warnings(p) if sentence not in getattr(p, PASSING, ())]
     setattr(p, PASSING, ())
-    for name in (WARNING, *names):
+    for name in names:
         p.extra_generation_params.pop(name, None)
-    if left:
-        p.extra_generation_params[WARNING] = " | ".join(left)
+    _say(p, left)
 
 
 def _warned(p: Any, sentences: Iterable[str]) -> list[str]:
     """Those that were not said before."""
     said = _warnings(p)
     fresh = [sentence for sentence in map(_clipped, sentences) if sentence not in said]
-    if fresh:
-        p.extra_generation_params[WARNING] = " | ".join([*said, *fresh])
+    _say(p, [*said, *fresh])
     for sentence in fresh:
         p.comment(f"Personal Avatar: {sentence}")
     return fresh
 
 
+def _say(p: Any, sentences: list[str]) -> None:
+    """All warnings of the picture, in place of those before."""
+    if sentences:
+        p.extra_generation_params[WARNING] = BETWEEN.join(sentences)
+    else:
+        p.extra_generation_params.pop(WARNING, None)
+
+
 def _warnings(p: Any) -> list[str]:
-    return [word for word in str(p.extra_generation_params.get(WARNING) or "").split(" | ") if word]
+    return [word for word in str(p.extra_generation_params.get(WARNING) or "").split(BETWEEN) if word]
 
 
 def _clipped(sentence: str) -> str:
