@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -42,40 +43,46 @@ class About:
         page.fill("about_consent", consent, lambda scene: {"value": scene.draft.consent}, noted=True)
         self.components = [name, noun, consent]
         self.inputs = [page.seen, *self.components]
-        self._page = page
+        self._page, self._fields = page, dict(zip(FIELDS, self.components, strict=True))
 
-    def note(self, scene: Scene, seen: dict[str, Any], *said: Any) -> None:
-        """Remember what the user said about the person, from the values of `inputs`."""
-        for number, value in enumerate(said):
-            self._note_changed(number, scene, seen, value)
+    def noted(self, scene: Scene, values: Sequence[Any]) -> Sequence[Any]:
+        """Remember what the user said about the person. `values` begin with those of `inputs`; the others come back."""
+        (seen, *said), others = values[: len(self.inputs)], values[len(self.inputs) :]
+        self._note_changed(scene, seen, dict(zip(FIELDS, said, strict=True)))
+        return others
 
-    def _note_changed(self, number: int, scene: Scene, seen: dict[str, Any], value: Any) -> list[Any]:
+    def _note_changed(self, scene: Scene, seen: dict[str, Any], said: dict[str, Any]) -> None:
         """A field that holds what was proposed says nothing: by now the draft may be another person's."""
-        if self._page.is_changed(self.components[number], seen, value):
-            _note(scene, FIELDS[number], value)
-        return []
+        changed = {
+            field: value for field, value in said.items() if self._page.is_changed(self._fields[field], seen, value)
+        }
+        if changed:
+            _note(scene, changed)
 
     def remember(self, message: Any) -> None:
         """Each field is remembered alone: what else the page holds at that moment may be older than what is on its
         way."""
-        for number, component in enumerate(self.components):
+        for field, component in self._fields.items():
             if hasattr(component, "blur"):
-                left = partial(self._note_changed, number)
-                self._page.on(component.blur, left, [self._page.seen, component], [], message)
+                self._page.on(component.blur, partial(self._left, field), [self._page.seen, component], [], message)
             if not isinstance(component, gr.Textbox):
-                self._page.on(component.input, partial(_noted, FIELDS[number]), [component], [], message)
+                self._page.on(component.input, partial(_entered, field), [component], [], message)
+
+    def _left(self, field: str, scene: Scene, seen: dict[str, Any], value: Any) -> list[Any]:
+        self._note_changed(scene, seen, {field: value})
+        return []
 
 
-def _noted(field: str, scene: Scene, value: Any) -> list[Any]:
-    _note(scene, field, value)
+def _entered(field: str, scene: Scene, value: Any) -> list[Any]:
+    _note(scene, {field: value})
     return []
 
 
-def _note(scene: Scene, field: str, value: Any) -> None:
+def _note(scene: Scene, said: dict[str, Any]) -> None:
     """Captions follow a new noun; whether faces are needed at all depends on it, too."""
     desk, key = scene.desk, scene.key
     before = desk.draft(key)
-    desk.note(key, **{field: _plain(field, value)})
+    desk.note(key, **{field: _plain(field, value) for field, value in said.items()})
     now = desk.draft(key)
     if before.class_noun != now.class_noun:
         caption_book.rename(desk, key, caption_book.trigger_of(before))

@@ -45,8 +45,7 @@ def _wire(
     page: Page, sources: tuple[Any, Any], about: About, form: SettingsForm, check: Any, clear: Any, message: Any
 ) -> None:
     def noted_and_checked(scene: Scene, files: list[Any] | None, folder: str, *rest: Any) -> list[Any]:
-        about.note(scene, *rest[: len(about.inputs)])
-        form.note(scene, *rest[len(about.inputs) :])
+        form.note(scene, *about.noted(scene, rest))
         return _check(scene, files, folder)
 
     def cleared(scene: Scene) -> list[Any]:

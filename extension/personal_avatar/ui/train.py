@@ -51,13 +51,11 @@ def _inputs(page: Page, about: About) -> None:
     offers, values = Offers(page, form), [*about.inputs, *form.components]
 
     def train(scene: Scene, *raw: Any, anyway: bool = False) -> None:
-        about.note(scene, *raw[: len(about.inputs)])
-        request = _request(scene, form.chosen(scene, raw[len(about.inputs) :]))
+        request = _request(scene, form.chosen(scene, about.noted(scene, raw)))
         scene.studio.trainings.start(replace(request, even_if_too_large=anyway))
 
     def compare_all(scene: Scene, alone: bool, *raw: Any) -> str:
-        about.note(scene, *raw[: len(about.inputs)])
-        request = _request(scene, form.presets(scene, raw[len(about.inputs) :]))
+        request = _request(scene, form.presets(scene, about.noted(scene, raw)))
         started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
         return left_out_html(started.left_out, scene)
 
