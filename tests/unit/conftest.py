@@ -44,3 +44,17 @@ def faceid(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Pa
     make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, home)
     make_clip_vision(home / "image_encoder")
     return home
+
+
+@pytest.fixture(scope="session")
+def instantid(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
+    """A folder with a miniature InstantID for SDXL and what it needs: real models of faces, a miniature IdentityNet."""
+    from miniature_adapters import make_adapter, make_face_pack, make_identitynet
+    from personal_avatar.domain import Family
+    from personal_avatar.identity.nouns import AdapterKind
+
+    home = tmp_path_factory.mktemp("instantid")
+    make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
+    make_adapter(AdapterKind.INSTANTID, Family.SDXL, home)
+    make_identitynet(home / "instantid")
+    return home

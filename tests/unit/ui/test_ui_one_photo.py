@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniature_adapters import make_adapter, make_clip_vision, make_face_pack
 from personal_avatar.domain import Checkpoint, Family, Method
 from personal_avatar.host import PictureRequest
-from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.oneshot import MAX_REFERENCES
 
@@ -25,22 +23,12 @@ STYLE = {"one_styles_painting": ["Oil painting"], "one_set_count": 4, "one_set_r
 OTHER = SAMPLES / "someone-else.jpg"
 
 
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
-    """FaceID for SD 1 with everything that it needs."""
-    home = tmp_path_factory.mktemp("identity")
-    make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
-    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, home)
-    make_clip_vision(home / "image_encoder")
-    return home
-
-
 @pytest.fixture()
-def equipped(studio: Studio, networks: Path) -> Iterator[Studio]:
+def equipped(studio: Studio, faceid: Path) -> Iterator[Studio]:
     """The house with these networks where it looks for them."""
     folder = studio.host.folders().identity_folders[0]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.symlink_to(networks, target_is_directory=True)
+    folder.symlink_to(faceid, target_is_directory=True)
     yield studio
     folder.unlink()
 

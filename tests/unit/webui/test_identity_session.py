@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from miniature_adapters import make_adapter, make_face_pack, make_identitynet
 from personal_avatar.domain import Family
 from personal_avatar.identities import IdentityRequest, IdentitySettings, Subject
 from personal_avatar.identity.nouns import AdapterKind
@@ -27,12 +26,8 @@ LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
-def unit(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> IdentityUnit:
-    home = tmp_path_factory.mktemp("identity")
-    make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
-    make_adapter(AdapterKind.INSTANTID, Family.SDXL, home)
-    make_identitynet(home / "instantid")
-    return IdentityUnit(Shelf([home]), home / "cache")
+def unit(tmp_path_factory: pytest.TempPathFactory, instantid: Path) -> IdentityUnit:
+    return IdentityUnit(Shelf([instantid]), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from miniature_adapters import AVATAR_TINY, make_adapter, make_face_pack, make_identitynet
+from miniature_adapters import AVATAR_TINY, make_adapter, make_face_pack
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, from_json
 from personal_avatar.errors import Cancelled
@@ -181,17 +181,14 @@ def test_it_can_be_cancelled(ended: Ended, tmp_path: Path) -> None:
 
 
 def test_instantid_brings_its_own_network_and_says_what_spoils_it(
-    ended: Ended, weights_folder: Path, tmp_path: Path
+    ended: Ended, instantid: Path, tmp_path: Path
 ) -> None:
     """A miniature of SDXL has random weights; all the rest is as it is with a large one. One picture of one step."""
-    base, shelf = make_checkpoint(Family.SDXL, tmp_path), tmp_path / "identity"
-    make_face_pack(shelf / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
-    make_adapter(AdapterKind.INSTANTID, Family.SDXL, shelf)
-    make_identitynet(shelf / "instantid")
+    base = make_checkpoint(Family.SDXL, tmp_path)
     plan = {**PLAN, "score_pictures": 1, "resolution_px": 64, "sample_steps": 1}
     photos = ended.task.training.photos[:3]
     training = replace(ended.task.training, base=base, photos=photos, plan=plan, avatar_folder=tmp_path / "avatar")
-    task = replace(ended.task, training=training, identity_folders=(shelf,), identity_cache=tmp_path / "cache")
+    task = replace(ended.task, training=training, identity_folders=(instantid,), identity_cache=tmp_path / "cache")
     (tmp_path / "job").mkdir()
     emit = EventWriter(tmp_path / "job")
     result = one_photo.measure(task, tmp_path / "job", emit, Control(tmp_path / "job"))
