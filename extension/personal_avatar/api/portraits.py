@@ -129,8 +129,8 @@ class GenerateBody(JobBody):
     @property
     def count(self) -> int:
         """Pictures to make."""
-        kinds = len(set(self.styles())) + bool((self.prompt or "").strip())
-        return self.num_images or max(PICTURES, kinds)
+        wanted = CreateRequest(styles=self.styles(), prompt=self.prompt or "")
+        return self.num_images or max(PICTURES, wanted.kinds)
 
 
 def asked(body: GenerateBody, files: Mapping[str, Path]) -> CreateRequest:

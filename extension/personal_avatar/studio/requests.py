@@ -82,6 +82,11 @@ class CreateRequest:
     stated_by: str = ""
     door: str = ""
 
+    @property
+    def kinds(self) -> int:
+        """How many styles are wanted, the prompt counted as one: so many pictures are needed at least."""
+        return len(set(self.styles)) + bool(self.prompt.strip())
+
 
 class Labels(TypedDict):
     """What a job says of itself in lists."""

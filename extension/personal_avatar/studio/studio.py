@@ -161,8 +161,8 @@ class Studio:
         one_shot, files = planned(request, avatar is not None)
         settings: CreateSettings = validated(CreateSettings, request.settings)
         styles = self._wanted_styles(request)
-        if settings.count < len(styles):
-            said = f"{len(styles)} styles (a prompt is one) need as many pictures; asked for were {settings.count}."
+        if settings.count < request.kinds:
+            said = f"{request.kinds} styles (a prompt is one) need as many pictures; asked for were {settings.count}."
             raise InvalidSettings(said, "Ask for more pictures, or choose fewer styles.")
         wildcards = Wildcards(self.host.folders().wildcards)
         for style in styles:
