@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.identities import IdentityRequest, Subject
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+from personal_avatar.identity.regions import Box
 
 
 @dataclass(frozen=True)
