@@ -357,9 +357,8 @@
     let rescued = null;
 
     function hold(event) {
-        const button = event.isPrimary && event.button === 0 && event.target.closest
+        held = event.isPrimary && event.button === 0 && event.target.closest
             ? event.target.closest("[data-pa-press][id]") : null;
-        held = button;
     }
 
     function letGo(event) {
@@ -367,15 +366,16 @@
         const below = gone && document.elementFromPoint(event.clientX, event.clientY);
         const now = below && below.closest("[data-pa-press]");
         held = null;
-        if (now && ["id", "paPress", "paValue"].every((name) => wish(now)[name] === wish(gone)[name])) {
+        if (now && areTheSame(now, gone)) {
             rescued = now.id;
             window.setTimeout(() => { rescued = null; }, SAME_CLICK_MS);
             now.click();
         }
     }
 
-    function wish(button) {
-        return {id: button.id, ...button.dataset};
+    function areTheSame(one, other) {
+        return one.id === other.id && one.dataset.paPress === other.dataset.paPress
+            && one.dataset.paValue === other.dataset.paValue;
     }
 
     function action(label, handler, kind) {
