@@ -27,6 +27,8 @@ _MAKES_TENSORS = {
     "torch.serialization": {"_get_layout"},
 }
 _LEFT_EMPTY = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "numpy.", "argparse.", "_codecs.")
+# Of what else the WebUI reads: sets, which pickles of protocol 2 call by Python 2's name, and dictionaries of weights.
+_LEFT_EMPTY_TOO = {"__builtin__.set", "builtins.set", "torch.nn.modules.container.ParameterDict"}
 _STORAGE = "Storage"
 _ZIP = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
@@ -64,7 +66,7 @@ def _makes_tensors(module: str, name: str) -> bool:
 
 
 def _stand_in(module: str, name: str) -> type[_Empty]:
-    if f"{module}.".startswith(_LEFT_EMPTY):
+    if f"{module}.".startswith(_LEFT_EMPTY) or f"{module}.{name}" in _LEFT_EMPTY_TOO:
         return _Empty
     raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
 

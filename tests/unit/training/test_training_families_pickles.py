@@ -44,6 +44,7 @@ def test_tensors_come_out_as_they_went_in(wrapped: bool, zipped: bool, tmp_path:
 def test_the_state_of_a_training_program_is_passed_over(tmp_path: Path) -> None:
     state = collections.OrderedDict({**WEIGHTS, "c": torch.nn.Parameter(torch.ones(1))})
     more = {"epoch": 3, "best": np.float64(0.5), "settings": argparse.Namespace(rate=1e-4), "counts": np.arange(3)}
+    more |= {"seen": {1, 2}, "others": torch.nn.ParameterDict({"d": torch.nn.Parameter(torch.ones(1))})}
     torch.save({"state_dict": state, **more}, tmp_path / "a.ckpt")
     assert read_shapes(tmp_path / "a.ckpt") == {"a.weight": (2, 3), "b.bias": (3,), "c": (1,)}
 
