@@ -75,6 +75,7 @@ def setting(
     ge: float | None = None,
     le: float | None = None,
     step: float | None = None,
+    multiple_of: int | None = None,
     choices: tuple[str, ...] | None = None,
     advanced: bool = False,
     unit: str = "",
@@ -85,7 +86,9 @@ def setting(
     extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit}
     if choices is not None:
         regex = "^(" + "|".join(choices) + r")(?!\n)$"
-    return Field(default, title=title, ge=ge, le=le, regex=regex, max_length=max_length, **extra)
+    return Field(
+        default, title=title, ge=ge, le=le, multiple_of=multiple_of, regex=regex, max_length=max_length, **extra
+    )
 
 
 def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
@@ -105,7 +108,8 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
     if choices:
         return f"{name} must be one of {', '.join(choices)}, got {got}"
     if info.ge is not None and info.le is not None:
-        return f"{name} must be in [{info.ge:g}, {info.le:g}], got {got}"
+        whole = f" and a multiple of {info.multiple_of}" if info.multiple_of else ""
+        return f"{name} must be in [{info.ge:g}, {info.le:g}]{whole}, got {got}"
     return f"{name}: {problem['msg']}, got {got}"
 
 

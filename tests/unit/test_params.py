@@ -27,6 +27,12 @@ def test_defaults_are_valid_and_titled(kind: type[Settings]) -> None:
     assert all(field.field_info.title for field in kind.__fields__.values())
 
 
+def test_a_side_between_two_that_fit_is_refused_with_what_fits() -> None:
+    with pytest.raises(InvalidSettings, match=r"resolution_px must be in \[0, 1536\] and a multiple of 64, got 500"):
+        validated(LoraPlan, {"resolution_px": 500})
+    assert validated(LoraPlan, {"resolution_px": 448}).resolution_px == 448
+
+
 def test_all_problems_are_told_together() -> None:
     with pytest.raises(InvalidSettings) as caught:
         validated(Example, {"rank": 0, "rate": 7, "kind": "c", "word": "too long", "surprise": 1})

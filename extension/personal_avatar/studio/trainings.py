@@ -21,7 +21,7 @@ from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.requests import TrainRequest, labels, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for
+from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
 
 if TYPE_CHECKING:
     from personal_avatar.reports.comparison import Row
@@ -169,7 +169,8 @@ class Trainings:
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         base = self._base(request)
         refuse_unfit(base)
-        plan_for(base, request.method, dict(request.plan))
+        plan = plan_for(base, request.method, dict(request.plan))
+        refuse_taken(plan.trigger_word, base, _noun(request))
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
         return Ground(base, tuple(different))

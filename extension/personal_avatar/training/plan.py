@@ -18,6 +18,7 @@ from personal_avatar.training.rates import suited
 
 EVEN, MIDDLE = "even", "middle"
 AUTO = "auto"
+SIDES_PX = 64  # sides of training pictures are multiples of it
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
 ENLARGED, ORIGINS = "enlarged", "origins"
 OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree", "muon")
@@ -46,7 +47,7 @@ class TrainPlan(Settings):
     goal: str = setting(Goal.FACE.value, "plan.goal", choices=tuple(goal.value for goal in Goal))
     steps: int = setting(0, "plan.steps", ge=0, le=20000, step=50, unit="steps")
     steps_per_photo: int = setting(STEPS_PER_PHOTO, "plan.steps_per_photo", ge=5, le=1000, step=5, advanced=True)
-    resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=64, unit="px")
+    resolution_px: int = setting(0, "plan.resolution", ge=0, le=1536, step=SIDES_PX, multiple_of=SIDES_PX, unit="px")
     batch_size: int = setting(2, "plan.batch_size", ge=1, le=64, step=1, advanced=True)
     accumulate: int = setting(1, "plan.accumulate", ge=1, le=64, step=1, advanced=True)
     gpus: int = setting(1, "plan.gpus", ge=1, le=16, step=1, advanced=True)
@@ -225,9 +226,16 @@ def _refuse_uneven(plan: TrainPlan) -> None:
         )
 
 
+def refuse_taken(word: str, base: BaseModelFile, class_noun: str) -> None:
+    """Raise `InvalidSettings` for a word of the person that means somebody else."""
+    if word in taken_words(base, class_noun):
+        said = f"The trigger_word {word} is one that others are asked for by: they would change, too."
+        raise InvalidSettings(said, f"Take a word that means nothing, or {AUTO}.")
+
+
 def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
-    """The side of a training picture: as set, else the checkpoint's own; a multiple of 64 as the UNet needs it."""
-    return max(64, (plan.resolution_px or base.native_px) // 64 * 64)
+    """The side of a training picture: as set, else the checkpoint's own; a multiple of `SIDES_PX`."""
+    return max(SIDES_PX, (plan.resolution_px or base.native_px) // SIDES_PX * SIDES_PX)
 
 
 @dataclass(frozen=True)
@@ -257,9 +265,7 @@ class TrainTask:
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
         plan = plan_for(self.base, self.method, self.plan)
-        if plan.trigger_word in taken_words(self.base, self.avatar.class_noun):
-            said = f"The trigger_word {plan.trigger_word} is one that others are asked for by: they would change, too."
-            raise InvalidSettings(said, f"Take a word that means nothing, or {AUTO}.")
+        refuse_taken(plan.trigger_word, self.base, self.avatar.class_noun)
         return plan
 
     @property

@@ -52,6 +52,8 @@ def make(tmp_path: Path, face_weights: Path) -> Callable[..., Studio]:
     ({"photos": ()}, TooFewPhotos),
     ({"photos": (GOOD[0],) * 101}, InvalidSettings),
     ({"plan": {"rank": 0}}, InvalidSettings),
+    ({"plan": {"resolution_px": 500}}, InvalidSettings),
+    ({"plan": {"trigger_word": "Woman"}}, InvalidSettings),
     ({"photo_settings": {"min_face_px": 1}}, InvalidSettings),
     ({"name": " "}, InvalidSettings),
     ({"class_noun": "1"}, InvalidSettings),
