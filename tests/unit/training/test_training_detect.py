@@ -34,6 +34,10 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
 
 @pytest.mark.parametrize(("shapes", "word"), [
     ({"double_blocks.0.x": (1,)}, "Flux"),
+    ({"single_transformer_blocks.0.x": (1,)}, "Flux"),
+    ({"transformer_blocks.0.x": (1,), "pos_embed.x": (1,)}, "a transformer"),
+    ({"model_ema.x": (1,), "first_stage_model.decoder.conv_in.weight": (1,)}, "averaged weights alone"),
+    ({"module.model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, r"under other names \(module\.\.\.\.\)"),
     ({"lora_unet_x.lora_up.weight": (1, 1)}, "LoRA"),
     ({"lora_unet_down_blocks_0.hada_w1_a": (1, 1)}, "LoRA"),
     ({"lora_unet_down_blocks_0.lokr_w1": (1, 1)}, "LoRA"),

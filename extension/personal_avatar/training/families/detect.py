@@ -13,6 +13,7 @@ from personal_avatar.training.families.files import read_shapes as read_shapes
 from personal_avatar.training.families.sidecar import mapping
 
 UNET = "model.diffusion_model."
+FIRST_LAYER = f"{UNET}input_blocks.0.0.weight"
 VAE = "first_stage_model."
 CLIP_L = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
@@ -23,6 +24,7 @@ CHANNELS, INPAINTING_CHANNELS = 4, 9
 
 _OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
 _OTHER_PARTS = {
+    "model_ema.": "a checkpoint of averaged weights alone (model_ema)",
     "double_blocks.": "a Flux model",
     "joint_blocks.": "a Stable Diffusion 3 model",
     "lora_up.weight": "a LoRA",
@@ -41,7 +43,9 @@ _OTHER_PARTS = {
     "clip_g": "an embedding",
     "control_model.": "a ControlNet",
     "ip_adapter.": "an IP-Adapter",
+    "single_transformer_blocks.": "a Flux model",
     "down_blocks.": "in diffusers layout",
+    "transformer_blocks.": "a transformer (Stable Diffusion 3, PixArt or another one)",
     "decoder.conv_in.weight": "a VAE",
     "text_model.": "a text encoder",
     "input_blocks.0.0.weight": "a UNet alone",
@@ -50,7 +54,7 @@ _OTHER_PARTS = {
 
 def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     """The architecture. Raises `BaseUnsupported` for what is not a text-to-image Stable Diffusion of LDM layout."""
-    first = shapes.get(UNET + "input_blocks.0.0.weight")
+    first = shapes.get(FIRST_LAYER)
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
     if len(first) < 2:
@@ -103,7 +107,7 @@ def _says_velocity(params: Mapping[str, Any]) -> bool:
 
 def is_inpainting(shapes: Shapes) -> bool:
     """Whether the network wants a mask and a masked picture beside the noise."""
-    return shapes[UNET + "input_blocks.0.0.weight"][1] == INPAINTING_CHANNELS
+    return shapes[FIRST_LAYER][1] == INPAINTING_CHANNELS
 
 
 def _has(shapes: Shapes, prefix: str) -> bool:
@@ -112,5 +116,8 @@ def _has(shapes: Shapes, prefix: str) -> bool:
 
 def _foreign(shapes: Shapes) -> str:
     """What a file without a Stable Diffusion UNet looks like, for the message."""
+    for key in shapes:
+        if key.endswith(f".{FIRST_LAYER}"):
+            return f"saved under other names ({key.removesuffix(FIRST_LAYER)}...)"
     found = (what for mark, what in _OTHER_PARTS.items() if any(mark in key for key in shapes))
     return next(found, "of an unknown kind")
