@@ -15,6 +15,7 @@ from personal_avatar.photos.settings import FULL, IGNORED
 TINY_UP_TO_PX = 256
 
 STEPS_PER_PHOTO = 100
+STYLE_WORD = "ohwx"  # not a person's, which may stand beside it in a prompt
 WORDS_LONGER = 1.5  # so many times the steps for new words alone, whatever the goal
 
 Values = dict[str, Any]
@@ -34,7 +35,7 @@ GOALS: dict[Goal, Values] = {
     Goal.FACE_BEST: {"steps_per_photo": 160, "save_count": 8, "score_pictures": 16},
     Goal.ONE_PHOTO: {"min_photos": 1, "held_out": 0.0, "unmasked_weight": 0.1},
     Goal.ANIME: {"noise_offset": 0.0, "clip_skip": 2},
-    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.3, "prior_from": "prediction"},
+    Goal.STYLE: {"unmasked_weight": 1.0, "prior_weight": 0.3, "prior_from": "prediction", "trigger_word": STYLE_WORD},
 }
 # Of the photos: settings that a goal asks for.
 PHOTO_GOALS: dict[Goal, Values] = {

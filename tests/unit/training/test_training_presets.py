@@ -48,6 +48,13 @@ def test_new_words_alone_take_more_steps_than_a_lora_unless_a_person_says_how_ma
     assert plan_for(base, Method.TEXTUAL_INVERSION, {"steps_per_photo": 50}).steps_for(8) == 400
 
 
+@pytest.mark.parametrize("family", Family)
+def test_a_person_and_a_style_have_different_words_as_they_may_stand_in_one_prompt(family: Family) -> None:
+    base = BaseModelFile(Path("a.safetensors"), "a", family)
+    style, face = (plan_for(base, Method.LORA, {"goal": goal.value}) for goal in (Goal.STYLE, Goal.FACE))
+    assert (style.trigger_word, face.trigger_word) == ("ohwx", "")
+
+
 @pytest.mark.parametrize("goal", Goal)
 def test_on_small_checkpoints_a_person_has_a_word_that_is_told_well_or_begins_quickly_where_words_are_read(
     goal: Goal
