@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +24,13 @@ settings.load_profile("project")
 SAMPLES = ROOT / "extension" / "personal_avatar" / "assets" / "samples"
 IMPORTED = 20  # so many new modules are worth it
 MODULES = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """gradio keeps what is uploaded by its content: each process has a folder for it of its own, as each server has."""
+    folder = tempfile.mkdtemp(prefix="personal-avatar-gradio-")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.hookimpl(hookwrapper=True)
