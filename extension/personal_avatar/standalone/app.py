@@ -24,7 +24,7 @@ from personal_avatar.api.guard import Accounts
 from personal_avatar.documents import API_PREFIX
 from personal_avatar.errors import HostError
 from personal_avatar.host import Rules
-from personal_avatar.standalone.door import Door, OwnPages
+from personal_avatar.standalone.door import Door, OwnFiles, OwnPages
 from personal_avatar.studio import Studio
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -61,6 +61,7 @@ def build_app(studio: Studio, hosts: Sequence[str] = ("*",), accounts: Accounts 
     app.include_router(build_router(studio, lambda: accounts))
     app.add_middleware(Door, accounts=accounts)
     app.add_middleware(UploadLimit, limit_bytes=studio.host.rules().upload_bytes)
+    app.add_middleware(OwnFiles)
     app.add_middleware(OwnPages)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     mount_page(app, studio)

@@ -1,5 +1,5 @@
-"""Who may come in where there is no WebUI that asks: no pages of other sites, and where there are accounts nobody but
-those who have one.
+"""Who may come in where there is no WebUI that asks: no pages of other sites, nobody who would send us elsewhere, and
+where there are accounts nobody but those who have one.
 
 The API asks for accounts by itself (api/guard.py). Browsers are asked by HTTP Basic, and known by a cookie afterwards,
 as not all of them send a name and password with the connection by which the page hears of what goes on.
@@ -7,6 +7,7 @@ as not all of them send a name and password with the connection by which the pag
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -21,11 +22,12 @@ from personal_avatar.api.guard import Accounts, Guard
 from personal_avatar.api.origins import CrossSite, Origins
 from personal_avatar.api.problems import answer
 from personal_avatar.documents import API_PREFIX
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.errors import BadInput, InvalidSettings
 
 PERSONS, SERVICES = "PERSONAL_AVATAR_AUTH", "PERSONAL_AVATAR_API_AUTH"
 COOKIE = "personal_avatar_came_in"
 CALLS = ("http", "websocket")
+ELSEWHERE = re.compile(r"/file[=/]\s*([a-z][a-z0-9+.-]+:|[/\\]{2})", re.IGNORECASE)  # one letter is a drive of Windows
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +60,25 @@ class OwnPages:
         except CrossSite as error:
             log.warning("%s", error)  # behind a proxy that hides the name, the page itself cannot tell
             await _turn_away(answer(error), scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class NotOurFile(BadInput):
+    code, http_status = "NOT_OUR_FILE", 403
+    default_hint = "Open that address itself."
+
+
+class OwnFiles:
+    """ASGI middleware: nobody makes us ask another machine. gradio does so for each file that is named by an address,
+    and answers nothing else until that one has answered, which it never does where it is our own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and ELSEWHERE.match(scope["path"]):
+            await answer(NotOurFile("Only files of this page are given out here."))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

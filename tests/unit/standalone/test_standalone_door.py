@@ -126,3 +126,25 @@ def test_whoever_serves_is_told_what_was_refused_and_what_to_do(
 ) -> None:
     open_client.post("/reset", headers=OTHER_SITES[0])
     assert "evil.example" in caplog.text and "X-Forwarded-Host" in caplog.text
+
+
+@pytest.mark.parametrize("named", [
+    "http://127.0.0.1:7865/config", "HTTPS://evil.example/", "%20http://evil.example", "http%3A%2F%2Fevil.example",
+    "%68ttp://evil.example", "ftp:x", "%1fhttp://evil.example", "//evil.example/share", "%5C%5Cevil.example%5Cshare",
+])
+def test_nobody_makes_us_ask_another_machine(
+    open_client: TestClient, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("gradio.utils.validate_url", lambda url: asked.append(url) or True)
+    for start in ("/file=", "/file/"):
+        for method in ("GET", "HEAD"):
+            answer = open_client.request(method, start + named, follow_redirects=False)
+            assert answer.status_code == 403 and answer.headers["content-type"] == "application/problem+json"
+        assert open_client.get(start + named).json()["code"] == "NOT_OUR_FILE"
+    assert not asked
+
+
+@pytest.mark.parametrize("named", ["/tmp/none.png", "C:/Users/ann/none.png", "none.png", "a/b:c.png"])
+def test_files_of_this_machine_are_still_asked_of_the_page(open_client: TestClient, named: str) -> None:
+    assert open_client.get(f"/file={named}").json() == {"detail": f"File not found: {named}."}
