@@ -1,7 +1,8 @@
 """Who sees what. Every route is asked through here, so that none can forget it.
 
 A person (an account of the page) acts for the user of that name and for nobody else; services act for all, and can
-limit what one call sees by `user_id`. What belongs to another user is answered like what is not there.
+limit what one call sees by `user_id`. What belongs to another user is answered like what is not there. A folder of the
+machine is nobody's own: the photos of all users lie in some, so that persons can name none.
 """
 from __future__ import annotations
 
@@ -54,6 +55,7 @@ class Sight:
         elif person and isinstance(body, JobBody):
             body.user_id = person
             _refuse_first(person, body)
+            _refuse_folder(person, body)
         if user is None:
             return
         for name in JOBS:
@@ -70,6 +72,11 @@ class Sight:
 def _refuse_first(person: str, body: JobBody | PriorityBody) -> None:
     if body.priority > 0:
         raise Forbidden(f"{person} cannot go before others.", "Leave priority out, or give 0 or less.")
+
+
+def _refuse_folder(person: str, body: JobBody) -> None:
+    if getattr(body, "folder", ""):
+        raise Forbidden(f"{person} cannot name folders of this machine.", "Send the pictures.")
 
 
 def _own(person: str, user: str | None) -> str | None:

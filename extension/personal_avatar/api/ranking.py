@@ -35,7 +35,10 @@ class RankBody(JobBody):
     images: conlist(Encoded, max_items=MAX_UPLOADS) = Field(  # type: ignore[valid-type]
         (), description="base64 or data URLs; each at most 40 MB"
     )
-    folder: FOLDER = Field("", description="In place of images, where callers sit at this machine: its pictures")  # type: ignore[valid-type]
+    folder: FOLDER = Field(  # type: ignore[valid-type]
+        "", description="In place of images, where callers sit at this machine, and for no account of a person: its "
+        "pictures"
+    )
     model_id: Line = Field("", description="An avatar")  # type: ignore[valid-type]
     references: conlist(Encoded, max_items=MAX_REFERENCES) = Field(  # type: ignore[valid-type]
         (), description="Photos of one person, in place of an avatar"

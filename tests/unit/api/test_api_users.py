@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import quote
@@ -17,9 +18,11 @@ from personal_avatar.api.bodies import JobBody
 from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import TOPICS, build_router
 from personal_avatar.api.table import Row
+from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import State
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
+from personal_avatar.studio.rankings import RankRequest
 from personal_avatar.studio.works import CREATE
 
 from tests.unit.api.house import GOOD, encoded
@@ -200,6 +203,26 @@ def test_a_damaged_job_is_its_owners_alone(studio: Studio, client: TestClient) -
 def test_only_services_go_before_others(client: TestClient) -> None:
     refused = client.post(f"{V1}/models/train", json={**TRAIN, "priority": 1}, auth=BOB)
     assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+def test_persons_read_no_folder_of_the_machine(
+    studio: Studio, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = replace(studio.host.folders(), callers_name_folders=True)
+    monkeypatch.setattr(studio.host, "folders", lambda: folders)
+    started: list[RankRequest] = []
+
+    def start(request: RankRequest) -> None:
+        started.append(request)
+        raise WrongState("It is enough to know that it was asked for.")
+
+    monkeypatch.setattr(studio.rankings, "start", start)
+    for folder in (str(folders.data / "avatars" / "anna" / "photos"), "/nowhere"):
+        body = {"folder": folder, "references": [encoded(GOOD[0])]}
+        answer = client.post(f"{V1}/images/rank", json=body, auth=BOB)
+        assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN") and not started
+        assert answer.json()["hint"] == "Send the pictures."
+    assert client.post(f"{V1}/images/rank", json=body, auth=SERVICE).status_code == 409 and len(started) == 1
 
 
 def test_persons_let_others_go_first_and_services_alone_lift(studio: Studio, client: TestClient) -> None:
