@@ -17,6 +17,7 @@ from personal_avatar.studio.portraits import CreateSettings
 Prompt = constr(strict=True, max_length=4000)
 StyleId = constr(strict=True, min_length=1, max_length=100)
 WHO = ("model_id", "references", "image")
+OWN_FIELDS = {"count": "num_images", "seed": "seed", "restore": "restore"}  # settings -> fields of the request
 PICTURES = 4  # where nobody says how many, at least
 
 
@@ -90,6 +91,9 @@ class GenerateBody(JobBody):
 
     @validator("settings")
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        if own := [name for name in OWN_FIELDS if name in values]:
+            fields = ", ".join(OWN_FIELDS[name] for name in own)
+            raise ValueError(f"{', '.join(own)} cannot be set here, but by fields of the request: {fields}")
         return refuse_other_types(CreateSettings, values)
 
     @validator("identity")
@@ -106,7 +110,7 @@ class GenerateBody(JobBody):
         @staticmethod
         def schema_extra(schema: dict[str, Any], model: type[BaseModel]) -> None:
             mark_nullable(schema, model)
-            schema["properties"]["settings"] |= schema_of(CreateSettings)
+            schema["properties"]["settings"] |= schema_of(CreateSettings, without=OWN_FIELDS)
             schema["properties"]["identity"] |= schema_of(IdentitySettings, without=ELSEWHERE)
             schema["anyOf"] = [{"required": [name]} for name in WHO]
 
@@ -150,3 +154,12 @@ def asked(body: GenerateBody, files: Mapping[str, Path]) -> CreateRequest:
             for place, other in enumerate(body.others)
         ),
     )
+
+
+def as_body(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `GenerateBody` for those of a `CreateRequest`, pictures and what is empty left out."""
+    settings = dict(request.get("settings", {}))
+    fields = {OWN_FIELDS[name]: settings.pop(name) for name in OWN_FIELDS if name in settings}
+    told = {"model_id": request.get("avatar_id"), "style_template": list(request.get("styles", ())),
+            **{name: request.get(name) for name in ("prompt", "negative_prompt", "strength")}, "settings": settings}
+    return {name: value for name, value in told.items() if value} | fields

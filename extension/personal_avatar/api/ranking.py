@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from personal_avatar.api import answers, schemas
 from personal_avatar.api.bodies import Encoded, JobBody, Line
+from personal_avatar.api.portraits import as_body
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable
 from personal_avatar.api.table import JOB_ID, NUMBER, Row, plain
@@ -87,7 +88,8 @@ class Neighbour(Document):
 
 
 class SimilarDocument(Document):
-    """How to make more of the kind: fields of /images/generate_avatar, to be sent with the picture as `image`."""
+    """How to make more of the kind: fields of /images/generate_avatar, to be sent with the picture as `image`, and with
+    a prompt or style where the picture tells of none."""
 
     request: dict[str, Any]
     nearest: list[Neighbour]
@@ -119,9 +121,8 @@ class RankingApi:
     def similar(self, job_id: str = JOB_ID, n: int = NUMBER, count: int = COUNT) -> SimilarDocument:
         """More like this: what to ask for, and the nearest pictures of the job."""
         found = self.studio.rankings.more_like(job_id, n, count)
-        request = answers.public({**found.request, "image": ""})
         return SimilarDocument(
-            request={name: value for name, value in request.items() if name != "image"},
+            request=answers.public(as_body(found.request)),
             nearest=[Neighbour(number=number, alike=alike) for number, alike in found.nearest],
         )
 

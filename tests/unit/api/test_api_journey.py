@@ -100,6 +100,27 @@ def test_a_prompt_works_in_place_of_a_style(client: TestClient, studio: Studio) 
     assert request.negative_prompt == "clouds"
 
 
+@pytest.mark.parametrize("wanted", [
+    {"style_template": ["oil-painting"], "negative_prompt": "clouds"},
+    {"style_template": None, "prompt": "{subject} on the moon"},
+])
+def test_the_request_for_more_like_a_picture_is_taken_as_it_comes(
+    client: TestClient, studio: Studio, wanted: dict[str, Any]
+) -> None:
+    trained(client)
+    job = generated(client, **wanted, settings={"steps": 9})
+    first = job["result"]["images"][0]
+    more = client.get(f"{V1}/jobs/{job['id']}/images/0/similar").json()["request"]
+    told = {name: value for name, value in more.items() if name in ("model_id", *wanted, "seed", "restore")}
+    kept = {name: value for name, value in wanted.items() if value}
+    assert told == {"model_id": "anna", "seed": first["seed"], "restore": False, **kept}
+    assert more["settings"]["steps"] == 9 and 0 < more["strength"] < 1
+    again = generated(client, **{"style_template": None, **more, "num_images": 1}, image=encoded(GOOD[0]))
+    task, other = (studio.jobs.view(one["id"]).job.payload for one in (job, again))
+    assert again["result"]["images"][0]["seed"] == first["seed"]
+    assert other["styles"] == task["styles"] and other["settings"]["steps"] == 9 and not other["settings"]["restore"]
+
+
 def test_who_does_not_say_how_many_gets_one_of_each_style_at_least(client: TestClient) -> None:
     trained(client)
     known = [style["id"] for style in client.get(f"{V1}/styles").json()["styles"]]

@@ -97,6 +97,19 @@ def test_impossible_portraits_are_refused(standing: TestClient, changes: dict[st
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"seed": 7, "steps": 9}, "seed cannot be set here, but by fields of the request: seed"),
+    ({"restore": False, "count": 1}, "count, restore cannot be set here, but by fields of the request: num_images, re"),
+])
+def test_a_setting_with_a_field_of_its_own_is_refused_where_it_would_be_ignored(
+    standing: TestClient, settings: dict[str, Any], words: str
+) -> None:
+    answer = standing.post(f"{V1}/images/generate_avatar", json={**GENERATE, "settings": settings})
+    assert words in is_problem(answer, 422, "INVALID_SETTINGS")["detail"]
+    schemas = standing.get(f"{V1}/openapi.json").json()["components"]["schemas"]
+    assert {"seed", "restore", "count"}.isdisjoint(schemas["GenerateBody"]["properties"]["settings"]["properties"])
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"[" * 100_000, b'"' + b"x" * 1000])
 def test_a_body_that_is_no_object_is_refused(standing: TestClient, body: bytes) -> None:
     answer = standing.post(f"{V1}/models/train", content=body, headers={"Content-Type": "application/json"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from personal_avatar.api.portraits import GenerateBody
 from personal_avatar.api.problems import PREFIX
 from personal_avatar.host import Folders
 from personal_avatar.studio import Studio
@@ -42,6 +43,7 @@ def test_pictures_are_ranked_and_told_without_paths(client: TestClient, studio: 
     assert len(list(csv.DictReader(io.StringIO(table.text)))) == 3
     near = client.get(f"{PREFIX}/jobs/{job['id']}/images/0/similar", params={"count": 2}).json()
     assert len(near["nearest"]) == 2 and "image" not in near["request"]
+    assert GenerateBody(**near["request"], image=encoded(GOOD[3])).strength == near["request"]["strength"]
 
 
 def test_a_folder_of_this_machine_is_read_where_it_lies(client: TestClient, studio: Studio) -> None:
