@@ -55,7 +55,8 @@ class RestoreBody(JobBody):
 
 
 class RestoreAccepted(schemas.Accepted):
-    """The job, whose `result.images` are in the order of the request; `result.faces` tells of every face."""
+    """The job, whose `result.images` are in the order of the request, each with its `place` there; what cannot be read
+    is not among them, but with its `place` in `result.unreadable`. `result.faces` tells of every face."""
 
     restoration_job_id: str
 

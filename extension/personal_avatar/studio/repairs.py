@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,45 +24,83 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 
+@dataclass
+class Done:
+    """What was done until now. `faces`: of each of `images`; `unreadable`: what was left out, and why."""
+
+    task: RestoreTask
+    started: float
+    images: list[dict[str, Any]] = field(default_factory=list)
+    faces: list[list[dict[str, Any]]] = field(default_factory=list)
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "model_id": self.task.avatar_id, "images": self.images, "faces": self.faces,
+            "unreadable": self.unreadable, "restored": sum(one["restored"] is not None for one in self.images),
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+
+
 def repair(
     studio: Studio, task: RestoreTask, folder: Path, emit: EventWriter, control: Control
 ) -> dict[str, Any]:
-    """The result document; `images` in the order in which they were given, `faces` beside them. A picture that cannot
-    be read is left out, and the log says so."""
-    started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
+    """The result document; `images` in the order in which they were given, each with its `place` there, `faces` beside
+    them. A picture that cannot be read is left out: it stands in `unreadable`, and the log says so. Errors call files
+    as they were called when they were given."""
     emit(Stage("restore"))
+    try:
+        return _repaired(studio, task, folder, emit, control)
+    except AvatarError as error:
+        error.message = _as_given(error.message, task)
+        raise
+
+
+def _repaired(
+    studio: Studio, task: RestoreTask, folder: Path, emit: EventWriter, control: Control
+) -> dict[str, Any]:
+    started, settings = time.monotonic(), validated(PictureRestoreSettings, task.settings)
     photos = [folder / "photos" / name for name in task.references]
     avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
     judge = studio.restoring.judge(avatar, photos)
     people, painter = _people(studio, avatar, photos, judge), _painter(studio, avatar, photos, settings)
     emit(Progress(0, len(task.images)))
-    portraits: list[Portrait] = []
-    faces: list[list[dict[str, Any]]] = []
+    done = Done(task, started)
     for number, (name, called) in enumerate(zip(task.images, task.called, strict=True)):
         image, target = folder / "photos" / name, folder / "artifacts" / f"{number:03d}-restored.png"
         try:
             found = studio.restoring.file(image, target, people, judge, settings, painter, control.check)
         except Cancelled as error:
-            if not portraits:
+            if not done.images:
                 raise
-            raise Cancelled(error.message, error.hint, _document(task, portraits, faces, started)) from None
+            raise Cancelled(error.message, error.hint, done.document()) from None
         except AvatarError as error:
-            _leave_out(error, called, len(task.images), emit)
+            _leave_out(error, number, done, emit)
             continue
-        portraits.append(_portrait(image, target, found))
-        faces.append(rows(found.faces))
-        _tell(found, portraits[-1], called, folder, number, emit)
+        portrait = _portrait(image, target, found)
+        done.images.append({**to_json(portrait), "place": number})
+        done.faces.append(rows(found.faces))
+        _tell(found, portrait, called, folder, number, emit)
         emit(Progress(number + 1, len(task.images)))
-    document = _document(task, portraits, faces, started)
+    document = done.document()
     write_json(folder / "artifacts" / "restored.json", document)
     return document
 
 
-def _leave_out(error: AvatarError, called: str, count: int, emit: EventWriter) -> None:
+def _leave_out(error: AvatarError, number: int, done: Done, emit: EventWriter) -> None:
     """One bad picture does not end the work on the others; alone, or when no picture can work, it does."""
-    if count == 1 or error.http_status >= 500:
+    called, said = done.task.called[number], _as_given(str(error), done.task)
+    if len(done.task.images) == 1 or error.http_status >= 500:
         raise error
-    emit(Log(f"{called} is left out: {error}"))
+    done.unreadable.append({"title": called, "place": number, "error": said})
+    emit(Log(f"{called} is left out: {said}"))
+
+
+def _as_given(text: str, task: RestoreTask) -> str:
+    """A sentence with the names that files had in place of those that they have in the job's folder."""
+    names, called = (*task.images, *task.references), (*task.called, *task.references_called)
+    given = zip(names, called, strict=False)  # jobs of earlier versions do not know what references were called
+    return next((text.replace(name, own) for name, own in given if name in text), text)
 
 
 def _people(studio: Studio, avatar: Avatar | None, photos: list[Path], judge: Judge) -> list[Person]:
@@ -104,13 +143,3 @@ def _tell(
     emit(SampleMade(str(shown.relative_to(folder)), number, portrait.prompt, portrait.likeness))
     if not found.count:
         emit(Log(f"{called} stays as it is: {found.reason}."))
-
-
-def _document(
-    task: RestoreTask, portraits: list[Portrait], faces: list[list[dict[str, Any]]], started: float
-) -> dict[str, Any]:
-    return {
-        "model_id": task.avatar_id, "images": [to_json(portrait) for portrait in portraits], "faces": faces,
-        "restored": sum(portrait.restored is not None for portrait in portraits),
-        "seconds": round(time.monotonic() - started, 1),
-    }

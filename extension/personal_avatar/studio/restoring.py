@@ -51,14 +51,15 @@ class RestoreRequest:
 
 @dataclass(frozen=True)
 class RestoreTask:
-    """Payload of a job. `images`, `references`: names of files in its folder `photos`; `called`: what the pictures were
-    called."""
+    """Payload of a job. `images`, `references`: names of files in its folder `photos`; `called`, `references_called`:
+    what they were called."""
 
     avatar_id: str
     images: tuple[str, ...]
     called: tuple[str, ...]
     references: tuple[str, ...]
     settings: dict[str, Any]
+    references_called: tuple[str, ...] = ()
 
 
 class Restoring:
@@ -242,7 +243,7 @@ class Restoring:
         }
         task = RestoreTask(
             avatar.id if avatar else "", tuple(images), tuple(path.name for path in request.images), tuple(references),
-            settings.dict(),
+            settings.dict(), tuple(path.name for path in request.references),
         )
         title = "One picture" if len(images) == 1 else f"{len(images)} pictures"
         return studio.submit(RESTORE, task, avatar, user_id=request.user_id, title=title, files=images | references)

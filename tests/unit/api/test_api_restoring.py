@@ -40,6 +40,39 @@ def test_pictures_go_in_and_come_back_by_number(client: TestClient, studio: Stud
     assert client.get(f"{PREFIX}/jobs/{job['id']}").status_code == 404
 
 
+def ended(client: TestClient, studio: Studio, **body: Any) -> dict[str, Any]:
+    """The document of a job when it has ended."""
+    job_id = client.post(PATH, json=body).json()["restoration_job_id"]
+    studio.queue.wait(job_id, 60)
+    return dict(client.get(f"{PREFIX}/jobs/{job_id}").json())
+
+
+def test_what_cannot_be_read_is_told_by_its_place_and_the_others_keep_theirs(
+    client: TestClient, studio: Studio
+) -> None:
+    job = ended(client, studio, images=[encoded(GOOD[1]), "aGVsbG8=", encoded(SAMPLES / "no-face.jpg")])
+    assert job["state"] == "succeeded"
+    assert [image["place"] for image in job["result"]["images"]] == [0, 2] and len(job["result"]["faces"]) == 2
+    (left,) = job["result"]["unreadable"]
+    assert (left["place"], left["title"]) == (1, "images[1]") and "images[1] is not a picture" in left["error"]
+    second = client.get(job["result"]["images"][1]["url"])
+    with Image.open(BytesIO(second.content)) as picture:
+        assert np.array_equal(np.asarray(picture.convert("RGB")), load_picture(SAMPLES / "no-face.jpg"))
+
+
+@pytest.mark.parametrize("bad", [
+    {"images": ["aGVsbG8="]}, {"images": [encoded(GOOD[1])], "references": [encoded(GOOD[0]), "aGVsbG8="]},
+])
+def test_what_fails_as_a_whole_names_the_place_in_the_request(
+    client: TestClient, studio: Studio, bad: dict[str, Any]
+) -> None:
+    job = ended(client, studio, **bad)
+    place = "references[1]" if "references" in bad else "images[0]"
+    assert job["state"] == "failed" and f"{place} is not a picture" in job["error"]["message"]
+    log = client.get(f"{PREFIX}/jobs/{job['id']}/log").text
+    assert "image-0" not in str(job["error"]) + log and "reference-0" not in str(job["error"]) + log
+
+
 @pytest.mark.parametrize(("body", "status", "word"), [
     ({}, 422, "images"),
     ({"images": []}, 422, "images"),
