@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any, get_type_hints
 
@@ -19,7 +20,7 @@ from personal_avatar.api.guard import person_of
 from personal_avatar.api.intake import BoundedRequest
 from personal_avatar.api.problems import Forbidden
 from personal_avatar.api.repeats import KEY, Ask, Repeats
-from personal_avatar.errors import NotFound
+from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.studio import Studio
 
 JOBS = ("job_id", "before")  # parameters that name a job
@@ -46,6 +47,18 @@ class Sight:
         """The id of the user's avatar with this id or name; raises `NotFound`."""
         return self._studio.avatars.own(name_or_id, user).id
 
+    def anybodys_model(self, name_or_id: str) -> str:
+        """The id of the avatar with this id, else of the only one of this name; raises `InvalidSettings` where several
+        users have one. Whether there is any is seen by whoever uses it."""
+        avatars = self._studio.avatars
+        with suppress(NotFound):
+            return avatars.folder(name_or_id).name
+        found = [avatar.id for avatar in avatars.all() if avatar.name == name_or_id]
+        if len(found) > 1:
+            said = f"{len(found)} avatars are called {name_or_id!r}: {', '.join(found)}."
+            raise InvalidSettings(said, "Give the id of one, or user_id.")
+        return found[0] if found else name_or_id
+
     def limit(self, person: str, values: dict[str, Any]) -> None:
         """Hold the values of a call to what its user may see, avatars by their ids; raises `Forbidden`, `NotFound`."""
         body: Any = values.get("body")
@@ -57,6 +70,8 @@ class Sight:
             _refuse_first(person, body)
             _refuse_folder(person, body)
         if user is None:
+            if "model_id" in values:
+                values["model_id"] = self.anybodys_model(values["model_id"])
             return
         for name in JOBS:
             if values.get(name):

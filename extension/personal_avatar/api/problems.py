@@ -6,7 +6,7 @@ outside the prefix changes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -119,13 +119,16 @@ def from_validation(error: RequestValidationError) -> AvatarError:
     """All problems of a request in one sentence each."""
     problems = error.errors()
     if all(problem["loc"][0] == "path" for problem in problems):
-        return NotFound(f"There is no such address: {'; '.join(map(_said, problems))}.")
+        return NotFound(f"There is no such address ({_told(problems)}).")
     if any(problem["type"].startswith("value_error.jsondecode") for problem in problems):
         return BadInput("The body is not JSON.", NOT_JSON)
     if any(problem["loc"] == ("body",) and problem["type"] == "type_error.dict" for problem in problems):
         return BadInput("The body is not taken for a JSON object.", NOT_JSON)
-    said = "; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems)
-    return InvalidSettings(f"{said}.")
+    return InvalidSettings(f"{_told(problems)}.")
+
+
+def _told(problems: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems)
 
 
 def _said(problem: Mapping[str, object]) -> str:

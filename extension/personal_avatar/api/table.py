@@ -8,13 +8,16 @@ from typing import Any
 from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
+from personal_avatar.api.bodies import WORDS
 from personal_avatar.api.callers import for_callers
 from personal_avatar.api.problems import documented
 from personal_avatar.studio.rankings import MAX_IMAGES
 
 JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
 NUMBER = Path(..., ge=0, le=MAX_IMAGES, description="Its place by rank when the job ended; it keeps it")
-MODEL_ID = Path(..., regex="^[0-9a-z-]{1,48}$")
+MODEL_ID = Path(
+    ..., regex=WORDS, max_length=80, description="An avatar, by its id, or by its name where that holds no slash"
+)
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,31 @@ def test_a_name_that_is_the_id_of_anothers_avatar_means_ones_own(studio: Studio,
     assert client.delete(f"{V1}/models/hanna", auth=ANN).json()["id"] == "hanna"
 
 
+def test_an_avatar_is_named_in_an_address_by_its_name_too(studio: Studio, client: TestClient) -> None:
+    name = "An \u00d1and\u00fa"
+    for user in ("ann", "bob"):
+        studio.avatars.save(studio.avatars.open(name, user_id=user, class_noun="man", statement="y"))
+    address = f"{V1}/models/{quote(name)}"
+    for user, avatar_id in ((ANN, "an-nandu"), (BOB, "an-nandu-2")):
+        assert client.get(address, auth=user).json()["id"] == avatar_id
+        limited = {"user_id": user[0]}
+        assert client.get(address, auth=SERVICE, params=limited).json()["id"] == avatar_id
+    for method in ("GET", "DELETE"):
+        told = client.request(method, address, auth=SERVICE)
+        assert (told.status_code, told.json()["code"]) == (422, "INVALID_SETTINGS")
+        assert "an-nandu, an-nandu-2" in told.json()["detail"] and "user_id" in told.json()["hint"]
+    assert client.get(f"{address}/comparison", auth=ANN).json()["methods"] == []
+    assert client.delete(address, auth=BOB).json()["id"] == "an-nandu-2"
+    assert client.get(address, auth=SERVICE).json()["id"] == "an-nandu"
+    assert client.delete(address, auth=SERVICE).json()["id"] == "an-nandu"
+
+
+def test_what_no_address_can_hold_is_told_with_its_place(client: TestClient) -> None:
+    for path, place in (("jobs/A!", "job_id"), (f"models/{'x' * 81}", "model_id"), ("jobs/a/images/x", "n")):
+        answer = client.get(f"{V1}/{path}", auth=ANN)
+        assert answer.status_code == 404 and f"There is no such address ({place}: " in answer.json()["detail"]
+
+
 def test_a_damaged_job_is_its_owners_alone(studio: Studio, client: TestClient) -> None:
     job_id = studio.jobs.create(CREATE, {}, title="t", user_id="ann", avatar_id="").id
     assert client.get(f"{V1}/jobs/{job_id}", auth=ANN).json()["state"] == "queued"
