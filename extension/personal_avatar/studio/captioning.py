@@ -120,7 +120,7 @@ class Captioning:
         if tagger == TEMPLATE:
             who = trigger or with_article(class_noun)
             text = caption_of(PhotoSettings().caption_template, who, class_noun)
-            return Described(dict.fromkeys(photos, text), {})
+            return _described(photos, lambda image: text, on_progress)
         with self._describer(tagger, chosen) as say:
             return _described(photos, lambda image: finished(say(image), subject, chosen.mend), on_progress)
 

@@ -40,6 +40,13 @@ def test_pictures_are_described_at_once(client: TestClient, weights: Path) -> No
     assert [row["image"] for row in document["skipped"]] == ["images[2]"] and document["caption_job_id"] is None
 
 
+def test_the_template_describes_nothing_that_is_no_picture(client: TestClient) -> None:
+    body = {"images": [IMAGES[0], "bm8gcGljdHVyZQ=="], "tagger": "template", "trigger": "sks woman"}
+    document = client.post(CAPTION, json=body).json()
+    assert document["captions"] == [{"image": "images[0]", "caption": "a photo of sks woman"}]
+    assert [row["image"] for row in document["skipped"]] == ["images[1]"] and document["skipped"][0]["reason"]
+
+
 def test_what_there_is_and_what_it_lacks_is_listed(client: TestClient, weights: Path) -> None:
     wd_tagger.make(weights / "wd14" / "wd-vit-tagger-v3")
     found = {row["name"]: row for row in client.get(f"{PREFIX}/photos/taggers").json()["taggers"]}
