@@ -39,6 +39,7 @@ LIMIT = Query(100, ge=1, le=1000, description="So many at most")
 BEFORE = Query(
     None, regex="^[0-9a-z]{1,64}$", description="The last job of the page before: those that come after it in the list"
 )
+LAST_EVENT_ID = Header("", regex="^[0-9]{0,18}$", description="A number; empty: from the beginning")
 BEFORE_MODEL = Query(
     "", alias="before", regex="^[0-9a-z-]{0,48}$",
     description="The last avatar of the page before: those that come after it in the list",
@@ -135,14 +136,14 @@ class Api:
         """Where a job stands, and its result or its error when it has ended."""
         return answers.job(self.studio.jobs.view(job_id))
 
-    def events(self, job_id: str = JOB_ID, last_event_id: int = Header(0, ge=0)) -> Response:
+    def events(self, job_id: str = JOB_ID, last_event_id: str = LAST_EVENT_ID) -> Response:
         """Server-sent events, from the one after Last-Event-ID; 204 when the job has ended and nothing is left."""
-        view = self.studio.jobs.view(job_id)
-        if view.status.state not in ACTIVE and next(self.studio.events(job_id, last_event_id), None) is None:
+        view, after = self.studio.jobs.view(job_id), int(last_event_id or 0)
+        if view.status.state not in ACTIVE and next(self.studio.events(job_id, after), None) is None:
             return Response(status_code=204)
         # "identity": the WebUI packs answers with gzip, which would hold events back until the stream ends
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Encoding": "identity"}
-        return StreamingResponse(self._streams.follow(job_id, last_event_id), 200, headers, "text/event-stream")
+        return StreamingResponse(self._streams.follow(job_id, after), 200, headers, "text/event-stream")
 
     def log(self, job_id: str = JOB_ID) -> Response:
         """The end of what the job's process printed, for people."""

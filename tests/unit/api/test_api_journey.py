@@ -238,6 +238,8 @@ def test_events_stream_until_the_end_and_resume_where_they_stopped(client: TestC
     last = next(message["id"] for message in found if message["event"] == "done")
     assert client.get(f"{V1}/jobs/{job_id}/events", headers={"Last-Event-ID": last}).status_code == 204
     assert client.get(f"{V1}/jobs/{job_id}/events", headers={"Last-Event-ID": "x"}).status_code == 422
+    anew = client.get(f"{V1}/jobs/{job_id}/events", headers={"Last-Event-ID": ""})  # as of a client that knows none
+    assert [message["event"] for message in messages(anew.text)][-2:] == ["done", "end"]
 
 
 def test_the_log_is_plain_text(client: TestClient) -> None:
