@@ -15,6 +15,8 @@ from pydantic import (
     root_validator,
     validator,
 )
+from pydantic.errors import DictError
+from pydantic.fields import MAPPING_LIKE_SHAPES, ModelField
 
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
@@ -56,10 +58,25 @@ class Body(Document):
     class Config:
         extra = "forbid"
 
+    @classmethod
+    def validate(cls, value: Any) -> Any:
+        """As usual, but nothing else is made an object, such as an empty list."""
+        return super().validate(_object(value))
+
+    @validator("*", pre=True)
+    def _objects(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
+        return _object(value) if value is not None and field.shape in MAPPING_LIKE_SHAPES else value
+
     @root_validator(pre=True)
     def _readable(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         _refuse_half_characters(values)
         return values
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, dict | BaseModel):
+        raise DictError
+    return value
 
 
 class JobBody(Body):

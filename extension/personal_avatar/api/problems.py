@@ -33,6 +33,7 @@ from personal_avatar.errors import (
 PREFIX = API_PREFIX
 MEDIA_TYPE = "application/problem+json"
 NOT_AS_WRITTEN = "is blank, or not written as the description of this value demands"
+UNTOLD = ("body", "query", "path", "header", "__root__")  # parts of places that are the library's, not the caller's
 RETRY_AFTER_S = {429: 5, 503: 30}
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def _said(problem: Mapping[str, object]) -> str:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc if part not in ("body", "query", "path", "header")) or "body"
+    return ".".join(str(part) for part in loc if part not in UNTOLD) or "body"
 
 
 def from_http(error: HTTPException) -> AvatarError:

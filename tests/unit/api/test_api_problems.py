@@ -127,6 +127,27 @@ def test_what_is_not_there_is_404(standing: TestClient) -> None:
     is_problem(standing.post(f"{V1}/nowhere"), 404, "NOT_FOUND")
 
 
+def test_what_is_no_object_is_not_taken_for_one(standing: TestClient) -> None:
+    for path, body, place in (
+        ("/models/train", {**TRAIN, "plan": [["rank", 4]]}, "plan"), ("/models/train", {**TRAIN, "plan": []}, "plan"),
+        ("/images/generate_avatar", {**GENERATE, "settings": []}, "settings"),
+        ("/images/generate_avatar", {**GENERATE, "identity": []}, "identity"),
+        ("/images/generate_avatar", {**GENERATE, "region": []}, "region"),
+        ("/images/generate_avatar", {**GENERATE, "others": [[["references", ["QUJD"]]]]}, "others.0"),
+        ("/photos/lint", {"captions": [["a", "b"]]}, "captions"),
+    ):
+        told = is_problem(standing.post(V1 + path, json=body), 422, "INVALID_SETTINGS")
+        assert told["detail"] == f"{place}: value is not a valid dict."
+    for empty in ([], [["captions", {"a": "b"}]]):
+        told = is_problem(standing.post(f"{V1}/photos/lint", json=empty), 400, "BAD_INPUT")
+        assert told["detail"] == "The body is not taken for a JSON object."
+
+
+def test_no_word_of_a_library_stands_in_a_message(standing: TestClient) -> None:
+    answer = standing.post(f"{V1}/images/generate_avatar", json={"style_template": "oil-painting"})
+    assert answer.json()["detail"] == "body: one of model_id, references, image is needed."
+
+
 def test_a_wrong_method_is_405_and_says_which_is_right(client: TestClient) -> None:
     answer = client.delete(f"{V1}/health")
     is_problem(answer, 405, "WRONG_METHOD")
