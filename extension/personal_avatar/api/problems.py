@@ -191,8 +191,15 @@ class ProblemRoute(APIRoute):
             await nothing_here(Request(scope))(scope, receive, send)
 
 
+class Elsewhere:
+    """ASGI application: what `nothing_here` says, by whatever method it is asked."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await nothing_here(Request(scope))(scope, receive, send)
+
+
 def nothing_here(request: Request) -> Response:
-    """Also the last route of ours: 404, or 405 when the address is there for other methods."""
+    """Also what our last routes say: 404, or 405 when the address is there for other methods."""
     path, ours = request.url.path, [route for route in request.app.routes if isinstance(route, ProblemRoute)]
     fitting = [route for route in ours if route.path == path] or [r for r in ours if r.path_regex.match(path)]
     allowed = {method for route in fitting for method in route.methods}

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from personal_avatar.api import answers, bodies, captions, characters, comparing, gallery, ranking, restoring, schemas
 from personal_avatar.api.bodies import DOOR
@@ -23,7 +24,7 @@ from personal_avatar.api.intake import Intake
 from personal_avatar.api.openapi import document
 from personal_avatar.api.origins import Allowed, Origins, nobody
 from personal_avatar.api.portraits import GenerateBody, asked
-from personal_avatar.api.problems import PREFIX, ProblemRoute, nothing_here
+from personal_avatar.api.problems import PREFIX, Elsewhere, ProblemRoute, nothing_here
 from personal_avatar.api.ranking import RankingApi
 from personal_avatar.api.restoring import RestoringApi
 from personal_avatar.api.stream import Streams
@@ -226,5 +227,6 @@ def build_router(studio: Studio, credentials: Credentials | None = None, allowed
                 router.add_route(PREFIX + row.path, nothing_here, METHODS, include_in_schema=False)
     routes = list(router.routes)
     router.add_api_route("/openapi.json", lambda: document(routes), methods=["GET"], include_in_schema=False)
-    router.add_route(PREFIX + "/{rest:path}", nothing_here, METHODS, include_in_schema=False)
+    for rest in ("", "/{rest:path}"):
+        router.routes.append(Route(PREFIX + rest, Elsewhere(), include_in_schema=False))
     return router

@@ -125,6 +125,8 @@ def test_what_is_not_there_is_404(standing: TestClient) -> None:
     is_problem(standing.delete(f"{V1}/models/nobody"), 404, "NOT_FOUND")
     is_problem(standing.get(f"{V1}/nowhere/at/all"), 404, "NOT_FOUND")
     is_problem(standing.post(f"{V1}/nowhere"), 404, "NOT_FOUND")
+    for path in (V1, f"{V1}/"):
+        is_problem(standing.get(path), 404, "NOT_FOUND")
 
 
 def test_what_is_no_object_is_not_taken_for_one(standing: TestClient) -> None:
@@ -154,6 +156,20 @@ def test_a_wrong_method_is_405_and_says_which_is_right(client: TestClient) -> No
     assert answer.headers["allow"] == "GET"
     assert client.put(f"{V1}/models/anna").headers["allow"] == "DELETE, GET"
     assert client.get(f"{V1}/models/train").headers["allow"] == "POST"
+
+
+def test_every_method_gets_a_problem_also_before_an_app_that_takes_all(studio: Studio) -> None:
+    async def takes_all(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("It is ours to answer.")
+
+    app = FastAPI()
+    app.include_router(build_router(studio))
+    app.mount("/", takes_all)
+    client = TestClient(app)
+    for method in ("TRACE", "PROPFIND"):
+        is_problem(client.request(method, f"{V1}/health"), 405, "WRONG_METHOD")
+        is_problem(client.request(method, f"{V1}/nowhere"), 404, "NOT_FOUND")
+    is_problem(client.get(V1), 404, "NOT_FOUND")
 
 
 def test_the_errors_of_other_routes_stay_as_they_are(client: TestClient) -> None:
