@@ -22,6 +22,7 @@ from personal_avatar.api.problems import Forbidden
 from personal_avatar.api.repeats import KEY, Ask, Repeats
 from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.studio import Studio
+from personal_avatar.studio.portraits import tags
 
 JOBS = ("job_id", "before")  # parameters that name a job
 IDS = ("job_id", "model_id")  # what belongs to somebody, by the name of the place in a path
@@ -82,11 +83,27 @@ class Sight:
             body.model_id = self.model(body.model_id, user)
         if person and isinstance(body, PriorityBody):
             _refuse_first(person, body)
+        if isinstance(body, JobBody):
+            self.refuse_others(body, user)
+
+    def refuse_others(self, body: JobBody, user: str) -> None:
+        """Raises `NotFound` where a prompt names the trained file of somebody else's avatar."""
+        for text in _prompts(body):
+            if any(avatar.user_id != user for avatar in self._studio.restoring.named_in(text)):
+                raise NotFound("A network that the prompt names is not there.", "Take it out of the prompt.")
 
 
 def _refuse_first(person: str, body: JobBody | PriorityBody) -> None:
     if body.priority > 0:
         raise Forbidden(f"{person} cannot go before others.", "Leave priority out, or give 0 or less.")
+
+
+def _prompts(body: JobBody) -> list[str]:
+    """What of a body gets into prompts."""
+    settings = getattr(body, "settings", {})
+    texts = [getattr(body, name, "") for name in ("prompt", "negative_prompt", "description")]
+    return [text for text in (*texts, *tags(str(settings.get("loras", ""))), *settings.values())
+            if isinstance(text, str) and text.strip()]
 
 
 def _refuse_folder(person: str, body: JobBody) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
-from personal_avatar.networks import find_lora, loras_in, made_for
+from personal_avatar.networks import find_lora, loras_in, made_for, read_header
 from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.deltas import read_deltas
 from personal_avatar.wording import FAMILIES
@@ -38,13 +38,22 @@ class Network:
 
 
 def find_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
-    """The files that tags name, anywhere under `folder`. Raises `NotFound` with the names that exist."""
+    """The files that tags name, anywhere under `folder`. Raises `NotFound` with the names that exist, but for avatars:
+    whoever reads it may be somebody else than who trained them."""
     files = loras_in(folder)
     missing = [tag.name for tag in tags if find_lora(tag.name, files) is None]
     if missing:
-        known = ", ".join(sorted(files)) or "none yet"
-        raise NotFound(f"There is no LoRA named {', '.join(missing)}.", f"In {folder} there are: {known}.")
+        known = ", ".join(sorted(name for name, path in files.items() if not _is_ours(path))) or "none yet"
+        raise NotFound(
+            f"There is no LoRA named {', '.join(missing)}.",
+            f"Its file belongs into models/loras of the data folder. Besides avatars there are: {known}.",
+        )
     return present_networks(tags, folder)
+
+
+def _is_ours(path: Path) -> bool:
+    header = read_header(path)
+    return header is not None and any(name.startswith("personal_avatar.") for name in header.metadata)
 
 
 def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:

@@ -18,6 +18,7 @@ from personal_avatar.api.bodies import JobBody
 from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import TOPICS, build_router
 from personal_avatar.api.table import Row
+from personal_avatar.domain import Checkpoint, Family, Method
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import State
 from personal_avatar.standalone.host import StandaloneHost
@@ -148,6 +149,27 @@ def test_the_avatars_of_others_cannot_be_used(
         limited = client.post(V1 + path, json={**body, "model_id": name, "user_id": "bob"}, auth=SERVICE)
         assert limited.json()["detail"] == answer.json()["detail"] == f"There is no avatar {name!r}."
         assert client.post(V1 + path, json={**body, "model_id": name, "user_id": "ann"}, auth=BOB).status_code == 403
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/images/generate_avatar", {"image": PICTURE, "prompt": "<lora:pa-cleo:1> at sea"}),
+    ("/images/generate_avatar", {"image": PICTURE, "prompt": "at sea", "settings": {"loras": "ink, pa-cleo:0.6"}}),
+    ("/images/generate_avatar", {"image": PICTURE, "prompt": "at sea", "settings": {"hair": "<lora:pa-cleo:1> red"}}),
+    ("/characters/invent", {"description": "a woman <lora:pa-cleo:0.8>"}),
+])
+def test_the_trained_files_of_others_cannot_be_named_in_prompts(
+    studio: Studio, client: TestClient, path: str, body: dict[str, Any]
+) -> None:
+    own = studio.avatars.open("Cleo", user_id="ann", class_noun="woman", statement="y")
+    trained = Checkpoint(Path("/loras/pa-cleo.safetensors"), "0" * 64, 1, Method.LORA, Family.SD1, "sks woman")
+    studio.avatars.save(replace(own, reference=(1.0, 0.0), checkpoints=(trained,)))
+    for auth, more in ((BOB, {}), (SERVICE, {"user_id": "bob"})):
+        answer = client.post(V1 + path, json={**body, **more}, auth=auth)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+        assert "leo" not in answer.text and "/loras" not in answer.text
+    for auth in (ANN, SERVICE):
+        assert "that the prompt names" not in client.post(V1 + path, json=body, auth=auth).text
+    studio.avatars.delete(own.id)
 
 
 def test_the_same_name_is_another_avatar_for_another_user(client: TestClient, anns: dict[str, str]) -> None:

@@ -151,6 +151,15 @@ def test_networks_are_found_in_subfolders_and_unknown_ones_are_listed(model: Dif
     with pytest.raises(NotFound) as caught:
         find_networks([NetworkTag("anna", 1), NetworkTag("bob", 1), NetworkTag("eve", 1)], tmp_path)
     assert "bob, eve" in caught.value.message and "anna" in caught.value.hint
+    assert str(tmp_path) not in caught.value.hint
+
+
+def test_avatars_are_not_listed_to_whoever_names_what_is_not_there(tmp_path: Path) -> None:
+    for name, texts in (("film-grain", {}), ("an-nandu", {"personal_avatar.version": "0.6.0"})):
+        save_file({"x": torch.zeros(1)}, tmp_path / f"{name}.safetensors", metadata=texts)
+    with pytest.raises(NotFound) as caught:
+        find_networks([NetworkTag("bob", 1)], tmp_path)
+    assert "film-grain" in caught.value.hint and "nandu" not in str(caught.value)
 
 
 @pytest.mark.slow
