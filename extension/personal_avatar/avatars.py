@@ -10,19 +10,22 @@ import os
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from personal_avatar import commandline
-from personal_avatar.captions.files import copy_with_caption, without_captions
+from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.photos.dataset import sources_of
 from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, write_bytes, write_json
 
 AVATAR_FILE = "avatar.json"
+DATASET = "dataset"  # the folder of an avatar in which its photos lie as they are trained on
+DIGITS = 12  # of a photo's SHA-256, in its name
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
 TRIGGER_TOKEN = "sks"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
@@ -189,7 +192,20 @@ class AvatarStore:
         return tuple(target / name for name in names)
 
     def photos(self, avatar_id: str) -> list[Path]:
-        """What an avatar was trained from, without captions, in the order in which it was given."""
+        """What an avatar was trained from, without captions, in the order in which it was given; all that was given
+        where its dataset was made of none of them."""
+        given, known = self._given(avatar_id), sources_of(self.folder(avatar_id) / DATASET)
+        digits = {sha256[:DIGITS] for sha256 in known}
+        return [photo for photo in given if photo.name.partition("-")[2][:DIGITS] in digits] or given
+
+    def keep_photos(self, avatar_id: str, names: Collection[str]) -> None:
+        """Erase all photos but those with these names, and their captions; what is in use stays."""
+        for photo in self._given(avatar_id):
+            if photo.name not in names:
+                erased(caption_file(photo))
+                erased(photo)
+
+    def _given(self, avatar_id: str) -> list[Path]:
         return without_captions(sorted((self.folder(avatar_id) / "photos").glob("[0-9]*")))
 
     def delete(self, avatar_id: str, others: Iterable[Path] = ()) -> None:
@@ -262,7 +278,7 @@ def _unlinked(path: Path) -> bool:
 
 def _copied(photo: Path, folder: Path, number: int) -> str:
     """Copy a photo under a name made of its place and content; returns the name."""
-    name = f"{number:02d}-{sha256_of(photo)[:12]}{plain_suffix(photo)}"
+    name = f"{number:02d}-{sha256_of(photo)[:DIGITS]}{plain_suffix(photo)}"
     copy_with_caption(photo, folder / name)
     return name
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.credentials import Ingredient, configured, signed
+from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.provenance import EDITED as EDITED
 from personal_avatar.provenance import GENERATED as GENERATED
 from personal_avatar.provenance import SOURCES, marked, source_in
@@ -35,6 +36,7 @@ PREFIX = "Personal Avatar "  # of what we say in the line with the settings
 _SETTINGS = re.compile(rf"Steps: |{PREFIX}[\w ]+: ")
 FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 QUALITY = 95
+GLANCE_PX = 256 * 256  # of which a picture is read to know that it is one
 
 
 def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
@@ -52,6 +54,14 @@ def load_picture(path: Path, most_px: int = 0) -> np.ndarray:
         if (factor := _too_large(picture.size, most_px)) > 1:
             picture = picture.reduce(factor)
         return pixels_of(picture)
+
+
+def readable(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those that are pictures, in their order; looked at one by one as they are asked for."""
+    for path in paths:
+        with suppress(UnreadablePhoto):
+            load_picture(path, GLANCE_PX)
+            yield path
 
 
 def alpha_of(path: Path) -> np.ndarray | None:

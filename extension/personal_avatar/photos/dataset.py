@@ -48,6 +48,15 @@ def load_dataset(folder: Path) -> Dataset:
     return dataset
 
 
+def sources_of(folder: Path) -> frozenset[str]:
+    """SHA-256 of the photos of which the dataset in `folder` was made; empty without one."""
+    try:
+        dataset = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["dataset"]
+        return frozenset(sample["source_sha256"] for part in ("samples", "held_out") for sample in dataset[part])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
 def image_folder(trigger: str, repeats: int) -> Path:
     """`images/<repeats>_<trigger>`, without characters that file systems refuse."""
     name = re.sub(r"[^\w .-]", "_", trigger).strip(" .") or "subject"

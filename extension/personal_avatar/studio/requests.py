@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar.domain import Avatar, Engine, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings, TooFewPhotos
+from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
     from personal_avatar.studio.oneshot import Box, Neighbour
@@ -48,6 +49,16 @@ class TrainRequest:
     stated_by: str = ""
     door: str = ""
     even_if_too_large: bool = False
+
+    def taken(self) -> TrainRequest:
+        """The same without the photos that the user left out. Raises `TooFewPhotos` when nothing is left."""
+        out = {sha256 for sha256, choice in self.choices.items() if choice.take is False}
+        if not out:
+            return self
+        photos = tuple(photo for photo in self.photos if sha256_of(photo) not in out)
+        if self.photos and not photos:
+            raise TooFewPhotos("All photos were left out.", "Take at least one; 10 to 20 of a person are best.")
+        return replace(self, photos=photos)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +107,12 @@ class Restoring:
         """
         import numpy as np
 
+        from personal_avatar.pictures import readable
         from personal_avatar.restoration.judge import Person
         from personal_avatar.vectors import unit
 
         own = unit(np.asarray(avatar.reference)) if avatar.reference else None
-        photos, vectors = self._studio.avatars.photos(avatar.id)[:MAX_PHOTOS], []
+        photos, vectors = list(islice(readable(self._studio.avatars.photos(avatar.id)), MAX_PHOTOS)), []
         for reader in judge.readers:
             is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
             vectors.append(own if is_own else _seen_in(photos, reader))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.identities import IdentityRequest, Subject
-from personal_avatar.pictures import load_picture
+from personal_avatar.pictures import load_picture, readable
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import plain_suffix, sha256_of
 from personal_avatar.studio.oneshot import (
@@ -189,7 +190,7 @@ def _photos(studio: Studio, avatar: Avatar | None, one_shot: OneShot, files: Map
     """Photos that show the person: those of the request, else the first of the avatar's own."""
     if one_shot.references or avatar is None:
         return [files[name] for name in one_shot.references]
-    return studio.avatars.photos(avatar.id)[:MAX_REFERENCES]
+    return list(islice(readable(studio.avatars.photos(avatar.id)), MAX_REFERENCES))
 
 
 def _scorer(studio: Studio, avatar: Avatar | None, photos: Sequence[Path], people: int) -> Scorer:

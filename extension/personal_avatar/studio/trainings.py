@@ -6,7 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.domain import ONE_PHOTO, Avatar, BaseModelFile, Checkpoint, Engine, Goal, Method, from_json
+from personal_avatar.domain import (
+    ONE_PHOTO,
+    Avatar,
+    BaseModelFile,
+    Checkpoint,
+    Consent,
+    Engine,
+    Goal,
+    Method,
+    from_json,
+)
 from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, PlanTooLarge, WrongState
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, ENDED
@@ -70,7 +80,8 @@ class Trainings:
 
     def start(self, request: TrainRequest) -> Job:
         """Put a training into the queue; its payload is a `TrainTask`. Raises when the base, the plan or the photos
-        cannot work."""
+        cannot work. Photos that the user left out are not kept."""
+        request = request.taken()
         grounds = self._possible([request])
         self._studio.sizing.refuse_too_large(request, grounds[0].base)
         with self._studio.starting:
@@ -84,7 +95,7 @@ class Trainings:
         Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; why a way is left
         out when nothing else is wanted.
         """
-        wanted = _known(ways)
+        wanted, request = _known(ways), request.taken()
         if unknown := set(request.plan) - {name for way in wanted for name in _plan_of(way).__fields__}:
             said = f"None of these methods has the setting {', '.join(sorted(unknown))}."
             raise InvalidSettings(said, "Leave it out, or choose a method that has it.")
@@ -237,7 +248,8 @@ class Trainings:
                 raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
-        """Take what a training made into the avatar; runs once, before the job counts as succeeded."""
+        """Take what a training made into the avatar; runs once, before the job counts as succeeded. Photos that were
+        refused are erased."""
         if job.kind != TRAIN:
             return
         avatar = self._studio.avatars.load(job.avatar_id)
@@ -251,8 +263,23 @@ class Trainings:
             self._studio.sizing.learn(job, result)
         self._studio.avatars.save(replace(
             avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
-            dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id,
+            dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id, consent=self._narrowed(avatar),
         ))
+        used = {photo.name for photo in self._studio.avatars.photos(avatar.id)}
+        self._studio.avatars.keep_photos(avatar.id, used | self._awaited(job))
+
+    def _narrowed(self, avatar: Avatar) -> Consent | None:
+        """To the photos that are used."""
+        used = tuple(map(sha256_of, self._studio.avatars.photos(avatar.id)))
+        return replace(avatar.consent, photo_sha256=used) if avatar.consent else None
+
+    def _awaited(self, job: Job) -> set[str]:
+        """Names of the photos that other jobs of the avatar need yet, or again."""
+        views = (view for kind in COMPARED for view in self._studio.jobs.views(kind=kind, avatar_id=job.avatar_id))
+        others = (view for view in views if view.job.id != job.id)
+        going = (one for one in others if one.status.state in ACTIVE or self._studio.queue.can_go_on(one))
+        given = (one.job.payload.get("training", one.job.payload).get("photos", ()) for one in going)
+        return {Path(photo).name for photos in given for photo in photos}
 
 
 def _noun(request: TrainRequest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from personal_avatar.avatars import DATASET
 from personal_avatar.domain import Dataset, PhotoReport, Reason
 from personal_avatar.errors import TooFewPhotos
 from personal_avatar.jobs.events import Log, Stage
@@ -59,7 +60,7 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
     avatar = work.task.avatar
     return prepare(
         photos,
-        work.task.avatar_folder / "dataset",
+        work.task.avatar_folder / DATASET,
         resolution_px=work.resolution_px,
         trigger=avatar.trigger,
         class_noun=avatar.class_noun,
