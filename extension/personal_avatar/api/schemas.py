@@ -58,9 +58,13 @@ class JobDocument(Document):
         "program has halted its process; null while it works"
     )
     silent_s: float | None = Field(None, description="Seconds since a running one was last heard of")
-    progress: float = Field(..., ge=0, le=1)
-    step: int
-    total_steps: int
+    progress: float = Field(
+        ..., ge=0, le=1, description="Of the last stage that has steps, such as train or generate: stages without "
+        "(check, score, selftest) leave it as it is, a later one that has some (restore after generate) begins at 0 "
+        "again; 1 when the job succeeded"
+    )
+    step: int = Field(..., description="Of the same stage, like total_steps; both stay when the job has ended")
+    total_steps: int = Field(..., description="0: no stage with steps has begun yet")
     loss: float | None
     likeness: float | None
     eta_s: float | None = Field(..., description="Seconds until it has ended")

@@ -23,14 +23,16 @@ from personal_avatar.jobs.events import (
 )
 
 BEFORE = ""  # the time between the start of the process and its first stage
-_NO_LOOP: dict[str, Any] = {"step": 0, "total_steps": 0, "seconds_per_step": None, "parked": False}
+_NO_PACE: dict[str, Any] = {"seconds_per_step": None, "parked": False}
+_NO_LOOP: dict[str, Any] = {**_NO_PACE, "step": 0, "total_steps": 0, "loop_stage": ""}
 
 
 @dataclass(frozen=True)
 class Account:
     """`offset`: bytes of the event file that are in it. `word_at`: where in the file the line of the last `Done` or
     `Failed` begins, -1 without one; `starts`: how often a process began. `laps`: seconds spent in each stage, in the
-    order in which they first came, pauses left out; `loops`: steps in all of the stages that have such; `lap_at`: since
+    order in which they first came, pauses left out; `loops`: steps in all of the stages that have such, of which
+    `loop_stage` is the last that `step` and `total_steps` are of; `lap_at`: since
     when the present one goes on. `done`: the last word is that the work is done; `heard_at`: when the work was last
     heard of."""
 
@@ -49,6 +51,7 @@ class Account:
     parked: bool = False
     done: bool = False
     heard_at: float | None = None
+    loop_stage: str = ""
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -107,11 +110,11 @@ def _changes(account: Account, at: float, event: Event) -> dict[str, Any]:
         begun = {"starts": account.starts + 1, "lap_at": at, "stage": BEFORE, "word_at": -1, "done": False}
         return {**prepared, **begun, **_NO_LOOP}
     if isinstance(event, Stage):
-        return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_LOOP}
+        return {**_lap(account, at), "stage": event.name, "lap_at": at, **_NO_PACE}
     if isinstance(event, Progress):
         loops = {**account.loops, account.stage: event.total}
         return {"step": event.step, "total_steps": event.total, "loss": event.loss, "loops": loops,
-                "seconds_per_step": event.seconds_per_step}
+                "seconds_per_step": event.seconds_per_step, "loop_stage": account.stage}
     if isinstance(event, Score):
         return {"likeness": event.likeness}
     if isinstance(event, Parked):

@@ -60,7 +60,8 @@ class JobView:
     `position`: 1 for the next to run, 0 for one that does not wait. `eta_s`: seconds until it has ended, as far as that
     is known; `starts_in_s`: seconds until a waiting one is taken. `parked`: it waits while a picture is made. `done`:
     its last word was that the work is done, whatever became of its end. `silent_s`: seconds since a running one was
-    last heard of; `stalled`: why it makes no steps, "" while it does or that is not known.
+    last heard of; `stalled`: why it makes no steps, "" while it does or that is not known. `step` and `total_steps` are
+    of the last loop that it told of; `past_loop`: that is over, and a stage without one goes on.
     """
 
     job: Job
@@ -78,6 +79,7 @@ class JobView:
     done: bool = False
     silent_s: float | None = None
     stalled: str = ""
+    past_loop: bool = False
 
     @property
     def priority(self) -> int:
@@ -86,7 +88,7 @@ class JobView:
 
     @property
     def progress(self) -> float:
-        """0..1 of the main loop; 1 when the job succeeded."""
+        """0..1 of the last loop that the job told of; 1 when it succeeded."""
         if self.status.state is State.SUCCEEDED:
             return 1.0
         return self.step / self.total_steps if self.total_steps else 0.0

@@ -64,6 +64,7 @@ class Listing:
             self._files.result(row, account), _rounded(place.starts_in_s),
             account.parked and status.state is State.RUNNING, account.done,
             *self._life(status, account),
+            past_loop=account.total_steps > 0 and account.loop_stage != account.stage,
         )
 
     def _life(self, status: Status, account: Account) -> tuple[float | None, str]:

@@ -50,7 +50,7 @@ def headline(view: JobView, scene: Scene) -> str:
     if state not in (State.RUNNING, State.PAUSED):
         return scene.say(f"state.{state.value}")
     words = [stage_name(view, scene) if state is State.RUNNING else scene.say("state.paused")]
-    if view.total_steps:
+    if _counts(view):
         words.append(scene.say(UNITS.get(view.job.kind, "live.pictures"), n=view.step, total=view.total_steps))
     if asked := ending(view, scene):
         words.append(scene.say(asked))
@@ -59,6 +59,11 @@ def headline(view: JobView, scene: Scene) -> str:
     elif not asked and view.eta_s and state is State.RUNNING:
         words.append(scene.say("live.eta", time=duration(view.eta_s, scene.language)))
     return " · ".join(words)
+
+
+def _counts(view: JobView) -> bool:
+    """Whether its stage is one that has steps; of others nobody knows how far they are."""
+    return view.total_steps > 0 and not view.past_loop
 
 
 def standstill(view: JobView, scene: Scene) -> str:
@@ -81,7 +86,7 @@ def announcement(view: JobView, scene: Scene) -> str:
         return f"{scene.title(view)}: {scene.say('state.' + view.status.state.value)}"
     tenth = int(view.progress * 10) / 10
     stands = f", {scene.say('state.stalled')}" if view.stalled else ""
-    far = f", {share(tenth)}" if view.total_steps else ""
+    far = f", {share(tenth)}" if _counts(view) else ""
     return f"{scene.title(view)}: {stage_name(view, scene)}{far}{stands}"
 
 
@@ -95,7 +100,7 @@ def progress_html(view: JobView, scene: Scene) -> str:
 
 def bar(view: JobView, scene: Scene) -> str:
     """How far a job is; empty for one that rests before it knows: a bar of unknown length moves."""
-    known = bool(view.total_steps)
+    known = _counts(view)
     if view.status.state is State.PAUSED and not known:
         return ""
     return progress_bar(view.progress, headline(view, scene), known=known)

@@ -209,10 +209,34 @@ def test_a_view_tells_where_the_work_stands(store: JobStore) -> None:
     view = store.view(job.id)
     assert (view.stage, view.step, view.total_steps, view.eta_s, view.likeness) == ("train", 3, 10, 14.0, 0.4)
     assert view.progress == pytest.approx(0.3)
-    emit(Stage("score"))
-    assert store.view(job.id).progress == 0.0
     emit(Done({"x": 1}))
     assert store.view(job.id).result == {"x": 1}
+
+
+@pytest.mark.parametrize("last", [Done({}), Failed({"code": "NOT_ALIKE", "message": "m", "hint": "h"})])
+def test_stages_without_steps_leave_those_of_the_loop_before_them(store: JobStore, last: Done | Failed) -> None:
+    """Whoever looks at the numbers sees no 0 % after 100 %."""
+    job = create(store)
+    emit = EventWriter(store.folder(job.id))
+    emit(Stage("check"))
+    assert (store.view(job.id).progress, store.view(job.id).past_loop) == (0.0, False)
+    for event in (Stage("train"), Progress(4, 4, loss=0.5, seconds_per_step=2.0), Stage("score"), Stage("selftest")):
+        emit(event)
+    view = store.view(job.id)
+    assert (view.stage, view.step, view.total_steps, view.progress, view.past_loop) == ("selftest", 4, 4, 1.0, True)
+    assert view.eta_s is None, "its pace tells nothing of what comes after"
+    emit(last)
+    assert (store.view(job.id).progress, store.view(job.id).step, store.view(job.id).total_steps) == (1.0, 4, 4)
+
+
+def test_another_loop_counts_its_own_steps(store: JobStore) -> None:
+    job = create(store)
+    emit = EventWriter(store.folder(job.id))
+    for event in (Stage("generate"), Progress(4, 4), Stage("restore"), Progress(1, 2)):
+        emit(event)
+    assert (store.view(job.id).progress, store.view(job.id).past_loop) == (0.5, False)
+    emit(Started(2))
+    assert (store.view(job.id).progress, store.view(job.id).past_loop) == (0.0, False), "it begins anew"
 
 
 def test_what_a_failed_job_kept_is_its_result(store: JobStore) -> None:

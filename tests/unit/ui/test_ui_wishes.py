@@ -23,7 +23,7 @@ from personal_avatar.training.plan import TrainTask
 from personal_avatar.ui import wishes
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.jobs import jobs_html
-from personal_avatar.ui.live import failure_html, headline, status_html
+from personal_avatar.ui.live import announcement, bar, failure_html, headline, status_html
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import LISTED, JobWatch, Scene
 
@@ -290,6 +290,15 @@ def test_what_is_counted_is_named(studio: Studio) -> None:
         going = replace(view, job=replace(view.job, kind=kind), step=3, total_steps=9)
         assert headline(going, page(studio)).endswith(f"3 of 9 {unit}")
         assert headline(going, page(studio, "zh")).endswith(f"3 / 9 {spoken}")
+
+
+def test_a_stage_without_steps_shows_none_of_the_loop_before_it(studio: Studio) -> None:
+    made, scene = job(studio, State.RUNNING), page(studio)
+    view = replace(studio.jobs.view(made), stage="score", step=9, total_steps=9)
+    assert 'aria-valuenow="100"' in bar(view, scene) and "9" in headline(view, scene)
+    view = replace(view, past_loop=True)
+    assert "aria-valuenow" not in bar(view, scene) and "9" not in headline(view, scene)
+    assert "%" not in announcement(view, scene)
 
 
 def test_waiting_jobs_say_their_place_and_when_their_turn_comes(studio: Studio) -> None:
