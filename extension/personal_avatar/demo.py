@@ -73,7 +73,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     terminal.document(document)
     if training.status.state is State.SUCCEEDED:
         terminal.say(f"\nAll of it took {document['seconds']:.0f} seconds. Results are in {out}")
-    return exit_status(training, interrupted, terminal)
+    return exit_status(demo.studio, training, interrupted, terminal)
 
 
 def _settle(demo: Demo) -> None:

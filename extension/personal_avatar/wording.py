@@ -6,6 +6,8 @@ spoken, as the command line, the reports and the messages of errors do.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +21,7 @@ SIGNS = {"seconds": "s", "minutes": "min", "hours": "h"}
 SECONDS_UP_TO, MINUTES_UP_TO = 90, 5400  # in seconds
 GB = 1000.0  # MB
 SMALLEST_MB = 0.1
+_PLACE = re.compile(r"\{(\w+)\}")
 _FILE = Path(__file__).resolve().parent / "assets" / "texts.json"
 
 
@@ -38,6 +41,17 @@ def text(key: str, language: str = DEFAULT, **values: object) -> str:
     without its value."""
     found = table()[key][LANGUAGES.index(language)]
     return found.format(**values) if values else found
+
+
+def translated(sentence: str, keys: Iterable[str], language: str) -> str:
+    """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
+    where it is none."""
+    for key in keys:
+        parts = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)])
+        pattern = "".join(f"(?P<{part}>.+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+        if found := re.fullmatch(pattern, sentence):
+            return text(key, language, **found.groupdict())
+    return ""
 
 
 def has(key: str) -> bool:

@@ -14,14 +14,22 @@ from personal_avatar import commandline
 from personal_avatar import doctor as examination
 from personal_avatar.captions.taggers import refusal
 from personal_avatar.commandline import HOME_VARIABLE, doctor, fetching
+from personal_avatar.commands.common import exit_status
+from personal_avatar.commands.jobs import job_named
 from personal_avatar.environment import kohya
-from personal_avatar.errors import EngineMissing, WeightsMissing
+from personal_avatar.errors import EngineMissing, NotFound, WeightsMissing
 from personal_avatar.faces import registry as faces
 from personal_avatar.identity.shelf import Shelf
+from personal_avatar.jobs.states import State
 from personal_avatar.restoration import networks
+from personal_avatar.standalone.host import StandaloneHost
+from personal_avatar.studio import Studio
+from personal_avatar.terminal import Terminal
+from personal_avatar.training.engines.kohya import child
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.nouns import Weight
+from personal_avatar.worker.cluster import ray_cluster
 
 
 @pytest.fixture
@@ -43,6 +51,28 @@ def test_the_usual_folder_is_not_named_and_another_one_is(monkeypatch: pytest.Mo
     assert told.startswith("personal-avatar doctor --fetch drawn --data ") and "my avatars" in told
     if sys.platform != "win32":
         assert shlex.split(told)[-1] == str(tmp_path / "my avatars")
+
+
+@pytest.mark.usefixtures("installed")
+def test_hints_of_the_work_name_the_folder_that_is_meant(tmp_path: Path) -> None:
+    lacking = child.failure(1, ["ImportError: No bitsandbytes / bitsandbytes"], oom_killed=False, data=tmp_path)
+    assert f"personal-avatar doctor --install-kohya --data {tmp_path}`" in lacking.hint
+    with pytest.raises(NotFound) as nothing:
+        job_named(Studio(StandaloneHost(tmp_path), serves=False), "ffff")
+    assert nothing.value.hint == f"Look at: personal-avatar jobs list --data {tmp_path}"
+    assert ray_cluster._installing(str(tmp_path / "ray"), "VERSION").endswith(f"-ray VERSION --data {tmp_path}")
+    assert ray_cluster._installing("") == "personal-avatar doctor --install-ray"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_job_that_rests_is_resumed_in_its_own_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studio = Studio(StandaloneHost(tmp_path), serves=False)
+    job = studio.jobs.create("train", {}, title="Anna", user_id="u", avatar_id="anna")
+    studio.jobs.move(job.id, State.PAUSED)
+    assert exit_status(studio, studio.jobs.view(job.id), False, Terminal(as_json=False)) == 130
+    assert capsys.readouterr().err.strip().endswith(f"jobs resume {job.id[:8]} --data {tmp_path}")
 
 
 @pytest.mark.usefixtures("not_installed")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 from personal_avatar.domain import ONE_PHOTO, Engine, Family, Method
+from personal_avatar.studio.judges import NO_CLIP, NO_SECOND
 from personal_avatar.wording import (
     FAMILIES,
     LANGUAGES,
@@ -15,6 +16,7 @@ from personal_avatar.wording import (
     table,
     text,
     trained_by,
+    translated,
 )
 
 
@@ -53,3 +55,12 @@ def test_a_code_of_another_version_is_told_as_it_is() -> None:
 def test_no_advice_speaks_in_codes_of_methods(code: str) -> None:
     told = {key: texts for key, texts in table().items() if key.startswith(("train_advice.", "choice.", "error."))}
     assert not [key for key, texts in told.items() if any(code in one for one in texts)]
+
+
+def test_a_sentence_is_found_by_its_english_text_whatever_fills_its_places() -> None:
+    keys = ("remark.one_recogniser", "remark.no_clip")
+    assert translated(NO_SECOND, keys, "zh") == text("remark.one_recogniser", "zh")
+    for command in ("personal-avatar doctor --fetch clip-vit-b-32", "x --data '/a (b)/{c}'"):
+        said = translated(f"{NO_CLIP} `{command}` gets one (354 MB, MIT).", keys, "vi")
+        assert command in said and NO_CLIP not in said
+    assert translated(f"{NO_SECOND} And more.", keys, "vi") == ""

@@ -41,7 +41,7 @@ def _by_job(studio: Studio, photos: list[Path], args: Namespace, terminal: Termi
     job = studio.captions.start(photos, args.tagger, **_asked(args))
     view, interrupted = follow(studio, job, terminal)
     if interrupted or view.result is None:
-        return exit_status(view, interrupted, terminal)
+        return exit_status(studio, view, interrupted, terminal)
     by_name = dict(zip(names_of(photos), photos, strict=True))
     said, skipped = view.result["captions"], view.result["skipped"]
     return Described(

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from personal_avatar import commandline
 from personal_avatar.errors import BadInput, WrongState
 from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
 from personal_avatar.jobs.states import ACTIVE, RESTING, State
@@ -90,8 +91,13 @@ def _interrupted(studio: Studio, job: Job, terminal: Terminal) -> JobView:
     except (WrongState, KeyboardInterrupt):
         view = _cancelled(studio, job, terminal)
     if view.status.state is State.PAUSED:
-        terminal.complain(f"It can go on from step {view.step}: personal-avatar jobs resume {job.id[:8]}")
+        terminal.complain(f"It can go on from step {view.step}: {_resuming(studio, view)}")
     return view
+
+
+def _resuming(studio: Studio, view: JobView) -> str:
+    """The command that lets a job go on."""
+    return commandline.of("jobs", "resume", view.job.id[:8], data=studio.host.folders().data)
 
 
 def _cancelled(studio: Studio, job: Job, terminal: Terminal) -> JobView:
@@ -142,14 +148,14 @@ class Shown:
             self._bar.close()
 
 
-def exit_status(view: JobView, interrupted: bool, terminal: Terminal) -> int:
-    """The exit status for how a job ended; a failure is told on stderr."""
+def exit_status(studio: Studio, view: JobView, interrupted: bool, terminal: Terminal) -> int:
+    """The exit status for how a job of the studio ended; a failure is told on stderr."""
     if interrupted:
         return INTERRUPTED
     if view.status.state is State.SUCCEEDED:
         return DONE
     if view.status.state is State.PAUSED:
-        terminal.complain(f"The job was paused. To go on: personal-avatar jobs resume {view.job.id[:8]}")
+        terminal.complain(f"The job was paused. To go on: {_resuming(studio, view)}")
         return INTERRUPTED
     error = view.status.error or {}
     terminal.complain(f"{error.get('message', 'The job failed.')} {error.get('hint', '')}")

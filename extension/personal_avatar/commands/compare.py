@@ -41,7 +41,7 @@ def compare(args: Namespace, terminal: Terminal) -> int:
         view, interrupted = follow(studio, job, terminal)
         if job.kind == TRAIN:
             show_training(documents.training(view), terminal)
-        status = max(status, exit_status(view, interrupted, terminal))
+        status = max(status, exit_status(studio, view, interrupted, terminal))
         if interrupted:
             for later in jobs[jobs.index(job) + 1 :]:
                 studio.queue.cancel(later.id)

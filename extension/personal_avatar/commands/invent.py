@@ -36,7 +36,7 @@ def invent(args: Namespace, terminal: Terminal) -> int:
         "job": view.job.id, "state": view.status.state.value, "images": images,
         **{name: (view.result or {}).get(name) for name in NUMBERS}, "error": documents.plain_error(view),
     })
-    return exit_status(view, interrupted, terminal)
+    return exit_status(studio, view, interrupted, terminal)
 
 
 def taken(studio: Studio, view: JobView, out: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TypedDict
 
-from personal_avatar import documents
+from personal_avatar import commandline, documents
 from personal_avatar.commands.common import DONE, WRONG_USAGE, exit_status, follow, local_studio
 from personal_avatar.errors import NotFound
 from personal_avatar.jobs.job import HALTED
@@ -46,7 +46,8 @@ def job_named(studio: Studio, beginning: str) -> str:
     """The one job whose id begins so."""
     found = [job_id for job_id in studio.jobs.ids() if job_id.startswith(beginning)]
     if len(found) != 1:
-        raise NotFound(f"{len(found)} jobs begin with {beginning!r}.", "Look at: personal-avatar jobs list")
+        listing = commandline.of("jobs", "list", data=studio.host.folders().data)
+        raise NotFound(f"{len(found)} jobs begin with {beginning!r}.", f"Look at: {listing}")
     return found[0]
 
 
@@ -150,4 +151,4 @@ def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
         studio.queue.resume(view.job.id, here=False)
     ended, interrupted = follow(studio, view.job, terminal)
     terminal.document(documents.job(ended))
-    return exit_status(ended, interrupted, terminal)
+    return exit_status(studio, ended, interrupted, terminal)

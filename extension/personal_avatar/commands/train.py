@@ -47,7 +47,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
     document = documents.training(view)
     show_training(document, terminal)
     terminal.document(document)
-    return exit_status(view, interrupted, terminal)
+    return exit_status(studio, view, interrupted, terminal)
 
 
 def show_training(document: dict[str, Any], terminal: Terminal) -> None:
@@ -99,7 +99,7 @@ def generate(args: Namespace, terminal: Terminal) -> int:
     terminal.say(table([(image["path"], score(image["likeness"]), image["style"]) for image in images]))
     terminal.document({"job": view.job.id, "state": view.status.state.value, "images": images,
                        "error": documents.plain_error(view)})
-    return exit_status(view, interrupted, terminal)
+    return exit_status(studio, view, interrupted, terminal)
 
 
 def _file(path: Path | None) -> Path | None:

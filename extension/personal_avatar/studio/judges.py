@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from personal_avatar import commandline
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
@@ -29,10 +30,8 @@ NO_SECOND = (
     "Likeness is measured by one recogniser: there is no other one here that took no part in the training. "
     "One of insightface's packs in the folder of weights would be asked as well."
 )
-NO_CLIP = (
-    "How well prompts are followed is not measured: there is no CLIP for pictures and words here. "
-    "`personal-avatar doctor --fetch clip-vit-b-32` gets one (354 MB, MIT)."
-)
+NO_CLIP = "How well prompts are followed is not measured: there is no CLIP for pictures and words here."
+CLIP = "clip-vit-b-32"
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,8 @@ class _Asked:
         try:
             path = clip_files.find(folders)
             if path is None:
-                self.remarks.append(NO_CLIP)
+                command = commandline.fetching(self.studio.weights_folder, CLIP)
+                self.remarks.append(f"{NO_CLIP} `{command}` gets one (354 MB, MIT).")
                 return None
             from personal_avatar.ranking.clip import load
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 
 import gradio as gr
 
@@ -15,6 +14,7 @@ from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
@@ -32,7 +32,9 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
 
     def progress(scene: Scene) -> dict[str, str]:
         view = view_of(scene)
-        return {"value": progress_html(view, scene) + _sentences(view, scene) if view else before(scene)}
+        if view is None:
+            return {"value": before(scene)}
+        return {"value": progress_html(view, scene) + remarks(scene.told(view).sentences[-REMARKS:], scene)}
 
     def end(scene: Scene) -> list[object]:
         view = view_of(scene)
@@ -54,12 +56,6 @@ def build(page: Page, tabs: gr.Tabs, name: str, view_of: ViewOf, before: Callabl
     page.show(page.say(onward, value="create.onward"), lambda scene: {"visible": state(scene) is State.SUCCEEDED})
     page.on(cancel.click, end, [], [], message)
     onward.click(lambda: gr.Tabs.update(selected="results"), None, tabs, **QUIET)
-
-
-def _sentences(view: JobView, scene: Scene) -> str:
-    """What the job had to remark, in English."""
-    lines = [tag("li", escape(sentence), lang="en") for sentence in scene.told(view).sentences[-REMARKS:]]
-    return tag("ul", *lines, class_="pa-advice") if lines else ""
 
 
 def _made(view: JobView | None, scene: Scene, shelf: Shelf) -> str:

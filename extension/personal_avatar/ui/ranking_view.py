@@ -15,6 +15,7 @@ from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import button
 from personal_avatar.ui.refusal import Refusal
+from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import LANGUAGES, text
 
@@ -61,8 +62,7 @@ def progress(scene: Scene) -> str:
     if view is None:
         lines = "".join(tag("li", escape(scene.say(f"rank.tip.{number}"))) for number in (1, 2, 3))
         return tag("div", tag("h3", escape(scene.say("rank.none"))), tag("ul", lines), class_="pa-empty")
-    remarks = [tag("li", escape(one), lang="en") for one in scene.told(view).sentences]
-    return progress_html(view, scene) + (tag("ul", *remarks, class_="pa-advice") if remarks else "")
+    return progress_html(view, scene) + remarks(scene.told(view).sentences, scene)
 
 
 # -- the pictures

@@ -14,6 +14,7 @@ from personal_avatar.ui.markup import tag
 from personal_avatar.ui.outcome import made_something, outcome_html
 from personal_avatar.ui.page import QUIET, Page, elem_id
 from personal_avatar.ui.pictures import Shelf
+from personal_avatar.ui.remarks import remark
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.story import Told, thinned
 from personal_avatar.ui.texts import text
@@ -102,5 +103,5 @@ def _log(scene: Scene) -> str:
     view = scene.training
     if view is None:
         return ""
-    sentences = "\n".join(_told(scene).sentences)
+    sentences = "\n".join(remark(sentence, scene) for sentence in _told(scene).sentences)
     return "\n".join(part for part in (sentences, scene.studio.jobs.log_tail(view.job.id, 4000)) if part)

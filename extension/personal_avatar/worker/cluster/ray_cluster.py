@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import commandline
 from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, first_line, named
 from personal_avatar.jobs.executors import RaySettings
 from personal_avatar.worker.cluster.node import NodeJob
@@ -152,7 +153,8 @@ def connected(settings: RaySettings) -> Any:
         text = " ".join(str(error).split())[:400].rstrip(".")
         if "ersion" in text:
             here = f"Ray {ray.__version__} on Python {sys.version.split()[0]}"
-            raise ClusterMismatch(f"The Ray cluster does not fit {here}: {text}.") from error
+            hint = f"Install the cluster's own version here: `{_installing(settings.packages, 'VERSION')}`."
+            raise ClusterMismatch(f"The Ray cluster does not fit {here}: {text}.", hint) from error
         raise ClusterUnreachable(f"The Ray cluster at {settings.address} cannot be used: {text}.") from error
     return ray
 
@@ -179,9 +181,14 @@ def _imported(packages: str) -> Any:
         import ray
     except ImportError as error:
         raise TrainerMissing(
-            f"Ray is not installed for trainings ({error}).", "Run `personal-avatar doctor --install-ray`."
+            f"Ray is not installed for trainings ({error}).", f"Run `{_installing(packages)}`."
         ) from None
     return ray
+
+
+def _installing(packages: str, *version: str) -> str:
+    """The command that installs Ray where `packages` are; "": nobody knows where."""
+    return commandline.doctor("--install-ray", *version, data=Path(packages).parent if packages else None)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import commandline
 from personal_avatar.errors import (
     SAID_OF_DISKS,
     SAID_OF_MEMORY,
@@ -44,9 +45,12 @@ _NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
 class Child:
     """A running command. `with Child(...)`: at the end of the block nothing of it runs any more."""
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], data: Path | None = None
+    ) -> None:
+        """`data`: our data folder, into which sd-scripts is installed."""
         own_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
-        self._oom_kills = oom_kills()
+        self._oom_kills, self._data = oom_kills(), data
         self._process = subprocess.Popen(
             list(command),
             cwd=folder,
@@ -121,15 +125,17 @@ class Child:
     def outcome(self) -> AvatarError | None:
         """None when it ended well, else what went wrong; waits until it has ended."""
         code = self._process.wait()
-        return None if code == 0 else failure(code, list(self._tail), oom_killed=oom_kills() > self._oom_kills)
+        killed = oom_kills() > self._oom_kills
+        return None if code == 0 else failure(code, list(self._tail), oom_killed=killed, data=self._data)
 
 
-def failure(code: int, tail: Sequence[str], *, oom_killed: bool) -> AvatarError:
-    """Name the end of a process of sd-scripts by its exit code and its last lines."""
+def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | None = None) -> AvatarError:
+    """Name the end of a process of sd-scripts by its exit code and its last lines. `data`: see `Child`."""
     text = "\n".join(tail)
     module = _MISSING_MODULE.search(text) or _NOT_INSTALLED.search(text)
     if module:
-        hint = "Run `personal-avatar doctor --install-kohya`; an optimiser may need a package of its own."
+        command = commandline.doctor("--install-kohya", data=data)
+        hint = f"Run `{command}`; an optimiser may need a package of its own."
         return EngineMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
     if _says(text, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
         return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")

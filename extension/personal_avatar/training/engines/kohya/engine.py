@@ -165,7 +165,7 @@ def _start(scripts: SdScripts, order: Order) -> Child:
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     logger.info("sd-scripts in %s: %s %s", scripts.folder, script, " ".join(arguments))
     words = [*launcher(order.base, order.folder), str(scripts.folder / script), *arguments]
-    return Child([sys.executable, *words], scripts.folder, environment)
+    return Child([sys.executable, *words], scripts.folder, environment, scripts.packages.parent)
 
 
 def _follow(child: Child, work: Work, teller: Teller) -> None:
