@@ -47,7 +47,8 @@ def plain_error(view: JobView) -> dict[str, str] | None:
 
 
 def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
-    """What is told of an avatar: no embedding, no path. `state`: training, ready or untrained."""
+    """What is told of an avatar: no embedding, no path. `state`: training, ready, untrained or
+    lost, see `ModelDocument`."""
     best = avatar.best
     return {
         "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun,

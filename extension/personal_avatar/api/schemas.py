@@ -116,7 +116,8 @@ class ModelDocument(Document):
     name: str
     user_id: str
     class_type: str
-    state: str = Field(..., description="training, ready or untrained")
+    state: str = Field(..., description="training, ready, untrained; lost: its trained file is not in the "
+                       "host's folders, such as after the avatar's folder alone was copied to another machine")
     trigger: str
     prompt: str = Field(..., description="What to put into any prompt to get this avatar")
     base: str

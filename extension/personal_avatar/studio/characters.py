@@ -67,7 +67,7 @@ def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, c
     if not task.avatar_id:
         return casting
     avatar = studio.avatars.load(task.avatar_id)
-    point = usable_with(avatar, casting.base)
+    point = usable_with(avatar, casting.base, studio.host.folders())
     words = ", ".join(part for part in (subject_prompt(point, 1.0), task.description) if part)
     own = point.path if point.method is Method.DREAMBOOTH else None
     return replace(casting, words=words, avatar=avatar, checkpoint=own)

@@ -106,7 +106,7 @@ class Invention:
         base = self._studio.host.checkpoint()
         if avatar is None:
             return
-        usable_with(avatar, base)
+        usable_with(avatar, base, self._studio.host.folders())
         if not avatar.reference:
             raise WrongState(f"{avatar.name} is a style: it has no face.", "Choose an avatar that shows somebody.")
         self._studio.analyser(avatar.recogniser)

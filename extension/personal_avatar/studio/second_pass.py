@@ -114,9 +114,11 @@ def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]
     from personal_avatar.host import PictureRequest
     from personal_avatar.studio.oneshot import OneShot, posed
     from personal_avatar.studio.sitters import seated
+    from personal_avatar.studio.trained import lies_here
 
     base = studio.host.checkpoint()
-    trained = avatar is not None and avatar.best_for(base.family) is not None
+    point = avatar.best_for(base.family) if avatar is not None else None
+    trained = point is not None and lies_here(point, studio.host.folders())
     files = {path.name: path for path in references}
     one_shot = OneShot(references=tuple(files), identity=None if trained else {})
     seat = seated(studio, avatar, one_shot, files, 1.0)

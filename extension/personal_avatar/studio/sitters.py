@@ -21,6 +21,7 @@ from personal_avatar.errors import (
     WeightsMissing,
     WrongState,
 )
+from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.pictures import load_picture, readable
 from personal_avatar.ranking.likeness import Scorer
@@ -35,6 +36,7 @@ from personal_avatar.studio.oneshot import (
     settings_of,
 )
 from personal_avatar.studio.portraits import Sitter
+from personal_avatar.studio.trained import lies_here, refuse_lost
 from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -159,8 +161,9 @@ def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np
     return load_picture(files[one_shot.pose])
 
 
-def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
-    """The avatar's best file for the loaded checkpoint. Raises `WrongState`, `BaseUnsupported` when it has none."""
+def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders) -> Checkpoint:
+    """The avatar's best file for the loaded checkpoint. Raises `WrongState`, `BaseUnsupported` when it has none, or it
+    is not in the host's `folders`."""
     if avatar.best is None:
         raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
     point = avatar.best_for(base.family)
@@ -170,6 +173,7 @@ def usable_with(avatar: Avatar, base: BaseModelFile) -> Checkpoint:
             f"{avatar.name} was trained for {families}; {base.title} is {FAMILIES[base.family]}.",
             "Load a checkpoint of that family, or train the avatar for this one.",
         )
+    refuse_lost(avatar, point, folders)
     return point
 
 
@@ -177,10 +181,12 @@ def _painted_with(
     studio: Studio, avatar: Avatar | None, one_shot: OneShot
 ) -> tuple[Checkpoint | None, BaseModelFile]:
     """What was trained of the person and fits, and the checkpoint; photos serve where nothing was trained."""
-    base = studio.host.checkpoint()
+    base, folders = studio.host.checkpoint(), studio.host.folders()
     if avatar is None:
         return None, base
-    point = usable_with(avatar, base) if one_shot.identity is None else avatar.best_for(base.family)
+    point = usable_with(avatar, base, folders) if one_shot.identity is None else avatar.best_for(base.family)
+    if point is not None and one_shot.identity is not None and not lies_here(point, folders):
+        point = None
     if point is not None and point.method is Method.DREAMBOOTH:
         base = studio.host.find_checkpoint(str(point.path))
     return point, base

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.avatars import COMPANIONS, companions
-from personal_avatar.domain import Avatar
+from personal_avatar.domain import Avatar, Checkpoint, Method
+from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.networks import read_header
 from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import files_below, sha256_of
+
+LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
+_KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoints"}  # of files; others are LoRAs
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,22 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Train
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
     own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
     return Trained(tuple(sorted(own)), tuple(sorted(foreign)))
+
+
+def lies_here(point: Checkpoint, folders: Folders) -> bool:
+    """Whether the host finds the file of a training: an avatar's folder can be copied without it."""
+    places = [folders.results_of(point.method), *(folders.more_loras if point.method in LORAS else ())]
+    if point.path.is_file() and any(point.path.is_relative_to(place) for place in places):
+        return True
+    return any(path.name == point.path.name for place in places for path in files_below(place))
+
+
+def refuse_lost(avatar: Avatar, point: Checkpoint, folders: Folders) -> None:
+    """Raise `WrongState` when the host does not find the file of a training."""
+    if not lies_here(point, folders):
+        kind = _KINDS.get(point.method, "LoRAs")
+        hint = f"Copy it from where it was trained into the folder of {kind} here, or train the avatar again."
+        raise WrongState(f"{point.path.name}, the trained file of {avatar.name}, is not here.", hint)
 
 
 def _is_one(path: Path, known: Mapping[str, set[str]]) -> bool:

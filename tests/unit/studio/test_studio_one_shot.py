@@ -72,7 +72,10 @@ def trained(studio: Studio, family: Family = Family.SD1, photos: tuple[Path, ...
     avatar = studio.avatars.open("Anna", user_id="local", class_noun="woman", statement="she agreed")
     studio.avatars.save(avatar)
     studio.avatars.add_photos(avatar, photos)
-    point = Checkpoint(Path("/x/anna.safetensors"), "", 5, Method.LORA, family, avatar.trigger)
+    file = studio.host.folders().loras / "anna.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    point = Checkpoint(file, "", 5, Method.LORA, family, avatar.trigger)
     studio.avatars.save(replace(avatar, checkpoints=(point,)))
     return studio.avatars.load(avatar.id)
 

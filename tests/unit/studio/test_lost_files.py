@@ -1,0 +1,79 @@
+"""An avatar whose trained file is not here says so before anything starts; its photos still serve."""
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import Avatar, Checkpoint, Method
+from personal_avatar.errors import WrongState
+from personal_avatar.host import Folders
+from personal_avatar.studio import CreateRequest, Studio, TrainRequest
+from personal_avatar.studio.inventing import InventRequest
+from personal_avatar.studio.oneshot import OneShot
+from personal_avatar.studio.sitters import _painted_with
+from personal_avatar.studio.trained import lies_here
+
+from tests.unit.api.house import GOOD, build_studio
+
+pytestmark = pytest.mark.slow
+
+PAINT = CreateRequest(avatar_id="anna", prompt="a portrait", settings={"count": 1, "restore": False})
+
+
+@pytest.fixture()
+def studio(tmp_path: Path, face_weights: Path) -> Studio:
+    made = build_studio(tmp_path / "data", face_weights)
+    job = made.trainings.start(TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed"))
+    made.queue.wait(job.id, 30)
+    return made
+
+
+def state(studio: Studio) -> str:
+    return str(studio.told_of([studio.avatars.load("anna")])[0]["state"])
+
+
+def best(avatar: Avatar) -> Checkpoint:
+    assert avatar.best is not None
+    return avatar.best
+
+
+def test_an_avatar_that_was_copied_without_its_file_says_what_is_missing(
+    studio: Studio, tmp_path: Path, face_weights: Path
+) -> None:
+    """Its file lies in the other data folder, where this one's host does not look."""
+    other = build_studio(tmp_path / "copy", face_weights)
+    shutil.copytree(studio.avatars.folder("anna"), tmp_path / "copy" / "avatars" / "anna")
+    assert (state(studio), state(other)) == ("ready", "lost")
+    for refused in (lambda: other.create(PAINT), lambda: other.invention.start(InventRequest(avatar_id="anna"))):
+        with pytest.raises(WrongState, match="anna.safetensors, the trained file of Anna, is not here") as told:
+            refused()
+        assert "Copy it" in told.value.hint and "LoRAs" in told.value.hint
+    assert other.jobs.ids() == []
+    shutil.copy(best(studio.avatars.load("anna")).path, other.host.folders().loras / "anna.safetensors")
+    assert state(other) == "ready"
+
+
+def test_photos_serve_where_the_file_is_lost(studio: Studio) -> None:
+    avatar = studio.avatars.load("anna")
+    assert _painted_with(studio, avatar, OneShot(identity={}))[0] is not None
+    best(avatar).path.unlink()
+    assert _painted_with(studio, avatar, OneShot(identity={}))[0] is None
+
+
+@pytest.mark.parametrize(("method", "folder"), [
+    (Method.LORA, "loras"), (Method.DREAMBOOTH_LORA, "more"), (Method.TEXTUAL_INVERSION, "embeddings"),
+    (Method.DREAMBOOTH, "checkpoints"),
+])
+def test_files_are_looked_for_by_name_where_their_kind_belongs(
+    studio: Studio, tmp_path: Path, method: Method, folder: str
+) -> None:
+    places = {name: tmp_path / name for name in ("loras", "more", "embeddings", "checkpoints")}
+    folders = Folders(tmp_path, places["loras"], places["embeddings"], places["checkpoints"],
+                      more_loras=(places["more"],))
+    point = replace(best(studio.avatars.load("anna")), method=method)
+    assert not lies_here(point, folders)
+    (places[folder] / "people").mkdir(parents=True)
+    (places[folder] / "people" / point.path.name).touch()
+    assert lies_here(point, folders)
