@@ -30,6 +30,8 @@ Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was wr
 TRIGGER_TOKEN = "sks"
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
 COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
+# Unicode's controls of direction: what stands behind one is shown in another order than it has.
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 MARKS = "PZC"  # first letters of Unicode's categories: punctuation, spaces, control characters
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
@@ -121,7 +123,7 @@ class AvatarStore:
 
     def _named(self, name: str, user_id: str | None) -> Avatar:
         for avatar in self._each(user_id):
-            if avatar.name == name:
+            if same_name(avatar.name, name):
                 return avatar
         raise self._nobody(name)
 
@@ -152,7 +154,7 @@ class AvatarStore:
             if not (self._folder / avatar_id / AVATAR_FILE).exists():
                 break
             avatar = self.load(avatar_id)
-            if (avatar.user_id, avatar.name) == (user_id, name):
+            if avatar.user_id == user_id and same_name(avatar.name, name):
                 return replace(avatar.agreed(consent), class_noun=class_noun, trigger=_trigger(class_noun))
         return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
 
@@ -291,12 +293,21 @@ def _ids_for(name: str) -> Iterator[str]:
     yield from (f"{word[:44].rstrip('-')}-{number}" for number in itertools.count(2))
 
 
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are the same letters, however their accents are written: macOS takes them apart."""
+    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+
+
 def _checked_name(name: str) -> str:
-    """The same name; raises `InvalidSettings` for what is none, or holds bytes that are no text."""
+    """The same name with its accents on their letters (NFC); raises `InvalidSettings` for what is none, holds bytes
+    that are no text, or is shown in another order than it is written in."""
+    name = unicodedata.normalize("NFC", name)
     if not name or len(name) > 80:
         raise InvalidSettings("The name must have 1 to 80 characters.")
     if not writable(name):
         raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
+    if DIRECTIONS & set(name):
+        raise InvalidSettings("The name holds a control of the direction of text.", "Write it without.")
     if all(unicodedata.category(sign)[0] in MARKS for sign in name):
         raise InvalidSettings(f"{name!r} is no name.", "Give it at least one letter, digit or symbol of its own.")
     return name

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,22 @@ def test_a_name_of_marks_alone_is_refused(store: AvatarStore, name: str) -> None
 @pytest.mark.parametrize("name", ["安娜", "7", "🦊", "-x-"])
 def test_a_name_in_any_script_is_taken(store: AvatarStore, name: str) -> None:
     assert saved(store, name).name == name
+
+
+def test_a_name_whose_accents_are_apart_is_the_same_name(store: AvatarStore) -> None:
+    """macOS gives names of files so."""
+    whole, apart = (unicodedata.normalize(form, "Émile") for form in ("NFC", "NFD"))
+    first = saved(store, apart)
+    assert (first.name, saved(store, whole).id) == (whole, first.id)
+    assert store.find(apart) == store.find(whole) == store.own(apart, "u")
+    store.save(replace(first, name=apart))  # as earlier versions kept it
+    assert saved(store, whole).id == store.find(whole).id == first.id and len(store.all()) == 1
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u200f"])
+def test_names_that_are_shown_in_another_order_are_refused(store: AvatarStore, sign: str) -> None:
+    with pytest.raises(InvalidSettings, match="direction"):
+        saved(store, f"Anna{sign}annA")
 
 
 @pytest.mark.parametrize("noun", ["", "Frau Müller", "a,b", "man)", "x" * 31])

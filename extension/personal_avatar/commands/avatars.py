@@ -5,6 +5,7 @@ from argparse import Namespace
 from typing import Any
 
 from personal_avatar import commandline
+from personal_avatar.avatars import same_name
 from personal_avatar.commands.common import DONE, FAILED, WRONG_USAGE, local_studio
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, NotFound
@@ -27,7 +28,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
 def avatar_named(studio: Studio, name_or_id: str) -> Avatar:
     """The avatar with this id, else the only one of this name: what is erased must not be the wrong one."""
     everybody = studio.avatars.all()
-    found = [one for one in everybody if one.id == name_or_id] or [one for one in everybody if one.name == name_or_id]
+    found = [one for one in everybody if one.id == name_or_id]
+    found = found or [one for one in everybody if same_name(one.name, name_or_id)]
     if not found:
         raise NotFound(f"There is no avatar {name_or_id!r}.", _those_there(studio))
     if len(found) > 1:

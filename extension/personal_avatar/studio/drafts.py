@@ -10,12 +10,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.avatars import same_name
+
 FILE = "draft.json"
 
 
 def drafts_of(folder: Path, name: str) -> list[Path]:
     """Folders in which photos are laid out under this name; `folder`: where all drafts lie."""
-    return [path.parent for path in folder.glob(f"*/{FILE}") if _stored(path.parent).get("name", "") == name]
+    found = (path.parent for path in folder.glob(f"*/{FILE}"))
+    return [draft for draft in found if same_name(str(_stored(draft).get("name", "")), name)]
 
 
 def caption_jobs(draft: Path) -> set[str]:

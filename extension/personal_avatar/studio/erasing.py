@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import companions, erase_folder, erase_trained
+from personal_avatar.avatars import companions, erase_folder, erase_trained, same_name
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
@@ -91,7 +91,8 @@ class Erasing:
         """Jobs of an avatar; photos are described before there is one, under the name that it gets."""
         jobs, described = self._studio.jobs, self._described(avatar)
         captions = jobs.views(kind=CAPTION)
-        named = [view for view in captions if (view.job.title, view.job.user_id) == (avatar.name, avatar.user_id)]
+        own = (view for view in captions if view.job.user_id == avatar.user_id)
+        named = [view for view in own if same_name(view.job.title, avatar.name)]
         found = [*jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
         return list({view.job.id: view for view in found}.values())
 
