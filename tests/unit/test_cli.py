@@ -81,6 +81,8 @@ def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     ["generate", "--avatar", "a", "--out", "o"], ["generate", "--avatar", "a", "--out", "o", "--count", "0",
                                                   "--style", "s"],
     ["jobs", "explode"], ["photos"], ["photos", "check"], ["serve", "--port", "x"], ["demo", "--steps", "-1"],
+    ["generate", "--avatar", "a", "--style", "s", "--out", "o", "--seed", "99999999999999"],
+    ["generate", "--avatar", "a", "--style", "s", "--out", "o", "--seed=-2"],
 ])
 def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

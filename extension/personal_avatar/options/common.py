@@ -41,6 +41,14 @@ def count(text: str) -> int:
     return int(digits)
 
 
+def seed(text: str) -> int:
+    """A seed; -1 for any."""
+    number = int(text) if text.removeprefix("-").isdecimal() and len(text) < 12 else None
+    if number is None or not -1 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from -1 to {2**32 - 1}")
+    return number
+
+
 def folder(text: str) -> Path:
     """Where results go: a folder, whether or not it is there yet."""
     path = Path(text)

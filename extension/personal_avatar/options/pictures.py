@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import FORMATS, SIZES
-from personal_avatar.options.common import Commands, checkpoint, command, count, folder
+from personal_avatar.options.common import Commands, checkpoint, command, count, folder, seed
 
 
 def generate(commands: Commands) -> None:
@@ -28,7 +28,7 @@ def generate(commands: Commands) -> None:
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
                         "whoever runs this command)")
     parser.add_argument("--count", type=count, default=8, metavar="N")
-    parser.add_argument("--seed", type=int, default=-1, metavar="S")
+    parser.add_argument("--seed", type=seed, default=-1, metavar="S")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
     parser.add_argument("--out", type=folder, required=True, metavar="DIR")
 
@@ -42,7 +42,7 @@ def invent(commands: Commands) -> None:
     parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
     parser.add_argument("--count", type=count, default=40, metavar="N", help="pictures that are made at most")
     parser.add_argument("--keep", type=count, default=12, metavar="K", help="pictures that must be the same character")
-    parser.add_argument("--seed", type=int, default=-1, metavar="S")
+    parser.add_argument("--seed", type=seed, default=-1, metavar="S")
     checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="more settings, such as similarity=0.7 or steps=30")
