@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -44,6 +45,11 @@ def of(*words: str, data: Path | None = None) -> str:
 def doctor(*words: str, data: Path | None = None) -> str:
     """`personal-avatar doctor` with words such as "--fetch", "drawn"."""
     return of("doctor", *words, data=data)
+
+
+def named_here(sentence: str, data: Path) -> str:
+    """A sentence that a job told, with the commands in it as they are called here for the data folder."""
+    return re.sub(rf"`{PROGRAM} ([^`]+)`", lambda found: f"`{of(*found[1].split(), data=data)}`", sentence)
 
 
 def fetching(folder: Path, *names: str) -> str:

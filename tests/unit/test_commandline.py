@@ -13,7 +13,7 @@ import pytest
 from personal_avatar import commandline
 from personal_avatar import doctor as examination
 from personal_avatar.captions.taggers import refusal
-from personal_avatar.commandline import HOME_VARIABLE, doctor, fetching
+from personal_avatar.commandline import HOME_VARIABLE, doctor, fetching, named_here
 from personal_avatar.commands.common import exit_status
 from personal_avatar.commands.jobs import job_named
 from personal_avatar.environment import kohya
@@ -24,6 +24,7 @@ from personal_avatar.jobs.states import State
 from personal_avatar.restoration import networks
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
+from personal_avatar.studio.judges import GET_CLIP, NO_CLIP
 from personal_avatar.terminal import Terminal
 from personal_avatar.training.engines.kohya import child
 from personal_avatar.weights import registry
@@ -62,6 +63,13 @@ def test_hints_of_the_work_name_the_folder_that_is_meant(tmp_path: Path) -> None
     assert nothing.value.hint == f"Look at: personal-avatar jobs list --data {tmp_path}"
     assert ray_cluster._installing(str(tmp_path / "ray"), "VERSION").endswith(f"-ray VERSION --data {tmp_path}")
     assert ray_cluster._installing("") == "personal-avatar doctor --install-ray"
+
+
+@pytest.mark.usefixtures("installed")
+def test_commands_in_what_a_job_told_are_for_the_folder_where_they_are_read(tmp_path: Path) -> None:
+    told = named_here(f"{NO_CLIP} {GET_CLIP}", tmp_path)
+    assert f"`personal-avatar doctor --fetch clip-vit-b-32 --data {tmp_path}` gets one" in told
+    assert named_here(NO_CLIP, tmp_path) == NO_CLIP
 
 
 @pytest.mark.usefixtures("installed")

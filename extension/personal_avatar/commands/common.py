@@ -66,7 +66,7 @@ def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]
 
     A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels."""
     keep_checkpoint(studio)
-    shown = Shown(terminal)
+    shown = Shown(terminal, studio.host.folders().data)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     _begun(studio, job)
     try:
@@ -121,10 +121,10 @@ def _until_it_rests(studio: Studio, job: Job, shown: Shown) -> JobView:
 
 
 class Shown:
-    """Events of a job as bars and sentences."""
+    """Events of a job as bars and sentences. `data`: the folder that commands in them are for."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: Terminal, data: Path) -> None:
+        self._terminal, self._data = terminal, data
         self._bar: Bar | None = None
 
     def __call__(self, record: Record) -> None:
@@ -141,7 +141,7 @@ class Shown:
             self._terminal.say(f"    likeness {event.likeness:.2f} at step {event.step}")
         elif isinstance(event, Log):
             self.close()
-            self._terminal.say(f"    {event.message}")
+            self._terminal.say(f"    {commandline.named_here(event.message, self._data)}")
 
     def close(self) -> None:
         if self._bar is not None:

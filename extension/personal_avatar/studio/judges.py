@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from personal_avatar import commandline
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
@@ -31,7 +30,8 @@ NO_SECOND = (
     "One of insightface's packs in the folder of weights would be asked as well."
 )
 NO_CLIP = "How well prompts are followed is not measured: there is no CLIP for pictures and words here."
-CLIP = "clip-vit-b-32"
+# Callers of the API read it, who learn of no folder; see `commandline.named_here`.
+GET_CLIP = "`personal-avatar doctor --fetch clip-vit-b-32` gets one (354 MB, MIT)."
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ class _Asked:
         try:
             path = clip_files.find(folders)
             if path is None:
-                command = commandline.fetching(self.studio.weights_folder, CLIP)
-                self.remarks.append(f"{NO_CLIP} `{command}` gets one (354 MB, MIT).")
+                self.remarks.append(f"{NO_CLIP} {GET_CLIP}")
                 return None
             from personal_avatar.ranking.clip import load
 
