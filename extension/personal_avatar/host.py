@@ -155,6 +155,10 @@ class Host(Protocol):
         """
         ...
 
+    def refuse_unknown(self, sampler: str, prompt: str) -> None:
+        """Raise what `generate` would raise of a sampler, and of LoRAs in a prompt, that are not there."""
+        ...
+
     def pose_problem(self) -> str:
         """Why no pose can be taken from a picture with the loaded checkpoint, one sentence; "" when it can."""
         ...

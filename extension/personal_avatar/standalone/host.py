@@ -28,6 +28,7 @@ from personal_avatar.standalone.infotext import infotext
 from personal_avatar.standalone.networks import find_networks, present_networks
 from personal_avatar.standalone.pipelines import Pipelines, batches
 from personal_avatar.standalone.restorers import Restorers, redrawn
+from personal_avatar.standalone.samplers import refuse_sampler
 from personal_avatar.standalone.styles import read_styles
 from personal_avatar.standalone.upscalers import Upscalers
 from personal_avatar.studio.oneshot import posed
@@ -113,6 +114,10 @@ class StandaloneHost:
         card = room.card() if "torch" in sys.modules else None
         if card is not None and card.free < wanted_bytes:
             self.unload()
+
+    def refuse_unknown(self, sampler: str, prompt: str) -> None:
+        refuse_sampler(sampler)
+        find_networks(split_networks(prompt)[1], self.folders().loras)
 
     def pose_problem(self) -> str:
         return "A pose can be taken from a picture only in the WebUI, with the extension sd-webui-controlnet."

@@ -18,7 +18,12 @@ def scheduler(name: str, schedule: dict[str, Any]) -> Any:
     """A fresh scheduler; `schedule`: the model's noise schedule. Raises `InvalidSettings` for an unknown name."""
     import diffusers
 
-    if name not in SAMPLERS:
-        raise InvalidSettings(f"There is no sampler {name!r}.", f"Choose one of: {', '.join(SAMPLERS)}.")
+    refuse_sampler(name)
     kind, options = SAMPLERS[name]
     return getattr(diffusers, kind)(**schedule, **options)
+
+
+def refuse_sampler(name: str) -> None:
+    """Raise `InvalidSettings` for an unknown name."""
+    if name not in SAMPLERS:
+        raise InvalidSettings(f"There is no sampler {name!r}.", f"Choose one of: {', '.join(SAMPLERS)}.")

@@ -92,6 +92,7 @@ class Invention:
         settings: InventSettings = validated(InventSettings, request.all_settings)
         if settings.keep > settings.count:
             raise InvalidSettings(f"keep must be at most count, got {settings.keep} of {settings.count}.")
+        studio.host.refuse_unknown(settings.sampler, request.description)
         avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None
         description = _described(request.description, needed=avatar is None)
         self._refuse(avatar)

@@ -81,6 +81,12 @@ def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> Non
     for photos in (shown, *(one.references for one in wish.neighbours)):
         if len(photos) > MAX_REFERENCES:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
+    for box in (wish.box, *(one.box for one in wish.neighbours)):
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise InvalidSettings(
+                f"The region from {box[0]:g}, {box[1]:g} to {box[2]:g}, {box[3]:g} holds nothing.",
+                "left must be less than right, and top less than bottom.",
+            )
     if not 0.0 <= wish.strength <= 1.0:
         raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}.")
     if (shown or wish.neighbours) and not wish.consent.strip():

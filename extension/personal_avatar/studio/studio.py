@@ -50,7 +50,7 @@ from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import CREATE, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
-from personal_avatar.styles.wildcards import Wildcards
+from personal_avatar.styles.wildcards import Wildcards, has_wildcards
 from personal_avatar.training.plan import plan_for
 
 FILES_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # in folders whose pictures its Explorer showed
@@ -154,7 +154,7 @@ class Studio:
     def create(self, request: CreateRequest) -> Job:
         """Put the making of portraits into the queue. Raises, before anything starts, when the person, the photos, the
         settings or the checkpoint cannot work."""
-        from personal_avatar.studio.portraits import CreateSettings, CreateTask
+        from personal_avatar.studio.portraits import CreateSettings, CreateTask, tags
         from personal_avatar.studio.sitters import planned, seated
 
         self.queue.refuse_when_full()
@@ -169,6 +169,9 @@ class Studio:
         for style in styles:
             for text in fill(style, "person", settings.dict()):
                 wildcards.refuse_unknown(text)
+        prompts = (fill(style, "person", settings.dict())[0] for style in styles)
+        known = (prompt for prompt in prompts if not has_wildcards(prompt))
+        self.host.refuse_unknown(settings.sampler, " ".join((*known, *tags(settings.loras))))
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot, request.negative_prompt)
         return self.submit(CREATE, task, avatar, user_id=request.user_id, title=one_shot.title, files=files)

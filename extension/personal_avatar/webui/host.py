@@ -77,6 +77,9 @@ class WebuiHost:
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
         return generation.pictures(request, on_step)
 
+    def refuse_unknown(self, sampler: str, prompt: str) -> None:
+        """The WebUI leaves out LoRAs that it does not find, and finds samplers and LoRAs by more than their names."""
+
     def pose_problem(self) -> str:
         return posing.problem(self.checkpoint().family)
 

@@ -93,6 +93,9 @@ class DrawingHost(StandaloneHost):
             on_step(1, 1)
             yield Picture(load_picture(drawings[number % 4])[::2, ::2].copy(), seed, request.prompt)
 
+    def refuse_unknown(self, sampler: str, prompt: str) -> None:
+        """It draws the same whatever it is asked for."""
+
     def forget(self) -> None:
         """It reads no photos."""
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from personal_avatar.jobs import process
 from personal_avatar.jobs.events import Done, EventWriter
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import write_json
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures_in
 from personal_avatar.studio.inventing import InventRequest
@@ -194,6 +196,26 @@ def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable
     with pytest.raises(InvalidSettings, match="count must be in"):
         studio.create(CreateRequest("anna", ("oil-painting",), settings={"count": 0}))
     assert [view.job.kind for view in studio.jobs.views()] == ["train"]
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"settings": {"sampler": "nope"}}, "There is no sampler 'nope'"),
+    ({"settings": {"loras": "nope:1"}}, "There is no LoRA named nope"),
+    ({"prompt": "a portrait <lora:nope:1>"}, "There is no LoRA named nope"),
+    ({"box": (0.9, 0.0, 0.1, 1.0)}, "holds nothing"),
+    ({"box": (0.0, 0.5, 1.0, 0.5)}, "holds nothing"),
+])
+def test_portraits_that_cannot_be_painted_are_refused_before_they_begin(
+    make: Callable[..., Studio], changes: dict[str, Any], said: str
+) -> None:
+    studio = make()
+    studio.host.refuse_unknown = partial(StandaloneHost.refuse_unknown, studio.host)  # type: ignore[method-assign]
+    wish = CreateRequest(references=GOOD[:1], prompt="a portrait", consent="she agreed", image=GOOD[0])
+    with pytest.raises((InvalidSettings, NotFound), match=said):
+        studio.create(replace(wish, **changes))
+    with pytest.raises((InvalidSettings, NotFound), match="nope"):
+        studio.invention.start(InventRequest("a woman <lora:nope:1>", settings={"sampler": "Euler"}))
+    assert studio.jobs.ids() == []
 
 
 def test_a_killed_training_can_be_started_again(make: Callable[..., Studio]) -> None:
