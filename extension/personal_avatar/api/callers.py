@@ -20,6 +20,7 @@ from personal_avatar.api.guard import person_of
 from personal_avatar.api.intake import BoundedRequest
 from personal_avatar.api.problems import Forbidden
 from personal_avatar.api.repeats import KEY, Ask, Repeats
+from personal_avatar.avatars import same_name
 from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.studio import Studio
 from personal_avatar.studio.portraits import tags
@@ -54,7 +55,7 @@ class Sight:
         avatars = self._studio.avatars
         with suppress(NotFound):
             return avatars.folder(name_or_id).name
-        found = [avatar.id for avatar in avatars.all() if avatar.name == name_or_id]
+        found = [avatar.id for avatar in avatars.all() if same_name(avatar.name, name_or_id)]
         if len(found) > 1:
             said = f"{len(found)} avatars are called {name_or_id!r}: {', '.join(found)}."
             raise InvalidSettings(said, "Give the id of one, or user_id.")

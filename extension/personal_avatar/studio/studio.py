@@ -166,11 +166,10 @@ class Studio:
             said = f"{request.kinds} styles (a prompt is one) need as many pictures; asked for were {settings.count}."
             raise InvalidSettings(said, "Ask for more pictures, or choose fewer styles.")
         wildcards = Wildcards(self.host.folders().wildcards)
-        for style in styles:
-            for text in fill(style, "person", settings.dict()):
-                wildcards.refuse_unknown(text)
-        prompts = (fill(style, "person", settings.dict())[0] for style in styles)
-        known = (prompt for prompt in prompts if not has_wildcards(prompt))
+        filled = [fill(style, "person", settings.dict()) for style in styles]
+        for text in (text for texts in filled for text in texts):
+            wildcards.refuse_unknown(text)
+        known = (prompt for prompt, *_ in filled if not has_wildcards(prompt))
         self.host.refuse_unknown(settings.sampler, " ".join((*known, *tags(settings.loras))))
         seated(self, avatar, one_shot, files, settings.lora_weight)
         task = CreateTask(avatar.id if avatar else "", styles, settings.dict(), one_shot, request.negative_prompt)
