@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from personal_avatar import commandline
 from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
@@ -59,7 +58,7 @@ class AvatarStore:
         """The folder of an avatar; raises `NotFound`, also for names that are no ids."""
         path = self._folder / avatar_id
         if avatar_id != slug(avatar_id) or not (path / AVATAR_FILE).is_file():
-            raise self._nobody(avatar_id)
+            raise _nobody(avatar_id)
         return path
 
     def load(self, avatar_id: str) -> Avatar:
@@ -125,12 +124,7 @@ class AvatarStore:
         for avatar in self._each(user_id):
             if same_name(avatar.name, name):
                 return avatar
-        raise self._nobody(name)
-
-    def _nobody(self, name_or_id: str) -> NotFound:
-        command = commandline.of("avatars", "list", data=self._folder.parent)
-        hint = f"Look at the list of avatars ({command}), or train one first."
-        return NotFound(f"There is no avatar {name_or_id!r}.", hint)
+        raise _nobody(name)
 
     def choices(self) -> list[str]:
         """What each avatar can be chosen and found by, for lists of plain texts: its name; its id where the name is
@@ -276,6 +270,11 @@ def _unlinked(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _nobody(name_or_id: str) -> NotFound:
+    hint = "Look at the list of avatars (`personal-avatar avatars list`), or train one first."
+    return NotFound(f"There is no avatar {name_or_id!r}.", hint)
 
 
 def _copied(photo: Path, folder: Path, number: int) -> str:

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from personal_avatar import __version__
 from personal_avatar.options import bench, machine, photos, pictures, training
@@ -37,15 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001  the border: every error becomes one line
-        return _failed(error, terminal)
+        return _failed(error, terminal, getattr(args, "data", None))
 
 
-def _failed(error: Exception, terminal: Terminal) -> int:
+def _failed(error: Exception, terminal: Terminal, data: Path | None) -> int:
+    from personal_avatar.commandline import named_here
     from personal_avatar.errors import named
 
     if os.environ.get("PERSONAL_AVATAR_DEBUG"):
         raise error
-    terminal.complain(f"{named(error)}")
+    terminal.complain(named_here(str(named(error)), data))
     return FAILED
 
 

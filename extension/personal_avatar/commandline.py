@@ -47,9 +47,15 @@ def doctor(*words: str, data: Path | None = None) -> str:
     return of("doctor", *words, data=data)
 
 
-def named_here(sentence: str, data: Path) -> str:
-    """A sentence that a job told, with the commands in it as they are called here for the data folder."""
-    return re.sub(rf"`{PROGRAM} ([^`]+)`", lambda found: f"`{of(*found[1].split(), data=data)}`", sentence)
+def named_here(sentence: str, data: Path | None) -> str:
+    """A sentence with the commands in it as they are called here, for the data folder where one is meant."""
+
+
+    def as_here(found: re.Match[str]) -> str:
+        words = shlex.split(found[1])
+        return found[0] if "--data" in words else f"`{of(*words, data=data)}`"
+
+    return re.sub(rf"`{PROGRAM} ([^`]+)`", as_here, sentence)
 
 
 def fetching(folder: Path, *names: str) -> str:

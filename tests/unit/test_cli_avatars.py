@@ -167,16 +167,22 @@ def test_what_is_missing_in_the_command_is_said(say: Say) -> None:
     assert say("erase")[::2] == (2, "Name the avatar: personal-avatar avatars erase NAME_OR_ID\n")
 
 
-@pytest.mark.parametrize("program", ["installed", "not_installed"])
-def test_hints_name_the_command_that_does_it_for_this_data_folder(
-    studio: Studio, tmp_path: Path, request: pytest.FixtureRequest, program: str
-) -> None:
-    request.getfixturevalue(program)
-    called = "personal-avatar" if program == "installed" else "-m personal_avatar"
+def test_hints_name_no_folder_to_whoever_asks_over_the_network(studio: Studio, tmp_path: Path) -> None:
     _, job = trained(studio, saved(studio, "anna", "Anna"), tmp_path / "own.png")
     with pytest.raises(WrongState) as refused:
         studio.gallery.erase(job)
-    assert refused.value.hint.endswith(f"{called} avatars erase anna --data {tmp_path}")
+    assert refused.value.hint.endswith("`personal-avatar avatars erase anna`.")
     with pytest.raises(NotFound) as missing:
         AvatarStore(tmp_path / "avatars").load("eve")
-    assert f"{called} avatars list --data {tmp_path})" in missing.value.hint
+    assert "(`personal-avatar avatars list`)" in missing.value.hint
+
+
+@pytest.mark.parametrize("program", ["installed", "not_installed"])
+def test_the_command_line_names_the_command_that_does_it_for_its_data_folder(
+    studio: Studio, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    request.getfixturevalue(program)
+    data = str(tmp_path)
+    assert main(["generate", "--avatar", "eve", "--prompt", "x", "--out", str(tmp_path / "out"), "--data", data]) == 1
+    called = "`personal-avatar" if program == "installed" else "-m personal_avatar"
+    assert f"{called} avatars list --data {tmp_path}`)" in capsys.readouterr().err

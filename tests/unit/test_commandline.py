@@ -129,3 +129,8 @@ def test_whoever_says_how_to_fetch_names_the_folder_that_lacks_it(
         networks.missing("GFPGAN", weights / networks.FOLDER, ()).hint,
     ]
     assert [hint for hint in hints if f"--data {tmp_path}" not in hint] == []
+
+
+def test_a_command_that_names_its_folder_already_is_left_as_it_is(installed: None, tmp_path: Path) -> None:
+    named = f"Run `personal-avatar doctor --fetch blip --data '{tmp_path}/my data'`."
+    assert commandline.named_here(named, tmp_path) == named

@@ -89,9 +89,9 @@ class Sight:
 
     def refuse_others(self, body: JobBody, user: str) -> None:
         """Raises `NotFound` where a prompt names the trained file of somebody else's avatar."""
-        for text in _prompts(body):
-            if any(avatar.user_id != user for avatar in self._studio.restoring.named_in(text)):
-                raise NotFound("A network that the prompt names is not there.", "Take it out of the prompt.")
+        named = self._studio.restoring.named_in("\n".join(_prompts(body)), any_weight=True)
+        if any(avatar.user_id != user for avatar in named):
+            raise NotFound("A network that the prompt names is not there.", "Take it out of the prompt.")
 
 
 def _refuse_first(person: str, body: JobBody | PriorityBody) -> None:

@@ -71,7 +71,7 @@ class Problem(BaseModel):
             "example": {
                 "type": "urn:personal-avatar:problem:NOT_FOUND", "title": TITLES[404], "status": 404,
                 "detail": "There is no avatar 'anna'.", "code": "NOT_FOUND",
-                "hint": "Look at the list of avatars (personal-avatar avatars list), or train one first.",
+                "hint": "Look at the list of avatars (`personal-avatar avatars list`), or train one first.",
             }
         }
 

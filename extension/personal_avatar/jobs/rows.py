@@ -7,7 +7,7 @@ from typing import Any
 
 from personal_avatar.jobs.states import ACTIVE, State
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar import commandline
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
@@ -156,8 +155,7 @@ class Gallery:
         studio = self._studio
         view = studio.jobs.view(job_id)
         if view.job.kind == TRAIN:
-            command = commandline.of("avatars", "erase", view.job.avatar_id, data=studio.host.folders().data)
-            hint = f"Erase the avatar: under Create on the page, or {command}"
+            hint = f"Erase that: under Create on the page, or by `personal-avatar avatars erase {view.job.avatar_id}`."
             raise WrongState("A training belongs to its avatar.", hint)
         pictures = set(self.told_by(view)) | (named_in([view], "images") if view.job.kind != RANK else set())
         studio.jobs.delete(job_id)

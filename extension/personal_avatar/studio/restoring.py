@@ -141,8 +141,8 @@ class Restoring:
                 people.append(self.person_from(own, judge, f"person{place}"))
         return judge, people
 
-    def named_in(self, prompt: str) -> list[Avatar]:
-        """Avatars that a prompt names."""
+    def named_in(self, prompt: str, *, any_weight: bool = False) -> list[Avatar]:
+        """Avatars that a prompt names; see `mentions.mentioned`."""
         from personal_avatar.studio.mentions import mentioned
 
         trained = [avatar for avatar in self._studio.avatars.all() if avatar.reference and avatar.checkpoints]
@@ -152,7 +152,7 @@ class Restoring:
             checkpoint = self._studio.host.checkpoint().path
         except AvatarError:
             checkpoint = None
-        return mentioned(prompt, trained, checkpoint)
+        return mentioned(prompt, trained, checkpoint, any_weight=any_weight)
 
     # -- one picture
 

@@ -249,9 +249,14 @@ class Trainings:
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded. Photos that were
-        refused are erased."""
-        if job.kind != TRAIN:
-            return
+        refused are erased with the last job that needs them."""
+        if job.kind == TRAIN:
+            self._take(job, result)
+        if job.kind in COMPARED:
+            used = {photo.name for photo in self._studio.avatars.photos(job.avatar_id)}
+            self._studio.avatars.keep_photos(job.avatar_id, used | self._awaited(job))
+
+    def _take(self, job: Job, result: dict[str, Any]) -> None:
         avatar = self._studio.avatars.load(job.avatar_id)
         points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
         for point in points:
@@ -265,8 +270,6 @@ class Trainings:
             avatar.with_checkpoints(points), reference=tuple(result["reference"]), recogniser=result["recogniser"],
             dataset_fingerprint=result["dataset_fingerprint"], job_id=job.id, consent=self._narrowed(avatar),
         ))
-        used = {photo.name for photo in self._studio.avatars.photos(avatar.id)}
-        self._studio.avatars.keep_photos(avatar.id, used | self._awaited(job))
 
     def _narrowed(self, avatar: Avatar) -> Consent | None:
         """To the photos that are used."""

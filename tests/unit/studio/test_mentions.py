@@ -41,3 +41,17 @@ def test_a_checkpoint_of_somebodys_own_paints_them_by_their_trigger() -> None:
     assert mentioned("photo of (SKS lady:1.1)", ALL, path) == [CARLA]
     assert mentioned("photo of a lady", ALL, path) == []
     assert mentioned("photo of sks lady", ALL, Path("/models/other.safetensors")) == []
+
+
+def test_of_two_embeddings_whose_words_begin_alike_the_longer_one_is_named() -> None:
+    anna, second = (
+        avatar(name, Method.TEXTUAL_INVERSION, f"{name}.safetensors", name) for name in ("pa-anna", "pa-anna-2")
+    )
+    assert mentioned("photo of pa-anna-2 woman", [anna, second]) == [second]
+    assert mentioned("photo of pa-anna, pa-anna-2", [anna, second]) == [anna, second]
+
+
+@pytest.mark.parametrize("prompt", ["<lora:pa-anna:-1>", "<lora:pa-anna:0>", "<lora:pa-anna:0:1>"])
+def test_what_is_taken_out_or_without_effect_is_named_where_that_counts(prompt: str) -> None:
+    anna = avatar("anna", Method.LORA, "pa-anna.safetensors", "sks woman")
+    assert mentioned(prompt, [anna]) == [] and mentioned(prompt, [anna], any_weight=True) == [anna]

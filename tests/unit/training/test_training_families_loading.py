@@ -311,6 +311,13 @@ def test_velocity_that_nothing_tells_of_is_found_and_one_that_learned_nothing_ke
     assert load(tiny).base.prediction == "v_prediction"
 
 
+def test_a_damaged_network_is_no_crash_of_the_probe(tiny: BaseModelFile, load: Load) -> None:
+    model = load(tiny)
+    with torch.no_grad():
+        model.unet.conv_out.bias.fill_(float("nan"))
+    assert [probe(model), probe(model, "epsilon")] == ["v_prediction", "epsilon"]
+
+
 def test_a_known_answer_is_not_probed(tmp_path: Path, load: Load) -> None:
     base = make(Family.SD2, tmp_path, prediction="v_prediction")
     assert load(base).base == base

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -32,7 +32,7 @@ Visit = Callable[..., Visitor]
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """Where uploads lie, as gradio puts them."""
-    folder = Path(tempfile.gettempdir()) / "gradio" / f"test{time.monotonic_ns()}"
+    folder = Path(os.environ["GRADIO_TEMP_DIR"]) / f"test{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     yield folder
     shutil.rmtree(folder)
@@ -89,7 +89,7 @@ def uploaded(temporary: Path, *photos: Path) -> list[Path]:
 
 def handed_on(file: Path) -> Path:
     """The second copy that gradio makes before it calls a handler."""
-    return Path(tempfile.gettempdir()) / "gradio" / IOComponent.hash_file(file) / file.name
+    return Path(os.environ["GRADIO_TEMP_DIR"]) / IOComponent.hash_file(file) / file.name
 
 
 def test_what_was_uploaded_lies_only_where_it_was_laid_out_and_a_second_click_fails_in_words(

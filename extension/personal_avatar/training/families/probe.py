@@ -34,6 +34,8 @@ def probe(model: DiffusionModel, believed: str = UNKNOWN) -> str:
         noisy = alphas.sqrt() * clean + (1 - alphas).sqrt() * noise
         text = model.encode_text([""] * len(TIMESTEPS))
         answer = model.predict(noisy.to(device), times.to(device), text).cpu()
+    if not answer.isfinite().all():  # damaged, which the training tells by its name
+        return believed or VELOCITY
     of_both = torch.stack([noise.flatten(1), clean.flatten(1)], dim=2)
     found = torch.linalg.lstsq(of_both, answer.float().flatten(1)[..., None]).solution[..., 0]
 
