@@ -54,10 +54,10 @@ def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> d
     Raises `AvatarError`, of which a `Cancelled` carries what was kept; `PauseTaken` when the user wants to go on later.
     """
     with telling_what_was_kept(control):
-        return _published(task, folder, emit, control)
+        return _trained(task, folder, emit, control)
 
 
-def _published(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
+def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
     work = _open(task, folder, emit, control)
     if done := resuming.finished_before(work):
         return done
