@@ -204,8 +204,8 @@ def test_portraits_tell_which_networks_were_made_for_another_family(families: Se
     choose(families, kinds[0].name)
     accepted = families.post("/personal-avatar/v1/images/generate_avatar", {
         "model_id": subject["model_id"], "prompt": f"a portrait of {{subject}}, {word}, {foreign_word}",
-        "num_images": 1, "settings": {"steps": 2, "restore": False, "width_px": PX, "height_px": PX,
-                                      "loras": f"{foreign['file'].stem}:0.5"},
+        "num_images": 1, "restore": False, "settings": {"steps": 2, "width_px": PX, "height_px": PX,
+                                                        "loras": f"{foreign['file'].stem}:0.5"},
     })
     assert accepted.status_code == 202, accepted.text
     job = families.wait_job(accepted.json()["generation_job_id"])
@@ -228,7 +228,7 @@ def test_portraits_with_a_trained_checkpoint_leave_others_their_own(
     size = {"width_px": PX, "height_px": PX}
     accepted = families.post("/personal-avatar/v1/images/generate_avatar", {
         "model_id": result["model_id"], "prompt": "a portrait of {subject}", "num_images": 3,
-        "settings": {"steps": 40, "restore": False, **size},
+        "restore": False, "settings": {"steps": 40, **size},
     })
     assert accepted.status_code == 202, accepted.text
     families.wait_job(accepted.json()["generation_job_id"], until=("running",))
