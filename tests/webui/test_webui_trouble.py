@@ -140,6 +140,19 @@ def test_interrupt_of_the_webui_ends_the_making_of_portraits(server: Server, ava
     assert server.txt2img("a portrait", steps=2)["images"]
 
 
+def test_interrupt_ends_the_making_of_portraits_while_the_last_one_is_looked_at(
+    server: Server, avatar: dict[str, Any]
+) -> None:
+    accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
+        "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 100, "settings": {"steps": 2},
+    })
+    job_id, end = accepted.json()["generation_job_id"], time.monotonic() + 120
+    while server.job(job_id)["step"] == 0 or server.get("/sdapi/v1/progress").json()["state"]["job"]:
+        assert time.monotonic() < end
+    server.post("/sdapi/v1/interrupt")
+    assert server.wait_job(job_id, wait_s=20)["state"] == "cancelled"
+
+
 def test_cancel_of_ours_stops_within_a_picture(server: Server, avatar: dict[str, Any]) -> None:
     accepted = server.post("/personal-avatar/v1/images/generate_avatar", {
         "model_id": avatar["id"], "prompt": "portrait of {subject}", "num_images": 8, "settings": {"steps": 150},

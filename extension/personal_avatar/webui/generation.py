@@ -49,11 +49,14 @@ def pictures(request: PictureRequest, on_step: OnStep) -> Iterator[Picture]:
 
 
 def _apart(request: PictureRequest, on_step: OnStep) -> Iterator[_Outcome]:
-    """A turn for every picture."""
+    """A turn for every picture. The Interrupt button counts while the last one is looked at, too."""
     for seed in request.seeds:
         with turn(paints=True):
-            outcome = _one(request, seed, on_step)
+            outcome, began = _one(request, seed, on_step), shared.state.time_start
         yield outcome
+        if shared.state.interrupted and shared.state.time_start == began:  # else it was meant for somebody else's job
+            shared.state.interrupted = False
+            yield _Outcome(problem=_stopped())
 
 
 def _together(request: PictureRequest, checkpoint: Path, on_step: OnStep) -> list[_Outcome]:
@@ -76,17 +79,20 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower), _pose(p, request):
         processed = process(p)
         problem = notes.problem_of(p)
-    stopped = Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
     if follower.cancelled is not None:
         return _Outcome(problem=follower.cancelled)
     if problem is not None:
         return _Outcome(problem=problem)
     if shared.state.interrupted:
-        return _Outcome(problem=stopped)
+        return _Outcome(problem=_stopped())
     if shared.state.skipped:
         shared.state.skipped = False
         return _Outcome()
-    return _Outcome(_picture(processed, seed), stopped if shared.state.stopping_generation else None)
+    return _Outcome(_picture(processed, seed), _stopped() if shared.state.stopping_generation else None)
+
+
+def _stopped() -> Cancelled:
+    return Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
 
 
 @contextmanager
@@ -108,6 +114,7 @@ def turn(paints: bool = False) -> Iterator[None]:
         finally:
             shared.state.end()
             shared.state.interrupted = shared.state.skipped = shared.state.stopping_generation = False
+            shared.state.textinfo = None
             shared.total_tqdm.clear()
 
 
