@@ -240,6 +240,10 @@ def test_a_training_of_a_style_shows_its_resemblance(run: Run) -> None:
     assert document["resemblance"]["after"] == 0.5 and document["likeness"]["after"] is None
 
 
+def test_a_class_that_means_a_style_needs_no_goal(run: Run) -> None:
+    assert "Resemblance 0.10" in run("train", "--photos", GOOD[0], "--name", "Ink", "--class", "style").out
+
+
 @pytest.mark.slow
 def test_portraits_are_copied_in_the_order_of_likeness(run: Run, tmp_path: Path) -> None:
     run("train", "--photos", GOOD[0], "--name", "Anna")

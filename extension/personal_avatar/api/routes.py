@@ -33,7 +33,7 @@ from personal_avatar.api.uploads import received, received_by_name, received_pho
 from personal_avatar.domain import to_json
 from personal_avatar.errors import QueueFull
 from personal_avatar.jobs.states import ACTIVE, State
-from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.studio import Studio, TrainRequest, meant
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 LIMIT = Query(100, ge=1, le=1000, description="So many at most")
@@ -59,7 +59,7 @@ class Api:
 
     def train(self, body: bodies.TrainBody) -> schemas.TrainAccepted:
         """Put a training into the queue. Whoever calls this states that the person in the photos agreed."""
-        estimate = self.studio.estimate(len(body.images), body.method, body.plan)
+        estimate = self.studio.estimate(len(body.images), body.method, meant(body.class_type, body.plan))
         with received_photos(body.images) as photos:
             job = self.studio.trainings.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,

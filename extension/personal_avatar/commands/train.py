@@ -35,7 +35,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
     photos = pictures(args.photos)
     request = TrainRequest(
         name=args.name, photos=tuple(photos), class_noun=args.class_noun, method=Method(args.method),
-        engine=Engine(args.engine), plan={"goal": args.goal, **pairs(args.pairs)},
+        engine=Engine(args.engine), plan={**({"goal": args.goal} if args.goal else {}), **pairs(args.pairs)},
         photo_settings=pairs(args.photo_pairs), choices=decided(args, photos),
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,

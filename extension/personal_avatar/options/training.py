@@ -15,7 +15,8 @@ def train(commands: Commands) -> None:
     parser.add_argument("--method", choices=METHODS, default="lora", help="lora: a small file for any prompt; "
                         "dreambooth-lora: learned beside pictures of others; dreambooth: a whole checkpoint; "
                         "textual-inversion: a new word (default: lora)")
-    parser.add_argument("--goal", choices=GOALS, default="face", help="chooses the settings (default: face)")
+    parser.add_argument("--goal", choices=GOALS, help="chooses the settings (default: face; style, where "
+                        "the --class means one)")
     checkpoint(parser)
     parser.add_argument("--engine", choices=ENGINES, default="diffusers", help="kohya: sd-scripts, where it is set up")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",

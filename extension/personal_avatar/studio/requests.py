@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from personal_avatar.domain import Avatar, Engine, Method, PhotoChoice
+from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings, TooFewPhotos
+from personal_avatar.params import shown
 from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_PHOTOS = 100
 GIVE_SOME = "Give at least one picture; 10 to 20 of a person are best."
+STYLE_NOUN = "style"
 
 
 def refuse_count(photos: int) -> None:
@@ -24,6 +26,22 @@ def refuse_count(photos: int) -> None:
     if photos > MAX_PHOTOS:
         said = f"{photos} photos were given; at most {MAX_PHOTOS} are possible."
         raise InvalidSettings(said, "Choose the best 10 to 20.")
+
+
+def means_style(class_noun: str) -> bool:
+    """Whether a noun is of a style and of nobody, such as "ink style"."""
+    return class_noun.lower().split()[-1:] == [STYLE_NOUN]
+
+
+def meant(class_noun: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan; of a style with that goal. Raises `InvalidSettings` where noun and goal contradict each other."""
+    if not means_style(class_noun):
+        return dict(plan)
+    goal = plan.get("goal", Goal.STYLE.value)
+    if goal != Goal.STYLE.value:
+        said = f"The noun {shown(class_noun)} means a style, and goal {shown(goal)} is not for one."
+        raise InvalidSettings(said, "Leave goal out; or say man, woman or person, if it is somebody.")
+    return {**plan, "goal": goal}
 
 
 @dataclass(frozen=True)
@@ -51,14 +69,14 @@ class TrainRequest:
     even_if_too_large: bool = False
 
     def taken(self) -> TrainRequest:
-        """The same without the photos that the user left out. Raises `TooFewPhotos` when nothing is left."""
+        """The same without the photos that the user left out, and as `meant`. Raises `TooFewPhotos` when nothing is
+        left."""
+        plan = meant(self.class_noun, self.plan)
         out = {sha256 for sha256, choice in self.choices.items() if choice.take is False}
-        if not out:
-            return self
-        photos = tuple(photo for photo in self.photos if sha256_of(photo) not in out)
+        photos = tuple(photo for photo in self.photos if sha256_of(photo) not in out) if out else self.photos
         if self.photos and not photos:
             raise TooFewPhotos("All photos were left out.", "Take at least one; 10 to 20 of a person are best.")
-        return replace(self, photos=photos)
+        return replace(self, photos=photos, plan=plan)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared
 from personal_avatar.studio.inventing import statement_of
-from personal_avatar.studio.requests import TrainRequest, labels, refuse_count
+from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from personal_avatar.reports.comparison import Row
     from personal_avatar.studio.studio import Studio
 
-STYLE_NOUN = "style"
 COMPARED = (TRAIN, ONE_PHOTO)  # kinds of jobs that stand in one table
 WAYS = (*(method.value for method in Method), ONE_PHOTO)
 
@@ -288,7 +287,7 @@ class Trainings:
 def _noun(request: TrainRequest) -> str:
     """The class that is trained; of a style it ends with that word."""
     is_style = request.plan.get("goal") == Goal.STYLE.value
-    return STYLE_NOUN if is_style and not request.class_noun.endswith(STYLE_NOUN) else request.class_noun
+    return STYLE_NOUN if is_style and not means_style(request.class_noun) else request.class_noun
 
 
 def _known(ways: Sequence[str]) -> tuple[str, ...]:

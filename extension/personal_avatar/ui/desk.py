@@ -21,7 +21,7 @@ from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
 from personal_avatar.storage import write_json
-from personal_avatar.studio import STYLE_NOUN, Studio
+from personal_avatar.studio import Studio, means_style
 from personal_avatar.studio.drafts import FILE, caption_jobs, sweep
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
@@ -59,7 +59,7 @@ class Draft:
     @property
     def shows_a_style(self) -> bool:
         """The pictures need no faces."""
-        return self.class_noun == STYLE_NOUN
+        return means_style(self.class_noun)
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -75,6 +75,24 @@ def test_an_impossible_training_leaves_no_trace(
     assert studio.avatars.all() == []
 
 
+@pytest.mark.parametrize("noun", ["style", "Ink style"])
+def test_a_noun_that_means_a_style_trains_a_style_unless_another_goal_is_named(
+    make: Callable[..., Studio], noun: str
+) -> None:
+    studio = make()
+    request = replace(REQUEST, class_noun=noun, plan={"steps": 7})
+    alone, others = studio.trainings.start(request), replace(request, name="Bea")
+    compared = studio.trainings.compare(others, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    assert [job.payload["plan"] for job in (alone, *compared)] == [{"goal": "style", "steps": 7}] * 3
+    assert alone.payload["avatar"]["class_noun"] == noun
+    contrary = replace(request, name="Cid", plan={"goal": "face-quick"})
+    for start in (studio.trainings.start, studio.trainings.compare):
+        with pytest.raises(InvalidSettings, match=f"'{noun}' means a style, and goal 'face-quick'"):
+            start(contrary)
+    for job in (alone, *compared):
+        studio.queue.wait(job.id, 60)
+
+
 def full_disk(patch: pytest.MonkeyPatch, spared: int = 0) -> None:
     """No description of an avatar can be written any more, but the first `spared` times."""
     write, writes = Path.write_bytes, itertools.count()

@@ -203,7 +203,7 @@ def test_training_without_photos_or_consent_is_refused_by_name(visit: Visit, stu
 
 
 def test_pictures_of_a_style_need_no_faces_and_are_trained_as_a_style(visit: Visit, studio: Studio) -> None:
-    visitor = laid_out(visit, "9b" * 16, "Hatching", *GOOD[:2], SAMPLES / "no-face.jpg", noun="style")
+    visitor = laid_out(visit, "9b" * 16, "Hatching", *GOOD[:2], SAMPLES / "no-face.jpg", noun="ink style")
     assert visitor.text("report").startswith("✓ 3 of 3 accepted")
     visitor.refresh()
     assert [code for _, code in visitor.prop("goal", "choices")] == ["style"]
