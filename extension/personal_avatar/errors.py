@@ -165,7 +165,7 @@ class EngineMissing(TrainerMissing):
 
 class GenerationFailed(HostError):
     code, http_status = "GENERATION_FAILED", 500
-    default_hint = "Try the same prompt in txt2img; if it fails there too, the checkpoint or its settings are at fault."
+    default_hint = "Try a simple prompt without LoRAs; if that fails, too, the checkpoint or its settings are at fault."
 
 
 class RestorerMissing(HostError):

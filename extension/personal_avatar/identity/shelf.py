@@ -15,7 +15,7 @@ from personal_avatar.identity.listing import contents, files
 from personal_avatar.identity.nouns import AdapterKind
 from personal_avatar.weights import registry
 from personal_avatar.weights.nouns import Weight
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 PACKS = {
     "antelopev2": ("scrfd_10g_bnkps.onnx", "glintr100.onnx"),
@@ -125,7 +125,7 @@ class Shelf:
         verb = "is" if len(weights) == 1 else "are"
         return WeightsMissing(
             f"{names} {verb} not there ({weights[0].purpose}).",
-            f"Press Download in the panel or run `{command}`; or put there by hand: {how}",
+            text("error.WEIGHTS_MISSING.press", command=command, files=how),
             tuple(weight.name for weight in weights),
         )
 

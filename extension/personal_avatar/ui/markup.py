@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.ui.labels import ONLY_NAMES, labelled
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
-from personal_avatar.wording import counted
+from personal_avatar.wording import counted, translated
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
+OWN_HINTS = ("error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch")
+COMMAND = re.compile("`[^`]+`")
 
 
 def attributes(**values: object) -> str:
@@ -64,7 +67,17 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
     if language == DEFAULT:
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
         return told, instead or _called(own, language) or usual or error.hint, ""
-    return instead or usual, "", _called(f"{error.message} {'' if instead else own}".strip(), language)
+    hint = instead or (_own_hint(error, language) if own else usual)
+    return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
+
+
+def _own_hint(error: AvatarError, language: str) -> str:
+    """In another language, where it is the usual one with commands of its own, or one that the table has; "" where it
+    is neither: the usual one would send elsewhere."""
+    if COMMAND.sub("", error.hint) == COMMAND.sub("", _of_code(error.code, "hint", DEFAULT)):
+        commands = iter(COMMAND.findall(error.hint))
+        return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
+    return translated(error.hint, OWN_HINTS, language)
 
 
 def _called(message: str, language: str) -> str:

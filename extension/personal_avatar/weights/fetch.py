@@ -13,6 +13,7 @@ from personal_avatar.weights.download import OnProgress, take_from_url
 from personal_avatar.weights.files import matches
 from personal_avatar.weights.nouns import Weight
 from personal_avatar.weights.registry import ALL
+from personal_avatar.wording import text
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -65,7 +66,5 @@ def _from_network(weight: Weight, folder: Path, on_progress: OnProgress) -> Path
 
 def _hint(weight: Weight, folder: Path) -> str:
     command = commandline.fetching(folder, *([] if weight in ALL else [weight.name]))
-    return (
-        f"Connect to the network and run `{command}`, or put the file there by hand: "
-        f"{weight.url or weight.source} -> {folder / weight.file_name}"
-    )
+    file = f"{weight.url or weight.source} -> {folder / weight.file_name}"
+    return text("error.WEIGHTS_MISSING.fetch", command=command, file=file)

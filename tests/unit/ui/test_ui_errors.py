@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 from personal_avatar import errors
@@ -13,17 +14,23 @@ from personal_avatar.errors import (
     BaseUnsupported,
     Crashed,
     DiskFull,
+    EngineMissing,
+    GenerationFailed,
     InvalidSettings,
     Killed,
     NanLoss,
     NotAlike,
     OutOfVram,
     PageFailed,
+    WeightsMissing,
 )
+from personal_avatar.identity.shelf import Shelf
 from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import error_box, stored_error_box
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
+from personal_avatar.weights import fetch
+from personal_avatar.weights.registry import SETS, YUNET
 
 KINDS = [kind for kind in errors._all_errors(AvatarError) if kind.__module__ == errors.__name__]
 
@@ -69,6 +76,24 @@ def test_nothing_is_said_twice() -> None:
 def test_advice_that_fits_better_stands_in_place_of_the_usual() -> None:
     for error in (Killed("It was ended."), Killed("It was ended.", "Start it again.")):
         assert lines(error_box(error, "vi", "Bấm Tiếp tục."))[1:] == ["Bấm Tiếp tục.", "It was ended."]
+
+
+@pytest.mark.parametrize("error", [
+    EngineMissing("It is not here.", EngineMissing.HOW.format("personal-avatar doctor --install-kohya --data /d")),
+    Shelf((Path("/d/models/identity"),)).missing(*SETS["faceid-sd15"]),
+    WeightsMissing("It could not be fetched.", fetch._hint(YUNET, Path("/d/weights"))),
+])
+def test_commands_of_an_errors_own_hint_stand_in_the_language_of_the_page(error: AvatarError) -> None:
+    (command,) = re.findall("`[^`]+`", error.hint)
+    for language in ("vi", "zh"):
+        _, hint, english = lines(error_box(error, language))
+        assert command in hint and not hint.startswith(error.hint[:9]) and english == error.message
+
+
+def test_what_is_usually_done_does_not_stand_before_what_is_done_about_this() -> None:
+    error = GenerationFailed("The LoRA ink does not fit.", "Take it out of the prompt.")
+    for language in ("vi", "zh"):
+        assert lines(error_box(error, language))[1:] == ["The LoRA ink does not fit. Take it out of the prompt."]
 
 
 def test_a_training_without_likeness_is_no_broken_file() -> None:
