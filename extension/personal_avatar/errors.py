@@ -49,7 +49,7 @@ Errors are raised where they are known and translated once, at the border (API, 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 
@@ -84,8 +84,11 @@ class BadInput(AvatarError):
 
 
 class InvalidSettings(BadInput):
+    """`titles`: what the page calls the settings that it is about, keys of the table of texts by their names."""
+
     code, http_status = "INVALID_SETTINGS", 422
     default_hint = "Correct the values named and try again."
+    titles: Mapping[str, str] = {}
 
 
 class UnreadablePhoto(BadInput):

@@ -14,16 +14,20 @@ from pydantic.fields import ModelField
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.storage import writable
+from personal_avatar.wording import text
 
 S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
+OF_TYPES = {int: "problem.whole", float: "problem.number", bool: "problem.truth", str: "problem.text"}
+# Keys of all that can be wrong with a value; the rules that settings have of their own say it themselves.
+PROBLEMS = (*OF_TYPES.values(), "problem.choice", "problem.multiple", "problem.range", "problem.long", "problem.loras")
 
 
 class OtherType(PydanticTypeError):
     """What stands where a number belongs is none, or none of that kind."""
 
     code = "setting"
-    msg_template = "must be of the type {wanted}"
+    msg_template = "must be of the type {wanted.__name__}"
 
 
 class Settings(BaseModel):
@@ -54,7 +58,7 @@ def number_kind(field: ModelField) -> type | None:
 def _number(value: Any, wanted: type) -> Any:
     """`value` as pydantic may read it; raises `OtherType`."""
     if isinstance(value, bool):
-        raise OtherType(wanted=wanted.__name__)
+        raise OtherType(wanted=wanted)
     if wanted is not int or not isinstance(value, float | str):
         return value
     try:
@@ -64,7 +68,7 @@ def _number(value: Any, wanted: type) -> Any:
     if not math.isfinite(number):
         return value
     if not number.is_integer():
-        raise OtherType(wanted=wanted.__name__)
+        raise OtherType(wanted=wanted)
     return value if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() else int(number)
 
 
@@ -81,9 +85,11 @@ def setting(
     unit: str = "",
     regex: str | None = None,
     max_length: int | None = None,
+    problem: str = "",
 ) -> Any:
-    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away."""
-    extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit}
+    """Declare one setting. `title` is a key of the table of translations; `advanced` ones are folded away; `problem`:
+    the key of what is said of a text that `regex` does not fit."""
+    extra: dict[str, Any] = {"step": step, "choices": choices, "advanced": advanced, "unit": unit, "problem": problem}
     if choices is not None:
         regex = "^(" + "|".join(choices) + r")(?!\n)$"
     return Field(
@@ -101,16 +107,30 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
         return f"{name}: {problem['msg']}"
     if problem["type"] == "value_error":  # a rule of the settings' own says itself what is wrong
         return f"{name}: {problem['msg']}, got {got}"
-    if problem["type"] == f"type_error.{OtherType.code}":
-        return f"{name} {problem['msg']}, got {got}"
-    info = model_field.field_info
-    choices = info.extra.get("choices")
-    if choices:
-        return f"{name} must be one of {', '.join(choices)}, got {got}"
+    key, more = _known(model_field, problem)
+    return text(key, name=name, got=got, **more) if key else f"{name}: {problem['msg']}, got {got}"
+
+
+def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The key of what is wrong, "" where the table has no words for it, and values for the places of its text."""
+    info, code = field.field_info, problem["type"]
+    if code == f"type_error.{OtherType.code}":
+        return OF_TYPES[problem["ctx"]["wanted"]], {}
+    if info.extra.get("choices"):
+        return "problem.choice", {"choices": ", ".join(info.extra["choices"])}
     if info.ge is not None and info.le is not None:
-        whole = f" and a multiple of {info.multiple_of}" if info.multiple_of else ""
-        return f"{name} must be in [{info.ge:g}, {info.le:g}]{whole}, got {got}"
-    return f"{name}: {problem['msg']}, got {got}"
+        key = "problem.multiple" if info.multiple_of else "problem.range"
+        return key, {"low": f"{info.ge:g}", "high": f"{info.le:g}", "multiple": info.multiple_of}
+    if code == "value_error.any_str.max_length":
+        return "problem.long", {"most": problem["ctx"]["limit_value"]}
+    if code == "value_error.str.regex":
+        return info.extra.get("problem", ""), {}
+    return {"type_error.bool": OF_TYPES[bool], "type_error.str": OF_TYPES[str]}.get(code, ""), {}
+
+
+def of_other_type(name: str, wanted: type, value: Any) -> str:
+    """The sentence about a value that is none of `OF_TYPES`."""
+    return text(OF_TYPES[wanted], name=name, got=shown(value))
 
 
 def _value_at(values: Any, place: Sequence[str | int]) -> Any:
@@ -137,7 +157,9 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
         return kind(**values)
     except ValidationError as error:
         said = "; ".join(_problem(kind, problem, values) for problem in error.errors())
-        raise InvalidSettings(f"{said}.") from None
+        refused = InvalidSettings(f"{said}.")
+        refused.titles = {name: str(field.field_info.title) for name, field in kind.__fields__.items()}
+        raise refused from None
     except OverflowError:
         raise InvalidSettings(f"A number among {', '.join(values)} is too large.") from None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,14 +43,19 @@ def text(key: str, language: str = DEFAULT, **values: object) -> str:
     return found.format(**values) if values else found
 
 
-def translated(sentence: str, keys: Iterable[str], language: str) -> str:
+def translated(
+    sentence: str, keys: Iterable[str], language: str, called: Callable[[str], str] = lambda name: name
+) -> str:
     """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
-    where it is none."""
+    where it is none. `called`: of what fills the place `name`, what is put there instead."""
     for key in keys:
         parts = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)])
         pattern = "".join(f"(?P<{part}>.+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
         if found := re.fullmatch(pattern, sentence):
-            return text(key, language, **found.groupdict())
+            filled = found.groupdict()
+            if "name" in filled:
+                filled["name"] = called(filled["name"])
+            return text(key, language, **filled)
     return ""
 
 

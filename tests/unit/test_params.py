@@ -38,7 +38,7 @@ def test_all_problems_are_told_together() -> None:
         validated(Example, {"rank": 0, "rate": 7, "kind": "c", "word": "too long", "surprise": 1})
     for words in (
         "rank must be in [1, 256], got 0", "rate must be in [0, 1], got 7", "kind must be one of a, b, got 'c'",
-        "word: ", "surprise is not a setting; there are: rank, rate",
+        "word must have at most 4 characters, got", "surprise is not a setting; there are: rank, rate",
     ):
         assert words in caught.value.message
     assert str(caught.value).endswith(f". {InvalidSettings.default_hint}")
@@ -55,11 +55,11 @@ def test_what_is_no_number_in_the_range_is_refused(name: str, value: Any) -> Non
 def test_whole_numbers_are_never_cut_and_yes_is_no_number(value: Any) -> None:
     with pytest.raises(InvalidSettings) as caught:
         validated(Example, {"rank": value})
-    assert caught.value.message == f"rank must be of the type int, got {value!r}."
+    assert caught.value.message == f"rank must be a whole number, got {value!r}."
 
 
 def test_yes_is_no_number_with_a_comma_either() -> None:
-    with pytest.raises(InvalidSettings, match="rate must be of the type float, got True"):
+    with pytest.raises(InvalidSettings, match="rate must be a number, got True"):
         validated(Example, {"rate": True})
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from personal_avatar import wording
-from personal_avatar.params import Settings, shown
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.params import Settings, of_other_type, validated
 
 KEPT = ("type", "minimum", "maximum", "maxLength", "pattern", "default", "title")
 TYPES: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
@@ -66,14 +67,25 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:
-    """The same values; raises `ValueError` where a text stands for a number, or true for 1; 7.0 is 7."""
-    for name, value in values.items():
-        field = kind.__fields__.get(name)
-        if field is None:
-            continue
-        kinds = next((accepted for base, accepted in TYPES.items() if issubclass(field.outer_type_, base)), (object,))
-        if kinds == TYPES[int] and isinstance(value, float) and value.is_integer():
-            continue
-        if not isinstance(value, kinds) or isinstance(value, bool) != (bool in kinds):
-            raise ValueError(f"{name} must be of the type {kinds[-1].__name__}, got {shown(value)}")
-    return values
+    """The same values; raises `ValueError` where a text stands for a number, or true for 1; 7.0 is 7. It then names
+    what else is wrong with them, too."""
+    found = {name: _missed(kind, name, value) for name, value in values.items()}
+    other = {name: wanted for name, wanted in found.items() if wanted is not None}
+    if not other:
+        return values
+    said = [of_other_type(name, wanted, values[name]) for name, wanted in other.items()]
+    try:
+        validated(kind, {name: value for name, value in values.items() if name not in other})
+    except InvalidSettings as error:
+        said.append(error.message.removesuffix("."))
+    raise ValueError("; ".join(said))
+
+
+def _missed(kind: type[Settings], name: str, value: Any) -> type | None:
+    """The type that a value ought to have and has not."""
+    field = kind.__fields__.get(name)
+    wanted = None if field is None else next((base for base in TYPES if issubclass(field.outer_type_, base)), None)
+    if wanted is None or (wanted is int and isinstance(value, float) and value.is_integer()):
+        return None
+    fits = isinstance(value, TYPES[wanted]) and isinstance(value, bool) == (wanted is bool)
+    return None if fits else wanted

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import validator
 
 from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError
@@ -42,16 +43,18 @@ LOADED_BATCH = 8  # where the host loads another checkpoint for each batch
 class CreateSettings(Settings):
     """How portraits are made. 0 in sizes: of the checkpoint's own area, in the shape of the style; in steps and
     guidance: the style's own. `clothes`, `hair`: what to try on in place of what the style says. `loras`: more
-    networks, such as "film-grain:0.6, ink", a name without a weight counts 1. `keep_good`: no more pictures are
-    made when there are so many good ones, 0: all are made; `good_from`: the likeness from which one is good, 0: by how
-    alike the person's own photos are, see `ranking.person`.
+    networks, such as "film-grain:0.6, ink", a name without a weight counts 1. `keep_good`: no more
+    pictures are made when there are so many good ones, 0: all are made; `good_from`: the likeness from which one is
+    good, 0: by how alike the person's own photos are, see `ranking.person`.
     """
 
     count: int = setting(8, "create.count", ge=1, le=200, step=1)
     lora_weight: float = setting(1.0, "create.lora_weight", ge=0.0, le=2.0, step=0.05)
     clothes: str = setting("", "create.clothes", max_length=200)
     hair: str = setting("", "create.hair", max_length=200)
-    loras: str = setting("", "create.loras", regex=r"^[^<>]*(?!\n)$", max_length=500, advanced=True)
+    loras: str = setting(
+        "", "create.loras", regex=r"^[^<>]*(?!\n)$", max_length=500, advanced=True, problem="problem.loras"
+    )
     keep_good: int = setting(0, "create.keep_good", ge=0, le=200, step=1)
     good_from: float = setting(0.0, "create.good_from", ge=0.0, le=1.0, step=0.01, advanced=True)
     restore: bool = setting(True, "create.restore")
@@ -63,6 +66,11 @@ class CreateSettings(Settings):
     height_px: int = setting(0, "create.height", ge=0, le=2048, step=64, advanced=True, unit="px")
     sampler: str = setting("DPM++ 2M", "create.sampler", max_length=60, advanced=True)
     seed: int = setting(-1, "create.seed", ge=-1, le=2**32 - 1, step=1)
+
+    @validator("loras", pre=True)
+    def _named_plainly(cls, loras: Any) -> Any:  # noqa: N805
+        """They may be written as in prompts, too."""
+        return re.sub(r"<lora:([^<>]+)>", r",\1,", loras) if isinstance(loras, str) else loras
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from personal_avatar.params import Settings
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.params import PROBLEMS, Settings
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui.texts import text
+from personal_avatar.wording import translated
 
 # Not a part of a path or of another name.
 BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
@@ -22,6 +24,16 @@ def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> st
     """With “the label” in place of each name of a setting of photos and trainings that `named` finds."""
     known = labels()
     return named.sub(lambda found: f"“{text(known[found[0]], language)}”" if found[0] in known else found[0], sentence)
+
+
+def problems(error: InvalidSettings, language: str) -> str:
+    """What is wrong with settings, each under its label; "" where the table cannot say all of it."""
+
+    def called(name: str) -> str:
+        return f"“{text(error.titles[name], language)}”" if name in error.titles else name
+
+    said = [translated(one, PROBLEMS, language, called) for one in error.message.removesuffix(".").split("; ")]
+    return text("problem.all", language, told="; ".join(said)) if all(said) else ""
 
 
 @cache

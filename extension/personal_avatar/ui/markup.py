@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
-from personal_avatar.errors import AvatarError, Cancelled
-from personal_avatar.ui.labels import ONLY_NAMES, labelled
+from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings
+from personal_avatar.ui.labels import ONLY_NAMES, labelled, problems
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted, translated
@@ -64,10 +64,13 @@ def title_of(error: AvatarError, language: str) -> str:
 def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str, str, str]:
     """What else a box says of an error, in its order; the last is in English, where the others are not."""
     usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
+    wrong = problems(error, language) if isinstance(error, InvalidSettings) else ""
     if language == DEFAULT:
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
-        return told, instead or _called(own, language) or usual or error.hint, ""
+        return wrong or told, instead or _called(own, language) or usual or error.hint, ""
     hint = instead or (_own_hint(error, language) if own else usual)
+    if wrong:
+        return wrong, hint, "" if hint else _called(own, language)
     return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
 
 

@@ -55,7 +55,7 @@ def test_a_character_is_found_and_its_pictures_can_be_fetched(sketching: Studio,
     ({"keep": 31}, "keep must be at most count"),
     ({"count": True}, "count"),
     ({"settings": {"keep": 3}}, "fields of their own"),
-    ({"settings": {"steps": "20"}}, "steps must be of the type"),
+    ({"settings": {"steps": "20"}}, "steps must be a whole number"),
     ({"colour": 1}, "colour"),
 ])
 def test_what_cannot_work_is_told_at_once(visitor: TestClient, change: dict[str, object], said: str) -> None:

@@ -1,12 +1,14 @@
-"""The size of portraits when nobody said one."""
+"""The size of portraits when nobody said one, and networks besides the person's."""
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings
-from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size
+from personal_avatar.params import validated
+from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
 
 PLAIN = CreateSettings()
 ANNA = IdentityRequest(IdentitySettings(), ())
@@ -28,6 +30,20 @@ def test_it_is_the_checkpoints_own_in_the_shape_of_the_photo(
     native: int, sitter: Sitter, size: tuple[int, int]
 ) -> None:
     assert picture_size(PLAIN, native, sitter) == size
+
+
+@pytest.mark.parametrize(("said", "networks"), [
+    ("ink:0.6, film", ["<lora:ink:0.6>", "<lora:film:1>"]), (" <lora:styface:0.4> ", ["<lora:styface:0.4>"]),
+    ("<lora:a:0.4><lora:b> c:2", ["<lora:a:0.4>", "<lora:b:1>", "<lora:c:2>"]), ("", []),
+])
+def test_networks_are_named_plainly_or_as_in_prompts(said: str, networks: list[str]) -> None:
+    assert tags(validated(CreateSettings, {"loras": said}).loras) == networks
+
+
+@pytest.mark.parametrize("said", ["<lyco:ink:1>", "<lora:>", "ink>", "<lora:<lora:a>>"])
+def test_what_names_no_network_is_refused_with_how_to_write_it(said: str) -> None:
+    with pytest.raises(InvalidSettings, match="loras must be names with weights, such as film-grain:0.6, got"):
+        validated(CreateSettings, {"loras": said})
 
 
 def test_what_was_said_is_done() -> None:

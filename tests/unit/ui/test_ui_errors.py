@@ -25,6 +25,9 @@ from personal_avatar.errors import (
     WeightsMissing,
 )
 from personal_avatar.identity.shelf import Shelf
+from personal_avatar.params import Settings, validated
+from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.training.plan import LoraPlan
 from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import error_box, stored_error_box
 from personal_avatar.ui.refusal import failed_here
@@ -94,6 +97,26 @@ def test_what_is_usually_done_does_not_stand_before_what_is_done_about_this() ->
     error = GenerationFailed("The LoRA ink does not fit.", "Take it out of the prompt.")
     for language in ("vi", "zh"):
         assert lines(error_box(error, language))[1:] == ["The LoRA ink does not fit. Take it out of the prompt."]
+
+
+def refused(kind: type[Settings], **values: object) -> InvalidSettings:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(kind, values)
+    return caught.value
+
+
+@pytest.mark.parametrize(("error", "english", "chinese"), [
+    (refused(LoraPlan, rank=3.7), "“Rank” must be a whole number, got 3.7.", "“秩 (rank)”必须是整数，而不是 3.7。"),
+    (refused(CreateSettings, loras="<ink>", count=0),
+     "“Number of pictures” must be in [1, 200], got 0; "
+     "“Style LoRAs” must be names with weights, such as film-grain:0.6, got '<ink>'.",
+     "“图片数量”必须在 [1, 200] 之内，而不是 0; “风格 LoRA”应写成名称与权重，例如 film-grain:0.6，而不是 '<ink>'。"),
+])
+def test_what_is_wrong_with_settings_is_told_under_their_labels_in_the_language_of_the_page(
+    error: InvalidSettings, english: str, chinese: str
+) -> None:
+    assert lines(error_box(error, DEFAULT))[1] == english
+    assert lines(error_box(error, "zh"))[1:] == [chinese, text("error.INVALID_SETTINGS.hint", "zh")]
 
 
 def test_a_training_without_likeness_is_no_broken_file() -> None:

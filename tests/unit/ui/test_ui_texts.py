@@ -21,6 +21,7 @@ from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
+from personal_avatar.params import PROBLEMS
 from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
@@ -84,6 +85,7 @@ def made_keys() -> set[str]:
     keys |= {f"time.{unit}" for unit in SIGNS}
     keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
+    keys |= {*PROBLEMS, "problem.all"}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"train_advice.{code}" for code in advice.CODES} | {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
