@@ -19,8 +19,8 @@ from personal_avatar.domain import (
 )
 from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, PlanTooLarge, WrongState
 from personal_avatar.identities import IdentitySettings
-from personal_avatar.jobs.states import ACTIVE, ENDED
-from personal_avatar.jobs.store import Job
+from personal_avatar.jobs.states import ACTIVE, ENDED, State
+from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
@@ -32,6 +32,7 @@ from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, me
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.reports.comparison import Row
@@ -244,7 +245,7 @@ class Trainings:
         """What is measured beside trainings reads the avatar's photos, too."""
         for kind in COMPARED:
             for view in self._studio.jobs.views(states=ACTIVE, kind=kind, avatar_id=avatar.id):
-                raise WrongState(f"{avatar.name} is being trained already (job {view.job.id}).", "Wait, or cancel it.")
+                raise second_start(view)
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded. Photos that were
@@ -282,6 +283,16 @@ class Trainings:
         going = (one for one in others if one.status.state in ACTIVE or self._studio.queue.can_go_on(one))
         given = (one.job.payload.get("training", one.job.payload).get("photos", ()) for one in going)
         return {Path(photo).name for photos in given for photo in photos}
+
+
+def second_start(view: JobView) -> WrongState:
+    """Why no other training of the same person can begin beside one that has not ended; `details`: which."""
+    job, paused = view.job, view.status.state is State.PAUSED
+    resuming = f"Resume it (`personal-avatar jobs resume {job.id[:8]}`), or cancel it."
+    said = text(f"error.WRONG_STATE.{'paused' if paused else 'training'}", name=job.title, job=job.id)
+    error = WrongState(said, resuming if paused else "Wait, or cancel it.")
+    error.details = {"job_id": job.id}
+    return error
 
 
 def _noun(request: TrainRequest) -> str:

@@ -12,6 +12,8 @@ from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted, translated
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
+# Errors whose own words the table has, and what to do on the page.
+SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused")
 OWN_HINTS = ("error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch")
 COMMAND = re.compile("`[^`]+`")
 
@@ -65,6 +67,9 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
     """What else a box says of an error, in its order; the last is in English, where the others are not."""
     usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
     wrong = problems(error, language) if isinstance(error, InvalidSettings) else ""
+    for key in SENTENCES:
+        if said := translated(error.message, [key], language):
+            return said, instead or text(f"{key}.hint", language), ""
     if language == DEFAULT:
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
         return wrong or told, instead or _called(own, language) or usual or error.hint, ""

@@ -18,15 +18,16 @@ from personal_avatar.ui.texts import has
 
 USE, ANYWAY = "use_plan", "start_anyway"
 TOLD = "error.PLAN_TOO_LARGE"
-# Starts a training with the values of the page; `anyway`: also one that will not fit.
-Start = Callable[..., None]
+# Starts a training with the values of the page and tells which; `anyway`: also one that will not fit.
+Start = Callable[..., str]
 
 
 class Offers:
-    """Built below the button that starts. `place` shows what was refused and is empty again when something starts."""
+    """Built below the button that starts. `place` shows what was refused and is empty again when something starts.
+    `job`: keeps what start tells."""
 
-    def __init__(self, page: Page, form: PlanForm) -> None:
-        self._page, self._form = page, form
+    def __init__(self, page: Page, form: PlanForm, job: Any) -> None:
+        self._page, self._form, self._job = page, form, job
         self.place = gr.HTML(elem_id=elem_id("offer"))
 
     def connect(self, start: Start, inputs: list[Any], message: Any) -> None:
@@ -36,19 +37,17 @@ class Offers:
             return ["", *self._form.holding(scene, Method(value["method"]), value["plan"])]
 
         def anyway(scene: Scene, value: Pressed, *raw: Any) -> list[Any]:
-            start(scene, *raw, anyway=True)
-            return [""]
+            return ["", start(scene, *raw, anyway=True)]
 
         listen(self._page, USE, use, [self.place, *self._form.components], message)
-        listen(self._page, ANYWAY, anyway, [self.place], message, inputs)
+        listen(self._page, ANYWAY, anyway, [self.place, self._job], message, inputs)
 
-    def tried(self, scene: Scene, start: Callable[[], None]) -> str:
-        """Do it; what `place` shows then. Other failures than `PlanTooLarge` are raised."""
+    def tried(self, scene: Scene, start: Callable[[], str]) -> list[Any]:
+        """Do it; what `place` and `job` hold then. Other failures than `PlanTooLarge` are raised."""
         try:
-            start()
+            return ["", start()]
         except PlanTooLarge as error:
-            return refused_html(error, scene)
-        return ""
+            return [refused_html(error, scene), gr.update()]
 
 
 def refused_html(error: PlanTooLarge, scene: Scene) -> str:

@@ -9,9 +9,10 @@ import gradio as gr
 
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
+from personal_avatar.jobs.store import Job
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.trainings import WAYS
-from personal_avatar.ui import training
+from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
@@ -48,25 +49,31 @@ def _inputs(page: Page, about: About) -> None:
     page.say(compare, value="train.compare")
     page.say(untrained, label="compare.one_photo")
     message = gr.HTML(elem_id=elem_id("train_message"))
-    offers, values = Offers(page, form), [*about.inputs, *form.components]
+    job = begun.build(page)
+    offers, values = Offers(page, form, job), [*about.inputs, *form.components]
 
-    def train(scene: Scene, *raw: Any, anyway: bool = False) -> None:
+    def train(scene: Scene, *raw: Any, anyway: bool = False) -> str:
         request = _request(scene, form.chosen(scene, about.noted(scene, raw)))
-        scene.studio.trainings.start(replace(request, even_if_too_large=anyway))
-
-    def compare_all(scene: Scene, alone: bool, *raw: Any) -> str:
-        request = _request(scene, form.presets(scene, about.noted(scene, raw)))
-        started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
-        return left_out_html(started.left_out, scene)
+        request = replace(request, even_if_too_large=anyway)
+        return begun.noted(lambda: scene.studio.trainings.start(request))
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
-        return [offers.tried(scene, lambda: train(scene, *raw))]
+        return offers.tried(scene, lambda: train(scene, *raw))
 
     def begin_all(scene: Scene, alone: bool, *raw: Any) -> list[Any]:
-        return [compare_all(scene, alone, *raw)]
+        request = _request(scene, form.presets(scene, about.noted(scene, raw)))
+        left_out: dict[str, AvatarError] = {}
 
-    page.on(start.click, begin, values, [offers.place], message)
-    page.on(compare.click, begin_all, [untrained, *values], [offers.place], message)
+        def compare() -> Job:
+            started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
+            left_out.update(started.left_out)
+            return started.jobs[0]
+
+        note = begun.noted(compare)
+        return [left_out_html(left_out, scene), note]
+
+    page.on(start.click, begin, values, [offers.place, job], message)
+    page.on(compare.click, begin_all, [untrained, *values], [offers.place, job], message)
     offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
 
