@@ -200,6 +200,13 @@ def test_an_estimate_grows_with_the_work(tiny: BaseModelFile) -> None:
     assert (little["steps"], much["steps"]) == (100, 1000)
 
 
+def test_an_estimate_of_few_steps_holds_the_start_and_the_photos(tiny: BaseModelFile) -> None:
+    plan = LoraPlan(steps=1, score_pictures=1, save_count=1, sample_steps=1)
+    few, many = (estimate(plan, tiny, photos, gpu=False)["seconds"] for photos in (3, 100))
+    assert few > 9 and many - few > 40
+    assert estimate(plan, tiny, 3, gpu=True)["seconds"] > 9, "a card is quicker in steps alone"
+
+
 def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -> None:
     found = grid.grid_for(tiny, "sks woman", "woman", 6, 100)
     assert [shot.seed for shot in found.subject] == list(range(100, 106)) == [shot.seed for shot in found.other]
