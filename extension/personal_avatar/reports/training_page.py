@@ -19,7 +19,8 @@ MEANINGS = {
     "Prompt following": "How well the pictures show what their prompts ask for, as the untrained checkpoint itself"
     " judges: 100% when each fits its own prompt best, 50% when it fits any prompt alike.",
     "Merit": "What the checkpoint is chosen by: the share of the likeness that was recovered, times the share of the"
-    " untrained checkpoint's prompt following that was kept.",
+    " untrained checkpoint's prompt following that was kept, times what others leave of it: by leakage, as much as half"
+    " is lost where they became as alike as the real pictures are.",
     "Resemblance": "Of a style: how near the colours and the amount of detail of the pictures are to those of pictures"
     " that were not trained on, 1 being the same. Lines, shapes and motifs are not looked at. It stands where"
     " likeness stands for a person.",

@@ -13,6 +13,7 @@ from personal_avatar.domain import Advice, Likeness, PhotoReport, PhotoVerdict, 
 from personal_avatar.jobs.events import Log, Progress, SampleMade, Score
 from personal_avatar.pictures import EDITED, GENERATED, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in
+from personal_avatar.reports import training_page
 from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_contact_sheet
 from personal_avatar.reports.content import Curves, Report, curves_from
 from personal_avatar.reports.letters import shortened, width_of
@@ -164,3 +165,8 @@ def test_curves_come_from_the_events_of_a_job() -> None:
     assert curves_from([Score(0, 0.4), *steps, Score(2, 0.6)]) == wanted
     on_other_seeds = Score(1, 0.7, leakage=0.0)
     assert curves_from([Score(0, 0.4), *steps, Score(2, 0.6), on_other_seeds]) == wanted
+
+
+def test_merit_is_explained_by_all_that_it_is_made_of() -> None:
+    said = training_page.MEANINGS["Merit"]
+    assert all(part in said for part in ("likeness", "prompt following", "leakage"))
