@@ -17,7 +17,7 @@ LANGUAGES = ("en", "vi", "zh")
 DEFAULT = "en"
 FAMILIES = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
 NOTHING = "–"
-SIGNS = {"seconds": "s", "minutes": "min", "hours": "h"}
+UNITS = ("seconds", "minutes", "hours")
 SECONDS_UP_TO, MINUTES_UP_TO = 90, 5400  # in seconds
 GB = 1000.0  # MB
 SMALLEST_MB = 0.1
@@ -101,16 +101,16 @@ def _rounded(value: float, digits: int) -> float:
     return round(value, digits) + 0.0
 
 
-def span(seconds: float | None) -> str:
+def span(seconds: float | None, language: str = DEFAULT) -> str:
     """A span of time that was measured: "61 s", "12 min", "1.5 h"."""
     if seconds is None:
         return NOTHING
     unit, count = counted(seconds)
-    return f"{count} {SIGNS[unit]}"
+    return text(f"span.{unit}", language, n=count)
 
 
 def counted(seconds: float) -> tuple[str, str]:
-    """A span of time as people count it: "seconds", "minutes" or "hours", and how many, at least one second."""
+    """A span of time as people count it: one of UNITS, and how many, at least one second."""
     if seconds < SECONDS_UP_TO:
         return "seconds", str(max(1, round(seconds)))
     if seconds < MINUTES_UP_TO:

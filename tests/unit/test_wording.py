@@ -1,6 +1,8 @@
 """Numbers and names are written alike wherever people read them."""
 from __future__ import annotations
 
+import re
+
 import pytest
 from personal_avatar.domain import ONE_PHOTO, Engine, Family, Method
 from personal_avatar.studio.judges import NO_CLIP, NO_SECOND
@@ -29,6 +31,19 @@ from personal_avatar.wording import (
 ])
 def test_numbers_are_told_with_their_unit(said: str, wanted: str) -> None:
     assert said == wanted
+
+
+def test_spans_of_time_are_told_in_the_language_of_the_page() -> None:
+    assert [span(360, language) for language in LANGUAGES] == ["6 min", "6 phút", "6 分钟"]
+    assert (span(7, "vi"), span(5400, "zh")) == ("7 giây", "1.5 小时")
+
+
+@pytest.mark.parametrize(("language", "other_words"), [("vi", ["avatar"]), ("zh", ["形象", "标注", "avatar"])])
+def test_one_thing_has_one_name(language: str, other_words: list[str]) -> None:
+    """An avatar and a caption; what is called Personal Avatar, avatar-tiny and the like keeps its name."""
+    at = LANGUAGES.index(language)
+    said = {key: re.sub(r"avatar-\w+|\w+-avatar", "", texts[at]) for key, texts in table().items()}
+    assert [key for key, one in said.items() if any(word in one for word in other_words)] == []
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

@@ -35,8 +35,7 @@ NOTE = (
     "those of two machines."
 )
 FORMS: dict[str, Callable[[float | None], str]] = {
-    "recovered": share, "prompt_following": share, "diversity": share, "seconds": span, "peak_memory_gb": memory,
-    "file_mb": size,
+    "recovered": share, "prompt_following": share, "diversity": share, "peak_memory_gb": memory, "file_mb": size,
 }
 
 
@@ -131,9 +130,9 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     )]
 
 
-def spoken(name: str, value: float | None) -> str:
+def spoken(name: str, value: float | None, language: str = DEFAULT) -> str:
     """A number as it is read: shares as per cent, times and sizes with their unit."""
-    return FORMS.get(name, score)(value)
+    return span(value, language) if name == "seconds" else FORMS.get(name, score)(value)
 
 
 def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path) -> Path:

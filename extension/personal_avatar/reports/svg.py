@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from personal_avatar.wording import DEFAULT, text
+
 WIDTH_PX, HEIGHT_PX = 640, 240
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 18, 16, 40
 TICKS = 4
@@ -18,7 +20,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Chart:
-    """`points` (x, y) in the order of x. `marks`: (name, height) lines across. `background`: fainter points behind."""
+    """`points` (x, y) in the order of x. `marks`: (name, height) lines across. `background`: fainter points behind.
+    `language`: of what a screen reader says."""
 
     title: str
     points: Sequence[Point]
@@ -26,6 +29,7 @@ class Chart:
     background: Sequence[Point] = ()
     dots: bool = False
     x_label: str = "steps"
+    language: str = DEFAULT
 
 
 def chart(wanted: Chart) -> str:
@@ -147,4 +151,5 @@ def _spoken(wanted: Chart) -> str:
     """What a screen reader says."""
     (x, y), (last_x, last_y) = wanted.points[0], wanted.points[-1]
     marks = "".join(f"; {name} {height:.3g}" for name, height in wanted.marks)
-    return f"{wanted.title}: from {y:.3g} at {x:g} to {last_y:.3g} at {last_x:g} {wanted.x_label}{marks}"
+    ends = {"first": f"{y:.3g}", "start": f"{x:g}", "last": f"{last_y:.3g}", "end": f"{last_x:g}"}
+    return text("chart.spoken", wanted.language, title=wanted.title, **ends) + marks

@@ -71,7 +71,7 @@ def _heads(scene: Scene) -> str:
 
 
 def _line(row: Row, scene: Scene) -> str:
-    cells = "".join(tag("td", spoken(name, row.numbers[name])) for name in COLUMNS)
+    cells = "".join(tag("td", spoken(name, row.numbers[name], scene.language)) for name in COLUMNS)
     if row.error is not None:
         told = box("bad", title_of(row.error, scene.language), *words_of(row.error, scene.language))
         cells = tag("td", told, colspan=len(COLUMNS))

@@ -72,7 +72,7 @@ def _made(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
             yield scene.say("train.pick"), point.path.stem
         yield scene.say("train.use"), subject_prompt(point, 1.0)
     if result.get("seconds") is not None:
-        yield scene.say("estimate.time"), span(result["seconds"])
+        yield scene.say("estimate.time"), span(result["seconds"], scene.language)
     if result.get("peak_memory_gb"):
         yield scene.say("estimate.memory_gb"), memory(result["peak_memory_gb"])
 

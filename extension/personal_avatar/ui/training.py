@@ -72,8 +72,9 @@ def _progress(scene: Scene, papers: Shelf) -> str:
 def _curves(scene: Scene) -> str:
     story = _told(scene)
     mean, each = thinned(smoothed(story.losses)), thinned(story.losses)
-    losses = Chart(scene.say("chart.loss"), mean, background=each, x_label="")
-    scores = Chart(scene.say("chart.likeness"), story.scores, marks=_marks(scene), dots=True, x_label="")
+    losses = Chart(scene.say("chart.loss"), mean, background=each, x_label="", language=scene.language)
+    likeness = scene.say("chart.likeness")
+    scores = Chart(likeness, story.scores, _marks(scene), dots=True, x_label="", language=scene.language)
     figures = [_figure(wanted) for wanted in (losses, scores)]
     return tag("div", *figures, class_="pa-charts") if any(figures) else ""
 

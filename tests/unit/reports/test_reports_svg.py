@@ -48,6 +48,8 @@ def test_a_chart_says_in_words_what_it_shows() -> None:
     title = ElementTree.fromstring(text).find(f"{SVG}title")
     assert title is not None
     assert title.text == "Likeness <&>: from 0.4 at 0 to 0.625 at 100 steps; real pictures 0.78"
+    spoken = chart(Chart("相似度", [(0, 0.4), (100, 0.625)], language="zh"))
+    assert "<title>相似度：从第 0 步的 0.4 到第 100 步的 0.625</title>" in spoken
 
 
 @pytest.mark.parametrize(("height", "anchor"), [(0.78, "start"), (0.38, "end")])

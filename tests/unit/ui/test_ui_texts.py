@@ -44,7 +44,7 @@ from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
 from personal_avatar.ui.texts import LANGUAGE_NAMES, LANGUAGES, choose, code_of, has, table, text
-from personal_avatar.wording import SIGNS
+from personal_avatar.wording import UNITS
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
@@ -82,7 +82,7 @@ def made_keys() -> set[str]:
     """Keys that are put together from codes and names of other rooms."""
     keys = {f"reason.{reason.value}" for reason in Reason} | {f"reason.{reason.value}.hint" for reason in Reason}
     keys |= {f"state.{state.value}" for state in State} | {f"method.{ONE_PHOTO}"}
-    keys |= {f"time.{unit}" for unit in SIGNS}
+    keys |= {f"{kind}.{unit}" for kind in ("time", "span") for unit in UNITS} | {"chart.spoken"}
     keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
     keys |= {*PROBLEMS, "problem.all"}
