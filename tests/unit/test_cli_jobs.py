@@ -81,6 +81,16 @@ def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
     assert (shown["eta_s"], shown["restarts"]) == (140.0, 2)
 
 
+def test_of_a_paused_job_no_end_is_promised(store: JobStore, say: Say) -> None:
+    job = create(store)
+    store.move(job.id, State.RUNNING)
+    for event in (Stage("train"), Progress(30, 100, seconds_per_step=2.0)):
+        EventWriter(store.folder(job.id))(event)
+    assert "done in" in say("list")
+    store.move(job.id, State.PAUSED)
+    assert "train 30/100" in say("list") and "done in" not in say("list")
+
+
 def test_a_waiting_job_becomes_the_next_or_the_last(
     store: JobStore, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

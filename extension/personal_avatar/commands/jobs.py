@@ -85,7 +85,7 @@ def _whereabouts(view: JobView) -> Iterator[str]:
         yield f"number {view.position}"
     if view.starts_in_s:
         yield f"starts in {span(view.starts_in_s)}"
-    if view.eta_s:
+    if view.eta_s and view.status.state is not State.PAUSED:
         yield f"done in {span(view.eta_s)}"
     if view.stalled == HALTED:
         yield "halted by another program"
