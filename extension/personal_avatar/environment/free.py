@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,18 @@ OF_CARD = ("--query-gpu=name,memory.total,memory.free", "--query-compute-apps=pi
 
 @dataclass(frozen=True)
 class Free:
-    """`kind`: "vram" of the card `name`, or "ram"; GB are 10^9 bytes. `free_gb`: that a training could have."""
+    """`kind`: "vram" of the card `name`, or "ram"; GB are 10^9 bytes. `free_gb`: that a training could have. `untold`:
+    ids of the processes asked for whose part of the card nobody tells; it is not in `free_gb`."""
 
     kind: str
     free_gb: float
     total_gb: float
     name: str = ""
+    untold: tuple[int, ...] = ()
+
+    def with_more(self, more_gb: float) -> Free:
+        """So much more is free, up to all there is."""
+        return replace(self, free_gb=min(self.total_gb, self.free_gb + more_gb))
 
 
 def measured(ours: Collection[int] = ()) -> Free:
@@ -37,16 +43,23 @@ def measured(ours: Collection[int] = ()) -> Free:
 
 def card(ours: Collection[int] = ()) -> Free | None:
     """The card that torch takes first; None without one that can be asked. A torch that is loaded in this process knows
-    whether it can use one, and cards of other makers as well."""
+    whether it can use one, and cards of other makers as well; one that uses it already knows best, and takes no more
+    of it by being asked."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    if cuda is not None and not cuda.is_available():
+    if cuda is None:
+        return _by_driver(ours)
+    if not cuda.is_available():
         return None
-    return _by_driver(ours) or (_by_torch(cuda) if cuda is not None else None)
+    return _by_torch(cuda, ours) if cuda.is_initialized() else _by_driver(ours) or _by_torch(cuda, ours)
 
 
-def _by_torch(cuda: Any) -> Free:
+def _by_torch(cuda: Any, ours: Collection[int]) -> Free:
+    """Of our own process what torch keeps of the card counts: no more of it can be given back."""
     free, total = cuda.mem_get_info()
-    return Free(CARD, (free + cuda.memory_reserved()) / GB, total / GB, cuda.get_device_name())
+    others = [pid for pid in ours if pid != os.getpid()]
+    told = _told_by_driver(others)
+    left = Free(CARD, (free + cuda.memory_reserved()) / GB, total / GB, cuda.get_device_name(), _but(others, told))
+    return left.with_more(sum(told.values()) / GB)
 
 
 def _by_driver(ours: Collection[int]) -> Free | None:
@@ -56,12 +69,21 @@ def _by_driver(ours: Collection[int]) -> Free | None:
     name, total, free = (part.strip() for part in found[0].rsplit(",", 2))
     if not (total.isdigit() and free.isdigit()):
         return None
-    lines = (line.partition(",") for line in _asked(OF_CARD[1]))
-    used = sum(
-        int(memory) for pid, _, memory in lines
-        if pid.strip().isdigit() and int(pid) in {*ours, os.getpid()} and memory.strip().isdigit()
-    )
-    return Free(CARD, (int(free) + used) * MIB / GB, int(total) * MIB / GB, name)
+    told = _told_by_driver({*ours, os.getpid()})
+    left = Free(CARD, int(free) * MIB / GB, int(total) * MIB / GB, name, _but(ours, told))
+    return left.with_more(sum(told.values()) / GB)
+
+
+def _told_by_driver(pids: Collection[int]) -> dict[int, int]:
+    """Bytes of the card by process; of those alone that the driver tells: none on Windows and in WSL, nor where a
+    container gives processes other ids."""
+    rows = ([part.strip() for part in line.partition(",")[::2]] for line in _asked(OF_CARD[1])) if pids else ()
+    told = {int(pid): int(taken) * MIB for pid, taken in rows if pid.isdigit() and taken.isdigit()}
+    return {pid: taken for pid, taken in told.items() if pid in pids}
+
+
+def _but(pids: Collection[int], told: Collection[int]) -> tuple[int, ...]:
+    return tuple(pid for pid in pids if pid not in told)
 
 
 def _asked(query: str) -> list[str]:

@@ -43,7 +43,9 @@ class Sizing:
         """Memory that a training could have now: what is free, what our earlier trainings will give back, and on a
         card what the host's own model takes, which can be parked."""
         views = self._studio.jobs.views(states=ACTIVE)
-        return free.measured({view.status.pid for view in views if view.job.kind == TRAIN and view.status.pid})
+        ours = {view.status.pid: view.job for view in views if view.job.kind == TRAIN and view.status.pid}
+        found = free.measured(ours)
+        return found.with_more(sum(_reckoned_gb(ours[pid]) for pid in found.untold))
 
     def refuse_too_large(self, request: TrainRequest, base: BaseModelFile) -> None:
         """Raises `PlanTooLarge`, which names the plan that would fit. Asks nothing where others do the work: another
@@ -102,6 +104,15 @@ class Sizing:
     def _wish(self, base: BaseModelFile, method: Method, plan: Mapping[str, Any], room: Free) -> Wish:
         on_card = room.kind == CARD
         return Wish(base, method, plan, room.kind, on_card and has_package(self._studio.host.trainer(), EIGHT_BIT))
+
+
+def _reckoned_gb(job: Job) -> float:
+    """What a training under way is thought to hold of a card that does not tell."""
+    task = from_json(TrainTask, job.payload)
+    try:
+        return fitting.predicted_gb(Wish(task.base, task.method, task.plan, VRAM))
+    except AvatarError:  # the checkpoint was taken away meanwhile
+        return 0.0
 
 
 def has_package(trainer: TrainerPython, name: str) -> bool:

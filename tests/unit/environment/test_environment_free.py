@@ -42,6 +42,7 @@ def test_what_our_processes_hold_of_the_card_counts_as_free(tmp_path: Path, monk
     assert (found.kind, found.name) == (CARD, "Some Card, with a comma")
     assert found.free_gb == pytest.approx((1024 + 3000 + 500) * MIB / GB)
     assert found.total_gb == pytest.approx(12288 * MIB / GB)
+    assert found.untold == (888,)
     assert measured({777, 888}) == found
 
 
@@ -68,30 +69,65 @@ def test_a_card_that_tells_nothing_leaves_the_machine(
 
 
 class Cards:
-    """What torch says of cards, in the place of torch."""
+    """What torch says of cards, in the place of torch; one that is not in use would be from being asked on."""
 
-    def __init__(self, available: bool) -> None:
+    def __init__(self, available: bool = True, in_use: bool = True) -> None:
         self.is_available = lambda: available
+        self.is_initialized = lambda: in_use
 
     def mem_get_info(self) -> tuple[int, int]:
         return 3 * 10**9, 16 * 10**9
 
     def memory_reserved(self) -> int:
-        return 2 * 10**9
+        return 2 * 10**9 if self.is_initialized() else 0
 
     def get_device_name(self) -> str:
         return "Another Maker's Card"
 
 
-@pytest.mark.parametrize(("available", "expected"), [
-    (True, Free(CARD, 5.0, 16.0, "Another Maker's Card")), (False, None),
+@pytest.mark.parametrize(("cards", "expected"), [
+    (Cards(), Free(CARD, 5.0, 16.0, "Another Maker's Card")),
+    (Cards(in_use=False), Free(CARD, 3.0, 16.0, "Another Maker's Card")),
+    (Cards(available=False), None),
 ])
 def test_a_torch_that_is_loaded_knows_best(
-    available: bool, expected: Free | None, monkeypatch: pytest.MonkeyPatch
+    cards: Cards, expected: Free | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(free, "_asked", lambda query: [])
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cards(available)))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cards))
     assert card() == expected
+
+
+@needs_script
+@pytest.mark.parametrize(("apps", "free_gb", "untold"), [
+    ("ME, 9000\n777, 1000\n", 5 + 1000 * MIB / GB, ()),
+    ("ME, [N/A]\n777, [N/A]\n", 5.0, (777,)),  # Windows
+    ("4711, 2384\nNone else\n", 5.0, (777,)),  # a container with ids of its own
+])
+def test_what_torch_keeps_of_the_card_counts_as_free_whether_the_driver_tells_of_processes_or_not(
+    apps: str, free_gb: float, untold: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, "Of another order, 1000, 500\n", apps.replace("ME", str(os.getpid())))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cards()))
+    found = card((777, os.getpid()))
+    assert found is not None
+    assert (found.name, found.total_gb, found.untold) == ("Another Maker's Card", 16.0, untold)
+    assert found.free_gb == pytest.approx(free_gb)
+
+
+@needs_script
+def test_a_card_that_torch_does_not_use_yet_is_asked_through_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, "Card, 1000, 500\n")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cards(in_use=False)))
+    found = card()
+    assert found is not None and found.name == "Card"
+
+
+def test_no_more_is_free_than_there_is() -> None:
+    assert Free(CARD, 5.0, 12.0).with_more(4.0).free_gb == 9.0
+    assert Free(CARD, 5.0, 12.0).with_more(8.0).free_gb == 12.0
 
 
 def test_main_memory_is_what_the_system_says() -> None:

@@ -18,7 +18,8 @@ from personal_avatar.jobs import endings
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.sizing import has_package
-from personal_avatar.training import learned
+from personal_avatar.training import fitting, learned
+from personal_avatar.training.ways import Wish
 
 from tests.unit.api.house import GOOD, LEARN, build_studio, encoded
 
@@ -88,6 +89,22 @@ def test_the_api_answers_507_with_what_would_fit(studio: Studio) -> None:
 def test_nobody_waits_while_the_plan_of_another_is_reckoned(studio: Studio) -> None:
     with studio.starting, pytest.raises(PlanTooLarge):
         studio.trainings.start(REQUEST)
+
+
+def test_a_training_under_way_counts_as_reckoned_where_nobody_tells_what_it_holds(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, whose driver tells nothing of single processes."""
+    monkeypatch.setattr(free, "measured", lambda ours=(): Free("vram", 1.0, 12.0, "Some Card", tuple(ours)))
+    assert studio.sizing.free().free_gb == 1.0
+    job = studio.trainings.start(replace(REQUEST, plan={}, method=Method.LORA, even_if_too_large=True))
+    ended = studio.queue.wait(job.id, 30)
+    running = replace(ended, status=replace(ended.status, pid=4711))
+    monkeypatch.setattr(studio.jobs, "views", lambda states: [running])
+    predicted = fitting.predicted_gb(Wish(studio.host.checkpoint(), Method.LORA, job.payload["plan"], "vram"))
+    assert studio.sizing.free().free_gb == pytest.approx(1.0 + predicted)
+    studio.host.checkpoint().path.unlink()
+    assert studio.sizing.free().free_gb == 1.0
 
 
 def test_what_a_training_took_is_remembered_without_a_word_about_the_person(studio: Studio) -> None:
