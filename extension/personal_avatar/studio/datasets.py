@@ -17,7 +17,6 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.works import training_of
-from personal_avatar.training.estimate import estimate
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
 from personal_avatar.training.reckoning import GB
 
@@ -73,10 +72,8 @@ class Datasets:
     def before_each_start(self, job: Job) -> None:
         """The graphics card is made free for a training, whether it begins or goes on, and for what is measured beside
         trainings, which needs no more than they do."""
-        if (task := training_of(job)) is None:
-            return
-        needed = estimate(task.settings(), task.base, len(task.photos), gpu=True)
-        self._studio.host.make_room(round(needed["memory_gb"] * GB))
+        if (task := training_of(job)) is not None:
+            self._studio.host.make_room(round(self._studio.sizing.needed_gb(task) * GB))
 
     def _enlarge_small(self, task: TrainTask, emit: EventWriter, control: Control) -> None:
         plan = task.settings()

@@ -107,6 +107,24 @@ def test_a_training_under_way_counts_as_reckoned_where_nobody_tells_what_it_hold
     assert studio.sizing.free().free_gb == 1.0
 
 
+def test_room_is_made_for_as_much_as_a_training_is_admitted_by(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the margin of what was never measured, then as was learned from a training like it."""
+    wanted: list[int] = []
+    monkeypatch.setattr(type(studio.host), "make_room", lambda self, bytes_: wanted.append(bytes_))
+    monkeypatch.setattr(free, "measured", lambda ours=(): Free("ram", 3.9, 4.0))
+    wish = Wish(studio.host.checkpoint(), Method.LORA, {}, "ram")
+    for number, photo in enumerate(GOOD[:2]):
+        known = learned.load(studio.host.folders().data)
+        asked = replace(REQUEST, name=f"Anna {number}", photos=(photo,), plan={}, method=Method.LORA)
+        job = studio.trainings.start(asked)
+        assert studio.queue.wait(job.id, 30).status.state is State.SUCCEEDED
+        wish = replace(wish, values=job.payload["plan"])
+        assert wanted.pop() == pytest.approx(fitting.needed_gb(wish, known) * free.GB, abs=1)
+    assert wanted == [] and len(known.ratios) == 1
+
+
 def test_what_a_training_took_is_remembered_without_a_word_about_the_person(studio: Studio) -> None:
     job = studio.trainings.start(replace(REQUEST, plan={}, method=Method.LORA))
     studio.queue.wait(job.id, 30)
