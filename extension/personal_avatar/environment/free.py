@@ -15,6 +15,7 @@ import psutil
 GB, MIB = 1e9, 2**20
 CARD, MACHINE = "vram", "ram"
 ASK_S = 5.0
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 LIMITS = Path("/sys/fs/cgroup")  # of a container, version 2
 OF_CARD = ("--query-gpu=name,memory.total,memory.free", "--query-compute-apps=pid,used_memory")
 
@@ -41,16 +42,27 @@ def measured(ours: Collection[int] = ()) -> Free:
     return card(ours) or machine(ours)
 
 
+def has_card() -> bool:
+    """Whether trainings run on a card, as far as can be known without asking it: a torch that is loaded in this process
+    knows whether it can use one, also one of another maker; else a driver tells."""
+    cuda = _cuda()
+    return _driver() is not None if cuda is None else bool(cuda.is_available())
+
+
 def card(ours: Collection[int] = ()) -> Free | None:
-    """The card that torch takes first; None without one that can be asked. A torch that is loaded in this process knows
-    whether it can use one, and cards of other makers as well; one that uses it already knows best, and takes no more
-    of it by being asked."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    """The card that torch takes first; None without one that can be asked. A torch that uses it already knows best, and
+    takes no more of it by being asked."""
+    if not has_card():
+        return None
+    cuda = _cuda()
     if cuda is None:
         return _by_driver(ours)
-    if not cuda.is_available():
-        return None
     return _by_torch(cuda, ours) if cuda.is_initialized() else _by_driver(ours) or _by_torch(cuda, ours)
+
+
+def _cuda() -> Any:
+    """Of a torch that is loaded, else None."""
+    return getattr(sys.modules.get("torch"), "cuda", None)
 
 
 def _by_torch(cuda: Any, ours: Collection[int]) -> Free:
@@ -86,13 +98,17 @@ def _but(pids: Collection[int], told: Collection[int]) -> tuple[int, ...]:
     return tuple(pid for pid in pids if pid not in told)
 
 
+def _driver() -> str | None:
+    """The program of NVIDIA's driver; None also where it may show no card."""
+    return None if os.environ.get(VISIBLE) in ("", "-1") else shutil.which("nvidia-smi")
+
+
 def _asked(query: str) -> list[str]:
     """Lines of nvidia-smi's answer about the first visible card; none when it cannot be asked."""
-    program = shutil.which("nvidia-smi")
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if program is None or visible in ("", "-1"):
+    program = _driver()
+    if program is None:
         return []
-    which = (visible or "0").split(",")[0].strip()
+    which = os.environ.get(VISIBLE, "0").split(",")[0].strip()
     command = [program, query, "--format=csv,noheader,nounits", f"--id={which}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True)

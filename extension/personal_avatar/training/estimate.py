@@ -3,11 +3,11 @@ shapes in the checkpoint, the rest is reckoned."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.environment import free
 from personal_avatar.photos import heldout
 from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
@@ -51,9 +51,9 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`,
     `holds_others`: whether other people stay who they were.
 
-    `gpu` None: whether there is an NVIDIA driver. Raises `BaseNotFound`, `BaseUnsupported`.
+    `gpu` None: whether there is a card. Raises `BaseNotFound`, `BaseUnsupported`.
     """
-    on_card = shutil.which("nvidia-smi") is not None if gpu is None else gpu
+    on_card = free.has_card() if gpu is None else gpu
     network = network_in(base.path)
     shapes, family = network.shapes, network.family
     speed = TINY_SPEEDS[on_card] if is_tiny(base) else SPEEDS[family is Family.SDXL, on_card]

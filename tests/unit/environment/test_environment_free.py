@@ -125,6 +125,22 @@ def test_a_card_that_torch_does_not_use_yet_is_asked_through_the_driver(
     assert found is not None and found.name == "Card"
 
 
+@needs_script
+@pytest.mark.parametrize(("torch", "driver", "expected"), [
+    (Cards(), False, True),  # of another maker
+    (Cards(available=False), True, False),  # built for processors alone
+    (None, True, True), (None, False, False),
+])
+def test_whether_there_is_a_card_is_told_by_a_torch_that_is_loaded_else_by_a_driver(
+    torch: Cards | None, driver: bool, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if driver:
+        put(tmp_path, monkeypatch, "Card, 1000, 500\n")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=torch) if torch else None)
+    assert free.has_card() is expected
+
+
 def test_no_more_is_free_than_there_is() -> None:
     assert Free(CARD, 5.0, 12.0).with_more(4.0).free_gb == 9.0
     assert Free(CARD, 5.0, 12.0).with_more(8.0).free_gb == 12.0

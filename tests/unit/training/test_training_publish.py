@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
+from personal_avatar.environment import free
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.training import grid
 from personal_avatar.training.estimate import estimate
@@ -205,6 +206,14 @@ def test_an_estimate_of_few_steps_holds_the_start_and_the_photos(tiny: BaseModel
     few, many = (estimate(plan, tiny, photos, gpu=False)["seconds"] for photos in (3, 100))
     assert few > 9 and many - few > 40
     assert estimate(plan, tiny, 3, gpu=True)["seconds"] > 9, "a card is quicker in steps alone"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_estimate_is_of_the_card_where_trainings_have_one(
+    there: bool, tiny: BaseModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free, "has_card", lambda: there)
+    assert estimate(LoraPlan(), tiny, 10) == estimate(LoraPlan(), tiny, 10, gpu=there)
 
 
 def test_a_grid_asks_for_the_person_and_for_somebody_else(tiny: BaseModelFile) -> None:
