@@ -38,7 +38,7 @@ def python() -> Finding:
 
 
 def torch() -> Iterator[Finding]:
-    """Its version, then its device."""
+    """Its version, then its device, as compute.choose takes it for trainings."""
     if find_spec("torch") is None:
         yield missing("torch", "not installed", "Start the WebUI once, or run `make env`.")
         return
@@ -47,11 +47,11 @@ def torch() -> Iterator[Finding]:
     yield ok("torch", torch.__version__)
     if torch.cuda.is_available():
         yield _card(torch.cuda.get_device_name(0), *torch.cuda.mem_get_info(0))
-    elif torch.backends.mps.is_available():
-        yield ok("device", "Apple GPU (MPS)")
-    else:
-        remedy = "Training a full-size checkpoint takes hours without a GPU."
-        yield warning("device", f"processor with {os.cpu_count()} cores", remedy)
+        return
+    found = f"processor with {os.cpu_count()} cores"
+    if torch.backends.mps.is_available():
+        found += "; trainings cannot use the Apple GPU (MPS)"
+    yield warning("device", found, "Training a full-size checkpoint takes hours without a GPU.")
 
 
 def _card(name: str, free_bytes: int, total_bytes: int) -> Finding:

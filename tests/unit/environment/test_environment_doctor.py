@@ -129,3 +129,14 @@ def test_little_memory_of_a_card_is_a_warning_that_says_how_much_there_is() -> N
     found = machine._card("GeForce", int(2e9), int(8e9))
     assert found.state is State.WARNING and "2.0 of 8.0 GB free" in found.found
     assert machine._card("GeForce", int(7e9), int(8e9)).state is State.OK
+
+
+@pytest.mark.parametrize("apple", [True, False])
+def test_trainings_run_on_the_processor_where_there_is_no_cuda(apple: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+    *_, found = machine.torch()
+    assert (found.name, found.state) == ("device", State.WARNING)
+    assert found.found.startswith("processor with") and ("Apple GPU" in found.found) is apple
