@@ -17,6 +17,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.training.plan import TrainPlan, resolution_of
 
 FILE = "measured-memory.json"
+VERSION = 2
 KEPT = 200  # the newest
 LIKELY = (0.5, 2.0)  # a ratio outside of this was no ordinary training
 # What the memory of a step follows from besides family, method and resolution.
@@ -74,10 +75,15 @@ def _alike(one: Case, other: Case) -> bool:
 def load(folder: Path) -> Learned:
     """From our data folder; a damaged file counts as none."""
     try:
-        rows = json.loads((folder / FILE).read_text(encoding="utf-8"))["trainings"]
-        return Learned(tuple(_rows(rows)))
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return Learned(tuple(_current(found["version"], _rows(found["trainings"]))))
     except (OSError, ValueError, KeyError, TypeError):
         return Learned()
+
+
+def _current(version: int, ratios: Iterable[tuple[Case, float]]) -> Iterable[tuple[Case, float]]:
+    """The first version held what cards took against other predictions than today's."""
+    return (row for row in ratios if version >= VERSION or row[0].memory != "vram")
 
 
 def _rows(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[Case, float]]:
@@ -89,4 +95,4 @@ def _rows(rows: Iterable[dict[str, Any]]) -> Iterable[tuple[Case, float]]:
 
 def save(folder: Path, learned: Learned) -> None:
     rows = [{"case": to_json(case), "ratio": ratio} for case, ratio in learned.ratios]
-    write_json(folder / FILE, {"version": 1, "trainings": rows})
+    write_json(folder / FILE, {"version": VERSION, "trainings": rows})

@@ -134,7 +134,7 @@ def test_what_a_training_took_is_remembered_without_a_word_about_the_person(stud
     assert 0.5 < ratio < 2.0
     said = (data / learned.FILE).read_text()
     assert "anna" not in said.lower() and job.id not in said
-    assert json.loads(said)["version"] == 1
+    assert json.loads(said)["version"] == learned.VERSION
 
 
 def test_packages_are_found_where_trainings_run(tmp_path: Path, studio: Studio) -> None:

@@ -23,6 +23,8 @@ from personal_avatar.training.plan import PLANS
 from personal_avatar.training.reckoning import Machine, Reckoned, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Way, Wish, taken, ways_of
 
+from tests.simulated_card import RANK, kept_gb
+
 ASSETS = Path(reckoning.__file__).parents[1] / "assets"
 POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
 NATIVE_PX = {Family.SD1: 512, Family.SD2: 768, Family.SDXL: 1024}
@@ -63,6 +65,29 @@ def test_the_model_is_near_what_was_measured(point: dict[str, Any]) -> None:
         assert POINTS["libraries_gb"] + found.pictures / 1e9 == pytest.approx(point["picture_gb"], rel=0.2)
     if "load_gb" in point:
         assert POINTS["libraries_gb"] + found.loading / 1e9 == pytest.approx(point["load_gb"], rel=0.12, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "px", "rows", "precision", "checkpointed", "most_gb_more"), [
+    (Family.SD1, 512, 3, "bf16", False, 0.7), (Family.SD1, 512, 2, "fp32", False, 1.0),
+    (Family.SDXL, 1024, 1, "bf16", False, 1.3), (Family.SD1, 512, 2, "bf16", True, 0.6),
+    (Family.SD1, 512, 8, "bf16", True, 0.8), (Family.SD1, 768, 2, "fp32", True, 0.7),
+    (Family.SDXL, 1024, 1, "bf16", True, 1.0), (Family.SDXL, 1024, 2, "bf16", True, 1.4),
+    (Family.SDXL, 1024, 1, "fp32", True, 1.3),
+])
+def test_what_a_step_keeps_on_a_card_is_held_a_little_higher_than_it_is_simulated(
+    folder: Path, family: Family, px: int, rows: int, precision: str, checkpointed: bool, most_gb_more: float
+) -> None:
+    """Simulated: nothing here was measured on a card."""
+    import torch
+
+    base, half = shell(folder, family), torch.bfloat16 if precision == "bf16" else None
+    simulated = kept_gb(base, px, rows, half, checkpointed=checkpointed)
+    asked = {"batch_size": rows, "precision": precision, "gradient_checkpointing": checkpointed, "rank": RANK}
+    plan = validated(PLANS[Method.LORA], {**asked, "prior_weight": 0.0})
+    found = Reckoned(plan, reckoning.network_in(base.path), px, True, base.native_px)
+    reckoned = (found.activations + 4 * found.trained) / 1e9
+    assert simulated < reckoned < simulated + most_gb_more
 
 
 LARGE = st.sampled_from([Family.SD1, Family.SD2, Family.SDXL])
@@ -141,7 +166,7 @@ def test_an_answer_about_the_largest_plan_takes_a_moment(
 
     monkeypatch.setattr(fitting, "memory_of", counted)
     offer = nearest_fitting(wish, share * least, known)
-    assert len(looked) < 4 * fitting.MOST_RECKONED
+    assert len(looked) < 5 * fitting.MOST_RECKONED
     assert (offer is not None) == (share > 1)
     if offer is not None:
         assert offer.predicted_gb <= round(share * least, 1)
@@ -217,6 +242,15 @@ def test_what_trainings_took_here_corrects_the_next_prediction(folder: Path, tmp
     assert needed_gb(other, known) == pytest.approx(0.8 * fitting.MARGIN[VRAM] * fitting.predicted_gb(other))
     on_processor = Wish(wish.base, wish.method, {}, RAM)
     assert needed_gb(on_processor, known) == needed_gb(on_processor)
+
+
+def test_what_cards_took_is_not_held_against_a_later_model(folder: Path, tmp_path: Path) -> None:
+    cases = [case_of(Wish(shell(folder, Family.SD1), Method.LORA, {}, memory).plan, shell(folder, Family.SD1),
+                     Method.LORA, memory) for memory in (RAM, VRAM)]
+    learned.save(tmp_path, Learned().with_ratio(cases[0], 0.9).with_ratio(cases[1], 0.8))
+    file = tmp_path / learned.FILE
+    file.write_text(json.dumps({**json.loads(file.read_text()), "version": 1}))
+    assert [case.memory for case, _ in learned.load(tmp_path).ratios] == [RAM]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"trainings": [{"case": 3}]}', '{"trainings": {"a": 1}}'])
