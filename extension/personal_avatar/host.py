@@ -143,6 +143,10 @@ class Host(Protocol):
         """Raises `TrainerMissing` with the reason when the trainer environment is not usable."""
         ...
 
+    def card_index(self) -> int:
+        """Which graphics card trainings take first, as torch counts them in this process: that of the host."""
+        ...
+
     def make_room(self, wanted_bytes: int) -> None:
         """A training that needs so much of the graphics card is about to begin: what of it is not free is given back,
         as far as it is ours, and fetched again when a picture needs it. Nothing happens without a card."""

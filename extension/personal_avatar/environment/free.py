@@ -36,10 +36,10 @@ class Free:
         return replace(self, free_gb=min(self.total_gb, self.free_gb + more_gb))
 
 
-def measured(ours: Collection[int] = ()) -> Free:
+def measured(ours: Collection[int] = (), index: int = 0) -> Free:
     """What is free now. `ours`: ids of processes whose memory counts as free: those of trainings before this one, which
-    will have ended, and on a card our own, whose model can be parked."""
-    return card(ours) or machine(ours)
+    will have ended, and on a card our own, whose model can be parked. `index`: see `card`."""
+    return card(ours, index) or machine(ours)
 
 
 def has_card() -> bool:
@@ -49,15 +49,17 @@ def has_card() -> bool:
     return _driver() is not None if cuda is None else bool(cuda.is_available())
 
 
-def card(ours: Collection[int] = ()) -> Free | None:
-    """The card that torch takes first; None without one that can be asked. A torch that uses it already knows best, and
-    takes no more of it by being asked."""
+def card(ours: Collection[int] = (), index: int = 0) -> Free | None:
+    """The card of that number in torch's count; None without one that can be asked. A torch that uses cards already
+    knows best, and takes no more of the first by being asked."""
     if not has_card():
         return None
     cuda = _cuda()
     if cuda is None:
-        return _by_driver(ours)
-    return _by_torch(cuda, ours) if cuda.is_initialized() else _by_driver(ours) or _by_torch(cuda, ours)
+        return _by_driver(ours, index)
+    if cuda.is_initialized():
+        return _by_torch(cuda, ours, index)
+    return _by_driver(ours, index) or _by_torch(cuda, ours, index)
 
 
 def _cuda() -> Any:
@@ -65,31 +67,31 @@ def _cuda() -> Any:
     return getattr(sys.modules.get("torch"), "cuda", None)
 
 
-def _by_torch(cuda: Any, ours: Collection[int]) -> Free:
+def _by_torch(cuda: Any, ours: Collection[int], index: int) -> Free:
     """Of our own process what torch keeps of the card counts: no more of it can be given back."""
-    free, total = cuda.mem_get_info()
+    (free, total), kept = cuda.mem_get_info(index), cuda.memory_reserved(index)
     others = [pid for pid in ours if pid != os.getpid()]
-    told = _told_by_driver(others)
-    left = Free(CARD, (free + cuda.memory_reserved()) / GB, total / GB, cuda.get_device_name(), _but(others, told))
+    told = _told_by_driver(others, index)
+    left = Free(CARD, (free + kept) / GB, total / GB, cuda.get_device_name(index), _but(others, told))
     return left.with_more(sum(told.values()) / GB)
 
 
-def _by_driver(ours: Collection[int]) -> Free | None:
-    found = _asked(OF_CARD[0])
+def _by_driver(ours: Collection[int], index: int) -> Free | None:
+    found = _asked(OF_CARD[0], index)
     if not found:
         return None
     name, total, free = (part.strip() for part in found[0].rsplit(",", 2))
     if not (total.isdigit() and free.isdigit()):
         return None
-    told = _told_by_driver({*ours, os.getpid()})
+    told = _told_by_driver({*ours, os.getpid()}, index)
     left = Free(CARD, int(free) * MIB / GB, int(total) * MIB / GB, name, _but(ours, told))
     return left.with_more(sum(told.values()) / GB)
 
 
-def _told_by_driver(pids: Collection[int]) -> dict[int, int]:
+def _told_by_driver(pids: Collection[int], index: int) -> dict[int, int]:
     """Bytes of the card by process; of those alone that the driver tells: none on Windows and in WSL, nor where a
     container gives processes other ids."""
-    rows = ([part.strip() for part in line.partition(",")[::2]] for line in _asked(OF_CARD[1])) if pids else ()
+    rows = ([part.strip() for part in line.partition(",")[::2]] for line in _asked(OF_CARD[1], index)) if pids else ()
     told = {int(pid): int(taken) * MIB for pid, taken in rows if pid.isdigit() and taken.isdigit()}
     return {pid: taken for pid, taken in told.items() if pid in pids}
 
@@ -103,12 +105,13 @@ def _driver() -> str | None:
     return None if os.environ.get(VISIBLE) in ("", "-1") else shutil.which("nvidia-smi")
 
 
-def _asked(query: str) -> list[str]:
-    """Lines of nvidia-smi's answer about the first visible card; none when it cannot be asked."""
+def _asked(query: str, index: int) -> list[str]:
+    """Lines of nvidia-smi's answer about one of the visible cards; none when it cannot be asked."""
     program = _driver()
     if program is None:
         return []
-    which = os.environ.get(VISIBLE, "0").split(",")[0].strip()
+    visible = os.environ.get(VISIBLE, "").split(",")
+    which = (visible[index : index + 1] or [""])[0].strip() or str(index)
     command = [program, query, "--format=csv,noheader,nounits", f"--id={which}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True)

@@ -109,6 +109,9 @@ class StandaloneHost:
         paths = [package_parent, *filter(None, [os.environ.get("PYTHONPATH")])]
         return TrainerPython(Path(sys.executable), (("PYTHONPATH", os.pathsep.join(paths)),))
 
+    def card_index(self) -> int:
+        return 0
+
     def make_room(self, wanted_bytes: int) -> None:
         """Whatever of ours is on the card was put there by torch."""
         card = room.card() if "torch" in sys.modules else None

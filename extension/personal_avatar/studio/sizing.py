@@ -44,7 +44,7 @@ class Sizing:
         card what the host's own model takes, which can be parked."""
         views = self._studio.jobs.views(states=ACTIVE)
         ours = {view.status.pid: view.job for view in views if view.job.kind == TRAIN and view.status.pid}
-        found = free.measured(ours)
+        found = free.measured(ours, self._studio.host.card_index())
         return found.with_more(sum(_reckoned_gb(ours[pid]) for pid in found.untold))
 
     def refuse_too_large(self, request: TrainRequest, base: BaseModelFile) -> None:

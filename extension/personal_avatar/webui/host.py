@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,11 @@ class WebuiHost:
     def trainer(self) -> TrainerPython:
         from personal_avatar.environment import trainer
 
-        return trainer.find(self.folders().data)
+        found = trainer.find(self.folders().data)
+        return replace(found, environment=(*found.environment, *sharing.visible_cards()))
+
+    def card_index(self) -> int:
+        return sharing.card_index()
 
     def make_room(self, wanted_bytes: int) -> None:
         sharing.checkpoint().make_room(wanted_bytes)

@@ -8,6 +8,7 @@ when a picture begins, the networks when they are used.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Any
@@ -16,6 +17,7 @@ from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
 from personal_avatar import room, sessions
+from personal_avatar.environment.free import VISIBLE
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest
 from personal_avatar.jobs.store import JobStore
@@ -51,6 +53,26 @@ def peaks() -> Peaks:
 @lru_cache(maxsize=1)
 def checkpoint() -> Checkpoint:
     return Checkpoint()
+
+
+def card_index() -> int:
+    """Of the card that the WebUI was told to take (--device-id), among those that torch sees: trainings take it, too.
+    Of other makers' cards, which go by other variables, they take the first."""
+    import torch
+
+    chosen = torch.device(str(devices.device))
+    return chosen.index or 0 if chosen.type == "cuda" and torch.version.hip is None else 0
+
+
+def visible_cards() -> tuple[tuple[str, str], ...]:
+    """The environment in which a process of ours takes that card first; nothing where it does so anyway."""
+    import torch
+
+    index = card_index()
+    if index == 0:
+        return ()
+    known = (os.environ.get(VISIBLE) or ",".join(map(str, range(torch.cuda.device_count())))).split(",")
+    return ((VISIBLE, ",".join([known[index], *known[:index], *known[index + 1 :]])),)
 
 
 def busy() -> bool:

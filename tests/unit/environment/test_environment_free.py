@@ -59,6 +59,19 @@ def test_the_card_that_torch_may_see_is_asked(
 
 
 @needs_script
+@pytest.mark.parametrize(("visible", "which"), [(None, "--id=1"), ("2,0", "--id=0"), ("2", "--id=1")])
+def test_a_card_is_asked_by_its_number_among_those_that_torch_may_see(
+    visible: str | None, which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, "Card, 1000, 500\n")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert card(index=1) is not None
+    assert (tmp_path / "asked").read_text().split()[-1] == which
+
+
+@needs_script
 @pytest.mark.parametrize(("answer", "status"), [("", 0), ("Card, [N/A], [N/A]\n", 0), ("Card, 1000, 500\n", 9)])
 def test_a_card_that_tells_nothing_leaves_the_machine(
     answer: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,13 +88,13 @@ class Cards:
         self.is_available = lambda: available
         self.is_initialized = lambda: in_use
 
-    def mem_get_info(self) -> tuple[int, int]:
+    def mem_get_info(self, index: int) -> tuple[int, int]:
         return 3 * 10**9, 16 * 10**9
 
-    def memory_reserved(self) -> int:
+    def memory_reserved(self, index: int) -> int:
         return 2 * 10**9 if self.is_initialized() else 0
 
-    def get_device_name(self) -> str:
+    def get_device_name(self, index: int) -> str:
         return "Another Maker's Card"
 
 
@@ -93,7 +106,7 @@ class Cards:
 def test_a_torch_that_is_loaded_knows_best(
     cards: Cards, expected: Free | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(free, "_asked", lambda query: [])
+    monkeypatch.setattr(free, "_asked", lambda query, index: [])
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cards))
     assert card() == expected
 
@@ -139,6 +152,14 @@ def test_whether_there_is_a_card_is_told_by_a_torch_that_is_loaded_else_by_a_dri
         put(tmp_path, monkeypatch, "Card, 1000, 500\n")
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=torch) if torch else None)
     assert free.has_card() is expected
+
+
+def test_torch_is_asked_about_the_card_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = Cards()
+    monkeypatch.setattr(cards, "mem_get_info", lambda index: ((1 + index) * 10**9, 16 * 10**9), raising=False)
+    monkeypatch.setattr(cards, "memory_reserved", lambda index: index * 10**9, raising=False)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cards))
+    assert [measured(index=index).free_gb for index in (0, 1)] == [1.0, 3.0]
 
 
 def test_no_more_is_free_than_there_is() -> None:

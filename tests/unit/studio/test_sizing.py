@@ -34,7 +34,7 @@ TOLD = LEARN.replace('"peak_memory_gb": 1.2', '"peak_memory_gb": 1.2, "peak_memo
 @pytest.fixture()
 def studio(tmp_path: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """On a machine on which 1.6 GB are free."""
-    monkeypatch.setattr(free, "measured", lambda ours=(): Free("ram", 1.6, 4.0))
+    monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 1.6, 4.0))
     return build_studio(tmp_path / "data", face_weights, TOLD)
 
 
@@ -95,7 +95,7 @@ def test_a_training_under_way_counts_as_reckoned_where_nobody_tells_what_it_hold
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, whose driver tells nothing of single processes."""
-    monkeypatch.setattr(free, "measured", lambda ours=(): Free("vram", 1.0, 12.0, "Some Card", tuple(ours)))
+    monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("vram", 1.0, 12.0, "Some Card", tuple(ours)))
     assert studio.sizing.free().free_gb == 1.0
     job = studio.trainings.start(replace(REQUEST, plan={}, method=Method.LORA, even_if_too_large=True))
     ended = studio.queue.wait(job.id, 30)
@@ -113,7 +113,7 @@ def test_room_is_made_for_as_much_as_a_training_is_admitted_by(
     """With the margin of what was never measured, then as was learned from a training like it."""
     wanted: list[int] = []
     monkeypatch.setattr(type(studio.host), "make_room", lambda self, bytes_: wanted.append(bytes_))
-    monkeypatch.setattr(free, "measured", lambda ours=(): Free("ram", 3.9, 4.0))
+    monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 3.9, 4.0))
     wish = Wish(studio.host.checkpoint(), Method.LORA, {}, "ram")
     for number, photo in enumerate(GOOD[:2]):
         known = learned.load(studio.host.folders().data)

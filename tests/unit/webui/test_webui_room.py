@@ -158,3 +158,30 @@ def test_work_that_no_hook_tells_of_is_heard_once_however_often_the_page_is_relo
         sharing.shared.state.begin(job=job)
     assert heard == ["extras"]
     assert webui.places == ["begins extras", "begins scripts_txt2img"]
+
+
+@pytest.mark.parametrize(("device", "seen", "told"), [
+    ("cuda:1", None, "1,0,2"), ("cuda:2", "3,0,GPU-ab", "GPU-ab,3,0"),
+    ("cuda:0", None, None), ("cuda", None, None), ("cpu", None, None), ("xpu:1", None, None),
+])
+def test_trainings_take_the_card_that_the_webui_was_told_to_take(
+    device: str, seen: str | None, told: str | None, sharing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others come after it, for plans that use several."""
+    import torch
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(sharing.devices, "device", torch.device(device))
+    assert sharing.card_index() == (int(device[-1]) if told else 0)
+    assert sharing.visible_cards() == ((("CUDA_VISIBLE_DEVICES", told),) if told else ())
+
+
+def test_of_cards_of_other_makers_they_take_the_first(sharing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.version, "hip", "6.0")
+    monkeypatch.setattr(sharing.devices, "device", torch.device("cuda", 1))
+    assert sharing.card_index() == 0 and sharing.visible_cards() == ()
