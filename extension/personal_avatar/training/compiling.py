@@ -6,12 +6,14 @@ Pictures are made by the blocks as they were: their other sizes would be compile
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import causes, first_line
+from personal_avatar.training.compute import version
 from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
     from personal_avatar.training.compute import Compute
 
 WORTH_STEPS = 1000  # fewer do not win back the minute that compiling takes
+RELIABLE_FROM = (2, 6)  # of torch; up to 2.4 checkpointed blocks cannot be compiled, and 2.5 was not tried
 KINDS = 64  # forms of one block: widths, with and without gradients, strengths of a LoRA
 BLOCKS = ("BasicTransformerBlock",)
 
 
 def wanted(plan: TrainPlan, compute: Compute, steps: int) -> bool:
-    """Whether the blocks shall be compiled: as set; "auto" on graphics cards, when the training is long."""
+    """Whether the blocks shall be compiled: as set; "auto" on graphics cards, when the training is long, by a torch
+    that can."""
     if plan.compile == "auto":
-        return compute.device.type == "cuda" and steps * plan.accumulate >= WORTH_STEPS
+        long = steps * plan.accumulate >= WORTH_STEPS
+        return compute.device.type == "cuda" and long and version() >= RELIABLE_FROM
     return plan.compile == "on"
 
 
@@ -81,7 +86,8 @@ class Regions:
             if not is_of_compiler(error):
                 raise
             self._give_up(error)
-            return work()
+            _let_go(error)
+        return work()
 
     def _give_up(self, error: Exception) -> None:
         self.stop()
@@ -89,9 +95,17 @@ class Regions:
 
 
 def is_of_compiler(error: BaseException) -> bool:
-    """Whether it was raised by torch's compilers, or while they ran."""
-    of_compilers = ("torch._dynamo", "torch._inductor", "torch._functorch")
+    """Whether it was raised by torch's compilers, or while they ran; or by checkpoints, whose second pass is as the
+    first one unless one of the two was compiled."""
+    of_compilers = ("torch._dynamo", "torch._inductor", "torch._functorch", "torch.utils.checkpoint")
     return any(type(seen).__module__.startswith(of_compilers) for seen in causes(error))
+
+
+def _let_go(error: BaseException) -> None:
+    """Of everything that was under way when it was raised: memory, and checkpoints, which older torches leave in force
+    for all that is computed meanwhile."""
+    for seen in causes(error):
+        traceback.clear_frames(seen.__traceback__)
 
 
 @contextmanager

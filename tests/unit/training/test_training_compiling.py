@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
+from personal_avatar.training import compiling
 from personal_avatar.training.compiling import BLOCKS, Regions, wanted
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.model import DiffusionModel
@@ -26,17 +27,29 @@ def blocks(model: DiffusionModel) -> list[Any]:
     return [block for block in model.unet.modules() if type(block).__name__ in BLOCKS]
 
 
-def test_it_is_chosen_for_long_trainings_on_cards_only() -> None:
+def test_it_is_chosen_for_long_trainings_on_cards_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "version", lambda: (2, 6))
     card, processor = (Compute(torch.device(name), torch.float32, None) for name in ("cuda", "cpu"))
     assert [wanted(LoraPlan(), card, steps) for steps in (300, 2000)] == [False, True]
     assert not wanted(LoraPlan(), processor, 20000) and wanted(LoraPlan(compile="on"), processor, 1)
     assert not wanted(LoraPlan(compile="off"), card, 20000)
 
 
+@pytest.mark.parametrize("torch_version", [(2, 1), (2, 4), (2, 5)])
+def test_a_torch_whose_compiler_fails_at_checkpoints_is_asked_only_on_request(
+    torch_version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "version", lambda: torch_version)
+    card = Compute(torch.device("cuda"), torch.float32, None)
+    assert not wanted(LoraPlan(), card, 20000) and wanted(LoraPlan(compile="on"), card, 1)
+
+
 @needs_compiler
-def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: Load) -> None:
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_losses_of_compiled_blocks_are_those_of_plain_ones(load_miniature: Load, checkpointing: bool) -> None:
     sentences: list[str] = []
-    compiled, plain = (trainer(load_miniature, plan.copy(update={"prior_weight": 0.0}), 2) for plan in (ON, OFF))
+    values = {"prior_weight": 0.0, "gradient_checkpointing": checkpointing}
+    compiled, plain = (trainer(load_miniature, plan.copy(update=values), 2) for plan in (ON, OFF))
     compiled.note = compiled.regions.note = sentences.append
     assert compiled.regions.on and not plain.regions.on
     seen: list[bool] = []
@@ -71,6 +84,52 @@ def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     plain.run(quiet())
     assert failing.losses == plain.losses
     assert len(sentences) == 1 and "no C++ compiler" in sentences[0] and not failing.regions.on
+
+
+def test_a_failed_attempt_is_wholly_over_before_it_is_repeated(load_miniature: Load) -> None:
+    """Checkpoints of older torches last until nobody knows the attempt any more, its error with its frames included."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    over: list[str] = []
+
+    def checkpoint(name: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            over.append(name)
+
+    def fail() -> None:
+        inner = checkpoint("inner")
+        next(inner)
+        known = KeyError("of the backend")
+        raise known
+
+    def work() -> list[str]:
+        if not regions.on:
+            return list(over)
+        outer = checkpoint("outer")
+        next(outer)
+        try:
+            fail()
+        except KeyError as error:
+            raise TorchDynamoException("the backend failed") from error
+        raise AssertionError
+
+    regions = Regions(load_miniature().unet, lambda sentence: None)
+    regions._blocks = [torch.nn.Identity()]
+    assert sorted(regions.call(work)) == ["inner", "outer"]
+
+
+def test_a_second_pass_that_is_unlike_the_first_is_the_compilers_failure(load_miniature: Load) -> None:
+    def work() -> bool:
+        if regions.on:
+            raise torch.utils.checkpoint.CheckpointError("A different number of tensors was saved")
+        return True
+
+    sentences: list[str] = []
+    regions = Regions(load_miniature().unet, sentences.append)
+    regions._blocks = [torch.nn.Identity()]
+    assert regions.call(work) and "A different number of tensors" in sentences[0]
 
 
 def test_errors_of_the_training_itself_are_not_taken_for_the_compilers(load_miniature: Load) -> None:
