@@ -12,7 +12,7 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Dataset, Sample
 from personal_avatar.training.encoding import MEAN, STD, Coming, Encoder, groups_of
-from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.families.model import TEXTS_AT_ONCE, Conditioning, DiffusionModel
 from personal_avatar.training.files import write_tensors
 
 if TYPE_CHECKING:
@@ -213,18 +213,35 @@ def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) 
     return found
 
 
-def text_states(model: DiffusionModel, captions: Iterable[str], clip_skip: int = 1) -> TextStates:
-    """Every different caption encoded once, without gradients."""
+def text_states(
+    model: DiffusionModel, captions: Iterable[str], clip_skip: int = 1, on_group: Callable[[], None] = lambda: None
+) -> TextStates:
+    """Every different caption encoded once, without gradients, a few at a time. `on_group`: see `encode_all`; a
+    graphics card may be given away there, so that what is encoded waits in main memory."""
     import torch
 
     different = list(dict.fromkeys(captions))
+    found = []
+    for at in range(0, len(different), TEXTS_AT_ONCE):
+        on_group()
+        found.append(_read(model, different[at : at + TEXTS_AT_ONCE], clip_skip))
+    device = model.compute.device
+    states = {name: torch.cat([group[name] for group in found]).to(device) for name in found[0]}
+    return TextStates(states, {caption: row for row, caption in enumerate(different)})
+
+
+def _read(model: DiffusionModel, captions: list[str], clip_skip: int) -> Conditioning:
+    """Of captions that are encoded together, in main memory."""
+    import torch
+
     with torch.no_grad():
-        return TextStates(
-            model.encode_text(different, clip_skip), {caption: row for row, caption in enumerate(different)}
-        )
+        return {name: one.cpu() for name, one in model.encode_text(captions, clip_skip).items()}
 
 
-def cached_text_states(folder: Path, model: DiffusionModel, captions: Iterable[str], clip_skip: int) -> TextStates:
+def cached_text_states(
+    folder: Path, model: DiffusionModel, captions: Iterable[str], clip_skip: int,
+    on_group: Callable[[], None] = lambda: None,
+) -> TextStates:
     """`text_states`, read from `folder` when they were written there for these captions and this checkpoint before."""
     different = list(dict.fromkeys(captions))
     path = folder / f"text-{fingerprint(identity(model.base), different, clip_skip)}.safetensors"
@@ -232,6 +249,6 @@ def cached_text_states(folder: Path, model: DiffusionModel, captions: Iterable[s
     kept = _kept(path)
     if kept:
         return TextStates({key: one.to(model.compute.device) for key, one in kept.items()}, rows)
-    found = text_states(model, different, clip_skip)
+    found = text_states(model, different, clip_skip, on_group)
     _keep_only(path, "text-*", {key: one.float().cpu().contiguous() for key, one in found.states.items()})
     return found

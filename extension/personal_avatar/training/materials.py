@@ -40,7 +40,9 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     if plan.vary_captions:
         asked = [one for caption in asked for one in leads(caption)]
     asked += styled
-    text = None if plan.reads_anew else cache.cached_text_states(work.cache, model, asked, plan.clip_skip)
+    text = None
+    if not plan.reads_anew:
+        text = cache.cached_text_states(work.cache, model, asked, plan.clip_skip, work.wishes.heed)
     places = _places(work, dataset, samples, latents)
     small = None
     if len(small_latents):

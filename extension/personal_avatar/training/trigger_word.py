@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Sample
-from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
 from personal_avatar.training.plan import AUTO, TextualInversionPlan, TrainPlan
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ zek
 WORDS = tuple(_RARE.split())
 FRAMES = ("a photo of {} {noun}", "a portrait of {} {noun}, blue background")
 PLAIN = "a"  # stands where the word does in a caption that knows no such word; a token, too
-AT_ONCE = 32
+WORDS_AT_ONCE = TEXTS_AT_ONCE // len(FRAMES)
 
 
 def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Dataset:
@@ -62,8 +62,8 @@ def told(model: DiffusionModel, words: Sequence[str], noun: str, clip_skip: int 
     mean over all positions of two captions."""
     plain = _states(model, [PLAIN], noun, clip_skip)
     found: dict[str, float] = {}
-    for at in range(0, len(words), AT_ONCE):
-        some = words[at : at + AT_ONCE]
+    for at in range(0, len(words), WORDS_AT_ONCE):
+        some = words[at : at + WORDS_AT_ONCE]
         apart = (_states(model, some, noun, clip_skip) - plain).norm(dim=-1).mean(dim=(1, 2))
         found |= dict(zip(some, apart.tolist(), strict=True))
     return found

@@ -20,6 +20,7 @@ from personal_avatar.jobs.events import EventWriter
 from personal_avatar.training import cache, compute, losses
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families import registry
+from personal_avatar.training.families.model import TEXTS_AT_ONCE
 from personal_avatar.training.families.probe import probe
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
@@ -258,6 +259,23 @@ def test_pictures_of_a_training_are_the_same_when_the_card_is_given_away_meanwhi
     assert max(left) < 200_000, "texts and latents of the pictures under way alone"
     assert all(torch.equal(weight, trained[key]) for key, weight in running.method.state().items())
     assert {one.device for one in running.tensors()} == {CARD}
+
+
+@pytest.mark.slow
+def test_a_card_that_is_given_away_while_captions_are_read_is_given_away_whole(
+    bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path
+) -> None:
+    model, left = registry.load(bases[Family.SDXL], compute.choose("fp16"), 64), []
+    parking = Parking(Control(tmp_path), EventWriter(tmp_path), reserve_gb=0.0)
+    parking.covers(model.tensors)
+
+    def heed() -> None:
+        parking.control.ask(YIELD)
+        parking.heed(lambda: (left.append(card.held), parking.control.withdraw(YIELD)))
+
+    captions = [f"sks man, photo {number}" for number in range(2 * TEXTS_AT_ONCE)]
+    found = cache.text_states(model, captions, on_group=heed)
+    assert left == [0, 0] and {one.device for one in found.states.values()} == {CARD}
 
 
 @only_with_everything

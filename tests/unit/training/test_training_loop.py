@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from miniatures import make
+from personal_avatar.domain import Family
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
-from personal_avatar.training import cache, loop, losses, optimisers, storing
+from personal_avatar.training import cache, compute, loop, losses, optimisers, storing
 from personal_avatar.training.captions import leads
-from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families import registry
+from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
@@ -335,6 +338,53 @@ def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
     states = cache.text_states(model, ["a man", "a woman", "a man"])
     assert states.states["states"].shape[0] == 2
     assert torch.allclose(states.of(["a woman"])["states"], model.encode_text(["a woman"])["states"], atol=1e-5)
+
+
+def counted(model: DiffusionModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many captions go through the encoders in each pass from now on."""
+    rows: list[int] = []
+    encode = model.encode_tokens
+
+    def noted(tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Any:
+        rows.append(len(tokens[0]))
+        return encode(tokens, clip_skip)
+
+    monkeypatch.setattr(model, "encode_tokens", noted)
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [Family.SD1, Family.SDXL])
+def test_many_captions_are_read_a_few_at_a_time_and_as_one_by_one(
+    family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = registry.load(make(family, tmp_path, half=True), compute.choose("fp32"), 64)
+    captions = [f"sks man, photo {number}" for number in range(2 * TEXTS_AT_ONCE + 1)]
+    rows = counted(model, monkeypatch)
+    found = cache.text_states(model, captions)
+    assert rows == [TEXTS_AT_ONCE, TEXTS_AT_ONCE, 1]
+    for row, caption in enumerate(captions):
+        with torch.no_grad():
+            alone = model.encode_text([caption])
+        assert found.row_of[caption] == row and found.states.keys() == alone.keys()
+        for name, one in alone.items():
+            assert torch.allclose(found.states[name][row], one[0], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_wish_is_heeded_while_captions_are_read(
+    load_miniature: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_miniature()
+    rows = counted(model, monkeypatch)
+
+    def heed() -> None:
+        if rows:
+            raise Cancelled("The training was cancelled.")
+
+    with pytest.raises(Cancelled):
+        cache.cached_text_states(tmp_path, model, [str(number) for number in range(100)], 1, heed)
+    assert rows == [TEXTS_AT_ONCE] and not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

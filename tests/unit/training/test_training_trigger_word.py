@@ -12,7 +12,7 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training import compute
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainTask
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
@@ -37,6 +37,18 @@ def test_the_word_is_the_one_that_changes_most_of_what_the_network_reads(family:
     found = told(model, WORDS, "man")
     assert found[most_told(model, "man")] == max(found.values())
     assert found["sks"] == pytest.approx(sum(_apart(model, frame) for frame in FRAMES) / len(FRAMES), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_words_are_read_a_few_at_a_time(
+    load_miniature: Callable[[], DiffusionModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_miniature()
+    rows: list[int] = []
+    encode = model.encode_text
+    monkeypatch.setattr(model, "encode_text", lambda said, *rest: (rows.append(len(said)), encode(said, *rest))[1])
+    most_told(model, "man")
+    assert max(rows) <= TEXTS_AT_ONCE and sum(rows) == (len(WORDS) + 1) * len(FRAMES)
 
 
 def _apart(model: DiffusionModel, frame: str) -> float:

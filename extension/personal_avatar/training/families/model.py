@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Conditioning = dict[str, "torch.Tensor"]
+TEXTS_AT_ONCE = 16  # captions; the text encoders of SDXL take 20 MB for each
 CODED_AT_ONCE = 512 * 512  # pixels; the VAE takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
