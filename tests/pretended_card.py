@@ -129,6 +129,8 @@ class Card:
     def pin(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.holds(tensor):
             raise Mixed("only main memory can be pinned")
+        if self.is_pinned(tensor):
+            return tensor
         with torch._C.DisableTorchFunction():
             copy = tensor.clone()
             storage = copy.untyped_storage()

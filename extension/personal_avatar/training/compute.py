@@ -39,7 +39,17 @@ class Compute:
         not pinned: the driver first lets it finish what it was told before."""
         if self.device.type != "cuda" or tensor.device.type != "cpu":
             return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+        return self.pinned(tensor).to(self.device, non_blocking=True)
+
+    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor of main memory, for a graphics card in memory that is pinned; where it is when the system pins no
+        more, as some allow only a part: the card is waited for then."""
+        if self.device.type != "cuda":
+            return tensor
+        try:
+            return tensor.pin_memory()
+        except RuntimeError:
+            return tensor
 
     def plain_attention(self, resolution_px: int) -> bool:
         """Explicit attention instead of the fused kernel: faster on a CPU for small pictures and in bf16 (the fused

@@ -114,6 +114,11 @@ class TrainPlan(Settings):
         return self.prior_weight > 0 and self.prior_from != PREDICTION
 
     @property
+    def own_answers(self) -> bool:
+        """Whether the class is held by what the untrained checkpoint answers."""
+        return self.prior_weight > 0 and self.prior_from != PICTURES
+
+    @property
     def holds_others(self) -> bool:
         """Whether other people are held where they were; a style is nobody."""
         return self.prior_weight > 0 or self.is_style
@@ -121,7 +126,7 @@ class TrainPlan(Settings):
     @property
     def wants_styles(self) -> bool:
         """Whether the class is also asked for in styles: of pictures that show none, only answers can be held so."""
-        return self.prior_styles > 0 and self.prior_weight > 0 and self.prior_from != PICTURES and not self.is_style
+        return self.prior_styles > 0 and self.own_answers and not self.is_style
 
     @property
     def trains_text(self) -> bool:

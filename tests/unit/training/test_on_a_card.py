@@ -26,7 +26,7 @@ from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.parking import Parking
-from personal_avatar.training.plan import PLANS, TrainPlan, TrainTask
+from personal_avatar.training.plan import BOTH, PLANS, PREDICTION, TrainPlan, TrainTask
 from personal_avatar.training.run import run
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.training_set import ClassSet, TrainingSet
@@ -122,6 +122,15 @@ def test_the_other_options_of_a_training_wait_for_nothing_either(
     values: dict[str, Any], bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path
 ) -> None:
     parked_and_restored(trainer(bases[Family.SD1], Method.LORA, plan_of(Method.LORA, **values)), card, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prior_from", [PREDICTION, pytest.param(BOTH, marks=only_with_everything)])
+def test_steps_that_ask_the_checkpoint_as_it_was_wait_for_nothing_either(
+    prior_from: str, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path
+) -> None:
+    plan = plan_of(Method.DREAMBOOTH, prior_from=prior_from, prior_weight=0.5, precision="fp16")
+    parked_and_restored(trainer(bases[Family.SD1], Method.DREAMBOOTH, plan), card, tmp_path)
 
 
 def parked_and_restored(running: Trainer, card: Card, folder: Path) -> None:

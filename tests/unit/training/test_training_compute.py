@@ -29,6 +29,16 @@ def test_without_a_card_half_precision_is_bf16(precision: str, found: Compute) -
     assert compute.choose(precision) == found
 
 
+def test_a_system_that_pins_no_more_memory_leaves_it_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", refuse)
+    one = torch.ones(1)
+    assert Compute(torch.device("cuda"), torch.float16, torch.float16).pinned(one) is one
+    assert Compute(CPU, torch.float32, None).pinned(one) is one
+
+
 @pytest.mark.parametrize(("flags", "native_px", "found"), [
     ("flags\t\t: fpu avx512f avx512_bf16 sse2", 512, torch.bfloat16),
     ("flags\t\t: fpu amx_bf16", 1024, torch.bfloat16),

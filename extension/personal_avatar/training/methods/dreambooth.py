@@ -30,8 +30,8 @@ ROUNDING = 2.0**-8  # of bfloat16, the coarsest format of checkpoints
 class Dreambooth:
     """All weights of the UNet train, in fp32 whatever the model was loaded in; see `TrainingMethod`.
 
-    The weights that the checkpoint came with wait on the CPU, in the format that they were loaded in. State keys are
-    `<kohya prefix>.<parameter>`.
+    The weights that the checkpoint came with wait on the CPU, in the format that they were loaded in; where steps ask
+    for its answers, such that a graphics card is not waited for. State keys are `<kohya prefix>.<parameter>`.
     """
 
     heavy = True
@@ -42,12 +42,17 @@ class Dreambooth:
         self._model, self._plan = model, plan
         self.trains_text = plan.text_encoder_learning_rate > 0
         self._trained = dict(_parameters(model, text=self.trains_text))
-        self._bare = {name: weight.detach().to("cpu", copy=True) for name, weight in self._trained.items()}
+        self._bare = {name: self._kept(weight) for name, weight in self._trained.items()}
         self._aside: list[torch.Tensor] = []
         exact = _exact(model, text=self.trains_text)
         for name, weight in self._trained.items():
             weight.data = exact.get(name, weight.data).to(weight.device).float()
             weight.requires_grad_(True)
+
+    def _kept(self, weight: torch.Tensor) -> torch.Tensor:
+        """A copy in main memory; pinned where it is put back into its place at every step."""
+        copy = weight.detach().to("cpu", copy=True)
+        return self._model.compute.pinned(copy) if self._plan.own_answers else copy
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         unet = [weight for name, weight in self._trained.items() if name.startswith(f"{UNET_PREFIX}.")]
@@ -78,7 +83,7 @@ class Dreambooth:
         self._aside = [*before, *trained.values()]
         try:
             for name, one in self._trained.items():
-                one.data = _mixed(self._bare[name].to(one.device), trained[name], weight)
+                one.data = _mixed(self._bare[name].to(one.device, non_blocking=True), trained[name], weight)
             yield
         finally:
             for name, one in self._trained.items():

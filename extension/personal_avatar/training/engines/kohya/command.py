@@ -12,7 +12,7 @@ from personal_avatar.training.engines.kohya.outputs import save_every
 from personal_avatar.training.engines.kohya.pictures import TOKEN
 from personal_avatar.training.losses import is_velocity
 from personal_avatar.training.optimisers import BETAS
-from personal_avatar.training.plan import PICTURES, LoraPlan, TextualInversionPlan, TrainPlan
+from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.schedule import LAST_RATE
@@ -81,18 +81,13 @@ class Order:
         return self.base.family is Family.SDXL
 
     @property
-    def own_answers(self) -> bool:
-        """Whether the class is held by what the untrained checkpoint answers."""
-        return self.plan.prior_weight > 0 and self.plan.prior_from != PICTURES
-
-    @property
     def batches(self) -> tuple[int, int]:
         """(pictures a batch, batches a step). Half of the pictures hold the class where there is a prior: twice as many
         show the person as often as our loop does. SD1 and SD2 scripts can compare with the checkpoint's own answers
         only when all pictures of a batch do: one picture at a time, and so many batches a step more."""
         plan = self.plan
         batches = plan.accumulate * (2 if plan.prior_weight > 0 else 1)
-        single = self.own_answers and not self.is_sdxl
+        single = plan.own_answers and not self.is_sdxl
         return (1, plan.batch_size * batches) if single else (plan.batch_size, batches)
 
 

@@ -159,7 +159,7 @@ def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
     """What came with release 0.10 only."""
     if not version.startswith("0.9.") or method not in LORA_METHODS:
         return
-    if plan.prior_weight > 0 and plan.prior_from != PICTURES:
+    if plan.own_answers:
         what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
         yield Limit(what, _by_pictures(plan))
     if plan.optimiser == "schedulefree":
