@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from personal_avatar.errors import NanLoss
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +19,10 @@ HALF_ON_CPU_FROM_PX = 192  # smaller networks gain nothing by it
 TURING = (7, 5)  # compute capability
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
+OF_FP16 = (
+    "Lower the learning rate, or set precision to fp32: some cards, such as the GTX 16, answer in fp16 with what is no"
+    " number."
+)
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,19 @@ def _heed_turing() -> None:
 
     if torch.version.hip is None and torch.cuda.get_device_capability() == TURING:
         torch.backends.cudnn.benchmark = True
+
+
+@contextmanager
+def blaming_fp16(compute: Compute) -> Iterator[None]:
+    """A `NanLoss` out of products in fp16 names these, too."""
+    import torch
+
+    try:
+        yield
+    except NanLoss as error:
+        if compute.autocast is torch.float16:
+            error.hint = OF_FP16
+        raise
 
 
 def processor_has_bf16() -> bool:

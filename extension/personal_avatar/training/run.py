@@ -145,12 +145,21 @@ def _second(work: Work) -> FaceAnalyser | None:
 def _train(work: Work, training: Training) -> None:
     """The loop, ours or that of another engine; every saved checkpoint is scored at once."""
     work.emit(Stage("train"))
-    if work.task.engine is Engine.KOHYA:
-        from personal_avatar.training.engines.kohya import engine
+    with compute.blaming_fp16(training.bench.model.compute):
+        if work.task.engine is Engine.KOHYA:
+            _train_elsewhere(work, training)
+        else:
+            _train_here(work, training)
 
-        work.wishes.never_pause()
-        engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
-        return
+
+def _train_elsewhere(work: Work, training: Training) -> None:
+    from personal_avatar.training.engines.kohya import engine
+
+    work.wishes.never_pause()
+    engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
+
+
+def _train_here(work: Work, training: Training) -> None:
     trainer, keeper = _taken_up(work, training)
     room = Room(training)
     room.clear()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from personal_avatar.domain import BaseModelFile
+from personal_avatar.errors import NanLoss
 from personal_avatar.training import compute
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families import registry
@@ -37,6 +38,16 @@ def test_a_system_that_pins_no_more_memory_leaves_it_where_it_is(monkeypatch: py
     one = torch.ones(1)
     assert Compute(torch.device("cuda"), torch.float16, torch.float16).pinned(one) is one
     assert Compute(CPU, torch.float32, None).pinned(one) is one
+
+
+@pytest.mark.parametrize(("autocast", "hint"), [
+    (None, NanLoss.default_hint), (torch.bfloat16, NanLoss.default_hint), (torch.float16, compute.OF_FP16),
+])
+def test_a_loss_that_is_no_number_may_be_the_fault_of_fp16(autocast: torch.dtype | None, hint: str) -> None:
+    card = Compute(torch.device("cuda"), torch.float32, autocast)
+    with pytest.raises(NanLoss) as raised, compute.blaming_fp16(card):
+        raise NanLoss("The loss became infinite at step 3.")
+    assert raised.value.hint == hint
 
 
 @pytest.mark.parametrize(("flags", "native_px", "found"), [

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning_files
 import pytest
+import torch
 from kohya_orders import dataset_in
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
 from personal_avatar.environment import kohya as installed
@@ -18,7 +19,7 @@ from personal_avatar.errors import Cancelled, Crashed, NanLoss, OutOfVram, Train
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Event, Log, Progress, SampleMade
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training import compute
+from personal_avatar.training import compute, run
 from personal_avatar.training.engines.kohya import engine
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.files import read_weights
@@ -207,6 +208,20 @@ def test_an_infinite_loss_ends_it_by_name(job: Callable[..., Job], monkeypatch: 
     monkeypatch.setenv("STAND_IN_ENDS", "nan")
     with pytest.raises(NanLoss):
         job().train()
+
+
+@pytest.mark.parametrize(("autocast", "advises_fp32"), [(None, False), (torch.bfloat16, False), (torch.float16, True)])
+def test_an_infinite_loss_in_fp16_may_be_the_cards(
+    autocast: torch.dtype | None, advises_fp32: bool, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "nan")
+    running = job()
+    model = running.training.bench.model
+    model.compute = replace(model.compute, autocast=autocast)
+    with pytest.raises(NanLoss) as raised:
+        run._train(running.work, running.training)
+    assert "learning rate" in raised.value.hint
+    assert ("precision to fp32" in raised.value.hint) is advises_fp32
 
 
 def test_a_lack_of_memory_is_named(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
