@@ -303,7 +303,7 @@ def test_what_a_checkpoint_is_asked_beside_the_training_runs_on_a_card(
         lambda _, inputs: seen.append((inputs[0].dtype, torch.is_autocast_enabled("cuda")))
     )
     grey.park(text=False)
-    text, noisy = grey.encode_text(["a man"]), torch.zeros(1, 4, 8, 8, device="cuda")
+    text, noisy = grey.encode_text(["a man"]), torch.zeros(1, 4, 16, 16, device="cuda")  # loading asked for 8 x 8
     for step in range(2):
         with torch.no_grad(), card.never_waiting() if step else nullcontext():
             assert grey.predict(noisy, torch.full((1,), 500, device="cuda"), text).shape == noisy.shape
