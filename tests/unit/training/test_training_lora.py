@@ -167,6 +167,27 @@ def test_the_webui_finds_every_module_where_it_was_trained(load_miniature: Load,
     assert lora.matched(tmp_path / "a.safetensors") == len(lora.places())
 
 
+def test_linear_layers_written_as_convolutions_of_one_pixel_are_read_and_written_as_linear_ones(
+    load_miniature: Load, tmp_path: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    lora, ours, foreign = trained(load_miniature()), tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    lora.save(ours, {})
+    tensors = load_file(ours)
+    wide = {key: tensor[..., None, None] if tensor.dim() == 2 else tensor for key, tensor in tensors.items()}
+    save_file(wide, foreign)
+    assert lora.matched(foreign) == lora.matched(ours)
+    lora.load(lora.read(foreign))
+    lora.save(tmp_path / "c.safetensors", {})
+    again = load_file(tmp_path / "c.safetensors")
+    assert again.keys() == tensors.keys() and all(torch.equal(again[key], tensors[key]) for key in tensors)
+    key = next(key for key, tensor in tensors.items() if tensor.dim() == 2)
+    save_file({**tensors, key: tensors[key].repeat(1, 2)}, foreign)
+    with pytest.raises(SelfTestFailed, match="does not hold"):
+        lora.read(foreign)
+
+
 def test_a_file_for_another_checkpoint_fails_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

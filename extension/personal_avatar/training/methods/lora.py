@@ -114,13 +114,14 @@ class Lora:
         write_tensors(path, {key: tensor.contiguous() for key, tensor in tensors.items()}, metadata)
 
     def read(self, path: Path) -> State:
+        """Each in the shape that is trained here, whatever `same_layer` of it the file has."""
         from safetensors.torch import load_file
 
         read = {key: tensor.float() for key, tensor in load_file(path).items() if not key.endswith(".alpha")}
-        expected = {key: tuple(weight.shape) for key, weight in self._weights()}
-        if {key: tuple(tensor.shape) for key, tensor in read.items()} != expected:
-            raise SelfTestFailed(f"{path.name} does not hold the {len(expected)} tensors that were trained.")
-        return read
+        shapes = {key: weight.shape for key, weight in self._weights()}
+        if read.keys() != shapes.keys() or not all(lora_names.same_layer(read[key].shape, shapes[key]) for key in read):
+            raise SelfTestFailed(f"{path.name} does not hold the {len(shapes)} tensors that were trained.")
+        return {key: tensor.reshape(shapes[key]) for key, tensor in read.items()}
 
     def matched(self, path: Path) -> int:
         refuse_infinite(path, self.read(path))

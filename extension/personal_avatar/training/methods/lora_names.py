@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,17 @@ def product_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return {key: (shapes[f"{key}.lora_up.weight"][0], *shapes[f"{key}.lora_down.weight"][1:]) for key in keys}
 
 
+def same_layer(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether shapes of weights are the same but for ones at their ends: a linear layer is a convolution of one pixel,
+    and who reads LoRAs takes the one for the other. sd-scripts trains Stable Diffusion 2 as such convolutions."""
+    long, short = sorted((tuple(shape), tuple(other)), key=len, reverse=True)
+    return long[: len(short)] == short and set(long[len(short) :]) <= {1}
+
+
 def _same_place(shape: tuple[int, ...], in_file: torch.Tensor, trained_on: torch.Tensor) -> bool:
     """Whether the tensor that the WebUI adds to is the very one that was trained on."""
     import torch
 
-    if shape != tuple(in_file.shape):
+    if not same_layer(shape, in_file.shape):
         return False
     return torch.equal(in_file.to(trained_on.device, trained_on.dtype).reshape(trained_on.shape), trained_on)

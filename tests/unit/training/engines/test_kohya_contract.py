@@ -8,20 +8,30 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from kohya_orders import base_of, dataset_in, order_of
+from ldm_layout import header_only, shapes_of
+from personal_avatar.benchmarks.ldm_layout import STANDARD_SIZES
 from personal_avatar.domain import Family, Method
 from personal_avatar.environment import kohya as installed
 from personal_avatar.errors import EngineMissing
+from personal_avatar.training import compute
 from personal_avatar.training.classes import ClassPictures
 from personal_avatar.training.engines.kohya.command import command
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, write_groups
+from personal_avatar.training.families.files import Shapes
+from personal_avatar.training.families.loading import Source
+from personal_avatar.training.families.registry import LOADERS
+from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.optimisers import BETAS
+from personal_avatar.training.plan import LoraPlan
 
 FOLDER = os.environ.get(installed.VARIABLE, "")
 OLD = bool(FOLDER) and installed.read_version(Path(FOLDER)).startswith("0.9.")
@@ -51,6 +61,35 @@ for line in sys.stdin:
     subsets = [vars(subset.params) for dataset in made.dataset_group.datasets for subset in dataset.subsets]
     told = {"arguments": vars(args), "optimiser": name, "settings": str(settings), "subsets": subsets}
     print("TOLD " + json.dumps(told, default=str), flush=True)
+"""
+# Answers, for each family, the shapes of the LoRA that it would train on a checkpoint of the standard size.
+NETWORKS = """
+import json, sys
+sys.path.insert(0, ".")
+import torch
+from library import model_util, original_unet, sdxl_original_unet
+from networks import lora
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+def tower(kind, width, layers, **more):
+    return kind(CLIPTextConfig(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
+                               num_attention_heads=width // 64, **more))
+
+def unet(v2):
+    return original_unet.UNet2DConditionModel(**model_util.create_unet_diffusers_config(v2))
+
+with torch.device("meta"):
+    small = tower(CLIPTextModel, 768, 12)
+    built = {
+        "sd1": (unet(False), small),
+        "sd2": (unet(True), tower(CLIPTextModel, 1024, 23)),
+        "sdxl": (sdxl_original_unet.SdxlUNet2DConditionModel(),
+                 [small, tower(CLIPTextModelWithProjection, 1280, 32, projection_dim=1280)]),
+    }
+    for family, (network, text) in built.items():
+        made = lora.create_network(1.0, 4, 2.0, None, text, network, conv_dim="4", conv_alpha="2.0")
+        made.apply_to(text, network, True, True)
+        print("TOLD " + json.dumps([family, {name: one.shape for name, one in made.state_dict().items()}]))
 """
 FAMILIES = {
     "sd1": base_of(), "sd2": base_of(Family.SD2), "sd2-v": base_of(Family.SD2, "v_prediction"),
@@ -170,3 +209,46 @@ def test_it_cannot_read_a_checkpoint_without_a_vae() -> None:
 def test_it_takes_the_checkpoints_own_answers_for_the_class(understood: Ask) -> None:
     found = understood(Method.LORA, prior_weight=0.5, prior_from="prediction")
     assert found["subsets"][1]["custom_attributes"] == {"diff_output_preservation": True}
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, dict[str, tuple[int, ...]]]:
+    """Family -> name of each tensor of the LoRA that sd-scripts trains -> shape."""
+    done = subprocess.run([sys.executable, "-c", NETWORKS], cwd=FOLDER, capture_output=True, text=True)
+    told = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("TOLD ")]
+    assert len(told) == len(Family), done.stderr[-2000:]
+    return {family: {name: tuple(shape) for name, shape in shapes.items()} for family, shapes in told}
+
+
+class OfStandardSize(Source):
+    """A checkpoint of the standard size of its family, without its weights."""
+
+    @property
+    def shapes(self) -> Shapes:  # type: ignore[override]
+        return shapes_of(STANDARD_SIZES[self.base.family])
+
+    weights = shapes  # type: ignore[assignment]  # of which names are taken alone
+
+    def vae(self) -> None:
+        """Nobody trains it."""
+
+    def _filled(self, name: str, build: Callable[[], Any], read: Any, dtype: Any) -> Any:
+        with torch.device("meta"):
+            module = build()
+        read(module, {})
+        return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", Family)
+def test_the_lora_that_it_trains_on_a_checkpoint_of_the_standard_size_is_read(
+    networks: dict[str, dict[str, tuple[int, ...]]], family: Family, tmp_path: Path
+) -> None:
+    plan = LoraPlan(rank=4, alpha=2.0, conv_rank=4, text_encoder_learning_rate=1e-4)
+    source = OfStandardSize(base_of(family), compute.choose("fp32"), 512)
+    lora, theirs = Lora(import_module(LOADERS[family]).load(source), plan), networks[family.value]
+    read = lora.read(header_only(tmp_path / "theirs.safetensors", theirs))
+    products = {key for key in theirs if not key.endswith(".alpha")}
+    assert read.keys() == products
+    assert {key.removesuffix(".alpha") for key in theirs.keys() - products} == lora.places().keys()
+    assert all(read[f"{key}.lora_down.weight"].dim() == weight.dim() for key, weight in lora.places().items())
