@@ -1,6 +1,7 @@
 """Files that are either old or new, never half written; names that can never leave a folder."""
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")  # no file of such a name can be made on Windows
+
+_PART = ".part"  # of a file that is being written
 
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 
@@ -44,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path` to write into; at the end it is flushed to the disk and takes the place of `path` for good,
     and when something is raised it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{short(path.name)}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f"{_part_of(path)}{uuid.uuid4().hex[:8]}{_PART}")
     try:
         yield part
         with part.open("rb+") as file:
@@ -53,6 +56,15 @@ def replacing(path: Path) -> Iterator[Path]:
         flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def half_written(path: Path) -> list[Path]:
+    """What is left beside `path` of attempts to write it that were killed."""
+    return sorted(path.parent.glob(f"{glob.escape(_part_of(path))}*{_PART}"))
+
+
+def _part_of(path: Path) -> str:
+    return f".{short(path.name)}."
 
 
 def files_below(folder: Path) -> list[Path]:

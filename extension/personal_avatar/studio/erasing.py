@@ -12,6 +12,7 @@ from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.requests import TrainRequest
 from personal_avatar.studio.trained import trained
@@ -37,7 +38,8 @@ class Erasing:
             views = self._about(avatar)
             if any(view.status.state in ACTIVE for view in views):
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
-            found = trained(avatar, views, self._studio.host.folders())
+            half = [path for view in views for path in self._begun(view)]
+            found = trained(avatar, views, self._studio.host.folders(), half)
             gone = _there(found.own)
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
@@ -51,10 +53,16 @@ class Erasing:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
         name trained files, drafts name jobs. Raises `WrongState` with what is left."""
         left = [path for file in files for path in erase_trained(file)]
-        left += self._erase_jobs([view for view in views if not (left and named_in([view], "files"))])
+        left += self._erase_jobs([view for view in views if not (left and self._names_trained(view))])
         left += [] if left else self._erase_copies(avatar)
         self._studio.forget()
         self._studio.avatars.delete(avatar.id, left)
+
+    def _names_trained(self, view: JobView) -> bool:
+        return bool(named_in([view], "files") or self._begun(view))
+
+    def _begun(self, view: JobView) -> list[Path]:
+        return begun(self._studio.jobs.folder(view.job.id))
 
     def _erase_jobs(self, views: Iterable[JobView]) -> list[Path]:
         """Returns the folders of those that are left."""

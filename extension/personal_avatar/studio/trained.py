@@ -28,9 +28,10 @@ class Trained:
     foreign: tuple[Path, ...]
 
 
-def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Trained:
+def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: Iterable[Path]) -> Trained:
     """Where avatar and jobs say that files are, and those that lie elsewhere in the host's folders: in a subfolder, in
-    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it."""
+    one whose own folder was renamed, or under another name. A file whose SHA-256 is known has to have it. `begun`: what
+    the jobs left of what they never told of."""
     views = list(views)
     points = [(point.path, point.sha256) for point in avatar.checkpoints]
     told = (point for view in views for point in (view.result or {}).get("checkpoints", []))
@@ -43,6 +44,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders) -> Train
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
     moved = (path for folder in _results(folders) for path in files_below(folder) if path not in published)
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
+    own |= set(begun)
     own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
     return Trained(tuple(sorted(own)), tuple(sorted(foreign)))
 

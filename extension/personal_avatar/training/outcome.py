@@ -36,7 +36,7 @@ def finish(work: Work, training: Training) -> dict[str, Any]:
     best = training.load_best()
     measured, held_out = training.likeness or training.resemblance, bool(training.dataset.held_out)
     facts = facts_at(work, training, best.step, note_of(measured, held_out, training.bench.kind))
-    file, files = publish(training.method, work.task, work.plan, facts, best.preview)
+    file, files = publish(training.method, work.task, work.plan, facts, best.preview, work.folder)
     document = _document(work, training, file, files)
     return {**document, "report": str(_report(work, training, document))}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from personal_avatar import __version__
+from personal_avatar import __version__, publishing
+from personal_avatar.avatars import erase_trained
 from personal_avatar.domain import Family, Goal, Method
 from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json
@@ -131,12 +132,16 @@ def architecture(method: Method, facts: Facts) -> str:
 
 
 def publish(
-    method: TrainingMethod, task: TrainTask, plan: TrainPlan, facts: Facts, preview: Path | None
+    method: TrainingMethod, task: TrainTask, plan: TrainPlan, facts: Facts, preview: Path | None, folder: Path
 ) -> tuple[Path, list[Path]]:
-    """Save the loaded weights under a free name in `task.publish_to`; returns the file, and all that was written."""
+    """Save the loaded weights under a free name in `task.publish_to`, in the place of what an earlier attempt of the
+    job in `folder` had published; returns the file, and all that was written."""
+    for left in publishing.begun(folder):
+        erase_trained(left)
     stem = free_stem(task.publish_to, stem_for(task))
-    file = task.publish_to / f"{stem}.safetensors"
-    method.save(file, metadata(stem, task, plan, facts))
+    file, texts = task.publish_to / f"{stem}.safetensors", metadata(stem, task, plan, facts)
+    publishing.note(folder, file, texts)
+    method.save(file, texts)
     if preview is not None:
         write_bytes(file.with_suffix(PREVIEWS.get(task.method, PREVIEW)), preview.read_bytes())
     write_json(file.with_suffix(".json"), card(stem, task, facts))

@@ -119,6 +119,26 @@ def test_what_is_not_there_is_not_called_erased(studio: Studio) -> None:
     assert studio.delete_avatar("anna")["erased"] == ["1 jobs"]
 
 
+def test_what_a_training_left_that_was_killed_while_it_published_is_erased(
+    tmp_path: Path, face_weights: Path
+) -> None:
+    ends = LEARN[: LEARN.index('(folder / "report.html")')] + "sys.exit(1)"
+    note = '(folder / "publishing.json").write_text(json.dumps({"file": str(target), "metadata": {}}))\n'
+    made = build_studio(tmp_path / "data", face_weights, ends.replace("told = json", note + "told = json").replace(
+        '"personal_avatar.version": "0", "job": job["id"]', ""
+    ))
+    made.queue.wait(made.trainings.start(ANNA).id, 30)
+    loras = made.host.folders().loras
+    for name in ("anna.png", ".anna.safetensors.0123abcd.part", "anna-2.safetensors"):
+        (loras / name).touch()
+    with pytest.MonkeyPatch.context() as patch:
+        lock(patch, "anna.png")
+        with pytest.raises(WrongState, match=r"anna\.png"):
+            made.delete_avatar("anna")
+    assert str(loras / "anna.safetensors") in made.delete_avatar("anna")["erased"]
+    assert [path.name for path in loras.iterdir()] == ["anna-2.safetensors"]
+
+
 def test_the_file_of_an_earlier_training_is_found_too(studio: Studio) -> None:
     into_subfolder(studio)
     avatar = studio.avatars.load("anna")

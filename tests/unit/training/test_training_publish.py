@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
@@ -41,11 +42,15 @@ def task(
     return from_json(TrainTask, to_json(made))
 
 
-def put(folder: Path, base: BaseModelFile, method: Method = Method.LORA) -> tuple[Path, list[Path]]:
+def put(
+    folder: Path, base: BaseModelFile, method: Method = Method.LORA, job: str = "", saves: OneTensor | None = None
+) -> tuple[Path, list[Path]]:
+    """By a job of its own, where none is named."""
     preview = folder / "sample.png"
     preview.write_bytes(b"png")
     plan = PLANS[method](**({"conv_rank": 8} if method is Method.LORA else {}))
-    return publish(OneTensor(), task(folder, base, method=method), plan, FACTS, preview)  # type: ignore[arg-type]
+    place = folder / "jobs" / (job or uuid4().hex)
+    return publish(saves or OneTensor(), task(folder, base, method=method), plan, FACTS, preview, place)  # type: ignore[arg-type]
 
 
 def header(file: Path) -> dict[str, str]:
@@ -66,6 +71,41 @@ def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, tiny: BaseModelFil
     files = [put(tmp_path, tiny)[0] for _ in range(2)]
     assert [file.name for file in files] == ["linh-dao-2.safetensors", "linh-dao-3.safetensors"]
     assert (tmp_path / "Lora" / "linh-dao.png").read_text() == "mine"
+
+
+class Killed(OneTensor):
+    """Whose process ends when the file is written, or before that."""
+
+    def __init__(self, half: bool) -> None:
+        self.half = half
+
+    def save(self, path: Path, metadata: dict[str, str]) -> None:
+        if self.half:
+            path.parent.mkdir(parents=True)
+            path.with_name(f".{path.name}.0123abcd.part").write_bytes(b"half of it")
+        else:
+            super().save(path, metadata)
+        raise SystemExit
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_an_attempt_left_that_was_killed_while_it_published_is_replaced(
+    tmp_path: Path, tiny: BaseModelFile, half: bool
+) -> None:
+    with pytest.raises(SystemExit):
+        put(tmp_path, tiny, job="one", saves=Killed(half))
+    put(tmp_path, tiny, job="one")
+    assert sorted(path.name for path in (tmp_path / "Lora").iterdir()) == [
+        "linh-dao.json", "linh-dao.png", "linh-dao.safetensors",
+    ]
+
+
+def test_a_file_of_another_job_that_took_the_name_meanwhile_stays(tmp_path: Path, tiny: BaseModelFile) -> None:
+    with pytest.raises(SystemExit):
+        put(tmp_path, tiny, job="one", saves=Killed(half=True))
+    other = put(tmp_path, tiny, Method.DREAMBOOTH, job="other")[0]
+    assert put(tmp_path, tiny, job="one")[0].name == "linh-dao-2.safetensors"
+    assert other.is_file() and other.with_suffix(".json").is_file()
 
 
 def test_the_alias_in_the_file_is_its_name(tmp_path: Path, tiny: BaseModelFile) -> None:

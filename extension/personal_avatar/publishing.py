@@ -1,0 +1,32 @@
+"""What a training publishes is noted in its job's folder before the first byte of it is written: however the process
+ends, the next attempt and whoever erases the person find what it left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from personal_avatar.avatars import companions
+from personal_avatar.networks import read_header
+from personal_avatar.storage import half_written, write_json
+
+NOTE = "publishing.json"
+
+
+def note(folder: Path, file: Path, metadata: Mapping[str, str]) -> None:
+    """`folder`: of the job; `metadata`: the texts that will be in the header of `file`."""
+    write_json(folder / NOTE, {"file": str(file), "metadata": metadata})
+
+
+def begun(folder: Path) -> list[Path]:
+    """What the job in `folder` wrote of what it noted, and is still there: the file, if by its header it is that one,
+    for another may have got the name since, and what was half written when the process ended."""
+    try:
+        noted = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    file = Path(noted["file"])
+    header = read_header(file)
+    own = [file] if header is not None and header.metadata == noted["metadata"] else []
+    return [*own, *(part for path in (file, *companions(file)) for part in half_written(path))]
