@@ -36,6 +36,7 @@ AvatarError                        code, message (what happened), hint (what to 
     ├── OutOfVram                  OUT_OF_VRAM         507
     ├── OutOfMemory                OUT_OF_MEMORY       507
     ├── DiskFull                   DISK_FULL           507
+    ├── NotWritable                NOT_WRITABLE        500
     ├── NanLoss                    NAN_LOSS            500
     ├── SelfTestFailed             SELFTEST            500  the trained file does not do what it should
     │   └── NotAlike               NOT_ALIKE           500  it works, and looks no more like the person
@@ -266,6 +267,14 @@ class DiskFull(JobFailed):
     default_hint = "Free some space on the disk, then resume the job, or start it again where it cannot be resumed."
 
 
+class NotWritable(JobFailed):
+    code, http_status = "NOT_WRITABLE", 500
+    default_hint = (
+        "Allow writing there, or choose another folder; then resume the job, or start it again where it cannot be"
+        " resumed."
+    )
+
+
 class NanLoss(JobFailed):
     code, http_status = "NAN_LOSS", 500
     default_hint = "Lower the learning rate."
@@ -336,6 +345,10 @@ SAID_OF_MEMORY = (
 )
 SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
+# What safetensors says, which is not written in Python, where no file may be made or changed.
+SAID_OF_WRITING = "Error while serializing"
+SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in (errno.EPERM, errno.EACCES, errno.EROFS))
+
 
 def _errno(error: BaseException) -> int | None:
     return error.errno if isinstance(error, OSError) else None
@@ -356,7 +369,7 @@ def first_line(error: BaseException, characters: int = 200) -> str:
 
 
 def named(error: BaseException) -> AvatarError:
-    """Name an exception of a library: memory, disk and everything else; an `AvatarError` stays what it is."""
+    """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
         return error
     text = f"{type(error).__name__}: {error}".strip()
@@ -366,4 +379,7 @@ def named(error: BaseException) -> AvatarError:
         return OutOfMemory("The machine ran out of memory.")
     if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):
         return DiskFull(f"The disk is full ({getattr(error, 'filename', None) or 'while writing'}).")
+    refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
+    if refused or _errno(error) == errno.EROFS:
+        return NotWritable(f"A file could not be written: {first_line(error)}.")
     return Crashed(f"An unexpected error ended the work: {text}.")

@@ -11,6 +11,7 @@ from personal_avatar.errors import (
     Crashed,
     DiskFull,
     NoFace,
+    NotWritable,
     OutOfMemory,
     OutOfVram,
     PlanTooLarge,
@@ -77,6 +78,10 @@ class OutOfMemoryError(RuntimeError):
     (OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemory),
     (OSError(errno.EDQUOT, "Disk quota exceeded", "/data/x"), DiskFull),
     (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), DiskFull),
+    *((RuntimeError(f"Error while serializing: I/O error: Refused (os error {number})"), NotWritable)
+      for number in (1, 13, 30)),
+    (OSError(errno.EROFS, "Read-only file system", "/data/x"), NotWritable),
+    (PermissionError(errno.EACCES, "Permission denied", "/photos/me.jpg"), Crashed),  # which was to be read, maybe
 ])
 def test_what_libraries_raise_gets_a_name(raised: BaseException, kind: type[AvatarError]) -> None:
     error = named(raised)

@@ -35,7 +35,7 @@ def test_a_failure_has_a_title_in_every_language_and_a_status_that_has_a_meaning
     assert kind.http_status in TITLES
 
 
-@pytest.mark.parametrize("code", ["OUT_OF_VRAM", "OUT_OF_MEMORY", "PLAN_TOO_LARGE", "DISK_FULL"])
+@pytest.mark.parametrize("code", ["OUT_OF_VRAM", "OUT_OF_MEMORY", "PLAN_TOO_LARGE", "DISK_FULL", "NOT_WRITABLE"])
 def test_the_hint_of_the_table_is_that_of_the_error(code: str) -> None:
     kind = next(kind for kind in KINDS if kind.code == code)
     assert text(f"error.{code}.hint", "en") == kind.default_hint

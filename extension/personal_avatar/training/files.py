@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
 from personal_avatar.storage import files_below, replacing
 
 if TYPE_CHECKING:
@@ -17,11 +17,17 @@ SAID = 3  # names in a sentence
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file, complete or not there; tensors must be contiguous and on the CPU, and share no memory."""
+    """A safetensors file, complete or not there; tensors must be contiguous and on the CPU, and share no memory.
+    Raises `NotWritable`."""
     from safetensors.torch import save_file
 
     with replacing(path) as part:
-        save_file(tensors, part, metadata)
+        try:
+            save_file(tensors, part, metadata)
+        except Exception as error:
+            if isinstance(named(error), NotWritable):
+                raise NotWritable(f"{path} could not be written: {first_line(error)}.") from error
+            raise
 
 
 def refuse_infinite(path: Path, read: Mapping[str, torch.Tensor]) -> None:

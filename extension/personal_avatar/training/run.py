@@ -79,14 +79,15 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
 
 
 def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> Work:
-    """The checkpoint can be trained, and there is room for it. Raises `InvalidSettings`, `WeightsMissing`,
-    `BaseUnsupported`, `DiskFull`."""
+    """The checkpoint can be trained, there is room for what is written, and it may be written. Raises
+    `InvalidSettings`, `WeightsMissing`, `BaseUnsupported`, `DiskFull`, `NotWritable`."""
     from personal_avatar.photos.looks import analyser_of
 
     emit(Stage("check"))
     task = as_found(task, folder, emit)
     plan = _plan(task, emit)
     space.refuse_full(task, plan, folder)
+    space.refuse_closed(task.publish_to)
     wanted = task.photos_as(plan)
     analyser = analyser_of(task.photos, wanted, task.weights_folder)
     return Work(task, plan, wanted, folder, emit, control, analyser)

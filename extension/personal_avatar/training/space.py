@@ -1,4 +1,5 @@
-"""Is there room on the disks for all that a training writes? Asked before any work, answered with numbers."""
+"""Is there room on the disks for all that a training writes, and may it write there? Asked before any work, the room
+answered with numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from personal_avatar.domain import BaseModelFile, Engine
-from personal_avatar.errors import DiskFull
+from personal_avatar.errors import DiskFull, NotWritable, named
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
@@ -59,6 +61,18 @@ def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
         places.setdefault(disk, there)
     for disk, size in wanted.items():
         _refuse(places[disk], size + SPARE_BYTES, found, plan)
+
+
+def refuse_closed(folder: Path) -> None:
+    """Raise `NotWritable` where no file can be made in `folder`, which is made where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".", suffix=".part"):
+            pass
+    except OSError as error:
+        if isinstance(named(error), DiskFull):
+            raise
+        raise NotWritable(f"Nothing can be written into {folder}: {error.strerror}.") from error
 
 
 def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:

@@ -1,6 +1,7 @@
 """Room on the disk: asked before a training begins, reckoned from what it will write."""
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +10,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method
-from personal_avatar.errors import DiskFull
+from personal_avatar.errors import DiskFull, NotWritable
 from personal_avatar.jobs.control import Control
 from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.estimate import before_and_after_s, estimate
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.files import write_tensors
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
 from personal_avatar.training.reckoning import memory_gb
 from personal_avatar.training.run import run
-from personal_avatar.training.space import SPARE_BYTES, needs, refuse_full
+from personal_avatar.training.space import SPARE_BYTES, needs, refuse_closed, refuse_full
+from safetensors import SafetensorError
 
 
 @pytest.fixture
@@ -68,6 +71,28 @@ def test_nothing_is_done_when_the_disk_is_full(
     with pytest.raises(DiskFull):
         run(task, tmp_path, lambda event: None, Control(tmp_path))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_work(task: TrainTask, tmp_path: Path) -> None:
+    (tmp_path / "not-there").touch()
+    with pytest.raises(NotWritable, match=re.escape(f"{task.publish_to}: Not a directory.")) as caught:
+        run(task, tmp_path, lambda event: None, Control(tmp_path))
+    assert "choose another folder" in caught.value.hint
+
+
+def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path: Path) -> None:
+    refuse_closed(tmp_path / "not-there" / "models")
+    assert list((tmp_path / "not-there" / "models").iterdir()) == []
+
+
+def test_a_file_that_may_not_be_written_any_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: Operation not permitted (os error 1)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", refused)
+    with pytest.raises(NotWritable, match=re.escape(str(tmp_path / "a.safetensors"))) as caught:
+        write_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(1)})
+    assert "resume the job" in caught.value.hint
 
 
 def test_dreambooth_keeps_three_checkpoints_at_most_and_sd_scripts_all(tiny: BaseModelFile) -> None:
