@@ -56,6 +56,7 @@ _LACKING = (
 )
 _VERSION = re.compile(r"[Vv]ersion\W{0,2}(\d+\.\d+\.\d+)")
 Say = Callable[[str], None]
+Look = Callable[[Path, str], "SdScripts"]
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,20 @@ def _missing(message: str, data: Path) -> EngineMissing:
     return EngineMissing(message, _how(data))
 
 
+def named_folder(configured: str = "", environ: Mapping[str, str] = os.environ) -> str:
+    """The folder that the variable names, else the setting; "" where neither does. Whole, as it is handed to a job,
+    whose process stands in another folder."""
+    named = environ.get(VARIABLE, "") or configured
+    return str(Path(named).expanduser().absolute()) if named else ""
+
+
 def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.environ) -> SdScripts:
     """Where sd-scripts lies: $PERSONAL_AVATAR_SD_SCRIPTS, else the setting, else `<data>/sd-scripts`.
 
     Raises `EngineMissing` when it is nowhere, or when the folder that was named is not it or too old.
     """
-    named = environ.get(VARIABLE, "") or configured
-    folder = Path(named).expanduser().absolute() if named else data / FOLDER_NAME
+    named = named_folder(configured, environ)
+    folder = Path(named) if named else data / FOLDER_NAME
     if not folder.is_dir():
         raise _missing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", data)
     lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
@@ -102,9 +110,14 @@ def _is_old(folder: Path, version: str) -> bool:
     return FLOOR not in (folder / OPTIONS).read_text(encoding="utf-8", errors="replace")
 
 
-def ready(data: Path, configured: str = "") -> SdScripts:
-    """`find`, and everything that it imports is there. Raises `EngineMissing`."""
-    found, lacking = find(data, configured), lacking_modules(data)
+def handed(data: Path, folder: str) -> SdScripts:
+    """In a job: the `named_folder` of whoever asked for it, or where that is not here, `find`."""
+    return find(data, folder, {}) if folder and Path(folder).is_dir() else find(data, folder)
+
+
+def ready(data: Path, configured: str = "", look: Look = find) -> SdScripts:
+    """What `look` finds, and everything that it imports is there. Raises `EngineMissing`."""
+    found, lacking = look(data, configured), lacking_modules(data)
     if lacking:
         raise _missing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", data)
     return found

@@ -213,13 +213,15 @@ class Trainings:
     def _task(
         self, request: TrainRequest, avatar: Avatar, photos: tuple[Path, ...], ground: Ground
     ) -> TrainTask:
+        from personal_avatar.environment.kohya import named_folder
+
         plan = validated(PLANS[request.method], request.plan)
         return TrainTask(
             avatar=avatar, avatar_folder=self._studio.avatars.folder(avatar.id), photos=photos, base=ground.base,
             method=request.method, plan=plan.dict(exclude_unset=True), weights_folder=self._studio.weights_folder,
             publish_to=self._studio.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self._studio.host.folders().data / "cache",
-            sd_scripts=self._studio.host.folders().sd_scripts, choices=dict(request.choices),
+            sd_scripts=named_folder(self._studio.host.folders().sd_scripts), choices=dict(request.choices),
             otherwise=ground.otherwise,
         )
 

@@ -248,7 +248,7 @@ class TrainTask:
     """Payload of a training job: everything the worker needs, as paths and settings.
 
     `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures;
-    `sd_scripts`: its folder as the user named it; `choices`: what the user decided about photos, by their SHA-256;
+    `sd_scripts`: its whole folder, if one was named; `choices`: what the user decided about photos, by their SHA-256;
     `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint.
     """
 

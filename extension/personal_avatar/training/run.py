@@ -105,7 +105,7 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
     from personal_avatar.environment import kohya
     from personal_avatar.training.engines.kohya.limits import fitted
 
-    version = kohya.ready(task.weights_folder.parent, task.sd_scripts).version
+    version = kohya.ready(task.weights_folder.parent, task.sd_scripts, kohya.handed).version
     plan, changes = fitted(plan, task.base, task.method, task.plan, version)
     for change in changes:
         emit(Log(f"{change}."))

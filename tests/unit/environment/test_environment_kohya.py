@@ -54,6 +54,21 @@ def test_the_variable_goes_before_the_setting_and_the_setting_before_the_data_fo
     assert kohya.find(data.parent, str(set_), {kohya.VARIABLE: str(named)}).folder == named
 
 
+def test_a_job_trains_with_the_folder_that_was_named_where_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = scripts_in(tmp_path / "here" / "sds"), tmp_path / "job"
+    elsewhere.mkdir()
+    monkeypatch.setenv(kohya.VARIABLE, "sds")
+    monkeypatch.chdir(tmp_path / "here")
+    named = kohya.named_folder()
+    monkeypatch.chdir(elsewhere)
+    assert kohya.handed(tmp_path, named).folder == folder
+    shutil.move(folder, tmp_path / "moved")
+    monkeypatch.setenv(kohya.VARIABLE, str(tmp_path / "moved"))
+    assert kohya.handed(tmp_path, named).folder == kohya.handed(tmp_path, "").folder == tmp_path / "moved"
+
+
 def test_its_version_is_read(tmp_path: Path) -> None:
     assert kohya.find(tmp_path, str(scripts_in(tmp_path / "new")), NO_VARIABLE).version == "0.10.1"
     old = scripts_in(tmp_path / "old", "Latest update: 2025-03-21 (Version 0.9.1)\nstate before is Version 0.8.8")

@@ -53,6 +53,16 @@ def test_what_the_user_asks_for_and_it_cannot_do_is_refused(studio: Studio) -> N
         studio.trainings.differences(Engine.KOHYA, Method.LORA, {"dora": True})
 
 
+def test_a_job_is_told_the_whole_folder_of_sd_scripts(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(kohya.VARIABLE, "sds")
+    job = studio.trainings.start(TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed"))
+    assert job.payload["sd_scripts"] == str(tmp_path / "sds")
+    studio.queue.wait(job.id, 30)
+
+
 @pytest.mark.usefixtures("sd_scripts")
 def test_what_is_told_of_a_training_is_of_the_checkpoint_that_it_uses(
     studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

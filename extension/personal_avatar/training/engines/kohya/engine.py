@@ -56,7 +56,7 @@ def train(work: Work, training: Training, score: Score) -> None:
     kept, the complete files are in the artifacts then, too: after a `Cancelled` the last one is among `training.points`
     where nothing has been scored, other errors say where it is.
     """
-    scripts = installed.find(work.task.weights_folder.parent, work.task.sd_scripts)
+    scripts = installed.handed(work.task.weights_folder.parent, work.task.sd_scripts)
     order = order_for(work, training)
     write_inputs(order, work, training)
     work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
