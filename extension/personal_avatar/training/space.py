@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull, NotWritable, named
 from personal_avatar.training.bench import SHOWN
@@ -18,7 +19,7 @@ from personal_avatar.training.counts import FP32, file_bytes, text_width, traine
 from personal_avatar.training.engines.kohya import copies
 from personal_avatar.training.families.detect import CHANNELS, Shapes, read_shapes
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
-from personal_avatar.training.reckoning import GB, OPTIMISER_BYTES
+from personal_avatar.training.reckoning import OPTIMISER_BYTES
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
@@ -81,9 +82,9 @@ def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
         return
     fewer = " or save fewer checkpoints (save_count)," if found.files > 1 and plan.save_count > 1 else ""
     raise DiskFull(
-        f"The training needs about {wanted / GB:.1f} GB in {place}, where {free / GB:.1f} GB are free; up to"
-        f" {found.files} checkpoints of {found.each / GB:.2f} GB lie there at once,"
-        f" {found.states * found.state / GB:.2f} GB to go on from after a pause, and the result besides.",
+        f"The training needs about {wording.size(wanted / 1e6)} in {place}, where {wording.size(free / 1e6)} are free;"
+        f" up to {found.files} checkpoints of {wording.size(found.each / 1e6)} lie there at once,"
+        f" {wording.size(found.states * found.state / 1e6)} to go on from after a pause, and the result besides.",
         f"Free some space on the disk,{fewer} then train again.",
     )
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar import wording
 from personal_avatar.errors import DiskFull, named
 from personal_avatar.jobs.kept import STATE_COMPLETE as COMPLETE
 from personal_avatar.storage import flush_folder, sha256_of, write_bytes
@@ -29,7 +30,6 @@ VERSION = 1
 SHARD_BYTES = 10**9  # of tensors are copied to main memory at once
 SPARE_BYTES = 50 * 10**6
 TENSOR, PAIRS, TUPLE = "tensor", "pairs", "tuple"
-GB = 10**9
 
 
 class Damaged(Exception):
@@ -94,7 +94,8 @@ def refuse_full(folder: Path, wanted: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
-        raise DiskFull(f"Keeping the state needs {wanted / GB:.2f} GB in {folder}, where {free / GB:.2f} GB are free.")
+        needed, there = wording.size(wanted / 1e6), wording.size(free / 1e6)
+        raise DiskFull(f"Keeping the state needs {needed} in {folder}, where {there} are free.")
 
 
 def packed(tree: Any, tensors: list[torch.Tensor], places: dict[int, int]) -> Any:

@@ -49,7 +49,8 @@ def test_one_byte_decides_and_the_refusal_names_both_sizes(
     with_room(monkeypatch, wanted(task, plan))
     refuse_full(task, plan, tmp_path)
     with_room(monkeypatch, wanted(task, plan) - 1)
-    with pytest.raises(DiskFull, match=r"needs about 0\.\d GB .* 0\.\d GB are free; up to 3 checkpoints") as caught:
+    told = r"needs about \d+\.\d MB .* \d+\.\d MB are free; up to 3 checkpoints of \d+\.\d MB"
+    with pytest.raises(DiskFull, match=told) as caught:
         refuse_full(task, plan, tmp_path)
     assert "save_count" in caught.value.hint and str(tmp_path) in caught.value.message
 
