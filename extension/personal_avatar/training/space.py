@@ -65,10 +65,10 @@ def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
 
 
 def refuse_closed(folder: Path) -> None:
-    """Raise `NotWritable` where no file can be made in `folder`, which is made where it is not there."""
+    """Raise `NotWritable` where no file can be made in `folder`, nor where it is not there, the folder itself."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".", suffix=".part"):
+        with NamedTemporaryFile(dir=there, prefix=".", suffix=".part"):
             pass
     except OSError as error:
         if isinstance(named(error), DiskFull):

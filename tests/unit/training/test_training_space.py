@@ -81,9 +81,10 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_work(task: TrainTas
     assert "choose another folder" in caught.value.hint
 
 
-def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_in_a_folder_that_can_be_written_nothing_is_left(tmp_path: Path) -> None:
+    refuse_closed(tmp_path)
     refuse_closed(tmp_path / "not-there" / "models")
-    assert list((tmp_path / "not-there" / "models").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_may_not_be_written_any_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
