@@ -36,7 +36,7 @@ STAGES_BELOW = {
 TRAINING = "personal_avatar.training."
 DOORS = (
     "plan", "presets", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
-    "engines.kohya.limits",
+    "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
 )
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")

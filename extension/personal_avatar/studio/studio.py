@@ -41,6 +41,7 @@ from personal_avatar.studio.erasing import Erasing
 from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention
 from personal_avatar.studio.rankings import Rankings
+from personal_avatar.studio.remains import cleared
 from personal_avatar.studio.requests import CreateRequest, labels, refuse_count
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
@@ -78,8 +79,8 @@ class Studio:
             self.jobs, works, host.trainer, self.trainings.ended,
             before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
-            advise=lambda job, error: self.sizing.advised(job, error), before_each=self.datasets.before_each_start,
-            host=host.name, serves=serves,
+            advise=lambda job, error: self.sizing.advised(job, cleared(self.jobs, job, error)),
+            before_each=self.datasets.before_each_start, host=host.name, serves=serves,
         )
         self.rankings = Rankings(self)
         self.restoring = Restoring(self)

@@ -4,11 +4,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from ldm_layout import STANDARD, header_only, shapes_of
 from personal_avatar.domain import Engine, Method
 from personal_avatar.environment import kohya
 from personal_avatar.errors import EngineMissing, InvalidSettings
 from personal_avatar.studio import Studio, TrainRequest
+from safetensors.torch import save_file
 
 from tests.unit.api.house import GOOD, LEARN, build_studio
 
@@ -61,6 +63,45 @@ def test_a_job_is_told_the_whole_folder_of_sd_scripts(
     job = studio.trainings.start(TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed"))
     assert job.payload["sd_scripts"] == str(tmp_path / "sds")
     studio.queue.wait(job.id, 30)
+
+
+DIES = """
+import os, shutil, signal
+from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, OUTPUT_NAME, PICTURES_NAME
+own = folder / FOLDER_NAME
+for place in (OUTPUT_NAME, PICTURES_NAME + "/person-1", "copies/checkpoint"):
+    (own / place).mkdir(parents=True)
+(own / PICTURES_NAME / "person-1" / "0.png").touch()
+(own / "copies" / "checkpoint" / "t.safetensors").touch()
+emit(Progress(7, 10, loss=0.5))
+shutil.copyfile("WHOLE", own / OUTPUT_NAME / "anna-step00000005.safetensors")
+(own / OUTPUT_NAME / "anna.safetensors").write_bytes(b"half")
+(folder / "control").mkdir(exist_ok=True)
+for wish in WISHES:
+    (folder / "control" / wish).touch()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wishes", [(), ("cancel", "discard")])
+def test_of_a_training_by_sd_scripts_that_was_killed_the_last_file_stays_and_is_named_and_no_photo(
+    tmp_path: Path, sd_scripts: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch, wishes: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(kohya, "ready", kohya.find)
+    monkeypatch.setenv(kohya.VARIABLE, str(sd_scripts))
+    whole = tmp_path / "whole.safetensors"
+    save_file({"x": torch.zeros(1)}, whole)
+    dies = DIES.replace("WISHES", repr(wishes)).replace("WHOLE", whole.as_posix())
+    studio = build_studio(tmp_path / "own", face_weights, dies)
+    request = TrainRequest("Anna", (GOOD[0],), "woman", engine=Engine.KOHYA, consent="she agreed")
+    job = studio.trainings.start(request)
+    studio.queue.wait(job.id, 30)
+    error, folder = studio.jobs.status(job.id).error or {}, studio.jobs.folder(job.id)
+    left, last = list(folder.glob("kohya/*/*")), folder / "artifacts" / "anna-000005.safetensors"
+    assert left == [] and last.is_file() == (not wishes)
+    assert error["code"] == ("CANCELLED" if wishes else "KILLED")
+    assert (f"the last file, of step 5, is {last}." in error["message"]) == (not wishes)
 
 
 @pytest.mark.usefixtures("sd_scripts")

@@ -7,5 +7,6 @@ command   plan -> its command line
 progress  what it prints -> steps, loss, seconds per step
 child     its process: started, read, ended
 outputs   the files that it saves
+remains   what is left of all that when our own process was killed (no torch)
 engine    all of these together
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family, Method
-from personal_avatar.training.engines.kohya.outputs import save_every
+from personal_avatar.training.engines.kohya.outputs import OUTPUT_NAME, PICTURES_NAME, save_every
 from personal_avatar.training.engines.kohya.pictures import TOKEN
 from personal_avatar.training.losses import is_velocity
 from personal_avatar.training.optimisers import BETAS
@@ -66,11 +66,11 @@ class Order:
 
     @property
     def pictures(self) -> Path:
-        return self.folder / "pictures"
+        return self.folder / PICTURES_NAME
 
     @property
     def output(self) -> Path:
-        return self.folder / "output"
+        return self.folder / OUTPUT_NAME
 
     @property
     def samples(self) -> Path:

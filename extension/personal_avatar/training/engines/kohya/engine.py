@@ -23,7 +23,7 @@ from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.engines.kohya.child import Child
 from personal_avatar.training.engines.kohya.command import Order, command, prompts
 from personal_avatar.training.engines.kohya.copies import copied, handed
-from personal_avatar.training.engines.kohya.outputs import Saved, pictures, saved_files
+from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT, Saved, keep, pictures
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
@@ -35,7 +35,6 @@ from personal_avatar.training.work import Training, Work, unscored
 
 logger = logging.getLogger(__name__)
 
-FOLDER_NAME = "kohya"
 SHOWN_WHILE_TRAINING = 2
 PROGRESS_EVERY_S = 0.5
 CLIP = "openai_clip-vit-large-patch14"
@@ -63,14 +62,14 @@ def train(work: Work, training: Training, score: Score) -> None:
     kept: list[Saved] = []
     try:
         _train(scripts, order, work, training)
-        kept = keep(work, order)
+        kept = _keep(work, order)
         for saved in kept:
             training.method.load(training.method.read(saved.path))
             score(saved.step, saved.path)
             training.thin_out()
     except Exception as error:
         if not work.control.asked(DISCARD):
-            _leave(kept or keep(work, order), error, training)
+            _leave(kept or _keep(work, order), error, training)
         raise
 
 
@@ -82,7 +81,7 @@ def _leave(files: list[Saved], error: Exception, training: Training) -> None:
     if isinstance(error, Cancelled):
         training.points = training.points or [unscored(last.step, last.path)]
     elif isinstance(error, AvatarError):
-        error.message += f" What sd-scripts had saved is kept; the last file, of step {last.step}, is {last.path}."
+        error.message += KEPT.format(last.step, last.path)
 
 
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
@@ -122,7 +121,7 @@ def mixed_precision(compute: Compute) -> str:
 def write_inputs(order: Order, work: Work, training: Training) -> None:
     """Pictures, captions, dataset file, prompts and tokenizers; of what an earlier attempt left, complete files go into
     the artifacts, and nothing else stays."""
-    keep(work, order)
+    _keep(work, order)
     shutil.rmtree(order.folder, ignore_errors=True)
     order.output.mkdir(parents=True)
     plan, method, dataset = order.plan, order.method, training.dataset
@@ -229,13 +228,5 @@ class Teller:
         return lines[number].split(" --", 1)[0] if number < len(lines) else ""
 
 
-def keep(work: Work, order: Order) -> list[Saved]:
-    """Move the complete files to the artifacts, under the names that our own engine gives; the rest is removed."""
-    work.artifacts.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for saved in saved_files(order.output, order.name, order.total_steps):
-        target = work.artifacts / f"{order.name}-{saved.step:06d}{saved.path.suffix}"
-        kept.append(Saved(saved.step, Path(shutil.move(saved.path, target))))
-    for left in order.output.glob(f"{order.name}*.safetensors"):
-        left.unlink()
-    return kept
+def _keep(work: Work, order: Order) -> list[Saved]:
+    return keep(order.output, work.artifacts, order.name, order.total_steps)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.networks import read_header
 
+FOLDER_NAME = "kohya"  # of this engine in the job, with the folders of what is trained on and of what is saved
+PICTURES_NAME, OUTPUT_NAME = "pictures", "output"
 SUFFIX = ".safetensors"
+KEPT = " What sd-scripts had saved is kept; the last file, of step {}, is {}."
 _PICTURE = re.compile(r"^(?P<name>.+)_(?P<step>\d{6})_(?P<number>\d{2})_\d{14}(?:_\d+)?\.png$")
 
 
@@ -40,6 +44,26 @@ def saved_files(folder: Path, name: str, total: int) -> list[Saved]:
     """Complete files in the order of their steps, one a step: the last one also bears the bare name."""
     found = {saved.step: saved for saved in _named(folder, name, total) if is_complete(saved.path)}
     return [found[step] for step in sorted(found)]
+
+
+def keep(output: Path, artifacts: Path, name: str, total: int) -> list[Saved]:
+    """Move the complete files to the artifacts, under the names that our own engine gives; the rest is removed.
+    `name`: their stem; `total`: steps of the whole training."""
+    artifacts.mkdir(parents=True, exist_ok=True)
+    kept = []
+    for saved in saved_files(output, name, total):
+        target = artifacts / f"{name}-{saved.step:06d}{SUFFIX}"
+        kept.append(Saved(saved.step, Path(shutil.move(saved.path, target))))
+    for left in output.glob(f"{name}*{SUFFIX}"):
+        left.unlink()
+    return kept
+
+
+def kept_files(artifacts: Path, name: str) -> list[Saved]:
+    """What `keep` has put there."""
+    pattern = re.compile(re.escape(name) + r"-(\d{6,})" + re.escape(SUFFIX))
+    found = ((pattern.fullmatch(path.name), path) for path in artifacts.glob(f"*{SUFFIX}"))
+    return [Saved(int(match[1]), path) for match, path in found if match]
 
 
 def _named(folder: Path, name: str, total: int) -> Iterator[Saved]:
