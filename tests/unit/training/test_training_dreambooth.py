@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +175,40 @@ def test_a_vae_of_another_file_goes_into_the_checkpoint(tmp_path: Path) -> None:
     saved = load_file(tmp_path / "linh.safetensors")
     assert set(saved) == set(weights)
     assert all(torch.equal(saved[VAE + name], one) for name, one in vae.items())
+
+
+def with_a_stranger(base: BaseModelFile, stored: str, size: int) -> None:
+    """Puts a tensor of another number format into the file, which no network reads."""
+    content = base.path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    header["stranger"] = {"dtype": stored, "shape": [2], "data_offsets": [len(data), len(data) + 2 * size]}
+    told = json.dumps(header).encode()
+    base.path.write_bytes(len(told).to_bytes(8, "little") + told + data + bytes(2 * size))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stored", "size", "name"), [
+    ("U16", 2, "uint16"), ("U32", 4, "uint32"), ("U64", 8, "uint64"), ("C64", 8, "complex64"),
+])
+def test_a_tensor_of_any_number_format_that_torch_has_is_kept(
+    tmp_path: Path, stored: str, size: int, name: str
+) -> None:
+    if not hasattr(torch, name):
+        pytest.skip("came with a later release of torch")
+    base = make(Family.SD1, tmp_path, half=True)
+    with_a_stranger(base, stored, size)
+    method = Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
+    method.save(tmp_path / "linh.safetensors", {})
+    assert load_file(tmp_path / "linh.safetensors")["stranger"].element_size() == size
+
+
+@pytest.mark.slow
+def test_a_number_format_that_cannot_be_written_again_is_refused_at_the_start(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    with_a_stranger(base, "F6_E2M3", 3)
+    with pytest.raises(BaseUnsupported, match=r"stranger in .*F6_E2M3.*Convert"):
+        Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
 
 
 @pytest.mark.slow

@@ -22,10 +22,12 @@ Weights = dict[str, "torch.Tensor"]
 Stored = Mapping[str, "torch.Tensor"]
 
 _AGAIN = "Download it again."
-_FORMATS = {  # torch's name, and bytes a number
+_CONVERT = "Convert its numbers to 16 bits, or choose another checkpoint."
+_FORMATS = {  # torch's name, and bytes a number; older releases of torch have not all of the last ones
     "F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2),
     "F8_E4M3": ("float8_e4m3fn", 1), "F8_E5M2": ("float8_e5m2", 1), "I64": ("int64", 8), "I32": ("int32", 4),
     "I16": ("int16", 2), "I8": ("int8", 1), "U8": ("uint8", 1), "BOOL": ("bool", 1),
+    "U64": ("uint64", 8), "U32": ("uint32", 4), "U16": ("uint16", 2), "C64": ("complex64", 8),
 }
 
 
@@ -56,16 +58,23 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
     def __getitem__(self, name: str) -> torch.Tensor:
         import torch
 
-        shape, (stored, first, end) = self._header.shapes[name], self._header.spans[name]
-        dtype = getattr(torch, _FORMATS.get(stored, ("", 0))[0], None)
-        if dtype is None:
-            raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _AGAIN)
-        found = torch.empty(shape, dtype=dtype)
+        shape, (_, first, end) = self._header.shapes[name], self._header.spans[name]
+        found = torch.empty(shape, dtype=self.dtype(name))
         with self._opened() as file:
             file.seek(first)
             read = file.readinto(found.view(-1).view(torch.uint8).numpy().data) if end > first else 0
         if read != end - first:
             raise BaseUnsupported(f"{self._path.name} ends within {name}.", _AGAIN)
+        return found
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Of a tensor. Raises `BaseUnsupported` for a number format that torch does not have here."""
+        import torch
+
+        stored, _, _ = self._header.spans[name]
+        found: torch.dtype | None = getattr(torch, _FORMATS.get(stored, ("", 0))[0], None)
+        if found is None:
+            raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _CONVERT)
         return found
 
     def _opened(self) -> BufferedReader:
@@ -103,6 +112,14 @@ def open_weights(path: Path) -> Stored:
 def read_weights(path: Path) -> Weights:
     """All tensors, in memory. Raises `BaseNotFound`, `BaseUnsupported`."""
     return dict(open_weights(path))
+
+
+def refuse_unreadable(path: Path) -> None:
+    """For whoever will need all tensors, before any is read. Raises what `read_weights` raises of their formats."""
+    if is_one_by_one(path):  # a pickle is read as a whole anyway
+        stored = OneByOne(path)
+        for name in stored:
+            stored.dtype(name)
 
 
 def read_some(path: Path, names: list[str]) -> Weights:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.families.files import read_weights, refuse_unreadable
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.vae_config import vae_weights
 from personal_avatar.training.files import refuse_infinite, write_tensors
@@ -39,6 +39,7 @@ class Dreambooth:
 
     def __init__(self, model: DiffusionModel, plan: DreamboothPlan, subject: Subject | None = None) -> None:
         _fine_enough(model)
+        refuse_unreadable(model.base.path)  # all of it is written again
         self._model, self._plan = model, plan
         self.trains_text = plan.text_encoder_learning_rate > 0
         self._trained = dict(_parameters(model, text=self.trains_text))
