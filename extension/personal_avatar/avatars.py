@@ -20,7 +20,7 @@ from personal_avatar.captions.files import caption_file, copy_with_caption, with
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.photos.dataset import sources_of
-from personal_avatar.storage import plain_suffix, sha256_of, slug, writable, write_bytes, write_json
+from personal_avatar.storage import is_half_written, plain_suffix, sha256_of, slug, writable, write_bytes, write_json
 
 AVATAR_FILE = "avatar.json"
 DATASET = "dataset"  # the folder of an avatar in which its photos lie as they are trained on
@@ -227,7 +227,7 @@ def erase_trained(file: Path) -> list[Path]:
     """Remove what was trained, with what was published beside it; the file itself, by which the others are found, only
     when none of them is left. Returns all that is left."""
     left = [path for path in companions(file) if not _unlinked(path)]
-    if left or not _unlinked(file):
+    if left or not (erased if is_half_written(file) else _unlinked)(file):
         left.append(file)
     return left
 

@@ -50,6 +50,7 @@ Errors are raised where they are known and translated once, at the border (API, 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -347,7 +348,8 @@ SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough s
 
 # What safetensors says, which is not written in Python, where no file may be made or changed.
 SAID_OF_WRITING = "Error while serializing"
-SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in (errno.EPERM, errno.EACCES, errno.EROFS))
+REFUSED = (5, 19) if os.name == "nt" else (errno.EPERM, errno.EACCES, errno.EROFS)  # there, numbers are Windows' own
+SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in REFUSED)
 
 
 def _errno(error: BaseException) -> int | None:

@@ -120,12 +120,17 @@ def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str
         return "problem.choice", {"choices": ", ".join(info.extra["choices"])}
     if info.ge is not None and info.le is not None:
         key = "problem.multiple" if info.multiple_of else "problem.range"
-        return key, {"low": f"{info.ge:g}", "high": f"{info.le:g}", "multiple": info.multiple_of}
+        return key, {"low": _plain(info.ge), "high": _plain(info.le), "multiple": info.multiple_of}
     if code == "value_error.any_str.max_length":
         return "problem.long", {"most": problem["ctx"]["limit_value"]}
     if code == "value_error.str.regex":
         return info.extra.get("problem", ""), {}
     return {"type_error.bool": OF_TYPES[bool], "type_error.str": OF_TYPES[str]}.get(code, ""), {}
+
+
+def _plain(bound: float) -> str:
+    """Whole numbers with all their digits."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 def of_other_type(name: str, wanted: type, value: Any) -> str:

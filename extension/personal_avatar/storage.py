@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -58,9 +59,25 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def room_beside(part: Path) -> Iterator[Path]:
+    """A folder for what is on its way to `part` of `replacing`; at the end it is gone."""
+    room = part.with_name(f"{part.stem}-room{_PART}")
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
 def half_written(path: Path) -> list[Path]:
-    """What is left beside `path` of attempts to write it that were killed."""
+    """What is left beside `path` of attempts to write it that were killed: files and folders."""
     return sorted(path.parent.glob(f"{glob.escape(_part_of(path))}*{_PART}"))
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether it is one of these, by its name."""
+    return path.name.startswith(".") and path.suffix == _PART
 
 
 def _part_of(path: Path) -> str:

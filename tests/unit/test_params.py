@@ -33,6 +33,11 @@ def test_a_side_between_two_that_fit_is_refused_with_what_fits() -> None:
     assert validated(LoraPlan, {"resolution_px": 448}).resolution_px == 448
 
 
+def test_large_bounds_are_told_with_all_their_digits() -> None:
+    with pytest.raises(InvalidSettings, match=r"seed must be in \[-1, 4294967295\], got -2"):
+        validated(CreateSettings, {"seed": -2})
+
+
 def test_all_problems_are_told_together() -> None:
     with pytest.raises(InvalidSettings) as caught:
         validated(Example, {"rank": 0, "rate": 7, "kind": "c", "word": "too long", "surprise": 1})

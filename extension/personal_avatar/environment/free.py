@@ -70,9 +70,9 @@ def _cuda() -> Any:
 def _by_torch(cuda: Any, ours: Collection[int], index: int) -> Free:
     """Of our own process what torch keeps of the card counts: no more of it can be given back."""
     (free, total), kept = cuda.mem_get_info(index), cuda.memory_reserved(index)
-    others = [pid for pid in ours if pid != os.getpid()]
-    told = _told_by_driver(others, index)
-    left = Free(CARD, (free + kept) / GB, total / GB, cuda.get_device_name(index), _but(others, told))
+    told, untold = _told_by_driver([pid for pid in ours if pid != os.getpid()], index)
+    told.pop(os.getpid(), None)
+    left = Free(CARD, (free + kept) / GB, total / GB, cuda.get_device_name(index), untold)
     return left.with_more(sum(told.values()) / GB)
 
 
@@ -83,21 +83,19 @@ def _by_driver(ours: Collection[int], index: int) -> Free | None:
     name, total, free = (part.strip() for part in found[0].rsplit(",", 2))
     if not (total.isdigit() and free.isdigit()):
         return None
-    told = _told_by_driver({*ours, os.getpid()}, index)
-    left = Free(CARD, int(free) * MIB / GB, int(total) * MIB / GB, name, _but(ours, told))
+    told, untold = _told_by_driver(ours, index)
+    left = Free(CARD, int(free) * MIB / GB, int(total) * MIB / GB, name, untold)
     return left.with_more(sum(told.values()) / GB)
 
 
-def _told_by_driver(pids: Collection[int], index: int) -> dict[int, int]:
-    """Bytes of the card by process; of those alone that the driver tells: none on Windows and in WSL, nor where a
-    container gives processes other ids."""
-    rows = ([part.strip() for part in line.partition(",")[::2]] for line in _asked(OF_CARD[1], index)) if pids else ()
-    told = {int(pid): int(taken) * MIB for pid, taken in rows if pid.isdigit() and taken.isdigit()}
-    return {pid: taken for pid, taken in told.items() if pid in pids}
-
-
-def _but(pids: Collection[int], told: Collection[int]) -> tuple[int, ...]:
-    return tuple(pid for pid in pids if pid not in told)
+def _told_by_driver(pids: Collection[int], index: int) -> tuple[dict[int, int], tuple[int, ...]]:
+    """Bytes of the card by process, of `pids` and our own; and those of `pids` whose part the driver does not tell. On
+    Windows and in WSL it lists processes without numbers, and where a container gives them other ids none that is ours.
+    Where it lists any of ours, one that it does not list holds nothing."""
+    rows = [[part.strip() for part in line.partition(",")[::2]] for line in _asked(OF_CARD[1], index)]
+    listed = {int(pid): taken for pid, taken in rows if pid.isdigit() and int(pid) in {*pids, os.getpid()}}
+    told = {pid: int(taken) * MIB for pid, taken in listed.items() if taken.isdigit()}
+    return told, tuple(pid for pid in pids if pid not in told and (pid in listed or not told))
 
 
 def _driver() -> str | None:

@@ -70,7 +70,7 @@ class CreateSettings(Settings):
     @validator("loras", pre=True)
     def _named_plainly(cls, loras: Any) -> Any:  # noqa: N805
         """They may be written as in prompts, too."""
-        return re.sub(r"<lora:([^<>]+)>", r",\1,", loras) if isinstance(loras, str) else loras
+        return re.sub(r"<lora:([^<>,]+)>", r",\1,", loras) if isinstance(loras, str) else loras
 
 
 @dataclass(frozen=True)

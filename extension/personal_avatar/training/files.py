@@ -8,22 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
-from personal_avatar.storage import files_below, replacing
+from personal_avatar.storage import files_below, replacing, room_beside
 
 if TYPE_CHECKING:
     import torch
 
 SAID = 3  # names in a sentence
+READ_WRITE = 0o666  # of whoever may
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file, complete or not there; tensors must be contiguous and on the CPU, and share no memory.
-    Raises `NotWritable`."""
+    """A safetensors file, complete or not there, for whom the folder is; tensors must be contiguous and on the CPU, and
+    share no memory. Raises `NotWritable`.
+
+    The library begins under a name of its own choice, for nobody else to read: so it gets a folder, by whose name what
+    a process left that was killed is found.
+    """
     from safetensors.torch import save_file
 
-    with replacing(path) as part:
+    with replacing(path) as part, room_beside(part) as room:
         try:
-            save_file(tensors, part, metadata)
+            written = room / part.name  # hosts look for models in hidden folders, too
+            save_file(tensors, written, metadata)
+            written.chmod(room.stat().st_mode & READ_WRITE)
+            written.replace(part)
         except Exception as error:
             if isinstance(named(error), NotWritable):
                 raise NotWritable(f"{path} could not be written: {first_line(error)}.") from error

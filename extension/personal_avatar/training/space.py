@@ -8,7 +8,7 @@ import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
@@ -68,8 +68,9 @@ def refuse_closed(folder: Path) -> None:
     """Raise `NotWritable` where no file can be made in `folder`, nor where it is not there, the folder itself."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
-        with NamedTemporaryFile(dir=there, prefix=".", suffix=".part"):
-            pass
+        tried = there / f".{uuid4().hex}.part"  # no tempfile: on Windows that tries on and on where it may not write
+        tried.open("xb").close()
+        tried.unlink()
     except OSError as error:
         if isinstance(named(error), DiskFull):
             raise

@@ -30,7 +30,8 @@ def problems(error: InvalidSettings, language: str) -> str:
     """What is wrong with settings, each under its label; "" where the table cannot say all of it."""
 
     def called(name: str) -> str:
-        return f"“{text(error.titles[name], language)}”" if name in error.titles else name
+        title = error.titles.get(name) or labels().get(name)  # a job keeps its error without titles
+        return f"“{text(title, language)}”" if title else name
 
     said = [translated(one, PROBLEMS, language, called) for one in error.message.removesuffix(".").split("; ")]
     return text("problem.all", language, told="; ".join(said)) if all(said) else ""

@@ -114,6 +114,7 @@ def test_a_torch_that_is_loaded_knows_best(
 @needs_script
 @pytest.mark.parametrize(("apps", "free_gb", "untold"), [
     ("ME, 9000\n777, 1000\n", 5 + 1000 * MIB / GB, ()),
+    ("ME, 9000\n4711, 2384\n", 5.0, ()),  # a training that does not use the card yet holds nothing of it
     ("ME, [N/A]\n777, [N/A]\n", 5.0, (777,)),  # Windows
     ("4711, 2384\nNone else\n", 5.0, (777,)),  # a container with ids of its own
 ])

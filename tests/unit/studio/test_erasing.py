@@ -123,7 +123,7 @@ def test_what_a_training_left_that_was_killed_while_it_published_is_erased(
     tmp_path: Path, face_weights: Path
 ) -> None:
     ends = LEARN[: LEARN.index('(folder / "report.html")')] + "sys.exit(1)"
-    note = '(folder / "publishing.json").write_text(json.dumps({"file": str(target), "metadata": {}}))\n'
+    note = '(folder / "publishing.json").write_text(json.dumps([{"file": str(target), "metadata": {}}]))\n'
     made = build_studio(tmp_path / "data", face_weights, ends.replace("told = json", note + "told = json").replace(
         '"personal_avatar.version": "0", "job": job["id"]', ""
     ))

@@ -40,7 +40,7 @@ def test_networks_are_named_plainly_or_as_in_prompts(said: str, networks: list[s
     assert tags(validated(CreateSettings, {"loras": said}).loras) == networks
 
 
-@pytest.mark.parametrize("said", ["<lyco:ink:1>", "<lora:>", "ink>", "<lora:<lora:a>>"])
+@pytest.mark.parametrize("said", ["<lyco:ink:1>", "<lora:>", "<lora:my,ink:0.5>", "ink>", "<lora:<lora:a>>"])
 def test_what_names_no_network_is_refused_with_how_to_write_it(said: str) -> None:
     with pytest.raises(InvalidSettings, match="loras must be names with weights, such as film-grain:0.6, got"):
         validated(CreateSettings, {"loras": said})

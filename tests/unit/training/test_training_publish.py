@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from personal_avatar import publishing
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
 from personal_avatar.environment import free
 from personal_avatar.errors import InvalidSettings
@@ -18,6 +22,8 @@ from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.presets import preset_for
 from personal_avatar.training.publish import Facts, card, metadata, publish, published_trigger
 from safetensors import safe_open
+
+from tests.unit.locks import lock
 
 AVATAR = Avatar("linh", "Linh Đào", "local", "woman", "sks woman", "2026-01-01T00:00:00Z")
 FACTS = Facts(Family.SD1, "sks woman", 128, 8, 300, 300, "Likeness 0.50")
@@ -73,6 +79,26 @@ def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, tiny: BaseModelFil
     assert (tmp_path / "Lora" / "linh-dao.png").read_text() == "mine"
 
 
+WRITES = """
+import sys
+from pathlib import Path
+import torch
+from personal_avatar.training.files import write_tensors
+write_tensors(Path(sys.argv[1]), {str(number): torch.zeros(2**18) for number in range(400)})
+"""
+
+
+def killed_while_writing(path: Path) -> None:
+    """A process that writes 400 MB to `path` ends when the first of it is there."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITES, str(path)])
+    while not any(found.is_file() and found.stat().st_size for found in path.parent.rglob("*")):
+        assert writer.poll() is None
+        time.sleep(0.001)
+    writer.kill()
+    writer.wait()
+    assert not path.exists()
+
+
 class Killed(OneTensor):
     """Whose process ends when the file is written, or before that."""
 
@@ -81,8 +107,7 @@ class Killed(OneTensor):
 
     def save(self, path: Path, metadata: dict[str, str]) -> None:
         if self.half:
-            path.parent.mkdir(parents=True)
-            path.with_name(f".{path.name}.0123abcd.part").write_bytes(b"half of it")
+            killed_while_writing(path)
         else:
             super().save(path, metadata)
         raise SystemExit
@@ -98,6 +123,24 @@ def test_what_an_attempt_left_that_was_killed_while_it_published_is_replaced(
     assert sorted(path.name for path in (tmp_path / "Lora").iterdir()) == [
         "linh-dao.json", "linh-dao.png", "linh-dao.safetensors",
     ]
+
+
+def test_a_file_is_for_everybody_whom_its_folder_is_for(tmp_path: Path) -> None:
+    OneTensor().save(tmp_path / "a.safetensors", {})
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_file_that_could_not_be_removed_stays_noted_beside_the_next_one(
+    tmp_path: Path, tiny: BaseModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        put(tmp_path, tiny, job="one", saves=Killed(half=False))
+    with monkeypatch.context() as patch:
+        lock(patch, "linh-dao.safetensors")
+        put(tmp_path, tiny, job="one")
+    left = publishing.begun(tmp_path / "jobs" / "one")
+    assert [path.name for path in left] == ["linh-dao.safetensors", "linh-dao-2.safetensors"]
 
 
 def test_a_file_of_another_job_that_took_the_name_meanwhile_stays(tmp_path: Path, tiny: BaseModelFile) -> None:

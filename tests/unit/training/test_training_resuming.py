@@ -170,7 +170,7 @@ def test_a_full_disk_is_told_of_once_and_the_training_goes_on(
         running.control.ask(PAUSE)
         running.run()
     assert running.trainer.done == TOTAL
-    assert len(running.told()) == 1 and "0.00 GB are free" in running.told()[0]
+    assert len(running.told()) == 1 and "< 0.1 MB are free" in running.told()[0]
     monkeypatch.setattr(resuming, "RETRY_S", 0.0)
     running.keeper._retry_at = 0.0
     with pytest.raises(PauseTaken):  # there is room again

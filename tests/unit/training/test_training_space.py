@@ -1,6 +1,7 @@
 """Room on the disk: asked before a training begins, reckoned from what it will write."""
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from dataclasses import replace
@@ -79,6 +80,17 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_work(task: TrainTas
     with pytest.raises(NotWritable, match=re.escape(f"{task.publish_to}: Not a directory.")) as caught:
         run(task, tmp_path, lambda event: None, Control(tmp_path))
     assert "choose another folder" in caught.value.hint
+
+
+def test_where_the_system_refuses_a_file_the_folder_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(NotWritable, match="Permission denied"):
+        refuse_closed(tmp_path)
 
 
 def test_in_a_folder_that_can_be_written_nothing_is_left(tmp_path: Path) -> None:

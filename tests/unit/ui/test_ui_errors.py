@@ -147,3 +147,11 @@ def test_settings_are_called_as_on_the_page_and_paths_keep_their_words() -> None
     for language in LANGUAGES:
         said = " ".join(lines(error_box(error, language)))
         assert f"Set “{text('plan.prior_from', language)}” to prediction, not /a/held_out/b." in said
+
+
+def test_an_error_that_a_job_keeps_has_the_labels_of_the_page_too() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(LoraPlan, {"resolution_px": 500})
+    for language in LANGUAGES:
+        told = stored_error_box(caught.value.to_json(), language)
+        assert text("plan.resolution", language) in unescape(told) and "resolution_px" not in told
