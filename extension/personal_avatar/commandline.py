@@ -50,7 +50,6 @@ def doctor(*words: str, data: Path | None = None) -> str:
 def named_here(sentence: str, data: Path | None) -> str:
     """A sentence with the commands in it as they are called here, for the data folder where one is meant."""
 
-
     def as_here(found: re.Match[str]) -> str:
         words = shlex.split(found[1])
         return found[0] if "--data" in words else f"`{of(*words, data=data)}`"

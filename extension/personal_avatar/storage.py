@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        _replace(part, path)
+        rename_over(part, path)
         flush_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _replace(part: Path, path: Path) -> None:
+def rename_over(part: Path, path: Path) -> None:
     """Rename over the target; Windows refuses for the moment in which somebody reads it."""
     for _ in range(20):
         try:

@@ -70,7 +70,8 @@ def _cuda() -> Any:
 def _by_torch(cuda: Any, ours: Collection[int], index: int) -> Free:
     """Of our own process what torch keeps of the card counts: no more of it can be given back."""
     (free, total), kept = cuda.mem_get_info(index), cuda.memory_reserved(index)
-    told, untold = _told_by_driver([pid for pid in ours if pid != os.getpid()], index)
+    others = [pid for pid in ours if pid != os.getpid()]
+    told, untold = _told_by_driver(others, index) if others else ({}, ())
     told.pop(os.getpid(), None)
     left = Free(CARD, (free + kept) / GB, total / GB, cuda.get_device_name(index), untold)
     return left.with_more(sum(told.values()) / GB)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
-from personal_avatar.storage import files_below, replacing, room_beside
+from personal_avatar.storage import files_below, rename_over, replacing, room_beside
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
             written = room / part.name  # hosts look for models in hidden folders, too
             save_file(tensors, written, metadata)
             written.chmod(room.stat().st_mode & READ_WRITE)
-            written.replace(part)
+            rename_over(written, part)
         except Exception as error:
             if isinstance(named(error), NotWritable):
                 raise NotWritable(f"{path} could not be written: {first_line(error)}.") from error
