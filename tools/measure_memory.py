@@ -95,7 +95,8 @@ def make_picture(model: Any, px: int) -> None:
 def pictures(model: Any, plan: Any, px: int) -> Any:
     """Random latents, since what they show does not matter."""
     import torch
-    from personal_avatar.training.cache import Latents, text_states
+    from personal_avatar.training.cache import Latents
+    from personal_avatar.training.reading import text_states
     from personal_avatar.training.training_set import TrainingSet
 
     side, captions = px // 8, [CAPTION.format(number=number) for number in range(PICTURES)]

@@ -17,7 +17,7 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from personal_avatar.domain import Family
-from personal_avatar.training import cache, compute, losses
+from personal_avatar.training import cache, compute, losses, reading
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Trainer
@@ -86,7 +86,7 @@ class Shared:
     lora: Lora
     latents: cache.Latents
     others: ClassSet
-    text: cache.TextStates
+    text: reading.TextStates
 
 
 def shared(model: DiffusionModel) -> Shared:
@@ -94,7 +94,7 @@ def shared(model: DiffusionModel) -> Shared:
     shaken = torch.Generator().manual_seed(5)
     lora.load({key: one + 0.02 * torch.randn(one.shape, generator=shaken) for key, one in lora.state().items()})
     others = ClassSet(cache.encode_all(model, pictures(1, 2)), ["a man", "a man in a hat"])
-    text = cache.text_states(model, ["", "man", *CAPTIONS, *others.captions])
+    text = reading.text_states(model, ["", "man", *CAPTIONS, *others.captions])
     return Shared(untouched, lora, cache.encode_all(model, pictures(0, 3)), others, text)
 
 

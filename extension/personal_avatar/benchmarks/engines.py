@@ -47,9 +47,9 @@ def latents_of(work: SpeedWork) -> Latents:
 
 def ours(work: SpeedWork, model: DiffusionModel) -> Step:
     """The training loop that users get."""
-    from personal_avatar.training.cache import text_states
     from personal_avatar.training.loop import Trainer
     from personal_avatar.training.methods.registry import attach
+    from personal_avatar.training.reading import text_states
     from personal_avatar.training.training_set import TrainingSet
 
     plan = work.plan()

@@ -12,8 +12,9 @@ import numpy as np
 
 from personal_avatar.domain import BaseModelFile, Dataset, Sample
 from personal_avatar.training.encoding import MEAN, STD, Coming, Encoder, groups_of
-from personal_avatar.training.families.model import TEXTS_AT_ONCE, Conditioning, DiffusionModel
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import write_tensors
+from personal_avatar.training.reading import TextStates, text_states
 
 if TYPE_CHECKING:
     import torch
@@ -59,21 +60,6 @@ class Latents:
         mean = torch.stack([self.mean[row] for row in rows.tolist()])
         std = torch.stack([self.std[row] for row in rows.tolist()])
         return mean + std * torch.randn(mean.shape, generator=generator)
-
-
-@dataclass(frozen=True)
-class TextStates:
-    """Conditionings by caption; `states[name][row_of[caption]]`, on the device of the model."""
-
-    states: Conditioning
-    row_of: dict[str, int]
-
-    def of(self, captions: list[str]) -> Conditioning:
-        """Row by row: a list of rows would be sent to a graphics card, which would be waited for."""
-        import torch
-
-        rows = [self.row_of[caption] for caption in captions]
-        return {name: torch.stack([tensor[row] for row in rows]) for name, tensor in self.states.items()}
 
 
 def identity(base: BaseModelFile) -> tuple[object, ...]:
@@ -211,31 +197,6 @@ def latent_masks(dataset: Dataset, samples: Sequence[Sample], latents: Latents) 
             grey = opened.convert("L").resize((width, height), Image.Resampling.BOX)
         found.append(torch.from_numpy(np.array(grey)).float() / 255.0)
     return found
-
-
-def text_states(
-    model: DiffusionModel, captions: Iterable[str], clip_skip: int = 1, on_group: Callable[[], None] = lambda: None
-) -> TextStates:
-    """Every different caption encoded once, without gradients, a few at a time. `on_group`: see `encode_all`; a
-    graphics card may be given away there, so that what is encoded waits in main memory."""
-    import torch
-
-    different = list(dict.fromkeys(captions))
-    found = []
-    for at in range(0, len(different), TEXTS_AT_ONCE):
-        on_group()
-        found.append(_read(model, different[at : at + TEXTS_AT_ONCE], clip_skip))
-    device = model.compute.device
-    states = {name: torch.cat([group[name] for group in found]).to(device) for name in found[0]}
-    return TextStates(states, {caption: row for row, caption in enumerate(different)})
-
-
-def _read(model: DiffusionModel, captions: list[str], clip_skip: int) -> Conditioning:
-    """Of captions that are encoded together, in main memory."""
-    import torch
-
-    with torch.no_grad():
-        return {name: one.cpu() for name, one in model.encode_text(captions, clip_skip).items()}
 
 
 def cached_text_states(

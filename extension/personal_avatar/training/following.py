@@ -16,6 +16,7 @@ import numpy as np
 from personal_avatar.training import losses
 from personal_avatar.training.cache import encode_all
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.reading import read
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,7 @@ class PromptJudge:
             return 1.0
         with torch.no_grad():
             latents = encode_all(self.model, list(images), on_picture).mean
-            text = self.model.encode_text(self.captions, self.clip_skip)
+            text = read(self.model, self.captions, self.clip_skip).of(self.captions)
             with self.model.without(text=True):
                 errors = torch.stack([self._errors(latent, text, on_picture) for latent in latents])
         own = [self.captions.index(caption) for caption in asked]

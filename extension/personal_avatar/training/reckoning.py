@@ -162,6 +162,11 @@ class Reckoned:
         return self.network.text * FP32
 
     @property
+    def text_apart(self) -> bool:
+        """Whether the text encoders and the UNet take turns, as run.py asks for."""
+        return self.on_card and not self.plan.reads_anew
+
+    @property
     def frozen(self) -> int:
         """The UNet as it was loaded; for Dreambooth what it began with, which waits in main memory."""
         loaded = self.unet * (HALF if self.half else FP32)
@@ -183,11 +188,12 @@ class Reckoned:
 
     @property
     def loading(self) -> int:
-        """All parts of the checkpoint at once; Dreambooth reads the file again for what half precision rounded."""
+        """All parts of the checkpoint at once, where the text encoders do not take turns; Dreambooth reads the file
+        again for what half precision rounded."""
         again = self.half and isinstance(self.plan, DreamboothPlan) and not self.on_card
         exact = self.unet * HALF + (self.text + self.vae) // 2 if again else 0
-        whole = isinstance(self.plan, DreamboothPlan)
-        return self.frozen + self.text + self.vae + exact + (self.unet * FP32 if whole else 0)
+        unet = self.frozen + (self.unet * FP32 if isinstance(self.plan, DreamboothPlan) else 0)
+        return self.vae + exact + (max(unet, self.text) if self.text_apart else unet + self.text)
 
     @property
     def step(self) -> int:
@@ -221,8 +227,9 @@ class Reckoned:
     @property
     def pictures(self) -> float:
         """Judging a checkpoint: pictures are painted, then decoded together. On a card the text encoders are put away
-        when the prompts are read, and the UNet, with what is trained, when all is painted; Dreambooth's trained weights
-        stay beside those of the untrained checkpoint while that paints."""
+        when the prompts are read, and the UNet, with what is trained, when all is painted, or while text encoders that
+        take turns with it read; Dreambooth's trained weights stay beside those of the untrained checkpoint while that
+        paints."""
         together = PICTURES_TINY if self.side_px <= TINY_UP_TO_PX else PICTURES
         decoded_px = min(together * self.side_px**2, max(DECODED_PX, self.side_px**2))
         decoding = DECODER * FP32 * decoded_px * self.network.decoding
@@ -233,7 +240,8 @@ class Reckoned:
             return self.weights + self.text + self.vae + max(decoding, painting)
         twice = self.trained * FP32 if isinstance(self.plan, DreamboothPlan) else 0
         put_away = self.frozen + self.trained * FP32
-        return self.weights + twice + self.vae + max(self.text, painting, decoding - put_away)
+        reading = self.text - (put_away if self.text_apart else 0)
+        return self.weights + twice + self.vae + max(reading, painting, decoding - put_away)
 
 
 @lru_cache(maxsize=64)

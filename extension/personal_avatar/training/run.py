@@ -115,26 +115,28 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
 def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     """Load the checkpoint, set up what it is judged by, encode pictures and captions, make it trainable."""
     work.emit(Stage("cache"))
-    base = work.task.base
+    base, plan = work.task.base, work.plan
     work.wishes.heed()
-    model = families.load(base, compute.choose(work.plan.precision, base.native_px), work.resolution_px)
+    model = families.load(
+        base, compute.choose(plan.precision, base.native_px), work.resolution_px, text_apart=not plan.reads_anew
+    )
     if base.prediction and model.base.prediction != base.prediction:
         work.emit(Log(UNTOLD.format(base.path.name)))
     work.wishes.parking.covers(model.tensors)
-    dataset = with_word(dataset, work.plan, model)
+    dataset = with_word(dataset, plan, model)
     if dataset.trigger != work.task.avatar.trigger:
         work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
     portraits = work.photo_settings.makes_portraits
     scales = bench.set_up(
-        model, dataset, work.plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work)
+        model, dataset, plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work)
     )
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
     data = materials.collect(work, model, dataset)
     method = methods.attach(
-        work.task.method, model, work.plan, trigger=dataset.trigger, class_noun=dataset.class_noun
+        work.task.method, model, plan, trigger=dataset.trigger, class_noun=dataset.class_noun
     )
-    return Training(photos, dataset, scales, data, method, work.plan.steps_for(len(dataset.samples)))
+    return Training(photos, dataset, scales, data, method, plan.steps_for(len(dataset.samples)))
 
 
 def _second(work: Work) -> FaceAnalyser | None:

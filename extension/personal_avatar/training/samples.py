@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.reading import TextStates, read
 
 if TYPE_CHECKING:
     import torch
+
+
+UNGUIDED = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,30 +55,32 @@ def make_pictures(
 
     batches = [shots[at : at + settings.batch] for at in range(0, len(shots), settings.batch)]
     with torch.no_grad():
-        texts = [_text(model, batch, settings) for batch in batches]
+        texts = _texts(model, shots, settings)
         with model.without(text=True):
             latents = []
-            for batch, text in zip(batches, texts, strict=True):
+            for batch in batches:
                 on_batch()
-                latents.append(_denoised(model, batch, text, settings))
+                latents.append(_denoised(model, batch, texts, settings))
             with model.without(unet=True):
                 return np.concatenate([heeded(one) for one in latents])
 
 
 def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> torch.Tensor:
     """What `make_pictures` decodes: float32 (shots, channels, side / 8, side / 8)."""
-    text = _text(model, shots, settings)
+    texts = _texts(model, shots, settings)
     with model.without(text=True):
-        return _denoised(model, shots, text, settings)
+        return _denoised(model, shots, texts, settings)
 
 
 def _denoised(
-    model: DiffusionModel, shots: Sequence[Shot], text: Conditioning, settings: SampleSettings
+    model: DiffusionModel, shots: Sequence[Shot], texts: TextStates, settings: SampleSettings
 ) -> torch.Tensor:
-    """DPM-Solver++ 2M from the seeds' noise to clean latents. `text`: see `_text`."""
+    """DPM-Solver++ 2M from the seeds' noise to clean latents. `texts`: see `_texts`."""
     import torch
     from diffusers import DPMSolverMultistepScheduler
 
+    empty = [] if settings.guidance == UNGUIDED else [settings.negative_prompt] * len(shots)
+    text = texts.of([*empty, *(shot.prompt for shot in shots)])
     scheduler: Any = DPMSolverMultistepScheduler(**model.scheduler_config(), use_karras_sigmas=True)
     scheduler.set_timesteps(settings.steps)
     latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
@@ -91,17 +97,10 @@ def _noise(seed: int, side: int) -> torch.Tensor:
     return torch.randn((4, side, side), generator=torch.Generator("cpu").manual_seed(seed))
 
 
-def _text(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> Conditioning:
-    """Of the prompts, a row each; the unconditional rows before them, when guidance is on."""
-    import torch
-
-    text = model.encode_text([shot.prompt for shot in shots], settings.clip_skip)
-    if settings.guidance == 1.0:
-        return text
-    empty = model.encode_text([settings.negative_prompt], settings.clip_skip)
-    return {
-        name: torch.cat([empty[name].expand(len(shots), *tensor.shape[1:]), tensor]) for name, tensor in text.items()
-    }
+def _texts(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings) -> TextStates:
+    """Of all prompts, and of the negative one where guidance is on."""
+    empty = [] if settings.guidance == UNGUIDED else [settings.negative_prompt]
+    return read(model, [*empty, *(shot.prompt for shot in shots)], settings.clip_skip)
 
 
 def _guided(
@@ -109,7 +108,7 @@ def _guided(
 ) -> torch.Tensor:
     import torch
 
-    if guidance == 1.0:
+    if guidance == UNGUIDED:
         return model.predict(latents, torch.full((len(latents),), timestep, device=latents.device), text)
     both = torch.cat([latents, latents])
     without, answer = model.predict(both, torch.full((len(both),), timestep, device=latents.device), text).chunk(2)

@@ -13,12 +13,12 @@ from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
-from personal_avatar.training.samples import SampleSettings, Shot, latents_of, make_pictures
+from personal_avatar.training.samples import UNGUIDED, SampleSettings, Shot, latents_of, make_pictures
 
 if TYPE_CHECKING:
     import torch
 
-BARE_STEPS, UNGUIDED = 1, 1.0  # one answer of the UNet, for which the training waits
+BARE_STEPS = 1  # one unguided answer of the UNet, for which the training waits
 GPU_TOLERANCE = 2  # of 255: kernels of a graphics card need not repeat to the last bit
 
 

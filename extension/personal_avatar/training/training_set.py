@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from personal_avatar.training.cache import Latents, TextStates
+from personal_avatar.training.cache import Latents
+from personal_avatar.training.reading import TextStates
 
 if TYPE_CHECKING:
     import torch

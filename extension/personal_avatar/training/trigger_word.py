@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Sample
-from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import AUTO, TextualInversionPlan, TrainPlan
+from personal_avatar.training.reading import TEXTS_AT_ONCE
 
 if TYPE_CHECKING:
     import torch
@@ -60,12 +61,13 @@ def most_told(model: DiffusionModel, noun: str, clip_skip: int = 1) -> str:
 def told(model: DiffusionModel, words: Sequence[str], noun: str, clip_skip: int = 1) -> dict[str, float]:
     """How far the text's states with each word are from those with an article in its place: Euclidean distance, the
     mean over all positions of two captions."""
-    plain = _states(model, [PLAIN], noun, clip_skip)
     found: dict[str, float] = {}
-    for at in range(0, len(words), WORDS_AT_ONCE):
-        some = words[at : at + WORDS_AT_ONCE]
-        apart = (_states(model, some, noun, clip_skip) - plain).norm(dim=-1).mean(dim=(1, 2))
-        found |= dict(zip(some, apart.tolist(), strict=True))
+    with model.reading():
+        plain = _states(model, [PLAIN], noun, clip_skip)
+        for at in range(0, len(words), WORDS_AT_ONCE):
+            some = words[at : at + WORDS_AT_ONCE]
+            apart = (_states(model, some, noun, clip_skip) - plain).norm(dim=-1).mean(dim=(1, 2))
+            found |= dict(zip(some, apart.tolist(), strict=True))
     return found
 
 

@@ -53,7 +53,8 @@ def measure(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Contro
     watch, switch = Watch(), Switch(work.plan.guidance != 1.0)
     with watch.running():
         model = families.load(
-            work.task.base, compute.choose(work.plan.precision, work.task.base.native_px), work.resolution_px
+            work.task.base, compute.choose(work.plan.precision, work.task.base.native_px), work.resolution_px,
+            text_apart=True,
         )
     work.wishes.parking.covers(model.tensors)
     portraits = work.photo_settings.makes_portraits

@@ -13,7 +13,7 @@ from personal_avatar.benchmarks.engines import ours
 from personal_avatar.benchmarks.plain import PlainLoop, Settings
 from personal_avatar.benchmarks.work import SpeedWork
 from personal_avatar.domain import Family, Method
-from personal_avatar.training import cache, compute
+from personal_avatar.training import cache, compute, reading
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Trainer
@@ -66,7 +66,7 @@ def our_losses(model: DiffusionModel, case: Case) -> list[float]:
         rank=4, alpha=4.0, learning_rate=3e-3, batch_size=case.batch, caption_dropout=case.dropout, schedule="constant",
         noise_offset=case.noise_offset, min_snr_gamma=0.0, vary_captions=False, save_count=1,
     )
-    text = cache.text_states(model, ["", *CAPTIONS])
+    text = reading.text_states(model, ["", *CAPTIONS])
     method = attach(Method.LORA, model, plan, trigger="sks man", class_noun="man")
     trainer = Trainer(model, method, TrainingSet(latents(), CAPTIONS, CAPTIONS, text), plan, STEPS)
     while trainer.done < STEPS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,20 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
+from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter
-from personal_avatar.training import cache, compute, losses
+from personal_avatar.training import cache, compute, losses, reading
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.model import TEXTS_AT_ONCE
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.parking import Parking
 from personal_avatar.training.plan import BOTH, PLANS, PREDICTION, TrainPlan, TrainTask
+from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.run import run
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.training_set import ClassSet, TrainingSet
@@ -86,10 +89,10 @@ def plan_of(method: Method, **values: Any) -> TrainPlan:
 
 def trainer(base: BaseModelFile, method: Method, plan: TrainPlan, total: int = 100) -> Trainer:
     """On the device that there is."""
-    model = registry.load(base, compute.choose(plan.precision), 64)
+    model = registry.load(base, compute.choose(plan.precision), 64, text_apart=not plan.reads_anew)
     drawn = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     latents, others = cache.Latents(tuple(drawn), tuple(drawn * 0.1)).split(3)
-    text = None if plan.trains_text else cache.text_states(model, ["", *CAPTIONS, *CLASSES, *OTHERS])
+    text = None if plan.trains_text else reading.text_states(model, ["", *CAPTIONS, *CLASSES, *OTHERS])
     made = attach(method, model, plan, trigger="sks man", class_noun="man")
     mask = torch.zeros(8, 8)
     mask[2:6, 2:6] = 1.0
@@ -283,8 +286,35 @@ def test_a_card_that_is_given_away_while_captions_are_read_is_given_away_whole(
         parking.heed(lambda: (left.append(card.held), parking.control.withdraw(YIELD)))
 
     captions = [f"sks man, photo {number}" for number in range(2 * TEXTS_AT_ONCE)]
-    found = cache.text_states(model, captions, on_group=heed)
+    found = reading.text_states(model, captions, on_group=heed)
     assert left == [0, 0] and {one.device for one in found.states.values()} == {CARD}
+
+
+@pytest.mark.slow
+def test_a_training_that_ends_while_captions_are_read_leaves_nothing_on_the_card(
+    bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path
+) -> None:
+    model = registry.load(bases[Family.SDXL], compute.choose("fp16"), 64, text_apart=True)
+    parking = Parking(Control(tmp_path), EventWriter(tmp_path), reserve_gb=0.0)
+    parking.covers(model.tensors)
+
+    def heed() -> None:
+        assert _on_card(*model.text_encoders.values()) and not _on_card(model.unet)
+        parking.control.ask(YIELD)
+        parking.heed(_cancel)
+
+    with pytest.raises(Cancelled):
+        reading.text_states(model, ["sks man"], on_group=heed)
+    assert not _on_card(model.unet, model.vae, *model.text_encoders.values())
+
+
+def _cancel() -> None:
+    raise Cancelled("Enough.")
+
+
+def _on_card(*modules: torch.nn.Module) -> bool:
+    """Whether any part of them is."""
+    return any(weight.device == CARD for module in modules for weight in module.parameters())
 
 
 @only_with_everything
@@ -325,7 +355,7 @@ def test_each_kind_of_fault_is_found(
         (Compute, "send", lambda self, one: one.to(self.device), Waits),
         (Compute, "send", lambda self, one: one.to(self.device, non_blocking=True), Waits),
         (Compute, "send", lambda self, one: torch.as_tensor(one.numpy(), device=self.device), Waits),
-        (cache.TextStates, "of", lambda self, said: {"states": self.states["states"][[0] * len(said)]}, Waits),
+        (reading.TextStates, "of", lambda self, said: {"states": self.states["states"][[0] * len(said)]}, Waits),
         (losses, "draw_noise", lambda shape, _, draw: torch.randn(shape, generator=draw, device="cuda"), Mixed),
         (losses, "weighted_error", lambda one, *_: one.sum() * float(one.sum()), Waits),
         (losses, "weighted_error", lambda one, *_: one[one > 0].sum(), Waits),
@@ -354,14 +384,51 @@ def test_each_kind_of_fault_is_found(
 @pytest.mark.slow
 @pytest.mark.parametrize("method", list(Method))
 def test_a_whole_training_from_photos_to_a_published_file_runs_on_a_card(
-    method: Method, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path, face_weights: Path
+    method: Method, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path, face_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """On which text encoders that are not trained, and the UNet, take turns, and read no prompt twice."""
+    told = Told(monkeypatch)
     photos = tuple(SAMPLES / f"{number:02d}.jpg" for number in range(1, 5))
     avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    values = {**WHOLE, "save_count": 2}
     task = TrainTask(
-        avatar, tmp_path / "avatar", photos, bases[Family.SD1], method, WHOLE, tmp_path / "models", face_weights
+        avatar, tmp_path / "avatar", photos, bases[Family.SD1], method, values, tmp_path / "models", face_weights
     )
     folder = tmp_path / "job"
     folder.mkdir()
     result = run(task, folder, EventWriter(folder), Control(folder))
     assert Path(result["files"][0]).is_file() and result["modules_matched"] > 0
+    if method is Method.TEXTUAL_INVERSION:
+        assert told.both_there, "its words are trained where the UNet is"
+    else:
+        assert not told.both_there
+        assert max(told.prompts.values()) == 1
+
+
+class Told:
+    """What checkpoints were asked: how often each was for one of the `prompts`, and whether ever with both parts on the
+    card."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.prompts: Counter[tuple[int, str]] = Counter()
+        self._asked: dict[int, DiffusionModel] = {}
+        self.both_there = False
+        encode, predict = DiffusionModel.encode_text, DiffusionModel.predict
+
+        def encoded(model: DiffusionModel, captions: Sequence[str], clip_skip: int = 1) -> Any:
+            self.both_there |= self._both(model)
+            self._asked[id(model)] = model
+            self.prompts.update((id(model), one) for one in captions if len(captions) == 1)
+            return encode(model, captions, clip_skip)
+
+        def predicted(model: DiffusionModel, *given: Any) -> Any:
+            self.both_there |= self._both(model)
+            return predict(model, *given)
+
+        monkeypatch.setattr(DiffusionModel, "encode_text", encoded)
+        monkeypatch.setattr(DiffusionModel, "predict", predicted)
+
+    @staticmethod
+    def _both(model: DiffusionModel) -> bool:
+        return _on_card(model.unet) and _on_card(*model.text_encoders.values())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training import cache, compute
+from personal_avatar.training import cache, compute, reading
 from personal_avatar.training.encoding import LARGE_PX, Encoder, groups_of
 from personal_avatar.training.families import contents, registry
 from personal_avatar.training.families.model import VAE_MODULE, DiffusionModel
@@ -42,7 +42,7 @@ def training_set(model: DiffusionModel, encode: Encode) -> TrainingSet:
     large, small = encode(model, [*images, *cache.halved(images)], "own").split(len(images))
     class_images = pictures(3, seed=1)
     others, fewer = encode(model, [*class_images, *cache.halved(class_images)], "class").split(3)
-    text = cache.text_states(model, ["", "a man", captions[0]])
+    text = reading.text_states(model, ["", "a man", captions[0]])
     return TrainingSet(
         large, captions, ["a man"] * len(images), text, others=ClassSet(others, ["a man"] * 3),
         small=Pictures(small, others=ClassSet(fewer, ["a man"] * 3)),
@@ -111,7 +111,7 @@ def test_the_vae_leaves_memory_when_the_last_picture_is_encoded(
     monkeypatch.setattr(contents, "WORTH_DROPPING_BYTES", 0)
     model = load_miniature()
     latents, captions = coming(model, pictures(6), "own"), ["a man"] * 6
-    data = TrainingSet(latents, captions, captions, cache.text_states(model, ["a man"]))
+    data = TrainingSet(latents, captions, captions, reading.text_states(model, ["a man"]))
     room = Room(cast(Training, SimpleNamespace(data=data, bench=SimpleNamespace(model=model))))
     room.clear()
     dropped = []

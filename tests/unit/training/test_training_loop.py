@@ -11,14 +11,15 @@ import torch
 from miniatures import make
 from personal_avatar.domain import Family
 from personal_avatar.errors import Cancelled, InvalidSettings, NanLoss
-from personal_avatar.training import cache, compute, loop, losses, optimisers, storing
+from personal_avatar.training import cache, compute, loop, losses, optimisers, reading, storing
 from personal_avatar.training.captions import leads
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
+from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 
 Load = Callable[[], DiffusionModel]
@@ -34,7 +35,7 @@ def training_set(model: DiffusionModel, plan: LoraPlan = PLAN) -> TrainingSet:
     classes = [caption.replace("sks man", "man") for caption in CAPTIONS]
     changing = plan.trains_text or plan.shuffle_captions
     asked = [one for caption in (*CAPTIONS, *classes, "a man", "a man in a hat") for one in leads(caption)]
-    text = None if changing else cache.text_states(model, ["", *asked])
+    text = None if changing else reading.text_states(model, ["", *asked])
     others = ClassSet(cache.encode_all(model, pictures(5)[3:]), ["a man", "a man in a hat"])
     return TrainingSet(cache.encode_all(model, pictures()), CAPTIONS, classes, text, others=others)
 
@@ -335,7 +336,7 @@ def test_drawn_latents_have_the_spread_of_the_vae() -> None:
 @pytest.mark.slow
 def test_text_states_are_those_of_the_encoder(load_miniature: Load) -> None:
     model = load_miniature()
-    states = cache.text_states(model, ["a man", "a woman", "a man"])
+    states = reading.text_states(model, ["a man", "a woman", "a man"])
     assert states.states["states"].shape[0] == 2
     assert torch.allclose(states.of(["a woman"])["states"], model.encode_text(["a woman"])["states"], atol=1e-5)
 
@@ -361,7 +362,7 @@ def test_many_captions_are_read_a_few_at_a_time_and_as_one_by_one(
     model = registry.load(make(family, tmp_path, half=True), compute.choose("fp32"), 64)
     captions = [f"sks man, photo {number}" for number in range(2 * TEXTS_AT_ONCE + 1)]
     rows = counted(model, monkeypatch)
-    found = cache.text_states(model, captions)
+    found = reading.text_states(model, captions)
     assert rows == [TEXTS_AT_ONCE, TEXTS_AT_ONCE, 1]
     for row, caption in enumerate(captions):
         with torch.no_grad():

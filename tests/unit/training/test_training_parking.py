@@ -11,7 +11,7 @@ import torch
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, Parked, read_events
-from personal_avatar.training import cache, compute
+from personal_avatar.training import cache, compute, reading
 from personal_avatar.training import parking as module
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.heeding import Wishes
@@ -53,7 +53,7 @@ def trainer(load: Load, plan: LoraPlan) -> Trainer:
     torch.manual_seed(0)
     model, captions = load(), ["sks man", "a portrait of sks man"]
     latents = cache.Latents(tuple(torch.randn(2, 4, 8, 8)), tuple(torch.ones(2, 4, 8, 8)))
-    text = cache.text_states(model, ["", *captions, *(f"a photo of {caption}" for caption in captions)])
+    text = reading.text_states(model, ["", *captions, *(f"a photo of {caption}" for caption in captions)])
     data = TrainingSet(latents, captions, ["man", "a portrait of man"], text)
     return Trainer(model, Lora(model, plan), data, plan.copy(update={"vary_captions": False}), 4)
 

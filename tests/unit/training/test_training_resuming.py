@@ -13,7 +13,7 @@ from personal_avatar.domain import Avatar, BaseModelFile, Dataset, Method
 from personal_avatar.jobs.control import PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, read_events
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training import cache, resuming, storing
+from personal_avatar.training import cache, reading, resuming, storing
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
@@ -54,7 +54,8 @@ class Process:
         latents = cache.Latents(
             tuple(torch.randn(2, 4, 8, 8, generator=generator)), tuple(torch.full((2, 4, 8, 8), 0.1))
         )
-        text = None if attached.trains_text or settings.shuffle_captions else cache.text_states(model, ["", *captions])
+        anew = attached.trains_text or settings.shuffle_captions
+        text = None if anew else reading.text_states(model, ["", *captions])
         data = TrainingSet(latents, captions, ["man, smiling", "a portrait of man, outside"], text)
         self.trainer = Trainer(model, attached, data, settings, TOTAL)
         dataset = Dataset("d", folder, (), (), 64, "sks man", "man", "f")

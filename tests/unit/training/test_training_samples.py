@@ -50,6 +50,8 @@ class Card:
         return self.at.get(id(part), CARD)
 
     def move(self, parts: list[torch.nn.Module], device: torch.device) -> None:
+        """What the model computes on stands for the card."""
+        device = CARD if device is self.model.compute.device else device
         self.at.update({id(part): device for part in parts})
 
     def held(self) -> list[str]:
@@ -62,6 +64,7 @@ class Card:
 @pytest.fixture
 def card(model: DiffusionModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Card]:
     found = Card(model)
+    model.texts.clear()
     monkeypatch.setattr(DiffusionModel, "on_card", True)
     monkeypatch.setattr(model_module, "_place", found.place)
     monkeypatch.setattr(model_module, "_move", found.move)
@@ -100,6 +103,22 @@ def test_on_a_card_each_part_works_without_those_that_are_done(model: DiffusionM
     assert in_order(card.worked) == [(TEXT, TEXT, UNET, VAE), (UNET, UNET, VAE), (VAE, VAE)]
     assert card.held() == [TEXT, UNET, VAE]
     assert (images == by_hand(model)).all()
+
+
+def test_text_encoders_that_are_kept_apart_come_once_and_alone(
+    model: DiffusionModel, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "text_apart", True)
+    model.park(text=True, vae=False)
+    images = make_pictures(model, SHOTS, SETTINGS)
+    assert in_order(card.worked) == [(TEXT, TEXT, VAE), (UNET, UNET, VAE), (VAE, VAE)]
+    assert card.held() == [UNET, VAE]
+    card.worked.clear()
+    model.park(text=True)
+    model.unpark()
+    assert (make_pictures(model, SHOTS, SETTINGS) == images).all()
+    assert in_order(card.worked) == [(UNET, UNET, VAE), (VAE, VAE)]
+    assert card.held() == [UNET, VAE]
 
 
 def test_latents_alone_are_painted_without_the_text_encoders(model: DiffusionModel, card: Card) -> None:

@@ -13,7 +13,7 @@ import torch
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
 from personal_avatar.errors import Crashed, InvalidSettings
 from personal_avatar.jobs.events import EventWriter, Failed, read_events
-from personal_avatar.training import cache, helping, team
+from personal_avatar.training import cache, helping, reading, team
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.helping import helped, missed
 from personal_avatar.training.loop import Hooks, Trainer
@@ -35,7 +35,7 @@ def trained(folder: Path, base: BaseModelFile, model: DiffusionModel, gpus: int)
     assert isinstance(plan, LoraPlan)
     pictures = list(np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))
     classes = [caption.replace("sks man", "man") for caption in CAPTIONS]
-    text = cache.text_states(model, ["", *CAPTIONS, *classes])
+    text = reading.text_states(model, ["", *CAPTIONS, *classes])
     data = TrainingSet(cache.encode_all(model, pictures), CAPTIONS, classes, text)
     trainer = Trainer(model, Lora(model, plan), data, plan, 3)
     with helped(trainer, task, folder, EventWriter(folder)):

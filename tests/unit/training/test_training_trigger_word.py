@@ -12,9 +12,10 @@ from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training import compute
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.model import TEXTS_AT_ONCE, DiffusionModel
+from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainTask
+from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
 
 TRAINED = Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "Sks man, sks mansion", "2")

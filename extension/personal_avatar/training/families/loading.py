@@ -39,11 +39,12 @@ Reader = Callable[[Any, Stored], Named]  # a module and the open file -> its ten
 @dataclass
 class Source:
     """An open checkpoint. Of the modules built so far, by kohya's prefix: `places` of their tensors in the file, and
-    `contents` (of the VAE, too), what they can be filled with again."""
+    `contents` (of the VAE, too), what they can be filled with again. `text_apart`: see `DiffusionModel`."""
 
     base: BaseModelFile
     compute: Compute
     resolution_px: int
+    text_apart: bool = False
     places: dict[str, Places] = field(default_factory=dict)
     contents: dict[str, Contents] = field(default_factory=dict)
 
@@ -99,20 +100,25 @@ class Source:
             self.places[prefix] = encoder.places(module)
             return self._from(prefix)(module, weights)
 
-        return self._filled(prefix, encoder.build, read, torch.float32)
+        device = torch.device("cpu") if self.text_apart else self.compute.device
+        return self._filled(prefix, encoder.build, read, torch.float32, device)
 
     def _from(self, prefix: str) -> Reader:
         """Reads the tensors that are at the `places` of a module."""
         return lambda _, weights: ((name, take(weights, place)) for name, place in self.places[prefix].items())
 
-    def _filled(self, name: str, build: Callable[[], Any], read: Reader, dtype: torch.dtype) -> Any:
+    def _filled(
+        self, name: str, build: Callable[[], Any], read: Reader, dtype: torch.dtype, device: torch.device | None = None
+    ) -> Any:
         """A frozen module on the device, built without initialising its weights and filled from the file."""
         with without_weights():
             module = build()
         vae = self.base.vae if name == VAE_MODULE else None
         again = is_one_by_one(vae or self.base.path) and is_one_by_one(self.base.path)
-        weights, device = self.weights, self.compute.device
-        contents = Contents(module, lambda: read(module, weights), device, dtype, lent=not again)
+        weights = self.weights
+        contents = Contents(
+            module, lambda: read(module, weights), device or self.compute.device, dtype, lent=not again
+        )
         contents.fill()
         if again:
             self.contents[name] = contents

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import torch
 
 Conditioning = dict[str, "torch.Tensor"]
-TEXTS_AT_ONCE = 16  # captions; the text encoders of SDXL take 20 MB for each
 CODED_AT_ONCE = 512 * 512  # pixels; the VAE takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
@@ -36,6 +35,8 @@ class DiffusionModel:
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
     -> tensor of that module -> where it is in the file (see `stored`); `contents`: of those that can be filled again.
+    `text_apart`: on a graphics card, whether the text encoders are in main memory but for `reading`. `texts`: what the
+    untrained ones said of (caption, clip skip), in main memory; see reading.py.
     """
 
     base: BaseModelFile
@@ -46,8 +47,10 @@ class DiffusionModel:
     tokenizers: list[Any] = field(default_factory=list)
     places: dict[str, Places] = field(default_factory=dict)
     contents: dict[str, Contents] = field(default_factory=dict)
+    text_apart: bool = False
 
     family: ClassVar[Family] = Family.SD1
+    texts: dict[tuple[str, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
@@ -177,7 +180,7 @@ class DiffusionModel:
     def park(self, *, text: bool, vae: bool = True) -> None:
         """Put away what training does not need (with `vae` the VAE, with `text` the text encoders): from a graphics
         card to main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by
-        `unpark`."""
+        `unpark` and `reading`."""
         if self.on_card:
             _move(self._parts(text=text, vae=vae), torch_device("cpu"))
             return
@@ -187,10 +190,35 @@ class DiffusionModel:
         release()
 
     def unpark(self) -> None:
-        """Everything back on the device. Raises what loading raises when the file is no longer there."""
+        """Everything back on the device, text encoders that are kept apart when they are asked alone. Raises what
+        loading raises when the file is no longer there."""
         if self.on_card:
-            _move(self._parts(text=True, vae=True), self.compute.device)
-        for contents in self.contents.values():
+            _move(self._parts(text=not self.text_apart, vae=True), self.compute.device)
+        self._fill(name for name in self.contents if not (self.text_apart and name in self.text_encoders))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within: the text encoders can be asked. Where they are kept apart, they and the UNet take turns on a graphics
+        card; afterwards the UNet is where it was, or in main memory where an error left a training that had given its
+        card away. Raises what loading raises when the file is no longer there."""
+        self._fill(self.text_encoders)
+        text = self._parts(text=True)
+        if not (self.on_card and self.text_apart) or any(_place(part).type != "cpu" for part in text):
+            yield
+            return
+        unet = [part for part in self._parts(unet=True) if _place(part).type != "cpu"]
+        _move(unet, torch_device("cpu"))
+        _move(text, self.compute.device)
+        try:
+            yield
+        finally:
+            left = _place(text[0])
+            _move(text, torch_device("cpu"))
+            _move(unet, left)
+
+    def _fill(self, names: Iterable[str]) -> None:
+        """Of modules that were dropped."""
+        for contents in (self.contents[name] for name in names if name in self.contents):
             if contents.dropped:
                 contents.fill()
 
@@ -205,6 +233,11 @@ class DiffusionModel:
             yield
         finally:
             _move(moved, _place(self.vae if unet else self.unet))
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether something of the text encoders is trained, so that they answer otherwise from step to step."""
+        return any(one.requires_grad for encoder in self.text_encoders.values() for one in encoder.parameters())
 
     @property
     def on_card(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from personal_avatar.training.families.detect import EPSILON, UNKNOWN, VELOCITY
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.reading import read
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ def probe(model: DiffusionModel, believed: str = UNKNOWN) -> str:
     times, device = torch.tensor(TIMESTEPS), model.compute.device
     with torch.no_grad():
         noisy = alphas.sqrt() * clean + (1 - alphas).sqrt() * noise
-        text = model.encode_text([""] * len(TIMESTEPS))
+        text = read(model, [""]).of([""] * len(TIMESTEPS))
         answer = model.predict(noisy.to(device), times.to(device), text).cpu()
     if not answer.isfinite().all():  # damaged, which the training tells by its name
         return believed or VELOCITY

@@ -47,16 +47,17 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
     return replace(base, prediction=answers, zero_terminal_snr=zero_terminal_snr)
 
 
-def load(base: BaseModelFile, compute: Compute, resolution_px: int) -> DiffusionModel:
+def load(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
     """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with: velocity
-    where something tells so, else what the network itself shows.
+    where something tells so, else what the network itself shows. `text_apart`: see `DiffusionModel`.
 
     Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
     base = replace(base, family=supported(base))
     libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
-        model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px))
+        model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px, text_apart))
+    model.text_apart = text_apart
     if base.prediction != VELOCITY:
         model.base = replace(base, prediction=probe(model, base.prediction))
     return model
