@@ -298,8 +298,8 @@ class AnsweringVelocity(Sd1Model):
 def test_a_probe_tells_noise_from_velocity(tiny: BaseModelFile, load: Load) -> None:
     model = load(replace(tiny, prediction=""))
     assert model.base.prediction == "epsilon"
-    parts = (model.base, model.compute, model.unet, model.vae, model.text_encoders, model.tokenizers, model.places)
-    assert [probe(AnsweringVelocity(*parts)) for _ in range(2)] == ["v_prediction"] * 2
+    parts = (model.base, model.compute, model.unet, model.vae, model.text_encoders)
+    assert [probe(AnsweringVelocity(*parts, tokenizers=model.tokenizers)) for _ in range(2)] == ["v_prediction"] * 2
 
 
 def test_velocity_that_nothing_tells_of_is_found_and_one_that_learned_nothing_keeps_its_familys_kind(

@@ -15,7 +15,7 @@ from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.training import cache, compute
 from personal_avatar.training.families import model as model_module
-from personal_avatar.training.families import registry
+from personal_avatar.training.families import parts, registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.parking import Parking
@@ -66,8 +66,8 @@ def card(model: DiffusionModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Car
     found = Card(model)
     model.texts.clear()
     monkeypatch.setattr(DiffusionModel, "on_card", True)
-    monkeypatch.setattr(model_module, "_place", found.place)
-    monkeypatch.setattr(model_module, "_move", found.move)
+    monkeypatch.setattr(parts, "_place", found.place)
+    monkeypatch.setattr(parts, "_move", found.move)
     watched = {UNET: [model.unet], TEXT: found.parts()[TEXT], VAE: [model.vae.encoder, model.vae.decoder]}
     hooks = [part.register_forward_pre_hook(found.note(name)) for name, group in watched.items() for part in group]
     yield found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported, Crashed, named
@@ -22,7 +22,8 @@ from personal_avatar.training.families.files import (
     open_weights,
     read_shapes,
 )
-from personal_avatar.training.families.model import UNET_PREFIX, VAE_MODULE
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX, VAE_MODULE
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
 from personal_avatar.training.families.stored import Places, take, unet_places
 from personal_avatar.training.families.text import TOKENIZER, TextEncoder
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
     import torch
 
 SAID_LINES, SAID_CHARACTERS = 3, 300
+M = TypeVar("M", bound=DiffusionModel)
 Reader = Callable[[Any, Stored], Named]  # a module and the open file -> its tensors under its own names
 
 
 @dataclass
 class Source:
     """An open checkpoint. Of the modules built so far, by kohya's prefix: `places` of their tensors in the file, and
-    `contents` (of the VAE, too), what they can be filled with again. `text_apart`: see `DiffusionModel`."""
+    `contents` (of the VAE, too), what they can be filled with again. `text_apart`: see `Parts`."""
 
     base: BaseModelFile
     compute: Compute
@@ -65,7 +67,15 @@ class Source:
         """Where the yaml says that CLIP's tokenizer and size are."""
         return encoder_folder(self.params, TOKENIZER)
 
-    def unet(self) -> Any:
+    def model(self, kind: type[M], encoders: Mapping[str, TextEncoder], tokenizers: list[Any]) -> M:
+        """All of it in memory. `encoders`: kohya prefix -> what is built of the file. Raises `BaseUnsupported`."""
+        unet, vae = self._unet(), self._vae()
+        text = {prefix: self._text_encoder(prefix, encoder) for prefix, encoder in encoders.items()}
+        return kind(
+            self.base, self.compute, unet, vae, text, self.contents, self.text_apart, tokenizers, self.places
+        )
+
+    def _unet(self) -> Any:
         from diffusers import UNet2DConditionModel
 
         config = unet_config(self.shapes, self.params, self.base)
@@ -75,7 +85,7 @@ class Source:
         )
         return self._with_attention(module)
 
-    def vae(self) -> Any:
+    def _vae(self) -> Any:
         """Always fp32: the standard VAEs overflow in fp16. Raises `BaseUnsupported` also for values that are no
         numbers, which nothing would show before the pictures do."""
         import torch
@@ -92,7 +102,7 @@ class Source:
         refuse_no_numbers(module, f"The VAE in {(self.base.vae or self.base.path).name}")
         return self._with_attention(module)
 
-    def text_encoder(self, prefix: str, encoder: TextEncoder) -> Any:
+    def _text_encoder(self, prefix: str, encoder: TextEncoder) -> Any:
         """fp32, plain attention: it runs once a caption, or is trained itself. `prefix` is kohya's."""
         import torch
 

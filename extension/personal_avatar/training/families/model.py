@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.training.compute import Compute, release, torch_device
-from personal_avatar.training.families.contents import Contents
+from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import CHANNELS, UNET
 from personal_avatar.training.families.files import Weights, read_some
+from personal_avatar.training.families.parts import UNET_PREFIX, Parts
 from personal_avatar.training.families.stored import Places, join, name_of, take
 from personal_avatar.training.families.text import TOKENS
 
@@ -25,29 +23,20 @@ Conditioning = dict[str, "torch.Tensor"]
 CODED_AT_ONCE = 512 * 512  # pixels; the VAE takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
-UNET_PREFIX, VAE_MODULE = "lora_unet", "vae"
 _SAID_BY_WEBUI = ("conditioner.embedders.", "cond_stage_model.", "model.")  # it counts names from below these
 
 
 @dataclass
-class DiffusionModel:
-    """A frozen checkpoint in memory; families derive from this. `text_encoders`: kohya prefix (`lora_te`) -> module.
+class DiffusionModel(Parts):
+    """A frozen checkpoint in memory; families derive from this.
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
-    -> tensor of that module -> where it is in the file (see `stored`); `contents`: of those that can be filled again.
-    `text_apart`: on a graphics card, whether the text encoders are in main memory but for `reading`. `texts`: what the
-    untrained ones said of (caption, clip skip), in main memory; see reading.py.
+    -> tensor of that module -> where it is in the file (see `stored`). `texts`: what text encoders that are not trained
+    said of (caption, clip skip), in main memory; see reading.py.
     """
 
-    base: BaseModelFile
-    compute: Compute
-    unet: Any  # diffusers.UNet2DConditionModel
-    vae: Any  # diffusers.AutoencoderKL
-    text_encoders: dict[str, torch.nn.Module] = field(default_factory=dict)
     tokenizers: list[Any] = field(default_factory=list)
     places: dict[str, Places] = field(default_factory=dict)
-    contents: dict[str, Contents] = field(default_factory=dict)
-    text_apart: bool = False
 
     family: ClassVar[Family] = Family.SD1
     texts: dict[tuple[str, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
@@ -79,7 +68,7 @@ class DiffusionModel:
         """`noisy`, for an inpainting UNet with what txt2img in the WebUI appends: a mask of ones, a grey picture."""
         import torch
 
-        if not self._sees_grey():
+        if not self.needs_vae:
             return noisy
         size = (noisy.shape[2], noisy.shape[3])
         if size not in self._grey:
@@ -87,8 +76,9 @@ class DiffusionModel:
         mask = torch.ones_like(noisy[:, :1])
         return torch.cat([noisy, mask, self._grey[size].expand(len(noisy), -1, -1, -1)], 1)
 
-    def _sees_grey(self) -> bool:
-        """Whether the UNet takes an encoded picture beside the noise, so that the VAE is needed at every step."""
+    @property
+    def needs_vae(self) -> bool:
+        """At every step, where the UNet takes an encoded picture beside the noise."""
         return bool(self.unet.config.in_channels != CHANNELS)
 
     def _encoded_grey(self, height: int, width: int) -> torch.Tensor:
@@ -177,82 +167,8 @@ class DiffusionModel:
         together = _at_once(64 * latents.shape[-1] * latents.shape[-2])
         return np.concatenate([self.decode(latents[at : at + together]) for at in range(0, len(latents), together)])
 
-    def park(self, *, text: bool, vae: bool = True) -> None:
-        """Put away what training does not need (with `vae` the VAE, with `text` the text encoders): from a graphics
-        card to main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by
-        `unpark` and `reading`."""
-        if self.on_card:
-            _move(self._parts(text=text, vae=vae), torch_device("cpu"))
-            return
-        for name in (*((VAE_MODULE,) if vae else ()), *(self.text_encoders if text else ())):
-            if name in self.contents and not (name == VAE_MODULE and self._sees_grey()):
-                self.contents[name].drop()
-        release()
-
-    def unpark(self) -> None:
-        """Everything back on the device, text encoders that are kept apart when they are asked alone. Raises what
-        loading raises when the file is no longer there."""
-        if self.on_card:
-            _move(self._parts(text=not self.text_apart, vae=True), self.compute.device)
-        self._fill(name for name in self.contents if not (self.text_apart and name in self.text_encoders))
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Within: the text encoders can be asked. Where they are kept apart, they and the UNet take turns on a graphics
-        card; afterwards the UNet is where it was, or in main memory where an error left a training that had given its
-        card away. Raises what loading raises when the file is no longer there."""
-        self._fill(self.text_encoders)
-        text = self._parts(text=True)
-        if not (self.on_card and self.text_apart) or any(_place(part).type != "cpu" for part in text):
-            yield
-            return
-        unet = [part for part in self._parts(unet=True) if _place(part).type != "cpu"]
-        _move(unet, torch_device("cpu"))
-        _move(text, self.compute.device)
-        try:
-            yield
-        finally:
-            left = _place(text[0])
-            _move(text, torch_device("cpu"))
-            _move(unet, left)
-
-    def _fill(self, names: Iterable[str]) -> None:
-        """Of modules that were dropped."""
-        for contents in (self.contents[name] for name in names if name in self.contents):
-            if contents.dropped:
-                contents.fill()
-
-    @contextmanager
-    def without(self, *, text: bool = False, unet: bool = False) -> Iterator[None]:
-        """Within: the text encoders, and the UNet, lie in main memory; only what lay on a graphics card is moved, so
-        that on a processor nothing happens. Afterwards it lies again where the rest does: on the card, or in main
-        memory where an error left a training that had given its card away."""
-        moved = [part for part in self._parts(text=text, unet=unet) if self.on_card and _place(part).type != "cpu"]
-        _move(moved, torch_device("cpu"))
-        try:
-            yield
-        finally:
-            _move(moved, _place(self.vae if unet else self.unet))
-
-    @property
-    def trains_text(self) -> bool:
-        """Whether something of the text encoders is trained, so that they answer otherwise from step to step."""
-        return any(one.requires_grad for encoder in self.text_encoders.values() for one in encoder.parameters())
-
-    @property
-    def on_card(self) -> bool:
-        """Whether it computes elsewhere than in main memory."""
-        return self.compute.device.type != "cpu"
-
-    def _parts(self, *, text: bool = False, vae: bool = False, unet: bool = False) -> list[torch.nn.Module]:
-        named = [*([self.vae] if vae else []), *([self.unet] if unet else [])]
-        return [*named, *(self.text_encoders.values() if text else ())]
-
     def tensors(self) -> Iterator[torch.Tensor]:
-        """Everything that it keeps in memory, wherever that is now."""
-        for module in (self.unet, self.vae, *self.text_encoders.values()):
-            yield from module.parameters()
-            yield from module.buffers()
+        yield from super().tensors()
         yield from self._grey.values()
 
     def modules(self) -> dict[str, torch.nn.Module]:
@@ -304,18 +220,6 @@ class DiffusionModel:
 def _at_once(pixels: int) -> int:
     """How many pictures of so many pixels the VAE takes together."""
     return max(1, CODED_AT_ONCE // pixels)
-
-
-def _place(part: torch.nn.Module) -> torch.device:
-    return next(part.parameters()).device
-
-
-def _move(parts: Sequence[torch.nn.Module], device: torch.device) -> None:
-    """Parameters stay the same objects. What becomes free is given back."""
-    for part in parts:
-        part.to(device)
-    if parts:
-        release()
 
 
 def webui_weight_name(place: str) -> str:

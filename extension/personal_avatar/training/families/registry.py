@@ -49,7 +49,7 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
 
 def load(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
     """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with: velocity
-    where something tells so, else what the network itself shows. `text_apart`: see `DiffusionModel`.
+    where something tells so, else what the network itself shows. `text_apart`: see `Parts`.
 
     Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
@@ -57,7 +57,6 @@ def load(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apar
     libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
         model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px, text_apart))
-    model.text_apart = text_apart
     if base.prediction != VELOCITY:
         model.base = replace(base, prediction=probe(model, base.prediction))
     return model

@@ -35,6 +35,4 @@ def load(source: Source) -> Sd1Model:
     """The modules of an open checkpoint. Raises `BaseUnsupported`."""
     folder = source.encoder_folder
     encoder = clip_encoder(source.shapes, CLIP_L, folder, source.base)
-    unet, vae, text = source.unet(), source.vae(), source.text_encoder(TEXT_ENCODER, encoder)
-    kept = source.places, source.contents
-    return Sd1Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, [tokenizer(folder)], *kept)
+    return source.model(Sd1Model, {TEXT_ENCODER: encoder}, [tokenizer(folder)])

@@ -31,7 +31,4 @@ def load(source: Source) -> Sd2Model:
     """The modules of an open checkpoint. Raises `BaseUnsupported`."""
     layer = encoder_params(source.params, 0).get("layer", "penultimate")
     encoder = open_clip_encoder(source.shapes, OPEN_CLIP, source.base, drop=int(layer != "last"), projected=False)
-    unet, vae, text = source.unet(), source.vae(), source.text_encoder(TEXT_ENCODER, encoder)
-    tokenizers = [tokenizer(None, open_clip=True)]
-    kept = source.places, source.contents
-    return Sd2Model(source.base, source.compute, unet, vae, {TEXT_ENCODER: text}, tokenizers, *kept)
+    return source.model(Sd2Model, {TEXT_ENCODER: encoder}, [tokenizer(None, open_clip=True)])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import UNET, XL_CLIP_L, XL_OPEN_CLIP
 from personal_avatar.training.families.loading import Source
-from personal_avatar.training.families.model import UNET_PREFIX, Conditioning, DiffusionModel
+from personal_avatar.training.families.model import Conditioning, DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.stored import name_of
 from personal_avatar.training.families.text import clip_encoder, open_clip_encoder, tokenizer
 
@@ -55,10 +56,5 @@ def load(source: Source) -> SdxlModel:
     folder = source.encoder_folder
     first = clip_encoder(source.shapes, XL_CLIP_L, folder, source.base)
     second = open_clip_encoder(source.shapes, XL_OPEN_CLIP, source.base, drop=0, projected=True)
-    unet, vae = source.unet(), source.vae()
-    encoders = {
-        CLIP_L_ENCODER: source.text_encoder(CLIP_L_ENCODER, first),
-        OPEN_CLIP_ENCODER: source.text_encoder(OPEN_CLIP_ENCODER, second),
-    }
-    tokenizers = [tokenizer(folder), tokenizer(None, open_clip=True)]
-    return SdxlModel(source.base, source.compute, unet, vae, encoders, tokenizers, source.places, source.contents)
+    encoders = {CLIP_L_ENCODER: first, OPEN_CLIP_ENCODER: second}
+    return source.model(SdxlModel, encoders, [tokenizer(folder), tokenizer(None, open_clip=True)])

@@ -14,10 +14,10 @@ from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights, refuse_unreadable
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.vae_config import vae_weights
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
-from personal_avatar.training.methods.lora_targets import UNET_PREFIX
 from personal_avatar.training.plan import DreamboothPlan
 
 if TYPE_CHECKING:

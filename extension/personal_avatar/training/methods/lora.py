@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.errors import SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods import lora_names
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.methods.dora import Magnitude
-from personal_avatar.training.methods.lora_targets import UNET_PREFIX, Target, choose_targets
+from personal_avatar.training.methods.lora_targets import Target, choose_targets
 from personal_avatar.training.plan import LoraPlan
 
 if TYPE_CHECKING:

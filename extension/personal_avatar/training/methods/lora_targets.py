@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
 
 if TYPE_CHECKING:
     import torch
 
-UNET_PREFIX = "lora_unet"
 ATTENTION_PARENTS: tuple[str, ...] = ("Transformer2DModel",)
 RESIDUAL_PARENTS = ("ResnetBlock2D", "Downsample2D", "Upsample2D")
 TEXT_PARENTS = ("CLIPAttention", "CLIPMLP")

@@ -27,7 +27,8 @@ from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT, Sa
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
-from personal_avatar.training.families.model import UNET_PREFIX, DiffusionModel
+from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
