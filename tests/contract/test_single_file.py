@@ -224,9 +224,19 @@ def test_sdxl_reads_two_encoders_without_their_norms_and_the_pooled_text(made: M
     reference = OpenClip.of(base, "conditioner.embedders.1.model.")
     clip = clip_of(base, "conditioner.embedders.0.transformer.")
     first = clip(rows(49407), output_hidden_states=True).hidden_states[-2]
-    found = model.encode_text(CAPTIONS)
+    found = model.encode_tokens(model.tokenise(CAPTIONS))
     torch.testing.assert_close(found["states"], torch.cat([first, reference.hidden(rows(0))[-2]], -1), **TOLERANCE)
     torch.testing.assert_close(found["pooled"], reference.pooled(rows(0)), **TOLERANCE)
+
+
+@torch.no_grad()
+def test_to_sdxl_no_words_are_zeros(made: Made) -> None:
+    """As in the WebUI's `force_zero_embeddings` and the `force_zeros_for_empty_prompt` of diffusers."""
+    _, model = made(Kind(Family.SDXL))
+    told, read = model.encode_text(CAPTIONS), model.encode_tokens(model.tokenise(CAPTIONS))
+    for name, rows_read in read.items():
+        assert torch.equal(told[name][0], rows_read[0])
+        assert not told[name][1].any() and rows_read[1].any()
 
 
 def clip_of(base: BaseModelFile, prefix: str) -> Any:

@@ -97,16 +97,20 @@ def test_every_form_of_a_lora_is_taken_whole(families: Server, trained: Trained,
     _a_lora_works(families, result)
 
 
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH], ids=lambda method: method.value)
 def test_a_checkpoint_for_inpainting_with_half_precision_is_trained_too(
-    families: Server, families_data: Path, trained: Trained
+    families: Server, families_data: Path, trained: Trained, method: Method
 ) -> None:
     kind = Kind("sd1-inpainting", Family.SD1)
     miniature(families_data, kind, inpainting=True, half=True)
     assert families.post("/sdapi/v1/refresh-checkpoints").status_code == 200
-    result = trained(kind, Method.LORA)
+    result = trained(kind, method)
     assert loaded(families) == "sd1-inpainting.safetensors"
     assert f"{result['file'].name}: works" in families.log()
-    _a_lora_works(families, result)
+    if method is Method.LORA:
+        _a_lora_works(families, result)
+    else:
+        _a_checkpoint_works(families, kind, result)
 
 
 def _a_lora_works(server: Server, result: dict[str, Any]) -> None:

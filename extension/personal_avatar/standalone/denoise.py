@@ -82,11 +82,10 @@ def latents_of(
 
 def _begun(model: DiffusionModel, painting: Painting) -> tuple[_Steps, torch.Tensor]:
     """The steps to do and the noisy latents to begin with."""
-    steps = _prepared(model, painting)
+    steps = _prepared(model, painting).from_step(painting.first_step if painting.image is not None else 0)
     noise = _noise(painting, steps.generators).to(model.compute.device)
     if painting.image is None:
         return steps, noise * steps.scheduler.init_noise_sigma
-    steps = steps.from_step(painting.first_step)
     mean, _ = model.encode_images(painting.image[None].copy())
     begin = steps.timesteps[:1].expand(len(noise))
     return steps, steps.scheduler.add_noise(mean.to(noise).expand_as(noise), noise, begin)
@@ -126,6 +125,7 @@ class _Steps:
     told: _Told = field(default_factory=_Told)
 
     def from_step(self, start: int) -> _Steps:
+        """It must be told, for several steps may have one timestep where hardly anything but noise is left."""
         if hasattr(self.scheduler, "set_begin_index"):  # DDIM knows each step by its timestep
             self.scheduler.set_begin_index(start)
         return replace(self, timesteps=self.timesteps[start:])

@@ -75,7 +75,7 @@ def latents_of(model: DiffusionModel, shots: Sequence[Shot], settings: SampleSet
 def _denoised(
     model: DiffusionModel, shots: Sequence[Shot], texts: TextStates, settings: SampleSettings
 ) -> torch.Tensor:
-    """DPM-Solver++ 2M from the seeds' noise to clean latents. `texts`: see `_texts`."""
+    """DPM-Solver++ 2M from the seeds' noise to clean latents. `texts`: of the prompts, see `_texts`."""
     import torch
     from diffusers import DPMSolverMultistepScheduler
 
@@ -83,6 +83,7 @@ def _denoised(
     text = texts.of([*empty, *(shot.prompt for shot in shots)])
     scheduler: Any = DPMSolverMultistepScheduler(**model.scheduler_config(), use_karras_sigmas=True)
     scheduler.set_timesteps(settings.steps)
+    scheduler.set_begin_index(0)  # of several steps with one timestep, as where noise is all, it would take the second
     latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
     latents = latents * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:

@@ -14,7 +14,7 @@ from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, GenerationFailed
 from personal_avatar.host import PictureRequest
-from personal_avatar.standalone.denoise import Painting, latents_of
+from personal_avatar.standalone.denoise import Painting, latents_of, paint
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.standalone.networks import module_weights
 from personal_avatar.standalone.samplers import SAMPLERS
@@ -23,6 +23,7 @@ from personal_avatar.training.compute import choose
 from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
+from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,19 @@ def models(bases: dict[str, BaseModelFile]) -> Callable[[str], DiffusionModel]:
 def picture(host: StandaloneHost, request: PictureRequest) -> np.ndarray:
     (made,) = host.generate(request, lambda step, total: None)
     return made.image.astype(int)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("steps", [16, 30])
+def test_a_training_judges_such_pictures_as_are_painted_later(
+    models: Callable[[str], DiffusionModel], kind: str, steps: int
+) -> None:
+    """Also in so many steps that the first ones of a schedule with zero terminal SNR have one timestep."""
+    settings = SampleSettings(64, steps, guidance=5.0)
+    judged = make_pictures(models(kind), [Shot("a man in a garden", 1)], settings)
+    later = Painting("a man in a garden", "", (1,), 64, 64, steps, settings.guidance, "DPM++ 2M Karras")
+    painted = paint(models(kind), later, lambda step, total: None)
+    assert np.abs(judged.astype(int) - painted.astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *OTHERS])

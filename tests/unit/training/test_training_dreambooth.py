@@ -92,6 +92,22 @@ def test_training_starts_from_the_weights_of_the_file_whatever_they_were_rounded
 
 
 @pytest.mark.slow
+def test_files_in_half_precision_are_read_without_computing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor torch 2.1, which the WebUI has, cannot."""
+    model = registry.load(make(Family.SD1, tmp_path, half=True), compute.choose("bf16"), 64)
+
+    def refused(*_: object) -> str:
+        raise RuntimeError("not implemented for 'Half'")
+
+    monkeypatch.setattr(registry, "probe", refused)
+    method, file = Dreambooth(model, UNET_ONLY), tmp_path / "linh.safetensors"
+    method.save(file, {})
+    assert method.matched(file) == len(method.state())
+
+
+@pytest.mark.slow
 def test_all_that_trains_is_fp32_and_gets_a_gradient(model: DiffusionModel) -> None:
     groups = Dreambooth(model, BOTH).parameter_groups()
     assert [group["lr"] for group in groups] == [BOTH.learning_rate, BOTH.text_encoder_learning_rate]

@@ -48,15 +48,22 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
 
 
 def load(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
-    """The checkpoint in memory, frozen; `base` of the model says for certain what its network answers with: velocity
-    where something tells so, else what the network itself shows. `text_apart`: see `Parts`.
+    """`read_in`, but `base` of the model says for certain what its network answers with: velocity where something tells
+    so, else what the network itself shows."""
+    model = read_in(base, compute, resolution_px, text_apart=text_apart)
+    if model.base.prediction != VELOCITY:
+        model.base = replace(model.base, prediction=probe(model, model.base.prediction))
+    return model
+
+
+def read_in(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
+    """The checkpoint in memory, frozen; nothing is asked of its network. `text_apart`: see `Parts`.
 
     Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
     base = replace(base, family=supported(base))
     libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
-        model = import_module(LOADERS[base.family]).load(Source(base, compute, resolution_px, text_apart))
-    if base.prediction != VELOCITY:
-        model.base = replace(base, prediction=probe(model, base.prediction))
+        source = Source(base, compute, resolution_px, text_apart)
+        model: DiffusionModel = import_module(LOADERS[base.family]).load(source)
     return model

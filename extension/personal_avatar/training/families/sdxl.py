@@ -25,6 +25,17 @@ class SdxlModel(DiffusionModel):
 
     family = Family.SDXL
 
+    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
+        """No words are zeros: from the answer to these guidance leads away with this family, in its authors' code
+        (`force_uc_zero_embeddings` of generative-models), in the WebUI and in diffusers."""
+        import torch
+
+        found = super().encode_text(captions, clip_skip)
+        if all(captions):
+            return found
+        worded = self.compute.send(torch.tensor([1.0 if caption else 0.0 for caption in captions]))
+        return {name: states * worded.reshape(-1, *[1] * (states.dim() - 1)) for name, states in found.items()}
+
     def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
         """"states" (rows, 77, widths together), "pooled" (rows, width of the projection)."""
         import torch

@@ -154,9 +154,10 @@ def _parameters(model: DiffusionModel, *, text: bool) -> Iterator[tuple[str, tor
 
 
 def _loaded(model: DiffusionModel, path: Path) -> DiffusionModel:
-    """A checkpoint of the kind of `model` on the CPU, nothing rounded."""
+    """A checkpoint of the kind of `model` on the CPU, nothing rounded: in a number format in which not every torch can
+    compute there."""
     compute = Compute(torch_device("cpu"), model.native_dtype, None)
-    return registry.load(replace(model.base, path=path), compute, model.base.native_px)
+    return registry.read_in(replace(model.base, path=path), compute, model.base.native_px)
 
 
 def _exact(model: DiffusionModel, *, text: bool) -> dict[str, torch.Tensor]:
