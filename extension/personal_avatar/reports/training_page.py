@@ -81,7 +81,7 @@ def _numbers(facts: Facts) -> list[tuple[str, str]]:
     following = " → ".join(share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
     told = (
         ("Measured", measured),
-        ("Measured against", _references(facts.get("measured_on"))),
+        ("Measured against", _references(facts.get("measured_on")) if _was_measured(facts) else ""),
         ("Leakage", _told(facts.get("leakage"), fine)),
         *_second_opinion(facts.get("second_opinion")),
         ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
@@ -100,6 +100,12 @@ def _second_opinion(found: Any) -> list[tuple[str, str]]:
         return []
     numbers = f"{score(found['after'])} (before {score(found['floor'])}, real pictures {score(found['ceiling'])})"
     return [(f"Likeness by {found['recogniser']}, which chose nothing", f"{share(found['recovered'])}: {numbers}")]
+
+
+def _was_measured(facts: Facts) -> bool:
+    """Whether the photos were looked at at all: for the chosen checkpoint, or for any that was saved."""
+    chosen = facts.get("likeness") or facts.get("resemblance")
+    return bool(chosen) or any(_nearness(row) is not None for row in _rows(facts))
 
 
 def _references(measured_on: Any) -> str:

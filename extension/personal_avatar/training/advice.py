@@ -56,7 +56,7 @@ def _of(numbers: Numbers) -> str:
 
 
 def unmeasured(numbers: Numbers) -> Advice | None:
-    if numbers.at(numbers.kind, "after") is not None:
+    if numbers.is_measured:
         return None
     if numbers.steps < SHORTENED_FROM:
         return _said(f"UNMEASURED{_of(numbers)}")
@@ -65,7 +65,7 @@ def unmeasured(numbers: Numbers) -> Advice | None:
 
 def measured_on_trained(numbers: Numbers) -> Advice | None:
     measured = numbers.document.get("measured_on")
-    if not isinstance(measured, Mapping) or measured.get("held_out") is not False:
+    if not numbers.is_measured or not isinstance(measured, Mapping) or measured.get("held_out") is not False:
         return None
     if numbers.photos < FEWEST_PHOTOS:
         return _said(f"ON_TRAINED_FEW{_of(numbers)}", wanted=PhotoSettings().wanted_photos)

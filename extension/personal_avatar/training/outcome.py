@@ -17,7 +17,7 @@ from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
 from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS
-from personal_avatar.training.work import Training, Work
+from personal_avatar.training.work import Point, Training, Work
 
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
@@ -98,18 +98,21 @@ def scores(training: Training) -> dict[str, Any]:
     """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible."""
     before, kind = training.untrained, training.bench.kind
     return {
-        "scores": [
-            {
-                "step": point.step, **_measured(kind, point.likeness, point.faces_found),
-                "following": point.following, "merit": point.merit, "leakage": point.leakage,
-            }
-            for point in training.points
-        ],
+        "scores": [_row(kind, point) for point in training.points],
         "untrained": {
             **_measured(kind, before.likeness.mean, before.likeness.faces_found), "following": before.following
         } if before else None,
         "ceiling": training.bench.ceiling if before else None,
     }
+
+
+def _row(kind: str, point: Point) -> dict[str, float | None]:
+    """Of a saved checkpoint; null for all that was not measured."""
+    found: dict[str, float | None] = {
+        **_measured(kind, point.likeness, point.faces_found),
+        "following": point.following, "merit": point.merit, "leakage": point.leakage,
+    }
+    return {"step": point.step, **(found if point.judged else dict.fromkeys(found))}
 
 
 def _measured(kind: str, mean: float, faces_found: float) -> dict[str, float | None]:

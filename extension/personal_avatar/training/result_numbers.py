@@ -21,8 +21,8 @@ LARGEST = 1e300
 
 @dataclass(frozen=True)
 class Point:
-    """A saved checkpoint as the result document has it, `likeness` of a style its resemblance; what is missing there is
-    0, faces 1."""
+    """A saved checkpoint as the result document has it, `likeness` of a style its resemblance; what is missing or null
+    there is 0, faces 1."""
 
     step: float
     likeness: float
@@ -54,6 +54,11 @@ class Numbers:
     def kind(self) -> str:
         """What was measured: likeness to a person, or resemblance to a style."""
         return RESEMBLANCE if self.plan("goal") == Goal.STYLE.value else LIKENESS
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the best checkpoint was measured on fresh seeds."""
+        return self.at(self.kind, "after") is not None
 
     @property
     def points(self) -> list[Point]:

@@ -59,6 +59,7 @@ class Point:
 
     `likeness`, `sample_likeness`: to the person, or of a style its resemblance (bench.kind). `following`: how well they
     follow their prompts, 0..1. `merit`: what the best one is chosen by. `leakage`: how far others moved to the person.
+    `judged`: False where nothing of it was measured; its numbers then say nothing.
     """
 
     step: int
@@ -70,6 +71,7 @@ class Point:
     following: float
     merit: float
     leakage: float = 0.0
+    judged: bool = True
 
     @property
     def preview(self) -> Path | None:
@@ -80,7 +82,7 @@ class Point:
 
 def unscored(step: int, path: Path) -> Point:
     """A checkpoint that was saved and not judged."""
-    return Point(step, path, 0.0, 0.0, (), (), 0.0, 0.0)
+    return Point(step, path, 0.0, 0.0, (), (), 0.0, 0.0, judged=False)
 
 
 @dataclass

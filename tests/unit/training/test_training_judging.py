@@ -12,8 +12,9 @@ from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training.judging import is_enough, merit_of, stayed
+from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
-from personal_avatar.training.result_numbers import LIKENESS, kept
+from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE, kept
 from personal_avatar.training.work import Point, Training, unscored
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
@@ -76,8 +77,20 @@ def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> 
     ]
 
 
-def test_a_checkpoint_that_was_not_judged_has_no_merit(tmp_path: Path) -> None:
-    assert unscored(3, tmp_path).merit == 0.0
+@pytest.mark.parametrize("kind", [LIKENESS, RESEMBLANCE])
+def test_of_a_checkpoint_that_was_not_judged_nothing_is_told_but_its_step(kind: str, tmp_path: Path) -> None:
+    bench = SimpleNamespace(kind=kind)
+    training: Any = SimpleNamespace(points=[unscored(3, tmp_path)], untrained=None, bench=bench)
+    (row,) = scores(training)["scores"]
+    assert row.pop("step") == 3 and kind in row and set(row.values()) == {None}
+
+
+def test_a_judged_checkpoint_is_told_with_its_numbers(tmp_path: Path) -> None:
+    point = Point(3, tmp_path, 0.4, 1.0, (), (), 0.8, 0.5, 0.1)
+    training: Any = SimpleNamespace(points=[point], untrained=None, bench=SimpleNamespace(kind=LIKENESS))
+    assert scores(training)["scores"] == [
+        {"step": 3, "likeness": 0.4, "faces_found": 1.0, "following": 0.8, "merit": 0.5, "leakage": 0.1}
+    ]
 
 
 def test_new_words_have_no_prior() -> None:

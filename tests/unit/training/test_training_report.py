@@ -64,6 +64,13 @@ def plan(**changes: Any) -> Document:
     return {**PLAN, **changes}
 
 
+def unmeasured(**changes: Any) -> Document:
+    """A training that was cancelled before its first checkpoint was judged, and kept it."""
+    row = {"step": 19, **dict.fromkeys(("likeness", "faces_found", "following", "merit", "leakage")), "pictures": []}
+    unknown = dict.fromkeys(("likeness", "leakage", "prompt_following", "prompt_following_before", "diversity"))
+    return fine(**unknown, scores=[row], untrained=None, ceiling=None, checkpoint={"step": 19}, **changes)
+
+
 # -- the files
 
 
@@ -106,6 +113,12 @@ def test_a_cancelled_training_has_a_report_too(complete: Document, tmp_path: Pat
     unmeasured = {"likeness": None, "leakage": None, "prompt_following": None, "diversity": None}
     html = write_report(tmp_path, {**complete, **unmeasured}).read_text(encoding="utf-8")
     assert "was not measured" in html and "Leakage</dt><dd>0" not in html
+
+
+def test_what_was_never_measured_is_on_no_page(tmp_path: Path) -> None:
+    html = write_report(tmp_path, unmeasured(plan={})).read_text(encoding="utf-8")
+    assert "was not measured" in html and "Measured against" not in html
+    assert not re.search(r"\b(likeness|faces|following|leakage|merit) -?0", html)
 
 
 def test_a_report_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:
@@ -243,6 +256,13 @@ def test_missing_and_strange_values_never_stop_it(data: st.DataObject) -> None:
 
 def test_without_anything_only_the_missing_measurement_is_told() -> None:
     assert len(advice({})) == 1 and "before its likeness was measured" in advice({})[0].text
+
+
+def test_of_a_training_of_which_nothing_was_measured_only_that_is_told() -> None:
+    for held_out in (True, False):
+        found = advice(unmeasured(measured_on={"photos": 3, "held_out": held_out}))
+        assert [one.code for one in found] == ["UNMEASURED_SHORTER"]
+    assert chosen(unmeasured()) == "Only one checkpoint was saved, that of step 19: it was taken."
 
 
 # -- codes
