@@ -70,7 +70,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "engine": task.engine.value,
         "base": task.base.title,
         "plan": {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px},
-        "file_mb": round(file.stat().st_size / 1e6, 1),
+        "file_mb": megabytes(file.stat().st_size),
         "peak_memory_gb": peak_gb(), "peak_memory_of": kind(),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
     }
@@ -80,6 +80,12 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "choice": " ".join(part.text for part in why), "choice_codes": codes(why),
         "advice": [part.text for part in better], "advice_codes": codes(better),
     }
+
+
+def megabytes(count: int) -> float:
+    """`count` bytes in MB (10^6 bytes), to a tenth, and of less than ten to three digits: no file is of no size."""
+    mb = count / 1e6
+    return round(mb, 1) if mb >= 10 else float(f"{mb:.3g}")
 
 
 def codes(told: Sequence[Advice]) -> list[dict[str, Any]]:

@@ -15,11 +15,12 @@ from personal_avatar.pictures import save_picture
 from personal_avatar.training import advice as advising
 from personal_avatar.training import report as reporting
 from personal_avatar.training.advice import RULES, advice
-from personal_avatar.training.outcome import codes
+from personal_avatar.training.outcome import codes, megabytes
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.report import choice, write_report
 from personal_avatar.training.result_numbers import Numbers
 from personal_avatar.ui.texts import LANGUAGES, text
+from personal_avatar.wording import size
 
 Document = dict[str, Any]
 JSON = st.recursive(
@@ -124,6 +125,15 @@ def test_what_was_never_measured_is_on_no_page(tmp_path: Path) -> None:
 def test_a_report_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:
     html = write_report(tmp_path, {"name": "Linh", "scores": [score(3, 0.0, 0.0)]}).read_text(encoding="utf-8")
     assert "Linh" in html and "<table" not in html and "<svg" not in html
+
+
+@pytest.mark.parametrize(("count", "mb"), [
+    (1, 1e-06), (3_072, 0.00307), (98_432, 0.0984), (3_245_678, 3.25), (9_999_999, 10.0), (37_912_345, 37.9),
+    (2_132_456_789, 2132.5),
+])
+def test_the_size_of_a_file_is_never_nothing(count: int, mb: float) -> None:
+    assert megabytes(count) == mb
+    assert (size(megabytes(count)) == "< 0.1 MB") == (count < 100_000)
 
 
 # -- the choice
