@@ -12,7 +12,7 @@ from personal_avatar.domain import Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, finite, rounded
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, finite, rounded, without_minus
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
 HIGH_LEAKAGE = 0.05
@@ -42,7 +42,7 @@ def advice(document: Mapping[str, Any]) -> list[Advice]:
 
 
 def _said(code: str, **values: Any) -> Advice:
-    return told("train_advice", code, **values)
+    return told("train_advice", code, **without_minus(values))
 
 
 def _set(code: str, change: tuple[str, float], **values: Any) -> Advice:

@@ -18,6 +18,7 @@ from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.work import Point, Training, Work
+from personal_avatar.wording import score
 
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
@@ -144,7 +145,7 @@ def likeness_document(likeness: Likeness | None) -> dict[str, float] | None:
     if likeness is None:
         return None
     numbers = {"floor": likeness.floor, "after": likeness.after, "ceiling": likeness.ceiling}
-    return {name: round(value, 4) for name, value in {**numbers, "recovered": likeness.recovered}.items()}
+    return {name: round(value, 4) + 0.0 for name, value in {**numbers, "recovered": likeness.recovered}.items()}
 
 
 def second_opinion(scores: FinalScores | None) -> dict[str, Any] | None:
@@ -155,9 +156,9 @@ def second_opinion(scores: FinalScores | None) -> dict[str, Any] | None:
 
 
 def leakage_of(scores: FinalScores | None) -> float | None:
-    """Rounded like the likeness beside it; None where nothing was measured."""
+    """Rounded like the likeness beside it, and like that no zero with a minus; None where nothing was measured."""
     found = scores.measured.leakage if scores is not None else None
-    return None if found is None else round(found, 4)
+    return None if found is None else round(found, 4) + 0.0
 
 
 def measured_on(dataset: Dataset) -> dict[str, Any]:
@@ -169,8 +170,8 @@ def note_of(measured: Likeness | None, held_out: bool, kind: str = LIKENESS) -> 
     """The sentence on the card."""
     if measured is None:
         return f"The training was cancelled; {kind} was not measured."
-    span = f"before {measured.floor:.2f}, best possible {measured.ceiling:.2f}"
-    note = f"{kind.capitalize()} {measured.after:.2f} ({span})."
+    span = f"before {score(measured.floor)}, best possible {score(measured.ceiling)}"
+    note = f"{kind.capitalize()} {score(measured.after)} ({span})."
     return note if held_out else f"{note} {TRAINED_ON}"
 
 

@@ -10,7 +10,7 @@ from personal_avatar.domain import Advice, Likeness
 from personal_avatar.photos.words import told
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, kept
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, kept, without_minus
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
@@ -40,7 +40,7 @@ def choice(document: Mapping[str, Any]) -> list[Advice]:
 
 
 def _said(code: str, **values: Any) -> Advice:
-    return told("choice", code, **values)
+    return told("choice", code, **without_minus(values))
 
 
 def _why(numbers: Numbers, best: Point) -> Advice:

@@ -17,6 +17,7 @@ NARROW = 0.1  # between untrained and best possible
 OVERSHOT_MERIT = 0.05
 OWN_RATE = ("prodigy", "schedulefree")  # optimisers that choose their own
 LARGEST = 1e300
+TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,15 @@ def finite(value: Any) -> float | None:
     """`value` as a number; None for anything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < LARGEST else None
+
+
+def without_minus(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a sentence: 0 for what it would round to the zero that is written with a minus."""
+    return {name: 0.0 if _is_nothing(value) else value for name, value in values.items()}
+
+
+def _is_nothing(value: Any) -> bool:
+    return isinstance(value, float) and value <= 0 and round(value, TOLD_DIGITS) == 0
 
 
 def rounded(steps: float) -> int:

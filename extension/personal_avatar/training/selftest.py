@@ -14,6 +14,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
 from personal_avatar.training.samples import UNGUIDED, SampleSettings, Shot, latents_of, make_pictures
+from personal_avatar.wording import score
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +77,7 @@ def check_likeness(path: Path, floor: float, after: float) -> None:
     """Raises `NotAlike` when the training did not bring the pictures nearer to the person."""
     if after <= floor:
         raise NotAlike(
-            f"The pictures look no more like the person than before the training ({after:.3f}, {floor:.3f} before). "
-            f"The file was not published; it is {path}."
+            "The pictures look no more like the person than before the training "
+            f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}."
         )
 

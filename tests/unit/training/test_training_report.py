@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar.domain import Likeness
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.pictures import save_picture
 from personal_avatar.training import advice as advising
 from personal_avatar.training import report as reporting
 from personal_avatar.training.advice import RULES, advice
-from personal_avatar.training.outcome import codes, megabytes
+from personal_avatar.training.outcome import codes, likeness_document, megabytes, note_of
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.report import choice, write_report
 from personal_avatar.training.result_numbers import Numbers
@@ -175,6 +176,37 @@ def test_a_choice_of_one_or_of_none_that_gained_is_told_as_that() -> None:
 
 def test_a_choice_without_the_untrained_checkpoint_names_what_is_known() -> None:
     assert "its likeness is 0.54, and it follows prompts to 90%." in chosen(fine(untrained=None))
+
+
+MINUS_ZERO = re.compile(r"-0(\.0+)?(?![0-9.])")
+NEARLY_ZERO = [
+    [score(100, 0.5, -0.001), {**score(200, 0.6, -0.2), "leakage": -0.004}],
+    [{**score(100, 0.7, 0.6), "leakage": -0.0}, {**score(200, 0.4, -0.004), "leakage": -0.001}],
+]
+
+
+@pytest.mark.parametrize("scores", NEARLY_ZERO)
+def test_no_sentence_of_the_choice_has_a_zero_with_a_minus(scores: list[Document]) -> None:
+    for step in (100, 200):
+        for kind in (fine, style):
+            found = choice(kind(scores=scores, checkpoint={"step": step}))
+            assert found
+            for one in found:
+                for language in LANGUAGES:
+                    assert not MINUS_ZERO.search(text(f"choice.{one.code}", language, **one.values)), one.text
+
+
+def test_no_advice_has_a_zero_with_a_minus() -> None:
+    ceiling = {"floor": -0.004, "after": 0.3, "ceiling": 0.35, "recovered": 0.9}
+    (found,) = advice(fine(likeness=ceiling))
+    assert found.code == "LOW_CEILING" and "0.00" in found.text and "-0.00" not in found.text
+    (rate,) = advice(fine(prompt_following=0.6, plan=plan(learning_rate=1e-6)))
+    assert rate.values["value"] == 5e-7
+
+
+def test_the_sentence_on_the_card_has_no_zero_with_a_minus() -> None:
+    assert note_of(Likeness(-0.001, -0.004, 0.5), held_out=True) == "Likeness 0.00 (before 0.00, best possible 0.50)."
+    assert str(likeness_document(Likeness(-0.00001, -0.00001, 0.5))).count("-0") == 0
 
 
 # -- the advice

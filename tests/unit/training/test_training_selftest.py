@@ -101,3 +101,5 @@ def test_likeness_that_did_not_rise_fails(tmp_path: Path) -> None:
     selftest.check_likeness(tmp_path / "a", 0.30, 0.31)
     with pytest.raises(SelfTestFailed, match=r"0\.300"):
         selftest.check_likeness(tmp_path / "a", 0.30, 0.30)
+    with pytest.raises(SelfTestFailed, match=r"\(0\.000, 0\.000 before\)"):
+        selftest.check_likeness(tmp_path / "a", -0.0001, -0.0002)
