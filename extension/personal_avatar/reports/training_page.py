@@ -152,7 +152,8 @@ def _grid(facts: Facts) -> str:
 
 
 def _head(picture: Facts) -> str:
-    return f'<th scope="col">{html.escape(picture["prompt"])} <small>seed {picture["seed"]}</small></th>'
+    prompt, seed = (html.escape(str(picture[name])) for name in ("prompt", "seed"))
+    return f'<th scope="col">{prompt} <small>seed {seed}</small></th>'
 
 
 def _line(row: Facts, chosen: bool) -> str:

@@ -106,6 +106,13 @@ def test_a_report_is_one_file_with_curves_and_a_grid_of_pictures(complete: Docum
         assert part in html, part
 
 
+def test_the_seed_of_a_picture_is_text_on_the_page(complete: Document, tmp_path: Path) -> None:
+    for row in (complete["untrained"], *complete["scores"]):
+        row["pictures"] = [{**picture, "seed": "<b>7</b>"} for picture in row["pictures"]]
+    html = write_report(tmp_path, complete).read_text(encoding="utf-8")
+    assert "seed &lt;b&gt;7&lt;/b&gt;" in html and "<b>7</b>" not in html
+
+
 def test_the_json_holds_what_the_page_shows(complete: Document, tmp_path: Path) -> None:
     write_report(tmp_path, complete)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == complete
