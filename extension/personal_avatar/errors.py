@@ -287,8 +287,14 @@ class SelfTestFailed(JobFailed):
 
 
 class NotAlike(SelfTestFailed):
+    """`DAMAGED`: what to do where the training was not too weak but too strong."""
+
     code, http_status = "NOT_ALIKE", 500
     default_hint = "Train longer or with a higher learning rate, and look at the photo report."
+    DAMAGED: ClassVar[str] = (
+        "The training was too strong and damaged the pictures: halve the learning rate, or, where the optimiser chooses"
+        " its own, train fewer steps."
+    )
 
 
 class Cancelled(JobFailed):

@@ -15,6 +15,7 @@ GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NARROW = 0.1  # between untrained and best possible
 OVERSHOT_MERIT = 0.05
+FAR_BELOW = 0.1  # of likeness: too weak a training leaves pictures nearly as they were, and takes less away
 OWN_RATE = ("prodigy", "schedulefree")  # optimisers that choose their own
 LARGEST = 1e300
 TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many

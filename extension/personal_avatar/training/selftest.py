@@ -13,6 +13,7 @@ from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
+from personal_avatar.training.result_numbers import FAR_BELOW
 from personal_avatar.training.samples import UNGUIDED, SampleSettings, Shot, latents_of, make_pictures
 from personal_avatar.wording import score
 
@@ -74,10 +75,12 @@ def _signed(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
 
 
 def check_likeness(path: Path, floor: float, after: float) -> None:
-    """Raises `NotAlike` when the training did not bring the pictures nearer to the person."""
+    """Raises `NotAlike` when the training did not bring the pictures nearer to the person: it was too weak, or,
+    where it took them far away, too strong."""
     if after <= floor:
         raise NotAlike(
             "The pictures look no more like the person than before the training "
-            f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}."
+            f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}.",
+            NotAlike.DAMAGED if floor - after >= FAR_BELOW else None,
         )
 

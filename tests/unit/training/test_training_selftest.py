@@ -7,7 +7,7 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family, Method
-from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
 from personal_avatar.training import compute, selftest
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.model import DiffusionModel
@@ -15,6 +15,7 @@ from personal_avatar.training.methods import registry
 from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.samples import SampleSettings, Shot
+from personal_avatar.wording import LANGUAGES, text
 
 pytestmark = pytest.mark.slow
 
@@ -101,5 +102,23 @@ def test_likeness_that_did_not_rise_fails(tmp_path: Path) -> None:
     selftest.check_likeness(tmp_path / "a", 0.30, 0.31)
     with pytest.raises(SelfTestFailed, match=r"0\.300"):
         selftest.check_likeness(tmp_path / "a", 0.30, 0.30)
-    with pytest.raises(SelfTestFailed, match=r"\(0\.000, 0\.000 before\)"):
+    with pytest.raises(NotAlike, match=r"\(0\.000, 0\.000 before\)"):
         selftest.check_likeness(tmp_path / "a", -0.0001, -0.0002)
+
+
+@pytest.mark.parametrize(("floor", "after", "hint"), [
+    (0.30, 0.30, NotAlike.default_hint), (0.30, 0.24, NotAlike.default_hint), (0.05, 0.0, NotAlike.default_hint),
+    (0.498, 0.0, NotAlike.DAMAGED), (0.498, 0.3, NotAlike.DAMAGED), (0.05, -0.1, NotAlike.DAMAGED),
+])
+def test_a_training_that_took_the_likeness_away_is_advised_to_be_gentler(
+    floor: float, after: float, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotAlike) as caught:
+        selftest.check_likeness(tmp_path / "a", floor, after)
+    assert caught.value.hint == hint
+
+
+def test_both_remedies_for_a_likeness_that_did_not_rise_are_said_in_every_language() -> None:
+    for part, hint in (("hint", NotAlike.default_hint), ("damaged", NotAlike.DAMAGED)):
+        said = [text(f"error.NOT_ALIKE.{part}", language) for language in LANGUAGES]
+        assert said[0] == hint and len(set(said)) == len(LANGUAGES)
