@@ -287,13 +287,12 @@ class SelfTestFailed(JobFailed):
 
 
 class NotAlike(SelfTestFailed):
-    """`DAMAGED`: what to do where the training was not too weak but too strong."""
+    """`DAMAGED`: what to do where the training was too strong instead, with places for a setting and a value."""
 
     code, http_status = "NOT_ALIKE", 500
     default_hint = "Train longer or with a higher learning rate, and look at the photo report."
     DAMAGED: ClassVar[str] = (
-        "The training was too strong and damaged the pictures: halve the learning rate, or, where the optimiser chooses"
-        " its own, train fewer steps."
+        "The training was too strong and damaged the pictures: set {setting} to {value}, and train again."
     )
 
 

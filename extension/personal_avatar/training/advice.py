@@ -12,12 +12,11 @@ from personal_avatar.domain import Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, finite, rounded, without_minus
+from personal_avatar.training.result_numbers import FEW_FACES, RESEMBLANCE, Numbers, finite, rounded, without_minus
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
 HIGH_LEAKAGE = 0.05
 KEPT_FOLLOWING = 0.9
-FEW_FACES = 0.75
 LOW_DIVERSITY = 0.3
 WORTH_SAYING = 0.02  # of likeness
 SAVED, CLEANER_STEPS, LESS_AROUND = 4, 30, 0.2  # values that are advised

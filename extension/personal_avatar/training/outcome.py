@@ -16,7 +16,7 @@ from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
 from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
-from personal_avatar.training.result_numbers import LIKENESS
+from personal_avatar.training.result_numbers import LIKENESS, Numbers
 from personal_avatar.training.work import Point, Training, Work
 from personal_avatar.wording import score
 
@@ -70,7 +70,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "method": task.method.value,
         "engine": task.engine.value,
         "base": task.base.title,
-        "plan": {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px},
+        "plan": _plan(work, training),
         "file_mb": megabytes(file.stat().st_size),
         "peak_memory_gb": peak_gb(), "peak_memory_of": kind(),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
@@ -81,6 +81,15 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "choice": " ".join(part.text for part in why), "choice_codes": codes(why),
         "advice": [part.text for part in better], "advice_codes": codes(better),
     }
+
+
+def numbers_until_now(work: Work, training: Training) -> Numbers:
+    """The settings as they were used and what checkpoints were chosen by, before there is a result document."""
+    return Numbers({"plan": _plan(work, training), "checkpoint": {"step": training.best.step}, **scores(training)})
+
+
+def _plan(work: Work, training: Training) -> dict[str, Any]:
+    return {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px}
 
 
 def megabytes(count: int) -> float:

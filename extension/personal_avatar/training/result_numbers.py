@@ -15,6 +15,7 @@ GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NARROW = 0.1  # between untrained and best possible
 OVERSHOT_MERIT = 0.05
+FEW_FACES = 0.75
 FAR_BELOW = 0.1  # of likeness: too weak a training leaves pictures nearly as they were, and takes less away
 OWN_RATE = ("prodigy", "schedulefree")  # optimisers that choose their own
 LARGEST = 1e300
@@ -109,6 +110,12 @@ class Numbers:
         if best is None:
             return False
         return best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
+
+    @property
+    def has_lost_faces(self) -> bool:
+        """Few pictures of the best checkpoint show a face, and those before the training did."""
+        best, before = self.best, self.at("untrained", "faces_found")
+        return best is not None and best.faces_found < FEW_FACES and (before is None or before >= FEW_FACES)
 
     @property
     def slower(self) -> tuple[str, float]:

@@ -32,7 +32,7 @@ from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.training.idle import idle
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish
+from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
 from personal_avatar.training.plan import TrainPlan, TrainTask
 from personal_avatar.training.publish import metadata
@@ -280,4 +280,5 @@ def _selftest(work: Work, training: Training) -> None:
         best.path, training.bench.model, training.method, training.bench.bare
     )
     if work.plan.must_rise and training.likeness is not None:
-        selftest.check_likeness(best.path, training.likeness.floor, training.likeness.after)
+        floor, after = training.likeness.floor, training.likeness.after
+        selftest.check_likeness(best.path, floor, after, numbers_until_now(work, training))

@@ -13,7 +13,7 @@ from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
-from personal_avatar.training.result_numbers import FAR_BELOW
+from personal_avatar.training.result_numbers import FAR_BELOW, Numbers
 from personal_avatar.training.samples import UNGUIDED, SampleSettings, Shot, latents_of, make_pictures
 from personal_avatar.wording import score
 
@@ -74,13 +74,18 @@ def _signed(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
         return model.decode(latents).astype(np.int16)
 
 
-def check_likeness(path: Path, floor: float, after: float) -> None:
+def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> None:
     """Raises `NotAlike` when the training did not bring the pictures nearer to the person: it was too weak, or,
-    where it took them far away, too strong."""
+    where it took them far away or their faces, too strong. `numbers`: of this training."""
     if after <= floor:
         raise NotAlike(
             "The pictures look no more like the person than before the training "
             f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}.",
-            NotAlike.DAMAGED if floor - after >= FAR_BELOW else None,
+            _gentler(numbers) if numbers.has_lost_faces or floor - after >= FAR_BELOW else None,
         )
+
+
+def _gentler(numbers: Numbers) -> str:
+    setting, value = numbers.slower
+    return NotAlike.DAMAGED.format(setting=setting, value=f"{value:g}")
 

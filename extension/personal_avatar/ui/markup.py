@@ -14,7 +14,7 @@ from personal_avatar.wording import counted, translated
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 # Errors whose own words the table has, and what to do on the page.
 SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused")
-OWN_HINTS = ("error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch")
+OWN_HINTS = ("error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged")
 COMMAND = re.compile("`[^`]+`")
 
 
@@ -85,7 +85,7 @@ def _own_hint(error: AvatarError, language: str) -> str:
     if COMMAND.sub("", error.hint) == COMMAND.sub("", _of_code(error.code, "hint", DEFAULT)):
         commands = iter(COMMAND.findall(error.hint))
         return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
-    return translated(error.hint, OWN_HINTS, language)
+    return _called(translated(error.hint, OWN_HINTS, language), language)
 
 
 def _called(message: str, language: str) -> str:

@@ -14,6 +14,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods import registry
 from personal_avatar.training.methods.base import State, TrainingMethod
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TextualInversionPlan, TrainPlan
+from personal_avatar.training.result_numbers import Numbers
 from personal_avatar.training.samples import SampleSettings, Shot
 from personal_avatar.wording import LANGUAGES, text
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 SHOTS = (Shot("sks man", 1), Shot("a photo of sks man", 2))
 SETTINGS = SampleSettings(64, steps=2)
+TRAINED = Numbers({"plan": {"learning_rate": 5.0, "steps": 2}})
+GENTLER = NotAlike.DAMAGED.format(setting="learning_rate", value="2.5")
 LORA = LoraPlan(rank=2, conv_rank=2, text_encoder_learning_rate=1e-4)
 CASES: dict[str, tuple[Method, TrainPlan]] = {
     "lora": (Method.LORA, LORA),
@@ -99,23 +102,41 @@ def test_a_checkpoint_that_changes_at_weight_zero_fails(bases: dict[Family, Base
 
 
 def test_likeness_that_did_not_rise_fails(tmp_path: Path) -> None:
-    selftest.check_likeness(tmp_path / "a", 0.30, 0.31)
+    selftest.check_likeness(tmp_path / "a", 0.30, 0.31, TRAINED)
     with pytest.raises(SelfTestFailed, match=r"0\.300"):
-        selftest.check_likeness(tmp_path / "a", 0.30, 0.30)
+        selftest.check_likeness(tmp_path / "a", 0.30, 0.30, TRAINED)
     with pytest.raises(NotAlike, match=r"\(0\.000, 0\.000 before\)"):
-        selftest.check_likeness(tmp_path / "a", -0.0001, -0.0002)
+        selftest.check_likeness(tmp_path / "a", -0.0001, -0.0002, TRAINED)
 
 
 @pytest.mark.parametrize(("floor", "after", "hint"), [
     (0.30, 0.30, NotAlike.default_hint), (0.30, 0.24, NotAlike.default_hint), (0.05, 0.0, NotAlike.default_hint),
-    (0.498, 0.0, NotAlike.DAMAGED), (0.498, 0.3, NotAlike.DAMAGED), (0.05, -0.1, NotAlike.DAMAGED),
+    (0.498, 0.0, GENTLER), (0.498, 0.3, GENTLER), (0.05, -0.1, GENTLER),
 ])
 def test_a_training_that_took_the_likeness_away_is_advised_to_be_gentler(
     floor: float, after: float, hint: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NotAlike) as caught:
-        selftest.check_likeness(tmp_path / "a", floor, after)
+        selftest.check_likeness(tmp_path / "a", floor, after, TRAINED)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("before", "after", "hint"), [
+    (1.0, 0.5, GENTLER), (None, 0.5, GENTLER), (1.0, 0.8, NotAlike.default_hint), (0.5, 0.5, NotAlike.default_hint),
+])
+def test_a_training_that_took_the_faces_away_is_advised_to_be_gentler(
+    before: float | None, after: float, hint: str, tmp_path: Path
+) -> None:
+    rows = {"scores": [{"step": 1, "faces_found": after}], "untrained": {"faces_found": before}}
+    with pytest.raises(NotAlike) as caught:
+        selftest.check_likeness(tmp_path / "a", 0.05, 0.04, Numbers({**TRAINED.document, **rows}))
+    assert caught.value.hint == hint
+
+
+def test_an_optimiser_that_chooses_its_own_rate_is_given_fewer_steps(tmp_path: Path) -> None:
+    numbers = Numbers({"plan": {"steps": 1000, "learning_rate": 1.0, "optimiser": "prodigy"}})
+    with pytest.raises(NotAlike, match="set steps to 600, and train again"):
+        selftest.check_likeness(tmp_path / "a", 0.5, 0.0, numbers)
 
 
 def test_both_remedies_for_a_likeness_that_did_not_rise_are_said_in_every_language() -> None:

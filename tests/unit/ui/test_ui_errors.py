@@ -124,6 +124,14 @@ def test_a_training_without_likeness_is_no_broken_file() -> None:
     assert said == ["The likeness did not rise", "Độ giống không tăng", "相似度没有提高"]
 
 
+def test_the_remedy_for_a_training_that_was_too_strong_is_told_in_the_language_of_the_page() -> None:
+    error = NotAlike("No more like her (0, 0.5 before).", NotAlike.DAMAGED.format(setting="learning_rate", value="2.5"))
+    for language in ("vi", "zh"):
+        rate = text("plan.learning_rate", language)
+        hint = text("error.NOT_ALIKE.damaged", language, setting=f"“{rate}”", value="2.5")
+        assert lines(error_box(error, language))[1:] == [hint, error.message]
+
+
 def test_what_failed_on_the_page_ended_no_job(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         found = failed_here(KeyError("losses"))
