@@ -28,9 +28,21 @@ def leads(caption: str) -> tuple[str, ...]:
 
 def without_subject(caption: str, dataset: Dataset, is_style: bool) -> str:
     """What the untrained checkpoint would be asked: the class in place of the person, a style not at all."""
+    names = _names(dataset)
     if is_style:
-        caption = tidied(renamed(caption, f"in {dataset.trigger}", ""))
-    return renamed(caption, dataset.trigger, dataset.class_noun)
+        for name in names:
+            caption = renamed(caption, f"in {name}", "")
+        caption = tidied(caption)
+    for name in names:
+        caption = renamed(caption, name, dataset.class_noun)
+    return caption
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """What captions call the person, the longest first: the trigger, and its own word with less of the noun behind it,
+    down to the word alone, as captions that somebody wrote have it."""
+    word, *nouns = dataset.trigger.split()
+    return [dataset.trigger, *(" ".join([word, *nouns[left:]]) for left in range(1, len(nouns) + 1))]
 
 
 def vary(captions: list[str], generator: torch.Generator) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from personal_avatar.captions.wording import renamed
+from personal_avatar.captions.wording import mentions, renamed
 from personal_avatar.domain import Dataset, Sample
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import AUTO, TextualInversionPlan, TrainPlan
@@ -37,7 +37,8 @@ WORDS_AT_ONCE = TEXTS_AT_ONCE // len(FRAMES)
 
 
 def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Dataset:
-    """With the plan's word in the place of the avatar's own, in all captions; `model` says which, for "auto"."""
+    """With the plan's word in the place of the avatar's own, in all captions; `model` says which, for "auto". Captions
+    that were written with the plan's word have it once, where they had it."""
     if not plan.trigger_word or isinstance(plan, TextualInversionPlan):
         return dataset
     noun = dataset.trigger.partition(" ")[2]
@@ -45,11 +46,20 @@ def with_word(dataset: Dataset, plan: TrainPlan, model: DiffusionModel) -> Datas
     trigger = f"{word} {noun}"
 
     def told_so(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-        return tuple(replace(one, caption=renamed(one.caption, dataset.trigger, trigger)) for one in samples)
+        return tuple(replace(one, caption=_told(one.caption, dataset.trigger, trigger)) for one in samples)
 
     return replace(
         dataset, trigger=trigger, samples=told_so(dataset.samples), held_out=told_so(dataset.held_out)
     )
+
+
+def _told(caption: str, former: str, trigger: str) -> str:
+    """With `trigger` in the place of `former`, and its word where that of `former` stands alone. What was put before a
+    caption for want of `former` goes where `trigger` is not wanting."""
+    written = caption.removeprefix(f"{former}, ")
+    caption = written if mentions(trigger).search(written) else caption
+    caption = renamed(renamed(caption, former, trigger), trigger, trigger)
+    return renamed(caption, former.split()[0], trigger.split()[0])
 
 
 def most_told(model: DiffusionModel, noun: str, clip_skip: int = 1) -> str:

@@ -1,10 +1,20 @@
 """What happens to captions while a training goes on."""
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.training.captions import LEADS, drop, exchange, leads, shuffle_tags, vary
+from personal_avatar.captions.files import with_trigger
+from personal_avatar.captions.wording import mentions
+from personal_avatar.domain import Dataset
+from personal_avatar.training.captions import LEADS, drop, exchange, leads, shuffle_tags, vary, without_subject
+
+
+def dataset_of(noun: str) -> Dataset:
+    return Dataset("d", Path(), (), (), 64, f"sks {noun}", noun, "f")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -44,3 +54,30 @@ def test_as_many_captions_as_asked_for_are_exchanged(share: float) -> None:
     found = exchange(["a man"] * 2000, ["a shaded man", "a flat man"], share, generator())
     assert abs(1 - found.count("a man") / 2000 - share) < 0.05
     assert set(found) - {"a man"} == ({"a shaded man", "a flat man"} if share else set())
+
+
+@pytest.mark.parametrize(("noun", "caption", "expected"), [
+    ("man", "a photo of sks man, smiling", "a photo of man, smiling"),
+    ("man", "sks man, photo of sks in a park", "man, photo of man in a park"),
+    ("man", "Sks Man, close-up of SKS's hat (sks)", "man, close-up of man's hat (man)"),
+    ("man", "sks man beside a sksy mansion", "man beside a sksy mansion"),
+    ("man", "sks mansion", "man mansion"),
+    ("young woman", "sks young woman, sks woman, sks", "young woman, young woman, young woman"),
+    ("man", "sks man in front of a man", "man in front of a man"),
+])
+def test_of_the_class_no_caption_holds_the_persons_own_word(noun: str, caption: str, expected: str) -> None:
+    assert without_subject(caption, dataset_of(noun), is_style=False) == expected
+
+
+@pytest.mark.parametrize("caption", ["a cat, in sks style", "a cat, in sks", "a cat in SKS Style", "a cat in sks"])
+def test_without_a_style_nothing_is_said_of_one(caption: str) -> None:
+    assert without_subject(caption, dataset_of("style"), is_style=True).replace(",", "") == "a cat"
+
+
+WORDS = st.sampled_from(["sks", "Sks man", "man", "SKS,", "a photo of", "sksy", "in", "(sks)", "sks's", "park, "])
+
+
+@given(words=st.lists(WORDS, max_size=8), is_style=st.booleans())
+def test_whatever_somebody_wrote_the_word_is_not_in_the_class(words: list[str], is_style: bool) -> None:
+    said = without_subject(with_trigger(" ".join(words), "sks man"), dataset_of("man"), is_style)
+    assert not mentions("sks").search(said)

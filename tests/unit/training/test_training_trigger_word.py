@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from miniatures import make
+from personal_avatar.captions.files import own_caption
 from personal_avatar.domain import Avatar, BaseModelFile, Dataset, Family, Method, Sample
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
 from personal_avatar.training import compute
+from personal_avatar.training.captions import without_subject
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.text import tokenizer
@@ -18,7 +21,10 @@ from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainT
 from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
 
-TRAINED = Sample(Path("1.png"), "a photo of sks man", "1"), Sample(Path("2.png"), "Sks man, sks mansion", "2")
+TRAINED = (
+    Sample(Path("1.png"), "a photo of sks man", "1"),
+    Sample(Path("2.png"), "Sks man, sks beside a sksy mansion", "2"),
+)
 HELD_OUT = (Sample(Path("3.png"), "a photo of sks man", "3"),)
 DATASET = Dataset("d", Path("dataset"), TRAINED, HELD_OUT, 64, "sks man", "man", "f")
 
@@ -70,11 +76,32 @@ def test_of_the_shipped_checkpoint_it_tells_several_times_more_than_of_the_usual
 def test_all_captions_get_the_word(load_miniature: Callable[[], DiffusionModel]) -> None:
     found = with_word(DATASET, LoraPlan(trigger_word="Zwx"), load_miniature())
     assert found.trigger == "zwx man"
-    assert [one.caption for one in found.samples] == ["a photo of zwx man", "zwx man, sks mansion"]
+    assert [one.caption for one in found.samples] == ["a photo of zwx man", "zwx man, zwx beside a sksy mansion"]
     assert [one.caption for one in found.held_out] == ["a photo of zwx man"]
     chosen = with_word(DATASET, LoraPlan(trigger_word="auto"), load_miniature())
     assert chosen.trigger.split()[0] in WORDS
     assert chosen.samples[0].caption == f"a photo of {chosen.trigger}"
+
+
+@pytest.mark.parametrize(("written", "expected", "of_the_class"), [
+    ("zwx man, in a park", "zwx man, in a park", "man, in a park"),
+    ("a photo of ZWX man in a park", "a photo of zwx man in a park", "a photo of man in a park"),
+    ("photo of zwx, smiling", "zwx man, photo of zwx, smiling", "man, photo of man, smiling"),
+    ("sks man, in a park", "zwx man, in a park", "man, in a park"),
+    ("photo of sks in a park", "zwx man, photo of zwx in a park", "man, photo of man in a park"),
+    ("in a park", "zwx man, in a park", "man, in a park"),
+    ("", "a photo of zwx man", "a photo of man"),
+])
+def test_a_caption_written_with_the_word_of_the_plan_has_it_once(
+    written: str, expected: str, of_the_class: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "1.png"
+    photo.with_suffix(".txt").write_text(written)
+    sample = Sample(Path("1.png"), own_caption(photo, "sks man") or "a photo of sks man", "1")
+    dataset = replace(DATASET, samples=(sample,), held_out=(sample,))
+    found = with_word(dataset, LoraPlan(trigger_word="zwx"), None)  # type: ignore[arg-type]
+    assert [one.caption for one in (*found.samples, *found.held_out)] == [expected] * 2
+    assert without_subject(found.samples[0].caption, found, is_style=False) == of_the_class
 
 
 @pytest.mark.slow
