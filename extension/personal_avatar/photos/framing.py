@@ -15,6 +15,8 @@ from personal_avatar.photos.settings import FULL, HALF, HEAD, PORTRAIT, PhotoSet
 CLOSEST_MARGIN = 1.3
 # Sides of whole pictures are multiples of this: what the lowest level of every family's network asks for.
 STEP_PX = 64
+# The longer side of a whole picture is at most so many times the resolution, as engine kohya has it; more is cut off.
+LONGEST = 2
 # How many times upscalers make a photo larger.
 FACTORS = (1, 2, 4)
 
@@ -80,9 +82,9 @@ def _shape(framing: str, settings: PhotoSettings) -> Shape:
 def bucket_for(size_px: tuple[int, int], resolution_px: int) -> tuple[int, int]:
     """The (width, height) at which a whole picture of `size_px` (width, height) is trained.
 
-    Both are multiples of 64, never larger than the picture's, their product at most `resolution_px` squared. Of these
-    sizes the one is taken that keeps most, counted as its area times the share of the picture that stays in it; of
-    equals the one that cuts off least. Raises `BadInput` for a picture of less than 64 pixels a side.
+    Both are multiples of 64, never larger than the picture's and at most twice `resolution_px`, their product at most
+    its square. Of these sizes the one is taken that keeps most, counted as its area times the share of the picture that
+    stays in it; of equals the one that cuts off least. Raises `BadInput` for a picture of less than 64 pixels a side.
     """
     width, height = size_px
     if min(width, height, resolution_px) < STEP_PX:
@@ -90,11 +92,11 @@ def bucket_for(size_px: tuple[int, int], resolution_px: int) -> tuple[int, int]:
             f"A picture of {width} x {height} pixels cannot be trained whole at {resolution_px}.",
             f"Use pictures and a resolution of at least {STEP_PX} pixels, or the framing portrait.",
         )
-    area = resolution_px**2
+    area, longest = resolution_px**2, LONGEST * resolution_px
     sizes = (
         (across, down)
-        for across in range(STEP_PX, min(width, area // STEP_PX) + 1, STEP_PX)
-        for down in range(STEP_PX, min(height, area // across) + 1, STEP_PX)
+        for across in range(STEP_PX, min(width, longest, area // STEP_PX) + 1, STEP_PX)
+        for down in range(STEP_PX, min(height, longest, area // across) + 1, STEP_PX)
     )
     return max(sizes, key=lambda size: (size[0] * size[1] * _kept(size, size_px), _kept(size, size_px)))
 

@@ -21,7 +21,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of as file_hash
 
 # Goes up when the same recipe makes other pictures, masks or captions than before, or keeps out others.
-VERSION = 4
+VERSION = 5
 # What a folder of kohya's may be called besides by its trigger.
 ORDINARY = re.compile(rf"(?:an?|the|of|{PERSON}|(?:portrait|photo|photograph|picture|image|face|selfie)s?)", re.I)
 

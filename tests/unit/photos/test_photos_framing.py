@@ -13,7 +13,8 @@ from personal_avatar.photos.crop import cut, to_crop
 from personal_avatar.photos.framing import bucket_for, frame, whole_picture
 from personal_avatar.photos.settings import FULL, PORTRAIT, PhotoSettings
 
-sizes = st.tuples(st.integers(64, 4000), st.integers(64, 4000))
+sides = st.integers(64, 4000) | st.integers(64, 200) | st.integers(4000, 20000)
+sizes = st.tuples(sides, sides)
 resolutions = st.integers(8, 128).map(lambda eighths: 8 * eighths)
 shares = st.floats(0, 1)
 
@@ -43,6 +44,11 @@ def test_sizes_are_multiples_of_64_within_the_resolution_and_never_enlarged(
 
 
 @given(sizes, resolutions)
+def test_no_side_is_longer_than_twice_the_resolution(size: tuple[int, int], resolution: int) -> None:
+    assert max(bucket_for(size, resolution)) <= 2 * resolution
+
+
+@given(sizes, resolutions)
 def test_a_turned_picture_has_the_turned_size(size: tuple[int, int], resolution: int) -> None:
     width, height = bucket_for(size, resolution)
     across, down = bucket_for(size[::-1], resolution)
@@ -68,6 +74,10 @@ def test_of_common_pictures_little_is_cut_off_and_the_area_is_used(size: tuple[i
         ((300, 300), 512, (256, 256)),
         ((1000, 100), 512, (640, 64)),
         ((64, 64), 64, (64, 64)),
+        ((8000, 130), 1024, (2048, 64)),
+        ((130, 8000), 1024, (64, 2048)),
+        ((8000, 800), 512, (1024, 128)),
+        ((8000, 2000), 512, (1024, 256)),
     ],
 )
 def test_the_sizes_of_usual_pictures(size: tuple[int, int], resolution: int, bucket: tuple[int, int]) -> None:
