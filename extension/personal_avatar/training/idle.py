@@ -1,4 +1,4 @@
-"""Settings that somebody chose and that do nothing in this training: nothing else would show it. No torch."""
+"""Settings that somebody chose and that do nothing in this training, or harm: nothing else would show it. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.plan import TextualInversionPlan, TrainPlan
-from personal_avatar.training.rates import has_own_schedule
+from personal_avatar.training.rates import has_own_schedule, is_too_slow, photos_for_warmup
 from personal_avatar.wording import FAMILIES
 
 EPSILON = "epsilon"
@@ -15,10 +15,11 @@ OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "clas
 
 def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
     """A sentence for each of the settings `chosen`, and not left at its default, that has no effect beside the rest of
-    `plan`, on this checkpoint."""
+    `plan`, on this checkpoint; and for each that is `chosen` and keeps the training from learning, with the remedy."""
     usual = {name: one.default for name, one in type(plan).__fields__.items()}
     changed = {name for name in chosen if getattr(plan, name) != usual[name]}
-    return [f"{name} has no effect: {why}." for name, why in _reasons(plan, base) if name in changed]
+    useless = [f"{name} has no effect: {why}." for name, why in _reasons(plan, base) if name in changed]
+    return [*useless, *(told for name, told in _harms(plan) if name in chosen)]
 
 
 def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
@@ -40,6 +41,21 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
         yield "weight_decay", "new words do not decay"
     if plan.steps:
         yield "steps_per_photo", "steps is set"
+
+
+def _harms(plan: TrainPlan) -> Iterator[tuple[str, str]]:
+    """`plan_for` has refused a warm-up that is longer than a training of any photos."""
+    if is_too_slow(plan):
+        rate = f"learning_rate {plan.learning_rate:g}"
+        yield "learning_rate", (
+            f"{rate} is a factor of the rate that {plan.optimiser} finds by itself, and leaves little of it: "
+            "set learning_rate to 1, or leave it out."
+        )
+    if plan.warmup_steps and (needed := photos_for_warmup(plan)) > 1:
+        yield "warmup_steps", (
+            f"warmup_steps {plan.warmup_steps}: a training of fewer than {needed} photos is no longer, and its"
+            " learning rate never gets up; set warmup_steps to less, or steps to more."
+        )
 
 
 def _of_prior(plan: TrainPlan) -> Iterator[tuple[str, str]]:

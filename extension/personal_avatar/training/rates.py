@@ -14,6 +14,8 @@ ONE_RATE = "prodigy"  # finds its own, near 1, and takes no other for a part of 
 MATRICES = "muon"  # moves nothing else
 # Of optimisers that want other rates than AdamW's: as their authors advise; of muon as measured (tools/avatar_tiny).
 TIMES_ADAMWS = {"schedulefree": 2.0, "lion": 0.2, MATRICES: 2.0}
+LEAST_FACTOR = 0.1  # of the rate that prodigy finds: with less it learns next to nothing in the steps of a training
+MANY_PHOTOS = 10**6
 
 
 def has_own_schedule(plan: TrainPlan) -> bool:
@@ -24,8 +26,11 @@ def has_own_schedule(plan: TrainPlan) -> bool:
 def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
     """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too.
 
-    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it.
+    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it, and for a `chosen` warm-up that
+    is longer than any training by this plan.
     """
+    if "warmup_steps" in chosen:
+        _refuse_endless_warmup(plan)
     if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
         if "optimiser" in chosen:
             raise InvalidSettings(f"{MATRICES} is for LoRA without DoRA.", f"Set optimiser to {ADAMW}.")
@@ -43,6 +48,18 @@ def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
     return plan
 
 
+def is_too_slow(plan: TrainPlan) -> bool:
+    """Whether the learning rate, a factor of the one that the optimiser finds, leaves little of that."""
+    return plan.optimiser == ONE_RATE and plan.learning_rate < LEAST_FACTOR
+
+
+def photos_for_warmup(plan: TrainPlan) -> int:
+    """The fewest photos to train on that make more steps than the warm-up has; 0 where no number of photos does."""
+    if plan.steps_for(MANY_PHOTOS) <= plan.warmup_steps:
+        return 0
+    return next(photos for photos in range(1, MANY_PHOTOS) if plan.steps_for(photos) > plan.warmup_steps)
+
+
 def as_adamw(plan: TrainPlan) -> dict[str, Any]:
     """The learning rate with which AdamW stands for the plan's optimiser."""
     return {"learning_rate": plan.learning_rate / TIMES_ADAMWS.get(plan.optimiser, 1.0)}
@@ -54,6 +71,18 @@ def _has_matrices_alone(plan: TrainPlan) -> bool:
 
 def _words_factor(plan: TrainPlan) -> float:
     return float(getattr(plan, "words_factor", 1.0))
+
+
+def _refuse_endless_warmup(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` where no number of photos makes more steps than the warm-up has."""
+    if photos_for_warmup(plan):
+        return
+    most = plan.steps_for(MANY_PHOTOS)
+    steps = ("" if plan.steps else "at most ") + ("1 step" if most == 1 else f"{most} steps")
+    raise InvalidSettings(
+        f"The learning rate would never get up: warmup_steps is {plan.warmup_steps} in a training of {steps}.",
+        f"Set warmup_steps to {most // 10} or so, or steps to more than {plan.warmup_steps}.",
+    )
 
 
 def _refuse_rates(plan: TrainPlan) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.idle import idle
-from personal_avatar.training.plan import LoraPlan, TextualInversionPlan
+from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, plan_for
 
 
 def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
@@ -54,3 +54,32 @@ def test_of_a_velocity_the_loss_can_be_scaled() -> None:
     values = {"scale_v_loss": True}
     assert idle(LoraPlan(**values), base_of(Family.SD2, "v_prediction"), values) == []
     assert idle(LoraPlan(**values), base_of(Family.SD2, ""), values) == []
+
+
+@pytest.mark.parametrize(("rate", "said"), [(1e-4, True), (0.05, True), (0.1, False), (0.5, False), (1.0, False)])
+def test_a_rate_that_stops_an_optimiser_of_its_own_rate_is_told_with_the_remedy(rate: float, said: bool) -> None:
+    values = {"optimiser": "prodigy", "learning_rate": rate}
+    for method in (Method.LORA, Method.TEXTUAL_INVERSION):
+        told = idle(plan_for(base_of(Family.SD1), method, values), base_of(Family.SD1), values)
+        assert bool(told) is said
+        assert not told or f"learning_rate {rate:g}" in told[0] and "set learning_rate to 1, or leave it out" in told[0]
+
+
+@pytest.mark.parametrize("values", [{"optimiser": "prodigy"}, {"learning_rate": 1e-6}, {"optimiser": "lion"}])
+def test_a_rate_that_suits_is_not_told(values: dict[str, object]) -> None:
+    assert idle(plan_for(base_of(Family.SD1), Method.LORA, values), base_of(Family.SD1), values) == []
+
+
+@pytest.mark.parametrize(("values", "photos"), [
+    ({"steps_per_photo": 50, "batch_size": 2, "warmup_steps": 199}, 0),
+    ({"steps_per_photo": 50, "batch_size": 2, "warmup_steps": 200}, 5),
+    ({"steps_per_photo": 50, "batch_size": 4, "warmup_steps": 499}, 20),
+    ({"steps": 500, "warmup_steps": 499}, 0),
+    ({"steps": 3, "warmup_steps": 10}, 0),  # a preset's, for nobody's own is taken
+])
+def test_a_warm_up_that_few_photos_do_not_get_through_is_told(values: dict[str, object], photos: int) -> None:
+    plan = LoraPlan(**values)
+    told = idle(plan, base_of(Family.SD1), values)
+    assert [f"fewer than {photos} photos" in sentence for sentence in told] == [True] * bool(photos)
+    if photos:
+        assert plan.steps_for(photos - 1) <= plan.warmup_steps < plan.steps_for(photos)

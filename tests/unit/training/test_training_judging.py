@@ -135,6 +135,26 @@ def test_a_preset_with_an_optimiser_of_matrices_gives_way_to_dora(tmp_path: Path
     assert plain.learning_rate == 2 * dora.learning_rate
 
 
+@pytest.mark.parametrize(("values", "said", "remedy"), [
+    ({"steps": 10, "warmup_steps": 500}, "warmup_steps is 500 in a training of 10 steps.", "to 1 or so, or steps"),
+    ({"steps": 500, "warmup_steps": 500}, "warmup_steps is 500 in a training of 500 steps.", "steps to more than 500."),
+    ({"steps": 1, "warmup_steps": 1}, "warmup_steps is 1 in a training of 1 step.", "Set warmup_steps to 0 or so"),
+    ({"steps_per_photo": 50, "warmup_steps": 1000}, "of at most 1000 steps.", "Set warmup_steps to 100 or so"),
+])
+def test_a_warm_up_without_an_end_is_refused(values: dict[str, int], said: str, remedy: str, tmp_path: Path) -> None:
+    base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
+    for method in Method:
+        with pytest.raises(InvalidSettings, match="never get up") as caught:
+            plan_for(base, method, values)
+        assert said in caught.value.message and remedy in (caught.value.hint or "")
+        plan_for(base, method, {**values, "steps": values["warmup_steps"] + 1})
+
+
+def test_a_warm_up_of_a_preset_does_not_refuse_few_steps(tmp_path: Path) -> None:
+    tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
+    assert plan_for(tiny, Method.LORA, {"steps": 3}).steps == 3
+
+
 @pytest.mark.parametrize(("values", "remedy"), [
     ({"text_encoder_learning_rate": 1e-4},
      "Set text_encoder_learning_rate to 1, which is learning_rate here, or to 0."),
