@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,37 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
+from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
 from personal_avatar.training.work import Point, Training, Work
 from personal_avatar.wording import score
 
+LATENT_PX = 8  # pixels to a place of latents
+PRECISIONS = {"torch.float16": "fp16", "torch.bfloat16": "bf16"}  # in the words of kohya's programs
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
 
 def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
     """What is written into a file that is saved at `step`."""
-    dataset, base = training.dataset, training.bench.model.base
+    dataset, model = training.dataset, training.bench.model
+    base, precision = model.base, PRECISIONS.get(str(model.compute.autocast), "no")
     return Facts(
         base.family, dataset.trigger, work.resolution_px, len(dataset.samples), step, training.total_steps, note,
-        base.prediction,
+        base.prediction, precision, tuple(_shown(training)), _started_s(work, training),
     )
+
+
+def _shown(training: Training) -> Iterator[Shown]:
+    """The pictures as they are; where mirrored ones are shown, too, these come behind all others."""
+    for sample, (_, high, wide) in zip(training.dataset.samples, training.data.latents.sizes(), strict=False):
+        yield Shown(sample.caption, (wide * LATENT_PX, high * LATENT_PX), sample.repeats)
+
+
+def _started_s(work: Work, training: Training) -> float | None:
+    """Since 1970; None where an earlier process began with it."""
+    return None if training.seconds_before else time.time() - (time.monotonic() - work.began_s)
 
 
 def finish(work: Work, training: Training) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 from personal_avatar import __version__, publishing
 from personal_avatar.avatars import erase_trained
 from personal_avatar.domain import Family, Goal, Method
+from personal_avatar.errors import NotWritable
 from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
+from personal_avatar.training.kohya_texts import Shown, hashes, texts_of_pictures, texts_of_steps
 from personal_avatar.training.losses import is_velocity
 from personal_avatar.training.methods.base import Subject, TrainingMethod
 from personal_avatar.training.plan import LoraPlan, TrainPlan, TrainTask
@@ -25,12 +28,14 @@ LORA_KIND = "/lora"
 PREVIEWS = {Method.TEXTUAL_INVERSION: ".preview.png"}
 PREVIEW = ".png"
 EMBEDDING_PREFIX = "pa-"
+UNHASHED = "unhashed.safetensors"  # in the folder of the job, as long as its hashes are taken
 
 
 @dataclass(frozen=True)
 class Facts:
     """What is written into the file about how it was made. `trigger`: of its captions; `prediction`: what the
-    checkpoint answers with."""
+    checkpoint answers with; `mixed_precision`: "no", "fp16" or "bf16"; `shown`: the `pictures`; `started_s`: since
+    1970, None where nobody knows."""
 
     family: Family
     trigger: str
@@ -40,6 +45,9 @@ class Facts:
     total_steps: int
     note: str = ""
     prediction: str = "epsilon"
+    mixed_precision: str = "no"
+    shown: tuple[Shown, ...] = ()
+    started_s: float | None = None
 
 
 def stem_for(task: TrainTask) -> str:
@@ -63,6 +71,7 @@ def metadata(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[
 
 
 def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, str]:
+    trigger = published_trigger(task, stem, facts.trigger)
     return {
         "ss_output_name": stem,
         "ss_sd_model_name": task.base.path.name,
@@ -77,7 +86,8 @@ def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict
         "ss_clip_skip": str(plan.clip_skip if facts.family is Family.SD1 else 1),
         "ss_zero_terminal_snr": str(task.base.zero_terminal_snr),
         "ss_seed": str(plan.seed),
-        "ss_tag_frequency": json.dumps({stem: {facts.trigger: facts.pictures}}),
+        **texts_of_steps(task, plan, facts),
+        **texts_of_pictures(facts.shown, *(one.split()[0] for one in (facts.trigger, trigger))),
         **(_network(plan) if isinstance(plan, LoraPlan) else {}),
     }
 
@@ -140,12 +150,26 @@ def publish(
         erase_trained(left)
     stem = free_stem(task.publish_to, stem_for(task))
     file, texts = task.publish_to / f"{stem}.safetensors", metadata(stem, task, plan, facts)
+    if task.method is not Method.DREAMBOOTH:
+        texts |= _hashed(method, texts, folder / UNHASHED)
     publishing.note(folder, file, texts)
     method.save(file, texts)
     if preview is not None:
         write_bytes(file.with_suffix(PREVIEWS.get(task.method, PREVIEW)), preview.read_bytes())
     write_json(file.with_suffix(".json"), card(stem, task, facts))
     return file, [file, *sorted(path for path in file.parent.glob(f"{stem}.*") if path != file)]
+
+
+def _hashed(method: TrainingMethod, texts: dict[str, str], place: Path) -> dict[str, str]:
+    """Hashes of what `method` is about to save, which is written to `place` for as long; without the room, none."""
+    try:
+        method.save(place, {name: text for name, text in texts.items() if name.startswith("ss_")})
+        return hashes(place)
+    except (OSError, NotWritable):
+        return {}
+    finally:
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 def card(stem: str, task: TrainTask, facts: Facts) -> dict[str, str | float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,14 +12,15 @@ from uuid import uuid4
 
 import pytest
 from personal_avatar import publishing
-from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, from_json, to_json
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Family, Method, from_json, to_json
 from personal_avatar.environment import free
-from personal_avatar.errors import InvalidSettings
-from personal_avatar.training import grid
+from personal_avatar.errors import InvalidSettings, NotWritable
+from personal_avatar.training import grid, optimisers
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
+from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.methods.base import State
-from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
+from personal_avatar.training.plan import OPTIMISERS, PLANS, LoraPlan, TextualInversionPlan, TrainTask, plan_for
 from personal_avatar.training.presets import preset_for
 from personal_avatar.training.publish import Facts, card, metadata, publish, published_trigger
 from safetensors import safe_open
@@ -26,7 +28,14 @@ from safetensors import safe_open
 from tests.unit.locks import lock
 
 AVATAR = Avatar("linh", "Linh Đào", "local", "woman", "sks woman", "2026-01-01T00:00:00Z")
-FACTS = Facts(Family.SD1, "sks woman", 128, 8, 300, 300, "Likeness 0.50")
+SHOWN = (
+    Shown("sks woman, smiling, Red hat", (128, 64)),
+    Shown("sks woman, smiling", (128, 128)),
+    Shown("sks woman", (128, 128), 3),
+)
+FACTS = Facts(
+    Family.SD1, "sks woman", 128, 8, 300, 300, "Likeness 0.50", mixed_precision="bf16", shown=SHOWN, started_s=1e9
+)
 
 
 class OneTensor:
@@ -100,12 +109,14 @@ def killed_while_writing(path: Path) -> None:
 
 
 class Killed(OneTensor):
-    """Whose process ends when the file is written, or before that."""
+    """Whose process ends when the file is written that is published, or before that."""
 
     def __init__(self, half: bool) -> None:
         self.half = half
 
     def save(self, path: Path, metadata: dict[str, str]) -> None:
+        if path.parent.name != "Lora":
+            return super().save(path, metadata)
         if self.half:
             killed_while_writing(path)
         else:
@@ -159,7 +170,93 @@ def test_the_alias_in_the_file_is_its_name(tmp_path: Path, tiny: BaseModelFile) 
     assert metadata["ss_base_model_version"] == "sd_v1"
     assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
     assert json.loads(metadata["ss_network_args"]) == {"conv_dim": 8, "conv_alpha": 4.0}
-    assert json.loads(metadata["ss_tag_frequency"]) == {"linh-dao-2": {"sks woman": 8}}
+
+
+def test_the_tags_of_the_pictures_are_counted_and_nobodys_files_are_named(tmp_path: Path, tiny: BaseModelFile) -> None:
+    metadata = header(put(tmp_path, tiny)[0])
+    assert json.loads(metadata["ss_tag_frequency"]) == {
+        "1_pictures": {"sks woman": 2, "smiling": 2, "red hat": 1}, "3_pictures": {"sks woman": 1},
+    }
+    assert json.loads(metadata["ss_dataset_dirs"]) == {
+        "1_pictures": {"n_repeats": 1, "img_count": 2}, "3_pictures": {"n_repeats": 3, "img_count": 1},
+    }
+    assert json.loads(metadata["ss_bucket_info"]) == {
+        "buckets": {"0": {"resolution": [128, 64], "count": 1}, "1": {"resolution": [128, 128], "count": 4}}
+    }
+    assert not any(str(tmp_path) in text for text in metadata.values())
+    words = header(put(tmp_path, tiny, Method.TEXTUAL_INVERSION)[0])
+    assert json.loads(words["ss_tag_frequency"])["3_pictures"] == {"pa-linh-dao woman": 1}
+
+
+def test_a_file_says_how_it_was_trained_in_the_words_of_sd_scripts(tmp_path: Path, tiny: BaseModelFile) -> None:
+    before, plan = time.time(), LoraPlan(batch_size=2, accumulate=4, gpus=2, prior_weight=0.5, flip=True)
+    found = metadata("a", task(tmp_path, tiny), plan, FACTS)
+    assert {name: found[name] for name in (
+        "ss_training_started_at", "ss_optimizer", "ss_lr_scheduler", "ss_lr_warmup_steps", "ss_unet_lr",
+        "ss_text_encoder_lr", "ss_num_epochs", "ss_batch_size_per_device", "ss_gradient_accumulation_steps",
+        "ss_total_batch_size", "ss_mixed_precision", "ss_noise_offset", "ss_min_snr_gamma", "ss_prior_loss_weight",
+    )} == {
+        "ss_training_started_at": "1000000000.0", "ss_optimizer": "torch.optim.adamw.AdamW",
+        "ss_lr_scheduler": "cosine_with_min_lr", "ss_lr_warmup_steps": "0", "ss_unet_lr": "0.0001",
+        "ss_text_encoder_lr": "None", "ss_num_epochs": "240", "ss_batch_size_per_device": "2",
+        "ss_gradient_accumulation_steps": "2", "ss_total_batch_size": "8", "ss_mixed_precision": "bf16",
+        "ss_noise_offset": "None", "ss_min_snr_gamma": "5.0", "ss_prior_loss_weight": "0.5",
+    }
+    assert before <= float(found["ss_training_finished_at"]) <= time.time()
+    assert all(isinstance(text, str) for text in found.values())
+
+
+def test_what_nobody_knows_of_a_training_is_left_out(tmp_path: Path, tiny: BaseModelFile) -> None:
+    plain = task(tmp_path, tiny)
+    found = metadata("a", plain, LoraPlan(optimiser="schedulefree"), replace(FACTS, shown=(), started_s=None))
+    assert not found.keys() & {
+        "ss_training_started_at", "ss_lr_scheduler", "ss_prior_loss_weight", "ss_num_epochs", "ss_tag_frequency",
+        "ss_bucket_info", "ss_dataset_dirs",
+    }
+    elsewhere = metadata("a", replace(plain, engine=Engine.KOHYA), LoraPlan(), FACTS)
+    assert not elsewhere.keys() & {"ss_batch_size_per_device", "ss_gradient_accumulation_steps", "ss_num_epochs"}
+    words = metadata("a", replace(plain, method=Method.TEXTUAL_INVERSION), TextualInversionPlan(), FACTS)
+    assert not words.keys() & {"ss_unet_lr", "ss_text_encoder_lr"}
+
+
+@pytest.mark.parametrize("optimiser", [name for name in OPTIMISERS if name != "adamw8bit"])
+def test_an_optimiser_is_called_by_its_class(optimiser: str, tmp_path: Path, tiny: BaseModelFile) -> None:
+    import torch
+
+    plan = LoraPlan(optimiser=optimiser)
+    kind = type(optimisers.make([{"params": [torch.zeros(2, 2, requires_grad=True)], "lr": 1e-4}], plan))
+    assert metadata("a", task(tmp_path, tiny), plan, FACTS)["ss_optimizer"] == f"{kind.__module__}.{kind.__name__}"
+
+
+def test_a_file_has_the_hashes_that_sd_scripts_would_give_it(tmp_path: Path, tiny: BaseModelFile) -> None:
+    """As its `precalculate_safetensors_hashes` does: of the tensors, with the texts `ss_*` alone."""
+    import torch
+    from safetensors.torch import load_file
+    from safetensors.torch import save as in_memory
+
+    class Large(OneTensor):
+        def save(self, path: Path, metadata: dict[str, str]) -> None:
+            write_tensors(path, {"b": torch.arange(300_000.0), "a": torch.arange(9, dtype=torch.float16)}, metadata)
+
+    for method in (Method.LORA, Method.TEXTUAL_INVERSION):
+        file, _ = put(tmp_path, tiny, method, job=method.value, saves=Large())
+        texts = header(file)
+        written = in_memory(load_file(file), {name: text for name, text in texts.items() if name.startswith("ss_")})
+        whole = hashlib.sha256(written[8 + int.from_bytes(written[:8], "little") :]).hexdigest()
+        assert texts["sshs_model_hash"] == whole and texts["modelspec.hash_sha256"] == f"0x{whole}"
+        assert texts["sshs_legacy_hash"] == hashlib.sha256(written[0x100000:0x110000]).hexdigest()[:8]
+        assert not list((tmp_path / "jobs" / method.value).glob("*.safetensors"))
+    assert not any("hash_sha256" in name for name in header(put(tmp_path, tiny, Method.DREAMBOOTH)[0]))
+
+
+def test_without_room_for_another_file_it_goes_without_hashes(tmp_path: Path, tiny: BaseModelFile) -> None:
+    class Full(OneTensor):
+        def save(self, path: Path, metadata: dict[str, str]) -> None:
+            if path.parent.name != "Lora":
+                raise NotWritable("full")
+            super().save(path, metadata)
+
+    assert "sshs_model_hash" not in header(put(tmp_path, tiny, saves=Full())[0])
 
 
 def test_an_embedding_is_called_by_its_file_and_its_preview_cannot_be_taken_for_one(

@@ -4,7 +4,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from personal_avatar.domain import (
 from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
+from personal_avatar.networks import read_header
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
 from personal_avatar.training.bench import Bench
@@ -88,6 +90,12 @@ def test_a_recogniser_that_chose_nothing_is_asked_in_the_end_where_there_is_one(
     assert (result["recogniser"], second["recogniser"]) == ("w600k_mbf", "sface-2021dec")
     assert all(second[part] != first[part] for part in ("after", "ceiling"))
     assert "Likeness by sface-2021dec" in Path(result["report"]).read_text(encoding="utf-8")
+
+
+def read_texts(file: str | Path) -> Mapping[str, str]:
+    header = read_header(Path(file))
+    assert header is not None
+    return header.metadata
 
 
 def events(tmp_path: Path, kind: type[Event], job: str = "job") -> list[Any]:
@@ -152,6 +160,19 @@ def test_a_second_training_of_a_person_has_the_pictures_of_the_untrained_checkpo
 
 
 @pytest.mark.slow
+def test_a_published_file_tells_of_the_pictures_and_the_training(start: Start, tmp_path: Path) -> None:
+    began = time.time()
+    start(steps=2, save_count=1, repeats=3, precision="bf16", **WITHOUT_CLASS)
+    texts = read_texts(tmp_path / "Lora" / "sam.safetensors")
+    assert began - 1 <= float(texts["ss_training_started_at"]) < float(texts["ss_training_finished_at"]) <= time.time()
+    assert json.loads(texts["ss_dataset_dirs"]) == {"3_pictures": {"n_repeats": 3, "img_count": 4}}
+    assert json.loads(texts["ss_bucket_info"]) == {"buckets": {"0": {"resolution": [64, 64], "count": 12}}}
+    assert json.loads(texts["ss_tag_frequency"]) == {"3_pictures": {"a photo of sks man": 4}}
+    assert (texts["ss_mixed_precision"], texts["ss_num_epochs"]) == ("bf16", "1")
+    assert texts["sshs_model_hash"] and not list((tmp_path / "job").glob("*.safetensors"))
+
+
+@pytest.mark.slow
 def test_a_word_of_ones_own_stands_for_the_person_from_the_captions_to_the_card(start: Start, tmp_path: Path) -> None:
     result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", **WITHOUT_CLASS)
     assert (result["prompt"], result["checkpoint"]["trigger"]) == ("<lora:sam:1> zwx man", "zwx man")
@@ -205,6 +226,7 @@ def test_a_training_that_died_and_was_paused_ends_as_one_that_was_left_alone(
     first, second = load_file(whole["files"][0]), load_file(result["files"][0])
     assert result["files"][0].endswith("sam-2.safetensors")
     assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    assert ["ss_training_started_at" in read_texts(one["files"][0]) for one in (whole, result)] == [True, False]
     same = ("likeness", "scores", "untrained", "ceiling", "leakage", "prompt_following", "diversity")
     assert [result[key] for key in same] == [whole[key] for key in same]
     assert curve(result) == curve(whole) and len(curve(whole)) == 4
