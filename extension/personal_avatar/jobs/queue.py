@@ -141,6 +141,10 @@ class JobQueue:
         self._wishes.pause(job_id)
         return self.store.view(job_id)
 
+    def hold(self, job_id: str) -> None:
+        """Let a job that waits rest until it is resumed, of whatever kind it is; raises `WrongState`."""
+        self._wishes.hold(job_id)
+
     def resume(self, job_id: str, *, here: bool = True) -> JobView:
         """Let a job go on; raises `WrongState`, `QueueFull`. See `Wishes.resume`. `here`: whether this program looks
         after the jobs of its kind from now on."""
@@ -193,6 +197,14 @@ class JobQueue:
     def is_ours(self, view: JobView) -> bool:
         """Whether this program may run the job as it is now."""
         return self._may_run(view.job, view.status.state)
+
+    def waits_in_vain(self, view: JobView) -> bool:
+        """Whether a job waits, and nothing shows that any program takes it: neither this one nor, as nobody has a job
+        of its line and this one was left for longer than others look away, another."""
+        if self._serves or view.status.state is not State.QUEUED or time.time() - view.job.created_at < 2 * IDLE_S:
+            return False
+        line = self.store.in_line(view.job.kind, RUNS_OR_WAITS)
+        return not any(self.store.is_claimed(one.job.id) for one in line)
 
     def _may_run(self, job: Job, state: State) -> bool:
         """Work within a program is begun by the one that accepted it; any may say what became of one that is gone."""

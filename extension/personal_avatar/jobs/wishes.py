@@ -43,6 +43,13 @@ class Wishes:
         if state is State.RUNNING or not self._at_rest(job_id, lambda: self._pause_waiting(job_id)):
             control.ask(PAUSE)
 
+    def hold(self, job_id: str) -> None:
+        """Let a job that waits rest until it is resumed: for that its work need not be one that can be interrupted.
+        Raises `WrongState` for one that does not wait."""
+        if not self._at_rest(job_id, lambda: self._pause_waiting(job_id)):
+            state = self.store.status(job_id).state.value
+            raise WrongState(f"The job is {state}; only one that waits can be held back.")
+
     def _pause_waiting(self, job_id: str) -> bool:
         """True when the job waited, and is paused now."""
         waits = self.store.status(job_id).state is State.QUEUED

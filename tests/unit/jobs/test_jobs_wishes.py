@@ -19,6 +19,7 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.host import Rules
+from personal_avatar.jobs import queue as queues
 from personal_avatar.jobs.events import Done, EventWriter, Failed, Started
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
@@ -54,6 +55,33 @@ def line(queue: JobQueue, kind: str = "train") -> list[str]:
     """Ids of those that wait, the next one first."""
     waiting = queue.store.views(states=[State.QUEUED], kind=kind)
     return [view.job.id for view in sorted(waiting, key=lambda view: view.position)]
+
+
+@pytest.mark.parametrize("kind", ["train", "caption"])
+def test_what_waits_can_rest_whether_or_not_its_work_can_be_interrupted(queue: JobQueue, kind: str) -> None:
+    job = submit(queue, kind=kind)
+    queue.hold(job)
+    assert queue.store.status(job).state is State.PAUSED
+    with pytest.raises(WrongState, match="The job is paused; only one that waits"):
+        queue.hold(job)
+    queue.resume(job, here=False)
+    assert queue.store.status(job).state is State.QUEUED
+    queue.store.move(job, State.RUNNING)
+    with pytest.raises(WrongState, match="The job is running"):
+        queue.hold(job)
+
+
+def test_what_nobody_takes_waits_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = queue_in(tmp_path)
+    first, second = submit(queue), submit(queue)
+    assert not queue.waits_in_vain(queue.store.view(first)), "somebody may not have looked yet"
+    monkeypatch.setattr(queues, "IDLE_S", -1.0)
+    assert queue.waits_in_vain(queue.store.view(first)) and queue.waits_in_vain(queue.store.view(second))
+    assert queue.store.claim(first)
+    assert not queue.waits_in_vain(queue.store.view(second)), "whoever runs the first one takes it next"
+    queue.store.release(first)
+    queue.hold(second)
+    assert not queue.waits_in_vain(queue.store.view(second))
 
 
 def test_the_last_one_becomes_the_next_and_the_others_keep_their_order(queue: JobQueue) -> None:
