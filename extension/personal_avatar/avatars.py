@@ -32,6 +32,7 @@ COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
 # Unicode's controls of direction: what stands behind one is shown in another order than it has.
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 MARKS = "PZC"  # first letters of Unicode's categories: punctuation, spaces, control characters
+UNSEEN = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and of ends of lines and paragraphs
 RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
 
@@ -142,7 +143,7 @@ class AvatarStore:
     ) -> Avatar:
         """The user's avatar of this name, made when there is none, with one more consent: `statement`, given by
         `stated_by` (the user when empty) at `door`. Another user's name gives a number behind the id."""
-        name, class_noun = _checked_name(name.strip()), checked_noun(class_noun)
+        name, class_noun = checked_name(name), checked_noun(class_noun)
         consent = Consent(statement, stated_by or user_id, now_iso(), door=door)
         for avatar_id in _ids_for(name):
             if not (self._folder / avatar_id / AVATAR_FILE).exists():
@@ -297,14 +298,18 @@ def same_name(one: str, other: str) -> bool:
     return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
 
-def _checked_name(name: str) -> str:
-    """The same name with its accents on their letters (NFC); raises `InvalidSettings` for what is none, holds bytes
-    that are no text, or is shown in another order than it is written in."""
-    name = unicodedata.normalize("NFC", name)
+def checked_name(name: str) -> str:
+    """The same name without spaces around it and with its accents on their letters (NFC); raises `InvalidSettings` for
+    what is none, holds bytes that are no text, does not fit on one line, or is shown in another order than it is
+    written in."""
+    name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > 80:
         raise InvalidSettings("The name must have 1 to 80 characters.")
     if not writable(name):
         raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
+    if any(unicodedata.category(sign) in UNSEEN for sign in name):
+        said = "The name holds a line break, a tab or another control character."
+        raise InvalidSettings(said, "Write it on one line, with spaces.")
     if DIRECTIONS & set(name):
         raise InvalidSettings("The name holds a control of the direction of text.", "Write it without.")
     if all(unicodedata.category(sign)[0] in MARKS for sign in name):

@@ -6,7 +6,7 @@ schema, the widget (ui/widgets.py), the JSON in a job and the validation, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, PydanticTypeError, ValidationError, validator
@@ -19,8 +19,13 @@ from personal_avatar.wording import text
 S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
 OF_TYPES = {int: "problem.whole", float: "problem.number", bool: "problem.truth", str: "problem.text"}
+# The same of numbers that have bounds: of which kind, and between which.
+BOUNDED = {int: "problem.whole_range", float: "problem.number_range"}
 # Keys of all that can be wrong with a value; the rules that settings have of their own say it themselves.
-PROBLEMS = (*OF_TYPES.values(), "problem.choice", "problem.multiple", "problem.range", "problem.long", "problem.loras")
+PROBLEMS = (
+    *OF_TYPES.values(), *BOUNDED.values(), "problem.whole_multiple", "problem.choice", "problem.multiple",
+    "problem.range", "problem.long", "problem.loras",
+)
 
 
 class OtherType(PydanticTypeError):
@@ -98,7 +103,7 @@ def setting(
 
 
 def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in problem["loc"]).encode("utf-8", "backslashreplace").decode("utf-8")
+    name = _name_of(problem)
     got = shown(_value_at(values, problem["loc"]))
     if problem["type"] == "value_error.extra":
         return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
@@ -111,16 +116,27 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
     return text(key, name=name, got=got, **more) if key else f"{name}: {problem['msg']}, got {got}"
 
 
+def _name_of(problem: Mapping[str, Any]) -> str:
+    return _legible(".".join(str(part) for part in problem["loc"]))
+
+
+def _legible(name: str) -> str:
+    """With the bytes spelled out that are no text."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The key of what is wrong, "" where the table has no words for it, and values for the places of its text."""
     info, code = field.field_info, problem["type"]
     if code == f"type_error.{OtherType.code}":
-        return OF_TYPES[problem["ctx"]["wanted"]], {}
+        return _of_type(field, problem["ctx"]["wanted"])
     if info.extra.get("choices"):
         return "problem.choice", {"choices": ", ".join(info.extra["choices"])}
-    if info.ge is not None and info.le is not None:
-        key = "problem.multiple" if info.multiple_of else "problem.range"
-        return key, {"low": _plain(info.ge), "high": _plain(info.le), "multiple": info.multiple_of}
+    wanted = number_kind(field)
+    if wanted is not None and code.startswith("type_error."):
+        return _of_type(field, wanted)
+    if _is_bounded(field):
+        return "problem.multiple" if info.multiple_of else "problem.range", _bounds(field)
     if code == "value_error.any_str.max_length":
         return "problem.long", {"most": problem["ctx"]["limit_value"]}
     if code == "value_error.str.regex":
@@ -128,14 +144,34 @@ def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str
     return {"type_error.bool": OF_TYPES[bool], "type_error.str": OF_TYPES[str]}.get(code, ""), {}
 
 
-def _plain(bound: float) -> str:
+def _of_type(field: ModelField, wanted: type) -> tuple[str, dict[str, Any]]:
+    """What a value must be that is no number of the kind, and between which bounds."""
+    if wanted not in BOUNDED or not _is_bounded(field):
+        return OF_TYPES[wanted], {}
+    key = "problem.whole_multiple" if field.field_info.multiple_of else BOUNDED[wanted]
+    return key, _bounds(field)
+
+
+def _is_bounded(field: ModelField) -> bool:
+    return field.field_info.ge is not None and field.field_info.le is not None
+
+
+def _bounds(field: ModelField) -> dict[str, Any]:
+    info = field.field_info
+    return {"low": _plain(info.ge), "high": _plain(info.le), "multiple": info.multiple_of}
+
+
+def _plain(bound: float | None) -> str:
     """Whole numbers with all their digits."""
+    if bound is None:
+        return ""
     return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
-def of_other_type(name: str, wanted: type, value: Any) -> str:
+def of_other_type(field: ModelField, wanted: type, value: Any) -> str:
     """The sentence about a value that is none of `OF_TYPES`."""
-    return text(OF_TYPES[wanted], name=name, got=shown(value))
+    key, places = _of_type(field, wanted)
+    return text(key, name=field.name, got=shown(value), **places)
 
 
 def _value_at(values: Any, place: Sequence[str | int]) -> Any:
@@ -161,23 +197,90 @@ def validated(kind: type[S], values: dict[str, Any]) -> S:
     try:
         return kind(**values)
     except ValidationError as error:
-        said = "; ".join(_problem(kind, problem, values) for problem in error.errors())
-        refused = InvalidSettings(f"{said}.")
-        refused.titles = {name: str(field.field_info.title) for name, field in kind.__fields__.items()}
-        raise refused from None
+        raise _refused([kind], _sentences(kind, error, values)) from None
     except OverflowError:
         raise InvalidSettings(f"A number among {', '.join(values)} is too large.") from None
 
 
-def pairs(words: list[str]) -> dict[str, str]:
-    """`key=value` words as a dict; the values are validated where they are used."""
-    found = {}
+def refuse_together(given: Sequence[tuple[type[Settings], dict[str, Any]]], unknown: Sequence[str] = ()) -> None:
+    """Raise `InvalidSettings` with all that is wrong with the values for several kinds of settings; what is wrong for
+    more than one is said once. `unknown`: names that none of them has."""
+    kinds = [kind for kind, _ in given]
+    said = dict.fromkeys(sentence for kind, values in given for sentence in _problems(kind, values))
+    if unknown:
+        said[_strangers(unknown, dict.fromkeys(name for kind in kinds for name in kind.__fields__))] = None
+    if said:
+        raise _refused(kinds, list(said))
+
+
+def _problems(kind: type[Settings], values: dict[str, Any]) -> list[str]:
+    try:
+        kind(**values)
+    except ValidationError as error:
+        return _sentences(kind, error, values)
+    except OverflowError:
+        return [f"a number among {', '.join(values)} is too large"]
+    return []
+
+
+def _sentences(kind: type[Settings], error: ValidationError, values: dict[str, Any]) -> list[str]:
+    """One for each problem, and one for all names that are no settings."""
+    found = error.errors()
+    said = [_problem(kind, problem, values) for problem in found if not _is_stranger(problem)]
+    strangers = [_name_of(problem) for problem in found if _is_stranger(problem)]
+    return said + ([_strangers(strangers, kind.__fields__)] if strangers else [])
+
+
+def _is_stranger(problem: Mapping[str, Any]) -> bool:
+    """Whether it is a name on the first level that is no setting."""
+    return problem["type"] == "value_error.extra" and len(problem["loc"]) == 1
+
+
+def _strangers(names: Sequence[str], known: Iterable[str]) -> str:
+    are = "is not a setting" if len(names) == 1 else "are no settings"
+    return f"{', '.join(map(_legible, names))} {are}; there are: {', '.join(known)}"
+
+
+def _refused(kinds: Iterable[type[Settings]], said: Sequence[str]) -> InvalidSettings:
+    refused = InvalidSettings(f"{'; '.join(said)}.")
+    refused.titles = {
+        name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()
+    }
+    return refused
+
+
+def all_refused(*checks: Callable[[], object]) -> None:
+    """Make all of the checks; raises one `InvalidSettings` with what each of them finds wrong."""
+    found: list[InvalidSettings] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidSettings as error:
+            found.append(error)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        refused = InvalidSettings(_together(error.message for error in found), _together(error.hint for error in found))
+        refused.titles = {name: title for error in found for name, title in error.titles.items()}
+        raise refused
+
+
+def _together(sentences: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(sentences))
+
+
+def pairs(words: Sequence[str]) -> dict[str, str]:
+    """`key=value` words as a dict; the values are validated where they are used. Raises `InvalidSettings` for words of
+    another form, and for a key that is there twice."""
+    found: dict[str, list[str]] = {}
     for word in words:
         key, mark, value = word.partition("=")
         if not mark or not key.strip() or not writable(key):
             raise InvalidSettings(f"{word!r} is not of the form key=value.", "Write it like steps=500.")
-        found[key.strip()] = value.strip()
-    return found
+        found.setdefault(key.strip(), []).append(value.strip())
+    if twice := [f"{key} ({', '.join(values)})" for key, values in found.items() if len(values) > 1]:
+        raise InvalidSettings(f"Given more than once: {'; '.join(twice)}.", "Say each setting once.")
+    return {key: value for key, (value,) in found.items()}
 
 
 def from_pairs(kind: type[S], words: list[str]) -> S:

@@ -82,6 +82,12 @@ def test_impossible_names_are_refused(store: AvatarStore, name: str) -> None:
         saved(store, name)
 
 
+@pytest.mark.parametrize("sign", ["\n", "\t", "\x1b", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_a_name_that_holds_a_control_character_is_refused(store: AvatarStore, sign: str) -> None:
+    with pytest.raises(InvalidSettings, match="control character"):
+        saved(store, f"A{sign}B")
+
+
 @pytest.mark.parametrize("name", ["///", "..", "-", "«»", "\u200b"])
 def test_a_name_of_marks_alone_is_refused(store: AvatarStore, name: str) -> None:
     with pytest.raises(InvalidSettings, match="is no name"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.params import Settings, from_pairs, setting, validated
+from personal_avatar.params import Settings, all_refused, from_pairs, pairs, refuse_together, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.training.plan import LoraPlan
@@ -60,12 +60,26 @@ def test_what_is_no_number_in_the_range_is_refused(name: str, value: Any) -> Non
 def test_whole_numbers_are_never_cut_and_yes_is_no_number(value: Any) -> None:
     with pytest.raises(InvalidSettings) as caught:
         validated(Example, {"rank": value})
-    assert caught.value.message == f"rank must be a whole number, got {value!r}."
+    assert caught.value.message == f"rank must be a whole number in [1, 256], got {value!r}."
 
 
 def test_yes_is_no_number_with_a_comma_either() -> None:
-    with pytest.raises(InvalidSettings, match="rate must be a number, got True"):
+    with pytest.raises(InvalidSettings, match=r"rate must be a number in \[0, 1\], got True"):
         validated(Example, {"rate": True})
+
+
+@pytest.mark.parametrize("value", ["ten", "", "nan", None, []])
+def test_of_what_is_no_number_kind_and_range_are_told(value: Any) -> None:
+    for name, wanted in (("rank", "a whole number in [1, 256]"), ("rate", "a number in [0, 1]")):
+        with pytest.raises(InvalidSettings) as caught:
+            validated(Example, {name: value})
+        if value != "nan":  # which is a number where numbers need not be whole
+            assert caught.value.message.startswith(f"{name} must be {wanted}, got ")
+
+
+def test_of_what_is_no_side_kind_range_and_step_are_told() -> None:
+    with pytest.raises(InvalidSettings, match=r"must be a whole number in \[0, 1536\] and a multiple of 64, got 'x'"):
+        validated(LoraPlan, {"resolution_px": "x"})
 
 
 @pytest.mark.parametrize("value", [7, 7.0, "7", " 7 ", "7.0", "+7", "0.7e1"])
@@ -102,6 +116,46 @@ def test_words_become_settings() -> None:
     assert (found.rank, found.flag, found.kind) == (4, True, "b")
     with pytest.raises(InvalidSettings, match="key=value"):
         from_pairs(Example, ["rank"])
+
+
+def test_a_setting_that_is_said_twice_is_refused_with_both_values() -> None:
+    with pytest.raises(InvalidSettings, match=r"Given more than once: rank \(4, 8\)\. Say each") as caught:
+        pairs(["rank=4", "flag=true", " rank = 8"])
+    assert "flag" not in caught.value.message
+
+
+def test_names_that_are_no_settings_are_told_in_one_sentence_with_those_that_are() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        validated(Example, {"one": 1, "rank": 0, "two": 2})
+    assert caught.value.message == (
+        "rank must be in [1, 256], got 0; one, two are no settings; there are: rank, rate, kind, word, flag."
+    )
+
+
+class Other(Settings):
+    rank: int = setting(8, "Rank", ge=1, le=256)
+    vectors: int = setting(4, "Vectors", ge=1, le=32)
+
+
+def test_what_is_wrong_for_several_kinds_of_settings_is_told_once_and_all_of_it() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        refuse_together([(Example, {"rank": "x", "rate": 7}), (Other, {"rank": "x", "vectors": 0})], ["speed"])
+    assert caught.value.message == (
+        "rank must be a whole number in [1, 256], got 'x'; rate must be in [0, 1], got 7; vectors must be in [1, 32], "
+        "got 0; speed is not a setting; there are: rank, rate, kind, word, flag, vectors."
+    )
+    assert set(caught.value.titles) == {"rank", "rate", "kind", "word", "flag", "vectors"}
+    refuse_together([(Example, {"rank": 4})])
+
+
+def test_problems_of_several_forms_are_told_together_with_what_to_do_about_each() -> None:
+    def refuse(message: str, hint: str | None = None) -> None:
+        raise InvalidSettings(message, hint)
+
+    with pytest.raises(InvalidSettings) as caught:
+        all_refused(lambda: refuse("One.", "Do this."), lambda: None, lambda: refuse("Two."), lambda: refuse("Two."))
+    assert (caught.value.message, caught.value.hint) == ("One. Two.", f"Do this. {InvalidSettings.default_hint}")
+    all_refused(lambda: None)
 
 
 def test_settings_are_frozen() -> None:

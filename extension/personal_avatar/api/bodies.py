@@ -1,7 +1,7 @@
 """What requests look like: closed and strict, an unknown key or a wrong type is an error. Portraits: portraits.py."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import (
@@ -20,17 +20,35 @@ from pydantic.fields import MAPPING_LIKE_SHAPES, ModelField
 
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
+from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.domain import Engine, Method, PhotoChoice
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.wishes import PRIORITIES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import writable
 from personal_avatar.studio import MAX_PHOTOS
 from personal_avatar.training.plan import PLANS
 
+
+def told_by(check: Callable[[str], str], **limits: Any) -> type[str]:
+    """A text with these limits, of which what is wrong is told as `check` tells it everywhere."""
+
+    class Told(ConstrainedStr):
+        @classmethod
+        def validate(cls, value: str) -> str:
+            try:
+                check(value)
+            except InvalidSettings as error:
+                raise ValueError(error.message.removesuffix(".")) from None
+            return str(super().validate(value))
+
+    return type("Told", (Told, constr(strict=True, **limits)), {})
+
+
 WORDS = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"
 Line = constr(strict=True, min_length=1, max_length=200, regex=WORDS)
-Name = constr(strict=True, min_length=1, max_length=80, regex=WORDS)
-Noun = constr(strict=True, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
+Name = told_by(checked_name, min_length=1, max_length=80, regex=WORDS)
+Noun = told_by(checked_noun, min_length=1, max_length=30, regex=r"^[A-Za-z]+( [A-Za-z]+)*$")
 Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 CallbackUrl = constr(strict=True, max_length=2000, regex=r"^(https?://[!-~]+)?$")

@@ -73,7 +73,7 @@ def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str
     other = {name: wanted for name, wanted in found.items() if wanted is not None}
     if not other:
         return values
-    said = [of_other_type(name, wanted, values[name]) for name, wanted in other.items()]
+    said = [of_other_type(kind.__fields__[name], wanted, values[name]) for name, wanted in other.items()]
     try:
         validated(kind, {name: value for name, value in values.items() if name not in other})
     except InvalidSettings as error:

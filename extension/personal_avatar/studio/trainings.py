@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.domain import (
     ONE_PHOTO,
     Avatar,
@@ -21,14 +22,14 @@ from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings,
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobView
-from personal_avatar.params import validated
+from personal_avatar.params import all_refused, refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
-from personal_avatar.studio.comparing import compared
+from personal_avatar.studio.comparing import compared, newest_first
 from personal_avatar.studio.inventing import statement_of
-from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, refuse_count
+from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 COMPARED = (TRAIN, ONE_PHOTO)  # kinds of jobs that stand in one table
 WAYS = (*(method.value for method in Method), ONE_PHOTO)
+TURN = (State.RUNNING, State.QUEUED, State.PAUSED)  # of jobs that stand in the way of another: which is named first
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Trainings:
     def start(self, request: TrainRequest) -> Job:
         """Put a training into the queue; its payload is a `TrainTask`. Raises when the base, the plan or the photos
         cannot work. Photos that the user left out are not kept."""
+        _refuse_values(request, [request])
         request = request.taken()
         grounds = self._possible([request])
         self._studio.sizing.refuse_too_large(request, grounds[0].base)
@@ -95,10 +98,11 @@ class Trainings:
         Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; why a way is left
         out when nothing else is wanted.
         """
-        wanted, request = _known(ways), request.taken()
-        if unknown := set(request.plan) - {name for way in wanted for name in _plan_of(way).__fields__}:
-            said = f"None of these methods has the setting {', '.join(sorted(unknown))}."
-            raise InvalidSettings(said, "Leave it out, or choose a method that has it.")
+        wanted = _known(ways)
+        had = {name for way in wanted for name in _plan_of(way).__fields__}
+        unknown = [name for name in request.plan if name not in had]
+        _refuse_values(request, [_by(way, request) for way in wanted], unknown)
+        request = request.taken()
         lacking = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
         left_out = {} if lacking is None else {ONE_PHOTO: lacking}
         requests = {way: _by(way, request) for way in wanted if way not in left_out}
@@ -176,7 +180,6 @@ class Trainings:
         if not request.consent.strip() and not statement_of(request.photos):
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
         refuse_count(len(request.photos))
-        validated(PLANS[request.method], request.plan)
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         base = self._base(request)
         refuse_unfit(base)
@@ -245,9 +248,16 @@ class Trainings:
 
     def _refuse_second_start(self, avatar: Avatar) -> None:
         """What is measured beside trainings reads the avatar's photos, too."""
-        for kind in COMPARED:
-            for view in self._studio.jobs.views(states=ACTIVE, kind=kind, avatar_id=avatar.id):
-                raise second_start(view)
+        if views := self.unfinished(avatar.id):
+            first = min(views, key=lambda view: TURN.index(view.status.state))
+            raise second_start(first, self._studio.queue.waits_in_vain(first))
+
+    def unfinished(self, avatar_id: str) -> list[JobView]:
+        """Trainings of an avatar, and what is measured beside them, that have not ended, in the order in which they
+        were asked for."""
+        jobs = self._studio.jobs
+        views = (view for kind in COMPARED for view in jobs.views(states=ACTIVE, kind=kind, avatar_id=avatar_id))
+        return newest_first(views)[::-1]
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Take what a training made into the avatar; runs once, before the job counts as succeeded. Photos that were
@@ -287,14 +297,32 @@ class Trainings:
         return {Path(photo).name for photos in given for photo in photos}
 
 
-def second_start(view: JobView) -> WrongState:
-    """Why no other training of the same person can begin beside one that has not ended; `details`: which."""
-    job, paused = view.job, view.status.state is State.PAUSED
+def second_start(view: JobView, in_vain: bool = False) -> WrongState:
+    """Why no other training of the same person can begin beside one that has not ended; `details`: which. `in_vain`:
+    it waits, and no program takes it."""
+    job, rests = view.job, view.status.state is State.PAUSED or in_vain
     resuming = f"Resume it (`personal-avatar jobs resume {job.id[:8]}`), or cancel it."
-    said = text(f"error.WRONG_STATE.{'paused' if paused else 'training'}", name=job.title, job=job.id)
-    error = WrongState(said, resuming if paused else "Wait, or cancel it.")
+    said = text(_standing(view, in_vain), name=job.title, job=job.id)
+    error = WrongState(said, resuming if rests else "Wait, or cancel it.")
     error.details = {"job_id": job.id}
     return error
+
+
+def _standing(view: JobView, in_vain: bool) -> str:
+    """The key of what is said of a training that has not ended."""
+    if view.status.state is State.PAUSED:
+        return "error.WRONG_STATE.paused"
+    return "error.WRONG_STATE.waiting" if in_vain else "error.WRONG_STATE.training"
+
+
+def _refuse_values(request: TrainRequest, each: Sequence[TrainRequest], unknown: Sequence[str] = ()) -> None:
+    """Raise `InvalidSettings` with all that is wrong with what was written: name, noun, settings. `each`: what becomes
+    of the request; `unknown`: settings that none of them has."""
+    all_refused(
+        lambda: checked_name(request.name), lambda: checked_noun(request.class_noun),
+        lambda: refuse_together([(PLANS[one.method], one.plan) for one in each], unknown),
+        lambda: validated(PhotoSettings, request.photo_settings), lambda: meant(request.class_noun, request.plan),
+    )
 
 
 def _noun(request: TrainRequest) -> str:

@@ -144,6 +144,36 @@ def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) 
     assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("state", "hint"), [
+    (State.RUNNING, "Wait, or cancel it."), (State.QUEUED, "Wait, or cancel it."), (State.PAUSED, "Resume it (`"),
+])
+def test_of_several_jobs_the_one_that_is_furthest_stands_in_the_way_of_another(
+    make: Make, state: State, hint: str
+) -> None:
+    studio = make()
+    studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
+    jobs = studio.trainings.compare(REQUEST, [method.value for method in Method]).jobs
+    for job in jobs if state is State.PAUSED else [*jobs[:2], jobs[3]]:
+        studio.queue.hold(job.id)
+    named = jobs[0] if state is State.PAUSED else jobs[2]
+    if state is State.RUNNING:
+        studio.jobs.move(named.id, state)
+    with pytest.raises(WrongState) as caught:
+        studio.trainings.start(REQUEST)
+    assert caught.value.details == {"job_id": named.id} and caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("name", ["", "A\nB"])
+def test_all_that_is_wrong_with_what_was_written_is_told_at_once(make: Make, name: str) -> None:
+    wrong = replace(REQUEST, name=name, class_noun="ink style", plan={"goal": "anime", "rank": "ten", "steps": -1})
+    trainings = make().trainings
+    for start in (trainings.start, trainings.compare):
+        with pytest.raises(InvalidSettings) as caught:
+            start(wrong)
+        for words in ("The name ", "rank must be a whole number in [1, 256]", "steps must be in", "means a style"):
+            assert words in caught.value.message
+
+
 def test_it_waits_for_the_trainings_of_the_same_person_and_hinders_new_ones(equipped: Make) -> None:
     studio = equipped(PATIENT)
     studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]

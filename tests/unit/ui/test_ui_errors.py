@@ -106,7 +106,8 @@ def refused(kind: type[Settings], **values: object) -> InvalidSettings:
 
 
 @pytest.mark.parametrize(("error", "english", "chinese"), [
-    (refused(LoraPlan, rank=3.7), "“Rank” must be a whole number, got 3.7.", "“秩 (rank)”必须是整数，而不是 3.7。"),
+    (refused(LoraPlan, rank=3.7), "“Rank” must be a whole number in [1, 256], got 3.7.",
+     "“秩 (rank)”必须是 [1, 256] 之内的整数，而不是 3.7。"),
     (refused(CreateSettings, loras="<ink>", count=0),
      "“Number of pictures” must be in [1, 200], got 0; "
      "“Style LoRAs” must be names with weights, such as film-grain:0.6, got '<ink>'.",
