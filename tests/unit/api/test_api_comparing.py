@@ -51,6 +51,15 @@ def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient) -> None
     assert (alone.status_code, alone.json()["code"]) == (503, "WEIGHTS_MISSING")
 
 
+def test_the_time_of_the_first_training_is_guessed_while_nothing_was_learned(client: TestClient) -> None:
+    told = compare(client, methods=["lora"], plan={"steps": 100}).json()
+    ended(client, told["first_job_id"])
+    wanted = {"user_id": "u2", "instance_name": "Berta", "class_type": "woman", "images": [encoded(GOOD[0])]}
+    other = client.post(f"{V1}/models/train", json={**wanted, "method": "dreambooth", "plan": {"steps": 100}}).json()
+    ended(client, other["training_job_id"])
+    assert told["estimated_time"] > 0 and other["estimated_time"] > 0
+
+
 def test_nothing_was_compared_yet(client: TestClient) -> None:
     assert client.get(f"{V1}/models/nobody/comparison").status_code == 404
     assert compare(client, methods=["no-such"]).status_code == 422
