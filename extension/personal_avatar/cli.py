@@ -16,7 +16,7 @@ from personal_avatar import __version__
 from personal_avatar.options import bench, machine, photos, pictures, training
 from personal_avatar.terminal import Terminal
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 DECLARED = (
     machine.demo, machine.doctor, machine.serve, photos.photos, training.train, training.compare, pictures.generate,
     pictures.invent, pictures.rank, pictures.restore, machine.avatars, machine.jobs, pictures.gallery, bench.bench,
@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = getattr(importlib.import_module(f"personal_avatar.commands.{module}"), function)
         return int(command(args, terminal))
     except KeyboardInterrupt:
-        terminal.complain("Interrupted; what was finished is kept.")
-        return INTERRUPTED
+        return _interrupted(terminal)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -42,13 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception, terminal: Terminal, data: Path | None) -> int:
+    """Tell an error: what was written so that it cannot be done is wrong usage."""
     from personal_avatar.commandline import named_here
-    from personal_avatar.errors import named
+    from personal_avatar.errors import InvalidSettings, named
 
     if os.environ.get("PERSONAL_AVATAR_DEBUG"):
         raise error
-    terminal.complain(named_here(str(named(error)), data))
-    return FAILED
+    found = named(error)
+    message, hint = (named_here(part, data) for part in (found.message, found.hint))
+    terminal.refuse({**found.to_json(), "message": message, "hint": hint})
+    return WRONG_USAGE if isinstance(found, InvalidSettings) else FAILED
+
+
+def _interrupted(terminal: Terminal) -> int:
+    from personal_avatar.errors import Cancelled
+
+    terminal.refuse(Cancelled("Interrupted; what was finished is kept.", "").to_json())
+    return INTERRUPTED
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -28,6 +28,7 @@ class Terminal:
     as_json: bool = False
     out: TextIO = field(default_factory=spelling_stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
+    answered: bool = False  # whether the document was written
 
     def say(self, text: str = "") -> None:
         """A sentence for people."""
@@ -38,12 +39,20 @@ class Terminal:
     def document(self, data: Any) -> None:
         """The one JSON document; only with `--json`."""
         if self.as_json:
+            self.answered = True
             self.out.write(json.dumps(data, indent=1) + "\n")
             self.out.flush()
 
     def complain(self, text: str) -> None:
         """One line on stderr."""
         self.err.write(" ".join(text.split()) + "\n")
+
+    def refuse(self, error: dict[str, Any]) -> None:
+        """An error that ended the command, with code, message and hint: one line, and the document unless there is one
+        already."""
+        self.complain(f"{error['message']} {error['hint']}")
+        if not self.answered:
+            self.document({"error": error})
 
     def agrees(self, question: str) -> bool:
         """Whether somebody at a keyboard answers yes; asked on stderr. Without a keyboard nobody agrees."""

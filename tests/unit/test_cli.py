@@ -102,6 +102,21 @@ def test_results_for_what_is_a_file_are_refused_before_anything_is_done(
     with pytest.raises(SystemExit) as caught:
         main([*words, "--out", str(tmp_path / "own.txt")])
     assert caught.value.code == 2 and "is a file; name a folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--out", str(tmp_path / "own.txt" / "below" / "it")])
+    assert "which is a file; name a folder" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "own.txt"]
+
+
+def test_results_for_a_folder_that_nothing_may_be_written_to_are_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(os, "access", lambda place, mode: asked.append(place))
+    with pytest.raises(SystemExit) as caught:
+        main(["compare", "--photos", "x", "--name", "a", "--out", str(tmp_path / "new" / "out")])
+    assert (caught.value.code, asked) == (2, [tmp_path])
+    assert f"nothing may be written to {str(tmp_path)!r}; name another folder" in capsys.readouterr().err
 
 
 def test_help_comes_at_once() -> None:
@@ -210,7 +225,7 @@ def test_a_checkpoint_that_was_named_is_used_from_now_on_once_the_job_was_accept
     for suffix in (".safetensors", ".yaml"):
         shutil.copyfile((SHIPPED / SHIPPED.name).with_suffix(suffix), other.with_suffix(suffix))
     words = ("train", "--photos", GOOD[0], "--name", "Anna", "--checkpoint", "other")
-    assert run(*words, "--set", "rank=0").status == 1
+    assert run(*words, "--set", "rank=0").status == 2
     assert run("train", "--photos", GOOD[0], "--name", "Berta", "--json").status == 0
     assert [StandaloneHost(data).checkpoint().title, run(*words).status] == [SHIPPED.name, 0]
     assert StandaloneHost(data).checkpoint().title == "other"
@@ -295,7 +310,7 @@ def test_a_photo_that_cannot_be_used_is_one_line(
     run: Run, tmp_path: Path, words: tuple[object, ...], complaint: str
 ) -> None:
     said = run("generate", *words, "--style", "oil-painting", "--out", tmp_path / "out")
-    assert said.status == (1 if words else 2)
+    assert said.status == (1 if complaint in ("agreed", "doctor --fetch", "no") else 2)
     assert complaint in said.err and len(said.err.strip().splitlines()) == 1
 
 
@@ -322,9 +337,6 @@ def test_restoring_keeps_the_original_when_there_is_nothing_to_gain(run: Run, tm
 
 @pytest.mark.parametrize("words", [
     ["photos", "check", "nowhere"], ["rank", "--reference", "nowhere", "--images", SAMPLES],
-    ["train", "--photos", GOOD[0], "--name", " "], ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank=0"],
-    ["train", "--photos", GOOD[0], "--name", "a", "--set", "rank"],
-    ["train", "--photos", GOOD[0], "--name", "a", "--method", "textual-inversion", "--set", "rank=4"],
     ["train", "--photos", GOOD[0], "--name", "a", "--engine", "kohya"],
     ["train", "--photos", GOOD[0], "--name", "a", "--consent", ""],
     ["train", "--photos", GOOD[0], "--name", "a", "--checkpoint", "nowhere"],
@@ -336,6 +348,48 @@ def test_a_failure_is_one_line_that_says_what_to_do(run: Run, words: list[object
     assert (said.status, said.out) == (1, "")
     assert len(said.err.splitlines()) == 1
     assert said.err.count(".") >= 1
+    refused = run(*words, "--json")
+    assert (refused.status, refused.err) == (1, said.err)
+    error = refused.document["error"]
+    assert f"{error['message']} {error['hint']}".split() == said.err.split() and error["code"]
+
+
+TRAIN = ("train", "--photos", GOOD[0], "--name", "a")
+COMPARE = ("compare", "--photos", GOOD[0], "--name", "a", "--out", "o")
+
+
+@pytest.mark.parametrize(("words", "complaint"), [
+    (["train", "--photos", GOOD[0], "--name", " "], "The name must have 1 to 80 characters."),
+    (["train", "--photos", GOOD[0], "--name", "A\x1b[31mred"], "The name holds a line break, a tab or another control"),
+    ([*TRAIN, "--set", "rank=0"], "rank must be in [1, 256], got '0'."),
+    ([*TRAIN, "--set", "rank"], "'rank' is not of the form key=value."),
+    ([*TRAIN, "--set", "rank=4", "rank=8"], "Given more than once: rank (4, 8)."),
+    ([*TRAIN, "--goal", "anime", "--set", "goal=face"], "Given more than once: goal (anime, face)."),
+    ([*TRAIN, "--method", "textual-inversion", "--set", "rank=4"], "rank is not a setting; there are: goal, steps,"),
+    ([*TRAIN, "--class", "ink style", "--goal", "anime", "--set", "rank=ten", "steps=-1", "--photo-set", "padding=x"],
+     "steps must be in [0, 20000], got '-1'; rank must be a whole number in [1, 256], got 'ten'. padding "),
+    ([*COMPARE, "--set", "nosuch=1", "rank=ten", "steps=-1", "vectors=x"],
+     "steps must be in [0, 20000], got '-1'; rank must be a whole number in [1, 256], got 'ten'; vectors must be a "
+     "whole number in [1, 32], got 'x'; nosuch is not a setting; there are: goal, steps,"),
+    (["compare", "--name", "a", "--out", "o", "--set", "rank=4"], "Without --photos nothing new is compared:"),
+    ([*COMPARE, "--resume"], "--resume goes on with photos that are known."),
+    (["generate", "--style", "oil-painting", "--out", "o"], "Nobody was named."), (["avatars", "erase"], "No avatar"),
+    (["jobs", "show"], "No job was named."), (["gallery", "delete"], "Something is missing"),
+    (["invent", "--out", "o"], "Nobody was described."),
+])
+def test_what_is_written_so_that_it_cannot_be_done_is_wrong_usage_and_told_at_once(
+    run: Run, words: list[object], complaint: str
+) -> None:
+    said = run(*words, "--json")
+    assert (said.status, said.document["error"]["code"]) == (2, "INVALID_SETTINGS")
+    assert said.err.startswith(complaint) and len(said.err.splitlines()) == 1
+    assert not Path("o").exists()
+
+
+def test_photos_that_cannot_be_used_are_a_document_too(run: Run, tmp_path: Path) -> None:
+    said = run("photos", "prepare", SAMPLES / "no-face.jpg", "--out", tmp_path / "out", "--json")
+    assert (said.status, said.document["error"]["code"]) == (1, "TOO_FEW_PHOTOS")
+    assert said.document["report"]["set"]["accepted"] == 0 and len(said.err.splitlines()) == 1
 
 
 def test_a_failed_training_is_a_document_and_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_nobody_is_erased_without_a_yes_of_somebody_at_a_keyboard(
 ) -> None:
     saved(studio, "anna", "Anna")
     status, said, complaint = say("erase", "anna", "--json", typed=typed)
-    assert (status, said) == (1, "") and there(studio) == ["anna"]
+    assert (status, json.loads(said)["error"]["message"]) == (1, "Nothing was erased.") and there(studio) == ["anna"]
     command = f"personal-avatar avatars erase anna --yes --data {tmp_path}"
     assert complaint.endswith(f"Nothing was erased. Without a question: {command}\n")
 
@@ -164,7 +164,8 @@ def test_nobody_is_erased_while_a_job_of_theirs_goes_on(studio: Studio, say: Say
 
 
 def test_what_is_missing_in_the_command_is_said(say: Say) -> None:
-    assert say("erase")[::2] == (2, "Name the avatar: personal-avatar avatars erase NAME_OR_ID\n")
+    assert say("erase")[::2] == (
+        2, "No avatar was named. Name the avatar: personal-avatar avatars erase NAME_OR_ID\n")
 
 
 def test_hints_name_no_folder_to_whoever_asks_over_the_network(studio: Studio, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_favourites_are_exported_and_what_is_deleted_is_gone(say: Say, job: str,
 @pytest.mark.parametrize("words", [["delete"], ["delete", "a"], ["favourite", "a"], ["export", "a"]])
 def test_what_is_missing_in_the_command_is_said(say: Say, words: list[str]) -> None:
     status, _, complaint = say(*words)
-    assert status == 2 and complaint.startswith(f"Write: personal-avatar gallery {words[0]}")
+    assert status == 2 and f"Write: personal-avatar gallery {words[0]}" in complaint
 
 
 def test_an_empty_gallery_says_so(say: Say) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from personal_avatar import doctor
 from personal_avatar.cli import main
 from personal_avatar.commands.common import follow, local_studio
 from personal_avatar.environment.finding import State as Found
+from personal_avatar.jobs import process
 from personal_avatar.jobs.asking import Asking, asked
 from personal_avatar.jobs.events import EventWriter, Progress, Stage
 from personal_avatar.jobs.job import Job
@@ -37,6 +39,12 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
     return say
 
 
+def run(store: JobStore, job: Job, **status: float) -> None:
+    """As a job that a process, this one, works at."""
+    me = os.getpid()
+    store.move(job.id, State.RUNNING, pid=me, pid_started_at=process.started_at(me), **status)
+
+
 def create(store: JobStore, user: str = "u", priority: int = 0, method: str = "lora") -> Job:
     with asked(Asking(priority=priority)):
         return store.create("train", {"method": method}, title=f"Of {user}", user_id=user, avatar_id="a")
@@ -58,7 +66,7 @@ def test_the_states_that_can_be_asked_for_are_all() -> None:
 
 def test_lists_are_filtered_by_user_and_state_and_cut(store: JobStore, say: Say) -> None:
     jobs = [create(store, user) for user in "uuv"]
-    store.move(jobs[0].id, State.RUNNING)
+    run(store, jobs[0])
     assert listed(say("list", "--user", "u", "--json")) == [jobs[1].id, jobs[0].id]
     assert listed(say("list", "--state", "running", "paused", "--json")) == [jobs[0].id]
     assert listed(say("list", "--kind", "create", "--json")) == []
@@ -69,7 +77,7 @@ def test_lists_are_filtered_by_user_and_state_and_cut(store: JobStore, say: Say)
 
 def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
     running = create(store)
-    store.move(running.id, State.RUNNING, restarts=2)
+    run(store, running, restarts=2)
     for event in (Stage("train"), Progress(30, 100, seconds_per_step=2.0)):
         EventWriter(store.folder(running.id))(event)
     create(store, priority=7, method="dreambooth-lora")
@@ -83,7 +91,7 @@ def test_a_list_tells_where_each_job_stands(store: JobStore, say: Say) -> None:
 
 def test_of_a_paused_job_no_end_is_promised(store: JobStore, say: Say) -> None:
     job = create(store)
-    store.move(job.id, State.RUNNING)
+    run(store, job)
     for event in (Stage("train"), Progress(30, 100, seconds_per_step=2.0)):
         EventWriter(store.folder(job.id))(event)
     assert "done in" in say("list")
@@ -105,7 +113,7 @@ def test_a_waiting_job_becomes_the_next_or_the_last(
 
 def test_a_list_tells_who_stands_still(store: JobStore, say: Say) -> None:
     job, long_ago = create(store), time.time() - 1200
-    store.move(job.id, State.RUNNING, taken_at=long_ago)
+    run(store, job, taken_at=long_ago)
     EventWriter(store.folder(job.id)).tell(Stage("train"), long_ago)
     assert "nothing heard for 20 min" in say("list")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from personal_avatar import commandline
 from personal_avatar.avatars import same_name
-from personal_avatar.commands.common import DONE, FAILED, WRONG_USAGE, local_studio
+from personal_avatar.commands.common import DONE, local_studio
 from personal_avatar.domain import Avatar
-from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.errors import BadInput, InvalidSettings, NotFound
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
 
@@ -17,8 +17,7 @@ NAMED = 20
 
 def run(args: Namespace, terminal: Terminal) -> int:
     if args.action == "erase" and not args.avatar:
-        terminal.complain("Name the avatar: personal-avatar avatars erase NAME_OR_ID")
-        return WRONG_USAGE
+        raise InvalidSettings("No avatar was named.", "Name the avatar: personal-avatar avatars erase NAME_OR_ID")
     studio = local_studio(args.data)
     if args.action == "list":
         return _list(studio, terminal)
@@ -71,8 +70,7 @@ def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) ->
     question = f"Erase {who}: photos, trained files, portraits, jobs, statements of consent?"
     if not is_sure and not terminal.agrees(question):
         command = _command(studio, "erase", avatar.id, "--yes")
-        terminal.complain(f"Nothing was erased. Without a question: {command}")
-        return FAILED
+        raise BadInput("Nothing was erased.", f"Without a question: {command}")
     erased = studio.delete_avatar(avatar.id)
     terminal.say(f"{avatar.name} ({avatar.id}) erased")
     for part in ("erased", "left"):

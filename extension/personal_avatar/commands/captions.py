@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import documents
 from personal_avatar.captions.files import caption_file
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.captions.taggers import BLIP
@@ -41,6 +42,7 @@ def _by_job(studio: Studio, photos: list[Path], args: Namespace, terminal: Termi
     job = studio.captions.start(photos, args.tagger, **_asked(args))
     view, interrupted = follow(studio, job, terminal)
     if interrupted or view.result is None:
+        terminal.document({"job": view.job.id, "state": view.status.state.value, "error": documents.plain_error(view)})
         return exit_status(studio, view, interrupted, terminal)
     by_name = dict(zip(names_of(photos), photos, strict=True))
     said, skipped = view.result["captions"], view.result["skipped"]

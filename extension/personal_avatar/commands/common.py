@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from personal_avatar import commandline
@@ -19,7 +20,7 @@ from personal_avatar.terminal import Bar, Terminal
 from personal_avatar.wording import has, text
 
 DOOR = "command line"
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 LOOK_S = 0.3
 PATIENCE_S = 90.0
 
@@ -58,6 +59,12 @@ def pictures(args_paths: list[Path]) -> list[Path]:
     if not found:
         raise BadInput(f"There are no files in {', '.join(str(path) for path in args_paths)}.", "Name another folder.")
     return found
+
+
+def settle(studio: Studio) -> None:
+    """Collect what programs left that are gone; nothing where the data folder cannot be written to."""
+    with suppress(OSError):
+        studio.queue.settle()
 
 
 def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:

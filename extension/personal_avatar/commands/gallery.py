@@ -7,8 +7,9 @@ from typing import Any
 
 from personal_avatar import documents
 from personal_avatar.albums.entries import PARTS, Entry, arranged, parts_of, wanted
-from personal_avatar.commands.common import DONE, WRONG_USAGE, local_studio
+from personal_avatar.commands.common import DONE, local_studio
 from personal_avatar.commands.jobs import job_named
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import score
@@ -20,8 +21,8 @@ def run(args: Namespace, terminal: Terminal) -> int:
     lacks_number = args.action in ("favourite", "unfavourite", "delete") and not args.numbers
     lacks_file = args.action == "export" and args.out is None
     if (args.action != "list" and not args.id) or lacks_number or lacks_file:
-        terminal.complain(f"Write: personal-avatar gallery {args.action} {NEEDED[args.action]}")
-        return WRONG_USAGE
+        wanted_words = f"personal-avatar gallery {args.action} {NEEDED[args.action]}"
+        raise InvalidSettings("Something is missing in this command.", f"Write: {wanted_words}")
     studio = local_studio(args.data)
     if not args.id:
         return _runs(studio, terminal)

@@ -7,7 +7,8 @@ from typing import Any
 
 from personal_avatar import documents
 from personal_avatar.captions.files import copy_with_caption
-from personal_avatar.commands.common import WRONG_USAGE, exit_status, follow, local_studio
+from personal_avatar.commands.common import exit_status, follow, local_studio
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import Studio
@@ -21,8 +22,8 @@ NUMBERS = ("similarity", "runner_up", "needed", "made", "usable", "recogniser", 
 
 def invent(args: Namespace, terminal: Terminal) -> int:
     if not (args.description or args.avatar):
-        terminal.complain("Say who it is: personal-avatar invent --description TEXT, or --avatar NAME")
-        return WRONG_USAGE
+        ways = "personal-avatar invent --description TEXT, or --avatar NAME"
+        raise InvalidSettings("Nobody was described.", f"Say who it is: {ways}")
     studio = local_studio(args.data, args.checkpoint)
     studio.queue.settle()
     request = InventRequest(

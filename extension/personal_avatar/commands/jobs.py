@@ -4,13 +4,14 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TypedDict
 
 from personal_avatar import commandline, documents
-from personal_avatar.commands.common import DONE, WRONG_USAGE, exit_status, follow, local_studio
-from personal_avatar.errors import NotFound
+from personal_avatar.commands.common import DONE, exit_status, follow, local_studio, settle
+from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.jobs.job import HALTED
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import manner
@@ -33,8 +34,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if args.action == "rebuild":
         return _rebuild(studio, terminal)
     if not args.id:
-        terminal.complain(f"Name the job: personal-avatar jobs {args.action} ID")
-        return WRONG_USAGE
+        raise InvalidSettings("No job was named.", f"Name the job: personal-avatar jobs {args.action} ID")
     view = studio.jobs.view(job_named(studio, args.id))
     if args.action == "prioritise":
         return _prioritise(studio, view, args.priority, terminal)
@@ -53,11 +53,12 @@ def job_named(studio: Studio, beginning: str) -> str:
 
 def _list(studio: Studio, args: Namespace, terminal: Terminal) -> int:
     """The newest of those that were asked for; `more` says how many were left out."""
+    settle(studio)
     states = [State(name) for name in args.state] if args.state else None
     wanted: Wanted = {"user_id": args.user, "states": states, "kind": args.kind}
     views = studio.jobs.views(**wanted, limit=max(args.limit, 0) or None)
     more = studio.jobs.count(**wanted) - len(views)
-    terminal.say(table([_row(view) for view in views]) if views else "There are no jobs.")
+    terminal.say(table([_row(studio, view) for view in views]) if views else "There are no jobs.")
     if more > 0:
         terminal.say(f"... and {more} older ones: --limit 0 shows all.")
     terminal.document({"jobs": [documents.job(view) for view in views], **({"more": more} if more > 0 else {})})
@@ -71,10 +72,19 @@ def _rebuild(studio: Studio, terminal: Terminal) -> int:
     return DONE
 
 
-def _row(view: JobView) -> tuple[str, ...]:
+def _row(studio: Studio, view: JobView) -> tuple[str, ...]:
     job, began = view.job, time.strftime("%Y-%m-%d %H:%M", time.localtime(view.job.created_at))
     title = " · ".join(part for part in (job.title, manner(job)) if part)
-    return job.id[:8], began, job.kind, title, view.status.state.value, ", ".join(_whereabouts(view))
+    return job.id[:8], began, job.kind, title, view.status.state.value, ", ".join(_told(studio, view))
+
+
+def _told(studio: Studio, view: JobView) -> Iterator[str]:
+    """How far a job is; of one that nobody takes up, what does."""
+    if studio.queue.waits_in_vain(view):
+        data = studio.host.folders().data
+        yield f"no program takes it up: {commandline.of('jobs', 'resume', view.job.id[:8], data=data)}"
+    else:
+        yield from _whereabouts(view)
 
 
 def _whereabouts(view: JobView) -> Iterator[str]:
@@ -98,13 +108,20 @@ def _whereabouts(view: JobView) -> Iterator[str]:
 
 
 def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:
-    terminal.say("  ".join(_row(view)).rstrip())
-    if error := documents.plain_error(view):
+    settle(studio)
+    now = studio.jobs.view(view.job.id)
+    _say(studio, now, terminal)
+    if error := documents.plain_error(now):
         terminal.say(f"{error['code']}: {error['message']} {error['hint']}")
+    terminal.document(documents.job(now))
+    return DONE
+
+
+def _say(studio: Studio, view: JobView, terminal: Terminal) -> None:
+    """Where a job stands, and the files that it made."""
+    terminal.say("  ".join(_row(studio, view)).rstrip())
     for file in (view.result or {}).get("files", []):
         terminal.say(f"  {file}")
-    terminal.document(documents.job(view))
-    return DONE
 
 
 def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
@@ -144,11 +161,22 @@ def _prioritise(studio: Studio, view: JobView, priority: int | None, terminal: T
 
 
 def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
-    """Take it up and run it here, to its end or its next rest; also one that waits and that nobody else takes."""
-    studio.queue.settle()
-    now = studio.jobs.view(view.job.id)
-    if now.status.state is not State.QUEUED or not studio.queue.is_ours(now):
-        studio.queue.resume(view.job.id, here=False)
-    ended, interrupted = follow(studio, view.job, terminal)
+    """Take it up and run it here, to its end or its next rest; also one that waits and that nobody else takes. One
+    whose program is gone may have ended without it: then that is its end."""
+    settle(studio)
+    ended, interrupted = studio.jobs.view(view.job.id), False
+    if view.status.state in ENDED or ended.status.state not in ENDED:
+        _take_up(studio, ended)
+        ended, interrupted = follow(studio, view.job, terminal)
+    _say(studio, ended, terminal)
     terminal.document(documents.job(ended))
     return exit_status(studio, ended, interrupted, terminal)
+
+
+def _take_up(studio: Studio, view: JobView) -> None:
+    """Let a job go on. Raises `WrongState` for one that cannot, or that a program runs; `QueueFull`."""
+    if view.status.state is State.QUEUED and studio.queue.is_ours(view):
+        return
+    nobody_watches = view.status.state is State.RUNNING and not studio.jobs.is_claimed(view.job.id)
+    with suppress(*([WrongState] if nobody_watches else [])):  # it runs: at most a pause has to be taken back
+        studio.queue.resume(view.job.id, here=False)

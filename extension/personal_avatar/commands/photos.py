@@ -5,8 +5,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from personal_avatar.commands.common import DONE, FAILED, local_studio, pictures
+from personal_avatar.commands.common import DONE, local_studio, pictures
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
+from personal_avatar.errors import TooFewPhotos
 from personal_avatar.params import pairs
 from personal_avatar.photos.words import unfound
 from personal_avatar.terminal import Terminal, table
@@ -64,8 +65,9 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
         report = studio.check_photos(paths, settings, bar, decided(args, paths))
     if not report.accepted:
         show(report, terminal)
-        terminal.complain("No photo can be used. Add sharper photos that show only one person.")
-        return FAILED
+        error = TooFewPhotos("No photo can be used.", "Add sharper photos that show only one person.")
+        terminal.document({"report": to_document(report), "error": error.to_json()})
+        raise error
     for told_of in unfound(report):
         terminal.complain(told_of)
     dataset = studio.prepare_photos(report, args.out, args.resolution, args.class_noun, settings, terminal.say)

@@ -10,7 +10,6 @@ from typing import Any
 from personal_avatar import documents
 from personal_avatar.commands.common import (
     DOOR,
-    WRONG_USAGE,
     exit_status,
     follow,
     local_studio,
@@ -19,6 +18,7 @@ from personal_avatar.commands.common import (
 )
 from personal_avatar.commands.photos import decided
 from personal_avatar.domain import Engine, Method
+from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.store import JobView
 from personal_avatar.params import pairs
 from personal_avatar.studio import CreateRequest, TrainRequest
@@ -35,7 +35,7 @@ def train(args: Namespace, terminal: Terminal) -> int:
     photos = pictures(args.photos)
     request = TrainRequest(
         name=args.name, photos=tuple(photos), class_noun=args.class_noun, method=Method(args.method),
-        engine=Engine(args.engine), plan={**({"goal": args.goal} if args.goal else {}), **pairs(args.pairs)},
+        engine=Engine(args.engine), plan=pairs([*([f"goal={args.goal}"] if args.goal else []), *args.pairs]),
         photo_settings=pairs(args.photo_pairs), choices=decided(args, photos),
         even_if_too_large=args.even_if_too_large,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
@@ -82,8 +82,8 @@ def _measured(document: dict[str, Any]) -> Iterator[str]:
 
 def generate(args: Namespace, terminal: Terminal) -> int:
     if not (args.avatar or args.reference or args.image):
-        terminal.complain("Name who it is: personal-avatar generate --avatar NAME, --reference FILE or --image FILE")
-        return WRONG_USAGE
+        ways = "personal-avatar generate --avatar NAME, --reference FILE or --image FILE"
+        raise InvalidSettings("Nobody was named.", f"Name who it is: {ways}")
     studio = local_studio(args.data, args.checkpoint)
     studio.queue.settle()
     request = CreateRequest(

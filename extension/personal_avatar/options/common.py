@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 Commands = argparse._SubParsersAction
@@ -50,8 +51,23 @@ def seed(text: str) -> int:
 
 
 def folder(text: str) -> Path:
-    """Where results go: a folder, whether or not it is there yet."""
-    path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a file; name a folder")
+    """A folder, whether or not it is there yet."""
+    place = _nearest(text)
+    if not place.is_dir():
+        where = "is" if place == Path(text).absolute() else f"lies below {str(place)!r}, which is"
+        raise argparse.ArgumentTypeError(f"{text!r} {where} a file; name a folder")
+    return Path(text)
+
+
+def results(text: str) -> Path:
+    """Where results go: a folder that can be written to, or be made."""
+    path, place = folder(text), _nearest(text)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"nothing may be written to {str(place)!r}; name another folder")
     return path
+
+
+def _nearest(text: str) -> Path:
+    """The path itself, or the nearest that is there of those above it."""
+    path = Path(text).absolute()
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), path)

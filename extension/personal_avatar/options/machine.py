@@ -4,13 +4,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import METHODS, RULES, STATES
-from personal_avatar.options.common import Commands, checkpoint, command, count, folder
+from personal_avatar.options.common import Commands, checkpoint, command, count, results
 from personal_avatar.weights.registry import offers
 
 
 def demo(commands: Commands) -> None:
     parser = command(commands, "demo", "demo:run", "the main job on shipped sample pictures, no download, no GPU")
-    parser.add_argument("--out", type=folder, default=Path("demo"), metavar="DIR", help="for results (default: demo)")
+    parser.add_argument("--out", type=results, default="demo", metavar="DIR", help="for results (default: demo)")
     parser.add_argument("--method", choices=METHODS, default="lora")
     parser.add_argument("--steps", type=count, metavar="N", help="training steps (default: the preset's)")
 

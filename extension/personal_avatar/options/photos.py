@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from personal_avatar.options.common import Commands, command, count, decisions, folder
+from personal_avatar.options.common import Commands, command, count, decisions, results
 
 
 def photos(commands: Commands) -> None:
@@ -18,7 +18,7 @@ def photos(commands: Commands) -> None:
     prepare = command(inner, "prepare", "photos:prepare", "crop and caption the accepted photos into a dataset")
     prepare.add_argument("paths", nargs="+", type=Path, metavar="DIR",
                          help="folder, pictures, or a dataset of kohya's trainers (10_name/a.png, masks/a.png)")
-    prepare.add_argument("--out", type=folder, required=True, metavar="DIR")
+    prepare.add_argument("--out", type=results, required=True, metavar="DIR")
     prepare.add_argument("--set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
                          help="settings of the photo report, crops and captions, such as framing=half background=blur")
     prepare.add_argument("--resolution", type=count, default=512, metavar="PX", help="side of a crop (default: 512)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import FORMATS, SIZES
-from personal_avatar.options.common import Commands, checkpoint, command, count, folder, seed
+from personal_avatar.options.common import Commands, checkpoint, command, count, results, seed
 
 
 def generate(commands: Commands) -> None:
@@ -30,7 +30,7 @@ def generate(commands: Commands) -> None:
     parser.add_argument("--count", type=count, default=8, metavar="N")
     parser.add_argument("--seed", type=seed, default=-1, metavar="S")
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value")
-    parser.add_argument("--out", type=folder, required=True, metavar="DIR")
+    parser.add_argument("--out", type=results, required=True, metavar="DIR")
 
 
 def invent(commands: Commands) -> None:
@@ -46,7 +46,7 @@ def invent(commands: Commands) -> None:
     checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="more settings, such as similarity=0.7 or steps=30")
-    parser.add_argument("--out", type=folder, required=True, metavar="DIR")
+    parser.add_argument("--out", type=results, required=True, metavar="DIR")
 
 
 def rank(commands: Commands) -> None:
@@ -59,7 +59,7 @@ def rank(commands: Commands) -> None:
                         "diversity, sharpness, face_size, faces, ... (default: overall)")
     parser.add_argument("--filter", nargs="+", action="extend", default=[], metavar="'KEY>=VALUE'",
                         help="keep what passes all of these, such as 'likeness>=0.4' faces==1")
-    parser.add_argument("--take", type=Path, metavar="DIR", help="copy the best into this folder")
+    parser.add_argument("--take", type=results, metavar="DIR", help="copy the best into this folder")
     parser.add_argument("--best", type=count, default=20, metavar="N", help="how many of them (default: 20)")
     parser.add_argument("--move", action="store_true", help="move them instead")
 
@@ -67,7 +67,7 @@ def rank(commands: Commands) -> None:
 def restore(commands: Commands) -> None:
     parser = command(commands, "restore", "pictures:restore", "restore faces, never at the cost of likeness")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    parser.add_argument("--out", type=folder, required=True, metavar="DIR")
+    parser.add_argument("--out", type=results, required=True, metavar="DIR")
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--reference", type=Path, metavar="FILE_OR_DIR", help="who it is (default: the picture itself)")
     who.add_argument("--avatar", default="", metavar="NAME", help="an avatar that was trained: who it is")

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.options.codes import ENGINES, GOALS, METHODS, WAYS
-from personal_avatar.options.common import Commands, checkpoint, command, decisions, folder
+from personal_avatar.options.common import Commands, checkpoint, command, decisions, results
 
 
 def train(commands: Commands) -> None:
@@ -32,14 +32,16 @@ def train(commands: Commands) -> None:
 
 def compare(commands: Commands) -> None:
     parser = command(commands, "compare", "compare:compare", "the same photos through several methods: which is best")
-    parser.add_argument("--photos", nargs="+", type=Path, required=True, metavar="DIR", help="folder or pictures")
+    parser.add_argument("--photos", nargs="+", type=Path, metavar="DIR", help="folder or pictures; without: the table "
+                        "of what was compared before")
     parser.add_argument("--name", required=True)
+    parser.add_argument("--resume", action="store_true", help="without --photos: go on with what was interrupted first")
     parser.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, person, ...")
-    parser.add_argument("--methods", nargs="+", choices=WAYS, default=list(WAYS),
+    parser.add_argument("--methods", nargs="+", choices=WAYS,
                         help="one-photo: the photos alone, without training (default: all)")
     checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
                         help="settings for all; a method takes those that it has")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
                         "whoever runs this command)")
-    parser.add_argument("--out", type=folder, required=True, metavar="DIR", help="for the sheet of pictures")
+    parser.add_argument("--out", type=results, required=True, metavar="DIR", help="for the sheet of pictures")
