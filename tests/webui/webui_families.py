@@ -50,9 +50,10 @@ def make_families_folder(folder: Path) -> Path:
 
 
 def miniature(folder: Path, kind: Kind, **changes: Any) -> BaseModelFile:
-    """A checkpoint of this kind among the WebUI's; `changes` are arguments of `make`."""
+    """A checkpoint of this kind among the WebUI's, in half precision as nearly all are; `changes`: arguments of
+    `make`."""
     wanted = {"name": kind.name, "prediction": kind.prediction, "zero_terminal_snr": kind.zero_terminal_snr}
-    return make(kind.family, checkpoints(folder), **{**wanted, **changes})
+    return make(kind.family, checkpoints(folder), **{**wanted, "half": True, **changes})
 
 
 def base_of(folder: Path, kind: Kind) -> Path:
