@@ -67,6 +67,14 @@ def test_what_cannot_be_trained_is_named(shapes: dict[str, tuple[int, ...]], wor
         detect(shapes)
 
 
+@pytest.mark.parametrize(("marks", "word"), [
+    (("edm_mean", "edm_std"), r"Playground v2\.5"), (("edm_vpred.sigma_max", "edm_vpred.sigma_min"), "CosXL"),
+])
+def test_a_checkpoint_of_another_noise_is_refused_by_its_name(marks: tuple[str, ...], word: str) -> None:
+    with pytest.raises(BaseUnsupported, match=rf"odd is {word} .*\(EDM\).*Choose Stable Diffusion XL 1\.0"):
+        detect({**shapes_of(STANDARD_SDXL), **dict.fromkeys(marks, (1,))}, "odd")
+
+
 V_YAML = {"parameterization": "v"}
 XL_V_YAML = {"denoiser_config": {"params": {"scaling_config": {"target": "sgm.denoiser_scaling.VScaling"}}}}
 

@@ -22,6 +22,7 @@ XL_OPEN_CLIP = "conditioner.embedders.1.model."
 EPSILON, VELOCITY, UNKNOWN = "epsilon", "v_prediction", ""
 CHANNELS, INPAINTING_CHANNELS = 4, 9
 
+_EDM = {"edm_mean": "Playground v2.5", "edm_std": "Playground v2.5", "edm_vpred.": "CosXL"}
 _OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
 _OTHER_PARTS = {
     "model_ema.": "a checkpoint of averaged weights alone (model_ema)",
@@ -62,6 +63,7 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     if first[1] not in (CHANNELS, INPAINTING_CHANNELS):
         what = _OTHER_INPUTS.get(first[1], "of an unknown kind")
         raise BaseUnsupported(f"{name} is {what}: its network takes {first[1]} channels, not 4 or 9.")
+    _refuse_edm(shapes, name)
     if _has(shapes, XL_OPEN_CLIP) and _has(shapes, XL_CLIP_L):
         return Family.SDXL
     if _has(shapes, "conditioner.embedders.0.model."):
@@ -69,6 +71,16 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     if _has(shapes, UNET + "label_emb."):
         raise BaseUnsupported(f"{name} takes pictures or sizes beside text (unCLIP), or lacks a text encoder of SDXL.")
     return _by_text_encoder(shapes, name)
+
+
+def _refuse_edm(shapes: Shapes, name: str) -> None:
+    """Such files differ from those of Stable Diffusion XL in a few numbers beside the network."""
+    for mark, model in _EDM.items():
+        if _has(shapes, mark):
+            raise BaseUnsupported(
+                f"{name} is {model} or made from it: it was trained on another schedule of noise (EDM).",
+                "Choose Stable Diffusion XL 1.0 or a checkpoint made from it.",
+            )
 
 
 def _by_text_encoder(shapes: Shapes, name: str) -> Family:
