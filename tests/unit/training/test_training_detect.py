@@ -58,6 +58,12 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
     ({"lora_unet_x.on_input": (1,)}, "a LoRA"),
     ({"ip_adapter.1.to_k_ip.weight": (1, 1)}, "an IP-Adapter"),
     ({"input_blocks.0.0.weight": (320, 4, 3, 3)}, "a UNet alone"),
+    ({UNET: (320, 4, 3, 3), "model.diffusion_model.label_emb.0.0.weight": (1,)}, "is a UNet alone: .* no VAE"),
+    ({UNET: (320, 4, 3, 3), "model.diffusion_model.label_emb.0.0.weight": (1,),
+      "conditioner.embedders.0.transformer.x": (1,)}, "lacks a text encoder of SDXL"),
+    ({UNET: (320, 4, 3, 3), "first_stage_model.decoder.conv_in.weight": (1,)}, "has no text encoder in it"),
+    ({"control_model.zero_convs.0.0.weight": (1,)}, "a ControlNet"),
+    ({"controlnet_cond_embedding.conv_in.weight": (1,), "down_blocks.0.x": (1,)}, "a ControlNet"),
     ({UNET: ()}, "an odd first layer"),
     ({UNET: (4,)}, "an odd first layer"),
     ({}, "unknown kind"),
@@ -65,6 +71,21 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
 def test_what_cannot_be_trained_is_named(shapes: dict[str, tuple[int, ...]], word: str) -> None:
     with pytest.raises(BaseUnsupported, match=word):
         detect(shapes)
+
+
+@pytest.mark.parametrize("size", [STANDARD, STANDARD_SD2, STANDARD_SDXL])
+def test_parts_of_a_checkpoint_are_named_as_what_they_are(size: Size) -> None:
+    prefix = "model.diffusion_model."
+    unet = {name: shape for name, shape in shapes_of(size).items() if name.startswith(prefix)}
+    bare = {name.removeprefix(prefix): shape for name, shape in unet.items()}
+    control = {name: shape for name, shape in bare.items() if name.startswith(("input_blocks.", "middle_block."))}
+    for shapes, word in (
+        (unet, "a UNet alone: it has no text encoder and no VAE"), (bare, "a UNet alone"),
+        ({**control, "zero_convs.0.0.weight": (1,)}, "a ControlNet"),
+        ({**control, "input_hint_block.0.weight": (1,)}, "a ControlNet"),
+    ):
+        with pytest.raises(BaseUnsupported, match=f"part is {word}"):
+            detect(shapes, "part")
 
 
 @pytest.mark.parametrize(("marks", "word"), [

@@ -22,6 +22,8 @@ XL_OPEN_CLIP = "conditioner.embedders.1.model."
 EPSILON, VELOCITY, UNKNOWN = "epsilon", "v_prediction", ""
 CHANNELS, INPAINTING_CHANNELS = 4, 9
 
+_TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
+_UNCLIP = ("embedder.", "noise_augmentor.")
 _EDM = {"edm_mean": "Playground v2.5", "edm_std": "Playground v2.5", "edm_vpred.": "CosXL"}
 _OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
 _OTHER_PARTS = {
@@ -43,13 +45,16 @@ _OTHER_PARTS = {
     "emb_params": "an embedding",
     "clip_g": "an embedding",
     "control_model.": "a ControlNet",
+    "controlnet_": "a ControlNet",
+    "zero_convs.": "a ControlNet",
+    "input_hint_block.": "a ControlNet",
     "ip_adapter.": "an IP-Adapter",
     "single_transformer_blocks.": "a Flux model",
+    "input_blocks.0.0.weight": "a UNet alone",
     "down_blocks.": "in diffusers layout",
     "transformer_blocks.": "a transformer (Stable Diffusion 3, PixArt or another one)",
     "decoder.conv_in.weight": "a VAE",
     "text_model.": "a text encoder",
-    "input_blocks.0.0.weight": "a UNet alone",
 }
 
 
@@ -68,6 +73,8 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
         return Family.SDXL
     if _has(shapes, "conditioner.embedders.0.model."):
         raise BaseUnsupported(f"{name} is the refiner of Stable Diffusion XL.", "Choose the base model.")
+    if not any(_has(shapes, prefix) for prefix in (*_TEXT_ENCODERS, *_UNCLIP)):
+        raise _without_text(shapes, name)
     if _has(shapes, UNET + "label_emb."):
         raise BaseUnsupported(f"{name} takes pictures or sizes beside text (unCLIP), or lacks a text encoder of SDXL.")
     return _by_text_encoder(shapes, name)
@@ -87,10 +94,13 @@ def _by_text_encoder(shapes: Shapes, name: str) -> Family:
     if _has(shapes, OPEN_CLIP):
         return Family.SD2
     if not _has(shapes, CLIP_L):
-        raise BaseUnsupported(
-            f"{name} has no text encoder in it.", "Choose a full checkpoint, not one of the UNet alone."
-        )
+        raise _without_text(shapes, name)
     return Family.SD1
+
+
+def _without_text(shapes: Shapes, name: str) -> BaseUnsupported:
+    lacks = "has no text encoder in it" if _has(shapes, VAE) else "is a UNet alone: it has no text encoder and no VAE"
+    return BaseUnsupported(f"{name} {lacks}.", "Choose a full checkpoint, not one of the UNet alone.")
 
 
 def prediction(shapes: Shapes, params: Mapping[str, Any] | None, loaded_as: str = "") -> tuple[str, bool]:
