@@ -1,12 +1,14 @@
 """Tensors out of pickled checkpoints (.ckpt, .pt) without running what may be written in them.
 
 Only what makes tensors is ever called. Old checkpoints also carry the state of the program that trained them; objects
-of the known kinds are read as empty ones. Everything else in a file is a reason to refuse it.
+of the known kinds are read as empty ones. Everything else in a file is a reason to refuse it. So is what would take far
+more memory than the file is long, which its sizes tell before anything is unpacked.
 """
 
 from __future__ import annotations
 
 import collections
+import io
 import pickle
 import struct
 import zipfile
@@ -30,18 +32,25 @@ _LEFT_EMPTY = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaco
 # Of what else the WebUI reads: sets, which pickles of protocol 2 call by Python 2's name, and dictionaries of weights.
 _LEFT_EMPTY_TOO = {"__builtin__.set", "builtins.set", "torch.nn.modules.container.ParameterDict"}
 _STORAGE = "Storage"
+_ENCODING = "utf-8"  # of texts that Python 2 wrote, as torch reads them
 _ZIP = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 _WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _LOOKED_AT_BYTES = 200
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
-_MAX_CONTENTS_BYTES = 64 * 2**20
+_MAX_CONTENTS_BYTES = 16 * 2**20  # ten times those of the largest checkpoints; objects take up to 80 times as much
+_MOST_TIMES_UNPACKED, _UNPACKED_ANYWAY_BYTES = 8, 64 * 2**20  # weights that were zipped again are twice their zip
+_ITEM_BYTES = {"Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2}
 _MOST_DICTIONARIES = 10_000
 _BROKEN = (  # what reading bytes that are no pickle, or a torn one, may end in
     pickle.PickleError, struct.error, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OSError,
     EOFError, ArithmeticError, AssertionError, ImportError, StopIteration, MemoryError, zipfile.BadZipFile,
 )
+
+
+class _Refused(pickle.UnpicklingError):
+    """What a file is refused for though it could be read."""
 
 
 class _Empty:
@@ -68,7 +77,7 @@ def _makes_tensors(module: str, name: str) -> bool:
 def _stand_in(module: str, name: str) -> type[_Empty]:
     if f"{module}.".startswith(_LEFT_EMPTY) or f"{module}.{name}" in _LEFT_EMPTY_TOO:
         return _Empty
-    raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+    raise _Refused(f"it wants to run {module}.{name}")
 
 
 class _Shape(tuple[int, ...]):
@@ -90,6 +99,26 @@ class _Contents(pickle.Unpickler):
             "_rebuild_from_type_v2": lambda _, __, arguments, *___: _shape(*arguments),
         }
         return made.get(name, _Empty)
+
+
+class _Claims(_Contents):
+    """Notes how many bytes of tensors a file says that it holds, by the keys of their storages."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file, encoding=_ENCODING)
+        self.claimed: dict[Any, int] = {}
+
+    def persistent_load(self, saved: Any) -> Any:
+        if saved[0] == "module":
+            return saved[1]
+        _, item_bytes, key, _, count, *_ = saved
+        self.claimed.setdefault(key, item_bytes * count)
+        return None
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name.endswith(_STORAGE):
+            return _ITEM_BYTES.get(name.removesuffix(_STORAGE), 1)
+        return super().find_class(module, name)
 
 
 def _shape(_storage: Any, _offset: Any, sizes: Any, *_: Any) -> _Shape:
@@ -117,6 +146,7 @@ def read_pickle(path: Path, device: str) -> Any:
     careful.Unpickler = _Careful  # type: ignore[attr-defined]
     careful.load = lambda file, **how: _Careful(file, **how).load()  # type: ignore[attr-defined]
     try:
+        _refuse_sizes(path)
         _refuse_program(path)
         # Where it is defined: the WebUI replaces `torch.load` by one that answers None where it has doubts.
         return serialization.load(path, map_location=device, pickle_module=careful, weights_only=False)
@@ -137,18 +167,58 @@ def read_contents(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _of_zip(file: IO[bytes]) -> Any:
     with zipfile.ZipFile(file) as archive:
-        entry = next(entry for entry in archive.infolist() if entry.filename.endswith("data.pkl"))
-        if entry.file_size > _MAX_CONTENTS_BYTES:
-            raise ValueError("its contents are too long")
+        entry = next(entry for entry in archive.infolist() if _is_contents(entry))
+        _refuse_long(entry)
         with archive.open(entry) as inner:
-            return _Contents(inner).load()
+            # At once: what is unpacked of it is as long as it says, whatever it asks for.
+            return _Contents(io.BytesIO(inner.read(entry.file_size)), encoding=_ENCODING).load()
 
 
 def _of_plain(file: IO[bytes]) -> Any:
+    return _Contents(_after_preamble(file), encoding=_ENCODING).load()
+
+
+def _after_preamble(file: IO[bytes]) -> io.BytesIO:
+    """The contents, no longer than they may be, and what may follow them."""
     file.seek(0)
+    begin = io.BytesIO(file.read(_MAX_CONTENTS_BYTES))
     for _ in range(_PREAMBLE):
-        _Contents(file).load()
-    return _Contents(file).load()
+        _Contents(begin).load()
+    return begin
+
+
+def _refuse_sizes(path: Path) -> None:
+    """Raises `_Refused` for what would take far more memory than it is long; what reading it raises, else."""
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            return _refuse_claims(_after_preamble(file), path.stat().st_size)
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    for entry in filter(_is_contents, entries):
+        _refuse_long(entry)
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > max(_UNPACKED_ANYWAY_BYTES, _MOST_TIMES_UNPACKED * path.stat().st_size):
+        raise _Refused(f"it would unpack to {unpacked / path.stat().st_size:.0f} times its size")
+    return None
+
+
+def _is_contents(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.lower().endswith("data.pkl")  # torch takes names in any case of letters
+
+
+def _refuse_long(contents: zipfile.ZipInfo) -> None:
+    if contents.file_size > _MAX_CONTENTS_BYTES:
+        raise _Refused(f"its list of contents would unpack to {contents.file_size / 1e6:.0f} MB")
+
+
+def _refuse_claims(contents: io.BytesIO, size: int) -> None:
+    """Of a file without a zip around it, which holds its tensors behind its contents as they are."""
+    claims = _Claims(contents)
+    claims.load()
+    _Contents(contents).load()  # the order of the tensors
+    claimed = sum(claims.claimed.values())
+    if claimed > size:
+        raise _Refused(f"it says that it holds {claimed / 1e6:.0f} MB of tensors")
 
 
 def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -201,4 +271,4 @@ def _refuse_program(path: Path) -> None:
             return
     names: list[str] = torch._C.PyTorchFileReader(str(path)).get_all_records()
     if any(name.lower().startswith(_PROGRAM) for name in names):
-        raise pickle.UnpicklingError("it is a TorchScript program")
+        raise _Refused("it is a TorchScript program")
