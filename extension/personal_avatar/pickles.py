@@ -7,6 +7,7 @@ more memory than the file is long, which its sizes tell before anything is unpac
 
 from __future__ import annotations
 
+import codecs
 import collections
 import io
 import pickle
@@ -34,9 +35,19 @@ _LEFT_EMPTY_TOO = {"__builtin__.set", "builtins.set", "torch.nn.modules.containe
 _STORAGE = "Storage"
 _ENCODING = "utf-8"  # of texts that Python 2 wrote, as torch reads them
 _ZIP = b"PK\x03\x04"
-_LFS_POINTER = b"version https://git-lfs"
-_WEB_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
-_LOOKED_AT_BYTES = 200
+_LOOKED_AT_BYTES, _SAID_CHARACTERS = 400, 60
+_AGAIN = "Download it again."
+_ONE_FILE = "Download the model as one .safetensors file, or convert it to one."
+_PAGE = ("it is a web page", _AGAIN)
+_BEGIN_OTHERWISE = {  # the beginnings of files that are no weights, or others: what they are, what to do
+    b"gguf": ("it is a GGUF file, whose weights are quantised", "Take the model as a .safetensors file of 16 bits."),
+    b"version https://git-lfs": ("it is a git-lfs pointer, which only says where the file is", _AGAIN),
+    b"<!doctype": _PAGE, b"<html": _PAGE, b"<?xml": _PAGE, b"<head": _PAGE,
+}
+_INDEXES = {  # what texts hold, and how their names end
+    (b'"weight_map"', ".index.json"): ("it is the index of a model in several files", _ONE_FILE),
+    (b'"_class_name"', "model_index.json"): ("it is the index of a model in diffusers layout", _ONE_FILE),
+}
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
 _MAX_CONTENTS_BYTES = 16 * 2**20  # ten times those of the largest checkpoints; objects take up to 80 times as much
@@ -233,23 +244,37 @@ def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, t
             yield from _flat(value, f"{prefix}{name}.", left)
 
 
-def not_downloaded(path: Path) -> str:
-    """What came in the place of the file of weights that was asked for; empty when none of these."""
+def other_content(path: Path) -> tuple[str, str]:
+    """What a file is that was taken for weights, and what to do; two empty texts when none of what is known here."""
     with path.open("rb") as file:
-        begin = file.read(_LOOKED_AT_BYTES).lstrip().lower()
-    if not begin:
-        return "it is empty"
-    if begin.startswith(_LFS_POINTER):
-        return "it is a git-lfs pointer, which only says where the file is"
-    return "it is a web page" if begin.startswith(_WEB_PAGES) else ""
+        begin = file.read(_LOOKED_AT_BYTES)
+    plain = begin.strip().lower()
+    if not plain:
+        return "it is empty", _AGAIN
+    known = (found for mark, found in _BEGIN_OTHERWISE.items() if plain.startswith(mark))
+    return next(known, None) or _of_text(begin, path.name)
+
+
+def _of_text(begin: bytes, name: str) -> tuple[str, str]:
+    """The same of what begins with letters alone, such as what sites answer in the place of a file."""
+    try:
+        text = " ".join(codecs.getincrementaldecoder(_ENCODING)().decode(begin).split())
+    except UnicodeDecodeError:
+        return "", ""
+    if not text.isprintable():
+        return "", ""
+    indexes = (found for (mark, end), found in _INDEXES.items() if mark in begin or name.endswith(end))
+    return next(indexes, (f"it is a text that begins with {text[:_SAID_CHARACTERS]!r}", _AGAIN))
 
 
 def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
-    missing = not_downloaded(path) or ("its end is missing" if _is_cut_off(path) else "")
+    what, remedy = ("", "") if isinstance(error, _Refused) else other_content(path)
+    if not what and _is_cut_off(path):
+        what, remedy = "its end is missing", _AGAIN
     said = shorten((str(error).splitlines() or [""])[0], 120, placeholder=" ...")
     return BaseUnsupported(
-        f"{path.name} cannot be read as plain tensors ({missing or said or type(error).__name__}).",
-        "Download it again." if missing else "Convert it to safetensors and choose that file.",
+        f"{path.name} cannot be read as plain tensors ({what or said or type(error).__name__}).",
+        remedy or "Convert it to safetensors and choose that file.",
     )
 
 

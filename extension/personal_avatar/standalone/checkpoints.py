@@ -11,7 +11,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.storage import files_below, sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
-from personal_avatar.training.families.files import is_one_by_one
+from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one
 from personal_avatar.training.families.sidecar import side_px
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
@@ -107,10 +107,11 @@ def _weights_in(folder: Path) -> list[Path]:
 
 
 def _file_at(wanted: str) -> Path | None:
-    """The file at a path; None: there is none, or no path can be called that."""
+    """The file at a path, or the folder that holds a model in diffusers layout, which is refused by its name as soon as
+    it is read; None: there is none, or no path can be called that."""
     try:
         path = Path(wanted).expanduser()
-        return path if path.is_file() else None
+        return path if path.is_file() or is_diffusers_folder(path) else None
     except (OSError, RuntimeError):  # a name that is too long, the home of nobody
         return None
 

@@ -62,6 +62,15 @@ def test_a_file_that_is_there_and_no_checkpoint_is_named(shelf: CheckpointShelf,
     assert "folder" not in shelf.titles()
 
 
+def test_a_folder_of_diffusers_is_named_where_its_path_is_given(shelf: CheckpointShelf, tmp_path: Path) -> None:
+    (tmp_path / "pony").mkdir()
+    with pytest.raises(BaseNotFound):
+        shelf.find(str(tmp_path / "pony"))
+    (tmp_path / "pony" / "model_index.json").write_text("{}")
+    with pytest.raises(BaseUnsupported, match="pony is a folder in diffusers layout"):
+        shelf.find(str(tmp_path / "pony"))
+
+
 def test_the_choice_is_kept(shelf: CheckpointShelf) -> None:
     copy = shelf.folder / "mine.safetensors"
     shutil.copy(SHIPPED / "avatar-tiny.safetensors", copy)

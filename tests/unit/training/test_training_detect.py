@@ -175,6 +175,8 @@ def test_a_ckpt_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a git-lfs pointer"),
     (b"\n<!DOCTYPE html><html><title>Log in</title>", "a web page"),
     (b"", "empty"),
+    (b'{"error": "Unauthorized",\n"message": "Log in first"}', r"a text that begins with '{\"error\": \"Unauth"),
+    ("Zugriff verweigert: bitte anmelden ü".encode() * 20, "a text that begins with 'Zugriff"),
 ])
 def test_what_came_in_the_place_of_a_checkpoint_is_named(
     content: bytes, what: str, suffix: str, tmp_path: Path
@@ -182,6 +184,33 @@ def test_what_came_in_the_place_of_a_checkpoint_is_named(
     (tmp_path / f"a{suffix}").write_bytes(content)
     with pytest.raises(BaseUnsupported, match=f"it is {what}.*Download it again"):
         read_shapes(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".gguf", ".json"])
+@pytest.mark.parametrize(("content", "what"), [
+    (b"GGUF\x03" + bytes(200), "is a GGUF file, whose weights are quantised.*a .safetensors file of 16 bits"),
+    (b'{"metadata": {"total_size": 9},\n"weight_map": {"a": "b"}}', "the index of a model in several files.*one"),
+    (b'{"_class_name": "StableDiffusionPipeline"}', "index of a model in diffusers layout.*convert it to one"),
+])
+def test_a_model_in_another_kind_of_file_is_named(content: bytes, what: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(BaseUnsupported, match=what):
+        read_shapes(tmp_path / f"a{suffix}")
+
+
+def test_an_index_is_told_by_its_name_too(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors.index.json").write_text("{}")
+    with pytest.raises(BaseUnsupported, match="the index of a model in several files"):
+        read_shapes(tmp_path / "a.safetensors.index.json")
+
+
+def test_a_folder_of_diffusers_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pony").mkdir()
+    with pytest.raises(BaseNotFound):
+        read_shapes(tmp_path / "pony")
+    (tmp_path / "pony" / "model_index.json").write_text("{}")
+    with pytest.raises(BaseUnsupported, match=r"pony is a folder in diffusers layout.*convert the folder"):
+        read_shapes(tmp_path / "pony")
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
 from personal_avatar.pickles import load_pickle as load_pickle
-from personal_avatar.pickles import not_downloaded, read_contents
+from personal_avatar.pickles import other_content, read_contents
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,17 @@ def read_some(path: Path, names: list[str]) -> Weights:
     return {name: stored[name] for name in names}
 
 
+def is_diffusers_folder(path: Path) -> bool:
+    """Whether a model lies there in many files, as diffusers saves it. Raises `OSError` for what can be no path."""
+    return (path / "model_index.json").is_file()
+
+
 def _must_exist(path: Path) -> None:
+    if is_diffusers_folder(path):
+        raise BaseUnsupported(
+            f"{path.name} is a folder in diffusers layout, not a checkpoint in one file.",
+            "Download the model as one .safetensors file, or convert the folder to one.",
+        )
     if not path.is_file():
         raise _nothing_at(path)
 
@@ -146,8 +156,10 @@ def _header(path: Path) -> Header:
         header = header_of(path)
         _refuse_misfits(header)
     except ValueError as error:
-        why = not_downloaded(path) or error
-        raise BaseUnsupported(f"{path.name} is not a readable safetensors file ({why}).", _AGAIN) from None
+        what, remedy = other_content(path)
+        raise BaseUnsupported(
+            f"{path.name} is not a readable safetensors file ({what or error}).", remedy or _AGAIN
+        ) from None
     return header
 
 
