@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.families.detect import UNET, Shapes
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families.detect import UNET, WEIGHTS, Shapes
+from personal_avatar.training.families.files import not_floating, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
@@ -13,16 +16,32 @@ from personal_avatar.training.families.vae_config import vae_config, vae_shapes
 from personal_avatar.training.reckoning import network_in
 from personal_avatar.wording import FAMILIES
 
+_ENDS = ("weight", "bias", "positional_embedding", "text_projection")  # of the names of weights, not of counters
+_SCALES = (".scale_weight", ".weight_scale", ".absmax", ".SCB")  # what weights of fewer bits are multiplied by
+
 
 def refuse_unfit(base: BaseModelFile) -> None:
     """No weights are read, and no torch is needed for safetensors. Raises `BaseNotFound`; `BaseUnsupported` for what is
-    no checkpoint, has no VAE, or a network of which the size cannot be told or parts are missing."""
+    no checkpoint, is quantised, has no VAE, or a network of which the size cannot be told or parts are missing."""
     network = network_in(base.path)
+    _refuse_quantised(base.path, network.shapes, WEIGHTS)
+    if base.vae is not None:
+        _refuse_quantised(base.vae, read_shapes(base.vae), ("",))
     base, params = replace(base, family=network.family), read_params(base)
     with named_layout_errors(base, FAMILIES[base.family]):
         _refuse_numbers(network.shapes)
         unet_config(network.shapes, params, base)
         vae_config(vae_shapes(network.shapes, base), params, base)
+
+
+def _refuse_quantised(path: Path, shapes: Shapes, prefixes: tuple[str, ...]) -> None:
+    """Raises `BaseUnsupported`. What is not called as weights are, such as numbers of positions, may be whole."""
+    stored = {name: kind for name, kind in not_floating(path).items() if name.endswith(_ENDS)}
+    stored |= {name: "a scale" for name in shapes if name.endswith(_SCALES)}
+    for name, kind in stored.items():
+        if name.startswith(prefixes):
+            said = f"{path.name} is quantised: {name} is {kind}."
+            raise BaseUnsupported(said, "Choose its version of 16 bits (fp16).")
 
 
 def _refuse_numbers(shapes: Shapes) -> None:

@@ -271,6 +271,18 @@ def test_a_missing_tensor_is_an_error_with_names(
     assert named in refused.value.message
 
 
+@pytest.mark.parametrize("part", ["model.diffusion_model.", "first_stage_model.", "cond_stage_model."])
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_weights_of_whole_numbers_are_not_loaded(part: str, suffix: str, tmp_path: Path, load: Load) -> None:
+    def rounded(weights: Weights) -> Weights:
+        chosen = {name for name, weight in weights.items() if name.startswith(part) and weight.ndim > 1}
+        return {name: (w * 10).to(torch.int8) if name in chosen else w for name, w in weights.items()}
+
+    base = make(Family.SD1, tmp_path, suffix=suffix)
+    with pytest.raises(BaseUnsupported, match=r"is quantised: \S+weight is of torch\.int8.*\(fp16\)"):
+        load(replace(base, path=rewritten(base, rounded, f"changed{suffix}")))
+
+
 def test_a_tensor_of_another_shape_is_an_error_with_names(tmp_path: Path, load: Load) -> None:
     name = "model.diffusion_model.out.2.bias"
     base = with_change(make(Family.SDXL, tmp_path), lambda weights: {**weights, name: torch.ones(5)})

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.compute import release
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class Contents:
     def fill(self) -> None:
         """Tensor by tensor, so that a large checkpoint is not in memory twice; none may be missing, none left over.
 
-        Raises `RuntimeError` and `LookupError` when the file has other ones.
+        Raises `RuntimeError` and `LookupError` when the file has other ones, `BaseUnsupported` for whole numbers.
         """
-        state = {
-            name: tensor.to(self.device, self.dtype, copy=self.lent).contiguous() for name, tensor in self.read()
-        }
+        weights = {name for name, _ in self.module.named_parameters()}
+        state = {}
+        for name, tensor in self.read():
+            if name in weights:
+                _refuse_whole(name, tensor)
+            state[name] = tensor.to(self.device, self.dtype, copy=self.lent).contiguous()
         _assign(self.module, state)
         release()
         self.module.to(self.device)  # what is not in files, such as the numbers of positions
@@ -70,6 +74,13 @@ class Contents:
             for name, tensor in self.read():
                 weight = self._weights[name]
                 weight.data = tensor.to(self.device, weight.dtype, copy=self.lent).contiguous()
+
+
+def _refuse_whole(name: str, tensor: torch.Tensor) -> None:
+    if not tensor.is_floating_point():
+        raise BaseUnsupported(
+            f"What should be loaded is quantised: {name} is of {tensor.dtype}.", "Choose its version of 16 bits (fp16)."
+        )
 
 
 def _assign(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:

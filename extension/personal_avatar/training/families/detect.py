@@ -19,6 +19,7 @@ CLIP_L = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
 XL_CLIP_L = "conditioner.embedders.0.transformer."
 XL_OPEN_CLIP = "conditioner.embedders.1.model."
+WEIGHTS = (UNET, VAE, CLIP_L, OPEN_CLIP, XL_CLIP_L, XL_OPEN_CLIP)
 EPSILON, VELOCITY, UNKNOWN = "epsilon", "v_prediction", ""
 CHANNELS, INPAINTING_CHANNELS = 4, 9
 

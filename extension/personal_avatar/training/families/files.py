@@ -29,6 +29,7 @@ _FORMATS = {  # torch's name, and bytes a number; older releases of torch have n
     "I16": ("int16", 2), "I8": ("int8", 1), "U8": ("uint8", 1), "BOOL": ("bool", 1),
     "U64": ("uint64", 8), "U32": ("uint32", 4), "U16": ("uint16", 2), "C64": ("complex64", 8),
 }
+_FLOATING = ("F", "BF")
 
 
 class OneByOne(Mapping[str, "torch.Tensor"]):
@@ -93,6 +94,17 @@ def read_shapes(path: Path) -> Shapes:
     """Name -> shape of every tensor of a checkpoint. Raises `BaseNotFound`, `BaseUnsupported`."""
     _must_exist(path)
     return dict(_header(path).shapes) if is_one_by_one(path) else _pickle_shapes(path)
+
+
+def not_floating(path: Path) -> dict[str, str]:
+    """Name -> number format of the tensors that are no floating point numbers. Raises `BaseNotFound`,
+    `BaseUnsupported`."""
+    _must_exist(path)
+    if is_one_by_one(path):
+        formats = {name: stored for name, (stored, _, _) in _header(path).spans.items()}
+        return {name: stored for name, stored in formats.items() if not stored.startswith(_FLOATING)}
+    tensors = load_pickle(path, "meta").items()
+    return {name: str(tensor.dtype) for name, tensor in tensors if not tensor.is_floating_point()}
 
 
 def is_one_by_one(path: Path) -> bool:
