@@ -233,7 +233,7 @@ def _words(text: str) -> list[str]:
 def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
     """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
     text, tags = split_networks(prompt)
-    wanted = [tag.name for tag in tags if tag.weight]
+    wanted = [tag.name for tag in tags if tag.is_used]
     of_loras = _lora_complaints(wanted, base, (folders.loras, *folders.more_loras))
     return [*of_loras, *_embedding_complaints(text, base, folders)]
 

@@ -1,40 +1,82 @@
 """The WebUI's prompt language, as far as hosts need it themselves: `<lora:name:weight>` and emphasis."""
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-NETWORK = re.compile(r"<(\w+):([^<>:]+)(?::([^<>:]*))?(?::[^<>]*)?>")
+from personal_avatar.errors import InvalidSettings
+
+NETWORK = re.compile(r"<(\w+):([^>]+)>")
+LORA_KINDS = ("lora", "lyco")
+TEXT, UNET, RANK = "te", "unet", "dyn"  # what weights and ranks are called that are not told by their place
 _TOKEN = re.compile(r"\\[()\[\]\\]|\(|\[|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|\)|\]|[^\\()\[\]:]+|\\|:")
 ROUND, SQUARE = 1.1, 1 / 1.1
 
 
 @dataclass(frozen=True)
 class NetworkTag:
-    """`<lora:name:weight>` of a prompt."""
+    """`<lora:name:weight>` of a prompt: what the file changes counts so often in the text encoders and in the UNet;
+    `rank`: of its ranks so many are used, None: all. `written`: the tag itself.
+
+    Weights are NaN where the tag cannot be read: it names no file, or what stands for a number is none."""
 
     name: str
-    weight: float
+    text_weight: float = 1.0
+    unet_weight: float = 1.0
+    rank: int | None = None
+    written: str = field(default="", compare=False)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        return self.text_weight, self.unet_weight
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it changes anything."""
+        return any(self.weights)
+
+    @property
+    def is_usable(self) -> bool:
+        return all(map(math.isfinite, self.weights))
 
 
 def split_networks(prompt: str) -> tuple[str, tuple[NetworkTag, ...]]:
-    """(prompt without tags, the LoRAs in it in order). A LoRA named twice counts with the sum of its weights.
-
-    Tags of other kinds (`<hypernet:...>`) are taken out and ignored; a weight that is no number counts as 1.
+    """(prompt without tags, the LoRAs in it in order), as the WebUI reads them: one named several times counts each
+    time with what stands last. Tags of other kinds (`<hypernet:...>`) are taken out and ignored.
     """
-    weights: dict[str, float] = {}
-    for kind, name, weight in NETWORK.findall(prompt):
-        if kind.casefold() in ("lora", "lyco"):
-            weights[name.strip()] = weights.get(name.strip(), 0.0) + _number(weight)
-    text = re.sub(r"\s+,", ",", " ".join(NETWORK.sub(" ", prompt).split())).strip()
-    return text, tuple(NetworkTag(name, weight) for name, weight in weights.items())
+    tags = [_tag(found[0], found[2]) for found in NETWORK.finditer(prompt) if found[1] in LORA_KINDS]
+    last = {tag.name: tag for tag in tags}
+    text = re.sub(r"\s+,", ",", " ".join(NETWORK.sub("", prompt).split())).strip()
+    return text, tuple(last[tag.name] for tag in tags)
 
 
-def _number(text: str) -> float:
+def _tag(written: str, inside: str) -> NetworkTag:
+    """`name:text weight:UNet weight:rank`, or the latter three as `te=`, `unet=`, `dyn=`, which come first. A UNet's
+    weight that is not told is that of the text encoders."""
+    parts = [part.split("=", 2) for part in inside.split(":")]
+    named = {part[0]: part[1] for part in parts if len(part) == 2}
+    placed = ["=".join(part) for part in parts if len(part) != 2]
+
+    def said(place: int, name: str) -> list[str]:
+        return [*placed[place : place + 1], *([named[name]] if name in named else [])]
+
     try:
-        return float(text) if text.strip() else 1.0
-    except ValueError:
-        return 1.0
+        text_weight = [1.0, *map(float, said(1, TEXT))][-1]
+        unet_weight = [text_weight, *map(float, said(2, UNET))][-1]
+        return NetworkTag(placed[0], text_weight, unet_weight, [None, *map(int, said(3, RANK))][-1], written)
+    except (ValueError, IndexError):
+        return NetworkTag("".join(placed[:1]), math.nan, math.nan, None, written)
+
+
+def refuse_unusable(tags: Iterable[NetworkTag]) -> None:
+    """Raises `InvalidSettings` that names each tag that cannot be read, or with whose weight no picture is made."""
+    if wrong := [tag.written or tag.name for tag in tags if not tag.is_usable]:
+        raise InvalidSettings(
+            f"No number that can be used stands for the weight, or no name, in {', '.join(dict.fromkeys(wrong))}.",
+            "Write it like <lora:name:0.8>, or <lora:name:0.5:1> where text encoder and UNet get other weights.",
+        )
 
 
 def emphasis(prompt: str) -> list[tuple[str, float]]:

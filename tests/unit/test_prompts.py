@@ -4,32 +4,62 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.prompts import NetworkTag, emphasis, split_networks
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.prompts import NetworkTag, emphasis, refuse_unusable, split_networks
 
 TEXT = st.text(alphabet=st.characters(blacklist_characters="()[]\\<>:", blacklist_categories=("Cs",)), max_size=40)
 
 
+def even(name: str, weight: float) -> NetworkTag:
+    return NetworkTag(name, weight, weight)
+
+
 @pytest.mark.parametrize(("prompt", "text", "tags"), [
-    ("a cat", "a cat", {}),
-    ("a cat <lora:anna:0.8>", "a cat", {"anna": 0.8}),
-    ("<lora:anna> a cat", "a cat", {"anna": 1.0}),
-    ("a <lora:anna:1> b <lora:my style-v2:-0.5> c", "a b c", {"anna": 1.0, "my style-v2": -0.5}),
-    ("<lora:anna:0.5>x<lora:anna:0.25>", "x", {"anna": 0.75}),
-    ("<lora:anna:heavy> y", "y", {"anna": 1.0}),
-    ("<lora:anna:0.7:0.3> y", "y", {"anna": 0.7}),
-    ("<lyco:bob:1>, z", ", z", {"bob": 1.0}),
-    ("<hypernet:h:1> w", "w", {}),
-    ("3 < 5 and 7 > 6", "3 < 5 and 7 > 6", {}),
+    ("a cat", "a cat", []),
+    ("a cat <lora:anna:0.8>", "a cat", [even("anna", 0.8)]),
+    ("<lora:anna> a cat", "a cat", [even("anna", 1.0)]),
+    ("a <lora:anna:1> b <lora:my style-v2:-0.5> c", "a b c", [even("anna", 1.0), even("my style-v2", -0.5)]),
+    ("<lora:anna:0.5>x<lora:anna:0.25>", "x", [even("anna", 0.25), even("anna", 0.25)]),
+    ("<lora:anna:0.7:0.3> y", "y", [NetworkTag("anna", 0.7, 0.3)]),
+    ("<lora:anna:0:1> y", "y", [NetworkTag("anna", 0.0, 1.0)]),
+    ("<lora:anna:te=0:unet=1> y", "y", [NetworkTag("anna", 0.0, 1.0)]),
+    ("<lora:anna:0.5:dyn=4> y", "y", [NetworkTag("anna", 0.5, 0.5, 4)]),
+    ("<lora:anna:1:1:4> y", "y", [NetworkTag("anna", 1.0, 1.0, 4)]),
+    ("<lyco:bob:1>, z", ", z", [even("bob", 1.0)]),
+    ("<hypernet:h:1> <LoRA:h:1> w", "w", []),
+    ("3 < 5 and 7 > 6", "3 < 5 and 7 > 6", []),
+    ("red<lora:anna:1>dish", "reddish", [even("anna", 1.0)]),
 ])
-def test_networks_are_read_as_the_webui_reads_them(prompt: str, text: str, tags: dict[str, float]) -> None:
-    assert split_networks(prompt) == (text, tuple(NetworkTag(name, weight) for name, weight in tags.items()))
+def test_networks_are_read_as_the_webui_reads_them(prompt: str, text: str, tags: list[NetworkTag]) -> None:
+    assert split_networks(prompt) == (text, tuple(tags))
+
+
+@pytest.mark.parametrize(("tag", "is_used"), [
+    ("<lora:a:0:1>", True), ("<lora:a:1:0>", True), ("<lora:a:te=0:unet=1>", True), ("<lora:a:-1>", True),
+    ("<lora:a:0>", False), ("<lora:a:te=0>", False), ("<lora:a:0:0>", False),
+])
+def test_a_network_is_used_where_either_of_its_weights_is_not_nothing(tag: str, is_used: bool) -> None:
+    ((found,)) = split_networks(tag)[1]
+    assert found.is_used is is_used
+
+
+@pytest.mark.parametrize("tag", [
+    "<lora:a:nan>", "<lora:a:1e999>", "<lora:a:1:-inf>", "<lora:a:unet=nan>", "<lora:a:heavy>", "<lora:a:>",
+    "<lora:a:1:1:2.5>", "<lora:a:heavy:te=1>", "<lora:te=1>",
+])
+def test_a_weight_that_is_no_number_is_refused_by_the_tag(tag: str) -> None:
+    tags = split_networks(f"<lora:fine:1> {tag} {tag}")[1]
+    with pytest.raises(InvalidSettings) as caught:
+        refuse_unusable(tags)
+    assert caught.value.message.endswith(f"in {tag}.") and "<lora:name:0.8>" in caught.value.hint
+    refuse_unusable(tags[:1])
 
 
 @given(TEXT, st.floats(-5, 5).map(lambda value: round(value, 2)), TEXT)
 def test_a_tag_anywhere_is_found_and_leaves_no_trace(before: str, weight: float, after: str) -> None:
     text, tags = split_networks(f"{before}<lora:anna:{weight}>{after}")
-    assert tags == (NetworkTag("anna", weight),) and "<" not in text
-    assert text.split() == f"{before} {after}".replace(" ,", ",").split() or "," in before + after
+    assert tags == (even("anna", weight),) and "<" not in text
+    assert text.split() == f"{before}{after}".split() or "," in before + after
 
 
 @pytest.mark.parametrize(("prompt", "pieces"), [

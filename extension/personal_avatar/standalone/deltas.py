@@ -33,22 +33,23 @@ class Delta:
         kernel = mid.shape[2:].numel() if mid is not None else down[0, 0].numel()
         return weight.shape[0] == up.shape[0] and weight.numel() == up.shape[0] * down.shape[1] * kernel
 
-    def added(self, weight: torch.Tensor, multiplier: float) -> torch.Tensor:
-        """float32 `weight` (out, in[, kernel, kernel]) with this added `multiplier` times."""
-        change = self._product().to(weight.device).reshape(weight.shape)
+    def added(self, weight: torch.Tensor, multiplier: float, ranks: int | None = None) -> torch.Tensor:
+        """float32 `weight` (out, in[, kernel, kernel]) with this added `multiplier` times; of its first `ranks` alone,
+        but in Tucker form, as in the WebUI. None: of all."""
+        change = self._product(ranks).to(weight.device).reshape(weight.shape)
         if DORA in self.parts:
             change = _with_magnitude(weight + change, self.parts[DORA].to(weight)) - weight
         return weight + multiplier * change
 
-    def _product(self) -> torch.Tensor:
-        """up @ down * alpha / rank."""
+    def _product(self, ranks: int | None) -> torch.Tensor:
+        """up @ down * alpha / rank, the whole file's rank."""
         import torch
 
         up, down, mid = self.parts[UP].float(), self.parts[DOWN].float(), self.parts.get(MID)
         rank = len(down)
         scale = float(self.parts[ALPHA]) / rank if ALPHA in self.parts else 1.0
         if mid is None:
-            return up.reshape(len(up), -1) @ down.reshape(rank, -1) * scale
+            return up.reshape(len(up), -1)[:, :ranks] @ down.reshape(rank, -1)[:ranks] * scale
         return torch.einsum("or,rs...,si->oi...", up.flatten(1), mid.float(), down.flatten(1)) * scale
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
 from personal_avatar.networks import find_lora, loras_in, made_for, read_header
-from personal_avatar.prompts import NetworkTag
+from personal_avatar.prompts import NetworkTag, refuse_unusable
 from personal_avatar.standalone.deltas import read_deltas
+from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -20,28 +21,34 @@ if TYPE_CHECKING:
 
     from personal_avatar.training.families.model import DiffusionModel
 
-Stamp = tuple[str, int, int, float]
+Stamp = tuple[str, int, int, NetworkTag]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A LoRA file to be applied with a multiplier."""
+    """A LoRA file to be applied as a prompt says."""
 
     path: Path
-    weight: float
+    tag: NetworkTag
 
     @property
     def stamp(self) -> Stamp:
-        """Changes when the file or the multiplier does."""
+        """Changes when the file or what the prompt says of it does."""
         status = self.path.stat()
-        return str(self.path), status.st_mtime_ns, status.st_size, self.weight
+        return str(self.path), status.st_mtime_ns, status.st_size, self.tag
+
+    def weight_of(self, module: str) -> float:
+        """The multiplier of what the file says of `module`, a name in it."""
+        return self.tag.unet_weight if module.startswith(UNET_PREFIX) else self.tag.text_weight
 
 
 def find_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
-    """The files that tags name, anywhere under `folder`. Raises `NotFound` with the names that exist, but for avatars:
-    whoever reads it may be somebody else than who trained them."""
+    """The files that tags name, anywhere under `folder`. Raises `InvalidSettings` for a tag that cannot be used;
+    `NotFound` with the names that exist, but for avatars: whoever reads it may be somebody else than who trained them.
+    """
+    refuse_unusable(tags)
     files = loras_in(folder)
-    missing = [tag.name for tag in tags if find_lora(tag.name, files) is None]
+    missing = dict.fromkeys(tag.name for tag in tags if find_lora(tag.name, files) is None)
     if missing:
         known = ", ".join(sorted(name for name, path in files.items() if not _is_ours(path))) or "none yet"
         raise NotFound(
@@ -57,10 +64,10 @@ def _is_ours(path: Path) -> bool:
 
 
 def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
-    """Those of the tags whose files are there; a weight of 0 leaves a file out."""
+    """Those of the tags whose files are there; weights of 0 leave a file out, and so does a tag that cannot be used."""
     files = loras_in(folder)
-    found = [(find_lora(tag.name, files), tag.weight) for tag in tags]
-    return [Network(path, weight) for path, weight in found if path is not None and weight]
+    found = [(find_lora(tag.name, files), tag) for tag in tags if tag.is_usable and tag.is_used]
+    return [Network(path, tag) for path, tag in found if path is not None]
 
 
 @dataclass
@@ -112,8 +119,9 @@ class AppliedNetworks:
                 raise self._misfit(network.path, f"{name} has another size")
             if id(weight) not in self._originals:
                 self._originals[id(weight)] = (weight, weight.detach().to("cpu", copy=True))
-            with torch.no_grad():
-                weight.copy_(delta.added(weight.float(), network.weight))
+            if multiplier := network.weight_of(name):
+                with torch.no_grad():
+                    weight.copy_(delta.added(weight.float(), multiplier, network.tag.rank))
             matched += 1
         if not matched:
             raise self._misfit(network.path, "no module of that name")

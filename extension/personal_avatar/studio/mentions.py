@@ -17,7 +17,7 @@ def mentioned(
     """Avatars with a face that are in a picture of this prompt. `checkpoint`: the file that it is made with;
     `any_weight`: also what is taken out or left without effect."""
     text, tags = split_networks(prompt)
-    loras = [tag.name for tag in tags if any_weight or tag.weight > 0]
+    loras = [tag.name for tag in tags if any_weight or max(tag.weights) > 0]
     pieces = [piece for piece, weight in emphasis(text) if any_weight or weight > 0]
     people = [avatar for avatar in avatars if avatar.reference]
     known = {word for avatar in people for word in _words(avatar)}  # of two that fit the longer one is meant

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import validator
+from pydantic.errors import StrRegexError
 
 from personal_avatar.domain import BaseModelFile, Portrait, Style, to_json
 from personal_avatar.errors import AvatarError
@@ -22,6 +23,7 @@ from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, 
 from personal_avatar.networks import mismatches
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import covering, save_picture
+from personal_avatar.prompts import refuse_unusable, split_networks
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.overall import ordered
 from personal_avatar.storage import write_json
@@ -71,6 +73,12 @@ class CreateSettings(Settings):
     def _named_plainly(cls, loras: Any) -> Any:  # noqa: N805
         """They may be written as in prompts, too."""
         return re.sub(r"<lora:([^<>,]+)>", r",\1,", loras) if isinstance(loras, str) else loras
+
+    @validator("loras")
+    def _with_numbers(cls, loras: str) -> str:  # noqa: N805
+        if not all(tag.is_usable for tag in split_networks("".join(tags(loras)))[1]):
+            raise StrRegexError(pattern="")
+        return loras
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,7 @@ def _generate(
 ) -> Iterator[tuple[Portrait, np.ndarray | None]]:
     """Pictures in turn for each style, scored as they come, and what they look like; until the quota is met."""
     settings, done, began = session.settings, 0, time.monotonic()
+    _refuse_unusable(styles, session)
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
     for sentence in remarks(session.host.folders(), _request(styles[0], (), session), session.base.family):
@@ -186,8 +195,16 @@ def _generate(
             session.control.check()
 
 
+def _refuse_unusable(styles: tuple[Style, ...], session: Session) -> None:
+    """Before anything is painted; what wildcards hold is known later. Raises `InvalidSettings`."""
+    prompts = [_prompts(style, session)[0] for style in styles]
+    refuse_unusable(tag for prompt in prompts if not has_wildcards(prompt) for tag in split_networks(prompt)[1])
+
+
 def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
-    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there."""
+    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there.
+    Raises `InvalidSettings` for a network whose weight is no number."""
+    refuse_unusable(split_networks(request.prompt)[1])
     for sentence in mismatches(request.prompt, session.base, session.host.folders()):
         if sentence not in told:
             told.add(sentence)
@@ -222,18 +239,25 @@ def _requests(
 
 def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureRequest:
     settings, sitter = session.settings, session.sitter
-    prompt, negative = fill(style, sitter.words, {"clothes": settings.clothes, "hair": settings.hair})
+    prompt, negative = _prompts(style, session)
     width_px, height_px = picture_size(settings, session.base.native_px, sitter, style.shape)
     steps, guidance = _painted_as(style, session)
     image = None if sitter.image is None else covering(sitter.image, width_px, height_px)
     return PictureRequest(
-        prompt=" ".join([prompt, *tags(settings.loras)]), negative_prompt=negative, seeds=seeds, width_px=width_px,
+        prompt=prompt, negative_prompt=negative, seeds=seeds, width_px=width_px,
         height_px=height_px, steps=steps, guidance=guidance, sampler=settings.sampler, checkpoint=sitter.checkpoint,
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
                   (STYLE, style.id)),
         identity=sitter.identity and posed(sitter.identity, image), image=image, strength=sitter.strength,
         pose=sitter.pose,
     )
+
+
+def _prompts(style: Style, session: Session) -> tuple[str, str]:
+    """(prompt with the networks that are wanted besides, negative prompt)."""
+    settings = session.settings
+    prompt, negative = fill(style, session.sitter.words, {"clothes": settings.clothes, "hair": settings.hair})
+    return " ".join([prompt, *tags(settings.loras)]), negative
 
 
 def _painted_as(style: Style, session: Session) -> tuple[int, float]:

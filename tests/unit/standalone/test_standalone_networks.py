@@ -10,9 +10,9 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import Family
-from personal_avatar.errors import GenerationFailed, NotFound
+from personal_avatar.errors import GenerationFailed, InvalidSettings, NotFound
 from personal_avatar.host import PictureRequest
-from personal_avatar.prompts import NetworkTag
+from personal_avatar.prompts import NetworkTag, split_networks
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.standalone.networks import AppliedNetworks, Network, find_networks, module_weights
 from personal_avatar.training.compute import choose
@@ -30,6 +30,10 @@ OTHER_LAYOUTS = {
     "LoHa": f"{ATTENTION}.hada_w1_a", "half LoHa": f"{ATTENTION[:-1]}k.hada_w1_a",
     "diffusers": "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight",
 }  # fmt: skip
+
+
+def at(path: Path, weight: float, unet_weight: float | None = None, rank: int | None = None) -> Network:
+    return Network(path, NetworkTag(path.stem, weight, weight if unet_weight is None else unet_weight, rank))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +82,7 @@ def test_weights_change_by_multiplier_times_alpha_over_rank(
 ) -> None:
     path = Kohya().write(tmp_path / "a.safetensors", model)
     before = {name: module_weights(model)[name].clone() for name in (ATTENTION, KERNEL, TEXT)}
-    applied.use([Network(path, 0.5)])
+    applied.use([at(path, 0.5)])
     from safetensors.torch import load_file
 
     tensors = load_file(path)
@@ -88,10 +92,52 @@ def test_weights_change_by_multiplier_times_alpha_over_rank(
         assert torch.allclose(module_weights(model)[name] - old, 0.5 * 2.0 / RANK * wanted, atol=1e-5), name
 
 
+@pytest.mark.parametrize(("text_weight", "unet_weight"), [(0.0, 1.0), (1.0, 0.0), (0.5, -0.25)])
+def test_text_encoders_and_unet_have_weights_of_their_own(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path, text_weight: float, unet_weight: float
+) -> None:
+    path = Kohya().write(tmp_path / "a.safetensors", model)
+    before = {name: module_weights(model)[name].clone() for name in (ATTENTION, KERNEL, TEXT)}
+    applied.use([at(path, 1.0)])
+    full = {name: module_weights(model)[name] - old for name, old in before.items()}
+    applied.use([at(path, text_weight, unet_weight)])
+    for name, old in before.items():
+        wanted = text_weight if name == TEXT else unet_weight
+        assert torch.allclose(module_weights(model)[name] - old, wanted * full[name], atol=1e-6), name
+        assert wanted or torch.equal(module_weights(model)[name], old)
+
+
+def test_of_a_dynamic_rank_the_first_ranks_are_used(
+    applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
+) -> None:
+    path = Kohya().write(tmp_path / "a.safetensors", model)
+    before, tensors = {name: module_weights(model)[name].clone() for name in (ATTENTION, KERNEL, TEXT)}, load_file(path)
+    applied.use([at(path, 1.0, rank=3)])
+    for name, old in before.items():
+        up, down = (tensors[f"{name}.{part}.weight"].flatten(1) for part in ("lora_up", "lora_down"))
+        wanted = (up[:, :3] @ down[:3]).reshape(old.shape) * 2.0 / RANK
+        assert torch.allclose(module_weights(model)[name] - old, wanted, atol=1e-5), name
+
+
+def test_a_weight_that_is_no_number_is_refused_before_a_file_is_looked_for(tmp_path: Path) -> None:
+    _, tags = split_networks("<lora:gone:nan>")
+    with pytest.raises(InvalidSettings, match="<lora:gone:nan>"):
+        find_networks(tags, tmp_path)
+
+
+@pytest.mark.parametrize("weight", ["nan", "1e999", "heavy", "1:inf"])
+def test_a_picture_with_such_a_weight_is_refused_before_a_step(host: StandaloneHost, weight: str) -> None:
+    steps: list[int] = []
+    request = PictureRequest(f"a portrait <lora:anna:{weight}>", "", (3,), 64, 64, steps=3, guidance=4.0)
+    with pytest.raises(InvalidSettings):
+        list(host.generate(request, lambda step, total: steps.append(step)))
+    assert steps == []
+
+
 @pytest.mark.slow
 def test_only_modules_in_the_file_change(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
     before = {name: weight.clone() for name, weight in module_weights(model).items()}
-    applied.use([Network(Kohya().write(tmp_path / "a.safetensors", model), 1.0)])
+    applied.use([at(Kohya().write(tmp_path / "a.safetensors", model), 1.0)])
     changed = {name for name, weight in module_weights(model).items() if not torch.equal(weight, before[name])}
     assert changed == {ATTENTION, KERNEL, TEXT}
 
@@ -101,15 +147,15 @@ def test_the_other_common_spelling_and_a_missing_alpha_work(
 ) -> None:
     before = module_weights(model)[ATTENTION].clone()
     path = Kohya((ATTENTION,), names=("lora_B", "lora_A"), alpha=None).write(tmp_path / "a.safetensors", model)
-    applied.use([Network(path, 1.0)])
+    applied.use([at(path, 1.0)])
     assert not torch.equal(module_weights(model)[ATTENTION], before)
 
 
 def test_two_loras_add_up_in_any_order(applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path) -> None:
     one, two = (Kohya(seed=seed).write(tmp_path / f"{seed}.safetensors", model) for seed in (1, 2))
-    applied.use([Network(one, 0.7), Network(two, -0.3)])
+    applied.use([at(one, 0.7), at(two, -0.3)])
     there = module_weights(model)[ATTENTION].clone()
-    applied.use([Network(two, -0.3), Network(one, 0.7)])
+    applied.use([at(two, -0.3), at(one, 0.7)])
     assert torch.allclose(module_weights(model)[ATTENTION], there, atol=1e-6)
 
 
@@ -117,10 +163,10 @@ def test_a_file_that_was_written_anew_is_read_anew(
     applied: AppliedNetworks, model: DiffusionModel, tmp_path: Path
 ) -> None:
     path = Kohya(seed=1).write(tmp_path / "a.safetensors", model)
-    applied.use([Network(path, 1.0)])
+    applied.use([at(path, 1.0)])
     first = module_weights(model)[ATTENTION].clone()
     Kohya(seed=2).write(path, model)
-    applied.use([Network(path, 1.0)])
+    applied.use([at(path, 1.0)])
     assert not torch.equal(module_weights(model)[ATTENTION], first)
 
 
@@ -140,7 +186,7 @@ def test_a_file_that_does_not_fit_is_named_and_leaves_the_model_alone(
     before = module_weights(model)[ATTENTION].clone()
     said = r"bad\.safetensors" + (r" is no plain LoRA: what \S+ holds" if how in OTHER_LAYOUTS else "")
     with pytest.raises(GenerationFailed, match=said):
-        applied.use([Network(good, 1.0), Network(bad, 1.0)])
+        applied.use([at(good, 1.0), at(bad, 1.0)])
     assert torch.equal(module_weights(model)[ATTENTION], before)
 
 
@@ -149,7 +195,7 @@ def test_networks_are_found_in_subfolders_and_unknown_ones_are_listed(model: Dif
     Kohya().write(tmp_path / "people" / "anna.safetensors", model)
     assert find_networks([NetworkTag("anna", 0.5)], tmp_path)[0].path.parent.name == "people"
     with pytest.raises(NotFound) as caught:
-        find_networks([NetworkTag("anna", 1), NetworkTag("bob", 1), NetworkTag("eve", 1)], tmp_path)
+        find_networks([NetworkTag("anna"), NetworkTag("bob"), NetworkTag("bob"), NetworkTag("eve")], tmp_path)
     assert "bob, eve" in caught.value.message and "anna" in caught.value.hint
     assert str(tmp_path) not in caught.value.hint
 
@@ -158,7 +204,7 @@ def test_avatars_are_not_listed_to_whoever_names_what_is_not_there(tmp_path: Pat
     for name, texts in (("film-grain", {}), ("an-nandu", {"personal_avatar.version": "0.6.0"})):
         save_file({"x": torch.zeros(1)}, tmp_path / f"{name}.safetensors", metadata=texts)
     with pytest.raises(NotFound) as caught:
-        find_networks([NetworkTag("bob", 1)], tmp_path)
+        find_networks([NetworkTag("bob")], tmp_path)
     assert "film-grain" in caught.value.hint and "nandu" not in str(caught.value)
 
 
@@ -173,6 +219,9 @@ def test_a_prompt_with_a_lora_changes_the_picture_and_without_it_the_old_one_com
     before = picture("a portrait")
     Kohya(size=0.7).write(lora_folder / "anna.safetensors", model)
     with_anna, weaker = picture("a portrait <lora:anna:1>"), picture("a portrait <lora:anna:0.3>")
+    parts = [picture(f"a portrait <lora:anna:{weights}>") for weights in ("0:1", "1:0", "te=0:unet=1")]
+    assert all(np.abs(part - other).max() > 2 for part in parts for other in (before, with_anna))
+    assert np.array_equal(parts[0], parts[2])
     assert np.abs(with_anna - before).max() > 10 and np.abs(with_anna - weaker).max() > 5
     assert np.array_equal(picture("a portrait"), before)
     assert np.array_equal(picture("a portrait <lora:anna:0>"), before)
@@ -184,7 +233,7 @@ def test_the_result_is_that_of_diffusers(applied: AppliedNetworks, model: Diffus
 
     path = Kohya((ATTENTION, TEXT, TEXT.replace("q_proj", "out_proj"))).write(tmp_path / "a.safetensors", model)
     noise, step = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0)), torch.tensor([500])
-    applied.use([Network(path, 0.8)])
+    applied.use([at(path, 0.8)])
     with torch.no_grad():
         states = model.encode_text(["a portrait"])
         ours = model.predict(noise, step, states)
@@ -214,7 +263,7 @@ def test_dora_gives_the_merged_weight_the_lengths_of_the_file(
     lengths = torch.rand((1, old.shape[1]) if axis == "columns" else (len(old), 1)) + 0.5
     lengths = lengths.reshape(*lengths.shape, *[1] * (old.dim() - 2))
     save_file({**tensors, f"{module}.dora_scale": lengths}, path)
-    applied.use([Network(path, 1.0)])
+    applied.use([at(path, 1.0)])
     merged = module_weights(model)[module]
     kept = 1 if axis == "columns" else 0
     assert torch.allclose(merged.transpose(0, kept).flatten(1).norm(dim=1), lengths.flatten(), atol=1e-4)
@@ -225,7 +274,7 @@ def test_dora_gives_the_merged_weight_the_lengths_of_the_file(
     )
     assert torch.allclose(direction, torch.ones(()), atol=1e-4)
     full = merged.clone()
-    applied.use([Network(path, 0.25)])
+    applied.use([at(path, 0.25)])
     assert torch.allclose(module_weights(model)[module] - old, 0.25 * (full - old), atol=1e-5)
 
 
@@ -236,7 +285,7 @@ def test_a_kernel_in_tucker_form_is_put_together(
     up, mid, down = torch.randn(len(old), 3, 1, 1), torch.randn(3, 2, 3, 3), torch.randn(2, old.shape[1], 1, 1)
     names = {"lora_up": up, "lora_mid": mid, "lora_down": down}
     save_file({f"{KERNEL}.{name}.weight": tensor for name, tensor in names.items()}, tmp_path / "a.safetensors")
-    applied.use([Network(tmp_path / "a.safetensors", 1.0)])
+    applied.use([at(tmp_path / "a.safetensors", 1.0)])
     wanted = torch.zeros_like(old)
     for high, low in np.ndindex(3, 2):
         wanted += up[:, high, None] * down[low][None] * mid[high, low]
@@ -250,15 +299,15 @@ def test_a_pickle_with_nothing_but_tensors_is_read_too(
 
     path = Kohya().write(tmp_path / "a.safetensors", model)
     torch.save(load_file(path), tmp_path / "a.pt")
-    applied.use([Network(path, 1.0)])
+    applied.use([at(path, 1.0)])
     there = module_weights(model)[ATTENTION].clone()
-    applied.use([Network(tmp_path / "a.pt", 1.0)])
+    applied.use([at(tmp_path / "a.pt", 1.0)])
     assert torch.equal(module_weights(model)[ATTENTION], there)
 
 
 def test_a_weight_of_zero_asks_for_nothing(model: DiffusionModel, tmp_path: Path) -> None:
     Kohya().write(tmp_path / "anna.safetensors", model)
-    assert find_networks([NetworkTag("anna", 0.0)], tmp_path) == []
+    assert find_networks([NetworkTag("anna", 0.0, 0.0)], tmp_path) == []
 
 
 def test_loras_in_both_spellings_of_one_module_come_out_to_the_last_bit(tmp_path: Path) -> None:
@@ -270,7 +319,7 @@ def test_loras_in_both_spellings_of_one_module_come_out_to_the_last_bit(tmp_path
     files = [Kohya((name,), seed).write(tmp_path / f"{seed}.safetensors", model) for seed, name in enumerate(spellings)]
     networks, before = AppliedNetworks(model), module_weights(model)[spellings[0]].clone()
     for order in (files, files[::-1]):
-        networks.use([Network(file, 1.0) for file in order])
+        networks.use([at(file, 1.0) for file in order])
         assert not torch.equal(module_weights(model)[spellings[0]], before)
         networks.remove()
         assert torch.equal(module_weights(model)[spellings[0]], before)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.prompts import NetworkTag
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.standalone.networks import AppliedNetworks, Network
 from personal_avatar.standalone.texts import encode_pair
@@ -67,7 +68,7 @@ def test_a_trained_lora(base: BaseModelFile, tmp_path: Path, dora: bool) -> None
     trained(model, Method.LORA, path, rank=4, alpha=4.0, conv_rank=2, dora=dora, text_encoder_learning_rate=1e-4)
     theirs = captioned(model)
     networks = AppliedNetworks(bare)
-    networks.use([Network(path, 1.0)])
+    networks.use([Network(path, NetworkTag("pa-anna"))])
     text = encode_pair(bare, CAPTION.replace("(", r"\(").replace(")", r"\)"), "")[0]
     same(text, theirs, 1e-4)
     changed = answer(model, theirs)

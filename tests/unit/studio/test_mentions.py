@@ -25,6 +25,9 @@ ALL = (ANNA, BERTA, CARLA, STYLE)
 
 @pytest.mark.parametrize(("prompt", "wanted"), [
     ("<lora:pa-anna-0100:0.8> sks woman in a garden", [ANNA]),
+    ("<lora:pa-anna-0100:0:1> sks woman", [ANNA]),
+    ("<lora:pa-anna-0100:te=0:unet=1> sks woman", [ANNA]),
+    ("<lora:pa-anna-0100:1:0> sks woman", [ANNA]),
     ("<lora:pa-anna-0100> and (pa-berta:1.2)", [ANNA, BERTA]),
     ("a portrait of PA-Berta", [BERTA]),
     ("<lora:pa-anna-0100:0> sks woman", []),
@@ -51,7 +54,7 @@ def test_of_two_embeddings_whose_words_begin_alike_the_longer_one_is_named() -> 
     assert mentioned("photo of pa-anna, pa-anna-2", [anna, second]) == [anna, second]
 
 
-@pytest.mark.parametrize("prompt", ["<lora:pa-anna:-1>", "<lora:pa-anna:0>", "<lora:pa-anna:0:1>"])
+@pytest.mark.parametrize("prompt", ["<lora:pa-anna:-1>", "<lora:pa-anna:0>", "<lora:pa-anna:te=0>"])
 def test_what_is_taken_out_or_without_effect_is_named_where_that_counts(prompt: str) -> None:
     anna = avatar("anna", Method.LORA, "pa-anna.safetensors", "sks woman")
     assert mentioned(prompt, [anna]) == [] and mentioned(prompt, [anna], any_weight=True) == [anna]

@@ -34,13 +34,17 @@ def test_it_is_the_checkpoints_own_in_the_shape_of_the_photo(
 
 @pytest.mark.parametrize(("said", "networks"), [
     ("ink:0.6, film", ["<lora:ink:0.6>", "<lora:film:1>"]), (" <lora:styface:0.4> ", ["<lora:styface:0.4>"]),
+    ("ink:0:1, film:te=0:unet=1", ["<lora:ink:0:1>", "<lora:film:te=0:unet=1>"]),
     ("<lora:a:0.4><lora:b> c:2", ["<lora:a:0.4>", "<lora:b:1>", "<lora:c:2>"]), ("", []),
 ])
 def test_networks_are_named_plainly_or_as_in_prompts(said: str, networks: list[str]) -> None:
     assert tags(validated(CreateSettings, {"loras": said}).loras) == networks
 
 
-@pytest.mark.parametrize("said", ["<lyco:ink:1>", "<lora:>", "<lora:my,ink:0.5>", "ink>", "<lora:<lora:a>>"])
+@pytest.mark.parametrize("said", [
+    "<lyco:ink:1>", "<lora:>", "<lora:my,ink:0.5>", "ink>", "<lora:<lora:a>>", "ink:nan", "film, ink:1e999",
+    "ink:heavy", "ink:1:inf",
+])
 def test_what_names_no_network_is_refused_with_how_to_write_it(said: str) -> None:
     with pytest.raises(InvalidSettings, match="loras must be names with weights, such as film-grain:0.6, got"):
         validated(CreateSettings, {"loras": said})

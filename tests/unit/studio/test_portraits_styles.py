@@ -93,8 +93,25 @@ def test_clothes_and_hair_are_tried_on(made: Made) -> None:
 def test_more_loras_are_named_in_the_prompt_and_missing_ones_told(made: Made) -> None:
     (request, *_), studio, job_id = made(styles=("oil-painting",), settings={"loras": "ink:0.6, film"})
     assert request.prompt.endswith(" <lora:ink:0.6> <lora:film:1>")
-    told = [record.event.message for record in studio.events(job_id) if isinstance(record.event, Log)]
+    told = logged(studio, job_id)
     assert any("ink" in text for text in told) and any("film" in text for text in told)
+
+
+def logged(studio: Studio, job_id: str) -> list[str]:
+    return [record.event.message for record in studio.events(job_id) if isinstance(record.event, Log)]
+
+
+@pytest.mark.parametrize("prompt", ["{subject} <lora:ink:nan>", "{subject} __weight__"])
+def test_a_weight_that_is_no_number_ends_the_job_before_a_picture_is_made(
+    made: Made, tmp_path: Path, prompt: str
+) -> None:
+    lists = tmp_path / "data" / "wildcards"
+    lists.mkdir(parents=True, exist_ok=True)
+    (lists / "weight.txt").write_text("<lora:ink:1e999>\n")
+    requests, studio, job_id = made(prompt=prompt)
+    error = studio.jobs.status(job_id).error
+    assert requests == [] and error is not None and error["code"] == InvalidSettings.code
+    assert "<lora:ink:" in error["message"]
 
 
 @pytest.mark.parametrize(("written", "meant"), [
