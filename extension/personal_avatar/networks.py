@@ -230,26 +230,31 @@ def _words(text: str) -> list[str]:
     return [word.casefold() for word in WORD.findall(text)]
 
 
-def mismatches(prompt: str, base: BaseModelFile, folders: Folders) -> list[str]:
-    """A sentence for each LoRA and embedding in `prompt` that is missing or was made for another family than `base`."""
-    text, tags = split_networks(prompt)
+def mismatches(prompt: str, base: BaseModelFile, folders: Folders, negative_prompt: str = "") -> list[str]:
+    """A sentence for each LoRA and embedding that is missing, cannot be read, or was made for another family than
+    `base`; each once. LoRAs of the negative prompt are words there, to the WebUI as to us."""
+    (text, tags), (_, idle) = split_networks(prompt), split_networks(negative_prompt)
     wanted = [tag.name for tag in tags if tag.is_used]
-    of_loras = _lora_complaints(wanted, base, (folders.loras, *folders.more_loras))
-    return [*of_loras, *_embedding_complaints(text, base, folders)]
+    return list(dict.fromkeys([
+        *_lora_complaints(wanted, base, (folders.loras, *folders.more_loras)),
+        *(f"The LoRA {tag.name} stands in the negative prompt, where it does nothing." for tag in idle),
+        *_embedding_complaints([text, negative_prompt], base, folders),
+    ]))
 
 
 def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Path]) -> Iterator[str]:
     files = {name: path for folder in folders for name, path in loras_in(folder).items()}
     for name in names:
         path = find_lora(name, files)
-        yield from [f"There is no LoRA named {name}."] if path is None else _foreign(f"The LoRA {name}", path, base)
+        yield from [f"There is no LoRA named {name}."] if path is None else _unfit(f"The LoRA {name}", path, base)
 
 
-def _embedding_complaints(text: str, base: BaseModelFile, folders: Folders) -> Iterator[str]:
+def _embedding_complaints(texts: list[str], base: BaseModelFile, folders: Folders) -> Iterator[str]:
     files = embeddings_in(folders.embeddings)
-    pieces = [piece for part, _ in emphasis(text) for piece in split_embeddings(part, files)]
+    parts = [part for text in texts for part, _ in emphasis(text)]
+    pieces = [piece for part in parts for piece in split_embeddings(part, files)]
     for name in dict.fromkeys(name for _, name in pieces if name):
-        yield from _foreign(f"The embedding {name}", files[name], base)
+        yield from _unfit(f"The embedding {name}", files[name], base)
     words = (found for part, name in pieces if not name for found in OWN_EMBEDDING.finditer(part))
     for word, avatar_id in dict.fromkeys(found.group(0, 1) for found in words):
         if _is_avatar(avatar_id.lower(), folders):
@@ -263,6 +268,8 @@ def _is_avatar(avatar_id: str, folders: Folders) -> bool:
         return False
 
 
-def _foreign(what: str, path: Path, base: BaseModelFile) -> list[str]:
+def _unfit(what: str, path: Path, base: BaseModelFile) -> list[str]:
+    if _contents_of(path) is None:
+        return [f"{what} cannot be read: its file is damaged or no such file. Download or train it again."]
     model, ours = made_for(path), FAMILIES[base.family]
     return [] if model in ("", ours) else [f"{what} was made for {model}, but {base.title} is a {ours} checkpoint."]

@@ -20,6 +20,7 @@ ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_
 LDM_ATTENTION = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
 TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight"
 SELF_ATTENTION = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_{}_attn1_to_q.lora_down.weight"
+DAMAGED = "{} cannot be read: its file is damaged or no such file. Download or train it again."
 LORAS = {Family.SD1: 768, Family.SD2: 1024, Family.SDXL: 2048}
 
 
@@ -118,7 +119,9 @@ def test_a_header_that_lies_breaks_nothing(folders: Folders, header: str) -> Non
     with pytest.raises(ValueError):
         header_of(path)
     assert family_of_file(path) is None
-    assert mismatches("<lora:anna:1> <lora:other:1>", checkpoint(), folders) == ["There is no LoRA named other."]
+    assert mismatches("<lora:anna:1> <lora:other:1>", checkpoint(), folders) == [
+        DAMAGED.format("The LoRA anna"), "There is no LoRA named other.",
+    ]
 
 
 ANYTHING = st.recursive(
@@ -195,6 +198,38 @@ def test_what_is_missing_is_named_once_and_a_weight_of_nothing_asks_for_nothing(
     assert mismatches(prompt, checkpoint(), folders) == [
         "There is no LoRA named gone.", "There is no embedding named pa-eve."
     ]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("cut", [0, 9, 200, -1])
+def test_a_file_that_cannot_be_read_is_named(folders: Folders, suffix: str, cut: int) -> None:
+    for folder, name, shape in ((folders.loras, ATTENTION, (4, 768)), (folders.embeddings, "emb_params", (4, 768))):
+        path = folder / f"torn{suffix}"
+        if suffix == ".pt":
+            torch.save({name: torch.zeros(shape)}, path)
+        else:
+            write(path, {name: shape})
+        path.write_bytes(path.read_bytes()[:cut])
+    assert mismatches("torn, torn <lora:torn:1> <lora:torn:1>", checkpoint(), folders) == [
+        DAMAGED.format("The LoRA torn"), DAMAGED.format("The embedding torn"),
+    ]
+
+
+@pytest.mark.parametrize("weights", ["1", "0:1", "1:0", "te=0:unet=1", "-1"])
+def test_a_network_with_either_weight_is_asked_for(folders: Folders, weights: str) -> None:
+    assert mismatches(f"<lora:gone:{weights}>", checkpoint(), folders) == ["There is no LoRA named gone."]
+
+
+def test_embeddings_of_the_negative_prompt_are_looked_at_and_loras_there_do_nothing(folders: Folders) -> None:
+    write(folders.embeddings / "bad-hands.safetensors", {"emb_params": (4, 2048)})
+    write(folders.loras / "ink.safetensors", {ATTENTION: (4, 2048)})
+    found = mismatches("a man", checkpoint(), folders, "blurry, (bad-hands:1.2), <lora:ink:1> <lora:gone:1>")
+    assert [line.split(" was made")[0] for line in found] == [
+        *(f"The LoRA {name} stands in the negative prompt, where it does nothing." for name in ("ink", "gone")),
+        "The embedding bad-hands",
+    ]
+    add_avatar(folders, "Eve")
+    assert mismatches("", checkpoint(), folders, "pa-eve") == ["There is no embedding named pa-eve."]
 
 
 @pytest.mark.parametrize("prompt", [

@@ -202,10 +202,11 @@ def _refuse_unusable(styles: tuple[Style, ...], session: Session) -> None:
 
 
 def _warn(request: PictureRequest, session: Session, told: set[str]) -> None:
-    """Tell once of each network and embedding that does not fit the loaded checkpoint, or is not there.
+    """Tell once of each network and embedding that does not fit the loaded checkpoint, cannot be read, or is not there.
     Raises `InvalidSettings` for a network whose weight is no number."""
     refuse_unusable(split_networks(request.prompt)[1])
-    for sentence in mismatches(request.prompt, session.base, session.host.folders()):
+    folders = session.host.folders()
+    for sentence in mismatches(request.prompt, session.base, folders, request.negative_prompt):
         if sentence not in told:
             told.add(sentence)
             session.emit(Log(sentence))

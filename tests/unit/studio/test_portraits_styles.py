@@ -15,6 +15,7 @@ from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.jobs import queue
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import ENDED, State
+from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.again import request_like
 from personal_avatar.studio.picking import similar
@@ -99,6 +100,17 @@ def test_more_loras_are_named_in_the_prompt_and_missing_ones_told(made: Made) ->
 
 def logged(studio: Studio, job_id: str) -> list[str]:
     return [record.event.message for record in studio.events(job_id) if isinstance(record.event, Log)]
+
+
+def test_damaged_networks_of_both_prompts_are_told_once(made: Made, tmp_path: Path) -> None:
+    folders = StandaloneHost(tmp_path / "data").folders()
+    (folders.loras / "empty.safetensors").touch()
+    (folders.embeddings / "bad-hands.pt").write_bytes(b"PK\x03\x04")
+    wish = {"count": 6, "loras": "empty"}
+    requests, studio, job_id = made(prompt="{subject}", negative_prompt="bad-hands", settings=wish)
+    assert len(requests) > 1
+    for what in ("The LoRA empty", "The embedding bad-hands"):
+        assert len([told for told in logged(studio, job_id) if told.startswith(f"{what} cannot be read")]) == 1
 
 
 @pytest.mark.parametrize("prompt", ["{subject} <lora:ink:nan>", "{subject} __weight__"])
