@@ -10,7 +10,7 @@ import numpy as np
 from personal_avatar.domain import Portrait
 from personal_avatar.pictures import EDITED, save_picture
 from personal_avatar.reports.content import Report
-from personal_avatar.reports.letters import font, shortened, width_of
+from personal_avatar.reports.letters import shortened, width_of, write
 from personal_avatar.reports.tiles import ACCENT, CARD, GOOD, GROUND, INK, LOW, MUTED, square
 from personal_avatar.wording import score, share
 
@@ -46,14 +46,14 @@ def contact_sheet(report: Report, first: int = 0) -> np.ndarray:
 
 def _header(sheet: Any, pen: Any, report: Report) -> None:
     """Title, the LoRA line, the scale of likeness, and some of the photos it was trained on."""
-    pen.text((MARGIN_PX, 26), report.title, INK, font(30, bold=True))
+    write(pen, (MARGIN_PX, 26), shortened(report.title, 30, sheet.width * 0.55, bold=True), INK, 30, bold=True)
     line = report.network or report.subject
-    pen.text((MARGIN_PX, 70), shortened(line, 16, sheet.width * 0.55), MUTED, font(16))
+    write(pen, (MARGIN_PX, 70), shortened(line, 16, sheet.width * 0.55), MUTED, 16)
     _scale(pen, report, MARGIN_PX, 122, min(560, int(sheet.width * 0.5)))
     photos = list(report.photos.accepted[:6]) if report.photos else []
     left = sheet.width - MARGIN_PX - len(photos) * (PHOTO_PX + 8) + 8
     if photos:
-        pen.text((left, 28), "The photos", MUTED, font(14))
+        write(pen, (left, 28), "The photos", MUTED, 14)
     for number, photo in enumerate(photos):
         picture = square(photo.path, PHOTO_PX)
         if picture is not None:
@@ -69,11 +69,11 @@ def _scale(pen: Any, report: Report, x: int, y: int, width: int) -> None:
     reached = int(width * min(max(likeness.recovered, 0.0), 1.0))
     if reached > 12:
         pen.rounded_rectangle((x, y, x + reached, y + 12), 6, ACCENT)
-    pen.text((x, y + 19), f"before {score(likeness.floor)}", MUTED, font(14))
+    write(pen, (x, y + 19), f"before {score(likeness.floor)}", MUTED, 14)
     after = f"after training {score(likeness.after)}  ({share(likeness.recovered)})"
     _centred(pen, x + width // 2, y - 26, after, 16, INK)
     end = f"real pictures {score(likeness.ceiling)}"
-    pen.text((x + width - width_of(end, 14), y + 19), end, MUTED, font(14))
+    write(pen, (x + width - width_of(end, 14), y + 19), end, MUTED, 14)
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ def _tile(sheet: Any, pen: Any, tile: _Tile) -> None:
     text = f"{likeness:.2f}" if likeness is not None else "no face"
     colour = LOW if likeness is None else GOOD if tile.number < 4 else INK
     left = tile.x + 10
-    pen.text((left, tile.y + TILE_PX + 1), f"{tile.number + 1}", MUTED, font(15))
-    pen.text((left + 30, tile.y + TILE_PX - 1), text, colour, font(17, bold=True))
+    write(pen, (left, tile.y + TILE_PX + 1), f"{tile.number + 1}", MUTED, 15)
+    write(pen, (left + 30, tile.y + TILE_PX - 1), text, colour, 17, bold=True)
     if tile.portrait.restored is not None:
         mark = "restored"
-        pen.text((tile.x + TILE_PX - 10 - width_of(mark, 12), tile.y + TILE_PX + 3), mark, ACCENT, font(12))
-    pen.text((left + 30, tile.y + TILE_PX + 23), shortened(tile.style, 13, TILE_PX - 56), MUTED, font(13))
+        write(pen, (tile.x + TILE_PX - 10 - width_of(mark, 12), tile.y + TILE_PX + 3), mark, ACCENT, 12)
+    write(pen, (left + 30, tile.y + TILE_PX + 23), shortened(tile.style, 13, TILE_PX - 56), MUTED, 13)
 
 
 def _centred(pen: Any, x: int, y: int, text: str, size_px: int, colour: tuple[int, int, int]) -> None:
-    pen.text((x - width_of(text, size_px) / 2, y), text, colour, font(size_px))
+    write(pen, (x - width_of(text, size_px) / 2, y), text, colour, size_px)

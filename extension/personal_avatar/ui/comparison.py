@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import shorten
 
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
-from personal_avatar.reports.comparison import Row, spoken
+from personal_avatar.reports.comparison import Row, picture_heads, spoken
 from personal_avatar.studio.comparing import compared
 from personal_avatar.studio.trainings import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
@@ -25,6 +26,7 @@ COLUMNS = {
     "file_mb": "estimate.file_mb",
 }
 PICTURES = 6
+HEAD_LETTERS = 56
 
 
 def comparison_html(scene: Scene, shelf: Shelf) -> str:
@@ -42,8 +44,9 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     table = tag("table", tag("thead", tag("tr", _heads(scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
     told = [tag("p", escape(scene.say("compare.note")), class_="pa-note")] if _has_one_photo(rows) else []
-    pictures = [_pictures(row, scene, shelf) for row in rows]
-    return "".join((tag("h3", escape(title)), numbers, *told, *pictures))
+    asked = picture_heads(rows)[:PICTURES]
+    pictures = [_pictures(row, asked, scene, shelf) for row in rows]
+    return "".join((tag("h3", escape(title)), numbers, *told, _picture_heads(asked), *pictures))
 
 
 def left_out_html(left_out: Mapping[str, AvatarError], scene: Scene) -> str:
@@ -78,11 +81,21 @@ def _line(row: Row, scene: Scene) -> str:
     return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), cells)
 
 
-def _pictures(row: Row, scene: Scene, shelf: Shelf) -> str:
+def _picture_heads(asked: Sequence[str]) -> str:
+    """Above the strips, in their columns: what the pictures were asked for, short; whole where the mouse rests."""
+    heads = (tag("small", escape(shorten(one, HEAD_LETTERS, placeholder=" …")), title=one, lang="en") for one in asked)
+    return tag("div", *heads, class_="pa-same") if any(asked) else ""
+
+
+def _pictures(row: Row, asked: Sequence[str], scene: Scene, shelf: Shelf) -> str:
     """A strip under the method's name; below each other the strips show the same prompts and seeds."""
     name = row.named(scene.language)
-    alt = escape(f"{scene.say('train.sample.alt')}, {name}")
-    made = [path for path in row.pictures if path.is_file()][:PICTURES]
-    shown = "".join(f'<img src="{shelf.url(path)}" alt="{alt}" loading="lazy">' for path in made)
+    alt = f"{scene.say('train.sample.alt')}, {name}"
+    made = [(path, one) for path, one in zip(row.pictures, asked, strict=False) if path.is_file()]
+    shown = "".join(_picture(shelf.url(path), f"{alt}: {one}" if one else alt) for path, one in made)
     strip = tag("div", shown, class_="pa-same")
     return tag("figure", tag("figcaption", escape(name)), strip, class_="pa-strips") if made else ""
+
+
+def _picture(url: str, alt: str) -> str:
+    return f'<img src="{url}" alt="{escape(alt)}" loading="lazy">'

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.pictures import load_picture, save_picture
+from personal_avatar.reports import comparison
 from personal_avatar.reports.comparison import (
+    ERROR_LINES,
     TILE_PX,
     comparable,
     comparison_sheet,
     notes,
+    picture_heads,
     table,
     to_document,
     write_comparison_sheet,
@@ -86,6 +89,72 @@ def test_the_sheet_writes_why_a_method_failed() -> None:
     told, silent = (comparison_sheet("Ruby", comparable([one])) for one in (failed("lora"), result("lora", None)))
     assert told.shape == silent.shape and (told != silent).any()
     assert (told[120:180] != told[0, 0]).any()
+
+
+def inked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written onto sheets from now on, line by line."""
+    lines: list[str] = []
+    written = comparison.write
+
+    def write(pen: Any, place: Any, text: str, *how: Any, **more: Any) -> None:
+        lines.append(text)
+        written(pen, place, text, *how, **more)
+
+    monkeypatch.setattr(comparison, "write", write)
+    return lines
+
+
+@pytest.mark.parametrize("pictures", [0, 4])
+def test_what_to_do_is_told_to_its_end_however_long_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int
+) -> None:
+    long = {**FAILURE, "message": "8 GB were not enough for it. " * 80}
+    made = result("dreambooth", 0.3, samples=pictures_with(tmp_path, ["a portrait"] * pictures))
+    lines = inked(monkeypatch)
+    comparison_sheet("Ruby", comparable([{**failed("lora"), "error": long}, made]))
+    told = lines[lines.index("LoRA") + 1 :]
+    assert len(told) == ERROR_LINES and told[-1].endswith("Try rank=8.") and told[-2].endswith("...")
+
+
+def test_a_name_that_is_wider_than_the_sheet_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = inked(monkeypatch)
+    sheet = comparison_sheet("Ruby " * 16, comparable([result("textual-inversion", 0.5, engine="kohya")]))
+    assert lines[0].startswith("Ruby Ruby") and lines[0].endswith("...") and (sheet[:80, -20:] == sheet[0, 0]).all()
+    assert "Textual Inversion, kohya (sd-scripts)" in lines
+
+
+def pictures_with(folder: Path, prompts: list[str]) -> list[str]:
+    """Pictures as trainings keep them, with prompt and seed."""
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    made = (
+        save_picture(grey, folder / f"{prompt[-20:]}-{seed}.png", f"{prompt}\nSeed: {seed}")
+        for seed, prompt in enumerate(prompts, 1000)
+    )
+    return [str(path) for path in made]
+
+
+def test_columns_say_what_their_pictures_were_asked_for_in_the_words_that_all_rows_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = ["a portrait of {} woman", "an oil painting of {} woman, smiling"]
+    words = {"lora": "sks", "textual-inversion": "pa-ruby", "one-photo": "a"}
+    found = [
+        result(method, 0.5, samples=pictures_with(tmp_path, [one.format(word) for one in prompts]))
+        for method, word in words.items()
+    ]
+    wanted = ["a portrait of … woman, seed 1000", "an oil painting of … woman, smiling, seed 1001"]
+    assert picture_heads(comparable(found)) == wanted
+    assert picture_heads(comparable(found[:1]))[0] == "a portrait of sks woman, seed 1000"
+    lines = inked(monkeypatch)
+    sheet = comparison_sheet("Ruby", comparable(found))
+    assert " ".join(lines[1:]).startswith(" ".join(wanted))
+    assert (sheet[80:125, 330:] != sheet[0, 0]).any()
+
+
+def test_pictures_that_do_not_say_what_they_were_asked_for_have_no_heads(tmp_path: Path) -> None:
+    path = save_picture(np.full((8, 8, 3), 9, np.uint8), tmp_path / "plain.png")
+    rows = comparable([result("lora", 0.5, samples=[str(path), str(tmp_path / "gone.png")])])
+    assert picture_heads(rows) == ["", ""]
 
 
 def test_nothing_compares_to_an_empty_table() -> None:

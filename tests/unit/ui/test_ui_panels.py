@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import gradio as gr
@@ -15,13 +16,14 @@ from fastapi.testclient import TestClient
 from personal_avatar.domain import Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.photos.read import Limits
+from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import Studio
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import photo_files, tab
 from personal_avatar.wording import text
 
-from tests.unit.api.house import GOOD, SAMPLES, failing
+from tests.unit.api.house import GOOD, LEARN, SAMPLES, failing
 from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
@@ -359,6 +361,28 @@ def test_a_method_that_failed_stands_in_the_table_with_its_name_the_reason_and_t
     rows = visitor.value("comparison").split("<tr>")
     (row,) = (row for row in rows if "8 GB were not enough." in row)
     assert ">Dreambooth<" in row and text("error.OUT_OF_VRAM.title") in row and "Try rank=8." in row
+
+
+def test_the_pictures_of_a_comparison_stand_below_what_they_were_asked_for(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prompts = ("a portrait of sks woman", "an oil painting of sks woman, <thick> strokes, a wide gilded frame around")
+    kept = [
+        str(save_picture(load_picture(GOOD[0]), tmp_path / f"{seed}.png", f"{prompt}\nSeed: {seed}"))
+        for seed, prompt in enumerate(prompts, 1000)
+    ]
+    monkeypatch.setattr(studio.host, "learn", LEARN.replace('payload["photos"][:2]', repr(kept)))
+    visitor = laid_out(visit, "f9" * 16, "Uyen")
+    visitor.enter(goal="face-quick", compare_one_photo=False)
+    visitor.click("compare")
+    visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
+    shown = visitor.value("comparison")
+    heads = re.findall(r'<small title="([^"]*)" lang="en">([^<]*)</small>', shown)
+    assert [unescape(short) for _, short in heads] == [
+        "a portrait of sks woman, seed 1000", "an oil painting of sks woman, <thick> strokes, a wide …"
+    ]
+    assert unescape(heads[1][0]) == f"{prompts[1]}, seed 1001"
+    assert 'alt="Sample picture, Dreambooth: a portrait of sks woman, seed 1000"' in shown
 
 
 def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
