@@ -9,6 +9,7 @@ import gradio as gr
 
 from personal_avatar.domain import Method
 from personal_avatar.errors import PlanTooLarge
+from personal_avatar.ui.labels import labels
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.plan import PlanForm
@@ -71,7 +72,7 @@ def changes_in_words(changes: Mapping[str, Any], scene: Scene) -> str:
 
 
 def _label(name: str, scene: Scene) -> str:
-    key = "train.method" if name == "method" else f"plan.{name}"
+    key = "train.method" if name == "method" else labels().get(name, name)
     return scene.say(key) if has(key) else name
 
 
@@ -80,7 +81,7 @@ def _value(name: str, value: Any, scene: Scene) -> str:
         return scene.say(f"method.{value}")
     if isinstance(value, bool):
         return scene.say("word.on" if value else "word.off")
-    key = f"plan.{name}.{value}"
+    key = f"{labels().get(name, name)}.{value}"
     return scene.say(key) if has(key) else str(value)
 
 

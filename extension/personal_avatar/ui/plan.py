@@ -25,6 +25,8 @@ from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of, said
 
 GOAL = "goal"
+Seen = Mapping[str, Mapping[str, Any]]  # what `Page.seen` holds of what was proposed
+NOTHING: Seen = {}
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,16 @@ class PlanForm:
         held = [wanted.get(field.name, gr.update()) for field in self._form.fields]
         return [method.value, goal.value, gr.update(), *held]
 
-    def presets(self, scene: Scene, raw: Sequence[Any]) -> Chosen:
-        """Goal and engine alone: every method with the settings that suit it."""
+    def for_all(self, scene: Scene, raw: Sequence[Any] | None = None, seen: Seen = NOTHING) -> Chosen:
+        """Goal and engine, and of the settings of all methods those that the user changed himself: each method takes
+        what it has of them, and the rest as it suits it. `seen`: what the page proposed last."""
         chosen = self.chosen(scene, raw)
-        return replace(chosen, plan={GOAL: chosen.plan[GOAL]})
+        proposed = {
+            field.name: (seen.get(str(component._id)) or _proposed(field.name, scene))["value"]
+            for field, component in zip(self._form.fields, self._form.components, strict=True)
+        }
+        changed = self._form.values([scene.values[name] for name in self._settings], proposed)
+        return replace(chosen, plan={GOAL: chosen.plan[GOAL], **changed})
 
 
 def _radio(

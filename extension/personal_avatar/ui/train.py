@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -16,9 +17,9 @@ from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
-from personal_avatar.ui.offer import Offers
+from personal_avatar.ui.offer import Offers, changes_in_words
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.plan import Chosen, PlanForm
+from personal_avatar.ui.plan import GOAL, Chosen, PlanForm, Seen
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
@@ -45,6 +46,8 @@ def _inputs(page: Page, about: About) -> None:
         start = gr.Button(text("train.start"), variant="primary", elem_id=elem_id("start"))
         compare = gr.Button(text("train.compare"), elem_id=elem_id("compare"))
     untrained = gr.Checkbox(True, label=text("compare.one_photo"), elem_id=elem_id("compare_one_photo"))
+    takes = gr.HTML(elem_id=elem_id("compare_takes"))
+    page.show(takes, lambda scene: {"value": _takes(scene, form.for_all(scene))})
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
     page.say(untrained, label="compare.one_photo")
@@ -60,8 +63,8 @@ def _inputs(page: Page, about: About) -> None:
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         return offers.tried(scene, lambda: train(scene, *raw))
 
-    def begin_all(scene: Scene, alone: bool, *raw: Any) -> list[Any]:
-        request = _request(scene, form.presets(scene, about.noted(scene, raw)))
+    def begin_all(scene: Scene, seen: Seen, alone: bool, *raw: Any) -> list[Any]:
+        request = _request(scene, form.for_all(scene, about.noted(scene, raw), seen))
         left_out: dict[str, AvatarError] = {}
 
         def compare() -> Job:
@@ -73,9 +76,16 @@ def _inputs(page: Page, about: About) -> None:
         return [left_out_html(left_out, scene), note]
 
     page.on(start.click, begin, values, [offers.place, job], message)
-    page.on(compare.click, begin_all, [untrained, *values], [offers.place, job], message)
+    page.on(compare.click, begin_all, [page.seen, untrained, *values], [offers.place, job], message)
     offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
+
+
+def _takes(scene: Scene, chosen: Chosen) -> str:
+    """What of the user's own settings goes into a comparison; empty without any."""
+    own = {name: value for name, value in chosen.plan.items() if name != GOAL}
+    told = scene.say("compare.takes", settings=changes_in_words(own, scene)) if own else ""
+    return tag("p", escape(told), class_="pa-note") if own else ""
 
 
 def _request(scene: Scene, chosen: Chosen) -> TrainRequest:

@@ -312,9 +312,16 @@ def test_each_method_is_trained_and_says_how_its_file_is_used(
     assert payload["plan"] == {"goal": "face-quick", "steps": 60}
 
 
-def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(visit: Visit, studio: Studio) -> None:
+def test_all_methods_are_compared_on_the_same_photos_each_with_what_it_has_of_the_users_settings(
+    visit: Visit, studio: Studio
+) -> None:
     visitor = laid_out(visit, "fb" * 16, "Lia")
-    visitor.enter(goal="face-quick", plan_rank=48)
+    visitor.enter(method=Method.TEXTUAL_INVERSION.value, plan_vectors=6)
+    visitor.refresh()
+    visitor.enter(method=Method.LORA.value, plan_steps=70, plan_rank=48)
+    visitor.refresh()
+    assert "Vectors: 6" in visitor.text("compare_takes") and "Steps: 70" in visitor.text("compare_takes")
+    visitor.enter(goal="face-quick")
     visitor.click("compare")
     assert visitor.text("train_message") == ""
     visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
@@ -323,7 +330,12 @@ def test_all_methods_are_compared_on_the_same_photos_each_with_its_own_settings(
     assert visitor.value("comparison").count('alt="Sample picture, Dreambooth-LoRA"') == 2
     payloads = [view.job.payload for view in studio.jobs.views() if view.job.title == "Lia"]
     assert {payload["method"] for payload in payloads} == {method.value for method in Method}
-    assert all(payload["plan"] == {"goal": "face-quick"} for payload in payloads)
+    taken = {payload["method"]: payload["plan"] for payload in payloads}
+    common = {"goal": "face-quick", "steps": 70}
+    assert taken == {
+        "lora": {**common, "rank": 48}, "dreambooth-lora": {**common, "rank": 48}, "dreambooth": common,
+        "textual-inversion": {**common, "vectors": 6},
+    }
     told = visitor.text("offer")
     assert "“Photos alone” is left out" in told and "buffalo_l" in told and "--fetch" in told
     assert "Photos alone" not in said

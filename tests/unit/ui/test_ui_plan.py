@@ -101,6 +101,22 @@ def test_what_was_set_for_one_method_is_there_when_it_is_chosen_again(visit: Vis
     assert (visitor.prop("plan_rank", "visible"), visitor.value("plan_rank")) == (True, 48)
 
 
+@pytest.mark.parametrize(("accept", "words"), [
+    ("en", ("Resolution (px): 128", "Steps: 90")), ("vi", ("Số bước: 90",)), ("zh", ("步数: 90",)),
+])
+def test_below_the_button_stands_what_of_ones_own_settings_a_comparison_takes(
+    visit: Visit, accept: str, words: tuple[str, ...]
+) -> None:
+    visitor = visit(key="f8" * 16, accept=accept)
+    assert visitor.text("compare_takes") == ""
+    visitor.enter(goal=Goal.FACE_QUICK.value, method=Method.DREAMBOOTH.value)
+    visitor.refresh()
+    assert visitor.text("compare_takes") == ""
+    visitor.enter(plan_steps=90, plan_resolution_px=128)
+    visitor.refresh()
+    assert all(one in visitor.text("compare_takes") for one in words)
+
+
 def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     assert visit(key="f5" * 16).prop("engine", "visible") is False
     monkeypatch.setattr(Trainings, "engines", lambda self: tuple(Engine))
