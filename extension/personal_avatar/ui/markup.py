@@ -14,7 +14,17 @@ from personal_avatar.wording import counted, translated
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 # Errors whose own words the table has, and what to do on the page.
 SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused")
-OWN_HINTS = ("error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged")
+# What errors say of how a job ended, and what else to do than is usual, as far as it is always the same.
+ENDINGS = (
+    "ending.cancelled", "ending.cancelled.waiting", "ending.cancelled.paused", "ending.deleted", "ending.interrupted",
+    "ending.download", "ending.closed", "ending.state", "ending.task", "ending.nan", "ending.nan.kohya",
+    "ending.nan.first", "ending.nan.cards",
+)
+OWN_HINTS = (
+    "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
+    "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
+    "ending.hint.resume", "ending.hint.again",
+)
 COMMAND = re.compile("`[^`]+`")
 
 
@@ -64,7 +74,8 @@ def title_of(error: AvatarError, language: str) -> str:
 
 
 def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str, str, str]:
-    """What else a box says of an error, in its order; the last is in English, where the others are not."""
+    """What else a box says of an error, in its order; the last is in English, where the others are not: what the table
+    does not have."""
     usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
     wrong = problems(error, language) if isinstance(error, InvalidSettings) else ""
     for key in SENTENCES:
@@ -74,8 +85,8 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
         return wrong or told, instead or _called(own, language) or usual or error.hint, ""
     hint = instead or (_own_hint(error, language) if own else usual)
-    if wrong:
-        return wrong, hint, "" if hint else _called(own, language)
+    if known := wrong or translated(error.message, ENDINGS, language):
+        return known, hint, "" if hint else _called(own, language)
     return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -12,11 +14,13 @@ from personal_avatar import errors
 from personal_avatar.errors import (
     AvatarError,
     BaseUnsupported,
+    Cancelled,
     Crashed,
     DiskFull,
     EngineMissing,
     GenerationFailed,
     InvalidSettings,
+    JobDamaged,
     Killed,
     NanLoss,
     NotAlike,
@@ -25,16 +29,20 @@ from personal_avatar.errors import (
     WeightsMissing,
 )
 from personal_avatar.identity.shelf import Shelf
+from personal_avatar.jobs.working import RESUME
 from personal_avatar.params import Settings, validated
 from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.training.compute import OF_FP16
 from personal_avatar.training.plan import LoraPlan
 from personal_avatar.ui.labels import labelled
-from personal_avatar.ui.markup import error_box, stored_error_box
+from personal_avatar.ui.markup import ENDINGS, OWN_HINTS, error_box, stored_error_box
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
 from personal_avatar.weights import fetch
 from personal_avatar.weights.registry import SETS, YUNET
+from personal_avatar.wording import translated
 
+PACKAGE = Path(errors.__file__).parent
 KINDS = [kind for kind in errors._all_errors(AvatarError) if kind.__module__ == errors.__name__]
 
 
@@ -97,6 +105,79 @@ def test_what_is_usually_done_does_not_stand_before_what_is_done_about_this() ->
     error = GenerationFailed("The LoRA ink does not fit.", "Take it out of the prompt.")
     for language in ("vi", "zh"):
         assert lines(error_box(error, language))[1:] == ["The LoRA ink does not fit. Take it out of the prompt."]
+
+
+def sentences(*kinds: str) -> Iterator[tuple[str, str]]:
+    """("message" or "hint", what it says) of every error of these kinds that the package makes, where its words stand
+    in the source; numbers in them are 7."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for scope in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(scope, ast.FunctionDef):
+                calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call)]
+                for call in (one for one in calls if getattr(one.func, "id", "") in kinds):
+                    parts = zip(("message", "hint"), call.args, strict=False)
+                    yield from ((part, said) for part, node in parts for said in spoken(node, scope, part == "message"))
+
+
+def spoken(node: ast.expr, scope: ast.FunctionDef, filled: bool) -> list[str]:
+    """What an expression may say; nothing where other code decides. `filled`: also with numbers in it."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if node.value else []
+    if isinstance(node, ast.IfExp):
+        return [*spoken(node.body, scope, filled), *spoken(node.orelse, scope, filled)]
+    if isinstance(node, ast.Name):
+        found = (one for one in ast.walk(scope) if isinstance(one, ast.Assign))
+        named = (one.value for one in found if getattr(one.targets[0], "id", "") == node.id)
+        return [said for value in named for said in spoken(value, scope, filled)]
+    if not isinstance(node, ast.JoinedStr) or not filled:
+        return []
+    said = [""]
+    for part in node.values:
+        value = part.value if isinstance(part, ast.FormattedValue) else part
+        said = [before + one for before in said for one in spoken(value, scope, filled) or ["7"]]
+    return said
+
+
+SAID = sorted(set(sentences("Cancelled", "NanLoss")))
+
+
+def test_the_sentences_of_endings_are_found_in_the_sources() -> None:
+    cancelled = {f"The job was cancelled{when}." for when in ("", " before it began", " while it was paused")}
+    hints = {"What was finished until then is kept.", "The best checkpoint until then was kept."}
+    assert cancelled <= {said for part, said in SAID if part == "message"}
+    assert hints <= {said for part, said in SAID if part == "hint"}
+
+
+@pytest.mark.parametrize("language", [one for one in LANGUAGES if one != DEFAULT])
+@pytest.mark.parametrize(("part", "said"), SAID)
+def test_how_a_job_ended_and_what_is_kept_is_told_in_the_users_language(part: str, said: str, language: str) -> None:
+    assert translated(said, ENDINGS if part == "message" else OWN_HINTS, language)
+
+
+@pytest.mark.parametrize(("error", "chinese"), [
+    (Cancelled("The job was cancelled.", "The best checkpoint until then was kept."),
+     ["任务已取消。", "此前最好的存档已保留。"]),
+    (Cancelled("The job was cancelled before it began."), ["任务在开始前已取消。", "可随时重新开始。"]),
+    (Cancelled("The job was cancelled.", text("jobs.keptnothing")),
+     ["任务已取消。", "尚未保存任何内容，因此没有内容可保留。"]),
+    (Cancelled("The job was cancelled.", "What was kept of it is of no use: it is torn."),
+     ["任务已取消。", "What was kept of it is of no use: it is torn."]),
+    (NanLoss("The loss became infinite at step 12, also at 0.1 times the learning rate.", OF_FP16),
+     ["第 12 步时损失变为无穷大，学习率乘以 0.1 后依然如此。",
+      "请降低学习率，或将数值精度设为 fp32：某些显卡（如 GTX 16 系列）在 fp16 下会算出非数值。"]),
+    (Killed("The program was closed while this job ran.", "Start the job again."),
+     ["此任务运行时程序被关闭。", "请重新开始任务。"]),
+    (Killed("sd-scripts was ended.", RESUME),
+     ["请继续该任务：它会从最近保存的状态接着运行。若反复发生，请查看日志和可用内存。", "sd-scripts was ended."]),
+    (JobDamaged("The file that says what the job was to do was damaged or lost."),
+     ["说明任务内容的文件已损坏或丢失。", text("error.JOB_DAMAGED.hint", "zh")]),
+])
+def test_a_box_of_a_job_that_ended_speaks_one_language(error: AvatarError, chinese: list[str]) -> None:
+    said = error_box(error, "zh")
+    assert lines(said)[1:] == chinese
+    assert ('lang="en"' in said) == any(line.isascii() for line in chinese)
+    told = [] if error.message == "The job was cancelled." and not error.hint else [error.message]
+    assert lines(error_box(error, DEFAULT))[1 : 1 + len(told)] == told
 
 
 def refused(kind: type[Settings], **values: object) -> InvalidSettings:
