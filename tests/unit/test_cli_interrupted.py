@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from personal_avatar.cli import main
 from personal_avatar.commands import compare as comparing
-from personal_avatar.jobs import process
+from personal_avatar.jobs import process, queue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.standalone import host as standalone
@@ -176,8 +176,10 @@ def test_photos_that_are_too_few_for_one_method_end_the_comparison(
 
 
 @pytest.fixture()
-def killed(data: Path, tmp_path: Path) -> Iterator[list[str]]:
-    """Ids of the jobs of a comparison whose command was killed while the first one is at work."""
+def killed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Ids of the jobs of a comparison whose command was killed while the first one is at work, and long ago for what
+    may still be taken up."""
+    monkeypatch.setattr(queue, "IDLE_S", 0.05)
     Begun(data, HELD, *compare(tmp_path / "out", "--json")).ends_by(signal.SIGKILL)
     jobs = JobStore(data / "jobs").ids()
     yield jobs
