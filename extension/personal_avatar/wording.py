@@ -123,6 +123,13 @@ def memory(gb: float | None) -> str:
     return NOTHING if gb is None else f"{gb:.1f} GB"
 
 
+def megabytes(count: int) -> float:
+    """`count` bytes in MB (10^6 bytes) for a document, to a tenth, and of less than ten to three digits: no file is of
+    no size."""
+    mb = count / 1e6
+    return round(mb, 1) if mb >= 10 else float(f"{mb:.3g}")
+
+
 def size(mb: float | None) -> str:
     """MB (10^6 bytes) of a file: "37.9 MB", "2.1 GB"; no file is of no size: "< 0.1 MB"."""
     if mb is None:

@@ -17,7 +17,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.rules import rules_from
 from personal_avatar.studio import Studio, pictures_in
 from personal_avatar.terminal import Bar, Terminal
-from personal_avatar.wording import has, text
+from personal_avatar.wording import has, score, text
 
 DOOR = "command line"
 DONE, FAILED, INTERRUPTED = 0, 1, 130
@@ -145,7 +145,7 @@ class Shown:
             self._bar(event.step, event.total, f"  loss {event.loss:.3f}" if event.loss is not None else "")
         elif isinstance(event, Score):
             self.close()
-            self._terminal.say(f"    likeness {event.likeness:.2f} at step {event.step}")
+            self._terminal.say(f"    likeness {score(event.likeness)} at step {event.step}")
         elif isinstance(event, Log):
             self.close()
             self._terminal.say(f"    {commandline.named_here(event.message, self._data)}")

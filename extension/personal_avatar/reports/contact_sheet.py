@@ -94,7 +94,7 @@ def _tile(sheet: Any, pen: Any, tile: _Tile) -> None:
     if picture is not None:
         sheet.paste(picture, (tile.x + 6, tile.y + 6))
     likeness = tile.portrait.scores.get("restored", tile.portrait.likeness)
-    text = f"{likeness:.2f}" if likeness is not None else "no face"
+    text = score(likeness) if likeness is not None else "no face"
     colour = LOW if likeness is None else GOOD if tile.number < 4 else INK
     left = tile.x + 10
     write(pen, (left, tile.y + TILE_PX + 1), f"{tile.number + 1}", MUTED, 15)

@@ -8,6 +8,7 @@ from personal_avatar.domain import PhotoReport, PhotoVerdict, Portrait
 from personal_avatar.reports import parts
 from personal_avatar.reports.content import Report
 from personal_avatar.storage import write_bytes
+from personal_avatar.wording import score
 
 PHOTO_PX, PORTRAIT_PX, BEST = 200, 384, 4
 
@@ -57,7 +58,7 @@ def _photos(photos: PhotoReport) -> str:
 def _photo(verdict: PhotoVerdict) -> str:
     state = "yes" if verdict.accepted else "no"
     word = "used" if verdict.accepted else ", ".join(_spoken(reason.value) for reason in verdict.reasons)
-    similarity = f"likeness to the others {verdict.similarity:.2f}" if verdict.similarity is not None else ""
+    similarity = f"likeness to the others {score(verdict.similarity)}" if verdict.similarity is not None else ""
     lines = (verdict.detail, similarity, verdict.path.name)
     notes = "".join(f"<small>{html.escape(line)}</small>" for line in lines if line)
     return (

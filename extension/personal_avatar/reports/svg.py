@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from personal_avatar.wording import DEFAULT, text
+from personal_avatar.wording import DEFAULT, score, text
 
 WIDTH_PX, HEIGHT_PX = 640, 240
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 52, 18, 16, 40
@@ -136,7 +136,7 @@ def _mark(frame: _Frame, name: str, height: float, points: Sequence[Point]) -> s
     line = _across(y, 'stroke="var(--accent-2)" stroke-dasharray="5 4"')
     starts_farther = abs(points[0][1] - height) > abs(points[-1][1] - height)
     x, anchor = (LEFT_PX + 4, "start") if starts_farther else (WIDTH_PX - RIGHT_PX - 4, "end")
-    return line + _text(x, y - 5, f"{name} {height:.2f}", anchor, "var(--accent-2)")
+    return line + _text(x, y - 5, f"{name} {score(height)}", anchor, "var(--accent-2)")
 
 
 def _across(y: float, how: str) -> str:

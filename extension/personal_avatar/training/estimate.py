@@ -13,11 +13,11 @@ from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.reckoning import GB, Machine, is_half, memory_of, network_in
+from personal_avatar.wording import megabytes
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
 GRID_EXTRA = 5  # grids of pictures besides one a checkpoint: one of the untrained one, four at the end
 JUDGED = 16  # passes for each picture of a grid, to see whether it follows its prompt
-MB = 1e6
 HALF_TIME = 0.5  # of a step in fp32, on processors with bf16
 SAVED_BY_HALVING = 0.75  # of the time of a step on pictures of half the width and height
 RECOMPUTED = 1.35  # time of a step with it
@@ -64,7 +64,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
     return {
         "seconds": round(before_and_after_s(base, photos) + working_s, 1),
         "memory_gb": round(memory_of(plan, base, Machine(on_card)), 1),
-        "file_mb": round(file_bytes(plan, shapes, base) / MB, 1),
+        "file_mb": megabytes(file_bytes(plan, shapes, base)),
         "steps": steps,
         "measured": speed.measured,
         "holds_others": plan.holds_others,

@@ -19,7 +19,7 @@ from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
 from personal_avatar.training.work import Point, Training, Work
-from personal_avatar.wording import score
+from personal_avatar.wording import megabytes, score
 
 LATENT_PX = 8  # pixels to a place of latents
 PRECISIONS = {"torch.float16": "fp16", "torch.bfloat16": "bf16"}  # in the words of kohya's programs
@@ -105,12 +105,6 @@ def numbers_until_now(work: Work, training: Training) -> Numbers:
 
 def _plan(work: Work, training: Training) -> dict[str, Any]:
     return {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px}
-
-
-def megabytes(count: int) -> float:
-    """`count` bytes in MB (10^6 bytes), to a tenth, and of less than ten to three digits: no file is of no size."""
-    mb = count / 1e6
-    return round(mb, 1) if mb >= 10 else float(f"{mb:.3g}")
 
 
 def codes(told: Sequence[Advice]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from personal_avatar.ui.page import elem_id
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.styles import style_name
+from personal_avatar.wording import score
 
 
 def gallery_html(scene: Scene, shelf: Shelf, destinations: tuple[str, ...]) -> str:
@@ -78,7 +79,7 @@ class Card:
         portrait, after = self.entry.portrait, self.entry.likeness
         if portrait.restored is None or after is None or portrait.likeness is None:
             return likeness_words(portrait.likeness, self.scene)
-        return self.scene.say("results.likeness", value=f"{portrait.likeness:.2f} → {after:.2f}")
+        return self.scene.say("results.likeness", value=f"{score(portrait.likeness)} → {score(after)}")
 
     @property
     def overall(self) -> str:

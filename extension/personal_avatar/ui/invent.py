@@ -25,6 +25,7 @@ from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 from personal_avatar.ui.widgets import Form, defaults_of
+from personal_avatar.wording import score
 
 DEFAULTS = defaults_of(InventSettings)
 OWN_FIELDS = ("count", "keep", "seed")  # of a request, beside its other settings
@@ -137,10 +138,10 @@ def _sentence(view: JobView, scene: Scene) -> str:
     if not _images(view):
         return ""
     words = scene.say(
-        "invent.kept", kept=len(result["images"]), made=result["made"], similarity=f"{result['similarity']:.2f}"
+        "invent.kept", kept=len(result["images"]), made=result["made"], similarity=score(result['similarity'])
     )
     if result["runner_up"] is not None:
-        words += " " + scene.say("invent.runner_up", similarity=f"{result['runner_up']:.2f}")
+        words += " " + scene.say("invent.runner_up", similarity=score(result['runner_up']))
     note = tag("p", escape(scene.say("invent.use.info")), class_="pa-note")
     return tag("p", escape(words), class_="pa-sentence") + note
 
@@ -180,7 +181,7 @@ def _candidate(path: Path, sample: SampleMade, known: bool, scene: Scene, shelf:
     elif sample.likeness == 0:
         words = scene.say("invent.first")
     else:
-        words = scene.say("invent.nearest", value=f"{sample.likeness:.2f}")
+        words = scene.say("invent.nearest", value=score(sample.likeness))
     return shelf.figure(path, scene.say("invent.candidate", place=sample.step + 1), words)
 
 

@@ -17,6 +17,7 @@ from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.remarks import remarks
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
+from personal_avatar.wording import score
 
 REMARKS = 6
 ViewOf = Callable[[Scene], "JobView | None"]
@@ -69,4 +70,4 @@ def _made(view: JobView | None, scene: Scene, shelf: Shelf) -> str:
 
 
 def likeness_words(likeness: float | None, scene: Scene) -> str:
-    return scene.say("results.noface") if likeness is None else scene.say("results.likeness", value=f"{likeness:.2f}")
+    return scene.say("results.noface") if likeness is None else scene.say("results.likeness", value=score(likeness))

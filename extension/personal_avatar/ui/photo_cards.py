@@ -12,6 +12,7 @@ from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.presses import attributes_of, button
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import DEFAULT, has, text
+from personal_avatar.wording import score
 
 PRESS = "photo"
 CROWD_PX = 300  # height at which a photo of several people is shown
@@ -90,7 +91,7 @@ def _filled(key: str, verdict: PhotoVerdict, scene: Scene) -> str:
 def _numbers(verdict: PhotoVerdict, scene: Scene) -> list[tuple[str, str]]:
     numbers = []
     if verdict.similarity is not None:
-        numbers.append((scene.say("photos.similarity"), f"{verdict.similarity:.2f}"))
+        numbers.append((scene.say("photos.similarity"), score(verdict.similarity)))
     if verdict.quality is not None:
         numbers.append((scene.say("photos.sharpness"), f"{verdict.quality.sharpness:.0f}"))
     if verdict.face is not None:

@@ -16,12 +16,12 @@ from personal_avatar.pictures import save_picture
 from personal_avatar.training import advice as advising
 from personal_avatar.training import report as reporting
 from personal_avatar.training.advice import RULES, advice
-from personal_avatar.training.outcome import codes, likeness_document, megabytes, note_of
+from personal_avatar.training.outcome import codes, likeness_document, note_of
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.report import choice, write_report
 from personal_avatar.training.result_numbers import Numbers
 from personal_avatar.ui.texts import LANGUAGES, text
-from personal_avatar.wording import size
+from personal_avatar.wording import megabytes, size
 
 Document = dict[str, Any]
 JSON = st.recursive(
