@@ -156,6 +156,11 @@ def test_textual_inversion_says_a_word_of_its_own(method: Method) -> None:
     assert spoken("a photo of sks man", "sks man", method) == expected
 
 
+def test_a_textual_inversion_hears_its_word_where_it_stands_alone() -> None:
+    said = spoken("Sks in a park, not sksan", "sks man", Method.TEXTUAL_INVERSION)
+    assert said == f"{TOKEN} in a park, not sksan"
+
+
 def test_the_trained_word_is_none_that_clip_knows() -> None:
     import personal_avatar
     from transformers import CLIPTokenizer

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Method
 from personal_avatar.training.captions import without_subject
 from personal_avatar.training.classes import ClassPictures
@@ -60,11 +61,9 @@ def items_of(dataset: Dataset, plan: TrainPlan, method: Method) -> list[Item]:
 
 
 def spoken(text: str, trigger: str, method: Method) -> str:
-    """`text` as it must be said while training: in textual inversion the trigger's first word becomes `TOKEN`."""
-    if method is not Method.TEXTUAL_INVERSION:
-        return text
-    word = trigger.split()[0]
-    return text.replace(trigger, trigger.replace(word, TOKEN, 1))
+    """`text` as it must be said while training: in textual inversion the trigger's first word becomes `TOKEN`, also
+    where it stands alone."""
+    return renamed(text, trigger.split()[0], TOKEN) if method is Method.TEXTUAL_INVERSION else text
 
 
 def class_items(dataset: Dataset, plan: TrainPlan, found: ClassPictures | None) -> list[Item]:
