@@ -264,6 +264,7 @@ def test_the_command_puts_photos_and_captions_into_a_folder(
 def test_the_command_wants_to_know_who(
     shared: Studio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert run(shared, monkeypatch, capsys, description="", out=tmp_path)[0] == 2
+    with pytest.raises(InvalidSettings, match="Nobody was described"):
+        run(shared, monkeypatch, capsys, description="", out=tmp_path)
     with pytest.raises(AvatarError):
         run(shared, monkeypatch, capsys, keep=50, out=tmp_path)
