@@ -33,6 +33,7 @@ from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, me
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
+from personal_avatar.training.rates import refuse_endless_warmup
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Trainings:
         refuse_unfit(base)
         plan = plan_for(base, request.method, dict(request.plan))
         refuse_taken(plan.trigger_word, base, _noun(request))
+        refuse_endless_warmup(plan, request.plan)
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
         return Ground(base, tuple(different))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Dataset, Sample
+from personal_avatar.domain import BaseModelFile, Dataset, Family, Sample
 from personal_avatar.training.encoding import MEAN, STD, Coming, Encoder, groups_of
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import write_tensors
@@ -19,7 +19,7 @@ from personal_avatar.training.reading import TextStates, text_states
 if TYPE_CHECKING:
     import torch
 
-VERSION = 4
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,13 @@ def identity(base: BaseModelFile) -> tuple[object, ...]:
     """Changes when the checkpoint, its yaml, the VAE that is used with it, or how it is read becomes another."""
     files = (base.path, base.config, base.vae)
     stats = [path.stat() for path in files if path is not None and path.is_file()]
-    read_as = (base.prediction, base.zero_terminal_snr)
-    return (*files, *read_as, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
+    return (*files, *read_as(base), *((stat.st_size, stat.st_mtime_ns) for stat in stats))
+
+
+def read_as(base: BaseModelFile) -> tuple[object, ...]:
+    """What else than its files tells how a checkpoint answers; SDXL's once gave no words another meaning than zeros."""
+    marks = ("zeros",) if base.family is Family.SDXL else ()
+    return (base.prediction, base.zero_terminal_snr, *marks)
 
 
 def fingerprint(*parts: object) -> str:

@@ -17,7 +17,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.training.plan import TrainPlan, resolution_of
 
 FILE = "measured-memory.json"
-VERSION = 2
+VERSION = 3
 KEPT = 200  # the newest
 LIKELY = (0.5, 2.0)  # a ratio outside of this was no ordinary training
 # What the memory of a step follows from besides family, method and resolution.
@@ -82,7 +82,7 @@ def load(folder: Path) -> Learned:
 
 
 def _current(version: int, ratios: Iterable[tuple[Case, float]]) -> Iterable[tuple[Case, float]]:
-    """The first version held what cards took against other predictions than today's."""
+    """Former versions held what cards took against other predictions than today's."""
     return (row for row in ratios if version >= VERSION or row[0].memory != "vram")
 
 

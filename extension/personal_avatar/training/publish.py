@@ -11,7 +11,7 @@ from pathlib import Path
 from personal_avatar import __version__, publishing
 from personal_avatar.avatars import erase_trained
 from personal_avatar.domain import Family, Goal, Method
-from personal_avatar.errors import NotWritable
+from personal_avatar.errors import DiskFull, NotWritable, named
 from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
@@ -165,7 +165,9 @@ def _hashed(method: TrainingMethod, texts: dict[str, str], place: Path) -> dict[
     try:
         method.save(place, {name: text for name, text in texts.items() if name.startswith("ss_")})
         return hashes(place)
-    except (OSError, NotWritable):
+    except Exception as error:
+        if not isinstance(named(error), DiskFull | NotWritable):
+            raise
         return {}
     finally:
         with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import InvalidSettings
@@ -26,11 +27,8 @@ def has_own_schedule(plan: TrainPlan) -> bool:
 def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
     """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too.
 
-    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it, and for a `chosen` warm-up that
-    is longer than any training by this plan.
+    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it.
     """
-    if "warmup_steps" in chosen:
-        _refuse_endless_warmup(plan)
     if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
         if "optimiser" in chosen:
             raise InvalidSettings(f"{MATRICES} is for LoRA without DoRA.", f"Set optimiser to {ADAMW}.")
@@ -60,6 +58,20 @@ def photos_for_warmup(plan: TrainPlan) -> int:
     return next(photos for photos in range(1, MANY_PHOTOS) if plan.steps_for(photos) > plan.warmup_steps)
 
 
+def refuse_endless_warmup(plan: TrainPlan, chosen: Collection[str]) -> None:
+    """Raise `InvalidSettings` where no number of photos makes more steps than the `chosen` warm-up has. For new jobs:
+    what was accepted once is trained."""
+    if "warmup_steps" not in chosen or photos_for_warmup(plan):
+        return
+    most = plan.steps_for(MANY_PHOTOS)
+    steps = ("" if plan.steps else "at most ") + ("1 step" if most == 1 else f"{most} steps")
+    raise InvalidSettings(
+        f"The training would be no longer than its warm-up: warmup_steps is {plan.warmup_steps} in a training of"
+        f" {steps}.",
+        f"Set warmup_steps to {most // 10} or so, or steps to more than {plan.warmup_steps}.",
+    )
+
+
 def as_adamw(plan: TrainPlan) -> dict[str, Any]:
     """The learning rate with which AdamW stands for the plan's optimiser."""
     return {"learning_rate": plan.learning_rate / TIMES_ADAMWS.get(plan.optimiser, 1.0)}
@@ -71,18 +83,6 @@ def _has_matrices_alone(plan: TrainPlan) -> bool:
 
 def _words_factor(plan: TrainPlan) -> float:
     return float(getattr(plan, "words_factor", 1.0))
-
-
-def _refuse_endless_warmup(plan: TrainPlan) -> None:
-    """Raise `InvalidSettings` where no number of photos makes more steps than the warm-up has."""
-    if photos_for_warmup(plan):
-        return
-    most = plan.steps_for(MANY_PHOTOS)
-    steps = ("" if plan.steps else "at most ") + ("1 step" if most == 1 else f"{most} steps")
-    raise InvalidSettings(
-        f"The learning rate would never get up: warmup_steps is {plan.warmup_steps} in a training of {steps}.",
-        f"Set warmup_steps to {most // 10} or so, or steps to more than {plan.warmup_steps}.",
-    )
 
 
 def _refuse_rates(plan: TrainPlan) -> None:

@@ -24,7 +24,7 @@ from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_COMPLETE
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.cache import load_image
+from personal_avatar.training.cache import load_image, read_as
 from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.storing import Damaged
@@ -238,7 +238,7 @@ def fingerprint(work: Work, training: Training) -> str:
     files = [_parts_of(path) for path in (base.path, base.vae, base.config)]
     told = (
         storing.VERSION, work.task.method.value, sorted(work.plan.dict().items()), training.total_steps,
-        work.resolution_px, base.prediction, base.zero_terminal_snr, files, dataset.trigger, dataset.class_noun,
+        work.resolution_px, *read_as(base), files, dataset.trigger, dataset.class_noun,
         _pictures_of(dataset), data.captions, data.others.captions if data.others else None,
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()

@@ -244,12 +244,13 @@ def test_what_trainings_took_here_corrects_the_next_prediction(folder: Path, tmp
     assert needed_gb(on_processor, known) == needed_gb(on_processor)
 
 
-def test_what_cards_took_is_not_held_against_a_later_model(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("former", [1, 2])
+def test_what_cards_took_is_not_held_against_a_later_model(folder: Path, tmp_path: Path, former: int) -> None:
     cases = [case_of(Wish(shell(folder, Family.SD1), Method.LORA, {}, memory).plan, shell(folder, Family.SD1),
                      Method.LORA, memory) for memory in (RAM, VRAM)]
     learned.save(tmp_path, Learned().with_ratio(cases[0], 0.9).with_ratio(cases[1], 0.8))
     file = tmp_path / learned.FILE
-    file.write_text(json.dumps({**json.loads(file.read_text()), "version": 1}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "version": former}))
     assert [case.memory for case, _ in learned.load(tmp_path).ratios] == [RAM]
 
 

@@ -14,6 +14,7 @@ from personal_avatar.params import validated
 from personal_avatar.training.judging import is_enough, merit_of, stayed
 from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
+from personal_avatar.training.rates import refuse_endless_warmup
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE, kept
 from personal_avatar.training.work import Point, Training, unscored
 
@@ -144,15 +145,16 @@ def test_a_preset_with_an_optimiser_of_matrices_gives_way_to_dora(tmp_path: Path
 def test_a_warm_up_without_an_end_is_refused(values: dict[str, int], said: str, remedy: str, tmp_path: Path) -> None:
     base = BaseModelFile(tmp_path / "a", "a", Family.SD1)
     for method in Method:
-        with pytest.raises(InvalidSettings, match="never get up") as caught:
-            plan_for(base, method, values)
+        with pytest.raises(InvalidSettings, match="no longer than its warm-up") as caught:
+            refuse_endless_warmup(plan_for(base, method, values), values)
         assert said in caught.value.message and remedy in (caught.value.hint or "")
-        plan_for(base, method, {**values, "steps": values["warmup_steps"] + 1})
+        more = {**values, "steps": values["warmup_steps"] + 1}
+        refuse_endless_warmup(plan_for(base, method, more), more)
 
 
 def test_a_warm_up_of_a_preset_does_not_refuse_few_steps(tmp_path: Path) -> None:
     tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
-    assert plan_for(tiny, Method.LORA, {"steps": 3}).steps == 3
+    refuse_endless_warmup(plan_for(tiny, Method.LORA, {"steps": 3}), {"steps": 3})
 
 
 @pytest.mark.parametrize(("values", "remedy"), [

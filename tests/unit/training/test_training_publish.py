@@ -23,7 +23,7 @@ from personal_avatar.training.methods.base import State
 from personal_avatar.training.plan import OPTIMISERS, PLANS, LoraPlan, TextualInversionPlan, TrainTask, plan_for
 from personal_avatar.training.presets import preset_for
 from personal_avatar.training.publish import Facts, card, metadata, publish, published_trigger
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from tests.unit.locks import lock
 
@@ -249,11 +249,17 @@ def test_a_file_has_the_hashes_that_sd_scripts_would_give_it(tmp_path: Path, tin
     assert not any("hash_sha256" in name for name in header(put(tmp_path, tiny, Method.DREAMBOOTH)[0]))
 
 
-def test_without_room_for_another_file_it_goes_without_hashes(tmp_path: Path, tiny: BaseModelFile) -> None:
+@pytest.mark.parametrize("error", [
+    NotWritable("full"), OSError(28, "No space left on device"),
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+])
+def test_without_room_for_another_file_it_goes_without_hashes(
+    tmp_path: Path, tiny: BaseModelFile, error: Exception
+) -> None:
     class Full(OneTensor):
         def save(self, path: Path, metadata: dict[str, str]) -> None:
             if path.parent.name != "Lora":
-                raise NotWritable("full")
+                raise error
             super().save(path, metadata)
 
     assert "sshs_model_hash" not in header(put(tmp_path, tiny, saves=Full())[0])

@@ -67,8 +67,8 @@ class Parts:
             return
         unet = [part for part in self._parts(unet=True) if _place(part).type != "cpu"]
         _move(unet, torch_device("cpu"))
-        _move(text, self.compute.device)
         try:
+            _move(text, self.compute.device)
             yield
         finally:
             left = _place(text[0])
