@@ -32,8 +32,16 @@ from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.plan import ORIGINS, PLANS, OnePhotoTask, TrainPlan, TrainTask, plan_for, refuse_taken
-from personal_avatar.training.rates import refuse_endless_warmup
+from personal_avatar.training.plan import (
+    ORIGINS,
+    PLANS,
+    OnePhotoTask,
+    TrainPlan,
+    TrainTask,
+    plan_for,
+    refuse_endless_warmup,
+    refuse_taken,
+)
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

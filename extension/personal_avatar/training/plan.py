@@ -14,6 +14,7 @@ from personal_avatar.params import Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.grid import taken_words
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
+from personal_avatar.training.rates import refuse_endless_warmup as refuse_endless_warmup
 from personal_avatar.training.rates import suited
 
 EVEN, MIDDLE = "even", "middle"
