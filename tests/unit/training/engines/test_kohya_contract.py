@@ -229,10 +229,10 @@ class OfStandardSize(Source):
 
     weights = shapes  # type: ignore[assignment]  # of which names are taken alone
 
-    def vae(self) -> None:
+    def _vae(self) -> None:
         """Nobody trains it."""
 
-    def _filled(self, name: str, build: Callable[[], Any], read: Any, dtype: Any) -> Any:
+    def _filled(self, name: str, build: Callable[[], Any], read: Any, dtype: Any, device: Any = None) -> Any:
         with torch.device("meta"):
             module = build()
         read(module, {})
