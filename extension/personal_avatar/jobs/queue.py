@@ -120,10 +120,22 @@ class JobQueue:
     def settle(self) -> None:
         """Bring to an end or back into the queue what programs left that are gone, and that does not run any more."""
         for view in self.store.views(states=[State.RUNNING]):
-            folder = self.store.folder(view.job.id)
-            runs = process.alive(view.status.pid, view.status.pid_started_at) or process.child_of(folder)
-            if not runs and self.store.claim(view.job.id):
-                self._runner.run(view.job)
+            if self._is_left(view.job) and self.store.claim(view.job.id):
+                self._settle(view.job)
+
+    def _settle(self, job: Job) -> None:
+        """Of a job that was claimed just now; one that another program settled meanwhile is given back as it is."""
+        if self._is_left(job):
+            self._runner.run(job)
+        else:
+            self.store.release(job.id)
+
+    def _is_left(self, job: Job) -> bool:
+        """Whether a job counts as one that runs, and no process of it does."""
+        status = self.store.status(job.id)
+        return status.state is State.RUNNING and not (
+            process.alive(status.pid, status.pid_started_at) or process.child_of(self.store.folder(job.id))
+        )
 
     def _start_lanes(self) -> None:
         for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self.is_ours(view)}:

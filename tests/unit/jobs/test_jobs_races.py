@@ -21,7 +21,7 @@ from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
 
-from tests.unit.jobs.children import PATIENT, SILENT, trainer
+from tests.unit.jobs.children import PATIENT, QUICK, SILENT, trainer
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
 
 NO_FILES = OSError(errno.EMFILE, "Too many open files")
@@ -187,6 +187,34 @@ def test_what_programs_left_that_are_gone_is_settled_but_what_runs_is_left_alone
     assert house.store.status(died.job.id).state is State.FAILED
     assert house.store.status(lives.job.id).state is State.RUNNING
     lives.child.kill()
+
+
+@pytest.mark.slow
+def test_what_another_program_put_back_into_the_queue_meanwhile_is_not_begun(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = House(house.folder)
+    for program in (house, other):
+        program.serves, program.pausable = False, ("train",)
+        program.again()
+    left = Abandoned(house, PATIENT)
+    house.running(left.job)
+    left.child.kill()
+    left.reaper.join()
+    look = process.child_of
+
+    def look_slowly(folder: Path) -> int | None:
+        found = look(folder)
+        monkeypatch.setattr(process, "child_of", look)
+        other.queue.settle()
+        return found
+
+    monkeypatch.setattr(process, "child_of", look_slowly)
+    house.body = QUICK
+    house.queue.settle()
+    status = house.store.status(left.job.id)
+    assert (status.state, status.restarts) == (State.QUEUED, 1)
+    assert not house.store.is_claimed(left.job.id)
 
 
 @pytest.mark.slow
