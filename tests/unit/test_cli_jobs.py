@@ -12,7 +12,7 @@ from personal_avatar import doctor
 from personal_avatar.cli import main
 from personal_avatar.commands.common import follow, local_studio
 from personal_avatar.environment.finding import State as Found
-from personal_avatar.jobs import process
+from personal_avatar.jobs import process, queue
 from personal_avatar.jobs.asking import Asking, asked
 from personal_avatar.jobs.events import EventWriter, Progress, Stage
 from personal_avatar.jobs.job import Job
@@ -147,3 +147,19 @@ def test_a_command_runs_its_own_job_and_leaves_those_of_others(store: JobStore, 
     assert {store.status(job.id).state for job in left} == {State.QUEUED}
     assert main(["jobs", "resume", left[0].id[:8], "--data", str(tmp_path)]) == 1
     assert store.status(left[0].id).state is State.QUEUED
+
+
+def test_what_only_another_program_can_begin_is_told_so_and_how_it_is_ended(
+    store: JobStore, say: Say, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "IDLE_S", -1.0)  # others have had their time
+    job = store.create("create", {}, title="Anna", user_id="u", avatar_id="", host="webui")
+    cancel = f"jobs cancel {job.id[:8]} --data {tmp_path}"
+    listed = say("list")
+    assert "begins when the program that accepted it (webui) is open" in listed
+    assert cancel in listed and "jobs resume" not in listed
+    assert main(["jobs", "resume", job.id[:8], "--data", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "Only the program that accepted it (webui) can begin the job. It begins as soon as that is open." in told
+    assert cancel in told and "Nothing has to be done" not in told
+    assert "cancelled" in say("cancel", job.id[:8])

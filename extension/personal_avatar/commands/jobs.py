@@ -80,11 +80,21 @@ def _row(studio: Studio, view: JobView) -> tuple[str, ...]:
 
 def _told(studio: Studio, view: JobView) -> Iterator[str]:
     """How far a job is; of one that nobody takes up, what does."""
-    if studio.queue.waits_in_vain(view):
-        data = studio.host.folders().data
-        yield f"no program takes it up: {commandline.of('jobs', 'resume', view.job.id[:8], data=data)}"
-    else:
+    if not studio.queue.waits_in_vain(view):
         yield from _whereabouts(view)
+    elif studio.queue.is_ours(view):
+        yield f"no program takes it up: {_command(studio, 'resume', view)}"
+    else:
+        yield f"begins when {_acceptor(view)} is open; to end it: {_command(studio, 'cancel', view)}"
+
+
+def _command(studio: Studio, action: str, view: JobView) -> str:
+    return commandline.of("jobs", action, view.job.id[:8], data=studio.host.folders().data)
+
+
+def _acceptor(view: JobView) -> str:
+    """The program that alone begins a job, which works within it."""
+    return f"the program that accepted it ({view.job.host})"
 
 
 def _whereabouts(view: JobView) -> Iterator[str]:
@@ -174,9 +184,17 @@ def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
 
 
 def _take_up(studio: Studio, view: JobView) -> None:
-    """Let a job go on. Raises `WrongState` for one that cannot, or that a program runs; `QueueFull`."""
-    if view.status.state is State.QUEUED and studio.queue.is_ours(view):
+    """Let a job go on. Raises `WrongState` for one that cannot, that a program runs, or that another one has to begin;
+    `QueueFull`."""
+    if view.status.state is State.QUEUED:
+        _refuse_others(studio, view)
         return
     nobody_watches = view.status.state is State.RUNNING and not studio.jobs.is_claimed(view.job.id)
     with suppress(*([WrongState] if nobody_watches else [])):  # it runs: at most a pause has to be taken back
         studio.queue.resume(view.job.id, here=False)
+
+
+def _refuse_others(studio: Studio, view: JobView) -> None:
+    if not studio.queue.is_ours(view):
+        hint = f"It begins as soon as that is open. To end it: {_command(studio, 'cancel', view)}"
+        raise WrongState(f"Only {_acceptor(view)} can begin the job.", hint)
