@@ -119,6 +119,21 @@ def test_results_for_a_folder_that_nothing_may_be_written_to_are_refused_before_
     assert f"nothing may be written to {str(tmp_path)!r}; name another folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [
+    ["compare", "--photos", "x", "--name", "a", "--out", "/new/out"], ["jobs", "list", "--data", "/new/data"],
+])
+def test_a_folder_on_a_drive_that_is_not_there_is_called_no_file(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os.path, "lexists", lambda place: False)
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    told = capsys.readouterr().err
+    anchor = Path("/new").absolute().anchor
+    assert caught.value.code == 2 and "a file" not in told
+    assert f"there is no {anchor!r}, on which {words[-1]!r} lies; name another folder" in told
+
+
 def test_help_comes_at_once() -> None:
     began = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "personal_avatar", "--help"]

@@ -68,6 +68,10 @@ def results(text: str) -> Path:
 
 
 def _nearest(text: str) -> Path:
-    """The path itself, or the nearest that is there of those above it."""
+    """The path itself, or the nearest that is there of those above it. Raises `ArgumentTypeError` where nothing is, as
+    on a drive that Windows does not have."""
     path = Path(text).absolute()
-    return next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            return place
+    raise argparse.ArgumentTypeError(f"there is no {path.anchor!r}, on which {text!r} lies; name another folder")
