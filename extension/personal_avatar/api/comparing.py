@@ -14,11 +14,12 @@ from personal_avatar.api.settings import mark_nullable, refuse_other_types, sche
 from personal_avatar.api.table import MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received_photos
 from personal_avatar.domain import Method
+from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import Job
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.trainings import WAYS
+from personal_avatar.studio.trainings import WAYS, way_of
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.plan import PLANS
 
@@ -105,16 +106,20 @@ class ComparingApi:
         return CompareAccepted(
             first_job_id=first.id, model_id=first.avatar_id,
             left_out={way: ErrorDocument(**error.to_json()) for way, error in started.left_out.items()},
-            jobs=[ComparedDocument(method=job.payload.get("method", job.kind), job_id=job.id) for job in started.jobs],
+            jobs=[ComparedDocument(method=way_of(job), job_id=job.id) for job in started.jobs],
             **answers.accepted(self.studio, first, self._guess(first)),
         )
 
     def _guess(self, job: Job) -> float | None:
-        """Seconds that a training will take, for where nothing was learned yet; None of photos alone."""
+        """Seconds that a training will take, for where nothing was learned yet; None of photos alone, and where that
+        cannot be told now."""
         if job.kind != TRAIN:
             return None
         method, task = Method(job.payload["method"]), job.payload
-        seconds: float = self.studio.estimate(len(task["photos"]), method, task["plan"])["seconds"]
+        try:
+            seconds: float = self.studio.estimate(len(task["photos"]), method, task["plan"])["seconds"]
+        except AvatarError:  # the jobs are in the queue, whatever became of the checkpoint since
+            return None
         return seconds
 
     def comparison(self, model_id: str = MODEL_ID) -> ComparisonDocument:

@@ -36,12 +36,12 @@ from personal_avatar.params import pairs
 from personal_avatar.reports.comparison import Row, notes, to_document, write_comparison_sheet
 from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.trainings import WAYS
+from personal_avatar.studio.trainings import WAYS, way_of
 from personal_avatar.studio.works import TRAIN, manner
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import method_name
 
-COMPARED = frozenset({State.SUCCEEDED, State.FAILED})  # states of jobs that have a row
+WITH_ROW = frozenset({State.SUCCEEDED, State.FAILED})  # states of jobs that have a row
 SHEET = "comparison.png"
 
 
@@ -129,7 +129,7 @@ def _stop(studio: Studio, last: JobView, later: Sequence[Job], terminal: Termina
 
 def _rows(studio: Studio, begun: Comparison, fresh: bool) -> list[Row]:
     """The table; without rows as long as nothing of a `fresh` comparison has one: what there is then is of another."""
-    if fresh and not any(studio.jobs.status(job.id).state in COMPARED for job in begun.jobs):
+    if fresh and not any(studio.jobs.status(job.id).state in WITH_ROW for job in begun.jobs):
         return []
     return studio.trainings.comparison(begun.avatar_id)
 
@@ -147,7 +147,7 @@ def _tell(studio: Studio, begun: Comparison, rows: Sequence[Row], out: Path, ter
         "methods": to_document(rows), "notes": notes(rows),
         "files": [str(out / SHEET)] if rows and error is None else [], "left_out": _left_out(studio, begun),
         "unfinished": [
-            {"method": _way(view.job), "job": view.job.id, "state": view.status.state.value} for view in unfinished
+            {"method": way_of(view.job), "job": view.job.id, "state": view.status.state.value} for view in unfinished
         ],
         "error": error.to_json() if error else None,
     })
@@ -182,14 +182,9 @@ def _nothing(name: str, unfinished: Sequence[JobView]) -> AvatarError | None:
 
 def _left_out(studio: Studio, begun: Comparison) -> dict[str, Any]:
     """By method: why it has no row and will have none."""
-    status = {_way(job): studio.jobs.status(job.id) for job in begun.jobs}
+    status = {way_of(job): studio.jobs.status(job.id) for job in begun.jobs}
     cancelled = {way: one.error for way, one in status.items() if one.state is State.CANCELLED}
     return {**{way: error.to_json() for way, error in begun.left_out.items()}, **cancelled}
-
-
-def _way(job: Job) -> str:
-    """The code of the method, or that of photos alone."""
-    return str(job.payload.get("method", job.kind))
 
 
 def _going_on(studio: Studio, name: str, unfinished: Sequence[JobView], out: Path) -> str:

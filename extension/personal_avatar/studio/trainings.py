@@ -341,6 +341,11 @@ def _noun(request: TrainRequest) -> str:
     return STYLE_NOUN if is_style and not means_style(request.class_noun) else request.class_noun
 
 
+def way_of(job: Job) -> str:
+    """Of a job that is compared: the code of its method, or that of photos alone."""
+    return str(job.payload.get("method", job.kind))
+
+
 def _known(ways: Sequence[str]) -> tuple[str, ...]:
     """Each once; raises `InvalidSettings` for none, and for one that there is not."""
     wanted = tuple(dict.fromkeys(way.value if isinstance(way, Method) else way for way in ways))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from personal_avatar.errors import NoCheckpoint
 from personal_avatar.studio import Studio
 from PIL import Image
 
@@ -58,6 +59,18 @@ def test_the_time_of_the_first_training_is_guessed_while_nothing_was_learned(cli
     other = client.post(f"{V1}/models/train", json={**wanted, "method": "dreambooth", "plan": {"steps": 100}}).json()
     ended(client, other["training_job_id"])
     assert told["estimated_time"] > 0 and other["estimated_time"] > 0
+
+
+def test_a_time_that_cannot_be_guessed_keeps_nobody_from_a_comparison(
+    client: TestClient, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> dict[str, Any]:
+        raise NoCheckpoint("Another one is being loaded.")
+
+    monkeypatch.setattr(studio, "estimate", gone)
+    answer = compare(client, methods=["lora"])
+    assert (answer.status_code, answer.json()["estimated_time"]) == (202, None)
+    ended(client, answer.json()["first_job_id"])
 
 
 def test_nothing_was_compared_yet(client: TestClient) -> None:
