@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.cli import main
+from personal_avatar.commands import common
 from personal_avatar.commands import compare as comparing
+from personal_avatar.errors import WrongState
 from personal_avatar.jobs import process, queue
+from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
-from personal_avatar.jobs.store import JobStore
+from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.standalone import host as standalone
+from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, LEARN, DrawingHost, failing
 from tests.unit.jobs.children import PATIENT
@@ -118,11 +124,155 @@ def test_an_interrupted_comparison_rests_as_a_whole_says_so_and_writes_no_empty_
     assert (told["methods"], told["files"], told["error"]) == ([], [], None)
     assert [(one["method"], one["state"]) for one in told["unfinished"]] == [(way, "paused") for way in METHODS]
     assert not (tmp_path / "out").exists()
-    going_on = f"compare --name Anna --resume --out {tmp_path / 'out'} --data {data}"
+    going_on = f"compare --name anna --resume --out {tmp_path / 'out'} --data {data}"
     assert "Not finished: LoRA (paused), Dreambooth-LoRA (paused)" in interrupted.err and going_on in interrupted.err
     again = run("train", "--photos", GOOD[0], "--name", "Anna")
     assert again.status == 1
     assert f"jobs resume {told['unfinished'][0]['job'][:8]} --data {data}`), or cancel it." in again.err
+
+
+Meanwhile = Callable[[Studio, Job], None]
+
+
+@pytest.fixture()
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the next command that follows a job in this process interrupted when that has made a step. `meanwhile`:
+    what others do right then."""
+    look = common._until_it_rests
+
+    def interrupt(learn: str = PATIENT_TRAINING, meanwhile: Meanwhile = lambda studio, job: None) -> None:
+        trains_by(monkeypatch, learn)
+
+        def interrupted(studio: Studio, job: Job, shown: object) -> None:
+            until(lambda: studio.jobs.view(job.id).step > 0)
+            monkeypatch.setattr(common, "_until_it_rests", look)
+            meanwhile(studio, job)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(common, "_until_it_rests", interrupted)
+
+    return interrupt
+
+
+def trains_by(monkeypatch: pytest.MonkeyPatch, learn: str) -> None:
+    """From now on, in this process."""
+    monkeypatch.setattr(DrawingHost.__init__, "__defaults__", (learn, *DrawingHost.__init__.__defaults__[1:]))
+
+
+def cancels_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a second Ctrl-C."""
+    def again(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JobQueue, "pause", again)
+
+
+def states(data: Path) -> list[State]:
+    """Of all jobs, the oldest first."""
+    return [view.status.state for view in JobStore(data / "jobs").views()][::-1]
+
+
+def test_the_later_methods_rest_the_last_one_first_before_the_one_at_work_does(
+    interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt()
+    asked: list[tuple[str, str]] = []
+
+    def noting(wish: str, do: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(queue: JobQueue, job_id: str) -> Any:
+            asked.append((wish, queue.store.job(job_id).payload["method"]))
+            return do(queue, job_id)
+
+        return noted
+
+    for wish in ("hold", "pause"):
+        monkeypatch.setattr(JobQueue, wish, noting(wish, getattr(JobQueue, wish)))
+    assert run(*compare(tmp_path / "out")).status == 130
+    assert asked == [("hold", METHODS[2]), ("hold", METHODS[1]), ("pause", METHODS[0])]
+    assert states(data) == [State.PAUSED] * 3
+
+
+@pytest.mark.parametrize(("pausable", "second"), [(True, State.PAUSED), (False, State.CANCELLED)])
+def test_a_method_that_another_program_has_begun_meanwhile_rests_too_or_ends_where_it_cannot(
+    pausable: bool, second: State, interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def takes_the_next(studio: Studio, job: Job) -> None:
+        studio.queue.pause(job.id)
+        assert studio.queue.wait(job.id, 60).status.state is State.PAUSED
+        follower = studio.trainings.unfinished(job.avatar_id)[1].job
+        begun.append(follower.id)
+        other = Studio(DrawingHost(data), serves=False)
+        threading.Thread(target=other.queue.run_here, args=(follower,), daemon=True).start()
+        until(lambda: studio.jobs.view(follower.id).step > 0)
+
+    def pause(queue: JobQueue, job_id: str, do: Any = JobQueue.pause) -> Any:
+        if not pausable and job_id in begun:
+            raise WrongState("Such a job cannot be paused.")
+        return do(queue, job_id)
+
+    begun: list[str] = []
+    monkeypatch.setattr(JobQueue, "pause", pause)
+    interrupt(meanwhile=takes_the_next)
+    said = run(*compare(tmp_path / "out", "--json"))
+    assert states(data) == [State.PAUSED, second, State.PAUSED], said.err
+    assert (said.status, said.document["error"]) == (130, None)
+
+
+def test_a_comparison_that_is_cancelled_does_not_deny_what_was_compared_before(
+    interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*compare(tmp_path / "before")).status == 0
+    interrupt()
+    cancels_at_once(monkeypatch)
+    said = run(*compare(tmp_path / "out", "--json"))
+    assert states(data)[3:] == [State.CANCELLED] * 3 and said.status == 130
+    assert "Cancelled with it: Dreambooth-LoRA, Textual Inversion." in said.err
+    assert set(said.document["left_out"]) == set(METHODS) and said.document["error"]["code"] == "CANCELLED"
+    assert "All methods that were begun were cancelled, so there is no table of them." in said.err
+    assert "What was compared before: " in said.err and f"--name anna --out {tmp_path / 'out'}" in said.err
+    assert "No method was compared" not in said.err and "Name the photos" not in said.err
+
+
+def test_of_a_method_with_a_row_no_document_says_that_it_was_left_out(
+    interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*compare(tmp_path / "before")).status == 0
+    interrupt()
+    assert run(*compare(tmp_path / "out")).status == 130
+    interrupt()
+    cancels_at_once(monkeypatch)
+    said = run("compare", "--name", "Anna", "--resume", "--out", tmp_path / "out", "--json")
+    assert states(data)[3:] == [State.CANCELLED] * 3 and said.status == 130
+    assert {row["method"] for row in said.document["methods"]} == set(METHODS)
+    assert (said.document["left_out"], said.document["unfinished"]) == ({}, [])
+
+
+def test_methods_that_rest_are_cancelled_with_the_one_that_finds_too_few_photos(
+    interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt()
+    assert run(*compare(tmp_path / "out")).status == 130
+    trains_by(monkeypatch, failing("lora").replace("OUT_OF_VRAM", "TOO_FEW_PHOTOS"))
+    said = run("compare", "--name", "Anna", "--resume", "--out", tmp_path / "out", "--json")
+    assert states(data) == [State.FAILED, State.CANCELLED, State.CANCELLED]
+    assert said.status == 1 and "Cancelled with it: Dreambooth-LoRA, Textual Inversion." in said.err
+    assert said.document["unfinished"] == []
+
+
+def test_a_comparison_is_found_by_the_name_of_ones_own_avatar_and_goes_on_by_its_id(
+    interrupt: Callable[..., None], run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    avatars = AvatarStore(data / "avatars")
+    avatars.save(avatars.open("Anna", user_id="bob", class_noun="woman", statement="she agreed"))
+    interrupt()
+    words = ("compare", "--photos", GOOD[0], "--name", " Anna ", "--methods", "lora", "--out", tmp_path / "out")
+    said = run(*words)
+    assert f"compare --name anna-2 --resume --out {tmp_path / 'out'}" in said.err
+    trains_by(monkeypatch, LEARN)
+    for name in ("anna-2", " Anna "):
+        done = run("compare", "--name", name, "--resume", "--out", tmp_path / "out", "--json")
+        assert (done.status, [row["method"] for row in done.document["methods"]]) == (0, ["lora"]), done.err
 
 
 def test_an_interrupted_comparison_goes_on_and_ends_with_its_table(
@@ -166,8 +316,7 @@ def test_table_and_document_are_told_where_the_sheet_cannot_be_written(
 def test_photos_that_are_too_few_for_one_method_end_the_comparison(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learn = failing("lora").replace("OUT_OF_VRAM", "TOO_FEW_PHOTOS")
-    monkeypatch.setattr(DrawingHost.__init__, "__defaults__", (learn, *DrawingHost.__init__.__defaults__[1:]))
+    trains_by(monkeypatch, failing("lora").replace("OUT_OF_VRAM", "TOO_FEW_PHOTOS"))
     said = run(*compare(tmp_path / "out", "--json"))
     assert said.status == 1 and "Cancelled with it: Dreambooth-LoRA, Textual Inversion." in said.err
     assert [row["method"] for row in said.document["methods"]] == ["lora"]

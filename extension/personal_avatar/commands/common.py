@@ -6,13 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from personal_avatar import commandline
 from personal_avatar.errors import BadInput, WrongState
 from personal_avatar.jobs.events import Log, Progress, Record, Score, Stage
-from personal_avatar.jobs.states import ACTIVE, RESTING, State
+from personal_avatar.jobs.states import RESTING, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.rules import rules_from
 from personal_avatar.studio import Studio, pictures_in
@@ -67,11 +68,14 @@ def settle(studio: Studio) -> None:
         studio.queue.settle()
 
 
-def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]:
+def follow(
+    studio: Studio, job: Job, terminal: Terminal, before_it_stops: Callable[[], None] = lambda: None
+) -> tuple[JobView, bool]:
     """Run a job, which was accepted, and show it until it has ended or rests; (the job, whether Ctrl-C or SIGTERM
     interrupted it). Another program on the same data folder may be the first to run it.
 
-    A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels."""
+    A job that can be paused is then paused, another one cancelled: what it has is kept. A second Ctrl-C cancels.
+    `before_it_stops`: done first where it is interrupted."""
     keep_checkpoint(studio)
     shown = Shown(terminal, studio.host.folders().data)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -80,7 +84,7 @@ def follow(studio: Studio, job: Job, terminal: Terminal) -> tuple[JobView, bool]
         return _until_it_rests(studio, job, shown), False
     except KeyboardInterrupt:
         shown.close()
-        return _interrupted(studio, job, terminal), True
+        return _interrupted(studio, job, terminal, before_it_stops), True
     finally:
         shown.close()
         signal.signal(signal.SIGTERM, before)
@@ -90,16 +94,26 @@ def _begun(studio: Studio, job: Job) -> None:
     threading.Thread(target=studio.queue.run_here, args=(job,), name="avatar-command", daemon=True).start()
 
 
-def _interrupted(studio: Studio, job: Job, terminal: Terminal) -> JobView:
+def _interrupted(studio: Studio, job: Job, terminal: Terminal, before_it_stops: Callable[[], None]) -> JobView:
     try:
-        studio.queue.pause(job.id)
-        terminal.complain("Interrupted: the job stops after its present step. Ctrl-C again cancels it.")
-        view = studio.queue.wait(job.id, PATIENCE_S)
-    except (WrongState, KeyboardInterrupt):
+        before_it_stops()
+        view = _paused(studio, job, terminal)
+    except KeyboardInterrupt:
         view = _cancelled(studio, job, terminal)
     if view.status.state is State.PAUSED:
         terminal.complain(f"It can go on from step {view.step}: {_resuming(studio, view)}")
     return view
+
+
+def _paused(studio: Studio, job: Job, terminal: Terminal) -> JobView:
+    """The job at rest; one that cannot be paused ends."""
+    try:
+        studio.queue.pause(job.id)
+    except WrongState:
+        rests = studio.jobs.status(job.id).state in RESTING  # it came to that meanwhile
+        return studio.jobs.view(job.id) if rests else _cancelled(studio, job, terminal)
+    terminal.complain("Interrupted: the job stops after its present step. Ctrl-C again cancels it.")
+    return studio.queue.wait(job.id, PATIENCE_S)
 
 
 def _resuming(studio: Studio, view: JobView) -> str:
@@ -109,9 +123,14 @@ def _resuming(studio: Studio, view: JobView) -> str:
 
 def _cancelled(studio: Studio, job: Job, terminal: Terminal) -> JobView:
     terminal.complain("Interrupted: the job ends after its present step and keeps what it has.")
-    if studio.jobs.status(job.id).state in ACTIVE:
+    with suppress(WrongState):  # it has ended meanwhile
         studio.queue.cancel(job.id)
-        _begun(studio, job)  # it may have come to rest meanwhile
+    return ended(studio, job)
+
+
+def ended(studio: Studio, job: Job) -> JobView:
+    """Wait for the end of a job that was cancelled; one that rested and has something to keep does that here."""
+    _begun(studio, job)
     return studio.queue.wait(job.id, PATIENCE_S)
 
 

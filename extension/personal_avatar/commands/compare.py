@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from personal_avatar.commands.common import (
     DONE,
     DOOR,
     FAILED,
+    PATIENCE_S,
+    ended,
     exit_status,
     follow,
     local_studio,
@@ -22,15 +26,17 @@ from personal_avatar.commands.common import (
 from personal_avatar.commands.train import STATED_HERE, show_training
 from personal_avatar.errors import (
     AvatarError,
+    Cancelled,
     Crashed,
     InvalidSettings,
+    NotFound,
     NotWritable,
     TooFewPhotos,
     WrongState,
     first_line,
     named,
 )
-from personal_avatar.jobs.states import ACTIVE, State
+from personal_avatar.jobs.states import ACTIVE, RESTING, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
 from personal_avatar.reports.comparison import Row, notes, to_document, write_comparison_sheet
@@ -82,12 +88,17 @@ def _started(studio: Studio, args: Namespace) -> Comparison:
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     started = studio.trainings.compare(request, args.methods or WAYS)
-    return Comparison(started.jobs[0].avatar_id, args.name, started.jobs, started.left_out)
+    first = started.jobs[0]
+    return Comparison(first.avatar_id, first.title, started.jobs, started.left_out)
 
 
 def _found(studio: Studio, name: str) -> Comparison:
-    """What has not ended of the avatar of this name. Raises `NotFound`."""
-    avatar = studio.avatars.find(name)
+    """What has not ended of the avatar with this name or id: that of whoever runs this, where there is one. Raises
+    `NotFound`."""
+    try:
+        avatar = studio.avatars.own(name.strip(), TrainRequest.user_id)
+    except NotFound:
+        avatar = studio.avatars.find(name.strip())
     return Comparison(avatar.id, avatar.name, [view.job for view in studio.trainings.unfinished(avatar.id)])
 
 
@@ -101,12 +112,16 @@ def _run(studio: Studio, jobs: Sequence[Job], resumes: bool, terminal: Terminal)
         terminal.say(f"\n{manner(job)}")
         if resumes and view.status.state is State.PAUSED:
             studio.queue.resume(job.id, here=False)
-        view, interrupted = follow(studio, job, terminal)
+        later = jobs[number + 1 :]
+        view, interrupted = follow(studio, job, terminal, partial(_hold, studio, later))
         if job.kind == TRAIN:
             show_training(documents.training(view), terminal)
         status = max(status, exit_status(studio, view, interrupted, terminal))
-        if interrupted or _is_vain(view):
-            _stop(studio, view, jobs[number + 1 :], terminal)
+        if _is_vain(view) or (interrupted and view.status.state is State.CANCELLED):
+            _cancel(studio, later, terminal)
+            break
+        if interrupted:
+            _rest(studio, later)
             break
     return status
 
@@ -116,15 +131,34 @@ def _is_vain(view: JobView) -> bool:
     return (view.status.error or {}).get("code") == TooFewPhotos.code
 
 
-def _stop(studio: Studio, last: JobView, later: Sequence[Job], terminal: Terminal) -> None:
-    """What waits behind a job that was interrupted rests until it is resumed; behind one that was cancelled, or that
-    failed for all of them, it is cancelled."""
-    waiting = [job for job in later if studio.jobs.status(job.id).state is State.QUEUED]
-    ends = last.status.state is State.CANCELLED or _is_vain(last)
-    for job in waiting:
-        (studio.queue.cancel if ends else studio.queue.hold)(job.id)
-    if waiting and ends:
-        terminal.complain(f"Cancelled with it: {', '.join(map(manner, waiting))}.")
+def _hold(studio: Studio, later: Sequence[Job]) -> None:
+    """Let what waits behind a job rest until it is resumed, the last one first: a program that serves the data folder
+    takes the next one as soon as there is room. What runs by now is paused, or cancelled where it cannot be."""
+    for job in reversed(later):
+        for wish in (studio.queue.hold, studio.queue.pause, studio.queue.cancel):
+            if studio.jobs.status(job.id).state in RESTING:
+                break
+            with suppress(WrongState):
+                wish(job.id)
+                break
+
+
+def _rest(studio: Studio, later: Sequence[Job]) -> None:
+    """Until all of them do."""
+    _hold(studio, later)
+    for job in later:
+        studio.queue.wait(job.id, PATIENCE_S)
+
+
+def _cancel(studio: Studio, later: Sequence[Job], terminal: Terminal) -> None:
+    """What waits or rests behind a job that was cancelled, or that failed for all of them, the last one first."""
+    going = [job for job in later if studio.jobs.status(job.id).state in ACTIVE]
+    for job in reversed(going):
+        with suppress(WrongState):  # it has ended meanwhile
+            studio.queue.cancel(job.id)
+    cancelled = [job for job in going if ended(studio, job).status.state is State.CANCELLED]
+    if cancelled:
+        terminal.complain(f"Cancelled with it: {', '.join(map(manner, cancelled))}.")
 
 
 def _rows(studio: Studio, begun: Comparison, fresh: bool) -> list[Row]:
@@ -138,14 +172,14 @@ def _tell(studio: Studio, begun: Comparison, rows: Sequence[Row], out: Path, ter
     """Table, sheet, what is not finished, and the document; returns the exit status."""
     unfinished = studio.trainings.unfinished(begun.avatar_id)
     _say(rows, terminal)
-    error = _sheet(begun.name, rows, out) if rows else _nothing(begun.name, unfinished)
+    error = _sheet(begun.name, rows, out) if rows else _nothing(studio, begun, unfinished, out)
     if error is not None:
         terminal.complain(str(error))
     if unfinished:
-        terminal.complain(_going_on(studio, begun.name, unfinished, out))
+        terminal.complain(_going_on(studio, begun, unfinished, out))
     terminal.document({
         "methods": to_document(rows), "notes": notes(rows),
-        "files": [str(out / SHEET)] if rows and error is None else [], "left_out": _left_out(studio, begun),
+        "files": [str(out / SHEET)] if rows and error is None else [], "left_out": _left_out(studio, begun, rows),
         "unfinished": [
             {"method": way_of(view.job), "job": view.job.id, "state": view.status.state.value} for view in unfinished
         ],
@@ -173,22 +207,32 @@ def _sheet(name: str, rows: Sequence[Row], out: Path) -> AvatarError | None:
     return None
 
 
-def _nothing(name: str, unfinished: Sequence[JobView]) -> AvatarError | None:
+def _nothing(studio: Studio, begun: Comparison, unfinished: Sequence[JobView], out: Path) -> AvatarError | None:
     """That there is no table, and what gives one; None where that is yet to come."""
     if unfinished:
         return None
-    return WrongState(f"No method was compared for {name} yet.", "Name the photos: --photos DIR.")
+    if not begun.jobs:
+        return WrongState(f"No method was compared for {begun.name} yet.", "Name the photos: --photos DIR.")
+    earlier = studio.trainings.comparison(begun.avatar_id)
+    hint = f"What was compared before: {_command(studio, begun, out)}" if earlier else "To begin anew: --photos DIR."
+    return Cancelled("All methods that were begun were cancelled, so there is no table of them.", hint)
 
 
-def _left_out(studio: Studio, begun: Comparison) -> dict[str, Any]:
+def _left_out(studio: Studio, begun: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
     """By method: why it has no row and will have none."""
     status = {way_of(job): studio.jobs.status(job.id) for job in begun.jobs}
     cancelled = {way: one.error for way, one in status.items() if one.state is State.CANCELLED}
-    return {**{way: error.to_json() for way, error in begun.left_out.items()}, **cancelled}
+    lacking = {**{way: error.to_json() for way, error in begun.left_out.items()}, **cancelled}
+    shown = {row.method for row in rows}
+    return {way: error for way, error in lacking.items() if way not in shown}
 
 
-def _going_on(studio: Studio, name: str, unfinished: Sequence[JobView], out: Path) -> str:
-    data = studio.host.folders().data
-    command = commandline.of("compare", "--name", name, "--resume", "--out", str(out), data=data)
+def _going_on(studio: Studio, begun: Comparison, unfinished: Sequence[JobView], out: Path) -> str:
     told = ", ".join(f"{manner(view.job)} ({view.status.state.value})" for view in unfinished)
-    return f"Not finished: {told}. To go on: {command}"
+    return f"Not finished: {told}. To go on: {_command(studio, begun, out, '--resume')}"
+
+
+def _command(studio: Studio, begun: Comparison, out: Path, *more: str) -> str:
+    """The command that shows the comparison; by its id, as others may have given an avatar the same name."""
+    data = studio.host.folders().data
+    return commandline.of("compare", "--name", begun.avatar_id, *more, "--out", str(out), data=data)

@@ -110,7 +110,8 @@ def test_what_is_usually_done_does_not_stand_before_what_is_done_about_this() ->
 def sentences(*kinds: str) -> Iterator[tuple[str, str]]:
     """("message" or "hint", what it says) of every error of these kinds that the package makes, where its words stand
     in the source, but for the command line, which no page shows; numbers in them are 7."""
-    for path in sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "cli.py"}):
+    command_line = {PACKAGE / "cli.py", *(PACKAGE / "commands").rglob("*.py")}
+    for path in sorted(set(PACKAGE.rglob("*.py")) - command_line):
         for scope in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(scope, ast.FunctionDef):
                 calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call)]
