@@ -18,6 +18,7 @@ from personal_avatar.wording import text
 
 S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
+BETWEEN = "; "  # two problems of one message
 OF_TYPES = {int: "problem.whole", float: "problem.number", bool: "problem.truth", str: "problem.text"}
 # The same of numbers that have bounds: of which kind, and between which.
 BOUNDED = {int: "problem.whole_range", float: "problem.number_range"}
@@ -242,7 +243,7 @@ def _strangers(names: Sequence[str], known: Iterable[str]) -> str:
 
 
 def _refused(kinds: Iterable[type[Settings]], said: Sequence[str]) -> InvalidSettings:
-    refused = InvalidSettings(f"{'; '.join(said)}.")
+    refused = InvalidSettings(_sentence(said))
     refused.titles = {
         name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()
     }
@@ -260,13 +261,21 @@ def all_refused(*checks: Callable[[], object]) -> None:
     if len(found) == 1:
         raise found[0]
     if found:
-        refused = InvalidSettings(_together(error.message for error in found), _together(error.hint for error in found))
+        said = dict.fromkeys(error.message.removesuffix(".") for error in found)
+        refused = InvalidSettings(_sentence(said), " ".join(dict.fromkeys(error.hint for error in found if error.hint)))
         refused.titles = {name: title for error in found for name, title in error.titles.items()}
         raise refused
 
 
-def _together(sentences: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(sentences))
+def _sentence(problems: Iterable[str]) -> str:
+    """All of them, so that they can be told apart again: see `problems_in`."""
+    return f"{BETWEEN.join(problems)}."
+
+
+def problems_in(message: str) -> list[str]:
+    """What is wrong, problem by problem, of an error of this module. A value or a list of names may be cut, too: then
+    its parts are no text of any of `PROBLEMS`."""
+    return message.removesuffix(".").split(BETWEEN)
 
 
 def pairs(words: Sequence[str]) -> dict[str, str]:

@@ -382,7 +382,7 @@ COMPARE = ("compare", "--photos", GOOD[0], "--name", "a", "--out", "o")
     ([*TRAIN, "--goal", "anime", "--set", "goal=face"], "Given more than once: goal (anime, face)."),
     ([*TRAIN, "--method", "textual-inversion", "--set", "rank=4"], "rank is not a setting; there are: goal, steps,"),
     ([*TRAIN, "--class", "ink style", "--goal", "anime", "--set", "rank=ten", "steps=-1", "--photo-set", "padding=x"],
-     "steps must be in [0, 20000], got '-1'; rank must be a whole number in [1, 256], got 'ten'. padding "),
+     "steps must be in [0, 20000], got '-1'; rank must be a whole number in [1, 256], got 'ten'; padding "),
     ([*COMPARE, "--set", "nosuch=1", "rank=ten", "steps=-1", "vectors=x"],
      "steps must be in [0, 20000], got '-1'; rank must be a whole number in [1, 256], got 'ten'; vectors must be a "
      "whole number in [1, 32], got 'x'; nosuch is not a setting; there are: goal, steps,"),

@@ -154,7 +154,7 @@ def test_problems_of_several_forms_are_told_together_with_what_to_do_about_each(
 
     with pytest.raises(InvalidSettings) as caught:
         all_refused(lambda: refuse("One.", "Do this."), lambda: None, lambda: refuse("Two."), lambda: refuse("Two."))
-    assert (caught.value.message, caught.value.hint) == ("One. Two.", f"Do this. {InvalidSettings.default_hint}")
+    assert (caught.value.message, caught.value.hint) == ("One; Two.", f"Do this. {InvalidSettings.default_hint}")
     all_refused(lambda: None)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.params import PROBLEMS, Settings
+from personal_avatar.params import BETWEEN, PROBLEMS, Settings, problems_in
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui.texts import text
-from personal_avatar.wording import translated
 
 # Not a part of a path or of another name.
 BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
@@ -18,6 +18,13 @@ NAME = "[a-z]+(?:_[a-z]+)+"
 # Names that are no words of a language, and such as are, where settings alone are spoken of.
 ONLY_NAMES = re.compile(f"{BEFORE}{NAME}{AFTER}", re.ASCII)
 NAMED = re.compile(f"{BEFORE}(?:steps|rank|vectors|{NAME}){AFTER}", re.ASCII)
+PLACE = re.compile(r"\{(\w+)\}")
+NUMBER = r"[-+.\de]+"
+# What fills the other places of texts about settings. Nothing else does: a value that was cut at a semicolon lacks a
+# quotation mark, and no sentence is taken for a name.
+PLACES = {
+    "name": r"\S+", "choices": r"[^\s,]*(?:, [^\s,]*)*", "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
+}
 
 
 def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:
@@ -33,8 +40,30 @@ def problems(error: InvalidSettings, language: str) -> str:
         title = error.titles.get(name) or labels().get(name)  # a job keeps its error without titles
         return f"“{text(title, language)}”" if title else name
 
-    said = [translated(one, PROBLEMS, language, called) for one in error.message.removesuffix(".").split("; ")]
-    return text("problem.all", language, told="; ".join(said)) if all(said) else ""
+    said = [_told(one, language, called) for one in problems_in(error.message)]
+    return text("problem.all", language, told=BETWEEN.join(said)) if all(said) else ""
+
+
+def _told(problem: str, language: str, called: Callable[[str], str]) -> str:
+    """In a language; "" where the table has no words for it."""
+    for key, pattern in _patterns():
+        if found := pattern.fullmatch(problem):
+            places = found.groupdict()
+            return text(key, language, **{**places, "name": called(places["name"])})
+    return ""
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Keys of what can be wrong, and what their English texts look like with their places filled."""
+    def place(name: str) -> str:
+        return f"(?P<{name}>{PLACES.get(name, NUMBER)})"
+
+    def pattern(key: str) -> re.Pattern[str]:
+        parts = PLACE.split(text(key))
+        return re.compile("".join(place(part) if at % 2 else re.escape(part) for at, part in enumerate(parts)))
+
+    return tuple((key, pattern(key)) for key in PROBLEMS)
 
 
 @cache
