@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,13 +44,18 @@ def text(key: str, language: str = DEFAULT, **values: object) -> str:
 
 
 def translated(
-    sentence: str, keys: Iterable[str], language: str, called: Callable[[str], str] = lambda name: name
+    sentence: str, keys: Iterable[str], language: str, called: Callable[[str], str] = lambda name: name,
+    places: Mapping[str, str] | None = None,
 ) -> str:
     """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
-    where it is none. `called`: of what fills the place `name`, what is put there instead."""
+    where it is none. `called`: of what fills the place `name`, what is put there instead; `places`: patterns of what
+    alone fills those of these names."""
+    filling = places or {}
     for key in keys:
         parts = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)])
-        pattern = "".join(f"(?P<{part}>.+)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+        pattern = "".join(
+            f"(?P<{part}>{filling.get(part, '.+')})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+        )
         if found := re.fullmatch(pattern, sentence):
             filled = found.groupdict()
             if "name" in filled:

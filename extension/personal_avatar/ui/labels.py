@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
 
 from personal_avatar.errors import InvalidSettings
@@ -11,6 +10,7 @@ from personal_avatar.params import BETWEEN, PROBLEMS, Settings, problems_in
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui.texts import text
+from personal_avatar.wording import translated
 
 # Not a part of a path or of another name.
 BEFORE, AFTER = r"(?<![\w/\\.-])", r"(?![\w/\\-]|\.\w)"
@@ -18,12 +18,11 @@ NAME = "[a-z]+(?:_[a-z]+)+"
 # Names that are no words of a language, and such as are, where settings alone are spoken of.
 ONLY_NAMES = re.compile(f"{BEFORE}{NAME}{AFTER}", re.ASCII)
 NAMED = re.compile(f"{BEFORE}(?:steps|rank|vectors|{NAME}){AFTER}", re.ASCII)
-PLACE = re.compile(r"\{(\w+)\}")
-NUMBER = r"[-+.\de]+"
-# What fills the other places of texts about settings. Nothing else does: a value that was cut at a semicolon lacks a
+# What fills the places of texts about settings. Nothing else does: a value that was cut at a semicolon lacks a
 # quotation mark, and no sentence is taken for a name.
 PLACES = {
     "name": r"\S+", "choices": r"[^\s,]*(?:, [^\s,]*)*", "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
+    **dict.fromkeys(("low", "high", "multiple", "most"), r"[-+.\de]+"),
 }
 
 
@@ -40,30 +39,8 @@ def problems(error: InvalidSettings, language: str) -> str:
         title = error.titles.get(name) or labels().get(name)  # a job keeps its error without titles
         return f"“{text(title, language)}”" if title else name
 
-    said = [_told(one, language, called) for one in problems_in(error.message)]
+    said = [translated(one, PROBLEMS, language, called, PLACES) for one in problems_in(error.message)]
     return text("problem.all", language, told=BETWEEN.join(said)) if all(said) else ""
-
-
-def _told(problem: str, language: str, called: Callable[[str], str]) -> str:
-    """In a language; "" where the table has no words for it."""
-    for key, pattern in _patterns():
-        if found := pattern.fullmatch(problem):
-            places = found.groupdict()
-            return text(key, language, **{**places, "name": called(places["name"])})
-    return ""
-
-
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Keys of what can be wrong, and what their English texts look like with their places filled."""
-    def place(name: str) -> str:
-        return f"(?P<{name}>{PLACES.get(name, NUMBER)})"
-
-    def pattern(key: str) -> re.Pattern[str]:
-        parts = PLACE.split(text(key))
-        return re.compile("".join(place(part) if at % 2 else re.escape(part) for at, part in enumerate(parts)))
-
-    return tuple((key, pattern(key)) for key in PROBLEMS)
 
 
 @cache

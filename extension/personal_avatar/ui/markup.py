@@ -13,7 +13,7 @@ from personal_avatar.wording import counted, translated
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 # Errors whose own words the table has, and what to do on the page.
-SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused")
+SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused", "error.WRONG_STATE.waiting")
 # What errors say of how a job ended, and what else to do than is usual, as far as it is always the same.
 ENDINGS = (
     "ending.cancelled", "ending.cancelled.waiting", "ending.cancelled.paused", "ending.deleted", "ending.interrupted",
