@@ -101,7 +101,7 @@ def _interrupted(studio: Studio, job: Job, terminal: Terminal, before_it_stops: 
     except KeyboardInterrupt:
         view = _cancelled(studio, job, terminal)
     if view.status.state is State.PAUSED:
-        terminal.complain(f"It can go on from step {view.step}: {_resuming(studio, view)}")
+        terminal.complain(f"It can go on from step {view.step}: {command_for(studio, 'resume', view)}")
     return view
 
 
@@ -116,9 +116,9 @@ def _paused(studio: Studio, job: Job, terminal: Terminal) -> JobView:
     return studio.queue.wait(job.id, PATIENCE_S)
 
 
-def _resuming(studio: Studio, view: JobView) -> str:
-    """The command that lets a job go on."""
-    return commandline.of("jobs", "resume", view.job.id[:8], data=studio.host.folders().data)
+def command_for(studio: Studio, action: str, view: JobView) -> str:
+    """What to write to resume or cancel a job, or do something else with it."""
+    return commandline.of("jobs", action, view.job.id[:8], data=studio.host.folders().data)
 
 
 def _cancelled(studio: Studio, job: Job, terminal: Terminal) -> JobView:
@@ -181,7 +181,7 @@ def exit_status(studio: Studio, view: JobView, interrupted: bool, terminal: Term
     if view.status.state is State.SUCCEEDED:
         return DONE
     if view.status.state is State.PAUSED:
-        terminal.complain(f"The job was paused. To go on: {_resuming(studio, view)}")
+        terminal.complain(f"The job was paused. To go on: {command_for(studio, 'resume', view)}")
         return INTERRUPTED
     error = view.status.error or {}
     terminal.complain(f"{error.get('message', 'The job failed.')} {error.get('hint', '')}")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TypedDict
 
 from personal_avatar import commandline, documents
-from personal_avatar.commands.common import DONE, exit_status, follow, local_studio, settle
+from personal_avatar.commands.common import DONE, command_for, exit_status, follow, local_studio, settle
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 from personal_avatar.jobs.job import HALTED
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
@@ -83,13 +83,9 @@ def _told(studio: Studio, view: JobView) -> Iterator[str]:
     if not studio.queue.waits_in_vain(view):
         yield from _whereabouts(view)
     elif studio.queue.is_ours(view):
-        yield f"no program takes it up: {_command(studio, 'resume', view)}"
+        yield f"no program takes it up: {command_for(studio, 'resume', view)}"
     else:
-        yield f"begins when {_acceptor(view)} is open; to end it: {_command(studio, 'cancel', view)}"
-
-
-def _command(studio: Studio, action: str, view: JobView) -> str:
-    return commandline.of("jobs", action, view.job.id[:8], data=studio.host.folders().data)
+        yield f"begins when {_acceptor(view)} is open; to end it: {command_for(studio, 'cancel', view)}"
 
 
 def _acceptor(view: JobView) -> str:
@@ -196,5 +192,5 @@ def _take_up(studio: Studio, view: JobView) -> None:
 
 def _refuse_others(studio: Studio, view: JobView) -> None:
     if not studio.queue.is_ours(view):
-        hint = f"It begins as soon as that is open. To end it: {_command(studio, 'cancel', view)}"
+        hint = f"It begins as soon as that is open. To end it: {command_for(studio, 'cancel', view)}"
         raise WrongState(f"Only {_acceptor(view)} can begin the job.", hint)
