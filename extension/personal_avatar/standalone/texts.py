@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.domain import Family
 from personal_avatar.networks import embeddings_in
 from personal_avatar.standalone.embeddings import put_in
 from personal_avatar.standalone.windows import Window, places, token_rows, weights, windows_of
@@ -30,7 +29,7 @@ def encode_pair(
     """
     files = embeddings_in(embeddings) if embeddings is not None else {}
     with_prompt, without = (_encoded(model, windows_of(model, text, files)) for text in (prompt, negative_prompt))
-    if model.family is Family.SDXL and not negative_prompt:
+    if model.zero_without_words and not negative_prompt:
         without = {name: tensor.new_zeros(tensor.shape) for name, tensor in without.items()}
     return with_prompt, without
 

@@ -32,13 +32,15 @@ class DiffusionModel(Parts):
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
     -> tensor of that module -> where it is in the file (see `stored`). `texts`: what text encoders that are not trained
-    said of (caption, clip skip), in main memory; see reading.py.
+    said of (caption, clip skip), in main memory; see reading.py. `zero_without_words`: whether guidance leads away from
+    the answer to zeros where nothing is said, instead of to what the text encoders say of nothing.
     """
 
     tokenizers: list[Any] = field(default_factory=list)
     places: dict[str, Places] = field(default_factory=dict)
 
     family: ClassVar[Family] = Family.SD1
+    zero_without_words: ClassVar[bool] = False
     texts: dict[tuple[str, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 

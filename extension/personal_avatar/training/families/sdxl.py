@@ -24,10 +24,11 @@ class SdxlModel(DiffusionModel):
     """Cross attention on the last but one hidden states of both encoders side by side, without their final norms."""
 
     family = Family.SDXL
+    # In its authors' code (`force_uc_zero_embeddings` of generative-models), in the WebUI and in diffusers.
+    zero_without_words = True
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
-        """No words are zeros: from the answer to these guidance leads away with this family, in its authors' code
-        (`force_uc_zero_embeddings` of generative-models), in the WebUI and in diffusers."""
+        """No words are zeros."""
         import torch
 
         found = super().encode_text(captions, clip_skip)
