@@ -32,6 +32,14 @@ def face_weights() -> Path:
     return folder
 
 
+@pytest.fixture()
+def data(tmp_path: Path, face_weights: Path) -> Path:
+    """A data folder with these models."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
+    return tmp_path / "data"
+
+
 @pytest.fixture(scope="session")
 def faceid(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
     """A folder with a miniature FaceID for SD 1 and what it needs: real models of faces, a miniature CLIP."""

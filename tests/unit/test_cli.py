@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,33 +27,11 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
+from tests.unit.command_line import ENVIRONMENT, Run, in_process
 from tests.unit.jobs.children import PATIENT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'extension'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class Said:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture()
-def data(tmp_path: Path, face_weights: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
-    return tmp_path / "data"
 
 
 @pytest.fixture()
@@ -64,14 +40,7 @@ def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
     monkeypatch.setattr(queue, "POLL_S", 0.02)
     monkeypatch.setattr(queue, "IDLE_S", 0.2)
-
-    def run(*words: object) -> Said:
-        capsys.readouterr()
-        status = main([*map(str, words), "--data", str(data)])
-        said = capsys.readouterr()
-        return Said(status, said.out, said.err)
-
-    return run
+    return in_process(data, capsys)
 
 
 @pytest.mark.parametrize("words", [

@@ -4,25 +4,19 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.cli import main
 from personal_avatar.standalone import host as standalone
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import DrawingHost
+from tests.unit.command_line import in_process
 from tests.unit.runs import finished_run
 
 Say = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture()
-def data(tmp_path: Path, face_weights: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
-    return tmp_path / "data"
 
 
 @pytest.fixture()
@@ -34,14 +28,8 @@ def job(data: Path) -> str:
 def say(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """`gallery` with these words: exit status, stdout, stderr."""
     monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
-
-    def say(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main(["gallery", *map(str, words), "--data", str(data)])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return say
+    run = in_process(data, capsys)
+    return lambda *words: astuple(run("gallery", *words))
 
 
 def document(said: tuple[int, str, str]) -> Any:

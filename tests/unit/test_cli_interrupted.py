@@ -1,8 +1,6 @@
 """Commands that were interrupted or killed: what they leave is told, is collected, and goes on."""
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
 import subprocess
@@ -10,13 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from personal_avatar.avatars import AvatarStore
-from personal_avatar.cli import main
 from personal_avatar.commands import common
 from personal_avatar.commands import compare as comparing
 from personal_avatar.errors import WrongState
@@ -28,12 +24,11 @@ from personal_avatar.standalone import host as standalone
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import GOOD, LEARN, DrawingHost, failing
+from tests.unit.command_line import ENVIRONMENT, Run, Said, in_process
 from tests.unit.jobs.children import PATIENT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'extension'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
 PATIENT_TRAINING = PATIENT.replace('"result"', '"note"')
 HELD = LEARN.replace(  # a training that goes on until the file `finish` lies in its job's folder
     "emit(Progress(1, 2, loss=0.5))", 'emit(Progress(1, 2, loss=0.5))\nwhile not (folder / "finish").exists(): '
@@ -42,39 +37,11 @@ HELD = LEARN.replace(  # a training that goes on until the file `finish` lies in
 METHODS = ("lora", "dreambooth-lora", "textual-inversion")
 
 
-@dataclass(frozen=True)
-class Said:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture()
-def data(tmp_path: Path, face_weights: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
-    return tmp_path / "data"
-
-
 @pytest.fixture()
 def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command line in this process, where trainings are done at once."""
     monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
-
-    def run(*words: object) -> Said:
-        capsys.readouterr()
-        status = main([*map(str, words), "--data", str(data)])
-        said = capsys.readouterr()
-        return Said(status, said.out, said.err)
-
-    return run
+    return in_process(data, capsys)
 
 
 class Begun:
