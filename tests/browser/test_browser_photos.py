@@ -185,5 +185,5 @@ def test_letters_of_the_name_stay_whatever_is_refreshed(open_page: Open, samples
 
 def speak(page: Page, language: str) -> None:
     page.click("language", "input")
-    page.wait(lambda: page.parts("language", "li"))
+    page.wait(lambda: any(language in item.text for item in page.parts("language", "li")))
     next(item for item in page.parts("language", "li") if language in item.text).click()

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from personal_avatar.cli import main
+from personal_avatar.standalone import host as standalone
+
+from tests.unit.api.house import DrawingHost
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'extension'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
@@ -38,3 +41,9 @@ def in_process(data: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return Said(status, said.out, said.err)
 
     return run
+
+
+def on_drawings(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`in_process`, on a host that hands out drawings and trains with a script."""
+    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
+    return in_process(data, capsys)

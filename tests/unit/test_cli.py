@@ -19,28 +19,20 @@ from personal_avatar.cli import main
 from personal_avatar.commands.train import copied
 from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method
 from personal_avatar.environment import kohya
-from personal_avatar.jobs import queue
 from personal_avatar.options.codes import ENGINES, FORMATS, GOALS, METHODS, SIZES, WAYS
-from personal_avatar.standalone import host as standalone
 from personal_avatar.standalone.checkpoints import SHIPPED
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.terminal import Bar
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
-from tests.unit.command_line import ENVIRONMENT, Run, in_process
+from tests.unit.command_line import ENVIRONMENT, Run, on_drawings
 from tests.unit.jobs.children import PATIENT
 
 pytestmark = pytest.mark.slow
 
 
 
-@pytest.fixture()
-def run(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line in this process, on a host that hands out drawings and trains with a script."""
-    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
-    monkeypatch.setattr(queue, "IDLE_S", 0.2)
-    return in_process(data, capsys)
+run = pytest.fixture(on_drawings)
 
 
 @pytest.mark.parametrize("words", [

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar.standalone import host as standalone
 from personal_avatar.studio import Studio
 
 from tests.unit.api.house import DrawingHost
-from tests.unit.command_line import in_process
+from tests.unit.command_line import on_drawings
 from tests.unit.runs import finished_run
 
 Say = Callable[..., tuple[int, str, str]]
@@ -27,8 +26,7 @@ def job(data: Path) -> str:
 @pytest.fixture()
 def say(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
     """`gallery` with these words: exit status, stdout, stderr."""
-    monkeypatch.setattr(standalone, "StandaloneHost", DrawingHost)
-    run = in_process(data, capsys)
+    run = on_drawings(data, monkeypatch, capsys)
     return lambda *words: astuple(run("gallery", *words))
 
 

@@ -11,8 +11,9 @@ from personal_avatar.pictures import load_picture
 from personal_avatar.storage import short
 
 from tests.unit.api.house import GOOD, SAMPLES, DrawingHost
-from tests.unit.test_cli import Run, data, run  # noqa: F401
+from tests.unit.command_line import Run, on_drawings
 
+run = pytest.fixture(on_drawings)
 EVERY = ("--below-px", 0, "--set", "below_sharpness=0")
 
 
@@ -33,7 +34,7 @@ def brighter(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
 
 
 def test_large_sharp_faces_stay_and_no_reference_is_needed(
-    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]  # noqa: F811
+    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]
 ) -> None:
     said = run("restore", GOOD[0], "--out", tmp_path / "out", "--json")
     (row,) = said.document["images"]
@@ -43,7 +44,7 @@ def test_large_sharp_faces_stay_and_no_reference_is_needed(
 
 @pytest.mark.slow
 def test_options_reach_the_restorer_and_the_original_stays(
-    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]  # noqa: F811
+    run: Run, tmp_path: Path, brighter: list[tuple[str, float]]
 ) -> None:
     before = GOOD[1].read_bytes()
     said = run("restore", GOOD[1], "--reference", GOOD[0], "--model", "same", "--fidelity", 0.5, *EVERY,
@@ -58,7 +59,7 @@ def test_options_reach_the_restorer_and_the_original_stays(
 
 
 @pytest.mark.slow
-def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path) -> None:
     photos = [tmp_path / "summer" / "IMG_0001.jpg", tmp_path / "winter" / "IMG_0001.jpg"]
     for photo, source in zip(photos, (GOOD[0], GOOD[3]), strict=True):
         photo.parent.mkdir()
@@ -73,7 +74,7 @@ def test_pictures_of_one_name_become_files_of_their_own(run: Run, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", ["x" * 251, "x" * 235, "\u540d" * 83], ids=["251", "235", "three bytes each"])
-def test_long_names_are_cut_where_words_are_added(run: Run, tmp_path: Path, stem: str) -> None:  # noqa: F811
+def test_long_names_are_cut_where_words_are_added(run: Run, tmp_path: Path, stem: str) -> None:
     (tmp_path / "given").mkdir()
     photo = tmp_path / "given" / f"{stem}.png"
     photo.write_bytes(GOOD[0].read_bytes())
@@ -86,7 +87,7 @@ def test_long_names_are_cut_where_words_are_added(run: Run, tmp_path: Path, stem
 
 @pytest.mark.slow
 def test_a_picture_that_cannot_be_written_does_not_end_the_work_on_others(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = storage.write_bytes
 
@@ -108,7 +109,7 @@ def test_a_picture_that_cannot_be_written_does_not_end_the_work_on_others(
     (("--set", "sharpness=1"), "sharpness", 2), (("--reference", SAMPLES / "no-face.jpg"), "No face", 1),
 ])
 def test_what_cannot_work_is_one_line(
-    run: Run, tmp_path: Path, words: tuple[object, ...], complaint: str, status: int  # noqa: F811
+    run: Run, tmp_path: Path, words: tuple[object, ...], complaint: str, status: int
 ) -> None:
     said = run("restore", GOOD[0], *words, "--out", tmp_path / "out")
     assert said.status == status and complaint in said.err and len(said.err.strip().splitlines()) == 1
