@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
+from personal_avatar.training.families.files import not_floating
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 
@@ -46,6 +48,11 @@ def test_the_header_alone_tells_the_family(size: Size, family: Family, tmp_path:
     ({"unet.down_blocks.0.attn1.to_q.lora.up.weight": (1, 1)}, "LoRA"),
     ({"text_model.encoder.layers.0.x": (1,)}, "a text encoder"),
     ({"down_blocks.0.x": (1,)}, "diffusers layout"),
+    ({"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": (1,)}, "a motion module of AnimateDiff"),
+    ({"down_blocks.0.motion_modules.0.temporal_transformer.to_q_lora.up.weight": (1,)}, "a LoRA"),
+    ({UNET: (320, 8, 3, 3), "model.diffusion_model.input_blocks.1.0.time_stack.in_layers.0.bias": (1,)},
+     "is Stable Video Diffusion"),
+    ({"down_blocks.0.attentions.0.temporal_transformer_blocks.0.ff.net.2.bias": (1,)}, "is Stable Video Diffusion"),
     ({UNET: (320, 8, 3, 3)}, "InstructPix2Pix"),
     ({UNET: (320, 5, 3, 3)}, "depth model"),
     ({UNET: (320, 4, 3, 3), "conditioner.embedders.0.model.x": (1,)}, "refiner"),
@@ -211,6 +218,24 @@ def test_a_folder_of_diffusers_is_named(tmp_path: Path) -> None:
     (tmp_path / "pony" / "model_index.json").write_text("{}")
     with pytest.raises(BaseUnsupported, match=r"pony is a folder in diffusers layout.*convert the folder"):
         read_shapes(tmp_path / "pony")
+
+
+@pytest.mark.parametrize("read", [read_shapes, not_floating])
+@pytest.mark.parametrize("name", [
+    "pytorch_model-00001-of-00002.bin", "diffusion_pytorch_model-00001-of-00002.safetensors", "a-00001-OF-00002.ckpt",
+])
+def test_a_part_of_a_model_is_named(name: str, read: Callable[[Path], object], tmp_path: Path) -> None:
+    """Whatever is in it."""
+    with pytest.raises(BaseNotFound):
+        read(tmp_path / name)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BaseUnsupported, match=r"00002\.\w+ is part 1 of 2 of a model.*convert the parts to one"):
+        read(tmp_path / name)
+
+
+def test_a_model_in_one_part_is_a_checkpoint(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True, name="model-00001-of-00001")
+    assert registry.supported(base) is Family.SD1
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:

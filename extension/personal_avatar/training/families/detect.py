@@ -26,6 +26,7 @@ CHANNELS, INPAINTING_CHANNELS = 4, 9
 _TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
 _UNCLIP = ("embedder.", "noise_augmentor.")
 _EDM = {"edm_mean": "Playground v2.5", "edm_std": "Playground v2.5", "edm_vpred.": "CosXL"}
+_VIDEO = (".time_stack.", ".time_mixer.", "temporal_transformer_blocks.")
 _OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
 _OTHER_PARTS = {
     "model_ema.": "a checkpoint of averaged weights alone (model_ema)",
@@ -50,6 +51,7 @@ _OTHER_PARTS = {
     "zero_convs.": "a ControlNet",
     "input_hint_block.": "a ControlNet",
     "ip_adapter.": "an IP-Adapter",
+    "motion_modules.": "a motion module of AnimateDiff",
     "single_transformer_blocks.": "a Flux model",
     "input_blocks.0.0.weight": "a UNet alone",
     "down_blocks.": "in diffusers layout",
@@ -61,6 +63,7 @@ _OTHER_PARTS = {
 
 def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     """The architecture. Raises `BaseUnsupported` for what is not a text-to-image Stable Diffusion of LDM layout."""
+    _refuse_video(shapes, name)
     first = shapes.get(FIRST_LAYER)
     if first is None:
         raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
@@ -79,6 +82,12 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     if _has(shapes, UNET + "label_emb."):
         raise BaseUnsupported(f"{name} takes pictures or sizes beside text (unCLIP), or lacks a text encoder of SDXL.")
     return _by_text_encoder(shapes, name)
+
+
+def _refuse_video(shapes: Shapes, name: str) -> None:
+    """Such a network takes as many channels as one that edits pictures."""
+    if any(mark in key for key in shapes for mark in _VIDEO):
+        raise BaseUnsupported(f"{name} is Stable Video Diffusion, which makes videos of a picture.")
 
 
 def _refuse_edm(shapes: Shapes, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -22,6 +23,8 @@ Weights = dict[str, "torch.Tensor"]
 Stored = Mapping[str, "torch.Tensor"]
 
 _AGAIN = "Download it again."
+_ONE_FILE = "Download the model as one .safetensors file, or convert the {} to one."
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.", re.IGNORECASE)  # in the names that libraries give to parts of a model
 _CONVERT = "Convert its numbers to 16 bits, or choose another checkpoint."
 _FORMATS = {  # torch's name, and bytes a number; older releases of torch have not all of the last ones
     "F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2),
@@ -149,10 +152,16 @@ def _must_exist(path: Path) -> None:
     if is_diffusers_folder(path):
         raise BaseUnsupported(
             f"{path.name} is a folder in diffusers layout, not a checkpoint in one file.",
-            "Download the model as one .safetensors file, or convert the folder to one.",
+            _ONE_FILE.format("folder"),
         )
     if not path.is_file():
         raise _nothing_at(path)
+    part = _PART.search(path.name)
+    if part and int(part[2]) > 1:
+        raise BaseUnsupported(
+            f"{path.name} is part {int(part[1])} of {int(part[2])} of a model, not a checkpoint in one file.",
+            _ONE_FILE.format("parts"),
+        )
 
 
 def _nothing_at(path: Path) -> BaseNotFound:
