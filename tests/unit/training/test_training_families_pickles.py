@@ -8,6 +8,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.training.families import files
 from personal_avatar.training.families.detect import detect
-from personal_avatar.training.families.files import read_shapes, read_weights
+from personal_avatar.training.families.files import load_pickle, not_floating, read_shapes, read_weights
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.ones(3, dtype=torch.float16)}
 
@@ -39,6 +41,27 @@ def test_tensors_come_out_as_they_went_in(wrapped: bool, zipped: bool, tmp_path:
     read = read_weights(path)
     assert all(torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype for name, tensor in WEIGHTS.items())
     assert read_shapes(path) == {"a.weight": (2, 3), "b.bias": (3,)}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_shapes_and_number_formats_are_read_once_while_a_file_stays_the_same(
+    zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a zip around it, all of a file is read for them."""
+    path, read = tmp_path / "a.ckpt", []
+
+    def counted(*given: Any) -> Any:
+        read.append(path)
+        return load_pickle(*given)
+
+    monkeypatch.setattr(files, "load_pickle", counted)
+    for number, whole in enumerate((torch.int8, torch.int64), 1):
+        weights = {**WEIGHTS, "c": torch.ones(number, dtype=whole)}
+        torch.save(weights, path, _use_new_zipfile_serialization=zipped)
+        for _ in range(2):
+            assert read_shapes(path)["c"] == (number,)
+            assert not_floating(path) == {"c": {torch.int8: "I8", torch.int64: "I64"}[whole]}
+        assert len(read) == number
 
 
 def test_the_state_of_a_training_program_is_passed_over(tmp_path: Path) -> None:

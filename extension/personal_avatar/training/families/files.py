@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ _FORMATS = {  # torch's name, and bytes a number; older releases of torch have n
     "I16": ("int16", 2), "I8": ("int8", 1), "U8": ("uint8", 1), "BOOL": ("bool", 1),
     "U64": ("uint64", 8), "U32": ("uint32", 4), "U16": ("uint16", 2), "C64": ("complex64", 8),
 }
+_CODES = {name: code for code, (name, _) in _FORMATS.items()}
 _FLOATING = ("F", "BF")
 
 
@@ -96,18 +98,21 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
 def read_shapes(path: Path) -> Shapes:
     """Name -> shape of every tensor of a checkpoint. Raises `BaseNotFound`, `BaseUnsupported`."""
     _must_exist(path)
-    return dict(_header(path).shapes) if is_one_by_one(path) else _pickle_shapes(path)
+    return dict(_header(path).shapes) if is_one_by_one(path) else dict(_pickled_now(path)[0])
 
 
 def not_floating(path: Path) -> dict[str, str]:
     """Name -> number format of the tensors that are no floating point numbers. Raises `BaseNotFound`,
     `BaseUnsupported`."""
+    return {name: stored for name, stored in _formats(path).items() if not stored.startswith(_FLOATING)}
+
+
+def _formats(path: Path) -> dict[str, str]:
+    """Name -> number format, as safetensors call it."""
     _must_exist(path)
     if is_one_by_one(path):
-        formats = {name: stored for name, (stored, _, _) in _header(path).spans.items()}
-        return {name: stored for name, stored in formats.items() if not stored.startswith(_FLOATING)}
-    tensors = load_pickle(path, "meta").items()
-    return {name: str(tensor.dtype) for name, tensor in tensors if not tensor.is_floating_point()}
+        return {name: stored for name, (stored, _, _) in _header(path).spans.items()}
+    return _pickled_now(path)[1]
 
 
 def is_one_by_one(path: Path) -> bool:
@@ -191,7 +196,16 @@ def _refuse_misfits(header: Header) -> None:
             raise ValueError(f"the bytes of {name} do not fit its shape")
 
 
-def _pickle_shapes(path: Path) -> Shapes:
-    """Of tensors in dictionaries of dictionaries, as embeddings have them, only where there are no others."""
-    found = {name: tuple(tensor.shape) for name, tensor in load_pickle(path, "meta").items()}
-    return found or read_contents(path)
+def _pickled_now(path: Path) -> tuple[Shapes, dict[str, str]]:
+    return _pickled(path, *_stamp(path.stat()))
+
+
+@lru_cache(maxsize=16)
+def _pickled(path: Path, size: int, changed_ns: int) -> tuple[Shapes, dict[str, str]]:
+    """Shapes and number formats, read once while the file stays the same: without a zip around it, all of it is read.
+    Of tensors in dictionaries of dictionaries, as embeddings have them, only where there are no others, and no
+    formats."""
+    found = load_pickle(path, "meta")
+    formats = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in found.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    return shapes or read_contents(path), {name: _CODES.get(stored, stored) for name, stored in formats.items()}
