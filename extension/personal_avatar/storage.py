@@ -84,6 +84,13 @@ def _part_of(path: Path) -> str:
     return f".{short(path.name)}."
 
 
+def nearest_there(path: Path) -> Path | None:
+    """The path itself, or the nearest that is there of those above it, be it a folder, a file, or a link that leads
+    nowhere; None where nothing is, as on a drive that Windows does not have."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+
+
 def files_below(folder: Path) -> list[Path]:
     """Files in `folder` and below, also in folders that are linked there (each once, so that no link leads round and
     round), in the WebUI's order: folder by folder, numbers by their value. None where there is no such folder."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar import storage
-from personal_avatar.storage import files_below, sha256_of, short, slug, write_bytes, write_json
+from personal_avatar.storage import files_below, nearest_there, sha256_of, short, slug, write_bytes, write_json
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -67,6 +67,20 @@ def test_files_are_found_in_linked_folders_too_and_links_lead_nowhere_twice(tmp_
     found = [path.relative_to(here).as_posix() for path in files_below(here)]
     assert found == ["a.pt", "b.pt", "linked/d.pt", "part 9/c.pt", "part 10/c.pt"]
     assert files_below(tmp_path / "nowhere") == []
+
+
+def test_the_nearest_that_is_there_may_be_a_file_or_a_link_that_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, tmp_path / "file", tmp_path / "link"):
+        assert nearest_there(path) == path
+        assert nearest_there(path / "new" / "folder") == path
+    monkeypatch.chdir(tmp_path)
+    assert nearest_there(Path("new")) == tmp_path
+    monkeypatch.setattr(os.path, "lexists", lambda place: False)  # as on a drive that is not there
+    assert nearest_there(tmp_path) is None
 
 
 def test_a_hash_is_of_the_content(tmp_path: Path) -> None:

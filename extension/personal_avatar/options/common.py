@@ -5,6 +5,8 @@ import argparse
 import os
 from pathlib import Path
 
+from personal_avatar.storage import nearest_there
+
 Commands = argparse._SubParsersAction
 
 
@@ -68,10 +70,9 @@ def results(text: str) -> Path:
 
 
 def _nearest(text: str) -> Path:
-    """The path itself, or the nearest that is there of those above it. Raises `ArgumentTypeError` where nothing is, as
-    on a drive that Windows does not have."""
-    path = Path(text).absolute()
-    for place in (path, *path.parents):
-        if os.path.lexists(place):
-            return place
-    raise argparse.ArgumentTypeError(f"there is no {path.anchor!r}, on which {text!r} lies; name another folder")
+    """`nearest_there`. Raises `ArgumentTypeError` where nothing is."""
+    place = nearest_there(Path(text))
+    if place is None:
+        anchor = Path(text).absolute().anchor
+        raise argparse.ArgumentTypeError(f"there is no {anchor!r}, on which {text!r} lies; name another folder")
+    return place

@@ -3,6 +3,7 @@ answered with numbers."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import defaultdict
@@ -13,6 +14,7 @@ from uuid import uuid4
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull, NotWritable, named
+from personal_avatar.storage import nearest_there
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
@@ -48,7 +50,7 @@ class Needs:
 
 def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
     """`folder`: of the job; what a training that goes on has left there already is not wanted again. Raises `DiskFull`
-    when a disk has not the room, `BaseNotFound`, `BaseUnsupported`."""
+    when a disk has not the room, `NotWritable` where there can be no such folder, `BaseNotFound`, `BaseUnsupported`."""
     found = needs(plan, task.base, len(task.photos), task.engine)
     wanted: dict[int, int] = defaultdict(int)
     places: dict[int, Path] = {}
@@ -56,7 +58,7 @@ def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
         (folder, max(0, found.saved - _bytes_in(folder))), (task.publish_to, found.published),
         (task.avatar_folder, found.cached), (task.cache or folder, found.shared),
     ):
-        there = _existing(place)
+        there = _nearest(place)
         disk = os.stat(there).st_dev
         wanted[disk] += size
         places.setdefault(disk, there)
@@ -66,7 +68,7 @@ def refuse_full(task: TrainTask, plan: TrainPlan, folder: Path) -> None:
 
 def refuse_closed(folder: Path) -> None:
     """Raise `NotWritable` where no file can be made in `folder`, nor where it is not there, the folder itself."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = _nearest(folder)
     try:
         tried = there / f".{uuid4().hex}.part"  # no tempfile: on Windows that tries on and on where it may not write
         tried.open("xb").close()
@@ -135,6 +137,11 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it. Raises `NotWritable` where something else is in its way, or nothing is
+    there at all."""
+    place = nearest_there(folder)
+    if place is None or not place.is_dir():
+        why = os.strerror(errno.ENOENT if place is None else errno.ENOTDIR)
+        raise NotWritable(f"Nothing can be written into {folder}: {why}.")
+    return place

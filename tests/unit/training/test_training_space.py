@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -80,6 +81,19 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_work(task: TrainTas
     with pytest.raises(NotWritable, match=re.escape(f"{task.publish_to}: Not a directory.")) as caught:
         run(task, tmp_path, lambda event: None, Control(tmp_path))
     assert "choose another folder" in caught.value.hint
+
+
+def test_a_link_that_leads_nowhere_and_a_drive_that_is_not_there_are_refused(
+    task: TrainTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    linked = replace(task, publish_to=tmp_path / "link" / "models")
+    with pytest.raises(NotWritable, match=re.escape(f"{linked.publish_to}: Not a directory.")):
+        refuse_full(linked, DreamboothPlan(), tmp_path)
+    monkeypatch.setattr(os.path, "lexists", lambda place: False)
+    for check in (lambda: refuse_full(task, DreamboothPlan(), tmp_path), lambda: refuse_closed(tmp_path)):
+        with pytest.raises(NotWritable, match="No such file or directory"):
+            check()
 
 
 def test_where_the_system_refuses_a_file_the_folder_is_named_at_once(
