@@ -162,7 +162,7 @@ def _trainer(folder: Path) -> Trainer:
     plan, avatar = task.settings(), task.avatar
     side_px = resolution_of(plan, task.base)
     chosen = compute.choose(plan.precision, task.base.native_px)
-    model = families.load(task.base, chosen, side_px, text_apart=not plan.reads_anew)
+    model = families.load(task.base, chosen, side_px, text_apart=not plan.reads_anew, text_as_stored=True)
     method = methods.attach(task.method, model, plan, trigger=avatar.trigger, class_noun=avatar.class_noun)
     data: TrainingSet = torch.load(folder / DATA, weights_only=False)  # written by our own first process
     trainer = Trainer(model, method, data, plan, int(told["total"]))

@@ -17,7 +17,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.training.plan import TrainPlan, resolution_of
 
 FILE = "measured-memory.json"
-VERSION = 3
+VERSION = 4
 KEPT = 200  # the newest
 LIKELY = (0.5, 2.0)  # a ratio outside of this was no ordinary training
 # What the memory of a step follows from besides family, method and resolution.

@@ -14,6 +14,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.counts import FP32, HALF, Extent, count, low_ranks, trained_numbers, whole
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
+from personal_avatar.training.families.files import in_half
 from personal_avatar.training.footprint import Work, decoder_work, unet_work
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
@@ -29,7 +30,7 @@ PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
 DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
 SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
 DECODER = 3.5
-TEXT_WORK = 0.2  # of the text encoders' own size, where captions are encoded at every step
+TEXT_WORK = 0.2  # of the text encoders' own size in fp32, where captions are encoded at every step
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,12 @@ def network_in(path: Path) -> Network:
 
 @lru_cache(maxsize=4)
 def _network_in(path: Path, changed_ns: int, size: int) -> Network:
-    return network_of(read_shapes(path), path.name)
+    return network_of(read_shapes(path), path.name, in_half(path))
 
 
-def network_of(shapes: Shapes, name: str = "The checkpoint") -> Network:
-    """Raises `BaseUnsupported`."""
-    return Network(shapes, detect(shapes, name))
+def network_of(shapes: Shapes, name: str = "The checkpoint", halves: frozenset[str] = frozenset()) -> Network:
+    """`halves`: names of what is stored in half precision. Raises `BaseUnsupported`."""
+    return Network(shapes, detect(shapes, name), halves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,7 @@ class Network:
 
     shapes: Shapes
     family: Family
+    halves: frozenset[str] = frozenset()
 
     @cached_property
     def unet(self) -> int:
@@ -106,6 +108,13 @@ class Network:
     @cached_property
     def text(self) -> int:
         return whole(self.shapes) - self.unet - self.vae
+
+    @cached_property
+    def text_stored(self) -> int:
+        """Bytes of the text encoders where what is stored in half precision stays so (halves.py); of its vectors, a
+        thousandth, that is not true."""
+        halved = {name: self.shapes[name] for name in self.halves if not name.startswith((UNET, VAE))}
+        return self.text * FP32 - whole(halved) * (FP32 - HALF)
 
     @cached_property
     def decoding(self) -> int:
@@ -158,8 +167,8 @@ class Reckoned:
 
     @property
     def text(self) -> int:
-        """In fp32 always."""
-        return self.network.text * FP32
+        """On a card as they are stored, as run.py asks for, else in fp32."""
+        return self.network.text_stored if self.on_card else self.network.text * FP32
 
     @property
     def text_apart(self) -> bool:
@@ -202,7 +211,7 @@ class Reckoned:
         text = self.text if self.plan.reads_anew or (not self.on_card and self.text < WORTH_DROPPING) else 0
         vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
         copies = HALF if self.half and isinstance(self.plan, DreamboothPlan) else 0
-        of_text = TEXT_WORK * self.text if self.plan.reads_anew else 0
+        of_text = TEXT_WORK * self.network.text * FP32 if self.plan.reads_anew else 0
         return round(self.weights + self.trained * (FP32 + copies) + text + vae + of_text + self.activations)
 
     @property

@@ -118,7 +118,8 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     base, plan = work.task.base, work.plan
     work.wishes.heed()
     model = families.load(
-        base, compute.choose(plan.precision, base.native_px), work.resolution_px, text_apart=not plan.reads_anew
+        base, compute.choose(plan.precision, base.native_px), work.resolution_px, text_apart=not plan.reads_anew,
+        text_as_stored=True,
     )
     if base.prediction and model.base.prediction != base.prediction:
         work.emit(Log(UNTOLD.format(base.path.name)))

@@ -89,7 +89,9 @@ def plan_of(method: Method, **values: Any) -> TrainPlan:
 
 def trainer(base: BaseModelFile, method: Method, plan: TrainPlan, total: int = 100) -> Trainer:
     """On the device that there is."""
-    model = registry.load(base, compute.choose(plan.precision), 64, text_apart=not plan.reads_anew)
+    model = registry.load(
+        base, compute.choose(plan.precision), 64, text_apart=not plan.reads_anew, text_as_stored=True
+    )
     drawn = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     latents, others = cache.Latents(tuple(drawn), tuple(drawn * 0.1)).split(3)
     text = None if plan.trains_text else reading.text_states(model, ["", *CAPTIONS, *CLASSES, *OTHERS])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training.families import files
 from personal_avatar.training.families.detect import detect
-from personal_avatar.training.families.files import load_pickle, not_floating, read_shapes, read_weights
+from personal_avatar.training.families.files import in_half, load_pickle, not_floating, read_shapes, read_weights
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.ones(3, dtype=torch.float16)}
 
@@ -61,6 +61,7 @@ def test_shapes_and_number_formats_are_read_once_while_a_file_stays_the_same(
         for _ in range(2):
             assert read_shapes(path)["c"] == (number,)
             assert not_floating(path) == {"c": {torch.int8: "I8", torch.int64: "I64"}[whole]}
+            assert in_half(path) == {"b.bias"}
         assert len(read) == number
 
 

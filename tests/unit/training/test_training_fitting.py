@@ -186,7 +186,7 @@ def test_no_way_to_need_less_ever_needs_more(
 
 @pytest.mark.parametrize(("family", "method", "card_gb"), [
     (Family.SD1, Method.LORA, 8.0), (Family.SD1, Method.DREAMBOOTH, 24.0), (Family.SDXL, Method.LORA, 12.0),
-    (Family.SD1, Method.TEXTUAL_INVERSION, 8.0),
+    (Family.SD1, Method.TEXTUAL_INVERSION, 8.0), (Family.SDXL, Method.TEXTUAL_INVERSION, 12.0),
 ])
 def test_what_is_known_to_fit_usual_cards_fits(folder: Path, family: Family, method: Method, card_gb: float) -> None:
     """The presets, on cards that people train with."""
@@ -244,7 +244,7 @@ def test_what_trainings_took_here_corrects_the_next_prediction(folder: Path, tmp
     assert needed_gb(on_processor, known) == needed_gb(on_processor)
 
 
-@pytest.mark.parametrize("former", [1, 2])
+@pytest.mark.parametrize("former", [1, 2, 3])
 def test_what_cards_took_is_not_held_against_a_later_model(folder: Path, tmp_path: Path, former: int) -> None:
     cases = [case_of(Wish(shell(folder, Family.SD1), Method.LORA, {}, memory).plan, shell(folder, Family.SD1),
                      Method.LORA, memory) for memory in (RAM, VRAM)]
@@ -283,7 +283,18 @@ def test_what_reads_captions_anew_at_every_step_keeps_the_text_encoders(folder: 
     network, plan = reckoning.network_in(wish.base.path), wish.plan
     step = Reckoned(plan, network, 1024, True, 1024).step
     shuffled = Reckoned(plan.copy(update={"shuffle_captions": True}), network, 1024, True, 1024).step
-    assert shuffled - step >= 4 * network.text
+    assert shuffled - step >= network.text_stored
+
+
+def test_on_a_card_text_encoders_are_reckoned_as_they_are_stored(folder: Path) -> None:
+    network = reckoning.network_in(shell(folder, Family.SDXL).path)
+    in_fp32 = reckoning.network_of(network.shapes)
+    assert network.text_stored == 2 * network.text and in_fp32.text_stored == 4 * network.text
+    plan, found = validated(PLANS[Method.TEXTUAL_INVERSION], {}), {}
+    for on_card in (True, False):
+        halves, whole = (Reckoned(plan, one, 1024, on_card, 1024).step for one in (network, in_fp32))
+        found[on_card] = whole - halves
+    assert found == {True: 2 * network.text, False: 0}
 
 
 @settings(max_examples=40, deadline=None)

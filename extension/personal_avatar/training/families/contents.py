@@ -14,19 +14,22 @@ if TYPE_CHECKING:
     import torch
 
 WORTH_DROPPING_BYTES = 200 * 10**6
+HALF_BYTES = 2
 Named = Iterable[tuple[str, "torch.Tensor"]]
 
 
 @dataclass
 class Contents:
     """The weights of one frozen module. `read` gives them as they are stored, anew at every call; `lent`: what it gives
-    is somebody else's, too, and has to be copied."""
+    is somebody else's, too, and has to be copied. `halves`: names of those that stay in half precision where they are
+    stored so, whatever `dtype` says."""
 
     module: torch.nn.Module
     read: Callable[[], Named]
     device: torch.device
     dtype: torch.dtype
     lent: bool
+    halves: frozenset[str] = frozenset()
     dropped: bool = field(default=False, init=False)
     _names: frozenset[str] = field(default=frozenset(), init=False)
     _weights: dict[str, torch.nn.Parameter] = field(default_factory=dict, init=False, repr=False)
@@ -41,12 +44,15 @@ class Contents:
         for name, tensor in self.read():
             if name in weights:
                 _refuse_whole(name, tensor)
-            state[name] = tensor.to(self.device, self.dtype, copy=self.lent).contiguous()
+            state[name] = tensor.to(self.device, self._format(name, tensor), copy=self.lent).contiguous()
         _assign(self.module, state)
         release()
         self.module.to(self.device)  # what is not in files, such as the numbers of positions
         self._names, self.dropped = frozenset(state), False
         self._weights = dict(self.module.named_parameters())
+
+    def _format(self, name: str, tensor: torch.Tensor) -> torch.dtype:
+        return tensor.dtype if name in self.halves and tensor.dtype.itemsize == HALF_BYTES else self.dtype
 
     def drop(self) -> None:
         """Give the memory back until `fill`, when that is worth it and the module still is what it was filled with."""

@@ -34,7 +34,7 @@ _FORMATS = {  # torch's name, and bytes a number; older releases of torch have n
     "U64": ("uint64", 8), "U32": ("uint32", 4), "U16": ("uint16", 2), "C64": ("complex64", 8),
 }
 _CODES = {name: code for code, (name, _) in _FORMATS.items()}
-_FLOATING = ("F", "BF")
+_FLOATING, _HALVES = ("F", "BF"), ("F16", "BF16")
 
 
 class OneByOne(Mapping[str, "torch.Tensor"]):
@@ -105,6 +105,11 @@ def not_floating(path: Path) -> dict[str, str]:
     """Name -> number format of the tensors that are no floating point numbers. Raises `BaseNotFound`,
     `BaseUnsupported`."""
     return {name: stored for name, stored in _formats(path).items() if not stored.startswith(_FLOATING)}
+
+
+def in_half(path: Path) -> frozenset[str]:
+    """Names of the tensors in half precision. Raises `BaseNotFound`, `BaseUnsupported`."""
+    return frozenset(name for name, stored in _formats(path).items() if stored in _HALVES)
 
 
 def _formats(path: Path) -> dict[str, str]:

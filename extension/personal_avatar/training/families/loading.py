@@ -41,12 +41,14 @@ Reader = Callable[[Any, Stored], Named]  # a module and the open file -> its ten
 @dataclass
 class Source:
     """An open checkpoint. Of the modules built so far, by kohya's prefix: `places` of their tensors in the file, and
-    `contents` (of the VAE, too), what they can be filled with again. `text_apart`: see `Parts`."""
+    `contents` (of the VAE, too), what they can be filled with again. `text_apart`: see `Parts`; `text_as_stored`: on a
+    graphics card, whether what the file has of the text encoders in half precision stays so; see halves.py."""
 
     base: BaseModelFile
     compute: Compute
     resolution_px: int
     text_apart: bool = False
+    text_as_stored: bool = False
     places: dict[str, Places] = field(default_factory=dict)
     contents: dict[str, Contents] = field(default_factory=dict)
 
@@ -103,15 +105,23 @@ class Source:
         return self._with_attention(module)
 
     def _text_encoder(self, prefix: str, encoder: TextEncoder) -> Any:
-        """fp32, plain attention: it runs once a caption, or is trained itself. `prefix` is kohya's."""
+        """Answers in fp32, by plain attention: it runs once a caption, or is trained itself. `prefix` is kohya's."""
         import torch
+
+        from personal_avatar.training.families.halves import take_halves
 
         def read(module: torch.nn.Module, weights: Stored) -> Named:
             self.places[prefix] = encoder.places(module)
             return self._from(prefix)(module, weights)
 
+        def build() -> torch.nn.Module:
+            module = encoder.build()
+            if self.text_as_stored and self.compute.device.type != "cpu":  # which widens them too slowly
+                take_halves(module)
+            return module
+
         device = torch.device("cpu") if self.text_apart else self.compute.device
-        return self._filled(prefix, encoder.build, read, torch.float32, device)
+        return self._filled(prefix, build, read, torch.float32, device)
 
     def _from(self, prefix: str) -> Reader:
         """Reads the tensors that are at the `places` of a module."""
@@ -121,13 +131,16 @@ class Source:
         self, name: str, build: Callable[[], Any], read: Reader, dtype: torch.dtype, device: torch.device | None = None
     ) -> Any:
         """A frozen module on the device, built without initialising its weights and filled from the file."""
+        from personal_avatar.training.families.halves import may_be_half
+
         with without_weights():
             module = build()
         vae = self.base.vae if name == VAE_MODULE else None
         again = is_one_by_one(vae or self.base.path) and is_one_by_one(self.base.path)
         weights = self.weights
         contents = Contents(
-            module, lambda: read(module, weights), device or self.compute.device, dtype, lent=not again
+            module, lambda: read(module, weights), device or self.compute.device, dtype, lent=not again,
+            halves=frozenset(may_be_half(module)),
         )
         contents.fill()
         if again:

@@ -47,23 +47,27 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
     return replace(base, prediction=answers, zero_terminal_snr=zero_terminal_snr)
 
 
-def load(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
+def load(
+    base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False, text_as_stored: bool = False
+) -> DiffusionModel:
     """`read_in`, but `base` of the model says for certain what its network answers with: velocity where something tells
     so, else what the network itself shows."""
-    model = read_in(base, compute, resolution_px, text_apart=text_apart)
+    model = read_in(base, compute, resolution_px, text_apart=text_apart, text_as_stored=text_as_stored)
     if model.base.prediction != VELOCITY:
         model.base = replace(model.base, prediction=probe(model, model.base.prediction))
     return model
 
 
-def read_in(base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False) -> DiffusionModel:
-    """The checkpoint in memory, frozen; nothing is asked of its network. `text_apart`: see `Parts`.
+def read_in(
+    base: BaseModelFile, compute: Compute, resolution_px: int, *, text_apart: bool = False, text_as_stored: bool = False
+) -> DiffusionModel:
+    """The checkpoint in memory, frozen; nothing is asked of its network. `text_apart`, `text_as_stored`: see `Source`.
 
     Raises `BaseNotFound`, `BaseUnsupported`, `TrainerMissing`.
     """
     base = replace(base, family=supported(base))
     libraries.needed()
     with named_layout_errors(base, FAMILIES[base.family]):
-        source = Source(base, compute, resolution_px, text_apart)
+        source = Source(base, compute, resolution_px, text_apart, text_as_stored)
         model: DiffusionModel = import_module(LOADERS[base.family]).load(source)
     return model

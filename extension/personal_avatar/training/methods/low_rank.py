@@ -13,10 +13,12 @@ import torch
 from peft.tuners.lora import layer as peft_layer
 from torch.autograd.function import once_differentiable
 
+from personal_avatar.training.families import halves
+
 
 class _Product(torch.autograd.Function):
-    """`inputs` (..., in), `weight` (out, in) and `bias` (out) frozen, in the number format of the products; `down`
-    (rank, in) and `up` (out, rank) are trained and may be in another, as their gradients are then."""
+    """`inputs` (..., in) and `bias` (out) in the number format of the products, `weight` (out, in) frozen; this one,
+    and `down` (rank, in) and `up` (out, rank), which are trained, may be in another, as their gradients are then."""
 
     @staticmethod
     def forward(
@@ -31,7 +33,8 @@ class _Product(torch.autograd.Function):
         rows = inputs.reshape(-1, inputs.shape[-1])
         small, large = down.to(rows.dtype), up.to(rows.dtype)
         inner = rows.mm(small.t())
-        found = torch.nn.functional.linear(inputs, weight, bias)  # as the bare layer does it, to the last bit
+        # As the bare layer does it, to the last bit.
+        found = torch.nn.functional.linear(inputs, weight.to(rows.dtype), bias)
         found.view(-1, found.shape[-1]).addmm_(inner, large.t(), alpha=scale)
         ctx.save_for_backward(rows, inner, weight, small, large)
         ctx.scale, ctx.shape, ctx.dtype = scale, inputs.shape, down.dtype
@@ -47,7 +50,7 @@ class _Product(torch.autograd.Function):
         of_up = given.t().mm(inner).to(ctx.dtype).mul_(ctx.scale)
         of_inputs = None
         if ctx.needs_input_grad[0]:
-            of_inputs = given.mm(weight).addmm_(through, small).view(ctx.shape)
+            of_inputs = given.mm(weight.to(given.dtype)).addmm_(through, small).view(ctx.shape)
         return of_inputs, None, None, of_down, of_up, None
 
 
@@ -60,7 +63,8 @@ class Linear(peft_layer.Linear):
         if scale == 0:
             return base(x)
         down, up = self.lora_A[adapter].weight, self.lora_B[adapter].weight
-        return _Product.apply(x.to(base.weight.dtype), base.weight, base.bias, down, up, scale)
+        inputs = x if isinstance(base, halves.Linear) else x.to(base.weight.dtype)
+        return _Product.apply(inputs, base.weight, base.bias, down, up, scale)
 
 
 class Conv2d(peft_layer.Conv2d):
