@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import torch
@@ -58,12 +58,24 @@ class Held(TorchDispatchMode):
 
 
 class Autocast(TorchFunctionMode):
-    """Trained weights are cast once, as long as it lasts."""
+    """Trained weights are cast once, as long as the outermost one lasts."""
+
+    _copies: ClassVar[dict[int, torch.Tensor]] = {}
+    _within: ClassVar[int] = 0
 
     def __init__(self, half: torch.dtype) -> None:
         super().__init__()
         self._half = half
-        self._copies: dict[int, torch.Tensor] = {}
+
+    def __enter__(self) -> Any:
+        Autocast._within += 1
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        Autocast._within -= 1
+        if not Autocast._within:
+            self._copies.clear()
+        super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
@@ -87,14 +99,28 @@ def kept_gb(base: BaseModelFile, side_px: int, rows: int, half: torch.dtype | No
     model: Any = SimpleNamespace(modules=lambda: {"lora_unet": unet})
     plan: Any = SimpleNamespace(dora=False)
     list(lora._inject(model, targets, plan))
+    return _most_gb(unet, _asked(base, side_px, rows, half or torch.float32), half, checkpointed, 1)
+
+
+def kept_by_dreambooth_gb(
+    base: BaseModelFile, side_px: int, rows: int, half: torch.dtype, *, checkpointed: bool, passes: int
+) -> float:
+    """The same of Dreambooth; `passes`: there and back, one after the other, before the step is made."""
+    unet = _unet(base, torch.float32).requires_grad_(True)
+    return _most_gb(unet, _asked(base, side_px, rows, half), half, checkpointed, passes)
+
+
+def _most_gb(unet: Any, asked: tuple[Any, ...], half: torch.dtype | None, checkpointed: bool, passes: int) -> float:
     unet.train()
     if checkpointed:
         _checkpoint(unet, half)
     held = Held(unet.parameters())
     with held, _fused_attention():
-        with _products(half):
-            answer = unet(*_asked(base, side_px, rows, half or torch.float32)).sample.float()
-        answer.pow(2).mean().backward()
+        for _ in range(passes):
+            with _products(half):
+                answer = unet(*asked).sample.float()
+            answer.pow(2).mean().backward()
+            del answer
     return held.most / 1e9
 
 

@@ -128,8 +128,9 @@ class _Sizes:
         return self._needed[levels]
 
     def least_gb(self, levels: Levels) -> float:
-        """What no plan with so much or less of each way needs less than, whatever was measured."""
-        plan, _ = self._plan(levels)
+        """What no plan with so much or less of each way needs less than, whatever was measured. A smaller batch needs
+        less, more of them before a step may need more; see `Reckoned.copies`."""
+        plan = self._plan(levels)[0].copy(update={"accumulate": 1})
         return _predicted_gb(plan, self._wish.base, self._wish.memory) * self._least_factor
 
     def _plan(self, levels: Levels) -> tuple[TrainPlan, Method]:

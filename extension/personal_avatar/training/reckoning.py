@@ -206,13 +206,22 @@ class Reckoned:
 
     @property
     def step(self) -> int:
-        """Gradients, what the way back needs, and copies in half precision of trained weights, where there are any;
-        parts of the checkpoint that the steps do not need are put away, small ones on a processor excepted."""
+        """Gradients, what the way back needs, and `copies`; parts of the checkpoint that the steps do not need are put
+        away, small ones on a processor excepted."""
         text = self.text if self.plan.reads_anew or (not self.on_card and self.text < WORTH_DROPPING) else 0
         vae = self.vae if not self.on_card and self.vae < WORTH_DROPPING else 0
-        copies = HALF if self.half and isinstance(self.plan, DreamboothPlan) else 0
         of_text = TEXT_WORK * self.network.text * FP32 if self.plan.reads_anew else 0
-        return round(self.weights + self.trained * (FP32 + copies) + text + vae + of_text + self.activations)
+        gradients = self.trained * FP32 + self.copies
+        return round(self.weights + gradients + text + vae + of_text + self.activations)
+
+    @property
+    def copies(self) -> int:
+        """Bytes of trained weights in half precision beside their gradients. With gradient checkpointing those of the
+        way through the network are gone when the way back begins; gradients are there already where another went
+        before it in the same step, of a batch or of what holds the class."""
+        plan = self.plan
+        once = plan.gradient_checkpointing and plan.accumulate == 1 and plan.prior_weight <= 0
+        return self.trained * HALF if self.half and isinstance(plan, DreamboothPlan) and not once else 0
 
     @property
     def activations(self) -> float:
