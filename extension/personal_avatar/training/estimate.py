@@ -10,9 +10,10 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.environment import free
 from personal_avatar.photos import heldout
 from personal_avatar.training.counts import file_bytes
+from personal_avatar.training.network import network_in
 from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
 from personal_avatar.training.presets import is_tiny
-from personal_avatar.training.reckoning import GB, Machine, is_half, memory_of, network_in
+from personal_avatar.training.reckoning import GB, Machine, is_half, memory_of
 from personal_avatar.wording import megabytes
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass

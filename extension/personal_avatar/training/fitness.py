@@ -13,7 +13,7 @@ from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config, vae_shapes
-from personal_avatar.training.reckoning import network_in
+from personal_avatar.training.network import network_in
 from personal_avatar.wording import FAMILIES
 
 _ENDS = ("weight", "bias", "positional_embedding", "text_projection")  # of the names of weights, not of counters

@@ -14,8 +14,8 @@ from personal_avatar.training import compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.registry import attach
+from personal_avatar.training.network import network_in
 from personal_avatar.training.plan import PLANS
-from personal_avatar.training.reckoning import network_in
 from pretended_card import Card
 from safetensors.torch import load_file, save_file
 

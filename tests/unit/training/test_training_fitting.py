@@ -19,6 +19,7 @@ from personal_avatar.params import validated
 from personal_avatar.training import fitting, learned, reckoning
 from personal_avatar.training.fitting import nearest_fitting, needed_gb
 from personal_avatar.training.learned import Learned, case_of
+from personal_avatar.training.network import Network, network_in, network_of
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.reckoning import Machine, Reckoned, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Way, Wish, taken, ways_of
@@ -43,11 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @lru_cache
-def network_like(checkpoint: str) -> reckoning.Network:
+def network_like(checkpoint: str) -> Network:
     """Of a checkpoint that was measured: the shipped one, the standard size, one of half its width."""
     if checkpoint == "avatar-tiny":
-        return reckoning.network_in(ASSETS / "avatar-tiny" / "avatar-tiny.safetensors")
-    return reckoning.network_of(shapes_of(Size(unet=tuple(POINTS["unet"][checkpoint]))))
+        return network_in(ASSETS / "avatar-tiny" / "avatar-tiny.safetensors")
+    return network_of(shapes_of(Size(unet=tuple(POINTS["unet"][checkpoint]))))
 
 
 def named(point: dict[str, Any]) -> str:
@@ -85,7 +86,7 @@ def test_what_a_step_keeps_on_a_card_is_held_a_little_higher_than_it_is_simulate
     simulated = kept_gb(base, px, rows, half, checkpointed=checkpointed)
     asked = {"batch_size": rows, "precision": precision, "gradient_checkpointing": checkpointed, "rank": RANK}
     plan = validated(PLANS[Method.LORA], {**asked, "prior_weight": 0.0})
-    found = Reckoned(plan, reckoning.network_in(base.path), px, True, base.native_px)
+    found = Reckoned(plan, network_in(base.path), px, True, base.native_px)
     reckoned = (found.activations + 4 * found.trained) / 1e9
     assert simulated < reckoned < simulated + most_gb_more
 
@@ -102,7 +103,7 @@ def test_dreambooths_copies_in_half_precision_lie_beside_gradients_of_an_earlier
     simulated = kept_by_dreambooth_gb(base, 512, rows, torch.bfloat16, checkpointed=True, passes=passes)
     asked = {"batch_size": rows, "accumulate": passes, "precision": "bf16", "gradient_checkpointing": True}
     plan = validated(PLANS[Method.DREAMBOOTH], {**asked, "prior_weight": 0.0})
-    found = Reckoned(plan, reckoning.network_in(base.path), 512, True, base.native_px)
+    found = Reckoned(plan, network_in(base.path), 512, True, base.native_px)
     reckoned = (found.activations + 4 * found.trained + found.copies) / 1e9
     assert simulated < reckoned < simulated + most_gb_more
     assert (found.copies == 0) == (passes == 1)
@@ -303,15 +304,15 @@ def test_averaged_weights_in_a_checkpoint_need_no_memory(method: Method) -> None
 
 def test_what_reads_captions_anew_at_every_step_keeps_the_text_encoders(folder: Path) -> None:
     wish = Wish(shell(folder, Family.SDXL), Method.LORA, {"resolution_px": 1024}, VRAM)
-    network, plan = reckoning.network_in(wish.base.path), wish.plan
+    network, plan = network_in(wish.base.path), wish.plan
     step = Reckoned(plan, network, 1024, True, 1024).step
     shuffled = Reckoned(plan.copy(update={"shuffle_captions": True}), network, 1024, True, 1024).step
     assert shuffled - step >= network.text_stored
 
 
 def test_on_a_card_text_encoders_are_reckoned_as_they_are_stored(folder: Path) -> None:
-    network = reckoning.network_in(shell(folder, Family.SDXL).path)
-    in_fp32 = reckoning.network_of(network.shapes)
+    network = network_in(shell(folder, Family.SDXL).path)
+    in_fp32 = network_of(network.shapes)
     assert network.text_stored == 2 * network.text and in_fp32.text_stored == 4 * network.text
     plan, found = validated(PLANS[Method.TEXTUAL_INVERSION], {}), {}
     for on_card in (True, False):
