@@ -12,7 +12,10 @@ from unittest import mock
 
 import torch
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.training.families.detect import XL_CLIP_L, XL_OPEN_CLIP
 from personal_avatar.training.families.files import read_shapes
+from personal_avatar.training.families.halves import may_be_half, take_halves
+from personal_avatar.training.families.text import clip_encoder, open_clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.methods import lora
 from personal_avatar.training.methods.lora_targets import ATTENTION_PARENTS, Target, products_within
@@ -108,6 +111,31 @@ def kept_by_dreambooth_gb(
     """The same of Dreambooth; `passes`: there and back, one after the other, before the step is made."""
     unet = _unet(base, torch.float32).requires_grad_(True)
     return _most_gb(unet, _asked(base, side_px, rows, half), half, checkpointed, passes)
+
+
+def text_gb(base: BaseModelFile, rows: int) -> tuple[float, float]:
+    """SDXL's text encoders in half precision: what they take, and what a step that trains words takes besides."""
+    shapes = read_shapes(base.path)
+    first = clip_encoder(shapes, XL_CLIP_L, None, base)
+    second = open_clip_encoder(shapes, XL_OPEN_CLIP, base, drop=0, projected=True)
+    with torch.device("meta"):
+        encoders = [encoder.build().requires_grad_(False) for encoder in (first, second)]
+    for encoder in encoders:
+        take_halves(encoder)
+        for name in may_be_half(encoder):
+            encoder.get_parameter(name).data = encoder.get_parameter(name).data.half()
+    weights = [one for encoder in encoders for one in (*encoder.parameters(), *encoder.buffers())]
+    held = Held(weights)
+    with held:
+        torch.stack([_trained_words(encoder, rows) for encoder in encoders]).sum().backward()
+    return sum(one.nbytes for one in weights) / 1e9, held.most / 1e9
+
+
+def _trained_words(encoder: Any, rows: int) -> torch.Tensor:
+    ids = torch.empty(rows, WORDS, dtype=torch.long, device="meta")
+    encoder.get_input_embeddings().register_forward_hook(lambda _, __, words: words.requires_grad_(True))
+    found: torch.Tensor = encoder(ids, output_hidden_states=True).hidden_states[-2].sum()
+    return found
 
 
 def _most_gb(unet: Any, asked: tuple[Any, ...], half: torch.dtype | None, checkpointed: bool, passes: int) -> float:

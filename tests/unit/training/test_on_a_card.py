@@ -389,7 +389,8 @@ def test_a_whole_training_from_photos_to_a_published_file_runs_on_a_card(
     method: Method, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path, face_weights: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On which text encoders that are not trained, and the UNet, take turns, and read no prompt twice."""
+    """On which text encoders lie as they are stored; those that are not trained, and the UNet, take turns, and read no
+    prompt twice."""
     told = Told(monkeypatch)
     photos = tuple(SAMPLES / f"{number:02d}.jpg" for number in range(1, 5))
     avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
@@ -401,6 +402,7 @@ def test_a_whole_training_from_photos_to_a_published_file_runs_on_a_card(
     folder.mkdir()
     result = run(task, folder, EventWriter(folder), Control(folder))
     assert Path(result["files"][0]).is_file() and result["modules_matched"] > 0
+    assert torch.float16 in told.text_formats
     if method is Method.TEXTUAL_INVERSION:
         assert told.both_there, "its words are trained where the UNet is"
     else:
@@ -410,17 +412,19 @@ def test_a_whole_training_from_photos_to_a_published_file_runs_on_a_card(
 
 class Told:
     """What checkpoints were asked: how often each was for one of the `prompts`, and whether ever with both parts on the
-    card."""
+    card; `text_formats`: of the text encoders' weights meanwhile."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.prompts: Counter[tuple[int, str]] = Counter()
         self._asked: dict[int, DiffusionModel] = {}
         self.both_there = False
+        self.text_formats: set[torch.dtype] = set()
         encode, predict = DiffusionModel.encode_text, DiffusionModel.predict
 
         def encoded(model: DiffusionModel, captions: Sequence[str], clip_skip: int = 1) -> Any:
             self.both_there |= self._both(model)
             self._asked[id(model)] = model
+            self.text_formats |= {one.dtype for part in model.text_encoders.values() for one in part.parameters()}
             self.prompts.update((id(model), one) for one in captions if len(captions) == 1)
             return encode(model, captions, clip_skip)
 

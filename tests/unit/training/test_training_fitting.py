@@ -24,7 +24,7 @@ from personal_avatar.training.plan import PLANS
 from personal_avatar.training.reckoning import Machine, Reckoned, memory_of
 from personal_avatar.training.ways import RAM, VRAM, Way, Wish, taken, ways_of
 
-from tests.simulated_card import RANK, kept_by_dreambooth_gb, kept_gb
+from tests.simulated_card import RANK, kept_by_dreambooth_gb, kept_gb, text_gb
 
 ASSETS = Path(reckoning.__file__).parents[1] / "assets"
 POINTS = json.loads((ASSETS / "measured-memory.json").read_text(encoding="utf-8"))
@@ -109,6 +109,15 @@ def test_dreambooths_copies_in_half_precision_lie_beside_gradients_of_an_earlier
     assert (found.copies == 0) == (passes == 1)
     held = Reckoned(plan.copy(update={"prior_weight": 1.0}), found.network, 512, True, base.native_px)
     assert held.copies == 2 * found.trained, "the class goes through by itself"
+
+
+@pytest.mark.slow
+def test_text_encoders_are_widened_layer_by_layer_and_take_no_more_than_is_reckoned(folder: Path) -> None:
+    base = shell(folder, Family.SDXL)
+    network, plan = network_in(base.path), validated(PLANS[Method.TEXTUAL_INVERSION], {})
+    weights, besides = text_gb(base, plan.batch_size)
+    assert weights == pytest.approx(network.text_stored / 1e9, rel=0.01)
+    assert besides < reckoning.TEXT_WORK * 4 * network.text / 1e9
 
 
 LARGE = st.sampled_from([Family.SD1, Family.SD2, Family.SDXL])
