@@ -20,13 +20,14 @@ class NetworkTag:
     """`<lora:name:weight>` of a prompt: what the file changes counts so often in the text encoders and in the UNet;
     `rank`: of its ranks so many are used, None: all. `written`: the tag itself.
 
-    Weights are NaN where the tag cannot be read: it names no file, or what stands for a number is none."""
+    `is_read` False: it names no file, or what stands for a number is none; its weights are NaN then."""
 
     name: str
     text_weight: float = 1.0
     unet_weight: float = 1.0
     rank: int | None = None
     written: str = field(default="", compare=False)
+    is_read: bool = True
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -43,13 +44,18 @@ class NetworkTag:
 
 
 def split_networks(prompt: str) -> tuple[str, tuple[NetworkTag, ...]]:
-    """(prompt without tags, the LoRAs in it in order), as the WebUI reads them: one named several times counts each
-    time with what stands last. Tags of other kinds (`<hypernet:...>`) are taken out and ignored.
+    """(prompt without tags, the LoRAs in it), as the WebUI reads them (modules/extra_networks.py and the extension Lora
+    of 1.10.1): first all of the kind that comes first, and one named several times counts each time with what stands
+    last. Of a tag that cannot be read the WebUI applies none of them; it stands among the others here, to be named.
+    Tags of other kinds (`<hypernet:...>`) are taken out and ignored.
     """
-    tags = [_tag(found[0], found[2]) for found in NETWORK.finditer(prompt) if found[1] in LORA_KINDS]
-    last = {tag.name: tag for tag in tags}
+    kinds: dict[str, list[NetworkTag]] = {}
+    for found in NETWORK.finditer(prompt):
+        kinds.setdefault(found[1], []).append(_tag(found[0], found[2]))
+    tags = [tag for kind, those in kinds.items() if kind in LORA_KINDS for tag in those]
+    last = {tag.name: tag for tag in tags if tag.is_read}
     text = re.sub(r"\s+,", ",", " ".join(NETWORK.sub("", prompt).split())).strip()
-    return text, tuple(last[tag.name] for tag in tags)
+    return text, tuple(last[tag.name] if tag.is_read else tag for tag in tags)
 
 
 def _tag(written: str, inside: str) -> NetworkTag:
@@ -67,7 +73,7 @@ def _tag(written: str, inside: str) -> NetworkTag:
         unet_weight = [text_weight, *map(float, said(2, UNET))][-1]
         return NetworkTag(placed[0], text_weight, unet_weight, [None, *map(int, said(3, RANK))][-1], written)
     except (ValueError, IndexError):
-        return NetworkTag("".join(placed[:1]), math.nan, math.nan, None, written)
+        return NetworkTag("".join(placed[:1]), math.nan, math.nan, None, written, is_read=False)
 
 
 def refuse_unusable(tags: Iterable[NetworkTag]) -> None:

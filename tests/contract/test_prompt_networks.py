@@ -26,8 +26,11 @@ FORMS = (
     "<lora: a :1>", "<lora:a:heavy>", "<lora:a:nan>", "<lora:a:inf>", "<lora:a:1e999>", "<lora:a:1_0>",
     "<lyco:a:0.5>", "<LORA:a:1>", "<hypernet:a:1>", "<lora:a<b:1>", "<lora:a:1", "lora:a:1>", "<lora>", "<lora:>",
     "<lora:a,b:1>", "<lora:a:0.5><lora:a:0.25>", "<lora:a:1> <lora:b:0:1> <lora:a:0>", "<lora:a:1><lora:b:heavy>",
-    "<lyco:a:1><lora:b:0.5>", "red<lora:a:1>dish", "a, <lora:a:1> b", "<lora:a\n:1>",
+    "<lyco:a:1><lora:b:0.5>", "<lora:a:heavy><lora:a:0.5>", "<lora:a:0.5><lora:a:heavy>", "<lora:a:nan><lora:a:0.5>",
+    "<lora:te=1><lora::1>", "<lora:a:1><lyco:a:0.5><lora:a:0.3>", "<lyco:a:1><lora:a:0.5><lyco:a:0.3>",
+    "red<lora:a:1>dish", "a, <lora:a:1> b", "<lora:a\n:1>",
 )
+KINDS = st.sampled_from(["lora", "lyco", "hypernet"])
 PARTS = ("a", "b", "0", "1", "0.5", "-1", "te=0", "unet=1", "dyn=2", "dyn=x", "x=1", "")
 
 
@@ -84,7 +87,7 @@ def _executed(path: Path) -> Any:
 
 def ours(prompt: str) -> Read:
     text, tags = split_networks(prompt)
-    if any(weight != weight and "nan" not in tag.written for tag in tags for weight in tag.weights):
+    if not all(tag.is_read for tag in tags):
         return text, None
     return text, [(tag.name, tag.text_weight, tag.unet_weight, tag.rank) for tag in tags]
 
@@ -100,6 +103,15 @@ def compare(prompt: str, webui: Webui) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_is_read_as_the_webui_reads_it(form: str, webui: Webui) -> None:
     compare(f"a portrait, {form} of somebody", webui)
+
+
+@with_webui
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tags=st.lists(st.tuples(KINDS, st.lists(st.sampled_from(PARTS), min_size=1, max_size=3)), max_size=4))
+def test_several_tags_are_read_together_as_the_webui_reads_them(
+    tags: list[tuple[str, list[str]]], webui: Webui
+) -> None:
+    compare(f"x {' '.join(f'<{kind}:' + ':'.join(parts) + '>' for kind, parts in tags)}", webui)
 
 
 @with_webui

@@ -26,6 +26,8 @@ def even(name: str, weight: float) -> NetworkTag:
     ("<lora:anna:0.5:dyn=4> y", "y", [NetworkTag("anna", 0.5, 0.5, 4)]),
     ("<lora:anna:1:1:4> y", "y", [NetworkTag("anna", 1.0, 1.0, 4)]),
     ("<lyco:bob:1>, z", ", z", [even("bob", 1.0)]),
+    ("<lora:a:1><lyco:a:0.5><lora:a:0.3>", "", [even("a", 0.5)] * 3),
+    ("<lora:a:nan><lora:a:0.5>", "", [even("a", 0.5)] * 2),
     ("<hypernet:h:1> <LoRA:h:1> w", "w", []),
     ("3 < 5 and 7 > 6", "3 < 5 and 7 > 6", []),
     ("red<lora:anna:1>dish", "reddish", [even("anna", 1.0)]),
@@ -53,6 +55,13 @@ def test_a_weight_that_is_no_number_is_refused_by_the_tag(tag: str) -> None:
         refuse_unusable(tags)
     assert caught.value.message.endswith(f"in {tag}.") and "<lora:name:0.8>" in caught.value.hint
     refuse_unusable(tags[:1])
+
+
+@pytest.mark.parametrize("tag", ["<lora:a:heavy>", "<lora:a:1:1:2.5>", "<lyco:a:>"])
+def test_a_tag_that_cannot_be_read_is_refused_also_where_the_same_lora_is_named_rightly(tag: str) -> None:
+    for prompt in (f"{tag}<lora:a:0.5>", f"<lora:a:0.5>{tag}"):
+        with pytest.raises(InvalidSettings, match=f"in {tag}"):
+            refuse_unusable(split_networks(prompt)[1])
 
 
 @given(TEXT, st.floats(-5, 5).map(lambda value: round(value, 2)), TEXT)

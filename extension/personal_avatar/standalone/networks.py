@@ -64,7 +64,10 @@ def _is_ours(path: Path) -> bool:
 
 
 def present_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
-    """Those of the tags whose files are there; weights of 0 leave a file out, and so does a tag that cannot be used."""
+    """Those of the tags whose files are there; weights of 0 leave a file out, and so do those that are no numbers. None
+    where a tag cannot be read, as in the WebUI."""
+    if not all(tag.is_read for tag in tags):
+        return []
     files = loras_in(folder)
     found = [(find_lora(tag.name, files), tag) for tag in tags if tag.is_usable and tag.is_used]
     return [Network(path, tag) for path, tag in found if path is not None]

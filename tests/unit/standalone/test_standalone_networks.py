@@ -14,7 +14,13 @@ from personal_avatar.errors import GenerationFailed, InvalidSettings, NotFound
 from personal_avatar.host import PictureRequest
 from personal_avatar.prompts import NetworkTag, split_networks
 from personal_avatar.standalone.host import StandaloneHost
-from personal_avatar.standalone.networks import AppliedNetworks, Network, find_networks, module_weights
+from personal_avatar.standalone.networks import (
+    AppliedNetworks,
+    Network,
+    find_networks,
+    module_weights,
+    present_networks,
+)
 from personal_avatar.training.compute import choose
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.registry import load
@@ -308,6 +314,17 @@ def test_a_pickle_with_nothing_but_tensors_is_read_too(
 def test_a_weight_of_zero_asks_for_nothing(model: DiffusionModel, tmp_path: Path) -> None:
     Kohya().write(tmp_path / "anna.safetensors", model)
     assert find_networks([NetworkTag("anna", 0.0, 0.0)], tmp_path) == []
+
+
+def test_where_a_tag_cannot_be_read_none_of_those_that_are_here_is_taken(model: DiffusionModel, tmp_path: Path) -> None:
+    """As in the WebUI; a picture that is asked for is refused instead."""
+    for name in ("anna", "bob"):
+        Kohya().write(tmp_path / f"{name}.safetensors", model)
+    tags = split_networks("<lora:anna:heavy> <lora:anna:0.5> <lora:bob:1>")[1]
+    assert present_networks(tags, tmp_path) == []
+    with pytest.raises(InvalidSettings, match="in <lora:anna:heavy>"):
+        find_networks(tags, tmp_path)
+    assert len(present_networks(tags[1:], tmp_path)) == 2
 
 
 def test_loras_in_both_spellings_of_one_module_come_out_to_the_last_bit(tmp_path: Path) -> None:
