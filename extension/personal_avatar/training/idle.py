@@ -15,11 +15,17 @@ OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "clas
 
 def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[str]:
     """A sentence for each of the settings `chosen`, and not left at its default, that has no effect beside the rest of
-    `plan`, on this checkpoint; and for each that is `chosen` and keeps the training from learning, with the remedy."""
+    `plan`, on this checkpoint, when our own engine trains; and what is `harmful`."""
     usual = {name: one.default for name, one in type(plan).__fields__.items()}
     changed = {name for name in chosen if getattr(plan, name) != usual[name]}
     useless = [f"{name} has no effect: {why}." for name, why in _reasons(plan, base) if name in changed]
-    return [*useless, *(told for name, told in _harms(plan) if name in chosen)]
+    return [*useless, *harmful(plan, chosen)]
+
+
+def harmful(plan: TrainPlan, chosen: Collection[str]) -> list[str]:
+    """A sentence for each of the settings `chosen` that keeps the training from learning, whatever engine does it, with
+    the remedy."""
+    return [told for name, told in _harms(plan) if name in chosen]
 
 
 def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:

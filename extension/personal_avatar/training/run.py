@@ -29,7 +29,7 @@ from personal_avatar.training import (
 )
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.heeding import telling_what_was_kept
-from personal_avatar.training.idle import idle
+from personal_avatar.training.idle import harmful, idle
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish, numbers_until_now
@@ -94,7 +94,8 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
 
 
 def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
-    """As the engine can do it; what is therefore different is told. Raises `InvalidSettings`, `TrainerMissing`."""
+    """As the engine can do it; what is therefore different is told, and what of it does nothing or harms. Raises
+    `InvalidSettings`, `TrainerMissing`."""
     plan = task.settings()
     optimisers.refuse_impossible(plan)
     team.refuse_impossible(plan)
@@ -107,8 +108,8 @@ def _plan(task: TrainTask, emit: EventWriter) -> TrainPlan:
 
     version = kohya.ready(task.weights_folder.parent, task.sd_scripts, kohya.handed).version
     plan, changes = fitted(plan, task.base, task.method, task.plan, version)
-    for change in changes:
-        emit(Log(f"{change}."))
+    for told in (*(f"{change}." for change in changes), *harmful(plan, task.plan)):
+        emit(Log(told))
     return plan
 
 

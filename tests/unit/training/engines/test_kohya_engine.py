@@ -23,6 +23,7 @@ from personal_avatar.training import compute, run
 from personal_avatar.training.engines.kohya import engine
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.idle import harmful
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.plan import LoraPlan, TrainTask
 from personal_avatar.training.samples import Shot
@@ -222,6 +223,18 @@ def test_an_infinite_loss_in_fp16_may_be_the_cards(
         run._train(running.work, running.training)
     assert "learning rate" in raised.value.hint
     assert ("precision to fp32" in raised.value.hint) is advises_fp32
+
+
+@pytest.mark.parametrize("chosen", [Engine.DIFFUSERS, Engine.KOHYA])
+def test_a_rate_that_holds_prodigy_down_is_told_whichever_engine_trains(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, chosen: Engine
+) -> None:
+    monkeypatch.setattr(installed, "lacking_modules", lambda data: [])  # what sd-scripts imports need not be here
+    running = job()
+    task = replace(running.work.task, engine=chosen, plan={"optimiser": "prodigy", "learning_rate": 1e-4})
+    plan = run._plan(task, running.work.emit)
+    told = [event.message for event in running.told(Log) if "learning_rate" in event.message]
+    assert told == harmful(plan, task.plan) and "set learning_rate to 1" in told[0]
 
 
 def test_a_lack_of_memory_is_named(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
