@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers.loaders import lora_pipeline
 from foreign import answer, load, pipeline, webuis_decomposition, webuis_names, with_webui
 from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Size, shapes_of
 from miniatures import make
@@ -75,6 +76,24 @@ def test_diffusers_adds_the_same_to_the_same_modules(
     assert len(lora.places()) == sum(len(products(module)) for module in theirs.modules().values())
     assert torch.allclose(answer(theirs), answer(ours), atol=1e-5)
     assert not torch.allclose(answer(ours), bare, atol=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_of_a_dora_diffusers_takes_the_low_rank_part_alone_and_warns(
+    bases: dict[Family, BaseModelFile], family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the setting and the README say; diffusers that read magnitudes would fail this, and make them untrue."""
+    ours, theirs, file, warned = load(bases[family]), load(bases[family]), tmp_path / "a.safetensors", []
+    trained(ours, file, LoraPlan(**{**PLAN.dict(), "dora": True}))
+    monkeypatch.setattr(lora_pipeline.logger, "warning", warned.append)
+    pipeline(theirs).load_lora_weights(str(file))
+    assert any("dora_scale" in said for said in warned)
+    low_rank, plain = tmp_path / "plain.safetensors", load(bases[family])
+    save_file({key: value for key, value in load_file(file).items() if "dora_scale" not in key}, low_rank)
+    pipeline(plain).load_lora_weights(str(low_rank))
+    assert torch.equal(answer(theirs), answer(plain))
+    assert not torch.allclose(answer(theirs), answer(ours), atol=1e-2)
 
 
 @pytest.mark.slow
