@@ -18,8 +18,10 @@ from pathlib import Path
 
 from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
-from personal_avatar.errors import InvalidSettings, NotFound, WrongState
+from personal_avatar.errors import NotFound, WrongState
+from personal_avatar.params import shown
 from personal_avatar.photos.dataset import sources_of
+from personal_avatar.problems import refused
 from personal_avatar.storage import is_half_written, plain_suffix, sha256_of, slug, writable, write_bytes, write_json
 
 AVATAR_FILE = "avatar.json"
@@ -27,6 +29,7 @@ DATASET = "dataset"  # the folder of an avatar in which its photos lie as they a
 DIGITS = 12  # of a photo's SHA-256, in its name
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
 TRIGGER_TOKEN = "sks"
+NOUN = "class_type"  # what the class noun is called in requests
 # What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
 COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
 # Unicode's controls of direction: what stands behind one is shown in another order than it has.
@@ -304,16 +307,15 @@ def checked_name(name: str) -> str:
     written in."""
     name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > 80:
-        raise InvalidSettings("The name must have 1 to 80 characters.")
+        raise refused("problem.name.length")
     if not writable(name):
-        raise InvalidSettings("The name holds bytes that are no text.", "Write it in UTF-8.")
+        raise refused("problem.name.bytes", "remedy.name.bytes")
     if any(unicodedata.category(sign) in UNSEEN for sign in name):
-        said = "The name holds a line break, a tab or another control character."
-        raise InvalidSettings(said, "Write it on one line, with spaces.")
+        raise refused("problem.name.control", "remedy.name.control")
     if DIRECTIONS & set(name):
-        raise InvalidSettings("The name holds a control of the direction of text.", "Write it without.")
+        raise refused("problem.name.direction", "remedy.name.direction")
     if all(unicodedata.category(sign)[0] in MARKS for sign in name):
-        raise InvalidSettings(f"{name!r} is no name.", "Give it at least one letter, digit or symbol of its own.")
+        raise refused("problem.name.none", "remedy.name.none", got=shown(name))
     return name
 
 
@@ -322,10 +324,9 @@ def checked_noun(class_noun: str) -> str:
     words = [word for word in class_noun.split(" ") if word]
     noun = " ".join(words)
     if not noun.isascii() or not "".join(words).isalpha() or len(noun) > 30:
-        raise InvalidSettings(f"class_type must be an English noun such as man, woman or person, got {class_noun!r}.")
+        raise refused("problem.noun.english", name=NOUN, got=shown(class_noun))
     if TRIGGER_TOKEN in (word.lower() for word in words):
-        said = f"class_type must not hold {TRIGGER_TOKEN}, which stands for the person."
-        raise InvalidSettings(said, "Say man, woman or person.")
+        raise refused("problem.noun.trigger", "remedy.noun.trigger", name=NOUN, word=TRIGGER_TOKEN)
     return noun
 
 

@@ -51,7 +51,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -86,11 +86,14 @@ class BadInput(AvatarError):
 
 
 class InvalidSettings(BadInput):
-    """`titles`: what the page calls the settings that it is about, keys of the table of texts by their names."""
+    """`titles`: what the page calls the settings that it is about, keys of the table of texts by their names;
+    `problems`: where there are several, each without its full stop, and `hints`, what to do about them."""
 
     code, http_status = "INVALID_SETTINGS", 422
     default_hint = "Correct the values named and try again."
     titles: Mapping[str, str] = {}
+    problems: Sequence[str] = ()
+    hints: Sequence[str] = ()
 
 
 class UnreadablePhoto(BadInput):

@@ -6,27 +6,29 @@ schema, the widget (ui/widgets.py), the JSON in a job and the validation, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, PydanticTypeError, ValidationError, validator
+from pydantic import BaseModel, Field, PydanticTypeError, PydanticValueError, ValidationError, validator
 from pydantic.fields import ModelField
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.problems import several
 from personal_avatar.storage import writable
 from personal_avatar.wording import text
 
 S = TypeVar("S", bound="Settings")
 LONGEST_SHOWN = 60  # characters of a refused value; a photo in base64 must not get into errors and infotexts
-BETWEEN = "; "  # two problems of one message
-OF_TYPES = {int: "problem.whole", float: "problem.number", bool: "problem.truth", str: "problem.text"}
+OF_TYPES = {bool: "problem.truth", int: "problem.whole", float: "problem.number", str: "problem.text"}
 # The same of numbers that have bounds: of which kind, and between which.
 BOUNDED = {int: "problem.whole_range", float: "problem.number_range"}
-# Keys of all that can be wrong with a value; the rules that settings have of their own say it themselves.
-PROBLEMS = (
-    *OF_TYPES.values(), *BOUNDED.values(), "problem.whole_multiple", "problem.choice", "problem.multiple",
-    "problem.range", "problem.long", "problem.loras",
-)
+
+
+class Broken(PydanticValueError):
+    """A value breaks a rule that settings have of their own; `key`: of what is then said."""
+
+    code = "rule"
+    msg_template = "breaks {key}"
 
 
 class OtherType(PydanticTypeError):
@@ -48,7 +50,7 @@ class Settings(BaseModel):
     def _meant(cls, value: Any, field: ModelField) -> Any:  # noqa: N805
         """pydantic would cut 7.9 to 7, and count true as 1."""
         if isinstance(value, str) and not writable(value):
-            raise ValueError("holds bytes that are no text (UTF-8)")
+            raise Broken(key="problem.bytes")
         wanted = number_kind(field)
         return value if wanted is None else _number(value, wanted)
 
@@ -111,8 +113,6 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
     model_field = kind.__fields__.get(str(problem["loc"][0]))
     if model_field is None:
         return f"{name}: {problem['msg']}"
-    if problem["type"] == "value_error":  # a rule of the settings' own says itself what is wrong
-        return f"{name}: {problem['msg']}, got {got}"
     key, more = _known(model_field, problem)
     return text(key, name=name, got=got, **more) if key else f"{name}: {problem['msg']}, got {got}"
 
@@ -129,6 +129,8 @@ def _legible(name: str) -> str:
 def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The key of what is wrong, "" where the table has no words for it, and values for the places of its text."""
     info, code = field.field_info, problem["type"]
+    if code == f"value_error.{Broken.code}":
+        return problem["ctx"]["key"], {}
     if code == f"type_error.{OtherType.code}":
         return _of_type(field, problem["ctx"]["wanted"])
     if info.extra.get("choices"):
@@ -142,7 +144,8 @@ def _known(field: ModelField, problem: Mapping[str, Any]) -> tuple[str, dict[str
         return "problem.long", {"most": problem["ctx"]["limit_value"]}
     if code == "value_error.str.regex":
         return info.extra.get("problem", ""), {}
-    return {"type_error.bool": OF_TYPES[bool], "type_error.str": OF_TYPES[str]}.get(code, ""), {}
+    kinds = (key for kind, key in OF_TYPES.items() if issubclass(field.type_, kind))
+    return next(kinds, "") if code.startswith("type_error.") else "", {}
 
 
 def _of_type(field: ModelField, wanted: type) -> tuple[str, dict[str, Any]]:
@@ -243,39 +246,11 @@ def _strangers(names: Sequence[str], known: Iterable[str]) -> str:
 
 
 def _refused(kinds: Iterable[type[Settings]], said: Sequence[str]) -> InvalidSettings:
-    refused = InvalidSettings(_sentence(said))
+    refused = several(said)
     refused.titles = {
         name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()
     }
     return refused
-
-
-def all_refused(*checks: Callable[[], object]) -> None:
-    """Make all of the checks; raises one `InvalidSettings` with what each of them finds wrong."""
-    found: list[InvalidSettings] = []
-    for check in checks:
-        try:
-            check()
-        except InvalidSettings as error:
-            found.append(error)
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        said = dict.fromkeys(error.message.removesuffix(".") for error in found)
-        refused = InvalidSettings(_sentence(said), " ".join(dict.fromkeys(error.hint for error in found if error.hint)))
-        refused.titles = {name: title for error in found for name, title in error.titles.items()}
-        raise refused
-
-
-def _sentence(problems: Iterable[str]) -> str:
-    """All of them, so that they can be told apart again: see `problems_in`."""
-    return f"{BETWEEN.join(problems)}."
-
-
-def problems_in(message: str) -> list[str]:
-    """What is wrong, problem by problem, of an error of this module. A value or a list of names may be cut, too: then
-    its parts are no text of any of `PROBLEMS`."""
-    return message.removesuffix(".").split(BETWEEN)
 
 
 def pairs(words: Sequence[str]) -> dict[str, str]:

@@ -44,12 +44,12 @@ def text(key: str, language: str = DEFAULT, **values: object) -> str:
 
 
 def translated(
-    sentence: str, keys: Iterable[str], language: str, called: Callable[[str], str] = lambda name: name,
+    sentence: str, keys: Iterable[str], language: str, instead: Mapping[str, Callable[[str], str]] | None = None,
     places: Mapping[str, str] | None = None,
 ) -> str:
     """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
-    where it is none. `called`: of what fills the place `name`, what is put there instead; `places`: patterns of what
-    alone fills those of these names."""
+    where it is none. `instead`: what is put there in place of what fills the places of these names; `places`: patterns
+    of what alone fills those of these names."""
     filling = places or {}
     for key in keys:
         parts = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)])
@@ -58,9 +58,8 @@ def translated(
         )
         if found := re.fullmatch(pattern, sentence):
             filled = found.groupdict()
-            if "name" in filled:
-                filled["name"] = called(filled["name"])
-            return text(key, language, **filled)
+            said = {name: put(filled[name]) for name, put in (instead or {}).items() if name in filled}
+            return text(key, language, **{**filled, **said})
     return ""
 
 

@@ -23,6 +23,7 @@ from personal_avatar.jobs.running import Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import NO_FILES, Job, JobStore, JobView
 from personal_avatar.jobs.wishes import Wishes
+from personal_avatar.wording import text
 
 POLL_S = 0.3
 IDLE_S = 5.0
@@ -101,12 +102,12 @@ class JobQueue:
         """Raise `QueueFull` when no `more` jobs may wait, of all users or of this one."""
         rules, waiting = self._rules(), self.store.count(states=[State.QUEUED])
         if waiting + more > rules.waiting:
-            raise QueueFull(f"{waiting} jobs are waiting, and that is the limit.")
+            raise QueueFull(text("error.QUEUE_FULL.all", n=waiting))
         if user_id is None:
             return
         own = self.store.count(states=[State.QUEUED], user_id=user_id)
         if own + more > rules.waiting_of_one:
-            raise QueueFull(f"{own} jobs of {user_id} are waiting, and that is the limit for one user.")
+            raise QueueFull(text("error.QUEUE_FULL.one", n=own, user=user_id))
 
     def recover(self) -> None:
         """After a start: go on with what is queued, watch what still runs, name what died; from now on also what other

@@ -43,7 +43,9 @@ class PhotoSettings(Settings):
     wanted_photos: int = setting(8, "check.wanted_photos", ge=1, le=100, step=1, advanced=True)
     framing: str = setting(PORTRAIT, "cut.framing", choices=FRAMINGS)
     background: str = setting(KEEP, "cut.background", choices=(KEEP, BLUR, PLAIN))
-    background_colour: str = setting("#808080", "cut.background_colour", regex=COLOUR, advanced=True)
+    background_colour: str = setting(
+        "#808080", "cut.background_colour", regex=COLOUR, problem="problem.colour", advanced=True
+    )
     matting: str = setting(AUTO, "cut.matting", choices=(AUTO, NETWORK, ELLIPSE), advanced=True)
     crop_margin: float = setting(2.2, "cut.crop_margin", ge=1, le=6, step=0.1, advanced=True)
     level_from_deg: float = setting(8, "cut.level_from", ge=0, le=90, step=1, unit="°", advanced=True)

@@ -10,12 +10,12 @@ import numpy as np
 
 from personal_avatar.avatars import TRIGGER_TOKEN
 from personal_avatar.domain import Dataset, PhotoReport
-from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.store import Job
-from personal_avatar.params import validated
+from personal_avatar.params import shown, validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import refused
 from personal_avatar.studio.works import training_of
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
 from personal_avatar.training.reckoning import GB
@@ -60,8 +60,8 @@ class Datasets:
         """Raise `InvalidSettings` when the settings name an upscaler that this host does not have."""
         known = self.upscalers()
         if settings.upscaler and settings.upscaler not in known:
-            there_are = f"There are: {', '.join(known)}." if known else "There is none here: leave it empty."
-            raise InvalidSettings(f"There is no upscaler {settings.upscaler!r}.", there_are)
+            remedy = "remedy.upscaler" if known else "remedy.upscaler.none"
+            raise refused("problem.upscaler", remedy, got=shown(settings.upscaler), names=", ".join(known))
 
     def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:
         """What only the host can do for a training, done before its process starts for the first time: photos that are

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings, TooFewPhotos
 from personal_avatar.params import shown
+from personal_avatar.problems import refused
 from personal_avatar.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def meant(class_noun: str, plan: Mapping[str, Any]) -> dict[str, Any]:
         return dict(plan)
     goal = plan.get("goal", Goal.STYLE.value)
     if goal != Goal.STYLE.value:
-        said = f"The noun {shown(class_noun)} means a style, and goal {shown(goal)} is not for one."
-        raise InvalidSettings(said, "Leave goal out; or say man, woman or person, if it is somebody.")
+        raise refused("problem.noun.style", "remedy.noun.style", got=shown(class_noun), goal=shown(goal))
     return {**plan, "goal": goal}
 
 

@@ -22,9 +22,10 @@ from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings,
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobView
-from personal_avatar.params import all_refused, refuse_together, validated
+from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import all_refused
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first

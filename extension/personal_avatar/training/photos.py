@@ -10,6 +10,9 @@ from personal_avatar.errors import TooFewPhotos
 from personal_avatar.jobs.events import Log, Stage
 from personal_avatar.training.plan import ENLARGED, ORIGINS
 from personal_avatar.training.work import Work
+from personal_avatar.wording import text
+
+FEW = "error.TOO_FEW_PHOTOS"  # key of the sentence about them
 
 
 def checked(work: Work) -> PhotoReport:
@@ -34,20 +37,21 @@ def too_few(found: PhotoReport, need: int) -> str:
     """Counts the reasons: `Found 1 usable photo, need 3 (2 blurred, 1 no face).`"""
     refused = [verdict for verdict in found.photos if not verdict.accepted]
     reasons = Counter(
-        verdict.reasons[0].value.lower().replace("_", " ") if verdict.reasons else "left out by hand"
+        verdict.reasons[0].value.lower().replace("_", " ") if verdict.reasons else text(f"{FEW}.left_out")
         for verdict in refused
     )
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     usable = len(found.accepted)
-    return f"Found {usable} usable photo{'' if usable == 1 else 's'}, need {need}" + (f" ({why})." if why else ".")
+    key = f"{FEW}.found_one" if usable == 1 else f"{FEW}.found"
+    return text(key, usable=usable, need=need, why=f" ({why})" if why else "")
 
 
 def what_to_add(found: PhotoReport, is_style: bool) -> str | None:
     """What would mend it; None: the usual."""
     refused = [verdict for verdict in found.photos if not verdict.accepted]
     if refused and all(Reason.UNREADABLE in verdict.reasons for verdict in refused):
-        return "Files that are not pictures do not count: give JPEG, PNG or WebP."
-    return "Add sharper and brighter pictures of the style." if is_style else None
+        return text("remedy.pictures")
+    return text("remedy.style_pictures") if is_style else None
 
 
 def prepared(work: Work, photos: PhotoReport) -> Dataset:

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import validator
 
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method, PhotoChoice
-from personal_avatar.errors import InvalidSettings
-from personal_avatar.params import Settings, setting, validated
+from personal_avatar.params import Broken, Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import refused
 from personal_avatar.training.grid import taken_words
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
 from personal_avatar.training.rates import refuse_endless_warmup as refuse_endless_warmup
@@ -96,7 +96,7 @@ class TrainPlan(Settings):
     def _one_word(cls, word: str) -> str:  # noqa: N805
         """Signs mean something in prompts, and AND and BREAK do, which are none in small letters."""
         if word and not word.isalnum():
-            raise ValueError("must be one word of letters and digits")
+            raise Broken(key="problem.one_word")
         return word.lower()
 
     def steps_for(self, photos: int) -> int:
@@ -191,7 +191,7 @@ class TextualInversionPlan(TrainPlan):
     def _no_prior(cls, weight: float) -> float:  # noqa: N805
         """The captions of the class do not hold the new words: there is nothing that a prior could hold."""
         if weight > 0:
-            raise ValueError("new words change nothing else, so there is no prior for them; it must be 0")
+            raise Broken(key="problem.new_words")
         return weight
 
     @property
@@ -217,7 +217,7 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     preset = preset_for(base, method, Goal(goal))
     plan = validated(PLANS[method], {**preset, **values})
     if plan.is_style and plan.wants_class_pictures:
-        raise InvalidSettings("A style has no class to make pictures of.", "Set prior_from to prediction.")
+        raise refused("problem.classless", "remedy.set", name="prior_from", value=PREDICTION)
     _refuse_uneven(plan)
     return suited(plan, values)
 
@@ -225,18 +225,14 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
 def _refuse_uneven(plan: TrainPlan) -> None:
     """Raise `InvalidSettings` when the batches of a step cannot be shared out evenly to the graphics cards."""
     if plan.accumulate % plan.gpus:
-        batches = "1 batch" if plan.accumulate == 1 else f"{plan.accumulate} batches"
-        raise InvalidSettings(
-            f"{batches} a step cannot be shared out evenly to {plan.gpus} graphics cards.",
-            f"Set accumulate to {plan.gpus} or a multiple of it.",
-        )
+        values = {"name": "accumulate", "batches": plan.accumulate, "gpus": plan.gpus}
+        raise refused("problem.uneven", "remedy.uneven", **values)
 
 
 def refuse_taken(word: str, base: BaseModelFile, class_noun: str) -> None:
     """Raise `InvalidSettings` for a word of the person that means somebody else."""
     if word in taken_words(base, class_noun):
-        said = f"The trigger_word {word} is one that others are asked for by: they would change, too."
-        raise InvalidSettings(said, f"Take a word that means nothing, or {AUTO}.")
+        raise refused("problem.taken", "remedy.taken", name="trigger_word", word=word, auto=AUTO)
 
 
 def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:

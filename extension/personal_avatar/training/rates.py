@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.problems import refused
 
 if TYPE_CHECKING:
     from personal_avatar.training.plan import TrainPlan
@@ -31,7 +31,7 @@ def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
     """
     if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
         if "optimiser" in chosen:
-            raise InvalidSettings(f"{MATRICES} is for LoRA without DoRA.", f"Set optimiser to {ADAMW}.")
+            raise refused("problem.matrices", "remedy.set", word=MATRICES, name="optimiser", value=ADAMW)
         plan = plan.copy(update={"optimiser": ADAMW})
     rates: dict[str, Any] = {}
     if plan.optimiser in TIMES_ADAMWS:
@@ -64,12 +64,8 @@ def refuse_endless_warmup(plan: TrainPlan, chosen: Collection[str]) -> None:
     if "warmup_steps" not in chosen or photos_for_warmup(plan):
         return
     most = plan.steps_for(MANY_PHOTOS)
-    steps = ("" if plan.steps else "at most ") + ("1 step" if most == 1 else f"{most} steps")
-    raise InvalidSettings(
-        f"The training would be no longer than its warm-up: warmup_steps is {plan.warmup_steps} in a training of"
-        f" {steps}.",
-        f"Set warmup_steps to {most // 10} or so, or steps to more than {plan.warmup_steps}.",
-    )
+    values = {"name": "warmup_steps", "warmup": plan.warmup_steps, "most": most, "tenth": most // 10}
+    raise refused("problem.endless", "remedy.endless", **values)
 
 
 def as_adamw(plan: TrainPlan) -> dict[str, Any]:
@@ -87,9 +83,8 @@ def _words_factor(plan: TrainPlan) -> float:
 
 def _refuse_rates(plan: TrainPlan) -> None:
     """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
-    said = f"{ONE_RATE} takes one learning rate for everything."
     if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
-        same = f"Set text_encoder_learning_rate to {plan.learning_rate:g}, which is learning_rate here, or to 0."
-        raise InvalidSettings(said, same)
+        own = {"name": "text_encoder_learning_rate", "value": f"{plan.learning_rate:g}"}
+        raise refused("problem.one_rate", "remedy.one_rate", word=ONE_RATE, **own)
     if _words_factor(plan) != 1.0:
-        raise InvalidSettings(said, "Set words_factor to 1.")
+        raise refused("problem.one_rate", "remedy.set", word=ONE_RATE, name="words_factor", value=1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
+from personal_avatar.avatars import NOUN
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.params import BETWEEN, PROBLEMS, Settings, problems_in
+from personal_avatar.params import Settings
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import BETWEEN, known, problems_of
 from personal_avatar.training.plan import PLANS
-from personal_avatar.ui.texts import text
+from personal_avatar.ui.texts import has, text
 from personal_avatar.wording import translated
 
 # Not a part of a path or of another name.
@@ -22,29 +25,44 @@ NAMED = re.compile(f"{BEFORE}(?:steps|rank|vectors|{NAME}){AFTER}", re.ASCII)
 # quotation mark, and no sentence is taken for a name.
 PLACES = {
     "name": r"\S+", "choices": r"[^\s,]*(?:, [^\s,]*)*", "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
-    **dict.fromkeys(("low", "high", "multiple", "most"), r"[-+.\de]+"),
+    **dict.fromkeys(("low", "high", "multiple", "most", "usable", "need"), r"[-+.\de]+"),
+    "value": r"\S+", "why": r"(?: \(.*\))?",
 }
 
 
 def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:
     """With “the label” in place of each name of a setting of photos and trainings that `named` finds."""
-    known = labels()
-    return named.sub(lambda found: f"“{text(known[found[0]], language)}”" if found[0] in known else found[0], sentence)
+    return named.sub(lambda found: label(found[0], language), sentence)
 
 
 def problems(error: InvalidSettings, language: str) -> str:
     """What is wrong with settings, each under its label; "" where the table cannot say all of it."""
-
-    def called(name: str) -> str:
-        title = error.titles.get(name) or labels().get(name)  # a job keeps its error without titles
-        return f"“{text(title, language)}”" if title else name
-
-    said = [translated(one, PROBLEMS, language, called, PLACES) for one in problems_in(error.message)]
+    instead = {"name": lambda name: label(name, language, error.titles)}
+    said = [translated(one, known(), language, instead, PLACES) for one in problems_of(error)]
     return text("problem.all", language, told=BETWEEN.join(said)) if all(said) else ""
+
+
+def label(name: str, language: str, titles: Mapping[str, str] | None = None) -> str:
+    """What the page calls a setting; a name that is none stays as it is. `titles`: see `InvalidSettings`."""
+    title = (titles or {}).get(name) or labels().get(name)  # a job keeps its error without titles
+    return f"“{text(title, language)}”" if title else name
+
+
+def reasons(counted: str, language: str) -> str:
+    """What ` (2 blurred, 1 no face)` says of photos; nothing of nothing."""
+    each = [part.partition(" ") for part in counted.removeprefix(" (").removesuffix(")").split(", ") if part]
+    told = ", ".join(f"{count} × {_reason(why, language)}" for count, _, why in each)
+    return f" ({told})" if told else ""
+
+
+def _reason(why: str, language: str) -> str:
+    key = f"reason.{why.upper().replace(' ', '_')}"
+    return text(key, language).rstrip(".。") if has(key) else text("error.TOO_FEW_PHOTOS.left_out", language)
 
 
 @cache
 def labels() -> dict[str, str]:
-    """Keys of the labels of all settings, by their names."""
+    """Keys of the labels of all settings and of the noun, by their names."""
     kinds: list[type[Settings]] = [PhotoSettings, *PLANS.values()]
-    return {name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()}
+    found = {name: str(field.field_info.title) for kind in kinds for name, field in kind.__fields__.items()}
+    return {**found, NOUN: "photos.noun"}

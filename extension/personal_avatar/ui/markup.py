@@ -6,7 +6,8 @@ import re
 from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings
-from personal_avatar.ui.labels import ONLY_NAMES, labelled, problems
+from personal_avatar.problems import known
+from personal_avatar.ui.labels import ONLY_NAMES, PLACES, label, labelled, problems, reasons
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted, translated
@@ -14,16 +15,20 @@ from personal_avatar.wording import counted, translated
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
 # Errors whose own words the table has, and what to do on the page.
 SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused", "error.WRONG_STATE.waiting")
-# What errors say of how a job ended, and what else to do than is usual, as far as it is always the same.
+# What errors say of how a job ended, of why none begins, and what else to do than is usual, as far as it is always
+# the same.
 ENDINGS = (
     "ending.cancelled", "ending.cancelled.waiting", "ending.cancelled.paused", "ending.deleted", "ending.interrupted",
     "ending.download", "ending.closed", "ending.state", "ending.task", "ending.nan", "ending.nan.kohya",
     "ending.nan.first", "ending.nan.cards",
 )
+STARTS = (
+    "error.QUEUE_FULL.all", "error.QUEUE_FULL.one", "error.TOO_FEW_PHOTOS.found", "error.TOO_FEW_PHOTOS.found_one",
+)
 OWN_HINTS = (
     "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
     "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
-    "ending.hint.resume", "ending.hint.again",
+    "ending.hint.resume", "ending.hint.again", *known("remedy"),
 )
 COMMAND = re.compile("`[^`]+`")
 
@@ -76,27 +81,36 @@ def title_of(error: AvatarError, language: str) -> str:
 def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str, str, str]:
     """What else a box says of an error, in its order; the last is in English, where the others are not: what the table
     does not have."""
-    usual, own = _of_code(error.code, "hint", language), error.hint if error.hint != error.default_hint else ""
+    own = error.hint if error.hint != error.default_hint else ""
     wrong = problems(error, language) if isinstance(error, InvalidSettings) else ""
     for key in SENTENCES:
         if said := translated(error.message, [key], language):
             return said, instead or text(f"{key}.hint", language), ""
+    hint = instead or _hint(error, language)
     if language == DEFAULT:
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
-        return wrong or told, instead or _called(own, language) or usual or error.hint, ""
-    hint = instead or (_own_hint(error, language) if own else usual)
-    if known := wrong or translated(error.message, ENDINGS, language):
-        return known, hint, "" if hint else _called(own, language)
+        return wrong or told, hint or _called(own, language) or error.hint, ""
+    filled = {"why": lambda counted: reasons(counted, language)}
+    if told := wrong or translated(error.message, (*ENDINGS, *STARTS), language, filled, PLACES):
+        return told, hint, "" if hint else _called(own, language)
     return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
 
 
-def _own_hint(error: AvatarError, language: str) -> str:
-    """In another language, where it is the usual one with commands of its own, or one that the table has; "" where it
-    is neither: the usual one would send elsewhere."""
-    if COMMAND.sub("", error.hint) == COMMAND.sub("", _of_code(error.code, "hint", DEFAULT)):
-        commands = iter(COMMAND.findall(error.hint))
+def _hint(error: AvatarError, language: str) -> str:
+    """All that is to be done; "" where the table cannot say all of it: the usual alone would send elsewhere."""
+    several = error.hints if isinstance(error, InvalidSettings) else ()
+    said = [_one_hint(one, error, language) for one in several or (error.hint,)]
+    return " ".join(said) if all(said) else ""
+
+
+def _one_hint(hint: str, error: AvatarError, language: str) -> str:
+    """The usual one, also with commands of its own, or one that the table has."""
+    usual = _of_code(error.code, "hint", DEFAULT)
+    if hint in ("", error.default_hint) or COMMAND.sub("", hint) == COMMAND.sub("", usual):
+        commands = iter(COMMAND.findall(hint or usual))
         return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
-    return _called(translated(error.hint, OWN_HINTS, language), language)
+    said = translated(hint, OWN_HINTS, language, {"name": lambda name: label(name, language)}, PLACES)
+    return _called(said, language)
 
 
 def _called(message: str, language: str) -> str:

@@ -95,7 +95,7 @@ def test_a_judged_checkpoint_is_told_with_its_numbers(tmp_path: Path) -> None:
 
 
 def test_new_words_have_no_prior() -> None:
-    with pytest.raises(InvalidSettings, match="new words change nothing else"):
+    with pytest.raises(InvalidSettings, match="must be 0 where new words are trained"):
         validated(TextualInversionPlan, {"prior_weight": 0.5})
 
 
@@ -137,10 +137,10 @@ def test_a_preset_with_an_optimiser_of_matrices_gives_way_to_dora(tmp_path: Path
 
 
 @pytest.mark.parametrize(("values", "said", "remedy"), [
-    ({"steps": 10, "warmup_steps": 500}, "warmup_steps is 500 in a training of 10 steps.", "to 1 or so, or steps"),
-    ({"steps": 500, "warmup_steps": 500}, "warmup_steps is 500 in a training of 500 steps.", "steps to more than 500."),
-    ({"steps": 1, "warmup_steps": 1}, "warmup_steps is 1 in a training of 1 step.", "Set warmup_steps to 0 or so"),
-    ({"steps_per_photo": 50, "warmup_steps": 1000}, "of at most 1000 steps.", "Set warmup_steps to 100 or so"),
+    ({"steps": 10, "warmup_steps": 500}, "warmup_steps is 500, steps at most 10.", "to 1 or so, or steps"),
+    ({"steps": 500, "warmup_steps": 500}, "warmup_steps is 500, steps at most 500.", "steps to more than 500."),
+    ({"steps": 1, "warmup_steps": 1}, "warmup_steps is 1, steps at most 1.", "warmup_steps to 0 or so"),
+    ({"steps_per_photo": 50, "warmup_steps": 1000}, "steps at most 1000.", "warmup_steps to 100 or so"),
 ])
 def test_a_warm_up_without_an_end_is_refused(values: dict[str, int], said: str, remedy: str, tmp_path: Path) -> None:
     base = BaseModelFile(tmp_path / "a", "a", Family.SD1)

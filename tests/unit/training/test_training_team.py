@@ -56,13 +56,13 @@ def test_two_processes_train_what_one_does_with_both_batches(
     assert furthest < 0.02 * max(float(alone[name].abs().max()) for name in moved)
 
 
-@pytest.mark.parametrize("accumulate, gpus, said", [(3, 2, "3 batches a step"), (1, 4, "1 batch a step")])
+@pytest.mark.parametrize("accumulate, gpus, said", [(3, 2, "accumulate is 3"), (1, 4, "accumulate is 1")])
 def test_batches_that_cannot_be_shared_out_evenly_are_refused(
     tmp_path: Path, accumulate: int, gpus: int, said: str
 ) -> None:
     base = BaseModelFile(tmp_path / "base.safetensors", Family.SD1, "epsilon")
     assert plan_for(base, Method.LORA, {"gpus": 2, "accumulate": 4}).gpus == 2
-    with pytest.raises(InvalidSettings, match=f"^{said} cannot be shared out evenly to {gpus} graphics cards"):
+    with pytest.raises(InvalidSettings, match=f"^{said}, which cannot be shared out evenly to {gpus} graphics cards"):
         plan_for(base, Method.LORA, {"gpus": gpus, "accumulate": accumulate})
 
 

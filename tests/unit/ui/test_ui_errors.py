@@ -8,13 +8,9 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from personal_avatar import errors
-from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.errors import (
     AvatarError,
     BaseUnsupported,
@@ -34,13 +30,11 @@ from personal_avatar.errors import (
 )
 from personal_avatar.identity.shelf import Shelf
 from personal_avatar.jobs.working import RESUME
-from personal_avatar.params import Settings, all_refused, refuse_together, shown, validated
-from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.params import Settings, validated
 from personal_avatar.studio.portraits import CreateSettings
-from personal_avatar.studio.requests import meant
 from personal_avatar.training.compute import OF_FP16
 from personal_avatar.training.plan import LoraPlan
-from personal_avatar.ui.labels import ONLY_NAMES, labelled
+from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import ENDINGS, OWN_HINTS, error_box, stored_error_box
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
@@ -206,69 +200,6 @@ def test_what_is_wrong_with_settings_is_told_under_their_labels_in_the_language_
 ) -> None:
     assert lines(error_box(error, DEFAULT))[1] == english
     assert lines(error_box(error, "zh"))[1:] == [chinese, text("error.INVALID_SETTINGS.hint", "zh")]
-
-
-def together(name: str, noun: str, plan: dict[str, Any], photos: dict[str, Any]) -> InvalidSettings | None:
-    """What is refused of what was written for a training; None where nothing is."""
-    try:
-        all_refused(
-            lambda: checked_name(name), lambda: checked_noun(noun), lambda: refuse_together([(LoraPlan, plan)]),
-            lambda: validated(PhotoSettings, photos), lambda: meant(noun, plan),
-        )
-    except InvalidSettings as error:
-        return error
-    return None
-
-
-def paragraphs(html: str) -> tuple[list[str], list[str]]:
-    """(those in the language of the page, those in English)."""
-    english = [unescape(said) for said in re.findall('<p lang="en">(.*?)</p>', html)]
-    return [line for line in lines(html) if line not in english], english
-
-
-SIGNS = st.text("ab;:,.'\"[]() ", max_size=12)
-VALUES = st.integers(-5, 9999) | st.floats(-2, 9) | SIGNS | st.none() | st.sampled_from([
-    "a; b", "a'; \"b", "a, got b", "b], got 'c", "c. rank must be text, got 'd'", "rank must be in [1, 9], got 50; x",
-])
-PLAN = st.sampled_from(["rank", "steps", "resolution_px", "goal", "precision", "trigger_word"])
-
-
-@pytest.mark.parametrize("language", ["vi", "zh"])
-@given(
-    name=st.sampled_from(["Anna", "", "x" * 81, "A\nb"]), noun=st.sampled_from(["woman", "b@d", "ink style", "sks"]),
-    plan=st.dictionaries(PLAN, VALUES),
-    photos=st.dictionaries(st.sampled_from(["min_face_px", "framing", "background"]), VALUES),
-)
-def test_what_is_wrong_is_told_in_one_language_however_much_of_it_there_is(
-    language: str, name: str, noun: str, plan: dict[str, Any], photos: dict[str, Any]
-) -> None:
-    if (error := together(name, noun, plan, photos)) is None:
-        return
-    usual = [text(f"error.INVALID_SETTINGS.{part}", language) for part in ("title", "hint")]
-    told, english = paragraphs(error_box(error, language))
-    if english:
-        hint = "" if error.hint == error.default_hint else error.hint
-        assert english == [labelled(f"{error.message} {hint}".strip(), language, ONLY_NAMES)]
-        assert set(told) <= set(usual)
-        return
-    assert [told[0], *told[2:]] == usual
-    said = told[1]
-    for value in sorted(map(shown, [*plan.values(), *photos.values()]), key=len, reverse=True):
-        said = said.replace(value, "")
-    assert not re.search(r"\b(must|got|The|means|characters|setting)\b", said), told[1]
-
-
-def test_problems_of_several_forms_are_told_under_their_labels_where_the_table_knows_all_of_them() -> None:
-    error = together("Anna", "woman", {"rank": 5000, "steps": -3}, {"min_face_px": -5})
-    assert error is not None
-    told, english = paragraphs(error_box(error, "zh"))
-    assert (told[1].count("必须"), english) == (3, [])
-    assert all(text(key, "zh") in told[1] for key in ("plan.rank", "plan.steps"))
-    mixed = together("", "woman", {"rank": 5000}, {})
-    assert mixed is not None
-    told, english = paragraphs(error_box(mixed, "zh"))
-    assert english == ["The name must have 1 to 80 characters; rank must be in [1, 256], got 5000."]
-    assert "必须" not in " ".join(told)
 
 
 def test_a_training_without_likeness_is_no_broken_file() -> None:

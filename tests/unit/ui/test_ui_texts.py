@@ -21,11 +21,11 @@ from personal_avatar.domain import ONE_PHOTO, Engine, Goal, Method, Reason
 from personal_avatar.errors import AvatarError
 from personal_avatar.identities import IdentityRestoreSettings, IdentitySettings, PersonSettings, RegionSettings
 from personal_avatar.jobs.states import State
-from personal_avatar.params import PROBLEMS
 from personal_avatar.photos.advice import CODES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import REMARKS
 from personal_avatar.pictures import FORMATS
+from personal_avatar.problems import known
 from personal_avatar.rules import RuleSettings
 from personal_avatar.studio import Studio
 from personal_avatar.studio.inventing import InventSettings
@@ -85,7 +85,7 @@ def made_keys() -> set[str]:
     keys |= {f"{kind}.{unit}" for kind in ("time", "span") for unit in UNITS} | {"chart.spoken"}
     keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
-    keys |= {*PROBLEMS, "problem.all"}
+    keys |= {*known(), *known("remedy"), "problem.all"}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"train_advice.{code}" for code in advice.CODES} | {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}

@@ -1,0 +1,61 @@
+"""What is wrong with what somebody wrote, and what to do about it: sentences of the table, and several in one."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from personal_avatar.errors import InvalidSettings
+from personal_avatar.wording import table, text
+
+BETWEEN = "; "  # two problems of one message
+
+
+def refused(problem: str, remedy: str = "", **values: Any) -> InvalidSettings:
+    """With the texts of these keys; `values` fill the places of both. Without a remedy: the usual one."""
+    error = several([text(problem, **values)])
+    error.hint = text(remedy, **values) if remedy else error.hint
+    return error
+
+
+def all_refused(*checks: Callable[[], object]) -> None:
+    """Make all of the checks; raises one `InvalidSettings` with what each of them finds wrong."""
+    found: list[InvalidSettings] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidSettings as error:
+            found.append(error)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise _joined(found)
+
+
+def _joined(found: Sequence[InvalidSettings]) -> InvalidSettings:
+    said = list(dict.fromkeys(problem for error in found for problem in problems_of(error)))
+    hints = list(dict.fromkeys(error.hint for error in found if error.hint))
+    joined = several(said)
+    joined.hint, joined.hints = " ".join(hints), hints
+    joined.titles = {name: title for error in found for name, title in error.titles.items()}
+    return joined
+
+
+def several(problems: Iterable[str]) -> InvalidSettings:
+    """All of them in one message; each without a full stop."""
+    said = list(problems)
+    error = InvalidSettings(f"{BETWEEN.join(said)}.")
+    error.problems = said
+    return error
+
+
+def problems_of(error: InvalidSettings) -> Sequence[str]:
+    """What it says is wrong, one by one. An error that a job kept is cut where its problems seem to end, and a value or
+    a list of names may be cut, too: then its parts are no text of any of `known`."""
+    return error.problems or error.message.removesuffix(".").split(BETWEEN)
+
+
+@cache
+def known(kind: str = "problem") -> tuple[str, ...]:
+    """Keys of all that can be wrong, or of every "remedy"."""
+    return tuple(key for key in table() if key.startswith(f"{kind}.") and key != "problem.all")
