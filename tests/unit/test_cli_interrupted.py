@@ -75,7 +75,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def compare(out: Path, *more: object) -> tuple[object, ...]:
-    return ("compare", "--photos", GOOD[0], "--name", "Anna", "--methods", *METHODS, "--out", out, *more)
+    return ("compare", "--photos", *GOOD[:3], "--name", "Anna", "--methods", *METHODS, "--out", out, *more)
 
 
 @pytest.fixture()
@@ -233,7 +233,7 @@ def test_a_comparison_is_found_by_the_name_of_ones_own_avatar_and_goes_on_by_its
     avatars = AvatarStore(data / "avatars")
     avatars.save(avatars.open("Anna", user_id="bob", class_noun="woman", statement="she agreed"))
     interrupt()
-    words = ("compare", "--photos", GOOD[0], "--name", " Anna ", "--methods", "lora", "--out", tmp_path / "out")
+    words = ("compare", "--photos", *GOOD[:3], "--name", " Anna ", "--methods", "lora", "--out", tmp_path / "out")
     said = run(*words)
     assert f"compare --name anna-2 --resume --out {tmp_path / 'out'}" in said.err
     trains_by(monkeypatch, LEARN)
@@ -289,6 +289,13 @@ def test_photos_that_are_too_few_for_one_method_end_the_comparison(
     assert [row["method"] for row in said.document["methods"]] == ["lora"]
     assert {way: error["code"] for way, error in said.document["left_out"].items()} == dict.fromkeys(
         METHODS[1:], "CANCELLED")
+
+
+def test_a_comparison_of_too_few_photos_is_refused_before_any_job(run: Run, data: Path, tmp_path: Path) -> None:
+    words = ("compare", "--photos", *GOOD[:2], "--name", "Anna", "--methods", *METHODS, "--out", tmp_path / "out")
+    said = run(*words, "--json")
+    assert (said.status, said.document["error"]["code"]) == (1, "TOO_FEW_PHOTOS")
+    assert "Found 2 usable photos, need 3. Add " in said.err and states(data) == []
 
 
 @pytest.fixture()

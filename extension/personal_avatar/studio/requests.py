@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_PHOTOS = 100
 GIVE_SOME = "Give at least one picture; 10 to 20 of a person are best."
 STYLE_NOUN = "style"
+PAGE = "page"  # the door whose photos were checked before, and are laid out until they are erased
 
 
 def refuse_count(photos: int) -> None:

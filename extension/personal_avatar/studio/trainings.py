@@ -24,13 +24,14 @@ from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
+from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import all_refused
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first
 from personal_avatar.studio.inventing import statement_of
-from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
+from personal_avatar.studio.requests import PAGE, STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import (
@@ -39,6 +40,7 @@ from personal_avatar.training.plan import (
     OnePhotoTask,
     TrainPlan,
     TrainTask,
+    photos_as,
     plan_for,
     refuse_endless_warmup,
     refuse_taken,
@@ -65,9 +67,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Ground:
-    """What a training stands on: its checkpoint, and a sentence for all that its engine does otherwise than said."""
+    """What a training stands on: its checkpoint, its plan, and a sentence for all that its engine does otherwise than
+    said."""
 
     base: BaseModelFile
+    plan: TrainPlan
     otherwise: tuple[str, ...] = ()
 
 
@@ -105,8 +109,8 @@ class Trainings:
         `comparison`. A method that needs more memory than there is, is left out; so are the photos alone, where nothing
         can be made of them.
 
-        Of `request.plan` each takes what it has. Raises what `start` raises, before anything starts; why a way is left
-        out when nothing else is wanted.
+        Of `request.plan` each takes what it has. Raises what `start` raises, and `TooFewPhotos` where too few can be
+        used, before anything starts; why a way is left out when nothing else is wanted.
         """
         wanted = _known(ways)
         had = {name for way in wanted for name in _plan_of(way).__fields__}
@@ -121,10 +125,19 @@ class Trainings:
         going = {way: one for way, one in requests.items() if way not in left_out}
         if not going:
             raise next(iter(left_out.values()))
+        self._refuse_few(request, grounds[next(iter(going))].plan)
         alone = going.pop(ONE_PHOTO, None)
         stands = [grounds[way] for way in (*going, *([ONE_PHOTO] if alone else []))]
         with self._studio.starting:
             return Compared(tuple(self._submit(list(going.values()), stands, alone)), left_out)
+
+    def _refuse_few(self, request: TrainRequest, plan: TrainPlan) -> None:
+        """Raise `TooFewPhotos`, as each of the jobs would: they have the same photos and the same goal."""
+        wanted = photos_as(plan, request.photo_settings).dict()
+        found = self._studio.check_photos(
+            request.photos, wanted, choices=request.choices, remember=request.door == PAGE
+        )
+        refuse_few(found, plan.min_photos, plan.is_style)
 
     def _too_large(self, requests: Mapping[str, TrainRequest], grounds: Mapping[str, Ground]) -> dict[str, AvatarError]:
         """Methods that need more memory than there is, and what they need."""
@@ -198,7 +211,7 @@ class Trainings:
         refuse_endless_warmup(plan, request.plan)
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
-        return Ground(base, tuple(different))
+        return Ground(base, plan, tuple(different))
 
     def _base(self, request: TrainRequest) -> BaseModelFile:
         host = self._studio.host

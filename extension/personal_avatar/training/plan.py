@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,11 @@ def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
     return max(SIDES_PX, (plan.resolution_px or base.native_px) // SIDES_PX * SIDES_PX)
 
 
+def photos_as(plan: TrainPlan, chosen: Mapping[str, Any]) -> PhotoSettings:
+    """How photos are judged and cut: as chosen, else as the goal asks for; raises `InvalidSettings`."""
+    return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **chosen})
+
+
 @dataclass(frozen=True)
 class TrainTask:
     """Payload of a training job: everything the worker needs, as paths and settings.
@@ -276,8 +282,8 @@ class TrainTask:
         return self.engine is not Engine.KOHYA
 
     def photos_as(self, plan: TrainPlan) -> PhotoSettings:
-        """How photos are judged and cut: as set, else as the goal asks for; raises `InvalidSettings`."""
-        return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **self.photo_settings})
+        """See `photos_as`."""
+        return photos_as(plan, self.photo_settings)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.jobs.store import Job
 from personal_avatar.studio import TrainRequest
+from personal_avatar.studio.requests import PAGE
 from personal_avatar.studio.trainings import WAYS
 from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
@@ -107,7 +108,7 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
         photo_settings=draft.settings,
         choices=draft.choices,
         consent=scene.say("photos.consent"),
-        door="page",
+        door=PAGE,
     )
 
 

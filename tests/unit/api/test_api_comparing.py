@@ -15,10 +15,11 @@ from tests.unit.api.house import GOOD, encoded
 from tests.unit.api.test_api_journey import V1, ended
 
 pytestmark = pytest.mark.slow
+PHOTOS = [encoded(photo) for photo in GOOD[:3]]
 
 
 def compare(client: TestClient, **changes: Any) -> Any:
-    body = {"user_id": "u1", "instance_name": "Anna", "class_type": "woman", "images": [encoded(GOOD[0])], **changes}
+    body = {"user_id": "u1", "instance_name": "Anna", "class_type": "woman", "images": PHOTOS, **changes}
     return client.post(f"{V1}/comparisons", json=body)
 
 
@@ -71,6 +72,13 @@ def test_a_time_that_cannot_be_guessed_keeps_nobody_from_a_comparison(
     answer = compare(client, methods=["lora"])
     assert (answer.status_code, answer.json()["estimated_time"]) == (202, None)
     ended(client, answer.json()["first_job_id"])
+
+
+def test_too_few_photos_are_one_answer_and_no_job(client: TestClient) -> None:
+    answer = compare(client, images=PHOTOS[:2])
+    assert (answer.status_code, answer.json()["code"]) == (422, "TOO_FEW_PHOTOS")
+    assert answer.json()["detail"] == "Found 2 usable photos, need 3." and answer.json()["hint"]
+    assert client.get(f"{V1}/jobs").json() == {"jobs": []}
 
 
 def test_nothing_was_compared_yet(client: TestClient) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, Method, from_json
-from personal_avatar.errors import BaseUnsupported, InvalidSettings, WeightsMissing, WrongState
+from personal_avatar.errors import BaseUnsupported, InvalidSettings, TooFewPhotos, WeightsMissing, WrongState
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.training.plan import OnePhotoTask
 
-from tests.unit.api.house import GOOD, LEARN, build_studio, failing
+from tests.unit.api.house import GOOD, LEARN, SAMPLES, build_studio, failing
 from tests.unit.jobs.children import PATIENT
 
-REQUEST = TrainRequest("Anna", (GOOD[0],), "woman", consent="she agreed")
+REQUEST = TrainRequest("Anna", tuple(GOOD[:3]), "woman", consent="she agreed")
 Make = Callable[..., Studio]
 
 
@@ -99,6 +99,28 @@ def test_a_comparison_that_cannot_work_starts_nothing(
     with pytest.raises(InvalidSettings):
         studio.trainings.compare(replace(REQUEST, plan=plan), methods)
     assert studio.jobs.ids() == []
+
+
+@pytest.mark.parametrize(("photos", "said"), [
+    (GOOD[:2], "Found 2 usable photos, need 3."),
+    ([*GOOD[:2], SAMPLES / "no-face.jpg"], "Found 2 usable photos, need 3 (1 no face)."),
+])
+def test_a_comparison_of_too_few_photos_is_refused_once_before_there_is_any_job(
+    make: Make, photos: list[Path], said: str
+) -> None:
+    studio = make()
+    with pytest.raises(TooFewPhotos) as caught:
+        studio.trainings.compare(replace(REQUEST, photos=tuple(photos)), [method.value for method in Method])
+    assert caught.value.message == said and caught.value.hint
+    assert studio.jobs.ids() == [] and studio.avatars.all() == []
+
+
+def test_as_many_photos_are_needed_as_goal_and_settings_say(make: Make) -> None:
+    studio = make(PATIENT)
+    one = replace(REQUEST, photos=(GOOD[0],))
+    with pytest.raises(TooFewPhotos, match="need 5"):
+        studio.trainings.compare(replace(REQUEST, plan={"min_photos": 5}), ["lora"])
+    assert studio.trainings.compare(replace(one, plan={"goal": "one-photo"}), ["lora"]).jobs
 
 
 def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go_on(make: Make) -> None:

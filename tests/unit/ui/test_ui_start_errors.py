@@ -24,10 +24,10 @@ from personal_avatar.domain import (
 )
 from personal_avatar.errors import AvatarError, InvalidSettings, QueueFull, TooFewPhotos
 from personal_avatar.params import refuse_together, validated
+from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import all_refused, known
 from personal_avatar.studio.requests import meant
-from personal_avatar.training.photos import too_few, what_to_add
 from personal_avatar.training.plan import PLANS, plan_for, refuse_endless_warmup, refuse_taken
 from personal_avatar.ui.labels import PLACES
 from personal_avatar.ui.markup import STARTS, error_box
@@ -152,8 +152,9 @@ def test_how_many_photos_can_be_used_and_why_not_more_is_told(reasons: list[tupl
     fine = [PhotoVerdict(Path("a")), PhotoVerdict(Path("b"))]
     left = PhotoChoice(take=False)
     found = PhotoReport((*fine, *(PhotoVerdict(Path("c"), reasons=why, choice=left) for why in reasons)))
-    error = TooFewPhotos(too_few(found, 3), what_to_add(found, False))
-    assert paragraphs(error, "zh") == ([text("error.TOO_FEW_PHOTOS.title", "zh"), chinese,
+    with pytest.raises(TooFewPhotos) as caught:
+        refuse_few(found, 3, is_style=False)
+    assert paragraphs(caught.value, "zh") == ([text("error.TOO_FEW_PHOTOS.title", "zh"), chinese,
                                         text("error.TOO_FEW_PHOTOS.hint", "zh")], [])
 
 
