@@ -19,14 +19,15 @@ from pydantic.errors import DictError
 from pydantic.fields import MAPPING_LIKE_SHAPES, ModelField
 
 from personal_avatar.api.schemas import Document
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of, spread
+from personal_avatar.api.settings import mark_nullable, refuse_all, refuse_wrong, schema_of, spread, told_as
+from personal_avatar.api.uploads import refuse_no_pictures
 from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.wishes import PRIORITIES
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import writable
-from personal_avatar.studio import MAX_PHOTOS
+from personal_avatar.studio import MAX_PHOTOS, meant
 from personal_avatar.training.plan import PLANS
 
 
@@ -39,7 +40,7 @@ def told_by(check: Callable[[str], str], **limits: Any) -> type[str]:
             try:
                 check(value)
             except InvalidSettings as error:
-                raise ValueError(error.message.removesuffix(".")) from None
+                raise told_as(error) from None
             return str(super().validate(value))
 
     return type("Told", (Told, constr(strict=True, **limits)), {})
@@ -155,7 +156,17 @@ class PhotosBody(JobBody):
 
     @validator("photo_settings")
     def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(PhotoSettings, values)
+        return refuse_wrong(PhotoSettings, values)
+
+    @root_validator
+    def _pictures(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        """Where something else is wrong, which would hide it, they are looked at here; else when they are taken."""
+        if len(values) < len(cls.__fields__):
+            try:
+                refuse_no_pictures(values.get("images", ()))
+            except InvalidSettings as error:
+                raise told_as(error) from None
+        return values
 
 
 class TrainBody(PhotosBody):
@@ -173,7 +184,9 @@ class TrainBody(PhotosBody):
 
     @validator("plan")
     def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(PLANS[values["method"]], plan) if "method" in values else plan
+        if "method" in values:
+            refuse_all([(PLANS[values["method"]], plan)], (), lambda: meant(values.get("class_type", ""), plan))
+        return plan
 
     class Config:
         @staticmethod
@@ -193,7 +206,7 @@ class CheckBody(Body):
 
     @validator("photo_settings")
     def _typed_photos(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(PhotoSettings, values)
+        return refuse_wrong(PhotoSettings, values)
 
     class Config:
         @staticmethod

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, conlist, constr, validator
 from personal_avatar.api import answers
 from personal_avatar.api.bodies import Body, Encoded, JobBody, Line, Noun
 from personal_avatar.api.schemas import Document
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.settings import mark_nullable, refuse_wrong, schema_of
 from personal_avatar.api.table import Row
 from personal_avatar.api.uploads import received
 from personal_avatar.captions.files import LONGEST
@@ -44,7 +44,7 @@ class CaptionBody(JobBody):
 
     @validator("settings")
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        return refuse_other_types(CaptionSettings, values)
+        return refuse_wrong(CaptionSettings, values)
 
     class Config:
         @staticmethod

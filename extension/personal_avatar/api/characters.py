@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, conint, constr, root_validator, validator
 from personal_avatar.api import answers
 from personal_avatar.api.bodies import WORDS, JobBody, Line, Noun
 from personal_avatar.api.schemas import Accepted
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.settings import mark_nullable, refuse_wrong, schema_of
 from personal_avatar.api.table import Row
 from personal_avatar.studio import Studio
 from personal_avatar.studio.inventing import LONGEST, InventRequest, InventSettings
@@ -33,7 +33,7 @@ class InventBody(JobBody):
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         if own := [name for name in OWN_FIELDS if name in values]:
             raise ValueError(f"{', '.join(own)} have fields of their own")
-        return refuse_other_types(InventSettings, values)
+        return refuse_wrong(InventSettings, values)
 
     @root_validator(skip_on_failure=True)
     def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from personal_avatar.api import answers
 from personal_avatar.api.bodies import DOOR, PhotosBody, decided
 from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.settings import mark_nullable, refuse_all, schema_of
 from personal_avatar.api.table import MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received_photos
 from personal_avatar.domain import Method
@@ -18,8 +18,8 @@ from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import Job
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
-from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.trainings import WAYS, way_of
+from personal_avatar.studio import Studio, TrainRequest, meant
+from personal_avatar.studio.trainings import WAYS, plan_of, taken_by, unknown_to, way_of
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.plan import PLANS
 
@@ -36,9 +36,11 @@ class CompareBody(PhotosBody):
     plan: dict[str, Any] = Field({}, description="Settings for all; a method takes those that it has")
 
     @validator("plan")
-    def _typed(cls, plan: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        for kind in PLANS.values():
-            refuse_other_types(kind, plan)
+    def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
+        ways = [way.value for way in values.get("methods", ())]
+        given = [(plan_of(way), taken_by(way, plan)) for way in ways]
+        if given:
+            refuse_all(given, unknown_to(ways, plan), lambda: meant(values.get("class_type", ""), plan))
         return plan
 
     class Config:

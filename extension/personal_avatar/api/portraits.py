@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConstrainedFloat, Field, StrictBool, conint, conlist, constr, root_validator, validator
 
 from personal_avatar.api.bodies import DOOR, STATED_BY_CALLER, Body, Encoded, JobBody, Line, Noun, Statement
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.settings import mark_nullable, refuse_wrong, schema_of
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.studio import CreateRequest
 from personal_avatar.studio.oneshot import ELSEWHERE, MAX_PEOPLE, MAX_REFERENCES, Box, Neighbour
@@ -94,11 +94,11 @@ class GenerateBody(JobBody):
         if own := [name for name in OWN_FIELDS if name in values]:
             fields = ", ".join(OWN_FIELDS[name] for name in own)
             raise ValueError(f"{', '.join(own)} cannot be set here, but by fields of the request: {fields}")
-        return refuse_other_types(CreateSettings, values)
+        return refuse_wrong(CreateSettings, values)
 
     @validator("identity")
     def _typed_identity(cls, values: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: N805
-        return None if values is None else refuse_other_types(IdentitySettings, values)
+        return None if values is None else refuse_wrong(IdentitySettings, values)
 
     @root_validator(skip_on_failure=True)
     def _somebody(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

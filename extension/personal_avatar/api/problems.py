@@ -125,11 +125,12 @@ def from_validation(error: RequestValidationError) -> AvatarError:
         return BadInput("The body is not JSON.", NOT_JSON)
     if any(problem["loc"] == ("body",) and problem["type"] == "type_error.dict" for problem in problems):
         return BadInput("The body is not taken for a JSON object.", NOT_JSON)
-    return InvalidSettings(f"{_told(problems)}.")
+    hints = dict.fromkeys(problem.get("ctx", {}).get("hint", InvalidSettings.default_hint) for problem in problems)
+    return InvalidSettings(f"{_told(problems)}.", " ".join(hints))
 
 
 def _told(problems: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{_place(problem['loc'])}: {_said(problem)}" for problem in problems)
+    return "; ".join(f"{_place(problem)}{_said(problem)}" for problem in problems)
 
 
 def _said(problem: Mapping[str, object]) -> str:
@@ -137,8 +138,10 @@ def _said(problem: Mapping[str, object]) -> str:
     return NOT_AS_WRITTEN if problem["type"] == "value_error.str.regex" else str(problem["msg"])
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc if part not in UNTOLD) or "body"
+def _place(problem: Mapping[str, Any]) -> str:
+    """What it is about; nothing where that is the whole request, and the sentence says itself what it is about."""
+    named = ".".join(str(part) for part in problem["loc"] if part not in UNTOLD)
+    return f"{named or 'body'}: " if named or "said" not in problem.get("ctx", {}) else ""
 
 
 def from_http(error: HTTPException) -> AvatarError:

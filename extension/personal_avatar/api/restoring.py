@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, conlist, root_validator, validator
 
 from personal_avatar.api import answers, schemas
 from personal_avatar.api.bodies import Encoded, JobBody, Line
-from personal_avatar.api.settings import mark_nullable, refuse_other_types, schema_of
+from personal_avatar.api.settings import mark_nullable, refuse_wrong, schema_of
 from personal_avatar.api.table import Row
 from personal_avatar.api.uploads import received_by_name
 from personal_avatar.identities import PictureRestoreSettings
@@ -33,7 +33,7 @@ class RestoreBody(JobBody):
     def _typed(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
         if ELSEWHERE & set(values):
             raise ValueError(f"{', '.join(ELSEWHERE & set(values))} cannot be set here")
-        return refuse_other_types(PictureRestoreSettings, values)
+        return refuse_wrong(PictureRestoreSettings, values)
 
     @root_validator(skip_on_failure=True)
     def _one_person(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805

@@ -1,14 +1,15 @@
 """What pydantic leaves out of the OpenAPI document, and JSON's types taken at their word."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticValueError
 
 from personal_avatar import wording
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.params import Settings, of_other_type, validated
+from personal_avatar.params import Settings, of_other_type, refuse_together
+from personal_avatar.problems import all_refused, several
 
 KEPT = ("type", "minimum", "maximum", "maxLength", "pattern", "default", "title")
 TYPES: dict[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
@@ -66,19 +67,49 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in ("title", "description") if key in entry}
 
 
-def refuse_other_types(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:
-    """The same values; raises `ValueError` where a text stands for a number, or true for 1; 7.0 is 7. It then names
-    what else is wrong with them, too."""
-    found = {name: _missed(kind, name, value) for name, value in values.items()}
-    other = {name: wanted for name, wanted in found.items() if wanted is not None}
-    if not other:
-        return values
-    said = [of_other_type(kind.__fields__[name], wanted, values[name]) for name, wanted in other.items()]
+class Told(PydanticValueError):
+    """What is wrong with a part of a request, as it is told everywhere: `said` without its full stop; `hint`: what to
+    do."""
+
+    code = "told"
+    msg_template = "{said}"
+
+
+def told_as(error: InvalidSettings) -> Told:
+    return Told(said=error.message.removesuffix("."), hint=error.hint)
+
+
+def refuse_wrong(kind: type[Settings], values: dict[str, Any]) -> dict[str, Any]:
+    """The same values; raises what `refuse_all` raises."""
+    refuse_all([(kind, values)], ())
+    return values
+
+
+def refuse_all(
+    given: Sequence[tuple[type[Settings], dict[str, Any]]], unknown: Sequence[str], *checks: Callable[[], object]
+) -> None:
+    """Raise `Told` with all that is wrong with values for these kinds of settings: a text that stands for a number, or
+    true for 1 (7.0 is 7), what the settings themselves refuse, names that are none (`unknown`), what `checks` find."""
+    other = {name: said for kind, values in given for name, said in _of_other_types(kind, values).items()}
+    fitting = [(kind, {name: values[name] for name in values if name not in other}) for kind, values in given]
     try:
-        validated(kind, {name: value for name, value in values.items() if name not in other})
+        all_refused(lambda: _refuse(other.values()), lambda: refuse_together(fitting, unknown), *checks)
     except InvalidSettings as error:
-        said.append(error.message.removesuffix("."))
-    raise ValueError("; ".join(said))
+        raise told_as(error) from None
+
+
+def _refuse(said: Iterable[str]) -> None:
+    if sentences := list(said):
+        raise several(sentences)
+
+
+def _of_other_types(kind: type[Settings], values: Mapping[str, Any]) -> dict[str, str]:
+    """What is said of each value that is of another type."""
+    found = {name: _missed(kind, name, value) for name, value in values.items()}
+    return {
+        name: of_other_type(kind.__fields__[name], wanted, values[name])
+        for name, wanted in found.items() if wanted is not None
+    }
 
 
 def _missed(kind: type[Settings], name: str, value: Any) -> type | None:

@@ -39,6 +39,12 @@ def decode(text: str, name: str) -> bytes:
     return data
 
 
+def refuse_no_pictures(images: Sequence[str]) -> None:
+    """Raises what `received_photos` would, and keeps nothing."""
+    with received_photos(images):
+        pass
+
+
 @contextmanager
 def received_photos(images: Sequence[str]) -> Iterator[list[Path]]:
     """`received` for a training, which would only be told later: raises `InvalidSettings` for what is no picture."""

@@ -113,9 +113,7 @@ class Trainings:
         used, before anything starts; why a way is left out when nothing else is wanted.
         """
         wanted = _known(ways)
-        had = {name for way in wanted for name in _plan_of(way).__fields__}
-        unknown = [name for name in request.plan if name not in had]
-        _refuse_values(request, [_by(way, request) for way in wanted], unknown)
+        _refuse_values(request, [_by(way, request) for way in wanted], unknown_to(wanted, request.plan))
         request = request.taken()
         lacking = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
         left_out = {} if lacking is None else {ONE_PHOTO: lacking}
@@ -207,8 +205,10 @@ class Trainings:
         base = self._base(request)
         refuse_unfit(base)
         plan = plan_for(base, request.method, dict(request.plan))
-        refuse_taken(plan.trigger_word, base, _noun(request))
-        refuse_endless_warmup(plan, request.plan)
+        all_refused(
+            lambda: refuse_taken(plan.trigger_word, base, _noun(request)),
+            lambda: refuse_endless_warmup(plan, request.plan),
+        )
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
         return Ground(base, plan, tuple(different))
@@ -370,15 +370,28 @@ def _known(ways: Sequence[str]) -> tuple[str, ...]:
     return wanted
 
 
-def _plan_of(way: str) -> type[TrainPlan]:
+def plan_of(way: str) -> type[TrainPlan]:
+    """The settings that it has."""
     return TrainPlan if way == ONE_PHOTO else PLANS[Method(way)]
+
+
+def unknown_to(ways: Sequence[str], plan: Mapping[str, Any]) -> list[str]:
+    """Names of settings that none of them has."""
+    had = {name for way in ways for name in plan_of(way).__fields__}
+    return [name for name in plan if name not in had]
+
+
+def taken_by(way: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that it has."""
+    taken = {name: value for name, value in plan.items() if name in plan_of(way).__fields__}
+    if way == Method.TEXTUAL_INVERSION.value:
+        taken.pop("prior_weight", None)  # new words have nothing that one could hold
+    return taken
 
 
 def _by(way: str, request: TrainRequest) -> TrainRequest:
     """With those settings that it has; photos alone are measured on the grid of a LoRA, ours."""
-    plan = {name: value for name, value in request.plan.items() if name in _plan_of(way).__fields__}
-    if way == Method.TEXTUAL_INVERSION.value:
-        plan.pop("prior_weight", None)  # new words have nothing that one could hold
+    plan = taken_by(way, request.plan)
     if way == ONE_PHOTO:
         return replace(request, method=Method.LORA, engine=Engine.DIFFUSERS, plan=plan)
     return replace(request, method=Method(way), plan=plan)

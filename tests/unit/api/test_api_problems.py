@@ -89,6 +89,37 @@ def test_impossible_trainings_are_refused_with_the_reason(
     assert standing.get(f"{V1}/jobs").json() == {"jobs": []}
 
 
+def test_all_that_is_wrong_with_a_training_is_told_at_once_with_what_to_do(standing: TestClient) -> None:
+    wrong = {
+        "instance_name": "a\nb", "class_type": "ink style", "images": [encoded(GOOD[0]), "aGVsbG8="],
+        "plan": {"goal": "anime", "rank": 0, "steps": "ten", "speed": 1}, "photo_settings": {"min_face_px": -5},
+    }
+    found = standing.post(f"{V1}/models/train", json={**TRAIN, **wrong}).json()
+    for words in (
+        "instance_name: The name holds a line break", "images[1] is not a picture", "steps must be a whole number",
+        "rank must be in [1, 256], got 0", "speed is not a setting", "'ink style' means a style, and goal 'anime'",
+        "photo_settings: min_face_px must be in",
+    ):
+        assert found["detail"].count(words) == 1, words
+    assert "body:" not in found["detail"]
+    for remedy in ("Write it on one line", "Send JPEG, PNG or WebP", "Leave goal out"):
+        assert remedy in found["hint"]
+
+
+def test_all_that_is_wrong_with_a_comparison_is_told_at_once(standing: TestClient) -> None:
+    plan = {"goal": "anime", "rank": 0, "vectors": "x", "speed": 1, "prior_weight": 0.5}
+    wrong = {"instance_name": " ", "class_type": "ink style", "plan": plan}
+    found = standing.post(f"{V1}/comparisons", json={**TRAIN, **wrong}).json()
+    for words in ("The name must have", "rank must be in", "vectors must be a whole", "speed is not", "means a style"):
+        assert found["detail"].count(words) == 1, words
+    assert "prior_weight must" not in found["detail"]
+
+
+def test_noun_against_goal_alone_is_told_with_what_to_do(standing: TestClient) -> None:
+    found = standing.post(f"{V1}/models/train", json={**TRAIN, "class_type": "style", "plan": {"goal": "anime"}}).json()
+    assert "means a style" in found["detail"] and found["hint"].startswith("Leave goal out")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("changes", "status"), [
     ({"num_images": 0}, 422), ({"num_images": True}, 422), ({"num_images": "4"}, 422), ({"num_images": 1e999}, 422),
