@@ -15,8 +15,10 @@ from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
+from personal_avatar.studio.trainings import taken_by
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training import fitting, learned
+from personal_avatar.training.estimate import together
 from personal_avatar.training.fitting import Offer
 from personal_avatar.training.learned import case_of
 from personal_avatar.training.plan import TrainTask
@@ -57,6 +59,13 @@ class Sizing:
         room = self.free()
         wish = self._wish(base, request.method, request.plan, room)
         fitting.refuse_too_large(wish, room.free_gb, room.total_gb, self._known, room.name or "main memory")
+
+    def of_comparison(self, photos: int, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """`seconds` and `file_mb` that all methods will take together, one after the other, and `memory_gb` of the
+        largest; each with what it has of the plan. The photos alone, which train nothing, are not in it. Raises what
+        `Studio.estimate` does."""
+        each = [self._studio.estimate(photos, method, taken_by(method.value, plan)) for method in Method]
+        return together(each)
 
     def offer(self, method: Method, plan: Mapping[str, Any]) -> Offer | None:
         """The plan that would fit now with the loaded checkpoint, nearest to this one; None when none would."""

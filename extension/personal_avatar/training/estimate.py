@@ -3,6 +3,7 @@ shapes in the checkpoint, the rest is reckoned."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,15 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
         "steps": steps,
         "measured": speed.measured,
         "holds_others": plan.holds_others,
+    }
+
+
+def together(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of several trainings, one after the other: the sum of `seconds` and of `file_mb`, the most of `memory_gb`."""
+    return {
+        "seconds": round(sum(one["seconds"] for one in found), 1),
+        "memory_gb": max(one["memory_gb"] for one in found),
+        "file_mb": sum(one["file_mb"] for one in found),
     }
 
 

@@ -24,7 +24,9 @@ from personal_avatar.ui.plan import GOAL, Chosen, PlanForm, Seen
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.wording import memory, size
+from personal_avatar.wording import memory, method_name, size
+
+USUAL_PHOTOS = 10
 
 
 def build(page: Page, tabs: gr.Tabs, about: About) -> None:
@@ -48,7 +50,7 @@ def _inputs(page: Page, about: About) -> None:
         compare = gr.Button(text("train.compare"), elem_id=elem_id("compare"))
     untrained = gr.Checkbox(True, label=text("compare.one_photo"), elem_id=elem_id("compare_one_photo"))
     takes = gr.HTML(elem_id=elem_id("compare_takes"))
-    page.show(takes, lambda scene: {"value": _takes(scene, form.for_all(scene))})
+    page.show(takes, lambda scene: {"value": _of_all(scene, form.for_all(scene)) + _takes(scene, form.for_all(scene))})
     page.say(start, value="train.start")
     page.say(compare, value="train.compare")
     page.say(untrained, label="compare.one_photo")
@@ -80,6 +82,24 @@ def _inputs(page: Page, about: About) -> None:
     page.on(compare.click, begin_all, [page.seen, untrained, *values], [offers.place, job], message)
     offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
+
+
+def _of_all(scene: Scene, chosen: Chosen) -> str:
+    """What a comparison will need; empty where that cannot be told, of which the box above says why."""
+    if isinstance(scene.checkpoint, AvatarError):
+        return ""
+    try:
+        found = scene.studio.sizing.of_comparison(_photos(scene), chosen.plan)
+    except AvatarError:
+        return ""
+    time = duration(found["seconds"], scene.language)
+    said = scene.say("compare.estimate", time=time, memory=memory(found["memory_gb"]), size=size(found["file_mb"]))
+    return tag("p", escape(said), class_="pa-note")
+
+
+def _photos(scene: Scene) -> int:
+    """How many a training is reckoned with; before there are any, as many as are usual."""
+    return len(scene.draft.accepted) or USUAL_PHOTOS
 
 
 def _takes(scene: Scene, chosen: Chosen) -> str:
@@ -135,15 +155,19 @@ def _who(scene: Scene) -> str:
 
 
 def _estimate(scene: Scene, chosen: Chosen) -> str:
-    """Time, memory and size; empty without a checkpoint, the named problem of settings that cannot work."""
+    """Of the chosen method: time, memory and size; empty without a checkpoint, the named problem of settings that
+    cannot work."""
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
-        found = scene.studio.estimate(len(scene.draft.accepted) or 10, chosen.method, chosen.plan)
+        found = scene.studio.estimate(_photos(scene), chosen.method, chosen.plan)
         different = scene.studio.trainings.differences(chosen.engine, chosen.method, chosen.plan)
     except AvatarError as error:
         return error_box(error, scene.language)
-    pairs = [(scene.say("estimate.time"), duration(found.get("seconds"), scene.language))]
+    pairs = [
+        (scene.say("train.method"), method_name(chosen.method, scene.language)),
+        (scene.say("estimate.time"), duration(found.get("seconds"), scene.language)),
+    ]
     for name, said in (("memory_gb", memory), ("file_mb", size)):
         if found.get(name):
             pairs.append((scene.say(f"estimate.{name}"), said(found[name])))

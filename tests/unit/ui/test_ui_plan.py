@@ -11,8 +11,11 @@ from personal_avatar.studio.trainings import Trainings
 from personal_avatar.training import presets
 from personal_avatar.training.plan import PLANS
 from personal_avatar.ui import plan as plan_panel
+from personal_avatar.ui.markup import duration
 from personal_avatar.ui.page import same
 from personal_avatar.ui.plan import GOAL
+from personal_avatar.ui.texts import text
+from personal_avatar.wording import memory, size
 
 from tests.unit.ui.visitor import Visitor
 
@@ -108,13 +111,32 @@ def test_below_the_button_stands_what_of_ones_own_settings_a_comparison_takes(
     visit: Visit, accept: str, words: tuple[str, ...]
 ) -> None:
     visitor = visit(key="f8" * 16, accept=accept)
-    assert visitor.text("compare_takes") == ""
+    assert not any(one in visitor.text("compare_takes") for one in words)
     visitor.enter(goal=Goal.FACE_QUICK.value, method=Method.DREAMBOOTH.value)
     visitor.refresh()
-    assert visitor.text("compare_takes") == ""
+    assert not any(one in visitor.text("compare_takes") for one in words)
     visitor.enter(plan_steps=90, plan_resolution_px=128)
     visitor.refresh()
     assert all(one in visitor.text("compare_takes") for one in words)
+
+
+def test_what_a_comparison_needs_is_told_below_its_button_and_what_a_method_needs_by_its_name(
+    visit: Visit, studio: Studio
+) -> None:
+    visitor = visit(key="f9" * 16)
+    visitor.enter(goal=Goal.FACE_QUICK.value, method=Method.LORA.value)
+    visitor.refresh()
+    plan = {"goal": Goal.FACE_QUICK.value}
+    each = [studio.estimate(10, method, plan) for method in Method]
+    found = studio.sizing.of_comparison(10, plan)
+    assert found["seconds"] == pytest.approx(sum(one["seconds"] for one in each))
+    assert found["memory_gb"] == max(one["memory_gb"] for one in each)
+    told = visitor.text("compare_takes")
+    assert all(one in told for one in (
+        duration(found["seconds"], "en"), memory(found["memory_gb"]), size(sum(one["file_mb"] for one in each))
+    ))
+    assert text("method.lora") in visitor.text("estimate") and duration(each[0]["seconds"], "en") != duration(
+        found["seconds"], "en")
 
 
 def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
