@@ -58,7 +58,7 @@ def test_whoever_wants_to_starts_it_anyway(studio: Studio) -> None:
 
 
 def test_a_comparison_goes_on_without_the_methods_that_find_no_room(studio: Studio) -> None:
-    every = replace(REQUEST, plan={"batch_size": 24})
+    every = replace(REQUEST, photos=GOOD[:3], plan={"batch_size": 24})
     started = studio.trainings.compare(every, ["lora", "dreambooth"])
     assert [job.payload["method"] for job in started.jobs] == ["lora"]
     assert isinstance(started.left_out["dreambooth"], PlanTooLarge)

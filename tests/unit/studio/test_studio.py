@@ -82,7 +82,8 @@ def test_a_noun_that_means_a_style_trains_a_style_unless_another_goal_is_named(
     studio = make()
     request = replace(REQUEST, class_noun=noun, plan={"steps": 7})
     alone, others = studio.trainings.start(request), replace(request, name="Bea")
-    compared = studio.trainings.compare(others, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    several = replace(others, photos=tuple(GOOD[:3]))
+    compared = studio.trainings.compare(several, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
     assert [job.payload["plan"] for job in (alone, *compared)] == [{"goal": "style", "steps": 7}] * 3
     assert alone.payload["avatar"]["class_noun"] == noun
     contrary = replace(request, name="Cid", plan={"goal": "face-quick"})

@@ -22,9 +22,6 @@ from personal_avatar.domain import (
     Checkpoint,
     Family,
     Method,
-    PhotoReport,
-    PhotoVerdict,
-    Reason,
     from_json,
 )
 from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
@@ -35,7 +32,6 @@ from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.estimate import estimate
-from personal_avatar.training.photos import what_to_add
 from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
@@ -330,17 +326,6 @@ def test_a_cancel_before_the_first_step_ends_at_once(start: Start, tmp_path: Pat
 def test_too_few_photos_say_why(start: Start) -> None:
     with pytest.raises(TooFewPhotos, match=r"Found 1 usable photo, need 3 \(1 no face\)\."):
         start(photos=["01.jpg", "no-face.jpg"])
-
-
-def test_too_few_photos_say_what_to_add() -> None:
-    taken = PhotoVerdict(Path("a.jpg"))
-    none, dark = (PhotoVerdict(Path("b.jpg"), (reason,)) for reason in (Reason.UNREADABLE, Reason.DARK))
-    asked = [what_to_add(PhotoReport((taken, *more)), style) for more, style in (
-        ((none, none), False), ((none, dark), False), ((), False), ((dark,), True),
-    )]
-    assert asked[0] is not None and "not pictures" in asked[0]
-    assert asked[1:3] == [None, None]
-    assert asked[3] is not None and "style" in asked[3]
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_first(start: Start, miniature: BaseModelFile, tmp_path: Path) -> None:
