@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from personal_avatar.networks import embeddings_in
 from personal_avatar.standalone.embeddings import put_in
 from personal_avatar.standalone.windows import Window, places, token_rows, weights, windows_of
+from personal_avatar.training.families.windows import side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +47,7 @@ def _encoded(model: DiffusionModel, windows: Sequence[Window]) -> Conditioning:
     for row, window in enumerate(windows):
         if any(unit.weight != 1.0 for unit in window):
             states[row] = _emphasised(model, states[row], weights(window))
-    pooled = {"pooled": text["pooled"][:1].float()} if "pooled" in text else {}
-    return {"states": states.reshape(1, -1, states.shape[-1]), **pooled}
+    return side_by_side({name: one.float() for name, one in text.items()} | {"states": states}, 1)
 
 
 def _emphasised(model: DiffusionModel, states: torch.Tensor, factors: list[float]) -> torch.Tensor:

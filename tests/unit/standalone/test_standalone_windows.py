@@ -6,20 +6,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.standalone.embeddings import Embedding
-from personal_avatar.standalone.windows import WINDOW, Unit, fill, places, weights
+from personal_avatar.standalone.windows import Said, places, weights
+from personal_avatar.training.families.windows import WINDOW, fill
 
 COMMA, WORD = 1, 2
 
 
-def units(*lengths: int) -> list[Unit]:
+def units(*lengths: int) -> list[Said]:
     """1: a word; 0: a comma; n: an embedding of n vectors."""
     return [
-        Unit((COMMA,) if n == 0 else (WORD,) * n, 1.0, Embedding("e", (torch.zeros(n, 4),)) if n > 1 else None)
+        Said((COMMA,) if n == 0 else (WORD,) * n, 1.0, Embedding("e", (torch.zeros(n, 4),)) if n > 1 else None)
         for n in lengths
     ]
 
 
-def sizes(cut: list[tuple[Unit, ...]]) -> list[int]:
+def sizes(cut: list[tuple[Said, ...]]) -> list[int]:
     return [sum(len(unit.tokens) for unit in window) for window in cut]
 
 
@@ -50,7 +51,7 @@ def test_windows_hold_everything_in_order_and_are_never_too_long(lengths: list[i
 
 def test_places_and_weights_follow_the_tokens() -> None:
     first, second = units(1, 3, 1), units(2)
-    louder = [Unit(unit.tokens, 1.5, unit.embedding) for unit in second]
+    louder = [Said(unit.tokens, 1.5, unit.embedding) for unit in second]
     assert [(place.row, place.column) for place in places([tuple(first), tuple(louder)])] == [(0, 2), (1, 1)]
     assert weights(tuple(louder)) == [1.0, 1.5, 1.5, *[1.0] * 74]
     assert len(weights(tuple(first))) == 77
