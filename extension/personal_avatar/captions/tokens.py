@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-MOST = 75  # between CLIP's marks of beginning and end
+MOST = 225  # of a caption that are trained on, here and by sd-scripts; CLIP reads 75 at once
 _MERGES = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer" / "merges.txt"
 _PIECE = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 _ENDS_A_WORD = "</w>"

@@ -14,7 +14,7 @@ from personal_avatar.domain import BaseModelFile, Dataset, Family, Sample
 from personal_avatar.training.encoding import MEAN, STD, Coming, Encoder, groups_of
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import write_tensors
-from personal_avatar.training.reading import TextStates, text_states
+from personal_avatar.training.reading import TextStates, how_long, text_states
 
 if TYPE_CHECKING:
     import torch
@@ -210,11 +210,12 @@ def cached_text_states(
 ) -> TextStates:
     """`text_states`, read from `folder` when they were written there for these captions and this checkpoint before."""
     different = list(dict.fromkeys(captions))
-    path = folder / f"text-{fingerprint(identity(model.base), different, clip_skip)}.safetensors"
-    rows = {caption: row for row, caption in enumerate(different)}
+    name = fingerprint(identity(model.base), different, clip_skip, *how_long(model, different))
+    path = folder / f"text-{name}.safetensors"
     kept = _kept(path)
     if kept:
-        return TextStates({key: one.to(model.compute.device) for key, one in kept.items()}, rows)
+        states = {key: one.to(model.compute.device) for key, one in kept.items()}
+        return TextStates.of_captions(states, different, model.windows(different))
     found = text_states(model, different, clip_skip, on_group)
     _keep_only(path, "text-*", {key: one.float().cpu().contiguous() for key, one in found.states.items()})
     return found

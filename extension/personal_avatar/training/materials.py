@@ -47,7 +47,9 @@ def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
     small = None
     if len(small_latents):
         small = Pictures(small_latents, _places(work, dataset, samples, small_latents), small_others, repeats)
-    return TrainingSet(latents, captions, class_captions, text, places, others, small, styled, repeats)
+    return TrainingSet(
+        latents, captions, class_captions, text, places, others, small, styled, repeats, tuple(asked)
+    )
 
 
 def _sizes(plan: TrainPlan) -> tuple[str, ...]:

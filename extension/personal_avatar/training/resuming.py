@@ -27,6 +27,7 @@ from personal_avatar.training.bench import Untrained, keep_samples
 from personal_avatar.training.cache import load_image, read_as
 from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
+from personal_avatar.training.reading import how_long
 from personal_avatar.training.storing import Damaged
 from personal_avatar.training.work import Point, Training, Work
 
@@ -240,6 +241,7 @@ def fingerprint(work: Work, training: Training) -> str:
         storing.VERSION, work.task.method.value, sorted(work.plan.dict().items()), training.total_steps,
         work.resolution_px, *read_as(base), files, dataset.trigger, dataset.class_noun,
         _pictures_of(dataset), data.captions, data.others.captions if data.others else None,
+        *how_long(training.bench.model, data.asked),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()
 

@@ -28,7 +28,7 @@ KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
 STATES = 2  # to go on from: the valid one, and the next one beside it while that is written
 HANDED_OUT = 1  # more of them, where other processes begin from it
 PIXEL_BYTES = 3  # of a PNG, at most
-WORD_STATES = 77
+WORD_STATES = 3 * 77  # of a caption with all tokens that are read: how long captions are is not known yet
 UNTRAINED_GRIDS = 4  # of pictures by the untrained checkpoint (untrained.py): of the person's words and of others
 
 

@@ -38,7 +38,8 @@ class TrainingSet:
 
     `places`: what each place of row i's latents counts, (height, width) with a mean of 1; None: all alike.
     `small`: the same pictures at half the size, for the first steps. `styled`: captions of the class in styles.
-    `repeats`: how often each row comes in a round; nothing: once.
+    `repeats`: how often each row comes in a round; nothing: once. `asked`: all that a step may say, but for the order
+    of its parts.
     """
 
     latents: Latents
@@ -50,6 +51,7 @@ class TrainingSet:
     small: Pictures | None = None
     styled: tuple[str, ...] = ()
     repeats: tuple[int, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def is_encoded(self) -> bool:

@@ -16,6 +16,7 @@ from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.training.cache import fingerprint, identity
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.reading import how_long
 from personal_avatar.training.samples import SampleSettings, Shot
 
 Paint = Callable[[Sequence[Shot]], np.ndarray]
@@ -50,4 +51,5 @@ class UntrainedPictures:
     def _path(self, shot: Shot, settings: SampleSettings) -> Path:
         compute = self.model.compute
         how = (compute.device.type, str(compute.weights), str(compute.autocast), settings)
-        return self.folder / f"{fingerprint(identity(self.model.base), how, shot)}.png"
+        marks = how_long(self.model, [shot.prompt, settings.negative_prompt])
+        return self.folder / f"{fingerprint(identity(self.model.base), how, shot, *marks)}.png"

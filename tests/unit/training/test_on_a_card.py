@@ -87,20 +87,22 @@ def plan_of(method: Method, **values: Any) -> TrainPlan:
     return PLANS[method](**{**SMALL, **CASES[method], **values})
 
 
-def trainer(base: BaseModelFile, method: Method, plan: TrainPlan, total: int = 100) -> Trainer:
+def trainer(
+    base: BaseModelFile, method: Method, plan: TrainPlan, total: int = 100, captions: Sequence[str] = CAPTIONS
+) -> Trainer:
     """On the device that there is."""
     model = registry.load(
         base, compute.choose(plan.precision), 64, text_apart=not plan.reads_anew, text_as_stored=True
     )
     drawn = torch.randn(5, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     latents, others = cache.Latents(tuple(drawn), tuple(drawn * 0.1)).split(3)
-    text = None if plan.trains_text else reading.text_states(model, ["", *CAPTIONS, *CLASSES, *OTHERS])
+    text = None if plan.trains_text else reading.text_states(model, ["", *captions, *CLASSES, *OTHERS])
     made = attach(method, model, plan, trigger="sks man", class_noun="man")
     mask = torch.zeros(8, 8)
     mask[2:6, 2:6] = 1.0
     places = (losses.place_weights(mask, 0.3),) * 3
     model.park(text=text is not None)
-    data = TrainingSet(latents, CAPTIONS, CLASSES, text, places, ClassSet(others, OTHERS))
+    data = TrainingSet(latents, list(captions), CLASSES, text, places, ClassSet(others, OTHERS))
     return Trainer(model, made, data, plan, total)
 
 
@@ -136,6 +138,20 @@ def test_steps_that_ask_the_checkpoint_as_it_was_wait_for_nothing_either(
 ) -> None:
     plan = plan_of(Method.DREAMBOOTH, prior_from=prior_from, prior_weight=0.5, precision="fp16")
     parked_and_restored(trainer(bases[Family.SD1], Method.DREAMBOOTH, plan), card, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", [Method.LORA, Method.TEXTUAL_INVERSION, pytest.param(Method.DREAMBOOTH_LORA, marks=only_with_everything)]
+)
+def test_captions_of_different_length_are_not_waited_for_either(
+    method: Method, bases: dict[Family, BaseModelFile], card: Card, tmp_path: Path
+) -> None:
+    """Read before, and at every step."""
+    captions = [CAPTIONS[0] + ", tag" * 60, CAPTIONS[1], CAPTIONS[2] + ", tag" * 90]
+    plan = plan_of(method, precision="fp16", batch_size=2, caption_dropout=0.2)
+    running = trainer(bases[Family.SDXL], method, plan, captions=captions)
+    parked_and_restored(running, card, tmp_path)
 
 
 def parked_and_restored(running: Trainer, card: Card, folder: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,7 +62,7 @@ class Process:
         dataset = Dataset("d", folder, (), (), 64, "sks man", "man", "f")
         self.training: Any = SimpleNamespace(
             dataset=dataset, data=data, method=attached, total_steps=TOTAL, points=[], untrained=None,
-            bench=SimpleNamespace(), seconds_before=0.0,
+            bench=SimpleNamespace(model=model), seconds_before=0.0,
         )
         self.keeper = Keeper(self.work, self.training, self.trainer)
         self.work.wishes.take_over(self.keeper.pause_at, self.trainer.tensors)
@@ -110,6 +111,18 @@ def test_a_paused_training_is_taken_up_and_ends_as_a_whole_one(
     second.run()
     assert second.trainer.done == TOTAL and second.told() == [f"Going on from step 3 of {TOTAL}."]
     assert same(second.trainer, whole.trainer)
+
+
+@pytest.mark.slow
+def test_a_training_whose_captions_were_cut_is_another_than_one_that_reads_them_whole(
+    process: Callable[..., Process]
+) -> None:
+    """Captions of one window were always read so."""
+    running = process()
+    known = resuming.fingerprint(running.work, running.training)
+    for asked, same_as_before in ((("sks man, smiling",), True), (("sks man, " + "tag, " * 60,), False)):
+        running.training.data = replace(running.training.data, asked=asked)
+        assert (resuming.fingerprint(running.work, running.training) == known) is same_as_before
 
 
 @pytest.fixture

@@ -53,13 +53,15 @@ Start = Callable[..., dict[str, Any]]
 def start(tmp_path: Path, miniature: BaseModelFile, face_weights: Path) -> Start:
     def begin(
         photos: list[str] | None = None, after: Callable[[Event, Control], None] = lambda *_: None, job: str = "job",
-        repeats: int = 1, base: BaseModelFile = miniature, weights: Path = face_weights, **plan: object,
+        repeats: int = 1, base: BaseModelFile = miniature, weights: Path = face_weights, method: Method = Method.LORA,
+        **plan: object,
     ) -> dict[str, Any]:
+        quick = {name: value for name, value in QUICK.items() if name in PLANS[method].__fields__}
         names = photos or [f"{number:02d}.jpg" for number in range(1, 7)]
         avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
         task = TrainTask(
-            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), base, Method.LORA,
-            {**QUICK, **plan}, tmp_path / "Lora", weights, photo_settings={"repeats": repeats},
+            avatar, tmp_path / "avatar", tuple(SAMPLES / name for name in names), base, method,
+            {**quick, **plan}, tmp_path / "Lora", weights, photo_settings={"repeats": repeats},
         )
         folder = tmp_path / job
         folder.mkdir(exist_ok=True)
@@ -140,6 +142,26 @@ def test_photos_become_a_published_file_and_everything_about_it(start: Start, tm
     assert (result["plan"]["steps"], result["plan"]["resolution_px"], result["photos"]) == (4, 64, 6)
     assert result["prompt"] == "<lora:sam:1> sks man"
     assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "plan"), [(Method.LORA, {}), (Method.TEXTUAL_INVERSION, {"vectors": 3})])
+def test_captions_as_taggers_write_them_are_trained_on_whole(
+    start: Start, tmp_path: Path, method: Method, plan: dict[str, Any]
+) -> None:
+    """28 to 150 tokens of them."""
+    photos = []
+    for number in range(1, 7):
+        photo = Path(shutil.copyfile(SAMPLES / f"{number:02d}.jpg", tmp_path / f"{number}.jpg"))
+        tags = ", ".join(f"tag {number} of {other}" for other in range(5 * number))
+        photo.with_suffix(".txt").write_text(f"sks man, {tags}", encoding="utf-8")
+        photos.append(str(photo))
+    result = start(photos, method=method, **WITHOUT_CLASS, **plan)
+    assert result["plan"]["steps"] == 4 and all(Path(file).is_file() for file in result["files"])
+    kept = [load_file(file) for file in (tmp_path / "avatar").rglob("text-*.safetensors")]
+    if method is Method.LORA:
+        assert [(one["states"].shape[1], "empty" in one) for one in kept] == [(77, True)]
+    assert {score.step for score in events(tmp_path, Score)} == {0, 2, 4}
 
 
 @pytest.mark.slow

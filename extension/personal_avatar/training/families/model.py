@@ -14,7 +14,7 @@ from personal_avatar.training.families.detect import CHANNELS, UNET
 from personal_avatar.training.families.files import Weights, read_some
 from personal_avatar.training.families.parts import UNET_PREFIX, Parts
 from personal_avatar.training.families.stored import Places, join, name_of, take
-from personal_avatar.training.families.text import TOKENS
+from personal_avatar.training.families.windows import row, side_by_side, size, units_of, windows_of
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,9 @@ class DiffusionModel(Parts):
 
     Latents are float32 (batch, channels, height / 8, width / 8), scaled to about unit variance. `places`: kohya prefix
     -> tensor of that module -> where it is in the file (see `stored`). `texts`: what text encoders that are not trained
-    said of (caption, clip skip), in main memory; see reading.py. `zero_without_words`: whether guidance leads away from
-    the answer to zeros where nothing is said, instead of to what the text encoders say of nothing.
+    said of (caption, clip skip), in main memory, and of no caption: what stands behind shorter ones; see reading.py.
+    `zero_without_words`: whether guidance leads away from the answer to zeros where nothing is said, instead of to what
+    the text encoders say of nothing.
     """
 
     tokenizers: list[Any] = field(default_factory=list)
@@ -41,18 +42,25 @@ class DiffusionModel(Parts):
 
     family: ClassVar[Family] = Family.SD1
     zero_without_words: ClassVar[bool] = False
-    texts: dict[tuple[str, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
+    texts: dict[tuple[str | None, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
-        """What the UNet needs of `captions`: named tensors with the batch first, one row a caption.
+        """What the UNet needs of `captions`: named tensors with the batch first, one row a caption; "states" (captions,
+        77 * windows, width) are as long as the longest of them needs, with empty windows behind shorter ones, as in the
+        WebUI.
 
         `clip_skip` as the WebUI means it: 1 is the last layer; only Stable Diffusion 1 heeds it.
         """
-        return self.encode_tokens(self.tokenise(captions), clip_skip)
+        return side_by_side(self.encode_tokens(self.tokenise(captions), clip_skip), len(captions))
+
+    def encode_empty(self, clip_skip: int = 1) -> torch.Tensor:
+        """States (77, width) of a window without words, as it stands behind shorter captions."""
+        return self.encode_tokens(self.tokenise([""]), clip_skip)["states"][0]
 
     def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
-        """`encode_text` of what `tokenise` gives, one row a caption."""
+        """What each window says by itself, of what `tokenise` gives: "states" (windows, 77, width), in some families
+        more."""
         raise NotImplementedError
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: Conditioning) -> torch.Tensor:
@@ -94,14 +102,24 @@ class DiffusionModel(Parts):
         return self.compute.send(found)
 
     def tokenise(self, captions: Sequence[str]) -> list[torch.Tensor]:
-        """int64 (captions, 77) on the device, for each tokenizer."""
-        found = []
+        """int64 (captions * windows of the longest, 77) on the device, for each tokenizer; a caption's one after the
+        other, then empty ones."""
+        import torch
+
+        most, found = max(self.windows(captions)), []
         for tokenizer in self.tokenizers:
-            filled = tokenizer(
-                list(captions), padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
-            )
-            found.append(self.compute.send(filled.input_ids))
+            filled = [(*cut, *[()] * (most - len(cut))) for cut in windows_of(tokenizer, captions)]
+            rows = [row(window, tokenizer) for windows in filled for window in windows]
+            found.append(self.compute.send(torch.tensor(rows)))
         return found
+
+    def windows(self, captions: Sequence[str]) -> list[int]:
+        """In how many windows each caption is read."""
+        return [len(windows) for windows in windows_of(self.tokenizers[0], captions)]
+
+    def lengths(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, also those that are too many to be read."""
+        return [size(units) for units in units_of(self.tokenizers[0], captions)]
 
     def alphas_cumprod(self) -> torch.Tensor:
         """float64 (1000,): product of 1 - beta up to each timestep; beta is linear in its square root.

@@ -38,7 +38,7 @@ class SdxlModel(DiffusionModel):
         return {name: states * worded.reshape(-1, *[1] * (states.dim() - 1)) for name, states in found.items()}
 
     def encode_tokens(self, tokens: Sequence[torch.Tensor], clip_skip: int = 1) -> Conditioning:
-        """"states" (rows, 77, widths together), "pooled" (rows, width of the projection)."""
+        """"states" (windows, 77, widths together), "pooled" (windows, width of the projection)."""
         import torch
 
         first, second = tokens

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HEAD_WIDTH = 64
 TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
-TOKENS = 77
 START, END = 49406, 49407
 CLIP_PAD, OPEN_CLIP_PAD = "<|endoftext|>", "!"  # "!" is token 0, with which OpenCLIP fills up
 

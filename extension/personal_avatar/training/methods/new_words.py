@@ -35,13 +35,14 @@ class NewWords(nn.Module):
 
 
 class ExpandingTokenizer:
-    """A tokenizer for which `word` in a caption stands for several new tokens; switched off, it is the one it holds."""
+    """A tokenizer for which `word` in a caption stands for several new tokens, `new_ids`; switched off, it is the one
+    that it holds."""
 
     def __init__(self, tokenizer: Any, word: str, count: int) -> None:
         names = [f"<personal-avatar-{number}>" for number in range(count)]
         tokenizer.add_tokens(names)
         self.tokenizer = tokenizer
-        self.ids: list[int] = tokenizer.convert_tokens_to_ids(names)
+        self.new_ids: list[int] = tokenizer.convert_tokens_to_ids(names)
         self.enabled = True
         self._pattern = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])", re.IGNORECASE)
         self._spelled = " ".join(names)

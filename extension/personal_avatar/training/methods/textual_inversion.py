@@ -44,7 +44,7 @@ class TextualInversion:
         for place, (prefix, encoder) in enumerate(model.text_encoders.items()):
             began = _known_ids(model.tokenizers[place], plan.init_word.strip() or subject.class_noun)
             tokenizer = ExpandingTokenizer(model.tokenizers[place], subject.token, plan.vectors)
-            self._words[file_key(prefix)] = _new_words(encoder, began, tokenizer.ids[0], plan)
+            self._words[file_key(prefix)] = _new_words(encoder, began, tokenizer.new_ids[0], plan)
             self._tokenizers.append(tokenizer)
         model.tokenizers[:] = self._tokenizers
         self._begin = self.state()
