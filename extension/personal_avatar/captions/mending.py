@@ -115,7 +115,7 @@ def with_the_trigger(caption: str, trigger: str, class_noun: str) -> str:
 
 
 def shortened(caption: str) -> Mended:
-    """As many parts from the front as CLIP reads at once; of a first part that is too long, as many words."""
+    """As many parts from the front as are trained on; of a first part that is too long, as many words."""
     pieces = parts(caption)
     fitting = _fitting(pieces, joined)
     kept, cut = pieces[:fitting], pieces[fitting:]
@@ -127,7 +127,7 @@ def shortened(caption: str) -> Mended:
 
 
 def _fitting(pieces: Sequence[str], together: Callable[[Sequence[str]], str]) -> int:
-    """How many from the front CLIP reads at once, at least one where there is any."""
+    """How many from the front are trained on, at least one where there is any."""
     low, high = min(1, len(pieces)), len(pieces)
     while low < high:
         middle = (low + high + 1) // 2
