@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kohya_orders import base_of, order_of
-from personal_avatar.domain import Family, Method
+from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.engines.kohya.command import arguments, command, prompts, words
 from personal_avatar.training.plan import PLANS, TrainPlan
 from personal_avatar.training.samples import Shot
@@ -59,6 +60,18 @@ def test_no_setting_is_forgotten(method: Method) -> None:
         if name not in elsewhere:
             other = OTHER_VALUES[name] if name in OTHER_VALUES else 2 * (declared.default or 0) + 1
             assert told() != told(**{name: other}), name
+
+
+@pytest.mark.parametrize(
+    ("longest", "length"), [(0, None), (75, None), (76, 150), (150, 150), (151, 225), (225, 225), (900, 225)]
+)
+@pytest.mark.parametrize("base", [base_of(), SDXL])
+def test_captions_that_are_longer_than_75_tokens_are_not_cut_there(
+    base: BaseModelFile, longest: int, length: int | None
+) -> None:
+    order = replace(order_of(base=base), longest=longest)
+    assert arguments(order)["max_token_length"] == length
+    assert ("--max_token_length" in command(order)) is (length is not None)
 
 
 def test_precision_is_that_of_the_device() -> None:

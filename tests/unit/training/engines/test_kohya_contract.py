@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,10 +26,12 @@ from personal_avatar.errors import EngineMissing
 from personal_avatar.training import compute
 from personal_avatar.training.classes import ClassPictures
 from personal_avatar.training.engines.kohya.command import command
+from personal_avatar.training.engines.kohya.engine import write_tokenizers
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, write_groups
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.loading import Source
 from personal_avatar.training.families.registry import LOADERS
+from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.optimisers import BETAS
 from personal_avatar.training.plan import LoraPlan
@@ -91,6 +94,15 @@ with torch.device("meta"):
         made.apply_to(text, network, True, True)
         print("TOLD " + json.dumps([family, {name: one.shape for name, one in made.state_dict().items()}]))
 """
+# Answers the ids of a caption for each tokenizer: (windows, 77).
+TOKENISED = """
+import json, sys
+from library import strategy_sd, strategy_sdxl
+family, caption, length, folder = sys.argv[1:]
+kind = strategy_sdxl.SdxlTokenizeStrategy if family == "sdxl" else (
+    lambda *rest: strategy_sd.SdTokenizeStrategy(family == "sd2", *rest))
+print("TOLD " + json.dumps([ids[0].tolist() for ids in kind(int(length), folder).tokenize(caption)]))
+"""
 FAMILIES = {
     "sd1": base_of(), "sd2": base_of(Family.SD2), "sd2-v": base_of(Family.SD2, "v_prediction"),
     "sdxl": base_of(Family.SDXL), "sdxl-v": base_of(Family.SDXL, "v_prediction", zero_terminal_snr=True),
@@ -132,8 +144,8 @@ def asked() -> Iterator[SdScriptsAsked]:
 
 @pytest.fixture
 def understood(tmp_path: Path, asked: SdScriptsAsked) -> Callable[..., dict[str, Any]]:
-    def ask(method: Method, family: str = "sd1", **plan: Any) -> dict[str, Any]:
-        order = order_of(method, FAMILIES[family], tmp_path / "kohya", **plan)
+    def ask(method: Method, family: str = "sd1", longest: int = 0, **plan: Any) -> dict[str, Any]:
+        order = replace(order_of(method, FAMILIES[family], tmp_path / "kohya", **plan), longest=longest)
         order.folder.mkdir()
         dataset = dataset_in(tmp_path / "data", masked=True)
         classes = class_items(dataset, order.plan, MEN)
@@ -158,6 +170,34 @@ def test_every_script_understands_a_full_plan(understood: Ask, method: Method, f
     assert arguments["v_parameterization"] == family.endswith("-v")
     assert arguments["zero_terminal_snr"] == (family == "sdxl-v")
     assert arguments["lr_scheduler_min_lr_ratio"] == 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+@pytest.mark.parametrize("method", Method)
+def test_every_script_takes_long_captions(understood: Ask, method: Method, family: str) -> None:
+    assert understood(method, family, longest=120)["arguments"]["max_token_length"] == 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_it_reads_long_captions_in_windows_without_a_look_at_commas(family: str, tmp_path: Path) -> None:
+    """With the tokenizers that it is given."""
+    order = replace(order_of(base=FAMILIES[family], folder=tmp_path), longest=200)
+    write_tokenizers(order)
+    caption = "sks man, " + ", ".join(f"tag number {number}" for number in range(45))
+    asked = [family, caption, str(order.max_token_length), str(order.tokenizers)]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), FOLDER])}
+    variables |= {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", TOKENISED, *asked], cwd=FOLDER, env=variables, capture_output=True,
+                          text=True)
+    told = next((line for line in done.stdout.splitlines() if line.startswith("TOLD ")), "")
+    assert told, done.stderr[-2000:]
+    ids = tokenizer(None)(caption, add_special_tokens=False, verbose=False).input_ids
+    assert 150 < len(ids) < 225
+    for windows in json.loads(told.removeprefix("TOLD ")):
+        assert [len(window) for window in windows] == [77] * 3
+        assert windows[0][1:76] == ids[:75] and windows[1][1:76] == ids[75:150]
 
 
 @pytest.mark.slow

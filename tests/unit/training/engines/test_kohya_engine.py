@@ -115,6 +115,17 @@ def test_progress_and_samples_are_told(job: Callable[..., Job]) -> None:
     assert "sd-scripts" in running.told(Log)[0].message
 
 
+def test_captions_that_it_reads_otherwise_are_told(job: Callable[..., Job]) -> None:
+    running = job()
+    dataset = running.training.dataset
+    assert engine.order_for(running.work, running.training).max_token_length is None
+    first = replace(dataset.samples[0], caption="sks man, " + "tag, " * 50)
+    running.training.dataset = replace(dataset, samples=(first, *dataset.samples[1:]))
+    assert engine.order_for(running.work, running.training).max_token_length == 150
+    running.train()
+    assert "fills all of them up to 150" in running.told(Log)[1].message
+
+
 def test_the_persons_photos_do_not_stay_in_the_job(job: Callable[..., Job]) -> None:
     running = job()
     running.train()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.captions.tokens import MOST
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.training.engines.kohya.outputs import OUTPUT_NAME, PICTURES_NAME, save_every
 from personal_avatar.training.engines.kohya.pictures import TOKEN
+from personal_avatar.training.families.windows import WINDOW
 from personal_avatar.training.losses import is_velocity
 from personal_avatar.training.optimisers import BETAS
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
@@ -39,7 +41,8 @@ SAMPLER = "dpmsolver++"
 @dataclass(frozen=True)
 class Order:
     """What is to be trained. `base.prediction` is certain; `name`: stem of the files; `folder`: of this engine in the
-    job. `mixed_precision`: "no", "fp16" or "bf16". `fused_attention`: torch's own kernel."""
+    job. `mixed_precision`: "no", "fp16" or "bf16". `fused_attention`: torch's own kernel. `longest`: tokens of the
+    longest caption."""
 
     base: BaseModelFile
     method: Method
@@ -51,6 +54,7 @@ class Order:
     name: str
     folder: Path
     fused_attention: bool = True
+    longest: int = 0
 
     @property
     def dataset_file(self) -> Path:
@@ -79,6 +83,13 @@ class Order:
     @property
     def is_sdxl(self) -> bool:
         return self.base.family is Family.SDXL
+
+    @property
+    def max_token_length(self) -> int | None:
+        """To how many tokens captions are cut or filled up; None: to those of one window, as it does by itself."""
+        if self.longest <= WINDOW:
+            return None
+        return 2 * WINDOW if self.longest <= 2 * WINDOW else MOST
 
     @property
     def batches(self) -> tuple[int, int]:
@@ -146,6 +157,7 @@ def _run(order: Order) -> Arguments:
         "gradient_checkpointing": order.plan.gradient_checkpointing,
         "max_train_steps": order.total_steps,
         "max_data_loader_n_workers": 0,
+        "max_token_length": order.max_token_length,
         "cache_latents": True,
         "cache_text_encoder_outputs": _same_captions_always(order),
         "mixed_precision": order.mixed_precision,

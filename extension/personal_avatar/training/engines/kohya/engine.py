@@ -45,6 +45,10 @@ TOKENIZERS = {
     Family.SD2: ("stabilityai_stable-diffusion-2",),
     Family.SDXL: (CLIP, "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
 }
+LONG = (
+    "There are captions of more than 75 tokens: sd-scripts cuts them after every 75, wherever a comma is, fills all of "
+    "them up to {}, and leaves out the marks of beginning and end between; our own engine reads them as the WebUI does."
+)
 Score = Callable[[int, Path], object]
 
 
@@ -60,6 +64,8 @@ def train(work: Work, training: Training, score: Score) -> None:
     order = order_for(work, training)
     write_inputs(order, work, training)
     work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
+    if order.max_token_length:
+        work.emit(Log(LONG.format(order.max_token_length)))
     kept: list[Saved] = []
     try:
         _train(scripts, order, work, training)
@@ -108,6 +114,7 @@ def order_for(work: Work, training: Training) -> Order:
         name=slug(task.avatar.name),
         folder=folder,
         fused_attention=not model.compute.plain_attention(work.resolution_px),
+        longest=max(model.lengths([sample.caption for sample in training.dataset.samples])),
     )
 
 
