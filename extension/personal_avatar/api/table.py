@@ -15,8 +15,10 @@ from personal_avatar.studio.rankings import MAX_IMAGES
 
 JOB_ID = Path(..., regex="^[0-9a-z]{1,64}$")
 NUMBER = Path(..., ge=0, le=MAX_IMAGES, description="Its place by rank when the job ended; it keeps it")
+_NO_MODEL: dict[str, Any] = {"not": {"enum": ["train"]}}  # an address of its own
 MODEL_ID = Path(
-    ..., regex=WORDS, max_length=80, description="An avatar, by its id, or by its name where that holds no slash"
+    ..., regex=WORDS, max_length=80, description="An avatar, by its id, or by its name where that holds no slash",
+    **_NO_MODEL,
 )
 
 
