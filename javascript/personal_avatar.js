@@ -143,14 +143,18 @@
     }
 
     // Once the page is there: `begun`, and from then on `look` whenever something in it has changed, at most once a frame.
-    function watch(look, begun) {
+    // `keep` is called at once, before a key can be pressed: the focus, and what is being typed.
+    function watch(look, begun, keep) {
         let pending = false;
         const root = byId("root");
         if (!root) {
-            window.setTimeout(watch, 300, look, begun);
+            window.setTimeout(watch, 300, look, begun, keep);
             return;
         }
         new MutationObserver(() => {
+            if (keep) {
+                keep();
+            }
             if (!pending) {
                 pending = true;
                 window.requestAnimationFrame(() => {
@@ -284,19 +288,32 @@
         focused = event.target.id && event.target.closest("#personal_avatar_root") ? event.target.id : "";
     }
 
+    // Left for nothing at all; a field that was taken away with its part comes back, and so does the focus.
+    function noteLeaving(event) {
+        const left = event.target;
+        window.setTimeout(() => {
+            if (left.isConnected && left.id === focused && document.hasFocus() && document.activeElement === document.body) {
+                focused = "";
+            }
+        }, 0);
+    }
+
     function noteToggle(event) {
         if (event.target.id && event.target.id.startsWith("pa-")) {
             opened[event.target.open ? "add" : "delete"](event.target.id);
         }
     }
 
-    function restore() {
+    function reopen() {
         for (const id of opened) {
             const found = document.getElementById(id);
             if (found && !found.open) {
                 found.open = true;
             }
         }
+    }
+
+    function refocus() {
         if (focused && document.activeElement === document.body) {
             const found = document.getElementById(focused);
             if (found) {
@@ -468,17 +485,18 @@
     document.addEventListener("keydown", moveBetweenTabs);
     document.addEventListener("keydown", pressByKey);
     document.addEventListener("focusin", noteFocus);
+    document.addEventListener("focusout", noteLeaving);
     document.addEventListener("toggle", noteToggle, true);
     document.addEventListener("visibilitychange", () => visible() && refresh());
 
     watch(() => {
         complete();
         announce();
-        restore();
+        reopen();
         bringIntoSight();
     }, () => {
         region();
         complete();
         window.setInterval(tick, 500);
-    });
+    }, refocus);
 })();

@@ -311,7 +311,6 @@
         follow();
         refocus();
         speak();
-        keepTyped();
         keepFolded();
-    });
+    }, null, keepTyped);
 })();
