@@ -26,6 +26,7 @@ LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
+ALIAS = "ss_output_name"  # among the texts of a file: what it calls itself
 BASE_VERSION, ARCHITECTURE = "ss_base_model_version", "modelspec.architecture"  # among the texts of a file
 Known = TypeVar("Known", Family, str)
 
@@ -202,7 +203,7 @@ def find_lora(name: str, files: Mapping[str, Path]) -> Path | None:
     if name in files:
         return files[name]
     headers = ((path, read_header(path)) for path in files.values())
-    return next((path for path, found in headers if found and found.metadata.get("ss_output_name") == name), None)
+    return next((path for path, found in headers if found and found.metadata.get(ALIAS) == name), None)
 
 
 def split_embeddings(text: str, names: Iterable[str]) -> list[tuple[str, str | None]]:

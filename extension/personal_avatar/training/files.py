@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
+from personal_avatar.networks import ALIAS, read_header
 from personal_avatar.storage import files_below, rename_over, replacing, room_beside
 
 if TYPE_CHECKING:
@@ -45,11 +46,15 @@ def refuse_infinite(path: Path, read: Mapping[str, torch.Tensor]) -> None:
         raise SelfTestFailed(f"{', '.join(wrong[:SAID])} in {path.name} holds what is no number.")
 
 
-def free_stem(folder: Path, stem: str) -> str:
-    """`stem`, or `stem-2`, `stem-3`, ...: the first that nothing in or below `folder` has before its first dot.
+def free_stem(folder: Path, stem: str, *others: Path) -> str:
+    """`stem`, or `stem-2`, `stem-3`, ...: the first that nothing in or below `folder` and `others` has before its first
+    dot, nor calls itself.
 
     Folders below count because the WebUI finds models there by name, too; case does not, as on some disks.
     """
-    taken = {path.name.split(".")[0].casefold() for path in files_below(folder)}
+    files = [path for place in (folder, *others) for path in files_below(place)]
+    headers = (read_header(path) for path in files if path.suffix.lower() == ".safetensors")
+    aliases = (header.metadata.get(ALIAS, "") for header in headers if header is not None)
+    taken = {name.casefold() for name in (*(path.name.split(".")[0] for path in files), *aliases)}
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name.casefold() not in taken)

@@ -250,8 +250,9 @@ def photos_as(plan: TrainPlan, chosen: Mapping[str, Any]) -> PhotoSettings:
 class TrainTask:
     """Payload of a training job: everything the worker needs, as paths and settings.
 
-    `publish_to`: the host's folder for what the method makes; `cache`: what trainings share, such as class pictures;
-    `sd_scripts`: its whole folder, if one was named; `choices`: what the user decided about photos, by their SHA-256;
+    `publish_to`: the host's folder for what the method makes; `beside`: where else it looks for such files; `cache`:
+    what trainings share, such as class pictures; `sd_scripts`: its whole folder, if one was named; `choices`: what the
+    user decided about photos, by their SHA-256;
     `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint.
     """
 
@@ -269,6 +270,7 @@ class TrainTask:
     sd_scripts: str = ""
     choices: dict[str, PhotoChoice] = field(default_factory=dict)
     otherwise: tuple[str, ...] = ()
+    beside: tuple[Path, ...] = ()
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""

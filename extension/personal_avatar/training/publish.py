@@ -12,6 +12,7 @@ from personal_avatar import __version__, publishing
 from personal_avatar.avatars import erase_trained
 from personal_avatar.domain import Family, Goal, Method
 from personal_avatar.errors import DiskFull, NotWritable, named
+from personal_avatar.networks import ALIAS
 from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json
 from personal_avatar.training.files import free_stem
@@ -73,7 +74,7 @@ def metadata(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[
 def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, str]:
     trigger = published_trigger(task, stem, facts.trigger)
     return {
-        "ss_output_name": stem,
+        ALIAS: stem,
         "ss_sd_model_name": task.base.path.name,
         "ss_new_sd_model_hash": task.base.sha256,
         "ss_base_model_version": base_version(facts),
@@ -145,10 +146,11 @@ def publish(
     method: TrainingMethod, task: TrainTask, plan: TrainPlan, facts: Facts, preview: Path | None, folder: Path
 ) -> tuple[Path, list[Path]]:
     """Save the loaded weights under a free name in `task.publish_to`, in the place of what an earlier attempt of the
-    job in `folder` had published; returns the file, and all that was written."""
+    job in `folder` had published; returns the file, and all that was written. Free is what means no other file to the
+    host, wherever it looks."""
     for left in publishing.begun(folder):
         erase_trained(left)
-    stem = free_stem(task.publish_to, stem_for(task))
+    stem = free_stem(task.publish_to, stem_for(task), *task.beside)
     file, texts = task.publish_to / f"{stem}.safetensors", metadata(stem, task, plan, facts)
     if task.method is not Method.DREAMBOOTH:
         texts |= _hashed(method, texts, folder / UNHASHED)

@@ -340,6 +340,17 @@ def test_a_free_name_looks_at_every_file_whatever_its_kind(tmp_path: Path) -> No
     assert free_stem(tmp_path, "b") == "b-2"
 
 
+def test_a_free_name_means_no_other_file_wherever_the_host_looks(tmp_path: Path, tiny: BaseModelFile) -> None:
+    """LoRAs are found by what they call themselves, too."""
+    more = tmp_path / "LyCORIS" / "people"
+    more.mkdir(parents=True)
+    (more / "Linh-Dao.safetensors").touch()
+    write_tensors(more / "renamed.safetensors", {}, {"ss_output_name": "linh-dao-2"})
+    wanted = replace(task(tmp_path, tiny), beside=(tmp_path / "LyCORIS",))
+    made = publish(OneTensor(), wanted, PLANS[Method.LORA](), FACTS, None, tmp_path / "job")[0]  # type: ignore[arg-type]
+    assert made.name == "linh-dao-3.safetensors"
+
+
 def test_the_preset_fills_what_the_user_left_out(tmp_path: Path, tiny: BaseModelFile) -> None:
     plan = task(tmp_path, tiny, {"steps": 7, "learning_rate": 1e-5}).settings()
     assert (plan.steps, plan.learning_rate) == (7, 1e-5)

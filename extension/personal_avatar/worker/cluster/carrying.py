@@ -66,7 +66,7 @@ def pack(task: TrainTask, folder: Path, home: str, ledger: Ledger) -> Luggage:
     for path, name in _shared(task):
         known = base.sha256 if path == base.path else ""
         _add(luggage, luggage.shared, path, name, ledger, known)
-    there = (path.name for path in files_below(task.publish_to))
+    there = (path.name for folder in (task.publish_to, *task.beside) for path in files_below(folder))
     luggage.taken += sorted({name for name in there if name.startswith(stem_for(task))})
     return luggage
 

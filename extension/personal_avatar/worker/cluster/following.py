@@ -164,7 +164,7 @@ class Following:
         if all(not (target / note.path).exists() or self._is_here(target / note.path, note) for note in notes):
             return {name: name for name in wanted}
         stem = min((name.split(".")[0] for name in wanted), key=len)
-        free = free_stem(target, stem)
+        free = free_stem(target, stem, *self._trip.task.beside)
         self._emit(Log(f"The name {stem} was taken meanwhile; the result is called {free}."))
         return {name: free + name[len(stem) :] for name in wanted}
 
