@@ -32,6 +32,7 @@ AvatarError                        code, message (what happened), hint (what to 
 │   └── WeightsCorrupt             WEIGHTS_CORRUPT     502
 └── JobFailed                      a job ended before its time
     ├── BaseNotFound               BASE_NOT_FOUND      404
+    │   └── VaeNotFound            VAE_NOT_FOUND       404
     ├── BaseUnsupported            BASE_UNSUPPORTED    422
     ├── OutOfVram                  OUT_OF_VRAM         507
     ├── OutOfMemory                OUT_OF_MEMORY       507
@@ -39,7 +40,8 @@ AvatarError                        code, message (what happened), hint (what to 
     ├── NotWritable                NOT_WRITABLE        500
     ├── NanLoss                    NAN_LOSS            500
     ├── SelfTestFailed             SELFTEST            500  the trained file does not do what it should
-    │   └── NotAlike               NOT_ALIKE           500  it works, and looks no more like the person
+    │   ├── NotAlike               NOT_ALIKE           500  it works, and looks no more like the person
+    │   └── NotTaken               NOT_TAKEN           409  it may work, and the host does not take it
     ├── Cancelled                  CANCELLED           409
     ├── Killed                     KILLED              500
     ├── JobDamaged                 JOB_DAMAGED         500  files of the job were damaged or lost
@@ -249,6 +251,12 @@ class JobFailed(AvatarError):
 class BaseNotFound(JobFailed):
     code, http_status = "BASE_NOT_FOUND", 404
     default_hint = "Check that the checkpoint file still exists and choose it again."
+    PUT_BACK: ClassVar[str] = "Put the file back there, then resume the job: it goes on from where it was."
+
+
+class VaeNotFound(BaseNotFound):
+    code = "VAE_NOT_FOUND"
+    default_hint = "Choose another one under SD VAE in the WebUI's settings (section VAE), or put the file back there."
 
 
 class BaseUnsupported(JobFailed):
@@ -297,6 +305,14 @@ class NotAlike(SelfTestFailed):
     DAMAGED: ClassVar[str] = (
         "The training was too strong and damaged the pictures: set {setting} to {value}, and train again."
     )
+
+
+class NotTaken(SelfTestFailed):
+    """It can be mended where the file lies; then the job is resumed, and the file tried again."""
+
+    code, http_status = "NOT_TAKEN", 409
+    default_hint = "Rename or move the other file, then resume the job: nothing is trained again."
+    PUT_BACK: ClassVar[str] = "Put the file back there, then resume the job: nothing is trained again."
 
 
 class Cancelled(JobFailed):

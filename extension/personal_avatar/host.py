@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personal_avatar.domain import BaseModelFile, Face, Method, Style
+from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
 from personal_avatar.identities import IdentityRequest
 
 RAY_PACKAGES = "ray-packages"  # in the data folder; only the process that carries jobs to a cluster sees it
@@ -18,9 +18,9 @@ RAY_PACKAGES = "ray-packages"  # in the data folder; only the process that carri
 class Folders:
     """Where results belong so that the host finds them, and where our own data live. `identity`: where else files for
     one-shot identity may lie, such as the folders of other extensions. `sd_scripts`: the folder of kohya's sd-scripts
-    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours. `more_loras`: where the
-    host looks for LoRAs, too. `callers_name_folders`: whether those who call the API or see the page sit at this
-    machine, and may name folders of it."""
+    that the user named, "" when none was. `more_wildcards`: folders of wildcards besides ours. `more_loras`,
+    `more_checkpoints`: where the host looks for such, too. `callers_name_folders`: whether those who call the API or
+    see the page sit at this machine, and may name folders of it."""
 
     data: Path
     loras: Path
@@ -30,6 +30,7 @@ class Folders:
     sd_scripts: str = ""
     more_wildcards: tuple[Path, ...] = ()
     more_loras: tuple[Path, ...] = ()
+    more_checkpoints: tuple[Path, ...] = ()
     callers_name_folders: bool = False
 
     @property
@@ -46,6 +47,11 @@ class Folders:
         """The folder that the file of a training belongs into."""
         elsewhere = {Method.TEXTUAL_INVERSION: self.embeddings, Method.DREAMBOOTH: self.checkpoints}
         return elsewhere.get(method, self.loras)
+
+    def looked_in(self, method: Method) -> tuple[Path, ...]:
+        """All folders in which the host finds what the method makes, that for results first."""
+        more = {Method.TEXTUAL_INVERSION: (), Method.DREAMBOOTH: self.more_checkpoints}
+        return (self.results_of(method), *more.get(method, self.more_loras))
 
 
 @dataclass(frozen=True)
@@ -167,8 +173,9 @@ class Host(Protocol):
         """Why no pose can be taken from a picture with the loaded checkpoint, one sentence; "" when it can."""
         ...
 
-    def published(self, file: Path) -> None:
-        """A LoRA, embedding or checkpoint was written into the host's folders: make it known."""
+    def published(self, file: Path, method: Method) -> tuple[Advice, ...]:
+        """What the method made was written into the host's folders: make it known. Answers what a person has to know
+        besides, see `caveats`. Raises `SelfTestFailed` for a file that is of no use here."""
         ...
 
     def restorers(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 from personal_avatar import errors
 from personal_avatar.api.problems import TITLES
 from personal_avatar.errors import AvatarError
+from personal_avatar.ui.markup import OWN_HINTS
 from personal_avatar.ui.texts import LANGUAGES, text
 
 PACKAGE = Path(errors.__file__).parent
@@ -35,10 +36,18 @@ def test_a_failure_has_a_title_in_every_language_and_a_status_that_has_a_meaning
     assert kind.http_status in TITLES
 
 
-@pytest.mark.parametrize("code", ["OUT_OF_VRAM", "OUT_OF_MEMORY", "PLAN_TOO_LARGE", "DISK_FULL", "NOT_WRITABLE"])
+@pytest.mark.parametrize("code", [
+    "OUT_OF_VRAM", "OUT_OF_MEMORY", "PLAN_TOO_LARGE", "DISK_FULL", "NOT_WRITABLE", "VAE_NOT_FOUND", "NOT_TAKEN",
+])
 def test_the_hint_of_the_table_is_that_of_the_error(code: str) -> None:
     kind = next(kind for kind in KINDS if kind.code == code)
     assert text(f"error.{code}.hint", "en") == kind.default_hint
+
+
+@pytest.mark.parametrize("kind", [errors.BaseNotFound, errors.NotTaken])
+def test_to_put_a_file_back_is_said_in_every_language(kind: type[errors.BaseNotFound] | type[errors.NotTaken]) -> None:
+    assert text(f"error.{kind.code}.back", "en") == kind.PUT_BACK
+    assert f"error.{kind.code}.back" in OWN_HINTS
 
 
 def raised() -> Iterator[tuple[str, str, ast.Call]]:

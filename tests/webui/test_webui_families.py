@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from personal_avatar.domain import Family
+from personal_avatar.domain import Family, Method
 from personal_avatar.training.families.detect import VAE
 from safetensors.numpy import save_file
 
@@ -57,7 +57,11 @@ every_family = pytest.mark.parametrize("kind", [BY_NAME[name] for name in ("sd1"
 
 
 def published(server: Server, file: Path) -> dict[str, Any]:
-    return dict(server.post("/probe/published", {"file": str(file)}).json())
+    """As what lies in its folder."""
+    methods = {"embeddings": Method.TEXTUAL_INVERSION, "Stable-diffusion": Method.DREAMBOOTH}
+    kinds = [method for name, method in methods.items() if name in file.parts]
+    body = {"file": str(file), "method": (kinds or [Method.LORA])[0].value}
+    return dict(server.post("/probe/published", body).json())
 
 
 @every_kind
@@ -199,10 +203,10 @@ def test_loras_are_tried_on_unet_and_text_encoders(families: Server, families_da
     base = base_of(families_data, kind)
     unet = {UNET[kind.family]: weights(base)[IN_FILE[kind.family]].shape}
     good = write_lora(families_data, base, f"good-{kind.name}", {**unet, **_text_parts(kind, base)})
-    assert published(families, good) == {"answer": None}
+    assert published(families, good) == {"answer": []}
     assert f"{good.name}: works" in families.log()
     text = write_lora(families_data, base, f"text-{kind.name}", _text_parts(kind, base))
-    assert published(families, text) == {"answer": None}
+    assert published(families, text) == {"answer": []}
 
 
 def _text_parts(kind: Kind, base: Path) -> dict[str, tuple[int, ...]]:
@@ -237,7 +241,7 @@ def test_an_embedding_is_tried(families: Server, families_data: Path, kind: Kind
         for part, name in TOKENS[kind.family].items()
     }
     good = write_embedding(families_data, base, f"pa-good-{kind.name}", tensors)
-    assert published(families, good) == {"answer": None}
+    assert published(families, good) == {"answer": []}
     assert f"{good.name}: works" in families.log()
     listed = families.get("/sdapi/v1/embeddings").json()
     assert good.stem in listed["loaded"] and good.stem not in listed["skipped"]
@@ -264,7 +268,7 @@ def test_a_trained_checkpoint_is_tried_and_the_chosen_one_is_back(
     choose(families, kind.name)
     base, options = base_of(families_data, kind), families.get("/sdapi/v1/options").json()
     good = write_checkpoint(base, f"trained-{kind.name}", 3.0)
-    assert published(families, good) == {"answer": None}
+    assert published(families, good) == {"answer": []}
     assert f"{good.name}: works" in families.log()
     assert good.stem in {model["model_name"] for model in families.get("/sdapi/v1/sd-models").json()}
     assert families.get("/sdapi/v1/options").json() == options
@@ -281,6 +285,6 @@ def test_files_for_another_checkpoint_are_not_tried(families: Server, families_d
     embedding = write_embedding(families_data, other, "pa-other", {"clip_l": np.ones((1, 5), np.float32)})
     checkpoint = write_checkpoint(other, "other-checkpoint", 1.0)
     for file in (lora, embedding, checkpoint):
-        assert published(families, file) == {"answer": None}
+        assert published(families, file) == {"answer": []}
         assert f"{file.name}: not tried" in families.log()
     embedding.unlink()

@@ -1,6 +1,7 @@
 """The host's answers, asked inside a running WebUI by a small extension of the tests (probe/)."""
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def published(server: Server, file: Path) -> dict[str, Any]:
 
 
 def test_a_good_lora_passes_the_hosts_own_test(probed: Server, folder: Path, width: int) -> None:
-    assert published(probed, lora(folder, "good", ATTENTION, width, 0.5)) == {"answer": None}
+    assert published(probed, lora(folder, "good", ATTENTION, width, 0.5)) == {"answer": []}
     assert "good" in {entry["name"] for entry in probed.get("/sdapi/v1/loras").json()}
 
 
@@ -81,7 +82,42 @@ def test_a_lora_that_changes_nothing_fails(probed: Server, folder: Path, width: 
 
 def test_a_lora_of_another_checkpoint_is_not_tried(probed: Server, folder: Path, width: int) -> None:
     file = lora(folder, "elsewhere", ATTENTION, width * 2, 0.0, base="another.safetensors")
-    assert published(probed, file) == {"answer": None}
+    assert published(probed, file) == {"answer": []}
+
+
+def test_a_lora_is_one_wherever_it_lies(probed: Server, folder: Path, width: int) -> None:
+    """Where the WebUI looks for other models, it is told of and becomes no checkpoint."""
+    file = lora(folder, "astray", ATTENTION, width, 0.5)
+    moved = file.rename(folder / "models" / "Stable-diffusion" / file.name)
+    (told,) = published(probed, moved)["answer"]
+    assert told["code"] == "ELSEWHERE" and str(file.parent) in told["text"]
+    assert "astray" not in {model["model_name"] for model in probed.get("/sdapi/v1/sd-models").json()}
+    moved.unlink()
+    (folder / "linked").symlink_to(folder / "models" / "Lora", target_is_directory=True)
+    through = folder / "linked" / lora(folder, "linked", ATTENTION, width, 0.5).name
+    assert published(probed, through) == {"answer": []} and "linked.safetensors: works" in probed.log()
+
+
+def test_a_lora_is_kept_while_the_card_is_full(probed: Server, folder: Path, width: int) -> None:
+    (folder / "card-is-full").touch()
+    try:
+        (told,) = published(probed, lora(folder, "untried", ATTENTION, width, 0.5))["answer"]
+    finally:
+        (folder / "card-is-full").unlink()
+    assert (told["code"], told["values"]) == ("NOT_TRIED_MEMORY", {"file": "untried.safetensors"})
+    assert published(probed, folder / "models" / "Lora" / "untried.safetensors") == {"answer": []}
+
+
+def test_another_lora_of_the_name_is_named_and_the_own_one_is_tried_when_it_is_gone(
+    probed: Server, folder: Path, width: int
+) -> None:
+    file, more = lora(folder, "twice", ATTENTION, width, 0.5), folder / "models" / "LyCORIS"
+    more.mkdir(exist_ok=True)
+    other = Path(shutil.copy(file, more))
+    error = published(probed, file)["error"]
+    assert error["code"] == "NOT_TAKEN" and str(other) in error["message"]
+    other.unlink()
+    assert published(probed, file) == {"answer": []}
 
 
 def test_the_test_pictures_leave_no_trace(probed: Server, folder: Path, width: int) -> None:
@@ -163,6 +199,7 @@ def test_data_lie_in_the_webuis_data_folder(probed: Server, folder: Path) -> Non
     folders = probed.get("/probe/folders").json()["answer"]
     assert str(folder / "models" / "ControlNet") in folders.pop("identity") and folders.pop("sd_scripts") == ""
     assert folders.pop("more_wildcards") == [] and folders.pop("callers_name_folders")
+    assert folders.pop("more_checkpoints") == []
     assert folders.pop("more_loras") == [str(folder / "models" / "LyCORIS")]
     assert folders == {
         "data": str(folder / "personal-avatar"), "loras": str(folder / "models" / "Lora"),

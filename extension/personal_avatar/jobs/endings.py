@@ -18,7 +18,7 @@ from personal_avatar.errors import (
     TrainerMissing,
     from_json,
 )
-from personal_avatar.jobs.events import EVENTS_FILE, Done, Failed, Paused, Started, read_events
+from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, Failed, Paused, Started, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.jobs.process import LOG_FILE
 
@@ -83,6 +83,15 @@ def last_word(folder: Path, after: int = 0) -> Done | Paused | Failed | None:
         elif isinstance(record.event, Started):
             word = None
     return word
+
+
+def retell(folder: Path, result: dict[str, Any]) -> None:
+    """Say the last word of a job once more, with another result: what came to light when it was taken."""
+    word, emit = last_word(folder), EventWriter(folder)
+    if isinstance(word, Done):
+        emit(Done(result))
+    elif isinstance(word, Failed):
+        emit(Failed({**word.error, "result": result}))
 
 
 def _began(folder: Path, after: int) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from personal_avatar import room
 from personal_avatar.commandline import default_data_folder
-from personal_avatar.domain import BaseModelFile, Face, Style
+from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.jobs.neighbours import Neighbourhood
@@ -125,8 +125,9 @@ class StandaloneHost:
     def pose_problem(self) -> str:
         return "A pose can be taken from a picture only in the WebUI, with the extension sd-webui-controlnet."
 
-    def published(self, file: Path) -> None:
+    def published(self, file: Path, method: Method) -> tuple[Advice, ...]:
         """Nothing to do: folders are read whenever a name is looked up."""
+        return ()
 
     # -- pictures
 

@@ -15,7 +15,6 @@ from personal_avatar.networks import read_header
 from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import files_below, sha256_of
 
-LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
 _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoints"}  # of files; others are LoRAs
 
 
@@ -51,7 +50,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: I
 
 def lies_here(point: Checkpoint, folders: Folders) -> bool:
     """Whether the host finds the file of a training: an avatar's folder can be copied without it."""
-    places = [folders.results_of(point.method), *(folders.more_loras if point.method in LORAS else ())]
+    places = folders.looked_in(point.method)
     if point.path.is_file() and any(point.path.is_relative_to(place) for place in places):
         return True
     return any(path.name == point.path.name for place in places for path in files_below(place))
@@ -87,4 +86,4 @@ def _belongs(path: Path, file: Path) -> bool:
 
 def _results(folders: Folders) -> tuple[Path, ...]:
     """Where the host finds what was trained."""
-    return (folders.loras, *folders.more_loras, folders.embeddings, folders.checkpoints)
+    return tuple(dict.fromkeys(place for method in Method for place in folders.looked_in(method)))

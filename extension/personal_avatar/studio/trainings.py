@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.avatars import checked_name, checked_noun
+from personal_avatar.caveats import told_in
 from personal_avatar.domain import (
     ONE_PHOTO,
     Avatar,
@@ -20,6 +21,7 @@ from personal_avatar.domain import (
 )
 from personal_avatar.errors import AvatarError, ConsentMissing, InvalidSettings, PlanTooLarge, WrongState
 from personal_avatar.identities import IdentitySettings
+from personal_avatar.jobs.endings import retell
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import refuse_together, validated
@@ -249,7 +251,7 @@ class Trainings:
             publish_to=self._studio.host.folders().results_of(request.method), photo_settings=request.photo_settings,
             engine=request.engine, cache=self._studio.host.folders().data / "cache",
             sd_scripts=named_folder(self._studio.host.folders().sd_scripts), choices=dict(request.choices),
-            otherwise=ground.otherwise,
+            otherwise=ground.otherwise, beside=self._studio.host.folders().looked_in(request.method)[1:],
         )
 
     def _untrained(self, task: TrainTask) -> OnePhotoTask:
@@ -295,8 +297,9 @@ class Trainings:
     def _take(self, job: Job, result: dict[str, Any]) -> None:
         avatar = self._studio.avatars.load(job.avatar_id)
         points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
-        for point in points:
-            self._studio.host.published(point.path)
+        found = [caveat for point in points for caveat in self._studio.host.published(point.path, point.method)]
+        if found:
+            retell(self._studio.jobs.folder(job.id), told_in(result, found))
         measured = result.get("resemblance") or any(point.likeness is not None for point in points)
         if avatar.best is not None and not measured:
             return  # cut short before it was measured: the earlier file stays in use

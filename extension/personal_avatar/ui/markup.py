@@ -27,6 +27,7 @@ STARTS = (
 )
 OWN_HINTS = (
     "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
+    "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back",
     "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
     "ending.hint.resume", "ending.hint.again", *known("remedy"),
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from modules import sd_models, shared
 
-from personal_avatar.errors import AvatarError, BaseUnsupported, first_line
+from personal_avatar.errors import AvatarError, BaseUnsupported, Crashed, first_line, named
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe
 
@@ -39,7 +39,7 @@ def options(wanted: dict[str, Any]) -> Iterator[None]:
 def checkpoint(path: Path) -> Iterator[None]:
     """Another checkpoint is loaded for the block, then the one that the user has chosen.
 
-    Raises `BaseNotFound`, and `BaseUnsupported` when the WebUI cannot load it.
+    Raises `BaseNotFound`, `BaseUnsupported` when the WebUI cannot load it, and what `named` knows of full memory.
     """
     info = enlist(path)
     describe(info)
@@ -58,6 +58,8 @@ def _load(path: Path) -> None:
         raise
     except Exception as error:  # a file can be wrong in any way
         _start_again()
+        if not isinstance(known := named(error), Crashed):
+            raise known from error
         raise BaseUnsupported(f"The WebUI cannot load {path.name}: {first_line(error)}.") from error
 
 

@@ -154,12 +154,17 @@ def _from_image(common: dict[str, Any], image: np.ndarray, strength: float) -> A
 
 def _runner(request: PictureRequest) -> Any:
     """No scripts, or the hooks of our own that put a person in."""
-    from personal_avatar.webui.identity import networks, script
+    from personal_avatar.webui.identity import script
 
-    if request.identity is None:
-        networks.park()
-        return scripts.ScriptRunner()
-    return script.runner(request.identity, strict=True)
+    return no_scripts() if request.identity is None else script.runner(request.identity, strict=True)
+
+
+def no_scripts() -> Any:
+    """For pictures that nobody is put into; other extensions look into it, too."""
+    from personal_avatar.webui.identity import networks
+
+    networks.park()
+    return scripts.ScriptRunner()
 
 
 def sampler_and_scheduler(wanted: str) -> tuple[str, str]:

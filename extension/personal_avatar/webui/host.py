@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from modules import paths, sd_models, shared
 
-from personal_avatar.domain import BaseModelFile, Face, Style
+from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.rules import rules_kept
 from personal_avatar.styles.library import own_styles
@@ -43,15 +43,18 @@ class WebuiHost:
         """Our data and the WebUI's own folders, as --avatar-data-dir, --lora-dir, --embeddings-dir, --ckpt-dir say."""
         loras = getattr(shared.cmd_opts, "lora_dir", None) or Path(paths.models_path) / "Lora"
         lycoris = getattr(shared.cmd_opts, "lyco_dir_backcompat", None)
+        own = Path(sd_models.model_path).absolute()
+        chosen = Path(shared.cmd_opts.ckpt_dir or own).absolute()
         return Folders(
             data=data_folder(),
             loras=Path(loras).absolute(),
             embeddings=Path(shared.cmd_opts.embeddings_dir).absolute(),
-            checkpoints=Path(shared.cmd_opts.ckpt_dir or sd_models.model_path).absolute(),
+            checkpoints=chosen,
             identity=identity_folders(),
             sd_scripts=sd_scripts_folder(),
             more_wildcards=wildcard_folders(),
             more_loras=tuple(Path(folder).absolute() for folder in (lycoris,) if folder),
+            more_checkpoints=(own,) if own != chosen else (),
             callers_name_folders=only_local(),
         )
 
@@ -88,9 +91,9 @@ class WebuiHost:
     def pose_problem(self) -> str:
         return posing.problem(self.checkpoint().family)
 
-    def published(self, file: Path) -> None:
-        """Besides making the file known, try it on the chosen checkpoint; raises `SelfTestFailed`."""
-        published.announce(file.absolute(), self.folders())
+    def published(self, file: Path, method: Method) -> tuple[Advice, ...]:
+        """Besides making the file known, try it on the chosen checkpoint."""
+        return published.announce(file.absolute(), method, self.folders())
 
     def forget(self) -> None:
         from personal_avatar.restoration import networks as restorers_of_faces

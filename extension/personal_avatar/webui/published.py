@@ -8,33 +8,47 @@ from pathlib import Path
 
 from modules.call_queue import queue_lock
 
-from personal_avatar.errors import BaseUnsupported, NoCheckpoint
+from personal_avatar import caveats
+from personal_avatar.domain import Advice, Method
+from personal_avatar.errors import NotTaken, OutOfMemory, OutOfVram, SelfTestFailed, named
 from personal_avatar.host import Folders
 from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora
 
 log = logging.getLogger(__name__)
+Told = tuple[Advice, ...]
 
 
-def announce(file: Path, folders: Folders) -> None:
-    """Make a new LoRA, embedding or checkpoint known and try it at once; raises `SelfTestFailed`."""
-    if file.is_relative_to(folders.loras):
-        _lora(file)
-    elif file.is_relative_to(folders.embeddings):
-        _try(selftest_embedding.verify, file)
-    else:
-        checkpoints.enlist(file)
-        _try(selftest_checkpoint.verify, file)
+def announce(file: Path, method: Method, folders: Folders) -> Told:
+    """Make what `method` has trained known, as what it is wherever it lies, and try it at once; what there is to be
+    said of that. That it could not be tried is no fault of the file.
+
+    Raises `SelfTestFailed` for one that was tried and is of no use, `NotTaken` where the WebUI takes another one.
+    """
+    if not file.is_file():
+        raise NotTaken(f"There is no {file.name} in {file.parent} any more.", NotTaken.PUT_BACK)
+    places = folders.looked_in(method)
+    if not any(file.resolve().is_relative_to(place.resolve()) for place in places):
+        return _said("ELSEWHERE", file=file.name, folder=str(file.parent), there=str(places[0]))
+    return {Method.TEXTUAL_INVERSION: _embedding, Method.DREAMBOOTH: _checkpoint}.get(method, _lora)(file)
 
 
-def _lora(file: Path) -> None:
+def _embedding(file: Path) -> Told:
+    return _tried(selftest_embedding.verify, file)
+
+
+def _checkpoint(file: Path) -> Told:
+    checkpoints.enlist(file)
+    return _tried(selftest_checkpoint.verify, file)
+
+
+def _lora(file: Path) -> Told:
     if not lora_extension_loaded():
-        log.warning("The WebUI's Lora extension is switched off: %s was saved but not tried.", file.name)
-        return
+        return _said("NOT_TRIED_OFF", file=file.name)
     import networks
 
     with queue_lock:
         networks.list_available_networks()
-    _try(selftest_lora.verify, file)
+    return _tried(selftest_lora.verify, file)
 
 
 def lora_extension_loaded() -> bool:
@@ -43,11 +57,23 @@ def lora_extension_loaded() -> bool:
     return module is not None and hasattr(module, "list_available_networks")
 
 
-def _try(verify: Callable[[Path], bool], file: Path) -> None:
-    """Without a checkpoint that we know nothing can be tried: the file stays."""
+def _tried(verify: Callable[[Path], bool], file: Path) -> Told:
+    """Whatever keeps the WebUI from painting now, the file stays and is told of; only a trial can show it to be bad."""
     try:
         tried = verify(file)
-    except (NoCheckpoint, BaseUnsupported) as error:
-        log.warning("%s was saved but not tried: %s", file.name, error)
-        return
+    except SelfTestFailed:
+        raise
+    except Exception as error:
+        log.warning("%s could not be tried.", file.name, exc_info=error)
+        known = named(error)
+        if isinstance(known, OutOfVram | OutOfMemory):
+            return _said("NOT_TRIED_MEMORY", file=file.name)
+        return _said("NOT_TRIED", file=file.name, why=known.message)
     log.info("%s: %s", file.name, "works" if tried else "not tried, another checkpoint is loaded")
+    return ()
+
+
+def _said(code: str, **values: str) -> Told:
+    told = caveats.said(code, **values)
+    log.warning("%s", told.text)
+    return (told,)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from modules import sd_hijack, shared
 
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import NotTaken, SelfTestFailed
 from personal_avatar.webui import generation, trial
 
 
 def verify(file: Path) -> bool:
     """Make an embedding known and try it on the chosen checkpoint; False when it was trained on another one.
 
-    Raises `SelfTestFailed` when the WebUI does not take it, takes another file for its name, or it changes nothing.
+    Raises `SelfTestFailed` when the WebUI does not take it, or it changes nothing; `NotTaken` when it takes another
+    file for its name.
     """
     with generation.turn():
         base = trial.base()
@@ -41,7 +42,7 @@ def _verify_taken(file: Path) -> None:
     if taken is None:
         raise SelfTestFailed(f"The WebUI cannot read {file.name}; its console says why.", trial.HINT)
     if not file.samefile(taken.filename):
-        raise SelfTestFailed(f"The WebUI takes {taken.filename} for the word {file.stem}.", "Rename one of the two.")
+        raise NotTaken(f"The WebUI takes {taken.filename} for the word {file.stem}, not {file}.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import SelfTestFailed, first_line
+from personal_avatar.errors import Crashed, NotTaken, SelfTestFailed, first_line, named
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.webui import generation, trial
 
@@ -19,14 +19,16 @@ OPEN_CLIP = "model_transformer_resblocks_"
 def verify(file: Path) -> bool:
     """Try a LoRA that lies in the WebUI's folder on the chosen checkpoint; False when it was trained on another one.
 
-    Raises `SelfTestFailed` when a part of it finds no place or does not fit, or when it changes nothing.
+    Raises `SelfTestFailed` when a part of it finds no place or does not fit, or when it changes nothing; `NotTaken`
+    when the WebUI takes another file for its name.
     """
     import networks  # the WebUI's Lora extension; `published` has looked whether it is there
 
     with generation.turn():
         entry = networks.available_networks.get(file.stem)
         if entry is None or not file.samefile(entry.filename):
-            raise SelfTestFailed(f"The WebUI takes another file for <lora:{file.stem}>.", "Rename one of the two.")
+            other = "no file" if entry is None else entry.filename
+            raise NotTaken(f"The WebUI takes {other} for <lora:{file.stem}>, not {file}.")
         base = trial.base()
         if not trial.trained_on(entry.metadata, base):
             return False
@@ -42,6 +44,8 @@ def _network(file: Path, entry: Any) -> Any:
     try:
         return networks.load_network(file.stem, entry)
     except (AssertionError, RuntimeError, KeyError, ValueError) as error:
+        if not isinstance(named(error), Crashed):  # full memory is no fault of the file
+            raise
         raise SelfTestFailed(f"The WebUI cannot read {file.name}: {first_line(error)}.", trial.HINT) from error
 
 

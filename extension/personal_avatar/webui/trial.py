@@ -54,6 +54,7 @@ def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
         cfg_scale=4.0, width=size_px, height=size_px, restore_faces=False,
         do_not_save_samples=True, do_not_save_grid=True, do_not_reload_embeddings=True,
     )
+    p.scripts, p.script_args = generation.no_scripts(), ()
     p.cached_c, p.cached_uc = [None, None], [None, None]  # the WebUI's cache does not see that an embedding changed
     with closing(p), borrowed.unrecorded():
         processed = generation.process(p)

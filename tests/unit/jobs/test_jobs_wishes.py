@@ -15,6 +15,7 @@ from personal_avatar.errors import (
     JobDamaged,
     NotAlike,
     NotFound,
+    NotTaken,
     SelfTestFailed,
     WrongState,
 )
@@ -188,6 +189,17 @@ def test_what_was_made_and_found_wanting_is_not_made_again(queue: JobQueue, erro
     assert not queue.can_go_on(queue.store.view(job))
     with pytest.raises(WrongState):
         queue.resume(job, here=False)
+
+
+def test_what_can_be_mended_where_it_lies_is_tried_again(queue: JobQueue) -> None:
+    job = submit(queue)
+    queue.store.move(job, State.RUNNING)
+    emit = EventWriter(queue.store.folder(job))
+    emit(Started(1))
+    emit(Done({}))
+    queue.store.fail(job, NotTaken("The WebUI takes another file for <lora:an>."))
+    assert queue.can_go_on(queue.store.view(job))
+    assert queue.resume(job, here=False).status.state is State.QUEUED
 
 
 def test_a_job_that_failed_in_its_work_or_cannot_be_read_cannot_go_on(queue: JobQueue) -> None:

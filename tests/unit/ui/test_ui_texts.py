@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from personal_avatar import caveats
 from personal_avatar.albums.entries import PARTS, SORTS
 from personal_avatar.albums.sizes import SIZES
 from personal_avatar.captions.lint import Code
@@ -87,7 +88,8 @@ def made_keys() -> set[str]:
     keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
     keys |= {*known(), *known("remedy"), "problem.all"}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
-    keys |= {f"train_advice.{code}" for code in advice.CODES} | {f"choice.{code}" for code in report.CODES}
+    keys |= {f"train_advice.{code}" for code in (*advice.CODES, *caveats.CODES)}
+    keys |= {f"choice.{code}" for code in report.CODES}
     keys |= {f"advice.{code}" for code in CODES} | {f"remark.{code}" for code in REMARKS}
     keys |= {f"reason.{reason.value}.detail" for reason in Reason}
     keys |= {f"tab.{name}" for name in PANELS} | {f"photos.tip.{number}" for number in (1, 2, 3, 4)}

@@ -14,7 +14,7 @@ import pytest
 OURS = "personal_avatar.webui"
 MODULES = (
     "call_queue", "devices", "images", "lowvram", "processing", "script_callbacks", "scripts", "sd_hijack", "sd_models",
-    "sd_unet", "sd_vae", "shared",
+    "sd_samplers", "sd_unet", "sd_vae", "shared",
 )
 Loaded = Callable[[str], Any]
 
