@@ -12,7 +12,7 @@ from personal_avatar.training.families.files import not_floating, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
-from personal_avatar.training.families.vae_config import vae_config, vae_shapes
+from personal_avatar.training.families.vae_config import refuse_lost, vae_config, vae_shapes
 from personal_avatar.training.network import network_in
 from personal_avatar.wording import FAMILIES
 
@@ -25,6 +25,7 @@ def refuse_unfit(base: BaseModelFile) -> None:
     no checkpoint, is quantised, has no VAE, or a network of which the size cannot be told or parts are missing."""
     network = network_in(base.path)
     _refuse_quantised(base.path, network.shapes, WEIGHTS)
+    refuse_lost(base)
     if base.vae is not None:
         _refuse_quantised(base.vae, read_shapes(base.vae), ("",))
     base, params = replace(base, family=network.family), read_params(base)

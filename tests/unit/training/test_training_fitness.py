@@ -11,7 +11,7 @@ import torch
 from ldm_layout import STANDARD, STANDARD_SD2, STANDARD_SDXL, Shapes, Size, header_only, shapes_of
 from miniatures import MINIATURE
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseNotFound, BaseUnsupported
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, VaeNotFound
 from personal_avatar.training.families.detect import prediction
 from personal_avatar.training.families.sidecar import encoder_params, side_px
 from personal_avatar.training.fitness import refuse_unfit
@@ -107,6 +107,9 @@ def test_the_vae_that_was_chosen_counts(tmp_path: Path) -> None:
         refuse_unfit(replace(base, vae=base.path))
     with pytest.raises(BaseNotFound):
         refuse_unfit(replace(base, vae=tmp_path / "gone.safetensors"))
+    with pytest.raises(VaeNotFound, match=r"There is no VAE at .*mine\.vae\.pt") as told:
+        refuse_unfit(replace(base, vae=tmp_path / "mine.vae.pt"))
+    assert "SD VAE" in told.value.hint
 
 
 @pytest.mark.parametrize(("name", "stored", "size"), [

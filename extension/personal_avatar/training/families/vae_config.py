@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseUnsupported
+from personal_avatar.errors import BaseUnsupported, VaeNotFound
 from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.files import Shapes, Stored, Weights, open_weights, read_shapes
 from personal_avatar.training.families.unet_config import blocks
@@ -21,12 +21,20 @@ def vae_weights(weights: Stored, base: BaseModelFile) -> Weights:
 
     Raises `BaseNotFound`, `BaseUnsupported`.
     """
+    refuse_lost(base)
     return _of_vae(weights if base.vae is None else open_weights(base.vae), base)
 
 
 def vae_shapes(shapes: Shapes, base: BaseModelFile) -> Shapes:
     """The same of shapes alone. Raises `BaseNotFound`, `BaseUnsupported`."""
+    refuse_lost(base)
     return _of_vae(shapes if base.vae is None else read_shapes(base.vae), base)
+
+
+def refuse_lost(base: BaseModelFile) -> None:
+    """Raises `VaeNotFound` where the VAE that was chosen is not there any more."""
+    if base.vae is not None and not base.vae.is_file():
+        raise VaeNotFound(f"There is no VAE at {base.vae}.")
 
 
 def _of_vae(found: Mapping[str, T], base: BaseModelFile) -> dict[str, T]:
