@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -27,13 +28,19 @@ MEANINGS = {
 }
 
 
+@cache
+def style_sheet() -> str:
+    """Read once: while a job runs, its program may be updated."""
+    return STYLE_SHEET.read_text(encoding="utf-8")
+
+
 def document(title: str, subject: str, sections: Iterable[str]) -> str:
     """The whole HTML file around `sections`."""
     name = html.escape(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style></head><body><main>"
+        f"<style>{style_sheet()}</style></head><body><main>"
         f"<header><h1>{name}</h1><p>{html.escape(subject)}</p></header>{''.join(sections)}</main></body></html>"
     )
 

@@ -8,8 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from personal_avatar import caveats
 from personal_avatar.avatars import subject_prompt
+from personal_avatar.caveats import codes
 from personal_avatar.domain import Advice, Checkpoint, Dataset, Likeness, to_json
+from personal_avatar.errors import first_line
+from personal_avatar.jobs.events import Log
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
@@ -48,13 +52,27 @@ def _started_s(work: Work, training: Training) -> float | None:
 
 
 def finish(work: Work, training: Training) -> dict[str, Any]:
-    """Publish the best checkpoint, write the report, and tell everything in the result document."""
+    """Publish the best checkpoint, write the report, and tell everything in the result document. What was trained is
+    kept whatever becomes of its report."""
     best = training.load_best()
     measured, held_out = training.likeness or training.resemblance, bool(training.dataset.held_out)
     facts = facts_at(work, training, best.step, note_of(measured, held_out, training.bench.kind))
     file, files = publish(training.method, work.task, work.plan, facts, best.preview, work.folder)
-    document = _document(work, training, file, files)
-    return {**document, "report": str(_report(work, training, document))}
+    document = caveats.told_in(_document(work, training, file, files), _of_base(training))
+    try:
+        return {**document, "report": str(_report(work, training, document))}
+    except Exception as error:  # noqa: BLE001  a full disk, an update that took what reports are made of
+        lacks = caveats.said("NO_REPORT", why=f"{type(error).__name__}: {first_line(error)}")
+        work.emit(Log(lacks.text))
+        return {**caveats.told_in(document, [lacks]), "report": None}
+
+
+def _of_base(training: Training) -> list[Advice]:
+    """What became of the checkpoint's file meanwhile, as far as it is not what was trained on."""
+    model = training.bench.model
+    if model.file_is_as_read:
+        return []
+    return [caveats.said("BASE_GONE" if model.file_is_gone else "BASE_REPLACED", base=model.base.path.name)]
 
 
 def _document(work: Work, training: Training, file: Path, files: list[Path]) -> dict[str, Any]:
@@ -105,11 +123,6 @@ def numbers_until_now(work: Work, training: Training) -> Numbers:
 
 def _plan(work: Work, training: Training) -> dict[str, Any]:
     return {**work.plan.dict(), "steps": training.total_steps, "resolution_px": work.resolution_px}
-
-
-def codes(told: Sequence[Advice]) -> list[dict[str, Any]]:
-    """For whoever says it in another language; in the order of the sentences."""
-    return [{"code": one.code, "values": one.values} for one in told]
 
 
 def _reference(work: Work, training: Training) -> list[float]:

@@ -8,15 +8,23 @@ from typing import Any
 
 from personal_avatar.domain import Advice, Likeness
 from personal_avatar.photos.words import told
+from personal_avatar.reports.parts import style_sheet
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
 from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, kept, without_minus
+from personal_avatar.wording import table
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
 CODES = (
     "ONE", "STYLE", "LIKENESS", "NO_GAIN", "RECOVERED", "MORE_ALIKE", "MORE_ALIKE_STYLE", "NEXT_BEST",
 )  # fmt: skip
+
+
+def make_ready() -> None:
+    """What reports are made of is read, before an update takes it away."""
+    table()
+    style_sheet()
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> Path:

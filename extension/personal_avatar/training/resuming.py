@@ -66,12 +66,13 @@ class Keeper:
             self._put()
 
     def keep(self) -> None:
-        """Before a checkpoint is judged and after it. Copies of all weights are too large for every one."""
+        """Before a checkpoint is judged and after it. Copies of all weights are too large for every one, and are kept
+        where the checkpoint may not be saved, as the base that goes into it is gone."""
         if self._trainer.saved == self._trainer.done:
             if self._is_kept:
                 storing.amend(self._folder, self._facts())
             self._work.wishes.heed(between_steps=True)
-        elif not self._training.method.heavy or self._is_due():
+        elif not self._training.method.heavy or self._is_due() or self._base_is_lost:
             self._put()
 
     def thin_out(self) -> None:
@@ -89,6 +90,10 @@ class Keeper:
     def _here(self) -> tuple[int, int]:
         """Step, and how often the training has gone back: the same step has other weights then."""
         return self._trainer.done, self._trainer.halvings
+
+    @property
+    def _base_is_lost(self) -> bool:
+        return not self._training.bench.model.file_is_as_read
 
     @property
     def _is_kept(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Dataset, Engine, PhotoReport
-from personal_avatar.errors import Cancelled, NanLoss
+from personal_avatar.errors import BaseNotFound, Cancelled, NanLoss
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.second import second_to
 from personal_avatar.jobs.control import DISCARD, Control
@@ -22,6 +22,7 @@ from personal_avatar.training import (
     libraries,
     materials,
     optimisers,
+    report,
     resuming,
     selftest,
     space,
@@ -75,6 +76,9 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
         training.scores = None
         kept = finish(work, training)
         raise Cancelled(error.message, "The best checkpoint until then was kept.", kept) from None
+    except BaseNotFound as error:
+        error.hint = BaseNotFound.PUT_BACK
+        raise
     return resuming.remembered(work, finish(work, training))
 
 
@@ -84,6 +88,7 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     from personal_avatar.photos.looks import analyser_of
 
     emit(Stage("check"))
+    report.make_ready()
     task = as_found(task, folder, emit)
     plan = _plan(task, emit)
     space.refuse_full(task, plan, folder)

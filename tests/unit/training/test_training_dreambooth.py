@@ -9,7 +9,7 @@ import pytest
 import torch
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
-from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, SelfTestFailed
 from personal_avatar.training import compute, losses
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.detect import VAE
@@ -165,6 +165,43 @@ def test_a_saved_file_is_read_again_as_it_was_trained(load_miniature: Load, tmp_
     moved(method)
     with pytest.raises(SelfTestFailed, match="not what was trained"):
         method.matched(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replaced", [True, False])
+def test_what_was_saved_once_is_saved_again_without_the_base(tmp_path: Path, replaced: bool) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    bare = load_file(base.path)
+    vae = tmp_path / "other.vae.safetensors"
+    save_file({name.removeprefix(VAE): one * 2 for name, one in bare.items() if name.startswith(VAE)}, vae)
+    model = registry.load(replace(base, vae=vae), compute.choose("fp32"), 64)
+    method = Dreambooth(model, UNET_ONLY)
+    moved(method)
+    method.save(tmp_path / "first.safetensors", {})
+    vae.unlink()
+    if replaced:
+        save_file({name: one * 3 for name, one in bare.items()}, base.path)
+    else:
+        base.path.rename(tmp_path / "moved.safetensors")
+    method.save(tmp_path / "again.safetensors", {"told": "anew"})
+    first, again = (load_file(tmp_path / f"{name}.safetensors") for name in ("first", "again"))
+    assert first.keys() == again.keys() and all(torch.equal(first[name], again[name]) for name in first)
+    assert (tmp_path / "again.yaml").read_bytes() == (tmp_path / "first.yaml").read_bytes()
+    assert method.matched(tmp_path / "again.safetensors") == len(method.state())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replaced", [True, False])
+def test_nothing_is_saved_with_another_base_than_it_was_trained_on(tmp_path: Path, replaced: bool) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    method = Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
+    if replaced:
+        save_file({name: one * 3 for name, one in load_file(base.path).items()}, base.path)
+    else:
+        base.path.unlink()
+    with pytest.raises(BaseNotFound, match="is another file now" if replaced else "is gone") as caught:
+        method.save(tmp_path / "first.safetensors", {})
+    assert str(base.path) in caught.value.message and caught.value.hint == BaseNotFound.PUT_BACK
 
 
 @pytest.mark.slow

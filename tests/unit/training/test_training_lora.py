@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from ldm_layout import STANDARD, Size, shapes_of
-from miniatures import MINIATURE
+from miniatures import MINIATURE, make
 from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import SelfTestFailed
+from personal_avatar.training import compute
+from personal_avatar.training.families import registry as registry_of_families
 from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.unet_config import unet_config
@@ -24,7 +26,7 @@ from personal_avatar.training.methods.lora_targets import (
 )
 from personal_avatar.training.methods.webui_names import webui_name
 from personal_avatar.training.plan import LoraPlan
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.slow
 
@@ -170,8 +172,6 @@ def test_the_webui_finds_every_module_where_it_was_trained(load_miniature: Load,
 def test_linear_layers_written_as_convolutions_of_one_pixel_are_read_and_written_as_linear_ones(
     load_miniature: Load, tmp_path: Path
 ) -> None:
-    from safetensors.torch import save_file
-
     lora, ours, foreign = trained(load_miniature()), tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     lora.save(ours, {})
     tensors = load_file(ours)
@@ -189,8 +189,6 @@ def test_linear_layers_written_as_convolutions_of_one_pixel_are_read_and_written
 
 
 def test_a_file_for_another_checkpoint_fails_the_self_test(load_miniature: Load, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     model = load_miniature()
     lora = trained(model)
     lora.save(tmp_path / "a.safetensors", {})
@@ -211,6 +209,24 @@ def test_swapped_modules_of_one_shape_fail_the_self_test(load_miniature: Load, t
     lora.places = lambda: swapped  # type: ignore[method-assign]
     with pytest.raises(SelfTestFailed, match="another module"):
         lora.matched(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_lora_is_good_for_the_checkpoint_that_it_was_trained_on_whatever_became_of_its_file(
+    tmp_path: Path, replaced: bool
+) -> None:
+    base = make(Family.SD1, tmp_path)
+    model = registry_of_families.load(base, compute.choose("fp32"), 64)
+    lora = trained(model)
+    lora.save(tmp_path / "a.safetensors", {})
+    matched = lora.matched(tmp_path / "a.safetensors")
+    assert model.file_is_as_read
+    if replaced:
+        save_file({name: one * 1.25 for name, one in load_file(base.path).items()}, base.path)
+    else:
+        base.path.unlink()
+    assert lora.matched(tmp_path / "a.safetensors") == matched
+    assert (model.file_is_as_read, model.file_is_gone) == (False, not replaced)
 
 
 @pytest.mark.parametrize(("size", "lost"), [

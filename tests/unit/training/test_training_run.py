@@ -24,7 +24,15 @@ from personal_avatar.domain import (
     Method,
     from_json,
 )
-from personal_avatar.errors import BaseUnsupported, Cancelled, InvalidSettings, SelfTestFailed, TooFewPhotos
+from personal_avatar.errors import (
+    BaseNotFound,
+    BaseUnsupported,
+    Cancelled,
+    InvalidSettings,
+    SelfTestFailed,
+    TooFewPhotos,
+)
+from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, SampleMade, Score, Stage, read_events
 from personal_avatar.networks import read_header
@@ -36,7 +44,7 @@ from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
 QUICK = {
@@ -98,6 +106,76 @@ def read_texts(file: str | Path) -> Mapping[str, str]:
 
 def events(tmp_path: Path, kind: type[Event], job: str = "job") -> list[Any]:
     return [record.event for record in read_events(tmp_path / job) if isinstance(record.event, kind)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "replaced"), [
+    (Method.LORA, True), (Method.LORA, False), (Method.TEXTUAL_INVERSION, False), (Method.DREAMBOOTH, False),
+])
+def test_what_was_trained_is_published_whatever_became_of_its_base(
+    start: Start, tmp_path: Path, miniature: BaseModelFile, method: Method, replaced: bool
+) -> None:
+    """A Dreambooth that has saved a checkpoint takes the rest from that."""
+    base = copied(miniature, tmp_path)
+
+    def meddle(event: Event, control: Control) -> None:
+        if isinstance(event, Progress) and event.step == 3 and base.path.is_file():
+            weights = load_file(base.path)
+            base.path.rename(tmp_path / "moved.safetensors")
+            if replaced:
+                save_file({name: one * 1.25 for name, one in weights.items()}, base.path)
+
+    result = start(after=meddle, base=base, method=method, **WITHOUT_CLASS)
+    assert Path(result["checkpoint"]["path"]).is_file()
+    code = "BASE_REPLACED" if replaced else "BASE_GONE"
+    assert result["advice_codes"][0] == {"code": code, "values": {"base": base.path.name}}
+    assert base.path.name in result["advice"][0]
+    assert result["advice"][0] in Path(result["report"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_dreambooth_whose_base_is_gone_goes_on_when_it_is_put_back(
+    start: Start, tmp_path: Path, miniature: BaseModelFile
+) -> None:
+    base, away = copied(miniature, tmp_path), tmp_path / "moved.safetensors"
+
+    def meddle(event: Event, control: Control) -> None:
+        if isinstance(event, Progress) and event.step == 1:
+            base.path.rename(away)
+
+    again = {"base": base, "method": Method.DREAMBOOTH, **WITHOUT_CLASS}
+    with pytest.raises(BaseNotFound, match="is gone") as caught:
+        start(after=meddle, **again)
+    assert caught.value.hint == BaseNotFound.PUT_BACK and endings.has_state(tmp_path / "job")
+    away.rename(base.path)
+    assert Path(start(**again)["checkpoint"]["path"]).is_file()
+    assert [event.message for event in events(tmp_path, Log)][-1] == "Going on from step 2 of 4."
+
+
+@pytest.mark.slow
+def test_no_report_is_no_reason_to_lose_a_training(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = FileNotFoundError(2, "No such file or directory", "report.css")
+    monkeypatch.setattr("personal_avatar.training.report.page", raising(gone))
+    result = start(**WITHOUT_CLASS)
+    assert Path(result["checkpoint"]["path"]).is_file() and result["report"] is None
+    assert result["advice_codes"][0]["code"] == "NO_REPORT" and "report.css" in result["advice"][0]
+    assert events(tmp_path, Log)[-1].message == result["advice"][0]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fails(*_: object) -> None:
+        raise error
+
+    return fails
+
+
+def copied(base: BaseModelFile, folder: Path) -> BaseModelFile:
+    """That tests may do something to."""
+    shutil.copytree(base.path.parent, folder / "base")
+    config = folder / "base" / base.config.name if base.config else None
+    return replace(base, path=folder / "base" / base.path.name, config=config)
 
 
 @pytest.mark.slow

@@ -178,6 +178,14 @@ def _nothing_at(path: Path) -> BaseNotFound:
     return BaseNotFound(f"There is no checkpoint at {path}.")
 
 
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """By which a file is told from another one of its name that came later; None where there is none."""
+    try:
+        return _stamp(path.stat())
+    except OSError:
+        return None
+
+
 def _stamp(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 

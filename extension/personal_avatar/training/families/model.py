@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import CHANNELS, UNET
-from personal_avatar.training.families.files import Weights, read_some
+from personal_avatar.training.families.files import Weights, read_some, stamp_of
 from personal_avatar.training.families.parts import UNET_PREFIX, Parts
 from personal_avatar.training.families.stored import Places, join, name_of, take
 from personal_avatar.training.families.windows import row, side_by_side, size, units_of, windows_of
@@ -34,7 +35,7 @@ class DiffusionModel(Parts):
     -> tensor of that module -> where it is in the file (see `stored`). `texts`: what text encoders that are not trained
     said of (caption, clip skip), in main memory, and of no caption: what stands behind shorter ones; see reading.py.
     `zero_without_words`: whether guidance leads away from the answer to zeros where nothing is said, instead of to what
-    the text encoders say of nothing.
+    the text encoders say of nothing. `stamp`: of the file when it was read.
     """
 
     tokenizers: list[Any] = field(default_factory=list)
@@ -43,6 +44,7 @@ class DiffusionModel(Parts):
     family: ClassVar[Family] = Family.SD1
     zero_without_words: ClassVar[bool] = False
     texts: dict[tuple[str | None, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
+    stamp: tuple[int, int] | None = field(default=None, init=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
@@ -214,12 +216,23 @@ class DiffusionModel(Parts):
         stored = read_some(self.base.path, sorted({name_of(place) for place in places}))
         return {place: take(stored, place) for place in places}
 
-    def file_tensors(self, *, text: bool) -> Weights:
+    @property
+    def file_is_as_read(self) -> bool:
+        """Whether the checkpoint's file is the one that was read, as far as its size and its time tell."""
+        return stamp_of(self.base.path) == self.stamp
+
+    @property
+    def file_is_gone(self) -> bool:
+        """Whether none has its name any more."""
+        return stamp_of(self.base.path) is None
+
+    def file_tensors(self, *, text: bool, like: Path | None = None) -> Weights:
         """The loaded UNet's weights, with `text` also the text encoders', under the names and in the shapes and number
-        formats of the checkpoint file, on the CPU; what the file has besides them is not among them.
+        formats of the checkpoint file, on the CPU; what the file has besides them is not among them. `like`: a file
+        that was made of it, in its place.
         """
         modules = self.modules() if text else {UNET_PREFIX: self.unet}
-        stored = read_some(self.base.path, sorted({name_of(place) for place in self._places_of(modules)}))
+        stored = read_some(like or self.base.path, sorted({name_of(place) for place in self._places_of(modules)}))
         found = {
             place: module.get_parameter(name).detach().to("cpu", stored[name_of(place)].dtype)
             for prefix, module in modules.items()

@@ -10,6 +10,7 @@ from personal_avatar.errors import BaseUnsupported
 from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction, read_shapes
+from personal_avatar.training.families.files import stamp_of
 from personal_avatar.training.families.loading import Source, named_layout_errors
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
@@ -67,7 +68,9 @@ def read_in(
     """
     base = replace(base, family=supported(base))
     libraries.needed()
+    stamp = stamp_of(base.path)
     with named_layout_errors(base, FAMILIES[base.family]):
         source = Source(base, compute, resolution_px, text_apart, text_as_stored)
         model: DiffusionModel = import_module(LOADERS[base.family]).load(source)
+    model.stamp = stamp
     return model

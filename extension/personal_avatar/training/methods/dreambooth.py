@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.errors import BaseNotFound, BaseUnsupported, SelfTestFailed
 from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights, refuse_unreadable
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
-from personal_avatar.training.families.vae_config import vae_weights
+from personal_avatar.training.families.vae_config import refuse_lost, vae_weights
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
 from personal_avatar.training.plan import DreamboothPlan
@@ -45,6 +45,7 @@ class Dreambooth:
         self._trained = dict(_parameters(model, text=self.trains_text))
         self._bare = {name: self._kept(weight) for name, weight in self._trained.items()}
         self._aside: list[torch.Tensor] = []
+        self._own: Path | None = None  # the file of ours that was saved or read last
         exact = _exact(model, text=self.trains_text)
         for name, weight in self._trained.items():
             weight.data = exact.get(name, weight.data).to(weight.device).float()
@@ -94,25 +95,40 @@ class Dreambooth:
     def save(self, path: Path, metadata: dict[str, str]) -> None:
         """The base's file with the trained weights in their places, each in the number format that it has there; its
         yaml beside it under the new name. A VAE of another file goes in, for the host may not know to whom it belongs
-        then; averaged weights (EMA) are left out, for they would be the base's."""
-        base = self._model.base
-        tensors = {name: one for name, one in read_weights(base.path).items() if not name.startswith(AVERAGED)}
-        if base.vae is not None:
+        then; averaged weights (EMA) are left out, for they would be the base's. Where the base is not as it was loaded,
+        a file that was saved before does as well. Raises `BaseNotFound` without either."""
+        base, whole = self._model.base, self._whole()
+        tensors = {name: one for name, one in read_weights(whole).items() if not name.startswith(AVERAGED)}
+        if base.vae is not None and whole == base.path:
             tensors |= vae_weights(tensors, base)
-        trained = self._model.file_tensors(text=self.trains_text)
+        trained = self._model.file_tensors(text=self.trains_text, like=whole)
         lost = [name for name in trained if name not in tensors]
         if lost:
             raise SelfTestFailed(f"{base.path.name} has no place for {len(lost)} trained tensors: {lost[0]}.")
         write_tensors(path, _apart({**tensors, **trained}), metadata)
-        config = base.config or base.path.with_suffix(".yaml")
-        if config.is_file():
+        config = base.config if base.config and whole == base.path else whole.with_suffix(".yaml")
+        if config.is_file() and path != whole:
             shutil.copyfile(config, path.with_suffix(".yaml"))
+        self._own = path
+
+    def _whole(self) -> Path:
+        """The file from which all is taken that is not trained."""
+        model, base = self._model, self._model.base
+        if model.file_is_as_read and (base.vae is None or base.vae.is_file()):
+            return base.path
+        if self._own is not None and self._own.is_file():
+            return self._own
+        refuse_lost(base)
+        what = "is gone" if model.file_is_gone else "is another file now"
+        said = f"{base.path} {what}; what a Dreambooth does not train comes from it."
+        raise BaseNotFound(said, BaseNotFound.PUT_BACK)
 
     def read(self, path: Path) -> State:
         """What our own loader makes of the file."""
         state = dict(_parameters(_loaded(self._model, path), text=self.trains_text))
         if {name: one.shape for name, one in state.items()} != {name: one.shape for name, one in self._trained.items()}:
             raise SelfTestFailed(f"{path.name} does not hold the {len(self._trained)} tensors that were trained.")
+        self._own = path
         return {name: one.data for name, one in state.items()}
 
     def matched(self, path: Path) -> int:
@@ -156,8 +172,11 @@ def _parameters(model: DiffusionModel, *, text: bool) -> Iterator[tuple[str, tor
 def _loaded(model: DiffusionModel, path: Path) -> DiffusionModel:
     """A checkpoint of the kind of `model` on the CPU, nothing rounded: in a number format in which not every torch can
     compute there."""
-    compute = Compute(torch_device("cpu"), model.native_dtype, None)
-    return registry.read_in(replace(model.base, path=path), compute, model.base.native_px)
+    compute, base = Compute(torch_device("cpu"), model.native_dtype, None), model.base
+    if path != base.path:  # one of ours, which has its VAE inside and its configuration beside it
+        config = path.with_suffix(".yaml")
+        base = replace(base, path=path, vae=None, config=config if config.is_file() else base.config)
+    return registry.read_in(base, compute, model.base.native_px)
 
 
 def _exact(model: DiffusionModel, *, text: bool) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import SelfTestFailed
-from personal_avatar.training.families.files import read_shapes
+from personal_avatar.training.families.files import Weights, read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.webui_names import webui_name
 
@@ -18,18 +18,24 @@ REPORT_IT = "This is an error of the program; please report it with the log."
 
 
 def check(path: Path, model: DiffusionModel, trained_on: dict[str, torch.Tensor]) -> int:
-    """Number of modules, all found. `trained_on`: key -> frozen weight. Raises `SelfTestFailed`."""
+    """Number of modules, all found. `trained_on`: key -> frozen weight; it is compared with what the checkpoint's file
+    has, as long as that is the one that was trained on. Raises `SelfTestFailed`."""
     shapes, known = product_shapes(path), model.webui_weight_names()
     names = {key: known.get(webui_name(key, model.family) or "") for key in shapes}
     lost = [key for key, name in names.items() if name is None or key not in trained_on]
     if lost or not shapes or len(set(names.values())) < len(names):
         found = f"{len(names) - len(lost)} of {len(names)} modules"
         raise SelfTestFailed(f"The WebUI would find {found} of {path.name}; lost: {lost[:1]}.", REPORT_IT)
-    in_file = model.file_weights([name for name in names.values() if name])
+    in_file = _in_file(model, {str(name): trained_on[key] for key, name in names.items()})
     for key, name in names.items():
         if not _same_place(shapes[key], in_file[str(name)], trained_on[key]):
             raise SelfTestFailed(f"The WebUI would apply {key} to another module than the trained one.", REPORT_IT)
     return len(names)
+
+
+def _in_file(model: DiffusionModel, trained_on: Weights) -> Weights:
+    """Place in the checkpoint -> what its file has there; of one that is gone or was replaced, what was trained on."""
+    return model.file_weights(list(trained_on)) if model.file_is_as_read else trained_on
 
 
 def product_shapes(path: Path) -> dict[str, tuple[int, ...]]:
