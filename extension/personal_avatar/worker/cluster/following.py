@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from personal_avatar.errors import JobDamaged, from_json
+from personal_avatar import caveats
+from personal_avatar.errors import JobDamaged, first_line, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
@@ -183,12 +184,16 @@ class Following:
         )
 
     def _mend_report(self) -> None:
-        """The report names files as they were called there."""
+        """The report names files as they were called there, and goes on to do so where it cannot be written anew."""
         path = self._folder / "artifacts" / "report.json"
         if path.is_file():
             from personal_avatar.training.report import write_report
 
-            write_report(path.parent, self._trip.places.here(json.loads(path.read_text(encoding="utf-8"))))
+            try:
+                write_report(path.parent, self._trip.places.here(json.loads(path.read_text(encoding="utf-8"))))
+            except Exception as error:  # noqa: BLE001  what was trained is here
+                why = f"{type(error).__name__}: {first_line(error)}"
+                self._emit(Log(caveats.said("NO_REPORT", why=why).text))
 
 
 def _told(result: dict[str, Any], folder: str) -> set[str]:
