@@ -16,7 +16,7 @@ from personal_avatar.problems import refused
 from personal_avatar.training.grid import taken_words
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
 from personal_avatar.training.rates import refuse_endless_warmup as refuse_endless_warmup
-from personal_avatar.training.rates import suited
+from personal_avatar.training.rates import refuse_unsuited, suited
 
 EVEN, MIDDLE = "even", "middle"
 AUTO = "auto"
@@ -220,7 +220,15 @@ def plan_for(base: BaseModelFile, method: Method, values: dict[str, Any]) -> Tra
     if plan.is_style and plan.wants_class_pictures:
         raise refused("problem.classless", "remedy.set", name="prior_from", value=PREDICTION)
     _refuse_uneven(plan)
-    return suited(plan, values)
+    plan = suited(plan, values)
+    refuse_unsuited(plan)
+    return plan
+
+
+def proposed_for(base: BaseModelFile, method: Method, values: Mapping[str, Any]) -> TrainPlan:
+    """As `plan_for` makes it of `values` with a goal, also where it would refuse them, for who still chooses."""
+    preset = preset_for(base, method, Goal(values["goal"]))
+    return suited(PLANS[method]().copy(update={**preset, **values}), values)
 
 
 def _refuse_uneven(plan: TrainPlan) -> None:

@@ -24,14 +24,9 @@ def has_own_schedule(plan: TrainPlan) -> bool:
     return plan.optimiser == "schedulefree"
 
 
-def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
-    """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too.
-
-    Raises `InvalidSettings` for an optimiser that cannot do what is chosen beside it.
-    """
-    if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
-        if "optimiser" in chosen:
-            raise refused("problem.matrices", "remedy.set", word=MATRICES, name="optimiser", value=ADAMW)
+def suited(plan: TrainPlan, chosen: Collection[str]) -> TrainPlan:
+    """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too."""
+    if plan.optimiser == MATRICES and not _has_matrices_alone(plan) and "optimiser" not in chosen:
         plan = plan.copy(update={"optimiser": ADAMW})
     rates: dict[str, Any] = {}
     if plan.optimiser in TIMES_ADAMWS:
@@ -40,10 +35,15 @@ def suited(plan: TrainPlan, chosen: dict[str, Any]) -> TrainPlan:
         rates["learning_rate"] = 1.0
         if _words_factor(plan) != 1.0:
             rates["words_factor"] = 1.0
-    plan = plan.copy(update={name: value for name, value in rates.items() if name not in chosen})
+    return plan.copy(update={name: value for name, value in rates.items() if name not in chosen})
+
+
+def refuse_unsuited(plan: TrainPlan) -> None:
+    """Raise `InvalidSettings` for an optimiser that cannot do what is chosen beside it."""
+    if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
+        raise refused("problem.matrices", "remedy.set", word=MATRICES, name="optimiser", value=ADAMW)
     if plan.optimiser == ONE_RATE:
         _refuse_rates(plan)
-    return plan
 
 
 def is_too_slow(plan: TrainPlan) -> bool:

@@ -12,7 +12,7 @@ from personal_avatar.errors import PlanTooLarge
 from personal_avatar.ui.labels import labels
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
-from personal_avatar.ui.plan import PlanForm
+from personal_avatar.ui.plan import PlanForm, Seen
 from personal_avatar.ui.presses import Pressed, button, listen
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import has
@@ -34,13 +34,14 @@ class Offers:
     def connect(self, start: Start, inputs: list[Any], message: Any) -> None:
         """`start(scene, *values of inputs, anyway=True)` is what the second button does."""
 
-        def use(scene: Scene, value: Pressed) -> list[Any]:
-            return ["", *self._form.holding(scene, Method(value["method"]), value["plan"])]
+        def use(scene: Scene, value: Pressed, seen: Seen) -> list[Any]:
+            return ["", *self._form.holding(Method(value["method"]), value["plan"], seen)]
 
         def anyway(scene: Scene, value: Pressed, *raw: Any) -> list[Any]:
             return ["", start(scene, *raw, anyway=True)]
 
-        listen(self._page, USE, use, [self.place, *self._form.components], message)
+        seen = self._page.seen
+        listen(self._page, USE, use, [self.place, seen, *self._form.components], message, [seen])
         listen(self._page, ANYWAY, anyway, [self.place, self._job], message, inputs)
 
     def tried(self, scene: Scene, start: Callable[[], str]) -> list[Any]:

@@ -221,17 +221,25 @@ class Page:
         From here on the scene holds what the widgets are about to hold.
         """
         found = {}
+        scene.own = frozenset() if opening else self.own(seen, scene.values)
         for component in self._components:
             if (name := self._filled.get(component._id)) is None:
                 continue
             shown = self._shown(component, scene)
-            if not opening and self.is_changed(component, seen, scene.values.get(name)):
+            if name in scene.own:
                 shown = {prop: value for prop, value in shown.items() if prop != "value"}
             found[component._id] = shown
             scene.values[name] = shown.get("value", scene.values.get(name))
         return found
 
-    def is_changed(self, component: Any, seen: dict[str, Any], value: Any) -> bool:
+    def own(self, seen: Mapping[str, Any], values: Mapping[str, Any]) -> frozenset[str]:
+        """Names of those `values` that the user has put in the place of what was proposed last, which `seen` tells."""
+        filled = [(component, self._filled.get(component._id, "")) for component in self._components]
+        return frozenset(
+            name for component, name in filled if name in values and self.is_changed(component, seen, values[name])
+        )
+
+    def is_changed(self, component: Any, seen: Mapping[str, Any], value: Any) -> bool:
         """Whether the user has put `value` in the place of what was proposed last, which `seen` tells."""
         last = seen.get(str(component._id))
         return not same(value, last.get("value")) if last else component._id not in self._noted

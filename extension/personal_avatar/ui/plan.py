@@ -1,7 +1,7 @@
 """Part of the panel "Train": the method, what it is for, the engine, and the settings of that method.
 
-The settings of all methods are there, each once; in sight are those of the chosen method, filled with what suits it,
-the loaded checkpoint and the goal.
+The settings of all methods are there, each once; in sight are those of the chosen method, filled with what a training
+would have: as it suits the method, the loaded checkpoint, the goal and what the user set himself.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import gradio as gr
 from pydantic.fields import ModelField
 
-from personal_avatar.domain import Engine, Goal, Method
+from personal_avatar.domain import BaseModelFile, Engine, Goal, Method
 from personal_avatar.errors import AvatarError
-from personal_avatar.training.plan import PLANS
-from personal_avatar.training.presets import preset_for
+from personal_avatar.training.plan import PLANS, proposed_for
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.ui.widgets import Form, defaults_of, said
+from personal_avatar.ui.widgets import Form, defaults_of, plain_value, said
 
 GOAL = "goal"
 Seen = Mapping[str, Mapping[str, Any]]  # what `Page.seen` holds of what was proposed
@@ -50,38 +49,35 @@ class PlanForm:
                 lambda scene: scene.studio.trainings.engines(),
             ),
         }
-        self._form = Form(page, _fields(), "plan")
-        self._settings = [f"plan.{field.name}" for field in self._form.fields]
-        for name, field, component in zip(self._settings, self._form.fields, self._form.components, strict=True):
-            page.fill(name, component, partial(_proposed, field.name))
-        self._names = [*choices, *self._settings]
+        self._page, self._form = page, Form(page, _fields(), "plan")
+        for field, component in zip(self._form.fields, self._form.components, strict=True):
+            page.fill(_key(field), component, partial(_proposed, field.name))
+        self._names = [*choices, *map(_key, self._form.fields)]
         self.components = [*choices.values(), *self._form.components]
 
-    def chosen(self, scene: Scene, raw: Sequence[Any] | None = None) -> Chosen:
-        """What the scene read from the widgets, or their values in the order of `components`."""
-        if raw is not None:
-            scene.values.update(zip(self._names, raw, strict=True))
-        values = self._form.values([scene.values[name] for name in self._settings], _defaults(scene, _method(scene)))
-        return Chosen(_method(scene), Engine(scene.values["engine"]), {GOAL: _goal(scene).value, **values})
-
-    def holding(self, scene: Scene, method: Method, plan: Mapping[str, Any]) -> list[Any]:
-        """Values of `components` that make `chosen` give this method and plan, with the engine that is chosen."""
-        goal = Goal(plan[GOAL])
-        scene.values.update({"method": method.value, GOAL: goal.value})
-        wanted = {**_defaults(scene, method), **plan}
-        held = [wanted.get(field.name, gr.update()) for field in self._form.fields]
-        return [method.value, goal.value, gr.update(), *held]
+    def chosen(self, scene: Scene, raw: Sequence[Any] | None = None, seen: Seen = NOTHING) -> Chosen:
+        """What the user chose, and of the settings of the method those that he changed himself: what a scene of a
+        refresh holds, or `raw`, the values of `components`, where the page proposed last what `seen` tells."""
+        chosen = self.for_all(scene, raw, seen)
+        return replace(chosen, plan=_of(chosen.method, chosen.plan))
 
     def for_all(self, scene: Scene, raw: Sequence[Any] | None = None, seen: Seen = NOTHING) -> Chosen:
-        """Goal and engine, and of the settings of all methods those that the user changed himself: each method takes
-        what it has of them, and the rest as it suits it. `seen`: what the page proposed last."""
-        chosen = self.chosen(scene, raw)
-        proposed = {
-            field.name: (seen.get(str(component._id)) or _proposed(field.name, scene))["value"]
-            for field, component in zip(self._form.fields, self._form.components, strict=True)
-        }
-        changed = self._form.values([scene.values[name] for name in self._settings], proposed)
-        return replace(chosen, plan={GOAL: chosen.plan[GOAL], **changed})
+        """As `chosen`, with settings of all methods: each method takes what it has of them, and the rest as it suits
+        it."""
+        if raw is not None:
+            scene.values.update(zip(self._names, raw, strict=True))
+            scene.own = self._page.own(seen, scene.values)
+        return Chosen(_method(scene), Engine(scene.values["engine"]), {GOAL: _goal(scene).value, **_own(scene)})
+
+    def holding(self, method: Method, plan: Mapping[str, Any], seen: Seen) -> list[Any]:
+        """What `Page.seen` and `components` hold for `chosen` to give this method and plan, with the engine that is
+        chosen. What is not in the plan will be proposed anew."""
+        last, held = dict(seen), []
+        for field, component in zip(self._form.fields, self._form.components, strict=True):
+            if field.name in plan:
+                last[str(component._id)] = {}  # nothing was proposed: it is the user's own
+            held.append(plan.get(field.name, last.get(str(component._id), {}).get("value", gr.update())))
+        return [last, method.value, plan[GOAL], gr.update(), *held]
 
 
 def _radio(
@@ -125,11 +121,35 @@ def _goal(scene: Scene) -> Goal:
     return goal if goal in goals else goals[0]
 
 
-def _defaults(scene: Scene, method: Method) -> dict[str, Any]:
-    """The settings of a method as they suit the loaded checkpoint and the goal."""
+def _key(field: ModelField) -> str:
+    """Under which the page keeps a setting."""
+    return f"plan.{field.name}"
+
+
+def _own(scene: Scene) -> dict[str, Any]:
+    """What the user set himself, of the settings of all methods. A field that he emptied says nothing."""
+    mine = [field for field in _fields() if _key(field) in scene.own and scene.values[_key(field)] is not None]
+    return {field.name: plain_value(field, scene.values[_key(field)]) for field in mine}
+
+
+def _of(method: Method, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that it has."""
+    return {name: value for name, value in plan.items() if name in PLANS[method].__fields__}
+
+
+def _suiting(name: str, scene: Scene, method: Method) -> Any:
+    """The value of a setting that a training by this method would have, were it not for the user's own."""
+    others = {other: value for other, value in _own(scene).items() if other != name}
+    chosen = {GOAL: _goal(scene).value, **_of(method, others)}
     base = scene.checkpoint
-    preset = {} if isinstance(base, AvatarError) else preset_for(base, method, _goal(scene))
-    return {name: value for name, value in {**defaults_of(PLANS[method]), **preset}.items() if name != GOAL}
+    if isinstance(base, AvatarError):
+        return defaults_of(PLANS[method])[name]
+    return _planned(base, method, tuple(chosen.items()))[name]
+
+
+@lru_cache(maxsize=32)
+def _planned(base: BaseModelFile, method: Method, chosen: tuple[tuple[str, Any], ...]) -> Mapping[str, Any]:
+    return proposed_for(base, method, dict(chosen)).dict()
 
 
 def _proposed(name: str, scene: Scene) -> dict[str, Any]:
@@ -137,4 +157,4 @@ def _proposed(name: str, scene: Scene) -> dict[str, Any]:
     method = _method(scene)
     visible = name in PLANS[method].__fields__
     owner = method if visible else next(other for other in PLANS if name in PLANS[other].__fields__)
-    return {"value": _defaults(scene, owner)[name], "visible": visible}
+    return {"value": _suiting(name, scene, owner), "visible": visible}

@@ -43,12 +43,14 @@ class JobWatch:
 
 
 class Scene:
-    """`values` are what the components that steer the display hold, by the names under which they were registered."""
+    """`values` are what the components that steer the display hold, by the names under which they were registered;
+    `own`: names of those that the user changed himself, of what was only proposed."""
 
     def __init__(
         self, studio: Studio, desk: Desk, watch: JobWatch, language: str, key: str, values: dict[str, Any]
     ) -> None:
         self.studio, self.desk, self.language, self.key, self.values = studio, desk, language, key, values
+        self.own: frozenset[str] = frozenset()
         self._watch = watch
         self._stories: dict[str, Told] = {}
         self._kinds: dict[str, list[JobView]] = {}

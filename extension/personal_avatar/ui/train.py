@@ -56,17 +56,17 @@ def _inputs(page: Page, about: About) -> None:
     page.say(untrained, label="compare.one_photo")
     message = gr.HTML(elem_id=elem_id("train_message"))
     job = begun.build(page)
-    offers, values = Offers(page, form, job), [*about.inputs, *form.components]
+    offers, values = Offers(page, form, job), [page.seen, *about.inputs, *form.components]
 
-    def train(scene: Scene, *raw: Any, anyway: bool = False) -> str:
-        request = _request(scene, form.chosen(scene, about.noted(scene, raw)))
+    def train(scene: Scene, seen: Seen, *raw: Any, anyway: bool = False) -> str:
+        request = _request(scene, form.chosen(scene, about.noted(scene, raw), seen))
         request = replace(request, even_if_too_large=anyway)
         return begun.noted(lambda: scene.studio.trainings.start(request))
 
     def begin(scene: Scene, *raw: Any) -> list[Any]:
         return offers.tried(scene, lambda: train(scene, *raw))
 
-    def begin_all(scene: Scene, seen: Seen, alone: bool, *raw: Any) -> list[Any]:
+    def begin_all(scene: Scene, alone: bool, seen: Seen, *raw: Any) -> list[Any]:
         request = _request(scene, form.for_all(scene, about.noted(scene, raw), seen))
         left_out: dict[str, AvatarError] = {}
 
@@ -79,7 +79,7 @@ def _inputs(page: Page, about: About) -> None:
         return [left_out_html(left_out, scene), note]
 
     page.on(start.click, begin, values, [offers.place, job], message)
-    page.on(compare.click, begin_all, [page.seen, untrained, *values], [offers.place, job], message)
+    page.on(compare.click, begin_all, [untrained, *values], [offers.place, job], message)
     offers.connect(train, values, message)
     page.on(tiny.click, _install, [], [], message)
 

@@ -58,7 +58,7 @@ class Form:
         made = {}
         for field, value in zip(self.fields, raw, strict=True):
             if field.name in defaults and value is not None:
-                plain = _plain(field, value)
+                plain = plain_value(field, value)
                 if not same(plain, defaults[field.name]):
                     made[field.name] = plain
         return made
@@ -116,7 +116,7 @@ def _fits_slider(field: ModelField) -> bool:
     return (info.le - info.ge) / info.extra["step"] <= SLIDER_STEPS
 
 
-def _plain(field: ModelField, value: Any) -> Any:
+def plain_value(field: ModelField, value: Any) -> Any:
     """A widget's value as the field's own type."""
     if isinstance(field.default, int) and isinstance(value, float) and value.is_integer():
         return int(value)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from personal_avatar.domain import Engine, Goal, Method
+from personal_avatar.domain import Engine, Family, Goal, Method
 from personal_avatar.studio import Studio
 from personal_avatar.studio.trainings import Trainings
-from personal_avatar.training import presets
-from personal_avatar.training.plan import PLANS
+from personal_avatar.training import plan as plans
+from personal_avatar.training.plan import OPTIMISERS, PLANS, TrainPlan, plan_for
+from personal_avatar.training.presets import preset_for
 from personal_avatar.ui import plan as plan_panel
 from personal_avatar.ui.markup import duration
 from personal_avatar.ui.page import same
@@ -17,6 +19,7 @@ from personal_avatar.ui.plan import GOAL
 from personal_avatar.ui.texts import text
 from personal_avatar.wording import memory, size
 
+from tests.unit.ui.test_ui_panels import laid_out
 from tests.unit.ui.visitor import Visitor
 
 Visit = Callable[..., Visitor]
@@ -28,17 +31,80 @@ def shown(visitor: Visitor) -> set[str]:
 
 
 @pytest.mark.parametrize("method", list(Method))
-def test_a_method_shows_its_own_settings_with_its_preset(visit: Visit, studio: Studio, method: Method) -> None:
+def test_a_method_shows_its_own_settings(visit: Visit, method: Method) -> None:
     visitor = visit(key="f1" * 16)
     visitor.enter(method=method.value)
     visitor.refresh()
-    kind = PLANS[method]
-    preset = presets.preset_for(studio.host.checkpoint(), method)
-    assert shown(visitor) == set(kind.__fields__) - {GOAL}
-    for name in shown(visitor):
-        wanted = preset.get(name, kind.__fields__[name].default)
-        assert same(visitor.value(f"plan_{name}"), wanted), name
+    assert shown(visitor) == set(PLANS[method].__fields__) - {GOAL}
     assert "Time" in visitor.text("estimate")
+
+
+def is_shown(visitor: Visitor, plan: TrainPlan) -> None:
+    for name in shown(visitor):
+        assert same(visitor.value(f"plan_{name}"), getattr(plan, name)), name
+
+
+BASES = {
+    "small": {"native_px": 192}, "sd1": {}, "sd2": {"family": Family.SD2, "native_px": 768},
+    "sd2-epsilon": {"family": Family.SD2, "prediction": "epsilon"}, "sdxl": {"family": Family.SDXL, "native_px": 1024},
+}
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_the_page_shows_the_settings_that_a_training_will_have(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    base = replace(studio.host.checkpoint(), native_px=512)
+    base = replace(base, **BASES[kind])
+    monkeypatch.setattr(studio.host, "checkpoint", lambda: base)
+    visitor = visit(key="fa" * 16)
+    for method in Method:
+        for goal in [goal for goal in Goal if goal is not Goal.STYLE]:
+            visitor.enter(method=method.value, goal=goal.value)
+            visitor.refresh()
+            assert shown(visitor) == set(PLANS[method].__fields__) - {GOAL}
+            is_shown(visitor, plan_for(base, method, {GOAL: goal.value}))
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_the_rate_that_is_shown_follows_the_optimiser_as_the_training_does(
+    visit: Visit, studio: Studio, method: Method
+) -> None:
+    visitor, base = visit(key="fb" * 16), studio.host.checkpoint()
+    visitor.enter(method=method.value)
+    visitor.refresh()
+    usual = str(visitor.value("plan_optimiser"))
+    for optimiser in (*OPTIMISERS, usual):
+        visitor.enter(plan_optimiser=optimiser)
+        visitor.refresh()
+        if optimiser == "muon" and method not in (Method.LORA, Method.DREAMBOOTH_LORA):
+            assert "muon is for LoRA" in visitor.text("estimate")
+        else:
+            is_shown(visitor, plan_for(base, method, {"optimiser": optimiser}))
+    visitor.enter(plan_dora=True)
+    visitor.refresh()
+    is_shown(visitor, plan_for(base, method, {"dora": True} if hasattr(PLANS[method](), "dora") else {}))
+
+
+def test_a_rate_in_a_message_is_the_one_that_is_shown(visit: Visit) -> None:
+    visitor = visit(key="fc" * 16)
+    visitor.enter(plan_optimiser="prodigy", plan_text_encoder_learning_rate=1e-5)
+    visitor.refresh()
+    assert visitor.value("plan_learning_rate") == 1.0
+    rate, of_text = (f"“{text(key)}”" for key in ("plan.learning_rate", "plan.te_learning_rate"))
+    assert f"Set {of_text} to 1, which is {rate} here" in visitor.text("estimate")
+
+
+@pytest.mark.slow
+def test_a_rate_that_was_typed_is_sent_also_where_it_is_what_others_would_have(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "fd" * 16, "Ilse")
+    usual = preset_for(studio.host.checkpoint(), Method.LORA)["learning_rate"]
+    assert visitor.value("plan_learning_rate") != usual
+    visitor.enter(plan_learning_rate=usual)
+    visitor.click("start")
+    (view,) = [view for view in studio.jobs.views() if view.job.title == "Ilse"]
+    studio.queue.cancel(view.job.id)
+    assert view.job.payload["plan"] == {GOAL: Goal.FACE.value, "learning_rate": usual}
 
 
 def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> None:
@@ -78,7 +144,8 @@ def test_a_goal_fills_the_form_and_what_the_user_set_stays(visit: Visit, monkeyp
     def preset_for(base: object, method: Method, goal: Goal = Goal.FACE) -> dict[str, object]:
         return {"steps": 100, "batch_size": 1} if goal is Goal.FACE_QUICK else {"steps": 700, "batch_size": 4}
 
-    monkeypatch.setattr(plan_panel, "preset_for", preset_for)
+    monkeypatch.setattr(plans, "preset_for", preset_for)
+    plan_panel._planned.cache_clear()
     visitor = visit(key="f3" * 16)
     visitor.enter(plan_batch_size=3, goal=Goal.FACE_QUICK.value)
     visitor.refresh()
@@ -90,6 +157,7 @@ def test_a_goal_fills_the_form_and_what_the_user_set_stays(visit: Visit, monkeyp
     visitor.refresh()
     assert (visitor.value("plan_steps"), visitor.value("plan_batch_size")) == (700, 3)
     assert visitor.value("method") == Method.DREAMBOOTH.value
+    plan_panel._planned.cache_clear()
 
 
 def test_what_was_set_for_one_method_is_there_when_it_is_chosen_again(visit: Visit) -> None:
