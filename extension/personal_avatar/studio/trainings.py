@@ -91,10 +91,14 @@ class Trainings:
         has_kohya = kohya.is_ready(folders.data, folders.sd_scripts)
         return (Engine.DIFFUSERS, Engine.KOHYA) if has_kohya else (Engine.DIFFUSERS,)
 
-    def differences(self, engine: Engine, method: Method, plan: Mapping[str, Any]) -> list[str]:
+    def differences(
+        self, engine: Engine, method: Method, plan: Mapping[str, Any], class_noun: str = TrainRequest.class_noun
+    ) -> list[str]:
         """What the engine will do otherwise than preset and defaults say, on the checkpoint that is loaded; a sentence
-        each. Raises `EngineMissing` without that engine; `InvalidSettings` when it cannot do what `plan` asks for."""
-        return self._differences(engine, method, plan, self._studio.host.checkpoint())
+        each. Raises what `start` does of all but name and photos, and of memory."""
+        validated(PLANS[method], dict(plan))
+        request = TrainRequest("", (), class_noun, method=method, engine=engine, plan=meant(class_noun, plan))
+        return list(self._ground(request, self._studio.host.checkpoint(), at_once=True).otherwise)
 
     def start(self, request: TrainRequest) -> Job:
         """Put a training into the queue; its payload is a `TrainTask`. Raises when the base, the plan or the photos
@@ -204,7 +208,10 @@ class Trainings:
             raise ConsentMissing("Nobody stated that the person in the photos agreed.")
         refuse_count(len(request.photos))
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
-        base = self._base(request)
+        return self._ground(request, self._base(request))
+
+    def _ground(self, request: TrainRequest, base: BaseModelFile, at_once: bool = False) -> Ground:
+        """Raises when the base, the plan or the engine cannot work. `at_once`: see `_differences`."""
         refuse_unfit(base)
         plan = plan_for(base, request.method, dict(request.plan))
         all_refused(
@@ -212,7 +219,7 @@ class Trainings:
             lambda: refuse_endless_warmup(plan, request.plan),
         )
         self._studio.host.trainer()
-        different = self._differences(request.engine, request.method, request.plan, base, at_once=False)
+        different = self._differences(request.engine, request.method, request.plan, base, at_once)
         return Ground(base, plan, tuple(different))
 
     def _base(self, request: TrainRequest) -> BaseModelFile:
@@ -260,9 +267,9 @@ class Trainings:
         return OnePhotoTask(task, folders.identity_folders, cache, oneshot.MAX_REFERENCES)
 
     def _differences(
-        self, engine: Engine, method: Method, plan: Mapping[str, Any], base: BaseModelFile, at_once: bool = True
+        self, engine: Engine, method: Method, plan: Mapping[str, Any], base: BaseModelFile, at_once: bool
     ) -> list[str]:
-        """See `differences`. `at_once`: without asking whether the engine has all its modules, which takes a while."""
+        """See `differences`; of the engine alone. `at_once`: without asking whether the engine has all its modules, which takes a while."""
         if engine is not Engine.KOHYA:
             return []
         from personal_avatar.environment import kohya

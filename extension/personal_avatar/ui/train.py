@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import ONE_PHOTO
+from personal_avatar.domain import ONE_PHOTO, Method
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.jobs.store import Job
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.requests import PAGE
-from personal_avatar.studio.trainings import WAYS
+from personal_avatar.studio.trainings import WAYS, taken_by
 from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
@@ -89,12 +89,19 @@ def _of_all(scene: Scene, chosen: Chosen) -> str:
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
+        for method in Method:
+            _differences(scene, replace(chosen, method=method, plan=taken_by(method.value, chosen.plan)))
         found = scene.studio.sizing.of_comparison(_photos(scene), chosen.plan)
     except AvatarError:
         return ""
     time = duration(found["seconds"], scene.language)
     said = scene.say("compare.estimate", time=time, memory=memory(found["memory_gb"]), size=size(found["file_mb"]))
     return tag("p", escape(said), class_="pa-note")
+
+
+def _differences(scene: Scene, chosen: Chosen) -> list[str]:
+    """See `Trainings.differences`: raises what the start would."""
+    return scene.studio.trainings.differences(chosen.engine, chosen.method, chosen.plan, scene.draft.class_noun)
 
 
 def _photos(scene: Scene) -> int:
@@ -155,13 +162,13 @@ def _who(scene: Scene) -> str:
 
 
 def _estimate(scene: Scene, chosen: Chosen) -> str:
-    """Of the chosen method: time, memory and size; empty without a checkpoint, the named problem of settings that
-    cannot work."""
+    """Of the chosen method: time, memory and size; empty without a checkpoint, and where it would not start what keeps
+    it from that."""
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
+        different = _differences(scene, chosen)
         found = scene.studio.estimate(_photos(scene), chosen.method, chosen.plan)
-        different = scene.studio.trainings.differences(chosen.engine, chosen.method, chosen.plan)
     except AvatarError as error:
         return error_box(error, scene.language)
     pairs = [

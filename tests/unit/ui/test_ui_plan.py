@@ -16,7 +16,7 @@ from personal_avatar.ui import plan as plan_panel
 from personal_avatar.ui.markup import duration
 from personal_avatar.ui.page import same
 from personal_avatar.ui.plan import GOAL
-from personal_avatar.ui.texts import text
+from personal_avatar.ui.texts import LANGUAGES, text
 from personal_avatar.wording import memory, size
 
 from tests.unit.ui.test_ui_panels import laid_out
@@ -93,6 +93,23 @@ def test_a_rate_in_a_message_is_the_one_that_is_shown(visit: Visit) -> None:
     assert visitor.value("plan_learning_rate") == 1.0
     rate, of_text = (f"“{text(key)}”" for key in ("plan.learning_rate", "plan.te_learning_rate"))
     assert f"Set {of_text} to 1, which is {rate} here" in visitor.text("estimate")
+
+
+@pytest.mark.parametrize("settings", [
+    {"plan_warmup_steps": 100, "plan_steps": 50}, {"plan_trigger_word": "person"}, {"plan_gpus": 2},
+    {"plan_learning_rate": 99.0},
+])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_where_a_training_would_not_start_its_estimate_says_so_and_no_time(
+    visit: Visit, language: str, settings: dict[str, object]
+) -> None:
+    visitor = visit(key="fe" * 16, accept=language)
+    times = visitor.text("compare_takes")
+    visitor.enter(**settings)
+    visitor.refresh()
+    title = text("error.INVALID_SETTINGS.title", language)
+    assert title in visitor.text("estimate") and text("estimate.time", language) not in visitor.text("estimate")
+    assert times and times not in visitor.text("compare_takes")
 
 
 @pytest.mark.slow
