@@ -20,7 +20,7 @@ from personal_avatar.host import Folders
 from personal_avatar.pickles import read_contents
 from personal_avatar.prompts import emphasis, split_networks
 from personal_avatar.storage import files_below
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
@@ -65,6 +65,12 @@ OWN_EMBEDDING = re.compile(r"(?<![\w-])pa-([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])", 
 WORD = re.compile(r"[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
 
+_BROKEN = (  # what reading bytes that are no header may end in
+    struct.error, LookupError, TypeError, AttributeError, RecursionError, OverflowError, UnicodeDecodeError,
+    json.JSONDecodeError,
+)
+
+
 @dataclass(frozen=True)
 class Header:
     """Shapes of a safetensors file's tensors by name, the texts that it carries, and for each tensor its number format
@@ -83,29 +89,29 @@ def header_of(path: Path) -> Header:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MAX_HEADER_BYTES:
-                raise ValueError("its header is too long")
+                raise ValueError(text("content.long_header"))
             written = file.read(length)
         if len(written) < length:
-            raise ValueError("its end is missing")
+            raise ValueError(text("content.end"))
         header = json.loads(written)
         return _checked(header, 8 + length, path.stat().st_size)
-    except (struct.error, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise ValueError(str(error)) from None
+    except _BROKEN as error:
+        raise ValueError(text("content.header", detail=error)) from None
 
 
 def _checked(header: dict[str, Any], start: int, size: int) -> Header:
     """Takes nothing in a header on trust. `start`: where the data begin; `size`: of the file, in bytes."""
     texts = header.pop("__metadata__", None) or {}
     if not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError("a text in its header is none")
+        raise ValueError(text("content.header_text"))
     shapes, spans = {}, {}
     for name, entry in header.items():
         first, end = _counts(entry["data_offsets"])
         if first > end:
-            raise ValueError(f"{name} ends before it begins")
+            raise ValueError(text("content.backwards", tensor=name))
         shapes[name], spans[name] = _counts(entry["shape"]), (str(entry["dtype"]), start + first, start + end)
     if max((end for _, _, end in spans.values()), default=0) > size:
-        raise ValueError("its end is missing")
+        raise ValueError(text("content.end"))
     return Header(shapes, texts, spans)
 
 

@@ -20,6 +20,8 @@ from types import ModuleType
 from typing import IO, Any
 
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 _MAKES_TENSORS = {
     "collections": {"OrderedDict"},
@@ -36,17 +38,16 @@ _STORAGE = "Storage"
 _ENCODING = "utf-8"  # of texts that Python 2 wrote, as torch reads them
 _ZIP = b"PK\x03\x04"
 _LOOKED_AT_BYTES, _SAID_CHARACTERS = 400, 60
-_AGAIN = "Download it again."
-_ONE_FILE = "Download the model as one .safetensors file, or convert it to one."
-_PAGE = ("it is a web page", _AGAIN)
-_BEGIN_OTHERWISE = {  # the beginnings of files that are no weights, or others: what they are, what to do
-    b"gguf": ("it is a GGUF file, whose weights are quantised", "Take the model as a .safetensors file of 16 bits."),
-    b"version https://git-lfs": ("it is a git-lfs pointer, which only says where the file is", _AGAIN),
+_PAGE = ("page", "again")
+# The beginnings of files that are no weights, or others: what they are, what to do; keys of "content" and "remedy".
+_BEGIN_OTHERWISE = {
+    b"gguf": ("gguf", "sixteen"),
+    b"version https://git-lfs": ("pointer", "again"),
     b"<!doctype": _PAGE, b"<html": _PAGE, b"<?xml": _PAGE, b"<head": _PAGE,
 }
 _INDEXES = {  # what texts hold, and how their names end
-    (b'"weight_map"', ".index.json"): ("it is the index of a model in several files", _ONE_FILE),
-    (b'"_class_name"', "model_index.json"): ("it is the index of a model in diffusers layout", _ONE_FILE),
+    (b'"weight_map"', ".index.json"): ("parts_index", "one_file"),
+    (b'"_class_name"', "model_index.json"): ("diffusers_index", "one_file"),
 }
 _PROGRAM = ("constants.pkl", "code/")  # in a zip with TorchScript, which runs while it is loaded
 _PREAMBLE = 3  # pickles before the content where no zip is around it: magic number, version, system
@@ -88,7 +89,7 @@ def _makes_tensors(module: str, name: str) -> bool:
 def _stand_in(module: str, name: str) -> type[_Empty]:
     if f"{module}.".startswith(_LEFT_EMPTY) or f"{module}.{name}" in _LEFT_EMPTY_TOO:
         return _Empty
-    raise _Refused(f"it wants to run {module}.{name}")
+    raise _Refused(text("content.wants", code=f"{module}.{name}"))
 
 
 class _Shape(tuple[int, ...]):
@@ -209,7 +210,7 @@ def _refuse_sizes(path: Path) -> None:
         _refuse_long(entry)
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > max(_UNPACKED_ANYWAY_BYTES, _MOST_TIMES_UNPACKED * path.stat().st_size):
-        raise _Refused(f"it would unpack to {unpacked / path.stat().st_size:.0f} times its size")
+        raise _Refused(text("content.unpacks", times=f"{unpacked / path.stat().st_size:.0f}"))
     return None
 
 
@@ -219,7 +220,7 @@ def _is_contents(entry: zipfile.ZipInfo) -> bool:
 
 def _refuse_long(contents: zipfile.ZipInfo) -> None:
     if contents.file_size > _MAX_CONTENTS_BYTES:
-        raise _Refused(f"its list of contents would unpack to {contents.file_size / 1e6:.0f} MB")
+        raise _Refused(text("content.list_unpacks", size=f"{contents.file_size / 1e6:.0f}"))
 
 
 def _refuse_claims(contents: io.BytesIO, size: int) -> None:
@@ -229,14 +230,14 @@ def _refuse_claims(contents: io.BytesIO, size: int) -> None:
     _Contents(contents).load()  # the order of the tensors
     claimed = sum(claims.claimed.values())
     if claimed > size:
-        raise _Refused(f"it says that it holds {claimed / 1e6:.0f} MB of tensors")
+        raise _Refused(text("content.claims", size=f"{claimed / 1e6:.0f}"))
 
 
 def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """`left`: runs out where so many dictionaries were read: one that stands twice in another, and that twice in a
     third, and so on, is few bytes in a file and has no end."""
     if next(left, None) is None:
-        raise ValueError("it holds more dictionaries than anybody reads")
+        raise ValueError(text("content.dictionaries"))
     for name, value in found.items():
         if isinstance(value, _Shape):
             yield f"{prefix}{name}", tuple(value)
@@ -245,37 +246,42 @@ def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, t
 
 
 def other_content(path: Path) -> tuple[str, str]:
-    """What a file is that was taken for weights, and what to do; two empty texts when none of what is known here."""
+    """What a file is that was taken for weights, and the key of what to do; both are empty when it is none of what is
+    known here."""
     with path.open("rb") as file:
         begin = file.read(_LOOKED_AT_BYTES)
     plain = begin.strip().lower()
     if not plain:
-        return "it is empty", _AGAIN
+        return _told("empty", "again")
     known = (found for mark, found in _BEGIN_OTHERWISE.items() if plain.startswith(mark))
-    return next(known, None) or _of_text(begin, path.name)
+    found = next(known, None)
+    return _told(*found) if found else _of_text(begin, path.name)
+
+
+def _told(content: str, remedy: str, **values: Any) -> tuple[str, str]:
+    return text(f"content.{content}", **values), f"remedy.{remedy}"
 
 
 def _of_text(begin: bytes, name: str) -> tuple[str, str]:
     """The same of what begins with letters alone, such as what sites answer in the place of a file."""
     try:
-        text = " ".join(codecs.getincrementaldecoder(_ENCODING)().decode(begin).split())
+        words = " ".join(codecs.getincrementaldecoder(_ENCODING)().decode(begin).split())
     except UnicodeDecodeError:
         return "", ""
-    if not text.isprintable():
+    if not words.isprintable():
         return "", ""
     indexes = (found for (mark, end), found in _INDEXES.items() if mark in begin or name.endswith(end))
-    return next(indexes, (f"it is a text that begins with {text[:_SAID_CHARACTERS]!r}", _AGAIN))
+    found = next(indexes, None)
+    return _told(*found) if found else _told("words", "again", begin=repr(words[:_SAID_CHARACTERS]))
 
 
 def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
     what, remedy = ("", "") if isinstance(error, _Refused) else other_content(path)
     if not what and _is_cut_off(path):
-        what, remedy = "its end is missing", _AGAIN
+        what, remedy = _told("end", "again")
     said = shorten((str(error).splitlines() or [""])[0], 120, placeholder=" ...")
-    return BaseUnsupported(
-        f"{path.name} cannot be read as plain tensors ({what or said or type(error).__name__}).",
-        remedy or "Convert it to safetensors and choose that file.",
-    )
+    cause = what or said or type(error).__name__
+    return stated(BaseUnsupported, "base.pickle", remedy or "remedy.safetensors", file=path.name, cause=cause)
 
 
 def _is_cut_off(path: Path) -> bool:
@@ -296,4 +302,4 @@ def _refuse_program(path: Path) -> None:
             return
     names: list[str] = torch._C.PyTorchFileReader(str(path)).get_all_records()
     if any(name.lower().startswith(_PROGRAM) for name in names):
-        raise _Refused("it is a TorchScript program")
+        raise _Refused(text("content.program"))

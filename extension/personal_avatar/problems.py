@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.wording import table, text
 
+E = TypeVar("E", bound=AvatarError)
 BETWEEN = "; "  # two problems of one message
 
 
@@ -16,6 +17,11 @@ def refused(problem: str, remedy: str = "", **values: Any) -> InvalidSettings:
     error = several([text(problem, **values)])
     error.hint = text(remedy, **values) if remedy else error.hint
     return error
+
+
+def stated(kind: type[E], sentence: str, remedy: str = "", **values: Any) -> E:
+    """An error with the texts of these keys, the first a whole sentence; see `refused`."""
+    return kind(text(sentence, **values), text(remedy, **values) if remedy else None)
 
 
 def all_refused(*checks: Callable[[], object]) -> None:
@@ -57,5 +63,6 @@ def problems_of(error: InvalidSettings) -> Sequence[str]:
 
 @cache
 def known(kind: str = "problem") -> tuple[str, ...]:
-    """Keys of all that can be wrong, or of every "remedy"."""
+    """Keys of all that can be wrong with what was written, or of every "remedy"; of what is said of a "base", of the
+    "content" of its file and of the "trainer"."""
     return tuple(key for key in table() if key.startswith(f"{kind}.") and key != "problem.all")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from personal_avatar import commandline
 from personal_avatar.environment import trainer
@@ -73,8 +74,11 @@ def _how(data: Path) -> str:
     return EngineMissing.HOW.format(commandline.doctor("--install-kohya", data=data))
 
 
-def _missing(message: str, data: Path) -> EngineMissing:
-    return EngineMissing(message, _how(data))
+def _missing(data: Path, key: str, **values: Any) -> EngineMissing:
+    """`key` of what is said, behind "trainer."."""
+    from personal_avatar.wording import text
+
+    return EngineMissing(text(f"trainer.{key}", **values), _how(data))
 
 
 def named_folder(configured: str = "", environ: Mapping[str, str] = os.environ) -> str:
@@ -92,14 +96,14 @@ def find(data: Path, configured: str = "", environ: Mapping[str, str] = os.envir
     named = named_folder(configured, environ)
     folder = Path(named) if named else data / FOLDER_NAME
     if not folder.is_dir():
-        raise _missing(f"sd-scripts (kohya) was not found: there is no folder {folder}.", data)
+        raise _missing(data, "no_folder", folder=folder)
     lacking = [name for name in NEEDED_FILES if not (folder / name).is_file()]
     if lacking:
-        raise _missing(f"{folder} is not the folder of sd-scripts: it has no {lacking[0]}.", data)
+        raise _missing(data, "other_folder", folder=folder, file=lacking[0])
     version = read_version(folder)
     if _is_old(folder, version):
-        what, oldest = f"version {version}" if version else "too old", ".".join(str(part) for part in OLDEST)
-        raise _missing(f"sd-scripts in {folder} is {what}, {oldest} or later is needed.", data)
+        oldest, key = ".".join(str(part) for part in OLDEST), "old" if version else "too_old"
+        raise _missing(data, key, folder=folder, version=version, oldest=oldest)
     return SdScripts(folder, data / PACKAGES_NAME, version)
 
 
@@ -119,7 +123,7 @@ def ready(data: Path, configured: str = "", look: Look = find) -> SdScripts:
     """What `look` finds, and everything that it imports is there. Raises `EngineMissing`."""
     found, lacking = look(data, configured), lacking_modules(data)
     if lacking:
-        raise _missing(f"sd-scripts in {found.folder} needs {', '.join(lacking)}.", data)
+        raise _missing(data, "lacks", folder=found.folder, modules=", ".join(lacking))
     return found
 
 

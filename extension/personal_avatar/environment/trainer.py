@@ -108,18 +108,16 @@ def _complete(packages: Path, interpreter: Interpreter, lock: Path) -> None:
 
 
 def _reason(data: Path, lock: Path) -> tuple[str, str | None]:
+    from personal_avatar.wording import text
+
     problem = record.read(data).problems.get(PART)
     if problem is not None:
-        return f"Training is not possible yet. {problem['message']}", problem["hint"]
+        return text("trainer.not_yet", cause=problem["message"]), problem["hint"]
     built = state(data)
     if built and built.get("key") != key(lock):
-        now = f"this is Python {platform.python_version()}"
-        return (
-            "The trainer environment was built by another version of the extension or of Python "
-            f"({built.get('python')}; {now}).",
-            "Restart the WebUI to renew it; from a terminal use the WebUI's Python.",
-        )
-    return "The trainer environment is not installed.", None
+        said = text("trainer.older", python=built.get("python"), now=platform.python_version())
+        return said, text("remedy.restart")
+    return text("trainer.none"), None
 
 
 def packages_folder(data: Path, lock: Path = LOCK) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
+from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
 from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one
@@ -48,7 +49,7 @@ class CheckpointShelf:
         try:
             return self.find(wanted)
         except BaseNotFound:
-            raise NoCheckpoint(f"The chosen checkpoint {wanted!r} is gone.") from None
+            raise stated(NoCheckpoint, "base.chosen_gone", wanted=repr(wanted)) from None
 
     def choose(self, wanted: str) -> BaseModelFile:
         """Use a checkpoint from now on, also after a restart. Raises `BaseNotFound`, `BaseUnsupported`."""
@@ -66,13 +67,14 @@ class CheckpointShelf:
                 return self.describe(file)
         if path is not None:
             return self.describe(path.resolve())
-        raise BaseNotFound(f"There is no checkpoint {wanted!r}.", f"There are: {', '.join(self.titles()) or 'none'}.")
+        values = {"wanted": repr(wanted), "names": ", ".join(self.titles()) or "–"}
+        raise stated(BaseNotFound, "base.unknown", "remedy.there_are", **values)
 
     def install(self, source: Path) -> BaseModelFile:
         """Copy the checkpoint in folder `source` and its yaml, unless the same files are there already."""
         weights = _weights_in(source)
         if not weights:
-            raise BaseNotFound(f"There is no checkpoint in {source}.", "The extension is incomplete; install it again.")
+            raise stated(BaseNotFound, "base.nothing_in", "remedy.reinstall", folder=source)
         self.folder.mkdir(parents=True, exist_ok=True)
         for file in (weights[0].with_suffix(".yaml"), weights[0]):
             if file.is_file():

@@ -60,7 +60,7 @@ class Datasets:
         """Raise `InvalidSettings` when the settings name an upscaler that this host does not have."""
         known = self.upscalers()
         if settings.upscaler and settings.upscaler not in known:
-            remedy = "remedy.upscaler" if known else "remedy.upscaler.none"
+            remedy = "remedy.there_are" if known else "remedy.upscaler.none"
             raise refused("problem.upscaler", remedy, got=shown(settings.upscaler), names=", ".join(known))
 
     def before_training(self, job: Job, folder: Path, emit: EventWriter, control: Control) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice
-from personal_avatar.errors import InvalidSettings, TooFewPhotos
+from personal_avatar.errors import TooFewPhotos
 from personal_avatar.params import shown
 from personal_avatar.problems import refused
 from personal_avatar.storage import sha256_of
@@ -26,8 +26,7 @@ def refuse_count(photos: int) -> None:
     if not photos:
         raise TooFewPhotos("No photos were given.", GIVE_SOME)
     if photos > MAX_PHOTOS:
-        said = f"{photos} photos were given; at most {MAX_PHOTOS} are possible."
-        raise InvalidSettings(said, "Choose the best 10 to 20.")
+        raise refused("problem.many", "remedy.many", photos=photos, allowed=MAX_PHOTOS)
 
 
 def means_style(class_noun: str) -> bool:

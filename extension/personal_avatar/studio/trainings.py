@@ -28,7 +28,7 @@ from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.problems import all_refused
+from personal_avatar.problems import all_refused, refused
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first
@@ -158,8 +158,7 @@ class Trainings:
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
         if request.plan.get("goal") == Goal.STYLE.value:
-            problem = "Without training a photo gives a face, and no style."
-            return InvalidSettings(problem, "Compare without the photos alone.")
+            return refused("problem.faceless", "remedy.faceless")
         base = self._base(request)
         try:
             oneshot.shelf_of(self._studio.host.folders()).parts(IdentitySettings(), base.family)
@@ -269,7 +268,8 @@ class Trainings:
     def _differences(
         self, engine: Engine, method: Method, plan: Mapping[str, Any], base: BaseModelFile, at_once: bool
     ) -> list[str]:
-        """See `differences`; of the engine alone. `at_once`: without asking whether the engine has all its modules, which takes a while."""
+        """See `differences`; of the engine alone. `at_once`: without asking whether the engine has all its
+        modules, which takes a while."""
         if engine is not Engine.KOHYA:
             return []
         from personal_avatar.environment import kohya

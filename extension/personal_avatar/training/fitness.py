@@ -7,6 +7,7 @@ from pathlib import Path
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET, WEIGHTS, Shapes
 from personal_avatar.training.families.files import not_floating, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
@@ -14,7 +15,7 @@ from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import refuse_lost, vae_config, vae_shapes
 from personal_avatar.training.network import network_in
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 _ENDS = ("weight", "bias", "positional_embedding", "text_projection")  # of the names of weights, not of counters
 _SCALES = (".scale_weight", ".weight_scale", ".absmax", ".SCB")  # what weights of fewer bits are multiplied by
@@ -38,15 +39,15 @@ def refuse_unfit(base: BaseModelFile) -> None:
 def _refuse_quantised(path: Path, shapes: Shapes, prefixes: tuple[str, ...]) -> None:
     """Raises `BaseUnsupported`. What is not called as weights are, such as numbers of positions, may be whole."""
     stored = {name: kind for name, kind in not_floating(path).items() if name.endswith(_ENDS)}
-    stored |= {name: "a scale" for name in shapes if name.endswith(_SCALES)}
+    stored |= {name: text("content.scale") for name in shapes if name.endswith(_SCALES)}
     for name, kind in stored.items():
         if name.startswith(prefixes):
-            said = f"{path.name} is quantised: {name} is {kind}."
-            raise BaseUnsupported(said, "Choose its version of 16 bits (fp16).")
+            values = {"file": path.name, "tensor": name, "format": kind}
+            raise stated(BaseUnsupported, "base.quantised", "remedy.fp16", **values)
 
 
 def _refuse_numbers(shapes: Shapes) -> None:
     """Raises `ValueError`: of nothing in a network there is just one."""
     for name, shape in shapes.items():
         if name.startswith(UNET) and not shape:
-            raise ValueError(f"{name} is a single number.")
+            raise ValueError(text("content.single", tensor=name))

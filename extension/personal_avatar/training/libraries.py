@@ -10,6 +10,7 @@ from importlib import import_module
 from threading import Thread
 
 from personal_avatar.errors import Crashed, TrainerMissing, causes, named
+from personal_avatar.problems import stated
 from personal_avatar.training.compute import trim
 
 RUN = "personal_avatar.training.run"
@@ -50,7 +51,7 @@ def needed() -> None:
     except Exception as error:
         if not isinstance(named(error), Crashed):
             raise  # of memory
-        raise TrainerMissing(f"The training's libraries cannot be imported: {_first_cause(error)}.") from error
+        raise stated(TrainerMissing, "trainer.libraries", cause=_first_cause(error)) from error
 
 
 def _first_cause(error: BaseException) -> str:

@@ -64,7 +64,7 @@ def refuse_endless_warmup(plan: TrainPlan, chosen: Collection[str]) -> None:
     if "warmup_steps" not in chosen or photos_for_warmup(plan):
         return
     most = plan.steps_for(MANY_PHOTOS)
-    values = {"name": "warmup_steps", "warmup": plan.warmup_steps, "most": most, "tenth": most // 10}
+    values = {"name": "warmup_steps", "other": "steps", "warmup": plan.warmup_steps, "most": most, "tenth": most // 10}
     raise refused("problem.endless", "remedy.endless", **values)
 
 
@@ -84,7 +84,7 @@ def _words_factor(plan: TrainPlan) -> float:
 def _refuse_rates(plan: TrainPlan) -> None:
     """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
     if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
-        own = {"name": "text_encoder_learning_rate", "value": f"{plan.learning_rate:g}"}
+        own = {"name": "text_encoder_learning_rate", "other": "learning_rate", "value": f"{plan.learning_rate:g}"}
         raise refused("problem.one_rate", "remedy.one_rate", word=ONE_RATE, **own)
     if _words_factor(plan) != 1.0:
         raise refused("problem.one_rate", "remedy.set", word=ONE_RATE, name="words_factor", value=1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.errors import BaseUnsupported, NotAlike, SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
@@ -39,10 +40,8 @@ def bare_pictures(model: DiffusionModel, shots: Sequence[Shot], settings: Sample
     """`model` must have nothing attached yet. Raises `BaseUnsupported` when it answers with what is no number."""
     latents = _quick(model, shots, settings)
     if not latents.isfinite().all():
-        raise BaseUnsupported(
-            f"{model.base.path.name} answers with values that are no numbers.",
-            "Download the file again or choose another one; where other programs can use it, set precision to fp32.",
-        )
+        values = {"file": model.base.path.name, "name": "precision"}
+        raise stated(BaseUnsupported, "base.answers", "remedy.again_or_fp32", **values)
     return BarePictures(tuple(shots), latents, settings)
 
 

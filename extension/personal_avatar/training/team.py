@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.problems import refused
 from personal_avatar.training.plan import TrainPlan
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def refuse_impossible(plan: TrainPlan) -> None:
 
     cards = torch.cuda.device_count()
     if cards and cards < plan.gpus:
-        raise InvalidSettings(f"The plan asks for {plan.gpus} graphics cards, and there are {cards}.", "Lower gpus.")
+        raise refused("problem.cards", "remedy.lower", name="gpus", gpus=plan.gpus, cards=cards)
 
 
 def meet(rank: int, size: int, place: Path) -> Team:

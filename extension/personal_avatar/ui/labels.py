@@ -24,10 +24,15 @@ NAMED = re.compile(f"{BEFORE}(?:steps|rank|vectors|{NAME}){AFTER}", re.ASCII)
 # What fills the places of texts about settings. Nothing else does: a value that was cut at a semicolon lacks a
 # quotation mark, and no sentence is taken for a name.
 PLACES = {
-    "name": r"\S+", "choices": r"[^\s,]*(?:, [^\s,]*)*", "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
+    **dict.fromkeys(("name", "other"), r"\S+"),
+    "choices": r"[^\s,]*(?:, [^\s,]*)*",
+    "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
     **dict.fromkeys(("low", "high", "multiple", "most", "usable", "need"), r"[-+.\de]+"),
     "value": r"\S+", "why": r"(?: \(.*\))?",
 }
+# The same of texts about checkpoints, so that these are not taken for what is said of something else.
+OF_BASE = {"path": r".*[/\\].*", "wanted": r"'.*'|\".*\"", "unusual": "(?:unusual|an? |levels|attention).*"}
+SEVERAL = re.compile(", (?=[a-z])")
 
 
 def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> str:
@@ -37,9 +42,32 @@ def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> st
 
 def problems(error: InvalidSettings, language: str) -> str:
     """What is wrong with settings, each under its label; "" where the table cannot say all of it."""
-    instead = {"name": lambda name: label(name, language, error.titles)}
-    said = [translated(one, known(), language, instead, PLACES) for one in problems_of(error)]
+    said = [problem(one, language, error.titles) for one in problems_of(error)]
     return text("problem.all", language, told=BETWEEN.join(said)) if all(said) else ""
+
+
+def problem(sentence: str, language: str, titles: Mapping[str, str] | None = None) -> str:
+    """One thing that is wrong, as `problems` tells it; of a checkpoint, too, without its full stop."""
+    def called(name: str) -> str:
+        return label(name, language, titles)
+
+    instead = {"name": called, "other": called, "cause": lambda cause: of_base(cause, language) or cause}
+    return translated(sentence, known(), language, instead, PLACES) or of_base(sentence, language)
+
+
+def of_base(sentence: str, language: str) -> str:
+    """What is said of a checkpoint, of a file or of the trainer, with or without its full stop; "" of anything else."""
+    def inner(part: str) -> str:
+        return translated(part, known("content"), language) or part
+
+    def each(parts: str) -> str:
+        return ", ".join(map(inner, SEVERAL.split(parts)))
+
+    instead = {**dict.fromkeys(("content", "cause", "format"), inner), "unusual": each}
+    keys = (*known("base"), *known("trainer"), *known("content"))
+    if said := translated(sentence, keys, language, instead, OF_BASE):
+        return said
+    return translated(f"{sentence}.", keys, language, instead, OF_BASE).rstrip(".。")
 
 
 def label(name: str, language: str, titles: Mapping[str, str] | None = None) -> str:

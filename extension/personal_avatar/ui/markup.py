@@ -7,7 +7,7 @@ from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings
 from personal_avatar.problems import known
-from personal_avatar.ui.labels import ONLY_NAMES, PLACES, label, labelled, problems, reasons
+from personal_avatar.ui.labels import ONLY_NAMES, PLACES, label, labelled, of_base, problems, reasons
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
 from personal_avatar.wording import counted, translated
@@ -92,7 +92,8 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
         told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
         return wrong or told, hint or _called(own, language) or error.hint, ""
     filled = {"why": lambda counted: reasons(counted, language)}
-    if told := wrong or translated(error.message, (*ENDINGS, *STARTS), language, filled, PLACES):
+    known_as = wrong or translated(error.message, (*ENDINGS, *STARTS), language, filled, PLACES)
+    if told := known_as or of_base(error.message, language):
         return told, hint, "" if hint else _called(own, language)
     return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
 
@@ -110,7 +111,8 @@ def _one_hint(hint: str, error: AvatarError, language: str) -> str:
     if hint in ("", error.default_hint) or COMMAND.sub("", hint) == COMMAND.sub("", usual):
         commands = iter(COMMAND.findall(hint or usual))
         return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
-    said = translated(hint, OWN_HINTS, language, {"name": lambda name: label(name, language)}, PLACES)
+    instead = dict.fromkeys(("name", "other"), lambda name: label(name, language))
+    said = translated(hint, OWN_HINTS, language, instead, PLACES)
     return _called(said, language)
 
 

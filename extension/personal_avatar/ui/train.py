@@ -11,12 +11,14 @@ import gradio as gr
 from personal_avatar.domain import ONE_PHOTO, Method
 from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, TooFewPhotos, WrongState
 from personal_avatar.jobs.store import Job
+from personal_avatar.problems import BETWEEN
 from personal_avatar.studio import TrainRequest
 from personal_avatar.studio.requests import PAGE
 from personal_avatar.studio.trainings import WAYS, taken_by
 from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
+from personal_avatar.ui.labels import problem
 from personal_avatar.ui.markup import box, duration, error_box, facts, tag
 from personal_avatar.ui.offer import Offers, changes_in_words
 from personal_avatar.ui.page import Page, elem_id
@@ -182,5 +184,11 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
     told = "" if found["measured"] else tag("p", scene.say("estimate.guess"))
     told += "" if found["holds_others"] else tag("p", scene.say("estimate.others"))
-    otherwise = box("info", scene.say("train.otherwise"), english="; ".join(different)) if different else ""
-    return facts(pairs) + told + otherwise
+    return facts(pairs) + told + (_otherwise(different, scene) if different else "")
+
+
+def _otherwise(different: list[str], scene: Scene) -> str:
+    """What the engine does otherwise; in English where the page does not know it."""
+    said = [problem(one, scene.language) for one in different]
+    title = scene.say("train.otherwise")
+    return box("info", title, BETWEEN.join(said)) if all(said) else box("info", title, english=BETWEEN.join(different))

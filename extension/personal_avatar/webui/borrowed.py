@@ -12,6 +12,7 @@ from typing import Any
 from modules import sd_models, shared
 
 from personal_avatar.errors import AvatarError, BaseUnsupported, Crashed, first_line, named
+from personal_avatar.problems import stated
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe
 
@@ -60,7 +61,7 @@ def _load(path: Path) -> None:
         _start_again()
         if not isinstance(known := named(error), Crashed):
             raise known from error
-        raise BaseUnsupported(f"The WebUI cannot load {path.name}: {first_line(error)}.") from error
+        raise stated(BaseUnsupported, "base.cannot_load", file=path.name, cause=first_line(error)) from error
 
 
 def _start_again() -> None:

@@ -10,6 +10,7 @@ from modules import sd_models, shared
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseNotFound, NoCheckpoint
+from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of, write_bytes
 from personal_avatar.webui.describe import describe
 
@@ -23,16 +24,14 @@ def selected() -> BaseModelFile:
     try:
         return describe(chosen or sd_models.select_checkpoint())
     except FileNotFoundError:
-        raise NoCheckpoint("The WebUI has found no checkpoint.") from None
+        raise stated(NoCheckpoint, "base.none") from None
 
 
 def find(wanted: str) -> BaseModelFile:
     """A checkpoint of the WebUI's list by title, name, hash or path, nothing else. Raises `BaseNotFound`."""
     info = sd_models.checkpoint_aliases.get(wanted) or _by_path(Path(wanted))
     if info is None or not Path(info.filename).is_file():
-        raise BaseNotFound(
-            f"The WebUI knows no checkpoint {wanted!r}.", "Refresh the WebUI's list and choose from it."
-        )
+        raise stated(BaseNotFound, "base.not_listed", "remedy.refresh", wanted=repr(wanted))
     return describe(info)
 
 
@@ -57,7 +56,7 @@ def enlist(path: Path) -> Any:
     Its title is final: the hash that the WebUI puts behind the name is computed here. Raises `BaseNotFound`.
     """
     if not path.is_file():
-        raise BaseNotFound(f"There is no checkpoint at {path}.")
+        raise stated(BaseNotFound, "base.nothing", path=path)
     info = _by_path(path)
     if info is None:
         info = sd_models.CheckpointInfo(str(path))

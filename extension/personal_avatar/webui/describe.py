@@ -10,6 +10,7 @@ from modules import sd_models, sd_vae, shared
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, NoCheckpoint
+from personal_avatar.problems import stated
 from personal_avatar.training.families import detect
 from personal_avatar.training.families.files import is_one_by_one
 from personal_avatar.training.families.sidecar import side_px
@@ -50,7 +51,7 @@ def _family_of(model: Any) -> Family:
     for family, marks in ((Family.SDXL, model.is_sdxl), (Family.SD2, model.is_sd2), (Family.SD1, model.is_sd1)):
         if marks:
             return family
-    raise BaseUnsupported("The loaded checkpoint is neither Stable Diffusion 1 or 2 nor SDXL.")
+    raise stated(BaseUnsupported, "base.neither")
 
 
 def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
@@ -58,7 +59,7 @@ def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
     if loaded is not None and (not is_one_by_one(path) or not path.is_file()):
         return {}
     if not path.is_file():
-        raise NoCheckpoint(f"{path} is gone.")
+        raise stated(NoCheckpoint, "base.gone", path=path)
     return _shapes_at(path, path.stat().st_mtime_ns)
 
 

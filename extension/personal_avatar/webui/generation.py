@@ -21,6 +21,7 @@ from PIL import Image
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
+from personal_avatar.problems import stated
 from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, sharing
 from personal_avatar.webui.identity import notes
 from personal_avatar.webui.ours import mark_saved
@@ -103,7 +104,7 @@ def turn(paints: bool = False) -> Iterator[None]:
     """
     with queue_lock:
         if shared.sd_model is None:  # the first access waits for the load at start-up
-            raise NoCheckpoint("The WebUI could not load its checkpoint.", "Its console says why; choose another one.")
+            raise stated(NoCheckpoint, "base.not_loaded", "remedy.console")
         shared.state.begin(job=JOB)
         shared.state.job_count = 1
         shared.state.textinfo = JOB

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training.compute import release
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ class Contents:
 
 def _refuse_whole(name: str, tensor: torch.Tensor) -> None:
     if not tensor.is_floating_point():
-        raise BaseUnsupported(
-            f"What should be loaded is quantised: {name} is of {tensor.dtype}.", "Choose its version of 16 bits (fp16)."
-        )
+        raise stated(BaseUnsupported, "base.loaded", "remedy.fp16", tensor=name, format=tensor.dtype)
 
 
 def _assign(module: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:

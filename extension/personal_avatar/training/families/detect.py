@@ -7,10 +7,12 @@ from typing import Any
 
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training.families.files import Shapes as Shapes
 from personal_avatar.training.families.files import load_pickle as load_pickle
 from personal_avatar.training.families.files import read_shapes as read_shapes
 from personal_avatar.training.families.sidecar import mapping
+from personal_avatar.wording import text
 
 UNET = "model.diffusion_model."
 FIRST_LAYER = f"{UNET}input_blocks.0.0.weight"
@@ -27,37 +29,38 @@ _TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
 _UNCLIP = ("embedder.", "noise_augmentor.")
 _EDM = {"edm_mean": "Playground v2.5", "edm_std": "Playground v2.5", "edm_vpred.": "CosXL"}
 _VIDEO = (".time_stack.", ".time_mixer.", "temporal_transformer_blocks.")
-_OTHER_INPUTS = {5: "a depth model", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)"}
+# What else a file is: keys of the table, behind "content.".
+_OTHER_INPUTS = {5: "depth", 7: "upscaler", 8: "editing"}
 _OTHER_PARTS = {
-    "model_ema.": "a checkpoint of averaged weights alone (model_ema)",
-    "double_blocks.": "a Flux model",
-    "joint_blocks.": "a Stable Diffusion 3 model",
-    "lora_up.weight": "a LoRA",
-    "lora_B.weight": "a LoRA",
-    "lora_linear_layer.up.": "a LoRA",
-    ".lora.up.": "a LoRA",
-    "_lora.up.": "a LoRA",
-    "hada_w1": "a LoRA",
-    "lokr_w": "a LoRA",
-    "oft_": "a LoRA",
-    "lora_unet_": "a LoRA",
-    "lora_te": "a LoRA",
-    "lycoris_": "a LoRA",
-    "string_to_param": "an embedding",
-    "emb_params": "an embedding",
-    "clip_g": "an embedding",
-    "control_model.": "a ControlNet",
-    "controlnet_": "a ControlNet",
-    "zero_convs.": "a ControlNet",
-    "input_hint_block.": "a ControlNet",
-    "ip_adapter.": "an IP-Adapter",
-    "motion_modules.": "a motion module of AnimateDiff",
-    "single_transformer_blocks.": "a Flux model",
-    "input_blocks.0.0.weight": "a UNet alone",
-    "down_blocks.": "in diffusers layout",
-    "transformer_blocks.": "a transformer (Stable Diffusion 3, PixArt or another one)",
-    "decoder.conv_in.weight": "a VAE",
-    "text_model.": "a text encoder",
+    "model_ema.": "averaged",
+    "double_blocks.": "flux",
+    "joint_blocks.": "sd3",
+    "lora_up.weight": "lora",
+    "lora_B.weight": "lora",
+    "lora_linear_layer.up.": "lora",
+    ".lora.up.": "lora",
+    "_lora.up.": "lora",
+    "hada_w1": "lora",
+    "lokr_w": "lora",
+    "oft_": "lora",
+    "lora_unet_": "lora",
+    "lora_te": "lora",
+    "lycoris_": "lora",
+    "string_to_param": "embedding",
+    "emb_params": "embedding",
+    "clip_g": "embedding",
+    "control_model.": "controlnet",
+    "controlnet_": "controlnet",
+    "zero_convs.": "controlnet",
+    "input_hint_block.": "controlnet",
+    "ip_adapter.": "ip_adapter",
+    "motion_modules.": "motion",
+    "single_transformer_blocks.": "flux",
+    "input_blocks.0.0.weight": "unet",
+    "down_blocks.": "diffusers",
+    "transformer_blocks.": "transformer",
+    "decoder.conv_in.weight": "vae",
+    "text_model.": "text_encoder",
 }
 
 
@@ -66,38 +69,35 @@ def detect(shapes: Shapes, name: str = "The checkpoint") -> Family:
     _refuse_video(shapes, name)
     first = shapes.get(FIRST_LAYER)
     if first is None:
-        raise BaseUnsupported(f"{name} is {_foreign(shapes)}, not a Stable Diffusion checkpoint in one file.")
+        raise stated(BaseUnsupported, "base.foreign", file=name, content=_foreign(shapes))
     if len(first) < 2:
-        raise BaseUnsupported(f"{name} has an odd first layer: it is damaged, or of no known kind.")
+        raise stated(BaseUnsupported, "base.odd", file=name)
     if first[1] not in (CHANNELS, INPAINTING_CHANNELS):
-        what = _OTHER_INPUTS.get(first[1], "of an unknown kind")
-        raise BaseUnsupported(f"{name} is {what}: its network takes {first[1]} channels, not 4 or 9.")
+        content = text(f"content.{_OTHER_INPUTS.get(first[1], 'unknown')}")
+        raise stated(BaseUnsupported, "base.channels", file=name, content=content, channels=first[1])
     _refuse_edm(shapes, name)
     if _has(shapes, XL_OPEN_CLIP) and _has(shapes, XL_CLIP_L):
         return Family.SDXL
     if _has(shapes, "conditioner.embedders.0.model."):
-        raise BaseUnsupported(f"{name} is the refiner of Stable Diffusion XL.", "Choose the base model.")
+        raise stated(BaseUnsupported, "base.refiner", "remedy.base_model", file=name)
     if not any(_has(shapes, prefix) for prefix in (*_TEXT_ENCODERS, *_UNCLIP)):
         raise _without_text(shapes, name)
     if _has(shapes, UNET + "label_emb."):
-        raise BaseUnsupported(f"{name} takes pictures or sizes beside text (unCLIP), or lacks a text encoder of SDXL.")
+        raise stated(BaseUnsupported, "base.unclip", file=name)
     return _by_text_encoder(shapes, name)
 
 
 def _refuse_video(shapes: Shapes, name: str) -> None:
     """Such a network takes as many channels as one that edits pictures."""
     if any(mark in key for key in shapes for mark in _VIDEO):
-        raise BaseUnsupported(f"{name} is Stable Video Diffusion, which makes videos of a picture.")
+        raise stated(BaseUnsupported, "base.video", file=name)
 
 
 def _refuse_edm(shapes: Shapes, name: str) -> None:
     """Such files differ from those of Stable Diffusion XL in a few numbers beside the network."""
     for mark, model in _EDM.items():
         if _has(shapes, mark):
-            raise BaseUnsupported(
-                f"{name} is {model} or made from it: it was trained on another schedule of noise (EDM).",
-                "Choose Stable Diffusion XL 1.0 or a checkpoint made from it.",
-            )
+            raise stated(BaseUnsupported, "base.edm", "remedy.edm", file=name, model=model)
 
 
 def _by_text_encoder(shapes: Shapes, name: str) -> Family:
@@ -109,8 +109,8 @@ def _by_text_encoder(shapes: Shapes, name: str) -> Family:
 
 
 def _without_text(shapes: Shapes, name: str) -> BaseUnsupported:
-    lacks = "has no text encoder in it" if _has(shapes, VAE) else "is a UNet alone: it has no text encoder and no VAE"
-    return BaseUnsupported(f"{name} {lacks}.", "Choose a full checkpoint, not one of the UNet alone.")
+    lacks = "base.textless" if _has(shapes, VAE) else "base.bare"
+    return stated(BaseUnsupported, lacks, "remedy.full", file=name)
 
 
 def prediction(shapes: Shapes, params: Mapping[str, Any] | None, loaded_as: str = "") -> tuple[str, bool]:
@@ -150,6 +150,6 @@ def _foreign(shapes: Shapes) -> str:
     """What a file without a Stable Diffusion UNet looks like, for the message."""
     for key in shapes:
         if key.endswith(f".{FIRST_LAYER}"):
-            return f"saved under other names ({key.removesuffix(FIRST_LAYER)}...)"
+            return text("content.names", prefix=key.removesuffix(FIRST_LAYER))
     found = (what for mark, what in _OTHER_PARTS.items() if any(mark in key for key in shapes))
-    return next(found, "of an unknown kind")
+    return text(f"content.{next(found, 'unknown')}")

@@ -15,6 +15,8 @@ from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
 from personal_avatar.pickles import load_pickle as load_pickle
 from personal_avatar.pickles import other_content, read_contents
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -23,10 +25,7 @@ Shapes = dict[str, tuple[int, ...]]
 Weights = dict[str, "torch.Tensor"]
 Stored = Mapping[str, "torch.Tensor"]
 
-_AGAIN = "Download it again."
-_ONE_FILE = "Download the model as one .safetensors file, or convert the {} to one."
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.", re.IGNORECASE)  # in the names that libraries give to parts of a model
-_CONVERT = "Convert its numbers to 16 bits, or choose another checkpoint."
 _FORMATS = {  # torch's name, and bytes a number; older releases of torch have not all of the last ones
     "F64": ("float64", 8), "F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2),
     "F8_E4M3": ("float8_e4m3fn", 1), "F8_E5M2": ("float8_e5m2", 1), "I64": ("int64", 8), "I32": ("int32", 4),
@@ -70,7 +69,7 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
             file.seek(first)
             read = file.readinto(found.view(-1).view(torch.uint8).numpy().data) if end > first else 0
         if read != end - first:
-            raise BaseUnsupported(f"{self._path.name} ends within {name}.", _AGAIN)
+            raise stated(BaseUnsupported, "base.ends", "remedy.again", file=self._path.name, tensor=name)
         return found
 
     def dtype(self, name: str) -> torch.dtype:
@@ -80,7 +79,8 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
         stored, _, _ = self._header.spans[name]
         found: torch.dtype | None = getattr(torch, _FORMATS.get(stored, ("", 0))[0], None)
         if found is None:
-            raise BaseUnsupported(f"{name} in {self._path.name} cannot be read (format {stored}).", _CONVERT)
+            values = {"file": self._path.name, "tensor": name, "format": stored}
+            raise stated(BaseUnsupported, "base.format", "remedy.convert", **values)
         return found
 
     def _opened(self) -> BufferedReader:
@@ -91,7 +91,7 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
             raise _nothing_at(self._path) from None
         if _stamp(os.fstat(file.fileno())) != self._stamp:
             file.close()
-            raise BaseUnsupported(f"{self._path.name} was changed while it was in use.", "Start again with it.")
+            raise stated(BaseUnsupported, "base.changed", "remedy.start_again", file=self._path.name)
         return file
 
 
@@ -160,22 +160,17 @@ def is_diffusers_folder(path: Path) -> bool:
 
 def _must_exist(path: Path) -> None:
     if is_diffusers_folder(path):
-        raise BaseUnsupported(
-            f"{path.name} is a folder in diffusers layout, not a checkpoint in one file.",
-            _ONE_FILE.format("folder"),
-        )
+        raise stated(BaseUnsupported, "base.folder", "remedy.folder", file=path.name)
     if not path.is_file():
         raise _nothing_at(path)
     part = _PART.search(path.name)
     if part and int(part[2]) > 1:
-        raise BaseUnsupported(
-            f"{path.name} is part {int(part[1])} of {int(part[2])} of a model, not a checkpoint in one file.",
-            _ONE_FILE.format("parts"),
-        )
+        values = {"file": path.name, "part": int(part[1]), "parts": int(part[2])}
+        raise stated(BaseUnsupported, "base.part", "remedy.parts", **values)
 
 
 def _nothing_at(path: Path) -> BaseNotFound:
-    return BaseNotFound(f"There is no checkpoint at {path}.")
+    return stated(BaseNotFound, "base.nothing", path=path)
 
 
 def stamp_of(path: Path) -> tuple[int, int] | None:
@@ -196,9 +191,8 @@ def _header(path: Path) -> Header:
         _refuse_misfits(header)
     except ValueError as error:
         what, remedy = other_content(path)
-        raise BaseUnsupported(
-            f"{path.name} is not a readable safetensors file ({what or error}).", remedy or _AGAIN
-        ) from None
+        values = {"file": path.name, "cause": what or error}
+        raise stated(BaseUnsupported, "base.unreadable", remedy or "remedy.again", **values) from None
     return header
 
 
@@ -206,7 +200,7 @@ def _refuse_misfits(header: Header) -> None:
     """Raises `ValueError` for a tensor of more or fewer bytes than its shape and number format take."""
     for name, (stored, first, end) in header.spans.items():
         if stored in _FORMATS and end - first != math.prod(header.shapes[name]) * _FORMATS[stored][1]:
-            raise ValueError(f"the bytes of {name} do not fit its shape")
+            raise ValueError(text("content.misfit", tensor=name))
 
 
 def _pickled_now(path: Path) -> tuple[Shapes, dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported, Crashed, named
+from personal_avatar.problems import stated
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.contents import Contents, Named, without_weights
 from personal_avatar.training.families.files import (
@@ -29,6 +30,7 @@ from personal_avatar.training.families.stored import Places, take, unet_places
 from personal_avatar.training.families.text import TOKENIZER, TextEncoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import vae_config, vae_weights
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -162,9 +164,7 @@ def refuse_no_numbers(module: torch.nn.Module, spoken: str) -> None:
     with torch.no_grad():
         sums = torch.stack([weight.sum() for weight in module.parameters()])
     if not bool(sums.isfinite().all()):
-        raise BaseUnsupported(
-            f"{spoken} holds values that are no numbers.", "Download the file again, or choose another VAE."
-        )
+        raise stated(BaseUnsupported, "base.numbers", "remedy.again_or_vae", part=spoken)
 
 
 def shapes_of(weights: Mapping[str, torch.Tensor]) -> Shapes:
@@ -179,12 +179,13 @@ def named_layout_errors(base: BaseModelFile, spoken: str) -> Iterator[None]:
     except (RuntimeError, LookupError, ValueError) as error:
         if not isinstance(named(error), Crashed):
             raise  # of memory
-        raise BaseUnsupported(f"{base.path.name} does not have the layout of {spoken}: {_said(error)}") from error
+        values = {"file": base.path.name, "family": spoken, "cause": _said(error)}
+        raise stated(BaseUnsupported, "base.layout", **values) from error
 
 
 def _said(error: Exception) -> str:
     """Which tensor it is about, of which torch says so in its second or third line."""
     if isinstance(error, KeyError):
-        return f"it lacks {error.args[0]}."
+        return text("content.lacks", tensor=error.args[0])
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shorten(" ".join(lines[:SAID_LINES]), SAID_CHARACTERS, placeholder=" ...")

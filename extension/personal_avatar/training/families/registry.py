@@ -7,6 +7,7 @@ from importlib import import_module
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction, read_shapes
@@ -38,10 +39,8 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
     shapes = read_shapes(base.path)
     family = detect(shapes, base.path.name)
     if family is not base.family:
-        raise BaseUnsupported(
-            f"{base.path.name} was replaced: it was a {FAMILIES[base.family]} checkpoint when the job was asked for, "
-            f"and is a {FAMILIES[family]} one now.", "Start a new job with it.",
-        )
+        values = {"file": base.path.name, "before": FAMILIES[base.family], "now": FAMILIES[family]}
+        raise stated(BaseUnsupported, "base.replaced", "remedy.new_job", **values)
     answers, zero_terminal_snr = prediction(shapes, read_params(base) or None)
     if answers in (UNKNOWN, base.prediction):
         return base

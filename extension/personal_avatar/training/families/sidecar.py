@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported
+from personal_avatar.errors import BaseUnsupported, first_line
+from personal_avatar.problems import stated
 
 CELL_PX = 8
 CELLS = range(4, 257)  # a side that a checkpoint may have been trained on
@@ -23,7 +24,7 @@ def read_params(base: BaseModelFile) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return dict(document["model"]["params"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise BaseUnsupported(f"{path.name} is not a model configuration ({error}).", "Mend or remove it.") from None
+        raise stated(BaseUnsupported, "base.yaml", "remedy.mend", file=path.name, cause=first_line(error)) from None
 
 
 def side_px(params: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.stored import Places, clip_places, open_clip_places
 from personal_avatar.training.families.unet_config import blocks
@@ -96,7 +97,7 @@ def _config(embedding: tuple[int, ...], positions: int, inner: int) -> dict[str,
 
 def _shape(shapes: Shapes, name: str, base: BaseModelFile) -> tuple[int, ...]:
     if name not in shapes:
-        raise BaseUnsupported(f"The text encoder of {base.path.name} is incomplete ({name} is missing).")
+        raise stated(BaseUnsupported, "base.text", file=base.path.name, tensor=name)
     return shapes[name]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.sidecar import unet_params
@@ -35,7 +36,7 @@ def unet_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> 
     context = [shape[1] for key, shape in shapes.items() if key.startswith(UNET) and key.endswith("attn2.to_k.weight")]
     middle = UNET + "middle_block.1."
     if not context or middle + "proj_in.weight" not in shapes or any(level.resnets != RESNETS for level in levels):
-        raise BaseUnsupported(f"{base.path.name} has an unusual UNet (two residual blocks a level are expected).")
+        raise stated(BaseUnsupported, "base.unet", file=base.path.name)
     return {
         "sample_size": base.native_px // 8,
         "in_channels": shapes[UNET + "input_blocks.0.0.weight"][1],
@@ -86,10 +87,7 @@ def _heads(levels: list[_Level], params: dict[str, Any], base: BaseModelFile) ->
             return STANDARD_HEADS
     if isinstance(width, int) and width > 0:
         return tuple(max(1, level.width // width) for level in levels)
-    raise BaseUnsupported(
-        f"{base.path.name} is of an unusual size and has no configuration.",
-        "Put its yaml beside it, under the same name.",
-    )
+    raise stated(BaseUnsupported, "base.unconfigured", "remedy.yaml", file=base.path.name)
 
 
 def _sizes(shapes: Shapes) -> dict[str, Any]:

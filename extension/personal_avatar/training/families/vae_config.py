@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, VaeNotFound
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import VAE
 from personal_avatar.training.families.files import Shapes, Stored, Weights, open_weights, read_shapes
 from personal_avatar.training.families.unet_config import blocks
@@ -67,7 +68,5 @@ def vae_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> d
 
 def _no_vae(base: BaseModelFile) -> BaseUnsupported:
     if base.vae is not None:
-        return BaseUnsupported(f"{base.vae.name} is not a VAE in Stable Diffusion's own layout.", "Choose another VAE.")
-    return BaseUnsupported(
-        f"{base.path.name} has no VAE in it.", "Choose a VAE beside it, or a checkpoint with one inside."
-    )
+        return stated(BaseUnsupported, "base.vae", "remedy.other_vae", file=base.vae.name)
+    return stated(BaseUnsupported, "base.no_vae", "remedy.vae", file=base.path.name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.compute import Compute, torch_device
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights, refuse_unreadable
@@ -144,10 +145,7 @@ class Dreambooth:
 def _fine_enough(model: DiffusionModel) -> None:
     """Raises `BaseUnsupported` when the file's number format would round away what is learned."""
     if model.native_dtype.itemsize < 2:
-        raise BaseUnsupported(
-            f"{model.base.path.name} keeps its weights in 8 bits, too coarse for what Dreambooth changes.",
-            "Use its 16 bit version, or train a LoRA.",
-        )
+        raise stated(BaseUnsupported, "base.eight", "remedy.eight", file=model.base.path.name)
 
 
 def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

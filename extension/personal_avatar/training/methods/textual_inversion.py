@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import InvalidSettings, SelfTestFailed
+from personal_avatar.errors import SelfTestFailed
+from personal_avatar.problems import refused
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
@@ -108,7 +109,7 @@ def _known_ids(tokenizer: Any, text: str) -> list[int]:
     """Ids of the tokens of `text`. Raises `InvalidSettings` when there are none."""
     ids = list(tokenizer(text, add_special_tokens=False).input_ids)
     if not ids:
-        raise InvalidSettings(f"{text!r} is no word to begin with.", "Choose one such as man or face.")
+        raise refused("problem.begin", "remedy.begin", got=repr(text))
     return ids
 
 

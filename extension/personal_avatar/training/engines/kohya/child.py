@@ -30,6 +30,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, oom_kills
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
+from personal_avatar.wording import text
 
 WAIT_S = 0.5
 PATIENCE_S = 15.0
@@ -131,17 +132,17 @@ class Child:
 
 def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | None = None) -> AvatarError:
     """Name the end of a process of sd-scripts by its exit code and its last lines. `data`: see `Child`."""
-    text = "\n".join(tail)
-    module = _MISSING_MODULE.search(text) or _NOT_INSTALLED.search(text)
+    said = "\n".join(tail)
+    module = _MISSING_MODULE.search(said) or _NOT_INSTALLED.search(said)
     if module:
         command = commandline.doctor("--install-kohya", data=data)
         hint = f"Run `{command}`; an optimiser may need a package of its own."
-        return EngineMissing(f"sd-scripts needs {module[1]}, which is not installed.", hint)
-    if _says(text, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
+        return EngineMissing(text("trainer.module", module=module[1]), hint)
+    if _says(said, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
         return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")
-    if oom_killed or _says(text, _NO_MEMORY):
+    if oom_killed or _says(said, _NO_MEMORY):
         return OutOfMemory("The machine ran out of memory while sd-scripts trained.")
-    if _says(text, SAID_OF_DISKS):
+    if _says(said, SAID_OF_DISKS):
         return DiskFull("The disk was full while sd-scripts trained.", "Free some space on the disk, then train again.")
     words = " Its last words: " + " | ".join(tail[-5:]) if tail else ""
     if code in (-9, 137):

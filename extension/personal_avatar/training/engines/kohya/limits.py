@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family, Method
-from personal_avatar.errors import AvatarError, InvalidSettings
+from personal_avatar.errors import AvatarError
+from personal_avatar.problems import several
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
 from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
@@ -48,7 +49,9 @@ def fitted(
     found = [*limits(plan, base, method), *_release(plan, method, version)]
     against = [limit.sentence for limit in found if not limit.instead or set(limit.instead) & set(chosen)]
     if against:
-        raise InvalidSettings(f"{'; '.join(against)}.", "Change these settings, or choose the engine diffusers.")
+        error = several(against)
+        error.hint = text("remedy.kohya")
+        raise error
     changes = {name: value for limit in found for name, value in limit.along.items() if name not in chosen}
     changes |= {name: value for limit in found for name, value in limit.instead.items()}
     return plan.copy(update=changes), [limit.sentence for limit in found]
@@ -72,10 +75,9 @@ def of_checkpoint(base: BaseModelFile) -> Iterator[Limit]:
         return
     first = shapes.get(FIRST, (0, 4))
     if first[1] != 4:
-        yield Limit(f"sd-scripts cannot train {base.path.name}: it takes {first[1]} channels (inpainting or editing)")
+        yield Limit(text("problem.kohya.channels", file=base.path.name, channels=first[1]))
     elif FIRST_OF_VAE not in shapes:
-        why = "there is no VAE in the checkpoint, which it reads also where another lies beside it"
-        yield Limit(f"sd-scripts cannot train {base.path.name}: {why}")
+        yield Limit(text("problem.kohya.vae", file=base.path.name))
     elif not is_standard(shapes, base.family):
         yield from _other_size(base, shapes)
 
@@ -84,75 +86,78 @@ def _other_size(base: BaseModelFile, shapes: Shapes) -> Iterator[Limit]:
     try:
         sizes_of(base, shapes)
     except AvatarError as error:
-        yield Limit(f"sd-scripts cannot train it: {error.message.rstrip('.')}")
+        yield Limit(text("problem.kohya.size", cause=error.message.rstrip(".")))
 
 
 def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
     if plan.ema_decay > 0:
-        yield Limit("sd-scripts keeps no averaged weights (ema_decay)", {"ema_decay": 0.0})
+        yield _without("average", "ema_decay", 0.0)
     if plan.stop_at > 0:
-        yield Limit("sd-scripts cannot stop by likeness (stop_at): it trains to the end", {"stop_at": 0.0})
+        yield _without("stop", "stop_at", 0.0)
     if plan.timesteps != EVEN:
-        yield Limit("sd-scripts draws all timesteps alike (timesteps)", {"timesteps": EVEN})
+        yield _without("timesteps", "timesteps", EVEN)
     if plan.vary_captions:
-        yield Limit("sd-scripts begins a caption in one way only (vary_captions)", {"vary_captions": False})
+        yield _without("captions", "vary_captions", False)
     if plan.low_first > 0:
-        yield Limit("sd-scripts trains on one size (low_first)", {"low_first": 0.0})
+        yield _without("one_size", "low_first", 0.0)
     if plan.gpus > 1:
-        yield Limit("sd-scripts trains on one graphics card here (gpus)", {"gpus": 1})
+        yield _without("one_card", "gpus", 1)
     if plan.compile == "on":
-        yield Limit("sd-scripts compiles nothing here (compile)", {"compile": "off"})
+        yield _without("compile", "compile", "off")
     if plan.clip_skip > 1 and base.family is not Family.SD1:
-        yield Limit(f"sd-scripts has no clip_skip for {FAMILIES[base.family]}", {"clip_skip": 1})
+        yield _without("clip_skip", "clip_skip", 1, family=FAMILIES[base.family])
     if plan.optimiser == "schedulefree" and method not in LORA_METHODS:
-        yield _without_optimiser("sd-scripts has the optimiser schedulefree for LoRA only", plan)
+        yield _without_optimiser("lora_only", plan)
     if plan.optimiser == MATRICES:
-        yield _without_optimiser(f"sd-scripts has no optimiser {MATRICES}", plan)
+        yield _without_optimiser("optimiser", plan)
     if plan.caption_dropout > 0 and method is Method.TEXTUAL_INVERSION:
-        yield Limit("sd-scripts drops no captions in textual inversion (caption_dropout)", {"caption_dropout": 0.0})
+        yield _without("dropout", "caption_dropout", 0.0)
 
 
-def _without_optimiser(sentence: str, plan: TrainPlan) -> Limit:
-    return Limit(sentence, {"optimiser": ADAMW}, as_adamw(plan))
+def _without(key: str, name: str, instead: Any, **values: Any) -> Limit:
+    """One setting that must be `instead`; `key` of the sentence, behind "problem.kohya."."""
+    return Limit(text(f"problem.kohya.{key}", name=name, **values), {name: instead})
+
+
+def _without_optimiser(key: str, plan: TrainPlan, **values: Any) -> Limit:
+    said = text(f"problem.kohya.{key}", optimiser=plan.optimiser, **values)
+    return Limit(said, {"optimiser": ADAMW}, as_adamw(plan))
 
 
 def _lora(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
     if not isinstance(plan, LoraPlan):
         return
     if plan.dora:
-        yield Limit("sd-scripts has no DoRA (dora)", {"dora": False})
+        yield _without("dora", "dora", False)
     if plan.words_factor != 1.0:
-        yield Limit("sd-scripts has one learning rate for the whole UNet (words_factor)", {"words_factor": 1.0})
+        yield _without("one_rate", "words_factor", 1.0)
     if plan.blocks != "all":
-        yield Limit(f"sd-scripts trains all blocks, not only the {plan.blocks} ones (blocks)", {"blocks": "all"})
+        yield _without("blocks", "blocks", "all", blocks=plan.blocks)
     if plan.conv_rank not in (0, plan.rank):
-        what = f"sd-scripts gives some residual layers the rank of attention: conv_rank must be 0 or {plan.rank}"
-        yield Limit(what, {"conv_rank": plan.rank})
+        yield _without("conv_rank", "conv_rank", plan.rank, rank=plan.rank)
 
 
 def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
     if plan.prior_weight <= 0:
         return
     if plan.prior_dropout > 0:
-        yield Limit("sd-scripts does not hold the answer to no words (prior_dropout)", {"prior_dropout": 0.0})
+        yield _without("no_words", "prior_dropout", 0.0)
     if plan.wants_styles:
-        yield Limit("sd-scripts asks for the class in one way only (prior_styles)", {"prior_styles": 0.0})
+        yield _without("styles", "prior_styles", 0.0)
     if plan.prior_after > 0:
-        yield Limit("sd-scripts holds the class from the first step on (prior_after)", {"prior_after": 0.0})
+        yield _without("after", "prior_after", 0.0)
     if plan.prior_from != PICTURES and method not in LORA_METHODS:
-        what = f"sd-scripts holds the class by its pictures only (prior_from {plan.prior_from})"
-        yield Limit(what, _by_pictures(plan))
+        yield _by_pictures(plan, "pictures")
     elif plan.prior_from != PICTURES and plan.trains_text:
-        what = "sd-scripts would ask the text encoder that is trained for the checkpoint's own answers (prior_from)"
-        yield Limit(what, _by_pictures(plan))
+        yield _by_pictures(plan, "text")
     if method is Method.DREAMBOOTH and base.family is Family.SDXL and plan.prior_weight != 1 and not plan.is_style:
-        what = "sd-scripts weighs class pictures like the person's own for SDXL: prior_weight must be 1"
-        yield Limit(what, {"prior_weight": 1.0})
+        yield _without("weight", "prior_weight", 1.0)
 
 
-def _by_pictures(plan: TrainPlan) -> dict[str, Any]:
+def _by_pictures(plan: TrainPlan, key: str, version: str = "") -> Limit:
     """Instead of a class that is held by answers; a style has none to make pictures of, so it does without."""
-    return {"prior_weight": 0.0} if plan.is_style else {"prior_from": PICTURES}
+    said = text(f"problem.kohya.{key}", name="prior_from", held=plan.prior_from, version=version)
+    return Limit(said, {"prior_weight": 0.0} if plan.is_style else {"prior_from": PICTURES})
 
 
 def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
@@ -160,10 +165,9 @@ def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
     if not version.startswith("0.9.") or method not in LORA_METHODS:
         return
     if plan.own_answers:
-        what = f"sd-scripts {version} holds the class by its pictures only (prior_from {plan.prior_from})"
-        yield Limit(what, _by_pictures(plan))
+        yield _by_pictures(plan, "old_pictures", version)
     if plan.optimiser == "schedulefree":
-        yield _without_optimiser(f"sd-scripts {version} has no optimiser schedulefree", plan)
+        yield _without_optimiser("old_optimiser", plan, version=version)
 
 
 RULES: tuple[Rule, ...] = (_checkpoint, _training, _lora, _prior)

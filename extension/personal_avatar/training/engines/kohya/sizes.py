@@ -10,6 +10,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 from personal_avatar.training.families.detect import CLIP_L, UNET, VAE, Shapes, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
@@ -17,7 +18,7 @@ from personal_avatar.training.families.sidecar import encoder_folder, read_param
 from personal_avatar.training.families.text import TOKENIZER, clip_encoder
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import SCALING_FACTORS, vae_config
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 LAUNCHER = Path(__file__).with_name("sized.py")
 FILE_NAME = "sizes.json"
@@ -67,17 +68,17 @@ def sizes_of(base: BaseModelFile, shapes: Shapes) -> Sizes:
     """Of a checkpoint in the layout of Stable Diffusion 1. Raises `BaseUnsupported` when sd-scripts has no network for
     it."""
     if base.family is not Family.SD1:
-        raise BaseUnsupported(f"{base.path.name} does not have the standard size of its family.")
+        raise stated(BaseUnsupported, "base.not_standard", file=base.path.name)
     params = read_params(base)
     with named_layout_errors(base, FAMILIES[base.family]):
         unet = unet_config(shapes, params, base)
         vae = vae_config(shapes, params, base)
-        text = clip_encoder(shapes, CLIP_L, encoder_folder(params, TOKENIZER), base).config
+        encoder = clip_encoder(shapes, CLIP_L, encoder_folder(params, TOKENIZER), base).config
         beside = vae_config(_vae_shapes(base.vae), params, base) if base.vae else vae
-    unusual = [*_unusual(unet), *(["a VAE of another size beside it"] if beside != vae else []), *_unusual_vae(vae)]
+    unusual = [*_unusual(unet), *([text("content.other_vae")] if beside != vae else []), *_unusual_vae(vae)]
     if unusual:
-        raise BaseUnsupported(f"{base.path.name} has {', '.join(unusual)}.")
-    return Sizes(unet, vae, text)
+        raise stated(BaseUnsupported, "base.has", file=base.path.name, unusual=", ".join(unusual))
+    return Sizes(unet, vae, encoder)
 
 
 def _vae_shapes(path: Path) -> Shapes:
@@ -89,13 +90,13 @@ def _unusual(unet: dict[str, Any]) -> Iterator[str]:
     """What its UNet cannot be, or cannot be saved as."""
     widths, up = unet["block_out_channels"], unet["up_block_types"]
     if len(widths) > MOST_LEVELS or any(width % GROUPS for width in widths):
-        yield f"levels of unusual widths {widths}"
+        yield text("content.levels", widths=widths)
     if up[0] != "UpBlock2D" or "UpBlock2D" in up[1:-1]:
-        yield "attention at unusual levels"
+        yield text("content.attention_levels")
     if unet["use_linear_projection"] or max(unet["transformer_layers_per_block"]) > 1:
-        yield "unusual attention"
+        yield text("content.attention")
 
 
 def _unusual_vae(vae: dict[str, Any]) -> Iterator[str]:
     if len(vae["block_out_channels"]) != VAE_LEVELS or vae["scaling_factor"] != SCALING_FACTORS[Family.SD1]:
-        yield "an unusual VAE"
+        yield text("content.unusual_vae")
