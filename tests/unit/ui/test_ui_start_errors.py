@@ -135,6 +135,20 @@ def test_all_that_is_wrong_is_told_under_the_labels_of_the_page() -> None:
     assert all(text(key, "zh") in said for key in ("plan.rank", "plan.trigger_word", "check.min_face", "photos.noun"))
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_in_a_sentence_is_called_as_on_the_page(language: str) -> None:
+    plans: list[dict[str, Any]] = [
+        {"warmup_steps": 60, "steps": 50}, {"optimiser": "prodigy", "text_encoder_learning_rate": 0.1},
+        {"accumulate": 3, "gpus": 2},
+    ]
+    for plan in plans:
+        with pytest.raises(InvalidSettings) as caught:
+            refuse_endless_warmup(plan_for(BASE, Method.LORA, plan), plan)
+        told = " ".join(paragraphs(caught.value, language)[0])
+        assert not any(name in re.sub("“[^”]+”", "", told) for name in ("_", "steps", "accumulate")), told
+        assert told.count("“") >= 2
+
+
 def test_each_problem_brings_what_to_do_about_it() -> None:
     error = refused_by(lambda: checked_name("a\nb"), lambda: checked_noun("sks"))
     assert error is not None
