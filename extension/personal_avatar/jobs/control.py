@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
@@ -16,6 +18,7 @@ CANCEL = "cancel"
 DISCARD = "discard"
 PAUSE = "pause"
 YIELD = "yield-gpu"
+AWAITED = "awaited"  # by a program that runs the job as soon as there is room; no wish of the job's work
 
 
 class PauseTaken(Exception):
@@ -70,6 +73,15 @@ class Control:
     def leave(asker: Path) -> None:
         """End what `join` began; harmless when it has ended already."""
         asker.unlink(missing_ok=True)
+
+    @contextmanager
+    def joined(self, wish: str) -> Iterator[None]:
+        """Within: `join`, and `leave` at the end."""
+        asker = self.join(wish)
+        try:
+            yield
+        finally:
+            self.leave(asker)
 
     def _still_asks(self, asker: Path) -> bool:
         try:

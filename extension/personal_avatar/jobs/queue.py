@@ -14,7 +14,8 @@ from pathlib import Path
 
 from personal_avatar.errors import JobDamaged, QueueFull
 from personal_avatar.host import Rules, TrainerPython
-from personal_avatar.jobs import process
+from personal_avatar.jobs import left
+from personal_avatar.jobs.control import AWAITED, Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import LOCAL, Executor
 from personal_avatar.jobs.lanes import Lanes, Taken
@@ -120,23 +121,7 @@ class JobQueue:
 
     def settle(self) -> None:
         """Bring to an end or back into the queue what programs left that are gone, and that does not run any more."""
-        for view in self.store.views(states=[State.RUNNING]):
-            if self._is_left(view.job) and self.store.claim(view.job.id):
-                self._settle(view.job)
-
-    def _settle(self, job: Job) -> None:
-        """Of a job that was claimed just now; one that another program settled meanwhile is given back as it is."""
-        if self._is_left(job):
-            self._runner.run(job)
-        else:
-            self.store.release(job.id)
-
-    def _is_left(self, job: Job) -> bool:
-        """Whether a job counts as one that runs, and no process of it does."""
-        status = self.store.status(job.id)
-        return status.state is State.RUNNING and not (
-            process.alive(status.pid, status.pid_started_at) or process.child_of(self.store.folder(job.id))
-        )
+        left.settle(self.store, self._runner)
 
     def _start_lanes(self) -> None:
         for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self.is_ours(view)}:
@@ -188,16 +173,21 @@ class JobQueue:
     # -- waiting
 
     def run_here(self, job: Job) -> JobView:
-        """Run one job in this thread until it has ended or rests (the command line), as soon as there is room."""
-        told = False
-        while (state := self.store.status(job.id).state) not in RESTING:
-            if self._claim(job, state):
-                self._runner.run(job)
-                continue
-            if not told and state is State.QUEUED and not self.store.is_claimed(job.id):
-                told = True
-                EventWriter(self.store.folder(job.id))(Log(NO_ROOM))
-            time.sleep(POLL_S)
+        """Run one job in this thread until it has ended or rests (the command line), as soon as there is room; what
+        programs left that are gone takes none."""
+        told, looked_at = False, time.monotonic()
+        with Control(self.store.folder(job.id)).joined(AWAITED):
+            while (state := self.store.status(job.id).state) not in RESTING:
+                if self._claim(job, state):
+                    self._runner.run(job)
+                    continue
+                if not told and state is State.QUEUED and not self.store.is_claimed(job.id):
+                    told = True
+                    EventWriter(self.store.folder(job.id))(Log(NO_ROOM))
+                if time.monotonic() - looked_at > IDLE_S:
+                    self.settle()
+                    looked_at = time.monotonic()
+                time.sleep(POLL_S)
         return self.store.view(job.id)
 
     def wait(self, job_id: str, timeout_s: float) -> JobView:
@@ -212,9 +202,12 @@ class JobQueue:
         return self._may_run(view.job, view.status.state)
 
     def waits_in_vain(self, view: JobView) -> bool:
-        """Whether a job waits, and nothing shows that any program takes it: neither this one nor, as nobody has a job
-        of its line and this one was left for longer than others look away, another."""
+        """Whether a job waits, and nothing shows that any program takes it: neither this one nor one that was given it
+        to run (`run_here`) nor, as nobody has a job of its line and this one was left for longer than others look away,
+        another."""
         if self._serves or view.status.state is not State.QUEUED or time.time() - view.job.created_at < 2 * IDLE_S:
+            return False
+        if Control(self.store.folder(view.job.id)).asked(AWAITED):
             return False
         line = self.store.in_line(view.job.kind, RUNS_OR_WAITS)
         return not any(self.store.is_claimed(one.job.id) for one in line)

@@ -16,6 +16,7 @@ import pytest
 from personal_avatar.errors import DiskFull, QueueFull
 from personal_avatar.host import Rules
 from personal_avatar.jobs import endings, process, queue, watching
+from personal_avatar.jobs.control import AWAITED, Control
 from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log, Started, failure, read_events
 from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.states import State
@@ -231,6 +232,32 @@ def test_a_command_waits_until_there_is_room_and_says_so_once(house: House) -> N
     assert told == [Log(queue.NO_ROOM)] and other.store.status(second.id).state is State.QUEUED
     assert finished(house, first) is State.SUCCEEDED
     assert finished(other, second) is State.SUCCEEDED
+
+
+@pytest.mark.slow
+def test_a_command_that_waits_begins_when_the_training_before_it_dies_with_its_program(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Abandoned(house, PATIENT)
+    house.running(before.job)
+    programs = [House(house.folder) for _ in range(2)]
+    for program in programs:
+        program.serves = False
+        program.again()
+    waiting, third = programs
+    job = waiting.store.create("train", {}, **LABELS)
+    runs = threading.Thread(target=waiting.queue.run_here, args=(job,), daemon=True)
+    runs.start()
+    house.until(lambda: list(read_events(waiting.store.folder(job.id))))
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "IDLE_S", -1.0)  # others have had their time
+        assert not third.queue.waits_in_vain(third.store.view(job.id)), "its own program waits for room"
+    assert third.store.status(before.job.id).state is State.RUNNING, "its process lives"
+    before.child.kill()
+    assert finished(third, job) is State.SUCCEEDED
+    assert third.store.status(before.job.id).state is State.FAILED
+    runs.join(20)
+    assert not Control(third.store.folder(job.id)).asked(AWAITED), "nobody waits any more"
 
 
 @pytest.mark.slow
