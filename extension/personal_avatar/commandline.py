@@ -35,11 +35,11 @@ def of(*words: str, data: Path | None = None) -> str:
     elsewhere = data is not None and data.resolve() != default_data_folder().resolve()
     told = [*words, *(["--data", str(data)] if elsewhere else [])]
     if shutil.which(PROGRAM):
-        return _line([PROGRAM, *told])
-    line = _line([sys.executable, "-m", "personal_avatar", *told])
+        return line([PROGRAM, *told])
+    told_here = line([sys.executable, "-m", "personal_avatar", *told])
     if sys.platform == "win32":
-        return f'set "PYTHONPATH={PACKAGES}" && {line}'
-    return f"PYTHONPATH={shlex.quote(str(PACKAGES))} {line}"
+        return f'set "PYTHONPATH={PACKAGES}" && {told_here}'
+    return f"PYTHONPATH={shlex.quote(str(PACKAGES))} {told_here}"
 
 
 def doctor(*words: str, data: Path | None = None) -> str:
@@ -68,5 +68,6 @@ def _data_folder_of(folder: Path) -> Path | None:
     return next((place.parent for place in (folder, folder.parent) if place.name in BELOW), None)
 
 
-def _line(words: Sequence[str]) -> str:
+def line(words: Sequence[str]) -> str:
+    """Words of a command as the shell of the system takes them."""
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

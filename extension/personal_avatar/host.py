@@ -76,10 +76,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class TrainerPython:
-    """How to start `python -m personal_avatar.worker`: interpreter, and environment variables to set."""
+    """How to start `python -m personal_avatar.worker`: interpreter, and environment variables to set. `packages`: the
+    folder of packages that trainings alone see; None: they have those of the interpreter."""
 
     executable: Path
     environment: tuple[tuple[str, str], ...] = ()
+    packages: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,15 @@ PROBE = Path(__file__).with_name("probe.py")
 _ROUNDS = 3
 
 
+def locked_lines(lock: Path) -> list[str]:
+    """A list of packages, without remarks: `name==version`, ...; empty where there is no such file."""
+    written = lock.read_text(encoding="utf-8").splitlines() if lock.exists() else []
+    return [line for line in (one.partition("#")[0].strip() for one in written) if line]
+
+
 def locked_names(lock: Path) -> list[str]:
     """Names of the packages in a list of `name==version` lines."""
-    lines = (line.partition("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
-    return [line.partition("==")[0].strip() for line in lines if line]
+    return [line.partition("==")[0].strip() for line in locked_lines(lock)]
 
 
 def key(lock: Path) -> str:
@@ -59,7 +64,8 @@ def find(data: Path, lock: Path = LOCK) -> TrainerPython:
 
     for place in (data, places.data_folder(EXTENSION, (), Path.cwd())):
         if is_built(place, lock):
-            return TrainerPython(Path(sys.executable), (("PYTHONPATH", str(packages_folder(place, lock))),))
+            packages = packages_folder(place, lock)
+            return TrainerPython(Path(sys.executable), (("PYTHONPATH", str(packages)),), packages)
     raise TrainerMissing(*_reason(data, lock))
 
 

@@ -2,17 +2,15 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile, Engine, Method, from_json
 from personal_avatar.environment import free
 from personal_avatar.environment.free import CARD, Free
+from personal_avatar.environment.libraries import EIGHT_BIT, has_package
 from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
-from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
 from personal_avatar.studio.trainings import taken_by
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 HERE = "local"
-EIGHT_BIT = "bitsandbytes"
 log = logging.getLogger(__name__)
 
 
@@ -122,9 +119,3 @@ def _reckoned_gb(job: Job) -> float:
         return fitting.predicted_gb(Wish(task.base, task.method, task.plan, VRAM))
     except AvatarError:  # the checkpoint was taken away meanwhile
         return 0.0
-
-
-def has_package(trainer: TrainerPython, name: str) -> bool:
-    """Whether trainings can use a package: it lies in their environment, or in that of this process."""
-    paths = dict(trainer.environment).get("PYTHONPATH", "").split(os.pathsep)
-    return any(path and (Path(path) / name).is_dir() for path in paths) or find_spec(name) is not None

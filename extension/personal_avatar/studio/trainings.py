@@ -33,6 +33,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first
 from personal_avatar.studio.inventing import statement_of
+from personal_avatar.studio.lacking import refuse_lacking
 from personal_avatar.studio.requests import PAGE, STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
@@ -216,6 +217,7 @@ class Trainings:
         all_refused(
             lambda: refuse_taken(plan.trigger_word, base, _noun(request)),
             lambda: refuse_endless_warmup(plan, request.plan),
+            lambda: refuse_lacking(self._studio.host, plan),
         )
         self._studio.host.trainer()
         different = self._differences(request.engine, request.method, request.plan, base, at_once)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.errors import first_line
+from personal_avatar.training import needs
 from personal_avatar.training.compute import version
 from personal_avatar.training.plan import TrainPlan
 
@@ -100,19 +102,17 @@ _MAKERS: dict[str, Callable[[Groups, TrainPlan], Any]] = {
 def refuse_impossible(plan: TrainPlan) -> None:
     """Before any work is done. Raises `InvalidSettings` for what cannot run on this machine; what cannot run
     anywhere is no plan (`plan_for`)."""
-    if plan.optimiser != "adamw8bit":
+    needed = needs.OF_OPTIMISERS.get(plan.optimiser)
+    if needed is None:
         return
     import torch
 
-    if not torch.cuda.is_available():
-        raise InvalidSettings("The optimiser adamw8bit needs an NVIDIA graphics card.", "Choose adamw or adafactor.")
+    if needed.card and not torch.cuda.is_available():
+        raise needs.cardless(plan.optimiser)
     try:
-        import bitsandbytes  # noqa: F401
-    except (ImportError, RuntimeError) as error:
-        raise InvalidSettings(
-            f"The optimiser adamw8bit needs the package bitsandbytes ({error}).",
-            "Install it into the trainer environment, or choose adamw.",
-        ) from None
+        importlib.import_module(needed.module)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise needs.broken(plan.optimiser, first_line(error)) from None
 
 
 def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:

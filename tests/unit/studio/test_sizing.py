@@ -17,7 +17,6 @@ from personal_avatar.errors import PlanTooLarge
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.states import State
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.sizing import has_package
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.ways import Wish
 
@@ -135,13 +134,6 @@ def test_what_a_training_took_is_remembered_without_a_word_about_the_person(stud
     said = (data / learned.FILE).read_text()
     assert "anna" not in said.lower() and job.id not in said
     assert json.loads(said)["version"] == learned.VERSION
-
-
-def test_packages_are_found_where_trainings_run(tmp_path: Path, studio: Studio) -> None:
-    trainer = replace(studio.host.trainer(), environment=(("PYTHONPATH", str(tmp_path)),))
-    assert not has_package(trainer, "a_package_of_nobody")
-    (tmp_path / "a_package_of_nobody").mkdir()
-    assert has_package(trainer, "a_package_of_nobody")
 
 
 def test_a_training_that_the_system_ended_for_want_of_memory_names_a_smaller_plan(

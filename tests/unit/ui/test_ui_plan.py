@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from personal_avatar.domain import Engine, Family, Goal, Method
+from personal_avatar.environment import free
 from personal_avatar.studio import Studio
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.training import plan as plans
@@ -132,6 +133,16 @@ def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> Non
         at_once = visitor.text("estimate")
         visitor.refresh()
         assert visitor.text("estimate") == at_once and "Steps" in at_once
+
+
+def test_an_optimiser_that_cannot_run_here_is_told_before_the_start_in_the_users_language(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free, "has_card", lambda: False)
+    visitor = visit(key="f8" * 16, accept="vi")
+    visitor.enter(plan_optimiser="adamw8bit")
+    visitor.refresh()
+    assert "adamw8bit cần card đồ họa NVIDIA" in visitor.text("estimate")
 
 
 @pytest.mark.parametrize(("method", "settings", "told"), [
