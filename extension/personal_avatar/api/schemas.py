@@ -50,8 +50,8 @@ class JobDocument(Document):
     user_id: str
     model_id: str
     state: State
-    stage: str = Field("", description="check, prepare, cache, class, train, score, selftest of a training; caption, "
-                       "generate, rank, gather, restore of others")
+    stage: str = Field("", description="check, prepare, cache, class, compile, train, score, selftest of a training; "
+                       "caption, generate, rank, gather, restore of others")
     parked: bool = Field(False, description="A training that waits while a picture is made, and goes on by itself")
     stalled: Literal["silent", "halted"] | None = Field(
         None, description="Why a running one makes no steps: nothing was heard of it for 15 minutes, or another "

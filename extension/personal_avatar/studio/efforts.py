@@ -12,7 +12,7 @@ from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
-from personal_avatar.training.plan import OnePhotoTask, TrainTask, resolution_of
+from personal_avatar.training.plan import ON, OnePhotoTask, TrainTask, resolution_of
 
 
 def effort(job: Job) -> Effort:
@@ -26,7 +26,8 @@ def _training(task: dict[str, Any]) -> Effort:
     training = from_json(TrainTask, task)
     plan, base = training.settings(), training.base
     parts = (training.method.value, training.engine.value, base.family.value, base.title, resolution_of(plan, base),
-             plan.batch_size * plan.accumulate, plan.gradient_checkpointing, plan.precision)
+             plan.batch_size * plan.accumulate, plan.gradient_checkpointing, plan.precision,
+             *(["compiled"] if plan.compile == ON else []))
     return Effort(_key(*parts), float(plan.steps_for(len(training.photos))))
 
 

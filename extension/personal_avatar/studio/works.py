@@ -26,7 +26,7 @@ CREATE = "create"
 RESTORE = "restore"
 RANK = "rank"
 INVENT = "invent"
-ON_CARD = frozenset({"cache", "class", "train", "score"})  # stages of a training in which it is on the card
+ON_CARD = frozenset({"cache", "class", "compile", "train", "score"})  # stages of a training in which it is on the card
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 

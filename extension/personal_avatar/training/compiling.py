@@ -1,6 +1,7 @@
 """Regional compilation: the UNet's repeated blocks become kernels of their own, for the training alone.
 
-Each kind of block is compiled once and used many times, which takes a minute where the whole UNet would take ten.
+Each kind of block is compiled once and used many times, which takes a minute on a graphics card where the whole UNet
+would take ten, and several on a processor, whose kernels a C++ compiler makes.
 Pictures are made by the blocks as they were: their other sizes would be compiled, too.
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import causes, first_line
 from personal_avatar.training.compute import version
-from personal_avatar.training.plan import TrainPlan
+from personal_avatar.training.plan import ON, TrainPlan
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def wanted(plan: TrainPlan, compute: Compute, steps: int) -> bool:
     if plan.compile == "auto":
         long = steps * plan.accumulate >= WORTH_STEPS
         return compute.device.type == "cuda" and long and version() >= RELIABLE_FROM
-    return plan.compile == "on"
+    return plan.compile == ON
 
 
 @dataclass

@@ -12,7 +12,7 @@ from personal_avatar.environment import free
 from personal_avatar.photos import heldout
 from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.network import network_in
-from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
+from personal_avatar.training.plan import BOTH, ON, PREDICTION, TrainPlan
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.reckoning import GB, Machine, is_half, memory_of
 from personal_avatar.wording import megabytes
@@ -51,7 +51,7 @@ SPEEDS: dict[tuple[bool, bool], Speed] = {  # (SDXL, on a card)
 
 def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None = None) -> dict[str, Any]:
     """`seconds`, `memory_gb` (of the card, or of the machine without one), `file_mb`, `steps`, `measured`,
-    `holds_others`: whether other people stay who they were.
+    `holds_others`: whether other people stay who they were; `compiles`: whether compiling comes on top of the seconds.
 
     `gpu` None: whether there is a card. Raises `BaseNotFound`, `BaseUnsupported`.
     """
@@ -70,6 +70,7 @@ def estimate(plan: TrainPlan, base: BaseModelFile, photos: int, gpu: bool | None
         "steps": steps,
         "measured": speed.measured,
         "holds_others": plan.holds_others,
+        "compiles": plan.compile == ON,
     }
 
 

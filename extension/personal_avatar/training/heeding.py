@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled
-from personal_avatar.jobs.control import DISCARD, PAUSE, Control, PauseTaken
-from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
+from personal_avatar.jobs.events import EventWriter, Failed, Log, Paused, failure
 from personal_avatar.training import storing
 from personal_avatar.training.parking import Parking, Tensors
 from personal_avatar.wording import text
 
+LOOK_S = 1.0  # how often somebody looks for wishes while the work cannot
 NO_KOHYA_PAUSE = "A training by sd-scripts cannot be paused: it goes on to its end."
 
 
@@ -61,6 +64,40 @@ class Wishes:
         step = self.pause_at(between_steps)
         if step is not None:
             raise PauseTaken(step)
+
+    @contextmanager
+    def ending_at_once(self, end: Callable[[int], object] = os._exit) -> Iterator[None]:
+        """Within, the process has done nothing new, and cannot be interrupted where it is: a wish to pause or to cancel
+        ends it from a thread. `end`: how, after its last word."""
+        over, turn = threading.Event(), threading.Lock()
+
+        def watch() -> None:
+            while not over.wait(LOOK_S):
+                with turn:
+                    word = None if over.is_set() else self._last_word()
+                    if word is not None:
+                        self.emit(word)
+                        end(int(isinstance(word, Failed)))
+                        return
+
+        threading.Thread(target=watch, name="wishes", daemon=True).start()
+        try:
+            yield
+        finally:
+            with turn:
+                over.set()
+
+    def _last_word(self) -> Paused | Failed | None:
+        """With which a process ends that has done nothing new; None when it need not. What an earlier one left is there
+        to go on from, and is what a cancel keeps."""
+        ends, keeps = self.control.asked(CANCEL), storing.facts_of(self.folder) is not None
+        if ends and not (keeps and not self.control.asked(DISCARD)):
+            try:
+                with telling_what_was_kept(self.control):
+                    self.control.check()
+            except Cancelled as error:
+                return failure(error)
+        return Paused(self._before_training(False)) if ends or self.control.asked(PAUSE) else None
 
     def take_over(self, pause_at: Callable[[bool], int | None], tensors: Tensors) -> None:
         """The training has begun: it says where it can end, and has `tensors` besides the model's."""

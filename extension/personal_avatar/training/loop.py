@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ class Hooks:
     """`step(done, total, loss, seconds_per_step)` may raise to stop; the loss is None before any was looked at.
     `save(step)` answers whether that is enough; `note(sentence)`; `recover()` puts back the last saved weights and
     answers their step. `stops()`: whether `step` will want the state as it is, whose losses are then looked at before;
-    `keep()` is called before and after `save`, when the training can be put away."""
+    `keep()` is called before and after `save`, when the training can be put away; `compiling()`: around the first step,
+    where blocks are compiled in it."""
 
     step: Callable[[int, int, float | None, float], None]
     save: Callable[[int], bool | None]
@@ -48,6 +49,7 @@ class Hooks:
     recover: Callable[[], int] = lambda: 0
     stops: Callable[[], bool] = lambda: False
     keep: Callable[[], None] = lambda: None
+    compiling: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass
@@ -96,10 +98,14 @@ class Trainer:
         every = max(10, self.total // SNAPSHOTS)
         self._checkpoint(hooks)  # one that was due when the training was put away
         good, good_at, spent_s, first = self._good(), self.done, 0.0, self.done
+        compiles = self.regions.on
         while self.done < self.total and not self.enough:
             began = time.monotonic()
-            fine = self.step()
+            with hooks.compiling() if compiles else nullcontext():
+                fine = self.step()
             spent_s += time.monotonic() - began
+            if compiles:  # which says nothing about the steps to come
+                compiles, spent_s, first = False, 0.0, self.done
             if not fine or (hooks.stops() and not self._look()):
                 self._halve(good, hooks)
                 good_at = self.done

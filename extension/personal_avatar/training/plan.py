@@ -19,7 +19,7 @@ from personal_avatar.training.rates import refuse_endless_warmup as refuse_endle
 from personal_avatar.training.rates import refuse_unsuited, suited
 
 EVEN, MIDDLE = "even", "middle"
-AUTO = "auto"
+AUTO, ON = "auto", "on"
 SIDES_PX = 64  # sides of training pictures are multiples of it
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
 ENLARGED, ORIGINS = "enlarged", "origins"

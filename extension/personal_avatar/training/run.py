@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,10 @@ from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
+COMPILES = (
+    "The blocks of the network are compiled in the first step: about a minute on a graphics card, ten or more on a"
+    " processor. Pause and cancel end it at once."
+)
 UNTOLD = (
     "The network of {} answers with velocity, though nothing in the file says so; it is trained as it answers. The "
     "WebUI paints with it as that only where a configuration (.yaml) of the same name beside it says so, too."
@@ -154,7 +160,6 @@ def _second(work: Work) -> FaceAnalyser | None:
 
 def _train(work: Work, training: Training) -> None:
     """The loop, ours or that of another engine; every saved checkpoint is scored at once."""
-    work.emit(Stage("train"))
     with compute.blaming_fp16(training.bench.model.compute):
         if work.task.engine is Engine.KOHYA:
             _train_elsewhere(work, training)
@@ -165,18 +170,20 @@ def _train(work: Work, training: Training) -> None:
 def _train_elsewhere(work: Work, training: Training) -> None:
     from personal_avatar.training.engines.kohya import engine
 
+    work.emit(Stage("train"))
     work.wishes.never_pause()
     engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
 
 
 def _train_here(work: Work, training: Training) -> None:
     trainer, keeper = _taken_up(work, training)
+    work.emit(Stage("compile" if trainer.regions.on else "train"))
     room = Room(training)
     room.clear()
     work.wishes.heed(between_steps=True)
     hooks = Hooks(
         ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, keeper, step),
-        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep,
+        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work),
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
         try:
@@ -185,6 +192,15 @@ def _train_here(work: Work, training: Training) -> None:
             _keep_present(work, training, trainer)
             raise
     training.bench.model.unpark()
+
+
+@contextmanager
+def _compiling(work: Work) -> Iterator[None]:
+    """Around the first step, which takes minutes in one piece and leaves nothing that would be lost."""
+    work.emit(Log(COMPILES))
+    with work.wishes.ending_at_once():
+        yield
+    work.emit(Stage("train"))
 
 
 def _keep_present(work: Work, training: Training, trainer: Trainer) -> None:

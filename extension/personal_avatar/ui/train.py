@@ -184,6 +184,7 @@ def _estimate(scene: Scene, chosen: Chosen) -> str:
         pairs.append((scene.say("plan.steps"), str(found["steps"])))
     told = "" if found["measured"] else tag("p", scene.say("estimate.guess"))
     told += "" if found["holds_others"] else tag("p", scene.say("estimate.others"))
+    told += tag("p", scene.say("estimate.compile")) if found["compiles"] else ""
     return facts(pairs) + told + (_otherwise(different, scene) if different else "")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from personal_avatar.training import compiling
 from personal_avatar.training.compiling import BLOCKS, Regions, wanted
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.loop import Hooks
 from personal_avatar.training.plan import LoraPlan
 from test_training_loop import PLAN, quiet, trainer
 
@@ -84,6 +86,24 @@ def test_a_compiler_that_fails_is_told_and_the_training_is_the_same(
     plain.run(quiet())
     assert failing.losses == plain.losses
     assert len(sentences) == 1 and "no C++ compiler" in sentences[0] and not failing.regions.on
+
+
+def test_the_first_step_alone_is_told_as_compiling_and_its_time_is_no_pace(load_miniature: Load) -> None:
+    running = trainer(load_miniature, OFF, 3)
+    running.regions._blocks = [torch.nn.Identity()]
+    told: list[str] = []
+
+    @contextmanager
+    def compiling_step() -> Iterator[None]:
+        told.append("compiles")
+        yield
+        told.append("trains")
+
+    def step(done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
+        told.append(f"{done}{'' if seconds_per_step else ', no pace'}")
+
+    running.run(Hooks(step, lambda step: None, lambda sentence: None, compiling=compiling_step))
+    assert told == ["compiles", "trains", "1, no pace", "2", "3"]
 
 
 def test_a_failed_attempt_is_wholly_over_before_it_is_repeated(load_miniature: Load) -> None:

@@ -1,14 +1,15 @@
 """Which wishes end the work where."""
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseTaken
-from personal_avatar.jobs.events import EventWriter, Log, read_events
+from personal_avatar.jobs.events import Event, EventWriter, Failed, Log, Paused, read_events
 from personal_avatar.jobs.kept import STATE_FOLDER
-from personal_avatar.training import storing
+from personal_avatar.training import heeding, storing
 from personal_avatar.training.heeding import NO_KOHYA_PAUSE, Wishes, telling_what_was_kept
 
 
@@ -86,3 +87,46 @@ def test_who_cancels_is_told_what_was_kept(
             error.result = kept
             raise
     assert raised.value.hint == hint
+
+
+def last_word(folder: Path, *asked: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, int]:
+    """Of a process that is asked while its work is in one piece; and its exit status."""
+    monkeypatch.setattr(heeding, "LOOK_S", 0.01)
+    ended, status = threading.Event(), []
+    with wishes(folder).ending_at_once(lambda code: (status.append(code), ended.set())):
+        for wish in asked:
+            Control(folder).ask(wish)
+        assert ended.wait(10)
+    return [record.event for record in read_events(folder)][-1], status[0]
+
+
+@pytest.mark.parametrize("asked", [(CANCEL,), (DISCARD, CANCEL)])
+def test_work_in_one_piece_that_has_nothing_to_keep_ends_at_once_when_it_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...]
+) -> None:
+    event, status = last_word(tmp_path, *asked, monkeypatch=monkeypatch)
+    assert isinstance(event, Failed) and event.error["code"] == Cancelled.code and status == 1
+
+
+@pytest.mark.parametrize("asked", [PAUSE, CANCEL])
+def test_work_in_one_piece_ends_at_once_and_what_was_trained_before_is_gone_on_with_or_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    storing.write(tmp_path / STATE_FOLDER, {"step": 7, "points": [{"step": 5}]}, {})
+    assert last_word(tmp_path, asked, monkeypatch=monkeypatch) == (Paused(7), 0)
+
+
+def test_a_pause_before_anything_was_trained_ends_work_in_one_piece_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert last_word(tmp_path, PAUSE, monkeypatch=monkeypatch) == (Paused(0), 0)
+    assert told(tmp_path) == ["Nothing was trained yet: when the job is resumed, it begins anew."]
+
+
+def test_when_the_piece_is_over_the_work_heeds_wishes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heeding, "LOOK_S", 0.01)
+    ended = threading.Event()
+    with wishes(tmp_path).ending_at_once(lambda code: ended.set()):
+        pass
+    Control(tmp_path).ask(CANCEL)
+    assert not ended.wait(0.1) and not (tmp_path / "events.jsonl").exists()
