@@ -258,14 +258,27 @@ def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Pa
 
 def _embedding_complaints(texts: list[str], base: BaseModelFile, folders: Folders) -> Iterator[str]:
     files = embeddings_in(folders.embeddings)
-    parts = [part for text in texts for part, _ in emphasis(text)]
-    pieces = [piece for part in parts for piece in split_embeddings(part, files)]
-    for name in dict.fromkeys(name for _, name in pieces if name):
+    pieces = _pieces(texts, files)
+    for name in _named(pieces):
         yield from _unfit(f"The embedding {name}", files[name], base)
     words = (found for part, name in pieces if not name for found in OWN_EMBEDDING.finditer(part))
     for word, avatar_id in dict.fromkeys(found.group(0, 1) for found in words):
         if _is_avatar(avatar_id.lower(), folders):
             yield f"There is no embedding named {word}."
+
+
+def named_embeddings(texts: Iterable[str], files: Mapping[str, Path]) -> list[Path]:
+    """The files that prompts name, each once. `files`: embeddings by name."""
+    return [files[name] for name in _named(_pieces(texts, files))]
+
+
+def _pieces(texts: Iterable[str], files: Mapping[str, Path]) -> list[tuple[str, str | None]]:
+    parts = [part for text in texts for part, _ in emphasis(text)]
+    return [piece for part in parts for piece in split_embeddings(part, files)]
+
+
+def _named(pieces: Iterable[tuple[str, str | None]]) -> list[str]:
+    return list(dict.fromkeys(name for _, name in pieces if name))
 
 
 def _is_avatar(avatar_id: str, folders: Folders) -> bool:

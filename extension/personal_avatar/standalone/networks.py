@@ -4,8 +4,9 @@ Which files there are for a prompt, and when they are applied; what a file does 
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,15 +88,14 @@ class AppliedNetworks:
     def use(self, networks: Sequence[Network]) -> None:
         """Make exactly `networks` the ones that are applied; does nothing when they are already, unchanged on disk.
 
-        Raises `GenerationFailed` for a file that does not fit; the model is then without any.
+        Raises `GenerationFailed` for the files that do not fit; the model is then without any.
         """
         stamps = tuple(network.stamp for network in networks)
         if stamps == self._stamps:
             return
         self.remove()
         try:
-            for network in networks:
-                self._add(network)
+            all_fit(*(partial(self._add, network) for network in networks))
         except BaseException:
             self.remove()
             raise
@@ -136,6 +136,21 @@ class AppliedNetworks:
             f"{path.name} was made for {other}: it does not fit {base.title} ({why}).",
             "Take it out of the prompt, or load a checkpoint like the one it was trained on.",
         )
+
+
+def all_fit(*checks: Callable[[], object]) -> None:
+    """Make all of the checks; raises one `GenerationFailed` with what each of them finds."""
+    found: list[GenerationFailed] = []
+    for check in checks:
+        try:
+            check()
+        except GenerationFailed as error:
+            found.append(error)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        messages, hints = ([getattr(error, part) for error in found] for part in ("message", "hint"))
+        raise GenerationFailed(" ".join(messages), " ".join(dict.fromkeys(hints)))
 
 
 def module_weights(model: DiffusionModel) -> dict[str, torch.Tensor]:

@@ -14,8 +14,10 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import AvatarError, Crashed, GenerationFailed, named
 from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest
+from personal_avatar.networks import embeddings_in, named_embeddings
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
-from personal_avatar.standalone.networks import AppliedNetworks, Network
+from personal_avatar.standalone.embeddings import embedding_for
+from personal_avatar.standalone.networks import AppliedNetworks, Network, all_fit
 from personal_avatar.standalone.restorers import redrawn
 from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.studio.restored import REPAINTED
@@ -52,7 +54,7 @@ class Pipelines:
     ) -> Painted:
         """Raises `GenerationFailed`, what loading raises, and for `identity` what `IdentityUnit.prepare` raises."""
         with self._lock, _named_errors(), _few_threads(painting):
-            model = self._ready(base, networks)
+            model = self._ready(base, networks, painting)
             if identity is not None:
                 return self._with_people(model, painting, on_step, identity)
             if "_unit" in vars(self):
@@ -120,13 +122,19 @@ class Pipelines:
                 self._unit.unload()
             release()
 
-    def _ready(self, base: BaseModelFile, networks: Sequence[Network]) -> DiffusionModel:
+    def _ready(self, base: BaseModelFile, networks: Sequence[Network], painting: Painting) -> DiffusionModel:
+        """With the networks in it. Raises `GenerationFailed` for all networks and embeddings that do not fit it."""
         key = _key(base)
         if self._applied is None or key != self._key:
             self._applied, self._key = None, ()
             self._applied, self._key = AppliedNetworks(_load(base)), key
-        self._applied.use(networks)
-        return self._applied.model
+        applied, named = self._applied, (painting.prompt, painting.negative_prompt)
+        embeddings = named_embeddings(named, embeddings_in(painting.embeddings) if painting.embeddings else {})
+        all_fit(
+            lambda: applied.use(networks),
+            *(partial(embedding_for, applied.model, path.stem, path) for path in embeddings),
+        )
+        return applied.model
 
 
 def _key(base: BaseModelFile) -> tuple[object, ...]:

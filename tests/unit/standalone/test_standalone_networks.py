@@ -196,6 +196,22 @@ def test_a_file_that_does_not_fit_is_named_and_leaves_the_model_alone(
     assert torch.equal(module_weights(model)[ATTENTION], before)
 
 
+def test_all_networks_and_embeddings_that_do_not_fit_are_named_at_once(
+    host: StandaloneHost, lora_folder: Path
+) -> None:
+    for name in ("anna", "bert"):
+        save_file({"lora_unet_nowhere.lora_up.weight": torch.ones(9, 2)}, lora_folder / f"{name}.safetensors")
+    embeddings = host.folders().embeddings
+    embeddings.mkdir(parents=True, exist_ok=True)
+    for name in ("carl", "dora"):
+        save_file({"emb_params": torch.ones(2, 9)}, embeddings / f"{name}.safetensors")
+    prompt = "<lora:anna:1> <lora:bert:1> a portrait of carl"
+    request = PictureRequest(prompt, "dora", (3,), 64, 64, steps=1, guidance=4.0)
+    with pytest.raises(GenerationFailed) as refused:
+        next(iter(host.generate(request, lambda step, total: None)))
+    assert all(name in refused.value.message for name in ("anna", "bert", "carl", "dora"))
+
+
 def test_networks_are_found_in_subfolders_and_unknown_ones_are_listed(model: DiffusionModel, tmp_path: Path) -> None:
     (tmp_path / "people").mkdir()
     Kohya().write(tmp_path / "people" / "anna.safetensors", model)
