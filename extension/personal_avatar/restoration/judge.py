@@ -22,6 +22,7 @@ TOUCHED_SCALE = 1.4  # of a face's box: what a recogniser looks at
 # Of the cosine above which a recogniser knows a person in photos; lower, as faces that need restoration are small or
 # blurred. Of photos of 12 people, those of 5 spoiled: faces from 20 px up, and blurred by 3 % of their size, score .32
 # and more against their own person by both recognisers; others at most .32 by SFace (here .30), .22 by ArcFace (.225).
+MOST_DIGITS = 6
 KNOWN_FROM = 0.75
 Vectors = tuple["np.ndarray | None", ...]
 
@@ -156,7 +157,7 @@ class FaceWatch:
             return Seen(told, "another face appeared")
         sharpness = self.judge.sharpness(image, nearest(found[0], me.face) or me.face)
         if sharpness < me.sharpness * self.settings.min_sharpness:
-            return Seen(told, f"the face would be less sharp ({sharpness:.2f} instead of {me.sharpness:.2f})")
+            return Seen(told, f"the face would be less sharp ({_apart(sharpness, me.sharpness)})")
         return Seen(told, _fall(me.told, told, self.drop) or self._neighbour(image, found))
 
     def _neighbour(self, image: np.ndarray, found: Sequence[Sequence[Face]]) -> str:
@@ -168,6 +169,13 @@ class FaceWatch:
             if None in after or _fall(other.told, [value for value in after if value is not None], 0.0):
                 return "the face beside it would look less like itself"
         return ""
+
+
+def _apart(now: float, before: float) -> str:
+    """Two numbers with as many digits as it takes to tell them apart, at least two."""
+    counts = range(2, MOST_DIGITS)
+    digits = next((count for count in counts if f"{now:.{count}f}" != f"{before:.{count}f}"), MOST_DIGITS)
+    return f"{now:.{digits}f} instead of {before:.{digits}f}"
 
 
 def person_in(photos: Sequence[np.ndarray], readers: Sequence[FaceReader], name: str = "") -> Person:

@@ -15,7 +15,7 @@ from personal_avatar.pictures import load_picture
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.quality import sharpness
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody
-from personal_avatar.restoration.judge import FaceReader, Judge, Person, person_in
+from personal_avatar.restoration.judge import FaceReader, Judge, Person, _apart, person_in
 from personal_avatar.restoration.paste import box_around, face_mask, match_colours, pasted
 from personal_avatar.restoration.trial import NOTHING, RestoreSettings
 from PIL import Image, ImageFilter
@@ -81,6 +81,13 @@ def test_a_restorer_that_changes_nothing_is_said_to_do_so(blurred: np.ndarray) -
 def test_a_restorer_that_blurs_is_refused() -> None:
     found = restore(picture(ME, None), lambda crop, _: filtered(crop, ImageFilter.GaussianBlur(3)), drop=0.2)
     assert found.count == 0 and "less sharp" in found.reason
+
+
+@pytest.mark.parametrize(("now", "before", "said"), [
+    (0.21, 0.32, "0.21 instead of 0.32"), (0.3184, 0.3221, "0.318 instead of 0.322"), (0.32, 0.32 + 1e-9, "0.320000"),
+])
+def test_numbers_that_differ_are_told_apart(now: float, before: float, said: str) -> None:
+    assert _apart(now, before).startswith(said)
 
 
 def test_the_strongest_restoration_that_keeps_the_likeness_is_found(blurred: np.ndarray) -> None:
