@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,17 @@ def test_a_setting_with_a_field_of_its_own_is_refused_where_it_would_be_ignored(
     assert words in is_problem(answer, 422, "INVALID_SETTINGS")["detail"]
     schemas = standing.get(f"{V1}/openapi.json").json()["components"]["schemas"]
     assert {"seed", "restore", "count"}.isdisjoint(schemas["GenerateBody"]["properties"]["settings"]["properties"])
+
+
+def test_no_word_of_the_document_is_the_name_of_a_text_that_is_missing(standing: TestClient) -> None:
+    def words(part: Any) -> Iterator[str]:
+        if isinstance(part, dict):
+            yield from (part[key] for key in ("title", "description") if isinstance(part.get(key), str))
+        for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            yield from words(inner)
+
+    said = list(words(standing.get(f"{V1}/openapi.json").json()))
+    assert said and not [one for one in said if re.fullmatch(r"[a-z_]+(\.[a-z0-9_-]+)+", one)]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"[" * 100_000, b'"' + b"x" * 1000])
