@@ -114,7 +114,8 @@ def test_who_is_erased_is_gone_and_what_is_left_is_named(studio: Studio, say: Sa
     status, said, asked = say("erase", word, typed="y\n")
     assert status == 0 and asked.startswith("Erase Anna Li (anna-li, of local): ")
     assert said.splitlines() == [
-        "Anna Li (anna-li) erased", f"  erased: {file}", "  erased: 1 jobs", f"  left: {tmp_path / 'own.png'}"
+        "Anna Li (anna-li) erased", f"  erased: {file}", "  erased: 1 photo", "  erased: 1 job",
+        f"  left: {tmp_path / 'own.png'}",
     ]
     assert there(studio) == ["ben"] and not file.exists() and job not in studio.jobs.ids()
 
@@ -122,7 +123,7 @@ def test_who_is_erased_is_gone_and_what_is_left_is_named(studio: Studio, say: Sa
 def test_without_a_question_one_document_is_told(studio: Studio, say: Say) -> None:
     saved(studio, "anna", "Anna")
     said = say("erase", "Anna", "--yes", "--json")
-    assert document(said) == {"id": "anna", "erased": ["0 jobs"], "left": []} and said[2] == ""
+    assert document(said) == {"id": "anna", "erased": ["1 photo"], "left": []} and said[2] == ""
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,19 +1,20 @@
 """Answers of the API, built from what the studio returns."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
 from personal_avatar.documents import public
-from personal_avatar.domain import Avatar, PhotoReport
+from personal_avatar.domain import Avatar, Method, PhotoReport
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
 from personal_avatar.studio.webhooks import told
 
-__all__ = ["accepted", "job", "models", "photo_check", "public"]
+__all__ = ["accepted", "erased", "job", "models", "photo_check", "public"]
 
 
 def accepted(studio: Studio, job: Job, seconds: float | None) -> dict[str, Any]:
@@ -33,6 +34,20 @@ def job(view: JobView) -> JobDocument:
 def models(studio: Studio, avatars: Sequence[Avatar]) -> list[ModelDocument]:
     """Avatars as `Studio.told_of` tells them."""
     return [ModelDocument(**one) for one in studio.told_of(avatars)]
+
+
+def erased(studio: Studio, told: dict[str, list[str]]) -> dict[str, Any]:
+    """What was erased and what is left; of trained files with the folder that says what they are
+    ("Lora/anna.safetensors")."""
+    folders = studio.host.folders()
+    homes = {folders.results_of(method) for method in Method}
+    named = {part: [_below(homes, Path(one)) for one in told[part]] for part in ("erased", "left")}
+    return dict(public({**told, **named}))
+
+
+def _below(homes: Iterable[Path], path: Path) -> str:
+    home = next((home for home in homes if path.is_relative_to(home)), None)
+    return str(path) if home is None else (home.name / path.relative_to(home)).as_posix()
 
 
 def photo_check(report: PhotoReport) -> PhotoCheck:

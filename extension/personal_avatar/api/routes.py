@@ -84,7 +84,7 @@ class Api:
     def erase(self, model_id: str = MODEL_ID) -> schemas.Erased:
         """Erase the photos, embeddings, checkpoints, portraits and jobs of a person."""
         self.studio.avatars.folder(model_id)
-        return schemas.Erased(**answers.public(self.studio.delete_avatar(model_id)))
+        return schemas.Erased(**answers.erased(self.studio, self.studio.delete_avatar(model_id)))
 
     # -- images
 

@@ -47,6 +47,10 @@ class JobDocument(Document):
     id: str
     kind: str
     title: str
+    method: str | None = Field(
+        None, description="Of a training, by which it trains; one-photo: the photos alone are measured beside "
+        "trainings; null of other kinds"
+    )
     user_id: str
     model_id: str
     state: State
@@ -136,7 +140,9 @@ class ModelList(Document):
 
 class Erased(Document):
     id: str
-    erased: list[str]
+    erased: list[str] = Field(
+        ..., description="Files, trained ones with their folder; of an avatar how many photos and jobs"
+    )
     left: list[str] = Field(..., description="What could not be erased or lies where others put it")
 
 

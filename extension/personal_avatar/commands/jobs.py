@@ -5,7 +5,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from personal_avatar import commandline, documents
 from personal_avatar.commands.common import DONE, command_for, exit_status, follow, local_studio, settle
@@ -14,7 +14,7 @@ from personal_avatar.jobs.job import HALTED
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio import Studio
-from personal_avatar.studio.works import manner
+from personal_avatar.studio.works import manner, method_of
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import span
 
@@ -61,7 +61,7 @@ def _list(studio: Studio, args: Namespace, terminal: Terminal) -> int:
     terminal.say(table([_row(studio, view) for view in views]) if views else "There are no jobs.")
     if more > 0:
         terminal.say(f"... and {more} older ones: --limit 0 shows all.")
-    terminal.document({"jobs": [documents.job(view) for view in views], **({"more": more} if more > 0 else {})})
+    terminal.document({"jobs": [_document(view) for view in views], **({"more": more} if more > 0 else {})})
     return DONE
 
 
@@ -76,6 +76,10 @@ def _row(studio: Studio, view: JobView) -> tuple[str, ...]:
     job, began = view.job, time.strftime("%Y-%m-%d %H:%M", time.localtime(view.job.created_at))
     title = " · ".join(part for part in (job.title, manner(job)) if part)
     return job.id[:8], began, job.kind, title, view.status.state.value, ", ".join(_told(studio, view))
+
+
+def _document(view: JobView) -> dict[str, Any]:
+    return {**documents.job(view), "method": method_of(view.job)}
 
 
 def _told(studio: Studio, view: JobView) -> Iterator[str]:
@@ -119,7 +123,7 @@ def _show(studio: Studio, view: JobView, terminal: Terminal) -> int:
     _say(studio, now, terminal)
     if error := documents.plain_error(now):
         terminal.say(f"{error['code']}: {error['message']} {error['hint']}")
-    terminal.document(documents.job(now))
+    terminal.document(_document(now))
     return DONE
 
 
@@ -136,7 +140,7 @@ def _cancel(studio: Studio, view: JobView, terminal: Terminal) -> int:
     ended = studio.queue.run_here(view.job)
     studio.webhooks.first_try(view.job.id)
     terminal.say(f"{view.job.id[:8]} {ended.status.state.value}")
-    terminal.document(documents.job(ended))
+    terminal.document(_document(ended))
     return DONE
 
 
@@ -154,7 +158,7 @@ def _pause(studio: Studio, view: JobView, terminal: Terminal) -> int:
     studio.queue.pause(view.job.id)
     resting = studio.queue.run_here(view.job)
     terminal.say(f"{view.job.id[:8]} {resting.status.state.value}")
-    terminal.document(documents.job(resting))
+    terminal.document(_document(resting))
     return DONE
 
 
@@ -162,7 +166,7 @@ def _prioritise(studio: Studio, view: JobView, priority: int | None, terminal: T
     """Without a number: before all others of its kind."""
     waiting = studio.queue.prioritise(view.job.id, priority)
     terminal.say(f"{view.job.id[:8]} number {waiting.position}, priority {waiting.priority}")
-    terminal.document(documents.job(waiting))
+    terminal.document(_document(waiting))
     return DONE
 
 
@@ -175,7 +179,7 @@ def _resume(studio: Studio, view: JobView, terminal: Terminal) -> int:
         _take_up(studio, ended)
         ended, interrupted = follow(studio, view.job, terminal)
     _say(studio, ended, terminal)
-    terminal.document(documents.job(ended))
+    terminal.document(_document(ended))
     return exit_status(studio, ended, interrupted, terminal)
 
 

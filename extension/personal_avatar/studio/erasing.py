@@ -44,10 +44,12 @@ class Erasing:
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
+            photos = len(self._studio.avatars.photos(avatar.id))
             self._erase(avatar, found.own, views)
         others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
-        return {"id": avatar.id, "erased": [*map(str, gone), f"{len(views)} jobs"], "left": [*map(str, left)]}
+        counts = [*_counted(photos, "photo"), *_counted(len(views), "job")]
+        return {"id": avatar.id, "erased": [*map(str, gone), *counts], "left": [*map(str, left)]}
 
     def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
@@ -103,6 +105,11 @@ class Erasing:
         named = [view for view in own if same_name(view.job.title, avatar.name)]
         found = [*jobs.views(avatar_id=avatar.id), *named, *(one for one in captions if one.job.id in described)]
         return list({view.job.id: view for view in found}.values())
+
+
+def _counted(number: int, what: str) -> list[str]:
+    """"2 photos", "1 job"; nothing is not told of."""
+    return [f"{number} {what}{'' if number == 1 else 's'}"] if number else []
 
 
 def _there(files: Iterable[Path]) -> list[Path]:

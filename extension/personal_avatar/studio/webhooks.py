@@ -31,6 +31,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.studio.addresses import CallbackRefused, Resolve, checked, post, resolved
 from personal_avatar.studio.keeping import number_of
 from personal_avatar.studio.signatures import secret_of, signature
+from personal_avatar.studio.works import method_of
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -61,7 +62,9 @@ class Delivery:
 
 def told(view: JobView) -> dict[str, Any]:
     """A job as its caller gets it: without embeddings and paths, each picture with its address in the API."""
-    document: dict[str, Any] = {**public(view.to_json()), "error": plain_error(view)}
+    document: dict[str, Any] = {
+        **public(view.to_json()), "method": method_of(view.job), "error": plain_error(view),
+    }
     for place, image in enumerate((document["result"] or {}).get("images", [])):
         image["url"] = f"{API_PREFIX}/jobs/{view.job.id}/images/{number_of(image, place)}"
     return document

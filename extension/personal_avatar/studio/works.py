@@ -33,8 +33,14 @@ Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
 
 def manner(job: Job, language: str = DEFAULT) -> str:
     """Of a training its method and engine in words, or that photos alone are used; "" for other kinds of jobs."""
+    method = method_of(job)
+    return trained_by(method, str(job.payload.get("engine", "")), language) if method else ""
+
+
+def method_of(job: Job) -> str | None:
+    """Of a training the code of its method, or that of photos alone; None for other kinds of jobs."""
     method = {TRAIN: job.payload.get("method"), ONE_PHOTO: ONE_PHOTO}.get(job.kind)
-    return trained_by(str(method), str(job.payload.get("engine", "")), language) if method else ""
+    return None if method is None else str(method)
 
 
 def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def test_a_training_is_accepted_and_becomes_a_model(client: TestClient) -> None:
     assert told == set(answer.json())
     assert answer.json()["status"] in ("queued", "processing")
     job = ended(client, answer.json()["training_job_id"])
+    assert job["method"] == "lora"
     assert (job["state"], job["progress"], job["model_id"]) == ("succeeded", 1.0, "anna")
     model = client.get(f"{V1}/models/anna").json()
     assert (model["name"], model["state"], model["photos"]) == ("Ánna", "ready", 1)
@@ -159,6 +160,9 @@ def test_erasing_a_person_leaves_nothing(client: TestClient, studio: Studio) -> 
     answer = client.delete(f"{V1}/models/anna")
     assert answer.status_code == 200
     assert answer.json()["left"] == []
+    erased = answer.json()["erased"]
+    folder = studio.host.folders().loras.name
+    assert f"{folder}/anna.safetensors" in erased and erased[-2:] == ["1 photo", "2 jobs"]
     assert client.get(f"{V1}/models").json() == {"models": []}
     assert client.get(f"{V1}/jobs").json() == {"jobs": []}
     data = studio.host.folders().data

@@ -67,7 +67,7 @@ def test_a_trained_file_that_was_moved_is_found_and_erased_with_what_lies_beside
     there = sorted(str(path) for path in loras.rglob("anna.*"))
     told = moved.delete_avatar("anna")
     assert not list(loras.rglob("anna.*"))
-    assert sorted(told["erased"][:-1]) == there and told["left"] == []
+    assert sorted(told["erased"][:-2]) == there and told["left"] == []
 
 
 def test_an_erasure_of_a_moved_file_that_failed_can_be_finished(studio: Studio) -> None:
@@ -89,7 +89,7 @@ def test_what_could_not_be_erased_is_named_once_and_nothing_that_is_gone(studio:
     assert sorted(path.name for path in loras.iterdir()) == ["anna.json", "anna.safetensors"]
     assert refused.value.message == f"These could not be erased: {loras / 'anna.json'}, {loras / 'anna.safetensors'}."
     told = studio.delete_avatar("anna")
-    assert told["erased"] == [str(loras / "anna.json"), str(loras / "anna.safetensors"), "1 jobs"]
+    assert told["erased"] == [str(loras / "anna.json"), str(loras / "anna.safetensors"), "1 job"]
 
 
 def test_another_file_of_the_same_name_is_nobodys_to_erase(studio: Studio) -> None:
@@ -116,7 +116,7 @@ def test_another_file_in_the_place_of_a_trained_one_is_left_and_named_with_what_
 def test_what_is_not_there_is_not_called_erased(studio: Studio) -> None:
     for path in studio.host.folders().loras.iterdir():
         path.unlink()
-    assert studio.delete_avatar("anna")["erased"] == ["1 jobs"]
+    assert studio.delete_avatar("anna")["erased"] == ["1 photo", "1 job"]
 
 
 def test_what_a_training_left_that_was_killed_while_it_published_is_erased(
