@@ -74,10 +74,15 @@ class RowDocument(Document):
     file: str = Field(..., description="Empty where none is made")
     likeness: float | None = Field(..., description="Mean cosine to photos that were held out")
     resemblance: float | None = Field(..., description="Of a style, 0..1; it stands where likeness does for a person")
-    recovered: float | None = Field(..., description="Share of the way from the bare checkpoint to real pictures")
+    recovered: float | None = Field(..., description="Share of the way from `floor` to `ceiling`")
     prompt_following: float | None
     diversity: float | None = Field(..., description="1: pictures of one prompt differ as much as without it")
     leakage: float | None = Field(..., description="How much nearer somebody else of the class came to the person")
+    merit: float | None = Field(..., description="What the rows are put in order by: `recovered`, less where prompts "
+                                "are no longer followed and where others came nearer, too")
+    floor: float | None = Field(..., description="The same in all rows: the best that the bare checkpoint does with "
+                                "any of their words for the person, where the report of a training counts from its own")
+    ceiling: float | None = Field(..., description="The same in all rows: real pictures among themselves")
     seconds: float | None
     peak_memory_gb: float | None
     file_mb: float | None
@@ -85,7 +90,7 @@ class RowDocument(Document):
 
 
 class ComparisonDocument(Document):
-    methods: list[RowDocument] = Field(..., description="Best first; then those that failed")
+    methods: list[RowDocument] = Field(..., description="Best first, by `merit`; then those that failed")
     notes: list[str] = Field(..., description="What has to be known to read the table")
 
 

@@ -39,8 +39,9 @@ from personal_avatar.errors import (
 from personal_avatar.jobs.states import ACTIVE, RESTING, State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.params import pairs
-from personal_avatar.reports.comparison import Row, notes, to_document, write_comparison_sheet
+from personal_avatar.reports.comparison import Row, notes, to_document
 from personal_avatar.reports.comparison import table as words_of
+from personal_avatar.reports.comparison_sheet import write_comparison_sheet
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.trainings import WAYS, way_of
 from personal_avatar.studio.works import TRAIN, manner

@@ -30,10 +30,12 @@ from personal_avatar.domain.trainings import (
     Goal,
     Likeness,
     Method,
+    Scores,
 )
 
 __all__ = [
     "DATASET_VERSION", "FORMAT_VERSION", "ONE_PHOTO", "Advice", "Avatar", "BaseModelFile", "Checkpoint", "Consent",
     "Coverage", "Dataset", "Engine", "Face", "Family", "Goal", "Likeness", "Look", "Method", "Photo", "PhotoChoice",
-    "PhotoReport", "PhotoVerdict", "Portrait", "Quality", "Reason", "Sample", "Style", "Use", "from_json", "to_json",
+    "PhotoReport", "PhotoVerdict", "Portrait", "Quality", "Reason", "Sample", "Scores", "Style", "Use", "from_json",
+    "to_json",
 ]

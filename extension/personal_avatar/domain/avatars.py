@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+from personal_avatar.domain.merit import best_of
 from personal_avatar.domain.trainings import Checkpoint, Family, Method
 
 FORMAT_VERSION = 1
@@ -64,25 +65,23 @@ class Avatar:
 
     @property
     def best(self) -> Checkpoint | None:
-        """The checkpoint to use: the likeliest that was scored, else the last."""
-        return _likeliest(self.checkpoints)
+        """The checkpoint to use: see `merit.best_of`."""
+        return best_of(self.checkpoints)
+
+    def fitting(self, family: Family) -> tuple[Checkpoint, ...]:
+        """Those that can be used with a loaded checkpoint of `family`, the newest last; a trained checkpoint of its own
+        fits always."""
+        return tuple(one for one in self.checkpoints if one.family is family or one.method is Method.DREAMBOOTH)
 
     def best_for(self, family: Family) -> Checkpoint | None:
-        """The one to use with a loaded checkpoint of `family`; a trained checkpoint of its own fits always."""
-        return _likeliest([one for one in self.checkpoints if one.family is family or one.method is Method.DREAMBOOTH])
+        """The one to use with a loaded checkpoint of `family`."""
+        return best_of(self.fitting(family))
 
     def with_checkpoints(self, points: Sequence[Checkpoint]) -> Avatar:
         """`points` in place of earlier ones of the same method and family; the others stay."""
         new = {(point.method, point.family) for point in points}
         others = [point for point in self.checkpoints if (point.method, point.family) not in new]
         return replace(self, checkpoints=(*others, *points))
-
-
-def _likeliest(points: Sequence[Checkpoint]) -> Checkpoint | None:
-    scored = [point for point in points if point.likeness is not None]
-    if scored:
-        return max(scored, key=lambda point: point.likeness.after if point.likeness else -1.0)
-    return points[-1] if points else None
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,19 @@ class Likeness:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What trainings are compared by: merit.py. `likeness`: of a style its resemblance; `following`: of prompts, 0..1,
+    and that of the untrained checkpoint."""
+
+    likeness: Likeness
+    following: float | None = None
+    following_before: float | None = None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """A trained file. `step` is the optimiser step at which it was saved."""
+    """A trained file. `step` is the optimiser step at which it was saved. `place`: what files share whose `scores` can
+    be compared, "" where an earlier version did not note it."""
 
     path: Path
     sha256: str
@@ -91,3 +102,5 @@ class Checkpoint:
     family: Family
     trigger: str
     likeness: Likeness | None = None
+    scores: Scores | None = None
+    place: str = ""

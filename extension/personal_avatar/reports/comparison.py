@@ -1,40 +1,33 @@
-"""Several methods for one person side by side: one table of numbers and one sheet of the same prompts and seeds.
+"""Several methods for one person side by side, in one table, the best first; the sheet is in comparison_sheet.py.
 
 A row is a training, or what the photos alone do (`ONE_PHOTO`), also one that failed: it says why.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import zip_longest
-from os.path import commonprefix
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from personal_avatar.domain import ONE_PHOTO
-from personal_avatar.errors import AvatarError, UnreadablePhoto, from_json
-from personal_avatar.pictures import EDITED, infotext_of, save_picture
-from personal_avatar.reports.letters import shortened, width_of, wrapped, write
-from personal_avatar.reports.tiles import GROUND, INK, MUTED, square
+from personal_avatar.domain import ONE_PHOTO, Likeness, Scores
+from personal_avatar.domain.merit import merit, side_by_side
+from personal_avatar.errors import AvatarError, from_json
 from personal_avatar.wording import DEFAULT, memory, score, share, size, span, trained_by
 
-TILE_PX, GAP_PX, MARGIN_PX, NAME_PX, LABEL_PX = 192, 10, 28, 300, 30
-TITLE_PX, TEXT_PX, LINE_PX = 24, 14, 20  # height of letters, and of a line of text
-NAMES_PX = (18, 14)  # height of a row's name; the smaller one where it is long
-HEAD_PX, HEAD_LINES, HEAD_LINE_PX = 12, 3, 15
 MEASURED = ("likeness", "resemblance")  # of a person, of a style
-NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage")
+NUMBERS = (*MEASURED, "recovered", "prompt_following", "diversity", "leakage", "merit")
+SPAN = ("floor", "ceiling")  # from where to where recovered is counted, the same for all
 COSTS = ("seconds", "peak_memory_gb", "file_mb")
 PLACE = ("dataset_fingerprint", "base")
 JUDGED_BY = ("guidance", "sample_steps", "score_pictures")  # settings: of other pictures other numbers are told
 FAILED = "failed"
-ERROR_LINES = 8  # that have room beside a row of pictures
-SEED = "\nSeed: "  # in what a picture says of its making
-ELSEWHERE = "…"  # in place of what rows have each of their own in a prompt
-NOTE_LINES = 20
+DIGITS = 4  # of numbers in documents
+ORDER = (
+    "Best first by merit: the share of the likeness that was recovered, less where prompts are no longer followed and "
+    "where others came to look alike, too. All are counted from {floor}, the best that the untrained checkpoint does "
+    "with any of their words for the person, to {ceiling}; the report of a training counts from what it does with that "
+    "training's own word."
+)
 NOTE = (
     "Photos alone: nothing is trained and no file is made. Their time goes from the photos to the pictures, loading "
     "checkpoint and networks included. Their leakage is measured with the photos in use: whoever the prompt names then "
@@ -48,8 +41,9 @@ FORMS: dict[str, Callable[[float | None], str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One method. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row. `file`:
-    "" where none is made. `error`: why it has neither."""
+    """One method. `numbers` by name, None for what was not measured; `pictures`: the same prompts in every row, but for
+    what stands for the person. `file`: "" where none is made. `error`: why it has neither. `scores`: as the method
+    itself counts."""
 
     method: str
     engine: str
@@ -57,6 +51,7 @@ class Row:
     file: str
     pictures: tuple[Path, ...] = ()
     error: AvatarError | None = None
+    scores: Scores | None = None
 
     def named(self, language: str = DEFAULT) -> str:
         """The method and, where that is not ours, the engine."""
@@ -71,14 +66,21 @@ class Row:
 def row_of(result: Mapping[str, Any]) -> Row:
     """From the result document of a training, or of what photos alone do; of one that failed it has `method`, `engine`
     and `error`, as the job keeps it."""
-    measured = {name: result.get(name) or {} for name in MEASURED}
-    numbers = {name: result.get(name) for name in (*NUMBERS, *COSTS)}
-    numbers |= {name: found.get("after") for name, found in measured.items()}
-    numbers["recovered"] = next((found["recovered"] for found in measured.values() if "recovered" in found), None)
+    numbers = {name: result.get(name) for name in (*NUMBERS, *SPAN, *COSTS)}
+    numbers |= {name: (result.get(name) or {}).get("after") for name in MEASURED}
     pictures = tuple(Path(path) for path in result.get("samples", ()))
     file = next((Path(path).name for path in result.get("files", ())), "")
     error = from_json(result["error"]) if result.get("error") else None
-    return Row(result["method"], result["engine"], numbers, file, pictures, error)
+    return Row(result["method"], result["engine"], numbers, file, pictures, error, scores_in(result))
+
+
+def scores_in(result: Mapping[str, Any]) -> Scores | None:
+    """What a result document says of likeness, or of resemblance; None where neither was measured."""
+    found = next((result[name] for name in MEASURED if result.get(name)), None)
+    if found is None:
+        return None
+    likeness = Likeness(found["floor"], found["after"], found["ceiling"], result.get("leakage"))
+    return Scores(likeness, result.get("prompt_following"), result.get("prompt_following_before"))
 
 
 def comparable(results: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -96,13 +98,24 @@ def place_of(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def best_first(rows: Sequence[Row]) -> list[Row]:
-    """By the share of the likeness, or of the resemblance, that was recovered; then what was not measured, then what
-    failed."""
-    def behind(row: Row) -> tuple[bool, float]:
-        recovered = row.numbers["recovered"]
-        return row.error is not None, float("inf") if recovered is None else -recovered
+    """By merit (domain/merit.py), all counted from one beginning; then what was not measured, then what failed."""
+    measured = [row for row in rows if row.scores is not None]
+    counted = side_by_side([row.scores for row in measured if row.scores is not None])
+    known = {id(row): _counted(row, scores) for row, scores in zip(measured, counted, strict=True)}
 
-    return sorted(rows, key=behind)
+    def behind(row: Row) -> tuple[bool, float]:
+        worth = row.numbers["merit"]
+        return row.error is not None, float("inf") if worth is None else -worth
+
+    return sorted((known.get(id(row), row) for row in rows), key=behind)
+
+
+def _counted(row: Row, scores: Scores) -> Row:
+    likeness = scores.likeness
+    found = {
+        "recovered": likeness.recovered, "merit": merit(scores), "floor": likeness.floor, "ceiling": likeness.ceiling,
+    }
+    return replace(row, numbers={**row.numbers, **{name: round(value, DIGITS) + 0.0 for name, value in found.items()}})
 
 
 def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -118,7 +131,15 @@ def to_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What has to be known to read the table."""
-    return [NOTE] if any(row.method == ONE_PHOTO and row.error is None for row in rows) else []
+    span = span_of(rows)
+    order = [ORDER.format(**{name: score(value) for name, value in span.items()})] if span else []
+    return [*order, *([NOTE] if any(row.method == ONE_PHOTO and row.error is None for row in rows) else [])]
+
+
+def span_of(rows: Sequence[Row]) -> dict[str, float]:
+    """From where to where `recovered` is counted (`SPAN`); empty where there is no order of several that says so."""
+    measured = [row.numbers for row in rows if row.scores is not None]
+    return {name: measured[0][name] or 0.0 for name in SPAN} if len(measured) > 1 else {}
 
 
 def columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -140,103 +161,3 @@ def table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 def spoken(name: str, value: float | None, language: str = DEFAULT) -> str:
     """A number as it is read: shares as per cent, times and sizes with their unit."""
     return span(value, language) if name == "seconds" else FORMS.get(name, score)(value)
-
-
-def write_comparison_sheet(title: str, rows: Sequence[Row], path: Path) -> Path:
-    """Write the sheet as a PNG; answers `path`."""
-    return save_picture(comparison_sheet(title, rows), path, source=EDITED)
-
-
-def picture_heads(rows: Sequence[Row]) -> list[str]:
-    """What each column of pictures was asked for, and its seed, in the words that all rows share: they differ in what
-    stands for the person. "" for pictures that do not say it."""
-    asked = [[_asked(path) for path in row.pictures] for row in rows]
-    return [_shared([said for said in column if said]) for column in zip_longest(*asked, fillvalue="")]
-
-
-def _asked(path: Path) -> str:
-    try:
-        return _asked_in(path, path.stat().st_mtime_ns)
-    except OSError:
-        return ""
-
-
-@lru_cache(maxsize=512)
-def _asked_in(path: Path, changed_ns: int) -> str:
-    """"a portrait of sks man, seed 1000": what trainings write into their pictures."""
-    try:
-        said = infotext_of(path).split(SEED)
-    except UnreadablePhoto:
-        return ""
-    return " ".join(", seed ".join(said).split())
-
-
-def _shared(prompts: Sequence[str]) -> str:
-    """The words at the beginning and at the end that are the same in all."""
-    words = [prompt.split() for prompt in prompts]
-    first = commonprefix(words)
-    rests = [one[len(first) :] for one in words]
-    last = commonprefix([rest[::-1] for rest in rests])[::-1]
-    between = [ELSEWHERE] if any(len(rest) > len(last) for rest in rests) else []
-    return " ".join([*first, *between, *last])
-
-
-def comparison_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
-    """uint8 RGB: a line a training, its numbers on the left, its pictures on the right, above them their prompts."""
-    from PIL import Image, ImageDraw
-
-    count, heads = max((len(row.pictures) for row in rows), default=1), picture_heads(rows)
-    width = 2 * MARGIN_PX + NAME_PX + count * (TILE_PX + GAP_PX)
-    room = width - 2 * MARGIN_PX
-    told = [line for note in notes(rows) for line in wrapped(note, TEXT_PX, room, NOTE_LINES)]
-    top = MARGIN_PX + 2 * LABEL_PX + (HEAD_LINES * HEAD_LINE_PX if any(heads) else 0)
-    bottom = top + len(rows) * (TILE_PX + GAP_PX)
-    sheet = Image.new("RGB", (width, bottom + len(told) * LINE_PX + MARGIN_PX), GROUND)
-    pen = ImageDraw.Draw(sheet)
-    write(pen, (MARGIN_PX, MARGIN_PX), shortened(title, TITLE_PX, room, bold=True), INK, TITLE_PX, bold=True)
-    _heads(pen, heads, top)
-    for number, row in enumerate(rows):
-        _line(sheet, pen, row, top + number * (TILE_PX + GAP_PX))
-    _lines(pen, told, bottom + GAP_PX)
-    return np.asarray(sheet)
-
-
-def _heads(pen: Any, heads: Sequence[str], bottom: int) -> None:
-    for number, head in enumerate(heads):
-        lines = wrapped(head, HEAD_PX, TILE_PX, HEAD_LINES)
-        top = bottom - GAP_PX // 2 - len(lines) * HEAD_LINE_PX
-        for at, line in enumerate(lines):
-            write(pen, (_left(number), top + at * HEAD_LINE_PX), line, MUTED, HEAD_PX)
-
-
-def _left(number: int) -> int:
-    """Where the column of pictures begins, in pixels."""
-    return MARGIN_PX + NAME_PX + number * (TILE_PX + GAP_PX)
-
-
-def _lines(pen: Any, lines: Sequence[str], top: int) -> None:
-    for number, line in enumerate(lines):
-        write(pen, (MARGIN_PX, top + number * LINE_PX), line, MUTED, TEXT_PX)
-
-
-def _line(sheet: Any, pen: Any, row: Row, y: int) -> None:
-    room = sheet.width - 2 * MARGIN_PX if row.error else NAME_PX - GAP_PX
-    letters_px = next((size for size in NAMES_PX if width_of(row.named(), size, bold=True) <= room), NAMES_PX[-1])
-    write(pen, (MARGIN_PX, y + 4), shortened(row.named(), letters_px, room, bold=True), INK, letters_px, bold=True)
-    if row.error is not None:
-        _lines(pen, _failure(row.error, room), y + 32)
-        return
-    for number, name in enumerate(columns([row])):
-        place = y + 32 + number * 19
-        write(pen, (MARGIN_PX, place), name.replace("_", " "), MUTED, TEXT_PX)
-        write(pen, (MARGIN_PX + 160, place), spoken(name, row.numbers[name]), INK, TEXT_PX)
-    for number, path in enumerate(row.pictures):
-        picture = square(path, TILE_PX)
-        if picture is not None:
-            sheet.paste(picture, (_left(number), y))
-
-
-def _failure(error: AvatarError, room_px: int) -> list[str]:
-    """What happened, as far as there is room beside what to do, which is told to its end."""
-    hint = wrapped(error.hint, TEXT_PX, room_px, ERROR_LINES - 1)
-    return [*wrapped(error.message, TEXT_PX, room_px, ERROR_LINES - len(hint)), *hint]

@@ -1,6 +1,7 @@
 """Photos become an avatar: trainings are asked for here, refused when they cannot work, and their results taken."""
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,7 +179,7 @@ class Trainings:
     def comparison_sheet(self, avatar: Avatar) -> bytes:
         """The same with pictures, as a PNG."""
         from personal_avatar.pictures import EDITED, encoded, sealed
-        from personal_avatar.reports.comparison import comparison_sheet
+        from personal_avatar.reports.comparison_sheet import comparison_sheet
 
         sheet = comparison_sheet(avatar.name, self.comparison(avatar.id))
         return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
@@ -305,7 +306,7 @@ class Trainings:
 
     def _take(self, job: Job, result: dict[str, Any]) -> None:
         avatar = self._studio.avatars.load(job.avatar_id)
-        points = tuple(from_json(Checkpoint, data) for data in result["checkpoints"])
+        points = tuple(_measured(from_json(Checkpoint, data), result) for data in result["checkpoints"])
         found = [caveat for point in points for caveat in self._studio.host.published(point.path, point.method)]
         if found:
             retell(self._studio.jobs.folder(job.id), told_in(result, found))
@@ -331,6 +332,13 @@ class Trainings:
         going = (one for one in others if one.status.state in ACTIVE or self._studio.queue.can_go_on(one))
         given = (one.job.payload.get("training", one.job.payload).get("photos", ()) for one in going)
         return {Path(photo).name for photos in given for photo in photos}
+
+
+def _measured(point: Checkpoint, result: Mapping[str, Any]) -> Checkpoint:
+    """With all by which it is compared with the person's other files, as a comparison compares them."""
+    from personal_avatar.reports.comparison import place_of, scores_in
+
+    return replace(point, scores=scores_in(result), place=json.dumps(place_of(result), sort_keys=True))
 
 
 def second_start(view: JobView, in_vain: bool = False) -> WrongState:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal_avatar.domain import Likeness
+from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.result_numbers import GOOD_SHARE, kept
+from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.work import Point, Training, Work
-
-OTHERS_COUNT = 0.5  # what others who become alike take away, where the person's own likeness counts 1
 
 
 def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
@@ -27,7 +26,8 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
     _tell(work, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
     leakage = scales.others() - before.others if before.others is not None else 0.0
-    merit = merit_of(recovered(training, measured.mean), kept(following, before.following), stayed(training, leakage))
+    obedience, others = kept(following, before.following), stayed(moved(training, leakage))
+    merit = merit_of(recovered(training, measured.mean), obedience, others)
     point = Point(
         step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit, leakage
     )
@@ -56,20 +56,15 @@ def recovered(training: Training, likeness: float) -> float:
     return Likeness(floor, likeness, training.bench.ceiling).recovered
 
 
-def stayed(training: Training, leakage: float) -> float:
-    """What is left of a merit when others went a part of the way to the person, 0..1; away from it costs nothing."""
+def moved(training: Training, leakage: float) -> float:
+    """Share of that way that others went to the person."""
     floor = training.untrained.likeness.mean if training.untrained else 0.0
-    return 1.0 - OTHERS_COUNT * min(1.0, max(0.0, recovered(training, floor + leakage)))
-
-
-def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:
-    """What the best checkpoint is chosen by; faults are no merit where nothing was recovered."""
-    return recovered_share * kept_share * stayed_share if recovered_share > 0 else recovered_share
+    return recovered(training, floor + leakage)
 
 
 def is_enough(training: Training, point: Point, stop_at: float) -> bool:
     """Whether the person is alike by the share `stop_at` of the way, and others are not; 0: never."""
-    return 0 < stop_at <= recovered(training, point.likeness) * stayed(training, point.leakage)
+    return 0 < stop_at <= recovered(training, point.likeness) * stayed(moved(training, point.leakage))
 
 
 def score_best(work: Work, training: Training) -> None:

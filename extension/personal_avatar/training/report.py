@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Advice, Likeness
+from personal_avatar.domain.merit import kept
 from personal_avatar.photos.words import told
 from personal_avatar.reports.parts import style_sheet
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, kept, without_minus
+from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, without_minus
 from personal_avatar.wording import table
 
 NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing

@@ -138,11 +138,6 @@ def _point(row: Mapping[str, Any], kind: str) -> Point:
     return Point(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
 
 
-def kept(following: float, before: float | None) -> float:
-    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it."""
-    return min(1.0, following / before) if before else 1.0
-
-
 def finite(value: Any) -> float | None:
     """`value` as a number; None for anything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -8,19 +8,23 @@ from textwrap import shorten
 
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
-from personal_avatar.reports.comparison import Row, picture_heads, spoken
+from personal_avatar.reports.comparison import Row, columns, span_of, spoken
+from personal_avatar.reports.comparison_sheet import picture_heads
 from personal_avatar.studio.comparing import compared
 from personal_avatar.studio.trainings import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.wording import method_name
+from personal_avatar.wording import method_name, score
 
-COLUMNS = {
+HEADS = {
+    "likeness": "likeness.after",
+    "resemblance": "compare.resemblance",
     "recovered": "likeness.recovered",
     "prompt_following": "likeness.prompt_following",
     "diversity": "likeness.diversity",
     "leakage": "likeness.leakage",
+    "merit": "compare.merit",
     "seconds": "estimate.time",
     "peak_memory_gb": "estimate.memory_gb",
     "file_mb": "estimate.file_mb",
@@ -40,10 +44,11 @@ def comparison_html(scene: Scene, shelf: Shelf) -> str:
     if len(rows) < 2:
         return _failure(rows, scene)
     title = scene.say("compare.title")
-    lines = "".join(_line(row, scene) for row in rows)
-    table = tag("table", tag("thead", tag("tr", _heads(scene))), tag("tbody", lines), class_="pa-table")
+    names = columns(rows)
+    lines = "".join(_line(row, names, scene) for row in rows)
+    table = tag("table", tag("thead", tag("tr", _heads(names, scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
-    told = [tag("p", escape(scene.say("compare.note")), class_="pa-note")] if _has_one_photo(rows) else []
+    told = [tag("p", escape(said), class_="pa-note") for said in _notes(rows, scene)]
     asked = picture_heads(rows)[:PICTURES]
     pictures = [_pictures(row, asked, scene, shelf) for row in rows]
     return "".join((tag("h3", escape(title)), numbers, *told, _picture_heads(asked), *pictures))
@@ -64,20 +69,24 @@ def _failure(rows: Sequence[Row], scene: Scene) -> str:
     return "".join(error_box(row.error, scene.language) for row in rows if row.error and row.method == ONE_PHOTO)
 
 
-def _has_one_photo(rows: Sequence[Row]) -> bool:
-    return any(row.method == ONE_PHOTO and row.error is None for row in rows)
+def _notes(rows: Sequence[Row], scene: Scene) -> list[str]:
+    """By what the rows are put in order, and how to read that of the photos alone."""
+    span = span_of(rows)
+    order = [scene.say("compare.order", **{name: score(value) for name, value in span.items()})] if span else []
+    alone = any(row.method == ONE_PHOTO and row.error is None for row in rows)
+    return [*order, *([scene.say("compare.note")] if alone else [])]
 
 
-def _heads(scene: Scene) -> str:
-    keys = ["train.method", *COLUMNS.values()]
+def _heads(names: Sequence[str], scene: Scene) -> str:
+    keys = ["train.method", *(HEADS[name] for name in names)]
     return "".join(tag("th", escape(scene.say(key)), scope="col") for key in keys)
 
 
-def _line(row: Row, scene: Scene) -> str:
-    cells = "".join(tag("td", spoken(name, row.numbers[name], scene.language)) for name in COLUMNS)
+def _line(row: Row, names: Sequence[str], scene: Scene) -> str:
+    cells = "".join(tag("td", spoken(name, row.numbers[name], scene.language)) for name in names)
     if row.error is not None:
         told = box("bad", title_of(row.error, scene.language), *words_of(row.error, scene.language))
-        cells = tag("td", told, colspan=len(COLUMNS))
+        cells = tag("td", told, colspan=len(names))
     return tag("tr", tag("th", escape(row.named(scene.language)), scope="row"), cells)
 
 

@@ -38,7 +38,7 @@ def test_methods_and_the_photos_alone_become_a_table_and_a_sheet(
     table = client.get(f"{V1}/models/anna/comparison").json()
     assert [(row["method"], row["recovered"], row["file_mb"]) for row in table["methods"]] == [
         ("lora", 0.5, None), ("one-photo", 0.3, None)]
-    assert len(table["notes"]) == 1 and str(folder) not in str(table)
+    assert len(table["notes"]) == 2 and str(folder) not in str(table)
     sheet = client.get(f"{V1}/models/anna/comparison.png")
     assert sheet.headers["content-type"] == "image/png" and Image.open(io.BytesIO(sheet.content)).width > 500
 

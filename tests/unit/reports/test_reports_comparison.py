@@ -7,26 +7,28 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.pictures import load_picture, save_picture
-from personal_avatar.reports import comparison
-from personal_avatar.reports.comparison import (
+from personal_avatar.reports import comparison_sheet as sheets
+from personal_avatar.reports.comparison import comparable, notes, table, to_document
+from personal_avatar.reports.comparison_sheet import (
     ERROR_LINES,
     TILE_PX,
-    comparable,
     comparison_sheet,
-    notes,
     picture_heads,
-    table,
-    to_document,
     write_comparison_sheet,
 )
 
 
+def measured(after: float, floor: float = 0.4, ceiling: float = 0.9) -> dict[str, float]:
+    return {"floor": floor, "after": after, "ceiling": ceiling, "recovered": (after - floor) / (ceiling - floor)}
+
+
 def result(method: str, recovered: float | None, **more: Any) -> dict[str, Any]:
-    likeness = None if recovered is None else {"after": 0.4 + recovered / 2, "recovered": recovered}
+    likeness = None if recovered is None else measured(0.4 + recovered / 2)
     document = {
         "method": method, "engine": "diffusers", "files": [f"/x/{method}.safetensors"], "likeness": likeness,
-        "leakage": 0.02, "prompt_following": 0.9, "diversity": None, "seconds": 81.4, "peak_memory_gb": 1.25,
-        "file_mb": 3.3, "dataset_fingerprint": "a", "base": "tiny", "samples": [],
+        "leakage": 0.0, "prompt_following": 0.9, "prompt_following_before": 0.9, "diversity": None,
+        "seconds": 81.4, "peak_memory_gb": 1.25, "file_mb": 3.3, "dataset_fingerprint": "a", "base": "tiny",
+        "samples": [],
     }
     return {**document, **more}
 
@@ -34,6 +36,31 @@ def result(method: str, recovered: float | None, **more: Any) -> dict[str, Any]:
 def test_the_best_comes_first_and_what_was_not_measured_last() -> None:
     rows = comparable([result("lora", 0.5), result("dreambooth", None), result("textual-inversion", 0.8)])
     assert [row.method for row in rows] == ["textual-inversion", "lora", "dreambooth"]
+
+
+def test_a_word_that_misleads_the_checkpoint_puts_nothing_before_what_is_more_alike() -> None:
+    floors = {"lora": (0.59, 0.4928), "textual-inversion": (0.60, 0.5912), "dreambooth": (0.55, 0.5623)}
+    found = [result(method, 0.0, likeness=measured(*pair, ceiling=0.7988)) for method, pair in floors.items()]
+    rows = comparable(found)
+    assert [row.method for row in rows] == ["textual-inversion", "lora", "dreambooth"]
+    told = to_document(rows)
+    assert [(one["floor"], one["ceiling"]) for one in told] == [(0.5912, 0.7988)] * 3
+    assert [one["likeness"] for one in told] == [0.60, 0.59, 0.55]
+    assert [table(rows)[at][2] for at in (1, 2)] == ["4%", "-1%"]
+    (note,) = notes(rows)
+    assert "0.59" in note and "0.80" in note
+
+
+def test_what_leaks_or_lost_its_prompts_stands_behind_what_is_a_little_less_alike() -> None:
+    for fault in ({"leakage": 0.3}, {"prompt_following": 0.5}):
+        rows = comparable([result("lora", 0.6, **fault), result("textual-inversion", 0.55)])
+        assert [row.method for row in rows] == ["textual-inversion", "lora"]
+        assert rows[0].numbers["merit"] == 0.55
+
+
+def test_who_began_with_less_obedience_gains_nothing_by_it() -> None:
+    lost = result("lora", 0.6, prompt_following=0.5, prompt_following_before=0.5)
+    assert comparable([lost, result("textual-inversion", 0.55)])[0].method == "textual-inversion"
 
 
 def test_only_trainings_on_the_same_photos_and_checkpoint_are_compared() -> None:
@@ -57,8 +84,8 @@ def test_of_one_method_the_newest_counts_and_another_engine_is_another_row() -> 
 
 
 def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so() -> None:
-    found = [result("lora", None, resemblance={"after": 0.5, "recovered": 0.2}),
-             result("dreambooth", None, resemblance={"after": 0.7, "recovered": 0.6})]
+    found = [result("lora", None, resemblance=measured(0.5)),
+             result("dreambooth", None, resemblance=measured(0.7))]
     rows = comparable(found)
     assert [(row.method, row.numbers["recovered"]) for row in rows] == [("dreambooth", 0.6), ("lora", 0.2)]
     heads, best, _ = table(rows)
@@ -94,13 +121,13 @@ def test_the_sheet_writes_why_a_method_failed() -> None:
 def inked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is written onto sheets from now on, line by line."""
     lines: list[str] = []
-    written = comparison.write
+    written = sheets.write
 
     def write(pen: Any, place: Any, text: str, *how: Any, **more: Any) -> None:
         lines.append(text)
         written(pen, place, text, *how, **more)
 
-    monkeypatch.setattr(comparison, "write", write)
+    monkeypatch.setattr(sheets, "write", write)
     return lines
 
 
@@ -190,6 +217,7 @@ def test_photos_alone_are_a_row_without_a_file_and_the_table_says_how_to_read_it
     rows = comparable([alone, result("lora", 0.5)])
     assert [(row.named(), row.file) for row in rows] == [("LoRA", "lora.safetensors"), ("Photos alone", "")]
     assert table(rows)[2][-1] == "–" and to_document(rows)[1]["file_mb"] is None
-    assert len(notes(rows)) == 1 and notes(comparable([result("lora", 0.5)])) == []
+    assert len(notes(rows)) == 2 and notes(rows)[1].startswith("Photos alone")
+    assert notes(comparable([result("lora", 0.5)])) == []
     told, plain = (comparison_sheet("Ruby", comparable(found)) for found in ([alone], [result("lora", 0.5)]))
     assert told.shape[0] > plain.shape[0] and (told[plain.shape[0] - 10 :] != told[0, 0]).any()

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
-from personal_avatar.training.judging import is_enough, merit_of, stayed
+from personal_avatar.training.judging import is_enough, moved
 from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.rates import refuse_endless_warmup
-from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE, kept
+from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.work import Point, Training, unscored
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
@@ -38,7 +39,7 @@ def test_more_likeness_at_equal_obedience_is_more_merit(low: float, high: float)
 
 @pytest.mark.parametrize(("leakage", "left"), [(-0.2, 1.0), (0.0, 1.0), (0.1, 0.875), (0.4, 0.5), (0.9, 0.5)])
 def test_others_on_the_persons_way_cost_half_of_what_the_person_gains(leakage: float, left: float) -> None:
-    assert stayed(between(0.3, 0.7), leakage) == pytest.approx(left)
+    assert stayed(moved(between(0.3, 0.7), leakage)) == pytest.approx(left)
 
 
 def between(floor: float, ceiling: float) -> Any:

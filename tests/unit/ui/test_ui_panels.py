@@ -352,9 +352,10 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     visitor.click("compare")
     folder.unlink()
     assert (visitor.text("train_message"), visitor.text("offer")) == ("", "")
-    visitor.wait(lambda: "Photos alone 30%" in visitor.text("comparison"))
+    visitor.wait(lambda: "Photos alone 0.34 30%" in visitor.text("comparison"))
     said = visitor.text("comparison")
-    assert "0.21 4 s 1.1 GB –" in said and "Photos alone: nothing is trained and no file is made." in said
+    assert "0.21 0.26 4 s 1.1 GB –" in said and "Photos alone: nothing is trained and no file is made." in said
+    assert "Likeness now" in said and "from 0.10" in said
     assert visitor.value("comparison").count('alt="Sample picture, Photos alone"') == 2
     listed = visitor.text("jobs")
     assert "Measurement · Nga · Photos alone" in listed

@@ -1,0 +1,72 @@
+"""The one rule of what is best: of the checkpoints of a training, of the methods of a comparison, of a person's files.
+
+Likeness counts, and less of it where prompts are no longer followed and where others came to look like the person.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from personal_avatar.domain.trainings import Checkpoint, Scores
+
+OTHERS_COUNT = 0.5  # what others who become alike take away, where the person's own likeness counts 1
+
+
+def merit_of(recovered_share: float, kept_share: float, stayed_share: float) -> float:
+    """What the best is chosen by; faults are no merit where nothing was recovered."""
+    return recovered_share * kept_share * stayed_share if recovered_share > 0 else recovered_share
+
+
+def kept(following: float, before: float | None) -> float:
+    """How much of the untrained checkpoint's obedience to prompts is left, at most all of it."""
+    return min(1.0, following / before) if before else 1.0
+
+
+def stayed(moved_share: float) -> float:
+    """What is left of a merit when others went a part of the way to the person, 0..1; away from it costs nothing."""
+    return 1.0 - OTHERS_COUNT * min(1.0, max(0.0, moved_share))
+
+
+def merit(scores: Scores) -> float:
+    """Of a training that has ended; what was not measured of prompts and of others takes nothing away."""
+    likeness = scores.likeness
+    moved = replace(likeness, after=likeness.floor + (likeness.leakage or 0.0)).recovered
+    obedient = 1.0 if scores.following is None else kept(scores.following, scores.following_before)
+    return merit_of(likeness.recovered, obedient, stayed(moved))
+
+
+def side_by_side(scores: Sequence[Scores]) -> list[Scores]:
+    """The same, all counted from one beginning to one end: from the highest floor and obedience to the highest ceiling.
+
+    Each training measures the untrained checkpoint with its own word for the person, and of a word that misleads the
+    checkpoint the floor is low: the same pictures would have "recovered" more. What the checkpoint does by itself with
+    the best of their words is no training's merit. (It costs no picture, and is known of all trainings; the class noun
+    alone is measured where photos alone are compared, and is among the floors then.)
+    """
+    if not scores:
+        return []
+    floor = max(one.likeness.floor for one in scores)
+    ceiling = max(one.likeness.ceiling for one in scores)
+    before = max((one.following_before for one in scores if one.following_before is not None), default=None)
+    return [
+        replace(one, likeness=replace(one.likeness, floor=floor, ceiling=ceiling), following_before=before)
+        for one in scores
+    ]
+
+
+def best_of(points: Sequence[Checkpoint]) -> Checkpoint | None:
+    """Of a person's files, the newest last: the best of those that were measured as the newest was, on the same photos
+    and checkpoint; with others it cannot be compared, and it is the one that was asked for last. Without any that was
+    measured, the newest."""
+    alike = [point for point in points if point.place == points[-1].place]
+    scored = [(point, scores) for point in alike if (scores := scores_of(point)) is not None]
+    if not scored:
+        return points[-1] if points else None
+    counted = side_by_side([scores for _, scores in scored])
+    best = max(range(len(scored)), key=lambda place: (merit(counted[place]), place))
+    return scored[best][0]
+
+
+def scores_of(point: Checkpoint) -> Scores | None:
+    """None of one that was not measured; earlier versions kept the likeness alone."""
+    return point.scores or (Scores(point.likeness) if point.likeness else None)

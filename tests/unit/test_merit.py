@@ -1,0 +1,62 @@
+"""Which of a person's files is the best: the one rule for comparisons and for what pictures are made with."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from personal_avatar.domain import Avatar, Checkpoint, Family, Likeness, Method, Scores
+from personal_avatar.domain.merit import best_of, merit, side_by_side
+
+cosine = st.floats(-1.0, 1.0)
+
+
+def scores(
+    after: float, leakage: float = 0.0, following: float = 0.9, floor: float = 0.4, before: float = 0.9
+) -> Scores:
+    return Scores(Likeness(floor, after, 0.9, leakage), following, before)
+
+
+def file(step: int, measured: Scores | None, place: str = "here", family: Family = Family.SD1) -> Checkpoint:
+    return Checkpoint(Path(f"{step}.safetensors"), "", step, Method.LORA, family, "sks man", None, measured, place)
+
+
+@pytest.mark.parametrize(("worse", "better"), [
+    (scores(0.6), scores(0.7)), (scores(0.72, leakage=0.3), scores(0.7)), (scores(0.72, following=0.6), scores(0.7)),
+    (scores(0.6, floor=0.1), scores(0.61)), (scores(0.72, following=0.5, before=0.5), scores(0.7)),
+])
+def test_the_best_file_is_alike_follows_prompts_and_leaves_others_as_they_are(worse: Scores, better: Scores) -> None:
+    for files in ((file(1, worse), file(2, better)), (file(2, better), file(1, worse))):
+        assert best_of(files) == file(2, better)
+
+
+def test_a_newer_training_on_other_photos_is_taken_and_not_compared() -> None:
+    files = (file(1, scores(0.8), place="other photos"), file(2, scores(0.5)))
+    assert best_of(files) == files[1]
+    assert best_of((*files, file(3, scores(0.6)))) == file(3, scores(0.6))
+    assert best_of((file(1, scores(0.8), place=""), file(2, scores(0.5)))) == file(2, scores(0.5))
+
+
+def test_of_equals_and_of_what_was_not_measured_the_newest_is_taken() -> None:
+    assert best_of((file(1, scores(0.5)), file(2, scores(0.5)))) == file(2, scores(0.5))
+    assert best_of((file(1, None), file(2, None))) == file(2, None)
+    assert best_of((file(1, scores(0.5)), file(2, None))) == file(1, scores(0.5))
+    assert best_of(()) is None
+
+
+def test_files_of_another_family_do_not_count_for_the_loaded_checkpoint() -> None:
+    files = (file(1, scores(0.5)), file(2, scores(0.8), family=Family.SDXL))
+    avatar = Avatar("a", "A", "u", "man", "sks man", "", checkpoints=files)
+    assert (avatar.best_for(Family.SD1), avatar.best_for(Family.SDXL)) == files
+    assert avatar.best_for(Family.SD2) is None
+
+
+@given(st.lists(st.tuples(cosine, cosine, cosine), min_size=1, max_size=5))
+def test_side_by_side_what_is_more_alike_has_recovered_more(numbers: list[tuple[float, float, float]]) -> None:
+    given_ = [Scores(Likeness(*one)) for one in numbers]
+    counted = side_by_side(given_)
+    assert len({(one.likeness.floor, one.likeness.ceiling) for one in counted}) == 1
+    by_likeness = sorted(counted, key=lambda one: one.likeness.after)
+    assert [merit(one) for one in by_likeness] == sorted(map(merit, counted))
+    assert side_by_side([]) == []
