@@ -62,6 +62,8 @@ class GenerateBody(JobBody):
     """A person (an avatar, photos without training, or both), and a style or a prompt."""
 
     model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
+    file: Line = Field("", description="Which of the avatar's files is used, by its name, its method, or method/name, "
+                       "of `checkpoints` in GET /models/{id}; left out: the one that is marked there as `used`")
     references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES) = Field(
         (), description="Photos of the person, put into the pictures without training; size limits as in /models/train"
     )
@@ -147,6 +149,7 @@ def asked(body: GenerateBody, files: Mapping[str, Path]) -> CreateRequest:
         user_id=body.user_id, settings=body.all_settings(), references=photos("references"), identity=body.identity,
         image=files.get("image"), strength=body.strength, pose=files.get("pose"), consent=body.consent, door=DOOR,
         class_noun=body.class_type, box=body.region.box() if body.region else None,
+        file=body.file,
         neighbours=tuple(
             Neighbour(
                 photos(f"others[{place}].references"), other.class_type, other.region.box() if other.region else None
@@ -160,6 +163,7 @@ def as_body(request: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `GenerateBody` for those of a `CreateRequest`, pictures and what is empty left out."""
     settings = dict(request.get("settings", {}))
     fields = {OWN_FIELDS[name]: settings.pop(name) for name in OWN_FIELDS if name in settings}
+    same = ("prompt", "negative_prompt", "strength", "file")
     told = {"model_id": request.get("avatar_id"), "style_template": list(request.get("styles", ())),
-            **{name: request.get(name) for name in ("prompt", "negative_prompt", "strength")}, "settings": settings}
+            **{name: request.get(name) for name in same}, "settings": settings}
     return {name: value for name, value in told.items() if value} | fields

@@ -104,6 +104,8 @@ class CheckpointDocument(Document):
     method: str
     family: str
     likeness: LikenessDocument | None
+    used: bool = Field(..., description="Whether pictures with a checkpoint of its family are made with it, unless "
+                       "another is named: the best of those measured as the newest was")
 
 
 class ConsentDocument(Document):

@@ -91,7 +91,7 @@ def generate(args: Namespace, terminal: Terminal) -> int:
         settings={**pairs(args.pairs), "count": args.count, "seed": args.seed},
         references=tuple(pictures(args.reference)) if args.reference else (),
         identity=None if args.identity is None else pairs(args.identity), image=_file(args.image),
-        strength=args.strength, pose=_file(args.pose), class_noun=args.class_noun,
+        strength=args.strength, file=args.file, pose=_file(args.pose), class_noun=args.class_noun,
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
     view, interrupted = follow(studio, studio.create(request), terminal)

@@ -51,6 +51,7 @@ def _with_people(wish: CreateRequest, one: OneShot, photos: Path) -> CreateReque
         wish, references=tuple(photos / name for name in one.references), identity=one.identity,
         image=photos / one.image if one.image else None, strength=one.strength,
         pose=photos / one.pose if one.pose else None, class_noun=one.class_noun, neighbours=neighbours, box=one.box,
+        file=one.file,
         **_consented(one.consent),
     )
 

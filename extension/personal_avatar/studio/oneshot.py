@@ -90,7 +90,7 @@ class OneShot:
     """What a job keeps of a request besides an avatar. `references`, `image`, `pose`: names of files in its folder
     `photos`; `identity`: settings without pictures, None: nobody is put in without training; `image`: the picture of
     which `strength` (0..1) is painted anew; `pose`: one whose faces are followed; `box`: where the person is among
-    `neighbours`."""
+    `neighbours`; `file`: which one of the avatar's is used, "" the best."""
 
     references: tuple[str, ...] = ()
     identity: dict[str, Any] | None = None
@@ -101,6 +101,7 @@ class OneShot:
     consent: Consent | None = None
     box: Box | None = None
     neighbours: tuple[KeptNeighbour, ...] = ()
+    file: str = ""
 
     @property
     def title(self) -> str:

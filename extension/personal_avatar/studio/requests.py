@@ -90,7 +90,8 @@ class CreateRequest:
     (0..1) is painted anew, without an avatar and references also the one that shows who it is; `pose`: a picture whose
     faces give pose and expression. `consent`: who stated that the person in the photos agreed; `class_noun`: what the
     person is called where no training is used. `neighbours`: others in the same picture, `box`: where the person is.
-    `stated_by`, `door`: see `TrainRequest`.
+    `file`: which of the avatar's files, by its name or its method; "" the best, see `Avatar.best_for`. `stated_by`,
+    `door`: see `TrainRequest`.
     """
 
     avatar_id: str = ""
@@ -108,6 +109,7 @@ class CreateRequest:
     class_noun: str = "person"
     neighbours: tuple[Neighbour, ...] = ()
     box: Box | None = None
+    file: str = ""
     stated_by: str = ""
     door: str = ""
 

@@ -64,6 +64,7 @@ def planned(wish: CreateRequest, has_avatar: bool) -> tuple[OneShot, dict[str, P
     return OneShot(
         names, None if identity is None else identity.dict(exclude_unset=True), strength=wish.strength,
         class_noun=checked_noun(wish.class_noun), consent=consent, box=wish.box, neighbours=others,
+        file=wish.file.strip(),
         **{word: f"{word}{plain_suffix(path)}" for word, path in more.items()},
     ), files | other_files
 
@@ -78,6 +79,8 @@ def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> Non
     """`shown`: photos of the first person."""
     if not shown and not has_avatar:
         raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
+    if wish.file and not has_avatar:
+        raise InvalidSettings("A trained file was named, and no avatar.", "Name the avatar, too, or no file.")
     for photos in (shown, *(one.references for one in wish.neighbours)):
         if len(photos) > MAX_REFERENCES:
             raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
@@ -167,12 +170,12 @@ def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np
     return load_picture(files[one_shot.pose])
 
 
-def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders) -> Checkpoint:
-    """The avatar's best file for the loaded checkpoint. Raises `WrongState`, `BaseUnsupported` when it has none, or it
-    is not in the host's `folders`."""
+def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: str = "") -> Checkpoint:
+    """The avatar's file for the loaded checkpoint, see `file_for`. Raises `WrongState`, `BaseUnsupported` when it has
+    none, or it is not in the host's `folders`; `InvalidSettings`."""
     if avatar.best is None:
         raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
-    point = avatar.best_for(base.family)
+    point = file_for(avatar, base, wanted)
     if point is None:
         families = ", ".join(sorted({FAMILIES[one.family] for one in avatar.checkpoints}))
         raise BaseUnsupported(
@@ -183,6 +186,23 @@ def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders) -> Checkp
     return point
 
 
+def file_for(avatar: Avatar, base: BaseModelFile, wanted: str = "") -> Checkpoint | None:
+    """The avatar's file for the loaded checkpoint: the one that is `wanted`, by one of its `_names`, else the best;
+    None where none fits. Raises `InvalidSettings` where another one was wanted."""
+    points = avatar.fitting(base.family)
+    named = [one for one in points if wanted in _names(one)]
+    if wanted and points and not named:
+        there = ", ".join(f"{one.path.name} ({one.method.value})" for one in points)
+        raise InvalidSettings(f"{avatar.name} has no file {wanted!r} for this checkpoint.", f"There are: {there}.")
+    return named[-1] if wanted and named else avatar.best_for(base.family)
+
+
+def _names(point: Checkpoint) -> tuple[str, ...]:
+    """A LoRA and an embedding may have one name, in two folders."""
+    name, method = point.path.name, point.method.value
+    return name, point.path.stem, method, f"{method}/{name}"
+
+
 def _painted_with(
     studio: Studio, avatar: Avatar | None, one_shot: OneShot
 ) -> tuple[Checkpoint | None, BaseModelFile]:
@@ -190,7 +210,9 @@ def _painted_with(
     base, folders = studio.host.checkpoint(), studio.host.folders()
     if avatar is None:
         return None, base
-    point = usable_with(avatar, base, folders) if one_shot.identity is None else avatar.best_for(base.family)
+    point = file_for(avatar, base, one_shot.file)
+    if one_shot.identity is None:
+        point = usable_with(avatar, base, folders, one_shot.file)
     if point is not None and one_shot.identity is not None and not lies_here(point, folders):
         point = None
     if point is not None and point.method is Method.DREAMBOOTH:

@@ -12,7 +12,7 @@ import gradio as gr
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.studio import CreateRequest
 from personal_avatar.studio.portraits import CreateSettings
-from personal_avatar.ui import erase, making
+from personal_avatar.ui import erase, making, trained_files
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import agreed_html, choices, chosen_avatar
@@ -36,6 +36,7 @@ def build(page: Page, tabs: gr.Tabs) -> None:
 def _inputs(page: Page) -> None:
     avatar = page.say(gr.Dropdown([], label=text("create.avatar"), elem_id=elem_id("avatar")), label="create.avatar")
     page.show(page.read("avatar", avatar), choices, watched=("choices",))
+    file = trained_files.build(page)
     page.show(gr.HTML(elem_id=elem_id("agreed")), lambda scene: {"value": agreed_html(scene)})
     picker = StylePicker(page, "styles")
     prompt, negative = prompts(page)
@@ -46,17 +47,22 @@ def _inputs(page: Page) -> None:
     )
     message = gr.HTML(elem_id=elem_id("create_message"))
 
-    def generate(scene: Scene, who: str | None, wanted: str, unwanted: str, posed: Any, *rest: Any) -> list[Any]:
+    def generate(
+        scene: Scene, who: str | None, by: str | None, wanted: str, unwanted: str, posed: Any, *rest: Any
+    ) -> list[Any]:
         avatar = chosen_avatar(scene, who)
         styles = styled(scene, picker, rest, wanted)
         settings = form.values(rest[len(picker.components) :], defaults_of(CreateSettings))
         stance = Path(posed.name) if posed else None
-        scene.studio.create(CreateRequest(avatar.id, styles, wanted, unwanted, settings=settings, pose=stance))
+        scene.studio.create(CreateRequest(
+            avatar.id, styles, wanted, unwanted, settings=settings, pose=stance, file=trained_files.wanted(by)
+        ))
         page.held.hold(scene.key, "create", [posed])
         return []
 
     erase.build(page, avatar)
-    page.on(start.click, generate, [avatar, prompt, negative, pose, *picker.components, *form.components], [], message)
+    inputs = [avatar, file, prompt, negative, pose, *picker.components, *form.components]
+    page.on(start.click, generate, inputs, [], message)
 
 
 def _pose(page: Page) -> Any:

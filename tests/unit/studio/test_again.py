@@ -34,6 +34,11 @@ def test_a_prompt_of_the_users_own_is_one_again() -> None:
     assert (wish.styles, wish.prompt, wish.negative_prompt) == ((), "{subject} on the moon", "clouds")
 
 
+def test_the_trained_file_that_was_chosen_is_used_again() -> None:
+    chosen = replace(TASK, one_shot=replace(TASK.one_shot, file="lora"))
+    assert request_like(job(chosen), "oil", Path("/jobs/a"), 4).file == "lora"
+
+
 def test_a_style_that_the_job_does_not_know_is_named() -> None:
     with pytest.raises(WrongState, match="not known how"):
         request_like(job(TASK), "gone", Path("/jobs/a"), 4)

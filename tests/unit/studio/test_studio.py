@@ -35,6 +35,7 @@ from personal_avatar.studio import CreateRequest, Studio, TrainRequest, pictures
 from personal_avatar.studio.inventing import InventRequest
 from personal_avatar.studio.rankings import RankRequest
 from personal_avatar.studio.restoring import RestoreRequest
+from personal_avatar.studio.sitters import file_for
 
 from tests.unit.api.house import GOOD, build_studio
 from tests.unit.jobs.children import PATIENT, SILENT
@@ -203,6 +204,21 @@ def test_portraits_need_an_avatar_that_was_trained(make: Callable[..., Studio]) 
     studio.avatars.save(studio.avatars.open("Anna", user_id="u", class_noun="woman", statement="s"))
     with pytest.raises(WrongState, match="has not been trained"):
         studio.create(CreateRequest("anna", ("oil-painting",)))
+
+
+def test_a_file_of_a_person_can_be_named_by_its_method_or_its_name(make: Callable[..., Studio]) -> None:
+    studio = make()
+    for method in (Method.LORA, Method.TEXTUAL_INVERSION):
+        studio.queue.wait(studio.trainings.start(replace(REQUEST, method=method)).id, 60)
+    base, avatar = studio.host.checkpoint(), studio.avatars.load("anna")
+    assert file_for(avatar, base) == avatar.best and avatar.best is not None
+    named = [file_for(avatar, base, one) for one in ("lora", "textual-inversion/anna.safetensors")]
+    assert [one.method if one else None for one in named] == [Method.LORA, Method.TEXTUAL_INVERSION]
+    with pytest.raises(InvalidSettings, match="no file 'dreambooth'") as caught:
+        studio.create(CreateRequest("anna", prompt="a photo", file="dreambooth"))
+    assert "anna.safetensors (lora)" in caught.value.hint
+    with pytest.raises(InvalidSettings, match="no avatar"):
+        studio.create(CreateRequest(prompt="a photo", file="lora", references=(GOOD[0],), consent="she agreed"))
 
 
 def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable[..., Studio]) -> None:

@@ -18,7 +18,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.photos.read import Limits
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.storage import sha256_of
-from personal_avatar.studio import Studio
+from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import photo_files, tab
 from personal_avatar.wording import text
@@ -454,6 +454,27 @@ def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, stu
         names = archive.namelist()
         assert names[0].startswith("001") and len([name for name in names if name[:3].isdecimal()]) >= 4
         assert names[-3:] == ["contact-sheet.jpg", "scores.csv", "scores.json"]
+
+
+def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, studio: Studio) -> None:
+    visitor = trained(visit, "ce" * 16, "Lan")
+    assert visitor.prop("file", "visible") is False and visitor.text("file_why") == ""
+    photos = tuple(studio.avatars.photos("lan"))
+    studio.trainings.start(TrainRequest("Lan", photos, "woman", method=Method.TEXTUAL_INVERSION, consent="she agreed"))
+    visitor.wait(lambda: visitor.prop("file", "visible") is True)
+    codes = [code for _, code in visitor.prop("file", "choices")]
+    assert codes == ["best", "textual-inversion/lan.safetensors", "lora/lan.safetensors"]
+    assert visitor.value("file") == "best"
+    assert visitor.text("file_why").startswith("The best is Textual Inversion (lan.safetensors): of the files that")
+    visitor.enter(avatar="Lan", prompt="a portrait", create_count=1, create_restore=False)
+    for choice, words in (("lora/lan.safetensors", "<lora:lan:"), ("best", "sks woman")):
+        before = len(studio.host.requests)  # type: ignore[attr-defined]
+        visitor.enter(file=choice)
+        visitor.click("generate")
+        assert visitor.text("create_message") == ""
+        visitor.wait(lambda before=before: len(studio.host.requests) > before)  # type: ignore[attr-defined,misc]
+        prompt = studio.host.requests[-1].prompt  # type: ignore[attr-defined]
+        assert words in prompt and ("<lora" in prompt) is (choice != "best")
 
 
 def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:

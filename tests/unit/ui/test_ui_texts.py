@@ -183,7 +183,7 @@ def test_building_the_page_shows_no_text_that_is_not_in_the_table(studio: Studio
     data |= {value for value in DEFAULTS.values() if isinstance(value, str)}
     data |= {kind.value for kinds in CHOICES.values() for kind in kinds} | {"DPM++ 2M", "person", NEW, ""}
     data |= set(photos.PARTS)
-    data |= {"own", "shown", "original"}  # values of choices in words
+    data |= {"own", "shown", "original", "best"}  # values of choices in words
     data.add("Run")  # what gradio calls a button, here of hidden ones only
     blocks = tab.build(studio, send_to=lambda *parts: None)
     strange = []

@@ -1,0 +1,69 @@
+"""Part of the panel "Create": which of a person's trained files is used and why, and the choice of another one."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personal_avatar.domain import Checkpoint
+from personal_avatar.domain.merit import best_of
+from personal_avatar.errors import AvatarError
+from personal_avatar.ui.markup import tag
+from personal_avatar.ui.page import Page, elem_id
+from personal_avatar.ui.people import avatars_by_label, choices
+from personal_avatar.ui.scene import Scene
+from personal_avatar.ui.texts import text
+from personal_avatar.wording import method_name
+
+BEST = "best"
+
+
+def build(page: Page) -> Any:
+    """The choice, in sight where there is one; its value is what `wanted` reads."""
+    first = [(text("create.file.best"), BEST)]
+    radio = gr.Radio(
+        first, value=BEST, label=text("create.file"), visible=False, elem_id=elem_id("file"), elem_classes="pa-choice"
+    )
+    page.show(page.say(page.read("file", radio), label="create.file"), _follow, watched=("choices", "visible"))
+    page.show(gr.HTML(elem_id=elem_id("file_why")), lambda scene: {"value": _why(scene)})
+    return radio
+
+
+def wanted(choice: str | None) -> str:
+    """What a `CreateRequest` calls the file; "" for the best."""
+    return "" if choice in (None, BEST) else str(choice)
+
+
+def _points(scene: Scene) -> tuple[Checkpoint, ...]:
+    """The files of the chosen person that fit the loaded checkpoint, the newest last."""
+    avatar, base = avatars_by_label(scene).get(choices(scene)["value"] or ""), scene.checkpoint
+    return () if avatar is None or isinstance(base, AvatarError) else avatar.fitting(base.family)
+
+
+def _follow(scene: Scene) -> dict[str, Any]:
+    points = _points(scene)
+    files = [(_label(one, scene), f"{one.method.value}/{one.path.name}") for one in reversed(points)]
+    named = [(scene.say("create.file.best"), BEST), *files]
+    chosen, known = scene.values.get("file"), [code for _, code in named]
+    return {"choices": named, "value": chosen if chosen in known else BEST, "visible": len(points) > 1}
+
+
+def _label(point: Checkpoint, scene: Scene) -> str:
+    return f"{method_name(point.method, scene.language)} ({point.path.name})"
+
+
+def _why(scene: Scene) -> str:
+    """Which file is the best, beside others."""
+    points = _points(scene)
+    best = best_of(points)
+    if best is None or len(points) < 2:
+        return ""
+    newest, alike = points[-1], [one for one in points if one.place == points[-1].place]
+    if best != newest:
+        key = "create.file.why.older"
+    else:
+        key = "create.file.why.best" if len(alike) > 1 else "create.file.why.newest"
+    said = scene.say(key, file=_label(best, scene), newest=_label(newest, scene))
+    return tag("p", escape(said), class_="pa-note")
