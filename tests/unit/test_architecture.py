@@ -35,7 +35,8 @@ STAGES_BELOW = {
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
 DOORS = (
-    "plan", "presets", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage", "needs",
+    "plan", "presets", "usual", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
+    "needs",
     "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
 )
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)

@@ -19,7 +19,8 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
 from personal_avatar.studio import Studio, TrainRequest, meant
-from personal_avatar.studio.trainings import WAYS, plan_of, taken_by, unknown_to, way_of
+from personal_avatar.studio.plans import WAYS, Share, plan_of, taken_by, unknown_to
+from personal_avatar.studio.trainings import way_of
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.plan import PLANS
 
@@ -33,7 +34,10 @@ class CompareBody(PhotosBody):
         [Way(way) for way in WAYS], description="one-photo: the photos alone, without training; left out, with the "
         "reason, where something is missing for it"
     )
-    plan: dict[str, Any] = Field({}, description="Settings for all; a method takes those that it has")
+    plan: dict[str, Any] = Field(
+        {}, description="Settings for all; a method takes those that it has and that suit it: no optimiser that it "
+        "cannot use, no learning rate of ten times or a tenth of its own. lora.rank and the like are for LoRA alone"
+    )
 
     @validator("plan")
     def _typed(cls, plan: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
@@ -49,12 +53,18 @@ class CompareBody(PhotosBody):
             mark_nullable(schema, model)
             schema["properties"]["photo_settings"] |= schema_of(PhotoSettings)
             settings = {name: part for kind in PLANS.values() for name, part in schema_of(kind)["properties"].items()}
-            schema["properties"]["plan"] |= {"additionalProperties": False, "properties": settings}
+            alone = {
+                f"{way.value}.{name}": part
+                for way, kind in PLANS.items() for name, part in schema_of(kind)["properties"].items()
+            }
+            schema["properties"]["plan"] |= {"additionalProperties": False, "properties": settings | alone}
 
 
 class ComparedDocument(Document):
     method: str
     job_id: str
+    takes: dict[str, Any] = Field({}, description="The settings of the request that it takes")
+    leaves: dict[str, Any] = Field({}, description="Those for all that it has and that do not suit it")
 
 
 class CompareAccepted(Accepted):
@@ -113,7 +123,7 @@ class ComparingApi:
         return CompareAccepted(
             first_job_id=first.id, model_id=first.avatar_id,
             left_out={way: ErrorDocument(**error.to_json()) for way, error in started.left_out.items()},
-            jobs=[ComparedDocument(method=way_of(job), job_id=job.id) for job in started.jobs],
+            jobs=[_document(job, started.shares[way_of(job)]) for job in started.jobs],
             **answers.accepted(self.studio, first, self._guess(first)),
         )
 
@@ -138,6 +148,10 @@ class ComparingApi:
         """The same as a picture: the numbers of each method beside its pictures of the same prompts and seeds."""
         sheet = self.studio.trainings.comparison_sheet(self.studio.avatars.load(model_id))
         return Response(sheet, media_type="image/png")
+
+
+def _document(job: Job, share: Share) -> ComparedDocument:
+    return ComparedDocument(method=way_of(job), job_id=job.id, takes=share.plan, leaves=share.left)
 
 
 TABLE = (

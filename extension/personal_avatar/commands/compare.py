@@ -43,7 +43,8 @@ from personal_avatar.reports.comparison import Row, notes, to_document
 from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.reports.comparison_sheet import write_comparison_sheet
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.trainings import WAYS, way_of
+from personal_avatar.studio.plans import WAYS, Share, told
+from personal_avatar.studio.trainings import way_of
 from personal_avatar.studio.works import TRAIN, manner
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import method_name
@@ -60,6 +61,7 @@ class Comparison:
     name: str
     jobs: Sequence[Job]
     left_out: Mapping[str, AvatarError] = field(default_factory=dict)
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
 
 def compare(args: Namespace, terminal: Terminal) -> int:
@@ -71,6 +73,8 @@ def compare(args: Namespace, terminal: Terminal) -> int:
     begun = _started(studio, args) if args.photos else _found(studio, args.name)
     for way, error in begun.left_out.items():
         terminal.complain(f"{method_name(way)}: left out. {error.message} {error.hint}")
+    for line in told(begun.shares):
+        terminal.say(line)
     status = _run(studio, begun.jobs, args.resume, terminal) if args.photos or args.resume else DONE
     return max(status, _tell(studio, begun, _rows(studio, begun, bool(args.photos)), args.out, terminal))
 
@@ -90,7 +94,7 @@ def _started(studio: Studio, args: Namespace) -> Comparison:
     )
     started = studio.trainings.compare(request, args.methods or WAYS)
     first = started.jobs[0]
-    return Comparison(first.avatar_id, first.title, started.jobs, started.left_out)
+    return Comparison(first.avatar_id, first.title, started.jobs, started.left_out, started.shares)
 
 
 def _found(studio: Studio, name: str) -> Comparison:

@@ -41,7 +41,8 @@ def compare(commands: Commands) -> None:
                         help="one-photo: the photos alone, without training (default: all)")
     checkpoint(parser)
     parser.add_argument("--set", dest="pairs", nargs="+", action="extend", default=[], metavar="key=value",
-                        help="settings for all; a method takes those that it has")
+                        help="settings for all; a method takes those that it has and that suit it; lora.rank=16: for "
+                        "LoRA alone")
     parser.add_argument("--consent", metavar="WHO", help="who stated that the person in the photos agreed (default: "
                         "whoever runs this command)")
     parser.add_argument("--out", type=results, required=True, metavar="DIR", help="for the sheet of pictures")

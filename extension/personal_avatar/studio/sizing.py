@@ -13,7 +13,7 @@ from personal_avatar.environment.libraries import EIGHT_BIT, has_package
 from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import Job
-from personal_avatar.studio.trainings import taken_by
+from personal_avatar.studio.plans import shared_out
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.estimate import together
@@ -61,7 +61,8 @@ class Sizing:
         """`seconds` and `file_mb` that all methods will take together, one after the other, and `memory_gb` of the
         largest; each with what it has of the plan. The photos alone, which train nothing, are not in it. Raises what
         `Studio.estimate` does."""
-        each = [self._studio.estimate(photos, method, taken_by(method.value, plan)) for method in Method]
+        shares = shared_out(plan, [method.value for method in Method], self._studio.host.checkpoint())
+        each = [self._studio.estimate(photos, Method(way), share.plan) for way, share in shares.items()]
         return together(each)
 
     def offer(self, method: Method, plan: Mapping[str, Any]) -> Offer | None:

@@ -35,6 +35,7 @@ from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first
 from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.lacking import refuse_lacking
+from personal_avatar.studio.plans import WAYS, Share, shared_out, taken_by, unknown_to
 from personal_avatar.studio.requests import PAGE, STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
@@ -56,17 +57,17 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 COMPARED = (TRAIN, ONE_PHOTO)  # kinds of jobs that stand in one table
-WAYS = (*(method.value for method in Method), ONE_PHOTO)
 TURN = (State.RUNNING, State.QUEUED, State.PAUSED)  # of jobs that stand in the way of another: which is named first
 
 
 @dataclass(frozen=True)
 class Compared:
     """`jobs` that were put into the queue, in their order. `left_out`: what was wanted besides, and why it is not among
-    them."""
+    them. `shares`: which of the user's settings each way takes."""
 
     jobs: tuple[Job, ...]
     left_out: Mapping[str, AvatarError] = field(default_factory=dict)
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,15 +118,18 @@ class Trainings:
         `comparison`. A method that needs more memory than there is, is left out; so are the photos alone, where nothing
         can be made of them.
 
-        Of `request.plan` each takes what it has. Raises what `start` raises, and `TooFewPhotos` where too few can be
-        used, before anything starts; why a way is left out when nothing else is wanted.
+        Of `request.plan` each takes what it has and what suits it (`plans`). Raises what `start` raises, and
+        `TooFewPhotos` where too few can be used, before anything starts; why a way is left out when nothing else is
+        wanted.
         """
         wanted = _known(ways)
-        _refuse_values(request, [_by(way, request) for way in wanted], unknown_to(wanted, request.plan))
+        each = [_by(way, request, taken_by(way, request.plan)) for way in wanted]
+        _refuse_values(request, each, unknown_to(wanted, request.plan))
         request = request.taken()
+        shares = shared_out(request.plan, wanted, self._base(request))
         lacking = self.lacks_one_photo(request) if ONE_PHOTO in wanted else None
         left_out = {} if lacking is None else {ONE_PHOTO: lacking}
-        requests = {way: _by(way, request) for way in wanted if way not in left_out}
+        requests = {way: _by(way, request, shares[way].plan) for way in wanted if way not in left_out}
         grounds = dict(zip(requests, self._possible(list(requests.values())), strict=True)) if requests else {}
         left_out |= self._too_large(requests, grounds)
         going = {way: one for way, one in requests.items() if way not in left_out}
@@ -135,7 +139,7 @@ class Trainings:
         alone = going.pop(ONE_PHOTO, None)
         stands = [grounds[way] for way in (*going, *([ONE_PHOTO] if alone else []))]
         with self._studio.starting:
-            return Compared(tuple(self._submit(list(going.values()), stands, alone)), left_out)
+            return Compared(tuple(self._submit(list(going.values()), stands, alone)), left_out, shares)
 
     def _refuse_few(self, request: TrainRequest, plan: TrainPlan) -> None:
         """Raise `TooFewPhotos`, as each of the jobs would: they have the same photos and the same goal."""
@@ -390,28 +394,8 @@ def _known(ways: Sequence[str]) -> tuple[str, ...]:
     return wanted
 
 
-def plan_of(way: str) -> type[TrainPlan]:
-    """The settings that it has."""
-    return TrainPlan if way == ONE_PHOTO else PLANS[Method(way)]
-
-
-def unknown_to(ways: Sequence[str], plan: Mapping[str, Any]) -> list[str]:
-    """Names of settings that none of them has."""
-    had = {name for way in ways for name in plan_of(way).__fields__}
-    return [name for name in plan if name not in had]
-
-
-def taken_by(way: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings that it has."""
-    taken = {name: value for name, value in plan.items() if name in plan_of(way).__fields__}
-    if way == Method.TEXTUAL_INVERSION.value:
-        taken.pop("prior_weight", None)  # new words have nothing that one could hold
-    return taken
-
-
-def _by(way: str, request: TrainRequest) -> TrainRequest:
-    """With those settings that it has; photos alone are measured on the grid of a LoRA, ours."""
-    plan = taken_by(way, request.plan)
+def _by(way: str, request: TrainRequest, plan: Mapping[str, Any]) -> TrainRequest:
+    """With those settings; photos alone are measured on the grid of a LoRA, ours."""
     if way == ONE_PHOTO:
-        return replace(request, method=Method.LORA, engine=Engine.DIFFUSERS, plan=plan)
-    return replace(request, method=Method(way), plan=plan)
+        return replace(request, method=Method.LORA, engine=Engine.DIFFUSERS, plan=dict(plan))
+    return replace(request, method=Method(way), plan=dict(plan))

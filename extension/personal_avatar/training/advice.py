@@ -28,7 +28,7 @@ STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "ON_TRAINED", "ON_TRAINED_FEW",
     "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE", "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY",
-    "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
+    "TOO_FAST", "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
     "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
     "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
@@ -95,7 +95,17 @@ def stopped_early(numbers: Numbers) -> Advice | None:
     return _said("STOPPED_EARLY", step=step, steps=numbers.steps, stop_at=stop_at)
 
 
+def too_fast(numbers: Numbers) -> Advice | None:
+    """Then more steps, or a larger network, would do more harm."""
+    if not (numbers.is_low and numbers.is_too_fast):
+        return None
+    rate, usual = finite(numbers.plan("learning_rate")), numbers.at("usual_learning_rate")
+    return _said("TOO_FAST", rate=rate, usual=usual)
+
+
 def train_longer(numbers: Numbers) -> Advice | None:
+    if numbers.is_too_fast:
+        return None
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2 or best.step < points[-1].step or numbers.was_stopped:
         return None
@@ -106,7 +116,7 @@ def train_longer(numbers: Numbers) -> Advice | None:
 
 def train_shorter(numbers: Numbers) -> Advice | None:
     best, points = numbers.best, numbers.points
-    if best is None or not numbers.is_low or not numbers.overshot:
+    if best is None or not numbers.is_low or not numbers.overshot or numbers.is_too_fast:
         return None
     values = {"best": best.step, "last": points[-1].step, "steps": rounded(1.25 * best.step)}
     setting, rate = numbers.slower
@@ -120,7 +130,9 @@ def learn_more(numbers: Numbers) -> Advice | None:
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2 or best.step == points[-1].step:
         return None
-    if numbers.was_stopped or numbers.overshot or numbers.lacks_photos or numbers.has_low_ceiling:
+    if numbers.is_too_fast or numbers.was_stopped or numbers.overshot:
+        return None
+    if numbers.lacks_photos or numbers.has_low_ceiling:
         return None
     return _larger(numbers)
 
@@ -194,6 +206,7 @@ RULES: tuple[Callable[[Numbers], Advice | None], ...] = (
     low_ceiling,
     more_checkpoints,
     stopped_early,
+    too_fast,
     train_longer,
     train_shorter,
     learn_more,

@@ -22,6 +22,7 @@ from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
+from personal_avatar.training.usual import usual_rate
 from personal_avatar.training.work import Point, Training, Work
 from personal_avatar.wording import megabytes, score
 
@@ -103,7 +104,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "method": task.method.value,
         "engine": task.engine.value,
         "base": task.base.title,
-        "plan": _plan(work, training),
+        "plan": _plan(work, training), "usual_learning_rate": _usual_rate(work),
         "file_mb": megabytes(file.stat().st_size),
         "peak_memory_gb": peak_gb(), "peak_memory_of": kind(),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
@@ -118,7 +119,13 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
 
 def numbers_until_now(work: Work, training: Training) -> Numbers:
     """The settings as they were used and what checkpoints were chosen by, before there is a result document."""
-    return Numbers({"plan": _plan(work, training), "checkpoint": {"step": training.best.step}, **scores(training)})
+    known = {"plan": _plan(work, training), "usual_learning_rate": _usual_rate(work)}
+    return Numbers({**known, "checkpoint": {"step": training.best.step}, **scores(training)})
+
+
+def _usual_rate(work: Work) -> float:
+    """What suits the method, beside which the plan's own learning rate is judged."""
+    return usual_rate(work.task.base, work.task.method, work.plan.dict())
 
 
 def _plan(work: Work, training: Training) -> dict[str, Any]:

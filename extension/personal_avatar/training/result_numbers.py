@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import Goal
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.usual import FAR
 
 LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of a style
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
@@ -118,9 +119,17 @@ class Numbers:
         return best is not None and best.faces_found < FEW_FACES and (before is None or before >= FEW_FACES)
 
     @property
+    def is_too_fast(self) -> bool:
+        """Whether the learning rate is many times the one that suits the method."""
+        rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
+        return bool(rate and usual) and (rate or 0.0) > FAR * (usual or 0.0)
+
+    @property
     def slower(self) -> tuple[str, float]:
         """How to learn less fast: a setting and its value."""
-        rate = finite(self.plan("learning_rate"))
+        rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
+        if self.is_too_fast and usual:
+            return "learning_rate", usual
         if rate is None or self.plan("optimiser") in OWN_RATE:
             return "steps", rounded(0.6 * self.steps)
         return "learning_rate", rate / 2

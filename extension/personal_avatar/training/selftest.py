@@ -80,8 +80,12 @@ def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> 
         raise NotAlike(
             "The pictures look no more like the person than before the training "
             f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}.",
-            _gentler(numbers) if numbers.has_lost_faces or floor - after >= FAR_BELOW else None,
+            _gentler(numbers) if _was_too_strong(floor - after, numbers) else None,
         )
+
+
+def _was_too_strong(lost: float, numbers: Numbers) -> bool:
+    return numbers.is_too_fast or numbers.has_lost_faces or lost >= FAR_BELOW
 
 
 def _gentler(numbers: Numbers) -> str:

@@ -13,8 +13,8 @@ from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, To
 from personal_avatar.jobs.store import Job
 from personal_avatar.problems import BETWEEN
 from personal_avatar.studio import TrainRequest
+from personal_avatar.studio.plans import WAYS, shared_out
 from personal_avatar.studio.requests import PAGE
-from personal_avatar.studio.trainings import WAYS, taken_by
 from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
@@ -114,8 +114,18 @@ def _photos(scene: Scene) -> int:
 def _takes(scene: Scene, chosen: Chosen) -> str:
     """What of the user's own settings goes into a comparison; empty without any."""
     own = {name: value for name, value in chosen.plan.items() if name != GOAL}
-    told = scene.say("compare.takes", settings=changes_in_words(own, scene)) if own else ""
-    return tag("p", escape(told), class_="pa-note") if own else ""
+    if not own or isinstance(scene.checkpoint, AvatarError):
+        return ""
+    told = [scene.say("compare.takes", settings=changes_in_words(own, scene))]
+    try:
+        shares = shared_out(chosen.plan, [method.value for method in Method], scene.checkpoint)
+    except AvatarError as error:
+        return error_box(error, scene.language)
+    told += [
+        scene.say("compare.leaves", method=method_name(way, scene.language), settings=changes_in_words(one.left, scene))
+        for way, one in shares.items() if one.left
+    ]
+    return "".join(tag("p", escape(said), class_="pa-note") for said in told)
 
 
 def _request(scene: Scene, chosen: Chosen) -> TrainRequest:

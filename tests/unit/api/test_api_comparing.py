@@ -53,6 +53,18 @@ def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient) -> None
     assert (alone.status_code, alone.json()["code"]) == (503, "WEIGHTS_MISSING")
 
 
+def test_the_answer_says_which_method_takes_what(client: TestClient) -> None:
+    plan = {"learning_rate": 4e-3, "lora.rank": 4}
+    answer = compare(client, methods=["lora", "dreambooth"], plan=plan)
+    assert answer.status_code == 202, answer.text
+    told = {job["method"]: (job["takes"], job["leaves"]) for job in answer.json()["jobs"]}
+    rate = {"learning_rate": 4e-3}
+    assert told == {"lora": ({**rate, "rank": 4}, {}), "dreambooth": ({}, rate)}
+    for job in answer.json()["jobs"]:
+        ended(client, job["job_id"])
+    assert compare(client, methods=["lora"], plan={"dreambooth.steps": 4}).status_code == 422
+
+
 def test_the_time_of_the_first_training_is_guessed_while_nothing_was_learned(client: TestClient) -> None:
     told = compare(client, methods=["lora"], plan={"steps": 100}).json()
     ended(client, told["first_job_id"])

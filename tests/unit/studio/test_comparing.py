@@ -80,6 +80,14 @@ def test_results_on_other_photos_do_not_stand_beside_a_failure(make: Make) -> No
     assert [(row.method, row.error.code if row.error else "") for row in rows] == [("lora", "OUT_OF_VRAM")]
 
 
+def test_a_method_leaves_what_is_meant_for_another_and_that_is_told(make: Make) -> None:
+    plan = {"optimiser": "muon", "learning_rate": 4e-3, "dreambooth.steps": 9}
+    started = make().trainings.compare(replace(REQUEST, plan=plan), (Method.LORA, Method.DREAMBOOTH))
+    of_lora = {"optimiser": "muon", "learning_rate": 4e-3}
+    assert [job.payload["plan"] for job in started.jobs] == [of_lora, {"steps": 9}]
+    assert {way: share.left for way, share in started.shares.items()} == {"lora": {}, "dreambooth": of_lora}
+
+
 def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:
     started = make().trainings.compare(
         replace(REQUEST, plan={"prior_weight": 0.5}), (Method.LORA, Method.TEXTUAL_INVERSION)

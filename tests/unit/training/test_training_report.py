@@ -231,6 +231,10 @@ CASES = [
     (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
      "set steps to 150 or learning_rate to 5e-05"),
     (low(), "set rank to 64"),
+    (low(usual_learning_rate=2e-6), "0.0001, is many times what suits this method, which damages pictures: set "
+     "learning_rate to 2e-06"),
+    (low(usual_learning_rate=2e-6, scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300}),
+     "set learning_rate to 2e-06"),
     (low(scores=[], plan=plan(guidance=5.0), less_guidance={"guidance": 3.0, "likeness": 0.5}),
      "likeness 0.50 at CFG scale 3, 0.45 at 5): make them with CFG scale 3"),
     (low(plan=IN_WORDS), "set vectors to 8, or use the method LoRA"),

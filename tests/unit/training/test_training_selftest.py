@@ -121,6 +121,13 @@ def test_a_training_that_took_the_likeness_away_is_advised_to_be_gentler(
     assert caught.value.hint == hint
 
 
+def test_where_the_rate_was_many_times_the_usual_one_that_one_is_advised(tmp_path: Path) -> None:
+    fast = Numbers({**TRAINED.document, "usual_learning_rate": 0.25})
+    with pytest.raises(NotAlike) as caught:
+        selftest.check_likeness(tmp_path / "a", 0.30, 0.29, fast)
+    assert caught.value.hint == NotAlike.DAMAGED.format(setting="learning_rate", value="0.25")
+
+
 @pytest.mark.parametrize(("before", "after", "hint"), [
     (1.0, 0.5, GENTLER), (None, 0.5, GENTLER), (1.0, 0.8, NotAlike.default_hint), (0.5, 0.5, NotAlike.default_hint),
 ])
