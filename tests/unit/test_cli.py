@@ -190,7 +190,7 @@ def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid
     said = run(*words, "--json")
     assert (said.status, said.err) == (0, "")
     assert [row["method"] for row in said.document["methods"]] == ["lora", "one-photo"]
-    assert said.document["left_out"] == {} and len(said.document["notes"]) == 1
+    assert said.document["left_out"] == {} and len(said.document["notes"]) == 2
     assert Path(said.document["files"][0]).is_file()
     assert "Photos alone: nothing is trained" in run(*words).out
 

@@ -458,6 +458,8 @@ def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, stu
 
 def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, studio: Studio) -> None:
     visitor = trained(visit, "ce" * 16, "Lan")
+    visitor.enter(avatar="Lan")
+    visitor.refresh()
     assert visitor.prop("file", "visible") is False and visitor.text("file_why") == ""
     photos = tuple(studio.avatars.photos("lan"))
     studio.trainings.start(TrainRequest("Lan", photos, "woman", method=Method.TEXTUAL_INVERSION, consent="she agreed"))
@@ -466,7 +468,7 @@ def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, 
     assert codes == ["best", "textual-inversion/lan.safetensors", "lora/lan.safetensors"]
     assert visitor.value("file") == "best"
     assert visitor.text("file_why").startswith("The best is Textual Inversion (lan.safetensors): of the files that")
-    visitor.enter(avatar="Lan", prompt="a portrait", create_count=1, create_restore=False)
+    visitor.enter(prompt="a portrait", create_count=1, create_restore=False)
     for choice, words in (("lora/lan.safetensors", "<lora:lan:"), ("best", "sks woman")):
         before = len(studio.host.requests)  # type: ignore[attr-defined]
         visitor.enter(file=choice)
