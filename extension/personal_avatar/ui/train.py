@@ -91,8 +91,8 @@ def _of_all(scene: Scene, chosen: Chosen) -> str:
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
-        for method in Method:
-            _differences(scene, replace(chosen, method=method, plan=taken_by(method.value, chosen.plan)))
+        for way, share in shared_out(chosen.plan, [method.value for method in Method], scene.checkpoint).items():
+            _differences(scene, replace(chosen, method=Method(way), plan=share.plan))
         found = scene.studio.sizing.of_comparison(_photos(scene), chosen.plan)
     except AvatarError:
         return ""
