@@ -3,6 +3,10 @@
 (function () {
     "use strict";
 
+    if (window.personalAvatar) {
+        return; // the extension is installed twice: one copy does the work
+    }
+
     const BUSY_MS = 2000;
     const IDLE_MS = 15000;
     const KEY = "personal_avatar_key";

@@ -3,6 +3,11 @@
 (function () {
     "use strict";
 
+    if (window.personalAvatar.photos) {
+        return; // as in personal_avatar.js
+    }
+    window.personalAvatar.photos = true;
+
     const {action, byId, element, press, region, watch, words} = window.personalAvatar.tools;
     const TYPING = "[data-pa-typing]";
 

@@ -3,6 +3,11 @@
 (function () {
     "use strict";
 
+    if (window.personalAvatar.results) {
+        return; // as in personal_avatar.js
+    }
+    window.personalAvatar.results = true;
+
     const {action, byId, element, press, region, watch, words} = window.personalAvatar.tools;
     const MOVES = {ArrowRight: 1, ArrowLeft: -1};
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,13 +107,20 @@ def identity(identity_data: Path) -> Iterator[Server]:
 @pytest.fixture()
 def page(server: Server, tmp_path: Path) -> Iterator[WebuiPage]:
     """The WebUI's page in headless Chromium; skipped where there is no browser."""
+    with opened_page(server, tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_page(server: Server, folder: Path) -> Iterator[WebuiPage]:
+    """The page of any server, with the browser's profile in `folder`."""
     pytest.importorskip("selenium", reason="selenium is not installed")
     from tests.browser import chrome
     from tests.webui.webui_page import WebuiPage
 
     if chrome.missing():
         pytest.skip(chrome.missing())
-    with chrome.chrome(tmp_path / "profile", "en", (1300, 1100)) as driver:
+    with chrome.chrome(folder / "profile", "en", (1300, 1100)) as driver:
         opened = WebuiPage(driver, server.url)
         opened.open()
         yield opened

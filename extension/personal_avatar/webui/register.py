@@ -14,7 +14,7 @@ import gradio as gr
 from fastapi import FastAPI
 from modules import initialize_util, shared
 
-from personal_avatar.webui import callbacks, marking, origins, sharing
+from personal_avatar.webui import callbacks, copies, marking, origins, sharing
 from personal_avatar.webui.folders import SD_SCRIPTS, data_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ ADVICE = (
 
 
 def register() -> None:
-    """Tell the WebUI what to call; called once at start and again after every "Reload UI"."""
+    """Tell the WebUI what to call; called once at start and again after every "Reload UI". Of a second copy of the
+    extension, whose script finds this package, nothing is registered."""
+    if copies.is_another():
+        log.error("%s", copies.warning())
+        return
     callbacks.add("ui_settings", add_settings)
     callbacks.add("ui_tabs", build_tab)
     callbacks.add("app_started", add_routes)
@@ -40,7 +44,10 @@ def register() -> None:
 
 
 def script() -> type[Any] | None:
-    """The AlwaysVisible script of txt2img and img2img; None, with the reason in the log, when it cannot work."""
+    """The AlwaysVisible script of txt2img and img2img; None, with the reason in the log, when it cannot work, and for a
+    second copy of the extension."""
+    if copies.is_another():
+        return None
     try:
         from personal_avatar.webui.identity.script import PersonalAvatar
 
@@ -51,7 +58,9 @@ def script() -> type[Any] | None:
 
 
 def extras() -> type[Any] | None:
-    """The script of the Extras tab; None, with the reason in the log, when it cannot work."""
+    """The script of the Extras tab; None as above."""
+    if copies.is_another():
+        return None
     try:
         from personal_avatar.webui.extras import PersonalAvatarExtras
 
@@ -76,7 +85,7 @@ def build_tab() -> list[tuple[gr.Blocks, str, str]]:
         from personal_avatar.ui.tab import build
         from personal_avatar.webui import sending
 
-        blocks = build(studio(), send_to=sending.bind)
+        blocks = build(studio(), send_to=sending.bind, notice=copies.warning)
     except Exception as error:  # the WebUI would show no tab at all and no reason
         log.exception("The Personal Avatar tab could not be built")
         blocks = trouble_page(error)

@@ -69,6 +69,13 @@ def test_the_flags_of_preload_are_harmless_and_default_to_nothing() -> None:
     assert vars(parser.parse_args([])) == {"avatar_data_dir": None}
 
 
+def test_a_second_copy_of_the_extension_may_preload_too() -> None:
+    parser = argparse.ArgumentParser()
+    preload.preload(parser)
+    preload.preload(parser)
+    assert parser.parse_args(["--avatar-data-dir", "/x"]).avatar_data_dir == "/x"
+
+
 def test_one_at_a_time_and_a_killed_holder_lets_go(tmp_path: Path) -> None:
     file = tmp_path / "install.lock"
     package = str(Path(places.__file__).parents[2])

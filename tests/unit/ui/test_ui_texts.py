@@ -49,7 +49,7 @@ from personal_avatar.wording import UNITS
 from pydantic.fields import ModelField
 
 ROOM = Path(tab.__file__).parent
-PANELS_IN_TABS = (Path("identity") / "panel.py", Path("extras.py"))  # of the WebUI
+PANELS_IN_TABS = (Path("identity") / "panel.py", Path("extras.py"), Path("copies.py"))  # of the WebUI
 SOURCES = [*sorted(ROOM.glob("*.py")), *(ROOM.parent / "webui" / panel for panel in PANELS_IN_TABS)]
 PROPS = {"label", "info", "value", "placeholder"}
 IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
