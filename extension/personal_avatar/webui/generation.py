@@ -22,7 +22,7 @@ from PIL import Image
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
 from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.problems import stated
-from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, sharing
+from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, saving, sharing
 from personal_avatar.webui.identity import notes
 from personal_avatar.webui.ours import mark_saved
 
@@ -77,7 +77,7 @@ def _together(request: PictureRequest, checkpoint: Path, on_step: OnStep) -> lis
 def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     on_step(0, request.steps)
     follower = _Follower(on_step)
-    with closing(_processing(request, seed)) as p, callbacks.added("cfg_denoised", follower), _pose(p, request):
+    with _prepared(request, seed) as p, callbacks.added("cfg_denoised", follower):
         processed = process(p)
         problem = notes.problem_of(p)
     if follower.cancelled is not None:
@@ -93,6 +93,13 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
 
 
 def _stopped() -> Cancelled:
+@contextmanager
+def _prepared(request: PictureRequest, seed: int) -> Iterator[Any]:
+    """What the WebUI works on, posed, and saved under a name that no other picture has."""
+    with closing(_processing(request, seed)) as p, saving.apart(p), _pose(p, request):
+        yield p
+
+
     return Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
 
 
