@@ -15,10 +15,11 @@ def _any(words: str) -> str:
 
 
 MOST_ADJECTIVES = 6
-PERSON = _any(
+PEOPLE = (
     "man men woman women girl girls boy boys guy guys lady ladies gentleman person people male female child children "
     "kid kids baby toddler teenager teen adult individual human face model actor actress bride groom couple"
 )
+PERSON = _any(PEOPLE)
 _GRADE = _any("very really quite fairly rather extremely absurdly slightly naturally mostly somewhat super")
 _PRAISE = _any("beautiful nice pretty lovely gorgeous stunning natural handsome piercing striking bright shiny")
 _COLOUR = _any(

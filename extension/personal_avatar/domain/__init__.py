@@ -22,6 +22,7 @@ from personal_avatar.domain.photos import (
     Sample,
 )
 from personal_avatar.domain.trainings import (
+    CLASS_NOUNS,
     ONE_PHOTO,
     BaseModelFile,
     Checkpoint,
@@ -34,8 +35,8 @@ from personal_avatar.domain.trainings import (
 )
 
 __all__ = [
-    "DATASET_VERSION", "FORMAT_VERSION", "ONE_PHOTO", "Advice", "Avatar", "BaseModelFile", "Checkpoint", "Consent",
-    "Coverage", "Dataset", "Engine", "Face", "Family", "Goal", "Likeness", "Look", "Method", "Photo", "PhotoChoice",
-    "PhotoReport", "PhotoVerdict", "Portrait", "Quality", "Reason", "Sample", "Scores", "Style", "Use", "from_json",
-    "to_json",
+    "CLASS_NOUNS", "DATASET_VERSION", "FORMAT_VERSION", "ONE_PHOTO", "Advice", "Avatar", "BaseModelFile", "Checkpoint",
+    "Consent", "Coverage", "Dataset", "Engine", "Face", "Family", "Goal", "Likeness", "Look", "Method", "Photo",
+    "PhotoChoice", "PhotoReport", "PhotoVerdict", "Portrait", "Quality", "Reason", "Sample", "Scores", "Style", "Use",
+    "from_json", "to_json",
 ]

@@ -18,6 +18,9 @@ class Method(str, Enum):
 ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone, without training; also a kind of job
 
 
+CLASS_NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")  # offered for who is trained; others are possible
+
+
 class Engine(str, Enum):
     """Which program trains."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from personal_avatar.captions.english import with_article
+from personal_avatar.captions.features import PEOPLE
 from personal_avatar.captions.wording import words_of
-from personal_avatar.domain import BaseModelFile
+from personal_avatar.domain import CLASS_NOUNS, BaseModelFile
 from personal_avatar.training.presets import is_tiny
 from personal_avatar.training.samples import Shot
 
@@ -55,8 +56,10 @@ def class_prompts(base: BaseModelFile) -> tuple[str, ...]:
 
 
 def taken_words(base: BaseModelFile, class_noun: str) -> frozenset[str]:
-    """In small letters: by these words a training is judged, so that none of them can stand for the person."""
-    return frozenset(words_of(" ".join((*class_prompts(base), ANOTHER, with_article(class_noun)))))
+    """In small letters: by these words a training is judged, or others are called, whatever class was chosen, so that
+    none of them can stand for the person."""
+    spoken = (*class_prompts(base), ANOTHER, with_article(class_noun), PEOPLE, *CLASS_NOUNS)
+    return frozenset(words_of(" ".join(spoken)))
 
 
 def grid_for(base: BaseModelFile, trigger: str, class_noun: str, pictures: int, first_seed: int) -> Grid:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.domain import CLASS_NOUNS
 from personal_avatar.studio import STYLE_NOUN
 from personal_avatar.ui import caption_book
 from personal_avatar.ui.judging import judge_again
@@ -15,14 +16,13 @@ from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
 
-NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")
 FIELDS = ("name", "class_noun", "consent")  # of a draft
 
 
 def class_noun(page: Page, name: str, more: tuple[str, ...] = ()) -> Any:
     """Who somebody is, for the prompt."""
     noun = gr.Dropdown(
-        [*NOUNS, *more], value=NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
+        [*CLASS_NOUNS, *more], value=CLASS_NOUNS[0], allow_custom_value=True, label=text("photos.noun"), min_width=140,
         elem_id=elem_id(name),
     )
     return page.say(noun, label="photos.noun")
@@ -94,4 +94,4 @@ def _plain(field: str, value: Any) -> Any:
     """A widget's value as the draft keeps it."""
     if field == "consent":
         return bool(value)
-    return (value or (NOUNS[0] if field == "class_noun" else "")).strip()
+    return (value or (CLASS_NOUNS[0] if field == "class_noun" else "")).strip()

@@ -8,14 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import Portrait, from_json
+from personal_avatar.domain import CLASS_NOUNS, Portrait, from_json
 from personal_avatar.errors import InvalidSettings, WrongState
 from personal_avatar.jobs.events import SampleMade
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.inventing import LONGEST, InventRequest, InventSettings
 from personal_avatar.ui import judging, making
-from personal_avatar.ui.about import NOUNS, About, class_noun
+from personal_avatar.ui.about import About, class_noun
 from personal_avatar.ui.live import progress_html
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
@@ -91,7 +91,7 @@ def _request(scene: Scene, words: str, noun: str, settings: dict[str, Any]) -> I
         raise Refusal(InvalidSettings, "nodescription")
     own = {name: settings.pop(name) for name in OWN_FIELDS if name in settings}
     return InventRequest(
-        description=words[: LONGEST + 1], class_noun=(noun or NOUNS[0]).strip(), avatar_id=avatar_id,
+        description=words[: LONGEST + 1], class_noun=(noun or CLASS_NOUNS[0]).strip(), avatar_id=avatar_id,
         settings=settings, **own,
     )
 

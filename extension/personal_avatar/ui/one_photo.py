@@ -10,13 +10,14 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.domain import CLASS_NOUNS
 from personal_avatar.errors import BadInput, ConsentMissing, InvalidSettings, TooFewPhotos
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.studio import CreateRequest
 from personal_avatar.studio.oneshot import MAX_REFERENCES
 from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.ui import making, people, possible
-from personal_avatar.ui.about import NOUNS, class_noun
+from personal_avatar.ui.about import class_noun
 from personal_avatar.ui.create import prompts, styled
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
@@ -204,7 +205,7 @@ def _request(
         settings={name: value for name, value in settings.items() if name in MAKING}, references=wish.references,
         identity={**identity, "layout": beside.layout}, image=wish.image, strength=wish.strength,
         pose=pose, consent=scene.say("one.consent") if wish.consent else "", door="page",
-        class_noun=(wish.noun or NOUNS[0]).strip(), neighbours=beside.neighbours, box=beside.box,
+        class_noun=(wish.noun or CLASS_NOUNS[0]).strip(), neighbours=beside.neighbours, box=beside.box,
     )
 
 

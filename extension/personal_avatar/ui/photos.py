@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.domain import CLASS_NOUNS
 from personal_avatar.ui import captions, photo_cuts
-from personal_avatar.ui.about import NOUNS, About
+from personal_avatar.ui.about import About
 from personal_avatar.ui.judging import lay_out, mean, remove, take
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import QUIET, Page, elem_id
@@ -50,7 +51,7 @@ def _wire(
 
     def cleared(scene: Scene) -> list[Any]:
         scene.desk.clear(scene.key)
-        return [None, "", "", NOUNS[0], False, *form.reset()]
+        return [None, "", "", CLASS_NOUNS[0], False, *form.reset()]
 
     page.on(check.click, noted_and_checked, [*sources, *about.inputs, *form.components], list(sources), message)
     page.on(sources[0].upload, _check, list(sources), list(sources), message)  # told when the files have arrived

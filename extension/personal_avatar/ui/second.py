@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from personal_avatar.domain import CLASS_NOUNS
 from personal_avatar.identities import IdentitySettings, RegionSettings
 from personal_avatar.params import validated
 from personal_avatar.studio.oneshot import Box, Neighbour
-from personal_avatar.ui.about import NOUNS, class_noun
+from personal_avatar.ui.about import class_noun
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.photos import upload
 from personal_avatar.ui.texts import text
@@ -66,7 +67,7 @@ class SecondPerson:
         if not photos:
             return Beside()
         first, second = self._chosen_boxes(edges) if layout == BOXES else (None, None)
-        return Beside((Neighbour(photos, noun or NOUNS[0], second),), str(layout), first)
+        return Beside((Neighbour(photos, noun or CLASS_NOUNS[0], second),), str(layout), first)
 
     def _chosen_boxes(self, edges: Sequence[Any]) -> list[Box]:
         half = len(edges) // 2

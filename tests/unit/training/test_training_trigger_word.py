@@ -118,7 +118,7 @@ def test_what_is_no_word_is_refused(word: str) -> None:
         validated(LoraPlan, {"trigger_word": word})
 
 
-@pytest.mark.parametrize("word", ["woman", "WOMAN", "young", "another", "a", "Smiling"])
+@pytest.mark.parametrize("word", ["woman", "WOMAN", "young", "another", "a", "Smiling", "man", "lady", "cat"])
 def test_a_word_by_which_others_are_asked_for_is_refused(word: str, tiny: BaseModelFile) -> None:
     avatar = Avatar("a", "A", "local", "young woman", "sks young woman", "2026-01-01T00:00:00Z")
     here = Path()
