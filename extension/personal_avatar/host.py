@@ -93,7 +93,7 @@ class PictureRequest:
     `identity`: who shall be in the picture, without training. `image`: uint8 RGB, of which the last `strength` (0..1)
     of the steps is painted anew; None: from noise. `pose`: uint8 RGB of any size, whose people stand as those in the
     picture shall, where `Host.pose_problem` allows it. `keep`: False for what nobody shall find among the host's
-    pictures.
+    pictures. `clip_skip`: by which layer of the text encoder the prompts are read, as the WebUI counts; 0: as ever.
     """
 
     prompt: str
@@ -111,6 +111,7 @@ class PictureRequest:
     strength: float = 0.6
     keep: bool = True
     pose: np.ndarray | None = None
+    clip_skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,10 @@ class Host(Protocol):
 
     def refuse_unknown(self, sampler: str, prompt: str) -> None:
         """Raise what `generate` would raise of a sampler, and of LoRAs in a prompt, that are not there."""
+        ...
+
+    def clip_skip(self) -> int:
+        """By which layer of the text encoder the user's own prompts are read now; 1 is the last."""
         ...
 
     def pose_problem(self) -> str:

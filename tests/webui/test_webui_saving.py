@@ -49,3 +49,15 @@ def test_every_picture_has_a_file_of_its_own_where_names_come_again(
     files = [tmp_path / f"base{number}.png" for number in ("", "-2", "-3")]
     assert sorted(tmp_path.iterdir()) == sorted(files)
     assert [Image.open(file).info["parameters"] for file in files] == [infotext for _, infotext in made]
+
+
+def test_prompts_are_read_by_the_layer_that_is_asked_for_whatever_is_set(probed: Server) -> None:
+    """As the WebUI itself does it, and its setting is the same afterwards."""
+    plain, skipped = (generated(probed, [3], clip_skip=n)[0] for n in (1, 2))
+    assert "Clip skip: 2" in skipped[1] and "Clip skip" not in plain[1] and plain[0] != skipped[0]
+    assert probed.post("/sdapi/v1/options", {"CLIP_stop_at_last_layers": 2}).status_code == 200
+    try:
+        assert generated(probed, [3]) == [skipped] and generated(probed, [3], clip_skip=1) == [plain]
+        assert probed.get("/sdapi/v1/options").json()["CLIP_stop_at_last_layers"] == 2
+    finally:
+        probed.post("/sdapi/v1/options", {"CLIP_stop_at_last_layers": 1})

@@ -96,7 +96,8 @@ class Scores:
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained file. `step` is the optimiser step at which it was saved. `place`: what files share whose `scores` can
-    be compared, "" where an earlier version did not note it."""
+    be compared, "" where an earlier version did not note it. `clip_skip`: by which layer of the text encoder it was
+    trained, as the WebUI counts; 0 where an earlier version did not note it, or the family has no choice."""
 
     path: Path
     sha256: str
@@ -107,3 +108,4 @@ class Checkpoint:
     likeness: Likeness | None = None
     scores: Scores | None = None
     place: str = ""
+    clip_skip: int = 0

@@ -35,6 +35,7 @@ class Painting:
 
     `embeddings`: the folder in which words of the prompts are looked up; None: all words are ordinary ones.
     `image`: uint8 RGB of that size, of which the last `strength` (0..1) of the steps is painted anew; None: from noise.
+    `clip_skip` as the WebUI means it: 1 is the text encoder's last layer.
     """
 
     prompt: str
@@ -48,6 +49,7 @@ class Painting:
     embeddings: Path | None = None
     image: np.ndarray | None = None
     strength: float = 1.0
+    clip_skip: int = 1
 
     @property
     def first_step(self) -> int:
@@ -137,7 +139,9 @@ def _prepared(model: DiffusionModel, painting: Painting) -> _Steps:
     steps = scheduler(painting.sampler, model.scheduler_config())
     steps.set_timesteps(painting.steps, device=model.compute.device)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in painting.seeds]
-    with_prompt, without = encode_pair(model, painting.prompt, painting.negative_prompt, painting.embeddings)
+    with_prompt, without = encode_pair(
+        model, painting.prompt, painting.negative_prompt, painting.embeddings, painting.clip_skip
+    )
     texts = [(with_prompt, True)] if painting.guidance == 1.0 else [(without, False), (with_prompt, True)]
     return _Steps(steps, steps.timesteps, generators, _calls(texts, len(painting.seeds)), painting.guidance)
 

@@ -122,6 +122,9 @@ class StandaloneHost:
         refuse_sampler(sampler)
         find_networks(split_networks(prompt)[1], self.folders().loras)
 
+    def clip_skip(self) -> int:
+        return 1
+
     def pose_problem(self) -> str:
         return "A pose can be taken from a picture only in the WebUI, with the extension sd-webui-controlnet."
 
@@ -144,6 +147,7 @@ class StandaloneHost:
                 painting = Painting(
                     prompt, request.negative_prompt, seeds, *size, request.steps,
                     request.guidance, request.sampler, self._folders.embeddings, image, request.strength,
+                    max(1, request.clip_skip),
                 )
                 painted = self._pipelines.paint(base, networks, painting, on_step, people and posed(people, image))
                 for made, seed, said in zip(painted.images, seeds, painted.infotexts, strict=True):

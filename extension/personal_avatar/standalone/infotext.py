@@ -18,6 +18,7 @@ def infotext(request: PictureRequest, base: BaseModelFile, seed: int) -> str:
         "Size": f"{request.width_px}x{request.height_px}",
         "Model hash": base.sha256[:10],
         "Model": base.title,
+        "Clip skip": str(request.clip_skip) if request.clip_skip > 1 else "",
         "Denoising strength": "" if request.image is None else f"{request.strength:g}",
         **dict(request.infotext),
         "Version": f"personal-avatar {__version__}",

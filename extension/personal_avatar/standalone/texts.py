@@ -22,27 +22,31 @@ if TYPE_CHECKING:
 
 
 def encode_pair(
-    model: DiffusionModel, prompt: str, negative_prompt: str, embeddings: Path | None = None
+    model: DiffusionModel, prompt: str, negative_prompt: str, embeddings: Path | None = None,
+    clip_skip: int = 1,
 ) -> tuple[Conditioning, Conditioning]:
-    """(conditional, unconditional), one row each, each as long as its text. `embeddings`: where words are looked up.
+    """(conditional, unconditional), one row each, each as long as its text. `embeddings`: where words are looked up;
+    `clip_skip` as in `DiffusionModel.encode_text`.
 
     Raises `GenerationFailed` for an embedding of another family.
     """
     files = embeddings_in(embeddings) if embeddings is not None else {}
-    with_prompt, without = (_encoded(model, windows_of(model, text, files)) for text in (prompt, negative_prompt))
+    with_prompt, without = (
+        _encoded(model, windows_of(model, text, files), clip_skip) for text in (prompt, negative_prompt)
+    )
     if model.zero_without_words and not negative_prompt:
         without = {name: tensor.new_zeros(tensor.shape) for name, tensor in without.items()}
     return with_prompt, without
 
 
-def _encoded(model: DiffusionModel, windows: Sequence[Window]) -> Conditioning:
+def _encoded(model: DiffusionModel, windows: Sequence[Window], clip_skip: int) -> Conditioning:
     """"states" (1, 77 * windows, width) and, where the family has it, "pooled" (1, width); float32."""
     import torch
 
     with torch.no_grad(), ExitStack() as stack:
         for number, encoder in enumerate(model.text_encoders.values()):
             stack.enter_context(put_in(encoder, number, places(windows)))
-        text = model.encode_tokens(token_rows(model, windows))
+        text = model.encode_tokens(token_rows(model, windows), clip_skip)
     states = text["states"].float()
     for row, window in enumerate(windows):
         if any(unit.weight != 1.0 for unit in window):

@@ -50,7 +50,7 @@ class Judges:
 @dataclass(frozen=True)
 class Casting:
     """What stays the same for all candidates. `words`: what stands for the character in a prompt; `trigger`: in a
-    caption; `checkpoint`: one of its own; `avatar`: who was trained already."""
+    caption; `checkpoint`: one of its own; `avatar`: who was trained already; `clip_skip` as in `PictureRequest`."""
 
     studio: Studio
     base: BaseModelFile
@@ -62,6 +62,7 @@ class Casting:
     control: Control
     avatar: Avatar | None = None
     checkpoint: Path | None = None
+    clip_skip: int = 0
 
     @property
     def shows_nobody(self) -> bool:

@@ -70,7 +70,7 @@ def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, c
     point = usable_with(avatar, casting.base, studio.host.folders())
     words = ", ".join(part for part in (subject_prompt(point, 1.0), task.description) if part)
     own = point.path if point.method is Method.DREAMBOOTH else None
-    return replace(casting, words=words, avatar=avatar, checkpoint=own)
+    return replace(casting, words=words, avatar=avatar, checkpoint=own, clip_skip=point.clip_skip)
 
 
 # -- making
@@ -100,7 +100,7 @@ def _request(casting: Casting, shot: Shot, seeds: tuple[int, ...]) -> PictureReq
         prompt=shot.of(casting.words) if settings.vary else casting.words,
         negative_prompt=settings.negative_prompt, seeds=seeds, width_px=settings.width_px or native_px,
         height_px=settings.height_px or native_px, steps=settings.steps, guidance=settings.guidance,
-        sampler=settings.sampler, checkpoint=casting.checkpoint,
+        sampler=settings.sampler, checkpoint=casting.checkpoint, clip_skip=casting.clip_skip,
         infotext=((MARK, casting.base.title),) if casting.shows_nobody else (),
     )
 

@@ -97,7 +97,7 @@ class CreateTask:
 class Sitter:
     """Who is painted. `words`: what stands for the person in a prompt; `avatar_id`: empty when nobody was trained;
     `checkpoint`: one of the person's own; `image`: uint8 RGB, of which `strength` is painted anew; `pose`: uint8 RGB,
-    whose pose the host follows."""
+    whose pose the host follows; `clip_skip` as in `PictureRequest`."""
 
     words: str
     avatar_id: str = ""
@@ -106,6 +106,7 @@ class Sitter:
     image: np.ndarray | None = None
     strength: float = 0.6
     pose: np.ndarray | None = None
+    clip_skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _request(style: Style, seeds: tuple[int, ...], session: Session) -> PictureR
         infotext=(*([("Personal Avatar", sitter.avatar_id)] if sitter.avatar_id else ()),
                   (STYLE, style.id)),
         identity=sitter.identity and posed(sitter.identity, image), image=image, strength=sitter.strength,
-        pose=sitter.pose,
+        pose=sitter.pose, clip_skip=sitter.clip_skip,
     )
 
 

@@ -130,7 +130,7 @@ def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]
             request = PictureRequest(
                 prompt if sitter.words in prompt else f"photo of {sitter.words}", "", (0,), width, height,
                 checkpoint=sitter.checkpoint, identity=sitter.identity and posed(sitter.identity, fitted),
-                image=fitted, strength=strength, keep=False,
+                image=fitted, strength=strength, keep=False, clip_skip=sitter.clip_skip,
             )
             return next(iter(studio.host.generate(request, lambda step, total: None))).image
 

@@ -150,7 +150,7 @@ def seated(
         checkpoint=point.path if point and point.method is Method.DREAMBOOTH else None,
         identity=_request_of(one_shot, photos, files, avatar.name if avatar else ""),
         image=load_picture(files[one_shot.image]) if one_shot.image else None, strength=one_shot.strength,
-        pose=_pose_of(studio, one_shot, files),
+        pose=_pose_of(studio, one_shot, files), clip_skip=point.clip_skip if point else 0,
     )
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)

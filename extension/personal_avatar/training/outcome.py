@@ -11,7 +11,7 @@ from typing import Any
 from personal_avatar import caveats
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.caveats import codes
-from personal_avatar.domain import Advice, Checkpoint, Dataset, Likeness, to_json
+from personal_avatar.domain import Advice, Checkpoint, Dataset, Family, Likeness, to_json
 from personal_avatar.errors import first_line
 from personal_avatar.jobs.events import Log
 from personal_avatar.storage import sha256_of
@@ -80,7 +80,8 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     task, best, likeness = work.task, training.best, training.likeness
     trigger = published_trigger(task, file.stem, training.dataset.trigger)
     family = training.bench.model.base.family
-    point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness)
+    skip = work.plan.clip_skip if family is Family.SD1 else 0
+    point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness, skip)
     document = {
         "name": task.avatar.name,
         "files": [str(path) for path in files],

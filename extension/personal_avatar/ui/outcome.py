@@ -71,6 +71,8 @@ def _made(result: Result, scene: Scene) -> Iterator[tuple[str, str]]:
         if point.method is Method.DREAMBOOTH:  # a checkpoint has to be chosen first
             yield scene.say("train.pick"), point.path.stem
         yield scene.say("train.use"), subject_prompt(point, 1.0)
+        if point.clip_skip not in (0, now := scene.studio.host.clip_skip()):
+            yield scene.say("plan.clip_skip"), scene.say("train.clip_skip", wanted=point.clip_skip, now=now)
     if result.get("seconds") is not None:
         yield scene.say("estimate.time"), span(result["seconds"], scene.language)
     if result.get("peak_memory_gb"):

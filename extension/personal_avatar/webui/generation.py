@@ -28,6 +28,7 @@ from personal_avatar.webui.ours import mark_saved
 
 OnStep = Callable[[int, int], None]
 JOB = "Personal Avatar"
+CLIP_SKIP = "CLIP_stop_at_last_layers"
 
 
 @dataclass
@@ -92,7 +93,6 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     return _Outcome(_picture(processed, seed), _stopped() if shared.state.stopping_generation else None)
 
 
-def _stopped() -> Cancelled:
 @contextmanager
 def _prepared(request: PictureRequest, seed: int) -> Iterator[Any]:
     """What the WebUI works on, posed, and saved under a name that no other picture has."""
@@ -100,6 +100,7 @@ def _prepared(request: PictureRequest, seed: int) -> Iterator[Any]:
         yield p
 
 
+def _stopped() -> Cancelled:
     return Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
 
 
@@ -134,6 +135,7 @@ def _processing(request: PictureRequest, seed: int) -> Any:
         "cfg_scale": request.guidance, "width": request.width_px, "height": request.height_px, "restore_faces": False,
         "do_not_save_grid": True, "do_not_save_samples": not request.keep,
         "extra_generation_params": dict(request.infotext),
+        "override_settings": {CLIP_SKIP: request.clip_skip} if request.clip_skip else {},
     }
     p = _from_noise(common) if request.image is None else _from_image(common, request.image, request.strength)
     p.scripts, p.script_args = _runner(request), ()

@@ -88,6 +88,9 @@ class WebuiHost:
     def refuse_unknown(self, sampler: str, prompt: str) -> None:
         """The WebUI leaves out LoRAs that it does not find, and finds samplers and LoRAs by more than their names."""
 
+    def clip_skip(self) -> int:
+        return int(shared.opts.CLIP_stop_at_last_layers)
+
     def pose_problem(self) -> str:
         return posing.problem(self.checkpoint().family)
 

@@ -49,6 +49,13 @@ def test_a_picture_has_the_size_asked_for_and_says_how_it_was_made(host: Standal
 
 
 @pytest.mark.slow
+def test_another_layer_of_the_text_encoder_gives_another_picture_that_tells_of_it(host: StandaloneHost) -> None:
+    plain, last, skipped = (pictures(host, replace(REQUEST, clip_skip=n))[0] for n in (0, 1, 2))
+    assert np.array_equal(plain.image, last.image) and distance(plain, skipped) > GREY_LEVELS
+    assert "Clip skip: 2" in skipped.infotext and "Clip skip" not in plain.infotext + last.infotext
+
+
+@pytest.mark.slow
 def test_a_picture_depends_on_its_seed_and_not_on_its_neighbours(host: StandaloneHost) -> None:
     for sampler in ("DPM++ 2M", "Euler a"):
         alone = pictures(host, replace(REQUEST, sampler=sampler))[0]

@@ -50,11 +50,17 @@ def trained(studio: Studio, weights: Path) -> Avatar:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"weights")
     avatar = studio.avatars.open("anna", user_id="local", class_noun="woman", statement="she agreed")
-    point = Checkpoint(file, "", 2, Method.LORA, Family.SD1, "sks woman")
+    point = Checkpoint(file, "", 2, Method.LORA, Family.SD1, "sks woman", clip_skip=2)
     facts = measured(weights.resolve())
     avatar = replace(avatar, reference=tuple(facts["reference"]), recogniser=facts["recogniser"], checkpoints=(point,))
     studio.avatars.save(avatar)
     return avatar
+
+
+@pytest.mark.slow
+def test_prompts_are_read_by_the_layer_that_the_avatar_was_trained_with(made: Made) -> None:
+    requests, _, _ = made(prompt="portrait of {subject}")
+    assert requests and {request.clip_skip for request in requests} == {2}
 
 
 @pytest.mark.slow

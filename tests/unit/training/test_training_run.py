@@ -270,8 +270,9 @@ def test_a_published_file_tells_of_the_pictures_and_the_training(start: Start, t
 
 @pytest.mark.slow
 def test_a_word_of_ones_own_stands_for_the_person_from_the_captions_to_the_card(start: Start, tmp_path: Path) -> None:
-    result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", **WITHOUT_CLASS)
+    result = start(steps=2, save_count=1, score_pictures=1, trigger_word="zwx", clip_skip=2, **WITHOUT_CLASS)
     assert (result["prompt"], result["checkpoint"]["trigger"]) == ("<lora:sam:1> zwx man", "zwx man")
+    assert result["checkpoint"]["clip_skip"] == 2
     card = json.loads((tmp_path / "Lora" / "sam.json").read_text(encoding="utf-8"))
     assert card["activation text"] == "zwx man"
     facts = json.loads(Path(result["report"]).with_name("report.json").read_text(encoding="utf-8"))

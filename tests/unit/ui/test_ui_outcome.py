@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from personal_avatar.domain import Checkpoint, Family, Method, to_json
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
 from personal_avatar.ui.labels import NAMED, labels
-from personal_avatar.ui.outcome import _told
+from personal_avatar.ui.outcome import _made, _told
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import JobWatch, Scene
 from personal_avatar.ui.texts import table, text
@@ -70,3 +71,15 @@ def test_the_focus_stays_on_the_link_to_the_report_when_it_is_made_anew(told: To
     path.parent.mkdir()
     path.write_text("<h1>Report</h1>")
     assert 'id="pa-report-told-0123abcd"' in told({"report": str(path)}, "en")
+
+
+@pytest.mark.parametrize(("trained_with", "told"), [(0, False), (1, False), (2, True)])
+def test_clip_skip_is_told_where_it_is_another_than_prompts_are_read_by(
+    studio: Studio, trained_with: int, told: bool
+) -> None:
+    point = Checkpoint(
+        Path("/x/anna.safetensors"), "", 2, Method.LORA, Family.SD1, "sks woman", clip_skip=trained_with
+    )
+    scene = Scene(studio, Desk(studio, ask_folder=False), JobWatch(studio), "en", "b1" * 16, {})
+    said = dict(_made({"checkpoint": to_json(point)}, scene))
+    assert (said.get("Clip skip", "").startswith(f"{trained_with}, not 1:")) is told
