@@ -226,6 +226,11 @@ class Host(Protocol):
         """Somebody was erased: keep nothing in memory that was read from photos of people."""
         ...
 
+    def fall_back(self) -> str:
+        """Files were erased: where the chosen checkpoint is among them and nobody chooses another, one is chosen; its
+        title, "" when nothing changes."""
+        ...
+
     def styles(self) -> tuple[Style, ...]:
         """The user's own styles in this host."""
         ...

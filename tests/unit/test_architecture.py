@@ -36,7 +36,7 @@ STAGES_BELOW = {
 TRAINING = "personal_avatar.training."
 DOORS = (
     "plan", "presets", "usual", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
-    "needs", "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
+    "needs", "class_folders", "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
 )
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
 TRAINING_DOORS_OF_HOSTS = (*TRAINING_DOORS, TRAINING + "families", TRAINING + "compute")

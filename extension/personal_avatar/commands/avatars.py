@@ -76,5 +76,7 @@ def _erase(studio: Studio, avatar: Avatar, is_sure: bool, terminal: Terminal) ->
     for part in ("erased", "left"):
         for one in erased[part]:
             terminal.say(f"  {part}: {one}")
+    if instead := erased.get("checkpoint"):
+        terminal.say(f"The chosen checkpoint was among them; {instead} is used from now on.")
     terminal.document(erased)
     return DONE

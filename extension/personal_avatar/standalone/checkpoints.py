@@ -49,7 +49,27 @@ class CheckpointShelf:
         try:
             return self.find(wanted)
         except BaseNotFound:
-            raise stated(NoCheckpoint, "base.chosen_gone", wanted=repr(wanted)) from None
+            titles = self.titles()
+            remedy = "remedy.other_base" if titles else "remedy.put_in"
+            values = {"folder": self.folder, "title": titles[-1] if titles else "", "names": ", ".join(titles)}
+            raise stated(NoCheckpoint, "base.chosen_gone", remedy, wanted=repr(wanted), **values) from None
+
+    def fall_back(self) -> str:
+        """Where the chosen one is gone: the shipped one, or the first that is there, from now on; its title, "" without
+        a change. Nothing is remembered of files that are gone."""
+        known = _read(self.cache)
+        kept = {key: sha256 for key, sha256 in known.items() if Path(key.rsplit("|", 2)[0]).is_file()}
+        if kept != known:
+            write_json(self.cache, kept)
+        try:
+            self.current()
+        except NoCheckpoint:
+            titles = self.titles()
+            wanted = SHIPPED.name if SHIPPED.name in titles else "".join(titles[:1])
+            return self.choose(wanted).title if wanted else ""
+        except BaseUnsupported:
+            pass
+        return ""
 
     def choose(self, wanted: str) -> BaseModelFile:
         """Use a checkpoint from now on, also after a restart. Raises `BaseNotFound`, `BaseUnsupported`."""

@@ -178,6 +178,16 @@ class StandaloneHost:
         self._pipelines.forget()
         self._restorers.forget()
 
+    def fall_back(self) -> str:
+        gone = bool(self._passing) and not Path(self._passing).is_file()
+        chosen = self.shelf.fall_back()
+        if gone:
+            self._passing = ""
+        if not (gone or chosen):
+            return ""
+        self.unload()  # what is in memory is of the one that is gone
+        return self.checkpoint().title
+
     # -- restoration
 
     def restorers(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import companions, erase_folder, erase_trained, same_name
+from personal_avatar.avatars import companions, erase_folder, erase_trained, erased, same_name
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import WrongState
@@ -15,8 +15,9 @@ from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.requests import TrainRequest
-from personal_avatar.studio.trained import trained
+from personal_avatar.studio.trained import Trained, trained
 from personal_avatar.studio.works import RANK
+from personal_avatar.training.class_folders import made_by
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -30,7 +31,8 @@ class Erasing:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.
 
         Portraits that the host saved into its own folders are only listed, and so is another file in the place of a
-        trained one, with what lies beside it. Raises `NotFound`, and `WrongState` when a job has not ended or something
+        trained one, with what lies beside it. "checkpoint": the one that is used from now on, where the chosen one was
+        the person's. Raises `NotFound`, and `WrongState` when a job has not ended or something
         could not be erased; then the avatar stays, to be erased again.
         """
         avatar = self._studio.avatars.find(avatar_id)
@@ -40,21 +42,34 @@ class Erasing:
                 raise WrongState(f"A job of {avatar.name} has not ended.", "Cancel it first.")
             half = [path for view in views for path in self._begun(view)]
             found = trained(avatar, views, self._studio.host.folders(), half)
-            gone = _there(found.own)
+            painted = self._painted(found)
+            gone = _there([*found.own, *painted])
             made = [view for view in views if view.job.kind != RANK]  # what was ranked is somebody's own
             told = {path for view in views for path in self._studio.gallery.told_by(view)}
             pictures = named_in(made, "images") | told
             photos = len(self._studio.avatars.photos(avatar.id))
-            self._erase(avatar, found.own, views)
+            self._erase(avatar, found.own, painted, views)
         others = _there(found.foreign)
         left = [*self._laid_out(avatar), *others, *keeping.left_of(pictures)]
         counts = [*_counted(photos, "photo"), *_counted(len(views), "job")]
-        return {"id": avatar.id, "erased": [*map(str, gone), *counts], "left": [*map(str, left)]}
+        document = {"id": avatar.id, "erased": [*map(str, gone), *counts], "left": [*map(str, left)]}
+        instead = self._studio.host.fall_back()
+        return {**document, "checkpoint": instead} if instead else document
 
-    def _erase(self, avatar: Avatar, files: Sequence[Path], views: Sequence[JobView]) -> None:
+    def _painted(self, found: Trained) -> list[Path]:
+        """Folders of pictures of anybody that a checkpoint of this person made for trainings on it."""
+        folders = self._studio.host.folders()
+        if not any(path.is_relative_to(folders.checkpoints) for path in found.own):
+            return []
+        return made_by(folders.data / "cache", found.contents)
+
+    def _erase(
+        self, avatar: Avatar, files: Sequence[Path], painted: Sequence[Path], views: Sequence[JobView]
+    ) -> None:
         """All that can be erased. What names others outlives them, so that the next attempt finds what is left: jobs
         name trained files, drafts name jobs. Raises `WrongState` with what is left."""
-        left = [path for file in files for path in erase_trained(file)]
+        left = [folder for folder in painted if not erased(folder)]
+        left += [path for file in files for path in erase_trained(file)]
         left += self._erase_jobs([view for view in views if not (left and self._names_trained(view))])
         left += [] if left else self._erase_copies(avatar)
         self._studio.forget()

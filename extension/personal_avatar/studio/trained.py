@@ -21,10 +21,11 @@ _KINDS = {Method.TEXTUAL_INVERSION: "embeddings", Method.DREAMBOOTH: "checkpoint
 @dataclass(frozen=True)
 class Trained:
     """`own`: a person's files, there or not, each with its `companions`; `foreign`: other files that lie where one of
-    the person's was published."""
+    the person's was published; `contents`: SHA-256 of the person's, as far as they are known."""
 
     own: tuple[Path, ...]
     foreign: tuple[Path, ...]
+    contents: frozenset[str] = frozenset()
 
 
 def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: Iterable[Path]) -> Trained:
@@ -45,7 +46,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: I
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
     own |= set(begun)
     own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
-    return Trained(tuple(sorted(own)), tuple(sorted(foreign)))
+    return Trained(tuple(sorted(own)), tuple(sorted(foreign)), frozenset().union(*known.values()))
 
 
 def lies_here(point: Checkpoint, folders: Folders) -> bool:

@@ -16,6 +16,7 @@ from personal_avatar.faces.look import look_of
 from personal_avatar.photos.duplicates import same_thumbnail, thumbnail
 from personal_avatar.pictures import load_picture, prompt_of, save_picture
 from personal_avatar.training.cache import fingerprint, identity
+from personal_avatar.training.class_folders import noted
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.grid import class_prompts
 from personal_avatar.training.likeness import FaceReader
@@ -107,6 +108,8 @@ def class_pictures(
     fillers = unfit[: wanted.count - len(fit)]
     for one in fillers:
         _save(one, folder, wanted.settings)
+    if folder.is_dir():
+        noted(folder, model.base)
     chosen = sorted([*fit, *fillers], key=lambda one: one.seed)
     return ClassPictures(
         folder, [one.image for one in chosen], [one.prompt for one in chosen], [one.seed for one in chosen],

@@ -15,6 +15,7 @@ from personal_avatar.photos.prepare import reference_embedding
 from personal_avatar.training import cache, losses
 from personal_avatar.training.bench import sample_settings
 from personal_avatar.training.captions import leads, without_subject
+from personal_avatar.training.class_folders import SHARED
 from personal_avatar.training.class_words import in_styles
 from personal_avatar.training.classes import ClassPictures, Subject, Wanted, class_pictures
 from personal_avatar.training.families.model import DiffusionModel
@@ -95,7 +96,7 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
     plan = work.plan
     if not plan.wants_class_pictures:
         return None
-    folder = (work.task.cache or work.folder / "cache") / "class-pictures"
+    folder = (work.task.cache or work.folder / "cache") / SHARED
     settings = sample_settings(plan, model.base)
     wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, _subject(work, dataset))
 

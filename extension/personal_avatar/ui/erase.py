@@ -89,5 +89,6 @@ def _erase(scene: Scene, who: str | None, sure: bool) -> list[Any]:
     avatar = chosen_avatar(scene, who)
     if not sure:
         raise Refusal(BadInput, "unsure", name=avatar.name)
-    left = scene.studio.delete_avatar(avatar.id)["left"]
-    return [False, box("good", scene.say("erase.done", name=avatar.name), ", ".join(left))]
+    told = scene.studio.delete_avatar(avatar.id)
+    instead = scene.say("erase.checkpoint", name=told["checkpoint"]) if "checkpoint" in told else ""
+    return [False, box("good", scene.say("erase.done", name=avatar.name), ", ".join(told["left"]), instead)]

@@ -105,6 +105,10 @@ class WebuiHost:
         networks.forget()
         restorers_of_faces.forget()
 
+    def fall_back(self) -> str:
+        """The WebUI chooses for itself."""
+        return ""
+
     def restorers(self) -> tuple[str, ...]:
         return restorers.available()
 

@@ -173,3 +173,18 @@ def test_a_side_that_no_picture_has_is_not_believed(shelf: CheckpointShelf, cell
     path = make(Family.SD1, shelf.folder).path
     path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": {"image_size": cells}}}))
     assert shelf.find("miniature").native_px == 512
+
+
+def test_where_the_chosen_one_was_erased_the_shipped_one_is_chosen_and_nothing_of_it_remembered(
+    shelf: CheckpointShelf
+) -> None:
+    mine = shelf.folder / "anna.safetensors"
+    shutil.copyfile(SHIPPED / "avatar-tiny.safetensors", mine)
+    shelf.choose("anna")
+    assert shelf.fall_back() == "" and shelf.current().path == mine
+    mine.unlink()
+    with pytest.raises(NoCheckpoint) as refused:
+        shelf.current()
+    assert "--checkpoint avatar-tiny" in refused.value.hint
+    assert shelf.fall_back() == "avatar-tiny" and shelf.current().title == "avatar-tiny"
+    assert "anna" not in shelf.cache.read_text(encoding="utf-8") + shelf.settings.read_text(encoding="utf-8")

@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from personal_avatar.domain import Method
 from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.training.class_folders import SHARED, noted
 
 from tests.unit.api.house import GOOD, LEARN, build_studio
 from tests.unit.locks import lock
@@ -145,3 +147,37 @@ def test_the_file_of_an_earlier_training_is_found_too(studio: Studio) -> None:
     studio.avatars.save(replace(avatar, checkpoints=()))
     studio.delete_avatar("anna")
     assert not list(studio.host.folders().loras.rglob("anna.*"))
+
+
+@pytest.fixture()
+def whole(studio: Studio) -> Studio:
+    """Carla is a checkpoint, which is chosen; trainings on it, on another one, and of an earlier version left pictures
+    of anybody."""
+    host = studio.host
+    studio.queue.wait(studio.trainings.start(replace(ANNA, name="Carla", method=Method.DREAMBOOTH)).id, 30)
+    other = host.checkpoint()
+    assert other.config is not None
+    shutil.copyfile(other.config, host.folders().checkpoints / "carla.yaml")
+    carla = host.find_checkpoint("carla")
+    for name, base in (("of-carla", carla), ("of-another", replace(other, sha256="0" * 64)), ("of-nobody-knows", None)):
+        folder = host.folders().data / "cache" / SHARED / name
+        folder.mkdir(parents=True)
+        (folder / "90000.png").touch()
+        if base is not None:
+            noted(folder, base)
+    host.choose_checkpoint("carla")  # type: ignore[attr-defined]
+    return studio
+
+
+def test_what_a_persons_checkpoint_painted_is_erased_with_it_and_another_one_is_chosen(whole: Studio) -> None:
+    folder = whole.host.folders().data / "cache" / SHARED
+    told = whole.delete_avatar("carla")
+    assert [path.name for path in folder.iterdir()] == ["of-another"] and told["left"] == []
+    assert {str(folder / "of-carla"), str(folder / "of-nobody-knows")} <= set(told["erased"])
+    assert told["checkpoint"] == whole.host.checkpoint().title == "avatar-tiny"
+
+
+def test_who_was_no_checkpoint_takes_no_pictures_of_a_class_along(whole: Studio) -> None:
+    told = whole.delete_avatar("anna")
+    assert len(list((whole.host.folders().data / "cache" / SHARED).iterdir())) == 3
+    assert "checkpoint" not in told and whole.host.checkpoint().title == "carla"
