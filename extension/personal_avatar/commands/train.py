@@ -75,7 +75,7 @@ def _measured(document: dict[str, Any]) -> Iterator[str]:
     found = document[kind]
     best = "real photos" if kind == "likeness" else "the style's own pictures"
     yield (f"{kind.capitalize()} {score(found['floor'])} before, {score(found['after'])} after; "
-           f"{best} among themselves {score(found['ceiling'])}. Recovered {share(found['recovered'])}.")
+           f"{best}, passed through the checkpoint, {score(found['ceiling'])}. Recovered {share(found['recovered'])}.")
     yield (f"Leakage {score(document['leakage'])}, diversity {share(document['diversity'])}; prompts followed "
            f"{share(document['prompt_following_before'])} before, {share(document['prompt_following'])} after.")
 

@@ -23,8 +23,9 @@ MEANINGS = {
     "Likeness": "Mean cosine similarity of a face recogniser's embeddings to pictures of the person that were not"
     " trained on: 1 is the same picture.",
     "Before training": "The untrained checkpoint, on the same prompts and seeds.",
-    "Real pictures": "Those held-out pictures, passed once through the checkpoint's own encoder and decoder, against"
-    " each other: the best that this checkpoint could show.",
+    "Real pictures": "Photos of the person, passed once through the checkpoint's own encoder and decoder, against the"
+    " held-out ones: these themselves and, of few, further ones that were trained on. The best that this checkpoint"
+    " could show.",
 }
 
 
