@@ -146,6 +146,7 @@ class Erased(Document):
         ..., description="Files, trained ones with their folder; of an avatar how many photos and jobs"
     )
     left: list[str] = Field(..., description="What could not be erased or lies where others put it")
+    checkpoint: str = Field("", description="What is chosen now, where the chosen checkpoint went, too")
 
 
 class ImageDocument(Document):
