@@ -50,9 +50,13 @@ def formats(model: DiffusionModel) -> set[torch.dtype]:
     return {weight.dtype for encoder in model.text_encoders.values() for weight in encoder.parameters()}
 
 
+def begin(model: DiffusionModel, method: Method, values: dict[str, Any]) -> Any:
+    return attach(method, model, PLANS[method](**values), trigger="sks man", class_noun="man")
+
+
 def attached(model: DiffusionModel, method: Method, values: dict[str, Any]) -> Any:
     """The method, with weights that were trained already."""
-    made: Any = attach(method, model, PLANS[method](**values), trigger="sks man", class_noun="man")
+    made = begin(model, method, values)
     draw, state = torch.Generator().manual_seed(1), made.state()
     made.load({key: torch.randn(state[key].shape, generator=draw) * 0.05 for key in sorted(state)})
     return made
@@ -82,6 +86,17 @@ def test_answers_and_gradients_are_those_of_weights_in_fp32_to_the_last_bit(
     found, expected = (learned(model, attached(model, method, values)) for model in (ours, theirs))
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert all(bool(one.isfinite().all()) for one in found)
+
+
+@pytest.mark.parametrize(("method", "values"), CASES)
+def test_what_is_trained_begins_as_with_weights_in_fp32_to_the_last_bit(
+    bases: dict[Family, BaseModelFile], card: Card, method: Method, values: dict[str, Any]
+) -> None:
+    begun: list[dict[str, torch.Tensor]] = []
+    for as_stored in (True, False):
+        begun.append(begin(load(bases[Family.SDXL], as_stored=as_stored), method, values).state())
+    ours, theirs = begun
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @pytest.mark.parametrize(("method", "values"), CASES)

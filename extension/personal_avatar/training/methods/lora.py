@@ -134,7 +134,7 @@ def _inject(model: DiffusionModel, targets: list[Target], plan: LoraPlan) -> Ite
     import torch
     from peft import LoraConfig, inject_adapter_in_model
 
-    from personal_avatar.training.methods.low_rank import Conv2d, Linear
+    from personal_avatar.training.methods.low_rank import Conv2d, Linear, Plain
 
     for prefix, group in groupby(targets, lambda target: target.prefix):
         chosen = list(group)
@@ -145,8 +145,9 @@ def _inject(model: DiffusionModel, targets: list[Target], plan: LoraPlan) -> Ite
             rank_pattern=_others(chosen, {target.path: target.rank for target in chosen}),
             alpha_pattern=_others(chosen, {target.path: target.alpha for target in chosen}),
         )
-        if not plan.dora:  # which scales what goes into the products of peft's layer
-            config._register_custom_module({torch.nn.Linear: Linear, torch.nn.Conv2d: Conv2d})
+        # DoRA scales what goes into the products of peft's layer.
+        ours = {torch.nn.Linear: Plain} if plan.dora else {torch.nn.Linear: Linear, torch.nn.Conv2d: Conv2d}
+        config._register_custom_module(ours)
         root = inject_adapter_in_model(config, model.modules()[prefix], adapter_name=ADAPTER)
         for target in chosen:
             layer: Any = root.get_submodule(target.path)

@@ -54,7 +54,16 @@ class _Product(torch.autograd.Function):
         return of_inputs, None, None, of_down, of_up, None
 
 
-class Linear(peft_layer.Linear):
+class Plain(peft_layer.Linear):
+    """peft's own, but that its products begin in fp32, in which they are trained, also where the frozen weight of a
+    text encoder lies in half precision: its start is not rounded."""
+
+    def _get_base_layer_device_and_dtype(self, base_layer: torch.nn.Module) -> tuple[Any, Any]:
+        device, dtype = super()._get_base_layer_device_and_dtype(base_layer)
+        return device, torch.float32 if isinstance(base_layer, halves.Linear) else dtype
+
+
+class Linear(Plain):
     """One adapter, without dropout, that is never merged: all that a training has."""
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
