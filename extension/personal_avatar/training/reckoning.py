@@ -28,8 +28,9 @@ PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
 DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
 SCORE, SCORE_HALF = 1.0, 0.65  # for each attention score, where attention is explicit
 DECODER = 3.5
-# Of the text encoders' own size in fp32, where captions are encoded at every step: for one of 225 tokens, or three of
-# 75. How long captions are is not known here; what a longer one takes of the UNet is less than a hundredth of a step.
+# Of the text encoders' own size in fp32, where captions are encoded at every step: for three windows of 75
+# tokens. How long captions are, and whether commas cut 225 tokens into four windows, is not known here; what a longer
+# one takes of the UNet is less than a hundredth of a step.
 TEXT_WORK = 0.2
 
 

@@ -20,6 +20,7 @@ from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
 from personal_avatar.training.engines.kohya import copies
 from personal_avatar.training.families.detect import CHANNELS, Shapes, read_shapes
+from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.reckoning import OPTIMISER_BYTES
 
@@ -28,7 +29,7 @@ KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last
 STATES = 2  # to go on from: the valid one, and the next one beside it while that is written
 HANDED_OUT = 1  # more of them, where other processes begin from it
 PIXEL_BYTES = 3  # of a PNG, at most
-WORD_STATES = 3 * 77  # of a caption with all tokens that are read: how long captions are is not known yet
+WORD_STATES = MOST_WINDOWS * TOKENS  # of a caption with all tokens that are read: its length is not known yet
 UNTRAINED_GRIDS = 4  # of pictures by the untrained checkpoint (untrained.py): of the person's words and of others
 
 

@@ -20,8 +20,7 @@ from personal_avatar.training import cache, compute, reading
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.text import tokenizer
-from personal_avatar.training.families.windows import Unit, side_by_side
-from personal_avatar.training.families.windows import windows_of as caption_windows
+from personal_avatar.training.families.windows import MOST_WINDOWS, Unit, cut, side_by_side
 from personal_avatar.training.methods.base import Subject
 from personal_avatar.training.methods.new_words import ExpandingTokenizer
 from personal_avatar.training.methods.textual_inversion import TextualInversion
@@ -116,6 +115,20 @@ def test_what_is_beyond_the_most_tokens_is_not_read(models: Models) -> None:
     model, words = models(Family.SD1), "word " * MOST
     assert model.windows([words]) == [3] and model.lengths([words + "more"]) == [MOST + 1]
     assert torch.equal(model.tokenise([words])[0], model.tokenise([words + "more and more"])[0])
+
+
+def test_commas_cut_the_most_tokens_into_four_windows_and_never_more() -> None:
+    known = tokenizer(None)
+    lengths = [len(cut(known, ("word " * words + ", ") * 120).windows) for words in range(1, 80)]
+    assert lengths[54] == max(lengths) == MOST_WINDOWS == 4 and min(lengths) == 3
+
+
+@pytest.mark.slow
+def test_marks_that_a_tokenizer_reads_one_by_one_make_its_windows_more_and_those_of_the_other(models: Models) -> None:
+    """OpenCLIP's fills up with "!" and takes them apart."""
+    model, marks = models(Family.SDXL), "wow!!!! " * 30
+    assert [len(cut(known, marks).windows) for known in model.tokenizers] == [1, 2] and model.windows([marks]) == [2]
+    assert said(model, [marks, SHORT])["states"].shape[1] == 2 * 77
 
 
 # -- captions of different length
@@ -221,9 +234,21 @@ def test_the_vectors_of_a_new_word_are_never_torn_apart() -> None:
     expanding = ExpandingTokenizer(tokenizer(None), "sks", 5)
     new = Unit(tuple(expanding.new_ids))
     for before in range(65, 80):
-        first, second = caption_windows(expanding, ["red " * before + "sks sks man"])[0]
+        first, second = cut(expanding, "red " * before + "sks sks man").windows
         assert first.count(new) + second.count(new) == 2, before
-    beyond = caption_windows(expanding, ["red " * (MOST - 4) + "sks man"])[0]
+    beyond = cut(expanding, "red " * (MOST - 4) + "sks man").windows
     assert new not in [unit for window in beyond for unit in window]
     expanding.enabled = False
-    assert new not in caption_windows(expanding, ["sks man"])[0][0]
+    assert new not in cut(expanding, "sks man").windows[0]
+
+
+def test_a_caption_is_looked_up_once_until_there_are_new_words() -> None:
+    known = tokenizer(None)
+    before = cut(known, "sks <personal-avatar-0>")
+    assert cut(known, "sks <personal-avatar-0>") is before
+    expanding = ExpandingTokenizer(known, "sks", 1)
+    (new,) = expanding.new_ids
+    assert Unit((new,)) in cut(known, "sks <personal-avatar-0>").windows[0] and Unit((new,)) not in before.windows[0]
+    assert cut(expanding, "sks").windows == ((Unit((new,)),),)
+    expanding.enabled = False
+    assert cut(expanding, "sks") == cut(known, "sks") != cut(tokenizer(None), "sks man")

@@ -14,8 +14,8 @@ from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import CHANNELS, UNET
 from personal_avatar.training.families.files import Weights, read_some, stamp_of
 from personal_avatar.training.families.parts import UNET_PREFIX, Parts
-from personal_avatar.training.families.stored import Places, join, name_of, take
-from personal_avatar.training.families.windows import row, side_by_side, size, units_of, windows_of
+from personal_avatar.training.families.stored import Places, join, name_of, take, webui_weight_name
+from personal_avatar.training.families.windows import cut, row, side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,6 @@ Conditioning = dict[str, "torch.Tensor"]
 CODED_AT_ONCE = 512 * 512  # pixels; the VAE takes some kilobytes for each
 BETA_START, BETA_END, TIMESTEPS = 0.00085, 0.012, 1000
 LAST_ALPHA = 4.8973451890853435e-08  # in the place of zero, as in the WebUI: a step from it must be possible
-_SAID_BY_WEBUI = ("conditioner.embedders.", "cond_stage_model.", "model.")  # it counts names from below these
 
 
 @dataclass
@@ -47,14 +46,14 @@ class DiffusionModel(Parts):
     stamp: tuple[int, int] | None = field(default=None, init=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
-    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
+    def encode_text(self, captions: Sequence[str], clip_skip: int = 1, least: int = 1) -> Conditioning:
         """What the UNet needs of `captions`: named tensors with the batch first, one row a caption; "states" (captions,
-        77 * windows, width) are as long as the longest of them needs, with empty windows behind shorter ones, as in the
-        WebUI.
+        77 * windows, width) are as long as the longest of them needs, of at least so many windows, with empty ones
+        behind shorter captions, as in the WebUI.
 
         `clip_skip` as the WebUI means it: 1 is the last layer; only Stable Diffusion 1 heeds it.
         """
-        return side_by_side(self.encode_tokens(self.tokenise(captions), clip_skip), len(captions))
+        return side_by_side(self.encode_tokens(self.tokenise(captions, least), clip_skip), len(captions))
 
     def encode_empty(self, clip_skip: int = 1) -> torch.Tensor:
         """States (77, width) of a window without words, as it stands behind shorter captions."""
@@ -103,25 +102,26 @@ class DiffusionModel(Parts):
             found = self.vae.encode(grey).latent_dist.mean.float() * self.vae.config.scaling_factor
         return self.compute.send(found)
 
-    def tokenise(self, captions: Sequence[str]) -> list[torch.Tensor]:
+    def tokenise(self, captions: Sequence[str], least: int = 1) -> list[torch.Tensor]:
         """int64 (captions * windows of the longest, 77) on the device, for each tokenizer; a caption's one after the
-        other, then empty ones."""
+        other, then empty ones, of at least so many together."""
         import torch
 
-        most, found = max(self.windows(captions)), []
+        most, found = max(least, *self.windows(captions)), []
         for tokenizer in self.tokenizers:
-            filled = [(*cut, *[()] * (most - len(cut))) for cut in windows_of(tokenizer, captions)]
+            own = [cut(tokenizer, caption).windows for caption in captions]
+            filled = [(*windows, *[()] * (most - len(windows))) for windows in own]
             rows = [row(window, tokenizer) for windows in filled for window in windows]
             found.append(self.compute.send(torch.tensor(rows)))
         return found
 
     def windows(self, captions: Sequence[str]) -> list[int]:
-        """In how many windows each caption is read."""
-        return [len(windows) for windows in windows_of(self.tokenizers[0], captions)]
+        """In how many windows each caption is read: OpenCLIP's tokenizer has several tokens for "!!!"."""
+        return [max(len(cut(tokenizer, caption).windows) for tokenizer in self.tokenizers) for caption in captions]
 
     def lengths(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, also those that are too many to be read."""
-        return [size(units) for units in units_of(self.tokenizers[0], captions)]
+        return [cut(self.tokenizers[0], caption).length for caption in captions]
 
     def alphas_cumprod(self) -> torch.Tensor:
         """float64 (1000,): product of 1 - beta up to each timestep; beta is linear in its square root.
@@ -253,15 +253,3 @@ class DiffusionModel(Parts):
 def _at_once(pixels: int) -> int:
     """How many pictures of so many pixels the VAE takes together."""
     return max(1, CODED_AT_ONCE // pixels)
-
-
-def webui_weight_name(place: str) -> str:
-    """Name that the WebUI's LoRA code gives to the module whose weight is at `place`."""
-    name, _, third = place.partition(":")
-    if third:
-        name = name.replace(".in_proj_weight", f".{third}_proj")
-    root = next((start for start in _SAID_BY_WEBUI if name.startswith(start)), "")
-    name = name.removeprefix(root).removesuffix(".weight")
-    if name.startswith("transformer.") and not name.startswith("transformer.text_model."):
-        name = "transformer.text_model." + name.removeprefix("transformer.")  # names of very old files
-    return name.replace(".", "_")

@@ -27,11 +27,11 @@ class SdxlModel(DiffusionModel):
     # In its authors' code (`force_uc_zero_embeddings` of generative-models), in the WebUI and in diffusers.
     zero_without_words = True
 
-    def encode_text(self, captions: Sequence[str], clip_skip: int = 1) -> Conditioning:
+    def encode_text(self, captions: Sequence[str], clip_skip: int = 1, least: int = 1) -> Conditioning:
         """No words are zeros."""
         import torch
 
-        found = super().encode_text(captions, clip_skip)
+        found = super().encode_text(captions, clip_skip, least)
         if all(captions):
             return found
         worded = self.compute.send(torch.tensor([1.0 if caption else 0.0 for caption in captions]))

@@ -35,6 +35,7 @@ _OPEN_CLIP_LAYER = {
     "self_attn.out_proj": "attn.out_proj",
 }
 _LAYERS = "text_model.encoder.layers."
+_SAID_BY_WEBUI = ("conditioner.embedders.", "cond_stage_model.", "model.")  # it counts names from below these
 
 
 def name_of(place: str) -> str:
@@ -94,3 +95,15 @@ def _open_clip_place(name: str) -> str:
         return f"{block}{_OPEN_CLIP_LAYER[module]}.{kind}"
     letter = module.removeprefix("self_attn.").removesuffix("_proj")
     return f"{block}attn.in_proj_{kind}:{letter}"
+
+
+def webui_weight_name(place: str) -> str:
+    """Name that the WebUI's LoRA code gives to the module whose weight is at `place`."""
+    name, _, third = place.partition(":")
+    if third:
+        name = name.replace(".in_proj_weight", f".{third}_proj")
+    root = next((start for start in _SAID_BY_WEBUI if name.startswith(start)), "")
+    name = name.removeprefix(root).removesuffix(".weight")
+    if name.startswith("transformer.") and not name.startswith("transformer.text_model."):
+        name = "transformer.text_model." + name.removeprefix("transformer.")  # names of very old files
+    return name.replace(".", "_")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from personal_avatar.captions.tokens import MOST
 
@@ -19,6 +20,9 @@ WINDOW = 75
 TOKENS = WINDOW + 2  # with the marks of beginning and end
 COMMA_REACH = 20
 COMMA = ",</w>"
+# Of one caption, where no word has several vectors: a window that ends behind a comma has some tokens less.
+MOST_WINDOWS = 1 + -(-(MOST - WINDOW) // (WINDOW - COMMA_REACH + 1))
+MOST_KNOWN = 2048  # captions of which is remembered how they are cut
 
 
 @dataclass(frozen=True)
@@ -28,23 +32,36 @@ class Unit:
     tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A caption in its windows, at least one, without what is beyond `MOST` tokens; `length`: tokens with that."""
+
+    windows: tuple[tuple[Unit, ...], ...]
+    length: int
+
+
 U = TypeVar("U", bound=Unit)
+_known: WeakKeyDictionary[Any, dict[tuple[str, int, bool], Cut]] = WeakKeyDictionary()
 
 
-def windows_of(tokenizer: Any, captions: Sequence[str]) -> list[list[tuple[Unit, ...]]]:
-    """For each caption its windows, at least one; nothing of what is beyond `MOST` tokens."""
-    comma = tokenizer.convert_tokens_to_ids(COMMA)
-    return [fill(first(units, MOST), comma) for units in units_of(tokenizer, captions)]
+def cut(tokenizer: Any, caption: str) -> Cut:
+    """Looked up once as long as the tokenizer has the same words: it may get more, and be an `ExpandingTokenizer` that
+    is switched off; see new_words.py."""
+    known = _known.setdefault(tokenizer, {})
+    key = caption, len(tokenizer), getattr(tokenizer, "enabled", False)
+    if key not in known:
+        if len(known) >= MOST_KNOWN:
+            known.pop(next(iter(known)))
+        units = _units(tokenizer, caption)
+        windows = fill(first(units, MOST), tokenizer.convert_tokens_to_ids(COMMA))
+        known[key] = Cut(tuple(windows), size(units))
+    return known[key]
 
 
-def units_of(tokenizer: Any, captions: Sequence[str]) -> list[list[Unit]]:
-    """All of each caption. A tokenizer may have a word of several tokens, `new_ids`; see new_words.py."""
+def _units(tokenizer: Any, caption: str) -> list[Unit]:
+    """All of a caption. A tokenizer may have a word of several tokens, `new_ids`; see new_words.py."""
+    ids = tokenizer(caption, add_special_tokens=False, truncation=False, verbose=False).input_ids
     together = tuple(getattr(tokenizer, "new_ids", ()))
-    plain = {"add_special_tokens": False, "truncation": False, "verbose": False}
-    return [_units(tokenizer(caption, **plain).input_ids, together) for caption in captions]
-
-
-def _units(ids: Sequence[int], together: tuple[int, ...]) -> list[Unit]:
     found, at = [], 0
     while at < len(ids):
         whole = len(together) if together and tuple(ids[at : at + len(together)]) == together else 1
