@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """A batch and its captions. `places` (batch, height, width): what each place counts, None: all alike."""
+    """A batch and its captions, which are read in `windows` at least. `places` (batch, height, width): what each place
+    counts, None: all alike."""
 
     noised: Noised
     captions: list[str]
     places: torch.Tensor | None = None
+    windows: int = 1
 
 
 class Objective:
@@ -92,7 +94,7 @@ class Objective:
         if plan.prior_weight <= 0 or passed < plan.prior_after:
             yield self._errors(asked)[0]
             return
-        of_class = self._of_class(feed, rows, noised)
+        of_class = self._of_class(feed, rows, asked)
         if plan.gradient_checkpointing:
             yield self._errors(asked)[0]
             yield plan.prior_weight * self._errors(of_class)[0]
@@ -113,28 +115,31 @@ class Objective:
         import torch
 
         if len({batch.noised.noisy.shape[1:] for batch in batches}) > 1:
-            return [self._answer(batch.noised, batch.captions) for batch in batches]
+            return [self._answer(batch) for batch in batches]
         captions = [caption for batch in batches for caption in batch.captions]
-        answer = self._answer(Noised.together([batch.noised for batch in batches]), captions)
+        noised, windows = Noised.together([batch.noised for batch in batches]), max(batch.windows for batch in batches)
+        answer = self._answer(Asked(noised, captions, windows=windows))
         return list(torch.split(answer, [len(batch.captions) for batch in batches]))
 
-    def _of_class(self, feed: Feed, rows: torch.Tensor, noised: Noised) -> Asked:
-        """What holds the class where it was: `plan.prior_rows` pictures. `noised`: the person's."""
+    def _of_class(self, feed: Feed, rows: torch.Tensor, ours: Asked) -> Asked:
+        """What holds the class where it was: `plan.prior_rows` pictures. `ours`: the person's."""
         plan, shown, half = self.plan, feed.pictures, self.plan.prior_rows
         if plan.prior_from == PREDICTION or shown.others is None:
             captions = self._class_captions([self.data.class_captions[row] for row in rows[:half].tolist()])
-            return self._as_untrained(Asked(noised.first(half), captions))
+            return self._as_untrained(Asked(ours.noised.first(half), captions), ours.captions)
         others = feed.others.take(half)
         noised = self._noised(shown.others.latents.draw(others, self.generator))
         asked = Asked(noised, self._class_captions([shown.others.captions[row] for row in others.tolist()]))
-        return self._as_untrained(asked) if plan.prior_from == BOTH else asked
+        return self._as_untrained(asked, ours.captions) if plan.prior_from == BOTH else asked
 
-    def _as_untrained(self, asked: Asked) -> Asked:
-        """The answers that are wanted are the untrained checkpoint's own."""
+    def _as_untrained(self, asked: Asked, beside: list[str]) -> Asked:
+        """The answers that are wanted are the untrained checkpoint's own, to what is read when captions that may be
+        longer stand `beside` these: empty windows change the answer."""
         import torch
 
+        asked = replace(asked, windows=self._windows([*asked.captions, *beside]))
         with torch.no_grad(), self.method.strength(0.0):
-            return Asked(replace(asked.noised, wanted=self._answer(asked.noised, asked.captions)), asked.captions)
+            return replace(asked, noised=replace(asked.noised, wanted=self._answer(asked)))
 
     def _noised(self, latents: torch.Tensor) -> Noised:
         """Latents with noise of random timesteps."""
@@ -177,15 +182,20 @@ class Objective:
             asked = exchange(asked, self.data.styled, self.plan.prior_styles, self.generator)
         return drop(asked, self.plan.prior_dropout, self.generator)
 
-    def _answer(self, noised: Noised, captions: list[str]) -> torch.Tensor:
+    def _answer(self, asked: Asked) -> torch.Tensor:
+        noised = asked.noised
         if self._only_draws:
             return noised.wanted
-        return self.model.predict(noised.noisy, noised.times, self._text(captions))
+        return self.model.predict(noised.noisy, noised.times, self._text(asked.captions, asked.windows))
 
-    def _text(self, captions: list[str]) -> Conditioning:
+    def _windows(self, captions: list[str]) -> int:
+        """Of the longest caption."""
+        return max((self.data.text or self.model).windows(captions))
+
+    def _text(self, captions: list[str], least: int) -> Conditioning:
         import torch
 
         if self.data.text is not None:
-            return self.data.text.of(captions)
+            return self.data.text.of(captions, least)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text):
-            return self.model.encode_text(captions, self.plan.clip_skip)
+            return self.model.encode_text(captions, self.plan.clip_skip, least)

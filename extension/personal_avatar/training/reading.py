@@ -34,12 +34,16 @@ class TextStates:
         rows = {caption: row for row, caption in enumerate(captions)}
         return TextStates(states, rows, dict(zip(captions, places, strict=True)))
 
-    def of(self, captions: Sequence[str]) -> Conditioning:
+    def windows(self, captions: Sequence[str]) -> list[int]:
+        """In how many each caption was read."""
+        return [len(self.windows_of[caption]) for caption in captions]
+
+    def of(self, captions: Sequence[str], least: int = 1) -> Conditioning:
         """As `DiffusionModel.encode_text` answers, row by row: a list of rows would be sent to a graphics card, which
         would be waited for."""
         import torch
 
-        most = max(len(self.windows_of[caption]) for caption in captions)
+        most = max(least, *self.windows(captions))
         windows = torch.stack([one for caption in captions for one in self._filled(caption, most)])
         return side_by_side({STATES: windows}, len(captions)) | {
             name: torch.stack([tensor[self.row_of[caption]] for caption in captions])

@@ -373,7 +373,7 @@ def test_each_kind_of_fault_is_found(
         (Compute, "send", lambda self, one: one.to(self.device), Waits),
         (Compute, "send", lambda self, one: one.to(self.device, non_blocking=True), Waits),
         (Compute, "send", lambda self, one: torch.as_tensor(one.numpy(), device=self.device), Waits),
-        (reading.TextStates, "of", lambda self, said: {"states": self.states["states"][[0] * len(said)]}, Waits),
+        (reading.TextStates, "of", lambda self, said, _: {"states": self.states["states"][[0] * len(said)]}, Waits),
         (losses, "draw_noise", lambda shape, _, draw: torch.randn(shape, generator=draw, device="cuda"), Mixed),
         (losses, "weighted_error", lambda one, *_: one.sum() * float(one.sum()), Waits),
         (losses, "weighted_error", lambda one, *_: one[one > 0].sum(), Waits),
@@ -437,12 +437,12 @@ class Told:
         self.text_formats: set[torch.dtype] = set()
         encode, predict = DiffusionModel.encode_text, DiffusionModel.predict
 
-        def encoded(model: DiffusionModel, captions: Sequence[str], clip_skip: int = 1) -> Any:
+        def encoded(model: DiffusionModel, captions: Sequence[str], clip_skip: int = 1, least: int = 1) -> Any:
             self.both_there |= self._both(model)
             self._asked[id(model)] = model
             self.text_formats |= {one.dtype for part in model.text_encoders.values() for one in part.parameters()}
             self.prompts.update((id(model), one) for one in captions if len(captions) == 1)
-            return encode(model, captions, clip_skip)
+            return encode(model, captions, clip_skip, least)
 
         def predicted(model: DiffusionModel, *given: Any) -> Any:
             self.both_there |= self._both(model)
