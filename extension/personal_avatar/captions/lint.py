@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from personal_avatar import wording
 from personal_avatar.captions import mending, tokens
 from personal_avatar.captions.wording import key, mentions, parts, tidied
 
@@ -34,7 +35,7 @@ _WHAT = {
     Code.REPEATED: "says twice: {words}",
     Code.TRIGGER_TWICE: "has the trigger more than once: {words}",
     Code.TRIGGER_MISSING: "lacks the trigger: {words}",
-    Code.TOO_LONG: "is longer than the " + str(tokens.MOST) + " tokens that are trained on; cut off: {words}",
+    Code.TOO_LONG: f"is longer than the {tokens.MOST} tokens that are trained on; cut off: {{words}}",
 }
 _WHY = {
     Code.EMPTY: "The picture would be learned as what a picture looks like without any words.",
@@ -45,7 +46,7 @@ _WHY = {
     Code.REPEATED: "Words that are said twice count more than they should, and say nothing more.",
     Code.TRIGGER_TWICE: "Said twice, the trigger crowds out what varies.",
     Code.TRIGGER_MISSING: "Without the trigger nothing of the picture is learned for it.",
-    Code.TOO_LONG: "What comes behind is not read, so nothing of the picture is learned for it.",
+    Code.TOO_LONG: wording.text("lint.TOO_LONG.why", most=tokens.MOST),
 }
 
 

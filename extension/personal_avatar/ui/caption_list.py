@@ -10,6 +10,7 @@ from pathlib import Path
 from personal_avatar.captions.editing import frequencies, terms
 from personal_avatar.captions.files import LONGEST
 from personal_avatar.captions.lint import Finding
+from personal_avatar.captions.tokens import MOST
 from personal_avatar.ui.caption_book import template_of
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.photo_cards import position
@@ -61,7 +62,7 @@ def faults_html(scene: Scene, found: Sequence[Finding], captions: Mapping[str, s
     words = scene.say("caption.mendall")
     every = button(PRESS, "pa-mend-all", words, words, "pa-main pa-slim", do="mend_all")
     kinds = dict.fromkeys(finding.code for finding in found)
-    why = [tag("p", escape(scene.say(f"lint.{code.value}.why")), class_="pa-note") for code in kinds]
+    why = [tag("p", escape(scene.say(f"lint.{code.value}.why", most=MOST)), class_="pa-note") for code in kinds]
     return tag(
         "details", tag("summary", heading), tag("div", every, class_="pa-buttons"), *why, tag("ul", *rows),
         id="pa-faults", class_="pa-faults", open=True,
