@@ -286,18 +286,17 @@
 
     // -- keeping what the user has in hand when a part of the page is replaced
 
-    let focused = "";
+    let focused = null; // an element with an id, below our root
 
     function noteFocus(event) {
-        focused = event.target.id && event.target.closest("#personal_avatar_root") ? event.target.id : "";
+        focused = event.target.id && event.target.closest("#personal_avatar_root") ? event.target : null;
     }
 
-    // Left for nothing at all; a field that was taken away with its part comes back, and so does the focus.
     function noteLeaving(event) {
         const left = event.target;
         window.setTimeout(() => {
-            if (left.isConnected && left.id === focused && document.hasFocus() && document.activeElement === document.body) {
-                focused = "";
+            if (left === focused && left.isConnected && document.hasFocus() && document.activeElement !== left) {
+                focused = null;
             }
         }, 0);
     }
@@ -317,9 +316,10 @@
         }
     }
 
+    // Only for what was taken away with its part, not for what was left.
     function refocus() {
-        if (focused && document.activeElement === document.body) {
-            const found = document.getElementById(focused);
+        if (focused && !focused.isConnected && document.activeElement === document.body) {
+            const found = document.getElementById(focused.id);
             if (found) {
                 found.focus({preventScroll: true});
             }
