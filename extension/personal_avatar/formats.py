@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -61,6 +62,12 @@ def is_picture(file: BinaryIO) -> bool:
     except UnreadablePhoto as error:
         return not isinstance(error.__cause__, UnidentifiedImageError)
     return True
+
+
+def may_be_picture(head: bytes) -> bool:
+    """Whether `is_picture` may say so of a file that begins like this; `head`: at least 16 bytes and less than all.
+    Formats are known by their first bytes; those that have no such are read from as much as there is."""
+    return is_picture(BytesIO(head)) or any(accept and accept(head[:16]) for _, accept in Image.OPEN.values())
 
 
 @contextmanager

@@ -160,12 +160,12 @@ class PhotosBody(JobBody):
 
     @root_validator
     def _pictures(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805
-        """Where something else is wrong, which would hide it, they are looked at here; else when they are taken."""
-        if len(values) < len(cls.__fields__):
-            try:
-                refuse_no_pictures(values.get("images", ()))
-            except InvalidSettings as error:
-                raise told_as(error) from None
+        """At a glance, beside all else that is wrong and while nothing else is done. They are looked at again when they
+        are taken, elsewhere; one that is too large is refused then, alone, by a status of its own."""
+        try:
+            refuse_no_pictures(values.get("images", ()))
+        except InvalidSettings as error:
+            raise told_as(error) from None
         return values
 
 

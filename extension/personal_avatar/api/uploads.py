@@ -11,11 +11,16 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from personal_avatar.errors import FileTooLarge, InvalidSettings
+from personal_avatar.problems import all_refused
 
 MAX_PICTURE_BYTES = 40 * 2**20
+BEGINNING = 4096  # characters of base64, a multiple of four, by which a picture is known at a glance
 DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
 
 
@@ -24,25 +29,53 @@ def decode(text: str, name: str) -> bytes:
 
     Raises `FileTooLarge` before decoding, `InvalidSettings` when the text is not base64.
     """
-    if len(text) * 3 // 4 > MAX_PICTURE_BYTES + 1024:
+    if _is_too_large(text):
         raise FileTooLarge(f"{name} is larger than {MAX_PICTURE_BYTES >> 20} MB.")
+    return _decoded(_dense(text[_start(text) :]), name)
+
+
+def _is_too_large(text: str) -> bool:
+    return len(text) * 3 // 4 > MAX_PICTURE_BYTES + 1024
+
+
+def _start(text: str) -> int:
+    """Where the base64 text begins."""
     prefix = DATA_URL.match(text[:200])
+    return prefix.end() if prefix else 0
+
+
+def _dense(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def _decoded(dense: str, name: str) -> bytes:
+    if not dense:
+        raise InvalidSettings(f"{name} is empty.", "Send the picture's file again.")
     try:
-        plain = re.sub(r"\s+", "", text[prefix.end() if prefix else 0 :])
-        data = base64.b64decode(plain.encode("ascii"), validate=True)
+        return base64.b64decode(dense.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise InvalidSettings(
             f"{name} is not base64.", "Send each picture's file as base64 text, or as a data URL."
         ) from None
-    if not data:
-        raise InvalidSettings(f"{name} is empty.", "Send the picture's file again.")
-    return data
 
 
 def refuse_no_pictures(images: Sequence[str]) -> None:
-    """Raises what `received_photos` would, and keeps nothing."""
-    with received_photos(images):
-        pass
+    """Raises `InvalidSettings` that names all that are no pictures by how they begin, which takes a moment however
+    large they are. What only the rest tells, such as their size, is left to `received_photos`."""
+    all_refused(*(partial(_glance, text, f"images[{number}]") for number, text in enumerate(images)))
+
+
+def _glance(text: str, name: str) -> None:
+    from personal_avatar.formats import may_be_picture
+
+    if _is_too_large(text):
+        return
+    start = _start(text)
+    dense = _dense(text[start : start + BEGINNING])
+    if len(text) - start <= BEGINNING:
+        _refuse_other(BytesIO(_decoded(dense, name)), name)
+    elif (whole := dense[: len(dense) // 4 * 4]) and not may_be_picture(_decoded(whole, name)):
+        raise _no_picture(name)
 
 
 @contextmanager
@@ -56,12 +89,20 @@ def received_photos(images: Sequence[str]) -> Iterator[list[Path]]:
 def refuse_others(paths: Iterable[Path]) -> None:
     """Raises `InvalidSettings` for files that are no pictures, by their heads; what is wrong with pictures is for the
     report on the photos."""
-    from personal_avatar.formats import is_picture
-
     for path in paths:
         with path.open("rb") as file:
-            if not is_picture(file):
-                raise InvalidSettings(f"{path.name} is not a picture.", "Send JPEG, PNG or WebP files.")
+            _refuse_other(file, path.name)
+
+
+def _refuse_other(file: BinaryIO, name: str) -> None:
+    from personal_avatar.formats import is_picture
+
+    if not is_picture(file):
+        raise _no_picture(name)
+
+
+def _no_picture(name: str) -> InvalidSettings:
+    return InvalidSettings(f"{name} is not a picture.", "Send JPEG, PNG or WebP files.")
 
 
 @contextmanager

@@ -117,6 +117,22 @@ def test_all_that_is_wrong_with_a_comparison_is_told_at_once(standing: TestClien
     assert "prior_weight must" not in found["detail"]
 
 
+def test_pictures_that_are_none_are_told_beside_a_value_that_nobody_asked_for(standing: TestClient) -> None:
+    for address in ("models/train", "comparisons"):
+        found = standing.post(f"{V1}/{address}", json={**TRAIN, "images": ["aGVsbG8="], "no_such": 1}).json()
+        assert "no_such" in found["detail"] and "images[0] is not a picture" in found["detail"]
+
+
+def test_a_picture_that_is_too_large_hides_nothing_else_that_is_wrong(
+    standing: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_PICTURE_BYTES", 100)
+    found = is_problem(standing.post(f"{V1}/models/train", json={**TRAIN, "instance_name": "a\nb"}), 422,
+                       "INVALID_SETTINGS")
+    assert "line break" in found["detail"]
+    is_problem(standing.post(f"{V1}/models/train", json=TRAIN), 413, "TOO_LARGE")
+
+
 def test_noun_against_goal_alone_is_told_with_what_to_do(standing: TestClient) -> None:
     found = standing.post(f"{V1}/models/train", json={**TRAIN, "class_type": "style", "plan": {"goal": "anime"}}).json()
     assert "means a style" in found["detail"] and found["hint"].startswith("Leave goal out")

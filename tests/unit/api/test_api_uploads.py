@@ -5,13 +5,14 @@ import base64
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from personal_avatar.api import uploads
-from personal_avatar.api.uploads import decode, received, received_photos
+from personal_avatar.api.uploads import BEGINNING, decode, received, received_photos, refuse_no_pictures
 from personal_avatar.errors import AvatarError, FileTooLarge, InvalidSettings
 from PIL import Image
 
@@ -64,6 +65,47 @@ def test_a_training_gets_pictures_that_cannot_be_read_but_nothing_else(data: byt
         assert paths[0].read_bytes() == data
     with pytest.raises(InvalidSettings, match=r"^images\[1\] is not a picture"), received_photos([picture, word]):
         raise AssertionError("not reached")
+
+
+def picture(kind: str, **how: Any) -> bytes:
+    """Several times as large as what is looked at."""
+    data = BytesIO()
+    Image.effect_noise((200, 200), 90).convert("RGB").save(data, kind, **how)
+    assert len(data.getvalue()) > 2 * BEGINNING
+    return data.getvalue()
+
+
+PICTURES = {
+    **{kind: picture(kind, **how) for kind, how in {
+        "PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}, "TGA": {}, "GIF": {}, "JPEG": {"quality": 99},
+    }.items()},
+    "with a long profile": picture("JPEG", icc_profile=bytes(90_000)),
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(3 * BEGINNING),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_at_a_glance_no_picture_is_refused_however_it_is_written(name: str) -> None:
+    text = base64.b64encode(PICTURES[name]).decode()
+    refuse_no_pictures([text, PREFIXES[2] + text, "\n" * 5000 + text, base64.encodebytes(PICTURES[name]).decode()])
+
+
+def test_at_a_glance_all_are_named_that_are_no_pictures() -> None:
+    good, word = (base64.b64encode(data).decode() for data in (PICTURES["PNG"], b"Hello. " * BEGINNING))
+    with pytest.raises(InvalidSettings) as caught:
+        refuse_no_pictures([good, word, " ", "%" * 9999, "aGVsbG8=", good])
+    assert caught.value.message == (
+        "images[1] is not a picture; images[2] is empty; images[3] is not base64; images[4] is not a picture."
+    )
+
+
+def test_a_glance_reads_a_beginning_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    decoded = base64.b64decode
+    monkeypatch.setattr(base64, "b64decode", lambda text, **how: read.append(len(text)) or decoded(text, **how))
+    monkeypatch.setattr(uploads.tempfile, "tempdir", "/no/such/folder")
+    refuse_no_pictures([base64.b64encode(PICTURES["PNG"] + bytes(10**7)).decode()] * 3)
+    assert read == [BEGINNING] * 3
 
 
 @pytest.mark.parametrize("size", [100, 101, 5000])
