@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from personal_avatar.api import answers
 from personal_avatar.api.bodies import DOOR, PhotosBody, decided
+from personal_avatar.api.checking import one_check
 from personal_avatar.api.schemas import Accepted, Document, ErrorDocument
 from personal_avatar.api.settings import mark_nullable, refuse_all, schema_of
 from personal_avatar.api.table import MODEL_ID, Row, plain
@@ -111,9 +112,9 @@ class ComparingApi:
         self.studio = studio
 
     def compare(self, body: CompareBody) -> CompareAccepted:
-        """Put a job a method into the queue, all on the same photos. Whoever calls this states that the person in the
-        photos agreed."""
-        with received_photos(body.images) as photos:
+        """Put a job a method into the queue, all on the same photos, which are checked before: one check at a time.
+        Whoever calls this states that the person in the photos agreed."""
+        with one_check(self.studio), received_photos(body.images) as photos:
             started = self.studio.trainings.compare(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),

@@ -4,9 +4,7 @@ The functions are plain `def`, so that FastAPI runs them in worker threads and n
 """
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -17,6 +15,7 @@ from personal_avatar.api import answers, bodies, captions, characters, comparing
 from personal_avatar.api.bodies import DOOR
 from personal_avatar.api.captions import CaptionsApi
 from personal_avatar.api.characters import CharactersApi
+from personal_avatar.api.checking import one_check
 from personal_avatar.api.comparing import ComparingApi
 from personal_avatar.api.gallery import GalleryApi
 from personal_avatar.api.guard import Credentials, Guard
@@ -31,7 +30,6 @@ from personal_avatar.api.stream import Streams
 from personal_avatar.api.table import JOB_ID, MODEL_ID, Row, plain
 from personal_avatar.api.uploads import received, received_by_name, received_photos
 from personal_avatar.domain import to_json
-from personal_avatar.errors import QueueFull
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest, meant
 
@@ -52,7 +50,6 @@ class Api:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._checking = threading.Lock()
         self._streams = Streams(studio)
 
     # -- models
@@ -108,19 +105,9 @@ class Api:
 
     def check_photos(self, body: bodies.CheckBody) -> schemas.PhotoCheck:
         """What a training would say of these pictures: a verdict for each, advice for all. One check at a time."""
-        with self._one_check(), received(body.images) as photos:
+        with one_check(self.studio), received(body.images) as photos:
             found = self.studio.check_photos(photos, body.photo_settings, choices=bodies.decided(body.choices))
             return answers.photo_check(found)
-
-    @contextmanager
-    def _one_check(self) -> Iterator[None]:
-        """Raises `QueueFull` while photos are checked for another caller."""
-        if not self._checking.acquire(blocking=False):
-            raise QueueFull("Photos of another request are being checked.", "Try again in a few seconds.")
-        try:
-            yield
-        finally:
-            self._checking.release()
 
     # -- jobs
 

@@ -93,6 +93,7 @@ class Studio:
         self.queue.listen(self.webhooks.ended)
         self._analyser: FaceAnalyser | None = None
         self.starting = threading.Lock()
+        self.checking = threading.Lock()  # photos of a request from elsewhere
 
     def open(self) -> None:
         """Go on with jobs of an earlier start."""
@@ -130,11 +131,12 @@ class Studio:
         """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256; `remember`:
         the same files will be checked again, see `seen`."""
         from personal_avatar.photos.report import check
+        from personal_avatar.photos.together import cores
 
         refuse_count(len(photos))
         wanted = validated(PhotoSettings, settings or {})
         seen = self.seen if remember else None
-        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen)
+        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen, cores())
 
     @cached_property
     def seen(self) -> Memory:

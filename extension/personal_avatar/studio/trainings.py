@@ -118,9 +118,9 @@ class Trainings:
         `comparison`. A method that needs more memory than there is, is left out; so are the photos alone, where nothing
         can be made of them.
 
-        Of `request.plan` each takes what it has and what suits it (`plans`). Raises what `start` raises, and
-        `TooFewPhotos` where too few can be used, before anything starts; why a way is left out when nothing else is
-        wanted.
+        Of `request.plan` each takes what it has and what suits it (`plans`). Raises what `start` raises; why a way is
+        left out when nothing else is wanted; then, as that takes a look at each photo, `TooFewPhotos` where too few can
+        be used: all before anything starts.
         """
         wanted = _known(ways)
         each = [_by(way, request, taken_by(way, request.plan)) for way in wanted]
@@ -135,6 +135,7 @@ class Trainings:
         going = {way: one for way, one in requests.items() if way not in left_out}
         if not going:
             raise next(iter(left_out.values()))
+        self._avatar(request)
         self._refuse_few(request, grounds[next(iter(going))].plan)
         alone = going.pop(ONE_PHOTO, None)
         stands = [grounds[way] for way in (*going, *([ONE_PHOTO] if alone else []))]
@@ -234,13 +235,18 @@ class Trainings:
 
     def _admit(self, request: TrainRequest, base: BaseModelFile) -> tuple[Avatar, tuple[Path, ...]]:
         """The avatar, new or known, with its photos in its folder."""
+        avatar = self._avatar(request)
+        with self._studio.avatars.begun(avatar):
+            return self._with_photos(avatar, request.photos, base)
+
+    def _avatar(self, request: TrainRequest) -> Avatar:
+        """New or known, not yet kept. Raises `WrongState` while something of it is under way."""
         avatar = self._studio.avatars.open(
             request.name, user_id=request.user_id, class_noun=_noun(request),
             statement=statement_of(request.photos) or request.consent, stated_by=request.stated_by, door=request.door,
         )
         self._refuse_second_start(avatar)
-        with self._studio.avatars.begun(avatar):
-            return self._with_photos(avatar, request.photos, base)
+        return avatar
 
     def _with_photos(
         self, avatar: Avatar, given: Sequence[Path], base: BaseModelFile

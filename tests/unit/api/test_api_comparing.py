@@ -93,6 +93,13 @@ def test_too_few_photos_are_one_answer_and_no_job(client: TestClient) -> None:
     assert client.get(f"{V1}/jobs").json() == {"jobs": []}
 
 
+def test_photos_of_one_request_are_checked_at_a_time(client: TestClient, studio: Studio) -> None:
+    with studio.checking:
+        answer = compare(client, methods=["lora"])
+    assert (answer.status_code, answer.json()["code"]) == (429, "QUEUE_FULL")
+    assert client.get(f"{V1}/jobs").json() == {"jobs": []}
+
+
 def test_nothing_was_compared_yet(client: TestClient) -> None:
     assert client.get(f"{V1}/models/nobody/comparison").status_code == 404
     assert compare(client, methods=["no-such"]).status_code == 422

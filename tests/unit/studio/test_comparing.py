@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, Method, from_json
-from personal_avatar.errors import BaseUnsupported, InvalidSettings, TooFewPhotos, WeightsMissing, WrongState
+from personal_avatar.errors import (
+    BaseUnsupported,
+    ConsentMissing,
+    InvalidSettings,
+    TooFewPhotos,
+    WeightsMissing,
+    WrongState,
+)
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
 from personal_avatar.training.plan import OnePhotoTask
@@ -121,6 +128,20 @@ def test_a_comparison_of_too_few_photos_is_refused_once_before_there_is_any_job(
         studio.trainings.compare(replace(REQUEST, photos=tuple(photos)), [method.value for method in Method])
     assert caught.value.message == said and caught.value.hint
     assert studio.jobs.ids() == [] and studio.avatars.all() == []
+
+
+def test_photos_are_looked_at_when_nothing_else_speaks_against_a_comparison(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make()
+    studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
+    studio.trainings.start(REQUEST)
+    monkeypatch.setattr(studio, "check_photos", lambda *_, **__: pytest.fail("looked at"))
+    few = replace(REQUEST, photos=tuple(GOOD[:2]))
+    with pytest.raises(WrongState, match="already"):
+        studio.trainings.compare(few, ["lora"])
+    with pytest.raises(ConsentMissing):
+        studio.trainings.compare(replace(few, name="Berta", consent=""), ["lora"])
 
 
 def test_as_many_photos_are_needed_as_goal_and_settings_say(make: Make) -> None:
