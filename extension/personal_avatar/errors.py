@@ -56,6 +56,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+PARTS = ("problems", "hints")  # of `InvalidSettings`, of which message and hint are joined
+
 
 class AvatarError(Exception):
     """Base of all named failures. `message` says what happened, `hint` what to do next; `result`, where a job ended
@@ -96,6 +98,10 @@ class InvalidSettings(BadInput):
     titles: Mapping[str, str] = {}
     problems: Sequence[str] = ()
     hints: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        told = {name: list(getattr(self, name)) for name in PARTS}
+        return {**super().to_json(), **{name: texts for name, texts in told.items() if texts}}
 
 
 class UnreadablePhoto(BadInput):
@@ -347,13 +353,20 @@ def _all_errors(base: type[AvatarError]) -> list[type[AvatarError]]:
 
 
 def from_json(data: dict[str, Any]) -> AvatarError:
-    """Rebuild an error that `AvatarError.to_json` wrote; an unknown code becomes a plain `AvatarError`."""
+    """Rebuild an error that `to_json` wrote, in this version or before; an unknown code becomes a plain
+    `AvatarError`."""
     by_code = {kind.code: kind for kind in _all_errors(AvatarError)}
     kind = by_code.get(str(data.get("code")), AvatarError)
     error = kind(str(data.get("message", "")), str(data.get("hint", "")))
     details = data.get("details")
     error.details = details if isinstance(details, dict) else {}
+    if isinstance(error, InvalidSettings):
+        error.problems, error.hints = (_texts(data.get(name)) for name in PARTS)
     return error
+
+
+def _texts(found: Any) -> list[str]:
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 # What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,

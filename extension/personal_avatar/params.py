@@ -109,7 +109,7 @@ def _problem(kind: type[Settings], problem: Mapping[str, Any], values: dict[str,
     name = _name_of(problem)
     got = shown(_value_at(values, problem["loc"]))
     if problem["type"] == "value_error.extra":
-        return f"{name} is not a setting; there are: {', '.join(kind.__fields__)}"
+        return _strangers([name], kind.__fields__)
     model_field = kind.__fields__.get(str(problem["loc"][0]))
     if model_field is None:
         return f"{name}: {problem['msg']}"
@@ -241,8 +241,8 @@ def _is_stranger(problem: Mapping[str, Any]) -> bool:
 
 
 def _strangers(names: Sequence[str], known: Iterable[str]) -> str:
-    are = "is not a setting" if len(names) == 1 else "are no settings"
-    return f"{', '.join(map(_legible, names))} {are}; there are: {', '.join(known)}"
+    key = "problem.stranger" if len(names) == 1 else "problem.strangers"
+    return text(key, stranger=", ".join(map(_legible, names)), settings=", ".join(known))
 
 
 def _refused(kinds: Iterable[type[Settings]], said: Sequence[str]) -> InvalidSettings:

@@ -56,8 +56,8 @@ def several(problems: Iterable[str]) -> InvalidSettings:
 
 
 def problems_of(error: InvalidSettings) -> Sequence[str]:
-    """What it says is wrong, one by one. An error that a job kept is cut where its problems seem to end, and a value or
-    a list of names may be cut, too: then its parts are no text of any of `known`."""
+    """What it says is wrong, one by one. Without `problems`, as jobs of earlier versions keep it, it is cut where they
+    seem to end, and a value or a list of names may be cut, too: then its parts are no text of any of `known`."""
     return error.problems or error.message.removesuffix(".").split(BETWEEN)
 
 

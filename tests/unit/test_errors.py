@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from personal_avatar.errors import (
     AvatarError,
     Crashed,
     DiskFull,
+    InvalidSettings,
     NoFace,
     NotWritable,
     OutOfMemory,
@@ -95,6 +97,21 @@ def test_what_programs_are_told_survives_the_way_through_a_file() -> None:
     error.details = {"changes": {"batch_size": 1}}
     assert from_json(error.to_json()).details == error.details
     assert "details" not in PlanTooLarge("needs 9 GB").to_json()
+
+
+def test_each_problem_and_what_to_do_about_it_survive_the_way_through_a_file() -> None:
+    error = InvalidSettings("One 'a; b'; two.", "Do this. Do that.")
+    error.problems, error.hints = ["One 'a; b'", "two"], ["Do this.", "Do that."]
+    again = from_json(json.loads(json.dumps(error.to_json())))
+    assert isinstance(again, InvalidSettings)
+    assert (again.problems, again.hints, again.to_json()) == (error.problems, error.hints, error.to_json())
+
+
+@pytest.mark.parametrize("kept", [{}, {"problems": None, "hints": "do"}, {"problems": 7, "hints": [7, {}]}])
+def test_an_error_that_was_kept_without_its_parts_has_its_message(kept: dict[str, object]) -> None:
+    again = from_json({"code": "INVALID_SETTINGS", "message": "One; two.", "hint": "Do.", **kept})
+    assert isinstance(again, InvalidSettings)
+    assert (again.message, again.hint, again.problems, again.hints) == ("One; two.", "Do.", [], [])
 
 
 @pytest.mark.parametrize(("error", "told"), [

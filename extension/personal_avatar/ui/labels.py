@@ -28,6 +28,7 @@ PLACES = {
     "choices": r"[^\s,]*(?:, [^\s,]*)*",
     "got": r"""(?:'.*'|".*"|['"].*\(\d+ characters\)|[^'"].*)""",
     **dict.fromkeys(("low", "high", "multiple", "most", "usable", "need"), r"[-+.\de]+"),
+    "stranger": r"(?s:.+)", "settings": r"\w+(?:, \w+)*",
     "value": r"\S+", "why": r"(?: \(.*\))?",
 }
 # The same of texts about checkpoints, so that these are not taken for what is said of something else.

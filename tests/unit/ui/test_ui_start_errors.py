@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ from personal_avatar.domain import (
     Reason,
 )
 from personal_avatar.errors import AvatarError, InvalidSettings, QueueFull, TooFewPhotos
-from personal_avatar.params import refuse_together, validated
+from personal_avatar.params import Settings, refuse_together, setting, validated
 from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import all_refused, known
 from personal_avatar.studio.requests import meant
 from personal_avatar.training.plan import PLANS, plan_for, refuse_endless_warmup, refuse_taken
 from personal_avatar.ui.labels import PLACES
-from personal_avatar.ui.markup import STARTS, error_box
+from personal_avatar.ui.markup import STARTS, error_box, stored_error_box
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
 from personal_avatar.wording import translated
 
@@ -155,6 +156,31 @@ def test_each_problem_brings_what_to_do_about_it() -> None:
     for language in LANGUAGES:
         (_, _, todo), _ = paragraphs(error, language)
         assert todo == f"{text('remedy.name.control', language)} {text('remedy.noun.trigger', language)}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_job_kept_is_told_as_it_was_at_first(language: str) -> None:
+    error = refused_by(
+        lambda: checked_name("a\nb"), lambda: checked_noun("sks"),
+        lambda: refuse_together([(PLANS[Method.LORA], {"trigger_word": "a; b", "a{b}": 1, "rank": "; "})]),
+    )
+    assert error is not None
+    told_without_english(error, language)
+    assert stored_error_box(error.to_json(), language) == error_box(error, language)
+
+
+@pytest.mark.parametrize(("names", "words"), [
+    (["a{b}"], "a{b} 不是设置；现有设置：rank"), (["a", "b c"], "a, b c 不是设置；现有设置：rank"),
+    (["rank must be text, got 5"], "rank must be text, got 5 不是设置"), (["a; {name}"], "a; {name} 不是设置"),
+])
+def test_settings_that_are_none_are_told_in_the_language_of_the_page(names: list[str], words: str) -> None:
+    class Few(Settings):
+        rank: int = setting(1, "plan.rank")
+
+    for values in (dict.fromkeys(names, 1), {**dict.fromkeys(names, 1), "rank": "x"}):
+        error = refused_by(partial(validated, Few, values))
+        assert error is not None and words in told_without_english(error, "zh")
+        told_without_english(error, "vi")
 
 
 @pytest.mark.parametrize(("reasons", "chinese"), [
