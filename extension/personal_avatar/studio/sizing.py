@@ -49,21 +49,37 @@ class Sizing:
     def refuse_too_large(self, request: TrainRequest, base: BaseModelFile) -> None:
         """Raises `PlanTooLarge`, which names the plan that would fit. Asks nothing where others do the work: another
         engine, another machine; nor of who wants to start it anyway."""
-        if request.even_if_too_large or request.engine is not Engine.DIFFUSERS:
-            return
-        if self._studio.host.rules().executor != HERE:
-            return
-        room = self.free()
-        wish = self._wish(base, request.method, request.plan, room)
-        fitting.refuse_too_large(wish, room.free_gb, room.total_gb, self._known, room.name or "main memory")
+        if not request.even_if_too_large and self._needs_room_here(request.engine):
+            room = self.free()
+            self._refuse(self._wish(base, request.method, request.plan, room), room)
 
-    def of_comparison(self, photos: int, plan: Mapping[str, Any]) -> dict[str, Any]:
-        """`seconds` and `file_mb` that all methods will take together, one after the other, and `memory_gb` of the
-        largest; each with what it has of the plan. The photos alone, which train nothing, are not in it. Raises what
-        `Studio.estimate` does."""
+    def of_comparison(
+        self, photos: int, plan: Mapping[str, Any], engine: Engine = Engine.DIFFUSERS
+    ) -> dict[str, Any]:
+        """`seconds` and `file_mb` that all methods that find room will take together, one after the other, and
+        `memory_gb` of the largest; each with what it takes of the plan; `left_out`: the methods that find none. The
+        photos alone, which train nothing, are not in it. Raises what `Studio.estimate` does, and `PlanTooLarge` where
+        no method finds room."""
         shares = shared_out(plan, [method.value for method in Method], self._studio.host.checkpoint())
-        each = [self._studio.estimate(photos, Method(way), share.plan) for way, share in shares.items()]
-        return together(each)
+        plans = {Method(way): share.plan for way, share in shares.items()}
+        left_out = self._without_room(plans) if self._needs_room_here(engine) else []
+        each = [self._studio.estimate(photos, method, own) for method, own in plans.items() if method not in left_out]
+        return {**together(each), "left_out": left_out}
+
+    def _without_room(self, plans: Mapping[Method, Mapping[str, Any]]) -> list[Method]:
+        """Methods that need more than is free with the loaded checkpoint. Raises `PlanTooLarge` where all do."""
+        base, room, known = self._studio.host.checkpoint(), self.free(), self._known
+        wishes = {method: self._wish(base, method, plan, room) for method, plan in plans.items()}
+        found = [method for method, wish in wishes.items() if fitting.needed_gb(wish, known) > room.free_gb]
+        if len(found) == len(wishes):
+            self._refuse(wishes[found[0]], room)
+        return found
+
+    def _needs_room_here(self, engine: Engine) -> bool:
+        return engine is Engine.DIFFUSERS and self._studio.host.rules().executor == HERE
+
+    def _refuse(self, wish: Wish, room: Free) -> None:
+        fitting.refuse_too_large(wish, room.free_gb, room.total_gb, self._known, room.name or "main memory")
 
     def offer(self, method: Method, plan: Mapping[str, Any]) -> Offer | None:
         """The plan that would fit now with the loaded checkpoint, nearest to this one; None when none would."""

@@ -13,13 +13,13 @@ from personal_avatar.errors import AvatarError, ConsentMissing, NoCheckpoint, To
 from personal_avatar.jobs.store import Job
 from personal_avatar.problems import BETWEEN
 from personal_avatar.studio import TrainRequest
-from personal_avatar.studio.plans import WAYS, shared_out
+from personal_avatar.studio.plans import WAYS, shared_out, taken_by
 from personal_avatar.studio.requests import PAGE
 from personal_avatar.ui import begun, training
 from personal_avatar.ui.about import About
 from personal_avatar.ui.comparison import left_out_html
 from personal_avatar.ui.labels import problem
-from personal_avatar.ui.markup import box, duration, error_box, facts, tag
+from personal_avatar.ui.markup import box, duration, error_box, facts, tag, title_of, words_of
 from personal_avatar.ui.offer import Offers, changes_in_words
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.plan import GOAL, Chosen, PlanForm, Seen
@@ -87,18 +87,31 @@ def _inputs(page: Page, about: About) -> None:
 
 
 def _of_all(scene: Scene, chosen: Chosen) -> str:
-    """What a comparison will need; empty where that cannot be told, of which the box above says why."""
+    """What a comparison will need, or why it would not start; empty where the box above says why."""
     if isinstance(scene.checkpoint, AvatarError):
         return ""
     try:
-        for way, share in shared_out(chosen.plan, [method.value for method in Method], scene.checkpoint).items():
-            _differences(scene, replace(chosen, method=Method(way), plan=share.plan))
-        found = scene.studio.sizing.of_comparison(_photos(scene), chosen.plan)
+        _differences(scene, replace(chosen, plan=taken_by(chosen.method.value, chosen.plan)))
+        shares = shared_out(chosen.plan, [method.value for method in Method], scene.checkpoint)  # see `_takes`
     except AvatarError:
         return ""
+    try:
+        for way, share in shares.items():
+            _differences(scene, replace(chosen, method=Method(way), plan=share.plan))
+        found = scene.studio.sizing.of_comparison(_photos(scene), chosen.plan, chosen.engine)
+    except AvatarError as error:
+        return _why_not(error, scene)
     time = duration(found["seconds"], scene.language)
-    said = scene.say("compare.estimate", time=time, memory=memory(found["memory_gb"]), size=size(found["file_mb"]))
-    return tag("p", escape(said), class_="pa-note")
+    said = [scene.say("compare.estimate", time=time, memory=memory(found["memory_gb"]), size=size(found["file_mb"]))]
+    said += [scene.say("compare.no_room", method=method_name(method, scene.language)) for method in found["left_out"]]
+    return tag("p", escape(" ".join(said)), class_="pa-note")
+
+
+def _why_not(error: AvatarError, scene: Scene) -> str:
+    """Why a comparison would not start; in English where the page does not know it."""
+    said, _, english = words_of(error, scene.language)
+    why = scene.say("compare.refused", why=said or title_of(error, scene.language))
+    return tag("p", escape(why), class_="pa-note") + (tag("p", escape(english), lang="en") if english else "")
 
 
 def _differences(scene: Scene, chosen: Chosen) -> list[str]:

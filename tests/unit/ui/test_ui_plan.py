@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from personal_avatar.domain import Engine, Family, Goal, Method
 from personal_avatar.environment import free
+from personal_avatar.environment.free import Free
 from personal_avatar.studio import Studio
-from personal_avatar.studio.trainings import Trainings
+from personal_avatar.studio.trainings import Trainings, taken_by
 from personal_avatar.training import plan as plans
 from personal_avatar.training.plan import OPTIMISERS, PLANS, TrainPlan, plan_for
 from personal_avatar.training.presets import preset_for
@@ -233,6 +234,48 @@ def test_what_a_comparison_needs_is_told_below_its_button_and_what_a_method_need
     ))
     assert text("method.lora") in visitor.text("estimate") and duration(each[0]["seconds"], "en") != duration(
         found["seconds"], "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_comparison_needs_is_of_the_methods_that_find_room(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    plan = {"goal": Goal.FACE_QUICK.value, "batch_size": 24}
+    monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 1.6, 4.0))
+    found = studio.sizing.of_comparison(10, plan)
+    going = [method for method in Method if method not in found["left_out"]]
+    assert Method.DREAMBOOTH in found["left_out"] and Method.LORA in going
+    each = [studio.estimate(10, method, taken_by(method.value, plan)) for method in going]
+    assert found["seconds"] == pytest.approx(sum(one["seconds"] for one in each))
+    assert studio.sizing.of_comparison(10, plan, Engine.KOHYA)["left_out"] == []
+    visitor = visit(key="f2" * 16, accept=language)
+    visitor.enter(goal=Goal.FACE_QUICK.value, plan_batch_size=24)
+    visitor.refresh()
+    told = visitor.text("compare_takes")
+    assert duration(found["seconds"], language) in told
+    assert text("compare.no_room", language, method=text("method.dreambooth", language)) in told
+    monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 0.01, 4.0))
+    visitor.refresh()
+    told = visitor.text("compare_takes")
+    assert text("compare.refused", language, why="") in told and "needs about" in told
+
+
+def test_where_settings_of_another_method_keep_a_comparison_from_starting_it_says_why(
+    visit: Visit, studio: Studio
+) -> None:
+    visitor = visit(key="f1" * 16)
+    visitor.enter(method=Method.DREAMBOOTH.value)
+    visitor.refresh()
+    longer, shorter = visitor.value("plan_steps"), plan_for(studio.host.checkpoint(), Method.LORA, {}).steps
+    assert shorter < longer
+    visitor.enter(plan_warmup_steps=shorter)
+    visitor.refresh()
+    words = "would be no longer than its warm-up"
+    assert words not in visitor.text("estimate")
+    assert visitor.text("compare_takes").startswith("Compare all methods would not start: The training " + words)
+    visitor.enter(method=Method.LORA.value)
+    visitor.refresh()
+    assert words in visitor.text("estimate") and words not in visitor.text("compare_takes")
 
 
 def test_the_engine_is_asked_for_where_there_is_a_choice(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
