@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from personal_avatar.domain import Engine, Family, Goal, Method
 from personal_avatar.environment import free
+from personal_avatar.errors import WrongState
 from personal_avatar.environment.free import Free
 from personal_avatar.studio import Studio
 from personal_avatar.studio.trainings import Trainings, taken_by
@@ -122,7 +124,8 @@ def test_a_rate_that_was_typed_is_sent_also_where_it_is_what_others_would_have(v
     visitor.enter(plan_learning_rate=usual)
     visitor.click("start")
     (view,) = [view for view in studio.jobs.views() if view.job.title == "Ilse"]
-    studio.queue.cancel(view.job.id)
+    with suppress(WrongState):  # it is quick
+        studio.queue.cancel(view.job.id)
     assert view.job.payload["plan"] == {GOAL: Goal.FACE.value, "learning_rate": usual}
 
 
