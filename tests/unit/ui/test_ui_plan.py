@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from personal_avatar.domain import Engine, Family, Goal, Method
 from personal_avatar.environment import free
-from personal_avatar.errors import WrongState
 from personal_avatar.environment.free import Free
+from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio
 from personal_avatar.studio.trainings import Trainings, taken_by
 from personal_avatar.training import plan as plans
