@@ -26,14 +26,16 @@ def verify(file: Path) -> bool:
         enlist(file)
         base = trial.base()
         comparable = trial.trained_on(trial.metadata_of(file), base)
-        without = trial.picture(PROMPT, base) if comparable else trial.Trial(None)
+        without = trial.picture(PROMPT, base)
         try:
             with borrowed.checkpoint(file):
                 _verify_whole(file, base.path if comparable else None)
-                with_it = trial.picture(PROMPT, base)
+                with trial.blamed(file):
+                    with_it = trial.picture(PROMPT, base)
         except BaseUnsupported as error:
             raise SelfTestFailed(error.message, trial.HINT) from error
-        trial.demand_difference(file, without, with_it)
+        if comparable:
+            trial.demand_difference(file, without, with_it)
     return comparable
 
 

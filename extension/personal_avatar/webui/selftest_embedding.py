@@ -24,9 +24,10 @@ def verify(file: Path) -> bool:
             return False
         _verify_taken(file)
         prompt = f"portrait of {file.stem}"
-        with_it = trial.picture(prompt, base)
         with _forgotten(file.stem):
             without = trial.picture(prompt, base)
+        with trial.blamed(file):
+            with_it = trial.picture(prompt, base)
         trial.demand_difference(file, without, with_it)
     return True
 

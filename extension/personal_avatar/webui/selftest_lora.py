@@ -83,8 +83,9 @@ def incomplete(modules: set[str]) -> set[str]:
 
 
 def _verify_effect(file: Path, base: BaseModelFile) -> None:
-    without = trial.picture(f"portrait <lora:{file.stem}:0>", base)
-    with_it = trial.picture(f"portrait <lora:{file.stem}:1>", base)
+    without = trial.picture("portrait", base)
+    with trial.blamed(file):
+        with_it = trial.picture(f"portrait <lora:{file.stem}:1>", base)
     if "Networks with errors" in with_it.remarks:
         raise SelfTestFailed(f"{file.name} does not fit the checkpoint: {with_it.remarks.strip()}.", trial.HINT)
     trial.demand_difference(file, without, with_it)

@@ -1,7 +1,8 @@
 """Quick pictures with which a new file is tried; they are saved nowhere and leave the user's last prompt alone."""
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from modules import processing, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import SelfTestFailed
+from personal_avatar.errors import Crashed, GenerationFailed, SelfTestFailed, named
 from personal_avatar.webui import borrowed, generation
 from personal_avatar.webui.describe import describe
 
@@ -61,6 +62,19 @@ def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
     if shared.state.interrupted or not processed.images:
         return Trial(None)
     return Trial(np.asarray(processed.images[processed.index_of_first_image].convert("RGB")), processed.comments)
+
+
+@contextmanager
+def blamed(file: Path) -> Iterator[None]:
+    """For the picture with `file`, once the WebUI has painted without it: that there is none is the fault of the file
+    then, unless memory, a disk or the user stood in the way. Raises `SelfTestFailed`."""
+    try:
+        yield
+    except Exception as error:
+        known = named(error)
+        if not isinstance(known, GenerationFailed | Crashed):
+            raise
+        raise SelfTestFailed(f"Without {file.name} the WebUI paints, with it not: {known.message}", HINT) from error
 
 
 def demand_difference(file: Path, without: Trial, with_it: Trial) -> None:

@@ -1,0 +1,126 @@
+"""A trial tells what is wrong with a file from what is wrong with the WebUI: it paints without the file first."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from personal_avatar.domain import Method
+from personal_avatar.errors import GenerationFailed, NoCheckpoint, OutOfVram, SelfTestFailed
+from personal_avatar.host import Folders
+from safetensors.numpy import save_file
+
+from tests.unit.webui.conftest import Loaded
+
+LORA = "lora_unet_mid_block"
+WITHOUT, WITH = 0, 1  # in the order of the pictures
+NANS = GenerationFailed("The WebUI made no picture (NansException: A tensor with NaNs was produced in Unet.).")
+KINDS = (Method.LORA, Method.TEXTUAL_INVERSION, Method.DREAMBOOTH)
+Announce = Callable[..., list[str]]
+
+
+class Embeddings:
+    """What the WebUI knows of the words of files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.skipped_embeddings = folder, {}
+        self.load_textual_inversion_embeddings(force_reload=True)
+
+    def load_textual_inversion_embeddings(self, force_reload: bool) -> None:
+        self.word_embeddings = {path.stem: SimpleNamespace(filename=str(path)) for path in self.folder.iterdir()}
+
+    def register_embedding_by_name(self, embedding: None, model: Any, name: str) -> None:
+        del self.word_embeddings[name]
+
+
+@pytest.fixture()
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / "an.safetensors"
+    save_file({f"{LORA}.lora_up.weight": np.ones((1, 1), np.float32)}, path)
+    return path
+
+
+@pytest.fixture()
+def announce(loaded: Loaded, stood_in: ModuleType, file: Path, monkeypatch: pytest.MonkeyPatch) -> Announce:
+    """Codes of what is said of a file whose pictures raise `troubles`, if anything, by their order; the pictures know
+    whether the file is used."""
+    published, trial, kinds = loaded("published"), loaded("trial"), loaded("selftest_checkpoint")
+    known, used = Embeddings(file.parent), [False]
+    base = SimpleNamespace(path=Path("base.safetensors"), sha256="", native_px=512)
+    texts = {"personal_avatar.base": base.path.name}
+    networks: Any = ModuleType("networks")
+    networks.list_available_networks = lambda: None
+    networks.available_networks = {file.stem: SimpleNamespace(filename=str(file), metadata=texts)}
+    networks.load_network = lambda name, entry: SimpleNamespace(modules={"part": SimpleNamespace(network_key=LORA)})
+    monkeypatch.setitem(sys.modules, "networks", networks)
+    stood_in.sd_hijack.model_hijack.embedding_db = known  # type: ignore[attr-defined]
+    monkeypatch.setattr(trial.generation, "turn", nullcontext)
+    monkeypatch.setattr(trial, "base", lambda: base)
+    monkeypatch.setattr(trial, "metadata_of", lambda file: texts)
+    monkeypatch.setattr(published.checkpoints, "enlist", lambda file: None)
+    monkeypatch.setattr(kinds, "enlist", lambda file: None)
+    monkeypatch.setattr(kinds, "_verify_whole", lambda file, base: used.append(True))
+    monkeypatch.setattr(kinds.borrowed, "checkpoint", nullcontext)
+
+    def asked(method: Method, troubles: dict[int, Exception], changes: bool = True) -> list[str]:
+        made: list[bool] = []
+
+        def picture(prompt: str, checkpoint: Any) -> Any:
+            made.append({
+                Method.LORA: f"<lora:{file.stem}:1>" in prompt,
+                Method.TEXTUAL_INVERSION: file.stem in known.word_embeddings,
+                Method.DREAMBOOTH: used[-1],
+            }[method])
+            trouble = troubles.get(WITH if made[-1] else WITHOUT)
+            if trouble is not None:
+                raise trouble
+            return trial.Trial(np.full((8, 8, 3), made[-1] and changes, np.uint8))
+
+        monkeypatch.setattr(trial, "picture", picture)
+        told = published.announce(file, method, Folders(file.parent, file.parent, file.parent, file.parent))
+        assert made == [False, True][: len(made)]
+        return [one.code for one in told]
+
+    return asked
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_a_file_that_changes_a_picture_works(announce: Announce, method: Method) -> None:
+    assert announce(method, {}) == []
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_a_file_that_changes_nothing_fails(announce: Announce, method: Method) -> None:
+    with pytest.raises(SelfTestFailed, match="changes nothing"):
+        announce(method, {}, changes=False)
+
+
+@pytest.mark.parametrize("method", KINDS)
+@pytest.mark.parametrize("trouble", [NANS, RuntimeError("NansException")])
+def test_a_file_with_which_alone_nothing_is_painted_fails_with_the_cause(
+    announce: Announce, method: Method, trouble: Exception
+) -> None:
+    with pytest.raises(SelfTestFailed, match=r"Without an\.safetensors the WebUI paints, with it not: .*NansException"):
+        announce(method, {WITH: trouble})
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_where_nothing_is_painted_without_the_file_either_it_is_kept(announce: Announce, method: Method) -> None:
+    assert announce(method, {WITHOUT: NANS, WITH: NANS}) == ["NOT_TRIED"]
+
+
+@pytest.mark.parametrize("method", KINDS)
+@pytest.mark.parametrize(("trouble", "code"), [
+    (OutOfVram("The graphics card ran out of memory."), "NOT_TRIED_MEMORY"), (MemoryError(), "NOT_TRIED_MEMORY"),
+    (NoCheckpoint("The WebUI has found no checkpoint."), "NOT_TRIED"),
+])
+def test_too_little_memory_for_the_picture_with_the_file_is_no_fault_of_it(
+    announce: Announce, method: Method, trouble: Exception, code: str
+) -> None:
+    assert announce(method, {WITH: trouble}) == [code]
