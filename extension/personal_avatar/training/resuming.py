@@ -25,6 +25,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import storing
 from personal_avatar.training.bench import Untrained, keep_samples
 from personal_avatar.training.cache import load_image, read_as
+from personal_avatar.training.families.marks import parts_of
 from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.reading import how_long
@@ -34,7 +35,6 @@ from personal_avatar.training.work import Point, Training, Work
 EVERY_S = 600.0  # between two states that nobody asked for, at least,
 RARER = 20.0  # and so many times what the last one took
 RETRY_S = 30.0  # after one that could not be written
-PARTS, PART_BYTES = 16, 1 << 20  # of a checkpoint that are looked at
 
 
 class Keeper:
@@ -241,7 +241,7 @@ def fingerprint(work: Work, training: Training) -> str:
     """Changes with everything that the steps follow from: plan, pictures, captions, checkpoint. Not with places and
     times of files, which are others on another machine."""
     base, dataset, data = work.task.base, training.dataset, training.data
-    files = [_parts_of(path) for path in (base.path, base.vae, base.config)]
+    files = [parts_of(path) for path in (base.path, base.vae, base.config)]
     told = (
         storing.VERSION, work.task.method.value, sorted(work.plan.dict().items()), training.total_steps,
         work.resolution_px, *read_as(base), files, dataset.trigger, dataset.class_noun,
@@ -256,15 +256,3 @@ def _pictures_of(dataset: Dataset) -> list[tuple[str, str]]:
     samples = (*dataset.samples, *dataset.held_out)
     names = [name for sample in samples for name in (sample.image, sample.mask) if name is not None]
     return [(str(name), sha256_of(dataset.folder / name)) for name in names]
-
-
-def _parts_of(path: Path | None) -> tuple[int, str] | None:
-    """Size, and SHA-256 of parts from all over a file: to read all of a checkpoint would take as long as the start."""
-    if path is None or not path.is_file():
-        return None
-    size, digest = path.stat().st_size, hashlib.sha256()
-    with path.open("rb") as file:
-        for number in range(PARTS + 1):
-            file.seek(max(0, size - PART_BYTES) * number // PARTS)
-            digest.update(file.read(PART_BYTES))
-    return size, digest.hexdigest()

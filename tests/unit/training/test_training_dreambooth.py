@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +203,15 @@ def test_nothing_is_saved_with_another_base_than_it_was_trained_on(tmp_path: Pat
     with pytest.raises(BaseNotFound, match="is another file now" if replaced else "is gone") as caught:
         method.save(tmp_path / "first.safetensors", {})
     assert str(base.path) in caught.value.message and caught.value.hint == BaseNotFound.PUT_BACK
+
+
+@pytest.mark.slow
+def test_a_base_whose_file_only_has_another_time_is_the_same(tmp_path: Path) -> None:
+    base = make(Family.SD1, tmp_path, half=True)
+    method = Dreambooth(registry.load(base, compute.choose("fp32"), 64), UNET_ONLY)
+    os.utime(base.path, (1, 1))
+    method.save(tmp_path / "first.safetensors", {})
+    assert load_file(tmp_path / "first.safetensors").keys() == load_file(base.path).keys()
 
 
 @pytest.mark.slow

@@ -218,16 +218,6 @@ def test_of_large_checkpoints_those_without_a_file_are_known_as_long_as_the_best
     assert [one.step for one in keeper._measured(facts)[0]] == [3]
 
 
-def test_a_checkpoint_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
-    first, second, third = (tmp_path / name for name in ("a", "b", "c"))
-    content = bytes(range(256)) * 20_000
-    first.write_bytes(content)
-    second.write_bytes(content)
-    third.write_bytes(content[:-1] + b"!")
-    assert resuming._parts_of(first) == resuming._parts_of(second) != resuming._parts_of(third)
-    assert resuming._parts_of(None) is resuming._parts_of(tmp_path / "gone") is None
-
-
 @pytest.mark.slow
 def test_a_step_that_was_gone_back_to_is_another_one_than_the_state_of_before(process: Callable[..., Process]) -> None:
     running = process()

@@ -16,6 +16,7 @@ from personal_avatar.networks import Header, header_of
 from personal_avatar.pickles import load_pickle as load_pickle
 from personal_avatar.pickles import other_content, read_contents
 from personal_avatar.problems import stated
+from personal_avatar.training.families.marks import stamp
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._stamp, self._header = path, _stamp(path.stat()), _header(path)
+        self._path, self._stamp, self._header = path, stamp(path.stat()), _header(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._header.shapes)
@@ -89,7 +90,7 @@ class OneByOne(Mapping[str, "torch.Tensor"]):
             file = self._path.open("rb")
         except FileNotFoundError:
             raise _nothing_at(self._path) from None
-        if _stamp(os.fstat(file.fileno())) != self._stamp:
+        if stamp(os.fstat(file.fileno())) != self._stamp:
             file.close()
             raise stated(BaseUnsupported, "base.changed", "remedy.start_again", file=self._path.name)
         return file
@@ -173,18 +174,6 @@ def _nothing_at(path: Path) -> BaseNotFound:
     return stated(BaseNotFound, "base.nothing", path=path)
 
 
-def stamp_of(path: Path) -> tuple[int, int] | None:
-    """By which a file is told from another one of its name that came later; None where there is none."""
-    try:
-        return _stamp(path.stat())
-    except OSError:
-        return None
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
-
-
 def _header(path: Path) -> Header:
     try:
         header = header_of(path)
@@ -204,7 +193,7 @@ def _refuse_misfits(header: Header) -> None:
 
 
 def _pickled_now(path: Path) -> tuple[Shapes, dict[str, str]]:
-    return _pickled(path, *_stamp(path.stat()))
+    return _pickled(path, *stamp(path.stat()))
 
 
 @lru_cache(maxsize=16)

@@ -12,7 +12,8 @@ import numpy as np
 
 from personal_avatar.domain import Family
 from personal_avatar.training.families.detect import CHANNELS, UNET
-from personal_avatar.training.families.files import Weights, read_some, stamp_of
+from personal_avatar.training.families.files import Weights, read_some
+from personal_avatar.training.families.marks import Mark, stamp_of
 from personal_avatar.training.families.parts import UNET_PREFIX, Parts
 from personal_avatar.training.families.stored import Places, join, name_of, take, webui_weight_name
 from personal_avatar.training.families.windows import cut, row, side_by_side
@@ -34,7 +35,7 @@ class DiffusionModel(Parts):
     -> tensor of that module -> where it is in the file (see `stored`). `texts`: what text encoders that are not trained
     said of (caption, clip skip), in main memory, and of no caption: what stands behind shorter ones; see reading.py.
     `zero_without_words`: whether guidance leads away from the answer to zeros where nothing is said, instead of to what
-    the text encoders say of nothing. `stamp`: of the file when it was read.
+    the text encoders say of nothing. `mark`: of the file when it was read.
     """
 
     tokenizers: list[Any] = field(default_factory=list)
@@ -43,7 +44,7 @@ class DiffusionModel(Parts):
     family: ClassVar[Family] = Family.SD1
     zero_without_words: ClassVar[bool] = False
     texts: dict[tuple[str | None, int], Conditioning] = field(default_factory=dict, init=False, repr=False)
-    stamp: tuple[int, int] | None = field(default=None, init=False)
+    mark: Mark | None = field(default=None, init=False)
     _grey: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def encode_text(self, captions: Sequence[str], clip_skip: int = 1, least: int = 1) -> Conditioning:
@@ -218,8 +219,8 @@ class DiffusionModel(Parts):
 
     @property
     def file_is_as_read(self) -> bool:
-        """Whether the checkpoint's file is the one that was read, as far as its size and its time tell."""
-        return stamp_of(self.base.path) == self.stamp
+        """Whether the checkpoint's file is the one that was read, as far as its `Mark` tells."""
+        return self.mark is not None and self.mark.is_on(self.base.path)
 
     @property
     def file_is_gone(self) -> bool:

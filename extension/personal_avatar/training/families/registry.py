@@ -11,8 +11,8 @@ from personal_avatar.problems import stated
 from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction, read_shapes
-from personal_avatar.training.families.files import stamp_of
 from personal_avatar.training.families.loading import Source, named_layout_errors
+from personal_avatar.training.families.marks import Mark
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.probe import probe
 from personal_avatar.training.families.sidecar import read_params
@@ -67,9 +67,9 @@ def read_in(
     """
     base = replace(base, family=supported(base))
     libraries.needed()
-    stamp = stamp_of(base.path)
     with named_layout_errors(base, FAMILIES[base.family]):
+        mark = Mark.of(base.path)
         source = Source(base, compute, resolution_px, text_apart, text_as_stored)
         model: DiffusionModel = import_module(LOADERS[base.family]).load(source)
-    model.stamp = stamp
+    model.mark = mark
     return model
