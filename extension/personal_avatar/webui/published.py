@@ -37,18 +37,25 @@ def _embedding(file: Path) -> Told:
 
 
 def _checkpoint(file: Path) -> Told:
-    checkpoints.enlist(file)
-    return _tried(selftest_checkpoint.verify, file)
+    def listed(file: Path) -> bool:
+        checkpoints.enlist(file)
+        return selftest_checkpoint.verify(file)
+
+    return _tried(listed, file)
 
 
 def _lora(file: Path) -> Told:
     if not lora_extension_loaded():
         return _said("NOT_TRIED_OFF", file=file.name)
-    import networks
 
-    with queue_lock:
-        networks.list_available_networks()
-    return _tried(selftest_lora.verify, file)
+    def listed(file: Path) -> bool:
+        import networks
+
+        with queue_lock:
+            networks.list_available_networks()
+        return selftest_lora.verify(file)
+
+    return _tried(listed, file)
 
 
 def lora_extension_loaded() -> bool:
@@ -58,7 +65,8 @@ def lora_extension_loaded() -> bool:
 
 
 def _tried(verify: Callable[[Path], bool], file: Path) -> Told:
-    """Whatever keeps the WebUI from painting now, the file stays and is told of; only a trial can show it to be bad."""
+    """Whatever keeps the WebUI from painting now, or from listing files, of which it reads others', too: the file stays
+    and is told of; only a trial can show it to be bad."""
     try:
         tried = verify(file)
     except SelfTestFailed:

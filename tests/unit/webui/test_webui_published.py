@@ -33,13 +33,17 @@ def tried() -> list[str]:
 
 @pytest.fixture()
 def announce(loaded: Loaded, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Announce:
-    """Codes of what is said of a file; `outcome`: what its trial raises."""
+    """Codes of what is said of a file; `outcome`: what its trial raises; `enlisted`: what puts it on the list of
+    checkpoints."""
     published = loaded("published")
     networks = ModuleType("networks")
     networks.list_available_networks = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "networks", networks)
 
-    def asked(file: Path, method: Method, folders: Folders, outcome: Exception | None = None) -> list[str]:
+    def asked(
+        file: Path, method: Method, folders: Folders, outcome: Exception | None = None,
+        enlisted: Callable[[Path], Any] = lambda file: tried.append("enlisted"),
+    ) -> list[str]:
         def verify(kind: str) -> Callable[[Path], bool]:
             def found(file: Path) -> bool:
                 tried.append(kind)
@@ -50,7 +54,7 @@ def announce(loaded: Loaded, tried: list[str], monkeypatch: pytest.MonkeyPatch) 
 
         for kind in ("lora", "embedding", "checkpoint"):
             monkeypatch.setattr(getattr(published, f"selftest_{kind}"), "verify", verify(kind))
-        monkeypatch.setattr(published.checkpoints, "enlist", lambda file: tried.append("enlisted"))
+        monkeypatch.setattr(published.checkpoints, "enlist", enlisted)
         return [told.code for told in published.announce(file, method, folders)]
 
     return asked
@@ -106,6 +110,22 @@ def test_whatever_keeps_the_webui_from_painting_is_no_fault_of_the_file(
     announce: Announce, file: Path, method: Method, trouble: Exception, code: str
 ) -> None:
     assert announce(file, method, folders(file.parent), trouble) == [code]
+
+
+@pytest.mark.parametrize("trouble", [TypeError("unhashable type: 'dict'"), OSError("Input/output error")])
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH])
+def test_a_list_that_the_webui_cannot_make_is_no_fault_of_the_file(
+    announce: Announce, tried: list[str], file: Path, method: Method, trouble: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(*_: Any) -> None:
+        raise trouble
+
+    assert announce(file, method, folders(file.parent)) == []
+    tried.clear()
+    monkeypatch.setattr(sys.modules["networks"], "list_available_networks", failing)
+    assert announce(file, method, folders(file.parent), enlisted=failing) == ["NOT_TRIED"]
+    assert tried == []
 
 
 @EVERY
