@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
-from personal_avatar.domain import Avatar, Checkpoint, Consent, Method, from_json, to_json
+from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json, to_json
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.params import shown
 from personal_avatar.photos.dataset import sources_of
@@ -41,7 +41,7 @@ RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in
 
 def subject_prompt(point: Checkpoint, lora_weight: float) -> str:
     """What stands for the person in a prompt: the trigger, and before it the network where the file is a LoRA."""
-    if point.method not in (Method.LORA, Method.DREAMBOOTH_LORA):
+    if not point.method.is_lora:
         return point.trigger
     return f"<lora:{point.path.stem}:{lora_weight:g}> {point.trigger}"
 

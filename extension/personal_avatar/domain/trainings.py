@@ -14,6 +14,11 @@ class Method(str, Enum):
     DREAMBOOTH = "dreambooth"
     TEXTUAL_INVERSION = "textual-inversion"
 
+    @property
+    def is_lora(self) -> bool:
+        """Whether its files are LoRAs."""
+        return self in (Method.LORA, Method.DREAMBOOTH_LORA)
+
 
 ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone, without training; also a kind of job
 

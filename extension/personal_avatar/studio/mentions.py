@@ -8,8 +8,6 @@ from personal_avatar.domain import Avatar, Checkpoint, Method
 from personal_avatar.networks import find_lora, split_embeddings
 from personal_avatar.prompts import emphasis, split_networks
 
-LORAS = (Method.LORA, Method.DREAMBOOTH_LORA)
-
 
 def mentioned(
     prompt: str, avatars: Iterable[Avatar], checkpoint: Path | None = None, *, any_weight: bool = False
@@ -33,7 +31,7 @@ def _words(avatar: Avatar) -> set[str]:
 
 
 def _has(avatar: Avatar, loras: Sequence[str]) -> bool:
-    files = {point.path.stem: point.path for point in avatar.checkpoints if point.method in LORAS}
+    files = {point.path.stem: point.path for point in avatar.checkpoints if point.method.is_lora}
     return any(find_lora(name, files) for name in loras)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,15 +46,26 @@ def refuse_infinite(path: Path, read: Mapping[str, torch.Tensor]) -> None:
         raise SelfTestFailed(f"{', '.join(wrong[:SAID])} in {path.name} holds what is no number.")
 
 
-def free_stem(folder: Path, stem: str, *others: Path) -> str:
+def free_stem(folder: Path, stem: str, *others: Path, of_lora: bool) -> str:
     """`stem`, or `stem-2`, `stem-3`, ...: the first that nothing in or below `folder` and `others` has before its first
-    dot, nor calls itself.
+    dot, nor, `of_lora`, calls itself: no other model is found by that.
 
-    Folders below count because the WebUI finds models there by name, too; case does not, as on some disks.
+    Folders below count because the WebUI finds models there by name, too; case does not, as on some disks. Headers,
+    which take long where there are thousands, are read for names that no file has, until one calls itself so.
     """
     files = [path for place in (folder, *others) for path in files_below(place)]
-    headers = (read_header(path) for path in files if path.suffix.lower() == ".safetensors")
-    aliases = (header.metadata.get(ALIAS, "") for header in headers if header is not None)
-    taken = {name.casefold() for name in (*(path.name.split(".")[0] for path in files), *aliases)}
+    headers = (read_header(path) for path in files if of_lora and path.suffix.lower() == ".safetensors")
+    aliases = (header.metadata.get(ALIAS, "").casefold() for header in headers if header is not None)
+    taken = {path.name.split(".")[0].casefold() for path in files}
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    return next(name for name in names if name.casefold() not in taken)
+    return next(name for name in names if not _has(name.casefold(), taken, aliases))
+
+
+def _has(name: str, taken: set[str], more: Iterator[str]) -> bool:
+    """Whether `name` is `taken`, or comes in `more`, from which is taken over what was asked for."""
+    while name not in taken:
+        another = next(more, None)
+        if another is None:
+            return False
+        taken.add(another)
+    return True

@@ -150,7 +150,7 @@ def publish(
     host, wherever it looks."""
     for left in publishing.begun(folder):
         erase_trained(left)
-    stem = free_stem(task.publish_to, stem_for(task), *task.beside)
+    stem = free_stem(task.publish_to, stem_for(task), *task.beside, of_lora=task.method.is_lora)
     file, texts = task.publish_to / f"{stem}.safetensors", metadata(stem, task, plan, facts)
     if task.method is not Method.DREAMBOOTH:
         texts |= _hashed(method, texts, folder / UNHASHED)

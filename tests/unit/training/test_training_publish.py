@@ -15,7 +15,8 @@ from personal_avatar import publishing
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Family, Method, from_json, to_json
 from personal_avatar.environment import free
 from personal_avatar.errors import InvalidSettings, NotWritable
-from personal_avatar.training import grid, optimisers
+from personal_avatar.networks import Header, read_header
+from personal_avatar.training import files, grid, optimisers
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
 from personal_avatar.training.kohya_texts import Shown
@@ -329,15 +330,15 @@ def test_a_file_with_magnitudes_says_so(tmp_path: Path, tiny: BaseModelFile) -> 
 
 
 def test_a_free_name_looks_at_every_file_whatever_its_kind(tmp_path: Path) -> None:
-    assert free_stem(tmp_path, "a") == "a"
+    assert free_stem(tmp_path, "a", of_lora=False) == "a"
     (tmp_path / "a.json").touch()
     (tmp_path / "a-2.safetensors").touch()
-    assert free_stem(tmp_path, "a") == "a-3"
+    assert free_stem(tmp_path, "a", of_lora=False) == "a-3"
     elsewhere = tmp_path.parent / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "b.safetensors").touch()
     (tmp_path / "linked").symlink_to(elsewhere, target_is_directory=True)  # the WebUI looks in there, too
-    assert free_stem(tmp_path, "b") == "b-2"
+    assert free_stem(tmp_path, "b", of_lora=False) == "b-2"
 
 
 def test_a_free_name_means_no_other_file_wherever_the_host_looks(tmp_path: Path, tiny: BaseModelFile) -> None:
@@ -349,6 +350,33 @@ def test_a_free_name_means_no_other_file_wherever_the_host_looks(tmp_path: Path,
     wanted = replace(task(tmp_path, tiny), beside=(tmp_path / "LyCORIS",))
     made = publish(OneTensor(), wanted, PLANS[Method.LORA](), FACTS, None, tmp_path / "job")[0]  # type: ignore[arg-type]
     assert made.name == "linh-dao-3.safetensors"
+
+
+@pytest.fixture()
+def headers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files of which the header was read."""
+    read: list[str] = []
+
+    def noted(path: Path) -> Header | None:
+        read.append(path.name)
+        return read_header(path)
+
+    monkeypatch.setattr(files, "read_header", noted)
+    return read
+
+
+def test_no_header_is_read_for_a_name_by_which_no_file_is_found(tmp_path: Path, headers: list[str]) -> None:
+    """Thousands of LoRAs on a share take minutes."""
+    write_tensors(tmp_path / "other.safetensors", {}, {"ss_output_name": "a"})
+    assert (free_stem(tmp_path, "a", of_lora=False), headers) == ("a", [])
+    assert (free_stem(tmp_path, "a", of_lora=True), headers) == ("a-2", ["other.safetensors"])
+
+
+def test_headers_are_read_once_and_only_for_names_that_no_file_has(tmp_path: Path, headers: list[str]) -> None:
+    for name, called in (("a", "x"), ("b", "A-2"), ("c", "y"), ("d", "a-3"), ("e", "z")):
+        write_tensors(tmp_path / f"{name}.safetensors", {}, {"ss_output_name": called})
+    assert free_stem(tmp_path, "a", of_lora=True) == "a-4"
+    assert headers == [f"{name}.safetensors" for name in "abcde"]
 
 
 def test_the_preset_fills_what_the_user_left_out(tmp_path: Path, tiny: BaseModelFile) -> None:

@@ -161,11 +161,11 @@ class Following:
 
     def _free_names(self, wanted: list[str], notes: list[Note]) -> dict[str, str]:
         """Name there -> name here. They were free when the job was sent; what took one since then keeps it."""
-        target = self._trip.task.publish_to
+        task, target = self._trip.task, self._trip.task.publish_to
         if all(not (target / note.path).exists() or self._is_here(target / note.path, note) for note in notes):
             return {name: name for name in wanted}
         stem = min((name.split(".")[0] for name in wanted), key=len)
-        free = free_stem(target, stem, *self._trip.task.beside)
+        free = free_stem(target, stem, *task.beside, of_lora=task.method.is_lora)
         self._emit(Log(f"The name {stem} was taken meanwhile; the result is called {free}."))
         return {name: free + name[len(stem) :] for name in wanted}
 

@@ -15,7 +15,6 @@ from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
 from personal_avatar.wording import FAMILIES, text
 
-LORA_METHODS = (Method.LORA, Method.DREAMBOOTH_LORA)
 FIRST = UNET + "input_blocks.0.0.weight"
 FIRST_OF_VAE = VAE + "encoder.conv_in.weight"
 
@@ -106,7 +105,7 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield _without("compile", "compile", "off")
     if plan.clip_skip > 1 and base.family is not Family.SD1:
         yield _without("clip_skip", "clip_skip", 1, family=FAMILIES[base.family])
-    if plan.optimiser == "schedulefree" and method not in LORA_METHODS:
+    if plan.optimiser == "schedulefree" and not method.is_lora:
         yield _without_optimiser("lora_only", plan)
     if plan.optimiser == MATRICES:
         yield _without_optimiser("optimiser", plan)
@@ -146,7 +145,7 @@ def _prior(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Lim
         yield _without("styles", "prior_styles", 0.0)
     if plan.prior_after > 0:
         yield _without("after", "prior_after", 0.0)
-    if plan.prior_from != PICTURES and method not in LORA_METHODS:
+    if plan.prior_from != PICTURES and not method.is_lora:
         yield _by_pictures(plan, "pictures")
     elif plan.prior_from != PICTURES and plan.trains_text:
         yield _by_pictures(plan, "text")
@@ -162,7 +161,7 @@ def _by_pictures(plan: TrainPlan, key: str, version: str = "") -> Limit:
 
 def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
     """What came with release 0.10 only."""
-    if not version.startswith("0.9.") or method not in LORA_METHODS:
+    if not version.startswith("0.9.") or not method.is_lora:
         return
     if plan.own_answers:
         yield _by_pictures(plan, "old_pictures", version)
