@@ -58,7 +58,7 @@ def _apart(request: PictureRequest, on_step: OnStep) -> Iterator[_Outcome]:
         yield outcome
         if shared.state.interrupted and shared.state.time_start == began:  # else it was meant for somebody else's job
             shared.state.interrupted = False
-            yield _Outcome(problem=_stopped())
+            yield _Outcome(problem=interrupted())
 
 
 def _together(request: PictureRequest, checkpoint: Path, on_step: OnStep) -> list[_Outcome]:
@@ -86,11 +86,11 @@ def _one(request: PictureRequest, seed: int, on_step: OnStep) -> _Outcome:
     if problem is not None:
         return _Outcome(problem=problem)
     if shared.state.interrupted:
-        return _Outcome(problem=_stopped())
+        return _Outcome(problem=interrupted())
     if shared.state.skipped:
         shared.state.skipped = False
         return _Outcome()
-    return _Outcome(_picture(processed, seed), _stopped() if shared.state.stopping_generation else None)
+    return _Outcome(_picture(processed, seed), interrupted() if shared.state.stopping_generation else None)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _prepared(request: PictureRequest, seed: int) -> Iterator[Any]:
         yield p
 
 
-def _stopped() -> Cancelled:
+def interrupted() -> Cancelled:
     return Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
 
 

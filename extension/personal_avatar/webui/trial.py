@@ -23,9 +23,9 @@ LARGEST_PX = 256  # whether a file changes anything is seen at any size
 
 @dataclass(frozen=True)
 class Trial:
-    """A picture: `pixels` uint8 RGB, None when the user pressed Interrupt; `remarks`: what the WebUI says of it."""
+    """A picture: `pixels` uint8 RGB; `remarks`: what the WebUI says of it."""
 
-    pixels: np.ndarray | None
+    pixels: np.ndarray
     remarks: str = ""
 
 
@@ -48,7 +48,8 @@ def metadata_of(file: Path) -> dict[str, Any]:
 
 
 def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
-    """One fixed seed, small. Only within `generation.turn()`."""
+    """One fixed seed, small. Only within `generation.turn()`. Raises what `generation.process` raises, and `Cancelled`
+    when the user pressed Interrupt or Skip: what was painted until then tells nothing."""
     size_px = max(64, min(LARGEST_PX, checkpoint.native_px // 2 // 64 * 64))
     p = processing.StableDiffusionProcessingTxt2Img(
         sd_model=shared.sd_model, prompt=prompt, seed=SEED, sampler_name="Euler", scheduler="Automatic", steps=STEPS,
@@ -59,8 +60,10 @@ def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
     p.cached_c, p.cached_uc = [None, None], [None, None]  # the WebUI's cache does not see that an embedding changed
     with closing(p), borrowed.unrecorded():
         processed = generation.process(p)
-    if shared.state.interrupted or not processed.images:
-        return Trial(None)
+    if borrowed.stopped() or shared.state.stopping_generation:
+        raise generation.interrupted()
+    if not processed.images:
+        raise GenerationFailed("The WebUI made no picture.")
     return Trial(np.asarray(processed.images[processed.index_of_first_image].convert("RGB")), processed.comments)
 
 
@@ -72,14 +75,12 @@ def blamed(file: Path) -> Iterator[None]:
         yield
     except Exception as error:
         known = named(error)
-        if not isinstance(known, GenerationFailed | Crashed):
+        if borrowed.stopped() or not isinstance(known, GenerationFailed | Crashed):
             raise
         raise SelfTestFailed(f"Without {file.name} the WebUI paints, with it not: {known.message}", HINT) from error
 
 
 def demand_difference(file: Path, without: Trial, with_it: Trial) -> None:
     """Raises `SelfTestFailed` when a file changes nothing."""
-    if without.pixels is None or with_it.pixels is None:
-        return
     if np.array_equal(without.pixels, with_it.pixels):
         raise SelfTestFailed(f"{file.name} changes nothing: one seed gives the same picture with and without it.", HINT)

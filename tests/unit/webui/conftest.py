@@ -42,7 +42,8 @@ def stood_in(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         setattr(parent, name, module)
         monkeypatch.setitem(sys.modules, module.__name__, module)
     state = SimpleNamespace(
-        interrupted=False, skipped=False, job="", job_no=0, job_count=1, sampling_step=0, sampling_steps=0,
+        interrupted=False, skipped=False, stopping_generation=False, job="", job_no=0, job_count=1,
+        sampling_step=0, sampling_steps=0,
     )
     values: dict[str, dict[str, Any]] = {
         "call_queue": {"queue_lock": threading.Lock()},

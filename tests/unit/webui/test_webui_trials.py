@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from personal_avatar.domain import Method
-from personal_avatar.errors import GenerationFailed, NoCheckpoint, OutOfVram, SelfTestFailed
+from personal_avatar.errors import Cancelled, GenerationFailed, NoCheckpoint, OutOfVram, SelfTestFailed
 from personal_avatar.host import Folders
+from PIL import Image
 from safetensors.numpy import save_file
 
 from tests.unit.webui.conftest import Loaded
@@ -119,8 +120,41 @@ def test_where_nothing_is_painted_without_the_file_either_it_is_kept(announce: A
 @pytest.mark.parametrize(("trouble", "code"), [
     (OutOfVram("The graphics card ran out of memory."), "NOT_TRIED_MEMORY"), (MemoryError(), "NOT_TRIED_MEMORY"),
     (NoCheckpoint("The WebUI has found no checkpoint."), "NOT_TRIED"),
+    (Cancelled("The work was interrupted in the WebUI."), "NOT_TRIED"),
 ])
-def test_too_little_memory_for_the_picture_with_the_file_is_no_fault_of_it(
+def test_too_little_memory_or_the_user_who_stops_the_picture_with_the_file_is_no_fault_of_it(
     announce: Announce, method: Method, trouble: Exception, code: str
 ) -> None:
     assert announce(method, {WITH: trouble}) == [code]
+
+
+@pytest.mark.parametrize("method", KINDS)
+def test_what_the_webui_fails_at_while_the_user_stops_it_is_no_fault_of_the_file(
+    announce: Announce, stood_in: Any, method: Method
+) -> None:
+    stood_in.shared.state.interrupted = True
+    assert announce(method, {WITH: NANS}) == ["NOT_TRIED"]
+
+
+@pytest.mark.parametrize("pressed", ["interrupted", "skipped", "stopping_generation"])
+@pytest.mark.parametrize("images", [[], [Image.new("RGB", (8, 8))]])
+def test_a_trial_that_the_user_stops_tells_nothing_of_a_file(
+    loaded: Loaded, stood_in: Any, pressed: str, images: list[Image.Image]
+) -> None:
+    trial = painted(loaded, stood_in, images)
+    setattr(stood_in.shared.state, pressed, True)
+    with pytest.raises(Cancelled, match="interrupted in the WebUI"):
+        trial.picture("portrait", SimpleNamespace(native_px=512))
+
+
+def test_where_the_webui_paints_nothing_it_is_named(loaded: Loaded, stood_in: Any) -> None:
+    with pytest.raises(GenerationFailed, match="made no picture"):
+        painted(loaded, stood_in, []).picture("portrait", SimpleNamespace(native_px=512))
+
+
+def painted(loaded: Loaded, stood_in: Any, images: list[Image.Image]) -> Any:
+    """Our module for trials, over a WebUI that paints `images`."""
+    stood_in.processing.StableDiffusionProcessingTxt2Img = lambda **_: SimpleNamespace(close=lambda: None)
+    trial = loaded("trial")
+    trial.generation.process = lambda p: SimpleNamespace(images=images, index_of_first_image=0, comments="")
+    return trial
