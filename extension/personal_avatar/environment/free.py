@@ -17,6 +17,9 @@ CARD, MACHINE = "vram", "ram"
 ASK_S = 5.0
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LIMITS = Path("/sys/fs/cgroup")  # of a container, version 2
+DEVICES = Path("/dev")
+DRIVEN = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "kfd", "dxg")  # by NVIDIA's, Jetson's, ROCm's and WSL's drivers
+HIDDEN = ("", "-1")  # what `VISIBLE` says where no card is to be seen
 OF_CARD = ("--query-gpu=name,memory.total,memory.free", "--query-compute-apps=pid,used_memory")
 
 
@@ -47,6 +50,19 @@ def has_card() -> bool:
     knows whether it can use one, also one of another maker; else a driver tells."""
     cuda = _cuda()
     return _driver() is not None if cuda is None else bool(cuda.is_available())
+
+
+def surely_cardless(devices: Path = DEVICES) -> bool:
+    """Whether it is certain, and no guess, that trainings have no card. Where torch is not loaded, a missing program of
+    the driver tells nothing (containers, Jetson, ROCm), unless the system has no device that it could be for."""
+    cuda = _cuda()
+    if cuda is not None:
+        return not cuda.is_available()
+    if os.environ.get(VISIBLE) in HIDDEN or sys.platform == "darwin":
+        return True
+    if sys.platform != "linux" or _driver() is not None:
+        return False
+    return not any(True for kind in DRIVEN for _ in devices.glob(kind))
 
 
 def card(ours: Collection[int] = (), index: int = 0) -> Free | None:
@@ -101,7 +117,7 @@ def _told_by_driver(pids: Collection[int], index: int) -> tuple[dict[int, int], 
 
 def _driver() -> str | None:
     """The program of NVIDIA's driver; None also where it may show no card."""
-    return None if os.environ.get(VISIBLE) in ("", "-1") else shutil.which("nvidia-smi")
+    return None if os.environ.get(VISIBLE) in HIDDEN else shutil.which("nvidia-smi")
 
 
 def _asked(query: str, index: int) -> list[str]:

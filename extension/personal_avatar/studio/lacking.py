@@ -9,12 +9,12 @@ from personal_avatar.training.plan import TrainPlan
 
 
 def refuse_lacking(host: Host, plan: TrainPlan) -> None:
-    """Raise `InvalidSettings` where the card or the library of the plan's optimiser is missing; nothing is asked where
-    another machine does the work. Raises `TrainerMissing`."""
+    """Raise `InvalidSettings` where the card or the library of the plan's optimiser is surely missing; nothing is asked
+    where another machine does the work. Raises `TrainerMissing`."""
     needed = needs.OF_OPTIMISERS.get(plan.optimiser)
     if needed is None or host.rules().executor != LOCAL.name:
         return
-    if needed.card and not free.has_card():
+    if needed.card and free.surely_cardless():
         raise needs.cardless(plan.optimiser)
     trainer = host.trainer()
     if not libraries.has_package(trainer, needed.module):

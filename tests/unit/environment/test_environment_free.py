@@ -155,6 +155,45 @@ def test_whether_there_is_a_card_is_told_by_a_torch_that_is_loaded_else_by_a_dri
     assert free.has_card() is expected
 
 
+@pytest.mark.parametrize(("torch", "expected"), [(Cards(), False), (Cards(available=False), True)])
+def test_a_torch_that_is_loaded_says_for_certain_whether_there_is_no_card(
+    torch: Cards, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=torch))
+    assert free.surely_cardless(tmp_path) is expected
+
+
+@pytest.mark.parametrize(("system", "device", "visible", "expected"), [
+    ("linux", None, None, True), ("linux", "nvme0", None, True), ("darwin", None, None, True),
+    ("linux", "nvidia0", None, False),  # a container without the driver's programs
+    ("linux", "nvhost-gpu", None, False), ("linux", "kfd", None, False), ("linux", "dxg", None, False),
+    ("win32", None, None, False), ("linux", "nvidia0", "-1", True), ("linux", "nvidia0", "", True),
+])
+def test_without_the_drivers_program_a_card_is_missing_for_certain_only_where_no_device_is_one(
+    system: str, device: str | None, visible: str | None, expected: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.delenv(free.VISIBLE, raising=False)
+    if visible is not None:
+        monkeypatch.setenv(free.VISIBLE, visible)
+    if device:
+        (tmp_path / device).touch()
+    assert free.surely_cardless(tmp_path) is expected
+
+
+@needs_script
+def test_where_the_drivers_program_is_there_no_card_is_missing_for_certain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, monkeypatch, "Card, 1000, 500\n")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delenv(free.VISIBLE, raising=False)
+    assert not free.surely_cardless(tmp_path / "nothing")
+
+
 def test_torch_is_asked_about_the_card_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     cards = Cards()
     monkeypatch.setattr(cards, "mem_get_info", lambda index: ((1 + index) * 10**9, 16 * 10**9), raising=False)

@@ -24,11 +24,11 @@ def studio(tmp_path: Path, face_weights: Path) -> Studio:
 
 
 def without_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free, "has_card", lambda: False)
+    monkeypatch.setattr(free, "surely_cardless", lambda: True)
 
 
 def without_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(free, "has_card", lambda: True)
+    monkeypatch.setattr(free, "surely_cardless", lambda: False)
     monkeypatch.setattr(libraries, "find_spec", lambda module: None)
 
 

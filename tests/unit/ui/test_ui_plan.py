@@ -142,7 +142,7 @@ def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> Non
 def test_an_optimiser_that_cannot_run_here_is_told_before_the_start_in_the_users_language(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(free, "has_card", lambda: False)
+    monkeypatch.setattr(free, "surely_cardless", lambda: True)
     visitor = visit(key="f8" * 16, accept="vi")
     visitor.enter(plan_optimiser="adamw8bit")
     visitor.refresh()
