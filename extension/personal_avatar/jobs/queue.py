@@ -123,6 +123,12 @@ class JobQueue:
         """Bring to an end or back into the queue what programs left that are gone, and that does not run any more."""
         left.settle(self.store, self._runner)
 
+    def _try_to_settle(self) -> None:
+        try:
+            self.settle()
+        except Exception as error:  # noqa: BLE001  as in `_watch_over`: whoever waits here is not concerned
+            log.warning("What other programs left cannot be settled now: %s", error)
+
     def _start_lanes(self) -> None:
         for kind in {view.job.kind for view in self.store.views(states=RUNS_OR_WAITS) if self.is_ours(view)}:
             self.start_lane(kind)
@@ -185,7 +191,7 @@ class JobQueue:
                     told = True
                     EventWriter(self.store.folder(job.id))(Log(NO_ROOM))
                 if time.monotonic() - looked_at > IDLE_S:
-                    self.settle()
+                    self._try_to_settle()
                     looked_at = time.monotonic()
                 time.sleep(POLL_S)
         return self.store.view(job.id)

@@ -261,6 +261,29 @@ def test_a_command_that_waits_begins_when_the_training_before_it_dies_with_its_p
 
 
 @pytest.mark.slow
+def test_a_command_goes_on_waiting_where_what_others_left_cannot_be_settled(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.running(first := house.submit(PATIENT))
+    other = House(house.folder)
+    job = other.store.create("train", {}, **LABELS)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("another user's folder")
+
+    monkeypatch.setattr(queue, "IDLE_S", 0.05)
+    monkeypatch.setattr(queue.left, "settle", refuse)
+    other.body = QUICK
+    runs = threading.Thread(target=other.queue.run_here, args=(job,), daemon=True)
+    runs.start()
+    house.until(lambda: "another user's folder" in caplog.text)
+    assert runs.is_alive()
+    assert finished(house, first) is State.SUCCEEDED
+    assert finished(other, job) is State.SUCCEEDED
+    runs.join(20)
+
+
+@pytest.mark.slow
 def test_the_last_word_of_an_earlier_start_is_not_believed(house: House) -> None:
     """The child of a job that was taken up again is gone before it said anything, and so is its program."""
     pausing(house)
