@@ -37,7 +37,7 @@ def lacking(optimiser: str, command: str) -> InvalidSettings:
     return refused("problem.library", "remedy.library", word=optimiser, package=package, command=command, **_REMEDY)
 
 
-def broken(optimiser: str, why: str) -> InvalidSettings:
-    """Its package is there, and cannot be loaded."""
+def broken(optimiser: str, cause: str) -> InvalidSettings:
+    """Its package is there, and cannot be loaded; `cause`: one line."""
     package = OF_OPTIMISERS[optimiser].package
-    return refused("problem.library.broken", "remedy.set", word=optimiser, package=package, why=why, **_REMEDY)
+    return refused("problem.library.broken", "remedy.set", word=optimiser, package=package, cause=cause, **_REMEDY)

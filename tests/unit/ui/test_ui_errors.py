@@ -32,10 +32,11 @@ from personal_avatar.identity.shelf import Shelf
 from personal_avatar.jobs.working import RESUME
 from personal_avatar.params import Settings, validated
 from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.training import needs
 from personal_avatar.training.compute import OF_FP16
 from personal_avatar.training.plan import LoraPlan
 from personal_avatar.ui.labels import labelled
-from personal_avatar.ui.markup import ENDINGS, OWN_HINTS, error_box, stored_error_box
+from personal_avatar.ui.markup import ENDINGS, OWN_HINTS, error_box, stored_error_box, words_of
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
 from personal_avatar.weights import fetch
@@ -200,6 +201,16 @@ def test_what_is_wrong_with_settings_is_told_under_their_labels_in_the_language_
 ) -> None:
     assert lines(error_box(error, DEFAULT))[1] == english
     assert lines(error_box(error, "zh"))[1:] == [chinese, text("error.INVALID_SETTINGS.hint", "zh")]
+
+
+@pytest.mark.parametrize("cause", ["No module named 'triton'", "libcudart.so.12: cannot open", "a (b); c"])
+@pytest.mark.parametrize(("language", "said"), [("vi", "không nạp được gói này"), ("zh", "无法加载它")])
+def test_a_package_that_cannot_be_loaded_is_told_in_the_language_of_the_page(
+    language: str, said: str, cause: str
+) -> None:
+    error = needs.broken("adamw8bit", cause)
+    told = " ".join(words_of(error, language)[:2])
+    assert said in told and cause in told and "cannot be loaded here" not in told
 
 
 def test_a_training_without_likeness_is_no_broken_file() -> None:
