@@ -75,7 +75,7 @@ class Listing:
         silent_s = max(0.0, round(self._history.now - max(heard), 1)) if heard else None
         if process.stopped(status.pid, status.pid_started_at):
             return silent_s, HALTED
-        long = silent_s is not None and silent_s > watching.SILENT_S and not account.parked
+        long = silent_s is not None and silent_s > watching.patience_s(account.stage) and not account.parked
         return silent_s, SILENT if long else ""
 
     def job(self, row: Row) -> Job:

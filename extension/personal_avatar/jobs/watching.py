@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from personal_avatar.jobs import endings, process
+from personal_avatar.jobs.account import Account, read_on
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log
 
@@ -13,10 +14,16 @@ CANCEL_GRACE_S = 600.0  # a step, the scoring and the saving may take as long
 GONE_GRACE_S = 10.0
 LOOK_S = 2.0
 SILENT_S = 900.0
+SILENT_OF = {"compile": 7200.0}  # stages in which nothing can be told: ten minutes and more on a processor
 HALTED = "The job's process was halted by another program and makes no steps. It goes on when that program lets it."
 ON_AGAIN = "The job's process goes on."
 SILENT = "Nothing was heard of the job for {minutes:.0f} minutes. If the machine is idle, cancel it and start it again."
 log = logging.getLogger(__name__)
+
+
+def patience_s(stage: str) -> float:
+    """How long nothing may be heard of a job in that stage before it counts as standing still."""
+    return SILENT_OF.get(stage, SILENT_S)
 
 
 class Watch:
@@ -27,7 +34,7 @@ class Watch:
         self._control = Control(folder)
         self._asked_at: float | None = None
         self._looked_at = self._heard_at = time.monotonic()
-        self._heard_bytes = -1
+        self._heard_bytes, self._account = -1, Account()
         self._halted = self._silent = False
         self.killed = False
 
@@ -67,8 +74,17 @@ class Watch:
         if size != self._heard_bytes:
             self._heard_bytes, self._heard_at, self._silent = size, now, False
         elif not self._silent and not self._halted and now - self._heard_at > SILENT_S:
-            self._tell(SILENT.format(minutes=SILENT_S / 60))
-            self._silent, self._heard_bytes = True, self._size()
+            patience = patience_s(self._stage())
+            if now - self._heard_at > patience:
+                self._tell(SILENT.format(minutes=patience / 60))
+                self._silent, self._heard_bytes = True, self._size()
+
+    def _stage(self) -> str:
+        try:
+            self._account = read_on(self._folder, self._account)
+        except OSError as error:
+            log.warning("%s: its events cannot be read: %s", self._folder.name, error)
+        return self._account.stage
 
     def _size(self) -> int:
         try:

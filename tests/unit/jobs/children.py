@@ -12,7 +12,7 @@ import json, os, signal, sys, time
 from pathlib import Path
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import PAUSE, Control
-from personal_avatar.jobs.events import Done, EventWriter, Failed, Log, Paused, Progress, Started
+from personal_avatar.jobs.events import Done, EventWriter, Failed, Log, Paused, Progress, Stage, Started
 folder = Path(sys.argv[3])
 state = folder / "state" / "complete.json"
 emit, control = EventWriter(folder), Control(folder)

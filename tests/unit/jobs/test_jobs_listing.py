@@ -66,6 +66,14 @@ def test_what_is_said_about_it_is_no_sign_of_its_life(heard: Callable[..., JobVi
     assert heard((LONG_S, Progress(3, 9)), (5.0, Log("It fetches the weights."))).stalled == ""
 
 
+def test_one_that_compiles_may_be_silent_for_as_long_as_that_takes_on_a_processor(
+    heard: Callable[..., JobView]
+) -> None:
+    assert heard((LONG_S, Stage("compile"))).stalled == ""
+    assert heard((2 * LONG_S, Stage("compile")), (LONG_S, Stage("train"))).stalled == "silent"
+    assert heard((watching.SILENT_OF["compile"] + 60, Stage("compile"))).stalled == "silent"
+
+
 def test_one_that_waits_for_a_picture_has_reason_to(heard: Callable[..., JobView]) -> None:
     assert heard((LONG_S, Parked(True, 0.0))).stalled == ""
 

@@ -257,6 +257,18 @@ def test_a_child_that_says_nothing_for_long_is_told_of_once(house: House, monkey
     assert view.stalled == "silent" and (view.silent_s or 0) >= 0.5
 
 
+def test_a_child_that_compiles_is_told_of_only_after_as_long_as_that_may_take(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.running(job := house.submit("emit(Stage('compile')); " + SILENT))
+    house.until(lambda: house.store.view(job.id).stage == "compile")
+    monkeypatch.setattr(watching, "SILENT_S", 0.1)
+    time.sleep(0.5)
+    assert not told(house, job) and not house.store.view(job.id).stalled
+    monkeypatch.setitem(watching.SILENT_OF, "compile", 0.1)
+    house.until(lambda: told(house, job))
+
+
 def test_a_job_whose_folder_is_taken_away_takes_its_process_along(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
