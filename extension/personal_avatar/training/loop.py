@@ -40,8 +40,8 @@ class Hooks:
     """`step(done, total, loss, seconds_per_step)` may raise to stop; the loss is None before any was looked at.
     `save(step)` answers whether that is enough; `note(sentence)`; `recover()` puts back the last saved weights and
     answers their step. `stops()`: whether `step` will want the state as it is, whose losses are then looked at before;
-    `keep()` is called before and after `save`, when the training can be put away; `compiling()`: around the first step,
-    where blocks are compiled in it."""
+    `keep()` is called before and after `save`, when the training can be put away; `compiling()`: around a step in
+    which blocks are compiled, with all losses before it looked at."""
 
     step: Callable[[int, int, float | None, float], None]
     save: Callable[[int], bool | None]
@@ -98,14 +98,20 @@ class Trainer:
         every = max(10, self.total // SNAPSHOTS)
         self._checkpoint(hooks)  # one that was due when the training was put away
         good, good_at, spent_s, first = self._good(), self.done, 0.0, self.done
-        compiles = self.regions.on
+        compiled: set[object] = set()
         while self.done < self.total and not self.enough:
-            began = time.monotonic()
-            with hooks.compiling() if compiles else nullcontext():
-                fine = self.step()
-            spent_s += time.monotonic() - began
+            form = self.objective.form(self._passed)
+            compiles = self.regions.on and form not in compiled
+            began, before = time.monotonic(), self.done
+            fine = not compiles or self._look()  # so that it can be put away before
+            if fine:
+                with hooks.compiling() if compiles else nullcontext():
+                    fine = self.step()
+                compiled.add(form)
             if compiles:  # which says nothing about the steps to come
-                compiles, spent_s, first = False, 0.0, self.done
+                first += self.done - before
+            else:
+                spent_s += time.monotonic() - began
             if not fine or (hooks.stops() and not self._look()):
                 self._halve(good, hooks)
                 good_at = self.done

@@ -78,6 +78,13 @@ class Objective:
 
         return torch.stack(list(self.parts(passed))).sum()
 
+    def form(self, passed: float) -> tuple[bool, bool]:
+        """Of the batches then: whether their pictures are of half the size, and whether what holds the class is asked
+        for. The network is asked in other sizes where it changes."""
+        plan = self.plan
+        halved = passed < plan.low_first and self.small is not None
+        return halved, plan.prior_weight > 0 and passed >= plan.prior_after
+
     def parts(self, passed: float) -> Iterator[torch.Tensor]:
         """Of the next batch: error on the person's pictures and, when asked for, what holds the class where it was;
         together, or where memory counts more than time one after the other, so that who goes back through each at once
@@ -85,13 +92,13 @@ class Objective:
 
         `passed`: share of the training's steps that are done; the first may be on pictures of half the size.
         """
-        plan = self.plan
-        feed = self.small if passed < plan.low_first and self.small is not None else self.large
+        plan, (halved, holds) = self.plan, self.form(passed)
+        feed = self.small if halved and self.small is not None else self.large
         shown, rows = feed.pictures, feed.rows.take(plan.batch_size)
         noised = self._noised(shown.latents.draw(rows, self.generator))
         captions = drop(self._captions(rows), plan.caption_dropout, self.generator)
         asked = Asked(noised, captions, self._places(shown, rows))
-        if plan.prior_weight <= 0 or passed < plan.prior_after:
+        if not holds:
             yield self._errors(asked)[0]
             return
         of_class = self._of_class(feed, rows, asked)

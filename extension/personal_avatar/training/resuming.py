@@ -60,6 +60,11 @@ class Keeper:
             self._put()
         return self._trainer.done if self._is_kept else None
 
+    def has_all(self) -> bool:
+        """Between two steps, when all losses have been looked at: whether nothing was trained yet, or all of it is kept
+        now."""
+        return self._trainer.done == 0 or self.pause_at(True) is not None
+
     def now_and_then(self) -> None:
         """Between two steps."""
         if self._is_due() and self._trainer.is_settled:

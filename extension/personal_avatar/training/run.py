@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from personal_avatar.training.work import Point, Training, Work, unscored
 
 PROGRESS_EVERY_S = 0.5
 COMPILES = (
-    "The blocks of the network are compiled in the first step: about a minute on a graphics card, ten or more on a"
+    "The blocks of the network are compiled in the next step: about a minute on a graphics card, ten or more on a"
     " processor. Pause and cancel end it at once."
 )
 UNTOLD = (
@@ -183,7 +183,7 @@ def _train_here(work: Work, training: Training) -> None:
     work.wishes.heed(between_steps=True)
     hooks = Hooks(
         ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, keeper, step),
-        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work),
+        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work, keeper),
     )
     with helping.helped(trainer, work.task, work.folder, work.emit):
         try:
@@ -195,10 +195,11 @@ def _train_here(work: Work, training: Training) -> None:
 
 
 @contextmanager
-def _compiling(work: Work) -> Iterator[None]:
-    """Around the first step, which takes minutes in one piece and leaves nothing that would be lost."""
+def _compiling(work: Work, keeper: Keeper) -> Iterator[None]:
+    """Around a step that takes minutes in one piece; a wish ends it at once where nothing would be lost."""
+    work.emit(Stage("compile"))
     work.emit(Log(COMPILES))
-    with work.wishes.ending_at_once():
+    with work.wishes.ending_at_once() if keeper.has_all() else nullcontext():
         yield
     work.emit(Stage("train"))
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from personal_avatar.training import compiling
 from personal_avatar.training.compiling import BLOCKS, Regions, wanted
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.model import DiffusionModel
-from personal_avatar.training.loop import Hooks
+from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.plan import LoraPlan
 from test_training_loop import PLAN, quiet, trainer
 
@@ -104,6 +106,32 @@ def test_the_first_step_alone_is_told_as_compiling_and_its_time_is_no_pace(load_
 
     running.run(Hooks(step, lambda step: None, lambda sentence: None, compiling=compiling_step))
     assert told == ["compiles", "trains", "1, no pace", "2", "3"]
+
+
+@pytest.mark.parametrize("more", [{"low_first": 0.5}, {"prior_after": 0.5}])
+def test_a_step_of_other_sizes_is_told_as_compiling_too_with_all_before_it_settled(
+    more: dict[str, float], load_miniature: Load
+) -> None:
+    first = trainer(load_miniature, OFF.copy(update=more), 4)
+    data = replace(first.data, small=first.data.large)
+    running = Trainer(first.model, first.method, data, first.plan, 4)
+    running.regions._blocks = [torch.nn.Identity()]
+    running._look_every = 10  # as on a card
+    told: list[str] = []
+
+    @contextmanager
+    def compiling_step() -> Iterator[None]:
+        assert running.is_settled
+        told.append("compiles")
+        time.sleep(0.5)
+        yield
+
+    def step(done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
+        told.append(str(done))
+        assert seconds_per_step < 0.5
+
+    running.run(Hooks(step, lambda step: None, lambda sentence: None, compiling=compiling_step))
+    assert told == ["compiles", "1", "2", "compiles", "3", "4"]
 
 
 def test_a_failed_attempt_is_wholly_over_before_it_is_repeated(load_miniature: Load) -> None:
