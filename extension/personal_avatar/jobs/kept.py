@@ -1,6 +1,7 @@
-"""Names of what a job that can be taken up again leaves in its folder. Standard library only."""
+"""Names of what the work of a job puts into its folder, for going on later and meanwhile. Standard library only."""
 from __future__ import annotations
 
 STATE_FOLDER = "state"
 ASIDE_FOLDER = "state-aside"  # one that could not be used
 STATE_COMPLETE = "complete.json"  # in a state's folder, written last
+TEAM_FOLDER = "team"  # what the processes of one work share while they run; nothing goes on from it

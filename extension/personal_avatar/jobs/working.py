@@ -17,6 +17,7 @@ from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Ki
 from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
+from personal_avatar.jobs.kept import TEAM_FOLDER
 from personal_avatar.jobs.means import Means
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, Status
@@ -101,6 +102,7 @@ class Working:
             _end(child)
             raise
         process.sweep(child.pid, folder)
+        _clear(folder)
         return self._ending(job, watch, endings.outcome(folder, child.wait(), before, after), after)
 
     def _watched(self, job: Job, child: subprocess.Popen[bytes]) -> Watch:
@@ -146,6 +148,7 @@ class Working:
             raise
         if pid and not process.rebooted(since):
             process.sweep(pid, folder)
+        _clear(folder)
         if process.rebooted(since) and endings.last_word(folder, after) is None and self._means.pausable(job):
             return Again(REBOOTED)
         return self._ending(job, watch, endings.outcome(folder, None, before, after), after)
@@ -205,3 +208,8 @@ class Working:
 def _end(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     child.wait()
+
+
+def _clear(folder: Path) -> None:
+    """Away with what a process that ended at once could not take along: copies of all weights, perhaps."""
+    shutil.rmtree(folder / TEAM_FOLDER, ignore_errors=True)

@@ -22,6 +22,7 @@ from personal_avatar.domain import from_json, to_json
 from personal_avatar.errors import AvatarError, Crashed, NanLoss
 from personal_avatar.jobs import process
 from personal_avatar.jobs.events import EventWriter, failure
+from personal_avatar.jobs.kept import TEAM_FOLDER
 from personal_avatar.storage import write_json
 from personal_avatar.training import compute, storing, team
 from personal_avatar.training.cache import Latents
@@ -32,7 +33,6 @@ from personal_avatar.training.plan import TrainTask, resolution_of
 from personal_avatar.training.team import ALONE
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 
-FOLDER = "team"  # in the job's folder, while it lasts
 TASK, DATA, STATE, MEETING = "task.json", "data.pt", "state", "meeting"
 LOOK_S, GRACE_S = 1.0, 5.0  # how often helpers are looked at; for what their end leads to here
 FACTS = ("saved", "enough")
@@ -49,7 +49,7 @@ def helped(trainer: Trainer, task: TrainTask, job: Path, emit: EventWriter) -> I
     if size == 1:
         yield
         return
-    folder = job / FOLDER / uuid.uuid4().hex
+    folder = job / TEAM_FOLDER / uuid.uuid4().hex
     helpers: list[subprocess.Popen[bytes]] = []
     try:
         _lay_out(folder, task, trainer)
@@ -63,7 +63,7 @@ def helped(trainer: Trainer, task: TrainTask, job: Path, emit: EventWriter) -> I
             helper.wait()
         team.part()
         trainer.team = ALONE
-        shutil.rmtree(job / FOLDER, ignore_errors=True)
+        shutil.rmtree(job / TEAM_FOLDER, ignore_errors=True)
 
 
 @contextmanager

@@ -279,6 +279,24 @@ def test_a_job_whose_folder_is_taken_away_takes_its_process_along(
     assert house.wait(house.submit(QUICK)).status.state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_what_processes_shared_goes_when_they_end_without_taking_it_along(house: House, status: int) -> None:
+    share = "(folder / 'team' / 'one').mkdir(parents=True); (folder / 'team' / 'one' / 'data.pt').write_text('x'); "
+    job = house.submit(share + ("emit(Done({'answer': 1})); " if not status else "") + f"os._exit({status})")
+    assert house.wait(job).status.state is (State.FAILED if status else State.SUCCEEDED)
+    assert not (house.store.folder(job.id) / kept.TEAM_FOLDER).exists()
+
+
+def test_what_processes_shared_goes_when_an_adopted_one_is_gone(house: House) -> None:
+    abandoned = Abandoned(house, SILENT)
+    shared = house.store.folder(abandoned.job.id) / kept.TEAM_FOLDER
+    shared.mkdir()
+    abandoned.child.kill()
+    abandoned.reaper.join()
+    house.queue.recover()
+    assert house.wait(abandoned.job).status.state is State.FAILED and not shared.exists()
+
+
 def test_a_job_can_be_cancelled_before_its_child_begins(house: House) -> None:
     job = house.store.create("train", {}, **LABELS)
     Control(house.store.folder(job.id)).ask(CANCEL)
