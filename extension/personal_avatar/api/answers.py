@@ -7,11 +7,12 @@ from typing import Any
 
 from personal_avatar.api.schemas import JobDocument, ModelDocument, PhotoCheck
 from personal_avatar.documents import public
-from personal_avatar.domain import Avatar, Method, PhotoReport
+from personal_avatar.domain import Avatar, PhotoReport
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.photos.report import to_document
 from personal_avatar.studio import Studio
+from personal_avatar.studio.trained import result_folders
 from personal_avatar.studio.webhooks import told
 
 __all__ = ["accepted", "erased", "job", "models", "photo_check", "public"]
@@ -39,14 +40,14 @@ def models(studio: Studio, avatars: Sequence[Avatar]) -> list[ModelDocument]:
 def erased(studio: Studio, told: dict[str, list[str]]) -> dict[str, Any]:
     """What was erased and what is left; of trained files with the folder that says what they are
     ("Lora/anna.safetensors")."""
-    folders = studio.host.folders()
-    homes = {folders.results_of(method) for method in Method}
+    homes = result_folders(studio.host.folders())
     named = {part: [_below(homes, Path(one)) for one in told[part]] for part in ("erased", "left")}
     return dict(public({**told, **named}))
 
 
 def _below(homes: Iterable[Path], path: Path) -> str:
-    home = next((home for home in homes if path.is_relative_to(home)), None)
+    """With the innermost of `homes` that it lies in."""
+    home = max((home for home in homes if path.is_relative_to(home)), key=lambda home: len(home.parts), default=None)
     return str(path) if home is None else (home.name / path.relative_to(home)).as_posix()
 
 

@@ -42,7 +42,7 @@ def trained(avatar: Avatar, views: Iterable[JobView], folders: Folders, begun: I
     published = {path for path, _ in points} | named_in(views, "files")
     foreign = {path for path in published if path.is_file() and known.get(path.name) and not _is_one(path, known)}
     own = {path for path in published if not any(_belongs(path, other) for other in foreign)}
-    moved = (path for folder in _results(folders) for path in files_below(folder) if path not in published)
+    moved = (path for folder in result_folders(folders) for path in files_below(folder) if path not in published)
     own |= {path for path in moved if (path.name in known or _was_trained_here(path)) and _is_one(path, known)}
     own |= set(begun)
     own -= {path for file in own if file.suffix not in COMPANIONS for path in companions(file)}
@@ -85,6 +85,6 @@ def _belongs(path: Path, file: Path) -> bool:
     return path.parent == file.parent and path.name.startswith(f"{file.stem}.")
 
 
-def _results(folders: Folders) -> tuple[Path, ...]:
-    """Where the host finds what was trained."""
+def result_folders(folders: Folders) -> tuple[Path, ...]:
+    """Where the host finds what was trained, those that it goes to first."""
     return tuple(dict.fromkeys(place for method in Method for place in folders.looked_in(method)))

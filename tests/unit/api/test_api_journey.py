@@ -4,12 +4,14 @@ from __future__ import annotations
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from personal_avatar.api import answers
 from personal_avatar.api.guard import Accounts
 from personal_avatar.api.routes import build_router
 from personal_avatar.studio import Studio
@@ -169,6 +171,18 @@ def test_erasing_a_person_leaves_nothing(client: TestClient, studio: Studio) -> 
     assert not list((data / "avatars").iterdir())
     assert not list(studio.host.folders().loras.iterdir())
     assert client.delete(f"{V1}/models/anna").status_code == 404
+
+
+def test_an_erased_file_is_told_with_the_innermost_folder_in_which_the_host_finds_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loras = tmp_path / "Lora"
+    folders = replace(studio.host.folders(), loras=loras, more_loras=(tmp_path / "LyCORIS", loras / "people"))
+    monkeypatch.setattr(studio.host, "_folders", folders)
+    files = ["Lora/a.pt", "Lora/mine/a.pt", "LyCORIS/a.pt", "Lora/people/a.pt", "elsewhere/a.pt"]
+    told = answers.erased(studio, {"erased": [str(tmp_path / file) for file in files], "left": ["2 jobs"]})
+    shown = ["Lora/a.pt", "Lora/mine/a.pt", "LyCORIS/a.pt", "people/a.pt", "a.pt"]
+    assert told["erased"] == shown and told["left"] == ["2 jobs"]
 
 
 @pytest.fixture()
