@@ -27,7 +27,14 @@ OLDER_TORCH = re.compile(r"2\.[0-3]\b")
 def has_package(trainer: TrainerPython, module: str) -> bool:
     """Whether trainings can use a library: it lies in their environment, or in that of this process."""
     paths = dict(trainer.environment).get("PYTHONPATH", "").split(os.pathsep)
-    return any(path and (Path(path) / module).is_dir() for path in paths) or find_spec(module) is not None
+    return any(path and (Path(path) / module).is_dir() for path in paths) or _is_here(module)
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # a stub of another extension, which does not say where it is from
+        return True
 
 
 def installing(trainer: TrainerPython, package: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from personal_avatar.environment import libraries
@@ -16,6 +17,13 @@ def test_packages_are_found_where_trainings_run(tmp_path: Path) -> None:
     assert not has_package(trainer, "a_package_of_nobody")
     (tmp_path / "a_package_of_nobody").mkdir()
     assert has_package(trainer, "a_package_of_nobody")
+
+
+def test_what_another_extension_has_put_in_a_packages_place_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = ModuleType("a_package_of_nobody")
+    stub.__spec__ = None
+    monkeypatch.setitem(sys.modules, "a_package_of_nobody", stub)
+    assert has_package(TrainerPython(Path(sys.executable)), "a_package_of_nobody")
 
 
 def test_what_is_missing_goes_into_the_trainers_own_folder_and_brings_nothing_along() -> None:
