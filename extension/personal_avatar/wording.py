@@ -56,7 +56,7 @@ def translated(
         pattern = "".join(
             f"(?P<{part}>{filling.get(part, '.+')})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
         )
-        if found := re.fullmatch(pattern, sentence):
+        if found := re.fullmatch(pattern, sentence, re.DOTALL):  # names of files may hold any character
             filled = found.groupdict()
             said = {name: put(filled[name]) for name, put in (instead or {}).items() if name in filled}
             return text(key, language, **{**filled, **said})

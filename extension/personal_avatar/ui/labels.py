@@ -62,7 +62,7 @@ def of_base(sentence: str, language: str) -> str:
         return translated(part, known("content"), language) or part
 
     def each(parts: str) -> str:
-        return ", ".join(map(inner, SEVERAL.split(parts)))
+        return text("list.between", language).join(map(inner, SEVERAL.split(parts)))
 
     instead = {**dict.fromkeys(("content", "cause", "format"), inner), "unusual": each}
     keys = (*known("base"), *known("trainer"), *known("content"))
@@ -80,7 +80,7 @@ def label(name: str, language: str, titles: Mapping[str, str] | None = None) -> 
 def reasons(counted: str, language: str) -> str:
     """What ` (2 blurred, 1 no face)` says of photos; nothing of nothing."""
     each = [part.partition(" ") for part in counted.removeprefix(" (").removesuffix(")").split(", ") if part]
-    told = ", ".join(f"{count} × {_reason(why, language)}" for count, _, why in each)
+    told = text("list.between", language).join(f"{count} × {_reason(why, language)}" for count, _, why in each)
     return f" ({told})" if told else ""
 
 

@@ -73,7 +73,7 @@ def _advice(scene: Scene) -> list[str]:
     if report is None:
         return []
     counts = Counter(reason.value for verdict in report.photos for reason in verdict.reasons)
-    reasons = ", ".join(
+    reasons = scene.say("list.between").join(
         f"{count} × {scene.say(f'reason.{code}').rstrip('.。')}" for code, count in counts.most_common()
     )
     return [scene.say(f"advice.{one.code}", **{**one.values, "reasons": reasons}) for one in report.advice]

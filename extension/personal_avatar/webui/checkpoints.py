@@ -56,7 +56,7 @@ def enlist(path: Path) -> Any:
     Its title is final: the hash that the WebUI puts behind the name is computed here. Raises `BaseNotFound`.
     """
     if not path.is_file():
-        raise stated(BaseNotFound, "base.nothing", path=path)
+        raise stated(BaseNotFound, "base.nothing", place=path)
     info = _by_path(path)
     if info is None:
         info = sd_models.CheckpointInfo(str(path))

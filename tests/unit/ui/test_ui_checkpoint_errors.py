@@ -21,7 +21,7 @@ from personal_avatar.training.families import detect
 from personal_avatar.training.families.detect import FIRST_LAYER, UNET, VAE, read_shapes
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import OPTIMISERS, PLANS
-from personal_avatar.ui.labels import of_base, problem
+from personal_avatar.ui.labels import of_base, problem, reasons
 from personal_avatar.ui.markup import error_box, stored_error_box
 from personal_avatar.ui.texts import text
 
@@ -170,6 +170,21 @@ def test_every_sentence_of_the_table_is_found_again_by_its_english_words(languag
     for key in (*known("base"), *known("trainer")):
         others = dict.fromkeys(re.findall(r"\{(\w+)\}", text(key)), "7")
         assert of_base(text(key, **others | places), language) == text(key, language, **others | meant), key
+
+
+@pytest.mark.parametrize(("sentence", "said"), [
+    ("mine.ckpt is quantised: t.weight is a scale.", "mine.ckpt 已被量化：t.weight（缩放系数）。"),
+    ("a.ckpt has unusual attention, levels of attention.", "a.ckpt 有"),
+    ("There is no checkpoint at of mine.", "of mine 处没有底模。"),
+    ("There is no checkpoint at a.ckpt.", "a.ckpt 处没有底模。"),
+    ("two\nlines.ckpt has no VAE in it.", "two\nlines.ckpt 中没有 VAE。"),
+])
+def test_a_sentence_is_told_in_chinese_whatever_its_file_is_called(sentence: str, said: str) -> None:
+    assert of_base(sentence, "zh").startswith(said)
+
+
+def test_a_list_stands_in_chinese_with_its_own_commas() -> None:
+    assert reasons(" (2 blurred, 1 no face)", "zh").count("、") == 1 and ", " not in reasons(" (2 x, 1 no face)", "zh")
 
 
 ROOMS = ("training", "standalone/checkpoints.py", "webui/checkpoints.py", "webui/describe.py", "webui/borrowed.py",

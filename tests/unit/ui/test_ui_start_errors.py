@@ -186,7 +186,7 @@ def test_settings_that_are_none_are_told_in_the_language_of_the_page(names: list
 @pytest.mark.parametrize(("reasons", "chinese"), [
     ([], "可用照片 2 张，需要 3 张。"),
     ([(Reason.BLURRED,), (Reason.NO_FACE,), (Reason.BLURRED,), ()],
-     "可用照片 2 张，需要 3 张 (2 × 模糊, 1 × 未找到人脸, 1 × 已手动排除)。"),
+     "可用照片 2 张，需要 3 张 (2 × 模糊、1 × 未找到人脸、1 × 已手动排除)。"),
 ])
 def test_how_many_photos_can_be_used_and_why_not_more_is_told(reasons: list[tuple[Reason, ...]], chinese: str) -> None:
     fine = [PhotoVerdict(Path("a")), PhotoVerdict(Path("b"))]

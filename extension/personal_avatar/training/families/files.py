@@ -171,7 +171,7 @@ def _must_exist(path: Path) -> None:
 
 
 def _nothing_at(path: Path) -> BaseNotFound:
-    return stated(BaseNotFound, "base.nothing", path=path)
+    return stated(BaseNotFound, "base.nothing", place=path)
 
 
 def _header(path: Path) -> Header:
