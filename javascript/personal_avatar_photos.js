@@ -201,7 +201,7 @@
 
     const LONGEST_WAIT_MS = 5000;
     const SEND_AFTER_MS = 400;
-    const MOST_TRIES = 6;
+    const MOST_TRIES = 20;
     const typed = new Map(); // by the id of the field: {photo, text, tries}
     let sent = null; // what is on its way, by the id of the field: {text, before}
 
@@ -258,7 +258,7 @@
         }
     }
 
-    // What came, or is no longer to be seen, is done with; what was lost on its way is sent once more.
+    // What came is done with; what was lost on its way, or is not to be seen just now, is sent once more.
     function answered(asked) {
         if (sent !== asked) {
             return;
@@ -267,7 +267,7 @@
         for (const [id, {text, before}] of asked) {
             const field = document.getElementById(id);
             const entry = typed.get(id);
-            if (entry && entry.text === text && (!field || field.defaultValue !== before)) {
+            if (entry && entry.text === text && field && field.defaultValue !== before) {
                 typed.delete(id);
             }
         }

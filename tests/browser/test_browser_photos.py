@@ -128,7 +128,7 @@ def test_captions_that_are_typed_one_after_the_other_all_arrive(
         time.sleep(0.1)
     page.driver.execute_script("document.activeElement.blur()")  # behind the last one nothing takes the focus
     page.wait(lambda: written(page) == words)
-    page.wait(lambda: page.driver.execute_script(FIELDS.format("defaultValue")) == words, 60)
+    page.wait(lambda: page.driver.execute_script(FIELDS.format("defaultValue")) == words, 120)
     page.wait(lambda: written(page) == words)
     page.network()
     page.open()
