@@ -26,16 +26,19 @@ def stated(kind: type[E], sentence: str, remedy: str = "", **values: Any) -> E:
 
 def all_refused(*checks: Callable[[], object]) -> None:
     """Make all of the checks; raises one `InvalidSettings` with what each of them finds wrong."""
-    found: list[InvalidSettings] = []
+    raise_all(checks, InvalidSettings, _joined)
+
+
+def raise_all(checks: Iterable[Callable[[], object]], kind: type[E], joined: Callable[[Sequence[E]], E]) -> None:
+    """Make all of the checks; raises the error of this kind that one of them raises, or all of them `joined`."""
+    found: list[E] = []
     for check in checks:
         try:
             check()
-        except InvalidSettings as error:
+        except kind as error:
             found.append(error)
-    if len(found) == 1:
-        raise found[0]
     if found:
-        raise _joined(found)
+        raise joined(found) if len(found) > 1 else found[0]
 
 
 def _joined(found: Sequence[InvalidSettings]) -> InvalidSettings:

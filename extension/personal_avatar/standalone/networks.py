@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
 from personal_avatar.networks import find_lora, loras_in, made_for, read_header
+from personal_avatar.problems import raise_all
 from personal_avatar.prompts import NetworkTag, refuse_unusable
 from personal_avatar.standalone.deltas import read_deltas
 from personal_avatar.training.families.parts import UNET_PREFIX
@@ -140,17 +141,12 @@ class AppliedNetworks:
 
 def all_fit(*checks: Callable[[], object]) -> None:
     """Make all of the checks; raises one `GenerationFailed` with what each of them finds."""
-    found: list[GenerationFailed] = []
-    for check in checks:
-        try:
-            check()
-        except GenerationFailed as error:
-            found.append(error)
-    if len(found) == 1:
-        raise found[0]
-    if found:
-        messages, hints = ([getattr(error, part) for error in found] for part in ("message", "hint"))
-        raise GenerationFailed(" ".join(messages), " ".join(dict.fromkeys(hints)))
+    raise_all(checks, GenerationFailed, _joined)
+
+
+def _joined(found: Sequence[GenerationFailed]) -> GenerationFailed:
+    messages, hints = ([getattr(error, part) for error in found] for part in ("message", "hint"))
+    return GenerationFailed(" ".join(messages), " ".join(dict.fromkeys(hints)))
 
 
 def module_weights(model: DiffusionModel) -> dict[str, torch.Tensor]:
