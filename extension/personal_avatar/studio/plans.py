@@ -89,16 +89,13 @@ def _share(way: str, plan: Mapping[str, Any], base: BaseModelFile) -> Share:
 
 def _can(method: Method, taken: Mapping[str, Any], base: BaseModelFile) -> bool:
     """Whether it can be trained with the optimiser; other faults are no reason to leave that out."""
-    try:
-        plan_for(base, method, dict(taken))
-    except InvalidSettings:
-        return not _can_without(method, taken, base)
-    return True
+    without = {name: value for name, value in taken.items() if name != OPTIMISER}
+    return _is_valid(method, taken, base) or not _is_valid(method, without, base)
 
 
-def _can_without(method: Method, taken: Mapping[str, Any], base: BaseModelFile) -> bool:
+def _is_valid(method: Method, plan: Mapping[str, Any], base: BaseModelFile) -> bool:
     try:
-        plan_for(base, method, {name: value for name, value in taken.items() if name != OPTIMISER})
+        plan_for(base, method, dict(plan))
     except InvalidSettings:
         return False
     return True
