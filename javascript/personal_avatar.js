@@ -292,13 +292,15 @@
         focused = event.target.id && event.target.closest("#personal_avatar_root") ? event.target : null;
     }
 
+    // Asked when the event is over, before anything else can happen: a part that is taken away is gone by then, and a
+    // window that is left keeps its active element.
     function noteLeaving(event) {
         const left = event.target;
-        window.setTimeout(() => {
-            if (left === focused && left.isConnected && document.hasFocus() && document.activeElement !== left) {
+        window.queueMicrotask(() => {
+            if (left === focused && left.isConnected && document.activeElement !== left) {
                 focused = null;
             }
-        }, 0);
+        });
     }
 
     function noteToggle(event) {
