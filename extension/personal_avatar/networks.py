@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
+REMEMBERED = 8  # headers: those of the checkpoints that a page is about
 ALIAS = "ss_output_name"  # among the texts of a file: what it calls itself
 BASE_VERSION, ARCHITECTURE = "ss_base_model_version", "modelspec.architecture"  # among the texts of a file
 Known = TypeVar("Known", Family, str)
@@ -93,10 +95,15 @@ def header_of(path: Path) -> Header:
             written = file.read(length)
         if len(written) < length:
             raise ValueError(text("content.end"))
-        header = json.loads(written)
-        return _checked(header, 8 + length, path.stat().st_size)
+        return _parsed(written, path.stat().st_size)
     except _BROKEN as error:
         raise ValueError(text("content.header", detail=error)) from None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parsed(written: bytes, size: int) -> Header:
+    """Of the same bytes once: a page asks several times whenever it is refreshed. `size`: of the file, in bytes."""
+    return _checked(json.loads(written), 8 + len(written), size)
 
 
 def _checked(header: dict[str, Any], start: int, size: int) -> Header:

@@ -13,7 +13,7 @@ from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, sha256_of, write_json
 from personal_avatar.training.families.detect import detect, prediction, read_shapes
 from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one
-from personal_avatar.training.families.sidecar import side_px
+from personal_avatar.training.families.sidecar import params_in, side_px
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"
 SUFFIXES = (".safetensors", ".ckpt")
@@ -156,9 +156,8 @@ def _params(config: Path | None) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {}
-        return dict(document.get("model", {}).get("params", {}))
-    except (yaml.YAMLError, OSError, AttributeError, TypeError, ValueError):
+        return params_in(config) if config else {}
+    except (yaml.YAMLError, OSError, LookupError, TypeError, ValueError):
         return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,23 @@ def read_params(base: BaseModelFile) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return dict(document["model"]["params"])
+        return params_in(path)
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise stated(BaseUnsupported, "base.yaml", "remedy.mend", file=path.name, cause=first_line(error)) from None
+
+
+def params_in(path: Path) -> dict[str, Any]:
+    """`model.params` of a yaml. Raises `OSError`, `yaml.YAMLError`; `KeyError`, `TypeError` or `ValueError` for what is
+    none."""
+    return dict(_parsed(path.read_text(encoding="utf-8"))["model"]["params"])
+
+
+@lru_cache(maxsize=8)
+def _parsed(written: str) -> Any:
+    """Of the same text once: a page asks several times whenever it is refreshed. Nobody may change it."""
+    import yaml
+
+    return yaml.safe_load(written)
 
 
 def side_px(params: dict[str, Any]) -> int:
