@@ -202,20 +202,33 @@ def test_pictures_of_the_untrained_checkpoint_are_kept_for_how_their_prompts_are
 # -- new words
 
 
+@pytest.fixture(scope="module")
+def trained(
+    bases: dict[Family, BaseModelFile], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Family], tuple[DiffusionModel, Path]]:
+    """A model with new words, and the folder with the file that a training saves of them; one of each family."""
+
+    def train(family: Family) -> tuple[DiffusionModel, Path]:
+        model, folder = registry.load(bases[family], compute.choose("fp32"), 64), tmp_path_factory.mktemp("words")
+        words = TextualInversion(model, PLAN, Subject("sks man", "man"))
+        words.load({key: 3.0 * torch.randn_like(rows) for key, rows in words.state().items()})
+        words.save(folder / "sks.safetensors", {})
+        return model, folder
+
+    return lru_cache(train)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("before", [0, 69, 70, 74, 75, 80, 149])
 def test_new_words_are_found_in_every_window_as_prompts_have_them(
-    bases: dict[Family, BaseModelFile], models: Models, family: Family, before: int, tmp_path: Path
+    trained: Callable[[Family], tuple[DiffusionModel, Path]], models: Models, family: Family, before: int
 ) -> None:
     """The file that a training saves, in the prompt of the host."""
-    model = registry.load(bases[family], compute.choose("fp32"), 64)
-    words = TextualInversion(model, PLAN, Subject("sks man", "man"))
-    words.load({key: 3.0 * torch.randn_like(rows) for key, rows in words.state().items()})
-    words.save(tmp_path / "sks.safetensors", {})
+    model, folder = trained(family)
     caption = "red " * before + "sks man, " + "blue " * 20
     read = said(model, [caption])
-    assert close(read, encode_pair(models(family), caption, "", tmp_path)[0])
+    assert close(read, encode_pair(models(family), caption, "", folder)[0])
     assert not close(read, said(models(family), [caption])), "without new words"
 
 
