@@ -14,9 +14,10 @@ from personal_avatar.training import compute
 from personal_avatar.training.cache import Latents
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.objective import Asked, Objective
-from personal_avatar.training.plan import BOTH, PLANS
+from personal_avatar.training.plan import BOTH, PLANS, TrainPlan
 from personal_avatar.training.reading import text_states
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 
@@ -29,7 +30,7 @@ STYLED = ("an oil painting of man", "an oil painting of man, " + "very " * 80)
 OTHERS = ["a man", "a man, " + "very " * 80]
 PLAN = {"rank": 2, "alpha": 2.0, "batch_size": 2, "prior_weight": 1.0, "vary_captions": False}
 CAPTIONS = {"mixed": [SHORT, LONG, SHORT, LONGER], "long": [LONG] * 4, "short": [SHORT] * 4}
-Models = Callable[[Family], DiffusionModel]
+Untrained = Callable[[Family, bool], tuple[DiffusionModel, TrainingMethod]]
 
 
 class Told(Objective):
@@ -46,15 +47,25 @@ class Told(Objective):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Untrained:
+    """A model with a LoRA that has learned nothing, and with one on its text encoders where they are not `kept`: made
+    once, as no test trains it."""
     torch.set_num_threads(1)
-    bases = lru_cache(lambda family: make(family, tmp_path_factory.mktemp(family.value)))
-    return lambda family: registry.load(bases(family), compute.choose("fp32"), 64)
+
+    def attached(family: Family, kept: bool) -> tuple[DiffusionModel, TrainingMethod]:
+        model = registry.load(make(family, tmp_path_factory.mktemp(family.value)), compute.choose("fp32"), 64)
+        return model, attach(Method.LORA, model, plan_of(kept), trigger="sks man", class_noun="man")
+
+    return lru_cache(attached)
 
 
-def objective(model: DiffusionModel, captions: list[str], kept: bool, values: dict[str, Any]) -> Told:
-    """Of a LoRA that has learned nothing. `kept`: what text encoders say is known before the steps."""
-    plan = PLANS[Method.LORA](**PLAN, **values, **({} if kept else {"text_encoder_learning_rate": 1e-4}))
+def plan_of(kept: bool, **values: Any) -> TrainPlan:
+    """`kept`: what text encoders say is known before the steps."""
+    return PLANS[Method.LORA](**PLAN, **values, **({} if kept else {"text_encoder_learning_rate": 1e-4}))
+
+
+def objective(untrained: Untrained, family: Family, captions: list[str], kept: bool, values: dict[str, Any]) -> Told:
+    model, method = untrained(family, kept)
     classes = [caption.replace("sks man", "man") for caption in captions]
     said = ["", *captions, *classes, *STYLED, *OTHERS]
     draw = torch.Generator().manual_seed(0)
@@ -63,8 +74,7 @@ def objective(model: DiffusionModel, captions: list[str], kept: bool, values: di
         shown, captions, classes, text_states(model, said) if kept else None,
         others=ClassSet(Latents(shown.mean[:2], shown.std[:2]), OTHERS), styled=STYLED,
     )  # fmt: skip
-    method = attach(Method.LORA, model, plan, trigger="sks man", class_noun="man")
-    return Told(model, method, data, plan)
+    return Told(model, method, data, plan_of(kept, **values))
 
 
 @pytest.mark.parametrize("values", [
@@ -74,9 +84,9 @@ def objective(model: DiffusionModel, captions: list[str], kept: bool, values: di
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "anew"])
 @pytest.mark.parametrize("family", Family)
 def test_what_has_learned_nothing_is_pulled_nowhere(
-    models: Models, family: Family, kept: bool, values: dict[str, Any]
+    untrained: Untrained, family: Family, kept: bool, values: dict[str, Any]
 ) -> None:
-    asked = objective(models(family), CAPTIONS["mixed"], kept, values)
+    asked = objective(untrained, family, CAPTIONS["mixed"], kept, values)
     read = set()
     with torch.no_grad():
         for _ in range(8):
@@ -88,9 +98,9 @@ def test_what_has_learned_nothing_is_pulled_nowhere(
 
 @pytest.mark.parametrize(("captions", "windows"), [("short", {1}), ("long", {2})])
 def test_captions_are_read_in_no_more_windows_than_one_of_the_step_needs(
-    models: Models, captions: str, windows: set[int]
+    untrained: Untrained, captions: str, windows: set[int]
 ) -> None:
-    asked = objective(models(Family.SD1), CAPTIONS[captions], True, {"prior_dropout": 0.5})
+    asked = objective(untrained, Family.SD1, CAPTIONS[captions], True, {"prior_dropout": 0.5})
     read = set()
     with torch.no_grad():
         for _ in range(4):
