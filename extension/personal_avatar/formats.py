@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
+from personal_avatar.problems import stated
 
 # Page descriptions, which Pillow hands to another program or to the platform.
 REFUSED = frozenset({"EPS", "WMF", "PDF"})
@@ -41,11 +42,11 @@ def open_picture(file: BinaryIO, name: str, side_px: int = MOST_SIDE_PX) -> Imag
     what a decoder raises on broken data; see `naming`."""
     picture = _opened(file, name)
     if picture.format in REFUSED:
-        raise UnreadablePhoto(f"{name} is a {picture.format} drawing, not a photo.")
+        raise stated(UnreadablePhoto, "failure.drawing", file=name, format=picture.format)
     if max(picture.size) > side_px:
-        raise FileTooLarge(
-            f"{name} has {picture.width} x {picture.height} pixels; at most {side_px} a side are read.",
-            f"Reduce the picture to at most {side_px} pixels a side.",
+        raise stated(
+            FileTooLarge, "failure.sides", "remedy.sides", file=name, width=picture.width, height=picture.height,
+            most_px=side_px,
         )
     return picture
 
@@ -78,12 +79,12 @@ def naming(name: str) -> Iterator[None]:
     except UnreadablePhoto:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise FileTooLarge(f"{name} has more pixels than can be opened ({error}).") from error
+        raise stated(FileTooLarge, "failure.too_many_pixels", file=name, cause=error) from error
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        why = f"{name} cannot be read: {reason_of(error)}."
-        raise UnreadablePhoto(why, "Check that it exists and is a file.") from error
+        why = reason_of(error)
+        raise stated(UnreadablePhoto, "failure.unreadable", "remedy.exists", file=name, cause=why) from error
     except Exception as error:  # decoders raise nearly anything on broken data
-        raise UnreadablePhoto(f"{name} is broken: {reason_of(error)}.") from error
+        raise stated(UnreadablePhoto, "failure.broken", file=name, cause=reason_of(error)) from error
 
 
 def reason_of(error: Exception) -> str:
@@ -106,7 +107,7 @@ def _by_pillow_alone(file: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
-        raise UnreadablePhoto(f"{name} is not a picture that can be read.") from error
+        raise stated(UnreadablePhoto, "failure.no_picture", file=name) from error
 
 
 def _plugin(head: bytes) -> Plugin | None:
@@ -132,7 +133,6 @@ def _by_pillow(plugin: Plugin, file: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError as error:
-        raise UnreadablePhoto(
-            f"{name} is in the format {plugin.name}, which needs the package {plugin.package}.",
-            f"Run `pip install {plugin.package}`, or export the picture as JPEG.",
+        raise stated(
+            UnreadablePhoto, "failure.plugin", "remedy.plugin", file=name, format=plugin.name, package=plugin.package,
         ) from error

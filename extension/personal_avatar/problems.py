@@ -1,6 +1,7 @@
 """What is wrong with what somebody wrote, and what to do about it: sentences of the table, and several in one."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.wording import table, text
 
 E = TypeVar("E", bound=AvatarError)
+PLACE = re.compile(r"{\w+}")
 BETWEEN = "; "  # two problems of one message
 
 
@@ -69,3 +71,9 @@ def known(kind: str = "problem") -> tuple[str, ...]:
     """Keys of all that can be wrong with what was written, or of every "remedy"; of what is said of a "base", of the
     "content" of its file and of the "trainer"."""
     return tuple(key for key in table() if key.startswith(f"{kind}.") and key != "problem.all")
+
+
+@cache
+def longest_first(kind: str) -> tuple[str, ...]:
+    """`known`, those with the most words of their own first: others could take these for what fills their places."""
+    return tuple(sorted(known(kind), key=lambda key: -len(PLACE.sub("", text(key)))))

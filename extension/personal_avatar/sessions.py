@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
+from personal_avatar.problems import stated
 
 _log = logging.getLogger(__name__)
 _LOADING = threading.Lock()
@@ -32,7 +33,7 @@ def session(path: Path, patch: tuple[tuple[bytes, bytes], ...] = (), card: bool 
     try:
         modified_ns = path.stat().st_mtime_ns
     except OSError as error:
-        raise WeightsMissing(f"{path} is not there.") from error
+        raise stated(WeightsMissing, "failure.not_there", place=path) from error
     with _LOADING:
         kept = _card_session if card and has_card() else _session
         return kept(path, modified_ns, patch)
@@ -72,7 +73,9 @@ def _loaded(path: Path, patch: tuple[tuple[bytes, bytes], ...], card: bool) -> A
     try:
         return runtime.InferenceSession(source, _options(runtime, _QUIET), providers=[_CPU])
     except Exception as error:
-        raise WeightsCorrupt(f"onnxruntime {runtime.__version__} cannot load {path.name}: {error}") from error
+        raise stated(
+            WeightsCorrupt, "failure.not_loaded", version=runtime.__version__, file=path.name, cause=error,
+        ) from error
 
 
 def _on_card(runtime: Any) -> tuple[list[Any], ...]:
@@ -94,10 +97,7 @@ def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise WeightsMissing(
-            f"Faces cannot be found: onnxruntime cannot be imported ({error}).",
-            "Run `python install.py` in the extension's folder, or `pip install onnxruntime`.",
-        ) from error
+        raise stated(WeightsMissing, "failure.onnxruntime", "remedy.onnxruntime", cause=error) from error
     return onnxruntime
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from personal_avatar.domain import Engine, Family, Method
@@ -50,17 +50,23 @@ def translated(
     """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
     where it is none. `instead`: what is put there in place of what fills the places of these names; `places`: patterns
     of what alone fills those of these names."""
-    filling = places or {}
+    filling = tuple((places or {}).items())
     for key in keys:
-        parts = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)])
-        pattern = "".join(
-            f"(?P<{part}>{filling.get(part, '.+')})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
-        )
-        if found := re.fullmatch(pattern, sentence, re.DOTALL):  # names of files may hold any character
+        if found := _pattern(key, filling).fullmatch(sentence):
             filled = found.groupdict()
             said = {name: put(filled[name]) for name, put in (instead or {}).items() if name in filled}
             return text(key, language, **{**filled, **said})
     return ""
+
+
+@cache
+def _pattern(key: str, places: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
+    """Of the English texts of a key; see `translated`."""
+    parts, filling = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)]), dict(places)
+    pattern = "".join(
+        f"(?P<{part}>{filling.get(part, '.+')})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+    )
+    return re.compile(pattern, re.DOTALL)  # names of files may hold any character
 
 
 def has(key: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from personal_avatar import errors
 from personal_avatar.api.problems import TITLES
 from personal_avatar.errors import AvatarError
-from personal_avatar.ui.markup import OWN_HINTS
+from personal_avatar.ui.failures import OWN_HINTS
 from personal_avatar.ui.texts import LANGUAGES, text
 
 PACKAGE = Path(errors.__file__).parent

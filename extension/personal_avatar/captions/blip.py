@@ -17,6 +17,8 @@ import numpy as np
 
 from personal_avatar import commandline
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt, WeightsMissing
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +62,8 @@ def find(weights_folder: Path) -> BlipFiles:
             return BlipFiles(model, folder / WORDS, config if config.is_file() else None)
     command = commandline.fetching(weights_folder, "blip")
     raise WeightsMissing(
-        f"BLIP is not in {weights_folder / FOLDER}.", f"Fetch it with `{command}`.", ("blip-model", "blip-words")
+        text("failure.no_blip", place=weights_folder / FOLDER), text("remedy.fetch_it", command=command),
+        ("blip-model", "blip-words"),
     )
 
 
@@ -109,9 +112,11 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
             return dict(load_file(str(path)))
         return load_pickle(path, "cpu")
     except BaseUnsupported as error:
-        raise WeightsCorrupt(f"{path.name} cannot be read: {error.message}") from error
+        raise stated(
+            WeightsCorrupt, "failure.unreadable", file=path.name, cause=error.message.rstrip("."),
+        ) from error
     except Exception as error:  # safetensors has errors of its own for torn files
-        raise WeightsCorrupt(f"{path.name} cannot be read ({type(error).__name__}).") from error
+        raise stated(WeightsCorrupt, "failure.unreadable_file", file=path.name, cause=type(error).__name__) from error
 
 
 def _model(state: dict[str, torch.Tensor], files: BlipFiles) -> Any:
@@ -123,10 +128,10 @@ def _model(state: dict[str, torch.Tensor], files: BlipFiles) -> Any:
         model = BlipForConditionalGeneration(BlipConfig(**told))
         missing, unknown = model.load_state_dict(state, strict=False)
     except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise WeightsCorrupt(f"{files.model.name} is not BLIP for captions ({_short(error)}).") from error
+        raise stated(WeightsCorrupt, "failure.other_blip", file=files.model.name, cause=_short(error)) from error
     lacking = [name for name in missing if not name.endswith(_NO_WEIGHTS) and "cls.predictions.decoder" not in name]
     if lacking or any(not name.endswith(_NO_WEIGHTS) for name in unknown):
-        raise WeightsCorrupt(f"{files.model.name} is not BLIP for captions ({len(lacking)} tensors are missing).")
+        raise stated(WeightsCorrupt, "failure.bare_blip", file=files.model.name, count=len(lacking))
     model.tie_weights()
     return model.float()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.problems import stated
 from personal_avatar.storage import write_bytes
 
 SUFFIX = ".txt"
@@ -22,8 +23,7 @@ def caption_of(template: str, trigger: str, class_noun: str) -> str:
     """Fill {trigger} and {class_noun}; raises `InvalidSettings` for any other brace."""
     words = {"{trigger}": trigger, "{class_noun}": class_noun}
     if set("{}") & set(_PLACE.sub("", template)):
-        hint = "In braces write trigger or class_noun, and nothing else."
-        raise InvalidSettings(f"The caption_template {template!r} cannot be filled.", hint)
+        raise stated(InvalidSettings, "failure.template", "remedy.braces", template=repr(template))
     return _PLACE.sub(lambda place: words[place[0]], template).strip()
 
 

@@ -10,8 +10,10 @@ from personal_avatar import commandline
 from personal_avatar.captions import blip, wd14
 from personal_avatar.captions.settings import CaptionSettings
 from personal_avatar.errors import NotFound, WeightsMissing
+from personal_avatar.problems import stated
 from personal_avatar.weights.nouns import Weight
 from personal_avatar.weights.tagging import TAGGERS as WEIGHTS
+from personal_avatar.wording import text
 
 TEMPLATE = "template"
 BLIP = "blip"
@@ -47,14 +49,18 @@ def refusal(name: str, weights: tuple[Weight, ...], weights_folder: Path) -> Wei
     told = ", ".join(f"{weight.file_name} ({weight.size_text}, {weight.licence})" for weight in weights)
     by_hand = "; ".join(f"{weight.url} -> {weights_folder / weight.file_name}" for weight in weights)
     command = commandline.fetching(weights_folder, name)
-    hint = f"Fetch it with `{command}`, or put the files there by hand: {by_hand}"
-    return WeightsMissing(f"{name} lacks {told}.", hint, tuple(weight.name for weight in weights))
+    hint = text("error.WEIGHTS_MISSING.tagger", command=command, files=by_hand)
+    return WeightsMissing(
+        text("failure.tagger", tagger=name, files=told), hint, tuple(weight.name for weight in weights),
+    )
 
 
 def describer(name: str, weights_folder: Path, settings: CaptionSettings, device: str = "cpu") -> Describe:
     """What describes a uint8 RGB picture. Raises `WeightsMissing`, `WeightsCorrupt`, `NotFound`."""
     if name not in WEIGHTS:
-        raise NotFound(f"There is no tagger {name!r}.", f"There are: {', '.join((TEMPLATE, *WEIGHTS))}.")
+        raise stated(
+            NotFound, "failure.no_tagger", "remedy.there_are", wanted=repr(name), names=", ".join((TEMPLATE, *WEIGHTS)),
+        )
     if missing := lacking(name, weights_folder):
         raise refusal(name, missing, weights_folder)
     if name == BLIP:

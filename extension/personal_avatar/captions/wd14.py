@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.problems import stated
 from personal_avatar.sessions import session
 
 TAGS_FILE = "selected_tags.csv"
@@ -52,7 +53,10 @@ class WdTagger:
         names = _tags_in(self.tags, self.tags.stat().st_mtime_ns)
         answer = loaded.run(None, {wanted.name: prepared(image, int(wanted.shape[1]))})[0][0]
         if len(answer) != len(names):
-            raise WeightsCorrupt(f"{self.model.name} knows {len(answer)} tags and {self.tags.name} {len(names)}.")
+            raise stated(
+                WeightsCorrupt, "failure.tags", file=self.model.name, found=len(answer), other=self.tags.name,
+                expected=len(names),
+            )
         return tuple((name, kind, float(score)) for (name, kind), score in zip(names, answer, strict=True))
 
     def caption(self, image: np.ndarray, thresholds: Thresholds = Thresholds()) -> str:
@@ -87,4 +91,4 @@ def _tags_in(path: Path, _modified_ns: int) -> tuple[tuple[str, int], ...]:
         with path.open(encoding="utf-8", newline="") as file:
             return tuple((row["name"], int(row["category"])) for row in csv.DictReader(file))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsCorrupt(f"{path.name} is not the table of a WD tagger ({type(error).__name__}).") from error
+        raise stated(WeightsCorrupt, "failure.table", file=path.name, cause=type(error).__name__) from error

@@ -20,9 +20,11 @@ from personal_avatar.faces.scrfd import Scrfd
 from personal_avatar.faces.sface import NAME as SFACE_NAME
 from personal_avatar.faces.sface import sface
 from personal_avatar.faces.yunet import YuNet
+from personal_avatar.problems import stated
 from personal_avatar.weights import registry as weights
 from personal_avatar.weights.drawn import CCIP
 from personal_avatar.weights.fetch import OnProgress, ensure
+from personal_avatar.wording import text
 
 DETECTORS = ("det_*.onnx", "scrfd_*bnkps.onnx")
 RECOGNISERS = ("glintr100.onnx", "w600k_r50.onnx", "w600k_*.onnx")
@@ -102,11 +104,11 @@ def _not_here(name: str, weights_folder: Path) -> WeightsMissing | WrongState:
     if name == Path(CCIP.file_name).parent.name:
         command = commandline.fetching(weights_folder, "drawn")
         return WeightsMissing(
-            f"This was measured by {name}, which tells drawn characters apart and is not here ({CCIP.size_text}).",
-            f"Run `{command}`, or put the file there by hand: {CCIP.url} -> "
-            f"{weights_folder / CCIP.file_name}", (CCIP.name,),
+            text("failure.no_drawn", who=name, size=CCIP.size_text),
+            text("error.WEIGHTS_MISSING.run", command=command, file=f"{CCIP.url} -> {weights_folder / CCIP.file_name}"),
+            (CCIP.name,),
         )
-    return WrongState(f"This was measured by the recogniser {name}, which is not here.", "Put it back, or train again.")
+    return stated(WrongState, "failure.no_recogniser", "remedy.put_back_recogniser", who=name)
 
 
 def own_models(weights_folder: Path) -> Path:

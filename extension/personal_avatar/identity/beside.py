@@ -12,6 +12,7 @@ from personal_avatar.identity.areas import Size
 from personal_avatar.identity.calls import Span
 from personal_avatar.identity.entrances import Given, Residuals
 from personal_avatar.identity.nouns import Rows, Tokens
+from personal_avatar.problems import stated
 
 if TYPE_CHECKING:
     from personal_avatar.identity.net import Context, IdentityNet
@@ -47,7 +48,7 @@ class NetBeside:
         if rows is None:
             return None
         if given.y is None:
-            raise BaseUnsupported("InstantID's IdentityNet works with SDXL only.", "Load an SDXL checkpoint.")
+            raise stated(BaseUnsupported, "failure.net_family", "remedy.sdxl")
         if self._context is None:
             self._context = self._net.context(self._people)
         latents = given.latents[:, :LATENT_CHANNELS]

@@ -16,6 +16,7 @@ import torch
 from personal_avatar import pickles
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt, first_line
 from personal_avatar.identity.kinds import SAFETENSORS
+from personal_avatar.problems import stated
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -65,8 +66,10 @@ def load(path: Path, device: torch.device | str, dtype: torch.dtype) -> ClipVisi
         config = _config(tensors, path)
         network = _built(config, tensors, used)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        what = f"{path.name} is no CLIP that sees ({first_line(error, 120)})."
-        raise WeightsCorrupt(what, f"Remove {path} and get it again.") from None
+        raise stated(
+            WeightsCorrupt, "failure.no_clip", "remedy.get_again", file=path.name, cause=first_line(error, 120),
+            path=path,
+        ) from None
     return ClipVision(network.to(device))
 
 
@@ -77,7 +80,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path) if path.suffix.lower() == SAFETENSORS else pickles.load_pickle(path, "cpu")
     except (SafetensorError, BaseUnsupported, OSError) as error:
-        raise WeightsCorrupt(f"{path.name} cannot be read ({error}).", f"Remove {path} and get it again.") from None
+        raise stated(
+            WeightsCorrupt, "failure.unreadable_file", "remedy.get_again", file=path.name, cause=error, path=path,
+        ) from None
 
 
 def _config(tensors: dict[str, torch.Tensor], path: Path) -> Any:

@@ -17,6 +17,7 @@ from personal_avatar.identity.calls import Call, Span
 from personal_avatar.identity.entrances import Entrance, entrance
 from personal_avatar.identity.layers import DOWN, MIDDLE, UP, attentions, cross_attentions, numbered, refuse_misfit
 from personal_avatar.identity.nouns import AdapterWeights, RowsOf, Tokens
+from personal_avatar.problems import stated
 
 if TYPE_CHECKING:
     from personal_avatar.identity.net import IdentityNet
@@ -148,7 +149,7 @@ def _net_beside(injection: Injection) -> NetBeside | None:
 def _refuse_foreign_tokens(net: IdentityNet, injection: Injection) -> None:
     width = injection.people[0].tokens.cond.shape[-1]
     if width != net.token_width:
-        raise BaseUnsupported(
-            f"The IdentityNet reads tokens of {net.token_width} numbers, {injection.adapter.path.name} makes them of "
-            f"{width}.", "Take InstantID's own adapter and IdentityNet, which belong together.",
+        raise stated(
+            BaseUnsupported, "failure.other_tokens", "remedy.together", wanted=net.token_width,
+            file=injection.adapter.path.name, found=width,
         )

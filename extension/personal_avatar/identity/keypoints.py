@@ -12,6 +12,7 @@ import numpy as np
 
 from personal_avatar.domain import Face
 from personal_avatar.errors import InvalidSettings, NoFace
+from personal_avatar.problems import stated
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -99,13 +100,13 @@ def left_to_right(faces: Sequence[Face], count: int, names: Sequence[str] = ()) 
     Raises `NoFace` when there is none, `InvalidSettings` with the `names` that are left without a face.
     """
     if not faces:
-        raise NoFace("No face was found in the picture that gives the pose.")
+        raise stated(NoFace, "failure.no_pose")
     if len(faces) < count:
         without = [names[number] if number < len(names) and names[number] else f"person {number + 1}"
                    for number in range(len(faces), count)]
-        raise InvalidSettings(
-            f"The picture that gives the pose shows {len(faces)} of {count} faces; none is left for "
-            f"{', '.join(without)}.", "Choose a picture that shows everybody, or leave these people out.",
+        raise stated(
+            InvalidSettings, "failure.pose_lacks", "remedy.everybody", found=len(faces), count=count,
+            who=", ".join(without),
         )
     largest = sorted(faces, key=lambda face: face.width_px * face.height_px, reverse=True)[:count]
     return sorted(largest, key=lambda face: face.box_px[0] + face.box_px[2])

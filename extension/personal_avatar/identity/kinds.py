@@ -13,6 +13,7 @@ from pathlib import Path
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
 from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.problems import stated
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -21,7 +22,6 @@ ID_TOKENS = 4  # of FaceID; portrait adapters have 16
 KOLORS_CLIP_WIDTH = 1024
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".bin", ".pth", ".pt", ".ckpt")
-WANTED = "Wanted is a file of InstantID (ip-adapter.bin) or of IP-Adapter FaceID (ip-adapter-faceid...)."
 LAYERS = {16: Family.SD1, 70: Family.SDXL}
 WIDTHS = {768: Family.SD1, 1024: Family.SD2, 2048: Family.SDXL}
 _SDXL_ONLY = ("add_embedding.", "label_emb.")
@@ -92,7 +92,9 @@ def _pickled(path: Path) -> Shapes:
 
 
 def _corrupt(path: Path, reason: object) -> WeightsCorrupt:
-    return WeightsCorrupt(f"{path.name} cannot be read ({reason}).", f"Remove {path} and download it again.")
+    return stated(
+        WeightsCorrupt, "failure.unreadable_file", "remedy.download_again", file=path.name, cause=reason, path=path,
+    )
 
 
 def recognised(shapes: Shapes, path: Path, telling: int = 3) -> Found:
@@ -113,7 +115,7 @@ def wanted_adapter(found: Found, path: Path) -> Adapter:
     what = {
         IdentityNet: "a ControlNet for SDXL", ClipVision: "a CLIP that sees pictures",
     }.get(type(found)) or getattr(found, "what", "something else")
-    raise BaseUnsupported(f"{path.name} is {what}, not an adapter for faces.", WANTED)
+    raise stated(BaseUnsupported, "failure.no_adapter", "remedy.adapter", file=path.name, content=what)
 
 
 def _adapter(shapes: Shapes, path: Path) -> Found:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from torch import nn
 
 from personal_avatar.errors import BaseUnsupported
+from personal_avatar.problems import stated
 
 DOWN, MIDDLE, UP = "down", "middle", "up"
 _LAYOUTS = (
@@ -55,10 +56,7 @@ def attentions(unet: nn.Module) -> tuple[Attention, ...]:
     for layout in _LAYOUTS:
         if all(hasattr(unet, attribute) for _, attribute in layout):
             return tuple(_found(unet, layout))
-    raise BaseUnsupported(
-        f"The loaded model ({type(unet).__name__}) has none of the blocks that an identity goes into.",
-        "Load a Stable Diffusion 1 or XL checkpoint.",
-    )
+    raise stated(BaseUnsupported, "failure.no_blocks", "remedy.one_or_xl", model=type(unet).__name__)
 
 
 def cross_attentions(unet: nn.Module) -> tuple[Attention, ...]:
@@ -72,9 +70,9 @@ def numbered(values: Mapping[int, Value], layers: Sequence[Attention], what: str
     Raises BaseUnsupported where their numbers differ: the file is made for another family. `what`: the file's name.
     """
     if len(values) != len(layers):
-        raise BaseUnsupported(
-            f"{what} is made for a model with {len(values)} attentions of that kind; the loaded one has {len(layers)}.",
-            "Choose an adapter that was made for the family (SD 1.5 or SDXL) of the loaded checkpoint.",
+        raise stated(
+            BaseUnsupported, "failure.attentions", "remedy.adapter_of_family", file=what, found=len(values),
+            expected=len(layers),
         )
     return zip(layers, (values[number] for number in sorted(values)), strict=True)
 
@@ -86,10 +84,7 @@ def refuse_misfit(layer: Attention, name: str, inputs: int | None, outputs: int,
     """
     width_out, width_in = layer.projection(name).weight.shape[:2]
     if outputs != width_out or inputs not in (None, width_in):
-        raise BaseUnsupported(
-            f"{what} is made for layers of other widths than the loaded checkpoint has ({layer.name}).",
-            "Choose a standard checkpoint of Stable Diffusion 1.5 or XL, or another adapter.",
-        )
+        raise stated(BaseUnsupported, "failure.widths", "remedy.standard", file=what, layer=layer.name)
 
 
 def _found(unet: nn.Module, layout: Iterable[tuple[str, str]]) -> Iterator[Attention]:

@@ -11,6 +11,7 @@ from personal_avatar.errors import AvatarError, InvalidSettings
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.identity import keypoints, regions
 from personal_avatar.identity.nouns import Reference
+from personal_avatar.problems import stated
 
 Detect = Callable[[np.ndarray], list[Face]]
 
@@ -44,7 +45,7 @@ def _of_everybody(
 ) -> Poses:
     wanted, picture = request.settings.keypoints, request.keypoints_image
     if wanted == "image" and picture is None:
-        raise InvalidSettings("keypoints is image, but no picture was given.", "Give keypoints_image, or choose auto.")
+        raise stated(InvalidSettings, "failure.no_keypoints", "remedy.keypoints")
     if wanted == "none":
         return Poses(_masks(request, size_px, ()))
     if picture is None or wanted == "reference":

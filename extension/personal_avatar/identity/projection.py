@@ -15,6 +15,7 @@ from personal_avatar.errors import WeightsCorrupt, first_line
 from personal_avatar.identity.kinds import EMBEDDING
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Tokens
 from personal_avatar.identity.perceiver import Perceiver
+from personal_avatar.problems import stated
 
 MAX_PORTRAIT_PHOTOS = 5  # that many were seen in training
 _PORTRAITS = (AdapterKind.FACEID_PORTRAIT, AdapterKind.FACEID_PORTRAIT_UNNORM)
@@ -30,10 +31,9 @@ def build(adapter: AdapterWeights) -> Projection:
             _try_out(projection, weights, {key.shape[1] for key, _ in adapter.attention.values()})
         projection.load_state_dict(_named(adapter.kind, weights), assign=True)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise WeightsCorrupt(
-            f"{adapter.path.name} was taken for a {adapter.kind.value} adapter, but its image projection is another "
-            f"one ({type(error).__name__}: {first_line(error)}).",
-            "Download the file again, or choose another adapter.",
+        raise stated(
+            WeightsCorrupt, "failure.other_projection", "remedy.again_or_adapter", file=adapter.path.name,
+            wanted=adapter.kind.value, cause=f"{type(error).__name__}: {first_line(error)}",
         ) from error
     return projection.eval().requires_grad_(False)
 

@@ -14,6 +14,8 @@ from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
 from personal_avatar.identity.kinds import SAFETENSORS, Adapter, read_shapes, recognised, wanted_adapter
 from personal_avatar.identity.nouns import AdapterWeights
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +39,7 @@ def read_adapter(path: Path, cache: Path, family: Family | None = None) -> Adapt
     try:
         tensors = _load(path) if path.suffix.lower() == SAFETENSORS else _converted(path, cache)
     except FileNotFoundError as error:
-        raise WeightsCorrupt(f"{path.name} is not there any more.", f"Put it back: {path}") from error
+        raise stated(WeightsCorrupt, "failure.gone", "remedy.put_back", file=path.name, path=path) from error
     _refuse_no_numbers(tensors, path)
     return _sorted(adapter, family or Family.SDXL, path, tensors)
 
@@ -48,11 +50,10 @@ def _refuse_no_numbers(tensors: Tensors, path: Path) -> None:
 
     wrong = [name for name, tensor in tensors.items() if not bool(tensor.sum(dtype=torch.float32).isfinite())]
     if wrong:
-        raise WeightsCorrupt(f"{path.name} holds what is no number ({wrong[0]}).", _remedy(path))
-
-
-def _remedy(path: Path) -> str:
-    return f"Remove {path} and download it again."
+        raise stated(
+            WeightsCorrupt, "failure.holds_no_number", "remedy.download_again", file=path.name, tensor=wrong[0],
+            path=path,
+        )
 
 
 def _sorted(adapter: Adapter, otherwise: Family, path: Path, tensors: Tensors) -> AdapterWeights:
@@ -70,14 +71,16 @@ def _sorted(adapter: Adapter, otherwise: Family, path: Path, tensors: Tensors) -
             number: {part: (low["down"], low["up"]) for part, low in lora[number].items()} for number in sorted(lora)
         }
     except KeyError as error:
-        raise WeightsCorrupt(f"{path.name} lacks a part ({error}).", _remedy(path)) from None
+        raise stated(
+            WeightsCorrupt, "failure.lacks_part", "remedy.download_again", file=path.name, cause=error, path=path,
+        ) from None
     misfits = [
         *(number for number, (key, value) in attention.items() if key.ndim != 2 or key.shape != value.shape),
         *(number for number, parts in low_rank.items() if not all(_multiply(*pair) for pair in parts.values())),
     ]
     if misfits:
-        raise WeightsCorrupt(
-            f"{path.name} holds parts that do not fit each other (attention {misfits[0]}).", _remedy(path)
+        raise stated(
+            WeightsCorrupt, "failure.misfits", "remedy.download_again", file=path.name, number=misfits[0], path=path,
         )
     projection = {
         name.removeprefix("image_proj."): tensor for name, tensor in tensors.items() if name.startswith("image_proj.")
@@ -97,7 +100,9 @@ def _load(path: Path) -> Tensors:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsCorrupt(f"{path.name} cannot be read ({error}).", _remedy(path)) from None
+        raise stated(
+            WeightsCorrupt, "failure.unreadable_file", "remedy.download_again", file=path.name, cause=error, path=path,
+        ) from None
 
 
 def _converted(path: Path, cache: Path) -> Tensors:
@@ -130,7 +135,7 @@ def _unpickled(path: Path) -> Tensors:
     try:
         content = pickles.read_pickle(path, "cpu")
     except BaseUnsupported as error:
-        raise WeightsCorrupt(error.message, _remedy(path)) from None
+        raise WeightsCorrupt(error.message, text("remedy.download_again", path=path)) from None
     found: Tensors = {}
     for name, value in (content.items() if isinstance(content, Mapping) else ()):
         parts: Mapping[str, Any] = value if isinstance(value, Mapping) else {}

@@ -12,6 +12,7 @@ from personal_avatar.faces.alignment import align_as_trained
 from personal_avatar.faces.analyser import Analyser
 from personal_avatar.identity.nouns import Reference
 from personal_avatar.vectors import unit
+from personal_avatar.wording import text
 
 CROP_PX = 224
 
@@ -54,8 +55,8 @@ def _face(number: int, photo: np.ndarray, analyser: Analyser) -> _Read | None:
 
 def _nobody(photos: int) -> str:
     if photos == 0:
-        return "No photo was given."
-    return "No face was found in the photo." if photos == 1 else f"No face was found in any of the {photos} photos."
+        return text("failure.no_photo")
+    return text("failure.no_face_in_photo" if photos == 1 else "failure.no_face_in_photos", count=photos)
 
 
 def _one_person(faces: list[_Read], same_above: float) -> tuple[list[_Read], list[str]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import Subject
+from personal_avatar.problems import stated
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -56,9 +57,9 @@ def _covered(first: float, last: float, length: int) -> np.ndarray:
 def _checked(box: Box, name: str) -> Box:
     left, top, right, bottom = box
     if not (0.0 <= left < right <= 1.0 and 0.0 <= top < bottom <= 1.0):
-        raise InvalidSettings(
-            f"The box of {name} ({', '.join(f'{side:g}' for side in box)}) holds nothing.",
-            "Left must be smaller than right and top smaller than bottom, all from 0 to 1.",
+        raise stated(
+            InvalidSettings, "failure.empty_box", "remedy.box", who=name,
+            sides=", ".join(f"{side:g}" for side in box),
         )
     return box
 
@@ -68,7 +69,7 @@ def _resized(mask: np.ndarray, name: str, width: int, height: int) -> np.ndarray
     from PIL import Image
 
     if mask.ndim != 2 or not mask.size or not mask.any():
-        raise InvalidSettings(f"The mask of {name} is empty.", "Paint white where the person shall be.")
+        raise stated(InvalidSettings, "failure.empty_mask", "remedy.paint", who=name)
     resized = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
     return np.clip(np.asarray(resized, dtype=np.float32) / 255.0, 0.0, 1.0)
 
@@ -77,9 +78,7 @@ def _stripes(count: int, width: int, faces: Sequence[Box]) -> list[Box]:
     """`count` boxes of full height, split in the middle between neighbouring faces; equal ones without faces, or where
     faces above each other or outside would leave somebody nothing."""
     if faces and len(faces) != count:
-        raise InvalidSettings(
-            f"There are {len(faces)} faces for {count} people.", "Choose a picture that shows everybody once."
-        )
+        raise stated(InvalidSettings, "failure.too_few_faces", "remedy.everybody_once", found=len(faces), count=count)
     edges = _middles(faces, width)
     if not faces or any(right <= left for left, right in pairwise(edges)):
         edges = [number / count for number in range(count + 1)]

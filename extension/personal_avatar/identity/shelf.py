@@ -13,6 +13,7 @@ from personal_avatar.identities import IdentitySettings
 from personal_avatar.identity.kinds import Adapter, ClipVision, IdentityNet, wanted_adapter
 from personal_avatar.identity.listing import contents, files
 from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.problems import stated
 from personal_avatar.weights import registry
 from personal_avatar.weights.nouns import Weight
 from personal_avatar.wording import FAMILIES, text
@@ -68,17 +69,13 @@ class Shelf:
         `NotFound` (a name that is not there), `WeightsMissing`.
         """
         if family not in SETS:
-            raise BaseUnsupported(
-                f"Nothing puts a face into {FAMILIES.get(family, family.value)} without training.",
-                "Load a checkpoint of Stable Diffusion 1.x or XL, or train an avatar for this one.",
+            raise stated(
+                BaseUnsupported, "failure.no_way", "remedy.trainable", family=FAMILIES.get(family, family.value),
             )
         if settings.adapter:
             return self._named(settings.adapter, family)
         if settings.method == INSTANTID and family is not Family.SDXL:
-            raise BaseUnsupported(
-                f"InstantID is for Stable Diffusion XL, not for {FAMILIES[family]}.",
-                "Choose the method auto or faceid, or load an SDXL checkpoint.",
-            )
+            raise stated(BaseUnsupported, "failure.instantid_family", "remedy.faceid", family=FAMILIES[family])
         return self._best(settings.method, family)
 
     def identitynet(self) -> Path:
@@ -122,9 +119,9 @@ class Shelf:
         )
         whole = [name for name, belong in registry.SETS.items() if belong == weights]
         command = commandline.fetching(home, *(whole[:1] or [weight.name for weight in weights]))
-        verb = "is" if len(weights) == 1 else "are"
+        gone = "failure.weight_gone" if len(weights) == 1 else "failure.weights_gone"
         return WeightsMissing(
-            f"{names} {verb} not there ({weights[0].purpose}).",
+            text(gone, file=names, purpose=weights[0].purpose),
             text("error.WEIGHTS_MISSING.press", command=command, files=how),
             tuple(weight.name for weight in weights),
         )
@@ -170,13 +167,13 @@ class Shelf:
             adapter = wanted_adapter(found, path)
             if adapter.family not in (family, None):
                 is_for = FAMILIES.get(adapter.family, "") if adapter.family else ""
-                raise BaseUnsupported(
-                    f"{path.name} is for {is_for}, the checkpoint is {FAMILIES[family]}.",
-                    "Choose another file, or no file, or load another checkpoint.",
+                raise stated(
+                    BaseUnsupported, "failure.other_family", "remedy.other_adapter", file=path.name, wanted=is_for,
+                    family=FAMILIES[family],
                 )
             return AdapterFile(path, adapter.kind, family, size)
         there = ", ".join(file.path.name for file in self.adapters(family)) or "none"
-        raise NotFound(f"There is no adapter called {name!r}.", f"There are: {there}.")
+        raise stated(NotFound, "failure.unknown_adapter", "remedy.there_are", wanted=repr(name), names=there)
 
     def _adapters(self) -> Iterator[tuple[Path, int, Adapter]]:
         for path, size, found in contents(self.folders):

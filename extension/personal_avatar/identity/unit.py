@@ -24,6 +24,8 @@ from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Referenc
 from personal_avatar.identity.poses import Poses, poses_of
 from personal_avatar.identity.references import read as read_reference
 from personal_avatar.identity.shelf import AdapterFile, Shelf
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +69,7 @@ class IdentityUnit:
         adapters).
         """
         if not request.people:
-            raise InvalidSettings("Nobody was given: there are no photos and no avatar.", "Add a photo of the person.")
+            raise stated(InvalidSettings, "failure.no_subject", "remedy.add_photo")
         file = self.shelf.choose(request.settings, target.family)
         people = named(request.people)
         references = tuple(self.reference(one, file.kind) for one in people)
@@ -202,7 +204,7 @@ def named(people: Sequence[Subject]) -> tuple[Subject, ...]:
 
 
 def _of(person: Subject, sentence: str) -> str:
-    return f"{person.name}: {sentence}" if person.name else sentence
+    return text("failure.of_person", who=person.name, told=sentence) if person.name else sentence
 
 
 def contradictions(settings: IdentitySettings) -> tuple[str, ...]:

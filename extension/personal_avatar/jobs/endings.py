@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from personal_avatar.errors import (
 from personal_avatar.jobs.events import EVENTS_FILE, Done, EventWriter, Failed, Paused, Started, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.jobs.process import LOG_FILE
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 KILLED = (137, -9)
@@ -55,16 +58,16 @@ def outcome(
         return from_json(last.error)
     tail = _tail(folder)
     if exit_code in (None, *KILLED) and oom_kills() > oom_kills_before:
-        return OutOfMemory("The system ended the job's process because the machine ran out of memory." + tail)
+        return stated(OutOfMemory, "failure.process_memory", words=tail)
     if exit_code not in KILLED and _is_full(folder):
-        return DiskFull(f"The job's process ended, and the disk of {folder.parent} is full." + tail)
+        return stated(DiskFull, "failure.process_disk", folder=folder.parent, words=tail)
     if exit_code in (None, *KILLED):
-        return Killed("The job's process was ended from outside before it was done." + tail)
+        return stated(Killed, "failure.process_killed", words=tail)
     if exit_code == 1 and not _began(folder, after) and "No module named" in tail:
-        return TrainerMissing("The job's process could not begin: a package is missing." + tail)
+        return stated(TrainerMissing, "failure.process_package", words=tail)
     if exit_code == 1 and NATIVE_OUT_OF_VRAM.search(tail):
-        return OutOfVram("The job's process ended because the graphics card ran out of memory." + tail)
-    return Crashed(f"The job's process ended with exit code {exit_code}{_signal_name(exit_code)}." + tail)
+        return stated(OutOfVram, "failure.process_vram", words=tail)
+    return stated(Crashed, "failure.process_crashed", code=f"{exit_code}{_signal_name(exit_code)}", words=tail)
 
 
 def _is_full(folder: Path) -> bool:
@@ -131,9 +134,14 @@ def _signal_name(exit_code: int) -> str:
         return ""
 
 
+def last_words(lines: Sequence[str]) -> str:
+    """What an error says of the end of a log; nothing of none."""
+    return text("failure.words", tail=" | ".join(lines)) if lines else ""
+
+
 def _tail(folder: Path, lines: int = 5) -> str:
     try:
-        text = (folder / LOG_FILE).read_bytes()[-2000:].decode("utf-8", errors="replace").strip()
+        said = (folder / LOG_FILE).read_bytes()[-2000:].decode("utf-8", errors="replace").strip()
     except OSError:
         return ""
-    return " Its last words: " + " | ".join(text.splitlines()[-lines:]) if text else ""
+    return last_words(said.splitlines()[-lines:])

@@ -25,6 +25,7 @@ from personal_avatar.jobs.job import Job, Status, priority_of
 from personal_avatar.jobs.mending import recovered
 from personal_avatar.jobs.rows import Row
 from personal_avatar.jobs.states import ENDED, State
+from personal_avatar.problems import stated
 from personal_avatar.storage import flush_folder, write_json
 
 JOBS_KEPT, RESULTS_KEPT = 4096, 2048  # in memory
@@ -93,7 +94,7 @@ class JobFiles:
         try:
             return self._jobs(job_id, stamp(folder / JOB_FILE))
         except (OSError, ValueError) as error:
-            raise JobDamaged(f"The description of the job {job_id!r} cannot be read: {error}") from error
+            raise stated(JobDamaged, "failure.job_unreadable", job=repr(job_id), cause=error) from error
 
     def status(self, job_id: str, known: Callable[[], Status | None]) -> Status:
         """Where a job stands, told by its other files when its status cannot be read; `known`: as it was seen last."""

@@ -18,6 +18,7 @@ import psutil
 from personal_avatar.errors import TrainerMissing
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.executors import LOCAL, Executor
+from personal_avatar.problems import stated
 
 LOG_FILE = "log.txt"
 TICKS = 2**33  # of a clock with 100 ticks a second: two and a half years
@@ -48,8 +49,9 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
         except OSError as error:
             if trainer.executable.is_file() and os.access(trainer.executable, os.X_OK) and not _unfit(error):
                 raise
-            raise TrainerMissing(f"The trainer's Python cannot be started: {trainer.executable} ({error.strerror}).") \
-                from error
+            raise stated(
+                TrainerMissing, "failure.python", executable=trainer.executable, cause=error.strerror,
+            ) from error
 
 
 def _unfit(error: OSError) -> bool:

@@ -22,6 +22,8 @@ from personal_avatar.jobs.means import Means
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, Status
 from personal_avatar.jobs.watching import Watch
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
 DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
@@ -67,9 +69,9 @@ class Working:
     def _refuse_full_disk(folder: Path) -> None:
         free = shutil.disk_usage(folder).free
         if free < SPARE_BYTES:
-            raise DiskFull(
-                f"Only {free / 2**20:.0f} MB are free on the disk of {folder.parent};"
-                f" a job needs {SPARE_BYTES >> 20} MB to begin with."
+            raise stated(
+                DiskFull, "failure.little_room", free=f"{free / 2**20:.0f}", folder=folder.parent,
+                needed=SPARE_BYTES >> 20,
             )
 
     def _run_inline(self, job: Job) -> Done:
@@ -190,7 +192,7 @@ class Working:
         except AvatarError as error:
             if not control.asked(CANCEL):
                 raise
-            raise Cancelled("The job was cancelled.", f"What was kept of it is of no use: {error.message}") from error
+            raise Cancelled("The job was cancelled.", text("ending.hint.useless", cause=error.message)) from error
 
     def _is_kept(self, job: Job, folder: Path) -> bool:
         """Whether the work left all that it needs to go on."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from personal_avatar.domain import PhotoChoice
 from personal_avatar.errors import BadInput
+from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of
 
 
@@ -28,8 +29,7 @@ def choices_of(
     problems += [f"there is no photo {name}" for name in sorted(wanted) if not found.get(name)]
     problems += [f"there are several photos {name}" for name in sorted(wanted) if len(found.get(name, ())) > 1]
     if problems:
-        hint = "Name photos as their files are called; of several of one name, as their paths are written."
-        raise BadInput(f"This cannot be decided: {'; '.join(problems)}.", hint)
+        raise stated(BadInput, "failure.undecided", "remedy.name_photos", problems="; ".join(problems))
     return {sha256_of(found[name][0]): choice for name, choice in wanted.items()}
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 from personal_avatar.domain import DATASET_VERSION, Dataset, Sample, from_json, to_json
 from personal_avatar.errors import NotFound
+from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 
 MANIFEST = "manifest.json"
@@ -37,14 +38,14 @@ def load_dataset(folder: Path) -> Dataset:
         data = json.loads(path.read_text(encoding="utf-8"))
         dataset = from_json(Dataset, {**data["dataset"], "folder": str(folder)})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotFound(f"There is no prepared dataset in {folder} ({error}).", "Prepare the photos again.") from error
+        raise stated(NotFound, "failure.no_dataset", "remedy.prepare", place=folder, cause=error) from error
     if dataset.version > DATASET_VERSION:
-        raise NotFound(f"The dataset in {folder} was made by a newer version.", "Update, or prepare the photos again.")
+        raise stated(NotFound, "failure.newer_dataset", "remedy.update_or_prepare", place=folder)
     samples = (*dataset.samples, *dataset.held_out)
     pictures = [folder / path for sample in samples for path in (sample.image, sample.mask) if path is not None]
     missing = [picture for picture in pictures if not picture.is_file()]
     if missing:
-        raise NotFound(f"{len(missing)} pictures of the dataset in {folder} are missing.", "Prepare the photos again.")
+        raise stated(NotFound, "failure.lacking_pictures", "remedy.prepare", count=len(missing), place=folder)
     return dataset
 
 

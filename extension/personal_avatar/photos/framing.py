@@ -10,6 +10,7 @@ from personal_avatar.errors import BadInput
 from personal_avatar.photos.crop import Window
 from personal_avatar.photos.quality import roll_deg
 from personal_avatar.photos.settings import FULL, HALF, HEAD, PORTRAIT, PhotoSettings
+from personal_avatar.problems import stated
 
 # A window never gets closer to the face than this many face heights, however small the photo is.
 CLOSEST_MARGIN = 1.3
@@ -88,9 +89,9 @@ def bucket_for(size_px: tuple[int, int], resolution_px: int) -> tuple[int, int]:
     """
     width, height = size_px
     if min(width, height, resolution_px) < STEP_PX:
-        raise BadInput(
-            f"A picture of {width} x {height} pixels cannot be trained whole at {resolution_px}.",
-            f"Use pictures and a resolution of at least {STEP_PX} pixels, or the framing portrait.",
+        raise stated(
+            BadInput, "failure.too_small", "remedy.whole", width=width, height=height, resolution=resolution_px,
+            step_px=STEP_PX,
         )
     area, longest = resolution_px**2, LONGEST * resolution_px
     sizes = (

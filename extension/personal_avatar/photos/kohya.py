@@ -19,6 +19,7 @@ from PIL import Image
 
 from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.photos.dataset import MASKS
+from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of, write_json
 
 MOST_REPEATS = 1000
@@ -93,7 +94,9 @@ def mask_pixels(origin: Origin, size_px: tuple[int, int]) -> np.ndarray | None:
             grey = opened.convert("L")
             return np.asarray(grey if grey.size == size_px else grey.resize(size_px, Image.Resampling.BILINEAR))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadablePhoto(f"The mask {origin.mask.name} cannot be read ({error}).", "Remove it.") from error
+        raise stated(
+            UnreadablePhoto, "failure.unreadable_mask", "remedy.remove", file=origin.mask.name, cause=error,
+        ) from error
 
 
 def repeated(origin: Origin, times: int) -> int:

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from personal_avatar.domain import Face
 from personal_avatar.photos.crop import Window, places, to_crop
 from personal_avatar.photos.settings import AUTO, ELLIPSE, KEEP, PhotoSettings
+from personal_avatar.problems import stated
 
 # The shorter side of what the network looks at, and what its sides are multiples of.
 SIDE_PX = 512
@@ -101,7 +102,7 @@ def chosen(
         found = weights_folder is not None and present(MODNET, weights_folder)
         return Matting(weights_folder / MODNET.file_name) if found and weights_folder else None
     if weights_folder is None:
-        raise WeightsMissing(f"{MODNET.file_name} is needed and there is no folder for it.")
+        raise stated(WeightsMissing, "failure.no_folder", file=MODNET.file_name)
     if not present(MODNET, weights_folder):
         say(f"Fetching {MODNET.file_name} ({MODNET.size_text}, {MODNET.licence}): {MODNET.purpose}.")
     return Matting(ensure(MODNET, weights_folder))

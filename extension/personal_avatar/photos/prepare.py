@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.domain import Dataset, Face, PhotoReport, PhotoVerdict, Sample
-from personal_avatar.errors import InvalidSettings, NoFace, NotFound, TooFewPhotos
+from personal_avatar.errors import NoFace, NotFound, TooFewPhotos
 from personal_avatar.photos import heldout
 from personal_avatar.photos.cutting import Cutter, Sitting
 from personal_avatar.photos.dataset import clear, load_dataset, write_manifest, write_mask, write_sample
@@ -23,6 +23,7 @@ from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.recipe import Recipe, planned
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.together import each
+from personal_avatar.problems import refused, stated
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -80,9 +81,9 @@ def prepare(
 
 def _refuse_impossible(report: PhotoReport, resolution_px: int) -> None:
     if resolution_px < 64 or resolution_px % 8:
-        raise InvalidSettings(f"resolution_px must be a multiple of 8 and at least 64, got {resolution_px}.")
+        raise refused("problem.side", name="resolution_px", multiple=8, low=64, got=resolution_px)
     if not report.accepted:
-        raise TooFewPhotos(f"None of the {len(report.photos)} photos can be used.")
+        raise stated(TooFewPhotos, "failure.none_usable", count=len(report.photos))
 
 
 def reference_embedding(source: PhotoReport | Dataset, analyser: FaceAnalyser) -> np.ndarray:
@@ -95,7 +96,7 @@ def reference_embedding(source: PhotoReport | Dataset, analyser: FaceAnalyser) -
     else:
         found = [_embedding(verdict, analyser) for verdict in source.accepted]
     if not found:
-        raise NoFace("No picture shows a face to compare with.")
+        raise stated(NoFace, "failure.nobody")
     return centre(np.array(found))
 
 
@@ -135,7 +136,7 @@ def _face(verdict: PhotoVerdict, image: np.ndarray, analyser: FaceAnalyser | Non
         return verdict.face
     faces = analyser.detect(image) if analyser is not None else []
     if not faces:
-        raise NoFace(f"No face was found in {verdict.path.name}.")
+        raise stated(NoFace, "failure.no_face", file=verdict.path.name)
     return faces[0]
 
 
@@ -158,7 +159,7 @@ def _write(
         photo, pixels = read_photo(verdict.path, limits(recipe.settings))
         sample = samples.get(photo.sha256)
         if sample is None:
-            raise NotFound(f"{verdict.path.name} was changed after the check.", "Check the photos again.")
+            raise stated(NotFound, "failure.changed_photo", "remedy.check", file=verdict.path.name)
         face = _face(verdict, pixels, analyser) if recipe.settings.wants_faces else None
         sitting = Sitting(photo, pixels, face, verdict.look, recipe.origin(photo.sha256))
         made = cutter.held_out(sitting) if sample in dataset.held_out else cutter.trained(sitting)

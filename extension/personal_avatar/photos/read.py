@@ -16,6 +16,7 @@ from personal_avatar.domain import Photo
 from personal_avatar.errors import FileTooLarge, UnreadablePhoto
 from personal_avatar.formats import MOST_SIDE_PX, naming, open_picture, reason_of
 from personal_avatar.pixels import pixels_of, to_srgb, upright
+from personal_avatar.problems import stated
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def _bytes(path: Path, limits: Limits) -> bytes:
         size = path.stat().st_size
         if size > limits.file_bytes:
             mb, limit_mb = size / 1e6, limits.file_bytes / 1e6
-            raise FileTooLarge(f"{path.name} has {mb:.0f} MB; at most {limit_mb:.0f} MB are read.")
+            raise stated(FileTooLarge, "failure.megabytes", file=path.name, size=f"{mb:.0f}", limit=f"{limit_mb:.0f}")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
-        hint = "Check that it exists and is a file."
-        raise UnreadablePhoto(f"{path.name} cannot be read: {reason_of(error)}.", hint) from error
+        why = reason_of(error)
+        raise stated(UnreadablePhoto, "failure.unreadable", "remedy.exists", file=path.name, cause=why) from error
     if not data:
-        raise UnreadablePhoto(f"{path.name} is empty.", "Copy it again from where it came.")
+        raise stated(UnreadablePhoto, "failure.empty", "remedy.copy", file=path.name)
     return data

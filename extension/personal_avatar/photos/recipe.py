@@ -18,6 +18,7 @@ from personal_avatar.photos import heldout
 from personal_avatar.photos.dataset import HELD_OUT, MASKS, image_folder
 from personal_avatar.photos.kohya import Origin, repeated
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of as file_hash
 
 # Goes up when the same recipe makes other pictures, masks or captions than before, or keeps out others.
@@ -60,8 +61,7 @@ class Recipe:
             except ValueError as problem:
                 problems.append(str(problem))
         if problems:
-            hint = "Save them as plain UTF-8 text of one sentence, or switch caption_files off."
-            raise InvalidSettings(f"Captions cannot be used: {'; '.join(problems)}.", hint)
+            raise stated(InvalidSettings, "failure.captions", "remedy.plain_captions", problems="; ".join(problems))
         return tuple(found)
 
     def fingerprint(self, verdicts: Sequence[PhotoVerdict], captions: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from personal_avatar.errors import NoFace, UnreadablePhoto
 from personal_avatar.pictures import load_picture
+from personal_avatar.problems import stated
 from personal_avatar.ranking.nouns import FaceReader, Opinions
 from personal_avatar.vectors import unit
 
@@ -65,7 +66,7 @@ def person_from(paths: Sequence[Path], analyser: FaceReader) -> Person:
     """
     vectors = list(faces_of(paths, analyser))
     if not vectors:
-        raise NoFace(f"No face was found in the {len(paths)} reference pictures.")
+        raise stated(NoFace, "failure.no_face_of", count=len(paths))
     return person_of(vectors)
 
 
@@ -84,5 +85,5 @@ def _largest(path: Path, analyser: FaceReader) -> np.ndarray:
     image = load_picture(path)
     faces = analyser.detect(image)
     if not faces:
-        raise NoFace(f"No face was found in {path.name}.")
+        raise stated(NoFace, "failure.no_face", file=path.name)
     return unit(analyser.embed(image, faces[0]))

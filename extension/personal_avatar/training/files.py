@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
 from personal_avatar.networks import ALIAS, read_header
+from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, rename_over, replacing, room_beside
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
             rename_over(written, part)
         except Exception as error:
             if isinstance(named(error), NotWritable):
-                raise NotWritable(f"{path} could not be written: {first_line(error)}.") from error
+                raise stated(NotWritable, "failure.unwritable", place=path, cause=first_line(error)) from error
             raise
 
 
@@ -43,7 +44,7 @@ def refuse_infinite(path: Path, read: Mapping[str, torch.Tensor]) -> None:
     """Raises `SelfTestFailed` when `read`, what the file holds, is not all numbers: half precision ends at 65504."""
     wrong = [name for name, tensor in read.items() if not bool(tensor.isfinite().all())]
     if wrong:
-        raise SelfTestFailed(f"{', '.join(wrong[:SAID])} in {path.name} holds what is no number.")
+        raise stated(SelfTestFailed, "failure.no_numbers", tensors=", ".join(wrong[:SAID]), file=path.name)
 
 
 def free_stem(folder: Path, stem: str, *others: Path, of_lora: bool) -> str:

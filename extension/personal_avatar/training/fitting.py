@@ -14,6 +14,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Method
 from personal_avatar.errors import PlanTooLarge
+from personal_avatar.problems import stated
 from personal_avatar.training.learned import Learned, case_of
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.reckoning import Machine, memory_of
@@ -23,7 +24,6 @@ from personal_avatar.wording import method_name
 # Where nothing was measured, a prediction is held to be this much too low.
 MARGIN = {VRAM: 1.15, RAM: 1.05}
 MOST_RECKONED = 500  # plans for one answer: a fifth of a second
-NOTHING_FITS = "No smaller plan would fit either. Close other programs, take a smaller checkpoint, or start it anyway."
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,11 @@ def refuse_too_large(wish: Wish, free_gb: float, total_gb: float, learned: Learn
     if needed <= free_gb:
         return
     offer = nearest_fitting(wish, free_gb, learned)
-    hint = f"This would fit: {in_words(offer.changes)}. {PlanTooLarge.default_hint}" if offer else NOTHING_FITS
-    room = f"{free_gb:.1f} of {total_gb:.1f} GB are free ({where})"
-    error = PlanTooLarge(f"The training ({method_name(wish.method)}) needs about {needed:.1f} GB; {room}.", hint)
+    error = stated(
+        PlanTooLarge, "failure.plan", "remedy.would_fit" if offer else "remedy.nothing_fits",
+        method=method_name(wish.method), needed=f"{needed:.1f}", free=f"{free_gb:.1f}", total=f"{total_gb:.1f}",
+        where=where, changes=in_words(offer.changes) if offer else "",
+    )
     error.details = {
         "memory": wish.memory, "needed_gb": round(needed, 1), "free_gb": round(free_gb, 1),
         "predicted_gb": offer.predicted_gb if offer else None, "changes": offer.changes if offer else None,

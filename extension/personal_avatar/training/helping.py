@@ -23,6 +23,7 @@ from personal_avatar.errors import AvatarError, Crashed, NanLoss
 from personal_avatar.jobs import process
 from personal_avatar.jobs.events import EventWriter, failure
 from personal_avatar.jobs.kept import TEAM_FOLDER
+from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 from personal_avatar.training import compute, storing, team
 from personal_avatar.training.cache import Latents
@@ -102,10 +103,7 @@ def _lost(helpers: Sequence[subprocess.Popen[bytes]]) -> Crashed | None:
     """The first that has ended with a failure; those that are done may be so before us."""
     codes = [helper.poll() for helper in helpers]
     found = next(((rank, code) for rank, code in enumerate(codes, start=1) if code), None)
-    return found and Crashed(
-        f"The process of graphics card {found[0]} ended with exit code {found[1]}, and the training with it.",
-        "The end of the log says why. Resume the training, or use one card.",
-    )
+    return found and stated(Crashed, "failure.card", "remedy.resume_or_one", number=found[0], code=found[1])
 
 
 def _lay_out(folder: Path, task: TrainTask, trainer: Trainer) -> None:

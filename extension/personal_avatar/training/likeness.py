@@ -16,6 +16,7 @@ import numpy as np
 
 from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace
+from personal_avatar.problems import stated
 
 
 class FaceReader(Protocol):
@@ -45,7 +46,7 @@ class LikenessMeter:
         self._analyser = analyser
         self._references = [self._embedding(image) for image in references]
         if not self._known():
-            raise NoFace("No face was found in the photos that likeness is measured against.")
+            raise stated(NoFace, "failure.no_references")
 
     def _known(self, without: int | None = None) -> list[np.ndarray]:
         return [one for index, one in enumerate(self._references) if one is not None and index != without]

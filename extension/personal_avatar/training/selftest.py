@@ -16,7 +16,7 @@ from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.lora_names import REPORT_IT
 from personal_avatar.training.result_numbers import FAR_BELOW, Numbers
 from personal_avatar.training.samples import UNGUIDED, SampleSettings, Shot, latents_of, make_pictures
-from personal_avatar.wording import score
+from personal_avatar.wording import score, text
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +61,9 @@ def check_file(path: Path, model: DiffusionModel, method: TrainingMethod, bare: 
     allowed = 0 if model.compute.device.type == "cpu" else GPU_TOLERANCE
     off_by = int(np.abs(_signed(model, latents) - _signed(model, bare.latents)).max())
     if off_by > allowed:
-        raise SelfTestFailed(f"{path.name} changes pictures (by {off_by} of 255) even at weight 0.", REPORT_IT)
+        raise stated(SelfTestFailed, "failure.at_nothing", REPORT_IT, file=path.name, off_by=off_by)
     if np.array_equal(make_pictures(model, bare.shots, bare.settings), without):
-        raise SelfTestFailed(f"{path.name} changes nothing at weight 1.")
+        raise stated(SelfTestFailed, "failure.no_effect", file=path.name)
     return matched
 
 
@@ -78,8 +78,7 @@ def check_likeness(path: Path, floor: float, after: float, numbers: Numbers) -> 
     where it took them far away or their faces, too strong. `numbers`: of this training."""
     if after <= floor:
         raise NotAlike(
-            "The pictures look no more like the person than before the training "
-            f"({score(after, 3)}, {score(floor, 3)} before). The file was not published; it is {path}.",
+            text("failure.not_alike", after=score(after, 3), before=score(floor, 3), place=path),
             _gentler(numbers) if _was_too_strong(floor - after, numbers) else None,
         )
 

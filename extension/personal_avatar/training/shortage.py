@@ -10,6 +10,7 @@ from personal_avatar.training import fitting, learned
 from personal_avatar.training.fitting import Offer
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.ways import RAM, VRAM, Wish
+from personal_avatar.wording import text
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def with_offer(error: AvatarError, task: TrainTask) -> AvatarError:
     except AvatarError:  # the checkpoint cannot be read any more
         return error
     if offer is not None:
-        error.hint = f"Train with a smaller plan: {fitting.in_words(offer.changes)}. {error.hint}"
+        error.hint = text("ending.hint.smaller", changes=fitting.in_words(offer.changes), usual=error.hint)
         error.details = {
             "changes": offer.changes, "method": offer.method.value, "plan": offer.plan,
             "predicted_gb": offer.predicted_gb,

@@ -14,6 +14,7 @@ from uuid import uuid4
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
 from personal_avatar.errors import DiskFull, NotWritable, named
+from personal_avatar.problems import stated
 from personal_avatar.storage import nearest_there
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
@@ -77,19 +78,18 @@ def refuse_closed(folder: Path) -> None:
     except OSError as error:
         if isinstance(named(error), DiskFull):
             raise
-        raise NotWritable(f"Nothing can be written into {folder}: {error.strerror}.") from error
+        raise stated(NotWritable, "failure.closed", folder=folder, cause=error.strerror) from error
 
 
 def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
     free = shutil.disk_usage(place).free
     if free >= wanted:
         return
-    fewer = " or save fewer checkpoints (save_count)," if found.files > 1 and plan.save_count > 1 else ""
-    raise DiskFull(
-        f"The training needs about {wording.size(wanted / 1e6)} in {place}, where {wording.size(free / 1e6)} are free;"
-        f" up to {found.files} checkpoints of {wording.size(found.each / 1e6)} lie there at once,"
-        f" {wording.size(found.states * found.state / 1e6)} to go on from after a pause, and the result besides.",
-        f"Free some space on the disk,{fewer} then train again.",
+    may_be_fewer = found.files > 1 and plan.save_count > 1
+    raise stated(
+        DiskFull, "failure.room", "remedy.free_or_fewer" if may_be_fewer else "remedy.free_and_train", place=place,
+        wanted=wording.size(wanted / 1e6), free=wording.size(free / 1e6), files=found.files, name="save_count",
+        each=wording.size(found.each / 1e6), states=wording.size(found.states * found.state / 1e6),
     )
 
 
@@ -144,5 +144,5 @@ def _nearest(folder: Path) -> Path:
     place = nearest_there(folder)
     if place is None or not place.is_dir():
         why = os.strerror(errno.ENOENT if place is None else errno.ENOTDIR)
-        raise NotWritable(f"Nothing can be written into {folder}: {why}.")
+        raise stated(NotWritable, "failure.closed", folder=folder, cause=why)
     return place

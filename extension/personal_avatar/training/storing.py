@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar import wording
 from personal_avatar.errors import DiskFull, named
 from personal_avatar.jobs.kept import STATE_COMPLETE as COMPLETE
+from personal_avatar.problems import stated
 from personal_avatar.storage import flush_folder, sha256_of, write_bytes
 from personal_avatar.training.files import write_tensors
 
@@ -95,7 +96,7 @@ def refuse_full(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
         needed, there = wording.size(wanted / 1e6), wording.size(free / 1e6)
-        raise DiskFull(f"Keeping the state needs {needed} in {folder}, where {there} are free.")
+        raise stated(DiskFull, "failure.state", needed=needed, place=folder, free=there)
 
 
 def packed(tree: Any, tensors: list[torch.Tensor], places: dict[int, int]) -> Any:

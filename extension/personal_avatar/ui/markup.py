@@ -6,31 +6,13 @@ import re
 from html import escape
 
 from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings
-from personal_avatar.problems import known
-from personal_avatar.ui.labels import ONLY_NAMES, PLACES, label, labelled, of_base, problems, reasons
+from personal_avatar.ui.failures import happened, remedied, waiting_or_training
+from personal_avatar.ui.labels import ONLY_NAMES, labelled, problems
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.texts import DEFAULT, has, text
-from personal_avatar.wording import counted, translated
+from personal_avatar.wording import counted
 
 SIGNS = {"good": "✓", "bad": "✕", "warn": "!", "info": "i", "busy": "▶", "wait": "…", "rest": "‖"}
-# Errors whose own words the table has, and what to do on the page.
-SENTENCES = ("error.WRONG_STATE.training", "error.WRONG_STATE.paused", "error.WRONG_STATE.waiting")
-# What errors say of how a job ended, of why none begins, and what else to do than is usual, as far as it is always
-# the same.
-ENDINGS = (
-    "ending.cancelled", "ending.cancelled.waiting", "ending.cancelled.paused", "ending.deleted", "ending.interrupted",
-    "ending.download", "ending.closed", "ending.state", "ending.task", "ending.nan", "ending.nan.kohya",
-    "ending.nan.first", "ending.nan.cards",
-)
-STARTS = (
-    "error.QUEUE_FULL.all", "error.QUEUE_FULL.one", "error.TOO_FEW_PHOTOS.found", "error.TOO_FEW_PHOTOS.found_one",
-)
-OWN_HINTS = (
-    "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
-    "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back",
-    "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
-    "ending.hint.resume", "ending.hint.again", *known("remedy"),
-)
 COMMAND = re.compile("`[^`]+`")
 
 
@@ -84,16 +66,17 @@ def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str,
     does not have."""
     own = error.hint if error.hint != error.default_hint else ""
     wrong = problems(error, language) if isinstance(error, InvalidSettings) else ""
-    for key in SENTENCES:
-        if said := translated(error.message, [key], language):
-            return said, instead or text(f"{key}.hint", language), ""
+    said, usual = waiting_or_training(error.message, language)
+    if said:
+        return said, instead or usual, ""
     hint = instead or _hint(error, language)
+    is_title = error.message == f"{title_of(error, DEFAULT)}."
     if language == DEFAULT:
-        told = "" if error.message == f"{title_of(error, language)}." else _called(error.message, language)
+        told = "" if is_title else _called(error.message, language)
         return wrong or told, hint or _called(own, language) or error.hint, ""
-    filled = {"why": lambda counted: reasons(counted, language)}
-    known_as = wrong or translated(error.message, (*ENDINGS, *STARTS), language, filled, PLACES)
-    if told := known_as or of_base(error.message, language):
+    if is_title:
+        return "", hint, "" if hint else _called(own, language)
+    if told := wrong or happened(error.message, language):
         return told, hint, "" if hint else _called(own, language)
     return hint, "", _called(f"{error.message} {'' if hint else own}".strip(), language)
 
@@ -111,9 +94,7 @@ def _one_hint(hint: str, error: AvatarError, language: str) -> str:
     if hint in ("", error.default_hint) or COMMAND.sub("", hint) == COMMAND.sub("", usual):
         commands = iter(COMMAND.findall(hint or usual))
         return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
-    instead = dict.fromkeys(("name", "other"), lambda name: label(name, language))
-    said = translated(hint, OWN_HINTS, language, instead, PLACES)
-    return _called(said, language)
+    return _called(remedied(hint, language), language)
 
 
 def _called(message: str, language: str) -> str:

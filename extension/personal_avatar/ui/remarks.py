@@ -6,19 +6,54 @@ from collections.abc import Iterable
 from html import escape
 
 from personal_avatar.commandline import named_here
+from personal_avatar.photos.words import FACE_GONE
+from personal_avatar.problems import known, longest_first
+from personal_avatar.ui.failures import happened
+from personal_avatar.ui.labels import PLACES, label, problem
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.scene import Scene
-from personal_avatar.wording import DEFAULT, translated
+from personal_avatar.wording import DEFAULT, text, translated
 
-KEYS = ("remark.one_recogniser", "remark.no_clip")
+KEYS = ("remark.one_recogniser", "remark.no_clip", "train_advice.NO_REPORT")
+OF_PHOTO = "log.of_photo"  # a file, and a sentence about it
+NUMBERS = dict.fromkeys(("number", "step", "at", "total", "most", "needed", "free", "own", "common"), r"[-+.\d]+")
+OF_LOGS = {**PLACES, **NUMBERS, "noun": "[^:]+"}
+
+
+def told(sentence: str, language: str) -> str:
+    """What jobs say while they run, in another language than English; "" of what the table does not have."""
+    called = dict.fromkeys(("name", "other", "third"), lambda name: label(name, language))
+    instead = {
+        **called,
+        "because": lambda why: translated(why, longest_first("idle"), language, called, PLACES) or why,
+        "faults": lambda faults: text("list.between", language).join(
+            translated(fault, known("fault"), language) or fault for fault in faults.split(", ")
+        ),
+        "cause": lambda cause: happened(cause, language) or cause, "kept": lambda kept: told(kept, language) or kept,
+    }
+    keys = [key for key in longest_first("log") if key != OF_PHOTO]
+    found = translated(sentence, (*KEYS, *keys), language, instead, OF_LOGS) or happened(sentence, language)
+    return found or _of_engine(sentence, language) or _of_photo(sentence, language)
+
+
+def _of_engine(sentence: str, language: str) -> str:
+    """What an engine does otherwise than the settings say, as it would be refused."""
+    said = problem(sentence.removesuffix("."), language)
+    return text("problem.all", language, told=said) if said else ""
+
+
+def _of_photo(sentence: str, language: str) -> str:
+    file, _, rest = sentence.partition(": ")
+    said = translated(rest, (f"remark.{FACE_GONE}",), language)
+    return text(OF_PHOTO, language, file=file, told=said) if said else ""
 
 
 def remark(sentence: str, scene: Scene) -> str:
     """The sentence, in English where it is known in that language alone; commands in it name the data folder for who
     sits at this machine."""
     folders = scene.studio.host.folders()
-    told = named_here(sentence, folders.data) if folders.callers_name_folders else sentence
-    return translated(told, KEYS, scene.language) or told
+    said = named_here(sentence, folders.data) if folders.callers_name_folders else sentence
+    return told(said, scene.language) or said
 
 
 def remarks(sentences: Iterable[str], scene: Scene) -> str:
@@ -28,5 +63,5 @@ def remarks(sentences: Iterable[str], scene: Scene) -> str:
 
 
 def _line(sentence: str, scene: Scene) -> str:
-    is_known = bool(translated(sentence, KEYS, scene.language))
+    is_known = bool(told(sentence, scene.language))
     return tag("li", escape(remark(sentence, scene)), lang=None if is_known else DEFAULT)

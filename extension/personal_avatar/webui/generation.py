@@ -217,13 +217,15 @@ def process(p: Any) -> Any:
     except Exception as error:
         known = named(error)
         if isinstance(known, Crashed):
-            raise GenerationFailed(f"The WebUI made no picture ({type(error).__name__}: {error}).") from error
+            raise stated(
+            GenerationFailed, "failure.picture_failed", cause=f"{type(error).__name__}: {error}",
+        ) from error
         raise known from error
 
 
 def _picture(processed: Any, seed: int) -> Picture:
     if not processed.images:
-        raise GenerationFailed("The WebUI made no picture.")
+        raise stated(GenerationFailed, "failure.no_picture_made")
     image = processed.images[processed.index_of_first_image]
     saved = getattr(image, "already_saved_as", None)
     if saved:

@@ -12,6 +12,7 @@ from personal_avatar import caveats
 from personal_avatar.domain import Advice, Method
 from personal_avatar.errors import NotTaken, OutOfMemory, OutOfVram, SelfTestFailed, named
 from personal_avatar.host import Folders
+from personal_avatar.problems import stated
 from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def announce(file: Path, method: Method, folders: Folders) -> Told:
     Raises `SelfTestFailed` for one that was tried and is of no use, `NotTaken` where the WebUI takes another one.
     """
     if not file.is_file():
-        raise NotTaken(f"There is no {file.name} in {file.parent} any more.", NotTaken.PUT_BACK)
+        raise stated(NotTaken, "failure.file_gone", "error.NOT_TAKEN.back", file=file.name, place=file.parent)
     places = folders.looked_in(method)
     if not any(file.resolve().is_relative_to(place.resolve()) for place in places):
         return _said("ELSEWHERE", file=file.name, folder=str(file.parent), there=str(places[0]))

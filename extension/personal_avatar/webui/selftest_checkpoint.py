@@ -10,9 +10,11 @@ from typing import Any
 from modules import sd_models, shared
 
 from personal_avatar.errors import BaseUnsupported, SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET, read_shapes
 from personal_avatar.webui import borrowed, generation, trial
 from personal_avatar.webui.checkpoints import enlist
+from personal_avatar.wording import text
 
 PROMPT = "portrait"
 
@@ -33,7 +35,7 @@ def verify(file: Path) -> bool:
                 with trial.blamed(file):
                     with_it = trial.picture(PROMPT, base)
         except BaseUnsupported as error:
-            raise SelfTestFailed(error.message, trial.HINT) from error
+            raise SelfTestFailed(error.message, text(trial.HINT)) from error
         if comparable:
             trial.demand_difference(file, without, with_it)
     return comparable
@@ -48,8 +50,11 @@ def _verify_whole(file: Path, base: Path | None) -> None:
     lacking = (places & asked) - given
     if astray or lacking:
         named = ", ".join(sorted(astray | lacking)[:3])
-        count = f"{len(given & places)} of {len(given & places) + len(astray | lacking)}"
-        raise SelfTestFailed(f"The WebUI finds {count} weights of {file.name}; not {named}.", trial.HINT)
+        found = len(given & places)
+        raise stated(
+            SelfTestFailed, "failure.no_weights", trial.HINT, found=found, of=found + len(astray | lacking),
+            file=file.name, lost=named,
+        )
 
 
 def _names(file: Path) -> frozenset[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from modules import sd_hijack, shared
 
 from personal_avatar.errors import NotTaken, SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.webui import generation, trial
 
 
@@ -35,15 +36,15 @@ def verify(file: Path) -> bool:
 def _verify_taken(file: Path) -> None:
     known = sd_hijack.model_hijack.embedding_db
     if file.stem in known.skipped_embeddings:
-        raise SelfTestFailed(
-            f"The WebUI skips {file.name}: its vectors are {known.skipped_embeddings[file.stem].shape} wide, those of "
-            f"the checkpoint {known.expected_shape}.", trial.HINT,
+        raise stated(
+            SelfTestFailed, "failure.skipped", trial.HINT, file=file.name,
+            found=known.skipped_embeddings[file.stem].shape, expected=known.expected_shape,
         )
     taken = known.word_embeddings.get(file.stem)
     if taken is None:
-        raise SelfTestFailed(f"The WebUI cannot read {file.name}; its console says why.", trial.HINT)
+        raise stated(SelfTestFailed, "failure.not_read", trial.HINT, file=file.name)
     if not file.samefile(taken.filename):
-        raise NotTaken(f"The WebUI takes {taken.filename} for the word {file.stem}, not {file}.")
+        raise stated(NotTaken, "failure.other_word", other_file=taken.filename, word=file.stem, place=file)
 
 
 @contextmanager

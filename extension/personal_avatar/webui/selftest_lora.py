@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import Crashed, NotTaken, SelfTestFailed, first_line, named
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.webui import generation, trial
 
@@ -27,8 +28,10 @@ def verify(file: Path) -> bool:
     with generation.turn():
         entry = networks.available_networks.get(file.stem)
         if entry is None or not file.samefile(entry.filename):
-            other = "no file" if entry is None else entry.filename
-            raise NotTaken(f"The WebUI takes {other} for <lora:{file.stem}>, not {file}.")
+            prompt = f"<lora:{file.stem}>"
+            if entry is None:
+                raise stated(NotTaken, "failure.no_lora", prompt=prompt, place=file)
+            raise stated(NotTaken, "failure.other_lora", other_file=entry.filename, prompt=prompt, place=file)
         base = trial.base()
         if not trial.trained_on(entry.metadata, base):
             return False
@@ -46,7 +49,9 @@ def _network(file: Path, entry: Any) -> Any:
     except (AssertionError, RuntimeError, KeyError, ValueError) as error:
         if not isinstance(named(error), Crashed):  # full memory is no fault of the file
             raise
-        raise SelfTestFailed(f"The WebUI cannot read {file.name}: {first_line(error)}.", trial.HINT) from error
+        raise stated(
+            SelfTestFailed, "failure.unreadable_there", trial.HINT, file=file.name, cause=first_line(error),
+        ) from error
 
 
 def _verify_places(file: Path, network: Any) -> None:
@@ -54,15 +59,15 @@ def _verify_places(file: Path, network: Any) -> None:
     found = {module.network_key.partition(".")[0] for module in network.modules.values()}
     if wanted != found:
         missing = ", ".join(sorted(wanted - found)[:3])
-        raise SelfTestFailed(
-            f"The WebUI finds a place for {len(found)} of {len(wanted)} parts of {file.name}; not for {missing}.",
-            trial.HINT,
+        raise stated(
+            SelfTestFailed, "failure.no_parts", trial.HINT, found=len(found), of=len(wanted), file=file.name,
+            lost=missing,
         )
     alone = incomplete(set(network.modules))
     if alone:
-        raise SelfTestFailed(
-            f"The WebUI leaves out {', '.join(sorted(alone)[:3])} of {file.name}: in this text encoder an attention "
-            "layer counts only with all four of its parts.", trial.HINT,
+        raise stated(
+            SelfTestFailed, "failure.half_layer", trial.HINT, parts=", ".join(sorted(alone)[:3]),
+            file=file.name,
         )
 
 
@@ -87,5 +92,7 @@ def _verify_effect(file: Path, base: BaseModelFile) -> None:
     with trial.blamed(file):
         with_it = trial.picture(f"portrait <lora:{file.stem}:1>", base)
     if "Networks with errors" in with_it.remarks:
-        raise SelfTestFailed(f"{file.name} does not fit the checkpoint: {with_it.remarks.strip()}.", trial.HINT)
+        raise stated(
+            SelfTestFailed, "failure.not_fitting", trial.HINT, file=file.name, cause=with_it.remarks.strip(),
+        )
     trial.demand_difference(file, without, with_it)

@@ -12,10 +12,11 @@ from modules import processing, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import Crashed, GenerationFailed, SelfTestFailed, named
+from personal_avatar.problems import stated
 from personal_avatar.webui import borrowed, generation
 from personal_avatar.webui.describe import describe
 
-HINT = "The file is kept, but do not rely on it. Train again, and report this with the log if it comes back."
+HINT = "remedy.not_reliable"
 STEPS = 4
 SEED = 1
 LARGEST_PX = 256  # whether a file changes anything is seen at any size
@@ -63,7 +64,7 @@ def picture(prompt: str, checkpoint: BaseModelFile) -> Trial:
     if borrowed.stopped() or shared.state.stopping_generation:
         raise generation.interrupted()
     if not processed.images:
-        raise GenerationFailed("The WebUI made no picture.")
+        raise stated(GenerationFailed, "failure.no_picture_made")
     return Trial(np.asarray(processed.images[processed.index_of_first_image].convert("RGB")), processed.comments)
 
 
@@ -77,10 +78,12 @@ def blamed(file: Path) -> Iterator[None]:
         known = named(error)
         if borrowed.stopped() or not isinstance(known, GenerationFailed | Crashed):
             raise
-        raise SelfTestFailed(f"Without {file.name} the WebUI paints, with it not: {known.message}", HINT) from error
+        raise stated(
+            SelfTestFailed, "failure.blamed", HINT, file=file.name, cause=known.message,
+        ) from error
 
 
 def demand_difference(file: Path, without: Trial, with_it: Trial) -> None:
     """Raises `SelfTestFailed` when a file changes nothing."""
     if np.array_equal(without.pixels, with_it.pixels):
-        raise SelfTestFailed(f"{file.name} changes nothing: one seed gives the same picture with and without it.", HINT)
+        raise stated(SelfTestFailed, "failure.same_picture", HINT, file=file.name)

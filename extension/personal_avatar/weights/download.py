@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from personal_avatar.errors import DiskFull, WeightsMissing, named
+from personal_avatar.problems import stated
 from personal_avatar.weights.files import CHUNK_BYTES, adopt
 from personal_avatar.weights.nouns import Weight
 
@@ -23,7 +24,7 @@ def take_from_url(weight: Weight, target: Path, on_progress: OnProgress) -> Path
     Raises `WeightsMissing` (the part stays), `WeightsCorrupt`, `DiskFull` before anything is downloaded.
     """
     if weight.url is None:
-        raise WeightsMissing(f"There is no address to download {weight.file_name} from.")
+        raise stated(WeightsMissing, "failure.no_address", file=weight.file_name)
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     _must_have_room(weight, part)
@@ -32,7 +33,7 @@ def take_from_url(weight: Weight, target: Path, on_progress: OnProgress) -> Path
     except (OSError, http.client.HTTPException) as error:  # with URLError, TimeoutError and what TLS says
         if isinstance(named(error), DiskFull):
             raise
-        raise WeightsMissing(f"{weight.url} could not be downloaded: {error}.") from error
+        raise stated(WeightsMissing, "failure.download", address=weight.url, cause=error) from error
     return adopt(part, weight, target)
 
 
@@ -41,9 +42,9 @@ def _must_have_room(weight: Weight, part: Path) -> None:
     wanted = weight.size_bytes + unpacked - _size(part)
     free = shutil.disk_usage(part.parent).free
     if free < wanted + SPARE_BYTES:
-        raise DiskFull(
-            f"{weight.file_name} needs {wanted / 1e9:.1f} GB in {part.parent}, where {free / 1e9:.1f} GB are free.",
-            "Free some space on the disk and try again.",
+        raise stated(
+            DiskFull, "failure.room_for", "remedy.free", file=weight.file_name, needed=f"{wanted / 1e9:.1f}",
+            place=part.parent, free=f"{free / 1e9:.1f}",
         )
 
 

@@ -61,7 +61,8 @@ def _from_network(weight: Weight, folder: Path, on_progress: OnProgress) -> Path
             failures.append(error)
     reasons = " ".join(failure.message for failure in failures)
     kind = WeightsCorrupt if any(isinstance(failure, WeightsCorrupt) for failure in failures) else WeightsMissing
-    raise kind(f"{weight.file_name} ({weight.size_text}) could not be fetched. {reasons}", _hint(weight, folder))
+    said = text("failure.not_fetched", file=weight.file_name, size=weight.size_text, causes=reasons)
+    raise kind(said, _hint(weight, folder))
 
 
 def _hint(weight: Weight, folder: Path) -> str:

@@ -12,6 +12,7 @@ from typing import IO
 
 from personal_avatar import storage
 from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.problems import stated
 from personal_avatar.weights.nouns import Member, Weight
 
 CHUNK_BYTES = 1 << 20
@@ -75,4 +76,4 @@ def adopt(part: Path, weight: Weight, target: Path) -> Path:
 
 def _must_be(sha256: str, weight: Weight | Member) -> None:
     if sha256 != weight.sha256:
-        raise WeightsCorrupt(f"{weight.file_name} is not the expected file (sha256 {sha256[:12]}...).")
+        raise stated(WeightsCorrupt, "failure.other_bytes", file=weight.file_name, digest=sha256[:12])

@@ -16,6 +16,7 @@ from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed, named
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
+from personal_avatar.problems import stated
 from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl
 
@@ -93,9 +94,7 @@ def work(folder: Path, emit: EventWriter, control: Control, kinds: Mapping[str, 
 def _kind(folder: Path, kinds: Mapping[str, Kind]) -> Work:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     if job.get("kind") not in kinds:
-        raise Crashed(
-            f"This version cannot do jobs of the kind {job.get('kind')!r}.", "Update the trainer environment."
-        )
+        raise stated(Crashed, "failure.strange_job", "remedy.update_trainer", what=repr(job.get("kind")))
     return kinds[job["kind"]](job["payload"])
 
 

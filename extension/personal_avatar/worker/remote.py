@@ -20,6 +20,7 @@ from personal_avatar.errors import ClusterUnreachable, Killed
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.problems import stated
 from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.worker.cluster import sending
 from personal_avatar.worker.cluster.carrying import task_of
@@ -84,10 +85,7 @@ def _until_done(cluster: Cluster, trip: sending.Trip, emit: EventWriter, restart
             lost, vain = (lost + 1, 0) if trip.begun else (lost, vain + 1)
             emit(Log(f"The job has no machine any more ({error}). {trip.what_is_kept()}"))
             time.sleep(AGAIN_S)
-    raise Killed(
-        f"{lost + vain} machines of the cluster were lost while they worked on this job.",
-        "Look at the cluster, then resume the job: it goes on from what was kept.",
-    )
+    raise stated(Killed, "failure.nodes_lost", "remedy.cluster", count=lost + vain)
 
 
 def _once(cluster: Cluster, trip: sending.Trip, place: Place | None) -> dict[str, Any]:

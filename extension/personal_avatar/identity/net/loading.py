@@ -17,9 +17,9 @@ from personal_avatar.identity.net.network import IdentityNet
 from personal_avatar.identity.net.part import NORM_GROUPS, LayoutError, Part, Shapes
 from personal_avatar.identity.nouns import Tokens
 from personal_avatar.pickles import load_pickle
+from personal_avatar.problems import stated
 
 CONFIG = "config.json"
-_HINT = "Download ControlNetModel/diffusion_pytorch_model.safetensors of InstantX/InstantID again."
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def load_net(path: Path, device: torch.device | str, dtype: torch.dtype) -> Iden
     `WeightsCorrupt` and, for pickles that hold more than tensors, `BaseUnsupported`.
     """
     if not path.is_file():
-        raise WeightsMissing(f"{path.name} is not in {path.parent}.", _HINT)
+        raise stated(WeightsMissing, "failure.net_gone", "remedy.net", file=path.name, place=path.parent)
     try:
         with _opened(path) as stored:
             net = _empty(stored.shapes, _config(path.parent / CONFIG))
             state = {name: stored.read(name).to(device=device, dtype=dtype, copy=True) for name in stored.shapes}
     except (LayoutError, SafetensorError, OSError) as error:
-        raise WeightsCorrupt(f"{path.name} is no IdentityNet ({error}).", _HINT) from None
+        raise stated(WeightsCorrupt, "failure.no_net", "remedy.net", file=path.name, cause=error) from None
     net.load_state_dict(state, assign=True)
     return net.requires_grad_(False).eval()
 

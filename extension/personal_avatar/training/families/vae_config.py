@@ -35,7 +35,7 @@ def vae_shapes(shapes: Shapes, base: BaseModelFile) -> Shapes:
 def refuse_lost(base: BaseModelFile) -> None:
     """Raises `VaeNotFound` where the VAE that was chosen is not there any more."""
     if base.vae is not None and not base.vae.is_file():
-        raise VaeNotFound(f"There is no VAE at {base.vae}.")
+        raise stated(VaeNotFound, "failure.no_vae", place=base.vae)
 
 
 def _of_vae(found: Mapping[str, T], base: BaseModelFile) -> dict[str, T]:

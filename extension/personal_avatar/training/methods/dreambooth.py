@@ -105,7 +105,7 @@ class Dreambooth:
         trained = self._model.file_tensors(text=self.trains_text, like=whole)
         lost = [name for name in trained if name not in tensors]
         if lost:
-            raise SelfTestFailed(f"{base.path.name} has no place for {len(lost)} trained tensors: {lost[0]}.")
+            raise stated(SelfTestFailed, "failure.no_place", file=base.path.name, count=len(lost), tensor=lost[0])
         write_tensors(path, _apart({**tensors, **trained}), metadata)
         config = base.config if base.config and whole == base.path else whole.with_suffix(".yaml")
         if config.is_file() and path != whole:
@@ -120,15 +120,14 @@ class Dreambooth:
         if self._own is not None and self._own.is_file():
             return self._own
         refuse_lost(base)
-        what = "is gone" if model.file_is_gone else "is another file now"
-        said = f"{base.path} {what}; what a Dreambooth does not train comes from it."
-        raise BaseNotFound(said, BaseNotFound.PUT_BACK)
+        said = "failure.whole_gone" if model.file_is_gone else "failure.whole_replaced"
+        raise stated(BaseNotFound, said, "error.BASE_NOT_FOUND.back", place=base.path)
 
     def read(self, path: Path) -> State:
         """What our own loader makes of the file."""
         state = dict(_parameters(_loaded(self._model, path), text=self.trains_text))
         if {name: one.shape for name, one in state.items()} != {name: one.shape for name, one in self._trained.items()}:
-            raise SelfTestFailed(f"{path.name} does not hold the {len(self._trained)} tensors that were trained.")
+            raise stated(SelfTestFailed, "failure.tensors", file=path.name, count=len(self._trained))
         self._own = path
         return {name: one.data for name, one in state.items()}
 
@@ -138,7 +137,7 @@ class Dreambooth:
         refuse_infinite(path, read)
         for name, weight in self._trained.items():
             if not _same(read[name], weight.detach()):
-                raise SelfTestFailed(f"{name} in {path.name} is not what was trained.")
+                raise stated(SelfTestFailed, "failure.not_trained", tensor=name, file=path.name)
         return len(read)
 
 

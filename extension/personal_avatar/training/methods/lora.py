@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.errors import SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.files import refuse_infinite, write_tensors
@@ -121,7 +122,7 @@ class Lora:
         read = {key: tensor.float() for key, tensor in load_file(path).items() if not key.endswith(".alpha")}
         shapes = {key: weight.shape for key, weight in self._weights()}
         if read.keys() != shapes.keys() or not all(lora_names.same_layer(read[key].shape, shapes[key]) for key in read):
-            raise SelfTestFailed(f"{path.name} does not hold the {len(shapes)} tensors that were trained.")
+            raise stated(SelfTestFailed, "failure.tensors", file=path.name, count=len(shapes))
         return {key: tensor.reshape(shapes[key]) for key, tensor in read.items()}
 
     def matched(self, path: Path) -> int:

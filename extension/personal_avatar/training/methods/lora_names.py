@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import SelfTestFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.families.files import Weights, read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.webui_names import webui_name
@@ -14,7 +15,7 @@ from personal_avatar.training.methods.webui_names import webui_name
 if TYPE_CHECKING:
     import torch
 
-REPORT_IT = "This is an error of the program; please report it with the log."
+REPORT_IT = "remedy.report"
 
 
 def check(path: Path, model: DiffusionModel, trained_on: dict[str, torch.Tensor]) -> int:
@@ -24,12 +25,14 @@ def check(path: Path, model: DiffusionModel, trained_on: dict[str, torch.Tensor]
     names = {key: known.get(webui_name(key, model.family) or "") for key in shapes}
     lost = [key for key, name in names.items() if name is None or key not in trained_on]
     if lost or not shapes or len(set(names.values())) < len(names):
-        found = f"{len(names) - len(lost)} of {len(names)} modules"
-        raise SelfTestFailed(f"The WebUI would find {found} of {path.name}; lost: {lost[:1]}.", REPORT_IT)
+        raise stated(
+            SelfTestFailed, "failure.lost_modules", REPORT_IT, found=len(names) - len(lost), of=len(names),
+            file=path.name, lost=lost[:1],
+        )
     in_file = _in_file(model, {str(name): trained_on[key] for key, name in names.items()})
     for key, name in names.items():
         if not _same_place(shapes[key], in_file[str(name)], trained_on[key]):
-            raise SelfTestFailed(f"The WebUI would apply {key} to another module than the trained one.", REPORT_IT)
+            raise stated(SelfTestFailed, "failure.other_module", REPORT_IT, module=key)
     return len(names)
 
 

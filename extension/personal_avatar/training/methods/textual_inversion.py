@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import SelfTestFailed
-from personal_avatar.problems import refused
+from personal_avatar.problems import refused, stated
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
@@ -95,7 +95,7 @@ class TextualInversion:
         expected = {key: tuple(words.rows.shape) for key, words in self._words.items()}
         found = {key: tuple(tensor.shape) for key, tensor in read.items()}
         if found != expected:
-            raise SelfTestFailed(f"{path.name} holds {found}; the text encoders need {expected}.")
+            raise stated(SelfTestFailed, "failure.vectors", file=path.name, found=found, expected=expected)
         return read
 
     def matched(self, path: Path) -> int:

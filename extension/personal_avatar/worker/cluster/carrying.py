@@ -12,6 +12,7 @@ from personal_avatar.domain import BaseModelFile, Engine, from_json, to_json
 from personal_avatar.errors import BaseNotFound, InvalidSettings
 from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.publish import stem_for
@@ -42,9 +43,7 @@ def task_of(payload: dict[str, Any]) -> TrainTask:
     """Raises `InvalidSettings` for what cannot travel."""
     task = from_json(TrainTask, payload)
     if task.engine is Engine.KOHYA:
-        raise InvalidSettings(
-            "Trainings by sd-scripts run on this machine only.", "Choose the engine diffusers for the cluster."
-        )
+        raise stated(InvalidSettings, "failure.kohya_here", "remedy.diffusers_there")
     return task
 
 
@@ -52,7 +51,7 @@ def pack(task: TrainTask, folder: Path, home: str, ledger: Ledger) -> Luggage:
     """Everything that a training needs whose job lies in `folder` here and in `home` there. Raises `BaseNotFound`."""
     base = task.base
     if not base.path.is_file():
-        raise BaseNotFound(f"The checkpoint {base.path} is not there any more.")
+        raise stated(BaseNotFound, "failure.base_gone", place=base.path)
     photos = {photo: f"{home}/photos/{number:04d}{photo.suffix}" for number, photo in enumerate(task.photos)}
     loose = [photo for photo in task.photos if not photo.is_relative_to(task.avatar_folder)]
     luggage = Luggage(Places((

@@ -17,6 +17,7 @@ from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.photos import dataset as datasets
+from personal_avatar.problems import stated
 from personal_avatar.training.files import free_stem
 from personal_avatar.worker.cluster.carrying import names
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED, News
@@ -153,7 +154,7 @@ class Following:
         self._fetch(fetched, lambda name: inside(target, new_names[name[len(PUBLISHED) + 1 :]]))
         missing = [note for note in files if not self._is_here(target / new_names[note.path], note)]
         if missing:
-            raise JobDamaged(f"{missing[0].path} could not be brought back from the cluster.")
+            raise stated(JobDamaged, "failure.not_brought", file=missing[0].path)
         moved = tuple((str(target / new), f"{there}/{old}") for old, new in new_names.items())
         document: dict[str, Any] = Places((*self._trip.places.pairs, *moved)).here(result)
         self._mend_report()

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from personal_avatar.errors import BadInput, TrainerMissing
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.problems import stated
 from personal_avatar.storage import try_lock, write_bytes
 from personal_avatar.training.storing import parts
 from personal_avatar.worker.cluster import parcels
@@ -123,7 +124,7 @@ class NodeJob:
     def put(self, pieces: Sequence[Piece]) -> None:
         self._heard()
         if self._inbox is None:
-            raise BadInput("Nothing is expected.")
+            raise stated(BadInput, "failure.unexpected_files")
         self._inbox.take(pieces)
 
     def begin(self, job: bytes, shared: Sequence[Note], taken: Sequence[str]) -> None:
@@ -248,15 +249,14 @@ def default_folder() -> Path:
 
 def refuse_unfit(python: str) -> None:
     """Raise `TrainerMissing` when that Python lacks what a training needs."""
-    where = f"on the machine {socket.gethostname()}"
-    hint = f"Install requirements/trainer.txt and standalone.txt there, and name that Python in {PYTHON_VARIABLE}."
+    told = {"python": python, "machine": socket.gethostname(), "variable": PYTHON_VARIABLE}
     try:
         done = subprocess.run([python, "-c", _LACKING, *NEEDS], capture_output=True, text=True, timeout=120)
         _, lacking = json.loads(done.stdout.splitlines()[-1])
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        raise TrainerMissing(f"{python} {where} of the cluster does not answer ({error}).", hint) from None
+        raise stated(TrainerMissing, "failure.node_silent", "remedy.node", cause=error, **told) from None
     if lacking:
-        raise TrainerMissing(f"{python} {where} of the cluster lacks {', '.join(lacking)}.", hint)
+        raise stated(TrainerMissing, "failure.node_lacks", "remedy.node", packages=", ".join(lacking), **told)
 
 
 def notes_of_state(folder: Path, ledger: Ledger) -> list[Note]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from personal_avatar.errors import BadInput, JobDamaged
+from personal_avatar.problems import stated
 from personal_avatar.storage import sha256_of
 
 PIECE_BYTES = 8 * 2**20
@@ -53,10 +54,10 @@ def inside(folder: Path, name: str) -> Path:
     parts = PurePosixPath(name).parts
     odd = any(character in name for character in "\\:\0") or name != "/".join(parts)
     if odd or not parts or name.startswith("/") or ".." in parts:
-        raise BadInput(f"{name!r} is no name of a file that may travel.")
+        raise stated(BadInput, "failure.odd_name", wanted=repr(name))
     path = folder.joinpath(*parts)
     if not path.parent.resolve().is_relative_to(folder.resolve()):
-        raise BadInput(f"{name!r} leads out of its folder.")
+        raise stated(BadInput, "failure.outside", wanted=repr(name))
     return path
 
 
@@ -101,9 +102,8 @@ def refuse_too_much(notes: Iterable[Note]) -> int:
     """The bytes of all; raises `BadInput` when they are more than any job should have."""
     sizes = [note.size for note in notes]
     if len(sizes) > MOST_FILES or sum(sizes) > MOST_BYTES:
-        raise BadInput(
-            f"The job has {len(sizes)} files of {sum(sizes) / 1e9:.0f} GB together, which is too much to send.",
-            "Remove what is not needed from the avatar's folder.",
+        raise stated(
+            BadInput, "failure.too_much", "remedy.less", count=len(sizes), gb=f"{sum(sizes) / 1e9:.0f}",
         )
     return sum(sizes)
 
@@ -151,7 +151,7 @@ class Inbox:
             note = self._expected.get(piece.path)
             part, size, digest = self._arriving.get(piece.path) or self._begin(piece.path)
             if note is None or piece.offset != size or size + len(piece.data) > note.size:
-                raise JobDamaged(f"{piece.path} did not arrive in order.")
+                raise stated(JobDamaged, "failure.out_of_order", file=piece.path)
             with part.open("ab") as file:
                 file.write(piece.data)
             digest.update(piece.data)
@@ -159,7 +159,7 @@ class Inbox:
             if size + len(piece.data) == note.size:
                 self._finish(note)
             elif not piece.data:
-                raise JobDamaged(f"{piece.path} changed on its way.")
+                raise stated(JobDamaged, "failure.on_its_way", file=piece.path)
 
     def _begin(self, name: str) -> tuple[Path, int, hashlib._Hash]:
         target = self._place(name)
@@ -170,7 +170,7 @@ class Inbox:
         part, _, digest = self._arriving.pop(note.path)
         if digest.hexdigest() != note.sha256:
             part.unlink(missing_ok=True)
-            raise JobDamaged(f"{note.path} changed on its way.")
+            raise stated(JobDamaged, "failure.on_its_way", file=note.path)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, self._place(note.path))

@@ -19,6 +19,7 @@ from typing import Any
 from personal_avatar import commandline
 from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, first_line, named
 from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.problems import stated
 from personal_avatar.worker.cluster.node import NodeJob
 from personal_avatar.worker.cluster.parcels import Piece
 
@@ -70,7 +71,7 @@ class Place:
             cause = error.cause
             return cause if isinstance(cause, FileNotFoundError) else named(cause)
         if isinstance(error, ConnectionError):
-            return ClusterUnreachable(f"The connection to the Ray cluster broke: {error}.")
+            return stated(ClusterUnreachable, "failure.cluster_broke", cause=error)
         return error
 
     def hand(self, pieces: list[Piece]) -> None:
@@ -150,26 +151,29 @@ def connected(settings: RaySettings) -> Any:
             runtime_env={"py_modules": [package], "excludes": NOT_SENT},
         )
     except Exception as error:
-        text = " ".join(str(error).split())[:400].rstrip(".")
-        if "ersion" in text:
+        said = " ".join(str(error).split())[:400].rstrip(".")
+        if "ersion" in said:
             here = f"Ray {ray.__version__} on Python {sys.version.split()[0]}"
-            hint = f"Install the cluster's own version here: `{_installing(settings.packages, 'VERSION')}`."
-            raise ClusterMismatch(f"The Ray cluster does not fit {here}: {text}.", hint) from error
-        raise ClusterUnreachable(f"The Ray cluster at {settings.address} cannot be used: {text}.") from error
+            command = _installing(settings.packages, "VERSION")
+            raise stated(
+                ClusterMismatch, "failure.cluster_version", "remedy.cluster_version", here=here, cause=said,
+                command=command,
+            ) from error
+        raise stated(ClusterUnreachable, "failure.cluster", address=settings.address, cause=said) from error
     return ray
 
 
 def knock(address: str) -> None:
     """Whether anybody listens there at all: Ray itself waits for minutes. Raises `ClusterUnreachable`."""
     if not address:
-        raise ClusterUnreachable("Jobs shall run on a Ray cluster, and no address is set.")
+        raise stated(ClusterUnreachable, "failure.no_cluster")
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").partition(":")
     try:
         socket.create_connection((host, int(port or PORT)), KNOCK_S).close()
     except (OSError, ValueError) as error:
-        raise ClusterUnreachable(f"Nobody answers at {address} ({error}).") from None
+        raise stated(ClusterUnreachable, "failure.cluster_silent", address=address, cause=error) from None
 
 
 def _imported(packages: str) -> Any:
@@ -180,8 +184,8 @@ def _imported(packages: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise TrainerMissing(
-            f"Ray is not installed for trainings ({error}).", f"Run `{_installing(packages)}`."
+        raise stated(
+            TrainerMissing, "failure.no_ray", "remedy.run", cause=error, command=_installing(packages),
         ) from None
     return ray
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
+from personal_avatar.problems import stated
 from personal_avatar.training.plan import TrainTask
 from personal_avatar.worker.cluster.carrying import Luggage, job_there, pack
 from personal_avatar.worker.cluster.heeding import Heeding
@@ -64,9 +65,9 @@ class Trip:
     def _refuse_full(self, arrival: Arrival, notes: Iterable[Note]) -> None:
         wanted = sum(note.size for note in notes) + SPARE_BYTES
         if arrival.free_bytes < wanted:
-            raise DiskFull(
-                f"The job needs {wanted / GB:.1f} GB on {arrival.machine}, where {arrival.free_bytes / GB:.1f} GB are"
-                " free.", "Free some space on the machines of the cluster.",
+            raise stated(
+                DiskFull, "failure.node_full", "remedy.free_cluster", needed=f"{wanted / GB:.1f}",
+                machine=arrival.machine, free=f"{arrival.free_bytes / GB:.1f}",
             )  # fmt: skip
 
     def _tell(self, arrival: Arrival, luggage: Luggage, missing: list[Note], seconds: float) -> None:

@@ -28,9 +28,9 @@ from personal_avatar.errors import (
     OutOfMemory,
     OutOfVram,
 )
-from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, oom_kills
+from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
+from personal_avatar.problems import stated
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
-from personal_avatar.wording import text
 
 WAIT_S = 0.5
 PATIENCE_S = 15.0
@@ -136,18 +136,17 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     module = _MISSING_MODULE.search(said) or _NOT_INSTALLED.search(said)
     if module:
         command = commandline.doctor("--install-kohya", data=data)
-        hint = f"Run `{command}`; an optimiser may need a package of its own."
-        return EngineMissing(text("trainer.module", module=module[1]), hint)
+        return stated(EngineMissing, "trainer.module", "remedy.kohya_module", module=module[1], command=command)
     if _says(said, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
-        return OutOfVram("The graphics card ran out of memory while sd-scripts trained.")
+        return stated(OutOfVram, "failure.kohya_vram")
     if oom_killed or _says(said, _NO_MEMORY):
-        return OutOfMemory("The machine ran out of memory while sd-scripts trained.")
+        return stated(OutOfMemory, "failure.kohya_memory")
     if _says(said, SAID_OF_DISKS):
-        return DiskFull("The disk was full while sd-scripts trained.", "Free some space on the disk, then train again.")
-    words = " Its last words: " + " | ".join(tail[-5:]) if tail else ""
+        return stated(DiskFull, "failure.kohya_disk", "remedy.free_and_train")
+    words = last_words(tail[-5:])
     if code in (-9, 137):
-        return Killed(f"sd-scripts was ended from outside before it was done.{words}")
-    return Crashed(f"sd-scripts ended with exit code {code}.{words}")
+        return stated(Killed, "failure.kohya_killed", words=words)
+    return stated(Crashed, "failure.kohya_crashed", code=code, words=words)
 
 
 def _says(text: str, marks: Sequence[str]) -> bool:

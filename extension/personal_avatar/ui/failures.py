@@ -1,0 +1,84 @@
+"""What errors say happened, and what is to be done, in the language of the page, whatever fills their places: jobs
+keep them in English, those of earlier versions and of other machines too."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from personal_avatar.problems import known, longest_first
+from personal_avatar.ui.labels import PLACES, label, of_base, reasons
+from personal_avatar.ui.texts import text
+from personal_avatar.wording import translated
+
+# What errors say of how a job ended, and of why none begins, as far as it is no `failure.`: these are raised in many
+# places, or with what is kept of the job.
+ENDINGS = (
+    "ending.cancelled", "ending.cancelled.waiting", "ending.cancelled.paused", "ending.deleted", "ending.interrupted",
+    "ending.download", "ending.closed", "ending.state", "ending.task", "ending.nan", "ending.nan.kohya",
+    "ending.nan.first", "ending.nan.cards",
+)
+STARTS = (
+    "error.QUEUE_FULL.all", "error.QUEUE_FULL.one", "error.TOO_FEW_PHOTOS.found", "error.TOO_FEW_PHOTOS.found_one",
+)
+NO_ROOM = ("error.OUT_OF_VRAM.hint", "error.OUT_OF_MEMORY.hint")
+OWN_HINTS = (
+    "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.WEIGHTS_MISSING.run",
+    "error.WEIGHTS_MISSING.tagger", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
+    "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back",
+    "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
+    "ending.hint.resume", "ending.hint.again", "ending.hint.useless", "ending.hint.smaller", *known("remedy"),
+)
+# What follows a sentence or stands before one.
+WORDS, PERSON = "failure.words", "failure.of_person"
+# What alone fills the places of failures: none is taken for another one that ends or begins like it.
+OF_FAILURES = {
+    **PLACES, **dict.fromkeys(("place", "folder"), r".*[/\\].*"),
+    "tagger": r"\S+", "words": r"(?: Its last words: .*)?",
+    **dict.fromkeys(("count", "number", "width", "height", "needed", "free", "total", "step"), r"[-+.\d]+(?: [MG]B)?"),
+}
+
+
+def happened(message: str, language: str) -> str:
+    """"" of what the table does not have."""
+    filled = {
+        "why": lambda counted: reasons(counted, language),
+        "words": lambda words: translated(words, [WORDS], language),
+        **dict.fromkeys(("cause", "causes", "content", "where"), lambda part: happened(part, language) or part),
+    }
+    told = translated(message, (*ENDINGS, *STARTS), language, filled, PLACES) or of_base(message, language)
+    told = told or translated(message, _failures(), language, filled, OF_FAILURES)
+    return told or _of_person(message, language)
+
+
+@cache
+def _failures() -> tuple[str, ...]:
+    return tuple(key for key in longest_first("failure") if key not in (WORDS, PERSON))
+
+
+def _of_person(message: str, language: str) -> str:
+    """Of several people: who it is about, then what happened."""
+    who, _, rest = message.partition(": ")
+    told = happened(rest, language) if rest else ""
+    return text(PERSON, language, who=who, told=told) if told else ""
+
+
+def remedied(hint: str, language: str) -> str:
+    """What is to be done, settings under their labels; "" of what the table does not have."""
+    def called(changes: str) -> str:
+        each = (change.partition(" ") for change in changes.split(", "))
+        return text("list.between", language).join(f"{label(name, language)} {value}" for name, _, value in each)
+
+    instead = {
+        **dict.fromkeys(("name", "other"), lambda name: label(name, language)), "changes": called,
+        "usual": lambda usual: translated(usual, NO_ROOM, language) or usual,
+        "cause": lambda cause: happened(cause, language) or cause,
+    }
+    return translated(hint, OWN_HINTS, language, instead, PLACES)
+
+
+def waiting_or_training(message: str, language: str) -> tuple[str, str]:
+    """What is said of a training that is already there, and what to do on the page; nothing of anything else."""
+    for key in ("error.WRONG_STATE.training", "error.WRONG_STATE.paused", "error.WRONG_STATE.waiting"):
+        if said := translated(message, [key], language):
+            return said, text(f"{key}.hint", language)
+    return "", ""

@@ -1,0 +1,92 @@
+"""What ends a job that runs is told in the language of the page: each error that one can raise has its texts there."""
+from __future__ import annotations
+
+import re
+
+import pytest
+from personal_avatar import errors
+from personal_avatar.problems import known
+from personal_avatar.ui.failures import ENDINGS, PERSON, WORDS, happened, remedied
+from personal_avatar.ui.markup import words_of
+from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
+
+from tests.unit.ui.sources import KINDS, MODULES, PACKAGE, Module
+
+VRAM = f"error.{errors.OutOfVram.code}"
+OTHERS = [one for one in LANGUAGES if one != DEFAULT]
+TOLD = ("failure.", "base.", "trainer.", "error.", "problem.", "ending.")  # what happened, and what to do:
+DONE = ("remedy.", "ending.hint.", "error.")
+NO_JOBS = ("There is no job ", "Look at the list of jobs.")  # said to who asks for one
+
+
+def is_told(kind: str, part: str, said: str, language: str) -> bool:
+    if has(said):
+        return said.startswith(TOLD if part == "message" else DONE)
+    error = KINDS[kind](said) if part == "message" else KINDS[kind](text("failure.nobody"), said)
+    _, _, english = words_of(error, language)
+    return not english
+
+
+def test_the_errors_of_jobs_are_found_in_the_sources() -> None:
+    found = {(module.name, kind) for module in MODULES for kind, *_ in module.told()}
+    assert len(found) > 60
+    assert {
+        ("training/selftest.py", "NotAlike"), ("training/engines/kohya/child.py", "OutOfVram"),
+        ("jobs/endings.py", "Crashed"), ("worker/cluster/ray_cluster.py", "ClusterUnreachable"),
+        ("webui/selftest_lora.py", "SelfTestFailed"), ("errors.py", "DiskFull"), ("identity/references.py", "NoFace"),
+    } <= found
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_every_error_of_a_job_is_told_in_the_language_of_the_page(module: Module, language: str) -> None:
+    silent = [
+        (kind, line, said) for kind, line, part, said in module.told()
+        if not is_told(kind, part, said, language) and not said.startswith(NO_JOBS)
+    ]
+    assert silent == []
+
+
+NUMBERS = dict.fromkeys(
+    ("count", "number", "width", "height", "needed", "free", "total", "step", "low", "high", "multiple"), "7",
+)
+PATHS = dict.fromkeys(("place", "folder"), "/d/x y.safetensors")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_failure_of_the_table_is_found_again_by_its_english_words_and_by_no_others(language: str) -> None:
+    for key in (*known("failure"), *ENDINGS):
+        if key not in (WORDS, PERSON):
+            filled = dict.fromkeys(re.findall(r"\{(\w+)\}", text(key)), "x.y") | NUMBERS | PATHS | {"words": ""}
+            assert happened(text(key, **filled), language) == text(key, language, **filled), key
+
+
+@pytest.mark.parametrize(("message", "chinese"), [
+    ("The job's process ended with exit code -11 (SIGSEGV). Its last words: a | b",
+     "任务的进程以退出代码 -11 (SIGSEGV) 结束。最后的输出：a | b"),
+    ("The job's process ended with exit code 1.", "任务的进程以退出代码 1 结束。"),
+    ("Anna: No face was found in any of the 3 photos.", "Anna：在 3 张照片中都没有找到人脸。"),
+    ("lora.safetensors is a LoRA, not an adapter for faces.", "lora.safetensors 是 LoRA，不是人脸模型文件。"),
+    ("Without a.safetensors the WebUI paints, with it not: The WebUI made no picture.",
+     "没有 a.safetensors 时 WebUI 能生成图片，有它时则不能：WebUI 没有生成图片。"),
+    ("The moon is round: it is far.", ""),
+])
+def test_what_stands_within_a_sentence_is_told_in_the_language_of_the_page(message: str, chinese: str) -> None:
+    assert happened(message, "zh") == chinese
+
+
+def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of_the_page() -> None:
+    usual = errors.OutOfVram.default_hint
+    hint = text("ending.hint.smaller", changes="batch_size 1, accumulate 4", usual=usual)
+    rank, times = text("plan.batch_size", "vi"), text("plan.accumulate", "vi")
+    said = text("ending.hint.smaller", "vi", changes=f"“{rank}” 1, “{times}” 4", usual=text(f"{VRAM}.hint", "vi"))
+    assert remedied(hint, "vi") == said
+
+
+# Said of what libraries raise, in words of `errors.py`, which stands below the table.
+OF_LIBRARIES = {f"failure.{name}" for name in ("disk", "disk_writing", "not_written", "unexpected")}
+
+
+def test_no_failure_of_the_table_is_left_over() -> None:
+    sources = "".join(source.read_text(encoding="utf-8") for source in PACKAGE.rglob("*.py"))
+    assert {key for key in known("failure") if f'"{key}"' not in sources} == OF_LIBRARIES

@@ -1,0 +1,86 @@
+"""What a job tells while it works is told in the language of the page."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.jobs.working import DIED
+from personal_avatar.problems import known
+from personal_avatar.training.idle import idle
+from personal_avatar.training.outcome import TRAINED_ON
+from personal_avatar.training.plan import PLANS
+from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
+from personal_avatar.training.run import COMPILES
+from personal_avatar.ui.remarks import OF_PHOTO, told
+from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
+
+from tests.unit.ui.sources import MODULES, Module
+
+OTHERS = [one for one in LANGUAGES if one != DEFAULT]
+BASE = BaseModelFile(Path("a"), "a", Family.SDXL, prediction="epsilon")
+
+
+def test_what_jobs_tell_is_found_in_the_sources() -> None:
+    found = {(module.name, said[:9]) for module in MODULES for _, said in module.logged()}
+    assert found >= {
+        ("training/run.py", COMPILES[:9]), ("training/loop.py", "The loss "), ("training/parking.py", "The graph"),
+        ("training/resuming.py", "Going on "), ("worker/cluster/sending.py", "Working o"),
+        ("jobs/running.py", "The job w"),
+    }
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_what_jobs_tell_is_told_in_the_language_of_the_page(module: Module, language: str) -> None:
+    said = [(line, re.sub(r"{[^}]*}", "7", one)) for line, one in module.logged()]
+    assert [(line, one) for line, one in said if re.search("[a-z]{3}", one) and not told(one, language)] == []
+
+
+def harms() -> Iterator[str]:
+    """Sentences about settings that do nothing or harm, as many as there are, in plans that have them all."""
+    chosen = {
+        "clip_skip": 2, "scale_v_loss": True, "keep_tags": 3, "schedule": "constant", "steps_per_photo": 9, "steps": 40,
+        "prior_dropout": 0.5, "class_pictures": 7, "prior_styles": 0.5, "warmup_steps": 39,
+    }
+    for method, prior in (("lora", 0.0), ("lora", 1.0), ("textual-inversion", 0.0)):
+        kind = PLANS[Method(method)]
+        values = {name: value for name, value in chosen.items() if name in kind.__fields__}
+        plan = kind(**values, prior_weight=prior, optimiser="prodigy", learning_rate=0.001)
+        yield from idle(plan, BASE, {*values, "learning_rate", "trigger_word", "weight_decay"})
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_settings_that_do_nothing_are_told_with_the_reason_under_their_labels(language: str) -> None:
+    said = set(harms())
+    assert len(said) > 8
+    for one in said:
+        found = told(one, language)
+        assert found and not re.search("has no effect|prior_weight|steps is|answers|only|factor", found), (one, found)
+
+
+NUMBERS = dict.fromkeys(("number", "step", "at", "total", "most", "needed", "free", "own", "common"), "7")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_sentence_of_the_log_is_found_again_by_its_english_words_and_by_no_others(language: str) -> None:
+    for key in (key for key in known("log") if key != OF_PHOTO):
+        filled = dict.fromkeys(re.findall(r"\{(\w+)\}", text(key)), "x.y") | NUMBERS
+        assert told(text(key, **filled), language) == text(key, language, **filled), key
+
+
+@pytest.mark.parametrize(("sentence", "chinese"), [
+    (f"The disk is full (/d/a). {DIED.format(number=2, limit=3)}",
+     "磁盘已满（/d/a）。 任务从最近保存的状态重新接着运行（第 2 次，最多 3 次）。"),
+    (f"{RESEMBLANCE.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}", text("log.trained_on_style", "zh")),
+    (f"{LIKENESS.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}", text("log.trained_on", "zh")),
+    ("a.jpg: " + text("remark.FACE_GONE"), "a.jpg：" + text("remark.FACE_GONE", "zh")),
+    ("sd-scripts has no DoRA (dora).", text("problem.all", "zh", told=text("problem.kohya.dora", "zh", name="dora"))),
+    ("Pictures of man: 9. Others were made and left out: 2 without a face, 1 like the person.",
+     "man 的图片：9。另有生成后被剔除的：2 张没有人脸、1 张像所训练的人物。"),
+    ("Something that nobody knows.", ""),
+])
+def test_what_stands_within_a_sentence_is_told_in_the_language_of_the_page(sentence: str, chinese: str) -> None:
+    assert told(sentence, "zh").replace(f"“{text('plan.dora', 'zh')}”", "dora") == chinese
