@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
+from string import Formatter
 
 from personal_avatar.domain import Engine, Family, Method
 
 LANGUAGES = ("en", "vi", "zh")
+LANGUAGE_NAMES = {"en": "English", "vi": "Tiếng Việt", "zh": "中文"}
 DEFAULT = "en"
 FAMILIES = {Family.SD1: "Stable Diffusion 1.x", Family.SD2: "Stable Diffusion 2.x", Family.SDXL: "Stable Diffusion XL"}
 NOTHING = "–"
@@ -71,6 +73,11 @@ def _pattern(key: str, places: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
 
 def has(key: str) -> bool:
     return key in table()
+
+
+def can_say(key: str, values: Collection[str]) -> bool:
+    """Whether there is such a text, and a value for each of its places: another version may have told other ones."""
+    return has(key) and {name for _, name, _, _ in Formatter().parse(text(key)) if name} <= set(values)
 
 
 # -- names

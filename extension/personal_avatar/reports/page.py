@@ -4,11 +4,11 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from personal_avatar.domain import PhotoReport, PhotoVerdict, Portrait
+from personal_avatar.domain import Advice, PhotoReport, PhotoVerdict, Portrait
 from personal_avatar.reports import parts
 from personal_avatar.reports.content import Report
 from personal_avatar.storage import write_bytes
-from personal_avatar.wording import score
+from personal_avatar.wording import NOTHING, can_say, score, text
 
 PHOTO_PX, PORTRAIT_PX, BEST = 200, 384, 4
 
@@ -27,17 +27,18 @@ def page(report: Report) -> str:
         _training(report),
         _portraits(report) if report.portraits else "",
         _restored(report),
-        _usage(report),
+        parts.use(report.network, report.files),
         parts.words(parts.MEANINGS) if report.likeness else "",
     )
-    return parts.document(report.title, report.subject, sections)
+    return parts.document(report.title, html.escape(report.subject), sections)
 
 
 # -- numbers
 
 
 def _summary(report: Report) -> str:
-    told = (parts.likeness_cards(report.likeness) if report.likeness else "") + parts.facts(report.facts)
+    facts = ((html.escape(name), html.escape(value)) for name, value in report.facts)
+    told = (parts.likeness_cards(report.likeness) if report.likeness else "") + parts.facts(facts)
     best = "".join(
         parts.image(one.restored or one.path, PORTRAIT_PX, f"portrait {number}: {report.style_name(one)}")
         for number, one in enumerate(report.portraits[:BEST], start=1)
@@ -50,25 +51,37 @@ def _summary(report: Report) -> str:
 
 def _photos(photos: PhotoReport) -> str:
     items = "".join(_photo(verdict) for verdict in photos.photos)
-    count = f"<p>{len(photos.accepted)} of {len(photos.photos)} photos can be used.</p>"
-    advice = parts.bullets(advice.text for advice in photos.advice)
-    return parts.section("Photos", f'{count}{advice}<div class="photos">{items}</div>')
+    count = f"<p>{parts.said('usable', count=len(photos.accepted), of=len(photos.photos))}</p>"
+    advice = parts.bullets(_advised(advice) for advice in photos.advice)
+    return parts.section("photos", f'{count}{advice}<div class="photos">{items}</div>')
 
 
 def _photo(verdict: PhotoVerdict) -> str:
     state = "yes" if verdict.accepted else "no"
-    word = "used" if verdict.accepted else ", ".join(_spoken(reason.value) for reason in verdict.reasons)
-    similarity = f"likeness to the others {score(verdict.similarity)}" if verdict.similarity is not None else ""
-    lines = (verdict.detail, similarity, verdict.path.name)
-    notes = "".join(f"<small>{html.escape(line)}</small>" for line in lines if line)
+    word = parts.said("used") if verdict.accepted else _reasons(verdict)
+    similarity = parts.said("alike", value=score(verdict.similarity)) if verdict.similarity is not None else ""
+    lines = (html.escape(verdict.detail), similarity, html.escape(verdict.path.name))
+    notes = "".join(f"<small>{line}</small>" for line in lines if line)
     return (
         f'<figure class="photo {state}">{parts.image(verdict.path, PHOTO_PX, verdict.path.name)}'
-        f"<figcaption><strong>{html.escape(word)}</strong>{notes}</figcaption></figure>"
+        f"<figcaption><strong>{word}</strong>{notes}</figcaption></figure>"
     )
 
 
-def _spoken(code: str) -> str:
-    return code.replace("_", " ").lower()
+def _reasons(verdict: PhotoVerdict) -> str:
+    def told(language: str) -> str:
+        found = (text(f"reason.{reason.value}", language).rstrip(".。") for reason in verdict.reasons)
+        return html.escape(text("list.between", language).join(found))
+
+    return parts.each(told)
+
+
+def _advised(advice: Advice) -> str:
+    """By its code in every language; in English where the table does not have it."""
+    key = f"advice.{advice.code}"
+    if not can_say(key, advice.values):
+        return html.escape(advice.text)
+    return parts.each(lambda language: html.escape(text(key, language, **advice.values)))
 
 
 # -- training
@@ -76,8 +89,8 @@ def _spoken(code: str) -> str:
 
 def _training(report: Report) -> str:
     likeness = report.likeness
-    marks = (("real pictures", likeness.ceiling), ("before", likeness.floor)) if likeness else ()
-    return parts.section("Training", parts.curves(report.curves.likeness, marks, report.curves.loss))
+    marks = (("mark.real", likeness.ceiling), ("mark.before", likeness.floor)) if likeness else ()
+    return parts.section("training", parts.curves(report.curves.likeness, marks, report.curves.loss))
 
 
 # -- portraits
@@ -85,18 +98,19 @@ def _training(report: Report) -> str:
 
 def _portraits(report: Report) -> str:
     items = "".join(_portrait(number, portrait, report) for number, portrait in enumerate(report.portraits, start=1))
-    return parts.section("Portraits, most alike first", f'<div class="portraits">{items}</div>')
+    return parts.section("portraits", f'<div class="portraits">{items}</div>')
 
 
 def _portrait(number: int, portrait: Portrait, report: Report) -> str:
-    likeness = f"{portrait.likeness:.3f}" if portrait.likeness is not None else "no face found"
+    likeness = f"{portrait.likeness:.3f}" if portrait.likeness is not None else ""
     style = html.escape(report.style_name(portrait))
-    label = f"{number}: {report.style_name(portrait)}, likeness {likeness}"
+    label = f"{number}: {report.style_name(portrait)}, likeness {likeness or NOTHING}"
+    seed = parts.said("seed", seed=portrait.seed)
     scores = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in portrait.scores.items())
     return (
         f'<figure class="portrait">{parts.image(portrait.path, PORTRAIT_PX, label)}<figcaption>'
-        f"<strong>{number}</strong> <b>{likeness}</b> <span>{style}</span>"
-        f"<details><summary>Details</summary><small>Seed {portrait.seed}. {html.escape(scores)}</small>"
+        f"<strong>{number}</strong> <b>{likeness or parts.said('noface')}</b> <span>{style}</span>"
+        f"<details><summary>{parts.said('details')}</summary><small>{seed}. {html.escape(scores)}</small>"
         f"<code>{html.escape(portrait.prompt)}</code></details></figcaption></figure>"
     )
 
@@ -109,21 +123,12 @@ def _restored(report: Report) -> str:
         for portrait in report.portraits
         if portrait.restored is not None
     )
-    note = "<p>A restored face is kept only when it looks no less like the person than before.</p>"
-    return parts.section("Restored faces", f'{note}<div class="pairs">{pairs}</div>' if pairs else "")
+    note = f"<p>{parts.said('restored.note')}</p>"
+    return parts.section("restored", f'{note}<div class="pairs">{pairs}</div>' if pairs else "")
 
 
 def _change(portrait: Portrait) -> str:
     after = portrait.scores.get("restored")
     if after is None or portrait.likeness is None:
-        return "before and after"
-    return f"likeness {portrait.likeness:.3f} before, {after:.3f} after"
-
-
-# -- what to do with it
-
-
-def _usage(report: Report) -> str:
-    code = f"<pre><code>{html.escape(report.network)}</code></pre>"
-    line = f"<p>Write this into a prompt:</p>{code}" if report.network else ""
-    return parts.section("Use it", line + parts.files(report.files))
+        return parts.said("change")
+    return parts.said("change.likeness", before=f"{portrait.likeness:.3f}", after=f"{after:.3f}")

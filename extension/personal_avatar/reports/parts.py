@@ -1,12 +1,15 @@
 """What the pages have in common: the document around them, sections, facts, cards of likeness, curves, pictures.
 
-Everything is inside: style sheet and pictures; no script, nothing is fetched. Texts are escaped here.
+Everything is inside: style sheet and pictures; no script, nothing is fetched. A page holds its texts in every language
+and shows those of the one that its address ends with, as `report.html#vi`, else English; see report.css. `said` makes
+them of keys of the table; names and values of others are HTML already.
 """
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,17 +19,10 @@ from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.pictures import load_picture, source_of
 from personal_avatar.provenance import marked
 from personal_avatar.reports.svg import Chart, Point, chart, smoothed, thinned
-from personal_avatar.wording import score, share
+from personal_avatar.wording import DEFAULT, LANGUAGE_NAMES, LANGUAGES, score, share, text
 
 STYLE_SHEET = Path(__file__).resolve().parents[1] / "assets" / "report.css"
-MEANINGS = {
-    "Likeness": "Mean cosine similarity of a face recogniser's embeddings to pictures of the person that were not"
-    " trained on: 1 is the same picture.",
-    "Before training": "The untrained checkpoint, on the same prompts and seeds.",
-    "Real pictures": "Photos of the person, passed once through the checkpoint's own encoder and decoder, against the"
-    " held-out ones: these themselves and, of few, further ones that were trained on. The best that this checkpoint"
-    " could show.",
-}
+MEANINGS = ("likeness", "before", "real")
 
 
 @cache
@@ -35,72 +31,107 @@ def style_sheet() -> str:
     return STYLE_SHEET.read_text(encoding="utf-8")
 
 
+def each(write: Callable[[str], str], tag: str = "span") -> str:
+    """HTML in every language, of which one is shown; once where all are the same."""
+    written = {language: write(language) for language in LANGUAGES}
+    if len(set(written.values())) == 1:
+        return written[DEFAULT]
+    return "".join(f'<{tag} class="{one}" lang="{one}">{told}</{tag}>' for one, told in written.items())
+
+
+def said(key: str, **values: object) -> str:
+    """The text of `report.<key>`."""
+    return each(lambda language: html.escape(text(f"report.{key}", language, **values)))
+
+
 def document(title: str, subject: str, sections: Iterable[str]) -> str:
-    """The whole HTML file around `sections`."""
+    """The whole HTML file around `sections`; `subject` is HTML."""
     name = html.escape(title)
+    others = "".join(f'<i id="{language}"></i>' for language in LANGUAGES)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f'<!doctype html><html lang="{DEFAULT}"><head><meta charset="utf-8"><title>{name}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{style_sheet()}</style></head><body><main>"
-        f"<header><h1>{name}</h1><p>{html.escape(subject)}</p></header>{''.join(sections)}</main></body></html>"
+        f"<style>{style_sheet()}</style></head><body>{others}<main>{_languages()}"
+        f"<header><h1>{name}</h1><p>{subject}</p></header>{''.join(sections)}</main></body></html>"
     )
 
 
-def section(name: str, content: str) -> str:
-    """`content` under a heading; nothing when there is no content."""
-    return f"<section><h2>{html.escape(name)}</h2>{content}</section>" if content else ""
+def _languages() -> str:
+    links = "".join(f'<a href="#{one}" lang="{one}">{name}</a>' for one, name in LANGUAGE_NAMES.items())
+    return f'<nav aria-label="{" / ".join(text("page.language", one) for one in LANGUAGES)}">{links}</nav>'
+
+
+def section(key: str, content: str, **values: object) -> str:
+    """`content` under a heading, the text of `key`; nothing when there is no content."""
+    return f"<section><h2>{said(key, **values)}</h2>{content}</section>" if content else ""
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and values side by side."""
-    lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows)
+    """Names and values side by side, both HTML."""
+    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return f'<dl class="facts">{lines}</dl>' if lines else ""
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    lines = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    """A list of HTML."""
+    lines = "".join(f"<li>{sentence}</li>" for sentence in sentences)
     return f"<ul>{lines}</ul>" if lines else ""
 
 
 def files(paths: Iterable[object]) -> str:
     """A list of paths."""
     lines = "".join(f"<li><code>{html.escape(str(path))}</code></li>" for path in paths)
-    return f"<p>Files:</p><ul>{lines}</ul>" if lines else ""
+    return f"<p>{said('files')}</p><ul>{lines}</ul>" if lines else ""
 
 
-def words(meanings: Mapping[str, str]) -> str:
+def use(prompt: str, paths: Iterable[object]) -> str:
+    """The section that says how what was trained is used: what to write into a prompt, and the files."""
+    line = f"<p>{said('write')}</p><pre><code>{html.escape(prompt)}</code></pre>" if prompt else ""
+    return section("use", line + files(paths))
+
+
+def words(meanings: Iterable[str]) -> str:
     """The last section: names and what they stand for."""
-    return section("What the words mean", f'<div class="words">{facts(meanings.items())}</div>')
+    return section("words", f'<div class="words">{facts((said(one), said(f"{one}.means")) for one in meanings)}</div>')
 
 
 def short(told: str, pictures: str) -> str:
     """The first section: numbers on the left, pictures on the right."""
     shown = f'<div class="best">{pictures}</div>' if pictures else ""
-    return section("In short", f'<div class="short"><div>{told}</div>{shown}</div>' if told or shown else "")
+    return section("short", f'<div class="short"><div>{told}</div>{shown}</div>' if told or shown else "")
 
 
 def likeness_cards(likeness: Likeness) -> str:
     """Before, after, best possible, and how far between the two the training came."""
     recovered, filled = share(likeness.recovered), min(max(likeness.recovered, 0.0), 1.0)
-    cards = {"Before training": likeness.floor, "After training": likeness.after, "Real pictures": likeness.ceiling}
-    told = ((name, score(value)) for name, value in cards.items())
+    cards = {"before": likeness.floor, "after": likeness.after, "real": likeness.ceiling}
+    told = ((said(name), score(value)) for name, value in cards.items())
     numbers = "".join(f'<div class="card"><b>{value}</b><span>{name}</span></div>' for name, value in told)
-    meter = (
-        f'<div class="meter" role="img" aria-label="{recovered} of the way">'
-        f'<i style="width:{filled:.1%}"></i></div>'
-    )
-    way = f"<p>{recovered} of the way from the untrained checkpoint to real pictures of the person.</p>"
-    return f'<div class="cards">{numbers}</div>{meter}{way}'
+    meter = f'<div class="meter" aria-hidden="true"><i style="width:{filled:.1%}"></i></div>'  # told below
+    return f'<div class="cards">{numbers}</div>{meter}<p>{said("way", share=recovered)}</p>'
 
 
 def curves(scores: Sequence[Point], marks: Sequence[tuple[str, float]], loss: Sequence[Point]) -> str:
-    """Likeness of the saved checkpoints and loss, side by side; nothing without two points."""
+    """Likeness of the saved checkpoints and loss, side by side; nothing without two points. `marks`: with keys."""
+    def likeness(language: str) -> Chart:
+        named = [(text(f"report.{key}", language), height) for key, height in marks]
+        return Chart("likeness", scores, named, dots=True)
+
     charts = (
-        ("Likeness of each saved checkpoint", chart(Chart("Likeness", scores, marks, dots=True))),
-        ("Loss", chart(Chart("Loss", thinned(smoothed(loss)), background=thinned(loss)))),
+        ("curve.likeness", _charts(likeness)),
+        ("loss", _charts(lambda language: Chart("loss", thinned(smoothed(loss)), background=thinned(loss)))),
     )
-    figures = "".join(f"<figure><figcaption>{name}</figcaption>{drawn}</figure>" for name, drawn in charts if drawn)
+    figures = "".join(f"<figure><figcaption>{said(key)}</figcaption>{drawn}</figure>" for key, drawn in charts if drawn)
     return f'<div class="charts">{figures}</div>' if figures else ""
+
+
+def _charts(wanted: Callable[[str], Chart]) -> str:
+    def drawn(language: str) -> str:
+        found = wanted(language)
+        title, steps = (text(f"report.{key}", language) for key in (found.title, "steps"))
+        return chart(replace(found, title=title, x_label=steps, language=language))
+
+    return each(drawn, "div")
 
 
 def image(path: Path, side_px: int, label: str) -> str:

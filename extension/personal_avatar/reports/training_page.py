@@ -10,27 +10,10 @@ from typing import Any
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.reports import parts
 from personal_avatar.reports.svg import Point
-from personal_avatar.wording import memory, score, share, size, span, trained_by
+from personal_avatar.wording import NOTHING, can_say, memory, score, share, size, span, text, trained_by
 
 PICTURE_PX, BEST_PX = 224, 384
-MEANINGS = {
-    **parts.MEANINGS,
-    "Recovered": "The share of the way from the untrained checkpoint to real pictures.",
-    "Prompt following": "How well the pictures show what their prompts ask for, as the untrained checkpoint itself"
-    " judges: 100% when each fits its own prompt best, 50% when it fits any prompt alike.",
-    "Merit": "What the checkpoint is chosen by: the share of the likeness that was recovered, times the share of the"
-    " untrained checkpoint's prompt following that was kept, times what others leave of it: by leakage, as much as half"
-    " is lost where they became as alike as the real pictures are.",
-    "Resemblance": "Of a style: how near the colours and the amount of detail of the pictures are to those of pictures"
-    " that were not trained on, 1 being the same. Lines, shapes and motifs are not looked at. It stands where"
-    " likeness stands for a person.",
-    "Leakage": "How much more other people of the same class look like the person than before; 0 is best.",
-    "Diversity": "How much pictures of one prompt differ, compared with the untrained checkpoint; 100% is as much.",
-}
-SEEDS = (
-    "<p><small>Checkpoints are compared on one set of seeds, and the chosen one is measured on another: that is why the"
-    " numbers at the top differ from those below, the more so the fewer pictures there are.</small></p>"
-)
+MEANINGS = (*parts.MEANINGS, "recovered", "following", "merit", "resemblance", "leakage", "diversity")
 Facts = Mapping[str, Any]
 fine = partial(score, digits=3)
 
@@ -39,12 +22,12 @@ def page(facts: Facts) -> str:
     """The whole document. `scores` are the saved checkpoints, each with its `pictures`; `losses` one number a step."""
     sections = (
         _summary(facts),
-        parts.section("Which checkpoint, and why", _choice(facts)),
-        parts.section("What to do", parts.bullets(facts.get("advice") or ())),
-        parts.section("Curves", _curves(facts)),
-        parts.section("The same prompts and seeds at each checkpoint", _grid(facts)),
-        parts.section("Use it", _usage(facts)),
-        parts.section("Settings that were used", _settings(facts)),
+        parts.section("why", _choice(facts)),
+        parts.section("todo", parts.bullets(_advised(facts, "advice", "train_advice"))),
+        parts.section("curves", _curves(facts)),
+        parts.section("same", _grid(facts)),
+        _usage(facts),
+        parts.section("settings", _settings(facts)),
         parts.words(MEANINGS),
     )
     return parts.document(str(facts.get("name", "")), _subject(facts), sections)
@@ -52,14 +35,35 @@ def page(facts: Facts) -> str:
 
 def _subject(facts: Facts) -> str:
     """Method, engine unless it is ours, and checkpoint in a line."""
-    base = f"on {facts['base']}" if facts.get("base") else ""
-    method = str(facts.get("method", ""))
-    return " ".join(part for part in (trained_by(method, str(facts.get("engine", ""))) if method else "", base) if part)
+    base, method, engine = (str(facts.get(name) or "") for name in ("base", "method", "engine"))
+    if not base or not method:
+        return html.escape(base or (trained_by(method, engine) if method else ""))
+
+    def told(language: str) -> str:
+        return html.escape(text("report.on", language, method=trained_by(method, engine, language), base=base))
+
+    return parts.each(told)
 
 
 def _choice(facts: Facts) -> str:
-    told = f"<p>{html.escape(facts['choice'])}</p>" if facts.get("choice") else ""
-    return told + SEEDS if told and (facts.get("likeness") or facts.get("resemblance")) else told
+    said = _advised(facts, "choice", "choice")
+    told = f"<p>{' '.join(said)}</p>" if said else ""
+    measured = facts.get("likeness") or facts.get("resemblance")
+    return told + f"<p><small>{parts.said('seeds')}</small></p>" if told and measured else told
+
+
+def _advised(facts: Facts, name: str, family: str) -> list[str]:
+    """HTML of each sentence, by its code in every language; of numbers without codes, as an earlier version wrote them,
+    in English."""
+    codes = facts.get(f"{name}_codes") or ()
+    if codes and all(can_say(f"{family}.{one['code']}", one["values"]) for one in codes):
+        return [_in_each(f"{family}.{one['code']}", one["values"]) for one in codes]
+    written = facts.get(name) or ()
+    return [html.escape(one) for one in ([written] if isinstance(written, str) else written)]
+
+
+def _in_each(key: str, values: Mapping[str, Any]) -> str:
+    return parts.each(lambda language: html.escape(text(key, language, **values)))
 
 
 # -- numbers
@@ -67,8 +71,8 @@ def _choice(facts: Facts) -> str:
 
 def _summary(facts: Facts) -> str:
     found = facts.get("likeness") or facts.get("resemblance")
-    name = "Resemblance" if (facts.get("plan") or {}).get("goal") == Goal.STYLE.value else "Likeness"
-    unmeasured = f"<p>{name} was not measured on fresh seeds, for the training was cancelled.</p>"
+    is_style = (facts.get("plan") or {}).get("goal") == Goal.STYLE.value
+    unmeasured = f"<p>{parts.said('unmeasured.style' if is_style else 'unmeasured')}</p>"
     cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
     chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})
     best = "".join(parts.image(Path(one["file"]), BEST_PX, one["prompt"]) for one in chosen.get("pictures", ()))
@@ -77,29 +81,29 @@ def _summary(facts: Facts) -> str:
 
 def _numbers(facts: Facts) -> list[tuple[str, str]]:
     """Only what is known."""
-    measured = "Resemblance of a style" if facts.get("resemblance") else ""
     following = " → ".join(share(facts.get(name)) for name in ("prompt_following_before", "prompt_following"))
     told = (
-        ("Measured", measured),
-        ("Measured against", _references(facts.get("measured_on")) if _was_measured(facts) else ""),
-        ("Leakage", _told(facts.get("leakage"), fine)),
-        *_second_opinion(facts.get("second_opinion")),
-        ("Prompt following, before → after", following if facts.get("prompt_following") is not None else ""),
-        ("Diversity", _told(facts.get("diversity"), share)),
-        ("Photos", str(facts.get("photos", ""))),
-        ("Time", _told(facts.get("seconds"), span)),
-        ("Peak memory", _told(facts.get("peak_memory_gb"), memory)),
-        ("Size of the file", _told(facts.get("file_mb"), size)),
+        ("measured", parts.said("measured.style") if facts.get("resemblance") else ""),
+        ("against", _references(facts.get("measured_on")) if _was_measured(facts) else ""),
+        ("leakage", _told(facts.get("leakage"), fine)),
+        ("following.change", following if facts.get("prompt_following") is not None else ""),
+        ("diversity", _told(facts.get("diversity"), share)),
+        ("photos", html.escape(str(facts.get("photos", "")))),
+        ("time", _told(facts.get("seconds"), lambda seconds: parts.each(lambda language: span(seconds, language)))),
+        ("memory", _told(facts.get("peak_memory_gb"), memory)),
+        ("size", html.escape(_told(facts.get("file_mb"), size))),
     )
-    return [(name, value) for name, value in told if value]
+    found = [(parts.said(key), value) for key, value in told if value]
+    return [*found, *_second_opinion(facts.get("second_opinion"))]
 
 
 def _second_opinion(found: Any) -> list[tuple[str, str]]:
     """Of a recogniser that had no part in the choices, where there was one."""
     if not found:
         return []
-    numbers = f"{score(found['after'])} (before {score(found['floor'])}, real pictures {score(found['ceiling'])})"
-    return [(f"Likeness by {found['recogniser']}, which chose nothing", f"{share(found['recovered'])}: {numbers}")]
+    numbers = {name: score(found[name]) for name in ("after", "floor", "ceiling")}
+    told = parts.said("second.numbers", share=share(found["recovered"]), **numbers)
+    return [(parts.said("second", recogniser=found["recogniser"]), told)]
 
 
 def _was_measured(facts: Facts) -> bool:
@@ -111,8 +115,7 @@ def _was_measured(facts: Facts) -> bool:
 def _references(measured_on: Any) -> str:
     if not measured_on:
         return ""
-    kind = "that were not trained on" if measured_on["held_out"] else "that were trained on, because they are few"
-    return f"{measured_on['photos']} photos {kind}"
+    return parts.said("against.held" if measured_on["held_out"] else "against.trained", count=measured_on["photos"])
 
 
 def _told(value: Any, as_read: Callable[[float], str]) -> str:
@@ -129,7 +132,7 @@ def _curves(facts: Facts) -> str:
     scores: list[Point] = [
         (float(row["step"]), float(value)) for row in rows if (value := _nearness(row)) is not None
     ]
-    marks = [("real pictures", float(facts["ceiling"]))] if facts.get("ceiling") is not None else []
+    marks = [("mark.real", float(facts["ceiling"]))] if facts.get("ceiling") is not None else []
     losses = [(float(step), float(loss)) for step, loss in enumerate(facts.get("losses", ()), 1) if loss is not None]
     return parts.curves(scores, marks, losses)
 
@@ -146,18 +149,18 @@ def _grid(facts: Facts) -> str:
     heads = "".join(_head(picture) for picture in max((row["pictures"] for row in rows), key=len))
     lines = "".join(_line(row, chosen=row.get("step") == _chosen(facts)) for row in rows)
     return (
-        '<div class="scroll"><table class="grid"><thead><tr><th scope="col">Checkpoint</th>'
+        f'<div class="scroll"><table class="grid"><thead><tr><th scope="col">{parts.said("checkpoint")}</th>'
         f"{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
 def _head(picture: Facts) -> str:
-    prompt, seed = (html.escape(str(picture[name])) for name in ("prompt", "seed"))
-    return f'<th scope="col">{prompt} <small>seed {seed}</small></th>'
+    prompt, seed = html.escape(str(picture["prompt"])), parts.said("seed", seed=picture["seed"])
+    return f'<th scope="col">{prompt} <small>{seed}</small></th>'
 
 
 def _line(row: Facts, chosen: bool) -> str:
-    badge = '<span class="badge">chosen</span>' if chosen else ""
+    badge = f'<span class="badge">{parts.said("chosen")}</span>' if chosen else ""
     told = (
         ("likeness", _told(row.get("likeness"), fine)),
         ("resemblance", _told(row.get("resemblance"), fine)),
@@ -166,18 +169,19 @@ def _line(row: Facts, chosen: bool) -> str:
         ("leakage", _told(row.get("leakage"), fine)),
         ("merit", _told(row.get("merit"), score)),
     )
-    words = "".join(f"<small>{name} {value}</small>" for name, value in told if value)
+    words = "".join(f"<small>{parts.said(f'row.{name}', value=value)}</small>" for name, value in told if value)
     cells = "".join(f"<td>{_picture(picture, row)}</td>" for picture in row["pictures"])
     mark = ' class="chosen"' if chosen else ""
-    name = f"Step {row['step']}" if row["step"] else "Before training"
+    name = parts.said("step", step=row["step"]) if row["step"] else parts.said("before")
     return f'<tr{mark}><th scope="row"><b>{name}</b>{badge}{words}</th>{cells}</tr>'
 
 
 def _picture(picture: Facts, row: Facts) -> str:
-    value = _told(_nearness(picture), score) or "no face"
+    value = _told(_nearness(picture), score)
     name = "resemblance" if "resemblance" in picture else "likeness"
-    shown = parts.image(Path(picture["file"]), PICTURE_PX, f"step {row['step']}: {picture['prompt']}, {name} {value}")
-    return f"<figure>{shown}<figcaption>{value}</figcaption></figure>"
+    label = f"step {row['step']}: {picture['prompt']}, {name} {value or NOTHING}"
+    shown = parts.image(Path(picture["file"]), PICTURE_PX, label)
+    return f"<figure>{shown}<figcaption>{value or parts.said('faceless')}</figcaption></figure>"
 
 
 def _nearness(row: Facts) -> Any:
@@ -191,20 +195,20 @@ def _nearness(row: Facts) -> Any:
 
 def _usage(facts: Facts) -> str:
     prompt = facts.get("prompt") or (facts.get("checkpoint") or {}).get("trigger", "")
-    line = f"<p>Write this into a prompt:</p><pre><code>{html.escape(prompt)}</code></pre>" if prompt else ""
-    return line + parts.files(facts.get("files", ()))
+    return parts.use(prompt, facts.get("files", ()))
 
 
 def _settings(facts: Facts) -> str:
     plan = facts.get("plan") or {}
-    told = [(name, _setting(value)) for name, value in plan.items()]
-    return f"<details><summary>{len(told)} settings</summary>{parts.facts(told)}</details>" if told else ""
+    told = [(html.escape(name), _setting(value)) for name, value in plan.items()]
+    summary = parts.said("settings.count", count=len(told))
+    return f"<details><summary>{summary}</summary>{parts.facts(told)}</details>" if told else ""
 
 
 def _setting(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "–"
+        return parts.said("yes" if value else "no")
+    return f"{value:g}" if isinstance(value, float) else html.escape(str(value)) or NOTHING
 
 
 def _rows(facts: Facts) -> Sequence[Facts]:

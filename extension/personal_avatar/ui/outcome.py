@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from personal_avatar.avatars import subject_prompt
@@ -16,8 +15,7 @@ from personal_avatar.ui.labels import labelled
 from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.ui.texts import has, text
-from personal_avatar.wording import memory, score, share, size, span
+from personal_avatar.wording import can_say, memory, score, share, size, span
 
 Result = Mapping[str, Any]
 LIKENESS = ("floor", "after", "ceiling")
@@ -94,16 +92,11 @@ def _said(result: Result, name: str, family: str, scene: Scene) -> list[str]:
     """HTML of each sentence: by its code in the language of the page; of a result without codes, or with one that this
     page does not know so, as it was written, in English."""
     codes = result.get(f"{name}_codes") or ()
-    if codes and all(_can_say(f"{family}.{one['code']}", one["values"]) for one in codes):
+    if codes and all(can_say(f"{family}.{one['code']}", one["values"]) for one in codes):
         said = [scene.say(f"{family}.{one['code']}", **one["values"]) for one in codes]
         return [escape(labelled(one, scene.language)) for one in said]
     written = result.get(name) or ()
     return [tag("span", escape(one), lang="en") for one in ([written] if isinstance(written, str) else written)]
-
-
-def _can_say(key: str, values: Mapping[str, Any]) -> bool:
-    """Whether there is such a text, and a value for each of its places: another version may have told other ones."""
-    return has(key) and {name for _, name, _, _ in Formatter().parse(text(key)) if name} <= values.keys()
 
 
 def _list(sentences: list[str]) -> str:
@@ -116,7 +109,7 @@ def _report(result: Result, scene: Scene, shelf: Shelf) -> str:
     if not path.is_file():
         return ""
     link = tag(
-        "a", escape(scene.say("train.report")), href=shelf.url(path), target="_blank", class_="pa-button",
-        id=f"pa-report-{shelf.component.elem_id}-{path.parent.name}",
+        "a", escape(scene.say("train.report")), href=f"{shelf.url(path)}#{scene.language}", target="_blank",
+        class_="pa-button", id=f"pa-report-{shelf.component.elem_id}-{path.parent.name}",
     )
     return tag("div", link, class_="pa-buttons")

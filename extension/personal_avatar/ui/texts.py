@@ -7,11 +7,9 @@ go with the codes of errors.py, `reason.<code>` with domain.Reason, `style.<id>`
 
 from __future__ import annotations
 
-from personal_avatar.wording import DEFAULT, LANGUAGES, has, table, text
+from personal_avatar.wording import DEFAULT, LANGUAGE_NAMES, LANGUAGES, has, table, text
 
 __all__ = ["DEFAULT", "LANGUAGES", "LANGUAGE_NAMES", "choose", "code_of", "has", "table", "text"]
-
-LANGUAGE_NAMES = {"en": "English", "vi": "Tiếng Việt", "zh": "中文"}
 
 
 def code_of(name: str, otherwise: str = DEFAULT) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,34 +17,10 @@ from personal_avatar.reports.contact_sheet import COLUMNS, contact_sheet, write_
 from personal_avatar.reports.content import Curves, Report, curves_from
 from personal_avatar.reports.letters import shortened, width_of
 from personal_avatar.reports.page import page, write_page
+from personal_avatar.wording import DEFAULT, LANGUAGES, text
 from PIL import Image
 
-VOID = {"meta", "img", "br", "link", "input", "line", "circle", "polyline"}
-
-
-class Tags(HTMLParser):
-    """Checks that tags are closed in order, and collects attributes and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.unit.reports.pages import Tags, in_language
 
 
 @pytest.fixture
@@ -72,20 +47,20 @@ def test_the_page_needs_nothing_but_itself(report: Report) -> None:
     assert tags.open == []
     for _, name, value in tags.attributes:
         if name in ("src", "href"):
-            assert value.startswith("data:image/jpeg;base64,")
+            assert value.startswith("data:image/jpeg;base64,") or value in {f"#{language}" for language in LANGUAGES}
     assert not any(tag in ("script", "link", "iframe") for tag, _, _ in tags.attributes)
     assert "@import" not in page(report) and "url(" not in page(report)
 
 
 def test_the_page_tells_photos_numbers_portraits_and_how_to_use_it(report: Report) -> None:
-    text = Tags(page(report)).text
+    told = Tags(page(report)).text
     for part in (
-        "1 of 2 photos can be used", "blurred, dark", "sharpness 9, need 27", "Add photos from the side.", "0.62",
+        "1 of 2 photos can be used", "Blurred, Too dark", "sharpness 9, need 27", "head turned to the left", "0.62",
         "57% of the way", "<lora:anna:1> sks woman", "demo/anna.safetensors", "likeness 0.710 before, 0.740 after",
         "no face found", "Anime", "own:x", "Steps", "a portrait of sks woman <lora:anna:1>",
     ):
-        assert part in text, part
-    assert text.index("0.710") < text.index("0.520") < text.index("no face found")
+        assert part in told, part
+    assert told.index("0.710") < told.index("0.520") < told.index("no face found")
 
 
 def test_pictures_in_the_page_say_of_their_making_what_their_files_say(report: Report, tmp_path: Path) -> None:
@@ -111,10 +86,10 @@ def test_names_cannot_smuggle_markup_into_the_page(report: Report) -> None:
 
 
 def test_parts_without_content_are_left_out() -> None:
-    text = Tags(page(Report("Nothing yet"))).text
+    told = Tags(page(Report("Nothing yet"))).text
     for part in ("Photos", "Training", "Portraits", "Restored", "Use it", "mean"):
-        assert part not in text
-    assert "Nothing yet" in text
+        assert part not in told
+    assert "Nothing yet" in told
 
 
 def test_a_picture_that_is_gone_leaves_a_box(report: Report, tmp_path: Path) -> None:
@@ -168,5 +143,26 @@ def test_curves_come_from_the_events_of_a_job() -> None:
 
 
 def test_merit_is_explained_by_all_that_it_is_made_of() -> None:
-    said = training_page.MEANINGS["Merit"]
+    assert "merit" in training_page.MEANINGS
+    said = text("report.merit.means")
     assert all(part in said for part in ("likeness", "prompt following", "leakage"))
+
+
+@pytest.mark.parametrize(("language", "parts"), [
+    ("en", ("In short", "1 of 2 photos can be used.", "57% of the way", "Restored faces", "Blurred, Too dark")),
+    ("vi", ("Tóm tắt", "Dùng được 1 trên 2 ảnh.", "Đã đi được 57%", "Khuôn mặt đã phục hồi", "Bị mờ, Quá tối")),
+    ("zh", ("概要", "2 张照片中有 1 张可用。", "已达成 57%", "修复后的人脸", "未找到人脸")),
+])
+def test_the_page_is_read_in_the_language_that_its_address_ends_with(
+    report: Report, language: str, parts: tuple[str, ...]
+) -> None:
+    told = in_language(page(report), language)
+    assert [part for part in parts if part not in told] == []
+    if language != DEFAULT:
+        assert not re.search("[Pp]hotos|pictures|likeness|before|Training", told)
+
+
+def test_a_page_in_three_languages_holds_each_picture_once(report: Report) -> None:
+    shown = [value for _, name, value in Tags(page(report)).attributes if name == "src"]
+    assert len(shown) == 10
+    assert [style for style in ("#vi:target", "#zh:target") if style not in page(report)] == []
