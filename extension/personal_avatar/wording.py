@@ -1,7 +1,7 @@
 """Words and numbers as people read them, the same on page, command line, reports and in errors.
 
 The table of texts is assets/texts.json: key -> English, Vietnamese, Chinese (simplified). Without a language English is
-spoken, as the command line, the reports and the messages of errors do.
+spoken, as the command line and the messages of errors do; reports hold all three.
 """
 from __future__ import annotations
 

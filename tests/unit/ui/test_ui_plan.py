@@ -20,7 +20,7 @@ from personal_avatar.ui import plan as plan_panel
 from personal_avatar.ui.markup import duration
 from personal_avatar.ui.page import same
 from personal_avatar.ui.plan import GOAL
-from personal_avatar.ui.texts import LANGUAGES, text
+from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
 from personal_avatar.wording import memory, size
 
 from tests.unit.ui.test_ui_panels import laid_out
@@ -260,7 +260,8 @@ def test_what_a_comparison_needs_is_of_the_methods_that_find_room(
     monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 0.01, 4.0))
     visitor.refresh()
     told = visitor.text("compare_takes")
-    assert text("compare.refused", language, why="") in told and "needs about" in told
+    assert text("compare.refused", language, why="") in told and "4.0 GB" in told
+    assert ("needs about" in told) == (language == DEFAULT)
 
 
 def test_where_settings_of_another_method_keep_a_comparison_from_starting_it_says_why(
