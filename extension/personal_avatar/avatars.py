@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import shutil
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,25 +17,16 @@ from pathlib import Path
 
 from personal_avatar.captions.files import caption_file, copy_with_caption, without_captions
 from personal_avatar.domain import Avatar, Checkpoint, Consent, from_json, to_json
+from personal_avatar.erasure import erase_folder, erased
 from personal_avatar.errors import NotFound, WrongState
-from personal_avatar.params import shown
+from personal_avatar.names import checked_name, checked_noun, ids_for, same_name, trigger_of
 from personal_avatar.photos.dataset import sources_of
-from personal_avatar.problems import refused
-from personal_avatar.storage import is_half_written, plain_suffix, sha256_of, slug, writable, write_bytes, write_json
+from personal_avatar.storage import plain_suffix, sha256_of, slug, write_json
 
 AVATAR_FILE = "avatar.json"
 DATASET = "dataset"  # the folder of an avatar in which its photos lie as they are trained on
 DIGITS = 12  # of a photo's SHA-256, in its name
 Stamp = tuple[int, int, int]  # of a file: which it is, how long, when it was written
-TRIGGER_TOKEN = "sks"
-NOUN = "class_type"  # what the class noun is called in requests
-# What is published beside a LoRA, an embedding or a checkpoint: pictures, card, configuration.
-COMPANIONS = (".png", ".preview.png", ".json", ".yaml")
-# Unicode's controls of direction: what stands behind one is shown in another order than it has.
-DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-MARKS = "PZC"  # first letters of Unicode's categories: punctuation, spaces, control characters
-UNSEEN = ("Cc", "Zl", "Zp")  # Unicode's categories of control characters and of ends of lines and paragraphs
-RESERVED_IDS = frozenset({"train"})  # /models/train is an address of its own in the API
 
 
 def subject_prompt(point: Checkpoint, lora_weight: float) -> str:
@@ -148,13 +138,13 @@ class AvatarStore:
         `stated_by` (the user when empty) at `door`. Another user's name gives a number behind the id."""
         name, class_noun = checked_name(name), checked_noun(class_noun)
         consent = Consent(statement, stated_by or user_id, now_iso(), door=door)
-        for avatar_id in _ids_for(name):
+        for avatar_id in ids_for(name):
             if not (self._folder / avatar_id / AVATAR_FILE).exists():
                 break
             avatar = self.load(avatar_id)
             if avatar.user_id == user_id and same_name(avatar.name, name):
-                return replace(avatar.agreed(consent), class_noun=class_noun, trigger=_trigger(class_noun))
-        return Avatar(avatar_id, name, user_id, class_noun, _trigger(class_noun), now_iso(), consent=consent)
+                return replace(avatar.agreed(consent), class_noun=class_noun, trigger=trigger_of(class_noun))
+        return Avatar(avatar_id, name, user_id, class_noun, trigger_of(class_noun), now_iso(), consent=consent)
 
     @contextmanager
     def begun(self, avatar: Avatar) -> Iterator[None]:
@@ -222,58 +212,12 @@ class AvatarStore:
             raise WrongState(f"These could not be erased: {named}.", hint)
 
 
-def companions(file: Path) -> list[Path]:
-    """Names of what may have been published beside a trained file."""
-    return [path for suffix in COMPANIONS if (path := file.with_suffix(suffix)) != file]
-
-
-def erase_trained(file: Path) -> list[Path]:
-    """Remove what was trained, with what was published beside it; the file itself, by which the others are found, only
-    when none of them is left. Returns all that is left."""
-    left = [path for path in companions(file) if not _unlinked(path)]
-    if left or not (erased if is_half_written(file) else _unlinked)(file):
-        left.append(file)
-    return left
-
-
-def erase_folder(folder: Path, last: str, others: Iterable[Path] = ()) -> list[Path]:
-    """Remove a folder; the file `last`, by which it is found, only when nothing else of it is left, nor `others`.
-    Returns all that is left."""
-    left = [*others, *(path for path in folder.iterdir() if path.name != last and not erased(path))]
-    if left:
-        return left
-    told = (folder / last).read_bytes()
-    if erased(folder):
-        return []
-    if not (folder / last).exists():  # the system does not let go of the empty folder: it can be found, too
-        write_bytes(folder / last, told)
-    return [folder]
-
-
 def _take_back(folder: Path) -> None:
     """Remove the folder of an avatar as far as that can be done; see `erase_folder`."""
     if (folder / AVATAR_FILE).exists():
         erase_folder(folder, AVATAR_FILE)
     elif folder.exists():
         erased(folder)
-
-
-def erased(path: Path) -> bool:
-    """Remove a file, or a folder with all that can be removed of it; whether nothing is left."""
-    if path.is_symlink() or not path.is_dir():
-        return _unlinked(path)
-    shutil.rmtree(path, ignore_errors=True)
-    return not path.exists()
-
-
-def _unlinked(path: Path) -> bool:
-    try:
-        path.unlink()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _nobody(name_or_id: str) -> NotFound:
@@ -286,49 +230,3 @@ def _copied(photo: Path, folder: Path, number: int) -> str:
     name = f"{number:02d}-{sha256_of(photo)[:DIGITS]}{plain_suffix(photo)}"
     copy_with_caption(photo, folder / name)
     return name
-
-
-def _ids_for(name: str) -> Iterator[str]:
-    """Ids for a name, in the order in which they are tried."""
-    word = slug(name)
-    if word not in RESERVED_IDS:
-        yield word
-    yield from (f"{word[:44].rstrip('-')}-{number}" for number in itertools.count(2))
-
-
-def same_name(one: str, other: str) -> bool:
-    """Whether two names are the same letters, however their accents are written: macOS takes them apart."""
-    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
-
-
-def checked_name(name: str) -> str:
-    """The same name without spaces around it and with its accents on their letters (NFC); raises `InvalidSettings` for
-    what is none, holds bytes that are no text, does not fit on one line, or is shown in another order than it is
-    written in."""
-    name = unicodedata.normalize("NFC", name.strip())
-    if not name or len(name) > 80:
-        raise refused("problem.name.length")
-    if not writable(name):
-        raise refused("problem.name.bytes", "remedy.name.bytes")
-    if any(unicodedata.category(sign) in UNSEEN for sign in name):
-        raise refused("problem.name.control", "remedy.name.control")
-    if DIRECTIONS & set(name):
-        raise refused("problem.name.direction", "remedy.name.direction")
-    if all(unicodedata.category(sign)[0] in MARKS for sign in name):
-        raise refused("problem.name.none", "remedy.name.none", got=shown(name))
-    return name
-
-
-def checked_noun(class_noun: str) -> str:
-    """The same noun with single spaces; raises `InvalidSettings` for what is no English noun, or the trigger itself."""
-    words = [word for word in class_noun.split(" ") if word]
-    noun = " ".join(words)
-    if not noun.isascii() or not "".join(words).isalpha() or len(noun) > 30:
-        raise refused("problem.noun.english", name=NOUN, got=shown(class_noun))
-    if TRIGGER_TOKEN in (word.lower() for word in words):
-        raise refused("problem.noun.trigger", "remedy.noun.trigger", name=NOUN, word=TRIGGER_TOKEN)
-    return noun
-
-
-def _trigger(class_noun: str) -> str:
-    return f"{TRIGGER_TOKEN} {class_noun}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.avatars import companions
+from personal_avatar.erasure import companions
 from personal_avatar.networks import read_header
 from personal_avatar.storage import half_written, write_json
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from personal_avatar.avatars import AvatarStore, erase_trained
+from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import Avatar
+from personal_avatar.erasure import erase_trained
 from personal_avatar.errors import InvalidSettings, NotFound, WrongState
 
 from tests.unit.locks import lock

@@ -21,10 +21,10 @@ from pydantic.fields import MAPPING_LIKE_SHAPES, ModelField
 from personal_avatar.api.schemas import Document
 from personal_avatar.api.settings import mark_nullable, refuse_all, refuse_wrong, schema_of, spread, told_as
 from personal_avatar.api.uploads import refuse_no_pictures
-from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.domain import Engine, Method, PhotoChoice
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.jobs.wishes import PRIORITIES
+from personal_avatar.names import checked_name, checked_noun
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import writable
 from personal_avatar.studio import MAX_PHOTOS, meant

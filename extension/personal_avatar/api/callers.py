@@ -20,8 +20,8 @@ from personal_avatar.api.guard import person_of
 from personal_avatar.api.intake import BoundedRequest
 from personal_avatar.api.problems import Forbidden
 from personal_avatar.api.repeats import KEY, Ask, Repeats
-from personal_avatar.avatars import same_name
 from personal_avatar.errors import InvalidSettings, NotFound
+from personal_avatar.names import same_name
 from personal_avatar.studio import Studio
 from personal_avatar.studio.portraits import tags
 

@@ -5,10 +5,10 @@ from argparse import Namespace
 from typing import Any
 
 from personal_avatar import commandline
-from personal_avatar.avatars import same_name
 from personal_avatar.commands.common import DONE, local_studio
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import BadInput, InvalidSettings, NotFound
+from personal_avatar.names import same_name
 from personal_avatar.studio import Studio
 from personal_avatar.terminal import Terminal, table
 

@@ -56,8 +56,9 @@ def invent(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, co
 
 
 def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, control: Control) -> Casting:
-    from personal_avatar.avatars import TRIGGER_TOKEN, subject_prompt
+    from personal_avatar.avatars import subject_prompt
     from personal_avatar.domain import Method
+    from personal_avatar.names import TRIGGER_TOKEN
     from personal_avatar.studio.sitters import usable_with
 
     casting = Casting(

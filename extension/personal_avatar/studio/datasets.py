@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.avatars import TRIGGER_TOKEN
 from personal_avatar.domain import Dataset, PhotoReport
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.store import Job
+from personal_avatar.names import TRIGGER_TOKEN
 from personal_avatar.params import shown, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.avatars import same_name
+from personal_avatar.names import same_name
 
 FILE = "draft.json"
 

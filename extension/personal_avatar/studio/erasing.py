@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import companions, erase_folder, erase_trained, erased, same_name
 from personal_avatar.captions.task import CAPTION
 from personal_avatar.domain import Avatar
+from personal_avatar.erasure import companions, erase_folder, erase_trained, erased
 from personal_avatar.errors import WrongState
 from personal_avatar.jobs.states import ACTIVE
 from personal_avatar.jobs.store import JobView, named_in
+from personal_avatar.names import same_name
 from personal_avatar.publishing import begun
 from personal_avatar.studio import drafts, keeping
 from personal_avatar.studio.requests import TrainRequest

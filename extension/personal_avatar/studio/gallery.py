@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.albums import favourites
 from personal_avatar.albums.entries import Entry
 from personal_avatar.albums.sizes import ORIGINAL
-from personal_avatar.avatars import erased
+from personal_avatar.erasure import erased
 from personal_avatar.errors import NotFound, WrongState
 from personal_avatar.jobs.events import EVENTS_FILE, SampleMade
 from personal_avatar.jobs.states import ENDED

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import checked_noun
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, UnreadablePhoto, WrongState
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.names import checked_noun
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.pictures import GENERATED, infotext_of, source_of
 from personal_avatar.studio.works import INVENT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from personal_avatar.avatars import checked_noun, now_iso, subject_prompt
+from personal_avatar.avatars import now_iso, subject_prompt
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method, Use
 from personal_avatar.errors import (
     BaseUnsupported,
@@ -23,6 +23,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest, Subject
+from personal_avatar.names import checked_noun
 from personal_avatar.pictures import load_picture, readable
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import plain_suffix, sha256_of

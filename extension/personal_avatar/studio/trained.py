@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from personal_avatar.avatars import COMPANIONS, companions
 from personal_avatar.domain import Avatar, Checkpoint, Method
+from personal_avatar.erasure import COMPANIONS, companions
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in

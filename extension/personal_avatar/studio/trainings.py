@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.caveats import told_in
 from personal_avatar.domain import (
     ONE_PHOTO,
@@ -25,6 +24,7 @@ from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.endings import retell
 from personal_avatar.jobs.states import ACTIVE, ENDED, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.names import checked_name, checked_noun
 from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.enough import refuse_few

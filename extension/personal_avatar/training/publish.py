@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from personal_avatar import __version__, publishing
-from personal_avatar.avatars import erase_trained
 from personal_avatar.domain import Family, Goal, Method
+from personal_avatar.erasure import erase_trained
 from personal_avatar.errors import DiskFull, NotWritable, named
 from personal_avatar.networks import ALIAS
 from personal_avatar.provenance import GENERATED, MADE_BY

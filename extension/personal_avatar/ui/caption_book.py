@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from personal_avatar.avatars import TRIGGER_TOKEN
 from personal_avatar.captions.editing import History, replaced
 from personal_avatar.captions.files import LONGEST, caption_file, caption_of, own_caption
 from personal_avatar.captions.lint import Code, Finding, findings
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.names import TRIGGER_TOKEN
 from personal_avatar.storage import sha256_of, write_bytes
 from personal_avatar.ui.desk import Desk, Draft
 from personal_avatar.ui.refusal import Refusal

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from personal_avatar.avatars import NOUN
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.names import NOUN
 from personal_avatar.params import Settings
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import BETWEEN, known, problems_of

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.avatars import checked_name, checked_noun
 from personal_avatar.domain import (
     BaseModelFile,
     Family,
@@ -24,6 +23,7 @@ from personal_avatar.domain import (
     Reason,
 )
 from personal_avatar.errors import AvatarError, InvalidSettings, QueueFull, TooFewPhotos
+from personal_avatar.names import checked_name, checked_noun
 from personal_avatar.params import Settings, refuse_together, setting, validated
 from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import PhotoSettings
