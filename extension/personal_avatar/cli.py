@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(error: Exception, terminal: Terminal, data: Path | None) -> int:
     """Tell an error: what was written so that it cannot be done is wrong usage."""
     from personal_avatar.commandline import named_here
-    from personal_avatar.errors import InvalidSettings, named
+    from personal_avatar.errors import InvalidSettings
+    from personal_avatar.naming import named
 
     if os.environ.get("PERSONAL_AVATAR_DEBUG"):
         raise error

@@ -17,10 +17,9 @@ from personal_avatar.errors import (
     OutOfMemory,
     OutOfVram,
     PlanTooLarge,
-    first_line,
     from_json,
-    named,
 )
+from personal_avatar.naming import first_line, named
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.wording import LANGUAGES, text
 

@@ -21,14 +21,8 @@ from personal_avatar.api.guard import Guard
 from personal_avatar.api.intake import NOT_JSON, BoundedRequest, Intake
 from personal_avatar.api.origins import Origins
 from personal_avatar.documents import API_PREFIX
-from personal_avatar.errors import (
-    AvatarError,
-    BadInput,
-    Crashed,
-    InvalidSettings,
-    NotFound,
-    named,
-)
+from personal_avatar.errors import AvatarError, BadInput, Crashed, InvalidSettings, NotFound
+from personal_avatar.naming import named
 
 PREFIX = API_PREFIX
 MEDIA_TYPE = "application/problem+json"

@@ -33,11 +33,10 @@ from personal_avatar.errors import (
     NotWritable,
     TooFewPhotos,
     WrongState,
-    first_line,
-    named,
 )
 from personal_avatar.jobs.states import ACTIVE, RESTING, State
 from personal_avatar.jobs.store import Job, JobView
+from personal_avatar.naming import first_line, named
 from personal_avatar.params import pairs
 from personal_avatar.reports.comparison import Row, notes, to_document
 from personal_avatar.reports.comparison import table as words_of

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.commands.common import DONE, FAILED, keep_checkpoint, local_studio, pictures
-from personal_avatar.errors import AvatarError, BadInput, first_line
+from personal_avatar.errors import AvatarError, BadInput
 from personal_avatar.identities import PictureRestoreSettings
+from personal_avatar.naming import first_line
 from personal_avatar.params import pairs, validated
 from personal_avatar.storage import short
 from personal_avatar.studio.picking import free

@@ -19,7 +19,8 @@ from personal_avatar.environment import additions, places, record, trainer
 from personal_avatar.environment.additions import Addition
 from personal_avatar.environment.interpreter import Interpreter, Planned
 from personal_avatar.environment.turn import turn
-from personal_avatar.errors import AvatarError, NotFitting, WouldMove, named
+from personal_avatar.errors import AvatarError, NotFitting, WouldMove
+from personal_avatar.naming import named
 
 PATIENCE_S = 900.0
 LASTING = (WouldMove.code, NotFitting.code)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from personal_avatar import pickles
-from personal_avatar.errors import BaseUnsupported, WeightsCorrupt, first_line
+from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
 from personal_avatar.identity.kinds import SAFETENSORS
+from personal_avatar.naming import first_line
 from personal_avatar.problems import stated
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

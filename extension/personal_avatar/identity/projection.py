@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from personal_avatar.errors import WeightsCorrupt, first_line
+from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.identity.kinds import EMBEDDING
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Tokens
 from personal_avatar.identity.perceiver import Perceiver
+from personal_avatar.naming import first_line
 from personal_avatar.problems import stated
 
 MAX_PORTRAIT_PHOTOS = 5  # that many were seen in training

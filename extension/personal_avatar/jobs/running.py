@@ -5,7 +5,7 @@ import logging
 import shutil
 import time
 
-from personal_avatar.errors import AvatarError, Cancelled, NotFound, named
+from personal_avatar.errors import AvatarError, Cancelled, NotFound
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused
 from personal_avatar.jobs.kept import STATE_FOLDER
@@ -13,6 +13,7 @@ from personal_avatar.jobs.means import Listener, Means
 from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.jobs.working import Again, Working
+from personal_avatar.naming import named
 
 RELEASE_TRIES = 100
 INTERRUPTED = "The job was interrupted from outside between two steps, and goes on."

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed, named
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, DiskFull, Killed
 from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
@@ -22,6 +22,7 @@ from personal_avatar.jobs.means import Means
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, Status
 from personal_avatar.jobs.watching import Watch
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.wording import text
 

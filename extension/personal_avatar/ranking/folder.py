@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto, named
+from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto
 from personal_avatar.formats import open_picture
+from personal_avatar.naming import named
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import GenerationFailed, first_line
+from personal_avatar.errors import GenerationFailed
+from personal_avatar.naming import first_line
 from personal_avatar.networks import made_for
 from personal_avatar.wording import FAMILIES
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import AvatarError, Crashed, GenerationFailed, named
+from personal_avatar.errors import AvatarError, Crashed, GenerationFailed
 from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest
+from personal_avatar.naming import named
 from personal_avatar.networks import embeddings_in, named_embeddings
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.embeddings import embedding_for

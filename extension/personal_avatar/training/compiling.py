@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import causes, first_line
+from personal_avatar.naming import causes, first_line
 from personal_avatar.training.compute import version
 from personal_avatar.training.plan import ON, TrainPlan
 

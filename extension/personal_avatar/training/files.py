@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from personal_avatar.errors import NotWritable, SelfTestFailed, first_line, named
+from personal_avatar.errors import NotWritable, SelfTestFailed
+from personal_avatar.naming import first_line, named
 from personal_avatar.networks import ALIAS, read_header
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, rename_over, replacing, room_beside

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 
-from personal_avatar.errors import Crashed, TrainerMissing, causes, named
+from personal_avatar.errors import Crashed, TrainerMissing
+from personal_avatar.naming import causes, named
 from personal_avatar.problems import stated
 from personal_avatar.training.compute import trim
 

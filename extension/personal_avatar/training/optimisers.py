@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.errors import first_line
+from personal_avatar.naming import first_line
 from personal_avatar.training import needs
 from personal_avatar.training.compute import version
 from personal_avatar.training.plan import TrainPlan

@@ -12,8 +12,8 @@ from personal_avatar import caveats
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.caveats import codes
 from personal_avatar.domain import Advice, Checkpoint, Dataset, Family, Likeness, to_json
-from personal_avatar.errors import first_line
 from personal_avatar.jobs.events import Log
+from personal_avatar.naming import first_line
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice

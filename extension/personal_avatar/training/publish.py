@@ -11,7 +11,8 @@ from pathlib import Path
 from personal_avatar import __version__, publishing
 from personal_avatar.domain import Family, Goal, Method
 from personal_avatar.erasure import erase_trained
-from personal_avatar.errors import DiskFull, NotWritable, named
+from personal_avatar.errors import DiskFull, NotWritable
+from personal_avatar.naming import named
 from personal_avatar.networks import ALIAS
 from personal_avatar.provenance import GENERATED, MADE_BY
 from personal_avatar.storage import slug, write_bytes, write_json

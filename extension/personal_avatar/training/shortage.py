@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram, named
+from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
+from personal_avatar.naming import named
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.fitting import Offer
 from personal_avatar.training.plan import TrainTask

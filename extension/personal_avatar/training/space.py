@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from personal_avatar import wording
 from personal_avatar.domain import BaseModelFile, Engine
-from personal_avatar.errors import DiskFull, NotWritable, named
+from personal_avatar.errors import DiskFull, NotWritable
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.storage import nearest_there
 from personal_avatar.training.bench import SHOWN

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar import wording
-from personal_avatar.errors import DiskFull, named
+from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.kept import STATE_COMPLETE as COMPLETE
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.storage import flush_folder, sha256_of, write_bytes
 from personal_avatar.training.files import write_tensors

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from personal_avatar.errors import AvatarError, Crashed, PageFailed, named
+from personal_avatar.errors import AvatarError, Crashed, PageFailed
+from personal_avatar.naming import named
 from personal_avatar.ui.texts import text
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Refusal(AvatarError):
 
 
 def failed_here(error: Exception) -> AvatarError:
-    """As `errors.named`, for what failed on the page and ended no job; what nobody has named goes into the log."""
+    """As `naming.named`, for what failed on the page and ended no job; what nobody has named goes into the log."""
     if isinstance(error, AvatarError):
         return error
     LOG.error("The page could not do what was asked.", exc_info=error)

@@ -11,7 +11,8 @@ from typing import Any
 
 from modules import sd_models, shared
 
-from personal_avatar.errors import AvatarError, BaseUnsupported, Crashed, first_line, named
+from personal_avatar.errors import AvatarError, BaseUnsupported, Crashed
+from personal_avatar.naming import first_line, named
 from personal_avatar.problems import stated
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.webui.describe import NOISE_SCHEDULE, ZERO_TERMINAL_SNR, describe

@@ -18,8 +18,8 @@ from modules.ui_components import InputAccordion
 from PIL import Image
 
 from personal_avatar.domain import Face
-from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRestoreSettings
+from personal_avatar.naming import named
 from personal_avatar.params import validated
 from personal_avatar.pictures import PREFIX, prompt_in
 from personal_avatar.restoration.everybody import RestoredPicture, restore_everybody

@@ -19,8 +19,9 @@ from modules import processing, scripts, sd_models, sd_samplers, shared
 from modules.call_queue import queue_lock
 from PIL import Image
 
-from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint, named
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint
 from personal_avatar.host import Picture, PictureRequest
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, saving, sharing
 from personal_avatar.webui.identity import notes

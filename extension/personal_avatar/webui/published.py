@@ -10,8 +10,9 @@ from modules.call_queue import queue_lock
 
 from personal_avatar import caveats
 from personal_avatar.domain import Advice, Method
-from personal_avatar.errors import NotTaken, OutOfMemory, OutOfVram, SelfTestFailed, named
+from personal_avatar.errors import NotTaken, OutOfMemory, OutOfVram, SelfTestFailed
 from personal_avatar.host import Folders
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora
 

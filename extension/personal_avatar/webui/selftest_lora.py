@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import Crashed, NotTaken, SelfTestFailed, first_line, named
+from personal_avatar.errors import Crashed, NotTaken, SelfTestFailed
+from personal_avatar.naming import first_line, named
 from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import read_shapes
 from personal_avatar.webui import generation, trial

@@ -11,7 +11,8 @@ import numpy as np
 from modules import processing, sd_models, shared
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import Crashed, GenerationFailed, SelfTestFailed, named
+from personal_avatar.errors import Crashed, GenerationFailed, SelfTestFailed
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.webui import borrowed, generation
 from personal_avatar.webui.describe import describe

@@ -8,7 +8,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from personal_avatar.errors import DiskFull, WeightsMissing, named
+from personal_avatar.errors import DiskFull, WeightsMissing
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.weights.files import CHUNK_BYTES, adopt
 from personal_avatar.weights.nouns import Weight

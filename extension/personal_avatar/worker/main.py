@@ -12,10 +12,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed, named
+from personal_avatar.errors import Crashed, NanLoss, SelfTestFailed
 from personal_avatar.jobs.control import CANCEL, Control, PauseTaken
 from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, failure
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl

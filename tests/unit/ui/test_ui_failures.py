@@ -33,7 +33,7 @@ def test_the_errors_of_jobs_are_found_in_the_sources() -> None:
     assert {
         ("training/selftest.py", "NotAlike"), ("training/engines/kohya/child.py", "OutOfVram"),
         ("jobs/endings.py", "Crashed"), ("worker/cluster/ray_cluster.py", "ClusterUnreachable"),
-        ("webui/selftest_lora.py", "SelfTestFailed"), ("errors.py", "DiskFull"), ("identity/references.py", "NoFace"),
+        ("webui/selftest_lora.py", "SelfTestFailed"), ("naming.py", "DiskFull"), ("identity/references.py", "NoFace"),
     } <= found
 
 
@@ -83,7 +83,7 @@ def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of
     assert remedied(hint, "vi") == said
 
 
-# Said of what libraries raise, in words of `errors.py`, which stands below the table.
+# Said of what libraries raise, in words of `naming.py`, which stands below the table.
 OF_LIBRARIES = {f"failure.{name}" for name in ("disk", "disk_writing", "not_written", "unexpected")}
 
 

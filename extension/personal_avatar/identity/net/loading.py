@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from personal_avatar.errors import WeightsCorrupt, WeightsMissing, first_line
+from personal_avatar.errors import WeightsCorrupt, WeightsMissing
 from personal_avatar.identity.kinds import SAFETENSORS
 from personal_avatar.identity.net.network import IdentityNet
 from personal_avatar.identity.net.part import NORM_GROUPS, LayoutError, Part, Shapes
 from personal_avatar.identity.nouns import Tokens
+from personal_avatar.naming import first_line
 from personal_avatar.pickles import load_pickle
 from personal_avatar.problems import stated
 

@@ -11,7 +11,8 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported, Crashed, named
+from personal_avatar.errors import BaseUnsupported, Crashed
+from personal_avatar.naming import named
 from personal_avatar.problems import stated
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families.contents import Contents, Named, without_weights

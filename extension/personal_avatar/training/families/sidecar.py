@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported, first_line
+from personal_avatar.errors import BaseUnsupported
+from personal_avatar.naming import first_line
 from personal_avatar.problems import stated
 
 CELL_PX = 8

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from personal_avatar.errors import AvatarError, Crashed, named
+from personal_avatar.errors import AvatarError, Crashed
 from personal_avatar.identity.infotext import STYLE
+from personal_avatar.naming import named
 from personal_avatar.pictures import PREFIX
 
 log = logging.getLogger(__name__)

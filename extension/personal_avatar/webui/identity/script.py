@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from modules import scripts
 
-from personal_avatar.errors import named
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.infotext import hashes
+from personal_avatar.naming import named
 from personal_avatar.webui import sharing
 from personal_avatar.webui.identity import axes, finishing, networks, notes, session
 from personal_avatar.webui.identity.arguments import pasted_photos, settings_of

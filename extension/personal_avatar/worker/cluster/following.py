@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from personal_avatar import caveats
-from personal_avatar.errors import JobDamaged, first_line, from_json
+from personal_avatar.errors import JobDamaged, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.naming import first_line
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.problems import stated
 from personal_avatar.training.files import free_stem

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar import commandline
-from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing, first_line, named
+from personal_avatar.errors import ClusterMismatch, ClusterUnreachable, TrainerMissing
 from personal_avatar.jobs.executors import RaySettings
+from personal_avatar.naming import first_line, named
 from personal_avatar.problems import stated
 from personal_avatar.worker.cluster.node import NodeJob
 from personal_avatar.worker.cluster.parcels import Piece

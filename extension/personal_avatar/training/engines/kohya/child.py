@@ -16,19 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar import commandline
-from personal_avatar.errors import (
-    SAID_OF_DISKS,
-    SAID_OF_MEMORY,
-    SAID_OF_VRAM,
-    AvatarError,
-    Crashed,
-    DiskFull,
-    EngineMissing,
-    Killed,
-    OutOfMemory,
-    OutOfVram,
-)
+from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
+from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, SAID_OF_VRAM
 from personal_avatar.problems import stated
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 

@@ -1,0 +1,62 @@
+"""What libraries raise gets a name of ours: no room, nothing may be written, and everything else."""
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+from personal_avatar.errors import AvatarError, Crashed, DiskFull, NotWritable, OutOfMemory, OutOfVram
+
+# What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
+# bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
+SAID_OF_VRAM = (
+    "CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
+    "CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation",
+    "MPS backend out of memory",
+)
+SAID_OF_MEMORY = (
+    "not enough memory", "can't allocate memory", "Cannot allocate memory", "Unable to allocate", "std::bad_alloc",
+    "bad allocation", "Failed to allocate memory for requested buffer of size",
+)
+SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
+
+# What safetensors says, which is not written in Python, where no file may be made or changed.
+SAID_OF_WRITING = "Error while serializing"
+REFUSED = (5, 19) if os.name == "nt" else (errno.EPERM, errno.EACCES, errno.EROFS)  # there, numbers are Windows' own
+SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in REFUSED)
+
+
+def _errno(error: BaseException) -> int | None:
+    return error.errno if isinstance(error, OSError) else None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error itself, then what it was raised from or beside, to the first."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def first_line(error: BaseException, characters: int = 200) -> str:
+    """Of what it says, without a full stop; the name of its type where it says nothing."""
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0][:characters].rstrip(".:")
+
+
+def named(error: BaseException) -> AvatarError:
+    """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
+    if isinstance(error, AvatarError):
+        return error
+    text = f"{type(error).__name__}: {error}".strip()
+    if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in SAID_OF_VRAM):
+        return OutOfVram("The graphics card ran out of memory.")
+    if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
+        return OutOfMemory("The machine ran out of memory.")
+    if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):
+        return DiskFull(f"The disk is full ({getattr(error, 'filename', None) or 'while writing'}).")
+    refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
+    if refused or _errno(error) == errno.EROFS:
+        return NotWritable(f"A file could not be written: {first_line(error)}.")
+    return Crashed(f"An unexpected error ended the work: {text}.")
