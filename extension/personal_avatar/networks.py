@@ -27,7 +27,7 @@ LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
-REMEMBERED = 8  # headers: those of the checkpoints that a page is about
+REMEMBERED, REMEMBERED_BYTES = 8, 2 * 2**20  # headers, each no longer: those of the checkpoints that a page is about
 ALIAS = "ss_output_name"  # among the texts of a file: what it calls itself
 BASE_VERSION, ARCHITECTURE = "ss_base_model_version", "modelspec.architecture"  # among the texts of a file
 Known = TypeVar("Known", Family, str)
@@ -95,15 +95,17 @@ def header_of(path: Path) -> Header:
             written = file.read(length)
         if len(written) < length:
             raise ValueError(text("content.end"))
-        return _parsed(written, path.stat().st_size)
+        return (_remembered if length <= REMEMBERED_BYTES else _parsed)(written, path.stat().st_size)
     except _BROKEN as error:
         raise ValueError(text("content.header", detail=error)) from None
 
 
-@lru_cache(maxsize=REMEMBERED)
 def _parsed(written: bytes, size: int) -> Header:
-    """Of the same bytes once: a page asks several times whenever it is refreshed. `size`: of the file, in bytes."""
+    """`size`: of the file, in bytes."""
     return _checked(json.loads(written), 8 + len(written), size)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)  # a page asks several times whenever it is refreshed
 
 
 def _checked(header: dict[str, Any], start: int, size: int) -> Header:
