@@ -88,7 +88,10 @@ def meet(rank: int, size: int, place: Path) -> Team:
 
     has_nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # torch for Windows comes without
     backend = "nccl" if has_nccl else "gloo"
-    distributed.init_process_group(backend, f"file://{place.absolute()}", PATIENCE, size, rank)
+    # Not by its address, in which "#" and "?" mean something else.
+    store = distributed.FileStore(str(place.absolute()), size)
+    store.set_timeout(PATIENCE)
+    distributed.init_process_group(backend, timeout=PATIENCE, world_size=size, rank=rank, store=store)
     return Team(rank, size)
 
 

@@ -48,7 +48,9 @@ def trained(folder: Path, base: BaseModelFile, model: DiffusionModel, gpus: int)
 def test_two_processes_train_what_one_does_with_both_batches(
     tmp_path: Path, miniature: BaseModelFile, load_miniature: Callable[[], DiffusionModel]
 ) -> None:
-    one, two = (trained(tmp_path, miniature, load_miniature(), gpus) for gpus in (1, 2))
+    folder = tmp_path / "what #1? 100%"
+    folder.mkdir()
+    one, two = (trained(folder, miniature, load_miniature(), gpus) for gpus in (1, 2))
     assert two.losses == pytest.approx(one.losses, rel=1e-4)
     alone, both = one.method.state(), two.method.state()
     moved = [name for name in alone if "lora_B" in name or "lora_up" in name] or list(alone)
