@@ -1,4 +1,4 @@
-"""How our own command line is called for a data folder, as a person can copy it into a terminal."""
+"""Our own command line as a person can copy it into a terminal, and what runs apart from one."""
 from __future__ import annotations
 
 import os
@@ -9,11 +9,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 PROGRAM = "personal-avatar"
 HOME_VARIABLE = "PERSONAL_AVATAR_HOME"
 PACKAGES = Path(__file__).resolve().parents[1]  # the folder that goes on sys.path
 BELOW = ("weights", "models")  # folders of the data folder that downloads go to
+
+
+def apart() -> dict[str, Any]:
+    """For `Popen`: what a child needs so that signals and the end of our terminal are not its own. On Windows that is
+    a console that nobody sees: whoever closes the window of ours ends all that share it."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
 
 
 def default_data_folder() -> Path:

@@ -11,10 +11,10 @@ import time
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from personal_avatar.commandline import apart
 from personal_avatar.errors import TrainerMissing
 from personal_avatar.host import TrainerPython
 from personal_avatar.jobs.executors import LOCAL, Executor
@@ -40,11 +40,10 @@ def start(folder: Path, trainer: TrainerPython, executor: Executor = LOCAL) -> s
     paths = [environment.get("PYTHONPATH", ""), package_parent]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [str(trainer.executable), "-m", executor.module, str(folder)]
-    detached: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     with (folder / LOG_FILE).open("ab") as log:
         try:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **detached
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder, **apart()
             )
         except OSError as error:
             if trainer.executable.is_file() and os.access(trainer.executable, os.X_OK) and not _unfit(error):

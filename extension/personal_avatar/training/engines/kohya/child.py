@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from personal_avatar import commandline
+from personal_avatar.commandline import apart
 from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
 from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, SAID_OF_VRAM
@@ -40,7 +40,6 @@ class Child:
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], data: Path | None = None
     ) -> None:
         """`data`: our data folder, into which sd-scripts is installed."""
-        own_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
         self._oom_kills, self._data = oom_kills(), data
         self._process = subprocess.Popen(
             list(command),
@@ -49,7 +48,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            **own_group,
+            **apart(),
         )
         self._blocks: queue.Queue[bytes] = queue.Queue()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
