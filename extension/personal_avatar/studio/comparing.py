@@ -27,6 +27,21 @@ def compared(views: Iterable[JobView]) -> list[Row]:
     return comparable([result for result in found if result])
 
 
+def beside(view: JobView, views: Iterable[JobView]) -> list[Row]:
+    """What each method made of the photos and the checkpoint of that one job, as `compared`: what the other jobs of its
+    avatar were given others for is left out, however new it is. Empty before the job has ended."""
+    from personal_avatar.reports.comparison import place_of
+
+    def stands(other: JobView) -> bool:
+        if not (_made(view) and _made(other)):
+            return _asked(other) == _asked(view)
+        return _asked(other) == _asked(view) and place_of(other.result or {}) == place_of(view.result or {})
+
+    if not (_made(view) or _failed(view)):
+        return []
+    return compared(other for other in views if other.job.avatar_id == view.job.avatar_id and stands(other))
+
+
 def newest_first(views: Iterable[JobView]) -> list[JobView]:
     """Jobs of several kinds in the order of the lists."""
     return sorted(views, key=lambda view: view.job.created_at, reverse=True)

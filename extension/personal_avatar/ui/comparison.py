@@ -1,16 +1,17 @@
-"""Part of the panel "Train": what each method made of the same photos, once there are several to compare."""
+"""Part of the panels "Train" and "Jobs": what each method made of the same photos, once there are several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from textwrap import shorten
 
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
+from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.comparison import Row, columns, span_of, spoken
 from personal_avatar.reports.comparison_sheet import picture_heads
-from personal_avatar.studio.comparing import compared
+from personal_avatar.studio.comparing import beside, compared
 from personal_avatar.studio.trainings import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
@@ -34,24 +35,38 @@ HEAD_LETTERS = 56
 
 
 def comparison_html(scene: Scene, shelf: Shelf) -> str:
-    """The methods, best first: numbers, and pictures of the same prompts and seeds, or why there are none. Empty while
-    there is only one."""
+    """Of the training in sight, under a heading; or why there is none. Empty while there is only one method."""
     shown = scene.training
     if shown is None:
         return ""
-    views = [view for kind in COMPARED for view in scene.of_kind(kind) if view.job.avatar_id == shown.job.avatar_id]
-    rows = compared(views)
+    rows = compared([view for view in _views(scene) if view.job.avatar_id == shown.job.avatar_id])
     if len(rows) < 2:
         return _failure(rows, scene)
-    title = scene.say("compare.title")
+    return tag("h3", escape(scene.say("compare.title"))) + _table(rows, scene, shelf)
+
+
+def comparison_of(view: JobView, scene: Scene, shelf: Shelf) -> str:
+    """That in which one job stands; empty where it stands alone, but for what photos alone made, of which nothing else
+    tells."""
+    rows = beside(view, _views(scene)) if view.job.kind in COMPARED else []
+    alone = view.job.kind == ONE_PHOTO and any(row.error is None for row in rows)
+    return _table(rows, scene, shelf) if len(rows) > 1 or alone else ""
+
+
+def _views(scene: Scene) -> Iterator[JobView]:
+    return (view for kind in COMPARED for view in scene.of_kind(kind))
+
+
+def _table(rows: Sequence[Row], scene: Scene, shelf: Shelf) -> str:
+    """The methods, best first: numbers, and pictures of the same prompts and seeds."""
     names = columns(rows)
     lines = "".join(_line(row, names, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(names, scene))), tag("tbody", lines), class_="pa-table")
-    numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=title)
+    numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=scene.say("compare.title"))
     told = [tag("p", escape(said), class_="pa-note") for said in _notes(rows, scene)]
     asked = picture_heads(rows)[:PICTURES]
     pictures = [_pictures(row, asked, scene, shelf) for row in rows]
-    return "".join((tag("h3", escape(title)), numbers, *told, _picture_heads(asked), *pictures))
+    return "".join((numbers, *told, _picture_heads(asked), *pictures))
 
 
 def left_out_html(left_out: Mapping[str, AvatarError], scene: Scene) -> str:

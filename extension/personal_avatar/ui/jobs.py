@@ -13,6 +13,7 @@ from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.jobs.store import JobView
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.ui import wishes
+from personal_avatar.ui.comparison import comparison_of
 from personal_avatar.ui.live import bar, failure_html, headline, state_badge
 from personal_avatar.ui.markup import box, facts, tag
 from personal_avatar.ui.outcome import made_something, outcome_html
@@ -82,7 +83,7 @@ def _log(scene: Scene) -> dict[str, Any]:
 
 
 def jobs_html(scene: Scene, papers: Shelf) -> str:
-    """The list, newest first. `papers`: serves the reports of trainings."""
+    """The list, newest first. `papers`: serves the reports of trainings, and pictures of comparisons."""
     if not scene.views:
         return tag(
             "div",
@@ -108,6 +109,7 @@ def _row(view: JobView, scene: Scene, papers: Shelf) -> str:
         _times(view, scene),
         failure_html(view, scene),
         _outcome(view, scene, papers),
+        _comparison(view, scene, papers),
         _buttons(view, scene),
         "" if active else _erasing(view, scene),
         class_="pa-job",
@@ -120,6 +122,12 @@ def _outcome(view: JobView, scene: Scene, papers: Shelf) -> str:
     if view.job.kind != TRAIN or not made_something(view):
         return ""
     return _folded(view, "outcome", "jobs.outcome", scene, outcome_html(view, scene, papers))
+
+
+def _comparison(view: JobView, scene: Scene, papers: Shelf) -> str:
+    """What other methods made of the same photos: the panel "Train" shows that of one person alone."""
+    told = "" if view.status.state in ACTIVE else comparison_of(view, scene, papers)
+    return _folded(view, "comparison", "compare.title", scene, told) if told else ""
 
 
 def _title(view: JobView, scene: Scene) -> str:

@@ -18,6 +18,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.studio.comparing import beside
 from personal_avatar.training.plan import OnePhotoTask
 
 from tests.unit.api.house import GOOD, LEARN, SAMPLES, build_studio, failing
@@ -85,6 +86,19 @@ def test_results_on_other_photos_do_not_stand_beside_a_failure(make: Make) -> No
     studio.queue.wait(job.id, 60)
     rows = studio.trainings.comparison(job.avatar_id)
     assert [(row.method, row.error.code if row.error else "") for row in rows] == [("lora", "OUT_OF_VRAM")]
+
+
+def test_what_stands_beside_a_job_stays_when_other_photos_were_trained_on_since(make: Make) -> None:
+    studio = make()
+    compared(studio, LEARN)
+    first, second = studio.jobs.views()
+    later = studio.trainings.start(replace(REQUEST, photos=(GOOD[1],)))
+    assert beside(studio.jobs.view(later.id), studio.jobs.views()) == [], "it has not ended"
+    studio.queue.wait(later.id, 60)
+    views = studio.jobs.views()
+    for view in (first, second):
+        assert {row.method for row in beside(view, views)} == {"lora", "textual-inversion"}
+    assert [row.method for row in beside(studio.jobs.view(later.id), views)] == ["lora"]
 
 
 def test_a_method_leaves_what_is_meant_for_another_and_that_is_told(make: Make) -> None:

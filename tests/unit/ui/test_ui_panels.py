@@ -358,7 +358,7 @@ def test_the_photos_alone_are_compared_too_and_the_table_says_how_to_read_their_
     assert "Likeness now" in said and "from 0.10" in said
     assert visitor.value("comparison").count('alt="Sample picture, Photos alone"') == 2
     listed = visitor.text("jobs")
-    assert "Measurement · Nga · Photos alone" in listed
+    assert "Measurement · Nga · Photos alone" in listed and listed.count("Photos alone 0.34 30%") == 1 + len(Method)
     assert all(f"Training · Nga · {name}" in listed for name in ("LoRA", "Dreambooth-LoRA", "Textual Inversion"))
 
 
@@ -396,6 +396,32 @@ def test_the_pictures_of_a_comparison_stand_below_what_they_were_asked_for(
     ]
     assert unescape(heads[1][0]) == f"{prompts[1]}, seed 1001"
     assert 'alt="Sample picture, Dreambooth: a portrait of sks woman, seed 1000"' in shown
+
+
+def test_each_job_of_a_comparison_shows_it_also_when_somebody_else_was_trained_since(
+    visit: Visit, client: TestClient
+) -> None:
+    visitor = laid_out(visit, "fc" * 16, "Yen")
+    visitor.enter(goal="face-quick", compare_one_photo=False)
+    visitor.click("compare")
+    visitor.wait(lambda: visitor.text("comparison").count("50%") == len(Method))
+    visitor = trained(visit, "f8" * 16, "Zoe")
+    assert visitor.text("comparison") == ""
+    jobs = {named(job): job for job in visitor.value("jobs").split('<li class="pa-job"')[1:]}
+    assert text("compare.title") not in jobs.pop("Training · Zoe · LoRA")
+    mine = [job for name, job in jobs.items() if "Yen" in name]
+    assert len(mine) == len(Method)
+    for job in mine:
+        folded = job[job.index('<details id="pa-comparison-'):]
+        assert text("compare.title") in folded and folded.count("<tr>") == 1 + len(Method)
+        assert folded.count('alt="Sample picture, Dreambooth"') == 2
+        (address, *_) = re.findall(r'<img src="([^"]*)"', folded)
+        assert client.get(f"/{address}").headers["content-type"].startswith("image/")
+
+
+def named(job: str) -> str:
+    """The title of a job in the list, of its HTML."""
+    return unescape(re.findall(r"<strong>([^<]*)</strong>", job)[0])
 
 
 def test_the_photos_alone_can_be_left_out(visit: Visit, studio: Studio) -> None:
