@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -48,6 +49,7 @@ class Page:
         self._watched: dict[int, tuple[str, ...]] = {}
         self._filled: dict[int, str] = {}
         self._noted: set[int] = set()
+        self._lasting: set[int] = set()
         self._reads: dict[str, gr.components.Component] = {}
         self._answered: list[Any] = []
         self._shelves: list[Shelf] = []
@@ -98,15 +100,20 @@ class Page:
         self._shelves.append(Shelf(elem_id(name), visible=visible))
         return self._shelves[-1]
 
-    def fill(self, name: str, component: Any, provider: Provider, *, noted: bool = False) -> Any:
+    def fill(
+        self, name: str, component: Any, provider: Provider, *, noted: bool = False, lasting: bool = False
+    ) -> Any:
         """`show` and `read` in one, for a value that is only proposed: what the user changed himself stays.
 
         It counts as changed while it differs from what was proposed last. A server that was started anew does not know
-        what that was: what the page holds is then the user's, unless each change of it is `noted` at once.
+        what that was: what the page holds is then the user's, unless each change of it is `noted` at once. What is
+        `lasting` stays the user's own also where the same is proposed: no later proposal takes its place.
         """
         self._filled[component._id] = name
         if noted:
             self._noted.add(component._id)
+        if lasting:
+            self._lasting.add(component._id)
         return self.show(self.read(name, component), provider)
 
     def read(self, name: str, component: Any) -> Any:
@@ -157,7 +164,10 @@ class Page:
         self.refresh_on(refresh.click)
         for component in self._reads.values():
             if component.visible:
-                self.refresh_on(settled(component))
+                event, answer = settled(component), self._refresh
+                if component._id in self._lasting and not isinstance(component, gr.Textbox):  # it may be left as it was
+                    answer = partial(self._entered, component._id)
+                event(answer, *self._refresh_io(), **QUIET)
         for answered in self._answered:
             answered.then(self._refresh, *self._refresh_io(), **QUIET)
 
@@ -179,19 +189,20 @@ class Page:
         scene = self.scene(spoken, key, dict(zip(self._reads, values, strict=True)))
         proposed = self._proposed(scene, seen, opening=not seen)
         fresh: dict[str, Any] = {}
-        updates = [gr.update(**self._full(component, scene, proposed, fresh)) for component in self._components]
+        updates = [gr.update(**self._full(component, scene, proposed, seen, fresh)) for component in self._components]
         return [scene.key, fresh, *updates]
 
     def _full(
-        self, component: Any, scene: Scene, proposed: dict[int, dict[str, Any]], fresh: dict[str, Any]
+        self, component: Any, scene: Scene, proposed: dict[int, dict[str, Any]], seen: Mapping[str, Any],
+        fresh: dict[str, Any],
     ) -> dict[str, Any]:
-        """Everything that a component shows."""
+        """Everything that a component shows; notes in `fresh` what stands in the place of what was `seen`."""
         changes = {prop: scene.say(key) for prop, key in self._says.get(component._id, {}).items()}
         if component is self.language:
             changes["value"] = LANGUAGE_NAMES[scene.language]
         if component._id in self._shows:
             shown = self._shown(component, scene)
-            fresh[str(component._id)] = self._digest(component, shown)
+            fresh[str(component._id)] = self._digest(component, shown, scene, seen)
             changes.update(proposed.get(component._id, shown))
         return changes
 
@@ -199,6 +210,10 @@ class Page:
         """Before anything is shown: what two shelves have in common is copied anew by the one that still shows it."""
         for shelf in self._shelves:
             shelf.tidy()
+
+    def _entered(self, component: int, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
+        """The user put a value into a component himself, it may be the one that stood there."""
+        return self._refresh(language, key, {**seen, str(component): {}}, *values)
 
     def _refresh(self, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
         self._tidy()
@@ -209,7 +224,7 @@ class Page:
             if component._id not in self._shows:
                 continue
             name, shown = str(component._id), self._shown(component, scene)
-            digest = self._digest(component, shown)
+            digest = self._digest(component, shown, scene, seen)
             news = {} if fresh.get(name) == digest else proposed.get(component._id, shown)
             updates.append(gr.update(**news))
             fresh[name] = digest
@@ -227,7 +242,7 @@ class Page:
                 continue
             shown = self._shown(component, scene)
             if name in scene.own:
-                shown = {prop: value for prop, value in shown.items() if prop != "value"}
+                shown = _valueless(shown)
             found[component._id] = shown
             scene.values[name] = shown.get("value", scene.values.get(name))
         return found
@@ -241,8 +256,8 @@ class Page:
 
     def is_changed(self, component: Any, seen: Mapping[str, Any], value: Any) -> bool:
         """Whether the user has put `value` in the place of what was proposed last, which `seen` tells."""
-        last = seen.get(str(component._id))
-        return not same(value, last.get("value")) if last else component._id not in self._noted
+        last = seen.get(str(component._id)) or {}
+        return not same(value, last["value"]) if "value" in last else component._id not in self._noted
 
     def _shown(self, component: Any, scene: Scene) -> dict[str, Any]:
         """What a provider says; one that fails shows why in its place, or leaves its component alone."""
@@ -252,13 +267,19 @@ class Page:
             told = error_box(failed_here(error), scene.language)
             return {"value": all_legible(told)} if isinstance(component, gr.HTML) else {}
 
-    def _digest(self, component: Any, shown: dict[str, Any]) -> Any:
-        """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash."""
+    def _digest(self, component: Any, shown: dict[str, Any], scene: Scene, seen: Mapping[str, Any]) -> Any:
+        """What tells news apart: of a proposal itself, as it is asked for again; of the rest a hash. Of what lasts, and
+        is known to be the user's, no value: whatever it equals, it was not proposed."""
         if component._id in self._filled:
-            return shown
+            lasts = component._id in self._lasting and self._filled[component._id] in scene.own
+            return _valueless(shown) if lasts and str(component._id) in seen else shown
         watched = self._watched[component._id] or tuple(shown)
         relevant = {name: shown[name] for name in watched if name in shown}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _valueless(shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {prop: value for prop, value in shown.items() if prop != "value"}
 
 
 def all_legible(value: Any) -> Any:

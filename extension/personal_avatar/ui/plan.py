@@ -51,7 +51,7 @@ class PlanForm:
         }
         self._page, self._form = page, Form(page, _fields(), "plan")
         for field, component in zip(self._form.fields, self._form.components, strict=True):
-            page.fill(_key(field), component, partial(_proposed, field.name))
+            page.fill(_key(field), component, partial(_proposed, field.name), lasting=True)
         self._names = [*choices, *map(_key, self._form.fields)]
         self.components = [*choices.values(), *self._form.components]
 

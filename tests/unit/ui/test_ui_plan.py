@@ -85,7 +85,8 @@ def test_the_rate_that_is_shown_follows_the_optimiser_as_the_training_does(
             assert "muon is for LoRA" in visitor.text("estimate")
         else:
             is_shown(visitor, plan_for(base, method, {"optimiser": optimiser}))
-    visitor.enter(plan_dora=True)
+    visitor = visit(key="fb" * 16)
+    visitor.enter(method=method.value, plan_dora=True)
     visitor.refresh()
     is_shown(visitor, plan_for(base, method, {"dora": True} if hasattr(PLANS[method](), "dora") else {}))
 
@@ -116,17 +117,53 @@ def test_where_a_training_would_not_start_its_estimate_says_so_and_no_time(
     assert times and times not in visitor.text("compare_takes")
 
 
+def planned(visitor: Visitor, studio: Studio, name: str) -> dict[str, object]:
+    """What a training by that name is started with."""
+    visitor.click("start")
+    (view,) = [view for view in studio.jobs.views() if view.job.title == name]
+    with suppress(WrongState):  # it is quick
+        studio.queue.cancel(view.job.id)
+    return dict(view.job.payload["plan"])
+
+
 @pytest.mark.slow
 def test_a_rate_that_was_typed_is_sent_also_where_it_is_what_others_would_have(visit: Visit, studio: Studio) -> None:
     visitor = laid_out(visit, "fd" * 16, "Ilse")
     usual = preset_for(studio.host.checkpoint(), Method.LORA)["learning_rate"]
     assert visitor.value("plan_learning_rate") != usual
     visitor.enter(plan_learning_rate=usual)
-    visitor.click("start")
-    (view,) = [view for view in studio.jobs.views() if view.job.title == "Ilse"]
-    with suppress(WrongState):  # it is quick
-        studio.queue.cancel(view.job.id)
-    assert view.job.payload["plan"] == {GOAL: Goal.FACE.value, "learning_rate": usual}
+    assert planned(visitor, studio, "Ilse") == {GOAL: Goal.FACE.value, "learning_rate": usual}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_it_stood", [False, True])
+def test_what_was_typed_stays_and_is_sent_although_the_same_is_proposed(
+    visit: Visit, studio: Studio, as_it_stood: bool
+) -> None:
+    name = "Jutta" if as_it_stood else "Karla"
+    visitor = laid_out(visit, ("e1" if as_it_stood else "e2") * 16, name)
+    usual = visitor.value("plan_optimiser")
+    typed = visitor.value("plan_learning_rate") if as_it_stood else 1.0  # which is what prodigy takes
+    visitor.put("plan_learning_rate", typed)
+    for optimiser in ("prodigy", "adafactor", usual):
+        visitor.put("plan_optimiser", optimiser)
+        assert visitor.value("plan_learning_rate") == typed, optimiser
+    for goal, method in ((Goal.FACE_BEST, Method.DREAMBOOTH), (Goal.FACE, Method.LORA)):
+        visitor.enter(goal=goal.value, method=method.value)
+        visitor.refresh()
+    found = planned(visitor, studio, name)
+    assert found == {GOAL: Goal.FACE.value, "optimiser": usual, "learning_rate": typed}
+
+
+def test_what_was_only_proposed_follows_also_after_the_server_was_started_anew(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = visit(key="e3" * 16)
+    assert visitor.value("plan_learning_rate") != 1.0
+    monkeypatch.setattr(visitor, "_session", "another")  # what the server kept of this tab is gone
+    visitor.refresh()
+    visitor.put("plan_optimiser", "prodigy")
+    assert visitor.value("plan_learning_rate") == 1.0
 
 
 def test_the_estimate_is_of_the_settings_that_are_filled_in(visit: Visit) -> None:

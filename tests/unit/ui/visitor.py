@@ -58,6 +58,11 @@ class Visitor:
         for name, value in values.items():
             self._set(name, value)
 
+    def put(self, name: str, value: Any) -> None:
+        """Enter a number or choose, and have the page notice, as a browser does."""
+        self._set(name, value)
+        self._run(self._dependency("input", self._ids[name]))
+
     def choose_files(self, *paths: Path, into: str = "files") -> None:
         files = [{"name": str(path), "data": None, "is_file": True, "orig_name": path.name} for path in paths]
         self._set(into, files if self.prop(into, "file_count") == "multiple" else files[0])
