@@ -10,6 +10,7 @@ from typing import Any
 
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar, Checkpoint, to_json
+from personal_avatar.domain.merit import best_first
 from personal_avatar.jobs.store import JobView
 from personal_avatar.storage import legible
 
@@ -55,7 +56,8 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
         "state": state, "trigger": best.trigger if best else avatar.trigger,
         "prompt": subject_prompt(best, 1.0) if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
-        "likeness": _likeness(best), "checkpoints": [_checkpoint(point, avatar) for point in avatar.checkpoints],
+        "likeness": _likeness(best),
+        "checkpoints": [_checkpoint(point, avatar) for point in best_first(avatar.checkpoints)],
         "consent": to_json(avatar.consent) if avatar.consent else None,
         "consents": [to_json(consent) for consent in avatar.consents],
     }
@@ -64,7 +66,7 @@ def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
 def _checkpoint(point: Checkpoint, avatar: Avatar) -> dict[str, Any]:
     return {
         "file": point.path.name, "sha256": point.sha256, "step": point.step, "method": point.method.value,
-        "family": point.family.value, "likeness": _likeness(point),
+        "family": point.family.value, "engine": point.engine.value, "likeness": _likeness(point),
         "used": point == avatar.best_for(point.family),
     }
 

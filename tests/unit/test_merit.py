@@ -1,13 +1,14 @@
 """Which of a person's files is the best: the one rule for comparisons and for what pictures are made with."""
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from personal_avatar.domain import Avatar, Checkpoint, Family, Likeness, Method, Scores
-from personal_avatar.domain.merit import best_of, merit, side_by_side
+from personal_avatar.domain import Avatar, Checkpoint, Engine, Family, Likeness, Method, Scores
+from personal_avatar.domain.merit import best_first, best_of, merit, side_by_side
 
 cosine = st.floats(-1.0, 1.0)
 
@@ -29,6 +30,25 @@ def file(step: int, measured: Scores | None, place: str = "here", family: Family
 def test_the_best_file_is_alike_follows_prompts_and_leaves_others_as_they_are(worse: Scores, better: Scores) -> None:
     for files in ((file(1, worse), file(2, better)), (file(2, better), file(1, worse))):
         assert best_of(files) == file(2, better)
+
+
+def test_files_stand_the_best_first_and_those_that_cannot_be_compared_last() -> None:
+    files = (
+        file(1, scores(0.9), place="other photos"), file(2, scores(0.8)), file(3, None), file(4, scores(0.5)),
+        file(5, scores(0.8)),
+    )
+    assert [one.step for one in best_first(files)] == [5, 2, 4, 3, 1]
+    assert best_first(()) == [] and best_of(()) is None
+
+
+def test_a_person_keeps_a_file_of_each_engine() -> None:
+    files = {engine: replace(file(step, scores(0.5)), engine=engine) for step, engine in enumerate(Engine)}
+    avatar = Avatar("anna", "Anna", "u", "woman", "sks woman", "2026-01-01T00:00:00Z")
+    for one in files.values():
+        avatar = avatar.with_checkpoints((one,))
+    assert avatar.checkpoints == tuple(files.values())
+    again = replace(files[Engine.KOHYA], step=9)
+    assert avatar.with_checkpoints((again,)).checkpoints == (files[Engine.DIFFUSERS], again)
 
 
 def test_a_newer_training_on_other_photos_is_taken_and_not_compared() -> None:

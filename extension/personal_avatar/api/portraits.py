@@ -62,8 +62,9 @@ class GenerateBody(JobBody):
     """A person (an avatar, photos without training, or both), and a style or a prompt."""
 
     model_id: Line = Field("", description="An avatar; without one, references or image show who it is")
-    file: Line = Field("", description="Which of the avatar's files is used, by its name, its method, or method/name, "
-                       "of `checkpoints` in GET /models/{id}; left out: the one that is marked there as `used`")
+    file: Line = Field("", description="Which of the avatar's files is used, by its name, its method (the best of "
+                       "that) or method/name, of `checkpoints` in GET /models/{id}, the best first; left out: "
+                       "the one that is marked there as `used`")
     references: conlist(Encoded, min_items=1, max_items=MAX_REFERENCES) = Field(
         (), description="Photos of the person, put into the pictures without training; size limits as in /models/train"
     )

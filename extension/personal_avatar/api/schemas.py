@@ -103,6 +103,7 @@ class CheckpointDocument(Document):
     step: int
     method: str
     family: str
+    engine: str
     likeness: LikenessDocument | None
     used: bool = Field(..., description="Whether pictures with a checkpoint of its family are made with it, unless "
                        "another is named: the best of those measured as the newest was")

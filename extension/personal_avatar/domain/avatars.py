@@ -78,9 +78,9 @@ class Avatar:
         return best_of(self.fitting(family))
 
     def with_checkpoints(self, points: Sequence[Checkpoint]) -> Avatar:
-        """`points` in place of earlier ones of the same method and family; the others stay."""
-        new = {(point.method, point.family) for point in points}
-        others = [point for point in self.checkpoints if (point.method, point.family) not in new]
+        """`points` in place of earlier ones of the same method, family and engine; the others stay."""
+        new = {(point.method, point.family, point.engine) for point in points}
+        others = [point for point in self.checkpoints if (point.method, point.family, point.engine) not in new]
         return replace(self, checkpoints=(*others, *points))
 
 

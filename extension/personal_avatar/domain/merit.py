@@ -55,16 +55,23 @@ def side_by_side(scores: Sequence[Scores]) -> list[Scores]:
 
 
 def best_of(points: Sequence[Checkpoint]) -> Checkpoint | None:
-    """Of a person's files, the newest last: the best of those that were measured as the newest was, on the same photos
-    and checkpoint; with others it cannot be compared, and it is the one that was asked for last. Without any that was
-    measured, the newest."""
-    alike = [point for point in points if point.place == points[-1].place]
-    scored = [(point, scores) for point in alike if (scores := scores_of(point)) is not None]
-    if not scored:
-        return points[-1] if points else None
+    """The first of `best_first`; None of none."""
+    return next(iter(best_first(points)), None)
+
+
+def best_first(points: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """A person's files, given the newest last: those that were measured as the newest was, on the same photos and
+    checkpoint, by merit; then the others, with which it cannot be compared, as it is the one that was asked for last,
+    and those that were not measured, the newest first."""
+    newest_first = list(reversed(points))
+    scored = [
+        (point, scores) for point in newest_first
+        if point.place == newest_first[0].place and (scores := scores_of(point)) is not None
+    ]
     counted = side_by_side([scores for _, scores in scored])
-    best = max(range(len(scored)), key=lambda place: (merit(counted[place]), place))
-    return scored[best][0]
+    order = sorted(range(len(scored)), key=lambda place: -merit(counted[place]))
+    known = [scored[place][0] for place in order]
+    return known + [point for point in newest_first if all(point is not one for one in known)]
 
 
 def scores_of(point: Checkpoint) -> Scores | None:

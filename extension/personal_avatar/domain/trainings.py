@@ -102,7 +102,8 @@ class Scores:
 class Checkpoint:
     """A trained file. `step` is the optimiser step at which it was saved. `place`: what files share whose `scores` can
     be compared, "" where an earlier version did not note it. `clip_skip`: by which layer of the text encoder it was
-    trained, as the WebUI counts; 0 where an earlier version did not note it, or the family has no choice."""
+    trained, as the WebUI counts; 0 where an earlier version did not note it, or the family has no choice. `engine`: an
+    earlier version did not note it, and it counts as ours."""
 
     path: Path
     sha256: str
@@ -114,3 +115,4 @@ class Checkpoint:
     scores: Scores | None = None
     place: str = ""
     clip_skip: int = 0
+    engine: Engine = Engine.DIFFUSERS

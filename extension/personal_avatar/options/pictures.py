@@ -10,8 +10,9 @@ from personal_avatar.options.common import Commands, checkpoint, command, count,
 def generate(commands: Commands) -> None:
     parser = command(commands, "generate", "train:generate", "portraits of an avatar or a photo, ranked by likeness")
     parser.add_argument("--avatar", default="", metavar="NAME", help="an avatar that was trained")
-    parser.add_argument("--file", default="", metavar="NAME_OR_METHOD", help="which of the avatar's files, such as "
-                        "lora (default: the best of those that can be compared with the newest)")
+    parser.add_argument("--file", default="", metavar="NAME_OR_METHOD", help="which of the avatar's files: its "
+                        "name, or a method such as lora for the best of that (default: the best of those that can be "
+                        "compared with the newest)")
     parser.add_argument("--reference", nargs="+", action="extend", default=[], type=Path, metavar="FILE_OR_DIR",
                         help="photos of one person, without training; with --avatar: besides its training")
     what = parser.add_mutually_exclusive_group(required=True)

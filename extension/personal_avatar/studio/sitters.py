@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from personal_avatar.avatars import now_iso, subject_prompt
-from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Method, Use
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Engine, Method, Use
+from personal_avatar.domain.merit import best_first, best_of
 from personal_avatar.errors import (
     BaseUnsupported,
     ConsentMissing,
@@ -188,14 +189,20 @@ def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: s
 
 
 def file_for(avatar: Avatar, base: BaseModelFile, wanted: str = "") -> Checkpoint | None:
-    """The avatar's file for the loaded checkpoint: the one that is `wanted`, by one of its `_names`, else the best;
-    None where none fits. Raises `InvalidSettings` where another one was wanted."""
+    """The avatar's file for the loaded checkpoint: the best of those that are `wanted`, by one of their `_names`, else
+    of all; None where none fits. Raises `InvalidSettings` where another one was wanted."""
     points = avatar.fitting(base.family)
     named = [one for one in points if wanted in _names(one)]
     if wanted and points and not named:
-        there = ", ".join(f"{one.path.name} ({one.method.value})" for one in points)
+        there = ", ".join(f"{one.path.name} ({_made_by(one)})" for one in best_first(points))
         raise InvalidSettings(f"{avatar.name} has no file {wanted!r} for this checkpoint.", f"There are: {there}.")
-    return named[-1] if wanted and named else avatar.best_for(base.family)
+    return best_of(named) if wanted else avatar.best_for(base.family)
+
+
+def _made_by(point: Checkpoint) -> str:
+    """Codes of its method and, where that is not ours, its engine."""
+    engine = "" if point.engine is Engine.DIFFUSERS else f", {point.engine.value}"
+    return point.method.value + engine
 
 
 def _names(point: Checkpoint) -> tuple[str, ...]:

@@ -81,7 +81,10 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
     trigger = published_trigger(task, file.stem, training.dataset.trigger)
     family = training.bench.model.base.family
     skip = work.plan.clip_skip if family is Family.SD1 else 0
-    point = Checkpoint(file, sha256_of(file), best.step, task.method, family, trigger, likeness, clip_skip=skip)
+    point = Checkpoint(
+        file, sha256_of(file), best.step, task.method, family, trigger, likeness, clip_skip=skip,
+        engine=task.engine,
+    )
     document = {
         "name": task.avatar.name,
         "files": [str(path) for path in files],

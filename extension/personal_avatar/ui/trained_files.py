@@ -8,14 +8,14 @@ from typing import Any
 import gradio as gr
 
 from personal_avatar.domain import Checkpoint
-from personal_avatar.domain.merit import best_of
+from personal_avatar.domain.merit import best_first, best_of
 from personal_avatar.errors import AvatarError
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import avatars_by_label, choices
 from personal_avatar.ui.scene import Scene
 from personal_avatar.ui.texts import text
-from personal_avatar.wording import method_name
+from personal_avatar.wording import trained_by
 
 BEST = "best"
 
@@ -44,14 +44,14 @@ def _points(scene: Scene) -> tuple[Checkpoint, ...]:
 
 def _follow(scene: Scene) -> dict[str, Any]:
     points = _points(scene)
-    files = [(_label(one, scene), f"{one.method.value}/{one.path.name}") for one in reversed(points)]
+    files = [(_label(one, scene), f"{one.method.value}/{one.path.name}") for one in best_first(points)]
     named = [(scene.say("create.file.best"), BEST), *files]
     chosen, known = scene.values.get("file"), [code for _, code in named]
     return {"choices": named, "value": chosen if chosen in known else BEST, "visible": len(points) > 1}
 
 
 def _label(point: Checkpoint, scene: Scene) -> str:
-    return f"{method_name(point.method, scene.language)} ({point.path.name})"
+    return f"{trained_by(point.method, point.engine, scene.language)} ({point.path.name})"
 
 
 def _why(scene: Scene) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from personal_avatar import avatars
+from personal_avatar import avatars, documents
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import Family, Method
+from personal_avatar.domain import Engine, Family, Method
 from personal_avatar.errors import (
     BaseUnsupported,
     ConsentMissing,
@@ -219,6 +219,29 @@ def test_a_file_of_a_person_can_be_named_by_its_method_or_its_name(make: Callabl
     assert "anna.safetensors (lora)" in caught.value.hint
     with pytest.raises(InvalidSettings, match="no avatar"):
         studio.create(CreateRequest(prompt="a photo", file="lora", references=(GOOD[0],), consent="she agreed"))
+
+
+def test_of_the_files_of_two_engines_each_can_be_named_and_the_method_means_the_better(
+    make: Callable[..., Studio]
+) -> None:
+    studio = make()
+    studio.queue.wait(studio.trainings.start(REQUEST).id, 60)
+    base, avatar = studio.host.checkpoint(), studio.avatars.load("anna")
+    (ours,) = avatar.checkpoints
+    assert ours.scores is not None and ours.engine is Engine.DIFFUSERS
+    likeness = replace(ours.scores.likeness, after=ours.scores.likeness.after - 0.1)
+    path = ours.path.with_name("anna-2.safetensors")
+    worse = replace(ours, path=path, scores=replace(ours.scores, likeness=likeness), engine=Engine.KOHYA)
+    avatar = avatar.with_checkpoints((worse,))
+    named = [file_for(avatar, base, one) for one in ("", "lora", "anna", "anna-2", "lora/anna-2.safetensors")]
+    assert named == [ours, ours, ours, worse, worse]
+    with pytest.raises(InvalidSettings) as caught:
+        file_for(avatar, base, "anna-3")
+    assert "anna.safetensors (lora), anna-2.safetensors (lora, kohya)" in caught.value.hint
+    studio.avatars.save(avatar)
+    told = documents.avatar(studio.avatars.load("anna"), 1, "ready")["checkpoints"]
+    assert [(one["file"], one["engine"], one["used"]) for one in told] == [
+        ("anna.safetensors", "diffusers", True), ("anna-2.safetensors", "kohya", False)]
 
 
 def test_portraits_need_a_style_or_a_prompt_and_possible_settings(make: Callable[..., Studio]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
-from personal_avatar.domain import Method
+from personal_avatar.domain import Engine, Method
 from personal_avatar.jobs.control import Control
 from personal_avatar.photos.read import Limits
 from personal_avatar.pictures import load_picture, save_picture
@@ -503,6 +503,32 @@ def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, 
         visitor.wait(lambda before=before: len(studio.host.requests) > before)  # type: ignore[attr-defined,misc]
         prompt = studio.host.requests[-1].prompt  # type: ignore[attr-defined]
         assert words in prompt and ("<lora" in prompt) is (choice != "best")
+
+
+def test_of_two_engines_each_file_can_be_chosen_the_better_one_first(visit: Visit, studio: Studio) -> None:
+    visitor = trained(visit, "cf" * 16, "Mo")
+    avatar = studio.avatars.load("mo")
+    (ours,) = avatar.checkpoints
+    assert ours.scores is not None
+    better = replace(ours.scores, likeness=replace(ours.scores.likeness, after=ours.scores.likeness.after + 0.1))
+    other = replace(ours, path=ours.path.with_name("mo-2.safetensors"), scores=better, engine=Engine.KOHYA)
+    other.path.write_bytes(ours.path.read_bytes())
+    studio.avatars.save(avatar.with_checkpoints((other,)))
+    visitor.enter(avatar="Mo")
+    visitor.refresh()
+    assert visitor.prop("file", "choices")[1:] == [
+        ["LoRA, kohya (sd-scripts) (mo-2.safetensors)", "lora/mo-2.safetensors"],
+        ["LoRA (mo.safetensors)", "lora/mo.safetensors"],
+    ]
+    assert visitor.text("file_why").startswith("The best is LoRA, kohya (sd-scripts) (mo-2.safetensors)")
+    visitor.enter(prompt="a portrait", create_count=1, create_restore=False)
+    for choice, name in (("lora/mo.safetensors", "mo"), ("best", "mo-2")):
+        before = len(studio.host.requests)  # type: ignore[attr-defined]
+        visitor.enter(file=choice)
+        visitor.click("generate")
+        assert visitor.text("create_message") == ""
+        visitor.wait(lambda before=before: len(studio.host.requests) > before)  # type: ignore[attr-defined,misc]
+        assert f"<lora:{name}:" in studio.host.requests[-1].prompt  # type: ignore[attr-defined]
 
 
 def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:
