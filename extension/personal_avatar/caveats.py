@@ -9,7 +9,8 @@ from personal_avatar.domain import Advice
 from personal_avatar.photos.words import told
 
 CODES = (
-    "NOT_TRIED", "NOT_TRIED_MEMORY", "NOT_TRIED_OFF", "ELSEWHERE", "BASE_REPLACED", "BASE_GONE", "NO_REPORT",
+    "NOT_TRIED", "NOT_TRIED_MEMORY", "NOT_TRIED_OFF", "NOT_TRIED_BASE", "ELSEWHERE", "BASE_REPLACED", "BASE_GONE",
+    "NO_REPORT",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from personal_avatar.errors import NotTaken, OutOfMemory, OutOfVram, SelfTestFai
 from personal_avatar.host import Folders
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
-from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora
+from personal_avatar.webui import checkpoints, selftest_checkpoint, selftest_embedding, selftest_lora, trial
 
 log = logging.getLogger(__name__)
 Told = tuple[Advice, ...]
@@ -41,7 +41,8 @@ def _embedding(file: Path) -> Told:
 def _checkpoint(file: Path) -> Told:
     def listed(file: Path) -> bool:
         checkpoints.enlist(file)
-        return selftest_checkpoint.verify(file)
+        selftest_checkpoint.verify(file)
+        return True  # whatever is chosen, it was loaded and has painted
 
     return _tried(listed, file)
 
@@ -79,7 +80,9 @@ def _tried(verify: Callable[[Path], bool], file: Path) -> Told:
         if isinstance(known, OutOfVram | OutOfMemory):
             return _said("NOT_TRIED_MEMORY", file=file.name)
         return _said("NOT_TRIED", file=file.name, why=known.message)
-    log.info("%s: %s", file.name, "works" if tried else "not tried, another checkpoint is loaded")
+    if not tried:
+        return _said("NOT_TRIED_BASE", file=file.name, base=trial.base_in(trial.metadata_of(file)))
+    log.info("%s works", file.name)
     return ()
 
 

@@ -19,10 +19,10 @@ from personal_avatar.wording import text
 PROMPT = "portrait"
 
 
-def verify(file: Path) -> bool:
-    """Put a checkpoint on the WebUI's list and load it for a picture; False when its base is not the chosen one.
+def verify(file: Path) -> None:
+    """Put a checkpoint on the WebUI's list and load it for a picture.
 
-    Raises `SelfTestFailed` when it cannot be loaded whole, or paints one seed as its base does.
+    Raises `SelfTestFailed` when it cannot be loaded whole or, its base being the chosen one, paints as that does.
     """
     with generation.turn():
         enlist(file)
@@ -38,7 +38,6 @@ def verify(file: Path) -> bool:
             raise SelfTestFailed(error.message, text(trial.HINT)) from error
         if comparable:
             trial.demand_difference(file, without, with_it)
-    return comparable
 
 
 def _verify_whole(file: Path, base: Path | None) -> None:

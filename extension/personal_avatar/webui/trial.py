@@ -44,6 +44,11 @@ def trained_on(metadata: dict[str, Any], checkpoint: BaseModelFile) -> bool:
     return checkpoint.path.name in (metadata.get("personal_avatar.base"), metadata.get("ss_sd_model_name"))
 
 
+def base_in(metadata: dict[str, Any]) -> str:
+    """The name of the checkpoint's file that a file's metadata name; "?" where they do not."""
+    return str(metadata.get("personal_avatar.base") or metadata.get("ss_sd_model_name") or "?")
+
+
 def metadata_of(file: Path) -> dict[str, Any]:
     """The texts in the header of a safetensors file, empty for other files."""
     return dict(sd_models.read_metadata_from_safetensors(str(file))) if file.suffix == ".safetensors" else {}

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from personal_avatar import caveats
 from personal_avatar.domain import Method
 from personal_avatar.errors import Cancelled, GenerationFailed, NoCheckpoint, OutOfVram, SelfTestFailed
 from personal_avatar.host import Folders
+from personal_avatar.wording import LANGUAGES, text
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -94,6 +96,25 @@ def announce(loaded: Loaded, stood_in: ModuleType, file: Path, monkeypatch: pyte
 @pytest.mark.parametrize("method", KINDS)
 def test_a_file_that_changes_a_picture_works(announce: Announce, method: Method) -> None:
     assert announce(method, {}) == []
+
+
+@pytest.mark.parametrize(("method", "said"), [
+    (Method.LORA, ["NOT_TRIED_BASE"]), (Method.TEXTUAL_INVERSION, ["NOT_TRIED_BASE"]), (Method.DREAMBOOTH, []),
+])
+def test_that_another_checkpoint_is_loaded_than_the_trained_one_is_told_of_what_cannot_be_tried_without_it(
+    announce: Announce, loaded: Loaded, monkeypatch: pytest.MonkeyPatch, method: Method, said: list[str]
+) -> None:
+    trial = loaded("trial")
+    other = SimpleNamespace(path=Path("other.safetensors"), sha256="", native_px=512)
+    monkeypatch.setattr(trial, "base", lambda: other)
+    assert announce(method, {}, changes=False) == said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_told_of_another_checkpoint_names_the_one_to_load(language: str) -> None:
+    told = caveats.said("NOT_TRIED_BASE", file="an.safetensors", base="base.safetensors")
+    said = text("train_advice.NOT_TRIED_BASE", language, **told.values)
+    assert said.count("base.safetensors") == 2 and "an.safetensors" in said
 
 
 @pytest.mark.parametrize("method", KINDS)
