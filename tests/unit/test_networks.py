@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.host import Folders
-from personal_avatar.networks import family_of_file, header_of, loras_in, mismatches, split_embeddings
+from personal_avatar.networks import alias_of, family_of_file, header_of, loras_in, mismatches, split_embeddings
 from safetensors.torch import save_file
 
 ATTENTION = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
@@ -276,3 +276,24 @@ def test_nothing_of_a_text_is_lost(text: str, names: set[str]) -> None:
     pieces = split_embeddings(text, names)
     assert "".join(part for part, _ in pieces) == text
     assert all(name is None or name in names for _, name in pieces)
+
+
+@pytest.mark.parametrize(("texts", "alias"), [
+    ({"ss_output_name": "anna"}, "anna"), ({"ss_output_name": 'Ann "A" \\ \u1ea3nh'}, 'Ann "A" \\ \u1ea3nh'), ({}, ""),
+    ({"ss_output_name": ""}, ""), ({"ss_tag_frequency": '{"ss_output_name": "other"}'}, ""),
+    ({"a": '{"ss_output_name": "other"}', "ss_output_name": "anna", "z": '"ss_output_name": "other"'}, "anna"),
+])
+def test_what_a_file_calls_itself_is_found_whatever_else_its_texts_say(
+    tmp_path: Path, texts: dict[str, str], alias: str
+) -> None:
+    path = tmp_path / "one.safetensors"
+    save_file({"lora": torch.zeros(1, 1)}, path, texts)
+    assert alias_of(path) == alias == header_of(path).metadata.get("ss_output_name", "")
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\x09", b"\xff" * 40, b"\x20\x00\x00\x00\x00\x00\x00\x00" + b'{"ss_output_name": "\xff"',
+])
+def test_a_damaged_file_calls_itself_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "one.safetensors").write_bytes(content)
+    assert alias_of(tmp_path / "one.safetensors") == alias_of(tmp_path / "gone.safetensors") == ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NotWritable, SelfTestFailed
 from personal_avatar.naming import first_line, named
-from personal_avatar.networks import ALIAS, read_header
+from personal_avatar.networks import alias_of
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, rename_over, replacing, room_beside
 
@@ -56,8 +56,7 @@ def free_stem(folder: Path, stem: str, *others: Path, of_lora: bool) -> str:
     which take long where there are thousands, are read for names that no file has, until one calls itself so.
     """
     files = [path for place in (folder, *others) for path in files_below(place)]
-    headers = (read_header(path) for path in files if of_lora and path.suffix.lower() == ".safetensors")
-    aliases = (header.metadata.get(ALIAS, "").casefold() for header in headers if header is not None)
+    aliases = (alias_of(path).casefold() for path in files if of_lora and path.suffix.lower() == ".safetensors")
     taken = {path.name.split(".")[0].casefold() for path in files}
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return next(name for name in names if not _has(name.casefold(), taken, aliases))

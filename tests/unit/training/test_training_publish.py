@@ -15,7 +15,7 @@ from personal_avatar import publishing
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Family, Method, from_json, to_json
 from personal_avatar.environment import free
 from personal_avatar.errors import InvalidSettings, NotWritable
-from personal_avatar.networks import Header, read_header
+from personal_avatar.networks import alias_of
 from personal_avatar.training import files, grid, optimisers
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
@@ -357,11 +357,11 @@ def headers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files of which the header was read."""
     read: list[str] = []
 
-    def noted(path: Path) -> Header | None:
+    def noted(path: Path) -> str:
         read.append(path.name)
-        return read_header(path)
+        return alias_of(path)
 
-    monkeypatch.setattr(files, "read_header", noted)
+    monkeypatch.setattr(files, "alias_of", noted)
     return read
 
 
