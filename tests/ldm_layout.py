@@ -23,8 +23,14 @@ from personal_avatar.benchmarks.ldm_layout import (
 
 __all__ = [
     "CLIP_L", "OPEN_CLIP", "STANDARD", "STANDARD_SD2", "STANDARD_SDXL", "XL_CLIP_L", "XL_OPEN_CLIP", "Shapes", "Size",
-    "Tower", "header_only", "shapes_of",
+    "Tower", "header_only", "shapes_of", "usual",
 ]
+
+
+def usual(folder: Path) -> str:
+    """A checkpoint of the size of Stable Diffusion 1.5 in `folder`, without weights; answers its title."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return header_only(folder / "usual.safetensors", shapes_of(STANDARD)).stem
 
 
 def header_only(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:

@@ -254,6 +254,7 @@ class IdentityDocument(Document):
     adapters: list[AdapterDocument]
     missing: list[MissingDocument]
     problem: str = Field(..., description="Why nothing works, whatever is downloaded; else empty")
+    remedy: str = Field(..., description="What to do then")
 
 
 class TinyInstalled(Document):

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal_avatar.domain import Consent, Family
-from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing
+from personal_avatar.domain import BaseModelFile, Consent, Family
+from personal_avatar.errors import AvatarError, BaseUnsupported, InvalidSettings, WeightsMissing
 from personal_avatar.host import Folders, Host, PictureRequest
 from personal_avatar.identities import IdentityRequest, IdentitySettings
 from personal_avatar.params import validated
+from personal_avatar.problems import stated
+from personal_avatar.training.fitness import takes_published
+from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
     from personal_avatar.identity.shelf import AdapterFile, Shelf
@@ -53,7 +56,8 @@ class MissingPart:
 @dataclass(frozen=True)
 class IdentityStatus:
     """What can be done without training now. `checkpoint`, `family`: what is loaded, empty when nothing is; `methods`:
-    those that work with it, the one that `auto` takes first; `problem`: why none can, whatever is downloaded."""
+    those that work with it, the one that `auto` takes first; `problem`: why none can, whatever is downloaded, and
+    `remedy`: what to do then."""
 
     checkpoint: str
     family: str
@@ -61,6 +65,7 @@ class IdentityStatus:
     adapters: tuple[FoundAdapter, ...]
     missing: tuple[MissingPart, ...]
     problem: str = ""
+    remedy: str = ""
 
     @property
     def ready(self) -> bool:
@@ -131,11 +136,24 @@ def posed(request: IdentityRequest, image: np.ndarray | None) -> IdentityRequest
     return replace(request, keypoints_image=image)
 
 
-def refuse_faceless(folders: Folders, request: IdentityRequest, family: Family) -> None:
+def parts_for(shelf: Shelf, settings: IdentitySettings, base: BaseModelFile) -> tuple[Path, ...]:
+    """All files that a generation with `base` needs, whatever checkpoint they fit. Raises what `Shelf.parts` raises;
+    `BaseUnsupported` in the place of `WeightsMissing` where those that could be got do not fit."""
+    try:
+        return shelf.parts(settings, base.family)
+    except WeightsMissing:
+        if takes_published(base):
+            raise
+    raise stated(
+        BaseUnsupported, "failure.unusual_size", "remedy.usual_size", file=base.path.name, family=FAMILIES[base.family]
+    )
+
+
+def refuse_faceless(folders: Folders, request: IdentityRequest, base: BaseModelFile) -> None:
     """Raises `NoFace` when nobody is found in the photos, or in a picture whose pose must be followed, by the models
-    that the network was trained with; and what `Shelf.parts` raises."""
-    shelf_of(folders).parts(request.settings, family)
-    _seen(folders, request, family, ANY_SIZE_PX)
+    that the network was trained with; and what `parts_for` raises."""
+    parts_for(shelf_of(folders), request.settings, base)
+    _seen(folders, request, base.family, ANY_SIZE_PX)
 
 
 def remarks(folders: Folders, picture: PictureRequest, family: Family) -> tuple[str, ...]:
@@ -185,29 +203,25 @@ def status(host: Host) -> IdentityStatus:
         base = host.checkpoint()
     except AvatarError as error:
         return IdentityStatus("", "", (), adapters, (), str(error))
-    missing = {method: _missing(shelf, method, base.family) for method in METHODS_OF.get(base.family, ())}
-    return IdentityStatus(
-        base.title, base.family.value, tuple(method for method, part in missing.items() if part is None), adapters,
-        tuple(part for part in missing.values() if part is not None), "" if missing else _problem(shelf, base.family),
+    found = {method: _lacking(shelf, method, base) for method in METHODS_OF.get(base.family, ("auto",))}
+    ready = tuple(method for method, error in found.items() if error is None)
+    lacking = {method: error for method, error in found.items() if error is not None}
+    hopeless = next((error for error in lacking.values() if isinstance(error, BaseUnsupported)), None)
+    if hopeless is not None and not ready:
+        return IdentityStatus(base.title, base.family.value, (), adapters, (), hopeless.message, hopeless.hint)
+    missing = (
+        MissingPart(method, error.message, error.hint, error.weights if isinstance(error, WeightsMissing) else ())
+        for method, error in lacking.items()
     )
+    return IdentityStatus(base.title, base.family.value, ready, adapters, tuple(missing))
 
 
-def _missing(shelf: Shelf, method: str, family: Family) -> MissingPart | None:
+def _lacking(shelf: Shelf, method: str, base: BaseModelFile) -> AvatarError | None:
     try:
-        shelf.parts(IdentitySettings(method=method), family)
+        parts_for(shelf, IdentitySettings(method=method), base)
     except AvatarError as error:
-        weights = error.weights if isinstance(error, WeightsMissing) else ()
-        return MissingPart(method, error.message, error.hint, weights)
+        return error
     return None
-
-
-def _problem(shelf: Shelf, family: Family) -> str:
-    """Why nothing can be done with a family for which there are no networks."""
-    try:
-        shelf.choose(IdentitySettings(), family)
-    except AvatarError as error:
-        return str(error)
-    return ""
 
 
 def _found(file: AdapterFile) -> FoundAdapter:

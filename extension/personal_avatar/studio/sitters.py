@@ -155,7 +155,7 @@ def seated(
         pose=_pose_of(studio, one_shot, files), clip_skip=point.clip_skip if point else 0,
     )
     if sitter.identity is not None:
-        refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base.family)
+        refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base)
     others = tuple(tuple(files[name] for name in other.references) for other in one_shot.neighbours)
     return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others)
 

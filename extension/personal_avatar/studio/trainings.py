@@ -168,7 +168,7 @@ class Trainings:
             return refused("problem.faceless", "remedy.faceless")
         base = self._base(request)
         try:
-            oneshot.shelf_of(self._studio.host.folders()).parts(IdentitySettings(), base.family)
+            oneshot.parts_for(oneshot.shelf_of(self._studio.host.folders()), IdentitySettings(), base)
         except AvatarError as error:
             return error
         return None

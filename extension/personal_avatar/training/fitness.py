@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from personal_avatar.domain import BaseModelFile
-from personal_avatar.errors import BaseUnsupported
+from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.errors import AvatarError, BaseUnsupported
 from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import UNET, WEIGHTS, Shapes
 from personal_avatar.training.families.files import not_floating, read_shapes
@@ -17,6 +17,8 @@ from personal_avatar.training.families.vae_config import refuse_lost, vae_config
 from personal_avatar.training.network import network_in
 from personal_avatar.wording import FAMILIES, text
 
+# Cross-attentions, and how wide what they read is, of the checkpoints that published adapters are for.
+PUBLISHED = {Family.SD1: (16, 768), Family.SDXL: (70, 2048)}
 _ENDS = ("weight", "bias", "positional_embedding", "text_projection")  # of the names of weights, not of counters
 _SCALES = (".scale_weight", ".weight_scale", ".absmax", ".SCB")  # what weights of fewer bits are multiplied by
 
@@ -34,6 +36,15 @@ def refuse_unfit(base: BaseModelFile) -> None:
         _refuse_numbers(network.shapes)
         unet_config(network.shapes, params, base)
         vae_config(vae_shapes(network.shapes, base), params, base)
+
+
+def takes_published(base: BaseModelFile) -> bool:
+    """Whether adapters of faces fit that are published for its family, by the header of its file; where that cannot be
+    read, whoever loads it says why."""
+    try:
+        return network_in(base.path).cross_attentions == PUBLISHED.get(base.family)
+    except AvatarError:
+        return True
 
 
 def _refuse_quantised(path: Path, shapes: Shapes, prefixes: tuple[str, ...]) -> None:

@@ -12,6 +12,8 @@ from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, 
 from personal_avatar.training.families.files import in_half
 from personal_avatar.training.footprint import Work, decoder_work, unet_work
 
+READER = "attn2.to_k.weight"  # of what reads the prompt
+
 
 def network_in(path: Path) -> Network:
     """What a checkpoint's file holds, read once while it stays the same. Raises `BaseNotFound`, `BaseUnsupported`."""
@@ -43,6 +45,13 @@ class Network:
     @cached_property
     def unet(self) -> int:
         return count(self.shapes, UNET)
+
+    @cached_property
+    def cross_attentions(self) -> tuple[int, int]:
+        """How many of the UNet look at the prompt, and how wide what they read is; 0 of none, and of several widths."""
+        keys = [shape for key, shape in self.shapes.items() if key.startswith(UNET) and key.endswith(READER)]
+        widths = {shape[-1] for shape in keys}
+        return len(keys), widths.pop() if len(widths) == 1 else 0
 
     @cached_property
     def vae(self) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from personal_avatar.domain import Family
-from personal_avatar.errors import AvatarError, InvalidSettings, WeightsMissing, WrongState
+from personal_avatar.errors import AvatarError, BaseUnsupported, InvalidSettings, WeightsMissing, WrongState
 from personal_avatar.studio.oneshot import METHODS_OF, IdentityStatus
 from personal_avatar.ui.fetching import Fetching, fetching_html
-from personal_avatar.ui.markup import badge, box, error_box, facts, tag
+from personal_avatar.ui.markup import badge, box, error_box, facts, tag, words_of
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
@@ -99,11 +99,15 @@ def _possible(scene: Scene) -> str:
     if isinstance(scene.checkpoint, AvatarError):
         return error_box(scene.checkpoint, scene.language)
     if found.problem:
-        return box("warn", scene.say("one.impossible"), english=found.problem)
+        return box("warn", scene.say("one.impossible"), *words_of(_problem(found), scene.language))
     head = tag("h3", escape(scene.say("one.possible")))
     title = facts([(scene.say("train.checkpoint"), found.checkpoint)])
     badges = tag("p", " ".join(_badges(found, scene)))
     return tag("div", head, title, badges, _files(scene), class_="pa-possible")
+
+
+def _problem(found: IdentityStatus) -> AvatarError:
+    return BaseUnsupported(found.problem, found.remedy)
 
 
 def _badges(found: IdentityStatus, scene: Scene) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from ldm_layout import usual
 from personal_avatar.errors import NoCheckpoint
 from personal_avatar.studio import Studio
 from PIL import Image
@@ -43,7 +44,14 @@ def test_methods_and_the_photos_alone_become_a_table_and_a_sheet(
     assert sheet.headers["content-type"] == "image/png" and Image.open(io.BytesIO(sheet.content)).width > 500
 
 
-def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient) -> None:
+def test_a_checkpoint_that_no_published_weights_fit_is_named_in_the_answer(client: TestClient) -> None:
+    alone = compare(client, methods=["one-photo"])
+    assert (alone.status_code, alone.json()["code"]) == (422, "BASE_UNSUPPORTED")
+    assert "avatar-tiny.safetensors has not the size" in alone.json()["detail"]
+
+
+def test_what_the_photos_alone_lack_is_in_the_answer(client: TestClient, studio: Studio) -> None:
+    studio.host.choose_checkpoint(usual(studio.host.folders().checkpoints))  # type: ignore[attr-defined]
     told = compare(client, methods=["lora", "one-photo"]).json()
     assert [job["method"] for job in told["jobs"]] == ["lora"]
     lacking = told["left_out"]["one-photo"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from ldm_layout import usual
 from personal_avatar.pictures import load_picture
 from personal_avatar.studio import Studio
 
@@ -126,7 +127,8 @@ def test_what_cannot_work_is_refused_by_name(
     assert standing_studio.jobs.ids() == []
 
 
-def test_what_is_missing_is_told_with_where_to_get_it(client: TestClient) -> None:
+def test_what_is_missing_is_told_with_where_to_get_it(client: TestClient, studio: Studio) -> None:
+    studio.host.choose_checkpoint(usual(studio.host.folders().checkpoints))  # type: ignore[attr-defined]
     answer = asked(client)
     assert (answer.status_code, answer.json()["code"]) == (503, "WEIGHTS_MISSING")
     status = client.get(f"{V1}/identity").json()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ldm_layout import usual
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Family, Method, from_json
 from personal_avatar.errors import (
@@ -168,7 +169,9 @@ def test_as_many_photos_are_needed_as_goal_and_settings_say(make: Make) -> None:
 
 def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go_on(make: Make) -> None:
     studio = make(PATIENT)
-    started = studio.trainings.compare(REQUEST, ["lora", "one-photo"])
+    started = studio.trainings.compare(
+        replace(REQUEST, checkpoint=usual(studio.host.folders().checkpoints)), ["lora", "one-photo"]
+    )
     assert [job.kind for job in started.jobs] == ["train"]
     (lacking,) = started.left_out.values()
     assert isinstance(lacking, WeightsMissing) and "buffalo_l" in lacking.message
@@ -178,8 +181,11 @@ def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go
 
 def test_nothing_is_begun_when_the_photos_alone_were_wanted_and_something_is_missing(make: Make) -> None:
     studio = make()
-    with pytest.raises(WeightsMissing):
+    with pytest.raises(BaseUnsupported, match="avatar-tiny.safetensors has not the size"):
         studio.trainings.compare(REQUEST, ["one-photo"])
+    wanted = replace(REQUEST, checkpoint=usual(studio.host.folders().checkpoints))
+    with pytest.raises(WeightsMissing):
+        studio.trainings.compare(wanted, ["one-photo"])
     assert studio.jobs.ids() == [] and studio.avatars.all() == []
 
 

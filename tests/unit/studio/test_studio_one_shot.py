@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ldm_layout import STANDARD, STANDARD_SDXL, Size, header_only, shapes_of, usual
 from miniatures import make as make_checkpoint
-from personal_avatar.domain import Avatar, Checkpoint, Consent, Family, Method, Use
+from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Family, Method, Use
 from personal_avatar.errors import (
     AvatarError,
     BaseUnsupported,
@@ -22,6 +23,7 @@ from personal_avatar.errors import (
     WrongState,
 )
 from personal_avatar.host import PictureRequest, Rules
+from personal_avatar.identities import IdentitySettings
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
@@ -30,6 +32,7 @@ from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.judges import NO_CLIP, NO_SECOND
+from personal_avatar.studio.oneshot import parts_for, shelf_of
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 
@@ -148,7 +151,26 @@ def test_what_cannot_work_is_refused_before_anything_starts(
     assert not list((studio.host.folders().data).glob("jobs/.*"))
 
 
+def test_a_checkpoint_of_another_size_is_refused_before_weights_are_asked_for(bare: Studio) -> None:
+    with pytest.raises(BaseUnsupported, match="avatar-tiny.safetensors has not the size of a usual") as caught:
+        bare.create(ANNA)
+    assert "train an avatar" in caught.value.hint
+    status = bare.identity_status()
+    assert (status.methods, status.missing) == ((), ())
+    assert (status.problem, status.remedy) == (caught.value.message, caught.value.hint)
+
+
+@pytest.mark.parametrize(("family", "size"), [(Family.SD1, STANDARD), (Family.SDXL, STANDARD_SDXL)])
+def test_for_checkpoints_of_the_published_sizes_there_is_a_download(
+    bare: Studio, tmp_path: Path, family: Family, size: Size
+) -> None:
+    path = header_only(tmp_path / "true.safetensors", shapes_of(size))
+    with pytest.raises(WeightsMissing):
+        parts_for(shelf_of(bare.host.folders()), IdentitySettings(), BaseModelFile(path, "true", family))
+
+
 def test_without_networks_it_says_what_to_get(bare: Studio) -> None:
+    bare.host.choose_checkpoint(usual(bare.host.folders().checkpoints))  # type: ignore[attr-defined]
     with pytest.raises(WeightsMissing, match="faceid"):
         bare.create(ANNA)
     status = bare.identity_status()

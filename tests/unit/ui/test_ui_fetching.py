@@ -6,10 +6,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from ldm_layout import STANDARD, header_only, shapes_of
 from personal_avatar.studio import Studio
 from personal_avatar.ui import possible
 from personal_avatar.ui.fetching import Fetched, Fetching
@@ -105,9 +107,12 @@ def test_a_download_that_fails_is_named_until_the_next_one(server: Server, tmp_p
 
 
 def test_the_page_fetches_what_was_agreed_to_and_can_stop_it(
-    visit: Callable[..., Visitor], studio: Studio, server: Server, monkeypatch: pytest.MonkeyPatch
+    visit: Callable[..., Visitor], studio: Studio, server: Server, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(possible, "find", lambda name: weight(server))
+    base = replace(studio.host.checkpoint(), path=header_only(tmp_path / "usual.safetensors", shapes_of(STANDARD)))
+    monkeypatch.setattr(studio.host, "checkpoint", lambda: base)
     visitor = visit(key="f1" * 16)
     assert "x, 3.1 MB: tests. here. MIT" in visitor.text("one_possible")
     visitor.enter(one_agree=True)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ldm_layout import usual
 from personal_avatar.domain import Checkpoint, Family, Method
 from personal_avatar.host import PictureRequest
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.oneshot import MAX_REFERENCES
+from personal_avatar.wording import LANGUAGES, text
 
 from tests.unit.api.house import GOOD, SAMPLES
 from tests.unit.ui.visitor import Visitor
@@ -33,6 +35,16 @@ def equipped(studio: Studio, faceid: Path) -> Iterator[Studio]:
     folder.unlink()
 
 
+@pytest.fixture()
+def with_usual(studio: Studio) -> Iterator[None]:
+    """A checkpoint is loaded that published files fit."""
+    chosen, folder = studio.host.checkpoint().title, studio.host.folders().checkpoints
+    studio.host.choose_checkpoint(usual(folder))  # type: ignore[attr-defined]
+    yield
+    studio.host.choose_checkpoint(chosen)  # type: ignore[attr-defined]
+    (folder / "usual.safetensors").unlink()
+
+
 def with_photo(visit: Visit, key: str, *photos: Path, consent: bool = True) -> Visitor:
     visitor = visit(key=key)
     visitor.choose_files(*(photos or GOOD[:1]), into="one_files")
@@ -50,12 +62,22 @@ def made(visitor: Visitor, studio: Studio) -> PictureRequest:
     return studio.host.requests[-1]  # type: ignore[attr-defined, no-any-return]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_checkpoint_that_no_published_files_fit_is_named_and_nothing_is_offered(visit: Visit, language: str) -> None:
+    visitor = visit(key="1c" * 16, accept=language)
+    said = visitor.text("one_possible")
+    assert text("remedy.usual_size", language) in said and "avatar-tiny.safetensors" in said
+    assert ("no published weights" in said) is (language == "en")
+    assert visitor.prop("one_download", "visible") is False and visitor.prop("one_agree", "visible") is False
+
+
+@pytest.mark.usefixtures("with_usual")
 def test_what_is_missing_is_told_with_size_licence_and_place_before_anything_is_asked_for(
     visit: Visit, studio: Studio
 ) -> None:
     visitor = visit(key="1a" * 16)
     said = visitor.text("one_possible")
-    assert "avatar-tiny" in said and "IP-Adapter FaceID: files are missing" in said and "InstantID" not in said
+    assert "usual" in said and "IP-Adapter FaceID: files are missing" in said and "InstantID" not in said
     assert "156.6 MB" in said and "non-commercial" in said and str(studio.host.folders().identity_folders[0]) in said
     assert visitor.value("one_possible").count("<li") == 3
     assert visitor.prop("one_download", "visible") is True and visitor.prop("one_stop", "visible") is False
@@ -64,6 +86,7 @@ def test_what_is_missing_is_told_with_size_licence_and_place_before_anything_is_
     assert visitor.text("one_fetching") == ""
 
 
+@pytest.mark.usefixtures("with_usual")
 def test_pictures_are_refused_by_name_while_files_are_missing(visit: Visit) -> None:
     visitor = with_photo(visit, "1b" * 16)
     visitor.click("one_start")

@@ -99,9 +99,10 @@ def _prepared(p: Any, session: Session, size_px: tuple[int, int], fitted: Fitted
     asked = session.request
     try:
         from personal_avatar.identity.unit import cautions
+        from personal_avatar.studio.oneshot import parts_for
 
         base, unit = _base(), networks.unit()
-        unit.shelf.parts(asked.settings, base.family)
+        parts_for(unit.shelf, asked.settings, base)
         kind = unit.shelf.choose(asked.settings, base.family).kind
         target = Target(base.family, *size_px, devices.device, devices.dtype_unet)
         followed = fitted(asked, kind)
