@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 WORTH_DROPPING_BYTES = 200 * 10**6
 HALF_BYTES = 2
+log = logging.getLogger(__name__)
 Named = Iterable[tuple[str, "torch.Tensor"]]
 
 
@@ -68,19 +70,35 @@ class Contents:
     @contextmanager
     def emptied(self) -> Iterator[None]:
         """Within: none of the weights takes memory, whatever was put around the parts of the module. After it they are
-        what the file has, also those that were trained, as the same parameters in their own number formats.
+        what the file has, also those that were trained, as the same parameters in their own number formats; after an
+        error in main memory, where nothing but a file that cannot be read keeps them empty.
 
-        Raises what reading raises when the file is no longer there.
+        Raises what reading raises when the file is no longer there, but not in place of an error of the block.
         """
         for weight in self._weights.values():
             weight.data = weight.data.new_empty(0)
         release()
         try:
             yield
-        finally:
-            for name, tensor in self.read():
-                weight = self._weights[name]
-                weight.data = tensor.to(self.device, weight.dtype, copy=self.lent).contiguous()
+        except Exception:
+            with beside_an_error("The checkpoint's weights could not be read again"):
+                self._refill("cpu")
+            raise
+        self._refill(self.device)
+
+    def _refill(self, device: torch.device | str) -> None:
+        for name, tensor in self.read():
+            weight = self._weights[name]
+            weight.data = tensor.to(device, weight.dtype, copy=self.lent).contiguous()
+
+
+@contextmanager
+def beside_an_error(what: str) -> Iterator[None]:
+    """While an error is on its way: another one of the block is logged, and does not take its place."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s", what)
 
 
 def _refuse_whole(name: str, tensor: torch.Tensor) -> None:

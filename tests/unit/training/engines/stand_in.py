@@ -2,7 +2,7 @@
 
 `--output_dir`, `--output_name`, `--max_train_steps` and `--save_every_n_steps` do what they do there.
 STAND_IN_TEMPLATE: the file that is saved; STAND_IN_ENDS: "", or how it fails: "nan", "memory", "hangs",
-"breaks": after the first file, while it writes the next.
+"breaks": after the first file, while it writes the next, "early": well, with nothing done.
 """
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ def main() -> None:
     total, every, ends = int(said("max_train_steps")), int(said("save_every_n_steps")), os.environ["STAND_IN_ENDS"]
     Path(said("output_dir"), "sample").mkdir()
     sys.stdout.write("prepare images.\n")
+    if ends == "early":
+        sys.stdout.write("No data found.\n")
+        return
     sys.stderr.write("\r  0%|   | 0/3 [00:00<?, ?it/s]\rsteps:   0%|   | 0/4 [00:00<?, ?it/s]")
     for step in range(1, total + 1):
         if ends == "memory":

@@ -1,6 +1,7 @@
 """A whole training by a process in the place of sd-scripts: events, files, wishes of the user, failures."""
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.plan import LoraPlan, TrainTask
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work
+from pretended_card import Card
 
 PLAN = LoraPlan(steps=4, save_count=2, rank=2, resolution_px=64, batch_size=1, prior_weight=0.0)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("sd_scripts")]
@@ -141,6 +143,48 @@ def test_a_cancelled_training_keeps_its_last_file_for_publishing(
         running.train()
     (point,) = running.training.points
     assert (point.step, point.path.name) == (2, "sam-000002.safetensors")
+    assert running.scored == []
+
+
+def test_a_cancel_stays_one_where_the_checkpoint_went_meanwhile(
+    job: Callable[..., Job], tmp_path: Path, miniature: BaseModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_ENDS", "hangs")
+    base = replace(miniature, path=Path(shutil.copyfile(miniature.path, tmp_path / "own.safetensors")))
+
+    def cancel(event: Event, job: Job) -> None:
+        if getattr(event, "step", 0) == 2:
+            base.path.unlink(missing_ok=True)
+            job.control.ask(CANCEL)
+
+    running = Job(tmp_path, base, cancel)
+    with pytest.raises(Cancelled):
+        running.train()
+    assert [point.step for point in running.training.points] == [2]
+
+
+def test_after_an_error_the_checkpoint_stays_in_main_memory(
+    miniature: BaseModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the card there may be no room, and that would be told instead of the error."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
+    with Card().plugged_in() as card:
+        model = families.load(miniature, compute.choose("fp32"), 64)
+        with engine.out_of_the_way(model):
+            assert not any(map(card.holds, model.tensors()))
+        assert all(map(card.holds, model.tensors()))
+        with pytest.raises(Cancelled), engine.out_of_the_way(model):
+            raise Cancelled("enough")
+        assert not any(map(card.holds, model.tensors()))
+        assert all(weight.numel() for weight in model.unet.parameters())
+
+
+def test_an_end_without_a_file_is_told_by_name(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the exit code 0: sd-scripts found nothing to train on, or only wrote what it would do."""
+    monkeypatch.setenv("STAND_IN_ENDS", "early")
+    running = job()
+    with pytest.raises(Crashed, match="saved no file"):
+        running.train()
     assert running.scored == []
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from personal_avatar.domain import Family
 from personal_avatar.environment import kohya as installed
 from personal_avatar.environment.kohya import SdScripts
-from personal_avatar.errors import AvatarError, Cancelled, NanLoss
+from personal_avatar.errors import AvatarError, Cancelled, Crashed, NanLoss
 from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, SampleMade
+from personal_avatar.problems import stated
 from personal_avatar.storage import slug
 from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.engines.kohya.child import Child
@@ -27,6 +28,7 @@ from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT, Sa
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
+from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
 from personal_avatar.training.families.text import tokenizer
@@ -70,6 +72,8 @@ def train(work: Work, training: Training, score: Score) -> None:
     try:
         _train(scripts, order, work, training)
         kept = _keep(work, order)
+        if not kept:  # it returns so where it finds nothing to train on
+            raise stated(Crashed, "failure.kohya_nothing")
         for saved in kept:
             training.method.load(training.method.read(saved.path))
             score(saved.step, saved.path)
@@ -152,7 +156,9 @@ def write_tokenizers(order: Order) -> None:
 @contextmanager
 def out_of_the_way(model: DiffusionModel) -> Iterator[None]:
     """Within: nothing of the loaded checkpoint is on the graphics card, and its UNet, where it can be read again, takes
-    no memory at all; after it even a trained UNet has the checkpoint's own weights."""
+    no memory at all; after it even a trained UNet has the checkpoint's own weights. An error, a wish to cancel, comes
+    out as it is: after it nothing goes back to the card, where there may be no room, and what is read again stays in
+    main memory."""
     contents = model.contents.get(UNET_PREFIX)
     model.park(text=True)
     try:
@@ -160,9 +166,13 @@ def out_of_the_way(model: DiffusionModel) -> Iterator[None]:
             model.unet.to("cpu")
             release()
             yield
-    finally:
-        model.unet.to(model.compute.device)
-        model.unpark()
+    except Exception:
+        if not model.on_card:
+            with beside_an_error("What was parked could not be read again"):
+                model.unpark()
+        raise
+    model.unet.to(model.compute.device)
+    model.unpark()
 
 
 def _start(scripts: SdScripts, order: Order) -> Child:
