@@ -24,21 +24,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Jobs of a store that run in other processes and give the card away when they are asked. `can_yield`: whether the
-    work of a job knows of such wishes; `stages`: those parts of the work in which a job is on the card."""
+    """Jobs of a store that run in other processes and use the card. `can_yield`: whether the work of such a job knows
+    of wishes, and gives the card away when it is asked; `stages`: those parts of the work in which a job is on the
+    card."""
 
     store: JobStore
+    uses_card: Callable[[Job], bool]
     can_yield: Callable[[Job], bool]
     stages: frozenset[str]
 
     def views(self) -> list[JobView]:
-        """Those that run now; none when the jobs cannot be read."""
+        """Those that run now and can be asked."""
+        return [view for view in self.users() if self.can_yield(view.job)]
+
+    def users(self) -> list[JobView]:
+        """All that run now, whether or not they can be asked; none when the jobs cannot be read."""
         try:
             running = self.store.views(states=[State.RUNNING])
         except (OSError, AvatarError) as error:
             log.warning("The jobs cannot be read: %s", error)
             return []
-        return [view for view in running if self.can_yield(view.job) and _elsewhere(view)]
+        return [view for view in running if self.uses_card(view.job) and _elsewhere(view)]
+
+    def expects(self) -> bool:
+        """Whether one of them is not on the card now, and may come to it."""
+        return any(view.stage not in self.stages for view in self.users())
 
     def asked(self, view: JobView) -> Neighbour:
         """One of them, from now on asked for the card. Raises `OSError`, `NotFound`."""

@@ -106,15 +106,15 @@ class Guest:
 
     From the beginning until `grace_s` after the host is no longer `busy`, jobs of other processes stay parked. So no
     failure, no interrupt and no closed page leaves one parked. `before_leaving`: called before they go on; they wait
-    longer while it returns False.
+    longer while it returns False. It is called at the end, too, when nobody was asked, where the host `has_to_leave`.
     """
 
     def __init__(
         self, neighbourhood: Callable[[], Neighbourhood], busy: Callable[[], bool], grace_s: float = GRACE_S,
-        before_leaving: Callable[[], bool] = lambda: True,
+        before_leaving: Callable[[], bool] = lambda: True, has_to_leave: Callable[[], bool] = _never,
     ) -> None:
         self._neighbourhood, self._busy, self._grace_s = neighbourhood, busy, grace_s
-        self._before_leaving = before_leaving
+        self._before_leaving, self._has_to_leave = before_leaving, has_to_leave
         self._lock = threading.Lock()
         self._asked: Asked | None = None
         self._watch: threading.Thread | None = None
@@ -124,7 +124,7 @@ class Guest:
     @property
     def is_here(self) -> bool:
         """Whether jobs are asked to stay parked."""
-        return self._asked is not None
+        return bool(self._asked)
 
     def come(
         self, crowded: Callable[[], bool], timeout_s: float = TIMEOUT_S, given_up: Callable[[], bool] = _never
@@ -132,16 +132,16 @@ class Guest:
         """Ask for the card when jobs run that hold it and it is `crowded`; returns when they have parked."""
         with self._lock:
             self._seen_s = time.monotonic()
-            if self._asked is None:
-                neighbourhood = self._neighbourhood()
-                if not neighbourhood.views() or not crowded():
-                    return Answer()
-                self._asked = Asked(neighbourhood)
+            neighbourhood = self._neighbourhood()
+            asked = Asked(neighbourhood) if self._asked is None else self._asked
+            if asked or (neighbourhood.views() and crowded()):
+                asked.ask()
+            if not asked and not self._has_to_leave():
+                return Answer()
+            self._asked = asked
             if self._watch is None or not self._watch.is_alive():
                 self._watch = threading.Thread(target=self._stay, name="avatar-sharing", daemon=True)
                 self._watch.start()
-            asked = self._asked
-            asked.ask()
         return asked.wait(timeout_s, given_up)
 
     @contextmanager

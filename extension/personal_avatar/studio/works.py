@@ -98,14 +98,19 @@ def training_of(job: Job) -> TrainTask | None:
     return from_json(TrainTask, job.payload) if job.kind == TRAIN else None
 
 
+def uses_card(job: Job) -> bool:
+    """Trainings, and what is measured beside them."""
+    return job.kind in (TRAIN, ONE_PHOTO)
+
+
 def can_yield(job: Job) -> bool:
-    """Trainings, but not those by another program, which knows of no wishes; and what is measured beside them."""
-    return job.kind in (TRAIN, ONE_PHOTO) and job.payload.get("engine") != Engine.KOHYA.value
+    """Of these not what another program trains, which knows of no wishes."""
+    return uses_card(job) and job.payload.get("engine") != Engine.KOHYA.value
 
 
 def neighbourhood_of(store: JobStore) -> Neighbourhood:
     """The jobs with which a picture shares the graphics card."""
-    return Neighbourhood(store, can_yield, ON_CARD)
+    return Neighbourhood(store, uses_card, can_yield, ON_CARD)
 
 
 WORKS: dict[str, Work] = {CREATE: create, RESTORE: restore, RANK: rank, INVENT: invent}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -42,7 +43,10 @@ def neighbourhood() -> Neighbourhood:
 @lru_cache(maxsize=1)
 def guest() -> Guest:
     """The WebUI as a guest on the card, one for the process."""
-    return Guest(neighbourhood, busy, before_leaving=lambda: checkpoint().leave_again())
+    return Guest(
+        neighbourhood, busy, before_leaving=lambda: checkpoint().leave_again(),
+        has_to_leave=lambda: checkpoint().makes_room,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -117,8 +121,15 @@ def come(size: Size) -> None:
     """Have trainings park if there is no room beside them; then the WebUI's checkpoint is where it belongs."""
     found = room.card(devices.device)
     timeout_s = ON_PROCESSOR_S if found is None else TIMEOUT_S
-    guest().come(lambda: peaks().crowded(size, found), timeout_s, lambda: bool(shared.state.interrupted))
+    guest().come(lambda: crowded(size, found), timeout_s, lambda: bool(shared.state.interrupted))
     checkpoint().come_back()
+
+
+def crowded(size: Size, found: room.Card | None) -> bool:
+    """Whether trainings have to park. What one needs that has yet to come to the card counts as taken."""
+    if found is not None and neighbourhood().expects():
+        found = replace(found, free=found.free - checkpoint().wanted)
+    return peaks().crowded(size, found)
 
 
 def size_of(p: Any) -> Size:
@@ -136,10 +147,12 @@ def size_of(p: Any) -> Size:
 
 
 class Checkpoint:
-    """The WebUI's checkpoint, which makes room for a training. All in the WebUI's queue."""
+    """The WebUI's checkpoint, which makes room for a training. All in the WebUI's queue. `wanted`: bytes of the card
+    that the training takes which was started last; `makes_room`: whether they are there only while it is away."""
 
     def __init__(self) -> None:
-        self._wanted = 0
+        self.wanted = 0
+        self.makes_room = False
         self._away = False
 
     def make_room(self, wanted: int) -> bool:
@@ -151,16 +164,17 @@ class Checkpoint:
             return False
         with queue_lock:
             found = room.card(devices.device)
-            if found is None or found.free >= wanted:
-                self._wanted = 0
+            self.wanted = wanted
+            self.makes_room = found is not None and found.free < wanted
+            if not self.makes_room:
                 return False
-            self._wanted = wanted
             self._leave()
             return True
 
     def leave_again(self) -> bool:
-        """After a picture, while the training for which it made room still waits; False: not now, ask again."""
-        if not self._wanted or self._away or not neighbourhood().views():
+        """After a picture, while a training runs for which it made room, whether or not that can be asked to park;
+        False: not now, ask again."""
+        if not self.makes_room or self._away or not neighbourhood().users():
             return True
         if not queue_lock.acquire(blocking=False):
             return False

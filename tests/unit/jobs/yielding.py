@@ -40,7 +40,9 @@ emit(Done({}))
 
 def around(store: JobStore) -> Neighbourhood:
     """Jobs of the kind "train" are on the card in two of their stages, and know of wishes unless they say otherwise."""
-    return Neighbourhood(store, lambda job: job.kind == "train" and not job.payload.get("deaf"), ON_CARD)
+    return Neighbourhood(
+        store, lambda job: job.kind == "train", lambda job: job.kind == "train" and not job.payload.get("deaf"), ON_CARD
+    )
 
 
 def go_on(store: JobStore, job_id: str, stage: str = "train") -> subprocess.Popen[bytes]:
@@ -54,12 +56,13 @@ def go_on(store: JobStore, job_id: str, stage: str = "train") -> subprocess.Pope
 
 
 @contextmanager
-def trainings(store: JobStore) -> Iterator[Callable[[str], str]]:
-    """A function that starts a job in a stage, and returns its id when it works; all end with the block."""
+def trainings(store: JobStore) -> Iterator[Callable[..., str]]:
+    """A function that starts a job in a stage, with what it is given, and returns its id when it works; all end with
+    the block."""
     children: list[subprocess.Popen[bytes]] = []
 
-    def begin(stage: str) -> str:
-        job = store.create("train", {}, title="a training", user_id="local", avatar_id="")
+    def begin(stage: str, **payload: str) -> str:
+        job = store.create("train", payload, title="a training", user_id="local", avatar_id="")
         store.move(job.id, State.RUNNING)
         children.append(go_on(store, job.id, stage))
         return job.id

@@ -16,7 +16,7 @@ from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Card
 from personal_avatar.studio.works import neighbourhood_of
 
-from tests.unit.jobs.yielding import trainings
+from tests.unit.jobs.yielding import trainings, until
 
 CHOSEN = "chosen.safetensors"
 NETWORKS = "personal_avatar.webui.identity.networks"
@@ -125,6 +125,39 @@ def test_after_the_picture_it_goes_again_while_the_training_lives(sharing: Any, 
         checkpoint.come_back()
     assert checkpoint.leave_again()
     assert webui.places == ["memory", "card", "memory", "card"]
+
+
+@pytest.mark.parametrize(("engine", "stage", "asked"), [("kohya", "train", False), ("diffusers", "prepare", True)])
+def test_after_the_picture_it_goes_again_also_for_a_training_that_cannot_be_asked_or_is_not_on_the_card_yet(
+    sharing: Any, webui: Webui, monkeypatch: pytest.MonkeyPatch, engine: str, stage: str, asked: bool
+) -> None:
+    """By sd-scripts, which knows of no wishes; while photos are checked, the card looks free and is not for long."""
+    monkeypatch.setattr(room, "count_anew", lambda device=None: None)
+    picture = SimpleNamespace(width=64, height=64, batch_size=1)
+    with trainings(sharing.neighbourhood().store) as start:
+        webui.free = 5 * room.GIB
+        sharing.checkpoint().make_room(10 * room.GIB)
+        start(stage, engine=engine)
+        webui.free = 12 * room.GIB
+        sharing.before_picture(picture)
+        assert webui.places == ["memory", "card"]
+        assert sharing.guest().is_here is asked
+        until(lambda: webui.places == ["memory", "card", "memory"])
+        until(lambda: not sharing.guest().is_here)
+
+
+def test_what_a_training_needs_that_is_not_on_the_card_yet_counts_as_taken(sharing: Any, webui: Webui) -> None:
+    small = room.Size("", 0)
+    with trainings(sharing.neighbourhood().store) as start:
+        start("prepare")
+        for free_gib, is_crowded in ((12, True), (14, False)):
+            webui.free = free_gib * room.GIB
+            assert not sharing.checkpoint().make_room(10 * room.GIB)
+            assert sharing.crowded(small, room.card()) is is_crowded
+    with trainings(sharing.neighbourhood().store) as start:
+        start("train")
+        webui.free = 4 * room.GIB  # what is taken is seen
+        assert not sharing.crowded(small, room.card())
 
 
 def test_it_stays_for_a_training_that_found_room(sharing: Any, webui: Webui) -> None:
