@@ -26,6 +26,8 @@ SAID_OF_WRITING = "Error while serializing"
 REFUSED = (5, 19) if os.name == "nt" else (errno.EPERM, errno.EACCES, errno.EROFS)  # there, numbers are Windows' own
 SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in REFUSED)
 
+CHARACTERS = 300  # of what a library says, in a sentence: as long as a path may be
+
 
 def _errno(error: BaseException) -> int | None:
     return error.errno if isinstance(error, OSError) else None
@@ -45,6 +47,12 @@ def first_line(error: BaseException, characters: int = 200) -> str:
     return said.splitlines()[0][:characters].rstrip(".:")
 
 
+def described(error: BaseException) -> str:
+    """Its type, and the first line of what it says, of which libraries may say pages: the log has all of it."""
+    kind, said = type(error).__name__, first_line(error, CHARACTERS)
+    return kind if said == kind else f"{kind}: {said}"
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
@@ -59,4 +67,4 @@ def named(error: BaseException) -> AvatarError:
     refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
     if refused or _errno(error) == errno.EROFS:
         return NotWritable(f"A file could not be written: {first_line(error)}.")
-    return Crashed(f"An unexpected error ended the work: {text}.")
+    return Crashed(f"An unexpected error ended the work: {described(error)}.")

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from personal_avatar.errors import AvatarError, InvalidSettings
+from personal_avatar.naming import CHARACTERS, first_line
 from personal_avatar.wording import table, text
 
 E = TypeVar("E", bound=AvatarError)
@@ -22,8 +23,13 @@ def refused(problem: str, remedy: str = "", **values: Any) -> InvalidSettings:
 
 
 def stated(kind: type[E], sentence: str, remedy: str = "", **values: Any) -> E:
-    """An error with the texts of these keys, the first a whole sentence; see `refused`."""
-    return kind(text(sentence, **values), text(remedy, **values) if remedy else None)
+    """An error with the texts of these keys, the first a whole sentence; see `refused`. An exception among the values
+    is told by the first line of what it says."""
+    said = {
+        name: first_line(value, CHARACTERS) if isinstance(value, BaseException) else value
+        for name, value in values.items()
+    }
+    return kind(text(sentence, **said), text(remedy, **said) if remedy else None)
 
 
 def all_refused(*checks: Callable[[], object]) -> None:

@@ -23,6 +23,7 @@ UNITS = ("seconds", "minutes", "hours")
 SECONDS_UP_TO, MINUTES_UP_TO = 90, 5400  # in seconds
 GB = 1000.0  # MB
 SMALLEST_MB = 0.1
+LONGEST = 2000  # characters of a sentence that is looked for: a pattern may look at each pair of them
 _PLACE = re.compile(r"\{(\w+)\}")
 _FILE = Path(__file__).resolve().parent / "assets" / "texts.json"
 
@@ -51,7 +52,9 @@ def translated(
 ) -> str:
     """An English sentence in another language, where it is the text of one of the keys, whatever fills its places; ""
     where it is none. `instead`: what is put there in place of what fills the places of these names; `places`: patterns
-    of what alone fills those of these names."""
+    of what alone fills those of these names. More than LONGEST characters are no text of any key."""
+    if len(sentence) > LONGEST:
+        return ""
     filling = tuple((places or {}).items())
     for key in keys:
         if found := _pattern(key, filling).fullmatch(sentence):

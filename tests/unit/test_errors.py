@@ -12,6 +12,7 @@ from personal_avatar.errors import (
     Crashed,
     DiskFull,
     InvalidSettings,
+    JobDamaged,
     NoFace,
     NotWritable,
     OutOfMemory,
@@ -21,6 +22,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.naming import first_line, named
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import stated
 from personal_avatar.wording import LANGUAGES, text
 
 KINDS = errors._all_errors(AvatarError)
@@ -119,3 +121,13 @@ def test_an_error_that_was_kept_without_its_parts_has_its_message(kept: dict[str
 ])
 def test_the_first_line_of_any_error_fits_into_a_sentence(error: Exception, told: str) -> None:
     assert first_line(error) == told
+
+
+@pytest.mark.parametrize(("raised", "told"), [
+    (ValueError("odd.\nTraceback ..."), "ValueError: odd"), (ValueError(), "ValueError"),
+    (RuntimeError("x" * 9000), f"RuntimeError: {'x' * 300}"),
+])
+def test_an_unknown_error_is_told_in_one_line_however_much_its_library_says(raised: Exception, told: str) -> None:
+    assert named(raised).message == f"An unexpected error ended the work: {told}."
+    error = stated(JobDamaged, "failure.job_unreadable", job="7", cause=raised)
+    assert error.message.endswith(f": {told.removeprefix(f'{type(raised).__name__}: ')}")

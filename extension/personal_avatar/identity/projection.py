@@ -15,7 +15,7 @@ from personal_avatar.errors import WeightsCorrupt
 from personal_avatar.identity.kinds import EMBEDDING
 from personal_avatar.identity.nouns import AdapterKind, AdapterWeights, Tokens
 from personal_avatar.identity.perceiver import Perceiver
-from personal_avatar.naming import first_line
+from personal_avatar.naming import described
 from personal_avatar.problems import stated
 
 MAX_PORTRAIT_PHOTOS = 5  # that many were seen in training
@@ -34,7 +34,7 @@ def build(adapter: AdapterWeights) -> Projection:
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise stated(
             WeightsCorrupt, "failure.other_projection", "remedy.again_or_adapter", file=adapter.path.name,
-            wanted=adapter.kind.value, cause=f"{type(error).__name__}: {first_line(error)}",
+            wanted=adapter.kind.value, cause=described(error),
         ) from error
     return projection.eval().requires_grad_(False)
 

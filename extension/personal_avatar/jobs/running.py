@@ -34,7 +34,9 @@ class Runner:
         """Every outcome of a claimed job becomes a state, and the claim is given back."""
         try:
             self._settle(job, self._working.work(job))
-        except Exception as error:  # noqa: BLE001  the border: every failure of a job is named here
+        except Exception as error:  # the border: every failure of a job is named here
+            if not isinstance(error, AvatarError) or error.__cause__ is not None:
+                log.exception("The job %s failed.", job.id)  # all that a library said; a job keeps its first line
             self.end(job.id, named(error))
         finally:
             self._release(job.id)

@@ -19,7 +19,7 @@ import numpy as np
 
 from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto
 from personal_avatar.formats import open_picture
-from personal_avatar.naming import named
+from personal_avatar.naming import described, named
 from personal_avatar.pictures import load_picture, prompt_of
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
@@ -118,7 +118,7 @@ def _measured(read: Mapping[Path, np.ndarray], scorer: Scorer) -> dict[Path, Ran
 def _why(path: Path, error: Exception) -> AvatarError:
     known = named(error)
     if isinstance(known, Crashed):
-        return UnreadablePhoto(f"{path.name} cannot be measured ({type(error).__name__}: {error}).")
+        return UnreadablePhoto(f"{path.name} cannot be measured ({described(error)}).")
     return known
 
 

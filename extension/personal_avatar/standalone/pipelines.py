@@ -14,7 +14,7 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import AvatarError, Crashed, GenerationFailed
 from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest
-from personal_avatar.naming import named
+from personal_avatar.naming import described, named
 from personal_avatar.networks import embeddings_in, named_embeddings
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.embeddings import embedding_for
@@ -186,5 +186,5 @@ def _named_errors() -> Iterator[None]:
     except Exception as error:
         found = named(error)
         if isinstance(found, Crashed):
-            found = GenerationFailed(f"The picture could not be made ({type(error).__name__}: {error}).")
+            found = GenerationFailed(f"The picture could not be made ({described(error)}).")
         raise found from error

@@ -10,7 +10,7 @@ from importlib import import_module
 from threading import Thread
 
 from personal_avatar.errors import Crashed, TrainerMissing
-from personal_avatar.naming import causes, named
+from personal_avatar.naming import CHARACTERS, causes, first_line, named
 from personal_avatar.problems import stated
 from personal_avatar.training.compute import trim
 
@@ -58,7 +58,7 @@ def needed() -> None:
 def _first_cause(error: BaseException) -> str:
     """What was wrong in the end: libraries tell of one another's failures, each in more words than the one before."""
     *_, first = causes(error)
-    return f"{str(first).rstrip('.')} ({type(first).__name__})"
+    return f"{first_line(first, CHARACTERS)} ({type(first).__name__})"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from personal_avatar.avatars import subject_prompt
 from personal_avatar.caveats import codes
 from personal_avatar.domain import Advice, Checkpoint, Dataset, Family, Likeness, to_json
 from personal_avatar.jobs.events import Log
-from personal_avatar.naming import first_line
+from personal_avatar.naming import described
 from personal_avatar.storage import sha256_of
 from personal_avatar.training import report
 from personal_avatar.training.advice import advice
@@ -63,7 +63,7 @@ def finish(work: Work, training: Training) -> dict[str, Any]:
     try:
         return {**document, "report": str(_report(work, training, document))}
     except Exception as error:  # noqa: BLE001  a full disk, an update that took what reports are made of
-        lacks = caveats.said("NO_REPORT", why=f"{type(error).__name__}: {first_line(error)}")
+        lacks = caveats.said("NO_REPORT", why=described(error))
         work.emit(Log(lacks.text))
         return {**caveats.told_in(document, [lacks]), "report": None}
 

@@ -3,12 +3,13 @@ keep them in English, those of earlier versions and of other machines too."""
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from functools import cache, lru_cache
 
 from personal_avatar.problems import known, longest_first
 from personal_avatar.ui.labels import PLACES, label, of_base, reasons
 from personal_avatar.ui.texts import text
-from personal_avatar.wording import translated
+from personal_avatar.wording import LONGEST, translated
 
 # What errors say of how a job ended, and of why none begins, as far as it is no `failure.`: these are raised in many
 # places, or with what is kept of the job.
@@ -30,24 +31,38 @@ OWN_HINTS = (
 )
 # What follows a sentence or stands before one.
 WORDS, PERSON = "failure.words", "failure.of_person"
+OF_SOMEBODY = re.compile(r"(?P<who>[^\n]{1,100}?): (?P<told>.+)", re.DOTALL)
+DEEPEST = 3  # sentences in one another
+REMEMBERED = 1000  # the page tells the same ones at each of its refreshes
 # What alone fills the places of failures: none is taken for another one that ends or begins like it.
 OF_FAILURES = {
     **PLACES, **dict.fromkeys(("place", "folder"), r".*[/\\].*"),
-    "tagger": r"\S+", "words": r"(?: Its last words: .*)?",
+    "tagger": r"\S+", **dict.fromkeys(("file", "tensors"), r"[^\n]+"), "words": r"(?: Its last words: .*)?",
     **dict.fromkeys(("count", "number", "width", "height", "needed", "free", "total", "step"), r"[-+.\d]+(?: [MG]B)?"),
 }
 
 
-def happened(message: str, language: str) -> str:
-    """"" of what the table does not have."""
+def happened(message: str, language: str, within: int = DEEPEST) -> str:
+    """"" of what the table does not have. `within`: how many sentences may stand in one another, which is bounded, as
+    their length is: a message may hold what some library or log says."""
+    return _happened(message, language, within) if within and len(message) <= LONGEST else ""
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _happened(message: str, language: str, within: int) -> str:
+    return _of_nobody(message, language, within) or _of_person(message, language, within)
+
+
+def _of_nobody(message: str, language: str, within: int) -> str:
     filled = {
         "why": lambda counted: reasons(counted, language),
         "words": lambda words: translated(words, [WORDS], language),
-        **dict.fromkeys(("cause", "causes", "content", "where"), lambda part: happened(part, language) or part),
+        **dict.fromkeys(
+            ("cause", "causes", "content", "where"), lambda part: happened(part, language, within - 1) or part
+        ),
     }
     told = translated(message, (*ENDINGS, *STARTS), language, filled, PLACES) or of_base(message, language)
-    told = told or translated(message, _failures(), language, filled, OF_FAILURES)
-    return told or _of_person(message, language)
+    return told or translated(message, _failures(), language, filled, OF_FAILURES)
 
 
 @cache
@@ -55,10 +70,10 @@ def _failures() -> tuple[str, ...]:
     return tuple(key for key in longest_first("failure") if key not in (WORDS, PERSON))
 
 
-def _of_person(message: str, language: str) -> str:
+def _of_person(message: str, language: str, within: int) -> str:
     """Of several people: who it is about, then what happened."""
-    who, _, rest = message.partition(": ")
-    told = happened(rest, language) if rest else ""
+    named = OF_SOMEBODY.fullmatch(message)
+    who, told = (named["who"], _of_nobody(named["told"], language, within)) if named else ("", "")
     return text(PERSON, language, who=who, told=told) if told else ""
 
 

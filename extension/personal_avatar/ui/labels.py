@@ -43,8 +43,12 @@ def labelled(sentence: str, language: str, named: re.Pattern[str] = NAMED) -> st
 
 def problems(error: InvalidSettings, language: str) -> str:
     """What is wrong with settings, each under its label; "" where the table cannot say all of it."""
-    said = [problem(one, language, error.titles) for one in problems_of(error)]
-    return text("problem.all", language, told=BETWEEN.join(said)) if all(said) else ""
+    said: list[str] = []
+    for one in problems_of(error):
+        if not (told := problem(one, language, error.titles)):
+            return ""
+        said.append(told)
+    return text("problem.all", language, told=BETWEEN.join(said))
 
 
 def problem(sentence: str, language: str, titles: Mapping[str, str] | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from personal_avatar.errors import AvatarError, Crashed, PageFailed
-from personal_avatar.naming import named
+from personal_avatar.naming import described, named
 from personal_avatar.ui.texts import text
 
 LOG = logging.getLogger(__name__)
@@ -29,4 +29,4 @@ def failed_here(error: Exception) -> AvatarError:
         return error
     LOG.error("The page could not do what was asked.", exc_info=error)
     found = named(error)
-    return PageFailed(f"{type(error).__name__}: {error}") if type(found) is Crashed else found
+    return PageFailed(described(error)) if type(found) is Crashed else found

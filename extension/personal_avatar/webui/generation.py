@@ -21,7 +21,7 @@ from PIL import Image
 
 from personal_avatar.errors import AvatarError, Cancelled, Crashed, GenerationFailed, NoCheckpoint
 from personal_avatar.host import Picture, PictureRequest
-from personal_avatar.naming import named
+from personal_avatar.naming import described, named
 from personal_avatar.problems import stated
 from personal_avatar.webui import borrowed, callbacks, checkpoints, posing, saving, sharing
 from personal_avatar.webui.identity import notes
@@ -219,7 +219,7 @@ def process(p: Any) -> Any:
         known = named(error)
         if isinstance(known, Crashed):
             raise stated(
-            GenerationFailed, "failure.picture_failed", cause=f"{type(error).__name__}: {error}",
+            GenerationFailed, "failure.picture_failed", cause=described(error),
         ) from error
         raise known from error
 

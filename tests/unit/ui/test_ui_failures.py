@@ -1,13 +1,17 @@
 """What ends a job that runs is told in the language of the page: each error that one can raise has its texts there."""
 from __future__ import annotations
 
+import random
 import re
+import time
 
 import pytest
 from personal_avatar import errors
+from personal_avatar.naming import named
 from personal_avatar.problems import known
 from personal_avatar.ui.failures import ENDINGS, PERSON, WORDS, happened, remedied
-from personal_avatar.ui.markup import words_of
+from personal_avatar.ui.markup import stored_error_box, words_of
+from personal_avatar.ui.remarks import told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
 
 from tests.unit.ui.sources import KINDS, MODULES, PACKAGE, Module
@@ -70,6 +74,7 @@ def test_every_failure_of_the_table_is_found_again_by_its_english_words_and_by_n
     ("Without a.safetensors the WebUI paints, with it not: The WebUI made no picture.",
      "没有 a.safetensors 时 WebUI 能生成图片，有它时则不能：WebUI 没有生成图片。"),
     ("The moon is round: it is far.", ""),
+    ("Anna: Ben: No face was found in the photo.", ""),  # of one person at a time
 ])
 def test_what_stands_within_a_sentence_is_told_in_the_language_of_the_page(message: str, chinese: str) -> None:
     assert happened(message, "zh") == chinese
@@ -81,6 +86,43 @@ def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of
     rank, times = text("plan.batch_size", "vi"), text("plan.accumulate", "vi")
     said = text("ending.hint.smaller", "vi", changes=f"“{rank}” 1, “{times}” 4", usual=text(f"{VRAM}.hint", "vi"))
     assert remedied(hint, "vi") == said
+
+
+MISFITS = "Error(s) in loading state_dict for UNet2DConditionModel:\n" + "\n".join(
+    f"\tsize mismatch for down_blocks.{at}.attn.to_k.weight: copying a param with shape torch.Size([320, 768]) from "
+    f"checkpoint, the shape in current model is torch.Size([320, 1024])." for at in range(200)
+)
+# Texts of failures: what stands between their places, and what looks as if one stood in another.
+PIECES = [*{part for key in known("failure") for part in re.split(r"\{\w+\}", text(key))}, ": ", "\n", "x", " (", "%s{"]
+
+
+def hostile() -> list[str]:
+    draw = random.Random(5)
+    repeated = [piece * (size // len(piece)) for piece in PIECES if piece for size in (1990, 100_000)]
+    mixed = ["".join(draw.choices(PIECES, k=count)) for count in (3, 10, 30, 100, 4000) for _ in range(10)]
+    nested = [text("failure.unexpected", cause="x") * 50, "x is broken: " * 150, "a: " * 666, "a: " * 33_000, MISFITS]
+    return [*repeated, *mixed, *nested]
+
+
+def test_any_text_of_a_library_or_log_is_answered_at_once() -> None:
+    """Up to 100 kB: while it is looked for in the table, the whole WebUI waits."""
+    slowest = 0.0
+    for message in hostile():
+        began = time.process_time()
+        happened(message, "vi")
+        told(message, "vi")
+        remedied(message, "vi")
+        slowest = max(slowest, time.process_time() - began)
+    assert slowest < 1.0
+
+
+def test_what_a_library_says_at_length_is_told_by_its_first_line_and_its_box_is_there_at_once() -> None:
+    kept = named(RuntimeError(MISFITS)).to_json()
+    began = time.process_time()
+    box = stored_error_box(kept, "zh")
+    assert time.process_time() - began < 0.5
+    assert text("failure.unexpected", "zh", cause=kept["message"].partition(": ")[2].rstrip(".")) in box
+    assert "UNet2DConditionModel" in box and "size mismatch" not in box
 
 
 # Said of what libraries raise, in words of `naming.py`, which stands below the table.

@@ -16,7 +16,7 @@ from personal_avatar.errors import JobDamaged, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
 from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
-from personal_avatar.naming import first_line
+from personal_avatar.naming import described
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.problems import stated
 from personal_avatar.training.files import free_stem
@@ -194,7 +194,7 @@ class Following:
             try:
                 write_report(path.parent, self._trip.places.here(json.loads(path.read_text(encoding="utf-8"))))
             except Exception as error:  # noqa: BLE001  what was trained is here
-                why = f"{type(error).__name__}: {first_line(error)}"
+                why = described(error)
                 self._emit(Log(caveats.said("NO_REPORT", why=why).text))
 
 
