@@ -68,8 +68,10 @@ def translated(
 def _pattern(key: str, places: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
     """Of the English texts of a key; see `translated`."""
     parts, filling = _PLACE.split(table()[key][LANGUAGES.index(DEFAULT)]), dict(places)
+    last = len(parts) - 2  # which takes all that is left: causes hold what stands between places, names seldom do
     pattern = "".join(
-        f"(?P<{part}>{filling.get(part, '.+')})" if at % 2 else re.escape(part) for at, part in enumerate(parts)
+        f"(?P<{part}>{filling.get(part, '.+' if at == last else '.+?')})" if at % 2 else re.escape(part)
+        for at, part in enumerate(parts)
     )
     return re.compile(pattern, re.DOTALL)  # names of files may hold any character
 

@@ -30,14 +30,15 @@ OWN_HINTS = (
     "ending.hint.resume", "ending.hint.again", "ending.hint.useless", "ending.hint.smaller", *known("remedy"),
 )
 # What follows a sentence or stands before one.
-WORDS, PERSON = "failure.words", "failure.of_person"
+WORDS, PERSON, KEPT = "failure.words", "failure.of_person", "failure.kohya_kept"
 OF_SOMEBODY = re.compile(r"(?P<who>[^\n]{1,100}?): (?P<told>.+)", re.DOTALL)
 DEEPEST = 3  # sentences in one another
 REMEMBERED = 1000  # the page tells the same ones at each of its refreshes
 # What alone fills the places of failures: none is taken for another one that ends or begins like it.
 OF_FAILURES = {
     **PLACES, **dict.fromkeys(("place", "folder"), r".*[/\\].*"),
-    "tagger": r"\S+", **dict.fromkeys(("file", "tensors"), r"[^\n]+"), "words": r"(?: Its last words: .*)?",
+    "tagger": r"\S+", "code": r"-?\w+(?: \(\w+\))?",
+    **dict.fromkeys(("file", "tensors"), r"[^\n]+?"), "words": r"(?: Its last words: .*)?",
     **dict.fromkeys(("count", "number", "width", "height", "needed", "free", "total", "step"), r"[-+.\d]+(?: [MG]B)?"),
 }
 
@@ -50,7 +51,17 @@ def happened(message: str, language: str, within: int = DEEPEST) -> str:
 
 @lru_cache(maxsize=REMEMBERED)
 def _happened(message: str, language: str, within: int) -> str:
-    return _of_nobody(message, language, within) or _of_person(message, language, within)
+    before, kept = _apart(message, language)
+    told = _of_nobody(before, language, within) or _of_person(before, language, within)
+    return f"{told}{kept}" if told else ""
+
+
+def _apart(message: str, language: str) -> tuple[str, str]:
+    """What happened, as it was written, and what is said of what was kept, in the language; "" of nothing."""
+    begins = text(KEPT).partition("{")[0]
+    before, _, rest = message.rpartition(begins)
+    kept = translated(begins + rest, [KEPT], language, places=OF_FAILURES) if before else ""
+    return (before, kept) if kept else (message, "")
 
 
 def _of_nobody(message: str, language: str, within: int) -> str:
@@ -67,7 +78,7 @@ def _of_nobody(message: str, language: str, within: int) -> str:
 
 @cache
 def _failures() -> tuple[str, ...]:
-    return tuple(key for key in longest_first("failure") if key not in (WORDS, PERSON))
+    return tuple(key for key in longest_first("failure") if key not in (WORDS, PERSON, KEPT))
 
 
 def _of_person(message: str, language: str, within: int) -> str:

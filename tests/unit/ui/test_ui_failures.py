@@ -9,7 +9,7 @@ import pytest
 from personal_avatar import errors
 from personal_avatar.naming import named
 from personal_avatar.problems import known
-from personal_avatar.ui.failures import ENDINGS, PERSON, WORDS, happened, remedied
+from personal_avatar.ui.failures import ENDINGS, KEPT, PERSON, WORDS, happened, remedied
 from personal_avatar.ui.markup import stored_error_box, words_of
 from personal_avatar.ui.remarks import told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
@@ -54,14 +54,16 @@ def test_every_error_of_a_job_is_told_in_the_language_of_the_page(module: Module
 NUMBERS = dict.fromkeys(
     ("count", "number", "width", "height", "needed", "free", "total", "step", "low", "high", "multiple"), "7",
 )
+CODE = {"code": "-11 (SIGSEGV)"}
 PATHS = dict.fromkeys(("place", "folder"), "/d/x y.safetensors")
 
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_failure_of_the_table_is_found_again_by_its_english_words_and_by_no_others(language: str) -> None:
     for key in (*known("failure"), *ENDINGS):
-        if key not in (WORDS, PERSON):
-            filled = dict.fromkeys(re.findall(r"\{(\w+)\}", text(key)), "x.y") | NUMBERS | PATHS | {"words": ""}
+        if key not in (WORDS, PERSON, KEPT):
+            filled = dict.fromkeys(re.findall(r"\{(\w+)\}", text(key)), "x.y") | NUMBERS | CODE | PATHS
+            filled |= {"words": ""} if "words" in filled else {}
             assert happened(text(key, **filled), language) == text(key, language, **filled), key
 
 
@@ -73,11 +75,29 @@ def test_every_failure_of_the_table_is_found_again_by_its_english_words_and_by_n
     ("lora.safetensors is a LoRA, not an adapter for faces.", "lora.safetensors 是 LoRA，不是人脸模型文件。"),
     ("Without a.safetensors the WebUI paints, with it not: The WebUI made no picture.",
      "没有 a.safetensors 时 WebUI 能生成图片，有它时则不能：WebUI 没有生成图片。"),
+    ("The job's process ended with exit code -11 (SIGSEGV). Its last words: exit code 1. Its last words: c",
+     "任务的进程以退出代码 -11 (SIGSEGV) 结束。最后的输出：exit code 1. Its last words: c"),
+    ("a.png cannot be read: the mask cannot be read: b (c).", "无法读取 a.png：the mask cannot be read: b (c)。"),
     ("The moon is round: it is far.", ""),
     ("Anna: Ben: No face was found in the photo.", ""),  # of one person at a time
 ])
 def test_what_stands_within_a_sentence_is_told_in_the_language_of_the_page(message: str, chinese: str) -> None:
     assert happened(message, "zh") == chinese
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("key", "values"), [
+    ("failure.kohya_vram", {}), ("ending.nan.kohya", {"step": "120"}), ("failure.kohya_crashed", {"code": "1"}),
+])
+def test_what_sd_scripts_had_saved_is_told_after_what_ended_it(
+    key: str, values: dict[str, str], language: str
+) -> None:
+    words = {"words": text(WORDS, tail="a | b: c (d).")} if "{words}" in text(key) else {}
+    said = {"words": text(WORDS, language, tail="a | b: c (d).")} if words else {}
+    saved = {"step": "100", "place": "/d/x: y/anna-step00000100.safetensors"}
+    message = (text(key, **values, **words) if values else text(key)) + text(KEPT, **saved)
+    told = (text(key, language, **values, **said) if values else text(key, language)) + text(KEPT, language, **saved)
+    assert happened(message, language) == told
 
 
 def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of_the_page() -> None:

@@ -35,6 +35,7 @@ from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work, unscored
+from personal_avatar.wording import text
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def _leave(files: list[Saved], error: Exception, training: Training) -> None:
     if isinstance(error, Cancelled):
         training.points = training.points or [unscored(last.step, last.path)]
     elif isinstance(error, AvatarError):
-        error.message += KEPT.format(last.step, last.path)
+        error.message += text(KEPT, step=last.step, place=last.path)
 
 
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:

@@ -14,7 +14,7 @@ from personal_avatar.networks import read_header
 FOLDER_NAME = "kohya"  # of this engine in the job, with the folders of what is trained on and of what is saved
 PICTURES_NAME, OUTPUT_NAME = "pictures", "output"
 SUFFIX = ".safetensors"
-KEPT = " What sd-scripts had saved is kept; the last file, of step {}, is {}."
+KEPT = "failure.kohya_kept"  # follows what happened
 _PICTURE = re.compile(r"^(?P<name>.+)_(?P<step>\d{6})_(?P<number>\d{2})_\d{14}(?:_\d+)?\.png$")
 
 
