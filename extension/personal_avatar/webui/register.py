@@ -14,7 +14,7 @@ import gradio as gr
 from fastapi import FastAPI
 from modules import initialize_util, shared
 
-from personal_avatar.webui import callbacks, copies, marking, origins, sharing
+from personal_avatar.webui import callbacks, copies, marking, origins, untold
 from personal_avatar.webui.folders import SD_SCRIPTS, data_folder
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def register() -> None:
     callbacks.add("ui_settings", add_settings)
     callbacks.add("ui_tabs", build_tab)
     callbacks.add("app_started", add_routes)
-    sharing.listen()
+    untold.listen()
     marking.listen()
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any
 
 from modules import devices, sd_models, shared
@@ -26,7 +25,6 @@ from personal_avatar.room import Peaks, Size
 from personal_avatar.webui.folders import data_folder
 
 WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
-UNTOLD = ("extras", "interrogate")  # jobs of the WebUI that use the card without making a picture
 WITHOUT_QUEUE = "interrogate"  # the button in img2img does not wait for its turn
 ATTRIBUTE = "personal_avatar_measured"
 log = logging.getLogger(__name__)
@@ -202,19 +200,3 @@ class Checkpoint:
         for model in [loaded.sd_model, *(one for one in loaded.loaded_sd_models if one is not loaded.sd_model)]:
             sd_models.send_model_to_cpu(model)
         self._away = True
-
-
-def listen() -> None:
-    """Hear of work of the WebUI that no hook tells of. Called at every start of the page, it is done once."""
-    begin: Callable[..., None] = shared.state.begin
-    if getattr(begin, ATTRIBUTE, False):
-        return
-
-    @wraps(begin)
-    def begun(*args: Any, **kwargs: Any) -> None:
-        begin(*args, **kwargs)
-        if shared.state.job in UNTOLD:
-            before_work()
-
-    setattr(begun, ATTRIBUTE, True)
-    shared.state.begin = begun

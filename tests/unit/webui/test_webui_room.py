@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from personal_avatar import room, sessions
+from personal_avatar.jobs.sharing import GRACE_S
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Card
 from personal_avatar.studio.works import neighbourhood_of
@@ -70,7 +72,7 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> Webui:
     vars(networks)["park"] = lambda: made.parked.append(f"identity before {len(made.places)}")
     monkeypatch.setitem(sys.modules, NETWORKS, networks)
     monkeypatch.setattr(sessions, "clear_card", lambda: made.parked.append("faces"))
-    for name in ("folders", "sharing"):
+    for name in ("folders", "sharing", "untold"):
         monkeypatch.delitem(sys.modules, f"personal_avatar.webui.{name}", raising=False)
     monkeypatch.setattr(room, "card", lambda device=None: Card(made.free))
     return made
@@ -82,7 +84,7 @@ def sharing(webui: Webui, tmp_path: Path) -> Iterator[Any]:
     store = JobStore(tmp_path / "jobs")
     module.neighbourhood = lambda: neighbourhood_of(store)
     yield module
-    for name in ("folders", "sharing"):
+    for name in ("folders", "sharing", "untold"):
         sys.modules.pop(f"personal_avatar.webui.{name}", None)
 
 
@@ -185,12 +187,37 @@ def test_work_that_no_hook_tells_of_is_heard_once_however_often_the_page_is_relo
 ) -> None:
     heard: list[str] = []
     sharing.before_work = lambda: heard.append(sharing.shared.state.job)
-    sharing.listen()
-    sharing.listen()
+    untold = importlib.import_module("personal_avatar.webui.untold")
+    untold.listen()
+    untold.listen()
     for job in ("extras", "scripts_txt2img"):
         sharing.shared.state.begin(job=job)
     assert heard == ["extras"]
     assert webui.places == ["begins extras", "begins scripts_txt2img"]
+
+
+@pytest.mark.parametrize(("module", "name"), [
+    ("textual_inversion.textual_inversion", "create_embedding"),
+    ("textual_inversion.textual_inversion", "train_embedding"), ("hypernetworks.hypernetwork", "train_hypernetwork"),
+])
+def test_the_webuis_own_training_has_its_checkpoint_on_the_card_until_it_ends(
+    sharing: Any, webui: Webui, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    def works(steps: int) -> list[str]:
+        time.sleep(2 * GRACE_S)  # the API's has not got the WebUI's queue
+        return [*webui.places, str(steps)]
+
+    made = ModuleType(f"modules.{module}")
+    vars(made)[name] = works
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    untold = importlib.import_module("personal_avatar.webui.untold")
+    untold.listen()
+    untold.listen()
+    with trainings(sharing.neighbourhood().store) as start:
+        sharing.checkpoint().make_room(101)
+        start("train", engine="kohya")
+        assert getattr(made, name)(steps=7) == ["memory", "card", "7"]
+        until(lambda: webui.places == ["memory", "card", "memory"])
 
 
 @pytest.mark.parametrize(("device", "seen", "told"), [
