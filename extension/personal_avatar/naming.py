@@ -10,14 +10,18 @@ from personal_avatar.errors import AvatarError, Crashed, DiskFull, NotWritable, 
 # What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
 # bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
 SAID_OF_VRAM = (
-    "CUDA out of memory", "CUDA error: out of memory", "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA out of memory", "CUDA error: out of memory", "CUDA driver error: out of memory",
+    "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
     "CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation",
-    "MPS backend out of memory",
+    "MPS backend out of memory", "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate",
 )
+# What torch says in place of that where the driver does not answer how much is free.
+UNTOLD_VRAM = ("NVML_SUCCESS ==", "CUDACachingAllocator")
 SAID_OF_MEMORY = (
     "not enough memory", "can't allocate memory", "Cannot allocate memory", "Unable to allocate", "std::bad_alloc",
     "bad allocation", "Failed to allocate memory for requested buffer of size",
+    "[WinError 1455]", "(os error 1455)",  # the paging file is too small, in the language of Windows
 )
 SAID_OF_DISKS = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
@@ -53,12 +57,17 @@ def described(error: BaseException) -> str:
     return kind if said == kind else f"{kind}: {said}"
 
 
+def of_vram(text: str) -> bool:
+    """Whether a library says that there is no room on the graphics card."""
+    return any(said in text for said in SAID_OF_VRAM) or all(said in text for said in UNTOLD_VRAM)
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
         return error
     text = f"{type(error).__name__}: {error}".strip()
-    if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in SAID_OF_VRAM):
+    if type(error).__name__ == "OutOfMemoryError" or of_vram(text):
         return OutOfVram("The graphics card ran out of memory.")
     if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
         return OutOfMemory("The machine ran out of memory.")

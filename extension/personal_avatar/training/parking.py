@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from personal_avatar.environment import free
+from personal_avatar.errors import OutOfVram
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Parked
+from personal_avatar.naming import named
 
 if TYPE_CHECKING:
     import torch
@@ -103,12 +105,12 @@ class Parking:
 
     def _brought(self, tensor: torch.Tensor, device: torch.device, check: Callable[[], None]) -> torch.Tensor:
         """On the device; waits for room there as long as it takes, because in main memory nothing is lost."""
-        import torch
-
         while True:
             try:
                 return tensor.to(device, copy=True)
-            except torch.cuda.OutOfMemoryError:
+            except RuntimeError as error:
+                if not isinstance(named(error), OutOfVram):
+                    raise
                 self._tell(FULL)
             _release()
             check()

@@ -144,7 +144,7 @@ def test_other_wishes_are_heeded_while_parked(wish: str, error: type[Exception],
 
 
 class Full:
-    """Has room at the last of so many attempts."""
+    """Has room at the last of so many attempts; says so now of one type, now of another."""
 
     def __init__(self, attempts: int) -> None:
         self.left = attempts
@@ -152,7 +152,8 @@ class Full:
     def to(self, *_: object, **__: object) -> str:
         self.left -= 1
         if self.left:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            said = "CUDA error: out of memory"
+            raise torch.cuda.OutOfMemoryError(said) if self.left % 2 else RuntimeError(said)
         return "there"
 
 

@@ -58,6 +58,13 @@ def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
     assert time.monotonic() - began < 15
 
 
+# Of xformers, which goes on without it.
+WARNING = [
+    "A matching Triton is not available, some optimizations will not be enabled", "Traceback (most recent call last):",
+    "    import triton  # noqa", "ModuleNotFoundError: No module named 'triton'",
+]
+
+
 @pytest.mark.parametrize(
     ("code", "tail", "oom_killed", "kind"),
     [
@@ -80,6 +87,13 @@ def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
         (1, ["numpy.core._exceptions._ArrayMemoryError: Unable to allocate 1.2 GiB"], False, OutOfMemory),
         (1, ["MemoryError"], False, OutOfMemory),
         (1, ["RuntimeError: [enforce fail] DefaultCPUAllocator: not enough memory"], False, OutOfMemory),
+        (1, ["RuntimeError: CUDA driver error: out of memory"], False, OutOfVram),
+        (1, [*WARNING, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"], False, OutOfVram),
+        (-9, WARNING, True, OutOfMemory),
+        (-9, WARNING, False, Killed),
+        (3221225477, WARNING, False, Crashed),
+        (1, [*WARNING, "ValueError: odd"], False, Crashed),
+        (1, ["ModuleNotFoundError: No module named 'x'", "subprocess.CalledProcessError: y"], False, EngineMissing),
         (-9, ["loading u-net"], True, OutOfMemory),
         (-9, ["loading u-net"], False, Killed),
         (1, ["ImportError: No bitsandbytes / bitsandbytes"], False, EngineMissing),

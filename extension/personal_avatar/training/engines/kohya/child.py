@@ -18,7 +18,7 @@ from personal_avatar import commandline
 from personal_avatar.commandline import apart
 from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
-from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, SAID_OF_VRAM
+from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_vram
 from personal_avatar.problems import stated
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
@@ -27,9 +27,10 @@ PATIENCE_S = 15.0
 TAIL_LINES = 12
 BLOCK = 65536
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+_ERROR = re.compile(r"(?!subprocess\.)[\w.]+(?:Error|Exception)\b")  # which a traceback ends with, not its launcher's
 _NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
 # What libraries say, and the types of errors, which a last line begins with.
-_NO_VRAM = (*SAID_OF_VRAM, "OutOfMemoryError")
+_NO_VRAM = "OutOfMemoryError"
 _NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
 
 
@@ -122,11 +123,7 @@ class Child:
 def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | None = None) -> AvatarError:
     """Name the end of a process of sd-scripts by its exit code and its last lines. `data`: see `Child`."""
     said = "\n".join(tail)
-    module = _MISSING_MODULE.search(said) or _NOT_INSTALLED.search(said)
-    if module:
-        command = commandline.doctor("--install-kohya", data=data)
-        return stated(EngineMissing, "trainer.module", "remedy.kohya_module", module=module[1], command=command)
-    if _says(said, _NO_VRAM) or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
+    if of_vram(said) or _NO_VRAM in said or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
         return stated(OutOfVram, "failure.kohya_vram")
     if oom_killed or _says(said, _NO_MEMORY):
         return stated(OutOfMemory, "failure.kohya_memory")
@@ -135,7 +132,17 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     words = last_words(tail[-5:])
     if code in (-9, 137):
         return stated(Killed, "failure.kohya_killed", words=words)
+    if code == 1 and (module := _missing(tail)):
+        command = commandline.doctor("--install-kohya", data=data)
+        return stated(EngineMissing, "trainer.module", "remedy.kohya_module", module=module, command=command)
     return stated(Crashed, "failure.kohya_crashed", code=code, words=words)
+
+
+def _missing(tail: Sequence[str]) -> str:
+    """The module for want of which it ended; "" where it ended by another error, as after a warning."""
+    last = next((line for line in reversed(tail) if _ERROR.match(line)), "")
+    found = _MISSING_MODULE.search(last) or _NOT_INSTALLED.search(last)
+    return found[1] if found else ""
 
 
 def _says(text: str, marks: Sequence[str]) -> bool:
