@@ -17,7 +17,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.base import TrainingMethod
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.objective import Asked, Objective
-from personal_avatar.training.plan import BOTH, PLANS, TrainPlan
+from personal_avatar.training.plan import BOTH, PICTURES, PLANS, PREDICTION, TrainPlan
 from personal_avatar.training.reading import text_states
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 
@@ -94,6 +94,21 @@ def test_what_has_learned_nothing_is_pulled_nowhere(
             assert float(asked.held) < 1e-10
             read.add(max(asked.windows))
     assert len(read) > 1, "batches of one window and more"
+
+
+@pytest.mark.parametrize("held_by", [PICTURES, BOTH, PREDICTION])
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "anew"])
+def test_a_step_in_two_passes_has_the_loss_of_one_in_a_single_pass(
+    untrained: Untrained, held_by: str, kept: bool
+) -> None:
+    ways = {"prior_from": held_by, "caption_dropout": 0.5, "prior_dropout": 0.5}
+    for_speed, for_memory = (
+        objective(untrained, Family.SD1, CAPTIONS["mixed"], kept, {**ways, "gradient_checkpointing": twice})
+        for twice in (False, True)
+    )
+    with torch.no_grad():
+        for _ in range(8):
+            assert float(sum(for_memory.parts(0.5))) == pytest.approx(float(sum(for_speed.parts(0.5))), rel=1e-5)
 
 
 @pytest.mark.parametrize(("captions", "windows"), [("short", {1}), ("long", {2})])
