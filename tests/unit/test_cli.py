@@ -226,7 +226,7 @@ def test_a_training_for_people_shows_likeness(run: Run) -> None:
 def test_a_training_of_a_style_shows_its_resemblance(run: Run) -> None:
     words = ("train", "--photos", GOOD[0], "--name", "Ink", "--goal", "style")
     said = run(*words)
-    best = "the style's own pictures, passed through the checkpoint, 0.90."
+    best = "the pictures that were given, passed through the checkpoint, 0.90."
     assert f"Resemblance 0.10 before, 0.50 after; {best}" in said.out
     document = run(*words, "--json").document
     assert document["resemblance"]["after"] == 0.5 and document["likeness"]["after"] is None

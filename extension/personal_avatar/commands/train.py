@@ -67,13 +67,13 @@ def show_training(document: dict[str, Any], terminal: Terminal) -> None:
 
 
 def _measured(document: dict[str, Any]) -> Iterator[str]:
-    """Likeness, or the resemblance of a style, and what it cost; nothing when the training ended before they were
-    measured."""
+    """Likeness, or the resemblance of a style or an animal, and what it cost; nothing when the training ended before
+    they were measured."""
     kind = next((kind for kind in documents.MEASURED if document[kind]["after"] is not None), None)
     if kind is None:
         return
     found = document[kind]
-    best = "real photos" if kind == "likeness" else "the style's own pictures"
+    best = "real photos" if kind == "likeness" else "the pictures that were given"
     yield (f"{kind.capitalize()} {score(found['floor'])} before, {score(found['after'])} after; "
            f"{best}, passed through the checkpoint, {score(found['ceiling'])}. Recovered {share(found['recovered'])}.")
     yield (f"Leakage {score(document['leakage'])}, diversity {share(document['diversity'])}; prompts followed "

@@ -72,6 +72,7 @@ def _in_each(key: str, values: Mapping[str, Any]) -> str:
 def _summary(facts: Facts) -> str:
     found = facts.get("likeness") or facts.get("resemblance")
     is_style = (facts.get("plan") or {}).get("goal") == Goal.STYLE.value
+    is_style = is_style or any("resemblance" in row for row in _rows(facts))
     unmeasured = f"<p>{parts.said('unmeasured.style' if is_style else 'unmeasured')}</p>"
     cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
     chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,10 +21,10 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
 from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
+from personal_avatar.training.meters import Meter, meter_for
 from personal_avatar.training.plan import TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
-from personal_avatar.training.resemblance import StyleMeter
-from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
+from personal_avatar.training.result_numbers import RESEMBLANCE
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures, bare_pictures
 from personal_avatar.training.untrained import UntrainedPictures
@@ -64,14 +64,6 @@ class Guided:
     likeness: float
 
 
-class Meter(Protocol):
-    """How near pictures, uint8 RGB, are to the references that it was made with: likeness.py, resemblance.py."""
-
-    def measure(self, images: Iterable[np.ndarray]) -> Measured: ...
-
-    def ceiling(self, reconstructed: Iterable[np.ndarray]) -> float: ...
-
-
 @dataclass(frozen=True)
 class SecondMeter:
     """Of another recogniser than the one that chose the photos, asked only in the end."""
@@ -103,8 +95,8 @@ class Untrained:
 @dataclass(frozen=True)
 class Bench:
     """Built before anything is attached to `model`, so that the pictures in `bare` are the checkpoint's own. `kind`:
-    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to a style. `photos`: what it was made with, and
-    behind that some that are trained on, uint8 RGB (photos, side, side, 3).
+    what the meter measures, `LIKENESS` to a person or `RESEMBLANCE` to pictures without faces.
+    `photos`: what it was made with, and behind that some that are trained on, uint8 RGB (photos, side, side, 3).
 
     Checkpoints are chosen on one set of seeds and the chosen one is measured on another: the best of several would
     otherwise look better than it is.
@@ -214,21 +206,22 @@ def set_up(
     portraits: bool,
     cache: Path,
     second: FaceAnalyser | None = None,
+    wants_faces: bool = True,
 ) -> Bench:
     """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
     trained on, so that they tell the ceiling as those that are held out do. `cache`: what this person's trainings
-    share. `second`: asked in the end, too, where it finds faces in the photos. Raises `NoFace` when no photo shows a
-    face.
+    share. `second`: asked in the end, too, where it finds faces in the photos. `wants_faces`: see `meter_for`, which
+    raises `NoFace`.
     """
     settings = sample_settings(plan, model.base)
     photos = square_images(dataset, ceiling_samples(dataset, portraits or plan.is_style), settings.resolution_px)
     references = photos[: len(dataset.held_out or dataset.samples)]
-    meter: Meter = StyleMeter(references) if plan.is_style else LikenessMeter(analyser, references)
+    kind, meter = meter_for(references, analyser, plan.is_style, wants_faces)
     choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(
         model,
-        RESEMBLANCE if plan.is_style else LIKENESS,
+        kind,
         meter,
         settings,
         choosing,
@@ -238,7 +231,7 @@ def set_up(
         bare=bare_pictures(model, proof, quick),
         known=UntrainedPictures(cache / "untrained", model),
         stop=stop,
-        second=None if second is None or plan.is_style else _second_meter(second, references),
+        second=None if second is None or kind == RESEMBLANCE else _second_meter(second, references),
     )
 
 

@@ -8,7 +8,7 @@ from personal_avatar.domain import Likeness
 from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.jobs.events import SampleMade, Score, Stage
 from personal_avatar.training.bench import Untrained, keep_samples
-from personal_avatar.training.result_numbers import GOOD_SHARE
+from personal_avatar.training.result_numbers import GOOD_SHARE, LIKENESS
 from personal_avatar.training.work import Point, Training, Work
 
 
@@ -21,9 +21,9 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
     measured = scales.meter.measure(images)
     samples = keep_samples(images, scales.choosing.subject, work.artifacts / "samples", step)
     for sample, shot, likeness in zip(samples, scales.choosing.subject, measured.each, strict=False):
-        told = None if work.plan.is_style else likeness
+        told = likeness if scales.kind == LIKENESS else None
         work.emit(SampleMade(str(sample.relative_to(work.folder)), step, shot.prompt, told))
-    _tell(work, step, measured.mean)
+    _tell(work, training, step, measured.mean)
     following = scales.following(images, training.method, scales.choosing)
     leakage = scales.others() - before.others if before.others is not None else 0.0
     obedience, others = kept(following, before.following), stayed(moved(training, leakage))
@@ -40,13 +40,13 @@ def untrained(work: Work, training: Training) -> Untrained:
     once; the trained part is switched off for it, to the last bit."""
     if training.untrained is None:
         training.untrained = training.bench.untrained(training.method, training.method.moves_others)
-        _tell(work, 0, training.untrained.likeness.mean)
+        _tell(work, training, 0, training.untrained.likeness.mean)
     return training.untrained
 
 
-def _tell(work: Work, step: int, mean: float, leakage: float | None = None) -> None:
-    """Likeness; the resemblance of a style is no likeness and is told in the report alone."""
-    if not work.plan.is_style:
+def _tell(work: Work, training: Training, step: int, mean: float, leakage: float | None = None) -> None:
+    """Likeness; the resemblance of what has no face is no likeness and is told in the report alone."""
+    if training.bench.kind == LIKENESS:
         work.emit(Score(step, round(mean, 4), leakage))
 
 
@@ -73,7 +73,7 @@ def score_best(work: Work, training: Training) -> None:
     work.emit(Stage("score"))
     best = training.load_best()
     scores = training.bench.final_scores(training.method)
-    _tell(work, best.step, scores.measured.after, round(scores.measured.leakage or 0.0, 4))
+    _tell(work, training, best.step, scores.measured.after, round(scores.measured.leakage or 0.0, 4))
     training.scores = scores
     if training.likeness is not None and training.likeness.recovered < GOOD_SHARE:
         training.less_guided = training.bench.less_guided()

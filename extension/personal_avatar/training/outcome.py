@@ -137,10 +137,13 @@ def _plan(work: Work, training: Training) -> dict[str, Any]:
 
 
 def _reference(work: Work, training: Training) -> list[float]:
-    """The person as one vector; empty for a style."""
+    """The person as one vector; empty for what has no face."""
     from personal_avatar.photos.prepare import reference_embedding
 
-    return [] if work.plan.is_style else reference_embedding(training.photos, work.analyser).tolist()
+    if training.bench.kind != LIKENESS:
+        return []
+    shown = training.photos if work.photo_settings.wants_faces else training.dataset
+    return reference_embedding(shown, work.analyser).tolist()
 
 
 def scores(training: Training) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _row(kind: str, point: Point) -> dict[str, float | None]:
 
 
 def _measured(kind: str, mean: float, faces_found: float) -> dict[str, float | None]:
-    """Pictures of a style have no likeness, and nobody looked for faces in them."""
+    """Pictures of a style or an animal have no likeness, and nobody looked for faces in them."""
     if kind == LIKENESS:
         return {"likeness": mean, "faces_found": faces_found}
     return {"likeness": None, "faces_found": None, kind: mean}
@@ -234,7 +237,7 @@ def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
 def _pictures(
     training: Training, files: Sequence[Path], likeness: Sequence[float | None]
 ) -> list[dict[str, Any]]:
-    """Those that were kept of a checkpoint, in the order of the prompts; likeness None: no face, or of a style."""
+    """Those that were kept of a checkpoint, in the order of the prompts; likeness None: no face."""
     kind = training.bench.kind
     return [
         {"file": str(file), "prompt": shot.prompt, "seed": shot.seed, "likeness": None, kind: rated}

@@ -11,7 +11,7 @@ from personal_avatar.domain import Goal
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.usual import FAR
 
-LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of a style
+LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
 NARROW = 0.1  # between untrained and best possible
@@ -25,8 +25,8 @@ TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many
 
 @dataclass(frozen=True)
 class Point:
-    """A saved checkpoint as the result document has it, `likeness` of a style its resemblance; what is missing or null
-    there is 0, faces 1."""
+    """A saved checkpoint as the result document has it, `likeness` of what has no face its resemblance; what is
+    missing or null there is 0, faces 1."""
 
     step: float
     likeness: float
@@ -56,8 +56,15 @@ class Numbers:
 
     @property
     def kind(self) -> str:
-        """What was measured: likeness to a person, or resemblance to a style."""
-        return RESEMBLANCE if self.plan("goal") == Goal.STYLE.value else LIKENESS
+        """What was measured: likeness to a person, or resemblance to a style or to what has no face."""
+        is_style = self.plan("goal") == Goal.STYLE.value
+        return RESEMBLANCE if is_style or any(RESEMBLANCE in row for row in self._rows) else LIKENESS
+
+    @property
+    def _rows(self) -> list[Mapping[str, Any]]:
+        """Of the saved checkpoints."""
+        rows = self.document.get("scores")
+        return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
 
     @property
     def is_measured(self) -> bool:
@@ -67,9 +74,7 @@ class Numbers:
     @property
     def points(self) -> list[Point]:
         """In the order of their steps."""
-        rows = self.document.get("scores")
-        found = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
-        return sorted((_point(row, self.kind) for row in found), key=lambda point: point.step)
+        return sorted((_point(row, self.kind) for row in self._rows), key=lambda point: point.step)
 
     @property
     def best(self) -> Point | None:

@@ -141,7 +141,8 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
         work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
     portraits = work.photo_settings.makes_portraits
     scales = bench.set_up(
-        model, dataset, plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work)
+        model, dataset, plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work),
+        work.photo_settings.wants_faces,
     )
     if not dataset.held_out:
         work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))

@@ -493,10 +493,30 @@ def test_a_style_is_learned_from_pictures_without_faces(
     assert {row["likeness"] for row in result["scores"]} == {None} and result["prompt_following"] is not None
     assert "resemblance" in result["choice"] and not any("likeness" in sentence for sentence in result["advice"])
     assert not events(tmp_path, Score) and {event.likeness for event in events(tmp_path, SampleMade)} == {None}
-    assert "Resemblance of a style" in Path(result["report"]).read_text(encoding="utf-8")
+    assert "Resemblance in colours and textures" in Path(result["report"]).read_text(encoding="utf-8")
     assert row_of(result).numbers["likeness"] is None
     card = json.loads(next((tmp_path / "Lora").glob("*.json")).read_text(encoding="utf-8"))
     assert "Resemblance 0." in card["notes"] and "ikeness" not in card["notes"]
+
+
+@pytest.mark.slow
+def test_an_animal_is_learned_from_pictures_without_faces(
+    tmp_path: Path, miniature: BaseModelFile, face_weights: Path
+) -> None:
+    avatar = Avatar("rex", "Rex", "local", "dog", "sks dog", "2026-01-01T00:00:00Z")
+    task = TrainTask(
+        avatar, tmp_path / "avatar", tuple(write_hatched(tmp_path / "pictures", 7)), miniature, Method.LORA,
+        {**QUICK, "must_rise": True}, tmp_path / "Lora", face_weights, photo_settings={"faces": "ignored"},
+    )
+    (tmp_path / "job").mkdir()
+    result = run(task, tmp_path / "job", EventWriter(tmp_path / "job"), Control(tmp_path / "job"))
+    assert result["likeness"] is None and result["checkpoint"]["likeness"] is None and result["reference"] == []
+    assert set(result["resemblance"]) == {"floor", "after", "ceiling", "recovered"}
+    assert "sks dog" in result["prompt"] and "resemblance" in result["choice"] and "style" not in result["choice"]
+    assert not any("likeness" in sentence.lower() for sentence in result["advice"])
+    assert not events(tmp_path, Score) and {event.likeness for event in events(tmp_path, SampleMade)} == {None}
+    assert "Resemblance in colours and textures" in Path(result["report"]).read_text(encoding="utf-8")
+    assert row_of(result).numbers["likeness"] is None
 
 
 def test_a_style_has_no_pictures_of_a_class(miniature: BaseModelFile) -> None:
