@@ -9,7 +9,9 @@ from personal_avatar.errors import TooFewPhotos
 from personal_avatar.photos.enough import refuse_few
 
 TAKEN = PhotoVerdict(Path("a.jpg"))
-NONE, DARK = (PhotoVerdict(Path("b.jpg"), (reason,)) for reason in (Reason.UNREADABLE, Reason.DARK))
+NONE, DARK, FACELESS = (
+    PhotoVerdict(Path("b.jpg"), (reason,)) for reason in (Reason.UNREADABLE, Reason.DARK, Reason.NO_FACE)
+)
 
 
 def refused(*photos: PhotoVerdict, is_style: bool = False) -> TooFewPhotos:
@@ -31,3 +33,8 @@ def test_what_would_mend_it_is_said() -> None:
     assert "not pictures" in refused(TAKEN, NONE, NONE).hint
     assert refused(TAKEN, NONE, DARK).hint == refused(TAKEN).hint == TooFewPhotos.default_hint
     assert "style" in refused(TAKEN, DARK, is_style=True).hint
+
+
+def test_pictures_without_faces_that_would_do_for_an_animal_say_how_one_is_trained() -> None:
+    assert "--photo-set faces=ignored" in refused(FACELESS, FACELESS).hint
+    assert "faces" not in refused(FACELESS, DARK).hint
