@@ -13,7 +13,7 @@ FEW = "error.TOO_FEW_PHOTOS"  # key of the sentence about them
 def refuse_few(found: PhotoReport, need: int, is_style: bool) -> None:
     """Raise `TooFewPhotos` where less than `need` are accepted. `is_style`: a style is to be trained, and nobody."""
     if len(found.accepted) < need:
-        raise TooFewPhotos(_too_few(found, need), _what_to_add(found, need, is_style))
+        raise TooFewPhotos(_too_few(found, need), _what_to_add(found, is_style))
 
 
 def _too_few(found: PhotoReport, need: int) -> str:
@@ -29,7 +29,7 @@ def _too_few(found: PhotoReport, need: int) -> str:
     return text(key, usable=usable, need=need, why=f" ({why})" if why else "")
 
 
-def _what_to_add(found: PhotoReport, need: int, is_style: bool) -> str | None:
+def _what_to_add(found: PhotoReport, is_style: bool) -> str | None:
     """What would mend it; None: the usual."""
     refused = [verdict for verdict in found.photos if not verdict.accepted]
     if refused and all(Reason.UNREADABLE in verdict.reasons for verdict in refused):
@@ -37,5 +37,4 @@ def _what_to_add(found: PhotoReport, need: int, is_style: bool) -> str | None:
     if is_style:
         return text("remedy.style_pictures")
     faceless = sum(Reason.NO_FACE in verdict.reasons for verdict in refused)
-    would_do = len(found.accepted) + faceless >= need
-    return text("remedy.faceless_pictures") if faceless and would_do else None
+    return text("remedy.faceless_pictures") if 2 * faceless > len(found.photos) else None

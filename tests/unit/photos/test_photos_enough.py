@@ -35,6 +35,6 @@ def test_what_would_mend_it_is_said() -> None:
     assert "style" in refused(TAKEN, DARK, is_style=True).hint
 
 
-def test_pictures_without_faces_that_would_do_for_an_animal_say_how_one_is_trained() -> None:
+def test_where_most_photos_have_no_face_it_is_said_how_an_animal_is_trained() -> None:
     assert "--photo-set faces=ignored" in refused(FACELESS, FACELESS).hint
     assert "faces" not in refused(FACELESS, DARK).hint
