@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 class Averaged:
     """An exponential moving average of `parameters` when `decay` is above 0. Optimisers that average by themselves
-    (schedulefree) are put into that state while weights are looked at."""
+    (schedulefree) are put into that state while weights are looked at, and nothing else is averaged."""
 
     def __init__(self, parameters: list[torch.nn.Parameter], decay: float, optimiser: torch.optim.Optimizer) -> None:
         from diffusers.training_utils import EMAModel
 
         self._parameters = parameters
         self._optimiser: Any = optimiser if hasattr(optimiser, "eval") else None
-        self._average: Any = EMAModel(parameters, decay=decay) if decay > 0 else None
+        self._average: Any = EMAModel(parameters, decay=decay) if decay > 0 and self._optimiser is None else None
         if self._optimiser is not None:
             self._optimiser.train()
 

@@ -40,7 +40,7 @@ def _reasons(plan: TrainPlan, base: BaseModelFile) -> Iterator[tuple[str, str]]:
     else:
         yield from _of_prior(plan)
     if has_own_schedule(plan):
-        yield "schedule", f"{plan.optimiser} has one of its own"
+        yield from ((name, f"{plan.optimiser} has one of its own") for name in ("schedule", "ema_decay"))
     if isinstance(plan, TextualInversionPlan):
         yield "text_encoder_learning_rate", "only the new words are trained"
         yield "trigger_word", "the file's name stands for the person"

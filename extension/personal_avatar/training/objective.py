@@ -102,7 +102,6 @@ class Objective:
             yield self._errors(asked)[0]
             return
         of_class = self._of_class(feed, rows, asked)
-        asked = replace(asked, windows=of_class.windows)
         if plan.gradient_checkpointing:
             yield self._errors(asked)[0]
             yield plan.prior_weight * self._errors(of_class)[0]
@@ -119,36 +118,35 @@ class Objective:
         ]
 
     def _answers(self, batches: Sequence[Asked]) -> list[torch.Tensor]:
-        """In one pass where pictures are of one size: a pass has a cost of its own, however few pictures it has."""
+        """In one pass where pictures are of one size and captions of as many windows, for empty windows change the
+        answer: a pass has a cost of its own, however few pictures it has."""
         import torch
 
-        if len({batch.noised.noisy.shape[1:] for batch in batches}) > 1:
+        windows = [max(batch.windows, self._windows(batch.captions)) for batch in batches]
+        sizes = [batch.noised.noisy.shape[1:] for batch in batches]
+        if len(set(zip(sizes, windows, strict=True))) > 1:
             return [self._answer(batch) for batch in batches]
         captions = [caption for batch in batches for caption in batch.captions]
-        noised, windows = Noised.together([batch.noised for batch in batches]), max(batch.windows for batch in batches)
-        answer = self._answer(Asked(noised, captions, windows=windows))
+        answer = self._answer(Asked(Noised.together([batch.noised for batch in batches]), captions, windows=windows[0]))
         return list(torch.split(answer, [len(batch.captions) for batch in batches]))
 
     def _of_class(self, feed: Feed, rows: torch.Tensor, ours: Asked) -> Asked:
-        """What holds the class where it was: `plan.prior_rows` pictures. `ours`: the person's, beside whose captions,
-        which may be longer, these are read: empty windows change the answer."""
+        """What holds the class where it was: `plan.prior_rows` pictures. `ours`: the person's."""
         plan, shown, half = self.plan, feed.pictures, self.plan.prior_rows
-        by_ours = plan.prior_from == PREDICTION or shown.others is None
-        if by_ours:
-            captions = [self.data.class_captions[row] for row in rows[:half].tolist()]
-            noised = ours.noised.first(half)
-        else:
-            others = feed.others.take(half)
-            noised = self._noised(shown.others.latents.draw(others, self.generator))
-            captions = [shown.others.captions[row] for row in others.tolist()]
-        captions = self._class_captions(captions)
-        asked = Asked(noised, captions, windows=self._windows([*captions, *ours.captions]))
-        return self._as_untrained(asked) if by_ours or plan.prior_from == BOTH else asked
+        if plan.prior_from == PREDICTION or shown.others is None:
+            captions = self._class_captions([self.data.class_captions[row] for row in rows[:half].tolist()])
+            return self._as_untrained(Asked(ours.noised.first(half), captions), ours.captions)
+        others = feed.others.take(half)
+        noised = self._noised(shown.others.latents.draw(others, self.generator))
+        asked = Asked(noised, self._class_captions([shown.others.captions[row] for row in others.tolist()]))
+        return self._as_untrained(asked, ours.captions) if plan.prior_from == BOTH else asked
 
-    def _as_untrained(self, asked: Asked) -> Asked:
-        """The answers that are wanted are the untrained checkpoint's own."""
+    def _as_untrained(self, asked: Asked, beside: list[str]) -> Asked:
+        """The answers that are wanted are the untrained checkpoint's own, to what is read when captions that may be
+        longer stand `beside` these, so that one pass is enough for both."""
         import torch
 
+        asked = replace(asked, windows=self._windows([*asked.captions, *beside]))
         with torch.no_grad(), self.method.strength(0.0):
             return replace(asked, noised=replace(asked.noised, wanted=self._answer(asked)))
 

@@ -30,6 +30,7 @@ def base_of(family: Family, prediction: str = "epsilon") -> BaseModelFile:
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "prior_from": "pictures"}, ["prior_styles"]),
     (Family.SD1, {"prior_styles": 0.3, "prior_weight": 1.0, "goal": "style"}, ["prior_styles"]),
     (Family.SD1, {"schedule": "constant", "optimiser": "schedulefree"}, ["schedule"]),
+    (Family.SD1, {"ema_decay": 0.9, "optimiser": "schedulefree"}, ["ema_decay"]),
     (Family.SD1, {"schedule": "constant"}, []),
     (Family.SD1, {"steps": 100, "steps_per_photo": 50}, ["steps_per_photo"]),
 ])

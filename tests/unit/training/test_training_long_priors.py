@@ -1,5 +1,5 @@
-"""What holds the class where it was asks by captions that are as long in windows as those of the person beside them:
-an untrained LoRA is never pulled away from its checkpoint."""
+"""What holds the class where it was: where the checkpoint itself is asked, by captions that are as long in windows as
+those of the person beside them, so that an untrained LoRA is never pulled away from it; class pictures by their own."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -404,6 +404,16 @@ def test_averaged_weights_are_what_is_saved_and_not_what_is_trained_on(load_mini
 
 
 @pytest.mark.slow
+def test_an_optimiser_that_averages_by_itself_is_not_averaged_once_more(load_miniature: Load) -> None:
+    saved: list[dict[str, torch.Tensor]] = []
+    for decay in (0.0, 0.7):
+        running = trainer(load_miniature, PLAN.copy(update={"optimiser": "schedulefree", "ema_decay": decay}))
+        running.run(quiet(lambda step, running=running: saved.append(running.method.state())))
+    alone, both = saved[len(saved) // 2 - 1], saved[-1]
+    assert all(torch.equal(both[key], weight) for key, weight in alone.items())
+
+
+@pytest.mark.slow
 def test_losses_that_are_looked_at_together_are_the_same(load_miniature: Load) -> None:
     one, other = trainer(load_miniature), trainer(load_miniature)
     other._look_every = 10

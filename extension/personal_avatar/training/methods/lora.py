@@ -112,7 +112,7 @@ class Lora:
 
         state = self.state().items()
         tensors = {key: tensor if key.endswith(".dora_scale") else tensor.half() for key, tensor in state}
-        tensors |= {f"{key}.alpha": torch.tensor(alpha, dtype=torch.float16) for key, alpha in self._alphas.items()}
+        tensors |= {f"{key}.alpha": torch.tensor(alpha, dtype=torch.float32) for key, alpha in self._alphas.items()}
         write_tensors(path, {key: tensor.contiguous() for key, tensor in tensors.items()}, metadata)
 
     def read(self, path: Path) -> State:
