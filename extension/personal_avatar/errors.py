@@ -269,8 +269,14 @@ class BaseUnsupported(JobFailed):
 
 
 class OutOfVram(JobFailed):
+    """`CUDNN`: what to do where cuDNN does not say whether it was memory, or a format that the card does not know."""
+
     code, http_status = "OUT_OF_VRAM", 507
     default_hint = "Lower the resolution or the batch size, or close other programs that use the GPU."
+    CUDNN: ClassVar[str] = (
+        "Lower the resolution or the batch size, or close other programs that use the GPU; on a card older than compute"
+        " capability 8.0, which may not know this format of numbers, set precision to fp16 or fp32."
+    )
 
 
 class OutOfMemory(JobFailed):

@@ -13,8 +13,13 @@ SAID_OF_VRAM = (
     "CUDA out of memory", "CUDA error: out of memory", "CUDA driver error: out of memory",
     "HIP out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
-    "CUDNN_STATUS_NOT_SUPPORTED", "unable to find an engine to execute this computation",
     "MPS backend out of memory", "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate",
+)
+# What cuDNN says where no room is left for it, and in the same words where an older card does not know a format of
+# numbers.
+SAID_OF_CUDNN = (
+    "CUDNN_STATUS_NOT_SUPPORTED", "CUDNN_STATUS_NOT_INITIALIZED", "CUDNN_STATUS_INTERNAL_ERROR",
+    "unable to find an engine to execute this computation", "Unable to find a valid cuDNN algorithm",
 )
 # What torch says in place of that where the driver does not answer how much is free.
 UNTOLD_VRAM = ("NVML_SUCCESS ==", "CUDACachingAllocator")
@@ -62,6 +67,11 @@ def of_vram(text: str) -> bool:
     return any(said in text for said in SAID_OF_VRAM) or all(said in text for said in UNTOLD_VRAM)
 
 
+def of_cudnn(text: str) -> bool:
+    """Whether cuDNN says that it found no way: for want of room, or as the card does not know a format of numbers."""
+    return any(said in text for said in SAID_OF_CUDNN)
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
@@ -69,6 +79,8 @@ def named(error: BaseException) -> AvatarError:
     text = f"{type(error).__name__}: {error}".strip()
     if type(error).__name__ == "OutOfMemoryError" or of_vram(text):
         return OutOfVram("The graphics card ran out of memory.")
+    if of_cudnn(text):
+        return OutOfVram("The graphics card ran out of memory.", OutOfVram.CUDNN)
     if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
         return OutOfMemory("The machine ran out of memory.")
     if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):

@@ -20,7 +20,7 @@ from personal_avatar.errors import (
     PlanTooLarge,
     from_json,
 )
-from personal_avatar.naming import first_line, named
+from personal_avatar.naming import SAID_OF_CUDNN, first_line, named
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import stated
 from personal_avatar.wording import LANGUAGES, text
@@ -76,6 +76,9 @@ class OutOfMemoryError(RuntimeError):
     (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), OutOfVram),
     (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if ..."), OutOfVram),
     (RuntimeError("GET was unable to find an engine to execute this computation"), OutOfVram),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), OutOfVram),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), OutOfVram),
+    (RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"), OutOfVram),
     (RuntimeError("CUDA error: out of memory"), OutOfVram),
     (RuntimeError("CUDA driver error: out of memory"), OutOfVram),
     (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), OutOfVram),
@@ -96,6 +99,13 @@ def test_what_libraries_raise_gets_a_name(raised: BaseException, kind: type[Avat
     assert type(error) is kind
     assert error.message
     assert error.hint
+
+
+@pytest.mark.parametrize("said", SAID_OF_CUDNN)
+def test_where_cudnn_found_no_way_both_ways_out_are_told(said: str) -> None:
+    hint = named(RuntimeError(f"cuDNN error: {said}.")).hint
+    assert OutOfVram.default_hint.rstrip(".") in hint and "precision" in hint
+    assert named(RuntimeError("CUDA out of memory.")).hint == OutOfVram.default_hint
 
 
 def test_what_programs_are_told_survives_the_way_through_a_file() -> None:

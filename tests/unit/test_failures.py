@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_the_hint_of_the_table_is_that_of_the_error(code: str) -> None:
 def test_to_put_a_file_back_is_said_in_every_language(kind: type[errors.BaseNotFound] | type[errors.NotTaken]) -> None:
     assert text(f"error.{kind.code}.back", "en") == kind.PUT_BACK
     assert f"error.{kind.code}.back" in OWN_HINTS
+
+
+def test_both_ways_out_of_a_failure_of_cudnn_are_said_in_every_language() -> None:
+    assert text("error.OUT_OF_VRAM.cudnn", "en") == errors.OutOfVram.CUDNN
+    assert "error.OUT_OF_VRAM.cudnn" in OWN_HINTS
+    for language in LANGUAGES:
+        assert {"8.0", "fp16", "fp32"} <= set(re.findall(r"fp\d+|\d\.\d", text("error.OUT_OF_VRAM.cudnn", language)))
 
 
 def raised() -> Iterator[tuple[str, str, ast.Call]]:

@@ -21,11 +21,11 @@ ENDINGS = (
 STARTS = (
     "error.QUEUE_FULL.all", "error.QUEUE_FULL.one", "error.TOO_FEW_PHOTOS.found", "error.TOO_FEW_PHOTOS.found_one",
 )
-NO_ROOM = ("error.OUT_OF_VRAM.hint", "error.OUT_OF_MEMORY.hint")
+NO_ROOM = ("error.OUT_OF_VRAM.hint", "error.OUT_OF_VRAM.cudnn", "error.OUT_OF_MEMORY.hint")
 OWN_HINTS = (
     "error.WEIGHTS_MISSING.press", "error.WEIGHTS_MISSING.fetch", "error.WEIGHTS_MISSING.run",
     "error.WEIGHTS_MISSING.tagger", "error.NOT_ALIKE.damaged", "jobs.keptnothing",
-    "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back",
+    "error.BASE_NOT_FOUND.back", "error.NOT_TAKEN.back", "error.OUT_OF_VRAM.cudnn",
     "ending.hint.finished", "ending.hint.best", "ending.hint.pictures", "ending.hint.fp16", "ending.hint.one_card",
     "ending.hint.resume", "ending.hint.again", "ending.hint.useless", "ending.hint.smaller", *known("remedy"),
 )

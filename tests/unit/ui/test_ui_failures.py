@@ -100,11 +100,12 @@ def test_what_sd_scripts_had_saved_is_told_after_what_ended_it(
     assert happened(message, language) == told
 
 
-def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of_the_page() -> None:
-    usual = errors.OutOfVram.default_hint
+@pytest.mark.parametrize("key", [f"{VRAM}.hint", f"{VRAM}.cudnn"])
+def test_the_smaller_plan_of_a_training_without_room_is_told_under_the_labels_of_the_page(key: str) -> None:
+    usual = text(key)
     hint = text("ending.hint.smaller", changes="batch_size 1, accumulate 4", usual=usual)
     rank, times = text("plan.batch_size", "vi"), text("plan.accumulate", "vi")
-    said = text("ending.hint.smaller", "vi", changes=f"“{rank}” 1, “{times}” 4", usual=text(f"{VRAM}.hint", "vi"))
+    said = text("ending.hint.smaller", "vi", changes=f"“{rank}” 1, “{times}” 4", usual=text(key, "vi"))
     assert remedied(hint, "vi") == said
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
+from personal_avatar.naming import SAID_OF_CUDNN
 from personal_avatar.training.engines.kohya.child import Child, failure
 
 
@@ -74,6 +75,8 @@ WARNING = [
         (1, ["RuntimeError: HIP out of memory. Tried to allocate 2.00 GiB"], False, OutOfVram),
         (1, ["RuntimeError: MPS backend out of memory (MPS allocated: 17 GB)"], False, OutOfVram),
         (1, ["RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED"], False, OutOfVram),
+        *((1, [f"RuntimeError: {said}"], False, OutOfVram) for said in SAID_OF_CUDNN),
+        (1, ["UserWarning: Plan failed, cudnn_status: CUDNN_STATUS_NOT_SUPPORTED", "ValueError: odd"], False, Crashed),
         (1, ["Error out of memory at line 380 in file /src/csrc/pythonInterface.cpp"], False, OutOfVram),
         (1, ["OSError: [Errno 28] No space left on device: 'anna-step00000100.safetensors'"], False, DiskFull),
         (
@@ -110,6 +113,11 @@ def test_every_end_has_a_name(code: int, tail: list[str], oom_killed: bool, kind
 def test_a_full_disk_is_not_answered_with_resume_which_its_jobs_cannot() -> None:
     error = failure(1, ["OSError: [Errno 28] No space left on device"], oom_killed=False)
     assert "space" in error.hint and "resume" not in error.hint
+
+
+def test_where_cudnn_found_no_way_both_ways_out_are_told() -> None:
+    error = failure(1, ["RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"], oom_killed=False)
+    assert error.hint == OutOfVram.CUDNN
 
 
 def test_an_unknown_end_quotes_its_last_words() -> None:

@@ -18,7 +18,7 @@ from personal_avatar import commandline
 from personal_avatar.commandline import apart
 from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
-from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_vram
+from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_cudnn, of_vram
 from personal_avatar.problems import stated
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
@@ -125,6 +125,9 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     said = "\n".join(tail)
     if of_vram(said) or _NO_VRAM in said or any(map(NATIVE_OUT_OF_VRAM.search, tail)):
         return stated(OutOfVram, "failure.kohya_vram")
+    ended = _ended(tail)
+    if of_cudnn(ended):
+        return stated(OutOfVram, "failure.kohya_vram", "error.OUT_OF_VRAM.cudnn")
     if oom_killed or _says(said, _NO_MEMORY):
         return stated(OutOfMemory, "failure.kohya_memory")
     if _says(said, SAID_OF_DISKS):
@@ -132,16 +135,21 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     words = last_words(tail[-5:])
     if code in (-9, 137):
         return stated(Killed, "failure.kohya_killed", words=words)
-    if code == 1 and (module := _missing(tail)):
+    if code == 1 and (module := _missing(ended)):
         command = commandline.doctor("--install-kohya", data=data)
         return stated(EngineMissing, "trainer.module", "remedy.kohya_module", module=module, command=command)
     return stated(Crashed, "failure.kohya_crashed", code=code, words=words)
 
 
-def _missing(tail: Sequence[str]) -> str:
-    """The module for want of which it ended; "" where it ended by another error, as after a warning."""
-    last = next((line for line in reversed(tail) if _ERROR.match(line)), "")
-    found = _MISSING_MODULE.search(last) or _NOT_INSTALLED.search(last)
+def _ended(tail: Sequence[str]) -> str:
+    """What the error says that it ended by, without the warnings before; all that is left where its begin is not."""
+    at = max((at for at, line in enumerate(tail) if _ERROR.match(line)), default=0)
+    return "\n".join(tail[at:])
+
+
+def _missing(ended: str) -> str:
+    """The module for want of which it ended; "" where it ended by another error."""
+    found = _MISSING_MODULE.search(ended) or _NOT_INSTALLED.search(ended)
     return found[1] if found else ""
 
 
