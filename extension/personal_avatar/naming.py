@@ -35,6 +35,13 @@ SAID_OF_WRITING = "Error while serializing"
 REFUSED = (5, 19) if os.name == "nt" else (errno.EPERM, errno.EACCES, errno.EROFS)  # there, numbers are Windows' own
 SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in REFUSED)
 
+# What CUDA says where driver, card and torch do not belong together -> what is said of it, and done, in the table.
+SAID_OF_CARDS = {
+    "CUDA driver version is insufficient": ("failure.old_driver", "remedy.driver"),
+    "NVIDIA driver on your system is too old": ("failure.old_driver", "remedy.driver"),
+    "no kernel image is available for execution on the device": ("failure.other_card", "remedy.other_torch"),
+}
+
 CHARACTERS = 300  # of what a library says, in a sentence: as long as a path may be
 
 
@@ -72,6 +79,11 @@ def of_cudnn(text: str) -> bool:
     return any(said in text for said in SAID_OF_CUDNN)
 
 
+def of_card(text: str) -> tuple[str, str] | None:
+    """Keys of what is wrong with the graphics card and of what to do, where CUDA says that it cannot be used."""
+    return next((keys for said, keys in SAID_OF_CARDS.items() if said in text), None)
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
@@ -88,4 +100,8 @@ def named(error: BaseException) -> AvatarError:
     refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
     if refused or _errno(error) == errno.EROFS:
         return NotWritable(f"A file could not be written: {first_line(error)}.")
+    if keys := of_card(text):
+        from personal_avatar.wording import text as sentence  # install.py has no pydantic yet
+
+        return Crashed(*(sentence(key) for key in keys))
     return Crashed(f"An unexpected error ended the work: {described(error)}.")

@@ -56,7 +56,7 @@ def test_the_usual_folder_is_not_named_and_another_one_is(monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("installed")
 def test_hints_of_the_work_name_the_folder_that_is_meant(tmp_path: Path) -> None:
-    lacking = child.failure(1, ["ImportError: No bitsandbytes / bitsandbytes"], oom_killed=False, data=tmp_path)
+    lacking = child.failure(1, ["ModuleNotFoundError: No module named 'toml'"], oom_killed=False, data=tmp_path)
     assert f"personal-avatar doctor --install-kohya --data {tmp_path}`" in lacking.hint
     with pytest.raises(NotFound) as nothing:
         job_named(Studio(StandaloneHost(tmp_path), serves=False), "ffff")

@@ -8,9 +8,20 @@ from pathlib import Path
 
 import psutil
 import pytest
-from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
+from personal_avatar.errors import (
+    AvatarError,
+    Crashed,
+    DiskFull,
+    EngineMissing,
+    InvalidSettings,
+    Killed,
+    NanLoss,
+    OutOfMemory,
+    OutOfVram,
+)
 from personal_avatar.naming import SAID_OF_CUDNN
 from personal_avatar.training.engines.kohya.child import Child, failure
+from personal_avatar.ui.markup import words_of
 
 
 def child(program: str, folder: Path) -> Child:
@@ -118,6 +129,36 @@ def test_a_full_disk_is_not_answered_with_resume_which_its_jobs_cannot() -> None
 def test_where_cudnn_found_no_way_both_ways_out_are_told() -> None:
     error = failure(1, ["RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"], oom_killed=False)
     assert error.hint == OutOfVram.CUDNN
+
+
+CARDS = ["RuntimeError: CUDA driver version is insufficient for CUDA runtime version",
+         "torch.AcceleratorError: CUDA error: no kernel image is available for execution on the device"]
+
+
+@pytest.mark.parametrize(("tail", "kind", "remedy"), [
+    (["RuntimeError: NaN detected in latents: /d/1.png"], NanLoss, "SD VAE"),
+    (["RuntimeError: ", "  CUDA Setup failed despite GPU being available."], InvalidSettings, "optimiser to adamw"),
+    (["ValueError: bf16 mixed precision requires PyTorch >= 1.10"], Crashed, "precision to fp16"),
+    (["ValueError: fp16 mixed precision requires a device in ['cuda']"], Crashed, "precision to fp32"),
+    ([CARDS[0]], Crashed, "Update the driver"),
+    ([CARDS[1], "Compile with `TORCH_USE_CUDA_DSA`"], Crashed, "pytorch.org"),
+    (["ModuleNotFoundError: No module named 'toml'"], EngineMissing, "--install-kohya"),
+    (["ImportError: No bitsandbytes / bitsandbytes"], EngineMissing, "optimiser to adamw, or install bitsandbytes"),
+    (["ImportError: No Prodigy / Prodigy"], EngineMissing, "optimiser to adamw, or install Prodigy"),
+    (["ImportError: No xformers / xformers"], EngineMissing, "Install xformers into"),
+    (["ModuleNotFoundError: No module named 'torchvision'"], EngineMissing, "Install torchvision into"),
+])
+def test_what_can_be_mended_is_told_with_its_own_remedy(tail: list[str], kind: type[AvatarError], remedy: str) -> None:
+    error = failure(1, tail, oom_killed=False)
+    assert type(error) is kind and remedy in error.hint
+    assert ("--install-kohya" in error.hint) == (remedy == "--install-kohya")
+    for language in ("vi", "zh"):
+        assert not words_of(error, language)[2]
+
+
+def test_a_warning_of_an_old_driver_is_no_end() -> None:
+    tail = ["UserWarning: The NVIDIA driver on your system is too old", "ValueError: odd"]
+    assert "exit code 1" in failure(1, tail, oom_killed=False).message
 
 
 def test_an_unknown_end_quotes_its_last_words() -> None:

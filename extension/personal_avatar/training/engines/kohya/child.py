@@ -16,10 +16,21 @@ from pathlib import Path
 
 from personal_avatar import commandline
 from personal_avatar.commandline import apart
-from personal_avatar.errors import AvatarError, Crashed, DiskFull, EngineMissing, Killed, OutOfMemory, OutOfVram
+from personal_avatar.environment.kohya import MODULES, PACKAGES_NAME
+from personal_avatar.errors import (
+    AvatarError,
+    Crashed,
+    DiskFull,
+    EngineMissing,
+    Killed,
+    NanLoss,
+    OutOfMemory,
+    OutOfVram,
+)
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
-from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_cudnn, of_vram
+from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_card, of_cudnn, of_vram
 from personal_avatar.problems import stated
+from personal_avatar.training import needs
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
 WAIT_S = 0.5
@@ -29,6 +40,10 @@ BLOCK = 65536
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _ERROR = re.compile(r"(?!subprocess\.)[\w.]+(?:Error|Exception)\b")  # which a traceback ends with, not its launcher's
 _NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
+_OTHER_PRECISION = re.compile(r"\b(fp16|bf16) mixed precision requires")  # from accelerate
+_NO_NUMBER = "NaN detected in latents"
+_NO_EIGHT_BIT = ("CUDA Setup failed", "Attempted to use bitsandbytes native library")  # to 0.42, and later
+_OF_OPTIMISERS = {*(needed.module for needed in needs.OF_OPTIMISERS.values()), "Prodigy"}  # it calls prodigyopt so
 # What libraries say, and the types of errors, which a last line begins with.
 _NO_VRAM = "OutOfMemoryError"
 _NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
@@ -136,8 +151,16 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     if code in (-9, 137):
         return stated(Killed, "failure.kohya_killed", words=words)
     if code == 1 and (module := _missing(ended)):
-        command = commandline.doctor("--install-kohya", data=data)
-        return stated(EngineMissing, "trainer.module", "remedy.kohya_module", module=module, command=command)
+        return _lacking(module, data)
+    if _NO_NUMBER in ended:
+        return stated(NanLoss, "failure.kohya_latents", "remedy.kohya_vae")
+    if _says(ended, _NO_EIGHT_BIT):
+        return needs.broken("adamw8bit", next(said for said in _NO_EIGHT_BIT if said in ended))
+    if found := _OTHER_PRECISION.search(ended):
+        other = {"name": "precision", "value": "fp16" if found[1] == "bf16" else "fp32"}
+        return stated(Crashed, "failure.kohya_precision", "remedy.set", format=found[1], **other)
+    if keys := of_card(ended):
+        return stated(Crashed, *keys)
     return stated(Crashed, "failure.kohya_crashed", code=code, words=words)
 
 
@@ -145,6 +168,19 @@ def _ended(tail: Sequence[str]) -> str:
     """What the error says that it ended by, without the warnings before; all that is left where its begin is not."""
     at = max((at for at, line in enumerate(tail) if _ERROR.match(line)), default=0)
     return "\n".join(tail[at:])
+
+
+def _lacking(module: str, data: Path | None) -> AvatarError:
+    """With what brings the module: what is installed along with sd-scripts, and optimisers beside others."""
+    if MODULES.get(module):
+        command = commandline.doctor("--install-kohya", data=data)
+        return stated(EngineMissing, "trainer.module", "remedy.run", module=module, command=command)
+    where = {"module": module, "folder": data / PACKAGES_NAME if data else PACKAGES_NAME}
+    if module in _OF_OPTIMISERS:
+        return stated(
+            EngineMissing, "trainer.module", "remedy.kohya_optimiser", name="optimiser", value="adamw", **where
+        )
+    return stated(EngineMissing, "trainer.module", "remedy.kohya_install", **where)
 
 
 def _missing(ended: str) -> str:
