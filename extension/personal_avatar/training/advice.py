@@ -85,7 +85,10 @@ def low_ceiling(numbers: Numbers) -> Advice | None:
 
 
 def more_checkpoints(numbers: Numbers) -> Advice | None:
-    return _said("ONE_CHECKPOINT", count=SAVED) if numbers.is_low and len(numbers.points) == 1 else None
+    """Not where more were asked for and the training ended before them."""
+    if not numbers.is_low or len(numbers.points) != 1 or numbers.was_stopped or numbers.steps <= 1:
+        return None
+    return _said("ONE_CHECKPOINT", count=SAVED) if (finite(numbers.plan("save_count")) or 1) <= 1 else None
 
 
 def stopped_early(numbers: Numbers) -> Advice | None:

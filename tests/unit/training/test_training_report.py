@@ -263,6 +263,21 @@ def test_less_guidance_is_advised_only_where_it_does_something() -> None:
         assert advice(found) == []
 
 
+ONE_OF_MORE = [
+    (plan(save_count=6, stop_at=0.4, steps=900), 150, ["STOPPED_EARLY"]),
+    (plan(save_count=1, stop_at=0.4, steps=900), 150, ["STOPPED_EARLY"]),
+    (plan(save_count=6), 50, []),  # cancelled, and the first of six was measured
+    (plan(save_count=1, steps=1), 1, []),
+    (plan(save_count=1), 300, ["ONE_CHECKPOINT"]),
+]
+
+
+@pytest.mark.parametrize(("used", "step", "said"), ONE_OF_MORE)
+def test_more_checkpoints_are_advised_only_where_one_was_asked_for(used: Document, step: int, said: list[str]) -> None:
+    found = low(scores=[score(step, 0.45, 0.5)], checkpoint={"step": step}, plan=used)
+    assert [one.code for one in advice(found)] == said
+
+
 @pytest.mark.parametrize(("document", "part"), CASES)
 def test_each_weakness_has_its_own_advice_with_a_value(document: Document, part: str) -> None:
     told = advice(document)
