@@ -28,8 +28,8 @@ STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
     "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "ON_TRAINED", "ON_TRAINED_FEW",
     "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE", "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY",
-    "TOO_FAST", "TRAIN_LONGER", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA",
-    "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
+    "TOO_FAST", "TRAIN_LONGER", "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS",
+    "USE_LORA", "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
     "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ def train_shorter(numbers: Numbers) -> Advice | None:
 
 
 def learn_more(numbers: Numbers) -> Advice | None:
-    """A likeness that stopped rising, and nothing else that could be the cause."""
+    """A likeness that stopped rising, or never rose, and nothing else that could be the cause."""
     best, points = numbers.best, numbers.points
     if best is None or not numbers.is_low or len(points) < 2 or best.step == points[-1].step:
         return None
@@ -137,7 +137,7 @@ def learn_more(numbers: Numbers) -> Advice | None:
         return None
     if numbers.lacks_photos or numbers.has_low_ceiling:
         return None
-    return _larger(numbers)
+    return _larger(numbers) if numbers.has_risen else _twice_as_long(numbers)
 
 
 def less_guidance(numbers: Numbers) -> Advice | None:
@@ -219,6 +219,11 @@ RULES: tuple[Callable[[Numbers], Advice | None], ...] = (
     missing_faces,
     diversity,
 )
+
+
+def _twice_as_long(numbers: Numbers) -> Advice | None:
+    steps = min(MOST_STEPS, rounded(2 * numbers.steps))
+    return _said("NEVER_ROSE", steps=steps) if steps > numbers.steps else None
 
 
 def _larger(numbers: Numbers) -> Advice | None:

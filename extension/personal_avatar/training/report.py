@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from personal_avatar.domain import Advice, Likeness
+from personal_avatar.domain import Advice
 from personal_avatar.domain.merit import kept
 from personal_avatar.photos.words import told
 from personal_avatar.reports.parts import style_sheet
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import RESEMBLANCE, Numbers, Point, without_minus
+from personal_avatar.training.result_numbers import NO_RECOVERY, RESEMBLANCE, Numbers, Point, without_minus
 from personal_avatar.wording import table
 
-NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 CLEARLY = 0.005  # more alike
 CODES = (
     "ONE", "STYLE", "LIKENESS", "NO_GAIN", "RECOVERED", "MORE_ALIKE", "MORE_ALIKE_STYLE", "NEXT_BEST",
@@ -56,10 +55,9 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     of = {"step": best.step, "count": len(numbers.points)}
     if numbers.kind == RESEMBLANCE:
         return _said("STYLE", **of, resemblance=best.likeness, following=best.following, merit=best.merit)
-    floor, ceiling = numbers.at("untrained", "likeness"), numbers.at("ceiling")
-    if floor is None or ceiling is None:
+    recovered = numbers.recovered_in_choice
+    if recovered is None:
         return _said("LIKENESS", **of, likeness=best.likeness, following=best.following)
-    recovered = Likeness(floor, best.likeness, ceiling).recovered
     if recovered < NO_RECOVERY:
         return _said("NO_GAIN", **of)
     obedient = kept(best.following, numbers.at("untrained", "following"))

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from personal_avatar.domain import Goal
+from personal_avatar.domain import Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training.usual import FAR
 
 LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
 GOOD_SHARE = 0.8  # of the way from the untrained checkpoint to real photos
 LOW_CEILING = 0.4  # SFace takes two faces for one person from about 0.36 on
+NO_RECOVERY = 0.01  # of the way: below it a share of it means nothing
 NARROW = 0.1  # between untrained and best possible
 OVERSHOT_MERIT = 0.05
 FEW_FACES = 0.75
@@ -82,6 +83,20 @@ class Numbers:
         published = self.at("checkpoint", "step")
         told = [point for point in self.points if point.step == published]
         return max(told or self.points, key=lambda point: point.merit, default=None)
+
+    @property
+    def recovered_in_choice(self) -> float | None:
+        """Share of the way that the best one went, on the seeds of the choice; None where the ends are unknown."""
+        best, floor, ceiling = self.best, self.at("untrained", "likeness"), self.at("ceiling")
+        if best is None or floor is None or ceiling is None:
+            return None
+        return Likeness(floor, best.likeness, ceiling).recovered
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether the likeness rose, on the seeds of the choice and on fresh ones, as far as they are known."""
+        shares = (self.recovered_in_choice, self.at("likeness", "recovered"))
+        return all(share is None or share >= NO_RECOVERY for share in shares)
 
     @property
     def is_low(self) -> bool:

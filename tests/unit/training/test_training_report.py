@@ -231,6 +231,8 @@ CASES = [
     (low(scores=[score(100, 0.5, 0.6), score(300, 0.4, 0.3)], checkpoint={"step": 100}),
      "set steps to 150 or learning_rate to 5e-05"),
     (low(), "set rank to 64"),
+    (low(scores=[score(200, 0.3, -0.01), score(300, 0.29, -0.03)]), "did not rise clearly during the training: set "
+     "steps to 600"),
     (low(usual_learning_rate=2e-6), "0.0001, is many times what suits this method, which damages pictures: set "
      "learning_rate to 2e-06"),
     (low(usual_learning_rate=2e-6, scores=[score(200, 0.4, 0.3), score(300, 0.45, 0.5)], checkpoint={"step": 300}),
@@ -261,6 +263,14 @@ def test_less_guidance_is_advised_only_where_it_does_something() -> None:
     for likeness in (0.3, 0.45, 0.46):
         found = low(scores=[], plan=plan(guidance=5.0), less_guidance={"guidance": 3.0, "likeness": likeness})
         assert advice(found) == []
+
+
+def test_a_likeness_that_rose_on_no_seeds_is_not_said_to_have_stopped_rising() -> None:
+    flat = [score(200, 0.3, 0.0), score(300, 0.3, 0.0)]
+    lost = {"floor": 0.3, "after": 0.301, "ceiling": 0.6, "recovered": 0.003}
+    for document in (low(scores=flat), fine(likeness=lost), fine(likeness=lost, untrained=None)):
+        assert [(one.code, one.values["steps"]) for one in advice(document)] == [("NEVER_ROSE", 600)]
+    assert advice(low(scores=flat, plan=plan(steps=20000))) == []
 
 
 ONE_OF_MORE = [
