@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 SHARE = 0.2
+ONE_OF = 3  # photos is held out, at most
 FEWEST_PHOTOS = 6
 FEWEST_FOR_THREE = 12
 LEAST_GAIN = 1e-9  # for which photos are exchanged
@@ -17,7 +18,7 @@ def how_many(photos: int, share: float = SHARE) -> int:
     least 3 of 12 and more; never more than a third."""
     if photos < FEWEST_PHOTOS or share <= 0:
         return 0
-    return min(max(round(photos * share), 3 if photos >= FEWEST_FOR_THREE else 2), photos // 3)
+    return min(max(round(photos * share), 3 if photos >= FEWEST_FOR_THREE else 2), photos // ONE_OF)
 
 
 def held_out(

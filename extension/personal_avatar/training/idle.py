@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from personal_avatar.domain import BaseModelFile, Family
+from personal_avatar.photos.heldout import ONE_OF
 from personal_avatar.training.plan import TextualInversionPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule, is_too_slow, photos_for_warmup
 from personal_avatar.wording import FAMILIES
@@ -23,8 +24,8 @@ def idle(plan: TrainPlan, base: BaseModelFile, chosen: Collection[str]) -> list[
 
 
 def harmful(plan: TrainPlan, chosen: Collection[str]) -> list[str]:
-    """A sentence for each of the settings `chosen` that keeps the training from learning, whatever engine does it, with
-    the remedy."""
+    """A sentence for each of the settings `chosen` that keeps the training from learning, with the remedy, or is more
+    than can be had, whatever engine does it."""
     return [told for name, told in _harms(plan) if name in chosen]
 
 
@@ -62,6 +63,8 @@ def _harms(plan: TrainPlan) -> Iterator[tuple[str, str]]:
             f"warmup_steps {plan.warmup_steps}: a training of fewer than {needed} photos is no longer, and its"
             " learning rate never gets up; set warmup_steps to less, or steps to more."
         )
+    if plan.held_out * ONE_OF > 1:
+        yield "held_out", f"held_out {plan.held_out:g}: at most a third of the photos is held out."
 
 
 def _of_prior(plan: TrainPlan) -> Iterator[tuple[str, str]]:

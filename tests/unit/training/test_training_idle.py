@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.photos.heldout import how_many
 from personal_avatar.training.idle import idle
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, plan_for
 
@@ -69,6 +70,14 @@ def test_a_rate_that_stops_an_optimiser_of_its_own_rate_is_told_with_the_remedy(
 @pytest.mark.parametrize("values", [{"optimiser": "prodigy"}, {"learning_rate": 1e-6}, {"optimiser": "lion"}])
 def test_a_rate_that_suits_is_not_told(values: dict[str, object]) -> None:
     assert idle(plan_for(base_of(Family.SD1), Method.LORA, values), base_of(Family.SD1), values) == []
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, False), (0.3, False), (1 / 3, False), (0.35, True), (0.5, True)])
+def test_a_share_of_photos_that_is_more_than_can_be_held_out_is_told(share: float, said: bool) -> None:
+    values = {"held_out": share}
+    told = idle(LoraPlan(**values), base_of(Family.SD1), values)
+    assert told == [f"held_out {share:g}: at most a third of the photos is held out."] * said
+    assert (how_many(60, share) < round(60 * share)) is said
 
 
 @pytest.mark.parametrize(("values", "photos"), [
