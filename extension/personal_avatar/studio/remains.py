@@ -13,6 +13,7 @@ from personal_avatar.storage import slug
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT
 from personal_avatar.training.engines.kohya.remains import clear
+from personal_avatar.wording import text
 
 
 def cleared(store: JobStore, job: Job, error: AvatarError) -> AvatarError:
@@ -26,5 +27,5 @@ def cleared(store: JobStore, job: Job, error: AvatarError) -> AvatarError:
         return error
     last = clear(folder, slug(job.payload["avatar"]["name"]), store.view(job.id).total_steps)
     if last is not None:
-        error.message += KEPT.format(last.step, last.path)
+        error.message += text(KEPT, step=last.step, place=last.path)
     return error

@@ -31,8 +31,11 @@ PLACES = {
     "stranger": r"(?s:.+)", "settings": r"\w+(?:, \w+)*",
     "value": r"\S+", "why": r"(?: \(.*\))?",
 }
-# The same of texts about checkpoints, so that these are not taken for what is said of something else.
-OF_BASE = {"path": r".*[/\\].*", "wanted": r"'.*'|\".*\"", "unusual": "(?:unusual|an? |levels|attention).*"}
+# The same of texts about checkpoints, so that these are not taken for what is said of something else;
+# a file may be called like the beginning of what is said of it.
+OF_BASE = {
+    "file": ".+", "path": r".*[/\\].*", "wanted": r"'.*'|\".*\"", "unusual": "(?:unusual|an? |levels|attention).*",
+}  # fmt: skip
 SEVERAL = re.compile(", (?=[a-z])")
 
 

@@ -94,10 +94,11 @@ def complete(tmp_path: Path) -> Document:
 def test_a_report_is_one_file_with_curves_and_a_grid_of_pictures(complete: Document, tmp_path: Path) -> None:
     html = write_report(tmp_path, complete).read_text(encoding="utf-8")
     assert "&lt;Linh&gt;" in html and "<Linh>" not in html
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 2 * len(LANGUAGES)
     assert html.count("data:image/jpeg;base64,") == 2 + 4 * 2
     assert html.count("<tr") == 1 + 4 and html.count('<tr class="chosen">') == 1
-    assert html.count('<th scope="col">a photo of &lt;sks&gt; woman <small>seed 1000</small></th>') == 2
+    heads = re.findall(r'<th scope="col">a photo of &lt;sks&gt; woman <small>(.*?)</small></th>', html)
+    assert len(heads) == 2 and all("seed 1000" in head for head in heads)
     for part in (
         "83% of the way", "3 photos that were not trained on", "Step 200 was chosen.", "Set &lt;steps&gt; to 600.",
         "Before training", "likeness 0.540", "following 90%", "merit 0.80", "no face", "61 s", "1.5 GB", "3.2 MB",
