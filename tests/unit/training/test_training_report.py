@@ -178,7 +178,8 @@ def test_the_choice_tells_when_others_became_alike_in_one_that_is_more_so() -> N
 
 def test_a_choice_of_one_or_of_none_that_gained_is_told_as_that() -> None:
     assert "Only one checkpoint was saved, that of step 100" in chosen(fine(scores=[score(100, 0.5, 0.6)]))
-    assert "on the seeds of the choice none is more like the person" in chosen(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
+    none = chosen(fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]))
+    assert "on the seeds of the choice none is more like the person" in none
     assert chosen({}) == ""
 
 
