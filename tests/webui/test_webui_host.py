@@ -82,7 +82,8 @@ def test_a_lora_that_changes_nothing_fails(probed: Server, folder: Path, width: 
 
 def test_a_lora_of_another_checkpoint_is_not_tried(probed: Server, folder: Path, width: int) -> None:
     file = lora(folder, "elsewhere", ATTENTION, width * 2, 0.0, base="another.safetensors")
-    assert published(probed, file) == {"answer": []}
+    (told,) = published(probed, file)["answer"]
+    assert told["code"] == "NOT_TRIED_BASE" and told["values"]["base"] == "another.safetensors"
 
 
 def test_a_lora_is_one_wherever_it_lies(probed: Server, folder: Path, width: int) -> None:

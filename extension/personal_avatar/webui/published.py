@@ -82,7 +82,7 @@ def _tried(verify: Callable[[Path], bool], file: Path) -> Told:
         return _said("NOT_TRIED", file=file.name, why=known.message)
     if not tried:
         return _said("NOT_TRIED_BASE", file=file.name, base=trial.base_in(trial.metadata_of(file)))
-    log.info("%s works", file.name)
+    log.info("%s: works", file.name)
     return ()
 
 
