@@ -482,6 +482,16 @@ def test_portraits_are_shown_best_first_and_can_be_taken_along(visit: Visit, stu
         assert names[-3:] == ["contact-sheet.jpg", "scores.csv", "scores.json"]
 
 
+def prompt_with(visitor: Visitor, studio: Studio, choice: str) -> str:
+    """Of the picture that is made when this file of the person is chosen."""
+    before = len(studio.host.requests)  # type: ignore[attr-defined]
+    visitor.enter(file=choice)
+    visitor.click("generate")
+    assert visitor.text("create_message") == ""
+    visitor.wait(lambda: len(studio.host.requests) > before)  # type: ignore[attr-defined]
+    return str(studio.host.requests[-1].prompt)  # type: ignore[attr-defined]
+
+
 def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, studio: Studio) -> None:
     visitor = trained(visit, "ce" * 16, "Lan")
     visitor.enter(avatar="Lan")
@@ -496,12 +506,7 @@ def test_which_of_several_files_is_used_is_told_and_can_be_chosen(visit: Visit, 
     assert visitor.text("file_why").startswith("The best is Textual Inversion (lan.safetensors): of the files that")
     visitor.enter(prompt="a portrait", create_count=1, create_restore=False)
     for choice, words in (("lora/lan.safetensors", "<lora:lan:"), ("best", "sks woman")):
-        before = len(studio.host.requests)  # type: ignore[attr-defined]
-        visitor.enter(file=choice)
-        visitor.click("generate")
-        assert visitor.text("create_message") == ""
-        visitor.wait(lambda before=before: len(studio.host.requests) > before)  # type: ignore[attr-defined,misc]
-        prompt = studio.host.requests[-1].prompt  # type: ignore[attr-defined]
+        prompt = prompt_with(visitor, studio, choice)
         assert words in prompt and ("<lora" in prompt) is (choice != "best")
 
 
@@ -523,12 +528,7 @@ def test_of_two_engines_each_file_can_be_chosen_the_better_one_first(visit: Visi
     assert visitor.text("file_why").startswith("The best is LoRA, kohya (sd-scripts) (mo-2.safetensors)")
     visitor.enter(prompt="a portrait", create_count=1, create_restore=False)
     for choice, name in (("lora/mo.safetensors", "mo"), ("best", "mo-2")):
-        before = len(studio.host.requests)  # type: ignore[attr-defined]
-        visitor.enter(file=choice)
-        visitor.click("generate")
-        assert visitor.text("create_message") == ""
-        visitor.wait(lambda before=before: len(studio.host.requests) > before)  # type: ignore[attr-defined,misc]
-        assert f"<lora:{name}:" in studio.host.requests[-1].prompt  # type: ignore[attr-defined]
+        assert f"<lora:{name}:" in prompt_with(visitor, studio, choice)
 
 
 def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:
