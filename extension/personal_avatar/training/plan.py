@@ -101,9 +101,10 @@ class TrainPlan(Settings):
         return word.lower()
 
     def steps_for(self, photos: int) -> int:
-        """Optimiser steps: as set, else so many a photo for a batch of 2, as for at least 4 photos and at most 20."""
-        each, together = self.steps_per_photo, self.batch_size * self.accumulate
-        return self.steps or int(min(20 * each, max(4 * each, each * photos * 2 / together)))
+        """Optimiser steps: as set, else so many that a photo is shown as often whatever the batch is: as with
+        `steps_per_photo` and a batch of 2, where fewer than 4 photos count as 4 and more than 20 as 20."""
+        shown = 2 * self.steps_per_photo * min(20, max(4, photos))
+        return self.steps or max(1, round(shown / (self.batch_size * self.accumulate)))
 
     @property
     def is_style(self) -> bool:

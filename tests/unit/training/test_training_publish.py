@@ -398,6 +398,9 @@ def test_every_wrong_value_is_named_at_once(tiny: BaseModelFile) -> None:
 def test_steps_follow_the_photos_within_limits() -> None:
     assert LoraPlan(steps=5).steps_for(10) == 5
     assert [LoraPlan(batch_size=2).steps_for(photos) for photos in (3, 10, 50)] == [400, 1000, 2000]
+    for batch, accumulate in ((1, 1), (4, 1), (2, 4)):
+        steps = [LoraPlan(batch_size=batch, accumulate=accumulate).steps_for(photos) for photos in (3, 10, 50)]
+        assert [each * batch * accumulate for each in steps] == [800, 2000, 4000], "a photo is shown as often"
 
 
 @pytest.mark.slow
