@@ -88,8 +88,25 @@
         return [language, key, taken, ...rest];
     }
 
+    // Ids of the parts that a value was put into since the server was told last.
+    const touched = new Set();
+
+    function noted(names, ...rest) {
+        const found = Array.from(touched).join(" ");
+        touched.clear();
+        return [found, ...rest];
+    }
+
+    // Gradio tells of a value also when its field is only left: what counts is what the browser saw happen in it.
+    function noteTouch(event) {
+        const part = event.target.closest && event.target.closest("#personal_avatar_root [id^=personal_avatar_]");
+        if (part && (event.type === "input" || event.key === "Enter" || event.target.closest("li"))) {
+            touched.add(part.id);
+        }
+    }
+
     // `tools` are for the other scripts of this folder, which are loaded after this one.
-    window.personalAvatar = {arrive, speak, take, tools: {action, byId, element, press, region, watch, words}};
+    window.personalAvatar = {arrive, noted, speak, take, tools: {action, byId, element, press, region, watch, words}};
 
     // -- refreshing
 
@@ -490,6 +507,9 @@
     document.addEventListener("pointercancel", () => { held = null; }, true);
     document.addEventListener("keydown", moveBetweenTabs);
     document.addEventListener("keydown", pressByKey);
+    for (const kind of ["input", "keydown", "mousedown"]) {
+        document.addEventListener(kind, noteTouch, true);
+    }
     document.addEventListener("focusin", noteFocus);
     document.addEventListener("focusout", noteLeaving);
     document.addEventListener("toggle", noteToggle, true);

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from personal_avatar.domain import Method
+from personal_avatar.domain import Goal, Method
 from personal_avatar.training.plan import PLANS
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.chrome import Page
 
@@ -89,6 +90,44 @@ def test_a_rate_that_was_typed_stays_after_an_optimiser_proposed_the_same(open_p
     page.type("plan_learning_rate", proposed, RATE)
     assert [optimise(page, name) for name in ("lion", "adafactor", "adamw")] == [proposed] * 3
     assert f"Learning rate: {proposed}" in page.text("compare_takes")
+    assert page.complaints() == []
+
+
+def steps_for(page: Page, goal: Goal) -> str:
+    """Choose another goal; the steps that stand there when the page has followed."""
+    before = page.text("estimate")
+    page.click("goal", f"input[value={goal.value}]")
+    page.wait(lambda: page.text("estimate") not in ("", before))
+    return str(page.part("plan_steps", RATE).get_property("value"))
+
+
+def test_fields_that_were_only_passed_through_follow_the_goal(open_page: Open) -> None:
+    page = open_page()
+    page.go("train")
+    page.wait(lambda: page.part("plan_rank").is_displayed() and page.text("estimate"))
+    quick, usual = steps_for(page, Goal.FACE_QUICK), steps_for(page, Goal.FACE)
+    assert quick != usual
+    for name in ("plan_rank", "plan_steps"):
+        page.click(name, RATE)
+        page.keys(Keys.TAB, Keys.TAB)
+    assert steps_for(page, Goal.FACE_QUICK) == quick
+    assert page.complaints() == []
+
+
+def test_what_was_stepped_or_chosen_again_stays_although_it_is_what_was_proposed(open_page: Open) -> None:
+    page = open_page()
+    page.go("train")
+    page.wait(lambda: page.part("plan_steps").is_displayed() and page.text("estimate"))
+    usual = str(page.part("plan_steps", RATE).get_property("value"))
+    page.click("plan_steps", RATE)
+    page.keys(Keys.ARROW_UP, Keys.ARROW_DOWN, Keys.TAB)
+    page.unfold("plan_advanced")
+    page.wait(lambda: page.part("plan_optimiser").is_displayed())
+    optimiser = page.part("plan_optimiser", "input").get_property("value")
+    page.click("plan_optimiser", "input")
+    page.wait(lambda: [item for item in page.parts("plan_optimiser", "li") if optimiser in item.text])[0].click()
+    assert steps_for(page, Goal.FACE_QUICK) == usual
+    page.wait(lambda: f"Optimiser: {optimiser}" in page.text("compare_takes"))
     assert page.complaints() == []
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -56,6 +55,7 @@ class Page:
         self.held = Held()
         drop_copies_of_the_dead()
         self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
+        self.touched = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("touched"), render=False))
         self.seen = gr.State({})
         self.language = gr.Dropdown(
             list(LANGUAGE_NAMES.values()),
@@ -107,7 +107,8 @@ class Page:
 
         It counts as changed while it differs from what was proposed last. A server that was started anew does not know
         what that was: what the page holds is then the user's, unless each change of it is `noted` at once. What is
-        `lasting` stays the user's own also where the same is proposed: no later proposal takes its place.
+        `lasting` stays the user's own also where the same is proposed: no later proposal takes its place. That he had
+        his hands on it the browser tells: a field that was only passed through is left to the proposals.
         """
         self._filled[component._id] = name
         if noted:
@@ -153,7 +154,7 @@ class Page:
 
     def refresh_on(self, event: Callable[..., Any]) -> None:
         """Refresh the page on an event; to be called when all panels are built."""
-        event(self._refresh, *self._refresh_io(), **QUIET)
+        event(self._refresh, *self._refresh_io(), _js=_call("noted"), **QUIET)
 
     def connect(self, blocks: gr.Blocks, refresh: gr.Button) -> None:
         """Wire opening, language and refresh, when all panels are built."""
@@ -164,16 +165,13 @@ class Page:
         self.refresh_on(refresh.click)
         for component in self._reads.values():
             if component.visible:
-                event, answer = settled(component), self._refresh
-                if component._id in self._lasting and not isinstance(component, gr.Textbox):  # it may be left as it was
-                    answer = partial(self._entered, component._id)
-                event(answer, *self._refresh_io(), **QUIET)
+                self.refresh_on(settled(component))
         for answered in self._answered:
-            answered.then(self._refresh, *self._refresh_io(), **QUIET)
+            self.refresh_on(answered.then)
 
     def _refresh_io(self) -> tuple[list[Any], list[Any]]:
         live = [component for component in self._components if component._id in self._shows]
-        return [self.language, self.key, self.seen, *self._reads.values()], [self.seen, *live]
+        return [self.touched, self.language, self.key, self.seen, *self._reads.values()], [self.seen, *live]
 
     # -- answering
 
@@ -211,12 +209,12 @@ class Page:
         for shelf in self._shelves:
             shelf.tidy()
 
-    def _entered(self, component: int, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
-        """The user put a value into a component himself, it may be the one that stood there."""
-        return self._refresh(language, key, {**seen, str(component): {}}, *values)
-
-    def _refresh(self, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
+    def _refresh(self, touched: str, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
+        """`touched`: DOM ids of what the user put a value into since the last time, also the one that stood there."""
         self._tidy()
+        names = touched.split()
+        hands = [part for part in self._components if part._id in self._lasting and part.elem_id in names]
+        seen = {**seen, **{str(component._id): {} for component in hands}}
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
         proposed = self._proposed(scene, seen)
         fresh, updates = dict(seen), []

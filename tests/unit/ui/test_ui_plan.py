@@ -155,6 +155,15 @@ def test_what_was_typed_stays_and_is_sent_although_the_same_is_proposed(
     assert found == {GOAL: Goal.FACE.value, "optimiser": usual, "learning_rate": typed}
 
 
+def test_a_number_that_was_only_passed_through_follows_the_goal(visit: Visit) -> None:
+    visitor = visit(key="e4" * 16)
+    usual = visitor.value("plan_steps")
+    visitor.pass_through("plan_steps")
+    visitor.enter(goal=Goal.FACE_QUICK.value)
+    visitor.refresh()
+    assert visitor.value("plan_steps") < usual
+
+
 def test_what_was_only_proposed_follows_also_after_the_server_was_started_anew(
     visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,13 @@ class Visitor:
     def put(self, name: str, value: Any) -> None:
         """Enter a number or choose, and have the page notice, as a browser does."""
         self._set(name, value)
+        self._set("touched", PREFIX + name)
         self._run(self._dependency("input", self._ids[name]))
+        self._set("touched", "")
+
+    def pass_through(self, name: str) -> None:
+        """Leave a slider's number as it stood, of which gradio tells nevertheless."""
+        self._run(self._dependency("release", self._ids[name]))
 
     def choose_files(self, *paths: Path, into: str = "files") -> None:
         files = [{"name": str(path), "data": None, "is_file": True, "orig_name": path.name} for path in paths]
