@@ -20,7 +20,7 @@ from personal_avatar.errors import BaseUnsupported, NotFound
 from personal_avatar.host import Folders
 from personal_avatar.pickles import read_contents
 from personal_avatar.prompts import emphasis, split_networks
-from personal_avatar.storage import files_below
+from personal_avatar.storage import files_below, opened
 from personal_avatar.wording import FAMILIES, text
 
 LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
@@ -89,7 +89,7 @@ def header_of(path: Path) -> Header:
     missing. Raises `ValueError` with what is wrong, `OSError`.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MAX_HEADER_BYTES:
                 raise ValueError(text("content.long_header"))
@@ -144,7 +144,7 @@ def alias_of(path: Path) -> str:
     """What a safetensors file calls itself, "" where it does not say, is damaged, or is not there. The bytes of its
     header are searched: taking thousands of headers apart takes half a minute."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             found = _ALIAS.search(file.read(length)) if length <= MAX_HEADER_BYTES else None
         return str(json.loads(found[1])) if found else ""

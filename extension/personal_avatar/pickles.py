@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
+from personal_avatar.storage import opened
 from personal_avatar.wording import text
 
 _MAKES_TENSORS = {
@@ -170,7 +171,7 @@ def read_contents(path: Path) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor; names of nested dictionaries are joined by dots. Reads no tensor, so that it is
     quick at any size, and needs no torch. Raises `BaseUnsupported`."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             found = _of_zip(file) if file.read(len(_ZIP)) == _ZIP else _of_plain(file)
         return dict(_flat(found, "", iter(range(_MOST_DICTIONARIES))))
     except _BROKEN as error:
@@ -201,7 +202,7 @@ def _after_preamble(file: IO[bytes]) -> io.BytesIO:
 
 def _refuse_sizes(path: Path) -> None:
     """Raises `_Refused` for what would take far more memory than it is long; what reading it raises, else."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         if file.read(len(_ZIP)) != _ZIP:
             return _refuse_claims(_after_preamble(file), path.stat().st_size)
         with zipfile.ZipFile(file) as archive:
@@ -248,7 +249,7 @@ def _flat(found: Any, prefix: str, left: Iterator[int]) -> Iterator[tuple[str, t
 def other_content(path: Path) -> tuple[str, str]:
     """What a file is that was taken for weights, and the key of what to do; both are empty when it is none of what is
     known here."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         begin = file.read(_LOOKED_AT_BYTES)
     plain = begin.strip().lower()
     if not plain:
@@ -286,7 +287,7 @@ def _unreadable(path: Path, error: BaseException) -> BaseUnsupported:
 
 def _is_cut_off(path: Path) -> bool:
     """A zip has its contents at its end."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return file.read(len(_ZIP)) == _ZIP and not zipfile.is_zipfile(path)
 
 
@@ -297,7 +298,7 @@ def _refuse_program(path: Path) -> None:
     """
     import torch
 
-    with path.open("rb") as file:
+    with opened(path) as file:
         if file.read(len(_ZIP)) != _ZIP:
             return
     names: list[str] = torch._C.PyTorchFileReader(str(path)).get_all_records()

@@ -20,7 +20,7 @@ from personal_avatar.errors import UnreadablePhoto
 from personal_avatar.provenance import EDITED as EDITED
 from personal_avatar.provenance import GENERATED as GENERATED
 from personal_avatar.provenance import SOURCES, marked, source_in
-from personal_avatar.storage import write_bytes
+from personal_avatar.storage import opened, write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Opened
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[Opened]:
     from personal_avatar.formats import naming, open_picture
 
     name = Path(path).name
-    with naming(name), Path(path).open("rb") as data, open_picture(data, name) as picture:
+    with naming(name), opened(Path(path)) as data, open_picture(data, name) as picture:
         yield picture
 
 

@@ -1,12 +1,14 @@
 """Files that are either old or new, never half written; names that can never leave a folder."""
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -15,8 +17,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+SPECIAL = "it is no ordinary file, but a pipe, a device or a socket"
 _DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")  # no file of such a name can be made on Windows
 
 _PART = ".part"  # of a file that is being written
@@ -144,10 +147,26 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace"))
 
 
+def is_special(path: Path) -> bool:
+    """Whether a pipe, a device or a socket is there, or a link to one: reading it might never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file that somebody named, to be read. Raises `OSError`, also where `is_special`."""
+    if is_special(path):
+        raise OSError(errno.EINVAL, SPECIAL, str(path))
+    return path.open("rb")
+
+
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
+    """Hexadecimal SHA-256 of a file's content. Raises as `opened`."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with opened(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

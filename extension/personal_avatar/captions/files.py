@@ -10,7 +10,7 @@ from pathlib import Path
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.problems import stated
-from personal_avatar.storage import write_bytes
+from personal_avatar.storage import opened, write_bytes
 
 SUFFIX = ".txt"
 OTHER_SUFFIX = ".caption"  # what kohya's trainers look for when nothing else is said
@@ -101,7 +101,7 @@ def with_trigger(text: str, trigger: str) -> str:
 def _text(path: Path) -> str:
     """UTF-8, or UTF-16 with its mark."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read ({error.strerror or error})") from error

@@ -17,6 +17,7 @@ from personal_avatar.errors import FileTooLarge, UnreadablePhoto
 from personal_avatar.formats import MOST_SIDE_PX, naming, open_picture, reason_of
 from personal_avatar.pixels import pixels_of, to_srgb, upright
 from personal_avatar.problems import stated
+from personal_avatar.storage import opened
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def _bytes(path: Path, limits: Limits) -> bytes:
         if size > limits.file_bytes:
             mb, limit_mb = size / 1e6, limits.file_bytes / 1e6
             raise stated(FileTooLarge, "failure.megabytes", file=path.name, size=f"{mb:.0f}", limit=f"{limit_mb:.0f}")
-        data = path.read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except (OSError, ValueError) as error:
         why = reason_of(error)
         raise stated(UnreadablePhoto, "failure.unreadable", "remedy.exists", file=path.name, cause=why) from error

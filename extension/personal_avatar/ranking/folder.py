@@ -25,6 +25,7 @@ from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
 from personal_avatar.ranking.overall import EXACT, ordered
 from personal_avatar.sessions import has_card, threads
+from personal_avatar.storage import opened
 
 LOG = logging.getLogger(__name__)
 MOST_WORKERS = 8
@@ -133,7 +134,7 @@ class _Size:
 def _size(path: Path) -> _Size:
     """As the file's head tells; of nothing where it cannot be read."""
     try:
-        with path.open("rb") as data, open_picture(data, path.name) as file:
+        with opened(path) as data, open_picture(data, path.name) as file:
             pixels = file.width * file.height
             return _Size(min(MOST_PX, pixels), pixels > MOST_PX and file.format != "JPEG")
     except Exception:

@@ -22,7 +22,7 @@ from personal_avatar.domain import (
     PhotoReport,
     Style,
 )
-from personal_avatar.errors import InvalidSettings
+from personal_avatar.errors import BadInput, InvalidSettings
 from personal_avatar.host import Host
 from personal_avatar.jobs.events import Record, read_events
 from personal_avatar.jobs.executors import executor_for
@@ -32,6 +32,8 @@ from personal_avatar.jobs.store import NO_FILES, Job, JobStore
 from personal_avatar.params import validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.problems import stated
+from personal_avatar.storage import is_special
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.again import OWN_PROMPT
 from personal_avatar.studio.captioning import Captioning
@@ -280,7 +282,8 @@ class Studio:
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
     """Files as they are given; of folders, the files directly inside but captions and what the system put there, in the
-    order of their names, and of datasets of kohya's trainers the pictures of their folders."""
+    order of their names, and of datasets of kohya's trainers the pictures of their folders. Raises `BadInput` for a
+    pipe, a device or a socket that was named."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir() and (inside := kohya.folders_in(path)):
@@ -288,6 +291,8 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
         elif path.is_dir():
             files = (child for child in path.iterdir() if child.is_file() and not _is_of_the_system(child.name))
             found += sorted(without_captions(files))
+        elif is_special(path):
+            raise stated(BadInput, "failure.special", "remedy.ordinary", file=path)
         else:
             found.append(path)
     return found

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, NotFound
-from personal_avatar.storage import files_below
+from personal_avatar.storage import files_below, opened
 
 # Names of networks, such as <lora:my__film__v2:1>, are passed over.
 PLACE = re.compile(r"<\w+:[^<>]*>|__([\w*/ -]+?)__")
@@ -106,7 +106,7 @@ class Wildcards:
 
 
 def _choices(path: Path) -> list[str]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         text = file.read(MOST_BYTES).decode("utf-8-sig", errors="replace")
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
