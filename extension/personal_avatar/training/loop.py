@@ -171,7 +171,7 @@ class Trainer:
     @property
     def has_learned(self) -> bool:
         """Whether the weights have moved; in half precision first steps are left out until a scale is found."""
-        return bool(self._optimiser.state)
+        return optimisers.has_moved(self._optimiser)
 
     @property
     def last_loss(self) -> float | None:

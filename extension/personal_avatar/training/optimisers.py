@@ -115,6 +115,12 @@ def refuse_impossible(plan: TrainPlan) -> None:
         raise needs.broken(plan.optimiser, first_line(error)) from None
 
 
+def has_moved(optimiser: torch.optim.Optimizer) -> bool:
+    """Whether it has made a step. Fused ones have a state from their first call on, also where a scaler has them leave
+    the step out, but count those that they make; of those that do not count, a state is the mark of a step."""
+    return any(float(own.get("step", bool(own))) > 0 for own in optimiser.state.values())
+
+
 def taken_over(state: dict[str, Any], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """What `optimiser` can load of the `state` of one of its kind that ran on another device, or by another torch:
     which kernels are used is its own business, or a scaler would not know that they heed it."""
