@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,10 @@ import numpy as np
 
 from personal_avatar.benchmarks.process import environment
 from personal_avatar.benchmarks.work import CLASS_NOUN, SpeedWork, Timed
+from personal_avatar.commandline import apart
 from personal_avatar.domain import Method
 from personal_avatar.environment.kohya import SdScripts, with_packages
+from personal_avatar.training.engines.kohya.child import tied
 from personal_avatar.training.engines.kohya.command import SCRIPTS, SDXL_SCRIPTS, Order, arguments, words
 from personal_avatar.training.engines.kohya.sizes import launcher
 
@@ -76,16 +77,15 @@ def _command(scripts: SdScripts, order: Order, result: Path) -> list[str]:
     names = SDXL_SCRIPTS if order.is_sdxl else SCRIPTS
     own = {name: value for name, value in arguments(order).items() if not name.startswith(PICTURES_OF_ITS_OWN)}
     script = str(scripts.folder / names[order.method])
-    ours = [sys.executable, "-m", "personal_avatar.benchmarks.foreign", str(result)]
-    return [*ours, *launcher(order.base, order.folder), script, *words(own)]
+    return tied(result, [*launcher(order.base, order.folder), script, *words(own)])
 
 
 def _timed(command: list[str], scripts: SdScripts, work: SpeedWork) -> list[float]:
     """Seconds between the first showings of each step."""
     variables = with_packages(environment(work), scripts.packages)
     child = subprocess.Popen(
-        command, cwd=scripts.folder, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, bufsize=0,
+        command, cwd=scripts.folder, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, bufsize=0, **apart(),
     )
     said = bytearray()
     try:

@@ -11,15 +11,14 @@ from typing import Any
 from personal_avatar import caveats
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.caveats import codes
-from personal_avatar.domain import Advice, Checkpoint, Dataset, Family, Likeness, to_json
+from personal_avatar.domain import Advice, Checkpoint, Dataset, Engine, Family, Likeness, to_json
 from personal_avatar.jobs.events import Log
 from personal_avatar.naming import described
 from personal_avatar.storage import sha256_of
-from personal_avatar.training import report
+from personal_avatar.training import memory, report
 from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
 from personal_avatar.training.kohya_texts import Shown
-from personal_avatar.training.memory import kind, peak_gb
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
 from personal_avatar.training.usual import usual_rate
@@ -110,7 +109,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "base": task.base.title,
         "plan": _plan(work, training), "usual_learning_rate": _usual_rate(work),
         "file_mb": megabytes(file.stat().st_size),
-        "peak_memory_gb": peak_gb(), "peak_memory_of": kind(),
+        **(training.memory if task.engine is Engine.KOHYA else memory.told()),
         "seconds": round(training.seconds_before + time.monotonic() - work.began_s, 1),
     }
     why, better = report.choice(document), advice(document)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from personal_avatar.domain import Dataset, Likeness, PhotoReport
 from personal_avatar.faces.analyser import FaceAnalyser
@@ -13,6 +14,7 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
 from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training import memory
 from personal_avatar.training.bench import Bench, FinalScores, Guided, Untrained
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
@@ -88,7 +90,8 @@ def unscored(step: int, path: Path) -> Point:
 @dataclass
 class Training:
     """A training under way. `scores` is None until the best checkpoint has been measured. `seconds_before`: spent by
-    the processes that it was taken over from. `less_guided`: measured where the likeness is low."""
+    the processes that it was taken over from. `less_guided`: measured where the likeness is low. `memory`: that another
+    engine's process took, see memory.py."""
 
     photos: PhotoReport
     dataset: Dataset
@@ -103,6 +106,7 @@ class Training:
     less_guided: Guided | None = None
     modules_matched: int | None = None
     seconds_before: float = 0.0
+    memory: dict[str, Any] = field(default_factory=lambda: dict(memory.UNTOLD))
 
     @property
     def likeness(self) -> Likeness | None:

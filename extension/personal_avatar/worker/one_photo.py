@@ -28,8 +28,7 @@ from personal_avatar.training import bench, compute
 from personal_avatar.training.bench import SHOWN, Bench, FinalScores, Untrained
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.grid import Grid
-from personal_avatar.training.memory import kind as kind_of_memory
-from personal_avatar.training.memory import peak_gb
+from personal_avatar.training.memory import told as memory_told
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.photos import checked, prepared
 from personal_avatar.training.plan import OnePhotoTask
@@ -211,7 +210,7 @@ def _document(
         **manners(found.scores, found.before),
         "measured_on": measured_on(dataset), "photos": len(references(task, dataset)),
         "samples": [str(path) for path in found.samples], "dataset_fingerprint": dataset.fingerprint,
-        "peak_memory_gb": peak_gb(), "peak_memory_of": kind_of_memory(),
+        **memory_told(),
         "seconds": round(watch.seconds, 1), "pictures": len(found.scores.images),
         "remarks": list(ready.warnings),
     }

@@ -2,12 +2,13 @@
 
 `--output_dir`, `--output_name`, `--max_train_steps` and `--save_every_n_steps` do what they do there.
 STAND_IN_TEMPLATE: the file that is saved; STAND_IN_ENDS: "", or how it fails: "nan", "memory", "hangs",
-"breaks": after the first file, while it writes the next, "early": well, with nothing done.
+"breaks": after the first file, while it writes the next, "early": well, with nothing done, "killed": by a signal.
 """
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,8 @@ def main() -> None:
         return
     sys.stderr.write("\r  0%|   | 0/3 [00:00<?, ?it/s]\rsteps:   0%|   | 0/4 [00:00<?, ?it/s]")
     for step in range(1, total + 1):
+        if ends == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         if ends == "memory":
             sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
         if step % every == 0:

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import personal_avatar
 import psutil
 import pytest
 from personal_avatar.errors import (
@@ -20,12 +22,15 @@ from personal_avatar.errors import (
     OutOfVram,
 )
 from personal_avatar.naming import SAID_OF_CUDNN
-from personal_avatar.training.engines.kohya.child import Child, failure
+from personal_avatar.training.engines.kohya.child import PATIENCE_S, Child, failure
+from personal_avatar.training.memory import UNTOLD, peak_gb
 from personal_avatar.ui.markup import words_of
 
 
 def child(program: str, folder: Path) -> Child:
-    return Child([sys.executable, "-u", "-c", program], folder, os.environ)
+    script = folder / "script.py"
+    script.write_text(program, encoding="utf-8")
+    return Child([str(script)], folder, {**os.environ, "PYTHONUNBUFFERED": "1"}, folder / "told.json")
 
 
 def gone(pid: int) -> bool:
@@ -53,21 +58,96 @@ def test_its_end_is_named_by_its_last_words(tmp_path: Path) -> None:
     assert "voluptuous" in error.message
 
 
+STARTS = (
+    "import os, subprocess, sys, time; asleep = [sys.executable, '-c', 'import time; time.sleep(60)'];"
+    "print(os.getpid(), subprocess.Popen(asleep).pid); time.sleep(60)"
+)
+# Our own process, which is killed; the same as `child` above.
+STARTER = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {package!r}]
+from test_kohya_child import STARTS, child
+running = child(STARTS, Path({folder!r}))
+print(next(line for line in running.lines() if line), flush=True)
+for line in running.lines():
+    pass
+"""
+
+
+def ended(pids: list[int], within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not all(map(gone, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return all(map(gone, pids))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 def test_leaving_ends_it_and_what_it_started(tmp_path: Path) -> None:
-    program = (
-        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); "
-        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid); time.sleep(60)"
-    )
-    began = time.monotonic()
+    with child(STARTS, tmp_path) as running:
+        pids = next([int(word) for word in line.split()] for line in running.lines() if line)
+        began = time.monotonic()
+    assert ended([running.pid, *pids], 1.0)
+    assert time.monotonic() - began < PATIENCE_S
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_it_ends_at_once_with_a_process_of_ours_that_is_killed(tmp_path: Path) -> None:
+    """Though it is silent, and notices no broken pipe."""
+    package = Path(personal_avatar.__file__).parents[1]
+    program = STARTER.format(tests=str(Path(__file__).parent), package=str(package), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as ours:
+        assert ours.stdout
+        pids = [int(word) for word in ours.stdout.readline().split()]
+        assert len(pids) == 2 and not any(map(gone, pids))
+        ours.kill()
+    assert ended(pids, 1.0)
+
+
+def test_the_script_finds_its_own_folder_words_and_no_input(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").touch()
+    program = "import beside, sys; print(sys.argv[0].endswith('script.py'), __name__, repr(sys.stdin.read()))"
     with child(program, tmp_path) as running:
-        grandchild = next(int(line) for line in running.lines() if line)
-    assert gone(running.pid)
-    deadline = time.monotonic() + 5
-    while not gone(grandchild) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert gone(grandchild)
-    assert time.monotonic() - began < 15
+        assert [line for line in running.lines() if line] == ["True __main__ ''"]
+        assert running.outcome() is None
+
+
+HOLDS = "held = b'x' * 300_000_000; print('holds', flush=True); "
+
+
+@pytest.mark.parametrize("ends", ["", "raise SystemExit(3)", "import time; time.sleep(60)"])
+def test_the_memory_is_told_that_it_took_and_not_what_we_take(ends: str, tmp_path: Path) -> None:
+    """Whether it ended by itself, with an error, or was ended."""
+    with child(HOLDS + ends, tmp_path) as running:
+        assert running.memory == UNTOLD
+        assert next(line for line in running.lines() if line) == "holds"
+        if "sleep" not in ends:
+            running.outcome()
+    assert running.memory["peak_memory_of"] == "ram"
+    assert 0.3 < running.memory["peak_memory_gb"] < 0.4 < peak_gb() + 0.2
+
+
+CARD = """
+import sys, types
+cuda = types.SimpleNamespace(is_available=lambda: True, max_memory_reserved=lambda: 7_500_000_000)
+sys.modules["torch"] = types.SimpleNamespace(cuda=cuda, __version__="2")
+"""
+
+
+def test_of_a_card_it_tells_what_its_own_torch_held(tmp_path: Path) -> None:
+    with child(CARD, tmp_path) as running:
+        list(running.lines())
+    assert running.memory == {"peak_memory_gb": 7.5, "peak_memory_of": "vram"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("killed", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)"])
+def test_what_it_took_is_not_told_where_nobody_knows_it(killed: str, tmp_path: Path) -> None:
+    (tmp_path / "told.json").write_text('{"peak_memory_gb": 1.0, "peak_memory_of": "ram"}')  # of an earlier one
+    with child(f"import os, signal; {killed}", tmp_path) as running:
+        list(running.lines())
+    assert running.memory == UNTOLD
 
 
 # Of xformers, which goes on without it.

@@ -16,11 +16,11 @@ import torch
 from kohya_orders import dataset_in
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
 from personal_avatar.environment import kohya as installed
-from personal_avatar.errors import Cancelled, Crashed, NanLoss, OutOfVram, TrainerMissing
+from personal_avatar.errors import Cancelled, Crashed, Killed, NanLoss, OutOfVram, TrainerMissing
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
 from personal_avatar.jobs.events import Event, Log, Progress, SampleMade
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training import compute, run
+from personal_avatar.training import compute, memory, run
 from personal_avatar.training.engines.kohya import engine
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.files import read_weights
@@ -115,6 +115,21 @@ def test_progress_and_samples_are_told(job: Callable[..., Job]) -> None:
     assert [(event.step, event.prompt) for event in samples] == [(2, prompt), (4, prompt)]
     assert all((running.folder / event.path).is_file() for event in samples)
     assert "sd-scripts" in running.told(Log)[0].message
+
+
+def test_the_memory_that_is_told_is_that_of_sd_scripts(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own process, which holds a checkpoint and scores what was saved, took more."""
+    running = job()
+    assert running.training.memory == memory.UNTOLD
+    running.train()
+    taken = running.training.memory
+    assert taken["peak_memory_of"] == "ram" and 0 < taken["peak_memory_gb"] < 0.1 < memory.peak_gb()
+    monkeypatch.setenv("STAND_IN_ENDS", "killed")
+    with pytest.raises(Killed):
+        running.train()
+    assert running.training.memory == memory.UNTOLD
 
 
 def test_captions_that_it_reads_otherwise_are_told(job: Callable[..., Job]) -> None:

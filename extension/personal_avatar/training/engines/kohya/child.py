@@ -1,7 +1,9 @@
-"""The process of sd-scripts: started in a process group of its own, read while it runs, ended with all its children."""
+"""The process of sd-scripts: started in a process group of its own, read while it runs, ended with all its children, by
+us or because we are gone (`tied.py`)."""
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
@@ -13,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from personal_avatar import commandline
 from personal_avatar.commandline import apart
@@ -30,11 +33,12 @@ from personal_avatar.errors import (
 from personal_avatar.jobs.endings import NATIVE_OUT_OF_VRAM, last_words, oom_kills
 from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_card, of_cudnn, of_vram
 from personal_avatar.problems import stated
-from personal_avatar.training import needs
+from personal_avatar.training import memory, needs
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
 
 WAIT_S = 0.5
-PATIENCE_S = 15.0
+PATIENCE_S = 5.0
+LAUNCHER = Path(__file__).with_name("tied.py")
 TAIL_LINES = 12
 BLOCK = 65536
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
@@ -50,18 +54,20 @@ _NO_MEMORY = (*SAID_OF_MEMORY, "MemoryError")
 
 
 class Child:
-    """A running command. `with Child(...)`: at the end of the block nothing of it runs any more."""
+    """A running script. `with Child(...)`: at the end of the block nothing of it runs any more."""
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], data: Path | None = None
+        self, script: Sequence[str], folder: Path, environment: Mapping[str, str], told: Path, data: Path | None = None
     ) -> None:
-        """`data`: our data folder, into which sd-scripts is installed."""
-        self._oom_kills, self._data = oom_kills(), data
+        """`script`: its path and its words, on the Python that runs us; `told`: file for what `tied.py` tells; `data`:
+        our data folder, into which sd-scripts is installed."""
+        self._oom_kills, self._data, self._told = oom_kills(), data, told
+        told.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            list(command),
+            tied(told, script),
             cwd=folder,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             **apart(),
@@ -80,8 +86,17 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The most that it held, as `memory.told` words it; `UNTOLD` until it has ended, and where it was killed."""
+        try:
+            found = json.loads(self._told.read_text(encoding="utf-8"))
+            return {name: found[name] for name in memory.UNTOLD}
+        except (OSError, ValueError, KeyError):
+            return dict(memory.UNTOLD)
+
     def _read(self) -> None:
-        """Pass on what it prints; an empty block marks the end. When we die it writes into a broken pipe, and ends."""
+        """Pass on what it prints; an empty block marks the end."""
         pipe = self._process.stdout
         assert pipe is not None
         while block := os.read(pipe.fileno(), BLOCK):
@@ -103,22 +118,24 @@ class Child:
                 yield line
 
     def end(self) -> None:
-        """Ask the whole group to terminate, then make it."""
-        if self._process.poll() is None:
-            self._signal(force=False)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE_S)
-        self._signal(force=True)
+        """Let go of it, at which it ends with all that it started; then make it."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        with suppress(OSError):  # it has ended
+            pipe.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE_S)
+        self._kill()
         self._process.wait()
 
-    def _signal(self, *, force: bool) -> None:
+    def _kill(self) -> None:
         if sys.platform == "win32":
-            self._signal_tree(force=force)
+            self._kill_tree()
             return
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL if force else signal.SIGTERM)
+            os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _signal_tree(self, *, force: bool) -> None:
+    def _kill_tree(self) -> None:
         """Windows has no groups to signal: the process and what it started, one by one."""
         import psutil
 
@@ -126,13 +143,18 @@ class Child:
             process = psutil.Process(self._process.pid)
             for each in (*process.children(recursive=True), process):
                 with suppress(psutil.Error):
-                    each.kill() if force else each.terminate()
+                    each.kill()
 
     def outcome(self) -> AvatarError | None:
         """None when it ended well, else what went wrong; waits until it has ended."""
         code = self._process.wait()
         killed = oom_kills() > self._oom_kills
         return None if code == 0 else failure(code, list(self._tail), oom_killed=killed, data=self._data)
+
+
+def tied(told: Path, script: Sequence[str]) -> list[str]:
+    """The command that runs a script so that it ends with the process at the other end of its standard input."""
+    return [sys.executable, str(LAUNCHER), str(told), *script]
 
 
 def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | None = None) -> AvatarError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -41,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN_WHILE_TRAINING = 2
 PROGRESS_EVERY_S = 0.5
+MEMORY_NAME = "memory.json"
 CLIP = "openai_clip-vit-large-patch14"
 # Where sd-scripts looks for the tokenizers of a family before it asks the network.
 TOKENIZERS = {
@@ -99,8 +99,8 @@ def _leave(files: list[Saved], error: Exception, training: Training) -> None:
 def _train(scripts: SdScripts, order: Order, work: Work, training: Training) -> None:
     teller, model = Teller(work, order, training.losses), training.bench.model
     try:
-        with copied(model.base, order.folder), out_of_the_way(model), _start(scripts, order) as child:
-            _follow(child, work, teller)
+        with copied(model.base, order.folder), out_of_the_way(model), _measured(training, _start(scripts, order)) as it:
+            _follow(it, work, teller)
     finally:
         shutil.rmtree(order.pictures, ignore_errors=True)  # the person's photos lie in one place only
     teller.pictures(final=True)
@@ -176,6 +176,16 @@ def out_of_the_way(model: DiffusionModel) -> Iterator[None]:
     model.unpark()
 
 
+@contextmanager
+def _measured(training: Training, child: Child) -> Iterator[Child]:
+    """It runs no longer after the block; the training then knows what memory it took."""
+    try:
+        with child:
+            yield child
+    finally:
+        training.memory = child.memory
+
+
 def _start(scripts: SdScripts, order: Order) -> Child:
     """Its own process on the Python that runs us, with nothing to ask the network for."""
     script, *arguments = command(order)
@@ -183,7 +193,7 @@ def _start(scripts: SdScripts, order: Order) -> Child:
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     logger.info("sd-scripts in %s: %s %s", scripts.folder, script, " ".join(arguments))
     words = [*launcher(order.base, order.folder), str(scripts.folder / script), *arguments]
-    return Child([sys.executable, *words], scripts.folder, environment, scripts.packages.parent)
+    return Child(words, scripts.folder, environment, order.folder / MEMORY_NAME, scripts.packages.parent)
 
 
 def _follow(child: Child, work: Work, teller: Teller) -> None:
