@@ -156,9 +156,10 @@ class Host(Protocol):
         """Which graphics card trainings take first, as torch counts them in this process: that of the host."""
         ...
 
-    def make_room(self, wanted_bytes: int) -> None:
+    def make_room(self, wanted_bytes: int, waiting: Callable[[str], None]) -> None:
         """A training that needs so much of the graphics card is about to begin: what of it is not free is given back,
-        as far as it is ours, and fetched again when a picture needs it. Nothing happens without a card."""
+        as far as it is ours, and fetched again when a picture needs it. Nothing happens without a card. `waiting` is
+        called again and again, with what is waited for, while that cannot be; what it raises ends the waiting."""
         ...
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:

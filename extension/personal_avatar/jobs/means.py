@@ -14,7 +14,8 @@ from personal_avatar.jobs.store import Job, JobView
 
 InlineWork = Callable[[Job, Path, EventWriter, Control], dict]
 Before = Callable[[Job, Path, EventWriter, Control], None]
-BeforeEach = Callable[[Job], None]
+Waiting = Callable[[str], None]  # called again and again with what is waited for; raises `Cancelled`
+BeforeEach = Callable[[Job, Waiting], None]
 Listener = Callable[[JobView], None]
 Advise = Callable[[Job, AvatarError], AvatarError]
 

@@ -18,7 +18,7 @@ from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
 from personal_avatar.jobs.events import Done, EventWriter, Log, Paused, Started, failure
 from personal_avatar.jobs.kept import TEAM_FOLDER
-from personal_avatar.jobs.means import Means
+from personal_avatar.jobs.means import Means, Waiting
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, Status
 from personal_avatar.jobs.watching import Watch
@@ -126,7 +126,7 @@ class Working:
             if self._means.before is not None and not goes_on:
                 self._means.before(job, folder, emit, control)
             if self._means.before_each is not None:
-                self._means.before_each(job)
+                self._means.before_each(job, _waiting(emit, control, goes_on))
         except Exception as error:
             emit(failure(named(error)))
             raise
@@ -206,6 +206,20 @@ class Working:
         if died and restarts < limit and self._is_kept(job, folder):
             return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
         return None
+
+
+def _waiting(emit: EventWriter, control: Control, goes_on: bool) -> Waiting:
+    """Tells of each wait once. What was done before is kept by a process, which whoever cancels waits for, too."""
+    told: set[str] = set()
+
+    def waiting(why: str) -> None:
+        if not goes_on or control.asked(DISCARD):
+            control.check()
+        if why not in told:
+            told.add(why)
+            emit(Log(why))
+
+    return waiting
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

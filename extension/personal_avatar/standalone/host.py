@@ -112,7 +112,7 @@ class StandaloneHost:
     def card_index(self) -> int:
         return 0
 
-    def make_room(self, wanted_bytes: int) -> None:
+    def make_room(self, wanted_bytes: int, waiting: Callable[[str], None]) -> None:
         """Whatever of ours is on the card was put there by torch."""
         card = room.card() if "torch" in sys.modules else None
         if card is not None and card.free < wanted_bytes:

@@ -11,6 +11,7 @@ import numpy as np
 from personal_avatar.domain import Dataset, PhotoReport
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
+from personal_avatar.jobs.means import Waiting
 from personal_avatar.jobs.store import Job
 from personal_avatar.names import TRIGGER_TOKEN
 from personal_avatar.params import shown, validated
@@ -69,11 +70,11 @@ class Datasets:
         if (task := training_of(job)) is not None:
             self._enlarge_small(task, emit, control)
 
-    def before_each_start(self, job: Job) -> None:
+    def before_each_start(self, job: Job, waiting: Waiting) -> None:
         """The graphics card is made free for a training, whether it begins or goes on, and for what is measured beside
         trainings, which needs no more than they do."""
         if (task := training_of(job)) is not None:
-            self._studio.host.make_room(round(self._studio.sizing.needed_gb(task) * GB))
+            self._studio.host.make_room(round(self._studio.sizing.needed_gb(task) * GB), waiting)
 
     def _enlarge_small(self, task: TrainTask, emit: EventWriter, control: Control) -> None:
         plan = task.settings()

@@ -79,8 +79,8 @@ class WebuiHost:
     def card_index(self) -> int:
         return sharing.card_index()
 
-    def make_room(self, wanted_bytes: int) -> None:
-        sharing.checkpoint().make_room(wanted_bytes)
+    def make_room(self, wanted_bytes: int, waiting: Callable[[str], None]) -> None:
+        sharing.checkpoint().make_room(wanted_bytes, waiting)
 
     def generate(self, request: PictureRequest, on_step: Callable[[int, int], None]) -> Iterator[Picture]:
         return generation.pictures(request, on_step)

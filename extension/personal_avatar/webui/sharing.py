@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -19,12 +23,16 @@ from modules.call_queue import queue_lock
 from personal_avatar import room, sessions
 from personal_avatar.environment.free import VISIBLE
 from personal_avatar.jobs.neighbours import Neighbourhood
-from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, Guest
+from personal_avatar.jobs.sharing import LOOK_S, ON_PROCESSOR_S, TIMEOUT_S, Guest
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Peaks, Size
 from personal_avatar.webui.folders import data_folder
 
 WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
+KEPT = (
+    "The WebUI trains an embedding or a hypernetwork of its own, for which its checkpoint has to stay on the graphics "
+    "card; this training begins when that has ended."
+)
 WITHOUT_QUEUE = "interrogate"  # the button in img2img does not wait for its turn
 ATTRIBUTE = "personal_avatar_measured"
 log = logging.getLogger(__name__)
@@ -145,29 +153,52 @@ def size_of(p: Any) -> Size:
 
 
 class Checkpoint:
-    """The WebUI's checkpoint, which makes room for a training. All in the WebUI's queue. `wanted`: bytes of the card
-    that the training takes which was started last; `makes_room`: whether they are there only while it is away."""
+    """The WebUI's checkpoint, which makes room for a training. It goes in the WebUI's queue, and not while it is kept.
+    `wanted`: bytes of the card that the training takes which was started last; `makes_room`: whether they are there
+    only while it is away."""
 
     def __init__(self) -> None:
         self.wanted = 0
         self.makes_room = False
         self._away = False
+        self._kept = 0
+        self._moving = threading.Lock()
 
-    def make_room(self, wanted: int) -> bool:
-        """Before a training that needs so many bytes of the card: to main memory, if it would find too little.
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """For work in or outside of the WebUI's queue, within which it stays where it is once it is back."""
+        with self._moving:
+            self._kept += 1
+        try:
+            yield
+        finally:
+            with self._moving:
+                self._kept -= 1
+
+    def make_room(self, wanted: int, waiting: Callable[[str], None]) -> bool:
+        """Before a training that needs so many bytes of the card: to main memory, if it would find too little; where it
+        is kept it is waited for.
 
         Returns whether it went. It stays where it is without CUDA, and with --medvram it is there already.
         """
         if room.card(devices.device) is None:
             return False
-        with queue_lock:
+        while (went := self._gone(wanted)) is None:
+            waiting(KEPT)
+            time.sleep(LOOK_S)
+        return went
+
+    def _gone(self, wanted: int) -> bool | None:
+        """None: it cannot go now. Work that keeps it may have the queue until its end."""
+        with nullcontext() if self._kept else queue_lock, self._moving:
             found = room.card(devices.device)
-            self.wanted = wanted
-            self.makes_room = found is not None and found.free < wanted
-            if not self.makes_room:
-                return False
-            self._leave()
-            return True
+            lacks = found is not None and found.free < wanted
+            if lacks and self._kept:
+                return None
+            self.wanted, self.makes_room = wanted, lacks
+            if lacks:
+                self._leave()
+            return lacks
 
     def leave_again(self) -> bool:
         """After a picture, while a training runs for which it made room, whether or not that can be asked to park;
@@ -177,17 +208,20 @@ class Checkpoint:
         if not queue_lock.acquire(blocking=False):
             return False
         try:
-            self._leave()
+            with self._moving:
+                if not self._kept:
+                    self._leave()
+                return self._away
         finally:
             queue_lock.release()
-        return True
 
     def come_back(self) -> None:
         """Before it is used."""
-        model = sd_models.model_data.sd_model
-        if self._away and model is not None:
-            sd_models.send_model_to_device(model)
-        self._away = False
+        with self._moving:
+            model = sd_models.model_data.sd_model
+            if self._away and model is not None:
+                sd_models.send_model_to_device(model)
+            self._away = False
 
     def _leave(self) -> None:
         """The one in use and those that the WebUI keeps beside it, which it fetches itself; our own networks first: the

@@ -45,11 +45,11 @@ def _begun(begin: Callable[..., None]) -> Callable[..., None]:
 
 
 def _working(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Until its end the checkpoint stays on the card: not all of it has the WebUI's queue."""
+    """Until its end the checkpoint stays on the card whatever begins: not all of it has the WebUI's queue."""
 
     @wraps(work)
     def working(*args: Any, **kwargs: Any) -> Any:
-        with sharing.guest().staying():
+        with sharing.guest().staying(), sharing.checkpoint().kept():
             sharing.before_work()
             return work(*args, **kwargs)
 

@@ -11,6 +11,7 @@ from typing import Any
 from personal_avatar.host import Rules
 from personal_avatar.jobs import process
 from personal_avatar.jobs.executors import LOCAL
+from personal_avatar.jobs.means import Waiting
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job, JobStore, JobView
@@ -34,6 +35,7 @@ class House:
         self.together: tuple[str, ...] = ()
         self.host, self.serves = "", True
         self.started: list[str] = []
+        self.waits_for = ""
         self.again()
 
     def again(self) -> None:
@@ -42,8 +44,14 @@ class House:
             self.store, self.inline, lambda: trainer(self.folder / "bin", self.body), self._on_end,
             rules=lambda: self.rules, pausable=lambda job: job.kind in self.pausable,
             executor=lambda: replace(LOCAL, width=self.width), host=self.host, serves=self.serves,
-            before=lambda *_: self.started.append("prepared"), before_each=lambda job: self.started.append("room"),
+            before=lambda *_: self.started.append("prepared"), before_each=self._make_room,
         )
+
+    def _make_room(self, job: Job, waiting: Waiting) -> None:
+        self.started.append("room")
+        while self.waits_for:
+            waiting(self.waits_for)
+            time.sleep(0.01)
 
     def _on_end(self, job: Job, result: dict[str, Any]) -> None:
         self.ended.append((job.id, result))

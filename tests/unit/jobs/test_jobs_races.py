@@ -390,6 +390,25 @@ def test_room_is_made_before_each_start_and_the_rest_is_prepared_once(house: Hou
     assert house.started == ["prepared", "room", "room"]
 
 
+def test_what_a_start_waits_for_is_told_once_and_can_be_cancelled(house: House) -> None:
+    house.waits_for = "the room is taken"
+    job = house.submit()
+
+    def told() -> list[str]:
+        read = [one.event for one in read_events(house.store.folder(job.id))]
+        return [event.message for event in read if isinstance(event, Log)]
+
+    house.until(told)
+    time.sleep(0.1)
+    assert told() == ["the room is taken"]
+    house.queue.cancel(job.id)
+    assert finished(house, job) is State.CANCELLED
+    again = house.submit()
+    house.until(lambda: house.started.count("room") == 2)
+    house.waits_for = ""
+    assert finished(house, again) is State.SUCCEEDED
+
+
 @pytest.mark.slow
 def test_a_failure_that_the_work_named_comes_with_the_end_of_the_log(house: House) -> None:
     view = house.wait(house.submit(

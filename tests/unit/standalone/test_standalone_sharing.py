@@ -66,12 +66,12 @@ def test_the_checkpoint_makes_room_only_where_a_card_lacks_it(
         return host._pipelines._applied is not None
 
     list(host.generate(REQUEST, lambda step, total: None))
-    host.make_room(10**15)
+    host.make_room(10**15, print)
     assert loaded()
     monkeypatch.setattr(room, "card", lambda device=None: Card(free=5))
-    host.make_room(5)
+    host.make_room(5, print)
     assert loaded()
-    host.make_room(6)
+    host.make_room(6, print)
     assert not loaded()
     monkeypatch.undo()
     assert len(list(host.generate(REQUEST, lambda step, total: None))) == 2

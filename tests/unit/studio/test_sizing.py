@@ -111,7 +111,7 @@ def test_room_is_made_for_as_much_as_a_training_is_admitted_by(
 ) -> None:
     """With the margin of what was never measured, then as was learned from a training like it."""
     wanted: list[int] = []
-    monkeypatch.setattr(type(studio.host), "make_room", lambda self, bytes_: wanted.append(bytes_))
+    monkeypatch.setattr(type(studio.host), "make_room", lambda self, bytes_, waiting: wanted.append(bytes_))
     monkeypatch.setattr(free, "measured", lambda ours=(), index=0: Free("ram", 3.9, 4.0))
     wish = Wish(studio.host.checkpoint(), Method.LORA, {}, "ram")
     for number, photo in enumerate(GOOD[:2]):

@@ -5,7 +5,8 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from personal_avatar import room, sessions
+from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.sharing import GRACE_S
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Card
@@ -88,11 +90,15 @@ def sharing(webui: Webui, tmp_path: Path) -> Iterator[Any]:
         sys.modules.pop(f"personal_avatar.webui.{name}", None)
 
 
+def no_wait(why: str) -> None:
+    raise AssertionError(why)
+
+
 @pytest.mark.parametrize(("wanted", "places"), [(99, []), (100, []), (101, ["memory"])])
 def test_it_goes_only_where_the_training_lacks_room(
     sharing: Any, webui: Webui, wanted: int, places: list[str]
 ) -> None:
-    assert sharing.Checkpoint().make_room(wanted) is bool(places)
+    assert sharing.Checkpoint().make_room(wanted, no_wait) is bool(places)
     assert webui.places == places
 
 
@@ -100,15 +106,15 @@ def test_our_own_networks_go_before_it_as_the_memory_of_both_is_given_back_toget
     sharing: Any, webui: Webui
 ) -> None:
     checkpoint = sharing.Checkpoint()
-    checkpoint.make_room(50)
+    checkpoint.make_room(50, no_wait)
     assert not webui.parked
-    checkpoint.make_room(101)
+    checkpoint.make_room(101, no_wait)
     assert webui.parked == ["identity before 0", "faces"] and webui.places == ["memory"]
 
 
 def test_it_is_back_before_a_picture_and_once(sharing: Any, webui: Webui) -> None:
     checkpoint = sharing.Checkpoint()
-    checkpoint.make_room(101)
+    checkpoint.make_room(101, no_wait)
     checkpoint.come_back()
     checkpoint.come_back()
     assert webui.places == ["memory", "card"]
@@ -116,7 +122,7 @@ def test_it_is_back_before_a_picture_and_once(sharing: Any, webui: Webui) -> Non
 
 def test_after_the_picture_it_goes_again_while_the_training_lives(sharing: Any, webui: Webui) -> None:
     checkpoint = sharing.Checkpoint()
-    checkpoint.make_room(101)
+    checkpoint.make_room(101, no_wait)
     with trainings(sharing.neighbourhood().store) as start:
         start("train")
         checkpoint.come_back()
@@ -138,7 +144,7 @@ def test_after_the_picture_it_goes_again_also_for_a_training_that_cannot_be_aske
     picture = SimpleNamespace(width=64, height=64, batch_size=1)
     with trainings(sharing.neighbourhood().store) as start:
         webui.free = 5 * room.GIB
-        sharing.checkpoint().make_room(10 * room.GIB)
+        sharing.checkpoint().make_room(10 * room.GIB, no_wait)
         start(stage, engine=engine)
         webui.free = 12 * room.GIB
         sharing.before_picture(picture)
@@ -154,7 +160,7 @@ def test_what_a_training_needs_that_is_not_on_the_card_yet_counts_as_taken(shari
         start("prepare")
         for free_gib, is_crowded in ((12, True), (14, False)):
             webui.free = free_gib * room.GIB
-            assert not sharing.checkpoint().make_room(10 * room.GIB)
+            assert not sharing.checkpoint().make_room(10 * room.GIB, no_wait)
             assert sharing.crowded(small, room.card()) is is_crowded
     with trainings(sharing.neighbourhood().store) as start:
         start("train")
@@ -164,7 +170,7 @@ def test_what_a_training_needs_that_is_not_on_the_card_yet_counts_as_taken(shari
 
 def test_it_stays_for_a_training_that_found_room(sharing: Any, webui: Webui) -> None:
     checkpoint = sharing.Checkpoint()
-    checkpoint.make_room(50)
+    checkpoint.make_room(50, no_wait)
     assert checkpoint.leave_again()
     assert webui.places == []
 
@@ -214,10 +220,69 @@ def test_the_webuis_own_training_has_its_checkpoint_on_the_card_until_it_ends(
     untold.listen()
     untold.listen()
     with trainings(sharing.neighbourhood().store) as start:
-        sharing.checkpoint().make_room(101)
+        sharing.checkpoint().make_room(101, no_wait)
         start("train", engine="kohya")
         assert getattr(made, name)(steps=7) == ["memory", "card", "7"]
         until(lambda: webui.places == ["memory", "card", "memory"])
+
+
+@pytest.fixture()
+def train_embedding(sharing: Any, webui: Webui, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[str]]:
+    """The WebUI's own training, which ends when the given event is set and returns what was moved under it; the WebUI's
+    queue is taken by the caller, or is not."""
+    made = ModuleType("modules.textual_inversion.textual_inversion")
+
+    def works(ends: threading.Event) -> list[str]:
+        ends.wait(30)
+        return list(webui.places)
+
+    vars(made)["train_embedding"] = works
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    importlib.import_module("personal_avatar.webui.untold").listen()
+    return lambda ends: made.train_embedding(ends)
+
+
+@pytest.mark.parametrize("by_page", [False, True])
+def test_a_training_of_ours_that_would_take_the_room_of_the_webuis_own_waits_for_its_end_and_says_so(
+    by_page: bool, sharing: Any, webui: Webui, train_embedding: Callable[[Any], list[str]]
+) -> None:
+    """From the page it has the WebUI's queue, by the API it has not."""
+    ends, told, under = threading.Event(), [], []
+
+    def own() -> None:
+        with sharing.queue_lock if by_page else nullcontext():
+            under.extend(train_embedding(ends))
+
+    def waiting(why: str) -> None:
+        told.append(why)
+        if len(told) == 3:
+            ends.set()
+
+    working = threading.Thread(target=own)
+    working.start()
+    until(lambda: sharing.checkpoint()._kept == 1)
+    assert not sharing.checkpoint().make_room(100, no_wait), "where there is room for both nobody waits"
+    assert sharing.checkpoint().make_room(101, waiting)
+    working.join()
+    assert under == [] and webui.places == ["memory"]
+    assert len(told) >= 3 and "embedding" in told[0]
+
+
+def test_whoever_waits_for_the_webuis_own_training_can_be_cancelled(
+    sharing: Any, webui: Webui, train_embedding: Callable[[Any], list[str]]
+) -> None:
+    def cancelled(why: str) -> None:
+        raise Cancelled("enough")
+
+    ends = threading.Event()
+    working = threading.Thread(target=train_embedding, args=(ends,))
+    working.start()
+    until(lambda: sharing.checkpoint()._kept == 1)
+    with pytest.raises(Cancelled):
+        sharing.checkpoint().make_room(101, cancelled)
+    ends.set()
+    working.join()
+    assert webui.places == []
 
 
 @pytest.mark.parametrize(("device", "seen", "told"), [

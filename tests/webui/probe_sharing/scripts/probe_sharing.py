@@ -36,7 +36,7 @@ def add_routes(_demo, app):
     @app.post("/probe/make_room")
     def make_room(wanted: int = Body(..., embed=True)):
         """Whether the checkpoint went, and where its weights are."""
-        went = sharing.checkpoint().make_room(wanted)
+        went = sharing.checkpoint().make_room(wanted, print)
         return {"went": went, "device": str(next(sd_models.model_data.sd_model.parameters()).device)}
 
 
