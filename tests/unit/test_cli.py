@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from painted_motifs import write_hatched
 from personal_avatar import pictures
 from personal_avatar.albums import sizes
 from personal_avatar.cli import main
@@ -110,7 +111,10 @@ def test_photos_are_checked(run: Run, tmp_path: Path) -> None:
     verdicts = {Path(photo["path"]).name: photo["verdict"] for photo in said.document["photos"]}
     assert verdicts == {"01.jpg": "accepted", "no-face.jpg": "rejected"}
     assert said.document["set"]["accepted"] == 1
-    assert "NO_FACE" in run("photos", "check", SAMPLES / "no-face.jpg").out
+    assert "faces=ignored" in run("photos", "check", SAMPLES / "no-face.jpg").out
+    of_dog = ("photos", "check", SAMPLES / "no-face.jpg", "--class", "dog")
+    assert "1 of 1 photos can be used" in run(*of_dog).out
+    assert "NO_FACE" in run(*of_dog, "--set", "faces=needed").out
 
 
 @pytest.mark.parametrize(("encoding", "said"), [("cp1252", "\\u5c0f\\u660e.jpg  ok"), ("utf-8", "小明.jpg  ok")])
@@ -194,6 +198,18 @@ def test_methods_are_compared_with_the_photos_alone(run: Run, data: Path, faceid
     assert said.document["left_out"] == {} and len(said.document["notes"]) == 2
     assert Path(said.document["files"][0]).is_file()
     assert "Photos alone: nothing is trained" in run(*words).out
+
+
+def test_methods_are_compared_on_pictures_of_a_dog_and_its_photos_alone_are_left_out(
+    run: Run, data: Path, faceid: Path, tmp_path: Path
+) -> None:
+    (data / "models").mkdir(exist_ok=True)
+    (data / "models" / "identity").symlink_to(faceid, target_is_directory=True)
+    photos = write_hatched(tmp_path / "photos", 3)
+    said = run("compare", "--photos", *photos, "--name", "Rex", "--class", "dog", "--methods", "lora", "one-photo",
+               "--out", tmp_path / "out", "--json")
+    assert said.status == 0 and [row["method"] for row in said.document["methods"]] == ["lora"]
+    assert "an animal" in said.document["left_out"]["one-photo"]["message"]
 
 
 def test_a_checkpoint_that_was_named_is_used_from_now_on_once_the_job_was_accepted(run: Run, data: Path) -> None:

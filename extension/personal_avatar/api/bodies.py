@@ -201,6 +201,7 @@ class CheckBody(Body):
     """Pictures to look at, and what was decided about them before."""
 
     images: conlist(Encoded, min_items=1, max_items=MAX_PHOTOS)
+    class_type: Noun = Field("person", description="Class noun: man, woman, person, dog, ...")
     photo_settings: dict[str, Any] = Field({}, description="Limits of the photo report")
     choices: Choices = Field((), description=CHOICES)
 

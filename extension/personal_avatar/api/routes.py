@@ -106,7 +106,9 @@ class Api:
     def check_photos(self, body: bodies.CheckBody) -> schemas.PhotoCheck:
         """What a training would say of these pictures: a verdict for each, advice for all. One check at a time."""
         with one_check(self.studio), received(body.images) as photos:
-            found = self.studio.check_photos(photos, body.photo_settings, choices=bodies.decided(body.choices))
+            found = self.studio.check_photos(
+                photos, body.photo_settings, choices=bodies.decided(body.choices), class_noun=body.class_type
+            )
             return answers.photo_check(found)
 
     # -- jobs

@@ -20,7 +20,9 @@ def check(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     paths = pictures(args.paths)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(paths, pairs(args.photo_pairs), bar, decided(args, paths))
+        report = studio.check_photos(
+            paths, pairs(args.photo_pairs), bar, decided(args, paths), class_noun=args.class_noun
+        )
     show(report, terminal)
     terminal.document(to_document(report))
     return DONE
@@ -62,7 +64,7 @@ def prepare(args: Namespace, terminal: Terminal) -> int:
     studio = local_studio(args.data)
     paths = pictures(args.paths)
     with terminal.bar("check") as bar:
-        report = studio.check_photos(paths, settings, bar, decided(args, paths))
+        report = studio.check_photos(paths, settings, bar, decided(args, paths), class_noun=args.class_noun)
     if not report.accepted:
         show(report, terminal)
         error = TooFewPhotos("No photo can be used.", "Add sharper photos that show only one person.")

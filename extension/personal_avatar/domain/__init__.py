@@ -32,11 +32,12 @@ from personal_avatar.domain.trainings import (
     Likeness,
     Method,
     Scores,
+    means_animal,
 )
 
 __all__ = [
     "CLASS_NOUNS", "DATASET_VERSION", "FORMAT_VERSION", "ONE_PHOTO", "Advice", "Avatar", "BaseModelFile", "Checkpoint",
     "Consent", "Coverage", "Dataset", "Engine", "Face", "Family", "Goal", "Likeness", "Look", "Method", "Photo",
     "PhotoChoice", "PhotoReport", "PhotoVerdict", "Portrait", "Quality", "Reason", "Sample", "Scores", "Style", "Use",
-    "from_json", "to_json",
+    "from_json", "means_animal", "to_json",
 ]

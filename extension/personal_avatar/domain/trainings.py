@@ -24,6 +24,16 @@ ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone,
 
 
 CLASS_NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")  # offered for who is trained; others are possible
+# Nouns of whom no detector of faces finds one, but now and then.
+ANIMALS = frozenset((
+    "animal", "bird", "bunny", "cat", "chicken", "cow", "dog", "donkey", "duck", "fish", "goat", "hamster", "horse",
+    "kitten", "lizard", "mouse", "parrot", "pet", "pig", "pony", "puppy", "rabbit", "rat", "sheep", "snake", "turtle",
+))  # fmt: skip
+
+
+def means_animal(class_noun: str) -> bool:
+    """Whether a noun is of an animal, such as "old dog"."""
+    return bool(ANIMALS.intersection(class_noun.lower().split()[-1:]))
 
 
 class Engine(str, Enum):

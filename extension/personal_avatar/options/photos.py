@@ -13,6 +13,7 @@ def photos(commands: Commands) -> None:
     check.add_argument("paths", nargs="+", type=Path, metavar="DIR", help="folder or pictures")
     check.add_argument("--set", dest="photo_pairs", nargs="+", action="extend", default=[], metavar="key=value",
                        help="limits of the report, such as min_face_px=96")
+    check.add_argument("--class", dest="class_noun", default="person", metavar="NOUN", help="man, woman, dog, ...")
     decisions(check)
     _captions(inner)
     prepare = command(inner, "prepare", "photos:prepare", "crop and caption the accepted photos into a dataset")

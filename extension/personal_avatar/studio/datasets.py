@@ -17,6 +17,7 @@ from personal_avatar.names import TRIGGER_TOKEN
 from personal_avatar.params import shown, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused
+from personal_avatar.studio.requests import photos_meant
 from personal_avatar.studio.works import training_of
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
 from personal_avatar.training.reckoning import GB
@@ -40,7 +41,7 @@ class Datasets:
         from personal_avatar.photos import kohya
         from personal_avatar.photos.prepare import prepare
 
-        wanted = validated(PhotoSettings, settings or {})
+        wanted = validated(PhotoSettings, photos_meant(class_noun, settings or {}))
         enlarged = out / ENLARGED
         self._enlarge(report, wanted, resolution_px, enlarged, lambda done, total: None)
         try:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice
+from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice, means_animal
 from personal_avatar.errors import TooFewPhotos
 from personal_avatar.params import shown
+from personal_avatar.photos.settings import IGNORED
 from personal_avatar.problems import refused
 from personal_avatar.storage import sha256_of
 
@@ -44,6 +45,12 @@ def meant(class_noun: str, plan: Mapping[str, Any]) -> dict[str, Any]:
     return {**plan, "goal": goal}
 
 
+def photos_meant(class_noun: str, photo_settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the photos; of an animal or a style nobody's face is looked for, unless they say so."""
+    faceless = means_animal(class_noun) or means_style(class_noun)
+    return {"faces": IGNORED, **photo_settings} if faceless else dict(photo_settings)
+
+
 @dataclass(frozen=True)
 class TrainRequest:
     """What a user asks for. `plan` and `photo_settings` hold only what differs from the defaults.
@@ -76,7 +83,8 @@ class TrainRequest:
         photos = tuple(photo for photo in self.photos if sha256_of(photo) not in out) if out else self.photos
         if self.photos and not photos:
             raise TooFewPhotos("All photos were left out.", "Take at least one; 10 to 20 of a person are best.")
-        return replace(self, photos=photos, plan=plan)
+        photo_settings = photos_meant(self.class_noun, self.photo_settings)
+        return replace(self, photos=photos, plan=plan, photo_settings=photo_settings)
 
 
 @dataclass(frozen=True)

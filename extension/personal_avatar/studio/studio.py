@@ -44,7 +44,7 @@ from personal_avatar.studio.gallery import Gallery
 from personal_avatar.studio.inventing import Invention
 from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.remains import cleared
-from personal_avatar.studio.requests import CreateRequest, labels, refuse_count
+from personal_avatar.studio.requests import CreateRequest, labels, photos_meant, refuse_count
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trained import lies_here
@@ -128,17 +128,19 @@ class Studio:
     def check_photos(
         self, photos: Sequence[Path], settings: dict[str, Any] | None = None,
         on_progress: Callable[[int, int], None] | None = None, choices: Mapping[str, PhotoChoice] | None = None,
-        *, remember: bool = False,
+        *, remember: bool = False, class_noun: str = "",
     ) -> PhotoReport:
         """The report before training, one verdict a photo. `choices`: what the user decided, by SHA-256; `remember`:
-        the same files will be checked again, see `seen`."""
+        the same files will be checked again, see `seen`; `class_noun`: see `photos_meant`."""
+        from personal_avatar.photos.advice import with_animal
         from personal_avatar.photos.report import check
         from personal_avatar.photos.together import cores
 
         refuse_count(len(photos))
-        wanted = validated(PhotoSettings, settings or {})
+        wanted = validated(PhotoSettings, photos_meant(class_noun, settings or {}))
         seen = self.seen if remember else None
-        return check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen, cores())
+        found = check(photos, self.analyser_of(photos, wanted), wanted, on_progress, choices, seen, cores())
+        return with_animal(found, class_noun, wanted)
 
     @cached_property
     def seen(self) -> Memory:

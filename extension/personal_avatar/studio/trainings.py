@@ -28,7 +28,7 @@ from personal_avatar.names import checked_name, checked_noun
 from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.enough import refuse_few
-from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.photos.settings import IGNORED, PhotoSettings
 from personal_avatar.problems import all_refused, refused
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
@@ -36,7 +36,16 @@ from personal_avatar.studio.comparing import compared, newest_first
 from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.lacking import refuse_lacking
 from personal_avatar.studio.plans import WAYS, Share, shared_out, taken_by, unknown_to
-from personal_avatar.studio.requests import PAGE, STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
+from personal_avatar.studio.requests import (
+    PAGE,
+    STYLE_NOUN,
+    TrainRequest,
+    labels,
+    means_style,
+    meant,
+    photos_meant,
+    refuse_count,
+)
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import (
@@ -164,7 +173,8 @@ class Trainings:
 
     def lacks_one_photo(self, request: TrainRequest) -> AvatarError | None:
         """Why nothing can be made of these photos without training, and what to do about it; None when it can."""
-        if request.plan.get("goal") == Goal.STYLE.value:
+        chosen = photos_meant(request.class_noun, request.photo_settings)
+        if request.plan.get("goal") == Goal.STYLE.value or chosen.get("faces") == IGNORED:
             return refused("problem.faceless", "remedy.faceless")
         base = self._base(request)
         try:

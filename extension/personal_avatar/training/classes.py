@@ -62,13 +62,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many pictures of which class, made how; `folder` is shared by all trainings."""
+    """How many pictures of which class, made how; `folder` is shared by all trainings. `shows_faces`: whether such as
+    are of the class have faces that are found."""
 
     class_noun: str
     count: int
     settings: SampleSettings
     folder: Path
     subject: Subject | None = None
+    shows_faces: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ def class_pictures(
     """Those that are kept and fit, and as many new ones as are missing. `on_progress(made, of)` may raise to stop; it
     is called more often than pictures are made.
 
-    A picture shows exactly one face, not a tiny one, and nothing that another one shows already; where the checkpoint
-    shows no such pictures for this class, the others are taken. None shows the person that will be trained.
+    A picture shows exactly one face, not a tiny one, where the class has any, and nothing that another one shows
+    already; where the checkpoint shows no such pictures for this class, the others are taken. None shows the person
+    that will be trained.
     """
     folder = wanted.folder / fingerprint(identity(model.base), wanted.class_noun, wanted.settings)
     kept, damaged = _kept(folder)
-    inspection = Inspection(reader, wanted.subject)
+    inspection = Inspection(reader, wanted.subject, wanted.shows_faces)
     fit = inspection.without_subject(kept, wanted.count)
     unfit: list[Candidate] = []
     if len(fit) < wanted.count:
@@ -120,8 +123,8 @@ def class_pictures(
 class Inspection:
     """What is wrong with pictures, one after the other; counts it in `left_out`."""
 
-    def __init__(self, reader: FaceReader, subject: Subject | None) -> None:
-        self._reader, self._subject = reader, subject
+    def __init__(self, reader: FaceReader, subject: Subject | None, shows_faces: bool = True) -> None:
+        self._reader, self._subject, self._shows_faces = reader, subject, shows_faces
         self._seen: list[np.ndarray] = []
         self.left_out: Counter[str] = Counter()
 
@@ -148,15 +151,18 @@ class Inspection:
         return found
 
     def _fault(self, image: np.ndarray) -> str | None:
+        if self._shows_faces and (found := self._of_face(image)):
+            return found
+        small = thumbnail(image)
+        return TWIN if any(same_thumbnail(small, other) for other in self._seen) else None
+
+    def _of_face(self, image: np.ndarray) -> str | None:
         faces = self._reader.detect(image)
         if self._is_subject(image, faces):
             return SUBJECT
         if len(faces) != 1:
             return SEVERAL if faces else NO_FACE
-        if faces[0].width_px < SMALLEST_FACE_SHARE * image.shape[1]:
-            return SMALL
-        small = thumbnail(image)
-        return TWIN if any(same_thumbnail(small, other) for other in self._seen) else None
+        return SMALL if faces[0].width_px < SMALLEST_FACE_SHARE * image.shape[1] else None
 
     def _is_subject(self, image: np.ndarray, faces: list[Face]) -> bool:
         """Asked of photos alone: to recognisers of photos all drawn people look alike."""

@@ -98,7 +98,8 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
         return None
     folder = (work.task.cache or work.folder / "cache") / SHARED
     settings = sample_settings(plan, model.base)
-    wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, _subject(work, dataset))
+    subject, shows_faces = _subject(work, dataset), work.photo_settings.wants_faces
+    wanted = Wanted(work.task.avatar.class_noun, plan.class_pictures, settings, folder, subject, shows_faces)
 
     said: set[int] = set()
 
@@ -118,6 +119,8 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
 
 def _subject(work: Work, dataset: Dataset) -> Subject | None:
     """Who is trained; None for what has no face, and for drawings, whose people all look alike to a recogniser."""
+    if not work.photo_settings.wants_faces:
+        return None
     if majority(look_of(image) for image in cache.dataset_images(dataset, dataset.samples)) is Look.DRAWN:
         return None
     try:

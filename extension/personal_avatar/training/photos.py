@@ -11,6 +11,7 @@ from personal_avatar.training.work import Work
 
 def checked(work: Work) -> PhotoReport:
     """Enough photos can be used. Raises `TooFewPhotos`."""
+    from personal_avatar.photos.advice import ANIMAL, with_animal
     from personal_avatar.photos.enough import refuse_few
     from personal_avatar.photos.report import check
     from personal_avatar.photos.together import cores
@@ -21,7 +22,8 @@ def checked(work: Work) -> PhotoReport:
         task.photos, work.analyser, work.photo_settings, lambda done, total: work.wishes.heed(), task.choices,
         at_once=cores(),
     )
-    for told in unfound(found):
+    found = with_animal(found, task.avatar.class_noun, work.photo_settings)
+    for told in (*unfound(found), *(one.text for one in found.advice if one.code == ANIMAL)):
         work.emit(Log(told))
     refuse_few(found, work.plan.min_photos, work.plan.is_style)
     return found

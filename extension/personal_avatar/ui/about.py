@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from personal_avatar.domain import CLASS_NOUNS
+from personal_avatar.domain import CLASS_NOUNS, means_animal
 from personal_avatar.studio import STYLE_NOUN
 from personal_avatar.ui import caption_book
 from personal_avatar.ui.judging import judge_again
@@ -86,7 +86,7 @@ def _note(scene: Scene, said: dict[str, Any]) -> None:
     now = desk.draft(key)
     if before.class_noun != now.class_noun:
         caption_book.rename(desk, key, caption_book.trigger_of(before))
-    if before.shows_a_style != now.shows_a_style:
+    if (before.asked, means_animal(before.class_noun)) != (now.asked, means_animal(now.class_noun)):
         judge_again(desk, key)
 
 

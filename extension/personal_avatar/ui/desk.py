@@ -19,9 +19,9 @@ from personal_avatar.captions.editing import History
 from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, from_json, to_json
 from personal_avatar.errors import BadInput, NotFound
 from personal_avatar.params import validated
-from personal_avatar.photos.settings import IGNORED, PhotoSettings
+from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import write_json
-from personal_avatar.studio import Studio, means_style
+from personal_avatar.studio import Studio, means_style, photos_meant
 from personal_avatar.studio.drafts import FILE, caption_jobs, sweep
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.working import CHECK, Working, Workshop
@@ -58,13 +58,13 @@ class Draft:
 
     @property
     def shows_a_style(self) -> bool:
-        """The pictures need no faces."""
+        """Nobody is trained."""
         return means_style(self.class_noun)
 
     @property
     def asked(self) -> dict[str, Any]:
         """What check and training are told of the photos: what differs from the defaults."""
-        return {**self.settings, "faces": IGNORED} if self.shows_a_style else self.settings
+        return photos_meant(self.class_noun, self.settings)
 
     @property
     def photo_settings(self) -> PhotoSettings:

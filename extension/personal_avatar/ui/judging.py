@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from personal_avatar.captions.files import caption_file
-from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict
+from personal_avatar.domain import PhotoChoice, PhotoReport, PhotoVerdict, means_animal
 from personal_avatar.errors import BadInput, FileTooLarge, TooFewPhotos, WrongState
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
@@ -79,7 +79,9 @@ def _check(desk: Desk, key: str, progress: Progress) -> None:
 
 
 def judged(desk: Desk, draft: Draft, progress: Progress | None = None) -> PhotoReport:
-    return desk.studio.check_photos(draft.photos, draft.asked, progress, draft.choices, remember=True)
+    return desk.studio.check_photos(
+        draft.photos, draft.asked, progress, draft.choices, remember=True, class_noun=draft.class_noun
+    )
 
 
 # -- decisions
@@ -158,9 +160,13 @@ def _judge(desk: Desk, key: str, progress: Progress) -> None:
         report = judged(desk, draft, progress)
         with desk.lock:
             now = desk.draft(key)
-            if (now.photos, now.choices, now.asked) == (draft.photos, draft.choices, draft.asked):
+            if _judged_of(now) == _judged_of(draft):
                 desk.note(key, report=report)
                 return
+
+
+def _judged_of(draft: Draft) -> tuple[Any, ...]:
+    return draft.photos, draft.choices, draft.asked, means_animal(draft.class_noun)
 
 
 def _with_choices(report: PhotoReport | None, draft: Draft) -> PhotoReport | None:

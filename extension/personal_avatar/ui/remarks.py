@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from personal_avatar.commandline import named_here
+from personal_avatar.photos.advice import ANIMAL
 from personal_avatar.photos.words import FACE_GONE
 from personal_avatar.problems import known, longest_first
 from personal_avatar.ui.failures import happened
@@ -14,7 +15,7 @@ from personal_avatar.ui.markup import tag
 from personal_avatar.ui.scene import Scene
 from personal_avatar.wording import DEFAULT, text, translated
 
-KEYS = ("remark.one_recogniser", "remark.no_clip", "train_advice.NO_REPORT")
+KEYS = ("remark.one_recogniser", "remark.no_clip", "train_advice.NO_REPORT", f"advice.{ANIMAL}")
 OF_PHOTO = "log.of_photo"  # a file, and a sentence about it
 NUMBERS = dict.fromkeys(("number", "step", "at", "total", "most", "needed", "free", "own", "common"), r"[-+.\d]+")
 OF_LOGS = {**PLACES, **NUMBERS, "noun": "[^:]+"}

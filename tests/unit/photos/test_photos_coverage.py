@@ -139,6 +139,11 @@ def test_a_set_without_a_usable_photo_says_why() -> None:
     assert advice[0].code == "NONE_USABLE" and "2 BLURRED, 1 NO_FACE" in advice[0].text
 
 
+def test_where_most_photos_show_no_face_the_setting_for_animals_and_things_is_named() -> None:
+    photos = [verdict(reasons=(Reason.NO_FACE,))] * 2 + [verdict(reasons=(Reason.BLURRED,))]
+    assert "faces=ignored" in advise(photos, PhotoSettings())[0].text
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_advice_has_a_sentence_that_can_be_filled(code: str) -> None:
     values = {"accepted": 1, "photos": 2, "wanted": 3, "count": 4, "spread": 5.5, "reasons": "1 DARK", "people": 2}

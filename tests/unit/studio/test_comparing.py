@@ -196,7 +196,7 @@ def test_families_and_goals_without_adapters_are_left_out_by_name(equipped: Make
     other = studio.trainings.lacks_one_photo(replace(REQUEST, checkpoint="second"))
     assert isinstance(other, BaseUnsupported) and "Stable Diffusion 2" in other.message
     style = studio.trainings.lacks_one_photo(replace(REQUEST, plan={"goal": "style"}))
-    assert isinstance(style, InvalidSettings) and "no style" in style.message
+    assert isinstance(style, InvalidSettings) and "neither a style" in style.message
 
 
 @pytest.mark.slow

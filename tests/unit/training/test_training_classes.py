@@ -92,6 +92,13 @@ def test_a_picture_shows_one_face_that_is_not_tiny(reader: OneFace, fault: str |
     assert inspection.left_out == ({fault: 1} if fault else {})
 
 
+@pytest.mark.parametrize("reader", [OneFace(0), OneFace(2), OneFace(1, 15)])
+def test_no_face_is_asked_of_a_class_that_has_none(reader: OneFace) -> None:
+    inspection = Inspection(reader, None, shows_faces=False)
+    assert inspection.fault(noise(0)) is None
+    assert inspection.fault(noise(0)) == TWIN
+
+
 def test_what_another_picture_shows_already_is_left_out() -> None:
     inspection = Inspection(OneFace(), None)
     assert inspection.fault(noise(0)) is None and inspection.fault(noise(1)) is None

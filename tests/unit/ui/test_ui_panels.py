@@ -214,6 +214,17 @@ def test_pictures_of_a_style_need_no_faces_and_are_trained_as_a_style(visit: Vis
     assert job.payload["plan"]["goal"] == "style"
 
 
+def test_of_an_animal_no_faces_are_looked_for_unless_the_user_wants_it(visit: Visit, studio: Studio) -> None:
+    visitor = laid_out(visit, "9c" * 16, "Rex", *GOOD[:2], SAMPLES / "no-face.jpg", noun="old dog")
+    assert visitor.text("report").startswith("✓ 3 of 3 accepted")
+    assert "As an animal is trained" in visitor.text("report")
+    visitor.refresh()
+    assert visitor.value("photo_set_faces") == "ignored"
+    visitor.put("photo_set_faces", "needed")
+    visitor.wait(lambda: visitor.text("report").startswith("✓ 2 of 3 accepted"))
+    assert "animal" not in visitor.text("report")
+
+
 def test_decisions_and_settings_of_the_photos_go_with_the_training(visit: Visit, studio: Studio) -> None:
     visitor = laid_out(visit, "9d" * 16, "Ivy")
     visitor.enter(photo_set_framing="half", value_photo=json.dumps({"do": "leave", "photo": GOOD[1].name}))

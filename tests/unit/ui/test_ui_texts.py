@@ -40,7 +40,7 @@ from personal_avatar.ui.caption_book import BY_ITSELF
 from personal_avatar.ui.gallery_choice import ONLY, order_key
 from personal_avatar.ui.one_photo import NEW, RESTYLE
 from personal_avatar.ui.photo_report import COUNTED, GROUPS
-from personal_avatar.ui.photo_settings import DEFAULTS, ELSEWHERE
+from personal_avatar.ui.photo_settings import DEFAULTS
 from personal_avatar.ui.photos import TAKES
 from personal_avatar.ui.results import PANELS
 from personal_avatar.ui.second import HALVES
@@ -112,7 +112,6 @@ def made_keys() -> set[str]:
     keys |= {f"photos.{do}" for do in (*TAKES, "remove")}
     keys |= {f"photos.part.{part}" for part in photos.PARTS}
     keys |= {f"caption.{name}" for name in ("undo", "redo", "search", "replacement")}
-    keys |= {f"check.{name}" for name in ELSEWHERE}  # which the API tells of
     told = set(Code) - BY_ITSELF
     keys |= {f"lint.{code.value}" for code in told} | {f"lint.{code.value}.why" for code in told}
     for kind in (*PLANS.values(), CreateSettings, CaptionSettings, InventSettings, RuleSettings, *IDENTITIES):
