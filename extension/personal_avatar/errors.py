@@ -36,6 +36,8 @@ AvatarError                        code, message (what happened), hint (what to 
     ├── BaseUnsupported            BASE_UNSUPPORTED    422
     ├── OutOfVram                  OUT_OF_VRAM         507
     ├── OutOfMemory                OUT_OF_MEMORY       507
+    ├── OldDriver                  OLD_DRIVER          500  of the graphics card
+    ├── OtherCard                  OTHER_CARD          500  than torch was built for
     ├── DiskFull                   DISK_FULL           507
     ├── NotWritable                NOT_WRITABLE        500
     ├── NanLoss                    NAN_LOSS            500
@@ -282,6 +284,16 @@ class OutOfVram(JobFailed):
 class OutOfMemory(JobFailed):
     code, http_status = "OUT_OF_MEMORY", 507
     default_hint = "Close other programs, or lower the resolution or the batch size."
+
+
+class OldDriver(JobFailed):
+    code = "OLD_DRIVER"
+    default_hint = "Update the driver of the graphics card, then start the job again."
+
+
+class OtherCard(JobFailed):
+    code = "OTHER_CARD"
+    default_hint = "Install a torch that was built for this card (pytorch.org tells which), then start the job again."
 
 
 class DiskFull(JobFailed):

@@ -5,7 +5,16 @@ import errno
 import os
 from collections.abc import Iterator
 
-from personal_avatar.errors import AvatarError, Crashed, DiskFull, NotWritable, OutOfMemory, OutOfVram
+from personal_avatar.errors import (
+    AvatarError,
+    Crashed,
+    DiskFull,
+    NotWritable,
+    OldDriver,
+    OtherCard,
+    OutOfMemory,
+    OutOfVram,
+)
 
 # What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
 # bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
@@ -35,12 +44,16 @@ SAID_OF_WRITING = "Error while serializing"
 REFUSED = (5, 19) if os.name == "nt" else (errno.EPERM, errno.EACCES, errno.EROFS)  # there, numbers are Windows' own
 SAID_OF_REFUSALS = tuple(f"(os error {number})" for number in REFUSED)
 
-# What CUDA says where driver, card and torch do not belong together -> what is said of it, and done, in the table.
-SAID_OF_CARDS = {
-    "CUDA driver version is insufficient": ("failure.old_driver", "remedy.driver"),
-    "NVIDIA driver on your system is too old": ("failure.old_driver", "remedy.driver"),
-    "no kernel image is available for execution on the device": ("failure.other_card", "remedy.other_torch"),
-}
+# What torch, CUDA and ROCm say where driver, card and torch do not belong together.
+SAID_OF_DRIVERS = (
+    "CUDA driver version is insufficient", "NVIDIA driver on your system is too old",
+    "the provided PTX was compiled with an unsupported toolchain",
+    "unsupported display driver / cuda driver combination", "forward compatibility was attempted on non supported HW",
+)
+SAID_OF_BUILDS = (
+    "no kernel image is available for execution on the device", "device kernel image is invalid",
+    "invalid device function", "Torch not compiled with CUDA enabled",
+)
 
 CHARACTERS = 300  # of what a library says, in a sentence: as long as a path may be
 
@@ -79,9 +92,13 @@ def of_cudnn(text: str) -> bool:
     return any(said in text for said in SAID_OF_CUDNN)
 
 
-def of_card(text: str) -> tuple[str, str] | None:
-    """Keys of what is wrong with the graphics card and of what to do, where CUDA says that it cannot be used."""
-    return next((keys for said, keys in SAID_OF_CARDS.items() if said in text), None)
+def of_card(text: str) -> OldDriver | OtherCard | None:
+    """What is wrong, where a library says that torch cannot use the graphics card as it is."""
+    from personal_avatar.wording import text as sentence  # install.py has no pydantic yet
+
+    if any(said in text for said in SAID_OF_DRIVERS):
+        return OldDriver(sentence("failure.old_driver"))
+    return OtherCard(sentence("failure.other_card")) if any(said in text for said in SAID_OF_BUILDS) else None
 
 
 def named(error: BaseException) -> AvatarError:
@@ -100,8 +117,6 @@ def named(error: BaseException) -> AvatarError:
     refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
     if refused or _errno(error) == errno.EROFS:
         return NotWritable(f"A file could not be written: {first_line(error)}.")
-    if keys := of_card(text):
-        from personal_avatar.wording import text as sentence  # install.py has no pydantic yet
-
-        return Crashed(*(sentence(key) for key in keys))
+    if unusable := of_card(text):
+        return unusable
     return Crashed(f"An unexpected error ended the work: {described(error)}.")

@@ -15,6 +15,8 @@ from personal_avatar.errors import (
     JobDamaged,
     NoFace,
     NotWritable,
+    OldDriver,
+    OtherCard,
     OutOfMemory,
     OutOfVram,
     PlanTooLarge,
@@ -108,14 +110,19 @@ def test_where_cudnn_found_no_way_both_ways_out_are_told(said: str) -> None:
     assert named(RuntimeError("CUDA out of memory.")).hint == OutOfVram.default_hint
 
 
-@pytest.mark.parametrize(("said", "remedy"), [
-    ("CUDA driver version is insufficient for CUDA runtime version", "Update the driver"),
-    ("The NVIDIA driver on your system is too old (found version 11040).", "Update the driver"),
-    ("CUDA error: no kernel image is available for execution on the device", "built for this card"),
+@pytest.mark.parametrize(("said", "kind", "remedy"), [
+    ("CUDA driver version is insufficient for CUDA runtime version", OldDriver, "Update the driver"),
+    ("The NVIDIA driver on your system is too old (found version 11040).", OldDriver, "Update the driver"),
+    ("CUDA error: the provided PTX was compiled with an unsupported toolchain.", OldDriver, "Update the driver"),
+    ("CUDA error: no kernel image is available for execution on the device", OtherCard, "built for this card"),
+    ("HIP error: invalid device function", OtherCard, "built for this card"),
+    ("Torch not compiled with CUDA enabled", OtherCard, "built for this card"),
 ])
-def test_a_card_that_torch_cannot_use_is_told_with_what_to_do(said: str, remedy: str) -> None:
+def test_a_card_that_torch_cannot_use_has_a_name_and_what_to_do(
+    said: str, kind: type[AvatarError], remedy: str
+) -> None:
     error = named(RuntimeError(said))
-    assert type(error) is Crashed and remedy in error.hint
+    assert type(error) is kind and remedy in error.hint
 
 
 def test_what_programs_are_told_survives_the_way_through_a_file() -> None:

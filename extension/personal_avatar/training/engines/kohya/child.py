@@ -181,8 +181,8 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     if found := _OTHER_PRECISION.search(ended):
         other = {"name": "precision", "value": "fp16" if found[1] == "bf16" else "fp32"}
         return stated(Crashed, "failure.kohya_precision", "remedy.set", format=found[1], **other)
-    if keys := of_card(ended):
-        return stated(Crashed, *keys)
+    if unusable := of_card(ended):
+        return unusable
     return stated(Crashed, "failure.kohya_crashed", code=code, words=words)
 
 
