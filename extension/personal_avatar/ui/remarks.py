@@ -52,17 +52,22 @@ def _of_photo(sentence: str, language: str) -> str:
 def remark(sentence: str, scene: Scene) -> str:
     """The sentence, in English where it is known in that language alone; commands in it name the data folder for who
     sits at this machine."""
+    return _remark(sentence, scene)[0]
+
+
+def _remark(sentence: str, scene: Scene) -> tuple[str, str]:
+    """The sentence, and the language that it is in."""
     folders = scene.studio.host.folders()
     said = named_here(sentence, folders.data) if folders.callers_name_folders else sentence
-    return told(said, scene.language) or said
+    found = told(said, scene.language)
+    return (found, scene.language) if found else (said, DEFAULT)
 
 
 def remarks(sentences: Iterable[str], scene: Scene) -> str:
     """A list; empty without any."""
-    lines = [_line(sentence, scene) for sentence in sentences]
+    lines = [_line(*_remark(sentence, scene), scene) for sentence in sentences]
     return tag("ul", *lines, class_="pa-advice") if lines else ""
 
 
-def _line(sentence: str, scene: Scene) -> str:
-    is_known = bool(told(sentence, scene.language))
-    return tag("li", escape(remark(sentence, scene)), lang=None if is_known else DEFAULT)
+def _line(said: str, language: str, scene: Scene) -> str:
+    return tag("li", escape(said), lang=None if language == scene.language else language)
