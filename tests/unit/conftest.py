@@ -42,14 +42,14 @@ def data(tmp_path: Path, face_weights: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def faceid(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Path:
-    """A folder with a miniature FaceID for SD 1 and what it needs: real models of faces, a miniature CLIP."""
-    from miniature_adapters import make_adapter, make_clip_vision, make_face_pack
+    """A folder with a FaceID that fits avatar-tiny and what it needs: real models of faces, a miniature CLIP."""
+    from miniature_adapters import AVATAR_TINY, make_adapter, make_clip_vision, make_face_pack
     from personal_avatar.domain import Family
     from personal_avatar.identity.nouns import AdapterKind
 
     home = tmp_path_factory.mktemp("faceid")
     make_face_pack(home / "insightface", weights_folder.parent / "insightface" / "buffalo_s")
-    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, home)
+    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, home, size=AVATAR_TINY)
     make_clip_vision(home / "image_encoder")
     return home
 

@@ -32,10 +32,12 @@ _LORA = re.compile(r"^lora_|\.lora_(down|up|A|B)\.|_lora\.(down|up)\.|lora_linea
 
 @dataclass(frozen=True)
 class Adapter:
-    """`family`: None when neither the number of cross-attentions, nor the width of the tokens, nor the name tells."""
+    """`family`: None when neither the number of cross-attentions, nor the width of the tokens, nor the name tells.
+    `widths`: of the cross-attentions that it is made for, in rising order."""
 
     kind: AdapterKind
     family: Family | None
+    widths: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _adapter(shapes: Shapes, path: Path) -> Found:
         return kind
     width = _inputs(shapes, f"ip_adapter.{numbers[0]}.to_k_ip.weight")
     family = Family.SDXL if kind is AdapterKind.INSTANTID else _family(len(numbers), width, path)
-    return Adapter(kind, family)
+    widths = sorted(_outputs(shapes, name) for name in shapes if _ADAPTER.search(name))
+    return Adapter(kind, family, tuple(widths))
 
 
 def _kind(shapes: Shapes, path: Path) -> AdapterKind | Other:

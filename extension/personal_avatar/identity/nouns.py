@@ -42,13 +42,15 @@ class AdapterKind(str, Enum):
 
 @dataclass(frozen=True)
 class Target:
-    """What the identity is put into: sizes of the pictures, where the UNet is and what it computes in."""
+    """What the identity is put into: sizes of the pictures, where the UNet is and what it computes in. `widths`: of its
+    cross-attentions in rising order; empty: not known, then any adapter of the family is taken."""
 
     family: Family
     width_px: int
     height_px: int
     device: torch.device
     dtype: torch.dtype
+    widths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ ORDER = (
 )
 SETS = {Family.SD1: "faceid-sd15", Family.SDXL: "faceid-sdxl"}
 INSTANTID = "instantid"
+Widths = tuple[int, ...]
+ANY_WIDTHS: Widths = ()
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,18 @@ class Shelf:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
 
-    def adapters(self, family: Family) -> tuple[AdapterFile, ...]:
-        """Adapters for faces, the best kind first; those whose file does not tell its family are there for any."""
+    def adapters(self, family: Family, widths: Widths = ANY_WIDTHS) -> tuple[AdapterFile, ...]:
+        """Adapters for faces, the best kind first; those whose file does not tell its family are there for any.
+        `widths`: of the checkpoint's cross-attentions in rising order; of others none is taken."""
         found = [
             AdapterFile(path, adapter.kind, family, size)
             for path, size, adapter in self._adapters()
-            if adapter.family in (family, None)
+            if adapter.family in (family, None) and widths in (ANY_WIDTHS, adapter.widths)
         ]
         return tuple(sorted(found, key=lambda file: ORDER.index(file.kind)))
 
-    def choose(self, settings: IdentitySettings, family: Family) -> AdapterFile:
-        """The file that `settings` mean for a checkpoint of `family`.
+    def choose(self, settings: IdentitySettings, family: Family, widths: Widths = ANY_WIDTHS) -> AdapterFile:
+        """The file that `settings` mean for a checkpoint of `family` with cross-attentions of these `widths`.
 
         `adapter` names a file; else `method` decides, where "auto" takes InstantID when all of it is there, and then
         FaceID. Raises `BaseUnsupported` (a family without adapters, a file for another one, or of another kind),
@@ -76,7 +79,7 @@ class Shelf:
             return self._named(settings.adapter, family)
         if settings.method == INSTANTID and family is not Family.SDXL:
             raise stated(BaseUnsupported, "failure.instantid_family", "remedy.faceid", family=FAMILIES[family])
-        return self._best(settings.method, family)
+        return self._best(settings.method, family, widths)
 
     def identitynet(self) -> Path:
         """InstantID's ControlNet. Raises `WeightsMissing`."""
@@ -102,9 +105,9 @@ class Shelf:
                 return ModelPack(place / detector, path)
         raise self.missing(PACK_WEIGHTS[name])
 
-    def parts(self, settings: IdentitySettings, family: Family) -> tuple[Path, ...]:
+    def parts(self, settings: IdentitySettings, family: Family, widths: Widths = ANY_WIDTHS) -> tuple[Path, ...]:
         """All files that a generation with these settings needs; raises what the questions above raise."""
-        file = self.choose(settings, family)
+        file = self.choose(settings, family, widths)
         own = (self.identitynet(),) if file.kind is AdapterKind.INSTANTID else ()
         seeing = (self.clip_vision(),) if file.kind.needs_clip else ()
         pack = self.face_pack(file.kind.face_pack)
@@ -126,8 +129,8 @@ class Shelf:
             tuple(weight.name for weight in weights),
         )
 
-    def _best(self, method: str, family: Family) -> AdapterFile:
-        there = self.adapters(family)
+    def _best(self, method: str, family: Family, widths: Widths) -> AdapterFile:
+        there = self.adapters(family, widths)
         instantid = [file for file in there if file.kind is AdapterKind.INSTANTID]
         faceid = [file for file in there if file.kind is not AdapterKind.INSTANTID]
         if method == INSTANTID or (method == "auto" and instantid and (self._instantid_is_whole() or not faceid)):

@@ -70,7 +70,7 @@ class IdentityUnit:
         """
         if not request.people:
             raise stated(InvalidSettings, "failure.no_subject", "remedy.add_photo")
-        file = self.shelf.choose(request.settings, target.family)
+        file = self.shelf.choose(request.settings, target.family, target.widths)
         people = named(request.people)
         references = tuple(self.reference(one, file.kind) for one in people)
         size_px = (target.width_px, target.height_px)

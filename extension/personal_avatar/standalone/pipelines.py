@@ -23,6 +23,7 @@ from personal_avatar.standalone.restorers import redrawn
 from personal_avatar.studio.oneshot import unit_of
 from personal_avatar.studio.restored import REPAINTED
 from personal_avatar.studio.second_pass import with_small_faces
+from personal_avatar.training.fitness import face_widths
 
 if TYPE_CHECKING:
     from personal_avatar.identity.unit import IdentityUnit, Prepared
@@ -101,10 +102,9 @@ class Pipelines:
         from personal_avatar.identity.injection import injected
         from personal_avatar.identity.nouns import Target
 
-        compute = model.compute
-        prepared = self._unit.prepare(
-            request, Target(model.family, painting.width_px, painting.height_px, compute.device, compute.weights)
-        )
+        compute, size_px = model.compute, (painting.width_px, painting.height_px)
+        target = Target(model.family, *size_px, compute.device, compute.weights, face_widths(model.base))
+        prepared = self._unit.prepare(request, target)
         beside = partial(injected, model.unet, prepared.injection)
         return paint(model, painting, on_step, beside), prepared
 

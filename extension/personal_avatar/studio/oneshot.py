@@ -16,7 +16,8 @@ from personal_avatar.host import Folders, Host, PictureRequest
 from personal_avatar.identities import IdentityRequest, IdentitySettings
 from personal_avatar.params import validated
 from personal_avatar.problems import stated
-from personal_avatar.training.fitness import takes_published
+from personal_avatar.training.fitness import face_widths, takes_published
+from personal_avatar.weights import registry
 from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ METHODS_OF = {Family.SD1: ("faceid",), Family.SDXL: ("instantid", "faceid")}
 ELSEWHERE = frozenset({"enabled", "references", "avatar", "keypoints_image", "people", "restore"})
 MAX_REFERENCES, MAX_PEOPLE = 20, 8  # photos of one person, people of one picture
 ANY_SIZE_PX = (512, 512)  # whether a face is there does not hang on the size of the picture
+OF_ANY_SIZE = frozenset(weight.name for weight in (registry.CLIP_H, registry.ANTELOPE, registry.BUFFALO))
 Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of the picture
 
 
@@ -137,12 +139,12 @@ def posed(request: IdentityRequest, image: np.ndarray | None) -> IdentityRequest
 
 
 def parts_for(shelf: Shelf, settings: IdentitySettings, base: BaseModelFile) -> tuple[Path, ...]:
-    """All files that a generation with `base` needs, whatever checkpoint they fit. Raises what `Shelf.parts` raises;
-    `BaseUnsupported` in the place of `WeightsMissing` where those that could be got do not fit."""
+    """All files that a generation with `base` needs. Raises what `Shelf.parts` raises; `BaseUnsupported` in the place
+    of `WeightsMissing` where those that could be got do not fit."""
     try:
-        return shelf.parts(settings, base.family)
-    except WeightsMissing:
-        if takes_published(base):
+        return shelf.parts(settings, base.family, face_widths(base))
+    except WeightsMissing as error:
+        if takes_published(base) or OF_ANY_SIZE.issuperset(error.weights):
             raise
     raise stated(
         BaseUnsupported, "failure.unusual_size", "remedy.usual_size", file=base.path.name, family=FAMILIES[base.family]
@@ -153,10 +155,10 @@ def refuse_faceless(folders: Folders, request: IdentityRequest, base: BaseModelF
     """Raises `NoFace` when nobody is found in the photos, or in a picture whose pose must be followed, by the models
     that the network was trained with; and what `parts_for` raises."""
     parts_for(shelf_of(folders), request.settings, base)
-    _seen(folders, request, base.family, ANY_SIZE_PX)
+    _seen(folders, request, base, ANY_SIZE_PX)
 
 
-def remarks(folders: Folders, picture: PictureRequest, family: Family) -> tuple[str, ...]:
+def remarks(folders: Folders, picture: PictureRequest, base: BaseModelFile) -> tuple[str, ...]:
     """Photos that do not count, a pose that cannot be followed, settings that are known to spoil pictures."""
     from personal_avatar.identity.unit import cautions, contradictions
 
@@ -164,19 +166,19 @@ def remarks(folders: Folders, picture: PictureRequest, family: Family) -> tuple[
         return ()
     size_px = (picture.width_px, picture.height_px)
     request = posed(picture.identity, picture.image)
-    kind = shelf_of(folders).choose(request.settings, family).kind
+    kind = shelf_of(folders).choose(request.settings, base.family, face_widths(base)).kind
     return (
-        *_seen(folders, request, family, size_px), *contradictions(request.settings),
+        *_seen(folders, request, base, size_px), *contradictions(request.settings),
         *cautions(kind, picture.guidance, *size_px),
     )
 
 
-def _seen(folders: Folders, request: IdentityRequest, family: Family, size_px: tuple[int, int]) -> list[str]:
+def _seen(folders: Folders, request: IdentityRequest, base: BaseModelFile, size_px: tuple[int, int]) -> list[str]:
     """What the photos and the pose are left out for."""
     from personal_avatar.identity.poses import poses_of
 
     unit = unit_of(folders)
-    kind = unit.shelf.choose(request.settings, family).kind
+    kind = unit.shelf.choose(request.settings, base.family, face_widths(base)).kind
     references = [unit.reference(person, kind) for person in request.people]
     poses = poses_of(request, references, size_px, unit.analyser(kind).detect)
     return [*(sentence for one in references for sentence in one.left_out), *filter(None, [poses.warning])]

@@ -179,7 +179,7 @@ def _generate(
     _refuse_unusable(styles, session)
     first_seed = settings.seed if settings.seed >= 0 else random.SystemRandom().randrange(2**31)
     session.emit(Progress(0, settings.count))
-    for sentence in remarks(session.host.folders(), _request(styles[0], (), session), session.base.family):
+    for sentence in remarks(session.host.folders(), _request(styles[0], (), session), session.base):
         session.emit(Log(sentence))
     for sentence in session.scorer.opinions.remarks:
         session.emit(Log(sentence))

@@ -14,7 +14,7 @@ from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config
 from personal_avatar.training.families.vae_config import refuse_lost, vae_config, vae_shapes
-from personal_avatar.training.network import network_in
+from personal_avatar.training.network import READER, network_in
 from personal_avatar.wording import FAMILIES, text
 
 # Cross-attentions, and how wide what they read is, of the checkpoints that published adapters are for.
@@ -45,6 +45,16 @@ def takes_published(base: BaseModelFile) -> bool:
         return network_in(base.path).cross_attentions == PUBLISHED.get(base.family)
     except AvatarError:
         return True
+
+
+def face_widths(base: BaseModelFile) -> tuple[int, ...]:
+    """How wide the UNet's cross-attentions are, in rising order, by the header of its file: adapters of faces have to
+    be as wide. Empty where that cannot be read."""
+    try:
+        shapes = network_in(base.path).shapes
+    except AvatarError:
+        return ()
+    return tuple(sorted(shape[0] for key, shape in shapes.items() if key.startswith(UNET) and key.endswith(READER)))
 
 
 def _refuse_quantised(path: Path, shapes: Shapes, prefixes: tuple[str, ...]) -> None:

@@ -27,6 +27,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import bench, compute
 from personal_avatar.training.bench import SHOWN, Bench, FinalScores, Untrained
 from personal_avatar.training.families import registry as families
+from personal_avatar.training.fitness import face_widths
 from personal_avatar.training.grid import Grid
 from personal_avatar.training.memory import told as memory_told
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
@@ -99,7 +100,8 @@ def references(task: OnePhotoTask, dataset: Dataset) -> list[Path]:
 def _ready(unit: IdentityUnit, model: DiffusionModel, photos: list[Path], side_px: int) -> Prepared:
     """What goes into the UNet. Raises `NoFace`, `WeightsMissing`, `WeightsCorrupt`, `BaseUnsupported`."""
     person = Subject(tuple(read_photo(photo)[1] for photo in photos))
-    target = Target(model.family, side_px, side_px, model.compute.device, model.compute.weights)
+    compute, widths = model.compute, face_widths(model.base)
+    target = Target(model.family, side_px, side_px, compute.device, compute.weights, widths)
     return unit.prepare(IdentityRequest(SETTINGS, (person,)), target)
 
 
@@ -201,11 +203,12 @@ def _document(
 ) -> dict[str, Any]:
     """`seconds`: from the photos to the pictures of the final grid. No file is made, nothing of the person is kept."""
     training, measured = task.training, found.scores.measured
-    plan = training.settings()
+    plan, widths = training.settings(), face_widths(training.base)
     return {
         "name": training.avatar.name, "method": ONE_PHOTO, "engine": training.engine.value, "base": training.base.title,
         "files": [], "file_mb": None, "plan": {name: getattr(plan, name) for name in JUDGED_BY},
-        "adapter": unit.shelf.choose(SETTINGS, training.base.family).path.name, "adapter_kind": ready.kind.value,
+        "adapter": unit.shelf.choose(SETTINGS, training.base.family, widths).path.name,
+        "adapter_kind": ready.kind.value,
         "likeness": likeness_document(measured), "leakage": leakage_of(found.scores),
         **manners(found.scores, found.before),
         "measured_on": measured_on(dataset), "photos": len(references(task, dataset)),

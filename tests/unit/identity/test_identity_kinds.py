@@ -31,7 +31,8 @@ from personal_avatar.identity.nouns import AdapterKind
 def test_published_files_are_told_by_their_shapes(kind: AdapterKind, family: Family) -> None:
     shapes = adapter_shapes(kind, STANDARD_SIZES[family])
     found = recognised(shapes, Path(f"{NAMES[kind, family]}.bin"))
-    assert found == Adapter(kind, family)
+    assert isinstance(found, Adapter) and (found.kind, found.family) == (kind, family)
+    assert len(found.widths) == {Family.SD1: 16, Family.SDXL: 70}[family]
 
 
 @pytest.mark.parametrize(("kind", "family"), NAMES)

@@ -1,6 +1,7 @@
 """Portraits without training, and photos painted anew: what is asked of the host, what is refused, what is erased."""
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ldm_layout import STANDARD, STANDARD_SDXL, Size, header_only, shapes_of, usual
+from miniature_adapters import make_adapter
 from miniatures import make as make_checkpoint
 from personal_avatar.domain import Avatar, BaseModelFile, Checkpoint, Consent, Family, Method, Use
 from personal_avatar.errors import (
@@ -24,6 +26,8 @@ from personal_avatar.errors import (
 )
 from personal_avatar.host import PictureRequest, Rules
 from personal_avatar.identities import IdentitySettings
+from personal_avatar.identity.nouns import AdapterKind
+from personal_avatar.identity.shelf import Shelf
 from personal_avatar.jobs.events import Log
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobView
@@ -158,6 +162,31 @@ def test_a_checkpoint_of_another_size_is_refused_before_weights_are_asked_for(ba
     status = bare.identity_status()
     assert (status.methods, status.missing) == ((), ())
     assert (status.problem, status.remedy) == (caught.value.message, caught.value.hint)
+
+
+def test_weights_that_are_there_and_do_not_fit_are_none(bare: Studio) -> None:
+    make_adapter(AdapterKind.FACEID, Family.SD1, bare.host.folders().identity_folders[0])
+    with pytest.raises(BaseUnsupported, match="has not the size of a usual"):
+        bare.create(ANNA)
+    assert bare.identity_status().methods == ()
+
+
+def test_of_weights_that_are_there_those_are_taken_that_fit(studio: Studio, tmp_path: Path) -> None:
+    other = make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, tmp_path / "first")
+    folders = (tmp_path / "first", *studio.host.folders().identity_folders)
+    base = studio.host.checkpoint()
+    taken, *_ = parts_for(Shelf(folders), IdentitySettings(), base)
+    assert taken.parent != other.parent and studio.identity_status().methods == ("faceid",)
+
+
+def test_where_weights_fit_another_size_only_what_else_they_need_is_asked_for(bare: Studio, faceid: Path) -> None:
+    folder = bare.host.folders().identity_folders[0]
+    folder.mkdir(parents=True)
+    shutil.copy(next(faceid.glob("ip-adapter*")), folder)
+    with pytest.raises(WeightsMissing):
+        bare.create(ANNA)
+    (part,) = bare.identity_status().missing
+    assert part.weights == ("clip-vision-h", "buffalo_l")
 
 
 @pytest.mark.parametrize(("family", "size"), [(Family.SD1, STANDARD), (Family.SDXL, STANDARD_SDXL)])
@@ -297,7 +326,8 @@ def test_the_whole_way_through_real_networks(tmp_path: Path, face_weights: Path,
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "weights").symlink_to(face_weights, target_is_directory=True)
     folder = host.folders().identity_folders[0]
-    folder.symlink_to(faceid, target_is_directory=True)
+    shutil.copytree(faceid, folder)
+    make_adapter(AdapterKind.FACEID_PLUS_V2, Family.SD1, folder)
     make_checkpoint(Family.SD1, host.folders().checkpoints, name="one")
     host.choose_checkpoint("one")
     studio = Studio(host)

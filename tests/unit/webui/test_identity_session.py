@@ -82,7 +82,7 @@ def webui(loaded: Loaded, stood_in: ModuleType, unit: IdentityUnit) -> Webui:
     made = Webui(session, loaded("identity.notes"))
     networks.unit = lambda: unit
     networks.park = unit.park
-    session.describe = lambda info: SimpleNamespace(family=made.family)
+    session.describe = lambda info: SimpleNamespace(family=made.family, path=Path("not-there.safetensors"))
 
     class Sampling:
         """Samples at once."""

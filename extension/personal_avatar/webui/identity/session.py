@@ -100,11 +100,13 @@ def _prepared(p: Any, session: Session, size_px: tuple[int, int], fitted: Fitted
     try:
         from personal_avatar.identity.unit import cautions
         from personal_avatar.studio.oneshot import parts_for
+        from personal_avatar.training.fitness import face_widths
 
         base, unit = _base(), networks.unit()
         parts_for(unit.shelf, asked.settings, base)
-        kind = unit.shelf.choose(asked.settings, base.family).kind
-        target = Target(base.family, *size_px, devices.device, devices.dtype_unet)
+        widths = face_widths(base)
+        kind = unit.shelf.choose(asked.settings, base.family, widths).kind
+        target = Target(base.family, *size_px, devices.device, devices.dtype_unet, widths)
         followed = fitted(asked, kind)
         with devices.without_autocast():
             prepared = unit.prepare(followed, target)
