@@ -5,6 +5,8 @@ What goes out holds no embedding; `public` also takes the folders of this machin
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -47,27 +49,28 @@ def plain_error(view: JobView) -> dict[str, str] | None:
     return {key: legible(str(error.get(key, ""))) for key in ("code", "message", "hint")} if error else None
 
 
-def avatar(avatar: Avatar, photos: int, state: str) -> dict[str, Any]:
+def avatar(avatar: Avatar, photos: int, state: str, found: Sequence[Checkpoint] = ()) -> dict[str, Any]:
     """What is told of an avatar: no embedding, no path. `state`: training, ready, untrained or
-    lost, see `ModelDocument`."""
-    best = avatar.best
+    lost, see `ModelDocument`; `found`: those of its files that are there, of which the best is used."""
+    there = replace(avatar, checkpoints=tuple(found) or avatar.checkpoints)
+    best = there.best
     return {
         "id": avatar.id, "name": avatar.name, "user_id": avatar.user_id, "class_type": avatar.class_noun,
         "state": state, "trigger": best.trigger if best else avatar.trigger,
         "prompt": subject_prompt(best, 1.0) if best else "",
         "base": avatar.base_title, "photos": photos, "created_at": avatar.created_at, "job_id": avatar.job_id or None,
         "likeness": _likeness(best),
-        "checkpoints": [_checkpoint(point, avatar) for point in best_first(avatar.checkpoints)],
+        "checkpoints": [_checkpoint(point, there) for point in best_first(avatar.checkpoints)],
         "consent": to_json(avatar.consent) if avatar.consent else None,
         "consents": [to_json(consent) for consent in avatar.consents],
     }
 
 
-def _checkpoint(point: Checkpoint, avatar: Avatar) -> dict[str, Any]:
+def _checkpoint(point: Checkpoint, there: Avatar) -> dict[str, Any]:
     return {
         "file": point.path.name, "sha256": point.sha256, "step": point.step, "method": point.method.value,
         "family": point.family.value, "engine": point.engine.value, "likeness": _likeness(point),
-        "used": point == avatar.best_for(point.family),
+        "used": point == there.best_for(point.family),
     }
 
 

@@ -106,7 +106,7 @@ class CheckpointDocument(Document):
     engine: str
     likeness: LikenessDocument | None
     used: bool = Field(..., description="Whether pictures with a checkpoint of its family are made with it, unless "
-                       "another is named: the best of those measured as the newest was")
+                       "another is named: of those that are here the best of those measured as the newest was")
 
 
 class ConsentDocument(Document):

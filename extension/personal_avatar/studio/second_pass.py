@@ -114,11 +114,10 @@ def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]
     from personal_avatar.host import PictureRequest
     from personal_avatar.studio.oneshot import OneShot, posed
     from personal_avatar.studio.sitters import seated
-    from personal_avatar.studio.trained import lies_here
+    from personal_avatar.studio.trained import here
 
     base = studio.host.checkpoint()
-    point = avatar.best_for(base.family) if avatar is not None else None
-    trained = point is not None and lies_here(point, studio.host.folders())
+    trained = avatar is not None and here(avatar.fitting(base.family), studio.host.folders())
     files = {path.name: path for path in references}
     one_shot = OneShot(references=tuple(files), identity=None if trained else {})
     seat = seated(studio, avatar, one_shot, files, 1.0)

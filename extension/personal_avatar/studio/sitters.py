@@ -38,8 +38,8 @@ from personal_avatar.studio.oneshot import (
     settings_of,
 )
 from personal_avatar.studio.portraits import Sitter
-from personal_avatar.studio.trained import lies_here, refuse_lost
-from personal_avatar.wording import FAMILIES
+from personal_avatar.studio.trained import best_here, lies_here, refuse_lost
+from personal_avatar.wording import FAMILIES, text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.requests import CreateRequest
@@ -128,13 +128,14 @@ def _request_of(
 @dataclass(frozen=True, eq=False)
 class Seated:
     """A sitter, the checkpoint that paints, and what measures likeness. `photos`: of the person; `others`: of whoever
-    else is in the pictures."""
+    else is in the pictures; `remarks`: sentences about what is not as it was asked for."""
 
     sitter: Sitter
     base: BaseModelFile
     scorer: Scorer
     photos: tuple[Path, ...] = ()
     others: tuple[tuple[Path, ...], ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def seated(
@@ -157,7 +158,8 @@ def seated(
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base)
     others = tuple(tuple(files[name] for name in other.references) for other in one_shot.neighbours)
-    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others)
+    told = _in_its_place(avatar, point, studio.host.checkpoint(), one_shot.file) if avatar and point else ()
+    return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others, told)
 
 
 def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np.ndarray | None:
@@ -177,7 +179,7 @@ def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: s
     none, or it is not in the host's `folders`; `InvalidSettings`."""
     if avatar.best is None:
         raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
-    point = file_for(avatar, base, wanted)
+    point = file_for(avatar, base, folders, wanted)
     if point is None:
         families = ", ".join(sorted({FAMILIES[one.family] for one in avatar.checkpoints}))
         raise BaseUnsupported(
@@ -188,15 +190,28 @@ def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: s
     return point
 
 
-def file_for(avatar: Avatar, base: BaseModelFile, wanted: str = "") -> Checkpoint | None:
-    """The avatar's file for the loaded checkpoint: the best of those that are `wanted`, by one of their `_names`, else
-    of all; None where none fits. Raises `InvalidSettings` where another one was wanted."""
+def file_for(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: str = "") -> Checkpoint | None:
+    """The avatar's file for the loaded checkpoint: the best that is here of those that are `wanted`, by one of their
+    `_names`, else of all; None where none fits. Raises `InvalidSettings` where another one was wanted."""
     points = avatar.fitting(base.family)
-    named = [one for one in points if wanted in _names(one)]
+    named = _wanted(points, wanted)
     if wanted and points and not named:
         there = ", ".join(f"{one.path.name} ({_made_by(one)})" for one in best_first(points))
         raise InvalidSettings(f"{avatar.name} has no file {wanted!r} for this checkpoint.", f"There are: {there}.")
-    return best_of(named) if wanted else avatar.best_for(base.family)
+    return best_here(named, folders)
+
+
+def _wanted(points: Sequence[Checkpoint], wanted: str) -> tuple[Checkpoint, ...]:
+    return tuple(one for one in points if not wanted or wanted in _names(one))
+
+
+def _in_its_place(avatar: Avatar, point: Checkpoint, base: BaseModelFile, wanted: str) -> tuple[str, ...]:
+    """Says that a better file than `point` is gone, where that is so."""
+    best = best_of(_wanted(avatar.fitting(base.family), wanted))
+    if best is None or best == point:
+        return ()
+    other = f"{point.path.name} ({_made_by(point)})"
+    return (text("log.file_gone", file=best.path.name, name=avatar.name, other=other),)
 
 
 def _made_by(point: Checkpoint) -> str:
@@ -218,7 +233,7 @@ def _painted_with(
     base, folders = studio.host.checkpoint(), studio.host.folders()
     if avatar is None:
         return None, base
-    point = file_for(avatar, base, one_shot.file)
+    point = file_for(avatar, base, folders, one_shot.file)
     if one_shot.identity is None:
         point = usable_with(avatar, base, folders, one_shot.file)
     if point is not None and one_shot.identity is not None and not lies_here(point, folders):

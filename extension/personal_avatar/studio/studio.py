@@ -47,7 +47,7 @@ from personal_avatar.studio.remains import cleared
 from personal_avatar.studio.requests import CreateRequest, labels, photos_meant, refuse_count
 from personal_avatar.studio.restoring import Restoring
 from personal_avatar.studio.sizing import Sizing
-from personal_avatar.studio.trained import lies_here
+from personal_avatar.studio.trained import here
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.studio.webhooks import Webhooks
 from personal_avatar.studio.works import CREATE, TRAIN, WORKS, can_pause
@@ -213,14 +213,10 @@ class Studio:
         return [self._told_of(avatar, avatar.id in training) for avatar in avatars]
 
     def _told_of(self, avatar: Avatar, is_training: bool) -> dict[str, Any]:
-        state = "training" if is_training else self._usability(avatar)
-        return documents.avatar(avatar, len(self.avatars.photos(avatar.id)), state)
-
-    def _usability(self, avatar: Avatar) -> str:
-        """Of an avatar that is not being trained."""
-        if avatar.best is None:
-            return "untrained"
-        return "ready" if lies_here(avatar.best, self.host.folders()) else "lost"
+        found = here(avatar.checkpoints, self.host.folders())
+        usability = "ready" if found else "lost" if avatar.checkpoints else "untrained"
+        state = "training" if is_training else usability
+        return documents.avatar(avatar, len(self.avatars.photos(avatar.id)), state, found)
 
     def delete_avatar(self, avatar_id: str) -> dict[str, Any]:
         """Erase a person: photos, embeddings, trained files, portraits, jobs; says what was erased and what is left.

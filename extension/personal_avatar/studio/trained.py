@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.domain import Avatar, Checkpoint, Method
+from personal_avatar.domain.merit import best_of
 from personal_avatar.erasure import COMPANIONS, companions
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
@@ -55,6 +56,16 @@ def lies_here(point: Checkpoint, folders: Folders) -> bool:
     if point.path.is_file() and any(point.path.is_relative_to(place) for place in places):
         return True
     return any(path.name == point.path.name for place in places for path in files_below(place))
+
+
+def here(points: Sequence[Checkpoint], folders: Folders) -> tuple[Checkpoint, ...]:
+    """Those that the host finds, in their order."""
+    return tuple(point for point in points if lies_here(point, folders))
+
+
+def best_here(points: Sequence[Checkpoint], folders: Folders) -> Checkpoint | None:
+    """The best of those that the host finds; of those that are gone where it finds none, for whoever says so."""
+    return best_of(here(points, folders) or points)
 
 
 def refuse_lost(avatar: Avatar, point: Checkpoint, folders: Folders) -> None:

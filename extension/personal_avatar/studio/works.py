@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.domain import ONE_PHOTO, Engine, from_json
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.control import Control
-from personal_avatar.jobs.events import EventWriter
+from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.params import validated
@@ -54,6 +54,8 @@ def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
     settings: CreateSettings = validated(CreateSettings, task.settings)
     files = {path.name: path for path in (folder / "photos").glob("*")}
     found = seated(studio, avatar, task.one_shot, files, settings.lora_weight)
+    for sentence in found.remarks:
+        emit(Log(sentence))
     retouch = Retouching(studio, avatar, found.photos, found.others, settings.max_likeness_drop)
     session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control, retouch)
     return make_portraits(task.styles, session)

@@ -10,6 +10,7 @@ import gradio as gr
 from personal_avatar.domain import Checkpoint
 from personal_avatar.domain.merit import best_first, best_of
 from personal_avatar.errors import AvatarError
+from personal_avatar.studio.trained import here
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.people import avatars_by_label, choices
@@ -37,7 +38,13 @@ def wanted(choice: str | None) -> str:
 
 
 def _points(scene: Scene) -> tuple[Checkpoint, ...]:
-    """The files of the chosen person that fit the loaded checkpoint, the newest last."""
+    """The files of the chosen person that fit the loaded checkpoint and are here, the newest last; all, where none is:
+    pictures are refused then, and why."""
+    fitting = _fitting(scene)
+    return here(fitting, scene.studio.host.folders()) or fitting
+
+
+def _fitting(scene: Scene) -> tuple[Checkpoint, ...]:
     avatar, base = avatars_by_label(scene).get(choices(scene)["value"] or ""), scene.checkpoint
     return () if avatar is None or isinstance(base, AvatarError) else avatar.fitting(base.family)
 
@@ -55,9 +62,12 @@ def _label(point: Checkpoint, scene: Scene) -> str:
 
 
 def _why(scene: Scene) -> str:
-    """Which file is the best, beside others."""
-    points = _points(scene)
+    """Which file is the best, beside others; which one takes its place when it is gone."""
+    points, first = _points(scene), best_of(_fitting(scene))
     best = best_of(points)
+    if best is not None and first is not None and best != first:
+        gone = scene.say("create.file.why.gone", gone=_label(first, scene), file=_label(best, scene))
+        return tag("p", escape(gone), class_="pa-note")
     if best is None or len(points) < 2:
         return ""
     newest, alike = points[-1], [one for one in points if one.place == points[-1].place]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from personal_avatar.domain import Avatar, Checkpoint, Method
+from personal_avatar.domain import Avatar, Checkpoint, Engine, Method
 from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
+from personal_avatar.jobs.events import Log
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.inventing import InventRequest
 from personal_avatar.studio.oneshot import OneShot
@@ -60,6 +61,35 @@ def test_photos_serve_where_the_file_is_lost(studio: Studio) -> None:
     assert _painted_with(studio, avatar, OneShot(identity={}))[0] is not None
     best(avatar).path.unlink()
     assert _painted_with(studio, avatar, OneShot(identity={}))[0] is None
+
+
+def with_another(studio: Studio) -> tuple[Checkpoint, Checkpoint]:
+    """The best file, and one that comes after it."""
+    avatar = studio.avatars.load("anna")
+    ours = best(avatar)
+    assert ours.scores is not None
+    path = shutil.copy(ours.path, ours.path.with_name("anna-2.safetensors"))
+    likeness = replace(ours.scores.likeness, after=ours.scores.likeness.after - 0.1)
+    other = replace(ours, path=path, scores=replace(ours.scores, likeness=likeness), engine=Engine.KOHYA)
+    studio.avatars.save(avatar.with_checkpoints((other,)))
+    assert studio.avatars.load("anna").best == ours
+    return ours, other
+
+
+@pytest.mark.parametrize("wanted", ["", "lora"])
+def test_where_the_best_file_is_gone_the_next_best_serves_and_that_is_told(studio: Studio, wanted: str) -> None:
+    ours, other = with_another(studio)
+    assert _painted_with(studio, studio.avatars.load("anna"), OneShot(file=wanted))[0] == ours
+    ours.path.unlink()
+    assert state(studio) == "ready"
+    (told,) = studio.told_of([studio.avatars.load("anna")])
+    assert [one["file"] for one in told["checkpoints"] if one["used"]] == [other.path.name]
+    view = studio.queue.wait(studio.create(replace(PAINT, file=wanted)).id, 60)
+    assert "<lora:anna-2:" in studio.host.requests[-1].prompt  # type: ignore[attr-defined]
+    said = [record.event.message for record in studio.events(view.job.id) if isinstance(record.event, Log)]
+    assert any(one.startswith("anna.safetensors, the best trained file of Anna, is no longer here") for one in said)
+    with pytest.raises(WrongState, match="anna.safetensors, the trained file of Anna, is not here"):
+        studio.create(replace(PAINT, file="anna.safetensors"))
 
 
 @pytest.mark.parametrize(("method", "folder"), [

@@ -210,9 +210,9 @@ def test_a_file_of_a_person_can_be_named_by_its_method_or_its_name(make: Callabl
     studio = make()
     for method in (Method.LORA, Method.TEXTUAL_INVERSION):
         studio.queue.wait(studio.trainings.start(replace(REQUEST, method=method)).id, 60)
-    base, avatar = studio.host.checkpoint(), studio.avatars.load("anna")
-    assert file_for(avatar, base) == avatar.best and avatar.best is not None
-    named = [file_for(avatar, base, one) for one in ("lora", "textual-inversion/anna.safetensors")]
+    base, folders, avatar = studio.host.checkpoint(), studio.host.folders(), studio.avatars.load("anna")
+    assert file_for(avatar, base, folders) == avatar.best and avatar.best is not None
+    named = [file_for(avatar, base, folders, one) for one in ("lora", "textual-inversion/anna.safetensors")]
     assert [one.method if one else None for one in named] == [Method.LORA, Method.TEXTUAL_INVERSION]
     with pytest.raises(InvalidSettings, match="no file 'dreambooth'") as caught:
         studio.create(CreateRequest("anna", prompt="a photo", file="dreambooth"))
@@ -226,17 +226,18 @@ def test_of_the_files_of_two_engines_each_can_be_named_and_the_method_means_the_
 ) -> None:
     studio = make()
     studio.queue.wait(studio.trainings.start(REQUEST).id, 60)
-    base, avatar = studio.host.checkpoint(), studio.avatars.load("anna")
+    base, folders, avatar = studio.host.checkpoint(), studio.host.folders(), studio.avatars.load("anna")
     (ours,) = avatar.checkpoints
     assert ours.scores is not None and ours.engine is Engine.DIFFUSERS
     likeness = replace(ours.scores.likeness, after=ours.scores.likeness.after - 0.1)
     path = ours.path.with_name("anna-2.safetensors")
+    path.write_bytes(b"")
     worse = replace(ours, path=path, scores=replace(ours.scores, likeness=likeness), engine=Engine.KOHYA)
     avatar = avatar.with_checkpoints((worse,))
-    named = [file_for(avatar, base, one) for one in ("", "lora", "anna", "anna-2", "lora/anna-2.safetensors")]
+    named = [file_for(avatar, base, folders, one) for one in ("", "lora", "anna", "anna-2", "lora/anna-2.safetensors")]
     assert named == [ours, ours, ours, worse, worse]
     with pytest.raises(InvalidSettings) as caught:
-        file_for(avatar, base, "anna-3")
+        file_for(avatar, base, folders, "anna-3")
     assert "anna.safetensors (lora), anna-2.safetensors (lora, kohya)" in caught.value.hint
     studio.avatars.save(avatar)
     told = documents.avatar(studio.avatars.load("anna"), 1, "ready")["checkpoints"]

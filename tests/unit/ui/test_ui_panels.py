@@ -540,6 +540,11 @@ def test_of_two_engines_each_file_can_be_chosen_the_better_one_first(visit: Visi
     visitor.enter(prompt="a portrait", create_count=1, create_restore=False)
     for choice, name in (("lora/mo.safetensors", "mo"), ("best", "mo-2")):
         assert f"<lora:{name}:" in prompt_with(visitor, studio, choice)
+    other.path.unlink()
+    visitor.refresh()
+    assert visitor.prop("file", "visible") is False
+    assert visitor.text("file_why").endswith("is no longer here: LoRA (mo.safetensors) is used instead.")
+    assert "<lora:mo:" in prompt_with(visitor, studio, "best")
 
 
 def test_a_picture_of_the_gallery_can_be_loaded(visit: Visit, client: object) -> None:
