@@ -6,8 +6,10 @@ no torch.
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,6 +29,7 @@ LORA_SUFFIXES = (".safetensors", ".pt", ".ckpt")
 EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")
 PICKLE_SUFFIXES = (".pt", ".bin", ".ckpt")
 MAX_HEADER_BYTES = 64 * 2**20
+SETTLED_NS = 2 * 10**9  # after a change of a file a second one may come that its time does not tell
 REMEMBERED, REMEMBERED_BYTES = 8, 2 * 2**20  # headers, each no longer: those of the checkpoints that a page is about
 ALIAS = "ss_output_name"  # among the texts of a file: what it calls itself
 _ALIAS = re.compile(rb'"%s"\s*:\s*("(?:[^"\\]|\\.)*")' % ALIAS.encode())
@@ -86,27 +89,36 @@ class Header:
 
 def header_of(path: Path) -> Header:
     """The header of a safetensors file: 8 bytes little-endian length, then JSON; then the data, of which none may be
-    missing. Raises `ValueError` with what is wrong, `OSError`.
+    missing. Raises `ValueError` with what is wrong, `OSError`. A page asks many times whenever it is refreshed: the
+    file is opened once while it stays the same.
     """
     try:
-        with opened(path) as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > MAX_HEADER_BYTES:
-                raise ValueError(text("content.long_header"))
-            written = file.read(length)
-        if len(written) < length:
-            raise ValueError(text("content.end"))
-        return (_remembered if length <= REMEMBERED_BYTES else _parsed)(written, path.stat().st_size)
+        found = path.stat()
+        is_settled = found.st_mtime_ns < time.time_ns() - SETTLED_NS
+        kept = _remembered(path, found.st_size, found.st_mtime_ns) if is_settled else None
+        header = kept or _read(path, MAX_HEADER_BYTES)
     except _BROKEN as error:
         raise ValueError(text("content.header", detail=error)) from None
+    if header is None:
+        raise ValueError(text("content.long_header"))
+    return header
 
 
-def _parsed(written: bytes, size: int) -> Header:
-    """`size`: of the file, in bytes."""
-    return _checked(json.loads(written), 8 + len(written), size)
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(path: Path, size: int, changed_ns: int) -> Header | None:
+    return _read(path, REMEMBERED_BYTES)
 
 
-_remembered = lru_cache(maxsize=REMEMBERED)(_parsed)  # a page asks several times whenever it is refreshed
+def _read(path: Path, most: int) -> Header | None:
+    """None of a header of more than so many bytes."""
+    with opened(path) as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > most:
+            return None
+        written, size = file.read(length), os.fstat(file.fileno()).st_size
+    if len(written) < length:
+        raise ValueError(text("content.end"))
+    return _checked(json.loads(written), 8 + length, size)
 
 
 def _checked(header: dict[str, Any], start: int, size: int) -> Header:

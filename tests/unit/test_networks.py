@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,25 @@ def folders(tmp_path: Path) -> Folders:
 
 def checkpoint(family: Family = Family.SD1) -> BaseModelFile:
     return BaseModelFile(Path("mine.safetensors"), "mine", family)
+
+
+def test_a_header_is_read_once_while_its_file_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened, really = write(tmp_path / "one.safetensors", {ATTENTION: (4, 768)}), [], Path.open
+    monkeypatch.setattr(Path, "open", lambda one, *how, **more: opened.append(one) or really(one, *how, **more))
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    found = [header_of(path) for _ in range(3)]
+    assert len(opened) == 1 and found[0].shapes == {ATTENTION: (4, 768)}
+    write(path, {ATTENTION: (4, 1024)})
+    assert header_of(path).shapes == {ATTENTION: (4, 1024)}
+
+
+def test_a_file_that_was_changed_just_now_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.safetensors", {ATTENTION: (4, 768)})
+    changed = path.stat().st_mtime_ns
+    assert header_of(path).shapes == {ATTENTION: (4, 768)}
+    write(path, {ATTENTION: (768, 4)})
+    os.utime(path, ns=(changed, changed))
+    assert header_of(path).shapes == {ATTENTION: (768, 4)}
 
 
 @pytest.mark.parametrize(("shapes", "metadata", "family"), [

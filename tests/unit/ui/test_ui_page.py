@@ -34,6 +34,24 @@ def test_a_refresh_without_news_changes_nothing(visit: Visit) -> None:
     assert visitor.refresh() == 0
 
 
+def test_the_file_of_the_checkpoint_is_opened_once_while_it_stays_the_same(
+    visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened, really = studio.host.checkpoint().path, [], Path.open
+    monkeypatch.setattr(Path, "open", lambda one, *how, **more: opened.append(one) or really(one, *how, **more))
+    visitor = visit(key="a3" * 16)
+    for changed_s in (1_000_000_000, 1_000_000_001):
+        os.utime(path, (changed_s, changed_s))
+        visitor.refresh()
+        opened.clear()
+        for _ in range(2):
+            visitor.refresh()
+        assert path not in opened
+    os.utime(path, (1_000_000_002, 1_000_000_002))
+    visitor.refresh()
+    assert opened.count(path) == 2  # of its header, and of all of it for its checksum
+
+
 def test_a_page_inside_a_hosts_page_can_be_built_more_than_once(studio: Studio) -> None:
     for _ in range(2):
         inner = tab.build(studio, send_to=lambda *parts: None)
