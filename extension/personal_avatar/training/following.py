@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from personal_avatar.training import losses
+from personal_avatar.training.batches import in_batches
 from personal_avatar.training.cache import encode_all
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.reading import read
@@ -66,11 +68,17 @@ class PromptJudge:
             alpha = alphas[timestep : timestep + 1]
             noisy = losses.add_noise(latent[None], noise[None], alpha)
             wanted = losses.target(latent[None], noise[None], alpha, self.model.base.prediction)
-            device = self.model.compute.device
-            times = torch.full((count,), timestep, device=device)
-            answer = self.model.predict(noisy.expand(count, -1, -1, -1).to(device), times, text)
-            total += (answer.cpu() - wanted).pow(2).mean(dim=(1, 2, 3))
+            answers = in_batches(range(count), count, partial(self._answers, noisy, timestep, text))
+            total += (torch.cat(answers) - wanted).pow(2).mean(dim=(1, 2, 3))
         return total
+
+    def _answers(self, noisy: torch.Tensor, timestep: int, text: Conditioning, rows: range) -> torch.Tensor:
+        """To some of the captions, in main memory."""
+        import torch
+
+        device, asked = self.model.compute.device, {name: one[rows.start : rows.stop] for name, one in text.items()}
+        times = torch.full((len(rows),), timestep, device=device)
+        return self.model.predict(noisy.expand(len(rows), -1, -1, -1).to(device), times, asked).cpu()
 
 
 def _rank(errors: np.ndarray, own: int) -> float:

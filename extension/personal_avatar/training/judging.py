@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from personal_avatar.domain import Likeness
 from personal_avatar.domain.merit import kept, merit_of, stayed
-from personal_avatar.jobs.events import SampleMade, Score, Stage
+from personal_avatar.errors import OutOfVram
+from personal_avatar.jobs.events import Log, SampleMade, Score, Stage
+from personal_avatar.training.batches import noticing
 from personal_avatar.training.bench import Untrained, keep_samples
 from personal_avatar.training.result_numbers import GOOD_SHARE, LIKENESS
-from personal_avatar.training.work import Point, Training, Work
+from personal_avatar.training.work import Point, Training, Work, unscored
+from personal_avatar.wording import text
 
 
 def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
-    """Pictures of the weights that are loaded now, on the choosing seeds: likeness, whether they still follow their
-    prompts, and whether others stay who they are. A step that is saved a second time, after a step back, takes the
-    place of the first."""
+    """How good the weights are that are loaded now; unscored where the graphics card has no room to tell, which costs
+    no training. A step that is saved a second time, after a step back, takes the place of the first."""
+    point = unscored(step, path)
+    with unless_full(work, training, text("log.unjudged", step=step)):
+        point = _judged(work, training, step, path)
+    training.points = [one for one in training.points if one.step != step] + [point]
+    return point
+
+
+@contextmanager
+def unless_full(work: Work, training: Training, sentence: str) -> Iterator[None]:
+    """What is within is left out, and `sentence` told, where the graphics card has no room for it."""
+    full: list[OutOfVram] = []
+    with noticing(full):
+        yield
+    if full:
+        training.bench.model.unpark()
+        work.emit(Log(sentence))
+
+
+def _judged(work: Work, training: Training, step: int, path: Path) -> Point:
+    """Pictures on the choosing seeds: likeness, whether they still follow their prompts, and whether others stay who
+    they are."""
     before, scales = untrained(work, training), training.bench
     images = scales.pictures(scales.choosing.subject)
     measured = scales.meter.measure(images)
@@ -28,11 +53,9 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
     leakage = scales.others() - before.others if before.others is not None else 0.0
     obedience, others = kept(following, before.following), stayed(moved(training, leakage))
     merit = merit_of(recovered(training, measured.mean), obedience, others)
-    point = Point(
+    return Point(
         step, path, measured.mean, measured.faces_found, tuple(samples), measured.each, following, merit, leakage
     )
-    training.points = [one for one in training.points if one.step != step] + [point]
-    return point
 
 
 def untrained(work: Work, training: Training) -> Untrained:
@@ -64,7 +87,9 @@ def moved(training: Training, leakage: float) -> float:
 
 def is_enough(training: Training, point: Point, stop_at: float) -> bool:
     """Whether the person is alike by the share `stop_at` of the way, and others are not; 0: never."""
-    return 0 < stop_at <= recovered(training, point.likeness) * stayed(moved(training, point.leakage))
+    if not point.judged or stop_at <= 0:
+        return False
+    return stop_at <= recovered(training, point.likeness) * stayed(moved(training, point.leakage))
 
 
 def score_best(work: Work, training: Training) -> None:

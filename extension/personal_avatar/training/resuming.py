@@ -30,7 +30,7 @@ from personal_avatar.training.likeness import Measured
 from personal_avatar.training.loop import Trainer
 from personal_avatar.training.reading import how_long
 from personal_avatar.training.storing import Damaged
-from personal_avatar.training.work import Point, Training, Work
+from personal_avatar.training.work import Point, Training, Work, best_of
 
 EVERY_S = 600.0  # between two states that nobody asked for, at least,
 RARER = 20.0  # and so many times what the last one took
@@ -211,7 +211,7 @@ class Keeper:
             replace(one, path=folder / one.path, samples=tuple(folder / path for path in one.samples))
             for one in points
         ]
-        if points and not all(one.path.is_file() for one in (points[-1], max(points, key=lambda one: one.merit))):
+        if points and not all(one.path.is_file() for one in (points[-1], best_of(points))):
             points = [one for one in points if one.path.is_file()]
         images = [folder / path for path in before["images"]] if before else []
         if before is None or "others" not in before or not all(path.is_file() for path in images):

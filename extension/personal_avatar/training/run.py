@@ -43,6 +43,7 @@ from personal_avatar.training.replaced import as_found
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Point, Training, Work, unscored
+from personal_avatar.wording import text
 
 PROGRESS_EVERY_S = 0.5
 COMPILES = (
@@ -74,8 +75,10 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
     training = _cache(work, photos, dataset)
     try:
         _train(work, training)
-        judging.score_best(work, training)
-        _selftest(work, training)
+        with judging.unless_full(work, training, text("log.unmeasured")):
+            judging.score_best(work, training)
+        with judging.unless_full(work, training, text("log.untried")):
+            _selftest(work, training)
     except Cancelled as error:
         if not training.points or control.asked(DISCARD):
             raise

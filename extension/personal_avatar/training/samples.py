@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from personal_avatar.training.batches import in_batches
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.reading import TextStates, read
 
@@ -42,7 +43,7 @@ def make_pictures(
     model: DiffusionModel, shots: Sequence[Shot], settings: SampleSettings, on_batch: Callable[[], None] = lambda: None
 ) -> np.ndarray:
     """uint8 RGB (shots, height, width, 3), in order. `on_batch` is called before each batch is painted, and again
-    before it is decoded; it may raise to stop.
+    before it is decoded; it may raise to stop. Raises `OutOfVram` where there is no room for one picture.
 
     First all texts, then all latents, then all pictures: on a graphics card there is room for the decoder of large
     pictures only when the UNet is put away, and that takes seconds.
@@ -53,14 +54,14 @@ def make_pictures(
         on_batch()
         return model.decode_many(latents)
 
-    batches = [shots[at : at + settings.batch] for at in range(0, len(shots), settings.batch)]
+    def painted(batch: Sequence[Shot]) -> torch.Tensor:
+        on_batch()
+        return _denoised(model, batch, texts, settings)
+
     with torch.no_grad():
         texts = _texts(model, shots, settings)
         with model.without(text=True):
-            latents = []
-            for batch in batches:
-                on_batch()
-                latents.append(_denoised(model, batch, texts, settings))
+            latents = in_batches(shots, settings.batch, painted)
             with model.without(unet=True):
                 return np.concatenate([heeded(one) for one in latents])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +88,11 @@ def unscored(step: int, path: Path) -> Point:
     return Point(step, path, 0.0, 0.0, (), (), 0.0, 0.0, judged=False)
 
 
+def best_of(points: Sequence[Point]) -> Point:
+    """The one with the highest merit; where none was judged, the last."""
+    return max((point for point in points if point.judged), key=lambda point: point.merit, default=points[-1])
+
+
 @dataclass
 class Training:
     """A training under way. `scores` is None until the best checkpoint has been measured. `seconds_before`: spent by
@@ -123,8 +129,8 @@ class Training:
 
     @property
     def best(self) -> Point:
-        """The saved checkpoint with the highest merit."""
-        return max(self.points, key=lambda point: point.merit)
+        """See `best_of`."""
+        return best_of(self.points)
 
     def thin_out(self) -> None:
         """Of files that are as large as the base, only the best and the last stay."""

@@ -38,6 +38,7 @@ from personal_avatar.jobs.events import Event, EventWriter, Log, Progress, Sampl
 from personal_avatar.networks import read_header
 from personal_avatar.reports.comparison import row_of
 from personal_avatar.storage import sha256_of
+from personal_avatar.training import bench
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.estimate import estimate
 from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
@@ -162,6 +163,41 @@ def test_no_report_is_no_reason_to_lose_a_training(
     assert Path(result["checkpoint"]["path"]).is_file() and result["report"] is None
     assert result["advice_codes"][0]["code"] == "NO_REPORT" and "report.css" in result["advice"][0]
     assert events(tmp_path, Log)[-1].message == result["advice"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [Method.LORA, Method.DREAMBOOTH])
+def test_a_card_without_room_for_pictures_costs_no_training(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Method
+) -> None:
+    full = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    for place in ("bench", "selftest"):
+        monkeypatch.setattr(f"personal_avatar.training.{place}.make_pictures", raising(full))
+    result = start(method=method, stop_at=0.5, **WITHOUT_CLASS)
+    assert Path(result["checkpoint"]["path"]).is_file() and result["likeness"] is None
+    last = events(tmp_path, Progress)[-1].total
+    assert result["checkpoint"]["step"] == last and {row["likeness"] for row in result["scores"]} == {None}
+    assert [found["code"] for found in result["advice_codes"]] == ["UNMEASURED"]
+    told = [event.message for event in events(tmp_path, Log)]
+    assert [told.index(sentence) for sentence in told if "no room for even one picture" in sentence]
+    assert f"Step {last} was saved and not judged" in told[-3]
+    assert told[-2].startswith("The result was not measured") and told[-1].startswith("The file was not tried")
+
+
+@pytest.mark.slow
+def test_what_could_be_judged_is_taken_before_what_could_not(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, full = bench.make_pictures, raising(torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    judged: list[Any] = []
+
+    def narrow(*given: Any) -> Any:
+        return full() if len(judged) > 3 else judged.append(make(*given)) or judged[-1]
+
+    monkeypatch.setattr(bench, "make_pictures", narrow)
+    result = start(**WITHOUT_CLASS)
+    known = [row["step"] for row in result["scores"] if row["merit"] is not None]
+    assert 0 < len(known) < len(result["scores"]) and result["checkpoint"]["step"] in known
 
 
 def raising(error: Exception) -> Callable[..., None]:

@@ -98,6 +98,28 @@ def test_on_a_processor_nothing_moves_and_pictures_are_those_of_batch_after_batc
     assert len(called) == 6 and not moved
 
 
+def test_fewer_at_a_time_are_the_same_pictures(model: DiffusionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = make_pictures(model, SHOTS, replace(SETTINGS, batch=4))
+    judge = PromptJudge(model, ("a man", "a man smiling", "a man in a hat"))
+    score, predict, coded = judge.score(wanted, ["a man"] * len(wanted)), DiffusionModel.predict, DiffusionModel.decode
+
+    def narrow(self: DiffusionModel, noisy: torch.Tensor, *given: Any) -> torch.Tensor:
+        if len(noisy) > 2:  # one picture, guided
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return predict(self, noisy, *given)
+
+    def narrow_decoder(self: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
+        if len(latents) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return coded(self, latents)
+
+    monkeypatch.setattr(type(model), "predict", narrow)
+    monkeypatch.setattr(type(model), "decode", narrow_decoder)
+    found = make_pictures(model, SHOTS, replace(SETTINGS, batch=4))
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert judge.score(wanted, ["a man"] * len(wanted)) == pytest.approx(score, abs=0.2)
+
+
 def test_on_a_card_each_part_works_without_those_that_are_done(model: DiffusionModel, card: Card) -> None:
     images = make_pictures(model, SHOTS, SETTINGS)
     assert in_order(card.worked) == [(TEXT, TEXT, UNET, VAE), (UNET, UNET, VAE), (VAE, VAE)]

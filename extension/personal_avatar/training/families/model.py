@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from personal_avatar.domain import Family
+from personal_avatar.training.batches import in_batches
 from personal_avatar.training.families.detect import CHANNELS, UNET
 from personal_avatar.training.families.files import Weights, read_some
 from personal_avatar.training.families.marks import Mark, stamp_of
@@ -160,8 +161,7 @@ class DiffusionModel(Parts):
         import torch
 
         together = _at_once(images.shape[1] * images.shape[2]) if self.on_card else len(images)
-        parts = [self._encoded(images[at : at + together]) for at in range(0, len(images), together)]
-        mean, std = (torch.cat(part) for part in zip(*parts, strict=True))
+        mean, std = (torch.cat(part) for part in zip(*in_batches(images, together, self._encoded), strict=True))
         return mean, std
 
     def _encoded(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,7 +188,7 @@ class DiffusionModel(Parts):
     def decode_many(self, latents: torch.Tensor) -> np.ndarray:
         """`decode`, as many at a time as their size allows."""
         together = _at_once(64 * latents.shape[-1] * latents.shape[-2])
-        return np.concatenate([self.decode(latents[at : at + together]) for at in range(0, len(latents), together)])
+        return np.concatenate(in_batches(latents, together, self.decode))
 
     def tensors(self) -> Iterator[torch.Tensor]:
         yield from super().tensors()

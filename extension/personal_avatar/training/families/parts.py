@@ -52,7 +52,7 @@ class Parts:
         """Everything back on the device, text encoders that are kept apart when they are asked alone. Raises what
         loading raises when the file is no longer there."""
         if self.on_card:
-            _move(self._parts(text=not self.text_apart, vae=True), self.compute.device)
+            _move(self._parts(text=not self.text_apart, vae=True, unet=True), self.compute.device)
         self._fill(name for name in self.contents if not (self.text_apart and name in self.text_encoders))
 
     @contextmanager
