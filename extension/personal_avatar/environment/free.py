@@ -12,10 +12,12 @@ from typing import Any
 
 import psutil
 
+from personal_avatar.environment import cards
+from personal_avatar.environment.cards import VISIBLE
+
 GB, MIB = 1e9, 2**20
 CARD, MACHINE = "vram", "ram"
 ASK_S = 5.0
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 LIMITS = Path("/sys/fs/cgroup")  # of a container, version 2
 DEVICES = Path("/dev")
 DRIVEN = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "kfd", "dxg")  # by NVIDIA's, Jetson's, ROCm's and WSL's drivers
@@ -125,9 +127,7 @@ def _asked(query: str, index: int) -> list[str]:
     program = _driver()
     if program is None:
         return []
-    visible = os.environ.get(VISIBLE, "").split(",")
-    which = (visible[index : index + 1] or [""])[0].strip() or str(index)
-    command = [program, query, "--format=csv,noheader,nounits", f"--id={which}"]
+    command = [program, query, "--format=csv,noheader,nounits", f"--id={cards.named(index)}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True)
     except (OSError, subprocess.SubprocessError):

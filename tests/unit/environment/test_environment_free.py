@@ -28,6 +28,7 @@ def put(folder: Path, monkeypatch: pytest.MonkeyPatch, cards: str, apps: str = "
     program.chmod(0o755)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("personal_avatar.environment.cards._address", lambda *_: "")
 
 
 needs_script = pytest.mark.skipif(sys.platform == "win32", reason="a script stands for the program")
