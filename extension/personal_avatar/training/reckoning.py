@@ -23,6 +23,7 @@ OPTIMISER_BYTES = {
     "adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8, "muon": 4,
 }  # fmt: skip
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
+BESIDE_CARD_GB = 2.0  # the same and what CUDA keeps in main memory: thought, not measured
 WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
 PICTURES, PICTURES_TINY = 2, 8  # made at once, as bench.batch_for says
 DECODED_PX = 512 * 512  # at once, but one picture at least, as families.model says
@@ -69,6 +70,13 @@ class Machine:
 def memory_of(plan: TrainPlan, base: BaseModelFile, machine: Machine) -> float:
     """`memory_gb` of a checkpoint's file. Raises `BaseNotFound`, `BaseUnsupported`."""
     return _most_gb(Reckoned(plan, network_in(base.path), resolution_of(plan, base), machine.on_card, base.native_px))
+
+
+def main_memory_of(plan: TrainPlan, base: BaseModelFile) -> float:
+    """The most that a training on a card holds of main memory at once, 10^9 bytes; less sure than `memory_of`. Raises
+    `BaseNotFound`, `BaseUnsupported`."""
+    reckoned = Reckoned(plan, network_in(base.path), resolution_of(plan, base), True, base.native_px)
+    return BESIDE_CARD_GB + reckoned.beside_card / GB
 
 
 def memory_gb(plan: TrainPlan, shapes: Shapes, side_px: int, on_card: bool, native_px: int) -> float:
@@ -118,10 +126,17 @@ class Reckoned:
     @property
     def frozen(self) -> int:
         """The UNet as it was loaded; for Dreambooth what it began with, which waits in main memory."""
-        loaded = self.unet * (HALF if self.half else FP32)
-        is_trained = isinstance(self.plan, DreamboothPlan)
-        begun_with = loaded + (self.text if self.plan.trains_text else 0)
-        return (0 if self.on_card else begun_with) if is_trained else loaded
+        if not isinstance(self.plan, DreamboothPlan):
+            return self._loaded
+        return 0 if self.on_card else self._begun_with
+
+    @property
+    def _loaded(self) -> int:
+        return self.unet * (HALF if self.half else FP32)
+
+    @property
+    def _begun_with(self) -> int:
+        return self._loaded + (self.text if self.plan.trains_text else 0)
 
     @cached_property
     def trained(self) -> int:
@@ -197,9 +212,20 @@ class Reckoned:
         if not self.on_card:
             return self.weights + self.text + self.vae + max(decoding, painting)
         twice = self.trained * FP32 if isinstance(self.plan, DreamboothPlan) else 0
-        put_away = self.frozen + self.trained * FP32
-        reading = self.text - (put_away if self.text_apart else 0)
-        return self.weights + twice + self.vae + max(reading, painting, decoding - put_away)
+        reading = self.text - (self._put_away if self.text_apart else 0)
+        return self.weights + twice + self.vae + max(reading, painting, decoding - self._put_away)
+
+    @property
+    def _put_away(self) -> int:
+        """From a card while pictures are decoded."""
+        return self.frozen + self.trained * FP32
+
+    @property
+    def beside_card(self) -> int:
+        """What a training on a card keeps in main memory while the UNet is put away, too: the text encoders, and of
+        Dreambooth what it began with."""
+        begun_with = self._begun_with if isinstance(self.plan, DreamboothPlan) else 0
+        return self.text + begun_with + self._put_away
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,7 @@ from personal_avatar.training import (
     report,
     resuming,
     selftest,
+    shortage,
     space,
     team,
 )
@@ -104,6 +105,8 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     space.refuse_closed(task.publish_to)
     wanted = task.photos_as(plan)
     analyser = analyser_of(task.photos, wanted, task.weights_folder)
+    if little := shortage.of_main_memory(task, plan):
+        emit(Log(little))
     return Work(task, plan, wanted, folder, emit, control, analyser)
 
 

@@ -1,15 +1,17 @@
-"""When the memory ran out after all: the failure names the nearest plan that needs less."""
+"""When the memory ran out after all: the failure names the nearest plan that needs less; and when main memory may."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from personal_avatar.environment import free
 from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
 from personal_avatar.naming import named
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.fitting import Offer
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.reckoning import main_memory_of
 from personal_avatar.training.ways import RAM, VRAM, Wish
 from personal_avatar.wording import text
 
@@ -40,6 +42,18 @@ def with_offer(error: AvatarError, task: TrainTask) -> AvatarError:
             "predicted_gb": offer.predicted_gb,
         }
     return error
+
+
+def of_main_memory(task: TrainTask, plan: TrainPlan) -> str:
+    """What is to be told where main memory may not suffice beside a card, whose room was looked at before the start;
+    else "". By now it may hold the WebUI's checkpoint, which made room on the card. What is needed of it is not known
+    well enough to refuse a training. Raises `BaseNotFound`, `BaseUnsupported`."""
+    if not free.has_card():
+        return ""
+    needed_gb, left_gb = main_memory_of(plan, task.base), free.machine().free_gb
+    if needed_gb <= left_gb:
+        return ""
+    return text("log.little_memory", needed=f"{needed_gb:.1f}", free=f"{left_gb:.1f}")
 
 
 def smaller(task: TrainTask, memory: str) -> Offer | None:

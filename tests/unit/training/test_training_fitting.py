@@ -330,6 +330,18 @@ def test_on_a_card_text_encoders_are_reckoned_as_they_are_stored(folder: Path) -
     assert found == {True: 2 * network.text, False: 0}
 
 
+@pytest.mark.parametrize(("family", "method", "least_gb", "most_gb"), [
+    (Family.SD1, Method.LORA, 3.0, 6.0),  # a UNet of 1.7 GB, text encoders of .25
+    (Family.SDXL, Method.LORA, 7.0, 12.0),  # of 5.1 and 1.6
+    (Family.SDXL, Method.DREAMBOOTH, 15.0, 30.0),  # in fp32, and what it began with
+])
+def test_beside_a_card_main_memory_holds_what_is_put_away(
+    folder: Path, family: Family, method: Method, least_gb: float, most_gb: float
+) -> None:
+    wish = Wish(shell(folder, family), method, {}, VRAM)
+    assert least_gb < reckoning.main_memory_of(wish.plan, wish.base) < most_gb
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 16), st.integers(1, 32))
 def test_a_smaller_plan_shares_its_batches_out_evenly_to_all_cards(

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 from personal_avatar.domain import Avatar, BaseModelFile, Family, Method
+from personal_avatar.environment import free
+from personal_avatar.environment.free import MACHINE, Free
 from personal_avatar.errors import AvatarError, DiskFull, OutOfMemory, OutOfVram, from_json
+from personal_avatar.jobs.control import Control
+from personal_avatar.jobs.events import Event, Stage
 from personal_avatar.params import validated
 from personal_avatar.training import fitting
 from personal_avatar.training.plan import PLANS, TrainTask
-from personal_avatar.training.shortage import advised
+from personal_avatar.training.run import run
+from personal_avatar.training.shortage import advised, of_main_memory
 from personal_avatar.training.ways import RAM, Wish
 
 TINY = Path(fitting.__file__).parents[1] / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"
@@ -56,3 +61,31 @@ def test_other_failures_pass_as_they_are(tmp_path: Path) -> None:
         with pytest.raises(type(error)) as raised, advised(task(tmp_path)):
             raise error
         assert raised.value is error
+
+
+@pytest.mark.parametrize(("card", "free_gb", "told"), [
+    (True, 1.0, "needs about 2.0 GB of main memory, and 1.0 GB are free"), (True, 64.0, ""), (False, 1.0, ""),
+])
+def test_a_training_on_a_card_tells_where_main_memory_may_not_suffice(
+    card: bool, free_gb: float, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free, "has_card", lambda: card)
+    monkeypatch.setattr(free, "machine", lambda: Free(MACHINE, free_gb, 64.0))
+    asked = task(tmp_path)
+    found = of_main_memory(asked, asked.settings())
+    assert told in found and bool(found) == bool(told)
+
+
+def test_the_warning_is_in_the_log_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free, "has_card", lambda: True)
+    monkeypatch.setattr(free, "machine", lambda: Free(MACHINE, 1.0, 64.0))
+    told: list[Event] = []
+
+    def emit(event: Event) -> None:
+        told.append(event)
+        if "main memory" in getattr(event, "message", ""):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(task(tmp_path), tmp_path, emit, Control(tmp_path))  # type: ignore[arg-type]
+    assert {event.name for event in told if isinstance(event, Stage)} == {"check"}
