@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 from collections.abc import Iterator
 
 from personal_avatar.errors import (
@@ -68,6 +69,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+def let_go(error: BaseException) -> None:
+    """Of everything that was under way when it was raised, such as memory that is to be given back."""
+    for seen in causes(error):
+        traceback.clear_frames(seen.__traceback__)
 
 
 def first_line(error: BaseException, characters: int = 200) -> str:

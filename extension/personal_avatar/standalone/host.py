@@ -14,11 +14,13 @@ import numpy as np
 from personal_avatar import room
 from personal_avatar.commandline import default_data_folder
 from personal_avatar.domain import Advice, BaseModelFile, Face, Method, Style
+from personal_avatar.environment import free
 from personal_avatar.errors import NotFound
 from personal_avatar.host import Folders, Picture, PictureRequest, Rules, TrainerPython
 from personal_avatar.jobs.neighbours import Neighbourhood
 from personal_avatar.jobs.sharing import ON_PROCESSOR_S, TIMEOUT_S, yielded
 from personal_avatar.jobs.store import JobStore
+from personal_avatar.naming import let_go
 from personal_avatar.pictures import covering
 from personal_avatar.prompts import split_networks
 from personal_avatar.room import Peaks, Size
@@ -49,6 +51,7 @@ class StandaloneHost:
         self._folders = Folders(
             self._data, models / "loras", models / "embeddings", models / "checkpoints", callers_name_folders=local
         )
+        self._left: float | None = None  # bytes of the card for us beside the training that was begun last
         self._passing = ""  # path of the checkpoint that this process uses in place of the chosen one
         self._pipelines = Pipelines(self._folders)
         self._peaks = Peaks()
@@ -117,6 +120,8 @@ class StandaloneHost:
         card = room.card() if "torch" in sys.modules else None
         if card is not None and card.free < wanted_bytes:
             self.unload()
+        found = free.card(index=self.card_index())
+        self._left = None if found is None else found.free_gb * free.GB - wanted_bytes
 
     def refuse_unknown(self, sampler: str, prompt: str) -> None:
         refuse_sampler(sampler)
@@ -166,9 +171,22 @@ class StandaloneHost:
         with yielded(self._neighbourhood, timeout_s, lambda: self._peaks.crowded(wanted, card)):
             measured = self._peaks.begin(wanted, card.peak if card else 0)
             room.count_anew()
-            yield
-            if (after := room.card()) is not None:
-                self._peaks.end(measured, after.peak)
+            try:
+                yield
+                if (after := room.card()) is not None:
+                    self._peaks.end(measured, after.peak)
+            except Exception as error:
+                let_go(error)  # which would hold the checkpoint as long as it is told of
+                raise
+            finally:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        """What a picture fetched is there no longer than it lasts, where a training takes more than is left then."""
+        card = room.card()
+        takes_more = card is not None and self._left is not None and card.reserved > self._left
+        if takes_more and self._neighbourhood.users():
+            self.unload()
 
     def unload(self) -> None:
         """Give the memory of the loaded checkpoint back; the next picture loads it again."""

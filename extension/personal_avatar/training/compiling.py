@@ -7,13 +7,12 @@ Pictures are made by the blocks as they were: their other sizes would be compile
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from personal_avatar.naming import causes, first_line
+from personal_avatar.naming import causes, first_line, let_go
 from personal_avatar.training.compute import version
 from personal_avatar.training.plan import ON, TrainPlan
 
@@ -87,7 +86,7 @@ class Regions:
             if not is_of_compiler(error):
                 raise
             self._give_up(error)
-            _let_go(error)
+            let_go(error)  # also of checkpoints, which older torches leave in force for all that is computed meanwhile
         return work()
 
     def _give_up(self, error: Exception) -> None:
@@ -100,13 +99,6 @@ def is_of_compiler(error: BaseException) -> bool:
     first one unless one of the two was compiled."""
     of_compilers = ("torch._dynamo", "torch._inductor", "torch._functorch", "torch.utils.checkpoint")
     return any(type(seen).__module__.startswith(of_compilers) for seen in causes(error))
-
-
-def _let_go(error: BaseException) -> None:
-    """Of everything that was under way when it was raised: memory, and checkpoints, which older torches leave in force
-    for all that is computed meanwhile."""
-    for seen in causes(error):
-        traceback.clear_frames(seen.__traceback__)
 
 
 @contextmanager

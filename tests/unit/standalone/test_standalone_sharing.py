@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import pretended_card
 import pytest
 from personal_avatar import room
+from personal_avatar.environment import free
 from personal_avatar.errors import Cancelled
 from personal_avatar.host import PictureRequest
 from personal_avatar.jobs.store import JobStore
@@ -56,6 +58,67 @@ def test_it_goes_on_when_nobody_wants_the_rest_of_the_pictures(
     assert parkings(folder) == [True]
     pictures.close()
     until(lambda: parkings(folder) == [True, False])
+
+
+TOTAL = 100 * 2**20
+
+
+@pytest.fixture()
+def card(host: StandaloneHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[pretended_card.Card]:
+    """A card of `TOTAL` bytes, of which torch keeps what is held."""
+    host.unload()
+    with pretended_card.Card().plugged_in() as found:
+        def seen(device: object = None) -> Card:
+            return Card(TOTAL - found.held, found.held, found.held, found.held)
+
+        monkeypatch.setattr(room, "card", seen)
+        monkeypatch.setattr(room, "count_anew", lambda device=None: None)
+        monkeypatch.setattr(free, "card", lambda ours=(), index=0: free.Free("vram", TOTAL / free.GB, TOTAL / free.GB))
+        yield found
+    host.unload()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "loaded_before"), [("train", True), ("train", False), ("prepare", True)])
+def test_after_a_picture_beside_a_training_the_card_is_the_trainings_again(
+    stage: str, loaded_before: bool, host: StandaloneHost, start: Callable[[str], str], card: pretended_card.Card
+) -> None:
+    """Also where nothing was loaded when it began, and where it is not on the card yet."""
+    if loaded_before:
+        list(host.generate(REQUEST, lambda step, total: None))
+        assert card.held > 2**20
+    host.make_room(TOTAL - 2**20, print)
+    assert card.held == 0
+    start(stage)
+    seen: list[int] = []
+    assert len(list(host.generate(REQUEST, lambda step, total: seen.append(card.held)))) == 2
+    assert seen[-1] > 2**20 and card.held == 0
+
+
+@pytest.mark.slow
+def test_after_a_picture_that_failed_it_is_so_too(
+    host: StandaloneHost, start: Callable[[str], str], card: pretended_card.Card
+) -> None:
+    def fails(step: int, total: int) -> None:
+        raise Cancelled("enough")
+
+    host.make_room(TOTAL, print)
+    start("train")
+    with pytest.raises(Cancelled):
+        list(host.generate(REQUEST, fails))
+    assert card.held == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trains", [True, False])
+def test_the_checkpoint_stays_where_a_training_leaves_it_room_or_has_ended(
+    trains: bool, host: StandaloneHost, start: Callable[[str], str], card: pretended_card.Card
+) -> None:
+    host.make_room(TOTAL // 4 if trains else TOTAL, print)
+    if trains:
+        start("train")
+    list(host.generate(REQUEST, lambda step, total: None))
+    assert 2**20 < card.held < TOTAL // 2
 
 
 @pytest.mark.slow
