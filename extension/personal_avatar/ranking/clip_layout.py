@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar import pickles
 from personal_avatar.errors import BaseUnsupported, WeightsCorrupt
+from personal_avatar.problems import stated
 from personal_avatar.ranking.scripted import is_scripted, read_scripted
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         named = dict(_renamed(tensors)) if scripted else tensors
         return named, _sizes(named, path, _activation(path) if scripted else QUICK)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise WeightsCorrupt(f"{path.name} is no CLIP for pictures and words ({error}).", f"Remove {path}.") from None
+        values = {"file": path.name, "path": path, "cause": error}
+        raise stated(WeightsCorrupt, "failure.other_clip", "remedy.remove_it", **values) from None
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -21,6 +21,7 @@ from personal_avatar.errors import AvatarError, Crashed, UnreadablePhoto
 from personal_avatar.formats import open_picture
 from personal_avatar.naming import described, named
 from personal_avatar.pictures import load_picture, prompt_of
+from personal_avatar.problems import stated
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.ranking.nouns import OnProgress, Ranked
 from personal_avatar.ranking.overall import EXACT, ordered
@@ -119,7 +120,7 @@ def _measured(read: Mapping[Path, np.ndarray], scorer: Scorer) -> dict[Path, Ran
 def _why(path: Path, error: Exception) -> AvatarError:
     known = named(error)
     if isinstance(known, Crashed):
-        return UnreadablePhoto(f"{path.name} cannot be measured ({described(error)}).")
+        return stated(UnreadablePhoto, "failure.unmeasured", file=path.name, cause=described(error))
     return known
 
 

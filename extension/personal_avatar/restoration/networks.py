@@ -13,8 +13,10 @@ from typing import Any
 
 from personal_avatar import commandline
 from personal_avatar.errors import RestorerMissing
+from personal_avatar.problems import stated
 from personal_avatar.restoration.aligned import FaceNetwork
 from personal_avatar.storage import files_below
+from personal_avatar.wording import text
 
 # The best first; each is known by the beginning of its file's name, in small letters.
 KNOWN = ("CodeFormer", "GFPGAN", "RestoreFormer")
@@ -74,14 +76,18 @@ def libraries(name: str) -> tuple[str, ...]:
 
 def missing(name: str, folder: Path, installed: Iterable[str]) -> RestorerMissing:
     """Why a restorer cannot be used. `folder`: where its file would belong."""
-    others = ", ".join(installed)
-    source = f" from {SOURCES[name]}" if name in SOURCES else ""
-    fetch = f" (`{commandline.fetching(folder, FETCHED[name])}` does)" if name in FETCHED else ""
-    return RestorerMissing(
-        f"The face restorer {name} is not installed." if name else "No face restorer is installed.",
-        f"Put its weights{source} into {folder}{fetch} and install {', '.join(libraries(name))}"
-        f"{f', or use: {others}' if others else ''}.",
-    )
+    where: dict[str, Any] = {"folder": folder, "packages": ", ".join(libraries(name))}
+    error = stated(RestorerMissing, "failure.other_restorer" if name else "failure.bare_restorer", restorer=name)
+    if name in FETCHED:
+        command = commandline.fetching(folder, FETCHED[name])
+        error.hint = text("remedy.restorer_fetch", command=command, source=SOURCES[name], **where)
+    elif name in SOURCES:
+        error.hint = text("remedy.restorer", source=SOURCES[name], **where)
+    else:
+        error.hint = text("remedy.put_weights", **where)
+    if others := ", ".join(installed):
+        error.hint += " " + text("remedy.or_use", names=others)
+    return error
 
 
 @lru_cache(maxsize=1)
@@ -90,9 +96,11 @@ def network_of(name: str, file: Path, _modified_ns: int, load: Loader) -> Any:
     try:
         found = load(file)
     except Exception as error:  # a file can be wrong in any way
-        raise RestorerMissing(f"{file.name} cannot be loaded ({error}).", "Download it again.") from error
+        values = {"file": file.name, "cause": error}
+        raise stated(RestorerMissing, "failure.not_loadable", "remedy.again", **values) from error
     if found.architecture.id != name:
-        raise RestorerMissing(f"{file.name} holds {found.architecture.id}, not {name}.", "Give the file its own name.")
+        values = {"file": file.name, "found": found.architecture.id, "wanted": name}
+        raise stated(RestorerMissing, "failure.other_network", "remedy.own_name", **values)
     return found.model.eval()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseUnsupported, GenerationFailed
+from personal_avatar.problems import stated
 from personal_avatar.training.families.detect import load_pickle
 
 if TYPE_CHECKING:
@@ -78,10 +79,8 @@ def read_deltas(path: Path) -> Iterator[tuple[str, Delta]]:
 
 
 def _other_layout(path: Path, name: str) -> GenerationFailed:
-    return GenerationFailed(
-        f"{path.name} is no plain LoRA: what {name} holds (LoHa, LoKr, another program's layout) is not applied here.",
-        "Take it out of the prompt; the WebUI applies more layouts.",
-    )
+    values = {"file": path.name, "tensors": name}
+    return stated(GenerationFailed, "failure.other_layout", "remedy.out_or_webui", **values)
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -91,4 +90,5 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path) if path.suffix.lower() == ".safetensors" else load_pickle(path, "cpu")
     except (SafetensorError, OSError, BaseUnsupported) as error:
-        raise GenerationFailed(f"{path.name} cannot be read ({error}).", "Download or train it again.") from None
+        values = {"file": path.name, "cause": error}
+        raise stated(GenerationFailed, "failure.unreadable_file", "remedy.get_or_train", **values) from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.errors import GenerationFailed
+from personal_avatar.problems import stated
 from personal_avatar.standalone.samplers import scheduler
 from personal_avatar.standalone.texts import encode_pair
 
@@ -203,7 +204,5 @@ def _decoded(model: DiffusionModel, latents: torch.Tensor) -> np.ndarray:
     import torch
 
     if not bool(torch.isfinite(latents).all()):
-        raise GenerationFailed(
-            "The checkpoint answered with values that are no numbers.", "Lower the weight of the LoRA, or the guidance."
-        )
+        raise stated(GenerationFailed, "failure.painted_nothing", "remedy.weaker")
     return model.decode(latents)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.errors import GenerationFailed
 from personal_avatar.naming import first_line
 from personal_avatar.networks import made_for
+from personal_avatar.problems import stated
 from personal_avatar.wording import FAMILIES
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ def embedding_for(model: DiffusionModel, name: str, path: Path) -> Embedding:
     pairs = zip(parts, tables, strict=True)
     fitting = [part for part, table in pairs if part is not None and part.shape[-1] == table.weight.shape[-1]]
     if len(fitting) < len(tables):
-        other = made_for(path)
-        raise GenerationFailed(
-            f"The embedding {name} was made{other and f' for {other}'} with other sizes than {model.base.title} has, "
-            f"which is {FAMILIES[model.family]}.",
-            f"Take {name} out of the prompt, or load a checkpoint like the one it was trained on.",
-        )
+        values = {"who": name, "base": model.base.title, "family": FAMILIES[model.family]}
+        if other := made_for(path):
+            raise stated(GenerationFailed, "failure.other_sizes", "remedy.out_of_prompt", format=other, **values)
+        raise stated(GenerationFailed, "failure.strange_sizes", "remedy.out_of_prompt", **values)
     if len(fitting[0]) > MAX_WORDS:
-        raise GenerationFailed(f"The embedding {name} has {len(fitting[0])} vectors; at most {MAX_WORDS} have room.")
+        raise stated(
+            GenerationFailed, "failure.long_embedding", who=name, count=len(fitting[0]), number=MAX_WORDS
+        )
     return Embedding(name, tuple(fitting))
 
 
@@ -75,7 +76,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         found = {}
     found = {key: tensor.reshape(-1, tensor.shape[-1]).float() for key, tensor in found.items() if tensor.dim()}
     if not found or not all(bool(tensor.isfinite().all()) and len(tensor) for tensor in found.values()):
-        raise GenerationFailed(f"{path.name} does not hold one embedding.", "Remove it, or train or download it again.")
+        raise stated(GenerationFailed, "failure.no_embedding", "remedy.remove_or_again", file=path.name)
     return found
 
 
@@ -89,8 +90,8 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path) if path.suffix.lower() == ".safetensors" else _unpickled(path)
     except (SafetensorError, OSError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
-        what = f"{path.name} cannot be read ({first_line(error, 120)})."
-        raise GenerationFailed(what, "Train or download it again.") from None
+        values = {"file": path.name, "cause": first_line(error, 120)}
+        raise stated(GenerationFailed, "failure.unreadable_file", "remedy.get_or_train", **values) from None
 
 
 def _unpickled(path: Path) -> dict[str, torch.Tensor]:

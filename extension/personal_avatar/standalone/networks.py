@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import GenerationFailed, NotFound
 from personal_avatar.networks import find_lora, loras_in, made_for, read_header
-from personal_avatar.problems import raise_all
+from personal_avatar.problems import raise_all, stated
 from personal_avatar.prompts import NetworkTag, refuse_unusable
 from personal_avatar.standalone.deltas import read_deltas
 from personal_avatar.training.families.parts import UNET_PREFIX
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 if TYPE_CHECKING:
     import torch
@@ -53,10 +53,9 @@ def find_networks(tags: Sequence[NetworkTag], folder: Path) -> list[Network]:
     missing = dict.fromkeys(tag.name for tag in tags if find_lora(tag.name, files) is None)
     if missing:
         known = ", ".join(sorted(name for name, path in files.items() if not _is_ours(path))) or "none yet"
-        raise NotFound(
-            f"There is no LoRA named {', '.join(missing)}.",
-            f"Its file belongs into models/loras of the data folder. Besides avatars there are: {known}.",
-        )
+        error = stated(NotFound, "failure.lora_not_there", names=", ".join(missing))
+        error.hint = text("remedy.loras_here", names=known)
+        raise error
     return present_networks(tags, folder)
 
 
@@ -133,10 +132,8 @@ class AppliedNetworks:
     def _misfit(self, path: Path, why: str) -> GenerationFailed:
         model, base = made_for(path), self.model.base
         other = model if model not in ("", FAMILIES[base.family]) else "another kind of checkpoint"
-        return GenerationFailed(
-            f"{path.name} was made for {other}: it does not fit {base.title} ({why}).",
-            "Take it out of the prompt, or load a checkpoint like the one it was trained on.",
-        )
+        values = {"file": path.name, "format": other, "base": base.title, "cause": why}
+        return stated(GenerationFailed, "failure.misfit", "remedy.out_of_prompt", **values)
 
 
 def all_fit(*checks: Callable[[], object]) -> None:

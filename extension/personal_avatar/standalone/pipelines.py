@@ -16,6 +16,7 @@ from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.naming import described, named
 from personal_avatar.networks import embeddings_in, named_embeddings
+from personal_avatar.problems import stated
 from personal_avatar.standalone.denoise import OnStep, Painting, paint
 from personal_avatar.standalone.embeddings import embedding_for
 from personal_avatar.standalone.networks import AppliedNetworks, Network, all_fit
@@ -186,5 +187,5 @@ def _named_errors() -> Iterator[None]:
     except Exception as error:
         found = named(error)
         if isinstance(found, Crashed):
-            found = GenerationFailed(f"The picture could not be made ({described(error)}).")
+            found = stated(GenerationFailed, "failure.not_painted", cause=described(error))
         raise found from error

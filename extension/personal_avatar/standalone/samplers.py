@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from personal_avatar.errors import InvalidSettings
+from personal_avatar.problems import stated
 
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "DPM++ 2M": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": False}),
@@ -26,4 +27,5 @@ def scheduler(name: str, schedule: dict[str, Any]) -> Any:
 def refuse_sampler(name: str) -> None:
     """Raise `InvalidSettings` for an unknown name."""
     if name not in SAMPLERS:
-        raise InvalidSettings(f"There is no sampler {name!r}.", f"Choose one of: {', '.join(SAMPLERS)}.")
+        names = ", ".join(SAMPLERS)
+        raise stated(InvalidSettings, "failure.no_sampler", "remedy.one_of", wanted=repr(name), names=names)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.errors import UpscalerMissing
+from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
 
 LIBRARIES = ("spandrel", "torchvision")
@@ -36,9 +37,9 @@ class Upscalers:
         """uint8 RGB -> the same `factor` times as high and wide. Raises `UpscalerMissing`."""
         file = self._files().get(name)
         if file is None:
-            raise UpscalerMissing(
-                f"The upscaler {name!r} is not installed.",
-                f"Put its weights into {self._folder} and install {', '.join(LIBRARIES)}.",
+            where = {"folder": self._folder, "packages": ", ".join(LIBRARIES)}
+            raise stated(
+                UpscalerMissing, "failure.no_upscaler", "remedy.put_weights", upscaler=repr(name), **where
             )
         enlarge, scale = load_network(file, file.stat().st_mtime_ns)
         size_px = (image.shape[1] * factor, image.shape[0] * factor)
@@ -80,9 +81,10 @@ def load_network(file: Path, _modified_ns: int) -> tuple[Enlarge, int]:
     try:
         network = spandrel.ModelLoader(device="cpu").load_from_file(file)
     except Exception as error:
-        raise UpscalerMissing(f"{file.name} cannot be loaded ({error}).", "Download it again.") from error
+        values = {"file": file.name, "cause": error}
+        raise stated(UpscalerMissing, "failure.not_loadable", "remedy.again", **values) from error
     if not isinstance(network, spandrel.ImageModelDescriptor) or network.scale < 2 or network.input_channels != 3:
-        raise UpscalerMissing(f"{file.name} does not enlarge pictures.", "Choose another file.")
+        raise stated(UpscalerMissing, "failure.no_enlarger", "remedy.other_file", file=file.name)
     network = network.to(device).eval()
     return lambda image: _through(network, image, device), network.scale
 

@@ -20,6 +20,7 @@ from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.params import validated
 from personal_avatar.photos.alike import Chosen
 from personal_avatar.pictures import infotext_of, load_picture, save_picture
+from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 from personal_avatar.studio.casting import Candidate, Casting, Judges, Made, look_at_new
 from personal_avatar.studio.inventing import MARK, InventSettings, InventTask, marked
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
 
 BATCH = 2  # pictures of one shot
-REMEDY = (
-    "Lower keep, raise count, or describe the character more precisely: age, hair, eyes, build, clothes. A first and a "
-    "last name in the description makes faces more alike."
-)
 
 
 def invent(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def invent(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, co
         raise Cancelled(error.message, error.hint, kept) from None
     found = _found(casting, made, began)
     if found is None:
-        raise NoCharacter(_nothing(casting, made), REMEDY)
+        raise _nothing(casting, made)
     return found
 
 
@@ -170,9 +167,9 @@ def _sentence(chosen: Chosen, made: int) -> str:
     return kept + (f"; the next best group has {chosen.runner_up:.2f}." if chosen.runner_up is not None else ".")
 
 
-def _nothing(casting: Casting, made: Made) -> str:
-    usable, keep = len(made.usable), casting.settings.keep
-    told = f"{len(made.candidates)} pictures were made, and {usable} of them show one face well enough"
+def _nothing(casting: Casting, made: Made) -> NoCharacter:
+    seen = {"count": len(made.candidates), "number": len(made.usable)}
     if casting.avatar is not None:
-        return f"{told}; none is as much like {casting.avatar.name} as the avatar's own photos."
-    return f"{told}; no {keep} of those show the same character."
+        who = casting.avatar.name
+        return stated(NoCharacter, "failure.no_character_like", "remedy.character", who=who, **seen)
+    return stated(NoCharacter, "failure.no_character", "remedy.character", keep=casting.settings.keep, **seen)

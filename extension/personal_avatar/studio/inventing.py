@@ -13,6 +13,7 @@ from personal_avatar.jobs.store import Job, JobView
 from personal_avatar.names import checked_noun
 from personal_avatar.params import Settings, setting, validated
 from personal_avatar.pictures import GENERATED, infotext_of, source_of
+from personal_avatar.problems import stated
 from personal_avatar.studio.works import INVENT
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Invention:
             return
         usable_with(avatar, base, self._studio.host.folders())
         if not avatar.reference:
-            raise WrongState(f"{avatar.name} is a style: it has no face.", "Choose an avatar that shows somebody.")
+            raise stated(WrongState, "failure.faceless", "remedy.somebody", who=avatar.name)
         self._studio.analyser(avatar.recogniser)
 
     # -- what came of it

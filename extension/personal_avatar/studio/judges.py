@@ -13,6 +13,7 @@ import numpy as np
 from personal_avatar.avatars import subject_prompt
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
+from personal_avatar.problems import stated
 from personal_avatar.ranking.nouns import NOT_FOLLOWED
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Judges:
         that made it."""
         if avatar.best is not None and not avatar.reference:
             prompt = subject_prompt(avatar.best, 1.0)
-            raise WrongState(f"{avatar.name} is a style: it has no face.", f"Write into any prompt: {prompt}.")
+            raise stated(WrongState, "failure.faceless", "remedy.prompt", who=avatar.name, prompt=prompt)
         if not avatar.reference:
-            raise WrongState(f"{avatar.name} has no reference that pictures could be measured by.", "Train it again.")
+            raise stated(WrongState, "failure.no_reference", "remedy.train_again", who=avatar.name)
         reference = np.asarray(avatar.reference, dtype=np.float32)
         ceiling = avatar.best.likeness.ceiling if avatar.best and avatar.best.likeness else None
         photos = self.studio.avatars.photos(avatar.id)[:MOST_PHOTOS]

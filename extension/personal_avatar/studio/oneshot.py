@@ -120,7 +120,8 @@ def settings_of(values: dict[str, Any]) -> IdentitySettings:
     """Settings without pictures; raises `InvalidSettings`, also for those that are said by other means here."""
     foreign = sorted(ELSEWHERE & set(values))
     if foreign:
-        raise InvalidSettings(f"{', '.join(foreign)} cannot be set here.", "Give the photos as references.")
+        names = ", ".join(foreign)
+        raise stated(InvalidSettings, "failure.elsewhere_set", "remedy.references", names=names)
     return validated(IdentitySettings, values)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import Avatar
 from personal_avatar.errors import InvalidSettings, NotFound
+from personal_avatar.problems import stated
 from personal_avatar.storage import plain_suffix
 from personal_avatar.studio.judges import Judges
 from personal_avatar.studio.neighbours import Neighbours
@@ -101,10 +102,11 @@ class Rankings:
         else:
             _refuse_count(len(request.references))
         if request.folder is not None and not request.folder.is_dir():
-            raise NotFound(f"There is no folder {request.folder}.", "Check the path.")
+            raise stated(NotFound, "failure.no_such_folder", "remedy.path", folder=request.folder)
         images = pictures_in([request.folder]) if request.folder else request.images
         if not 1 <= len(images) <= MAX_IMAGES:
-            raise NotFound(f"There are {len(images)} pictures; 1 to {MAX_IMAGES} can be ranked.", "Name others.")
+            values = {"count": len(images), "number": MAX_IMAGES}
+            raise stated(NotFound, "failure.many_to_rank", "remedy.others", **values)
         return self._submit(request, avatar)
 
     def _submit(self, request: RankRequest, avatar: Avatar | None) -> Job:
@@ -157,7 +159,7 @@ class Rankings:
 def _refuse_count(photos: int) -> None:
     """Raise `InvalidSettings` for no photo of the person, and for too many."""
     if not photos:
-        who = "Choose an avatar, or add a photo of the person."
-        raise InvalidSettings("Neither an avatar nor a photo was given.", who)
+        raise stated(InvalidSettings, "failure.nobody_given", "remedy.avatar_or_photo")
     if photos > MAX_REFERENCES:
-        raise InvalidSettings(f"{photos} photos of the person are more than {MAX_REFERENCES}.", "Choose the best ones.")
+        values = {"count": photos, "number": MAX_REFERENCES}
+        raise stated(InvalidSettings, "failure.many_references", "remedy.best_ones", **values)

@@ -20,6 +20,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.identities import IdentityRestoreSettings, PictureRestoreSettings
 from personal_avatar.params import validated
+from personal_avatar.problems import stated
 from personal_avatar.storage import plain_suffix
 from personal_avatar.studio.restored import merged, told, told_second
 
@@ -117,7 +118,7 @@ class Restoring:
             is_own = own is not None and getattr(reader, "name", "") == avatar.recogniser
             vectors.append(own if is_own else _seen_in(photos, reader))
         if all(vector is None for vector in vectors):
-            raise WrongState(f"{avatar.name} has no face to compare with.", "Give photos of the person instead.")
+            raise stated(WrongState, "failure.unlike", "remedy.photos_instead", who=avatar.name)
         return Person(avatar.name, tuple(vectors))
 
     def person_from(self, photos: Sequence[Path], judge: Judge, name: str = "") -> Person:
@@ -168,8 +169,9 @@ class Restoring:
             lacking = networks.missing(wanted, self._studio.weights_folder / networks.FOLDER, models)
             raise NotFound(lacking.message, lacking.hint) if models else lacking
         if not models:
-            raise RestorerMissing("No face restorer is installed.")
-        raise NotFound(f"The face restorer {wanted} is not installed.", f"There are: {', '.join(models)}.")
+            raise stated(RestorerMissing, "failure.bare_restorer")
+        names = ", ".join(models)
+        raise stated(NotFound, "failure.other_restorer", "remedy.there_are", restorer=wanted, names=names)
 
     def picture(
         self, image: np.ndarray, people: Sequence[Person], judge: Judge, settings: IdentityRestoreSettings,
@@ -230,10 +232,10 @@ class Restoring:
 
         settings = validated(PictureRestoreSettings, request.settings)
         if not 1 <= len(request.images) <= MAX_IMAGES:
-            raise InvalidSettings(f"{len(request.images)} pictures were given; 1 to {MAX_IMAGES} are possible.")
+            raise stated(InvalidSettings, "failure.many_pictures", count=len(request.images), number=MAX_IMAGES)
         if len(request.references) > MAX_PHOTOS:
-            said = f"{len(request.references)} photos are more than {MAX_PHOTOS}."
-            raise InvalidSettings(said, "Choose the best ones.")
+            values = {"count": len(request.references), "number": MAX_PHOTOS}
+            raise stated(InvalidSettings, "failure.many_references", "remedy.best_ones", **values)
         self.model(settings.model)
         studio = self._studio
         avatar = studio.avatars.find(request.avatar_id, request.user_id) if request.avatar_id else None

@@ -74,7 +74,7 @@ class Retouching:
             emit(Log(f"{portrait.path.name} was not restored: {error}"))
             return portrait
         if not found.count:
-            emit(Log(f"{portrait.path.name} stays as it is: {found.reason}"))
+            emit(Log(f"{portrait.path.name} stays as it is: {found.reason}."))
             return portrait
         return replace(portrait, restored=target, scores={**portrait.scores, **_scores(found, people[0])})
 

@@ -26,6 +26,7 @@ from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.names import checked_noun
 from personal_avatar.pictures import load_picture, readable
+from personal_avatar.problems import stated
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import plain_suffix, sha256_of
 from personal_avatar.studio.oneshot import (
@@ -80,22 +81,21 @@ def _agreed(wish: CreateRequest, people: Sequence[Path]) -> Consent:
 def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> None:
     """`shown`: photos of the first person."""
     if not shown and not has_avatar:
-        raise InvalidSettings("Neither an avatar nor a photo was given.", "Choose an avatar, or add a photo.")
+        raise stated(InvalidSettings, "failure.nobody_given", "remedy.avatar_or_photo")
     if wish.file and not has_avatar:
-        raise InvalidSettings("A trained file was named, and no avatar.", "Name the avatar, too, or no file.")
+        raise stated(InvalidSettings, "failure.file_of_nobody", "remedy.avatar_too")
     for photos in (shown, *(one.references for one in wish.neighbours)):
         if len(photos) > MAX_REFERENCES:
-            raise InvalidSettings(f"{len(photos)} photos are more than {MAX_REFERENCES}.", "One to five good ones do.")
+            values = {"count": len(photos), "number": MAX_REFERENCES}
+            raise stated(InvalidSettings, "failure.many_references", "remedy.few_good", **values)
     for box in (wish.box, *(one.box for one in wish.neighbours)):
         if box is not None and not (box[0] < box[2] and box[1] < box[3]):
-            raise InvalidSettings(
-                f"The region from {box[0]:g}, {box[1]:g} to {box[2]:g}, {box[3]:g} holds nothing.",
-                "left must be less than right, and top less than bottom.",
-            )
+            corners = {"begin": f"{box[0]:g}, {box[1]:g}", "end": f"{box[2]:g}, {box[3]:g}"}
+            raise stated(InvalidSettings, "failure.empty_region", "remedy.region", **corners)
     if not 0.0 <= wish.strength <= 1.0:
         raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}.")
     if (shown or wish.neighbours) and not wish.consent.strip():
-        raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+        raise stated(ConsentMissing, "failure.no_consent")
 
 
 def _kept(neighbours: Sequence[Neighbour]) -> tuple[tuple[KeptNeighbour, ...], dict[str, Path]]:
@@ -170,7 +170,7 @@ def _pose_of(studio: Studio, one_shot: OneShot, files: Mapping[str, Path]) -> np
     if not one_shot.pose or one_shot.identity is not None:
         return None
     if problem := studio.host.pose_problem():
-        raise InvalidSettings(problem, "Leave the pose out, or choose a style that says it.")
+        raise InvalidSettings(problem, text("remedy.no_pose"))
     return load_picture(files[one_shot.pose])
 
 
@@ -178,14 +178,12 @@ def usable_with(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: s
     """The avatar's file for the loaded checkpoint, see `file_for`. Raises `WrongState`, `BaseUnsupported` when it has
     none, or it is not in the host's `folders`; `InvalidSettings`."""
     if avatar.best is None:
-        raise WrongState(f"{avatar.name} has not been trained yet.", "Train it, or wait until that has ended.")
+        raise stated(WrongState, "failure.untrained", "remedy.train_it", who=avatar.name)
     point = file_for(avatar, base, folders, wanted)
     if point is None:
         families = ", ".join(sorted({FAMILIES[one.family] for one in avatar.checkpoints}))
-        raise BaseUnsupported(
-            f"{avatar.name} was trained for {families}; {base.title} is {FAMILIES[base.family]}.",
-            "Load a checkpoint of that family, or train the avatar for this one.",
-        )
+        values = {"who": avatar.name, "families": families, "base": base.title, "family": FAMILIES[base.family]}
+        raise stated(BaseUnsupported, "failure.other_families", "remedy.that_family", **values)
     refuse_lost(avatar, point, folders)
     return point
 
@@ -197,7 +195,8 @@ def file_for(avatar: Avatar, base: BaseModelFile, folders: Folders, wanted: str 
     named = _wanted(points, wanted)
     if wanted and points and not named:
         there = ", ".join(f"{one.path.name} ({_made_by(one)})" for one in best_first(points))
-        raise InvalidSettings(f"{avatar.name} has no file {wanted!r} for this checkpoint.", f"There are: {there}.")
+        values = {"who": avatar.name, "wanted": repr(wanted), "names": there}
+        raise stated(InvalidSettings, "failure.no_such_file", "remedy.there_are", **values)
     return best_here(named, folders)
 
 

@@ -13,6 +13,7 @@ from personal_avatar.errors import WrongState
 from personal_avatar.host import Folders
 from personal_avatar.jobs.store import JobView, named_in
 from personal_avatar.networks import read_header
+from personal_avatar.problems import stated
 from personal_avatar.provenance import MADE_BY
 from personal_avatar.storage import files_below, sha256_of
 
@@ -72,8 +73,8 @@ def refuse_lost(avatar: Avatar, point: Checkpoint, folders: Folders) -> None:
     """Raise `WrongState` when the host does not find the file of a training."""
     if not lies_here(point, folders):
         kind = _KINDS.get(point.method, "LoRAs")
-        hint = f"Copy it from where it was trained into the folder of {kind} here, or train the avatar again."
-        raise WrongState(f"{point.path.name}, the trained file of {avatar.name}, is not here.", hint)
+        values = {"file": point.path.name, "who": avatar.name, "kinds": kind}
+        raise stated(WrongState, "failure.lost", "remedy.copy_here", **values)
 
 
 def _is_one(path: Path, known: Mapping[str, set[str]]) -> bool:

@@ -29,7 +29,7 @@ from personal_avatar.params import refuse_together, validated
 from personal_avatar.photos import kohya
 from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import IGNORED, PhotoSettings
-from personal_avatar.problems import all_refused, refused
+from personal_avatar.problems import all_refused, refused, stated
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.comparing import compared, newest_first
@@ -221,7 +221,7 @@ class Trainings:
     def _refused(self, request: TrainRequest) -> Ground:
         """What to train on. Raises when the base, the plan or the photos cannot work."""
         if not request.consent.strip() and not statement_of(request.photos):
-            raise ConsentMissing("Nobody stated that the person in the photos agreed.")
+            raise stated(ConsentMissing, "failure.no_consent")
         refuse_count(len(request.photos))
         self._studio.datasets.refuse_upscaler(validated(PhotoSettings, request.photo_settings))
         return self._ground(request, self._base(request))

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, NotFound
+from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, opened
 
 # Names of networks, such as <lora:my__film__v2:1>, are passed over.
@@ -21,7 +22,6 @@ DEEPEST = 10
 MOST_BYTES = 4_000_000
 LONGEST = 100_000  # characters of a prompt that is filled
 SHOWN = 60
-ENDLESS = "Take one of them out of its file."
 
 
 def has_wildcards(prompt: str) -> bool:
@@ -60,9 +60,10 @@ class Wildcards:
                 parts.append(part)
                 length += len(part)
                 if length > LONGEST:
-                    raise BadInput(f"Wildcards in {begun!r} become more than {LONGEST} characters.", ENDLESS)
+                    values = {"wanted": repr(begun), "number": LONGEST}
+                    raise stated(BadInput, "failure.wild_length", "remedy.wild_endless", **values)
             prompt = "".join(parts)
-        raise BadInput(f"Wildcards in {begun!r} name each other without end.", ENDLESS)
+        raise stated(BadInput, "failure.wild_endless", "remedy.wild_endless", wanted=repr(begun))
 
     def refuse_unknown(self, prompt: str) -> None:
         """Raises what `expanded` may raise for any seed because of a name without a file, or an empty file; and for the
@@ -98,10 +99,11 @@ class Wildcards:
         found = [path for known, path in self._files if fnmatch.fnmatchcase(known, name)]
         if not found:
             known = ", ".join(names(self._folders)[:20]) or "none"
-            raise NotFound(f"There is no wildcard {name!r}.", f"Wildcards here: {known}.")
+            raise stated(NotFound, "failure.no_wildcard", "remedy.wildcards", wanted=repr(name), names=known)
         lines = [line for path in found for line in _choices(path)]
         if not lines:
-            raise BadInput(f"The wildcard {name!r} has no choices.", f"Write one a line into {found[0].name}.")
+            values = {"wanted": repr(name), "file": found[0].name}
+            raise stated(BadInput, "failure.empty_wildcard", "remedy.line_each", **values)
         return lines
 
 

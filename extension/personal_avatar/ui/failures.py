@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from itertools import islice
 
 from personal_avatar.problems import known, longest_first
 from personal_avatar.ui.labels import PLACES, label, of_base, reasons
@@ -32,6 +33,7 @@ OWN_HINTS = (
 # What follows a sentence or stands before one.
 WORDS, PERSON, KEPT = "failure.words", "failure.of_person", "failure.kohya_kept"
 OF_SOMEBODY = re.compile(r"(?P<who>[^\n]{1,100}?): (?P<told>.+)", re.DOTALL)
+SENTENCE = re.compile(r"\. (?=[A-Z])")
 DEEPEST = 3  # sentences in one another
 REMEMBERED = 1000  # the page tells the same ones at each of its refreshes
 # What alone fills the places of failures: none is taken for another one that ends or begins like it.
@@ -88,8 +90,31 @@ def _of_person(message: str, language: str, within: int) -> str:
     return text(PERSON, language, who=who, told=told) if told else ""
 
 
+def whole(said: str, language: str) -> str:
+    """What happened and, behind it, what is to be done, as errors are written in logs; "" of what the table does not
+    have."""
+    for end in islice(SENTENCE.finditer(said[:LONGEST]), DEEPEST):
+        before, after = happened(said[: end.end()].rstrip(), language), said[end.end() :]
+        if before and (hint := remedied(after, language) or translated(after, _usual(), language)):
+            return f"{before} {hint}"
+    return happened(said, language)
+
+
+@cache
+def _usual() -> tuple[str, ...]:
+    return tuple(key for key in longest_first("error") if key.endswith(".hint"))
+
+
 def remedied(hint: str, language: str) -> str:
     """What is to be done, settings under their labels; "" of what the table does not have."""
+    if told := _remedied(hint, language):
+        return told
+    before, end, after = hint.rpartition(". ")
+    parts = [_remedied(f"{before}.", language), _remedied(after, language)] if end else []
+    return " ".join(parts) if parts and all(parts) else ""
+
+
+def _remedied(hint: str, language: str) -> str:
     def called(changes: str) -> str:
         each = (change.partition(" ") for change in changes.split(", "))
         return text("list.between", language).join(f"{label(name, language)} {value}" for name, _, value in each)

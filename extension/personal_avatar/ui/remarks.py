@@ -9,7 +9,7 @@ from personal_avatar.commandline import named_here
 from personal_avatar.photos.advice import ANIMAL
 from personal_avatar.photos.words import FACE_GONE
 from personal_avatar.problems import known, longest_first
-from personal_avatar.ui.failures import happened
+from personal_avatar.ui.failures import happened, whole
 from personal_avatar.ui.labels import PLACES, label, problem
 from personal_avatar.ui.markup import tag
 from personal_avatar.ui.scene import Scene
@@ -17,7 +17,10 @@ from personal_avatar.wording import DEFAULT, text, translated
 
 KEYS = ("remark.one_recogniser", "remark.no_clip", "train_advice.NO_REPORT", f"advice.{ANIMAL}")
 OF_PHOTO = "log.of_photo"  # a file, and a sentence about it
-NUMBERS = dict.fromkeys(("number", "step", "at", "total", "most", "needed", "free", "own", "common"), r"[-+.\d]+")
+COUNTED = (
+    "number", "step", "at", "total", "most", "needed", "free", "own", "common", "score", "other_score",
+)  # fmt: skip
+NUMBERS = dict.fromkeys(COUNTED, r"[-+.\d]+")
 OF_LOGS = {**PLACES, **NUMBERS, "noun": "[^:]+"}
 
 
@@ -30,7 +33,8 @@ def told(sentence: str, language: str) -> str:
         "faults": lambda faults: text("list.between", language).join(
             translated(fault, known("fault"), language) or fault for fault in faults.split(", ")
         ),
-        "cause": lambda cause: happened(cause, language) or cause, "kept": lambda kept: told(kept, language) or kept,
+        "unrestored": lambda why: translated(why, known("unrestored"), language, places=NUMBERS) or why,
+        "cause": lambda cause: whole(cause, language) or cause, "kept": lambda kept: told(kept, language) or kept,
     }
     keys = [key for key in longest_first("log") if key != OF_PHOTO]
     found = translated(sentence, (*KEYS, *keys), language, instead, OF_LOGS) or happened(sentence, language)

@@ -182,7 +182,7 @@ def sampler_and_scheduler(wanted: str) -> tuple[str, str]:
     """The WebUI's names for `DPM++ 2M`, `DPM++ 2M Karras` and so on. Raises `GenerationFailed` for an unknown one."""
     sampler, scheduler = sd_samplers.get_sampler_and_scheduler(wanted, "Automatic")
     if not wanted.startswith(sampler):
-        raise GenerationFailed(f"The WebUI has no sampler {wanted!r}.", "Choose one of txt2img's, such as DPM++ 2M.")
+        raise stated(GenerationFailed, "failure.webui_sampler", "remedy.webui_sampler", wanted=repr(wanted))
     return sampler, scheduler
 
 

@@ -14,26 +14,22 @@ from modules import scripts, shared
 
 from personal_avatar.domain import Family
 from personal_avatar.errors import GenerationFailed, InvalidSettings
+from personal_avatar.problems import stated
 from personal_avatar.webui.identity import notes
 from personal_avatar.webui.identity.foreign import TITLE
-from personal_avatar.wording import FAMILIES
+from personal_avatar.wording import FAMILIES, text
 
 POSE = "openpose"
 READERS = ("dw_openpose_full", "openpose_full", "openpose")
 MARKS = {Family.SDXL: ("xl",), Family.SD2: ("sd21", "sd2", "v2")}
-REASON = (
-    "The WebUI's console says why. Most often the weights that find people in a picture could not be downloaded: use "
-    "that preprocessor once in ControlNet's own panel, or leave the pose out."
-)
-HINT = "Install the extension sd-webui-controlnet and a model for poses, or choose a style that says the pose."
 
 
 def problem(family: Family) -> str:
     """Why no pose can be followed with checkpoints of a family; "" when it can."""
     if _script(is_img2img=False) is None:
-        return "A pose can be taken from a picture only with the extension sd-webui-controlnet, which is not here."
+        return text("failure.poseless")
     if not model_for(_listed("get_models"), family):
-        return f"ControlNet has no model for poses ({POSE}) that fits checkpoints of {FAMILIES[family]}."
+        return text("failure.pose_model", wanted=POSE, family=FAMILIES[family])
     return ""
 
 
@@ -42,7 +38,7 @@ def posed(p: Any, pose: np.ndarray, family: Family, is_img2img: bool) -> Iterato
     """`p` follows the pose in uint8 RGB `pose`. Raises `InvalidSettings` when it cannot be done."""
     script = _script(is_img2img)
     if script is None or (why := problem(family)):
-        raise InvalidSettings(why if script else "ControlNet is not here.", HINT)
+        raise InvalidSettings(why if script else text("failure.no_controlnet"), text("remedy.controlnet"))
     added = [script, Witness(script)]
     p.scripts.alwayson_scripts += added
     p.scripts.scripts += added
@@ -68,7 +64,7 @@ class Witness(scripts.Script):
 
     def process_before_every_sampling(self, p: Any, *args: Any, **kwargs: Any) -> None:
         if getattr(self._script, "latest_network", None) is None:
-            setattr(p, notes.PROBLEM, GenerationFailed("ControlNet could not follow the pose.", REASON))
+            setattr(p, notes.PROBLEM, stated(GenerationFailed, "failure.lost_pose", "remedy.lost_pose"))
             shared.state.interrupt()
 
 

@@ -9,6 +9,7 @@ from modules import shared
 from PIL import Image
 
 from personal_avatar.errors import UpscalerMissing
+from personal_avatar.problems import stated
 from personal_avatar.webui.generation import turn
 
 STEP_PX = 8  # the WebUI cuts results down to multiples of it
@@ -24,13 +25,13 @@ def upscale(image: np.ndarray, name: str, factor: int) -> np.ndarray:
     when the WebUI could not load the model: it then only resamples."""
     found = next((one for one in shared.sd_upscalers if one.name == name and _is_here(one)), None)
     if found is None:
-        raise UpscalerMissing(f"The upscaler {name} is not installed.")
+        raise stated(UpscalerMissing, "failure.no_upscaler", upscaler=name)
     height, width = image.shape[:2]
     picture = Image.fromarray(np.pad(image, ((0, -height % STEP_PX), (0, -width % STEP_PX), (0, 0)), mode="edge"))
     with turn():
         made = found.scaler.upscale(picture, factor, found.data_path).convert("RGB")
     if np.array_equal(made, picture.resize(made.size, Image.Resampling.LANCZOS)):
-        raise UpscalerMissing(f"The WebUI could not use {name}.", "Its console says why; get the weights again.")
+        raise stated(UpscalerMissing, "failure.unused_upscaler", "remedy.console_weights", upscaler=name)
     return np.ascontiguousarray(np.asarray(made)[: height * factor, : width * factor])
 
 

@@ -16,9 +16,22 @@ KINDS = {kind.__name__: kind for kind in errors._all_errors(AvatarError)}
 AROUND = ("worker/**/*.py", "jobs/endings.py", "jobs/mending.py", "jobs/process.py", "jobs/working.py", "jobs/files.py",
           "jobs/running.py", "jobs/control.py", "webui/published.py", "webui/trial.py", "webui/selftest_checkpoint.py",
           "webui/selftest_embedding.py", "webui/selftest_lora.py")  # fmt: skip
+# Jobs that paint, restore and rank, in the process of the host, and what they do that with.
+PAINTING = (
+    *(f"studio/{name}.py" for name in (
+        "portraits", "retouching", "repairs", "restored", "restoring", "sortings", "rankings", "characters", "casting",
+        "judges", "best_of", "sitters", "second_pass", "oneshot", "trained", "datasets",
+    )),
+    *(f"standalone/{name}.py" for name in (
+        "pipelines", "denoise", "networks", "embeddings", "deltas", "samplers", "upscalers", "restorers",
+    )),
+    *(f"webui/{name}.py" for name in ("generation", "posing", "upscalers", "restorers", "sharing", "identity/session")),
+    "restoration/*.py", "ranking/*.py", "styles/wildcards.py", "networks.py",
+)  # fmt: skip
 # What a job imports of these only says to who asks before there is one, or installs, what it cannot be.
 BEFORE = {
-    "avatars.py", "environment/kohya.py", "environment/pip_errors.py", "environment/trainer.py", "jobs/executors.py",
+    "avatars.py", "ranking/order.py",
+    "environment/kohya.py", "environment/pip_errors.py", "environment/trainer.py", "jobs/executors.py",
     "jobs/states.py", "params.py", "prompts.py", "problems.py", "styles/filling.py",
     "styles/library.py", "weights/registry.py",
 }
@@ -42,7 +55,7 @@ def running() -> list[Path]:
         if (source := waiting.pop()) not in found:
             found.add(source)
             waiting += imported(source)
-    around = [path for name in AROUND for path in PACKAGE.glob(name)]
+    around = [path for name in (*AROUND, *PAINTING) for path in PACKAGE.glob(name)]
     return sorted(found | set(around))
 
 

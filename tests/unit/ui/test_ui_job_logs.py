@@ -5,17 +5,28 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from personal_avatar.domain import BaseModelFile, Family, Method
+from personal_avatar.domain import BaseModelFile, Family, Method, Portrait
+from personal_avatar.errors import NoFace
+from personal_avatar.host import Folders
 from personal_avatar.jobs.working import DIED
+from personal_avatar.networks import mismatches
+from personal_avatar.photos.alike import Chosen
 from personal_avatar.problems import known
+from personal_avatar.restoration.everybody import GOOD_ALREADY, KEPT, RestoredPicture
+from personal_avatar.restoration.everybody import OTHERS as SOMEBODY_ELSE
+from personal_avatar.restoration.trial import NO_PICTURE, NOTHING
+from personal_avatar.studio import characters
+from personal_avatar.studio.best_of import BestOf
 from personal_avatar.training.idle import idle
 from personal_avatar.training.outcome import TRAINED_ON
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.run import COMPILES
-from personal_avatar.ui.remarks import OF_PHOTO, told
+from personal_avatar.ui.remarks import COUNTED, OF_PHOTO, told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
+from safetensors.numpy import save_file
 
 from tests.unit.ui.sources import MODULES, Module
 
@@ -62,7 +73,7 @@ def test_settings_that_do_nothing_are_told_with_the_reason_under_their_labels(la
         assert found and not re.search(english, found), (one, found)
 
 
-NUMBERS = dict.fromkeys(("number", "step", "at", "total", "most", "needed", "free", "own", "common"), "7")
+NUMBERS = dict.fromkeys(COUNTED, "7")
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -81,7 +92,37 @@ def test_every_sentence_of_the_log_is_found_again_by_its_english_words_and_by_no
     ("sd-scripts has no DoRA (dora).", text("problem.all", "zh", told=text("problem.kohya.dora", "zh", name="dora"))),
     ("Pictures of man: 9. Others were made and left out: 2 without a face, 1 like the person.",
      "man 的图片：9。另有生成后被剔除的：2 张没有人脸、1 张像所训练的人物。"),
+    ("a.png stays as it is: the likeness would fall from 0.512 to 0.402.",
+     "a.png 保持原样：相似度会从 0.512 降到 0.402。"),
+    (f"a.png was not restored: {NoFace(text('failure.no_face', file='a.png'))}",
+     f"a.png 未被修复：{text('failure.no_face', 'zh', file='a.png')} {text('error.NO_FACE.hint', 'zh')}"),
     ("Something that nobody knows.", ""),
 ])
 def test_what_stands_within_a_sentence_is_told_in_the_language_of_the_page(sentence: str, chinese: str) -> None:
     assert told(sentence, "zh").replace(f"“{text('plan.dora', 'zh')}”", "dora") == chinese
+
+
+def of_pictures(folder: Path) -> Iterator[str]:
+    """What jobs that make pictures tell of what they made, of what prompts name, and of faces that stay."""
+    for runner_up in (None, 0.3):
+        yield characters._sentence(Chosen((0, 1), (0.4, 0.6), 0.5, runner_up), 9)
+    for wanted, count in ((1, 4), (2, 1), (1, 1)):
+        quota = BestOf(wanted, 0.5, ["a"])
+        quota.note(Portrait(folder / "a.png", 1, "", likeness=0.9, style="a"))
+        yield quota.sentence(count)
+    folders = Folders(folder, folder, folder, folder)
+    (folder / "broken.safetensors").write_bytes(b"x")
+    save_file({"a": np.zeros(1)}, folder / "other.safetensors", {"ss_base_model_version": "sd_v1"})
+    yield from mismatches("<lora:broken:1> <lora:other:1> <lora:missing:1> other broken", BASE, folders, "<lora:a:1>")
+    for why in (GOOD_ALREADY, SOMEBODY_ELSE, KEPT, NOTHING, NO_PICTURE, RestoredPicture(np.zeros(1), ()).reason):
+        yield f"a.png stays as it is: {why}."
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_jobs_that_make_pictures_tell_of_them_is_told_in_the_language_of_the_page(
+    tmp_path: Path, language: str
+) -> None:
+    said = list(of_pictures(tmp_path))
+    english = "pictures|stays as|it is|LoRA .* (cannot|was)|named|negative|restorer"
+    assert len(said) > 13
+    assert [one for one in said if not told(one, language) or re.search(english, told(one, language))] == []

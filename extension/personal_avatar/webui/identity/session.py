@@ -17,6 +17,7 @@ from personal_avatar.errors import BaseUnsupported, InvalidSettings
 from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity import infotext
 from personal_avatar.identity.nouns import AdapterKind, Reference, Target
+from personal_avatar.problems import stated
 from personal_avatar.webui.describe import describe
 from personal_avatar.webui.identity import foreign, networks, notes
 from personal_avatar.webui.identity.parts import Part
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "personal_avatar"
 LATENT_FACTOR = 8
-PLACES = "Move a box or a mask into it, or inpaint the whole picture."
-SCRIPTS = "Set Script to None, or switch the identity off."
 Fitted = Callable[[IdentityRequest, AdapterKind], IdentityRequest]
 
 
@@ -90,7 +89,7 @@ def after_sampling(p: Any) -> None:
     """Some scripts sample in a way of their own, past the hooks: then nobody was put in, and nothing may claim it."""
     session = of(p)
     if session is not None and not session.sampled and not shared.state.interrupted:
-        notes.refuse(p, BaseUnsupported("Another script samples in a way that a person cannot be put into.", SCRIPTS))
+        notes.refuse(p, stated(BaseUnsupported, "failure.other_script", "remedy.no_script"))
 
 
 def _prepared(p: Any, session: Session, size_px: tuple[int, int], fitted: Fitted) -> Prepared | None:
@@ -149,7 +148,7 @@ def _placed(p: Any, request: IdentityRequest, size_px: tuple[int, int]) -> Ident
     found = Part(tuple(p.paste_to), p.image_mask.size, size_px).of(request)
     everybody, here = len(request.people), len(found.people)
     if not here:
-        raise InvalidSettings("Everybody's place is outside of the part that is painted anew.", PLACES)
+        raise stated(InvalidSettings, "failure.all_outside", "remedy.into_part")
     if here < everybody:
         notes.warn(p, [f"{everybody - here} of {everybody} people stand outside of the part that is painted anew."])
     return found
@@ -164,10 +163,7 @@ def _as_asked(session: Session, prepared: Prepared) -> tuple[tuple[str, str], ..
 def _base() -> BaseModelFile:
     """The loaded checkpoint; raises `BaseUnsupported`."""
     if sd_unet.current_unet is not None:
-        raise BaseUnsupported(
-            "Another UNet (such as TensorRT's) stands in for the checkpoint's; a person cannot be put into it.",
-            'Set "SD Unet" to None in the settings.',
-        )
+        raise stated(BaseUnsupported, "failure.other_unet", "remedy.no_unet")
     return describe(shared.sd_model.sd_checkpoint_info)
 
 
