@@ -98,7 +98,7 @@ def test_a_file_is_known_by_its_name_the_newest_is_taken_and_must_hold_what_it_s
 
 def test_what_is_missing_is_named_with_where_it_is_from() -> None:
     said = str(networks.missing("RestoreFormer", Path("/models"), ("GFPGAN",)))
-    assert all(word in said for word in ("RestoreFormer.pth", "/models", "spandrel", "or use: GFPGAN"))
+    assert all(word in said for word in ("RestoreFormer.pth", "/models", "spandrel", "Or use: GFPGAN"))
 
 
 def test_what_can_be_fetched_is_found_afterwards() -> None:

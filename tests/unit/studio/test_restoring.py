@@ -141,7 +141,7 @@ def test_a_restorer_that_is_not_here_is_told_with_how_to_get_it(
     with pytest.raises(NotFound, match="GFPGAN is not installed") as absent:
         studio.restoring.model("GFPGAN")
     folder = str(studio.weights_folder / "face-restoration")
-    for told in (folder, "doctor --fetch gfpgan", "spandrel", "or use: Redraw"):
+    for told in (folder, "doctor --fetch gfpgan", "spandrel", "Or use: Redraw"):
         assert told in absent.value.hint
     with pytest.raises(NotFound) as unknown:
         studio.restoring.model("Eraser")

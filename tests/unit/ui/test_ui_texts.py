@@ -86,7 +86,7 @@ def made_keys() -> set[str]:
     keys |= {f"{kind}.{unit}" for kind in ("time", "span") for unit in UNITS} | {"chart.spoken"}
     keys |= {f"kind.{kind}" for kind in (TRAIN, ONE_PHOTO, CAPTION, *WORKS)}
     keys |= {f"error.{kind.code}.{part}" for kind in _errors() for part in ("title", "hint")}
-    told = ("problem", "remedy", "base", "content", "trainer", "failure", "log", "idle", "fault")
+    told = ("problem", "remedy", "base", "content", "trainer", "failure", "log", "idle", "fault", "unrestored")
     keys |= {key for kind in told for key in known(kind)} | {"problem.all"}
     keys |= {f"style.{style.id}" for style in shipped()} | {f"category.{name}" for name in categories(shipped())}
     keys |= {f"train_advice.{code}" for code in (*advice.CODES, *caveats.CODES)}
