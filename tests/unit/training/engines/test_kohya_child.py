@@ -219,6 +219,7 @@ CARDS = ["RuntimeError: CUDA driver version is insufficient for CUDA runtime ver
 
 @pytest.mark.parametrize(("tail", "kind", "remedy"), [
     (["RuntimeError: NaN detected in latents: /d/1.png"], NanLoss, "SD VAE"),
+    (["RuntimeError: NaN detected in text encoder outputs: /d/1.png"], NanLoss, "precision to fp32"),
     (["RuntimeError: ", "  CUDA Setup failed despite GPU being available."], InvalidSettings, "optimiser to adamw"),
     (["ValueError: bf16 mixed precision requires PyTorch >= 1.10"], Crashed, "precision to fp16"),
     (["ValueError: fp16 mixed precision requires a device in ['cuda']"], Crashed, "precision to fp32"),

@@ -45,7 +45,10 @@ _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 _ERROR = re.compile(r"(?!subprocess\.)[\w.]+(?:Error|Exception)\b")  # which a traceback ends with, not its launcher's
 _NOT_INSTALLED = re.compile(r"ImportError: No (\w+)")
 _OTHER_PRECISION = re.compile(r"\b(fp16|bf16) mixed precision requires")  # from accelerate
-_NO_NUMBER = "NaN detected in latents"
+_NO_NUMBERS = {  # what is said of it, and done
+    "NaN detected in latents": ("failure.kohya_latents", "remedy.kohya_vae"),
+    "NaN detected in text encoder outputs": ("failure.kohya_texts", "remedy.kohya_texts"),
+}
 _NO_EIGHT_BIT = ("CUDA Setup failed", "Attempted to use bitsandbytes native library")  # to 0.42, and later
 _OF_OPTIMISERS = {*(needed.module for needed in needs.OF_OPTIMISERS.values()), "Prodigy"}  # it calls prodigyopt so
 # What libraries say, and the types of errors, which a last line begins with.
@@ -174,8 +177,8 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
         return stated(Killed, "failure.kohya_killed", words=words)
     if code == 1 and (module := _missing(ended)):
         return _lacking(module, data)
-    if _NO_NUMBER in ended:
-        return stated(NanLoss, "failure.kohya_latents", "remedy.kohya_vae")
+    if keys := next((keys for sign, keys in _NO_NUMBERS.items() if sign in ended), None):
+        return stated(NanLoss, *keys)
     if _says(ended, _NO_EIGHT_BIT):
         return needs.broken("adamw8bit", next(said for said in _NO_EIGHT_BIT if said in ended))
     if found := _OTHER_PRECISION.search(ended):
