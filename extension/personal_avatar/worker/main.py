@@ -18,6 +18,7 @@ from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, fail
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
+from personal_avatar.worker import allocating
 from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl
 
@@ -52,8 +53,9 @@ def main(arguments: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> int:
 
 
 def prepare_process() -> None:
-    """Nothing goes to the network, others come first on the processor, a crash in native code leaves a trace."""
-    os.environ.update(QUIET)
+    """Nothing goes to the network, memory of a card is taken in pieces that grow, others come first on the processor, a
+    crash in native code leaves a trace."""
+    os.environ.update({**QUIET, **allocating.settings()})
     faulthandler.enable()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
