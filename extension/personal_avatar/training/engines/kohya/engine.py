@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -18,7 +19,7 @@ from personal_avatar.errors import AvatarError, Cancelled, Crashed, NanLoss
 from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, SampleMade
 from personal_avatar.problems import stated
-from personal_avatar.storage import slug
+from personal_avatar.storage import slug, write_json
 from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.engines.kohya.child import Child
 from personal_avatar.training.engines.kohya.command import Order, command, prompts
@@ -30,7 +31,7 @@ from personal_avatar.training.engines.kohya.sizes import launcher
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
-from personal_avatar.training.families.text import tokenizer
+from personal_avatar.training.families.text import OPEN_CLIP_PAD, TOKENIZER
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work, unscored
@@ -42,6 +43,7 @@ SHOWN_WHILE_TRAINING = 2
 PROGRESS_EVERY_S = 0.5
 MEMORY_NAME = "memory.json"
 CLIP = "openai_clip-vit-large-patch14"
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # of a tokenizer, which say what it fills up with
 # Where sd-scripts looks for the tokenizers of a family before it asks the network.
 TOKENIZERS = {
     Family.SD1: (CLIP,),
@@ -149,9 +151,14 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
 
 
 def write_tokenizers(order: Order) -> None:
-    """Where it looks for them before it would ask the network, without words that are trained here."""
+    """Where it looks for them before it would ask the network, without words that are trained here: our own files, but
+    for what OpenCLIP fills up with."""
     for name in TOKENIZERS[order.base.family]:
-        tokenizer(None, open_clip=name != CLIP).save_pretrained(str(order.tokenizers / name))
+        folder = order.tokenizers / name
+        shutil.copytree(TOKENIZER, folder)
+        for settings in SETTINGS if name != CLIP else ():
+            said = json.loads((folder / settings).read_text(encoding="utf-8"))
+            write_json(folder / settings, {**said, "pad_token": OPEN_CLIP_PAD})
 
 
 @contextmanager
