@@ -101,9 +101,10 @@ def base_version(facts: Facts) -> str:
 
 
 def _network(plan: LoraPlan) -> dict[str, str]:
-    """Magnitudes of DoRA are a format of LyCORIS; the rest is kohya's own."""
+    """Magnitudes of DoRA are a format of LyCORIS, which from 3.2 on takes them for those of the outputs unless it is
+    told otherwise; the rest is kohya's own."""
     conv = {"conv_dim": plan.conv_rank, "conv_alpha": plan.conv_alpha} if plan.conv_rank else {}
-    arguments = {**conv, **({"algo": "lora", "dora_wd": True} if plan.dora else {})}
+    arguments = {**conv, **({"algo": "lora", "dora_wd": True, "wd_on_output": False} if plan.dora else {})}
     return {
         "ss_network_module": "lycoris.kohya" if plan.dora else "networks.lora",
         "ss_network_dim": str(plan.rank),

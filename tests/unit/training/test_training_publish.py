@@ -325,7 +325,7 @@ def test_a_file_says_that_what_it_makes_is_made_by_a_model(tmp_path: Path, tiny:
 def test_a_file_with_magnitudes_says_so(tmp_path: Path, tiny: BaseModelFile) -> None:
     found = metadata("a", task(tmp_path, tiny), LoraPlan(dora=True), FACTS)
     assert found["ss_network_module"] == "lycoris.kohya"
-    assert json.loads(found["ss_network_args"]) == {"algo": "lora", "dora_wd": True}
+    assert json.loads(found["ss_network_args"]) == {"algo": "lora", "dora_wd": True, "wd_on_output": False}
     assert "ss_network_args" not in metadata("a", task(tmp_path, tiny), LoraPlan(), FACTS)
 
 
