@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,34 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     gc.unfreeze()
     for name in names:
         sys.modules.pop(name, None)
+
+
+STUMBLES = """
+def stumbles():
+    try:
+        raise ValueError
+    except ValueError as error:
+        kept = error
+stumbles()
+"""
+
+
+class Checkpoint:
+    """Comes where libraries were imported for it."""
+
+
+def test_nothing_of_what_needed_them_is_kept_by_errors_on_the_way(write: Write) -> None:
+    """Such an error is garbage that knows who called, and would have been frozen with it."""
+    write("stumbles_in_a_test", STUMBLES)
+
+    def loaded() -> weakref.ref[Checkpoint]:
+        libraries.load("stumbles_in_a_test")
+        model = Checkpoint()
+        return weakref.ref(model)
+
+    found = loaded()
+    gc.collect()
+    assert found() is None
 
 
 def test_a_module_is_imported_uncollected_and_its_objects_are_never_looked_at_again(write: Write) -> None:
