@@ -31,7 +31,7 @@ def load(*names: str) -> None:
     """Import modules that are not there yet.
 
     Python would search the hundred thousands of objects that they consist of for garbage again and again, a fifth of
-    a second each time in the end, and find nothing: none of it ever goes. It does so once, and never looks at them again.
+    a second each time in the end, and find nothing: none of it ever goes. It looks once, and then never again.
     """
     missing = [name for name in names if name not in sys.modules]
     if not missing:
