@@ -35,6 +35,10 @@ BEFORE = {
     "jobs/states.py", "params.py", "prompts.py", "problems.py", "styles/filling.py",
     "styles/library.py", "weights/registry.py",
 }
+# Families of keys of what rooms beside the page say, by the key.
+NAMED = ("problem", "remedy", "base", "content", "trainer", "stage", "large", "error", "report")
+# Families of what they write as sentences, whose keys are looked up only for a page in another language than English.
+WRITTEN = ("log", "idle", "fault", "unrestored")
 TELLERS = {"Log", "note", "say", "_tell", "Again"}
 
 
