@@ -9,6 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.training.rates import ONE_RATE
 from personal_avatar.training.usual import FAR
 
 LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
@@ -19,7 +20,6 @@ NARROW = 0.1  # between untrained and best possible
 OVERSHOT_MERIT = 0.05
 FEW_FACES = 0.75
 FAR_BELOW = 0.1  # of likeness: too weak a training leaves pictures nearly as they were, and takes less away
-OWN_RATE = ("prodigy", "schedulefree")  # optimisers that choose their own
 LARGEST = 1e300
 TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many
 
@@ -150,7 +150,7 @@ class Numbers:
         rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
         if self.is_too_fast and usual:
             return "learning_rate", usual
-        if rate is None or self.plan("optimiser") in OWN_RATE:
+        if rate is None or self.plan("optimiser") == ONE_RATE:
             return "steps", rounded(0.6 * self.steps)
         return "learning_rate", rate / 2
 

@@ -255,6 +255,7 @@ CASES = [
     ),
     (fine(prompt_following=0.6, plan=plan(text_encoder_learning_rate=1e-5)), "set text_encoder_learning_rate to 0"),
     (fine(prompt_following=0.6, plan=plan(optimiser="prodigy")), "set steps to 200"),
+    (fine(prompt_following=0.6, plan=plan(optimiser="schedulefree")), "set learning_rate to 5e-05"),
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)]), "the training damaged the pictures; set learning_rate to 5e-05"),
     (fine(scores=[score(200, 0.5, 0.6, faces=0.5)], untrained={"faces_found": 0.4}), "set sample_steps to 30"),
     (fine(diversity=0.1), "set unmasked_weight to 0.2"),
