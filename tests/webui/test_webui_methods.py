@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from personal_avatar.domain import Family, Method
-from personal_avatar.training.families.detect import read_shapes
+from personal_avatar.training.families.files import read_shapes
 from PIL import Image
 
 from tests.webui.webui_data import training

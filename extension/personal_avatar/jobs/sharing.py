@@ -31,11 +31,10 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """Ids of the jobs that were `asked`, of those that have `parked`, and how long that took."""
+    """Ids of the jobs that were `asked`, and of those that have `parked`."""
 
     asked: tuple[str, ...] = ()
     parked: tuple[str, ...] = ()
-    waited_s: float = 0.0
 
 
 @contextmanager
@@ -86,7 +85,7 @@ class Asked:
             time.sleep(POLL_S)
         known = self._known()
         parked = tuple(name for name, one in known if one.parked)
-        return Answer(tuple(name for name, _ in known), parked, time.monotonic() - began)
+        return Answer(tuple(name for name, _ in known), parked)
 
     def withdraw(self) -> None:
         """The jobs go on, unless somebody else asks too."""
@@ -120,11 +119,6 @@ class Guest:
         self._watch: threading.Thread | None = None
         self._seen_s = 0.0
         self._stays = 0
-
-    @property
-    def is_here(self) -> bool:
-        """Whether jobs are asked to stay parked."""
-        return bool(self._asked)
 
     def come(
         self, crowded: Callable[[], bool], timeout_s: float = TIMEOUT_S, given_up: Callable[[], bool] = _never

@@ -11,8 +11,8 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, NoCheckpoint
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below, sha256_of, write_json
-from personal_avatar.training.families.detect import detect, prediction, read_shapes
-from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one
+from personal_avatar.training.families.detect import detect, prediction
+from personal_avatar.training.families.files import is_diffusers_folder, is_one_by_one, read_shapes
 from personal_avatar.training.families.sidecar import params_in, side_px
 
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseUnsupported, GenerationFailed
+from personal_avatar.pickles import load_pickle
 from personal_avatar.problems import stated
-from personal_avatar.training.families.detect import load_pickle
 
 if TYPE_CHECKING:
     import torch

@@ -141,12 +141,6 @@ def version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def torch_device(name: str) -> torch.device:
-    import torch
-
-    return torch.device(name)
-
-
 def release() -> None:
     """Give memory of dropped models back to the device."""
     import gc

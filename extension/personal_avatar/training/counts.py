@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.families.detect import UNET, VAE, Shapes
+from personal_avatar.training.families.detect import UNET, VAE
+from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
 
 AVERAGED = "model_ema."

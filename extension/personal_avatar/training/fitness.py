@@ -8,8 +8,8 @@ from pathlib import Path
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import AvatarError, BaseUnsupported
 from personal_avatar.problems import stated
-from personal_avatar.training.families.detect import UNET, WEIGHTS, Shapes
-from personal_avatar.training.families.files import not_floating, read_shapes
+from personal_avatar.training.families.detect import UNET, WEIGHTS
+from personal_avatar.training.families.files import Shapes, not_floating, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import read_params
 from personal_avatar.training.families.unet_config import unet_config

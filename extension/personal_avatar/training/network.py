@@ -8,8 +8,8 @@ from pathlib import Path
 
 from personal_avatar.domain import Family
 from personal_avatar.training.counts import FP32, HALF, count, whole
-from personal_avatar.training.families.detect import UNET, VAE, Shapes, detect, read_shapes
-from personal_avatar.training.families.files import in_half
+from personal_avatar.training.families.detect import UNET, VAE, detect
+from personal_avatar.training.families.files import Shapes, in_half, read_shapes
 from personal_avatar.training.footprint import Work, decoder_work, unet_work
 
 READER = "attn2.to_k.weight"  # of what reads the prompt

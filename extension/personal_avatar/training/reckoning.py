@@ -12,8 +12,7 @@ from functools import cached_property, lru_cache
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.counts import FP32, HALF, Extent, low_ranks, trained_numbers
-from personal_avatar.training.families.detect import Shapes
-from personal_avatar.training.network import Network, network_in, network_of
+from personal_avatar.training.network import Network, network_in
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 
@@ -68,8 +67,10 @@ class Machine:
 
 
 def memory_of(plan: TrainPlan, base: BaseModelFile, machine: Machine) -> float:
-    """`memory_gb` of a checkpoint's file. Raises `BaseNotFound`, `BaseUnsupported`."""
-    return _most_gb(Reckoned(plan, network_in(base.path), resolution_of(plan, base), machine.on_card, base.native_px))
+    """The most that a training holds at once, 10^9 bytes: while it loads, in a step, or while it makes pictures.
+    Raises `BaseNotFound`, `BaseUnsupported`."""
+    found = Reckoned(plan, network_in(base.path), resolution_of(plan, base), machine.on_card, base.native_px)
+    return RUNTIME_GB[machine.on_card] + max(found.loading, found.step, found.pictures) / GB
 
 
 def main_memory_of(plan: TrainPlan, base: BaseModelFile) -> float:
@@ -77,16 +78,6 @@ def main_memory_of(plan: TrainPlan, base: BaseModelFile) -> float:
     `BaseNotFound`, `BaseUnsupported`."""
     reckoned = Reckoned(plan, network_in(base.path), resolution_of(plan, base), True, base.native_px)
     return BESIDE_CARD_GB + reckoned.beside_card / GB
-
-
-def memory_gb(plan: TrainPlan, shapes: Shapes, side_px: int, on_card: bool, native_px: int) -> float:
-    """The most that a training holds at once, 10^9 bytes: while it loads, in a step, or while it makes pictures."""
-    return _most_gb(Reckoned(plan, network_of(shapes), side_px, on_card, native_px))
-
-
-def _most_gb(reckoned: Reckoned) -> float:
-    on_card = reckoned.on_card
-    return RUNTIME_GB[on_card] + max(reckoned.loading, reckoned.step, reckoned.pictures) / GB
 
 
 @dataclass(frozen=True)

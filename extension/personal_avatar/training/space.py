@@ -21,7 +21,8 @@ from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
 from personal_avatar.training.engines.kohya import copies
-from personal_avatar.training.families.detect import CHANNELS, Shapes, read_shapes
+from personal_avatar.training.families.detect import CHANNELS
+from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
 from personal_avatar.training.reckoning import OPTIMISER_BYTES

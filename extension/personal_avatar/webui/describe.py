@@ -12,7 +12,7 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported, NoCheckpoint
 from personal_avatar.problems import stated
 from personal_avatar.training.families import detect
-from personal_avatar.training.families.files import is_one_by_one
+from personal_avatar.training.families.files import Shapes, is_one_by_one, read_shapes
 from personal_avatar.training.families.sidecar import side_px
 
 NOISE_SCHEDULE, ZERO_TERMINAL_SNR = "sd_noise_schedule", "Zero Terminal SNR"
@@ -54,7 +54,7 @@ def _family_of(model: Any) -> Family:
     raise stated(BaseUnsupported, "base.neither")
 
 
-def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
+def _shapes(path: Path, loaded: Any | None) -> Shapes:
     """What is in the file. Of a loaded one the WebUI knows it: a .ckpt is not unpickled again, a file may be gone."""
     if loaded is not None and (not is_one_by_one(path) or not path.is_file()):
         return {}
@@ -64,8 +64,8 @@ def _shapes(path: Path, loaded: Any | None) -> detect.Shapes:
 
 
 @lru_cache(maxsize=64)
-def _shapes_at(path: Path, changed_ns: int) -> detect.Shapes:
-    return detect.read_shapes(path)
+def _shapes_at(path: Path, changed_ns: int) -> Shapes:
+    return read_shapes(path)
 
 
 def _params(config: Path) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _params(config: Path) -> dict[str, Any]:
         return {}
 
 
-def _prediction(loaded: Any | None, shapes: detect.Shapes, params: dict[str, Any]) -> tuple[str, bool]:
+def _prediction(loaded: Any | None, shapes: Shapes, params: dict[str, Any]) -> tuple[str, bool]:
     """("epsilon" | "v_prediction" | "", zero terminal SNR)."""
     loaded_as = loaded.parameterization if loaded is not None else ""
     said, zero_terminal_snr = detect.prediction(shapes, params or None, loaded_as)

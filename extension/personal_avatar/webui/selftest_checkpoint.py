@@ -11,7 +11,8 @@ from modules import sd_models, shared
 
 from personal_avatar.errors import BaseUnsupported, SelfTestFailed
 from personal_avatar.problems import stated
-from personal_avatar.training.families.detect import UNET, read_shapes
+from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.webui import borrowed, generation, trial
 from personal_avatar.webui.checkpoints import enlist
 from personal_avatar.wording import text

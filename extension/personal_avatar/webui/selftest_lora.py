@@ -11,7 +11,7 @@ from personal_avatar.domain import BaseModelFile
 from personal_avatar.errors import Crashed, NotTaken, SelfTestFailed
 from personal_avatar.naming import first_line, named
 from personal_avatar.problems import stated
-from personal_avatar.training.families.detect import read_shapes
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.webui import generation, trial
 
 JOINED = ("_q_proj", "_k_proj", "_v_proj", "_out_proj")

@@ -14,8 +14,8 @@ from miniatures import MINIATURE, make
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.training.families import registry
-from personal_avatar.training.families.detect import detect, prediction, read_shapes
-from personal_avatar.training.families.files import not_floating
+from personal_avatar.training.families.detect import detect, prediction
+from personal_avatar.training.families.files import not_floating, read_shapes
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
 

@@ -11,7 +11,7 @@ import torch
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import CANCEL, PAUSE, YIELD, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, Parked, read_events
-from personal_avatar.training import cache, compute, reading
+from personal_avatar.training import cache, reading
 from personal_avatar.training import parking as module
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.heeding import Wishes
@@ -169,7 +169,7 @@ def test_room_that_is_not_there_yet_is_waited_for(
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(module, "_release", lambda: None)  # which takes a tenth of a second each time
     looked: list[int] = []
-    card = compute.torch_device("cuda")
+    card = torch.device("cuda")
     assert parking._brought(Full(3000), card, lambda: looked.append(1)) == "there"  # type: ignore[arg-type,comparison-overlap]
     assert len(looked) == 2999 and now[0] > 2000, "an hour of somebody else's pictures ends no training"
     assert sentences(tmp_path) == [module.FULL]
@@ -179,7 +179,7 @@ def test_room_that_is_not_there_yet_is_waited_for(
 def test_a_cancel_is_heeded_while_it_waits_for_room(parking: Parking) -> None:
     parking.control.ask(CANCEL)
     with pytest.raises(Cancelled):
-        parking._brought(Full(3), compute.torch_device("cuda"), parking.control.check)  # type: ignore[arg-type]
+        parking._brought(Full(3), torch.device("cuda"), parking.control.check)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

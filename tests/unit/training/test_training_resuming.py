@@ -15,7 +15,7 @@ from personal_avatar.jobs.control import PAUSE, Control, PauseTaken
 from personal_avatar.jobs.events import EventWriter, Log, read_events
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import cache, reading, resuming, storing
-from personal_avatar.training.families.detect import read_shapes
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods

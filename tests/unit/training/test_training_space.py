@@ -16,11 +16,10 @@ from personal_avatar.errors import DiskFull, NotWritable
 from personal_avatar.jobs.control import Control
 from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.estimate import before_and_after_s, estimate
-from personal_avatar.training.families.detect import read_shapes
-from personal_avatar.training.families.files import read_weights
+from personal_avatar.training.families.files import read_shapes, read_weights
 from personal_avatar.training.files import write_tensors
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
-from personal_avatar.training.reckoning import memory_gb
+from personal_avatar.training.reckoning import Machine, memory_of
 from personal_avatar.training.run import run
 from personal_avatar.training.space import SPARE_BYTES, needs, refuse_closed, refuse_full
 from safetensors import SafetensorError
@@ -178,7 +177,8 @@ def test_memory_counts_what_dreambooth_began_with_and_what_is_averaged(tiny: Bas
     shapes = read_shapes(tiny.path)
 
     def trained(plan: DreamboothPlan) -> tuple[int, float]:
-        return trained_numbers(plan, shapes), 1e9 * memory_gb(plan, shapes, 64, False, tiny.native_px)
+        small = plan.copy(update={"resolution_px": 64})
+        return trained_numbers(plan, shapes), 1e9 * memory_of(small, tiny, Machine(on_card=False))
 
     unet, plain = trained(DreamboothPlan(precision="fp32"))
     assert trained(DreamboothPlan(precision="fp32", ema_decay=0.999)) == (unet, pytest.approx(plain + 4 * unet))

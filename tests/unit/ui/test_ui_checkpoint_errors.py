@@ -18,7 +18,8 @@ from personal_avatar.problems import known
 from personal_avatar.standalone.checkpoints import CheckpointShelf
 from personal_avatar.training.engines.kohya.limits import fitted
 from personal_avatar.training.families import detect
-from personal_avatar.training.families.detect import FIRST_LAYER, UNET, VAE, read_shapes
+from personal_avatar.training.families.detect import FIRST_LAYER, UNET, VAE
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import OPTIMISERS, PLANS
 from personal_avatar.ui.labels import of_base, problem, reasons

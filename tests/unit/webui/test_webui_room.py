@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from personal_avatar import room, sessions
 from personal_avatar.errors import Cancelled
+from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.sharing import GRACE_S
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Card
@@ -145,13 +146,13 @@ def test_after_the_picture_it_goes_again_also_for_a_training_that_cannot_be_aske
     with trainings(sharing.neighbourhood().store) as start:
         webui.free = 5 * room.GIB
         sharing.checkpoint().make_room(10 * room.GIB, no_wait)
-        start(stage, engine=engine)
+        control = Control(sharing.neighbourhood().store.folder(start(stage, engine=engine)))
         webui.free = 12 * room.GIB
         sharing.before_picture(picture)
         assert webui.places == ["memory", "card"]
-        assert sharing.guest().is_here is asked
+        assert control.asked(YIELD) is asked
         until(lambda: webui.places == ["memory", "card", "memory"])
-        until(lambda: not sharing.guest().is_here)
+        until(lambda: not control.asked(YIELD))
 
 
 def test_what_a_training_needs_that_is_not_on_the_card_yet_counts_as_taken(sharing: Any, webui: Webui) -> None:

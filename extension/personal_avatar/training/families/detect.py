@@ -8,9 +8,7 @@ from typing import Any
 from personal_avatar.domain import Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
-from personal_avatar.training.families.files import Shapes as Shapes
-from personal_avatar.training.families.files import load_pickle as load_pickle
-from personal_avatar.training.families.files import read_shapes as read_shapes
+from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.sidecar import mapping
 from personal_avatar.wording import text
 
@@ -135,11 +133,6 @@ def _says_velocity(params: Mapping[str, Any]) -> bool:
     denoiser = mapping(mapping(params.get("denoiser_config")).get("params"))
     scaling = mapping(denoiser.get("scaling_config"))
     return params.get("parameterization") == "v" or "VScaling" in str(scaling.get("target", ""))
-
-
-def is_inpainting(shapes: Shapes) -> bool:
-    """Whether the network wants a mask and a masked picture beside the noise."""
-    return shapes[FIRST_LAYER][1] == INPAINTING_CHANNELS
 
 
 def _has(shapes: Shapes, prefix: str) -> bool:

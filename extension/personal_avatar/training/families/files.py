@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported
 from personal_avatar.networks import Header, header_of
-from personal_avatar.pickles import load_pickle as load_pickle
-from personal_avatar.pickles import other_content, read_contents
+from personal_avatar.pickles import load_pickle, other_content, read_contents
 from personal_avatar.problems import stated
 from personal_avatar.training.families.marks import stamp
 from personal_avatar.wording import text

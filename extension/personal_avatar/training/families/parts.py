@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.domain import BaseModelFile
-from personal_avatar.training.compute import Compute, release, torch_device
+from personal_avatar.training.compute import Compute, release
 from personal_avatar.training.families.contents import Contents
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Parts:
         card to main memory; on a CPU large ones are forgotten, but not if they were changed, and read again by
         `unpark` and `reading`."""
         if self.on_card:
-            _move(self._parts(text=text, vae=vae), torch_device("cpu"))
+            _move(self._parts(text=text, vae=vae), _main_memory())
             return
         for name in (*((VAE_MODULE,) if vae else ()), *(self.text_encoders if text else ())):
             if name in self.contents and not (name == VAE_MODULE and self.needs_vae):
@@ -66,13 +66,13 @@ class Parts:
             yield
             return
         unet = [part for part in self._parts(unet=True) if _place(part).type != "cpu"]
-        _move(unet, torch_device("cpu"))
+        _move(unet, _main_memory())
         try:
             _move(text, self.compute.device)
             yield
         finally:
             left = _place(text[0])
-            _move(text, torch_device("cpu"))
+            _move(text, _main_memory())
             _move(unet, left)
 
     def _fill(self, names: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ class Parts:
         that on a processor nothing happens. Afterwards it lies again where the rest does: on the card, or in main
         memory where an error left a training that had given its card away."""
         moved = [part for part in self._parts(text=text, unet=unet) if self.on_card and _place(part).type != "cpu"]
-        _move(moved, torch_device("cpu"))
+        _move(moved, _main_memory())
         try:
             yield
         finally:
@@ -112,6 +112,12 @@ class Parts:
         for module in (self.unet, self.vae, *self.text_encoders.values()):
             yield from module.parameters()
             yield from module.buffers()
+
+
+def _main_memory() -> torch.device:
+    import torch
+
+    return torch.device("cpu")
 
 
 def _place(part: torch.nn.Module) -> torch.device:

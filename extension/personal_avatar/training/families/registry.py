@@ -10,7 +10,8 @@ from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
 from personal_avatar.training import libraries
 from personal_avatar.training.compute import Compute
-from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction, read_shapes
+from personal_avatar.training.families.detect import UNKNOWN, VELOCITY, detect, prediction
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.loading import Source, named_layout_errors
 from personal_avatar.training.families.marks import Mark
 from personal_avatar.training.families.model import DiffusionModel

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import BaseNotFound, BaseUnsupported, SelfTestFailed
 from personal_avatar.problems import stated
-from personal_avatar.training.compute import Compute, torch_device
+from personal_avatar.training.compute import Compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.files import read_weights, refuse_unreadable
 from personal_avatar.training.families.model import DiffusionModel
@@ -169,7 +169,9 @@ def _parameters(model: DiffusionModel, *, text: bool) -> Iterator[tuple[str, tor
 def _loaded(model: DiffusionModel, path: Path) -> DiffusionModel:
     """A checkpoint of the kind of `model` on the CPU, nothing rounded: in a number format in which not every torch can
     compute there."""
-    compute, base = Compute(torch_device("cpu"), model.native_dtype, None), model.base
+    import torch
+
+    compute, base = Compute(torch.device("cpu"), model.native_dtype, None), model.base
     if path != base.path:  # one of ours, which has its VAE inside and its configuration beside it
         config = path.with_suffix(".yaml")
         base = replace(base, path=path, vae=None, config=config if config.is_file() else base.config)

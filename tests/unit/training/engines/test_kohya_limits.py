@@ -11,13 +11,18 @@ from ldm_layout import STANDARD as FULL_SIZE
 from ldm_layout import STANDARD_SDXL, Size, header_only, shapes_of
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.errors import InvalidSettings
-from personal_avatar.training.engines.kohya.limits import fitted, what_it_cannot_do
+from personal_avatar.training.engines.kohya.limits import fitted, limits
 from personal_avatar.training.engines.kohya.sizes import STANDARD, UNET_TENSORS
-from personal_avatar.training.families.detect import UNET, VAE, read_shapes
+from personal_avatar.training.families.detect import UNET, VAE
+from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.fitness import refuse_unfit
-from personal_avatar.training.plan import OPTIMISERS, PLANS, plan_for
+from personal_avatar.training.plan import OPTIMISERS, PLANS, TrainPlan, plan_for
 
 FIRST = UNET + "input_blocks.0.0.weight"
+
+
+def what_it_cannot_do(plan: TrainPlan, base: BaseModelFile, method: Method) -> list[str]:
+    return [limit.sentence for limit in limits(plan, base, method)]
 
 
 def checkpoint(folder: Path, family: Family = Family.SD1, **other: tuple[int, ...]) -> BaseModelFile:

@@ -22,7 +22,7 @@ from personal_avatar.training.engines.kohya import engine
 from personal_avatar.training.engines.kohya.outputs import saved_files
 from personal_avatar.training.engines.kohya.pictures import dataset_toml, items_of, write_groups
 from personal_avatar.training.engines.kohya.sizes import launcher, sizes_of
-from personal_avatar.training.families import detect
+from personal_avatar.training.families.files import read_shapes
 
 FOLDER = os.environ.get(installed.VARIABLE, "")
 LACKING = [module for module in installed.MODULES if find_spec(module) is None]
@@ -66,7 +66,7 @@ torch.save(told, sys.argv[2])
 
 
 def sizes(base: BaseModelFile) -> Any:
-    return sizes_of(base, detect.read_shapes(base.path))
+    return sizes_of(base, read_shapes(base.path))
 
 
 def test_the_sizes_of_the_shipped_checkpoint_are_found(tiny: BaseModelFile) -> None:

@@ -10,7 +10,8 @@ from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError
 from personal_avatar.problems import several
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
-from personal_avatar.training.families.detect import UNET, VAE, Shapes, read_shapes
+from personal_avatar.training.families.detect import UNET, VAE
+from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
 from personal_avatar.wording import FAMILIES, text
@@ -30,11 +31,6 @@ class Limit:
 
 
 Rule = Callable[[TrainPlan, BaseModelFile, Method], Iterator[Limit]]
-
-
-def what_it_cannot_do(plan: TrainPlan, base: BaseModelFile, method: Method) -> list[str]:
-    """One sentence for everything in this training that sd-scripts cannot do; empty when it can do all of it."""
-    return [limit.sentence for limit in limits(plan, base, method)]
 
 
 def fitted(
@@ -57,6 +53,7 @@ def fitted(
 
 
 def limits(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[Limit]:
+    """Everything in this training that sd-scripts cannot do; nothing when it can do all of it."""
     for rule in RULES:
         yield from rule(plan, base, method)
 

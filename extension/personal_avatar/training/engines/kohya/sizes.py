@@ -12,7 +12,8 @@ from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
-from personal_avatar.training.families.detect import CLIP_L, UNET, VAE, Shapes, read_shapes
+from personal_avatar.training.families.detect import CLIP_L, UNET, VAE
+from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.loading import named_layout_errors
 from personal_avatar.training.families.sidecar import encoder_folder, read_params
 from personal_avatar.training.families.text import TOKENIZER, clip_encoder
