@@ -19,7 +19,7 @@ from personal_avatar.training.reading import TextStates, how_long, text_states
 if TYPE_CHECKING:
     import torch
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.families.text import tokenizer
 from personal_avatar.training.families.windows import MOST_WINDOWS, Unit, cut, side_by_side
+from personal_avatar.training.families.windows import row as window_row
 from personal_avatar.training.methods.base import Subject
 from personal_avatar.training.methods.new_words import ExpandingTokenizer
 from personal_avatar.training.methods.textual_inversion import TextualInversion
@@ -91,7 +92,7 @@ def test_also_with_layers_left_out(models: Models) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([",", "word", "a photo of", "red, blue", "x1y2", "."]), max_size=110))
+@given(st.lists(st.sampled_from([",", "word", "a photo of", "red, blue", "x1y2", ".", "wow!!!"]), max_size=110))
 @pytest.mark.slow
 def test_windows_end_where_those_of_prompts_end(models: Models, parts: list[str]) -> None:
     model, text = models(Family.SDXL), " ".join(parts)
@@ -103,7 +104,7 @@ def test_windows_end_where_those_of_prompts_end(models: Models, parts: list[str]
 @pytest.mark.parametrize("family", Family)
 def test_captions_of_one_window_are_tokenised_as_transformers_does(models: Models, family: Family) -> None:
     model = models(family)
-    captions = [SHORT, "", " ", "naïve café — 日本語", "BREAK (red:1.2)", "word " * 75]
+    captions = [SHORT, "", " ", "naïve café — 日本語", "BREAK (red:1.2)", "word " * 75, "oh! wow!!!"]
     assert model.windows(captions) == [1] * len(captions)
     for found, known in zip(model.tokenise(captions), model.tokenizers, strict=True):
         filled = known(captions, padding="max_length", truncation=True, max_length=77, return_tensors="pt")
@@ -123,12 +124,36 @@ def test_commas_cut_the_most_tokens_into_four_windows_and_never_more() -> None:
     assert lengths[54] == max(lengths) == MOST_WINDOWS == 4 and min(lengths) == 3
 
 
+# As open_clip 2.20 reads them in the WebUI 1.10.1.
+MARKS = {
+    "hello!": [3306, 256],
+    "wow!!! nice": [2781, 995, 1805],
+    "smile!, red hat": [3490, 29325, 736, 3801],
+    "!?": [6004],
+    "wow!~": [2781, 0, 349],
+}
+
+
 @pytest.mark.slow
-def test_marks_that_a_tokenizer_reads_one_by_one_make_its_windows_more_and_those_of_the_other(models: Models) -> None:
-    """OpenCLIP's fills up with "!" and takes them apart."""
-    model, marks = models(Family.SDXL), "wow!!!! " * 30
-    assert [len(cut(known, marks).windows) for known in model.tokenizers] == [1, 2] and model.windows([marks]) == [2]
-    assert said(model, [marks, SHORT])["states"].shape[1] == 2 * 77
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("caption", MARKS)
+def test_exclamation_marks_are_words_and_never_the_filling(models: Models, family: Family, caption: str) -> None:
+    model, ids = models(family), [49406, *MARKS[caption], 49407]
+    fillings = [49407] * (family is not Family.SD2) + [0] * (family is not Family.SD1)
+    for read in (model.tokenise([caption]), token_rows(model, windows_of(model, caption, {}))):
+        assert [rows.tolist() for rows in read] == [[ids + [each] * (77 - len(ids))] for each in fillings]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", Family)
+def test_exclamation_marks_take_one_window_where_the_webui_takes_one(models: Models, family: Family) -> None:
+    assert models(family).windows(["wow!!!! " * 30]) == [1]
+
+
+def test_exclamation_marks_beside_new_words_are_words() -> None:
+    expanding = ExpandingTokenizer(tokenizer(None, open_clip=True), "sks", 2)
+    ids = [49406, *expanding.new_ids, 256, 49407]
+    assert window_row(cut(expanding, "sks!").windows[0], expanding) == ids + [0] * (77 - len(ids))
 
 
 # -- captions of different length

@@ -118,7 +118,7 @@ class DiffusionModel(Parts):
         return found
 
     def windows(self, captions: Sequence[str]) -> list[int]:
-        """In how many windows each caption is read: OpenCLIP's tokenizer has several tokens for "!!!"."""
+        """In how many windows each caption is read, by the tokenizer that needs the most."""
         return [max(len(cut(tokenizer, caption).windows) for tokenizer in self.tokenizers) for caption in captions]
 
     def lengths(self, captions: Sequence[str]) -> list[int]:

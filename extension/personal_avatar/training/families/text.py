@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 HEAD_WIDTH = 64
 TOKENIZER = Path(__file__).resolve().parents[2] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer"
 START, END = 49406, 49407
-CLIP_PAD, OPEN_CLIP_PAD = "<|endoftext|>", "!"  # "!" is token 0, with which OpenCLIP fills up
+CLIP_PAD = "<|endoftext|>"
+OPEN_CLIP_FILLING = 0  # a "!" within a word
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def _shape(shapes: Shapes, name: str, base: BaseModelFile) -> tuple[int, ...]:
 
 
 def tokenizer(folder: Path | None, *, open_clip: bool = False) -> Any:
-    """CLIP's tokenizer, from `folder` if there is one in it; OpenCLIP has the same words and another filling."""
+    """CLIP's tokenizer, from `folder` if there is one in it; OpenCLIP has the same words and another filling, which is
+    set afterwards: a tokenizer made with it would cut every "!" out of a text."""
     from transformers import CLIPTokenizer
 
     place = folder if folder and (folder / "vocab.json").is_file() else TOKENIZER
-    pad = OPEN_CLIP_PAD if open_clip else CLIP_PAD
-    return CLIPTokenizer.from_pretrained(str(place), local_files_only=True, pad_token=pad)
+    known = CLIPTokenizer.from_pretrained(str(place), local_files_only=True, pad_token=CLIP_PAD)
+    if open_clip:
+        known.pad_token_id = OPEN_CLIP_FILLING
+    return known

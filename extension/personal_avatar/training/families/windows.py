@@ -114,7 +114,7 @@ def _end(current: Sequence[Unit], following: Unit, comma: int) -> int:
 
 
 def row(window: Sequence[Unit], tokenizer: Any) -> list[int]:
-    """77 ids: begin, tokens, end, and the tokenizer's padding."""
+    """77 ids: begin, tokens, end, and what the tokenizer fills up with."""
     tokens = [token for unit in window for token in unit.tokens]
     filling = [tokenizer.pad_token_id] * (WINDOW - len(tokens))
     return [tokenizer.bos_token_id, *tokens, tokenizer.eos_token_id, *filling]

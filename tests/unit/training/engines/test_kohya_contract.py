@@ -179,23 +179,35 @@ def test_every_script_takes_long_captions(understood: Ask, method: Method, famil
     assert understood(method, family, longest=120)["arguments"]["max_token_length"] == 150
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_it_reads_long_captions_in_windows_without_a_look_at_commas(family: str, tmp_path: Path) -> None:
-    """With the tokenizers that it is given."""
-    order = replace(order_of(base=FAMILIES[family], folder=tmp_path), longest=200)
+def tokenised(family: str, caption: str, folder: Path, longest: int = 0) -> list[Any]:
+    """By each tokenizer that it is given."""
+    order = replace(order_of(base=FAMILIES[family], folder=folder), longest=longest)
     write_tokenizers(order)
-    caption = "sks man, " + ", ".join(f"tag number {number}" for number in range(45))
-    asked = [family, caption, str(order.max_token_length), str(order.tokenizers)]
+    asked = [family, caption, str(order.max_token_length or 75), str(order.tokenizers)]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), FOLDER])}
     variables |= {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", TOKENISED, *asked], cwd=FOLDER, env=variables, capture_output=True,
                           text=True)
     told = next((line for line in done.stdout.splitlines() if line.startswith("TOLD ")), "")
     assert told, done.stderr[-2000:]
+    found: list[Any] = json.loads(told.removeprefix("TOLD "))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_it_reads_exclamation_marks_as_words(family: str, tmp_path: Path) -> None:
+    for ids, filling in zip(tokenised(family, "hello!", tmp_path), (49407, 0), strict=False):
+        assert ids[0][:5] == [49406, 3306, 256, 49407, filling]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_it_reads_long_captions_in_windows_without_a_look_at_commas(family: str, tmp_path: Path) -> None:
+    caption = "sks man, " + ", ".join(f"tag number {number}" for number in range(45))
     ids = tokenizer(None)(caption, add_special_tokens=False, verbose=False).input_ids
     assert 150 < len(ids) < 225
-    for windows in json.loads(told.removeprefix("TOLD ")):
+    for windows in tokenised(family, caption, tmp_path, longest=200):
         assert [len(window) for window in windows] == [77] * 3
         assert windows[0][1:76] == ids[:75] and windows[1][1:76] == ids[75:150]
 

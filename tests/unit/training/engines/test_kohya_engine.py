@@ -13,8 +13,8 @@ from typing import Any
 import lightning_files
 import pytest
 import torch
-from kohya_orders import dataset_in
-from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoReport
+from kohya_orders import base_of, dataset_in, order_of
+from personal_avatar.domain import Avatar, BaseModelFile, Engine, Family, Method, PhotoReport
 from personal_avatar.environment import kohya as installed
 from personal_avatar.errors import Cancelled, Crashed, Killed, NanLoss, OutOfVram, TrainerMissing
 from personal_avatar.jobs.control import CANCEL, DISCARD, Control
@@ -141,6 +141,23 @@ def test_captions_that_it_reads_otherwise_are_told(job: Callable[..., Job]) -> N
     assert engine.order_for(running.work, running.training).max_token_length == 150
     running.train()
     assert "fills all of them up to 150" in running.told(Log)[1].message
+
+
+@pytest.mark.parametrize("family, filled, marked", [
+    (Family.SD1, [49407], [256]), (Family.SD2, [0], [0]), (Family.SDXL, [49407, 49407], [256, 256]),
+])
+def test_its_tokenizers_are_ours_and_fill_up_with_what_it_does_not_set_itself(
+    tmp_path: Path, family: Family, filled: list[int], marked: list[int]
+) -> None:
+    """For SDXL it sets what the second one fills up with; SD2's would need a pad that is no "!"."""
+    from transformers import CLIPTokenizer
+
+    order = order_of(base=base_of(family), folder=tmp_path)
+    engine.write_tokenizers(order)
+    known = [CLIPTokenizer.from_pretrained(order.tokenizers / name) for name in engine.TOKENIZERS[family]]
+    assert [one.pad_token_id for one in known] == filled
+    known[-1].pad_token_id = known[-1].pad_token_id if family is not Family.SDXL else 0  # as strategy_sdxl.py does
+    assert [one("hello!", add_special_tokens=False).input_ids[-1] for one in known] == marked
 
 
 def test_the_persons_photos_do_not_stay_in_the_job(job: Callable[..., Job]) -> None:

@@ -31,7 +31,7 @@ from personal_avatar.training.engines.kohya.sizes import launcher
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
-from personal_avatar.training.families.text import OPEN_CLIP_PAD, TOKENIZER
+from personal_avatar.training.families.text import TOKENIZER
 from personal_avatar.training.materials import pictures_of_the_class
 from personal_avatar.training.samples import Shot
 from personal_avatar.training.work import Training, Work, unscored
@@ -44,6 +44,7 @@ PROGRESS_EVERY_S = 0.5
 MEMORY_NAME = "memory.json"
 CLIP = "openai_clip-vit-large-patch14"
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # of a tokenizer, which say what it fills up with
+SD2_PAD = "!"  # token 0
 # Where sd-scripts looks for the tokenizers of a family before it asks the network.
 TOKENIZERS = {
     Family.SD1: (CLIP,),
@@ -151,14 +152,14 @@ def write_inputs(order: Order, work: Work, training: Training) -> None:
 
 
 def write_tokenizers(order: Order) -> None:
-    """Where it looks for them before it would ask the network, without words that are trained here: our own files, but
-    for what OpenCLIP fills up with."""
+    """Where it looks for them before it would ask the network, without words that are trained here: our own files. For
+    SDXL it sets itself what OpenCLIP is filled up with; for SD2 it takes the tokenizer's own, and so reads any "!"."""
     for name in TOKENIZERS[order.base.family]:
         folder = order.tokenizers / name
         shutil.copytree(TOKENIZER, folder)
-        for settings in SETTINGS if name != CLIP else ():
+        for settings in SETTINGS if order.base.family is Family.SD2 else ():
             said = json.loads((folder / settings).read_text(encoding="utf-8"))
-            write_json(folder / settings, {**said, "pad_token": OPEN_CLIP_PAD})
+            write_json(folder / settings, {**said, "pad_token": SD2_PAD})
 
 
 @contextmanager
