@@ -13,9 +13,9 @@ from pathlib import Path
 from personal_avatar import credentials
 from personal_avatar.environment import free, record, trainer
 from personal_avatar.environment.finding import Finding, missing, ok, warning
+from personal_avatar.environment.free import GB
 from personal_avatar.errors import AvatarError
 
-GB = 1e9
 SEALS = "credentials"
 LITTLE_MEMORY_GB = 4.0
 LITTLE_VRAM_GB = 6.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.domain import Dataset, PhotoReport
+from personal_avatar.environment.free import GB
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.means import Waiting
@@ -20,7 +21,6 @@ from personal_avatar.problems import refused
 from personal_avatar.studio.requests import photos_meant
 from personal_avatar.studio.works import training_of
 from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
-from personal_avatar.training.reckoning import GB
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio

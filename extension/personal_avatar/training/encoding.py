@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from personal_avatar.training.families.detect import LATENT_PX
 from personal_avatar.training.families.model import DiffusionModel
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 ENCODE_BATCH = 4
 LARGE_PX = 256 * 256  # of a picture that a processor encodes alone: several take as long as one by one, or longer
-PIXELS = 8  # of a picture to one place of its latents
 MEAN, STD = 0, 1
 
 
@@ -56,7 +56,7 @@ class Encoder:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """(channels, height, width) of every picture's latents."""
         channels = int(self.model.vae.config.latent_channels)
-        return tuple((channels, image.shape[0] // PIXELS, image.shape[1] // PIXELS) for image in self.images)
+        return tuple((channels, image.shape[0] // LATENT_PX, image.shape[1] // LATENT_PX) for image in self.images)
 
     def row(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of one picture's latents."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.environment import free
+from personal_avatar.environment.free import GB
 from personal_avatar.photos import heldout
 from personal_avatar.training.counts import file_bytes
 from personal_avatar.training.network import network_in
-from personal_avatar.training.plan import BOTH, ON, PREDICTION, TrainPlan
+from personal_avatar.training.plan import ON, TrainPlan
 from personal_avatar.training.presets import is_tiny
-from personal_avatar.training.reckoning import GB, Machine, is_half, memory_of
+from personal_avatar.training.reckoning import Machine, is_half, memory_of
 from personal_avatar.wording import megabytes
 
 FORWARD_SHARE = 0.35  # a picture's step needs no backward pass
@@ -104,5 +105,5 @@ def _with_prior(plan: TrainPlan) -> float:
     """The samples more; where the untrained checkpoint is asked, too, its answers besides. Not in steps that learn the
     person alone."""
     share = plan.prior_rows / plan.batch_size
-    more = share * (1.0 + FORWARD_SHARE) if plan.prior_from in (PREDICTION, BOTH) else share
+    more = share * (1.0 + FORWARD_SHARE) if plan.own_answers else share
     return 1.0 + more * (1.0 - plan.prior_after)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator
 
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.photos.heldout import ONE_OF
+from personal_avatar.training.families.detect import EPSILON
 from personal_avatar.training.plan import TextualInversionPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule, is_too_slow, photos_for_warmup
 from personal_avatar.wording import FAMILIES
 
-EPSILON = "epsilon"
 OF_PRIORS = ("prior_from", "prior_dropout", "prior_styles", "prior_after", "class_pictures")
 
 

@@ -18,6 +18,7 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import memory, report
 from personal_avatar.training.advice import advice
 from personal_avatar.training.bench import FinalScores, Untrained, keep_samples
+from personal_avatar.training.families.detect import LATENT_PX
 from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
@@ -25,7 +26,6 @@ from personal_avatar.training.usual import usual_rate
 from personal_avatar.training.work import Point, Training, Work
 from personal_avatar.wording import megabytes, score
 
-LATENT_PX = 8  # pixels to a place of latents
 PRECISIONS = {"torch.float16": "fp16", "torch.bfloat16": "bf16"}  # in the words of kohya's programs
 TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 

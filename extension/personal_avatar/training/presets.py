@@ -11,6 +11,7 @@ from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Family, Goal, Method
 from personal_avatar.photos.settings import FULL, IGNORED
+from personal_avatar.training.losses import is_velocity
 
 TINY_UP_TO_PX = 256
 
@@ -108,7 +109,7 @@ def _preset(base: BaseModelFile, method: Method, goal: Goal) -> Values:
     large = LARGE_DREAMBOOTH if method is Method.DREAMBOOTH else LARGE
     values = {**FACE, **METHODS[method], **(large if base.family is Family.SDXL else {}), **GOALS[goal]}
     unknown = base.family is Family.SD2 and not base.prediction  # nearly all of them answer with velocity
-    values |= VELOCITY if unknown or base.prediction.startswith("v") else {}
+    values |= VELOCITY if unknown or is_velocity(base.prediction) else {}
     if method is Method.TEXTUAL_INVERSION:
         values["steps_per_photo"] = round(WORDS_LONGER * values.get("steps_per_photo", STEPS_PER_PHOTO))
     if base.family is not Family.SD1 or method is Method.TEXTUAL_INVERSION:

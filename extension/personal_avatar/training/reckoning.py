@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from personal_avatar.domain import BaseModelFile
+from personal_avatar.environment.free import GB
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.counts import FP32, HALF, Extent, low_ranks, trained_numbers
 from personal_avatar.training.network import Network, network_in
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 
-GB = 1e9
 # Bytes of optimiser state for each trained number.
 OPTIMISER_BYTES = {
     "adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8, "muon": 4,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal_avatar.training.batches import in_batches
+from personal_avatar.training.families.detect import LATENT_PX
 from personal_avatar.training.families.model import Conditioning, DiffusionModel
 from personal_avatar.training.reading import TextStates, read
 
@@ -85,7 +86,8 @@ def _denoised(
     scheduler: Any = DPMSolverMultistepScheduler(**model.scheduler_config(), use_karras_sigmas=True)
     scheduler.set_timesteps(settings.steps)
     scheduler.set_begin_index(0)  # of several steps with one timestep, as where noise is all, it would take the second
-    latents = torch.stack([_noise(shot.seed, settings.resolution_px // 8) for shot in shots]).to(model.compute.device)
+    side = settings.resolution_px // LATENT_PX
+    latents = torch.stack([_noise(shot.seed, side) for shot in shots]).to(model.compute.device)
     latents = latents * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
         answer = _guided(model, latents, int(timestep), text, settings.guidance)

@@ -21,7 +21,7 @@ from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
 from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
 from personal_avatar.training.engines.kohya import copies
-from personal_avatar.training.families.detect import CHANNELS
+from personal_avatar.training.families.detect import CHANNELS, LATENT_PX
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
@@ -101,7 +101,7 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     pixels, each = resolution_of(plan, base) ** 2, file_bytes(plan, shapes, base)
     files = _files(plan, engine)
     pictures = photos * (2 if plan.flip else 1)
-    latents = 2 * 4 * CHANNELS * pixels // 64  # mean and spread in fp32
+    latents = 2 * 4 * CHANNELS * pixels // LATENT_PX**2  # mean and spread in fp32
     texts = 2 * len(LEADS) * WORD_STATES * 4 * text_width(shapes)  # with the trigger and with the class
     samples = SHOWN * (plan.save_count + 1) * PIXEL_BYTES * pixels
     untrained = UNTRAINED_GRIDS * plan.score_pictures * PIXEL_BYTES * pixels

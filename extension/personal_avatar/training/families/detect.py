@@ -13,7 +13,8 @@ from personal_avatar.training.families.sidecar import mapping
 from personal_avatar.wording import text
 
 UNET = "model.diffusion_model."
-FIRST_LAYER = f"{UNET}input_blocks.0.0.weight"
+_FIRST = "input_blocks.0.0.weight"
+FIRST_LAYER = f"{UNET}{_FIRST}"
 VAE = "first_stage_model."
 CLIP_L = "cond_stage_model.transformer."
 OPEN_CLIP = "cond_stage_model.model."
@@ -22,6 +23,7 @@ XL_OPEN_CLIP = "conditioner.embedders.1.model."
 WEIGHTS = (UNET, VAE, CLIP_L, OPEN_CLIP, XL_CLIP_L, XL_OPEN_CLIP)
 EPSILON, VELOCITY, UNKNOWN = "epsilon", "v_prediction", ""
 CHANNELS, INPAINTING_CHANNELS = 4, 9
+LATENT_PX = 8  # of a picture to one place of its latents
 
 _TEXT_ENCODERS = ("cond_stage_model.", "conditioner.embedders.")
 _UNCLIP = ("embedder.", "noise_augmentor.")
@@ -54,7 +56,7 @@ _OTHER_PARTS = {
     "ip_adapter.": "ip_adapter",
     "motion_modules.": "motion",
     "single_transformer_blocks.": "flux",
-    "input_blocks.0.0.weight": "unet",
+    _FIRST: "unet",
     "down_blocks.": "diffusers",
     "transformer_blocks.": "transformer",
     "decoder.conv_in.weight": "vae",

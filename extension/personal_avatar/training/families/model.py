@@ -12,12 +12,13 @@ import numpy as np
 
 from personal_avatar.domain import Family
 from personal_avatar.training.batches import in_batches
-from personal_avatar.training.families.detect import CHANNELS, UNET
+from personal_avatar.training.families.detect import CHANNELS, EPSILON, FIRST_LAYER, LATENT_PX, VELOCITY
 from personal_avatar.training.families.files import Weights, read_some
 from personal_avatar.training.families.marks import Mark, stamp_of
 from personal_avatar.training.families.parts import UNET_PREFIX, Parts
 from personal_avatar.training.families.stored import Places, join, name_of, take, webui_weight_name
 from personal_avatar.training.families.windows import cut, row, side_by_side
+from personal_avatar.training.losses import is_velocity
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +100,7 @@ class DiffusionModel(Parts):
         parked, too."""
         import torch
 
-        grey = torch.zeros(1, 3, height * 8, width * 8, device=self.vae.device, dtype=self.vae.dtype)
+        grey = torch.zeros(1, 3, height * LATENT_PX, width * LATENT_PX, device=self.vae.device, dtype=self.vae.dtype)
         with torch.no_grad():
             found = self.vae.encode(grey).latent_dist.mean.float() * self.vae.config.scaling_factor
         return self.compute.send(found)
@@ -144,7 +145,7 @@ class DiffusionModel(Parts):
 
     def scheduler_config(self) -> dict[str, Any]:
         """Keyword arguments for a diffusers scheduler with the same noise schedule."""
-        kind = "v_prediction" if self.base.prediction.startswith("v") else "epsilon"
+        kind = VELOCITY if is_velocity(self.base.prediction) else EPSILON
         common = {"num_train_timesteps": TIMESTEPS, "prediction_type": kind, "steps_offset": 1}
         if not self.base.zero_terminal_snr:
             return {"beta_start": BETA_START, "beta_end": BETA_END, "beta_schedule": "scaled_linear", **common}
@@ -187,7 +188,7 @@ class DiffusionModel(Parts):
 
     def decode_many(self, latents: torch.Tensor) -> np.ndarray:
         """`decode`, as many at a time as their size allows."""
-        together = _at_once(64 * latents.shape[-1] * latents.shape[-2])
+        together = _at_once(LATENT_PX**2 * latents.shape[-1] * latents.shape[-2])
         return np.concatenate(in_batches(latents, together, self.decode))
 
     def tensors(self) -> Iterator[torch.Tensor]:
@@ -247,8 +248,7 @@ class DiffusionModel(Parts):
     @cached_property
     def native_dtype(self) -> torch.dtype:
         """The number format in which the file keeps the UNet."""
-        name = UNET + "input_blocks.0.0.weight"
-        return read_some(self.base.path, [name])[name].dtype
+        return read_some(self.base.path, [FIRST_LAYER])[FIRST_LAYER].dtype
 
 
 def _at_once(pixels: int) -> int:

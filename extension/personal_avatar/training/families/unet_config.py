@@ -12,7 +12,7 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import BaseUnsupported
 from personal_avatar.problems import stated
-from personal_avatar.training.families.detect import UNET
+from personal_avatar.training.families.detect import FIRST_LAYER, LATENT_PX, UNET
 from personal_avatar.training.families.files import Shapes
 from personal_avatar.training.families.sidecar import unet_params
 
@@ -38,8 +38,8 @@ def unet_config(shapes: Shapes, params: dict[str, Any], base: BaseModelFile) -> 
     if not context or middle + "proj_in.weight" not in shapes or any(level.resnets != RESNETS for level in levels):
         raise stated(BaseUnsupported, "base.unet", file=base.path.name)
     return {
-        "sample_size": base.native_px // 8,
-        "in_channels": shapes[UNET + "input_blocks.0.0.weight"][1],
+        "sample_size": base.native_px // LATENT_PX,
+        "in_channels": shapes[FIRST_LAYER][1],
         "out_channels": shapes[UNET + "out.2.weight"][0],
         "layers_per_block": RESNETS,
         "block_out_channels": tuple(level.width for level in levels),

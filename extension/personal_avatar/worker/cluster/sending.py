@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from personal_avatar.environment.free import GB
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
 from personal_avatar.problems import stated
@@ -18,7 +19,6 @@ from personal_avatar.worker.cluster.parcels import Ledger, Note, batches, cut
 from personal_avatar.worker.cluster.places import Places
 from personal_avatar.worker.cluster.ray_cluster import Place
 
-GB = 1e9
 SPARE_BYTES = 10**9
 
 

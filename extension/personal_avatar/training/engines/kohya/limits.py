@@ -10,13 +10,12 @@ from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.errors import AvatarError
 from personal_avatar.problems import several
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
-from personal_avatar.training.families.detect import UNET, VAE
+from personal_avatar.training.families.detect import CHANNELS, FIRST_LAYER, VAE
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
 from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
 from personal_avatar.wording import FAMILIES, text
 
-FIRST = UNET + "input_blocks.0.0.weight"
 FIRST_OF_VAE = VAE + "encoder.conv_in.weight"
 
 
@@ -69,8 +68,8 @@ def of_checkpoint(base: BaseModelFile) -> Iterator[Limit]:
     except AvatarError as error:
         yield Limit(error.message.rstrip("."))
         return
-    first = shapes.get(FIRST, (0, 4))
-    if first[1] != 4:
+    first = shapes.get(FIRST_LAYER, (0, CHANNELS))
+    if first[1] != CHANNELS:
         yield Limit(text("problem.kohya.channels", file=base.path.name, channels=first[1]))
     elif FIRST_OF_VAE not in shapes:
         yield Limit(text("problem.kohya.vae", file=base.path.name))

@@ -16,7 +16,7 @@ from personal_avatar.captions.wording import renamed
 from personal_avatar.domain import Dataset, Method
 from personal_avatar.training.captions import without_subject
 from personal_avatar.training.classes import ClassPictures
-from personal_avatar.training.plan import BOTH, PREDICTION, TrainPlan
+from personal_avatar.training.plan import PREDICTION, TrainPlan
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,8 +92,7 @@ def write_groups(folder: Path, items: Sequence[Item], classes: Sequence[Item], p
         _write_all(group.folder, [item for item in items if item.repeats == repeats], plan.unmasked_weight)
         groups.append(group)
     if classes:
-        own_answers = plan.prior_from in (PREDICTION, BOTH)
-        group = Group(folder / "class", 1, is_class=True, own_answers=own_answers)
+        group = Group(folder / "class", 1, is_class=True, own_answers=plan.own_answers)
         _write_all(group.folder, classes, plan.unmasked_weight, _usual_alpha(items, plan.unmasked_weight))
         groups.append(group)
     return groups
