@@ -22,6 +22,7 @@ from personal_avatar.jobs.catalogue import JOB_FILE, STATUS_FILE, same_file, sta
 from personal_avatar.jobs.events import EVENTS_FILE
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job, Status, priority_of
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.jobs.mending import recovered
 from personal_avatar.jobs.rows import Row
 from personal_avatar.jobs.states import ENDED, State
@@ -54,7 +55,7 @@ class JobFiles:
         """All or nothing: the directory has its name when everything is on the disk."""
         hidden = self._folder / f".{job.id}"
         try:
-            (hidden / "artifacts").mkdir(parents=True)
+            (hidden / ARTIFACTS_FOLDER).mkdir(parents=True)
             _copy(files, hidden / "photos")
             write_json(hidden / JOB_FILE, to_json(job))
             write_json(hidden / STATUS_FILE, to_json(Status()))

@@ -17,6 +17,7 @@ from personal_avatar.errors import Cancelled, NoCharacter
 from personal_avatar.host import Picture, PictureRequest
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.params import validated
 from personal_avatar.photos.alike import Chosen
 from personal_avatar.pictures import infotext_of, load_picture, save_picture
@@ -107,7 +108,7 @@ def _saved(casting: Casting, picture: Picture, prompt: str, shot: Shot, number: 
     """Where the host saved it, else in the job's folder."""
     path = picture.path
     if path is None:
-        target = casting.folder / "artifacts" / "candidates" / f"{number:04d}.png"
+        target = casting.folder / ARTIFACTS_FOLDER / "candidates" / f"{number:04d}.png"
         path = save_picture(picture.image, target, picture.infotext)
     told = casting.settings.vary and casting.settings.captions
     return Candidate(path, picture.seed, prompt, shot.of(casting.trigger) if told else "")
@@ -134,14 +135,14 @@ def _found(casting: Casting, made: Made, began: float, at_most: bool = False) ->
     ]
     document = _document(casting, made, made.judges, chosen, portraits)
     document["seconds"] = round(time.monotonic() - began, 1)
-    write_json(casting.folder / "artifacts" / "character.json", document)
+    write_json(casting.folder / ARTIFACTS_FOLDER / "character.json", document)
     casting.emit(Log(_sentence(chosen, len(made.candidates))))
     return document
 
 
 def _photo(casting: Casting, candidate: Candidate, number: int) -> Path:
     """A photo for a training: the picture with its origin, and its caption beside it."""
-    path = casting.folder / "artifacts" / "photos" / f"{number:03d}.png"
+    path = casting.folder / ARTIFACTS_FOLDER / "photos" / f"{number:03d}.png"
     infotext = infotext_of(candidate.path)
     infotext = marked(infotext, casting.base.title) if casting.shows_nobody else infotext
     save_picture(load_picture(candidate.path), path, infotext)

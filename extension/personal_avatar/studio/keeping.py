@@ -17,6 +17,7 @@ from personal_avatar.captions.files import OTHER_SUFFIX, SUFFIX
 from personal_avatar.domain import Portrait, from_json
 from personal_avatar.errors import AvatarError, InvalidSettings, NotFound
 from personal_avatar.jobs.events import at_home
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.pictures import (
     EDITED,
     FORMATS,
@@ -89,7 +90,7 @@ def _shows(path: Path, portrait: Portrait) -> bool:
 
 def forget_record(folder: Path, number: int) -> None:
     """The same for the lists beside the pictures."""
-    for path in (folder / "artifacts" / name for name in RECORDS):
+    for path in (folder / ARTIFACTS_FOLDER / name for name in RECORDS):
         if path.is_file():
             write_json(path, _shortened(json.loads(path.read_text(encoding="utf-8")), number))
 

@@ -20,6 +20,7 @@ from personal_avatar.identities import IdentityRequest
 from personal_avatar.identity.infotext import STYLE
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.networks import mismatches
 from personal_avatar.params import Settings, setting
 from personal_avatar.pictures import covering, save_picture
@@ -140,7 +141,7 @@ def make_portraits(styles: tuple[Style, ...], session: Session) -> dict[str, Any
         portraits = _ordered(made, session)
         if session.settings.restore:
             best, rest = portraits[: session.settings.restore_count], portraits[session.settings.restore_count :]
-            portraits = session.retouch(best, session.folder / "artifacts", session.emit, session.control) + rest
+            portraits = session.retouch(best, session.folder / ARTIFACTS_FOLDER, session.emit, session.control) + rest
     except AvatarError as error:  # a wish to end it, too
         error.result = _document(_ordered(made, session), session, quota, started) if made else None
         raise
@@ -167,7 +168,7 @@ def _document(ranked: list[Portrait], session: Session, quota: BestOf, started: 
         "seconds": round(time.monotonic() - started, 1),
         **({"best_of": best_of} if best_of else {}),
     }
-    write_json(session.folder / "artifacts" / "portraits.json", result)
+    write_json(session.folder / ARTIFACTS_FOLDER / "portraits.json", result)
     return result
 
 
@@ -306,7 +307,7 @@ def _keep(
 ) -> tuple[Portrait, np.ndarray | None]:
     """Save a picture when the host did not, score it, tell about it; with what it looks like."""
     path = picture.path or save_picture(
-        picture.image, session.folder / "artifacts" / f"{number:04d}-{_file_word(style.id)}.png", picture.infotext
+        picture.image, session.folder / ARTIFACTS_FOLDER / f"{number:04d}-{_file_word(style.id)}.png", picture.infotext
     )
     scored = session.scorer.score(picture.image, request.prompt)
     session.emit(SampleMade(str(path), number, request.prompt, scored.likeness))

@@ -11,6 +11,7 @@ from personal_avatar.errors import AvatarError, Cancelled
 from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, SampleMade, Stage
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.params import validated
 from personal_avatar.pictures import prompt_of
 from personal_avatar.storage import write_json
@@ -67,7 +68,7 @@ def _repaired(
     emit(Progress(0, len(task.images)))
     done = Done(task, started)
     for number, (name, called) in enumerate(zip(task.images, task.called, strict=True)):
-        image, target = folder / "photos" / name, folder / "artifacts" / f"{number:03d}-restored.png"
+        image, target = folder / "photos" / name, folder / ARTIFACTS_FOLDER / f"{number:03d}-restored.png"
         try:
             found = studio.restoring.file(image, target, people, judge, settings, painter, control.check)
         except Cancelled as error:
@@ -83,7 +84,7 @@ def _repaired(
         _tell(found, portrait, called, folder, number, emit)
         emit(Progress(number + 1, len(task.images)))
     document = done.document()
-    write_json(folder / "artifacts" / "restored.json", document)
+    write_json(folder / ARTIFACTS_FOLDER / "restored.json", document)
     return document
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER
 from personal_avatar.ranking.folder import best_first, row, scored_files
 from personal_avatar.ranking.nouns import Ranked
 from personal_avatar.storage import sha256_of, write_json
@@ -87,19 +88,19 @@ def _document(
         "scored": len(ranked), "of": len(names), "remarks": list(scorer.opinions.remarks),
         "good_from": round(scorer.good_from, 4), "seconds": round(seconds, 2),
     }
-    write_json(folder / "artifacts" / "ranked.json", result)
+    write_json(folder / ARTIFACTS_FOLDER / "ranked.json", result)
     return result
 
 
 def _scored(studio: Studio, scorer: Scorer, paths: Sequence[Path], folder: Path) -> Iterator[Ranked]:
     """Every file once, in order; what an earlier job about the same person has scored is not scored again."""
     known = _known(studio, scorer.fingerprint)
-    (folder / "artifacts").mkdir(exist_ok=True)
-    (folder / "artifacts" / JUDGES).write_text(scorer.fingerprint, encoding="utf-8")
+    (folder / ARTIFACTS_FOLDER).mkdir(exist_ok=True)
+    (folder / ARTIFACTS_FOLDER / JUDGES).write_text(scorer.fingerprint, encoding="utf-8")
     keys = {path: _key(path) for path in paths} if known else {}
     before = {path: known[key] for path, key in keys.items() if key in known}
     fresh = scored_files([path for path in paths if path not in before], scorer)
-    with (folder / "artifacts" / LEDGER).open("a", encoding="utf-8") as ledger:
+    with (folder / ARTIFACTS_FOLDER / LEDGER).open("a", encoding="utf-8") as ledger:
         for path in paths:
             item = replace(before[path], path=path) if path in before else next(fresh)
             if item.error is None:
@@ -119,7 +120,7 @@ def _known(studio: Studio, fingerprint: str) -> dict[str, Ranked]:
     """What earlier jobs with the same judges have scored, by content."""
     found: dict[str, Ranked] = {}
     for view in studio.jobs.views(kind=RANK):
-        artifacts = studio.jobs.folder(view.job.id) / "artifacts"
+        artifacts = studio.jobs.folder(view.job.id) / ARTIFACTS_FOLDER
         if _text(artifacts / JUDGES) == fingerprint:
             found |= dict(_entries(_text(artifacts / LEDGER)))
     return found
@@ -154,4 +155,4 @@ def _entries(text: str) -> Iterator[tuple[str, Ranked]]:
 
 def scored_in(folder: Path) -> dict[str, Ranked]:
     """What a ranking has written down about its pictures, by their paths; nothing for other jobs."""
-    return {str(item.path): item for _, item in _entries(_text(folder / "artifacts" / LEDGER))}
+    return {str(item.path): item for _, item in _entries(_text(folder / ARTIFACTS_FOLDER / LEDGER))}

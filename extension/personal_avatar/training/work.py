@@ -13,7 +13,7 @@ from personal_avatar.domain import Dataset, Likeness, PhotoReport
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter
-from personal_avatar.jobs.kept import STATE_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_FOLDER
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.training import memory
 from personal_avatar.training.bench import Bench, FinalScores, Guided, Untrained
@@ -44,7 +44,7 @@ class Work:
 
     @property
     def artifacts(self) -> Path:
-        return self.folder / "artifacts"
+        return self.folder / ARTIFACTS_FOLDER
 
     @property
     def cache(self) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from personal_avatar.domain import BaseModelFile, Engine, from_json, to_json
 from personal_avatar.errors import BaseNotFound, InvalidSettings
 from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
-from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
 from personal_avatar.training.plan import TrainTask
@@ -80,7 +80,7 @@ def _add_own(luggage: Luggage, task: TrainTask, folder: Path, ledger: Ledger) ->
     """The avatar's folder without its caches, and what an interrupted training left."""
     avatar = ledger.below(task.avatar_folder, AVATAR, lambda name: name.startswith(CACHES))
     kept = parts(folder / STATE_FOLDER)
-    made = ledger.below(folder / "artifacts", f"{JOB}/artifacts") if kept else []
+    made = ledger.below(folder / ARTIFACTS_FOLDER, f"{JOB}/{ARTIFACTS_FOLDER}") if kept else []
     names = [*kept, STATE_COMPLETE] if kept else []
     state = [ledger.note(folder / STATE_FOLDER / name, f"{JOB}/{STATE_FOLDER}/{name}") for name in names]
     roots = {AVATAR: task.avatar_folder, JOB: folder}

@@ -15,7 +15,7 @@ from personal_avatar import caveats
 from personal_avatar.errors import JobDamaged, from_json
 from personal_avatar.jobs.control import PAUSE, PauseTaken
 from personal_avatar.jobs.events import Done, Event, Failed, Log, Paused, Started, parse, read_events
-from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.naming import described
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.problems import stated
@@ -88,7 +88,7 @@ class Following:
 
     def _fetch_job(self, news: News) -> None:
         """Artefacts, then the state: `complete.json` comes last and makes it the valid one."""
-        here = {f"{JOB}/{part}": self._folder / part for part in ("artifacts", STATE_FOLDER)}
+        here = {f"{JOB}/{part}": self._folder / part for part in (ARTIFACTS_FOLDER, STATE_FOLDER)}
         notes = [note for note in news.notes if note.path.startswith(tuple(here))]
         self._fetch(notes, lambda name: inside(self._folder, name.partition("/")[2]))
         for prefix, folder in here.items():
@@ -187,7 +187,7 @@ class Following:
 
     def _mend_report(self) -> None:
         """The report names files as they were called there, and goes on to do so where it cannot be written anew."""
-        path = self._folder / "artifacts" / "report.json"
+        path = self._folder / ARTIFACTS_FOLDER / "report.json"
         if path.is_file():
             from personal_avatar.training.report import write_report
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personal_avatar.errors import BadInput, TrainerMissing
-from personal_avatar.jobs.kept import STATE_COMPLETE, STATE_FOLDER
+from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.problems import stated
 from personal_avatar.storage import try_lock, write_bytes
 from personal_avatar.training.storing import parts
@@ -196,7 +196,7 @@ class NodeJob:
 
     def _notes(self, ended: bool) -> list[Note]:
         job, state = self._home / JOB, self._home / JOB / STATE_FOLDER
-        found = self._ledger.below(job / "artifacts", f"{JOB}/artifacts")
+        found = self._ledger.below(job / ARTIFACTS_FOLDER, f"{JOB}/{ARTIFACTS_FOLDER}")
         if ended:
             for name in RESULTS:
                 found += self._ledger.below(self._home / name, name)
