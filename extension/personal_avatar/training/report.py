@@ -12,7 +12,7 @@ from personal_avatar.photos.words import told
 from personal_avatar.reports.parts import style_sheet
 from personal_avatar.reports.training_page import page
 from personal_avatar.storage import write_bytes, write_json
-from personal_avatar.training.result_numbers import NO_RECOVERY, RESEMBLANCE, Numbers, Point, without_minus
+from personal_avatar.training.result_numbers import NO_RECOVERY, RESEMBLANCE, MeasuredStep, Numbers, without_minus
 from personal_avatar.wording import table
 
 CLEARLY = 0.005  # more alike
@@ -51,7 +51,7 @@ def _said(code: str, **values: Any) -> Advice:
     return told("choice", code, **without_minus(values))
 
 
-def _why(numbers: Numbers, best: Point) -> Advice:
+def _why(numbers: Numbers, best: MeasuredStep) -> Advice:
     of = {"step": best.step, "count": len(numbers.points)}
     if numbers.kind == RESEMBLANCE:
         return _said("STYLE", **of, resemblance=best.likeness, following=best.following, merit=best.merit)
@@ -64,7 +64,7 @@ def _why(numbers: Numbers, best: Point) -> Advice:
     return _said("RECOVERED", **of, recovered=recovered, obedience=obedient, leakage=best.leakage, merit=best.merit)
 
 
-def _instead(points: list[Point], best: Point, kind: str) -> list[Advice]:
+def _instead(points: list[MeasuredStep], best: MeasuredStep, kind: str) -> list[Advice]:
     """The one that is more alike and yet not better, else the second best."""
     others = [point for point in points if point.step != best.step]
     if not others:

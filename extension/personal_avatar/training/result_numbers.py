@@ -25,7 +25,7 @@ TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many
 
 
 @dataclass(frozen=True)
-class Point:
+class MeasuredStep:
     """A saved checkpoint as the result document has it, `likeness` of what has no face its resemblance; what is
     missing or null there is 0, faces 1."""
 
@@ -73,12 +73,12 @@ class Numbers:
         return self.at(self.kind, "after") is not None
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[MeasuredStep]:
         """In the order of their steps."""
-        return sorted((_point(row, self.kind) for row in self._rows), key=lambda point: point.step)
+        return sorted((_measured(row, self.kind) for row in self._rows), key=lambda point: point.step)
 
     @property
-    def best(self) -> Point | None:
+    def best(self) -> MeasuredStep | None:
         """The one that was published; where that is not told, the one with the highest merit."""
         published = self.at("checkpoint", "step")
         told = [point for point in self.points if point.step == published]
@@ -161,10 +161,10 @@ class Numbers:
         return planned or max((point.step for point in self.points), default=0.0)
 
 
-def _point(row: Mapping[str, Any], kind: str) -> Point:
+def _measured(row: Mapping[str, Any], kind: str) -> MeasuredStep:
     found = {name: finite(row.get(name)) or 0.0 for name in ("step", "following", "merit", "leakage")}
     faces, measured = finite(row.get("faces_found")), finite(row.get(kind))
-    return Point(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
+    return MeasuredStep(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
 
 
 def finite(value: Any) -> float | None:

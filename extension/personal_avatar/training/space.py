@@ -37,7 +37,7 @@ UNTRAINED_GRIDS = 4  # of pictures by the untrained checkpoint (untrained.py): o
 
 
 @dataclass(frozen=True)
-class Needs:
+class Space:
     """Bytes at the worst moment: `saved` in the job's folder, `published`, `cached` in the avatar's, `shared` in that
     of all trainings; `each`: of one checkpoint, `files`: how many of them lie in the job's folder at once; `state`: of
     what pausing keeps, `states`: how often it lies there, which `saved` holds as well."""
@@ -83,7 +83,7 @@ def refuse_closed(folder: Path) -> None:
         raise stated(NotWritable, "failure.closed", folder=folder, cause=error.strerror) from error
 
 
-def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
+def _refuse(place: Path, wanted: int, found: Space, plan: TrainPlan) -> None:
     free = shutil.disk_usage(place).free
     if free >= wanted:
         return
@@ -95,7 +95,7 @@ def _refuse(place: Path, wanted: int, found: Needs, plan: TrainPlan) -> None:
     )
 
 
-def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = Engine.DIFFUSERS) -> Needs:
+def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = Engine.DIFFUSERS) -> Space:
     """What the training of `photos` pictures writes. Raises `BaseNotFound`, `BaseUnsupported`."""
     shapes = read_shapes(base.path)
     pixels, each = resolution_of(plan, base) ** 2, file_bytes(plan, shapes, base)
@@ -110,7 +110,7 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
     own = pictures * PIXEL_BYTES * pixels + copies.most_bytes(base) if foreign else 0
     state = 0 if foreign else state_bytes(plan, shapes)
     states = STATES + (HANDED_OUT if plan.gpus > 1 else 0)
-    return Needs(
+    return Space(
         saved=files * each + states * state + samples + own,
         published=each,
         cached=photos * (PIXEL_BYTES * pixels + texts) + pictures * latents + untrained,
