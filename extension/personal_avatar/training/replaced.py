@@ -19,9 +19,13 @@ def as_found(task: TrainTask, folder: Path, emit: EventWriter) -> TrainTask:
     Raises `BaseNotFound`, `BaseUnsupported`.
     """
     base, asked = families.as_found(task.base), task.base
+    different = []
     if base.prediction != asked.prediction:
-        told = f"{base.path.name} was replaced since the job was asked for: its network answers with {base.prediction}."
-        emit(Log(told))
+        different.append(f"its network answers with {base.prediction}")
+    if base.zero_terminal_snr != asked.zero_terminal_snr:
+        different.append(f"it was trained with{'' if base.zero_terminal_snr else 'out'} zero terminal SNR")
+    if different:
+        emit(Log(f"{base.path.name} was replaced since the job was asked for: {', and '.join(different)}."))
     return replace(task, base=_with_its_hash(base, folder / JOB_FILE))
 
 

@@ -145,6 +145,8 @@ def test_a_network_in_memory_tells_what_it_predicts(
     (STANDARD_SD2, (), {"parameterization": "eps"}, ("v_prediction", False), ("epsilon", False)),
     (STANDARD_SD2, (), None, ("v_prediction", False), ("v_prediction", False)),  # the host asked the network itself
     (STANDARD_SDXL, ("v_pred",), None, ("v_prediction", True), ("v_prediction", True)),  # its setting
+    (STANDARD_SDXL, ("v_pred", "ztsnr"), None, ("v_prediction", False), ("v_prediction", True)),
+    (STANDARD_SD2, ("ztsnr",), None, ("v_prediction", False), ("v_prediction", True)),
 ])
 def test_a_file_that_was_replaced_is_used_as_it_is_now(
     size: Size, marks: tuple[str, ...], params: dict[str, object] | None, known: tuple[str, bool],

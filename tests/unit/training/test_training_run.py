@@ -487,6 +487,18 @@ def test_a_checkpoint_that_answers_otherwise_than_when_it_was_asked_for_is_told(
     assert "was replaced" in told.message and "epsilon" in told.message
 
 
+def test_a_checkpoint_that_was_replaced_by_one_with_zero_terminal_snr_is_told(
+    miniature: BaseModelFile, tmp_path: Path
+) -> None:
+    avatar = Avatar("sam", "Sam", "local", "man", "sks man", "2026-01-01T00:00:00Z")
+    base = replace(miniature, path=tmp_path / "base.safetensors")
+    save_file({**load_file(miniature.path), "ztsnr": torch.zeros(1)}, base.path)
+    task = TrainTask(avatar, tmp_path, (), base, Method.LORA, {}, tmp_path, tmp_path)
+    assert as_found(task, tmp_path, EventWriter(tmp_path)).base == replace(base, zero_terminal_snr=True)
+    (told,) = events(tmp_path, Log, ".")
+    assert "was replaced" in told.message and "with zero terminal SNR" in told.message
+
+
 def test_a_checkpoint_that_was_replaced_while_its_job_waited_is_named_by_its_own_hash(
     miniature: BaseModelFile, tmp_path: Path
 ) -> None:

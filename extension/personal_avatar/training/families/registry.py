@@ -33,7 +33,7 @@ def supported(base: BaseModelFile) -> Family:
 
 def as_found(base: BaseModelFile) -> BaseModelFile:
     """`base` as its file is now, which may have been replaced since a training was asked for: what its network answers
-    with is taken from the file where that tells.
+    with, and zero terminal SNR, is taken from the file where that tells.
 
     Raises `BaseNotFound`; `BaseUnsupported`, also for one of another family than it had, which would need another plan.
     """
@@ -44,7 +44,7 @@ def as_found(base: BaseModelFile) -> BaseModelFile:
         raise stated(BaseUnsupported, "base.replaced", "remedy.new_job", **values)
     answers, zero_terminal_snr = prediction(shapes, read_params(base) or None)
     if answers in (UNKNOWN, base.prediction):
-        return base
+        return replace(base, zero_terminal_snr=zero_terminal_snr or base.zero_terminal_snr)
     return replace(base, prediction=answers, zero_terminal_snr=zero_terminal_snr)
 
 
