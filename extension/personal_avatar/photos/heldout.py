@@ -22,14 +22,28 @@ def how_many(photos: int, share: float = SHARE) -> int:
 
 
 def held_out(
-    sha256s: Sequence[str], share: float = SHARE, seed: int = 0, faces: Mapping[str, np.ndarray] | None = None
+    sha256s: Sequence[str], share: float = SHARE, seed: int = 0, faces: Mapping[str, np.ndarray] | None = None,
+    twins: Mapping[str, str] | None = None,
 ) -> frozenset[str]:
     """The hashes of the photos to keep out: the same for the same photos, in whatever order they come.
 
     `faces`: embeddings (d,) by hash. Where every photo has one, those are kept out that look together as all of them
     do. A few photos drawn by lot may be much alike, or unlike the others, and would decide what a training reached.
+    `twins`: by hash of a photo that shows the same as others, what it has in common with them: they count as one and
+    share its lot.
     """
-    drawn = sorted(set(sha256s), key=lambda sha256: _lot(sha256, seed))
+    alike: dict[str, list[str]] = {}
+    for sha256 in sorted(set(sha256s)):
+        alike.setdefault((twins or {}).get(sha256, sha256), []).append(sha256)
+    found = _drawn([each[0] for each in alike.values()], share, seed, faces)
+    return frozenset(sha256 for each in alike.values() if each[0] in found for sha256 in each)
+
+
+def _drawn(
+    sha256s: Sequence[str], share: float, seed: int, faces: Mapping[str, np.ndarray] | None
+) -> frozenset[str]:
+    """`held_out` of photos of which no two show the same."""
+    drawn = sorted(sha256s, key=lambda sha256: _lot(sha256, seed))
     count = how_many(len(drawn), share)
     if count and faces is not None and faces.keys() >= set(drawn):
         return frozenset(drawn[row] for row in _like_all(np.stack([faces[sha256] for sha256 in drawn]), count))

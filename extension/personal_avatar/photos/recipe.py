@@ -75,6 +75,9 @@ class Recipe:
             "held_out": self.held_out, "seed": self.seed, "settings": self.settings.dict(), "matting": self.matting,
             "enlarged": self.enlarged, "photos": photos, "version": VERSION,
         }
+        twins = _twins(verdicts)
+        if twins:
+            facts["twins"] = twins
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _own(self, verdict: PhotoVerdict) -> str:
@@ -93,7 +96,7 @@ def planned(verdicts: Sequence[PhotoVerdict], folder: Path, recipe: Recipe) -> D
     """The dataset as it will be in `folder`; only captions are read, nothing is written. Raises `InvalidSettings`."""
     captions = recipe.captions(verdicts)
     hashes = [sha256_of(verdict) for verdict in verdicts]
-    apart = heldout.held_out(hashes, recipe.held_out, recipe.seed, _faces(verdicts))
+    apart = heldout.held_out(hashes, recipe.held_out, recipe.seed, _faces(verdicts), _twins(verdicts))
     trained: list[Sample] = []
     kept_out: list[Sample] = []
     for number, (sha256, caption) in enumerate(zip(hashes, captions, strict=True), start=1):
@@ -125,6 +128,13 @@ def _faces(verdicts: Sequence[PhotoVerdict]) -> dict[str, np.ndarray]:
         for verdict in verdicts
         if verdict.face is not None and verdict.face.embedding is not None
     }
+
+
+def _twins(verdicts: Sequence[PhotoVerdict]) -> dict[str, str]:
+    """Of photos that show the same, which a person may take in spite of it: the name of the one that was to be kept."""
+    kept = {sha256_of(one): str(one.values["twin"]) for one in verdicts if "twin" in one.values}
+    names = set(kept.values())
+    return kept | {sha256_of(one): one.path.name for one in verdicts if one.path.name in names}
 
 
 def sha256_of(verdict: PhotoVerdict) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from personal_avatar.domain import Dataset, PhotoReport, Reason, Sample
+from personal_avatar.domain import Dataset, PhotoChoice, PhotoReport, Reason, Sample
 from personal_avatar.errors import InvalidSettings, NoFace, NotFound, TooFewPhotos
 from personal_avatar.faces.analyser import FaceAnalyser
 from personal_avatar.photos.prepare import embeddings, load_dataset, prepare, reference_embedding
+from personal_avatar.photos.recipe import Recipe, planned
 from personal_avatar.photos.report import check
 from personal_avatar.photos.settings import PhotoSettings
+from personal_avatar.storage import sha256_of as file_hash
 from PIL import Image
 
 from tests.unit.painted_faces import PaintedFaces, face_at, person, picture
@@ -173,6 +175,25 @@ def test_the_split_is_the_same_whatever_the_order_of_the_photos(
     turned = prepare(PhotoReport(report.photos[::-1]), tmp_path, **RECIPE)
     assert turned.fingerprint == made.fingerprint
     assert {s.source_sha256 for s in turned.held_out} == {s.source_sha256 for s in made.held_out}
+
+
+def test_a_photo_and_the_same_one_smaller_both_taken_by_hand_are_on_one_side(
+    samples: Path, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    photos = [samples / f"{number:02d}.jpg" for number in range(1, 7)]
+    again = tmp_path / "again.jpg"
+    with Image.open(photos[2]) as opened:
+        opened.resize((opened.width * 4 // 5, opened.height * 4 // 5)).save(again)
+    choices = {file_hash(photo): PhotoChoice(take=True) for photo in (photos[2], again)}
+    report = check([*photos, again], analyser, choices=choices)
+    assert len(report.accepted) == 7 and any(verdict.reasons for verdict in report.accepted)
+    by_lot = [replace(verdict, face=None) for verdict in report.accepted]  # not by how they look
+    together = set()
+    for seed in range(12):
+        recipe = Recipe(128, "sks woman", "woman", held_out=0.2, seed=seed, settings=PhotoSettings())
+        kept_out = {sample.source_sha256 for sample in planned(by_lot, tmp_path, recipe).held_out}
+        together.add(len({file_hash(photos[2]), file_hash(again)} & kept_out))
+    assert together == {0, 2}
 
 
 def test_few_photos_are_all_trained_on(report: PhotoReport, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is judged across photos: repeats, strangers, the held-out split."""
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,28 @@ def test_a_photo_unlike_the_others_is_trained_on_rather_than_measured_by() -> No
     sha256s = [f"{number:064x}" for number in range(9)]
     faces = known(sha256s, np.vstack([person(1, 8, 0.3), person(2, 1, 0.3)]))
     assert all(sha256s[8] not in held_out(sha256s, seed=seed, faces=faces) for seed in range(20))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3), st.booleans(), st.randoms())
+def test_photos_that_show_the_same_are_kept_out_or_trained_on_together(
+    seed: int, copies: int, is_known: bool, order: Random
+) -> None:
+    sha256s = [hashlib.sha256(f"{seed}-{number}".encode()).hexdigest() for number in range(9 + copies)]
+    faces = known(sha256s, person(seed, len(sha256s), 0.7)) if is_known else None
+    twins = dict.fromkeys(sha256s[8:], "first.jpg")
+    apart = held_out(sha256s, seed=seed, faces=faces, twins=twins)
+    assert not apart & set(twins) or apart >= set(twins)
+    assert len(apart - set(twins)) + bool(apart & set(twins)) == 2
+    order.shuffle(sha256s)
+    assert held_out(sha256s, seed=seed, faces=faces, twins=twins) == apart
+
+
+def test_the_split_of_photos_that_show_different_things_is_what_it_always_was() -> None:
+    sha256s = [f"{number:064x}" for number in range(12)]
+    by_lot = sorted(sha256s, key=lambda sha256: hashlib.sha256(f"3:{sha256}".encode()).hexdigest())
+    assert held_out(sha256s, seed=3) == frozenset(by_lot[:3])
+    faces = known(sha256s, person(1, 12, 0.7))
+    assert sorted(int(sha256, 16) for sha256 in held_out(sha256s, seed=3, faces=faces)) == [0, 8, 11]
 
 
 def test_where_a_face_is_not_known_the_lot_decides() -> None:
