@@ -34,18 +34,20 @@ class Team:
         return batch % self.size == self.rank
 
     def together(self, loss: torch.Tensor, weights: Sequence[torch.nn.Parameter]) -> torch.Tensor:
-        """The sum of all losses; the gradients of `weights` become the sums of all, in place."""
+        """The sum of all losses; the gradients of `weights` become the sums of all, in place. Those that none of the
+        processes has stay None: from zeros an optimiser would still let the weights decay."""
         if self.size == 1:
             return loss
         import torch
         from torch import distributed
 
-        for weight in weights:
+        total = torch.cat([loss.reshape(1), loss.new_tensor([float(weight.grad is not None) for weight in weights])])
+        distributed.all_reduce(total)
+        learning = [weight for weight, have in zip(weights, total[1:].tolist(), strict=True) if have]
+        for weight in learning:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
-        total = loss.reshape(1).clone()
-        distributed.all_reduce(total)
-        for some in _pieces(weights):
+        for some in _pieces(learning):
             flat = torch.cat([weight.grad.reshape(-1).float() for weight in some])
             distributed.all_reduce(flat)
             for weight, summed in zip(some, flat.split([weight.numel() for weight in some]), strict=True):

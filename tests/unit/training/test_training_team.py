@@ -1,6 +1,8 @@
 """One training by several processes: the same result as by one, but for rounding."""
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -72,6 +74,33 @@ def test_each_batch_is_done_by_one() -> None:
     for size in (1, 2, 3):
         doers = [[rank for rank in range(size) if team.Team(rank, size).does(batch)] for batch in range(6)]
         assert all(len(found) == 1 for found in doers)
+
+
+# One of two processes: its own loss and gradients, then what it has of both.
+MEMBER = """
+import json, pathlib, sys
+import torch
+from personal_avatar.training import team
+rank = int(sys.argv[1])
+weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(4)]
+weights[0].grad = torch.full((2,), 1.0 + rank)
+weights[1 + rank].grad = torch.full((2,), 5.0)
+loss = team.meet(rank, 2, pathlib.Path(sys.argv[2])).together(torch.tensor(0.5 + rank), weights)
+team.part()
+print(json.dumps([loss.item(), *(None if weight.grad is None else weight.grad.tolist() for weight in weights)]))
+"""
+
+
+@pytest.mark.slow
+def test_gradients_that_none_of_the_processes_has_stay_none(tmp_path: Path) -> None:
+    variables = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    words = [sys.executable, "-c", MEMBER]
+    members = [
+        subprocess.Popen([*words, str(rank), str(tmp_path / "place")], env=variables, stdout=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    told = [json.loads(member.communicate(timeout=120)[0]) for member in members]
+    assert told == [[2.0, [3.0, 3.0], [5.0, 5.0], [5.0, 5.0], None]] * 2
 
 
 def ending(code: int) -> subprocess.Popen[bytes]:
