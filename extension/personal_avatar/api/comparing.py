@@ -20,8 +20,8 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.reports.comparison import notes, to_document
 from personal_avatar.studio import Studio, TrainRequest, meant
+from personal_avatar.studio.comparing import way_of
 from personal_avatar.studio.plans import WAYS, Share, plan_of, taken_by, unknown_to
-from personal_avatar.studio.trainings import way_of
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.plan import PLANS
 
@@ -115,7 +115,7 @@ class ComparingApi:
         """Put a job a method into the queue, all on the same photos, which are checked before: one check at a time.
         Whoever calls this states that the person in the photos agreed."""
         with one_check(self.studio), received_photos(body.images) as photos:
-            started = self.studio.trainings.compare(TrainRequest(
+            started = self.studio.comparing.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),
                 consent=body.consent, door=DOOR,
@@ -142,12 +142,12 @@ class ComparingApi:
 
     def comparison(self, model_id: str = MODEL_ID) -> ComparisonDocument:
         """What each method made of the photos and the checkpoint of the avatar's last training."""
-        rows = self.studio.trainings.comparison(self.studio.avatars.load(model_id).id)
+        rows = self.studio.comparing.rows(self.studio.avatars.load(model_id).id)
         return ComparisonDocument(methods=[RowDocument(**row) for row in to_document(rows)], notes=notes(rows))
 
     def comparison_sheet(self, model_id: str = MODEL_ID) -> Response:
         """The same as a picture: the numbers of each method beside its pictures of the same prompts and seeds."""
-        sheet = self.studio.trainings.comparison_sheet(self.studio.avatars.load(model_id))
+        sheet = self.studio.comparing.sheet(self.studio.avatars.load(model_id))
         return Response(sheet, media_type="image/png")
 
 

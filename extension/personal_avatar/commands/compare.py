@@ -42,8 +42,8 @@ from personal_avatar.reports.comparison import Row, notes, to_document
 from personal_avatar.reports.comparison import table as words_of
 from personal_avatar.reports.comparison_sheet import write_comparison_sheet
 from personal_avatar.studio import Studio, TrainRequest
+from personal_avatar.studio.comparing import way_of
 from personal_avatar.studio.plans import WAYS, Share, told
-from personal_avatar.studio.trainings import way_of
 from personal_avatar.studio.works import TRAIN, manner
 from personal_avatar.terminal import Terminal, table
 from personal_avatar.wording import method_name
@@ -91,7 +91,7 @@ def _started(studio: Studio, args: Namespace) -> Comparison:
         name=args.name, photos=tuple(pictures(args.photos)), class_noun=args.class_noun, plan=pairs(args.pairs),
         consent=STATED_HERE if args.consent is None else args.consent, stated_by=whoever_runs_this(), door=DOOR,
     )
-    started = studio.trainings.compare(request, args.methods or WAYS)
+    started = studio.comparing.start(request, args.methods or WAYS)
     first = started.jobs[0]
     return Comparison(first.avatar_id, first.title, started.jobs, started.left_out, started.shares)
 
@@ -169,7 +169,7 @@ def _rows(studio: Studio, begun: Comparison, fresh: bool) -> list[Row]:
     """The table; without rows as long as nothing of a `fresh` comparison has one: what there is then is of another."""
     if fresh and not any(studio.jobs.status(job.id).state in WITH_ROW for job in begun.jobs):
         return []
-    return studio.trainings.comparison(begun.avatar_id)
+    return studio.comparing.rows(begun.avatar_id)
 
 
 def _tell(studio: Studio, begun: Comparison, rows: Sequence[Row], out: Path, terminal: Terminal) -> int:
@@ -217,7 +217,7 @@ def _nothing(studio: Studio, begun: Comparison, unfinished: Sequence[JobView], o
         return None
     if not begun.jobs:
         return WrongState(f"No method was compared for {begun.name} yet.", "Name the photos: --photos DIR.")
-    earlier = studio.trainings.comparison(begun.avatar_id)
+    earlier = studio.comparing.rows(begun.avatar_id)
     hint = f"What was compared before: {_command(studio, begun, out)}" if earlier else "To begin anew: --photos DIR."
     return Cancelled("All methods that were begun were cancelled, so there is no table of them.", hint)
 

@@ -12,16 +12,7 @@ from personal_avatar import documents
 from personal_avatar.avatars import AvatarStore
 from personal_avatar.captions.files import without_captions
 from personal_avatar.captions.task import CAPTION
-from personal_avatar.domain import (
-    ONE_PHOTO,
-    Avatar,
-    BaseModelFile,
-    Dataset,
-    Method,
-    PhotoChoice,
-    PhotoReport,
-    Style,
-)
+from personal_avatar.domain import Avatar, BaseModelFile, Dataset, Method, PhotoChoice, PhotoReport, Style
 from personal_avatar.errors import BadInput, InvalidSettings
 from personal_avatar.host import Host
 from personal_avatar.jobs.events import Record, read_events
@@ -37,6 +28,7 @@ from personal_avatar.storage import is_special
 from personal_avatar.studio import oneshot
 from personal_avatar.studio.again import OWN_PROMPT
 from personal_avatar.studio.captioning import Captioning
+from personal_avatar.studio.comparing import Comparing
 from personal_avatar.studio.datasets import Datasets
 from personal_avatar.studio.efforts import effort
 from personal_avatar.studio.erasing import Erasing
@@ -46,11 +38,12 @@ from personal_avatar.studio.rankings import Rankings
 from personal_avatar.studio.remains import cleared
 from personal_avatar.studio.requests import CreateRequest, labels, photos_meant, refuse_count
 from personal_avatar.studio.restoring import Restoring
+from personal_avatar.studio.results import taken
 from personal_avatar.studio.sizing import Sizing
 from personal_avatar.studio.trained import here
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.studio.webhooks import Webhooks
-from personal_avatar.studio.works import CREATE, TRAIN, WORKS, can_pause
+from personal_avatar.studio.works import COMPARED, CREATE, TRAIN, WORKS, can_pause
 from personal_avatar.styles import library
 from personal_avatar.styles.filling import fill
 from personal_avatar.styles.wildcards import Wildcards, has_wildcards
@@ -73,12 +66,13 @@ class Studio:
         self.host = host
         data = host.folders().data
         self.avatars = AvatarStore(data / "avatars")
-        self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort, together=(TRAIN, ONE_PHOTO))
+        self.jobs = JobStore(data / "jobs", brief={CAPTION}, effort=effort, together=COMPARED)
         works = {kind: partial(work, self) for kind, work in WORKS.items()}
         self.datasets = Datasets(self)
         self.trainings = Trainings(self)
+        self.comparing = Comparing(self)
         self.queue = JobQueue(
-            self.jobs, works, host.trainer, self.trainings.ended,
+            self.jobs, works, host.trainer, partial(taken, self),
             before=self.datasets.before_training, rules=host.rules,
             pausable=can_pause, executor=lambda: executor_for(host.rules(), host.folders().data),
             advise=lambda job, error: self.sizing.advised(job, cleared(self.jobs, job, error)),

@@ -26,6 +26,7 @@ CREATE = "create"
 RESTORE = "restore"
 RANK = "rank"
 INVENT = "invent"
+COMPARED = (TRAIN, ONE_PHOTO)  # kinds of jobs that stand in one table
 ON_CARD = frozenset({"cache", "class", "compile", "train", "score"})  # stages of a training in which it is on the card
 
 Work = Callable[["Studio", Job, Path, EventWriter, Control], dict[str, Any]]
@@ -102,7 +103,7 @@ def training_of(job: Job) -> TrainTask | None:
 
 def uses_card(job: Job) -> bool:
     """Trainings, and what is measured beside them."""
-    return job.kind in (TRAIN, ONE_PHOTO)
+    return job.kind in COMPARED
 
 
 def can_yield(job: Job) -> bool:

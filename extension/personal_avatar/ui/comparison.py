@@ -11,8 +11,8 @@ from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import JobView
 from personal_avatar.reports.comparison import Row, columns, span_of, spoken
 from personal_avatar.reports.comparison_sheet import picture_heads
-from personal_avatar.studio.comparing import beside, compared
-from personal_avatar.studio.trainings import COMPARED
+from personal_avatar.studio.compared import beside, compared
+from personal_avatar.studio.works import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene

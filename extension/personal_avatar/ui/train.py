@@ -73,7 +73,7 @@ def _inputs(page: Page, about: About) -> None:
         left_out: dict[str, AvatarError] = {}
 
         def compare() -> Job:
-            started = scene.studio.trainings.compare(request, [way for way in WAYS if alone or way != ONE_PHOTO])
+            started = scene.studio.comparing.start(request, [way for way in WAYS if alone or way != ONE_PHOTO])
             left_out.update(started.left_out)
             return started.jobs[0]
 

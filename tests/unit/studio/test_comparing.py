@@ -19,7 +19,7 @@ from personal_avatar.errors import (
 )
 from personal_avatar.jobs.states import ACTIVE, State
 from personal_avatar.studio import Studio, TrainRequest
-from personal_avatar.studio.comparing import beside
+from personal_avatar.studio.compared import beside
 from personal_avatar.training.plan import OnePhotoTask
 
 from tests.unit.api.house import GOOD, LEARN, SAMPLES, build_studio, failing
@@ -50,23 +50,23 @@ def equipped(make: Make, faceid: Path) -> Iterator[Make]:
 def test_a_comparison_trains_every_method_once_on_the_same_photos(make: Make) -> None:
     studio = make()
     methods = (Method.LORA, Method.TEXTUAL_INVERSION)
-    started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
+    started = studio.comparing.start(replace(REQUEST, plan={"steps": 7, "rank": 4, "vectors": 2}), methods)
     views = [studio.queue.wait(job.id, 60) for job in started.jobs]
     assert started.left_out == {}
     assert [view.status.state for view in views] == [State.SUCCEEDED] * 2
     assert [view.job.payload["plan"] for view in views] == [{"steps": 7, "rank": 4}, {"steps": 7, "vectors": 2}]
     assert views[0].job.payload["photos"] == views[1].job.payload["photos"]
     assert {point.method for point in studio.avatars.load(views[0].job.avatar_id).checkpoints} == set(methods)
-    assert studio.trainings.comparison(views[0].job.avatar_id)[0].method in {method.value for method in methods}
+    assert studio.comparing.rows(views[0].job.avatar_id)[0].method in {method.value for method in methods}
 
 
 def compared(studio: Studio, learn: str, request: TrainRequest = REQUEST) -> list[tuple[str, str]]:
     """Method and error of each row after a LoRA and new words were compared."""
     studio.host.learn = learn  # type: ignore[attr-defined]
-    jobs = studio.trainings.compare(request, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    jobs = studio.comparing.start(request, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
     for job in jobs:
         studio.queue.wait(job.id, 60)
-    rows = studio.trainings.comparison(jobs[0].avatar_id)
+    rows = studio.comparing.rows(jobs[0].avatar_id)
     return [(row.method, row.error.code if row.error else "") for row in rows]
 
 
@@ -75,7 +75,7 @@ def test_a_method_that_failed_has_a_row_that_says_why_and_nothing_older_stands_f
     assert set(compared(studio, LEARN)) == {("lora", ""), ("textual-inversion", "")}
     assert compared(studio, failing("lora")) == [("textual-inversion", ""), ("lora", "OUT_OF_VRAM")]
     assert compared(studio, failing("textual-inversion")) == [("lora", ""), ("textual-inversion", "OUT_OF_VRAM")]
-    assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
+    assert studio.comparing.sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
     assert set(compared(studio, LEARN)) == {("lora", ""), ("textual-inversion", "")}
 
 
@@ -85,7 +85,7 @@ def test_results_on_other_photos_do_not_stand_beside_a_failure(make: Make) -> No
     studio.host.learn = failing("lora")  # type: ignore[attr-defined]
     job = studio.trainings.start(replace(REQUEST, photos=(GOOD[1],)))
     studio.queue.wait(job.id, 60)
-    rows = studio.trainings.comparison(job.avatar_id)
+    rows = studio.comparing.rows(job.avatar_id)
     assert [(row.method, row.error.code if row.error else "") for row in rows] == [("lora", "OUT_OF_VRAM")]
 
 
@@ -104,14 +104,14 @@ def test_what_stands_beside_a_job_stays_when_other_photos_were_trained_on_since(
 
 def test_a_method_leaves_what_is_meant_for_another_and_that_is_told(make: Make) -> None:
     plan = {"optimiser": "muon", "learning_rate": 4e-3, "dreambooth.steps": 9}
-    started = make().trainings.compare(replace(REQUEST, plan=plan), (Method.LORA, Method.DREAMBOOTH))
+    started = make().comparing.start(replace(REQUEST, plan=plan), (Method.LORA, Method.DREAMBOOTH))
     of_lora = {"optimiser": "muon", "learning_rate": 4e-3}
     assert [job.payload["plan"] for job in started.jobs] == [of_lora, {"steps": 9}]
     assert {way: share.left for way, share in started.shares.items()} == {"lora": {}, "dreambooth": of_lora}
 
 
 def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:
-    started = make().trainings.compare(
+    started = make().comparing.start(
         replace(REQUEST, plan={"prior_weight": 0.5}), (Method.LORA, Method.TEXTUAL_INVERSION)
     )
     assert [job.payload["plan"] for job in started.jobs] == [{"prior_weight": 0.5}, {}]
@@ -127,7 +127,7 @@ def test_a_comparison_that_cannot_work_starts_nothing(
 ) -> None:
     studio = make()
     with pytest.raises(InvalidSettings):
-        studio.trainings.compare(replace(REQUEST, plan=plan), methods)
+        studio.comparing.start(replace(REQUEST, plan=plan), methods)
     assert studio.jobs.ids() == []
 
 
@@ -140,7 +140,7 @@ def test_a_comparison_of_too_few_photos_is_refused_once_before_there_is_any_job(
 ) -> None:
     studio = make()
     with pytest.raises(TooFewPhotos) as caught:
-        studio.trainings.compare(replace(REQUEST, photos=tuple(photos)), [method.value for method in Method])
+        studio.comparing.start(replace(REQUEST, photos=tuple(photos)), [method.value for method in Method])
     assert caught.value.message == said and caught.value.hint
     assert studio.jobs.ids() == [] and studio.avatars.all() == []
 
@@ -154,22 +154,22 @@ def test_photos_are_looked_at_when_nothing_else_speaks_against_a_comparison(
     monkeypatch.setattr(studio, "check_photos", lambda *_, **__: pytest.fail("looked at"))
     few = replace(REQUEST, photos=tuple(GOOD[:2]))
     with pytest.raises(WrongState, match="already"):
-        studio.trainings.compare(few, ["lora"])
+        studio.comparing.start(few, ["lora"])
     with pytest.raises(ConsentMissing):
-        studio.trainings.compare(replace(few, name="Berta", consent=""), ["lora"])
+        studio.comparing.start(replace(few, name="Berta", consent=""), ["lora"])
 
 
 def test_as_many_photos_are_needed_as_goal_and_settings_say(make: Make) -> None:
     studio = make(PATIENT)
     one = replace(REQUEST, photos=(GOOD[0],))
     with pytest.raises(TooFewPhotos, match="need 5"):
-        studio.trainings.compare(replace(REQUEST, plan={"min_photos": 5}), ["lora"])
-    assert studio.trainings.compare(replace(one, plan={"goal": "one-photo"}), ["lora"]).jobs
+        studio.comparing.start(replace(REQUEST, plan={"min_photos": 5}), ["lora"])
+    assert studio.comparing.start(replace(one, plan={"goal": "one-photo"}), ["lora"]).jobs
 
 
 def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go_on(make: Make) -> None:
     studio = make(PATIENT)
-    started = studio.trainings.compare(
+    started = studio.comparing.start(
         replace(REQUEST, checkpoint=usual(studio.host.folders().checkpoints)), ["lora", "one-photo"]
     )
     assert [job.kind for job in started.jobs] == ["train"]
@@ -182,37 +182,37 @@ def test_what_the_photos_alone_lack_is_told_with_the_remedy_and_the_trainings_go
 def test_nothing_is_begun_when_the_photos_alone_were_wanted_and_something_is_missing(make: Make) -> None:
     studio = make()
     with pytest.raises(BaseUnsupported, match="avatar-tiny.safetensors has not the size"):
-        studio.trainings.compare(REQUEST, ["one-photo"])
+        studio.comparing.start(REQUEST, ["one-photo"])
     wanted = replace(REQUEST, checkpoint=usual(studio.host.folders().checkpoints))
     with pytest.raises(WeightsMissing):
-        studio.trainings.compare(wanted, ["one-photo"])
+        studio.comparing.start(wanted, ["one-photo"])
     assert studio.jobs.ids() == [] and studio.avatars.all() == []
 
 
 def test_families_and_goals_without_adapters_are_left_out_by_name(equipped: Make) -> None:
     studio = equipped()
-    assert studio.trainings.lacks_one_photo(REQUEST) is None
+    assert studio.comparing.lacks_one_photo(REQUEST) is None
     make_checkpoint(Family.SD2, studio.host.folders().checkpoints, name="second")
-    other = studio.trainings.lacks_one_photo(replace(REQUEST, checkpoint="second"))
+    other = studio.comparing.lacks_one_photo(replace(REQUEST, checkpoint="second"))
     assert isinstance(other, BaseUnsupported) and "Stable Diffusion 2" in other.message
-    style = studio.trainings.lacks_one_photo(replace(REQUEST, plan={"goal": "style"}))
+    style = studio.comparing.lacks_one_photo(replace(REQUEST, plan={"goal": "style"}))
     assert isinstance(style, InvalidSettings) and "neither a style" in style.message
 
 
 @pytest.mark.slow
 def test_the_photos_alone_come_last_and_stand_in_the_same_table(equipped: Make) -> None:
     studio = equipped()
-    started = studio.trainings.compare(replace(REQUEST, plan={"steps": 7, "rank": 4}), ["one-photo", "lora"])
+    started = studio.comparing.start(replace(REQUEST, plan={"steps": 7, "rank": 4}), ["one-photo", "lora"])
     assert [job.kind for job in started.jobs] == ["train", "one-photo"] and started.left_out == {}
     views = [studio.queue.wait(job.id, 60) for job in started.jobs]
     task = from_json(OnePhotoTask, views[1].job.payload)
     assert [str(photo) for photo in task.training.photos] == views[0].job.payload["photos"]
     assert task.training.plan == {"steps": 7}  # it has no rank
     assert task.identity_folders == studio.host.folders().identity_folders
-    rows = studio.trainings.comparison(views[0].job.avatar_id)
+    rows = studio.comparing.rows(views[0].job.avatar_id)
     assert [(row.method, row.numbers["recovered"]) for row in rows] == [("lora", 0.5), ("one-photo", 0.3)]
     assert studio.avatars.load("anna").best is not None
-    assert studio.trainings.comparison_sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
+    assert studio.comparing.sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("state", "hint"), [
@@ -223,7 +223,7 @@ def test_of_several_jobs_the_one_that_is_furthest_stands_in_the_way_of_another(
 ) -> None:
     studio = make()
     studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
-    jobs = studio.trainings.compare(REQUEST, [method.value for method in Method]).jobs
+    jobs = studio.comparing.start(REQUEST, [method.value for method in Method]).jobs
     for job in jobs if state is State.PAUSED else [*jobs[:2], jobs[3]]:
         studio.queue.hold(job.id)
     named = jobs[0] if state is State.PAUSED else jobs[2]
@@ -237,8 +237,8 @@ def test_of_several_jobs_the_one_that_is_furthest_stands_in_the_way_of_another(
 @pytest.mark.parametrize("name", ["", "A\nB"])
 def test_all_that_is_wrong_with_what_was_written_is_told_at_once(make: Make, name: str) -> None:
     wrong = replace(REQUEST, name=name, class_noun="ink style", plan={"goal": "anime", "rank": "ten", "steps": -1})
-    trainings = make().trainings
-    for start in (trainings.start, trainings.compare):
+    studio = make()
+    for start in (studio.trainings.start, studio.comparing.start):
         with pytest.raises(InvalidSettings) as caught:
             start(wrong)
         for words in ("The name ", "rank must be a whole number in [1, 256]", "steps must be in", "means a style"):
@@ -248,7 +248,7 @@ def test_all_that_is_wrong_with_what_was_written_is_told_at_once(make: Make, nam
 def test_it_waits_for_the_trainings_of_the_same_person_and_hinders_new_ones(equipped: Make) -> None:
     studio = equipped(PATIENT)
     studio.queue.start_lane = lambda kind: None  # type: ignore[method-assign]
-    first, second = studio.trainings.compare(REQUEST, ["lora", "one-photo"]).jobs
+    first, second = studio.comparing.start(REQUEST, ["lora", "one-photo"]).jobs
     assert studio.jobs.claim(first.id)
     assert not studio.queue._has_room(second)
     studio.jobs.release(first.id)

@@ -84,7 +84,7 @@ def test_photos_stay_as_long_as_another_job_needs_them(make: Make) -> None:
         'if payload["method"] != "lora":\n    while not (folder / "control" / "cancel").exists(): time.sleep(0.02)\n'
         "    sys.exit(1)\nemit(Progress(1, 2"), 1))
     request = replace(REQUEST, plan={"min_photos": 2})
-    first, second = studio.trainings.compare(request, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    first, second = studio.comparing.start(request, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
     assert studio.queue.wait(first.id, 30).status.state is State.SUCCEEDED
     assert len(files(studio)) == 4 and all(Path(photo).is_file() for photo in second.payload["photos"])
     assert len(studio.avatars.photos("dora")) == 2, "but nobody is shown them"

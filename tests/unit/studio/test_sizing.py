@@ -58,12 +58,12 @@ def test_whoever_wants_to_starts_it_anyway(studio: Studio) -> None:
 
 def test_a_comparison_goes_on_without_the_methods_that_find_no_room(studio: Studio) -> None:
     every = replace(REQUEST, photos=GOOD[:3], plan={"batch_size": 24})
-    started = studio.trainings.compare(every, ["lora", "dreambooth"])
+    started = studio.comparing.start(every, ["lora", "dreambooth"])
     assert [job.payload["method"] for job in started.jobs] == ["lora"]
     assert isinstance(started.left_out["dreambooth"], PlanTooLarge)
     studio.queue.wait(started.jobs[0].id, 30)
     with pytest.raises(PlanTooLarge):
-        studio.trainings.compare(replace(every, name="Berta"), ["dreambooth"])
+        studio.comparing.start(replace(every, name="Berta"), ["dreambooth"])
     assert [avatar.name for avatar in studio.avatars.all()] == ["Anna"]
 
 

@@ -84,11 +84,11 @@ def test_a_noun_that_means_a_style_trains_a_style_unless_another_goal_is_named(
     request = replace(REQUEST, class_noun=noun, plan={"steps": 7})
     alone, others = studio.trainings.start(request), replace(request, name="Bea")
     several = replace(others, photos=tuple(GOOD[:3]))
-    compared = studio.trainings.compare(several, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
+    compared = studio.comparing.start(several, (Method.LORA, Method.TEXTUAL_INVERSION)).jobs
     assert [job.payload["plan"] for job in (alone, *compared)] == [{"goal": "style", "steps": 7}] * 3
     assert alone.payload["avatar"]["class_noun"] == noun
     contrary = replace(request, name="Cid", plan={"goal": "face-quick"})
-    for start in (studio.trainings.start, studio.trainings.compare):
+    for start in (studio.trainings.start, studio.comparing.start):
         with pytest.raises(InvalidSettings, match=f"'{noun}' means a style, and goal 'face-quick'"):
             start(contrary)
     for job in (alone, *compared):

@@ -12,7 +12,8 @@ from personal_avatar.environment import free
 from personal_avatar.environment.free import Free
 from personal_avatar.errors import WrongState
 from personal_avatar.studio import Studio
-from personal_avatar.studio.trainings import Trainings, taken_by
+from personal_avatar.studio.plans import taken_by
+from personal_avatar.studio.trainings import Trainings
 from personal_avatar.training import plan as plans
 from personal_avatar.training.plan import OPTIMISERS, PLANS, TrainPlan, plan_for
 from personal_avatar.training.presets import preset_for

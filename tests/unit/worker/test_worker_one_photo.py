@@ -80,7 +80,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory, weights_folder: Path) -> Ite
     quieter(make_adapter(AdapterKind.FACEID_PORTRAIT, Family.SD1, folder, size=AVATAR_TINY))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        (job,) = studio.trainings.compare(REQUEST, ["one-photo"]).jobs
+        (job,) = studio.comparing.start(REQUEST, ["one-photo"]).jobs
         yield Ended(studio, studio.queue.wait(job.id, 240))
 
 
@@ -92,7 +92,7 @@ def quieter(adapter: Path) -> None:
 
 def test_a_real_process_measures_it_and_it_stands_in_the_table(ended: Ended) -> None:
     assert ended.view.status.state is State.SUCCEEDED, ended.view.status.error
-    (row,) = ended.studio.trainings.comparison(ended.view.job.avatar_id)
+    (row,) = ended.studio.comparing.rows(ended.view.job.avatar_id)
     assert (row.method, row.file, row.numbers["file_mb"]) == ("one-photo", "", None)
     unknown = {name for name, number in row.numbers.items() if number is None}
     assert unknown == {"file_mb", "diversity", "resemblance"}  # no two pictures of one prompt; a person
@@ -102,7 +102,7 @@ def test_a_real_process_measures_it_and_it_stands_in_the_table(ended: Ended) -> 
 
 
 def test_its_pictures_are_those_of_a_training_in_the_words_of_the_class(ended: Ended) -> None:
-    told = [infotext_of(path).splitlines() for path in ended.studio.trainings.comparison("ruby")[0].pictures]
+    told = [infotext_of(path).splitlines() for path in ended.studio.comparing.rows("ruby")[0].pictures]
     assert [lines[0] for lines in told] == [prompt.format(subject="a woman") for prompt in DRAWING_PROMPTS[:PICTURES]]
     assert [lines[1] for lines in told] == [f"Seed: {CHOOSING_SEED + number}" for number in range(PICTURES)]
 
