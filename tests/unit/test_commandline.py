@@ -24,12 +24,13 @@ from personal_avatar.jobs.states import State
 from personal_avatar.restoration import networks
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import Studio
-from personal_avatar.studio.judges import GET_CLIP, NO_CLIP
+from personal_avatar.studio.judges import FETCH_CLIP
 from personal_avatar.terminal import Terminal
 from personal_avatar.training.engines.kohya import child
 from personal_avatar.weights import registry
 from personal_avatar.weights.fetch import ensure
 from personal_avatar.weights.nouns import Weight
+from personal_avatar.wording import text
 from personal_avatar.worker.cluster import ray_cluster
 
 
@@ -67,9 +68,10 @@ def test_hints_of_the_work_name_the_folder_that_is_meant(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("installed")
 def test_commands_in_what_a_job_told_are_for_the_folder_where_they_are_read(tmp_path: Path) -> None:
-    told = named_here(f"{NO_CLIP} {GET_CLIP}", tmp_path)
+    told = named_here(text("remark.no_clip", command=FETCH_CLIP), tmp_path)
     assert f"`personal-avatar doctor --fetch clip-vit-b-32 --data {tmp_path}` gets one" in told
-    assert named_here(NO_CLIP, tmp_path) == NO_CLIP
+    bare = text("remark.one_recogniser")
+    assert named_here(bare, tmp_path) == bare
 
 
 @pytest.mark.usefixtures("installed")

@@ -22,6 +22,7 @@ from personal_avatar.jobs.store import Job
 from personal_avatar.params import validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.studio.requests import GIVE_SOME
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -119,8 +120,8 @@ class Captioning:
         subject = Subject(trigger, class_noun)
         if tagger == TEMPLATE:
             who = trigger or with_article(class_noun)
-            text = caption_of(PhotoSettings().caption_template, who, class_noun)
-            return _described(photos, lambda image: text, on_progress)
+            caption = caption_of(PhotoSettings().caption_template, who, class_noun)
+            return _described(photos, lambda image: caption, on_progress)
         with self._describer(tagger, chosen) as say:
             return _described(photos, lambda image: finished(say(image), subject, chosen.mend), on_progress)
 
@@ -159,7 +160,7 @@ class Captioning:
         self._refuse_unknown(name)
         validated(CaptionSettings, dict(settings or {}))
         if not photos:
-            raise TooFewPhotos("No photos were given.", GIVE_SOME)
+            raise TooFewPhotos(text("refusal.nofiles"), GIVE_SOME)
         if missing := lacking(name, folder):
             raise refusal(name, missing, folder)
         studio.host.trainer()
@@ -198,7 +199,7 @@ class Captioning:
     def write(self, captions: Mapping[Path, str], overwrite: bool = False) -> dict[Path, bool]:
         """Write each caption beside its photo. By photo whether it was written: a file that is there already stays
         unless `overwrite` allows to replace it."""
-        return {photo: write_caption(photo, text, overwrite) for photo, text in captions.items()}
+        return {photo: write_caption(photo, caption, overwrite) for photo, caption in captions.items()}
 
     # -- faults
 

@@ -173,7 +173,7 @@ def marked(infotext: str, title: str) -> str:
 def _described(description: str, needed: bool) -> str:
     words = " ".join(description.split())
     if needed and not words:
-        raise InvalidSettings("No description was given.", "Say who it is: age, hair, eyes, build, clothes.")
+        raise stated(InvalidSettings, "refusal.nodescription", "refusal.nodescription.hint")
     if len(words) > LONGEST:
         said = f"The description has {len(words)} characters; at most {LONGEST} are possible."
         raise InvalidSettings(said, "Shorten it.")

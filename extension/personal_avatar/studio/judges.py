@@ -15,6 +15,7 @@ from personal_avatar.domain import Avatar
 from personal_avatar.errors import NoFace, UnreadablePhoto, WrongState
 from personal_avatar.problems import stated
 from personal_avatar.ranking.nouns import NOT_FOLLOWED
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
@@ -26,13 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 MOST_PHOTOS = 12  # of a person, to know how alike they are
-NO_SECOND = (
-    "Likeness is measured by one recogniser: there is no other one here that took no part in the training. "
-    "One of insightface's packs in the folder of weights would be asked as well."
-)
-NO_CLIP = "How well prompts are followed is not measured: there is no CLIP for pictures and words here."
 # Callers of the API read it, who learn of no folder; see `commandline.named_here`.
-GET_CLIP = "`personal-avatar doctor --fetch clip-vit-b-32` gets one (354 MB, MIT)."
+FETCH_CLIP = "personal-avatar doctor --fetch clip-vit-b-32"
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ class _Asked:
         if other is not None and self.photos:
             person = _unless_unreadable(lambda: person_from(self.photos, other))
         if other is None or person is None:
-            self.remarks.append(NO_SECOND)
+            self.remarks.append(text("remark.one_recogniser"))
             return None
         fairly = person.fairly_from(other.same_person_above)
         return Second(other.name, fairly, ManyFaces(other), person.reference)
@@ -119,7 +115,7 @@ class _Asked:
         try:
             path = clip_files.find(folders)
             if path is None:
-                self.remarks.append(f"{NO_CLIP} {GET_CLIP}")
+                self.remarks.append(text("remark.no_clip", command=FETCH_CLIP))
                 return None
             from personal_avatar.ranking.clip import load
 

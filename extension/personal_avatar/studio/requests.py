@@ -12,6 +12,7 @@ from personal_avatar.params import shown
 from personal_avatar.photos.settings import IGNORED
 from personal_avatar.problems import refused
 from personal_avatar.storage import sha256_of
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.oneshot import Box, Neighbour
@@ -25,7 +26,7 @@ PAGE = "page"  # the door whose photos were checked before, and are laid out unt
 def refuse_count(photos: int) -> None:
     """Raises `TooFewPhotos` for none, `InvalidSettings` for more than `MAX_PHOTOS`."""
     if not photos:
-        raise TooFewPhotos("No photos were given.", GIVE_SOME)
+        raise TooFewPhotos(text("refusal.nofiles"), GIVE_SOME)
     if photos > MAX_PHOTOS:
         raise refused("problem.many", "remedy.many", photos=photos, allowed=MAX_PHOTOS)
 

@@ -188,7 +188,7 @@ class Studio:
             prompt = request.prompt if "{subject}" in request.prompt else "{subject}, " + request.prompt
             styles += (Style(OWN_PROMPT, "Prompt", prompt, request.negative_prompt, origin="own"),)
         if not styles:
-            raise InvalidSettings("Neither a style nor a prompt was given.", "Choose a style or write a prompt.")
+            raise stated(InvalidSettings, "refusal.nostyle", "refusal.nostyle.hint")
         return styles
 
     def styles(self) -> tuple[Style, ...]:

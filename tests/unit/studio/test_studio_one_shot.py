@@ -35,8 +35,9 @@ from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.storage import sha256_of
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
-from personal_avatar.studio.judges import NO_CLIP, NO_SECOND
+from personal_avatar.studio.judges import FETCH_CLIP
 from personal_avatar.studio.oneshot import parts_for, shelf_of
+from personal_avatar.wording import text
 
 from tests.unit.api.house import GOOD, SAMPLES, build_studio
 
@@ -295,7 +296,8 @@ def test_a_job_that_waited_while_the_program_ended_finds_its_photo_again(
 def told_of(studio: Studio, view: JobView) -> list[str]:
     """What a job says of its pictures; not by whom they are judged on this machine."""
     messages = [record.event.message for record in studio.events(view.job.id) if isinstance(record.event, Log)]
-    return [message for message in messages if not message.startswith((NO_SECOND, NO_CLIP))]
+    by_whom = (text("remark.one_recogniser"), text("remark.no_clip", command=FETCH_CLIP))
+    return [message for message in messages if message not in by_whom]
 
 
 def test_settings_that_leave_no_step_to_the_person_are_told(studio: Studio) -> None:
