@@ -23,7 +23,7 @@ from personal_avatar.api.repeats import KEY, Ask, Repeats
 from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.names import same_name
 from personal_avatar.studio import Studio
-from personal_avatar.studio.portraits import tags
+from personal_avatar.studio.creating import tags
 
 JOBS = ("job_id", "before")  # parameters that name a job
 IDS = ("job_id", "model_id")  # what belongs to somebody, by the name of the place in a path

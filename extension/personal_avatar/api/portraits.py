@@ -11,8 +11,8 @@ from personal_avatar.api.bodies import DOOR, STATED_BY_CALLER, Body, Encoded, Jo
 from personal_avatar.api.settings import mark_nullable, refuse_wrong, schema_of
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.studio import CreateRequest
+from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.studio.oneshot import ELSEWHERE, MAX_PEOPLE, MAX_REFERENCES, Box, Neighbour
-from personal_avatar.studio.portraits import CreateSettings
 
 Prompt = constr(strict=True, max_length=4000)
 StyleId = constr(strict=True, min_length=1, max_length=100)

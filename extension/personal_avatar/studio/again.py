@@ -21,7 +21,7 @@ def request_like(job: Job, style_id: str, folder: Path, count: int) -> CreateReq
 
     Raises `WrongState` when the style is not among the job's.
     """
-    from personal_avatar.studio.portraits import CreateTask
+    from personal_avatar.studio.creating import CreateTask
     from personal_avatar.studio.requests import CreateRequest
 
     task = from_json(CreateTask, job.payload)

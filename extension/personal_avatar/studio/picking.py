@@ -146,7 +146,7 @@ def _as_told(path: Path) -> dict[str, Any]:
 
 
 def _can_be_asked(name: str, value: float) -> bool:
-    from personal_avatar.studio.portraits import CreateSettings
+    from personal_avatar.studio.creating import CreateSettings
 
     try:
         validated(CreateSettings, {name: value})

@@ -29,6 +29,7 @@ from personal_avatar.pictures import load_picture, readable
 from personal_avatar.problems import stated
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import plain_suffix, sha256_of
+from personal_avatar.studio.creating import Sitter
 from personal_avatar.studio.oneshot import (
     MAX_REFERENCES,
     KeptNeighbour,
@@ -38,7 +39,6 @@ from personal_avatar.studio.oneshot import (
     refuse_faceless,
     settings_of,
 )
-from personal_avatar.studio.portraits import Sitter
 from personal_avatar.studio.trained import best_here, lies_here, refuse_lost
 from personal_avatar.wording import FAMILIES, text
 

@@ -54,8 +54,8 @@ FILES_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # in folders whose pictures its
 if TYPE_CHECKING:
     from personal_avatar.faces.analyser import FaceAnalyser
     from personal_avatar.photos.memory import Memory
+    from personal_avatar.studio.creating import CreateSettings
     from personal_avatar.studio.oneshot import IdentityStatus
-    from personal_avatar.studio.portraits import CreateSettings
 
 
 
@@ -155,7 +155,7 @@ class Studio:
     def create(self, request: CreateRequest) -> Job:
         """Put the making of portraits into the queue. Raises, before anything starts, when the person, the photos, the
         settings or the checkpoint cannot work."""
-        from personal_avatar.studio.portraits import CreateSettings, CreateTask, tags
+        from personal_avatar.studio.creating import CreateSettings, CreateTask, tags
         from personal_avatar.studio.sitters import planned, seated
 
         self.queue.refuse_when_full()

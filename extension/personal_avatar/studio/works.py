@@ -45,8 +45,9 @@ def method_of(job: Job) -> str | None:
 
 
 def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
-    """Portraits; the payload is a `portraits.CreateTask` as JSON."""
-    from personal_avatar.studio.portraits import CreateSettings, CreateTask, Session, make_portraits
+    """Portraits; the payload is a `creating.CreateTask` as JSON."""
+    from personal_avatar.studio.creating import CreateSettings, CreateTask
+    from personal_avatar.studio.portraits import Session, make_portraits
     from personal_avatar.studio.retouching import Retouching
     from personal_avatar.studio.sitters import seated
 
@@ -58,7 +59,7 @@ def create(studio: Studio, job: Job, folder: Path, emit: EventWriter, control: C
     for sentence in found.remarks:
         emit(Log(sentence))
     retouch = Retouching(studio, avatar, found.photos, found.others, settings.max_likeness_drop)
-    session = Session(found.sitter, found.base, studio.host, found.scorer, settings, folder, emit, control, retouch)
+    session = Session(found.sitter, found.base, settings, studio.host, found.scorer, folder, emit, control, retouch)
     return make_portraits(task.styles, session)
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.studio import CreateRequest
-from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.ui import erase, making, trained_files
 from personal_avatar.ui.markup import box, tag
 from personal_avatar.ui.page import Page, elem_id

@@ -14,8 +14,8 @@ from personal_avatar.domain import CLASS_NOUNS
 from personal_avatar.errors import BadInput, ConsentMissing, InvalidSettings, TooFewPhotos
 from personal_avatar.identities import IdentitySettings
 from personal_avatar.studio import CreateRequest
+from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.studio.oneshot import MAX_REFERENCES
-from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.ui import making, people, possible
 from personal_avatar.ui.about import class_noun
 from personal_avatar.ui.create import prompts, styled

@@ -10,8 +10,8 @@ from personal_avatar.errors import WrongState
 from personal_avatar.jobs.store import Job
 from personal_avatar.studio import CreateRequest
 from personal_avatar.studio.again import request_like
+from personal_avatar.studio.creating import CreateTask
 from personal_avatar.studio.oneshot import KeptNeighbour, Neighbour, OneShot
-from personal_avatar.studio.portraits import CreateTask
 from personal_avatar.studio.sitters import planned
 from personal_avatar.studio.works import CREATE
 

@@ -10,8 +10,8 @@ from personal_avatar.domain import Avatar, BaseModelFile, Family, Method, Style,
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.params import validated
+from personal_avatar.studio.creating import CreateSettings, CreateTask
 from personal_avatar.studio.efforts import effort
-from personal_avatar.studio.portraits import CreateSettings, CreateTask
 from personal_avatar.studio.rankings import RankTask
 from personal_avatar.training.plan import OnePhotoTask, TrainTask
 

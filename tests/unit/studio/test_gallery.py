@@ -22,8 +22,8 @@ from personal_avatar.jobs.states import State
 from personal_avatar.pictures import EDITED, GENERATED, infotext_of, load_picture, save_picture, source_of
 from personal_avatar.provenance import source_in
 from personal_avatar.studio import Studio
+from personal_avatar.studio.creating import CreateTask
 from personal_avatar.studio.picking import VARIATION
-from personal_avatar.studio.portraits import CreateTask
 from personal_avatar.studio.works import INVENT, RANK, RESTORE
 from PIL import Image
 

@@ -18,8 +18,8 @@ from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.standalone.host import StandaloneHost
 from personal_avatar.studio import CreateRequest, Studio
 from personal_avatar.studio.again import request_like
+from personal_avatar.studio.creating import CreateSettings, Sitter, picture_size, tags
 from personal_avatar.studio.picking import similar
-from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
 from personal_avatar.styles.library import find
 from personal_avatar.training.presets import TINY_GUIDANCE
 

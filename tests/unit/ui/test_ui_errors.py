@@ -31,7 +31,7 @@ from personal_avatar.errors import (
 from personal_avatar.identity.shelf import Shelf
 from personal_avatar.jobs.working import RESUME
 from personal_avatar.params import Settings, validated
-from personal_avatar.studio.portraits import CreateSettings
+from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.training import needs
 from personal_avatar.training.compute import OF_FP16
 from personal_avatar.training.plan import LoraPlan

@@ -28,8 +28,8 @@ from personal_avatar.photos.words import REMARKS
 from personal_avatar.pictures import FORMATS
 from personal_avatar.rules import RuleSettings
 from personal_avatar.studio import Studio
+from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.studio.inventing import InventSettings
-from personal_avatar.studio.portraits import CreateSettings
 from personal_avatar.studio.works import TRAIN, WORKS
 from personal_avatar.styles.library import categories, shipped
 from personal_avatar.training import advice, report

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.identities import IdentityRequest, IdentitySettings
 from personal_avatar.params import validated
-from personal_avatar.studio.portraits import CreateSettings, Sitter, picture_size, tags
+from personal_avatar.studio.creating import CreateSettings, Sitter, picture_size, tags
 
 PLAIN = CreateSettings()
 ANNA = IdentityRequest(IdentitySettings(), ())
