@@ -35,7 +35,7 @@ STAGES_BELOW = {
 # how a checkpoint of a family is read.
 TRAINING = "personal_avatar.training."
 DOORS = (
-    "plan", "presets", "usual", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
+    "plan", "task", "presets", "usual", "estimate", "reckoning", "fitness", "fitting", "ways", "learned", "shortage",
     "needs", "class_folders", "engines.kohya.limits", "engines.kohya.outputs", "engines.kohya.remains",
 )
 TRAINING_DOORS = tuple(TRAINING + door for door in DOORS)
@@ -169,7 +169,7 @@ def test_jobs_know_no_word_of_what_is_done_in_them() -> None:
     assert found == set()
 
 
-@pytest.mark.parametrize("module", ["studio", "training.plan", "cli", "doctor", "environment.setup"])
+@pytest.mark.parametrize("module", ["studio", "training.plan", "training.task", "cli", "doctor", "environment.setup"])
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
     heavy = "{'torch', 'gradio', 'diffusers', 'transformers', 'peft', 'onnxruntime', 'fastapi', 'matplotlib', 'pandas'}"
     program = f"import sys, personal_avatar.{module}; sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)"

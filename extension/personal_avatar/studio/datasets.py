@@ -20,7 +20,8 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused
 from personal_avatar.studio.requests import photos_meant
 from personal_avatar.studio.works import training_of
-from personal_avatar.training.plan import ENLARGED, TrainTask, resolution_of
+from personal_avatar.training.plan import ENLARGED, photos_as, resolution_of
+from personal_avatar.training.task import TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -79,7 +80,7 @@ class Datasets:
 
     def _enlarge_small(self, task: TrainTask, emit: EventWriter, control: Control) -> None:
         plan = task.settings()
-        settings = task.photos_as(plan)
+        settings = photos_as(plan, task.photo_settings)
         if not settings.upscaler:
             shutil.rmtree(task.avatar_folder / ENLARGED, ignore_errors=True)
             return

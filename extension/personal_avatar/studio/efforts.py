@@ -12,7 +12,8 @@ from personal_avatar.domain import ONE_PHOTO, from_json
 from personal_avatar.jobs.history import Effort
 from personal_avatar.jobs.job import Job
 from personal_avatar.studio.works import CREATE, INVENT, RANK, RESTORE, TRAIN
-from personal_avatar.training.plan import ON, OnePhotoTask, TrainTask, resolution_of
+from personal_avatar.training.plan import ON, resolution_of
+from personal_avatar.training.task import OnePhotoTask, TrainTask
 
 
 def effort(job: Job) -> Effort:

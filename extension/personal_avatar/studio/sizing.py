@@ -19,9 +19,9 @@ from personal_avatar.training import fitting, learned
 from personal_avatar.training.estimate import together
 from personal_avatar.training.fitting import Offer
 from personal_avatar.training.learned import case_of
-from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.reckoning import RUNTIME_GB
 from personal_avatar.training.shortage import with_offer
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.ways import RAM, VRAM, Wish
 
 if TYPE_CHECKING:

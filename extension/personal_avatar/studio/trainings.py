@@ -26,11 +26,11 @@ from personal_avatar.training.plan import (
     ORIGINS,
     PLANS,
     TrainPlan,
-    TrainTask,
     plan_for,
     refuse_endless_warmup,
     refuse_taken,
 )
+from personal_avatar.training.task import TrainTask
 from personal_avatar.wording import text
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Dataset and plan -> checkpoint. Everything here except plan.py runs in the worker process only."""
+"""Dataset and plan -> checkpoint. Everything here except plan.py and task.py runs in the worker process only."""

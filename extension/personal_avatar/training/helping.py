@@ -30,7 +30,8 @@ from personal_avatar.training.cache import Latents
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.plan import TrainTask, resolution_of
+from personal_avatar.training.plan import resolution_of
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.team import ALONE
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 

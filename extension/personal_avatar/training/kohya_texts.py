@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.captions.wording import parts, renamed
 from personal_avatar.domain import Engine
-from personal_avatar.training.plan import LoraPlan, TrainPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule
+from personal_avatar.training.task import TrainTask
 
 if TYPE_CHECKING:
     from personal_avatar.training.publish import Facts

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import validator
 
-from personal_avatar.domain import Avatar, BaseModelFile, Engine, Goal, Method, PhotoChoice
+from personal_avatar.domain import BaseModelFile, Goal, Method
 from personal_avatar.params import Broken, Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused
@@ -253,59 +251,3 @@ def resolution_of(plan: TrainPlan, base: BaseModelFile) -> int:
 def photos_as(plan: TrainPlan, chosen: Mapping[str, Any]) -> PhotoSettings:
     """How photos are judged and cut: as chosen, else as the goal asks for; raises `InvalidSettings`."""
     return validated(PhotoSettings, {**PHOTO_GOALS.get(Goal(plan.goal), {}), **chosen})
-
-
-@dataclass(frozen=True)
-class TrainTask:
-    """Payload of a training job: everything the worker needs, as paths and settings.
-
-    `publish_to`: the host's folder for what the method makes; `beside`: where else it looks for such files; `cache`:
-    what trainings share, such as class pictures; `sd_scripts`: its whole folder, if one was named; `choices`: what the
-    user decided about photos, by their SHA-256;
-    `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint.
-    """
-
-    avatar: Avatar
-    avatar_folder: Path
-    photos: tuple[Path, ...]
-    base: BaseModelFile
-    method: Method
-    plan: dict[str, Any]
-    publish_to: Path
-    weights_folder: Path
-    photo_settings: dict[str, Any] = field(default_factory=dict)
-    engine: Engine = Engine.DIFFUSERS
-    cache: Path | None = None
-    sd_scripts: str = ""
-    choices: dict[str, PhotoChoice] = field(default_factory=dict)
-    otherwise: tuple[str, ...] = ()
-    beside: tuple[Path, ...] = ()
-
-    def settings(self) -> TrainPlan:
-        """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""
-        plan = plan_for(self.base, self.method, self.plan)
-        refuse_taken(plan.trigger_word, self.base, self.avatar.class_noun)
-        return plan
-
-    @property
-    def can_pause(self) -> bool:
-        """Whether the work can stop between two steps and go on later: sd-scripts cannot take up a training."""
-        return self.engine is not Engine.KOHYA
-
-    def photos_as(self, plan: TrainPlan) -> PhotoSettings:
-        """See `photos_as`."""
-        return photos_as(plan, self.photo_settings)
-
-
-@dataclass(frozen=True)
-class OnePhotoTask:
-    """Payload of a job that measures what the photos alone can do, on the grid of a training of them.
-
-    `training`: what a LoRA would be given, of which all counts but what is trained. `identity_folders`: where adapters
-    and models of faces lie; `identity_cache`: for converted ones; `most_photos`: that are read for one picture.
-    """
-
-    training: TrainTask
-    identity_folders: tuple[Path, ...]
-    identity_cache: Path
-    most_photos: int

@@ -20,7 +20,8 @@ from personal_avatar.training.files import free_stem
 from personal_avatar.training.kohya_texts import Shown, hashes, texts_of_pictures, texts_of_steps
 from personal_avatar.training.losses import is_velocity
 from personal_avatar.training.methods.base import Subject, TrainingMethod
-from personal_avatar.training.plan import LoraPlan, TrainPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan, TrainPlan
+from personal_avatar.training.task import TrainTask
 
 BASE_VERSIONS = {Family.SD1: "sd_v1", Family.SD2: "sd_v2", Family.SDXL: "sdxl_base_v1-0"}
 CARD_VERSIONS = {Family.SD1: "SD1", Family.SD2: "SD2", Family.SDXL: "SDXL"}

@@ -38,10 +38,11 @@ from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
 from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.plan import TrainPlan, photos_as
 from personal_avatar.training.publish import metadata
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.resuming import Keeper
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Point, Training, Work, unscored
 from personal_avatar.wording import text
@@ -103,7 +104,7 @@ def _open(task: TrainTask, folder: Path, emit: EventWriter, control: Control) ->
     plan = _plan(task, emit)
     space.refuse_full(task, plan, folder)
     space.refuse_closed(task.publish_to)
-    wanted = task.photos_as(plan)
+    wanted = photos_as(plan, task.photo_settings)
     analyser = analyser_of(task.photos, wanted, task.weights_folder)
     if little := shortage.of_main_memory(task, plan):
         emit(Log(little))

@@ -10,8 +10,9 @@ from personal_avatar.errors import AvatarError, OutOfMemory, OutOfVram
 from personal_avatar.naming import named
 from personal_avatar.training import fitting, learned
 from personal_avatar.training.fitting import Offer
-from personal_avatar.training.plan import TrainPlan, TrainTask
+from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.reckoning import main_memory_of
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.ways import RAM, VRAM, Wish
 from personal_avatar.wording import text
 

@@ -24,8 +24,9 @@ from personal_avatar.training.engines.kohya import copies
 from personal_avatar.training.families.detect import CHANNELS, LATENT_PX
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
-from personal_avatar.training.plan import DreamboothPlan, TrainPlan, TrainTask, resolution_of
+from personal_avatar.training.plan import DreamboothPlan, TrainPlan, resolution_of
 from personal_avatar.training.reckoning import OPTIMISER_BYTES
+from personal_avatar.training.task import TrainTask
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
 KEPT_HEAVY = 2  # checkpoints that stay on the disk: the best and the last

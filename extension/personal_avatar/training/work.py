@@ -19,8 +19,9 @@ from personal_avatar.training import memory
 from personal_avatar.training.bench import Bench, FinalScores, Guided, Untrained
 from personal_avatar.training.heeding import Wishes
 from personal_avatar.training.methods.base import TrainingMethod
-from personal_avatar.training.plan import TrainPlan, TrainTask, resolution_of
+from personal_avatar.training.plan import TrainPlan, resolution_of
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.training_set import TrainingSet
 
 

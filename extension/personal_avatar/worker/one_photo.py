@@ -32,9 +32,10 @@ from personal_avatar.training.grid import Grid
 from personal_avatar.training.memory import told as memory_told
 from personal_avatar.training.outcome import leakage_of, likeness_document, manners, measured_on
 from personal_avatar.training.photos import checked, prepared
-from personal_avatar.training.plan import OnePhotoTask
+from personal_avatar.training.plan import photos_as
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.samples import Shot
+from personal_avatar.training.task import OnePhotoTask
 from personal_avatar.training.work import Work
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _open(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Control)
     """The checkpoint can be loaded. Raises `InvalidSettings`, `WeightsMissing`, `BaseUnsupported`."""
     training = as_found(task.training, folder, emit)
     plan = training.settings()
-    wanted = training.photos_as(plan)
+    wanted = photos_as(plan, training.photo_settings)
     analyser = analyser_of(training.photos, wanted, training.weights_folder)
     return Work(training, plan, wanted, folder, emit, control, analyser)
 

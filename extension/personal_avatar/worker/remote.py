@@ -36,7 +36,7 @@ PATIENCE_S = 120.0  # with a connection that broke
 
 
 def carried(payload: dict[str, Any]) -> Work:
-    """`payload` is a `training.plan.TrainTask` as JSON."""
+    """`payload` is a `training.task.TrainTask` as JSON."""
     task = task_of(payload)
 
     def start(folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:

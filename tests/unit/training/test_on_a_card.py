@@ -28,10 +28,11 @@ from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.registry import attach
 from personal_avatar.training.parking import Parking
-from personal_avatar.training.plan import BOTH, PLANS, PREDICTION, TrainPlan, TrainTask
+from personal_avatar.training.plan import BOTH, PLANS, PREDICTION, TrainPlan
 from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.run import run
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.training_set import ClassSet, TrainingSet
 from pretended_card import CARD, Card, Mixed, Waits
 

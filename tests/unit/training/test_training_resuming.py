@@ -19,9 +19,9 @@ from personal_avatar.training.families.files import read_shapes
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.space import state_bytes
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.training_set import TrainingSet
 from personal_avatar.training.work import Point, Training, Work
 

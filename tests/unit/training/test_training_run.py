@@ -41,10 +41,11 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.training import bench
 from personal_avatar.training.bench import Bench
 from personal_avatar.training.estimate import estimate
-from personal_avatar.training.plan import PLANS, LoraPlan, TrainTask, plan_for
+from personal_avatar.training.plan import PLANS, LoraPlan, plan_for
 from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
+from personal_avatar.training.task import TrainTask
 from safetensors.torch import load_file, save_file
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"

@@ -13,9 +13,10 @@ from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import Event, Stage
 from personal_avatar.params import validated
 from personal_avatar.training import fitting
-from personal_avatar.training.plan import PLANS, TrainTask
+from personal_avatar.training.plan import PLANS
 from personal_avatar.training.run import run
 from personal_avatar.training.shortage import advised, of_main_memory
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.ways import RAM, Wish
 
 TINY = Path(fitting.__file__).parents[1] / "assets" / "avatar-tiny" / "avatar-tiny.safetensors"

@@ -18,10 +18,11 @@ from personal_avatar.training.counts import file_bytes, trained_numbers
 from personal_avatar.training.estimate import before_and_after_s, estimate
 from personal_avatar.training.families.files import read_shapes, read_weights
 from personal_avatar.training.files import write_tensors
-from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainTask
+from personal_avatar.training.plan import DreamboothPlan, LoraPlan
 from personal_avatar.training.reckoning import Machine, memory_of
 from personal_avatar.training.run import run
 from personal_avatar.training.space import SPARE_BYTES, needs, refuse_closed, refuse_full
+from personal_avatar.training.task import TrainTask
 from safetensors import SafetensorError
 
 

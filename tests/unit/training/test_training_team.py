@@ -20,7 +20,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.helping import helped, missed
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import LoraPlan, TrainTask, plan_for
+from personal_avatar.training.plan import LoraPlan, plan_for
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.training_set import TrainingSet
 
 CAPTIONS = ["a portrait of sks man", "sks man smiling", "a portrait of sks man"]

@@ -17,8 +17,9 @@ from personal_avatar.training.captions import without_subject
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.text import tokenizer
-from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan, TextualInversionPlan
 from personal_avatar.training.reading import TEXTS_AT_ONCE
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.trigger_word import FRAMES, WORDS, most_told, told, with_word
 
 TRAINED = (

@@ -34,8 +34,8 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, DRAWING_PROMPTS, FINAL_SEED
 from personal_avatar.training.likeness import LikenessMeter
-from personal_avatar.training.plan import OnePhotoTask
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+from personal_avatar.training.task import OnePhotoTask
 from personal_avatar.worker import one_photo
 from safetensors.torch import load_file, save_file
 

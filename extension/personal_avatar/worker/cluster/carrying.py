@@ -14,9 +14,9 @@ from personal_avatar.faces.registry import CHARACTERS, DRAWN_DETECTORS
 from personal_avatar.jobs.kept import ARTIFACTS_FOLDER, STATE_COMPLETE, STATE_FOLDER
 from personal_avatar.problems import stated
 from personal_avatar.storage import files_below
-from personal_avatar.training.plan import TrainTask
 from personal_avatar.training.publish import stem_for
 from personal_avatar.training.storing import parts
+from personal_avatar.training.task import TrainTask
 from personal_avatar.weights.matting import MODNET
 from personal_avatar.weights.registry import SFACE, YUNET
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED

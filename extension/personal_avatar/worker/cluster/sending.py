@@ -11,7 +11,7 @@ from personal_avatar.environment.free import GB
 from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
 from personal_avatar.problems import stated
-from personal_avatar.training.plan import TrainTask
+from personal_avatar.training.task import TrainTask
 from personal_avatar.worker.cluster.carrying import Luggage, job_there, pack
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.node import Arrival

@@ -26,8 +26,9 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.idle import harmful
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.plan import LoraPlan, TrainTask
+from personal_avatar.training.plan import LoraPlan
 from personal_avatar.training.samples import Shot
+from personal_avatar.training.task import TrainTask
 from personal_avatar.training.work import Training, Work
 from pretended_card import Card
 
