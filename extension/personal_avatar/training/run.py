@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from personal_avatar.domain import Dataset, Engine, PhotoReport
-from personal_avatar.errors import BaseNotFound, Cancelled, NanLoss
+from personal_avatar.errors import BaseNotFound, Cancelled
 from personal_avatar.faces.analyser import Analyser, FaceAnalyser
 from personal_avatar.faces.second import second_to
 from personal_avatar.jobs.control import DISCARD, Control
-from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
-from personal_avatar.storage import slug
+from personal_avatar.jobs.events import EventWriter, Log, Stage
 from personal_avatar.training import (
     bench,
     compute,
-    helping,
     judging,
     libraries,
     materials,
@@ -31,27 +26,20 @@ from personal_avatar.training import (
     space,
     team,
 )
+from personal_avatar.training.engines import own
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.training.idle import harmful, idle
-from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.outcome import TRAINED_ON, facts_at, finish, numbers_until_now
+from personal_avatar.training.outcome import TRAINED_ON, finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
 from personal_avatar.training.plan import TrainPlan, photos_as
-from personal_avatar.training.publish import metadata
 from personal_avatar.training.replaced import as_found
-from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.task import TrainTask
 from personal_avatar.training.trigger_word import with_word
-from personal_avatar.training.work import Point, Training, Work, unscored
+from personal_avatar.training.work import Training, Work
 from personal_avatar.wording import text
 
-PROGRESS_EVERY_S = 0.5
-COMPILES = (
-    "The blocks of the network are compiled in the next step: about a minute on a graphics card, ten or more on a"
-    " processor. Pause and cancel end it at once."
-)
 UNTOLD = (
     "The network of {} answers with velocity, though nothing in the file says so; it is trained as it answers. The "
     "WebUI paints with it as that only where a configuration (.yaml) of the same name beside it says so, too."
@@ -167,141 +155,17 @@ def _second(work: Work) -> FaceAnalyser | None:
 
 
 def _train(work: Work, training: Training) -> None:
-    """The loop, ours or that of another engine; every saved checkpoint is scored at once."""
+    """By our own loop or another engine; every saved checkpoint is scored at once."""
+    score = partial(judging.score_point, work, training)
     with compute.blaming_fp16(training.bench.model.compute):
         if work.task.engine is Engine.KOHYA:
-            _train_elsewhere(work, training)
+            from personal_avatar.training.engines.kohya import engine
+
+            work.emit(Stage("train"))
+            work.wishes.never_pause()
+            engine.train(work, training, score)
         else:
-            _train_here(work, training)
-
-
-def _train_elsewhere(work: Work, training: Training) -> None:
-    from personal_avatar.training.engines.kohya import engine
-
-    work.emit(Stage("train"))
-    work.wishes.never_pause()
-    engine.train(work, training, lambda step, path: judging.score_point(work, training, step, path))
-
-
-def _train_here(work: Work, training: Training) -> None:
-    trainer, keeper = _taken_up(work, training)
-    work.emit(Stage("compile" if trainer.regions.on else "train"))
-    room = Room(training)
-    room.clear()
-    work.wishes.heed(between_steps=True)
-    hooks = Hooks(
-        ProgressReporter(work, room, keeper), lambda step: _is_enough(work, training, room, keeper, step),
-        trainer.note, lambda: _back_to_last(training), keeper.stops, keeper.keep, lambda: _compiling(work, keeper),
-    )
-    with helping.helped(trainer, work.task, work.folder, work.emit):
-        try:
-            trainer.run(hooks)
-        except Cancelled:
-            _keep_present(work, training, trainer)
-            raise
-    training.bench.model.unpark()
-
-
-@contextmanager
-def _compiling(work: Work, keeper: Keeper) -> Iterator[None]:
-    """Around a step that takes minutes in one piece; a wish ends it at once where nothing would be lost."""
-    work.emit(Stage("compile"))
-    work.emit(Log(COMPILES))
-    with work.wishes.ending_at_once() if keeper.has_all() else nullcontext():
-        yield
-    work.emit(Stage("train"))
-
-
-def _keep_present(work: Work, training: Training, trainer: Trainer) -> None:
-    """What a training learned that is cancelled before its first checkpoint is the one that is kept."""
-    if training.points or work.control.asked(DISCARD) or not (trainer.has_learned and trainer.is_settled):
-        return
-    with trainer.as_saved():
-        training.points = [unscored(trainer.done, _written(work, training, trainer.done))]
-
-
-def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
-    """At its first step, or where an earlier process left it."""
-    trainer = Trainer(
-        training.bench.model, training.method, training.data, work.plan, training.total_steps,
-        note=lambda sentence: work.emit(Log(sentence)),
-    )
-    training.losses = trainer.losses
-    keeper = Keeper(work, training, trainer)
-    keeper.take_up()
-    work.wishes.take_over(keeper.pause_at, trainer.tensors)
-    return trainer, keeper
-
-
-def _is_enough(work: Work, training: Training, room: Room, keeper: Keeper, step: int) -> bool:
-    """Save and score the weights of this step: are they as good as the plan wants them?"""
-    training.bench.model.unpark()
-    point = _save(work, training, step)
-    keeper.thin_out()
-    room.clear()
-    return judging.is_enough(training, point, work.plan.stop_at)
-
-
-def _back_to_last(training: Training) -> int:
-    """The weights of the last saved checkpoint, and its step. Raises `NanLoss` when there is none."""
-    if not training.points:
-        raise NanLoss("The loss became infinite before the first checkpoint was saved.")
-    training.method.load(training.method.read(training.points[-1].path))
-    return training.points[-1].step
-
-
-@dataclass
-class Room:
-    """Puts away what steps do not need: the text encoders where they are not trained, the VAE when the last picture
-    is encoded."""
-
-    training: Training
-    keeps_vae: bool = False
-
-    def clear(self) -> None:
-        data = self.training.data
-        self.keeps_vae = not data.is_encoded
-        self.training.bench.model.park(text=data.text is not None, vae=not self.keeps_vae)
-
-    def after_step(self) -> None:
-        if self.keeps_vae and self.training.data.is_encoded:
-            self.clear()
-
-
-@dataclass
-class ProgressReporter:
-    """Tells about steps, not more often than a page can show; looks for wishes of the user after each."""
-
-    work: Work
-    room: Room
-    keeper: Keeper
-    last_s: float = 0.0
-
-    def __call__(self, done: int, total: int, loss: float | None, seconds_per_step: float) -> None:
-        self.room.after_step()
-        now = time.monotonic()
-        if now - self.last_s >= PROGRESS_EVERY_S or done == total:
-            self.last_s = now
-            told = None if loss is None else round(loss, 5)
-            self.work.emit(Progress(done, total, told, round(seconds_per_step, 4)))
-        self.work.wishes.heed(between_steps=True)
-        self.keeper.now_and_then()
-
-
-def _save(work: Work, training: Training, step: int) -> Point:
-    """Write the weights of this step and score them."""
-    path = _written(work, training, step)
-    if not training.points:  # a cancel while it is scored keeps it
-        training.points = [unscored(step, path)]
-    return judging.score_point(work, training, step, path)
-
-
-def _written(work: Work, training: Training, step: int) -> Path:
-    """The weights of this step, in a file."""
-    stem = f"{slug(work.task.avatar.name)}-{step:06d}"
-    path = work.artifacts / f"{stem}.safetensors"
-    training.method.save(path, metadata(stem, work.task, work.plan, facts_at(work, training, step)))
-    return path
+            own.train(work, training, score)
 
 
 def _selftest(work: Work, training: Training) -> None:

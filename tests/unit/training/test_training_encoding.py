@@ -13,13 +13,13 @@ import torch
 from personal_avatar.domain import BaseModelFile
 from personal_avatar.training import cache, compute, reading
 from personal_avatar.training.encoding import LARGE_PX, Encoder, groups_of
+from personal_avatar.training.engines.own import Room
 from personal_avatar.training.families import contents, registry
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import VAE_MODULE
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.plan import BOTH, LoraPlan
-from personal_avatar.training.run import Room
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 from personal_avatar.training.work import Training
 

@@ -340,7 +340,7 @@ def curve(result: dict[str, Any]) -> list[float]:
 def test_a_training_that_died_and_was_paused_ends_as_one_that_was_left_alone(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("personal_avatar.training.run.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("personal_avatar.training.engines.pace.PROGRESS_EVERY_S", 0.0)
     torch.set_num_threads(1)
     whole = start()
     with pytest.raises(Died):

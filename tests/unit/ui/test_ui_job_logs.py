@@ -19,11 +19,11 @@ from personal_avatar.restoration.everybody import OTHERS as SOMEBODY_ELSE
 from personal_avatar.restoration.trial import NO_PICTURE, NOTHING
 from personal_avatar.studio import characters
 from personal_avatar.studio.best_of import BestOf
+from personal_avatar.training.engines.own import COMPILES
 from personal_avatar.training.idle import idle
 from personal_avatar.training.outcome import TRAINED_ON
 from personal_avatar.training.plan import PLANS
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
-from personal_avatar.training.run import COMPILES
 from personal_avatar.ui.remarks import COUNTED, OF_PHOTO, told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, text
 from safetensors.numpy import save_file
@@ -37,9 +37,9 @@ BASE = BaseModelFile(Path("a"), "a", Family.SDXL, prediction="epsilon")
 def test_what_jobs_tell_is_found_in_the_sources() -> None:
     found = {(module.name, said[:9]) for module in MODULES for _, said in module.logged()}
     assert found >= {
-        ("training/run.py", COMPILES[:9]), ("training/loop.py", "The loss "), ("training/parking.py", "The graph"),
-        ("training/resuming.py", "Going on "), ("worker/cluster/sending.py", "Working o"),
-        ("jobs/running.py", "The job w"),
+        ("training/engines/own.py", COMPILES[:9]), ("training/loop.py", "The loss "),
+        ("training/parking.py", "The graph"), ("training/resuming.py", "Going on "),
+        ("worker/cluster/sending.py", "Working o"), ("jobs/running.py", "The job w"),
     }
 
 

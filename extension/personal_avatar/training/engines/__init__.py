@@ -1,1 +1,1 @@
-"""Other programs that can do the training of a job; everything before and after it stays ours."""
+"""What trains: our own loop, or another program; everything before and after it is the same."""

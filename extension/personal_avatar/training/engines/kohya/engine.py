@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from personal_avatar.training.engines.kohya.outputs import FOLDER_NAME, KEPT, Sa
 from personal_avatar.training.engines.kohya.pictures import class_items, dataset_toml, items_of, spoken, write_groups
 from personal_avatar.training.engines.kohya.progress import Step, is_noise, step_of
 from personal_avatar.training.engines.kohya.sizes import launcher
+from personal_avatar.training.engines.pace import Pace
 from personal_avatar.training.families.contents import beside_an_error
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.families.parts import UNET_PREFIX
@@ -40,7 +40,6 @@ from personal_avatar.wording import text
 logger = logging.getLogger(__name__)
 
 SHOWN_WHILE_TRAINING = 2
-PROGRESS_EVERY_S = 0.5
 MEMORY_NAME = "memory.json"
 CLIP = "openai_clip-vit-large-patch14"
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # of a tokenizer, which say what it fills up with
@@ -228,8 +227,8 @@ class Teller:
     order: Order
     losses: list[float]
     last_step: int = 0
-    told_s: float = 0.0
-    looked_s: float = 0.0
+    telling: Pace = field(default_factory=Pace)
+    looking: Pace = field(default_factory=Pace)
     seen: set[Path] = field(default_factory=set)
     told: set[Path] = field(default_factory=set)
 
@@ -241,18 +240,14 @@ class Teller:
             again = step.step == self.last_step  # the bar moves first, its loss follows
             self.losses[len(self.losses) - again :] = [step.loss]
             self.last_step = step.step
-        now = time.monotonic()
-        if now - self.told_s >= PROGRESS_EVERY_S or step.step == step.total:
-            self.told_s = now
+        if self.telling.is_due(step.step == step.total):
             seconds = None if step.seconds_per_step is None else round(step.seconds_per_step, 4)
             self.work.emit(Progress(step.step, step.total, step.loss, seconds))
 
     def pictures(self, *, final: bool = False) -> None:
         """Tell of new samples; one is told of when it was there a look before, for by then it is complete."""
-        now = time.monotonic()
-        if not final and now - self.looked_s < PROGRESS_EVERY_S:
+        if not self.looking.is_due(final):
             return
-        self.looked_s = now
         for picture in pictures(self.order.samples, self.order.name):
             if (final or picture.path in self.seen) and picture.path not in self.told:
                 self.told.add(picture.path)
