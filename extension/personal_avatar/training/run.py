@@ -31,19 +31,15 @@ from personal_avatar.training.families import registry as families
 from personal_avatar.training.heeding import telling_what_was_kept
 from personal_avatar.training.idle import harmful, idle
 from personal_avatar.training.methods import registry as methods
-from personal_avatar.training.outcome import TRAINED_ON, finish, numbers_until_now
+from personal_avatar.training.outcome import finish, numbers_until_now
 from personal_avatar.training.photos import checked, prepared
 from personal_avatar.training.plan import TrainPlan, photos_as
 from personal_avatar.training.replaced import as_found
+from personal_avatar.training.result_numbers import LIKENESS
 from personal_avatar.training.task import TrainTask
 from personal_avatar.training.trigger_word import with_word
 from personal_avatar.training.work import Training, Work
 from personal_avatar.wording import text
-
-UNTOLD = (
-    "The network of {} answers with velocity, though nothing in the file says so; it is trained as it answers. The "
-    "WebUI paints with it as that only where a configuration (.yaml) of the same name beside it says so, too."
-)
 
 
 def run(task: TrainTask, folder: Path, emit: EventWriter, control: Control) -> dict[str, Any]:
@@ -74,7 +70,7 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
             raise
         training.scores = None
         kept = finish(work, training)
-        raise Cancelled(error.message, "The best checkpoint until then was kept.", kept) from None
+        raise Cancelled(error.message, text("ending.hint.best"), kept) from None
     except BaseNotFound as error:
         error.hint = BaseNotFound.PUT_BACK
         raise
@@ -129,18 +125,18 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
         text_as_stored=True,
     )
     if base.prediction and model.base.prediction != base.prediction:
-        work.emit(Log(UNTOLD.format(base.path.name)))
+        work.emit(Log(text("log.velocity", file=base.path.name)))
     work.wishes.parking.covers(model.tensors)
     dataset = with_word(dataset, plan, model)
     if dataset.trigger != work.task.avatar.trigger:
-        work.emit(Log(f"In captions and prompts, {dataset.trigger} stands for {work.task.avatar.name}."))
+        work.emit(Log(text("log.word", word=dataset.trigger, who=work.task.avatar.name)))
     portraits = work.photo_settings.makes_portraits
     scales = bench.set_up(
         model, dataset, plan, work.analyser.upright(), work.wishes.heed, portraits, work.cache, _second(work),
         work.photo_settings.wants_faces,
     )
     if not dataset.held_out:
-        work.emit(Log(f"{scales.kind.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}"))
+        work.emit(Log(text("log.trained_on" if scales.kind == LIKENESS else "log.trained_on_style")))
     data = materials.collect(work, model, dataset)
     method = methods.attach(
         work.task.method, model, plan, trigger=dataset.trigger, class_noun=dataset.class_noun

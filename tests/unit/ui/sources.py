@@ -8,7 +8,7 @@ from pathlib import Path
 
 from personal_avatar import errors, worker
 from personal_avatar.errors import AvatarError
-from personal_avatar.wording import table
+from personal_avatar.wording import has, table, text
 
 PACKAGE = Path(errors.__file__).parent
 KINDS = {kind.__name__: kind for kind in errors._all_errors(AvatarError)}
@@ -89,11 +89,12 @@ class Module:
                     yield from ((name, call.lineno, part, said) for said in self._said(node, scope, part))
 
     def logged(self) -> Iterator[tuple[int, str]]:
-        """(line, words) of what the module tells while it works."""
+        """(line, words) of what the module tells while it works; of a key, the words of the table."""
         for scope in self._functions.values():
             for call in (node for node in ast.walk(scope) if isinstance(node, ast.Call) and node.args):
                 if getattr(call.func, "id", getattr(call.func, "attr", "")) in TELLERS:
-                    yield from ((call.lineno, said) for said in self._said(call.args[0], scope, "message"))
+                    said = self._said(call.args[0], scope, "message")
+                    yield from ((call.lineno, text(one) if has(one) else one) for one in said)
 
     def _said(self, node: ast.AST, scope: ast.AST, part: str) -> list[str]:
         def again(other: ast.AST) -> list[str]:

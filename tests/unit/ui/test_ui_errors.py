@@ -146,9 +146,8 @@ SAID = sorted(set(sentences("Cancelled", "NanLoss")))
 
 def test_the_sentences_of_endings_are_found_in_the_sources() -> None:
     cancelled = {f"The job was cancelled{when}." for when in ("", " before it began", " while it was paused")}
-    hints = {"What was finished until then is kept.", "The best checkpoint until then was kept."}
     assert cancelled <= {said for part, said in SAID if part == "message"}
-    assert hints <= {said for part, said in SAID if part == "hint"}
+    assert "What was finished until then is kept." in {said for part, said in SAID if part == "hint"}
 
 
 @pytest.mark.parametrize("language", [one for one in LANGUAGES if one != DEFAULT])

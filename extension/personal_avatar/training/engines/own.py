@@ -10,6 +10,7 @@ from pathlib import Path
 from personal_avatar.errors import Cancelled, NanLoss
 from personal_avatar.jobs.control import DISCARD
 from personal_avatar.jobs.events import Log, Progress, Stage
+from personal_avatar.problems import stated
 from personal_avatar.storage import slug
 from personal_avatar.training import helping, judging
 from personal_avatar.training.engines.pace import Pace
@@ -18,11 +19,8 @@ from personal_avatar.training.outcome import facts_at
 from personal_avatar.training.publish import metadata
 from personal_avatar.training.resuming import Keeper
 from personal_avatar.training.work import Point, Training, Work, unscored
+from personal_avatar.wording import text
 
-COMPILES = (
-    "The blocks of the network are compiled in the next step: about a minute on a graphics card, ten or more on a"
-    " processor. Pause and cancel end it at once."
-)
 Score = Callable[[int, Path], Point]
 
 
@@ -74,7 +72,7 @@ def _taken_up(work: Work, training: Training) -> tuple[Trainer, Keeper]:
 def _compiling(work: Work, keeper: Keeper) -> Iterator[None]:
     """Around a step that takes minutes in one piece; a wish ends it at once where nothing would be lost."""
     work.emit(Stage("compile"))
-    work.emit(Log(COMPILES))
+    work.emit(Log(text("log.compiles")))
     with work.wishes.ending_at_once() if keeper.has_all() else nullcontext():
         yield
     work.emit(Stage("train"))
@@ -101,7 +99,7 @@ def _saved(work: Work, training: Training, step: int) -> Path:
 def _back_to_last(training: Training) -> int:
     """The weights of the last saved checkpoint, and its step. Raises `NanLoss` when there is none."""
     if not training.points:
-        raise NanLoss("The loss became infinite before the first checkpoint was saved.")
+        raise stated(NanLoss, "ending.nan.first")
     training.method.load(training.method.read(training.points[-1].path))
     return training.points[-1].step
 
