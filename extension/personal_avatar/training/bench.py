@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from personal_avatar.training.result_numbers import RESEMBLANCE
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
 from personal_avatar.training.selftest import BarePictures, bare_pictures
 from personal_avatar.training.untrained import UntrainedPictures
+
+if TYPE_CHECKING:
+    from personal_avatar.training.work import Work
 
 SHOWN = 4
 PROOF_SHOTS, PROOF_STEPS = 2, 4
@@ -198,25 +201,17 @@ class Bench:
 
 
 def set_up(
-    model: DiffusionModel,
-    dataset: Dataset,
-    plan: TrainPlan,
-    analyser: FaceReader,
-    stop: Callable[[], None],
-    portraits: bool,
-    cache: Path,
-    second: FaceAnalyser | None = None,
-    wants_faces: bool = True,
+    work: Work, model: DiffusionModel, dataset: Dataset, analyser: FaceReader, second: FaceAnalyser | None = None
 ) -> Bench:
-    """`stop` is called before each batch of pictures and may raise. `portraits`: such are also the pictures that are
-    trained on, so that they tell the ceiling as those that are held out do. `cache`: what this person's trainings
-    share. `second`: asked in the end, too, where it finds faces in the photos. `wants_faces`: see `meter_for`, which
-    raises `NoFace`.
-    """
+    """Where portraits are trained on, they tell the ceiling as those that are held out do. The user's wishes are heeded
+    before each batch of pictures. `second`: asked in the end, too, where it finds faces in the photos. Raises `NoFace`,
+    see `meter_for`."""
+    plan, wanted = work.plan, work.photo_settings
     settings = sample_settings(plan, model.base)
-    photos = square_images(dataset, ceiling_samples(dataset, portraits or plan.is_style), settings.resolution_px)
+    shown = ceiling_samples(dataset, wanted.makes_portraits or plan.is_style)
+    photos = square_images(dataset, shown, settings.resolution_px)
     references = photos[: len(dataset.held_out or dataset.samples)]
-    kind, meter = meter_for(references, analyser, plan.is_style, wants_faces)
+    kind, meter = meter_for(references, analyser, plan.is_style, wanted.wants_faces)
     choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(
@@ -229,8 +224,8 @@ def set_up(
         judge=PromptJudge(model, tuple(dict.fromkeys(choosing.asked)), settings.clip_skip),
         photos=photos,
         bare=bare_pictures(model, proof, quick),
-        known=UntrainedPictures(cache / "untrained", model),
-        stop=stop,
+        known=UntrainedPictures(work.cache / "untrained", model),
+        stop=work.wishes.heed,
         second=None if second is None or kind == RESEMBLANCE else _second_meter(second, references),
     )
 
