@@ -22,6 +22,7 @@ from personal_avatar.api.problems import Forbidden
 from personal_avatar.api.repeats import KEY, Ask, Repeats
 from personal_avatar.errors import InvalidSettings, NotFound
 from personal_avatar.names import same_name
+from personal_avatar.problems import stated
 from personal_avatar.studio import Studio
 from personal_avatar.studio.creating import tags
 
@@ -43,7 +44,7 @@ class Sight:
     def job(self, job_id: str, user: str) -> None:
         """Raises `NotFound` for a job of another user."""
         if self._studio.jobs.view(job_id).job.user_id != user:  # also of a damaged job it is known
-            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+            raise stated(NotFound, "failure.no_job", "remedy.list_of_jobs", job=repr(job_id))
 
     def model(self, name_or_id: str, user: str) -> str:
         """The id of the user's avatar with this id or name; raises `NotFound`."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs import process
+from personal_avatar.problems import stated
 
 CANCEL = "cancel"
 DISCARD = "discard"
@@ -96,8 +97,7 @@ class Control:
     def check(self) -> None:
         """Raise `Cancelled` when the user wants the job to end."""
         if self.asked(CANCEL):
-            kept = "" if self.asked(DISCARD) else "What was finished until then is kept."
-            raise Cancelled("The job was cancelled.", kept)
+            raise stated(Cancelled, "ending.cancelled", "" if self.asked(DISCARD) else "ending.hint.finished")
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -46,7 +46,7 @@ class JobFiles:
         """The directory of a job; raises `NotFound` (also for names that are no ids)."""
         path = self._folder / job_id
         if not job_id.isalnum() or not _is_job(path):
-            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+            raise stated(NotFound, "failure.no_job", "remedy.list_of_jobs", job=repr(job_id))
         return path
 
     # -- writing
@@ -207,12 +207,12 @@ def _read_status(folder: Path) -> Status | None:
         return from_json(Status, json.loads((folder / STATUS_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         if not _is_job(folder):
-            raise NotFound(f"There is no job {folder.name!r}.", "Look at the list of jobs.") from None
+            raise stated(NotFound, "failure.no_job", "remedy.list_of_jobs", job=repr(folder.name)) from None
         return None
 
 
 def _given_up(folder: Path, status: Status) -> Status:
-    error = JobDamaged("The file that says what the job was to do was damaged or lost.")
+    error = stated(JobDamaged, "ending.task")
     return replace(status, state=State.FAILED, error=error.to_json(), ended_at=_time_of(folder))
 
 

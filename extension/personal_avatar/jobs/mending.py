@@ -14,6 +14,7 @@ from personal_avatar.jobs.control import CANCEL, Control
 from personal_avatar.jobs.events import Done, Failed, Paused, Record, Started, read_events
 from personal_avatar.jobs.job import Status
 from personal_avatar.jobs.states import ENDED, State
+from personal_avatar.problems import stated
 
 UNFINISHED_S = 3600.0  # after which nobody writes a new job's folder any more
 CLOCK_S = 2.0
@@ -54,7 +55,7 @@ def _told(folder: Path) -> Status:
 
 def _never_began(folder: Path) -> Status:
     if Control(folder).asked(CANCEL):
-        error = Cancelled("The job was cancelled before it began.").to_json()
+        error = stated(Cancelled, "ending.cancelled.waiting").to_json()
         return Status(State.CANCELLED, ended_at=time.time(), error=error)
     return Status()
 
@@ -71,7 +72,7 @@ def _settled(begun: Status, last: Record) -> Status:
         state = State.CANCELLED if event.error.get("code") == Cancelled.code else State.FAILED
         error = {name: value for name, value in event.error.items() if name != "result"}
         return replace(ended, state=state, error=error)
-    lost = JobDamaged("The file that held the state of the job was damaged, and its work ended without a last word.")
+    lost = stated(JobDamaged, "ending.state")
     return replace(ended, state=State.FAILED, error=lost.to_json())
 
 

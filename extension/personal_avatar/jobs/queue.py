@@ -29,7 +29,6 @@ from personal_avatar.wording import text
 POLL_S = 0.3
 IDLE_S = 5.0
 RUNS_OR_WAITS = (State.RUNNING, State.QUEUED)
-NO_ROOM = "The job waits until another program has made room for it, and begins by itself."
 log = logging.getLogger(__name__)
 
 
@@ -189,7 +188,7 @@ class JobQueue:
                     continue
                 if not told and state is State.QUEUED and not self.store.is_claimed(job.id):
                     told = True
-                    EventWriter(self.store.folder(job.id))(Log(NO_ROOM))
+                    EventWriter(self.store.folder(job.id))(Log(text("log.no_room")))
                 if time.monotonic() - looked_at > IDLE_S:
                     self._try_to_settle()
                     looked_at = time.monotonic()

@@ -14,10 +14,10 @@ from personal_avatar.jobs.states import ENDED, State
 from personal_avatar.jobs.store import Job, JobStore
 from personal_avatar.jobs.working import Again, Working
 from personal_avatar.naming import named
+from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 RELEASE_TRIES = 100
-INTERRUPTED = "The job was interrupted from outside between two steps, and goes on."
-KEEPING = "The job is taken up once more, to keep the best of what it has."
 LOG_CHARACTERS = 2000
 log = logging.getLogger(__name__)
 
@@ -113,12 +113,12 @@ class Runner:
         control = Control(self.store.folder(job.id))
         if control.asked(CANCEL):
             if control.asked(DISCARD):
-                raise Cancelled("The job was cancelled.", "")
-            self._again(job, Again(KEEPING))
+                raise stated(Cancelled, "ending.cancelled")
+            self._again(job, Again(text("log.keeping")))
         elif control.asked(PAUSE):
             self._leave(job.id, State.PAUSED)
         else:
-            self._again(job, Again(INTERRUPTED))
+            self._again(job, Again(text("log.interrupted")))
 
     def _again(self, job: Job, again: Again) -> None:
         folder = self.store.folder(job.id)
@@ -139,6 +139,6 @@ class Runner:
         for the claim."""
         control = Control(self.store.folder(job_id))
         if control.asked(CANCEL) and control.asked(DISCARD):
-            raise Cancelled("The job was cancelled.", "")
+            raise stated(Cancelled, "ending.cancelled")
         if control.asked(CANCEL) or not control.asked(PAUSE):
             self.store.move(job_id, State.QUEUED)

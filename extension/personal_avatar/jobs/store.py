@@ -23,6 +23,7 @@ from personal_avatar.jobs.job import Job, JobView, Status
 from personal_avatar.jobs.listing import Lines, Listing
 from personal_avatar.jobs.rows import Row, Wish
 from personal_avatar.jobs.states import ACTIVE, ENDED, State, move
+from personal_avatar.problems import stated
 
 __all__ = ["NO_FILES", "Job", "JobStore", "JobView", "Status", "named_in"]
 
@@ -193,7 +194,7 @@ class JobStore:
         self._write_belated()
         row = self._catalogue.row(job_id)
         if row is None:
-            raise NotFound(f"There is no job {job_id!r}.", "Look at the list of jobs.")
+            raise stated(NotFound, "failure.no_job", "remedy.list_of_jobs", job=repr(job_id))
         return self._listing().view(row)
 
     def rebuild(self) -> int:
@@ -224,7 +225,7 @@ class JobStore:
     def _place(self, job_id: str) -> tuple[float, str]:
         row = self._catalogue.row(job_id) if job_id.isalnum() else None
         if row is None:
-            raise NotFound(f"There is no job {job_id!r}.", "Read the list from its beginning.")
+            raise stated(NotFound, "failure.no_job", "remedy.list_anew", job=repr(job_id))
         return row.created_at, row.id
 
     # -- one job

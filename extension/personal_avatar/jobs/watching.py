@@ -9,15 +9,13 @@ from personal_avatar.jobs import endings, process
 from personal_avatar.jobs.account import Account, read_on
 from personal_avatar.jobs.control import CANCEL, PAUSE, Control
 from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log
+from personal_avatar.wording import text
 
 CANCEL_GRACE_S = 600.0  # a step, the scoring and the saving may take as long
 GONE_GRACE_S = 10.0
 LOOK_S = 2.0
 SILENT_S = 900.0
 SILENT_OF = {"compile": 7200.0}  # stages in which nothing can be told: ten minutes and more on a processor
-HALTED = "The job's process was halted by another program and makes no steps. It goes on when that program lets it."
-ON_AGAIN = "The job's process goes on."
-SILENT = "Nothing was heard of the job for {minutes:.0f} minutes. If the machine is idle, cancel it and start it again."
 log = logging.getLogger(__name__)
 
 
@@ -66,7 +64,7 @@ class Watch:
             halted = False
         if halted != self._halted:
             self._halted = halted
-            self._tell(HALTED if halted else ON_AGAIN)
+            self._tell(text("log.halted" if halted else "log.on_again"))
 
     def _listen(self, now: float) -> None:
         """Tell once when no event has come for long, and the process was not halted."""
@@ -76,7 +74,7 @@ class Watch:
         elif not self._silent and not self._halted and now - self._heard_at > SILENT_S:
             patience = patience_s(self._stage())
             if now - self._heard_at > patience:
-                self._tell(SILENT.format(minutes=patience / 60))
+                self._tell(text("log.silent", number=f"{patience / 60:.0f}"))
                 self._silent, self._heard_bytes = True, self._size()
 
     def _stage(self) -> str:

@@ -27,14 +27,6 @@ from personal_avatar.problems import stated
 from personal_avatar.wording import text
 
 SPARE_BYTES = 32 * 2**20  # events, log and status of a job; what its work needs, the work itself asks for
-DIED = "It is taken up again from its last saved state ({number} of at most {limit} times)."
-REBOOTED = "The machine was restarted while the job ran; it goes on."
-NEVER_BEGAN = "The program ended before it could start the job's process; the job is begun again."
-LIVES = "A process of this job is at work already; it goes on."
-RESUME = (
-    "Resume the job: it goes on from its last saved state. If it happens repeatedly, look at the log and at the free"
-    " memory."
-)
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +86,7 @@ class Working:
         if control.asked(PAUSE) and not control.asked(CANCEL):
             return Paused(0)
         if process.child_of(folder):
-            EventWriter(folder)(Log(LIVES))
+            EventWriter(folder)(Log(text("log.lives")))
             return self._adopt(job, self.store.status(job.id))
         self._make_ready(job, folder, control)
         before, after = endings.oom_kills(), self.store.status(job.id).heard
@@ -135,13 +127,13 @@ class Working:
         """Go on watching a child that outlived us; an inline job of a dead process cannot go on."""
         folder = self.store.folder(job.id)
         if job.kind in self._means.inline:
-            raise Killed("The program was closed while this job ran.", "Start the job again.")
+            raise stated(Killed, "ending.closed", "ending.hint.again")
         pid, since = status.pid, status.pid_started_at
         if not process.alive(pid, since) and (found := process.child_of(folder)):
             pid, since = found, process.started_at(found)
             self.store.note_process(job.id, found, since)
         if pid is None and status.restarts < self._means.rules().restarts:
-            return Again(NEVER_BEGAN, counts=True)
+            return Again(text("log.never_began"), counts=True)
         before, after = endings.oom_kills(), status.heard
         watch = Watch(folder, pid, since)
         try:
@@ -153,7 +145,7 @@ class Working:
             process.sweep(pid, folder)
         _clear(folder)
         if process.rebooted(since) and endings.last_word(folder, after) is None and self._means.pausable(job):
-            return Again(REBOOTED)
+            return Again(text("log.rebooted"))
         return self._ending(job, watch, endings.outcome(folder, None, before, after), after)
 
     def _wait(self, watch: Watch, running: Callable[[], bool]) -> None:
@@ -181,9 +173,9 @@ class Working:
         if (again := self._another_try(job, folder, ended, after)) and not watch.killed and not control.asked(DISCARD):
             return again
         if control.asked(CANCEL) and not isinstance(ended, Cancelled):
-            raise Cancelled("The job was cancelled.")
+            raise stated(Cancelled, "ending.cancelled")
         if isinstance(ended, Killed) and self._is_kept(job, folder):
-            ended.hint = RESUME
+            ended.hint = text("ending.hint.resume")
         raise ended
 
     def _take(self, job: Job, kept: dict[str, Any], control: Control) -> None:
@@ -193,7 +185,7 @@ class Working:
         except AvatarError as error:
             if not control.asked(CANCEL):
                 raise
-            raise Cancelled("The job was cancelled.", text("ending.hint.useless", cause=error.message)) from error
+            raise stated(Cancelled, "ending.cancelled", "ending.hint.useless", cause=error.message) from error
 
     def _is_kept(self, job: Job, folder: Path) -> bool:
         """Whether the work left all that it needs to go on."""
@@ -204,7 +196,7 @@ class Working:
         died = isinstance(ended, Killed | Crashed) and endings.last_word(folder, after) is None
         restarts, limit = self.store.status(job.id).restarts, self._means.rules().restarts
         if died and restarts < limit and self._is_kept(job, folder):
-            return Again(f"{ended.message} {DIED.format(number=restarts + 1, limit=limit)}", counts=True)
+            return Again(text("log.died", cause=ended.message, number=restarts + 1, total=limit), counts=True)
         return None
 
 

@@ -13,6 +13,7 @@ from personal_avatar.jobs import process, watching
 from personal_avatar.jobs.events import EventWriter, Log, Parked, Progress, Stage, Started
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore, JobView
+from personal_avatar.wording import text
 
 LONG_S = watching.SILENT_S + 60
 
@@ -61,7 +62,7 @@ def test_one_of_which_nothing_was_heard_for_long_stands_still(heard: Callable[..
 
 
 def test_what_is_said_about_it_is_no_sign_of_its_life(heard: Callable[..., JobView]) -> None:
-    view = heard((LONG_S, Progress(3, 9)), (5.0, Log(watching.SILENT, aside=True)))
+    view = heard((LONG_S, Progress(3, 9)), (5.0, Log(text("log.silent"), aside=True)))
     assert view.stalled == "silent" and view.silent_s == pytest.approx(LONG_S, abs=2)
     assert heard((LONG_S, Progress(3, 9)), (5.0, Log("It fetches the weights."))).stalled == ""
 

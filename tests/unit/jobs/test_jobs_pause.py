@@ -16,6 +16,7 @@ from personal_avatar.jobs.events import Log, Started, read_events
 from personal_avatar.jobs.queue import JobQueue
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
+from personal_avatar.wording import text
 
 from tests.unit.jobs.children import PATIENT, QUICK, SILENT
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
@@ -238,9 +239,9 @@ def test_a_halted_child_is_told_of_and_can_be_cancelled(house: House, monkeypatc
     monkeypatch.setattr(watching, "LOOK_S", 0.05)
     pid = house.running(job := house.submit(PATIENT))
     os.kill(pid, signal.SIGSTOP)
-    house.until(lambda: told(house, job) == [watching.HALTED])
+    house.until(lambda: told(house, job) == [text("log.halted")])
     os.kill(pid, signal.SIGCONT)
-    house.until(lambda: told(house, job) == [watching.HALTED, watching.ON_AGAIN])
+    house.until(lambda: told(house, job) == [text("log.halted"), text("log.on_again")])
     os.kill(pid, signal.SIGSTOP)
     house.queue.cancel(job.id)
     view = house.wait(job)

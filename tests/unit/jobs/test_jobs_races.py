@@ -21,6 +21,7 @@ from personal_avatar.jobs.events import EVENTS_FILE, EventWriter, Log, Started, 
 from personal_avatar.jobs.lanes import Lanes, Taken
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import Job
+from personal_avatar.wording import text
 
 from tests.unit.jobs.children import PATIENT, QUICK, SILENT, trainer
 from tests.unit.jobs.queue_house import LABELS, Abandoned, House
@@ -229,7 +230,7 @@ def test_a_command_waits_until_there_is_room_and_says_so_once(house: House) -> N
     house.until(lambda: list(read_events(other.store.folder(second.id))))
     time.sleep(0.2)
     told = [record.event for record in read_events(other.store.folder(second.id))]
-    assert told == [Log(queue.NO_ROOM)] and other.store.status(second.id).state is State.QUEUED
+    assert told == [Log(text("log.no_room"))] and other.store.status(second.id).state is State.QUEUED
     assert finished(house, first) is State.SUCCEEDED
     assert finished(other, second) is State.SUCCEEDED
 

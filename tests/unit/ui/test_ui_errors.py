@@ -29,7 +29,6 @@ from personal_avatar.errors import (
     WeightsMissing,
 )
 from personal_avatar.identity.shelf import Shelf
-from personal_avatar.jobs.working import RESUME
 from personal_avatar.params import Settings, validated
 from personal_avatar.studio.creating import CreateSettings
 from personal_avatar.training import needs
@@ -169,7 +168,7 @@ def test_how_a_job_ended_and_what_is_kept_is_told_in_the_users_language(part: st
       "请降低学习率，或将数值精度设为 fp32：某些显卡（如 GTX 16 系列）在 fp16 下会算出非数值。"]),
     (Killed("The program was closed while this job ran.", "Start the job again."),
      ["此任务运行时程序被关闭。", "请重新开始任务。"]),
-    (Killed("sd-scripts was ended.", RESUME),
+    (Killed("sd-scripts was ended.", text("ending.hint.resume")),
      ["请继续该任务：它会从最近保存的状态接着运行。若反复发生，请查看日志和可用内存。", "sd-scripts was ended."]),
     (JobDamaged("The file that says what the job was to do was damaged or lost."),
      ["说明任务内容的文件已损坏或丢失。", text("error.JOB_DAMAGED.hint", "zh")]),

@@ -10,13 +10,10 @@ import pytest
 from personal_avatar.domain import BaseModelFile, Family, Method, Portrait
 from personal_avatar.errors import NoFace
 from personal_avatar.host import Folders
-from personal_avatar.jobs.working import DIED
 from personal_avatar.networks import mismatches
 from personal_avatar.photos.alike import Chosen
 from personal_avatar.problems import known
-from personal_avatar.restoration.everybody import GOOD_ALREADY, KEPT, RestoredPicture
-from personal_avatar.restoration.everybody import OTHERS as SOMEBODY_ELSE
-from personal_avatar.restoration.trial import NO_PICTURE, NOTHING
+from personal_avatar.restoration.everybody import RestoredPicture
 from personal_avatar.studio import characters
 from personal_avatar.studio.best_of import BestOf
 from personal_avatar.training.idle import idle
@@ -81,7 +78,7 @@ def test_every_sentence_of_the_log_is_found_again_by_its_english_words_and_by_no
 
 
 @pytest.mark.parametrize(("sentence", "chinese"), [
-    (f"The disk is full (/d/a). {DIED.format(number=2, limit=3)}",
+    (text("log.died", cause="The disk is full (/d/a).", number=2, total=3),
      "磁盘已满（/d/a）。 任务从最近保存的状态重新接着运行（第 2 次，最多 3 次）。"),
     ("a.jpg: " + text("remark.FACE_GONE"), "a.jpg：" + text("remark.FACE_GONE", "zh")),
     ("sd-scripts has no DoRA (dora).", text("problem.all", "zh", told=text("problem.kohya.dora", "zh", name="dora"))),
@@ -109,8 +106,8 @@ def of_pictures(folder: Path) -> Iterator[str]:
     (folder / "broken.safetensors").write_bytes(b"x")
     save_file({"a": np.zeros(1)}, folder / "other.safetensors", {"ss_base_model_version": "sd_v1"})
     yield from mismatches("<lora:broken:1> <lora:other:1> <lora:missing:1> other broken", BASE, folders, "<lora:a:1>")
-    for why in (GOOD_ALREADY, SOMEBODY_ELSE, KEPT, NOTHING, NO_PICTURE, RestoredPicture(np.zeros(1), ()).reason):
-        yield f"a.png stays as it is: {why}."
+    for why in (*map(text, known("unrestored")), RestoredPicture(np.zeros(1), ()).reason):
+        yield text("log.unrestored", file="a.png", unrestored=why)
 
 
 @pytest.mark.parametrize("language", OTHERS)
