@@ -12,6 +12,7 @@ from personal_avatar.jobs.events import Done
 from personal_avatar.jobs.running import Runner
 from personal_avatar.jobs.states import ENDED, RESTING, State
 from personal_avatar.jobs.store import Job, JobStore
+from personal_avatar.problems import stated
 
 CLAIM_S = 5.0
 FOUND_WANTING = (SelfTestFailed.code, NotAlike.code)
@@ -118,8 +119,8 @@ class Wishes:
         if state not in (State.QUEUED, State.PAUSED):
             return False
         if not (keep and endings.has_state(self.store.folder(job_id))):
-            when = "before it began" if state is State.QUEUED else "while it was paused"
-            self._runner.end(job_id, Cancelled(f"The job was cancelled {when}.", ""))
+            when = "waiting" if state is State.QUEUED else "paused"
+            self._runner.end(job_id, stated(Cancelled, f"ending.cancelled.{when}"))
         elif state is State.PAUSED:
             self.store.move(job_id, State.QUEUED)
         return True

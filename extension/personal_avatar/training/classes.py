@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +22,15 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.grid import class_prompts
 from personal_avatar.training.likeness import FaceReader
 from personal_avatar.training.samples import SampleSettings, Shot, make_pictures
+from personal_avatar.wording import text
 
 FIRST_SEED = 90_000
 BATCHES_ON_CARD = 4  # between which nothing is moved to the card and away; the last may be made in vain
 TRIES = 2  # pictures made for one that is wanted, at most
 # Width of the face from which somebody can be learned from a picture, as a share of the picture's.
 SMALLEST_FACE_SHARE = 0.1
-NO_FACE, SEVERAL, SMALL, TWIN, SUBJECT = (
-    "without a face", "with several faces", "with a small face", "like another one", "like the person"
-)
+# What is wrong with a picture: keys of the table of texts.
+NO_FACE, SEVERAL, SMALL, TWIN, SUBJECT = "fault.no_face", "fault.several", "fault.small", "fault.twin", "fault.subject"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ class ClassPictures:
 
     def told(self, class_noun: str) -> str:
         """A sentence about them, for the log."""
-        faults = ", ".join(f"{count} {fault}" for fault, count in self.left_out.items())
-        anyway = f"; {self.unfit} of them taken for want of better" if self.unfit else ""
-        reasons = f" Others were made and left out: {faults}{anyway}." if faults else ""
-        return f"Pictures of {class_noun}: {len(self.images)}.{reasons}"
+        said: dict[str, Any] = {"noun": class_noun, "number": len(self.images)}
+        if not self.left_out:
+            return text("log.class_all", **said)
+        said["faults"] = ", ".join(text(fault, count=count) for fault, count in self.left_out.items())
+        return text("log.class_anyway", **said, most=self.unfit) if self.unfit else text("log.class", **said)
 
 
 @dataclass(frozen=True)

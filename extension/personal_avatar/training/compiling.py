@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.naming import causes, first_line, let_go
 from personal_avatar.training.compute import version
 from personal_avatar.training.plan import ON, TrainPlan
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +92,7 @@ class Regions:
 
     def _give_up(self, error: Exception) -> None:
         self.stop()
-        self.note(f"Compiling failed ({first_line(error)}): the training goes on without it.")
+        self.note(text("log.not_compiled", cause=first_line(error)))
 
 
 def is_of_compiler(error: BaseException) -> bool:

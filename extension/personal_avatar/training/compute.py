@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal_avatar.errors import NanLoss
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +20,6 @@ HALF_ON_CPU_FROM_PX = 192  # smaller networks gain nothing by it
 TURING = (7, 5)  # compute capability
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
-OF_FP16 = (
-    "Lower the learning rate, or set precision to fp32: some cards, such as the GTX 16, answer in fp16 with what is no"
-    " number."
-)
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def blaming_fp16(compute: Compute) -> Iterator[None]:
         yield
     except NanLoss as error:
         if compute.autocast is torch.float16:
-            error.hint = OF_FP16
+            error.hint = text("ending.hint.fp16")
         raise
 
 

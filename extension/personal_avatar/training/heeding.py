@@ -17,7 +17,6 @@ from personal_avatar.training.parking import Parking, Tensors
 from personal_avatar.wording import text
 
 LOOK_S = 1.0  # how often somebody looks for wishes while the work cannot
-NO_KOHYA_PAUSE = "A training by sd-scripts cannot be paused: it goes on to its end."
 
 
 @contextmanager
@@ -111,7 +110,7 @@ class Wishes:
         def answer(between_steps: bool) -> None:
             if not told:
                 told.append(True)
-                self.emit(Log(NO_KOHYA_PAUSE))
+                self.emit(Log(text("log.no_pause")))
 
         self.pause_at, self.keeps = answer, False
 
@@ -119,6 +118,6 @@ class Wishes:
         """Nothing new has been done: what an earlier process left is still there, if it left anything."""
         facts = storing.facts_of(self.folder)
         if facts is None:
-            self.emit(Log("Nothing was trained yet: when the job is resumed, it begins anew."))
+            self.emit(Log(text("log.nothing_yet")))
             return 0
         return int(facts["step"])

@@ -173,7 +173,7 @@ def _trainer(folder: Path) -> Trainer:
 
 def _cannot_recover() -> int:
     """All weights are trained: only the first process knows where they were saved."""
-    raise NanLoss("The loss became infinite on several graphics cards.", "Lower the learning rate, or use one card.")
+    raise stated(NanLoss, "ending.nan.cards", "ending.hint.one_card")
 
 
 if __name__ == "__main__":

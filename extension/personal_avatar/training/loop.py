@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import NanLoss
+from personal_avatar.problems import stated
 from personal_avatar.training import compiling, optimisers
 from personal_avatar.training.averaging import Averaged
 from personal_avatar.training.compiling import Regions
@@ -22,6 +23,7 @@ from personal_avatar.training.schedule import ahead, rate_factor, save_steps
 from personal_avatar.training.storing import copied
 from personal_avatar.training.team import ALONE, Team
 from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -238,7 +240,7 @@ class Trainer:
         """Back to the last good state at half the learning rate; the random numbers go on, so that they differ."""
         at, halvings = self.done, self.halvings + 1
         if halvings > HALVINGS:
-            raise NanLoss(f"The loss became infinite at step {at}, also at {self.rate:g} times the learning rate.")
+            raise stated(NanLoss, "ending.nan", step=at, rate=f"{self.rate:g}")
         self._unseen = []
         self._optimiser.zero_grad(set_to_none=True)  # no number, perhaps
         if good:
@@ -251,7 +253,7 @@ class Trainer:
             self._start_optimiser()
         self._scaler = scaler_for(self.model.compute)  # the old one waits for a step that will not be made
         self.halvings, self.rate = halvings, 0.5**halvings
-        hooks.note(f"The loss blew up at step {at}; going on from step {self.done} at half the learning rate.")
+        hooks.note(text("log.blew_up", at=at, step=self.done))
 
     def snapshot(self) -> dict[str, Any]:
         """`state`, copied to main memory."""

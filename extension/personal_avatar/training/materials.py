@@ -22,6 +22,7 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.plan import TrainPlan
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 from personal_avatar.training.work import Work
+from personal_avatar.wording import text
 
 
 def collect(work: Work, model: DiffusionModel, dataset: Dataset) -> TrainingSet:
@@ -107,13 +108,13 @@ def pictures_of_the_class(work: Work, model: DiffusionModel, dataset: Dataset) -
         work.wishes.heed()
         if made not in said:
             said.add(made)
-            work.emit(Log(f"Pictures of {wanted.class_noun}: {made} of {of}."))
+            work.emit(Log(text("log.class_made", noun=wanted.class_noun, number=made, total=of)))
 
     found = class_pictures(model, wanted, work.analyser.upright(), told)
     if found.left_out:
         work.emit(Log(found.told(wanted.class_noun)))
     if not found.images:
-        work.emit(Log("There is none to learn from; the checkpoint's own answers hold the class instead."))
+        work.emit(Log(text("log.no_class")))
     return found
 
 

@@ -15,6 +15,7 @@ from personal_avatar.errors import OutOfVram
 from personal_avatar.jobs.control import YIELD, Control
 from personal_avatar.jobs.events import EventWriter, Log, Parked
 from personal_avatar.naming import named
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 POLL_S = 0.05
 AGAIN_S = 1.0  # before room on the card is looked for again
 RESERVE_GB = 2.0  # of main memory, which others need meanwhile
-NO_ROOM = (
-    "The graphics card is wanted for a picture, but main memory has not the room for this training ({needed_gb:.1f} GB,"
-    " and {free_gb:.1f} GB are free): it waits, and keeps its memory on the card."
-)
-FULL = "The graphics card has not enough free memory for this training to go on yet. It waits until there is."
 Tensors = Callable[[], Iterable["torch.Tensor"]]
 
 
@@ -80,15 +76,15 @@ class Parking:
             return True
         free_gb = free.machine().free_gb
         if needed_gb + self.reserve_gb > free_gb:
-            self._tell(NO_ROOM, needed_gb=needed_gb, free_gb=free_gb)
+            self._tell("log.no_memory", needed=f"{needed_gb:.1f}", free=f"{free_gb:.1f}")
             return False
         return True
 
-    def _tell(self, sentence: str, **numbers: float) -> None:
+    def _tell(self, key: str, **numbers: str) -> None:
         """Once for a job."""
-        if sentence not in self._told:
-            self._told.add(sentence)
-            self.emit(Log(sentence.format(**numbers)))
+        if key not in self._told:
+            self._told.add(key)
+            self.emit(Log(text(key, **numbers)))
 
     def _tensors(self) -> Iterator[torch.Tensor]:
         """Each once."""
@@ -111,7 +107,7 @@ class Parking:
             except RuntimeError as error:
                 if not isinstance(named(error), OutOfVram):
                     raise
-                self._tell(FULL)
+                self._tell("log.no_vram")
             _release()
             check()
             time.sleep(AGAIN_S)

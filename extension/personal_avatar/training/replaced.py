@@ -11,6 +11,7 @@ from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.storage import sha256_of
 from personal_avatar.training.families import registry as families
 from personal_avatar.training.task import TrainTask
+from personal_avatar.wording import text
 
 
 def as_found(task: TrainTask, folder: Path, emit: EventWriter) -> TrainTask:
@@ -21,11 +22,11 @@ def as_found(task: TrainTask, folder: Path, emit: EventWriter) -> TrainTask:
     base, asked = families.as_found(task.base), task.base
     different = []
     if base.prediction != asked.prediction:
-        different.append(f"its network answers with {base.prediction}")
+        different.append(text("replaced.prediction", prediction=base.prediction))
     if base.zero_terminal_snr != asked.zero_terminal_snr:
-        different.append(f"it was trained with{'' if base.zero_terminal_snr else 'out'} zero terminal SNR")
+        different.append(text("replaced.snr" if base.zero_terminal_snr else "replaced.no_snr"))
     if different:
-        emit(Log(f"{base.path.name} was replaced since the job was asked for: {', and '.join(different)}."))
+        emit(Log(text("log.replaced", file=base.path.name, differences=", and ".join(different))))
     return replace(task, base=_with_its_hash(base, folder / JOB_FILE))
 
 

@@ -31,6 +31,7 @@ from personal_avatar.training.loop import Trainer
 from personal_avatar.training.reading import how_long
 from personal_avatar.training.storing import Damaged
 from personal_avatar.training.work import Point, Training, Work, best_of
+from personal_avatar.wording import text
 
 EVERY_S = 600.0  # between two states that nobody asked for, at least,
 RARER = 20.0  # and so many times what the last one took
@@ -119,7 +120,7 @@ class Keeper:
         except (OSError, DiskFull) as error:
             if self._retry_at == 0.0:
                 why = error.message if isinstance(error, DiskFull) else str(error)
-                self._work.emit(Log(f"The state could not be kept: {why} The training goes on; free some space."))
+                self._work.emit(Log(text("log.not_kept", cause=why)))
             self._retry_at = time.monotonic() + RETRY_S
             return
         self._kept, self._kept_at, self._retry_at = self._here, time.monotonic(), 0.0
@@ -183,7 +184,7 @@ class Keeper:
             self._put_aside(str(error))
             return
         trainer = self._trainer
-        self._work.emit(Log(f"Going on from step {trainer.done} of {trainer.total}."))
+        self._work.emit(Log(text("log.going_on", step=trainer.done, total=trainer.total)))
         self._work.emit(Progress(trainer.done, trainer.total, trainer.last_loss))
 
     def _restore(self) -> None:
@@ -200,7 +201,7 @@ class Keeper:
         if facts["ceiling"] is not None:
             vars(self._training.bench)["ceiling"] = facts["ceiling"]
         if facts["torch"] != torch.__version__:
-            self._work.emit(Log(f"This state was kept by torch {facts['torch']}; now torch {torch.__version__} runs."))
+            self._work.emit(Log(text("log.other_torch", version=facts["torch"], now=torch.__version__)))
 
     def _measured(self, facts: dict[str, Any]) -> tuple[list[Point], Untrained | None]:
         """What need not be measured again. A checkpoint whose file is gone is left out; of large ones only the best and
@@ -225,7 +226,7 @@ class Keeper:
         aside = self._work.folder / ASIDE_FOLDER
         shutil.rmtree(aside, ignore_errors=True)
         os.replace(self._folder, aside)
-        self._work.emit(Log(f"The kept state cannot be used: {why}. It was put aside; the training begins anew."))
+        self._work.emit(Log(text("log.useless_state", cause=why)))
 
 
 def finished_before(work: Work) -> dict[str, Any] | None:

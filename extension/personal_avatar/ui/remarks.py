@@ -33,6 +33,9 @@ def told(sentence: str, language: str) -> str:
         "faults": lambda faults: text("list.between", language).join(
             translated(fault, known("fault"), language) or fault for fault in faults.split(", ")
         ),
+        "differences": lambda parts: text("list.between", language).join(
+            translated(part, known("replaced"), language) or part for part in parts.split(", and ")
+        ),
         "unrestored": lambda why: translated(why, known("unrestored"), language, places=NUMBERS) or why,
         "cause": lambda cause: whole(cause, language) or cause, "kept": lambda kept: told(kept, language) or kept,
     }

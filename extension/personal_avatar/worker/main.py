@@ -18,6 +18,7 @@ from personal_avatar.jobs.events import Done, EventWriter, Paused, Started, fail
 from personal_avatar.jobs.kept import ASIDE_FOLDER, STATE_FOLDER
 from personal_avatar.naming import named
 from personal_avatar.problems import stated
+from personal_avatar.wording import table
 from personal_avatar.worker import allocating
 from personal_avatar.worker.kinds import KINDS, Kind, Work, can_pause
 from personal_avatar.worker.wishes import FolderControl
@@ -56,6 +57,7 @@ def prepare_process() -> None:
     """Nothing goes to the network, memory of a card is taken in pieces that grow, others come first on the processor, a
     crash in native code leaves a trace."""
     os.environ.update({**QUIET, **allocating.settings()})
+    table()  # of this version: an update may replace the file while the job works
     faulthandler.enable()
     if hasattr(os, "nice"):
         os.nice(NICENESS)

@@ -22,6 +22,7 @@ from personal_avatar.jobs.events import EventWriter, Log
 from personal_avatar.jobs.executors import RaySettings
 from personal_avatar.problems import stated
 from personal_avatar.training.heeding import telling_what_was_kept
+from personal_avatar.wording import text
 from personal_avatar.worker.cluster import sending
 from personal_avatar.worker.cluster.carrying import task_of
 from personal_avatar.worker.cluster.following import Following, Wordless
@@ -67,7 +68,7 @@ def _connected(settings: RaySettings, trip: sending.Trip, emit: EventWriter) -> 
         try:
             return _until_done(cluster, trip, emit, settings.restarts)
         except ClusterUnreachable as error:
-            emit(Log(f"{error.message} Trying again."))
+            emit(Log(text("log.again", cause=error.message)))
             broken_at = time.monotonic()
         finally:
             cluster.leave()
@@ -83,7 +84,7 @@ def _until_done(cluster: Cluster, trip: sending.Trip, emit: EventWriter, restart
         except NodeLost as error:
             place = None
             lost, vain = (lost + 1, 0) if trip.begun else (lost, vain + 1)
-            emit(Log(f"The job has no machine any more ({error}). {trip.what_is_kept()}"))
+            emit(Log(text("log.no_machine", cause=error, kept=trip.what_is_kept())))
             time.sleep(AGAIN_S)
     raise stated(Killed, "failure.nodes_lost", "remedy.cluster", count=lost + vain)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from personal_avatar.errors import Cancelled
 from personal_avatar.jobs import endings
 from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control
+from personal_avatar.problems import stated
 
 
 class FolderControl(Control):
@@ -29,7 +30,7 @@ class FolderControl(Control):
 
     def check(self) -> None:
         if not endings.is_there(self._job_folder):
-            raise Cancelled("The job was deleted while it ran.")
+            raise stated(Cancelled, "ending.deleted")
         super().check()
 
     def ask(self, wish: str) -> None:

@@ -11,6 +11,7 @@ from personal_avatar.training import compute
 from personal_avatar.training.compute import Compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
+from personal_avatar.wording import text
 
 CPU = torch.device("cpu")
 
@@ -41,7 +42,7 @@ def test_a_system_that_pins_no_more_memory_leaves_it_where_it_is(monkeypatch: py
 
 
 @pytest.mark.parametrize(("autocast", "hint"), [
-    (None, NanLoss.default_hint), (torch.bfloat16, NanLoss.default_hint), (torch.float16, compute.OF_FP16),
+    (None, NanLoss.default_hint), (torch.bfloat16, NanLoss.default_hint), (torch.float16, text("ending.hint.fp16")),
 ])
 def test_a_loss_that_is_no_number_may_be_the_fault_of_fp16(autocast: torch.dtype | None, hint: str) -> None:
     card = Compute(torch.device("cuda"), torch.float32, autocast)

@@ -10,7 +10,8 @@ from personal_avatar.jobs.control import CANCEL, DISCARD, PAUSE, Control, PauseT
 from personal_avatar.jobs.events import Event, EventWriter, Failed, Log, Paused, read_events
 from personal_avatar.jobs.kept import STATE_FOLDER
 from personal_avatar.training import heeding, storing
-from personal_avatar.training.heeding import NO_KOHYA_PAUSE, Wishes, telling_what_was_kept
+from personal_avatar.training.heeding import Wishes, telling_what_was_kept
+from personal_avatar.wording import text
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_an_engine_that_cannot_pause_says_so_once_and_goes_on(tmp_path: Path, co
     control.ask(PAUSE)
     for _ in range(3):
         found.heed(between_steps=True)
-    assert told(tmp_path) == [NO_KOHYA_PAUSE]
+    assert told(tmp_path) == [text("log.no_pause")]
 
 
 def test_what_was_trained_before_is_published_before_a_cancel_ends_the_work(tmp_path: Path, control: Control) -> None:

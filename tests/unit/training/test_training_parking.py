@@ -20,6 +20,7 @@ from personal_avatar.training.methods.lora import Lora
 from personal_avatar.training.parking import Parking
 from personal_avatar.training.plan import LoraPlan
 from personal_avatar.training.training_set import TrainingSet
+from personal_avatar.wording import text
 
 Load = Callable[[], DiffusionModel]
 SHARED = {"rank": 2, "alpha": 2.0, "batch_size": 2, "learning_rate": 1e-3, "save_count": 1}
@@ -172,7 +173,7 @@ def test_room_that_is_not_there_yet_is_waited_for(
     card = torch.device("cuda")
     assert parking._brought(Full(3000), card, lambda: looked.append(1)) == "there"  # type: ignore[arg-type,comparison-overlap]
     assert len(looked) == 2999 and now[0] > 2000, "an hour of somebody else's pictures ends no training"
-    assert sentences(tmp_path) == [module.FULL]
+    assert sentences(tmp_path) == [text("log.no_vram")]
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from personal_avatar.naming import described
 from personal_avatar.photos import dataset as datasets
 from personal_avatar.problems import stated
 from personal_avatar.training.files import free_stem
+from personal_avatar.wording import text
 from personal_avatar.worker.cluster.carrying import names
 from personal_avatar.worker.cluster.node import AVATAR, JOB, PUBLISHED, News
 from personal_avatar.worker.cluster.parcels import Inbox, Ledger, Note, batches, inside
@@ -168,7 +169,7 @@ class Following:
             return {name: name for name in wanted}
         stem = min((name.split(".")[0] for name in wanted), key=len)
         free = free_stem(target, stem, *task.beside, of_lora=task.method.is_lora)
-        self._emit(Log(f"The name {stem} was taken meanwhile; the result is called {free}."))
+        self._emit(Log(text("log.renamed", word=stem, free_word=free)))
         return {name: free + name[len(stem) :] for name in wanted}
 
     def _take_dataset(self, notes: list[Note]) -> None:

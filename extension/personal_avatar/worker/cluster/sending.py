@@ -12,6 +12,7 @@ from personal_avatar.errors import DiskFull
 from personal_avatar.jobs.events import Log
 from personal_avatar.problems import stated
 from personal_avatar.training.task import TrainTask
+from personal_avatar.wording import text
 from personal_avatar.worker.cluster.carrying import Luggage, job_there, pack
 from personal_avatar.worker.cluster.heeding import Heeding
 from personal_avatar.worker.cluster.node import Arrival
@@ -35,7 +36,7 @@ class Trip:
 
     def send(self, place: Place) -> None:
         """Raises `NodeLost`, `Cancelled`, `PauseTaken`, `DiskFull`, and what the machine says against the job."""
-        self.heeding.emit(Log("Waiting for a place on the cluster."))
+        self.heeding.emit(Log(text("log.place")))
         self.log_bytes, self.begun = 0, False
         arrival: Arrival = place.ask("arrive", look=self.heeding.stop_before_start)
         began = time.monotonic()
@@ -72,10 +73,9 @@ class Trip:
 
     def _tell(self, arrival: Arrival, luggage: Luggage, missing: list[Note], seconds: float) -> None:
         own, common = (sum(note.size for note in notes) / 1e6 for notes in (luggage.own, missing))
-        self.heeding.emit(Log(
-            f"Working on {arrival.machine}: sent {own:.1f} MB of this job, and {common:.1f} MB that stay there for"
-            f" others, in {seconds:.1f} s."
-        ))
+        self.heeding.emit(Log(text(
+            "log.working", machine=arrival.machine, own=f"{own:.1f}", common=f"{common:.1f}", seconds=f"{seconds:.1f}",
+        )))
 
     def found_again(self, place: Place) -> bool:
         """Whether an earlier process has sent the job there, and it can be followed from here; one that was paused
@@ -84,11 +84,11 @@ class Trip:
         self.begun = bool(home)
         if home:
             self._packed(home)
-            self.heeding.emit(Log("The job was found again on the cluster."))
+            self.heeding.emit(Log(text("log.found_again")))
         else:
             place.end()
         return bool(home)
 
     def what_is_kept(self) -> str:
         step = self.heeding.kept_step()
-        return f"The job goes on elsewhere from step {step}." if step else "The job begins anew elsewhere."
+        return text("log.elsewhere", step=step) if step else text("log.anew")

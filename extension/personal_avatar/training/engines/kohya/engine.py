@@ -50,10 +50,6 @@ TOKENIZERS = {
     Family.SD2: ("stabilityai_stable-diffusion-2",),
     Family.SDXL: (CLIP, "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"),
 }
-LONG = (
-    "There are captions of more than 75 tokens: sd-scripts cuts them after every 75, wherever a comma is, fills all of "
-    "them up to {}, and leaves out the marks of beginning and end between; our own engine reads them as the WebUI does."
-)
 Score = Callable[[int, Path], object]
 
 
@@ -68,9 +64,9 @@ def train(work: Work, training: Training, score: Score) -> None:
     scripts = installed.handed(work.task.weights_folder.parent, work.task.sd_scripts)
     order = order_for(work, training)
     write_inputs(order, work, training)
-    work.emit(Log(f"sd-scripts {scripts.version} trains; likeness is measured when it has finished."))
+    work.emit(Log(text("log.kohya", version=scripts.version)))
     if order.max_token_length:
-        work.emit(Log(LONG.format(order.max_token_length)))
+        work.emit(Log(text("log.long_captions", most=order.max_token_length)))
     kept: list[Saved] = []
     try:
         _train(scripts, order, work, training)
@@ -235,7 +231,7 @@ class Teller:
     def step(self, step: Step) -> None:
         """Raises `NanLoss`: what sd-scripts would save from here on is of no use."""
         if step.blew_up:
-            raise NanLoss(f"The loss became infinite by step {step.step} of the training by sd-scripts.")
+            raise stated(NanLoss, "ending.nan.kohya", step=step.step)
         if step.loss is not None:
             again = step.step == self.last_step  # the bar moves first, its loss follows
             self.losses[len(self.losses) - again :] = [step.loss]
