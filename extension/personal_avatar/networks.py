@@ -273,12 +273,12 @@ def _words(text: str) -> list[str]:
 def mismatches(prompt: str, base: BaseModelFile, folders: Folders, negative_prompt: str = "") -> list[str]:
     """A sentence for each LoRA and embedding that is missing, cannot be read, or was made for another family than
     `base`; each once. LoRAs of the negative prompt are words there, to the WebUI as to us."""
-    (text, tags), (_, idle) = split_networks(prompt), split_networks(negative_prompt)
+    (words, tags), (_, idle) = split_networks(prompt), split_networks(negative_prompt)
     wanted = [tag.name for tag in tags if tag.is_used]
     return list(dict.fromkeys([
         *_lora_complaints(wanted, base, (folders.loras, *folders.more_loras)),
-        *(f"The LoRA {tag.name} stands in the negative prompt, where it does nothing." for tag in idle),
-        *_embedding_complaints([text, negative_prompt], base, folders),
+        *(text("log.idle_lora", who=tag.name) for tag in idle),
+        *_embedding_complaints([words, negative_prompt], base, folders),
     ]))
 
 
@@ -286,18 +286,18 @@ def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Pa
     files = {name: path for folder in folders for name, path in loras_in(folder).items()}
     for name in names:
         path = find_lora(name, files)
-        yield from [f"There is no LoRA named {name}."] if path is None else _unfit(f"The LoRA {name}", path, base)
+        yield from [text("log.no_lora", who=name)] if path is None else _unfit("lora", name, path, base)
 
 
 def _embedding_complaints(texts: list[str], base: BaseModelFile, folders: Folders) -> Iterator[str]:
     files = embeddings_in(folders.embeddings)
     pieces = _pieces(texts, files)
     for name in _named(pieces):
-        yield from _unfit(f"The embedding {name}", files[name], base)
+        yield from _unfit("embedding", name, files[name], base)
     words = (found for part, name in pieces if not name for found in OWN_EMBEDDING.finditer(part))
     for word, avatar_id in dict.fromkeys(found.group(0, 1) for found in words):
         if _is_avatar(avatar_id.lower(), folders):
-            yield f"There is no embedding named {word}."
+            yield text("log.no_embedding", who=word)
 
 
 def named_embeddings(texts: Iterable[str], files: Mapping[str, Path]) -> list[Path]:
@@ -321,8 +321,10 @@ def _is_avatar(avatar_id: str, folders: Folders) -> bool:
         return False
 
 
-def _unfit(what: str, path: Path, base: BaseModelFile) -> list[str]:
+def _unfit(kind: str, who: str, path: Path, base: BaseModelFile) -> list[str]:
     if _contents_of(path) is None:
-        return [f"{what} cannot be read: its file is damaged or no such file. Download or train it again."]
+        return [text(f"log.broken_{kind}", who=who)]
     model, ours = made_for(path), FAMILIES[base.family]
-    return [] if model in ("", ours) else [f"{what} was made for {model}, but {base.title} is a {ours} checkpoint."]
+    if model in ("", ours):
+        return []
+    return [text(f"log.other_{kind}", who=who, format=model, file=base.title, family=ours)]

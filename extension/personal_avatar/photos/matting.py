@@ -12,6 +12,7 @@ from personal_avatar.domain import Face
 from personal_avatar.photos.crop import Window, places, to_crop
 from personal_avatar.photos.settings import AUTO, ELLIPSE, KEEP, PhotoSettings
 from personal_avatar.problems import stated
+from personal_avatar.wording import text
 
 # The shorter side of what the network looks at, and what its sides are multiples of.
 SIDE_PX = 512
@@ -104,5 +105,6 @@ def chosen(
     if weights_folder is None:
         raise stated(WeightsMissing, "failure.no_folder", file=MODNET.file_name)
     if not present(MODNET, weights_folder):
-        say(f"Fetching {MODNET.file_name} ({MODNET.size_text}, {MODNET.licence}): {MODNET.purpose}.")
+        size = f"{MODNET.size_text}, {MODNET.licence}"
+        say(text("log.fetching", file=MODNET.file_name, size=size, purpose=MODNET.purpose))
     return Matting(ensure(MODNET, weights_folder))

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.problems import stated
 from personal_avatar.ranking import clip_layout
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def load(path: Path) -> Clip:
     try:
         _fill(network, tensors)
     except (KeyError, ValueError) as error:
-        raise WeightsCorrupt(f"{path.name} lacks {error.args[0]}.", f"Remove {path} and get it again.") from None
+        raise stated(
+                WeightsCorrupt, "failure.lacks_part", "remedy.get_again", file=path.name, cause=error.args[0], path=path
+            ) from None
     for half in (network.text_model, network.vision_model):
         embeddings = half.embeddings
         embeddings.position_ids = torch.arange(embeddings.position_embedding.weight.shape[0])[None]

@@ -64,7 +64,8 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
             return dict(load_file(path))
         return read_scripted(path) if is_scripted(path) else pickles.load_pickle(path, "cpu")
     except (SafetensorError, BaseUnsupported, OSError) as error:
-        raise WeightsCorrupt(f"{path.name} cannot be read ({error}).", f"Remove {path} and get it again.") from None
+        values = {"file": path.name, "cause": error, "path": path}
+        raise stated(WeightsCorrupt, "failure.unreadable_file", "remedy.get_again", **values) from None
 
 
 def _activation(path: Path) -> str:

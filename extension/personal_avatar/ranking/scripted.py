@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import WeightsCorrupt
+from personal_avatar.problems import stated
 
 if TYPE_CHECKING:
     import torch
@@ -57,8 +58,8 @@ def read_scripted(path: Path) -> dict[str, torch.Tensor]:
                 found = _Reader(file, archive, entry.filename.removesuffix(_CONTENTS)).load()
         return dict(_tensors(found, ""))
     except (*_BROKEN, StopIteration) as error:
-        why = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
-        raise WeightsCorrupt(f"{path.name} cannot be read ({why}).", f"Remove {path} and get it again.") from None
+        values = {"file": path.name, "cause": error, "path": path}
+        raise stated(WeightsCorrupt, "failure.unreadable_file", "remedy.get_again", **values) from None
 
 
 class _Reader(pickle.Unpickler):

@@ -10,10 +10,8 @@ from personal_avatar.domain import Face
 from personal_avatar.identities import IdentityRestoreSettings
 from personal_avatar.restoration.judge import FaceWatch, Judge, Person, Watched
 from personal_avatar.restoration.trial import Restorer, RestoreSettings, Trial, strongest
+from personal_avatar.wording import text
 
-GOOD_ALREADY = "it is large and sharp already"
-OTHERS = "it shows somebody else"
-KEPT = "it is not a part of what was painted"
 SHARPER = 1.05  # what a change to a face must bring of which nobody knows how it ought to look
 
 
@@ -56,7 +54,7 @@ class RestoredPicture:
         """Why the picture stays as it is; empty when it does not."""
         if self.count:
             return ""
-        return self.faces[0].reason if self.faces else "there is no face in it"
+        return self.faces[0].reason if self.faces else text("unrestored.no_face")
 
 
 def restore_everybody(
@@ -91,10 +89,10 @@ def _left_alone(
 ) -> str:
     """Why a face is not touched; empty when it shall be."""
     if somebody and not watched.known and not settings.others:
-        return OTHERS
+        return text("unrestored.other")
     if not is_ours(watched.face):
-        return KEPT
-    return "" if needs_it(watched.face, watched.sharpness, settings) else GOOD_ALREADY
+        return text("unrestored.not_ours")
+    return "" if needs_it(watched.face, watched.sharpness, settings) else text("unrestored.good")
 
 
 def needs_it(face: Face, sharpness: float, settings: IdentityRestoreSettings) -> bool:

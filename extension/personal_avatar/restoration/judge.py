@@ -14,8 +14,10 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.errors import NoFace
 from personal_avatar.faces.detection import overlap
+from personal_avatar.problems import stated
 from personal_avatar.restoration.trial import RestoreSettings, Seen
 from personal_avatar.vectors import unit
+from personal_avatar.wording import text
 
 SAME_PLACE = 0.3  # intersection over union of a face before and after
 TOUCHED_SCALE = 1.4  # of a face's box: what a recogniser looks at
@@ -152,12 +154,13 @@ class FaceWatch:
         after = self.judge.likeness(image, found, me)
         told = tuple(value for value in after if value is not None)
         if len(told) < len(after) or not told:
-            return Seen(told, "the face was no longer found")
+            return Seen(told, text("unrestored.gone"))
         if len(found[0]) > len(self.before):
-            return Seen(told, "another face appeared")
+            return Seen(told, text("unrestored.appeared"))
         sharpness = self.judge.sharpness(image, nearest(found[0], me.face) or me.face)
         if sharpness < me.sharpness * self.settings.min_sharpness:
-            return Seen(told, f"the face would be less sharp ({_apart(sharpness, me.sharpness)})")
+            now, before = _apart(sharpness, me.sharpness)
+            return Seen(told, text("unrestored.sharpness", score=now, other_score=before))
         return Seen(told, _fall(me.told, told, self.drop) or self._neighbour(image, found))
 
     def _neighbour(self, image: np.ndarray, found: Sequence[Sequence[Face]]) -> str:
@@ -167,15 +170,15 @@ class FaceWatch:
                 continue
             after = self.judge.likeness(image, found, other)
             if None in after or _fall(other.told, [value for value in after if value is not None], 0.0):
-                return "the face beside it would look less like itself"
+                return text("unrestored.beside")
         return ""
 
 
-def _apart(now: float, before: float) -> str:
+def _apart(now: float, before: float) -> tuple[str, str]:
     """Two numbers with as many digits as it takes to tell them apart, at least two."""
     counts = range(2, MOST_DIGITS)
     digits = next((count for count in counts if f"{now:.{count}f}" != f"{before:.{count}f}"), MOST_DIGITS)
-    return f"{now:.{digits}f} instead of {before:.{digits}f}"
+    return f"{now:.{digits}f}", f"{before:.{digits}f}"
 
 
 def person_in(photos: Sequence[np.ndarray], readers: Sequence[FaceReader], name: str = "") -> Person:
@@ -183,7 +186,8 @@ def person_in(photos: Sequence[np.ndarray], readers: Sequence[FaceReader], name:
     first reader finds none at all; where another one does not, it has nothing to say."""
     vectors = [_mean([_largest(photo, reader) for photo in photos]) for reader in readers]
     if vectors[0] is None:
-        raise NoFace(f"No face was found in {f'the {len(photos)} photos' if len(photos) > 1 else 'the photo'}.")
+        key = "failure.no_face_in_photos" if len(photos) > 1 else "failure.no_face_in_photo"
+        raise stated(NoFace, key, count=len(photos))
     return Person(name, tuple(vectors))
 
 
@@ -201,7 +205,7 @@ def _fall(before: Sequence[float], after: Sequence[float], drop: float) -> str:
     """A sentence about the recogniser that sees the likeness fall by more than `drop`."""
     for old, new in zip(before, after, strict=True):
         if not new >= old - drop:
-            return f"the likeness would fall from {old:.3f} to {new:.3f}"
+            return text("unrestored.likeness", score=f"{old:.3f}", other_score=f"{new:.3f}")
     return ""
 
 

@@ -10,13 +10,11 @@ import numpy as np
 from personal_avatar.domain import Face
 from personal_avatar.params import Settings, setting
 from personal_avatar.restoration.paste import Box, box_around, face_mask, match_colours, pasted
+from personal_avatar.wording import text
 
 # A crop (uint8 RGB), the face in it in pixels of the crop, and a fidelity 0 (free) .. 1 (faithful) -> the crop with a
 # better face. An answer of another size is scaled back; one that is no picture is refused.
 Restorer = Callable[[np.ndarray, Face, float], np.ndarray]
-NOTHING = "the restorer changed nothing"
-NO_PICTURE = "the restorer answered with something that is no picture"
-FINE_OR_NOTHING = ("", NOTHING)
 UNCHANGED = 0.5  # grey levels: a mean change under the mask below this is none
 
 
@@ -72,10 +70,10 @@ class Trial:
         crop, mask = box.of(self.image), face_mask(self.face, box, self.settings.feather, self.others)
         answer = picture_like(self.restorer(crop.copy(), within(self.face, box), fidelity), crop)
         if answer is None:
-            return Attempt(self.image, fidelity, Seen((), NO_PICTURE))
+            return Attempt(self.image, fidelity, Seen((), text("unrestored.no_picture")))
         result = pasted(self.image, match_colours(answer, crop, mask), box, mask)
         if _change(crop, box.of(result), mask) < UNCHANGED:
-            return Attempt(self.image, fidelity, Seen((), NOTHING))
+            return Attempt(self.image, fidelity, Seen((), text("unrestored.nothing")))
         return Attempt(result, fidelity, self.watch(result))
 
 
@@ -85,15 +83,16 @@ def strongest(trial: Callable[[float], Attempt], freest: float, trials: int) -> 
 
     Freest first, because often that is fine already; then the most faithful; then halves between bad and fine.
     """
+    fine_or_nothing = ("", text("unrestored.nothing"))
     refused = trial(freest)
-    if refused.problem in FINE_OR_NOTHING or freest >= 1.0:
+    if refused.problem in fine_or_nothing or freest >= 1.0:
         return refused
     best = trial(1.0)
-    if best.problem not in FINE_OR_NOTHING:
+    if best.problem not in fine_or_nothing:
         return best
     for _ in range(trials - 2):
         middle = trial((refused.fidelity + best.fidelity) / 2)
-        if middle.problem in FINE_OR_NOTHING:
+        if middle.problem in fine_or_nothing:
             best = middle
         else:
             refused = middle

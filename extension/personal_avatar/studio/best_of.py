@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from personal_avatar.domain import Portrait
+from personal_avatar.wording import text
 
 # Of clean photo-like people, drawings and pictures of the shipped checkpoint 9 of 10 have a higher quality.
 GOOD_QUALITY = 0.25
@@ -52,9 +53,9 @@ class BestOf:
     def sentence(self, count: int) -> str:
         """The same for people."""
         good = sum(self._good.values())
-        told = f"{good} of {self._made} pictures are good (likeness of {self.good_from:.2f} or more)"
+        told: dict[str, Any] = {"number": good, "total": self._made, "score": f"{self.good_from:.2f}"}
         if self._made < count:
-            return f"{told}: that is enough, {count - self._made} more were not made."
+            return text("log.good_enough", **told, most=count - self._made)
         if good < self._wanted:
-            return f"{told}; {self._wanted} were wanted, and no more than {count} are made."
-        return f"{told}."
+            return text("log.good_few", **told, needed=self._wanted, most=count)
+        return text("log.good", **told)

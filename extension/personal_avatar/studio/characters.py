@@ -26,6 +26,7 @@ from personal_avatar.storage import write_json
 from personal_avatar.studio.casting import Candidate, Casting, Judges, Made, look_at_new
 from personal_avatar.studio.inventing import MARK, InventSettings, InventTask, marked
 from personal_avatar.studio.shots import Shot, shots
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -164,8 +165,10 @@ def _document(
 
 
 def _sentence(chosen: Chosen, made: int) -> str:
-    kept = f"{len(chosen.members)} of {made} pictures show the same character: similarity {chosen.similarity:.2f}"
-    return kept + (f"; the next best group has {chosen.runner_up:.2f}." if chosen.runner_up is not None else ".")
+    kept: dict[str, Any] = {"number": len(chosen.members), "total": made, "score": f"{chosen.similarity:.2f}"}
+    if chosen.runner_up is None:
+        return text("log.character", **kept)
+    return text("log.character_next", **kept, other_score=f"{chosen.runner_up:.2f}")
 
 
 def _nothing(casting: Casting, made: Made) -> NoCharacter:

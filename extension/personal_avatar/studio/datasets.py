@@ -22,6 +22,7 @@ from personal_avatar.studio.requests import photos_meant
 from personal_avatar.studio.works import training_of
 from personal_avatar.training.plan import ENLARGED, photos_as, resolution_of
 from personal_avatar.training.task import TrainTask
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.studio import Studio
@@ -90,7 +91,7 @@ class Datasets:
 
         report = self._studio.check_photos(task.photos, settings.dict(), told, task.choices)
         made = self._enlarge(report, settings, resolution_of(plan, task.base), task.avatar_folder / ENLARGED, told)
-        emit(Log(f"Photos enlarged by {settings.upscaler}: {made} of {len(report.accepted)}."))
+        emit(Log(text("log.enlarged", who=settings.upscaler, number=made, total=len(report.accepted))))
 
     def _enlarge(
         self, report: PhotoReport, settings: PhotoSettings, resolution_px: int, folder: Path,

@@ -17,6 +17,7 @@ from personal_avatar.pictures import prompt_of
 from personal_avatar.storage import write_json
 from personal_avatar.studio.restored import main_face, rows
 from personal_avatar.studio.restoring import RestoreTask
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
@@ -94,14 +95,14 @@ def _leave_out(error: AvatarError, number: int, done: Done, emit: EventWriter) -
     if len(done.task.images) == 1 or error.http_status >= 500:
         raise error
     done.unreadable.append({"title": called, "place": number, "error": said})
-    emit(Log(f"{called} is left out: {said}"))
+    emit(Log(text("log.left_out", file=called, cause=said)))
 
 
-def _as_given(text: str, task: RestoreTask) -> str:
+def _as_given(sentence: str, task: RestoreTask) -> str:
     """A sentence with the names that files had in place of those that they have in the job's folder."""
     names, called = (*task.images, *task.references), (*task.called, *task.references_called)
     given = zip(names, called, strict=False)  # jobs of earlier versions do not know what references were called
-    return next((text.replace(name, own) for name, own in given if name in text), text)
+    return next((sentence.replace(name, own) for name, own in given if name in sentence), sentence)
 
 
 def _people(studio: Studio, avatar: Avatar | None, photos: list[Path], judge: Judge) -> list[Person]:
@@ -143,4 +144,4 @@ def _tell(
     shown = portrait.restored or portrait.path
     emit(SampleMade(str(shown.relative_to(folder)), number, portrait.prompt, portrait.likeness))
     if not found.count:
-        emit(Log(f"{called} stays as it is: {found.reason}."))
+        emit(Log(text("log.unrestored", file=called, unrestored=found.reason)))

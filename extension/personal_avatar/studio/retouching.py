@@ -12,6 +12,7 @@ from personal_avatar.identities import PictureRestoreSettings
 from personal_avatar.jobs.control import Control
 from personal_avatar.jobs.events import EventWriter, Log, Progress, Stage
 from personal_avatar.storage import short
+from personal_avatar.wording import text
 
 if TYPE_CHECKING:
     from personal_avatar.restoration.everybody import RestoredPicture
@@ -36,13 +37,13 @@ class Retouching:
         """The same portraits; those that could be made better have a twin in `folder`, which is named by its place
         among them, too, as hosts begin their numbers anew in each folder. The log says why others have none."""
         if not self.studio.host.restorers():
-            emit(Log("No face restorer is installed: the pictures are as they were generated."))
+            emit(Log(text("log.no_restorer")))
             return list(portraits)
         emit(Stage("restore"))
         try:
             judge, people = self.studio.restoring.sitting(self.avatar, self.photos, self.others)
         except AvatarError as error:
-            emit(Log(f"No face was restored: {error}"))
+            emit(Log(text("log.none_restored", cause=error)))
             return list(portraits)
         done = []
         for number, portrait in enumerate(portraits, start=1):
@@ -71,10 +72,10 @@ class Retouching:
         except Cancelled:
             raise
         except AvatarError as error:
-            emit(Log(f"{portrait.path.name} was not restored: {error}"))
+            emit(Log(text("log.not_restored", file=portrait.path.name, cause=error)))
             return portrait
         if not found.count:
-            emit(Log(f"{portrait.path.name} stays as it is: {found.reason}."))
+            emit(Log(text("log.unrestored", file=portrait.path.name, unrestored=found.reason)))
             return portrait
         return replace(portrait, restored=target, scores={**portrait.scores, **_scores(found, people[0])})
 

@@ -26,7 +26,7 @@ from personal_avatar.host import Folders
 from personal_avatar.identities import IdentityRequest, Subject
 from personal_avatar.names import checked_noun
 from personal_avatar.pictures import load_picture, readable
-from personal_avatar.problems import stated
+from personal_avatar.problems import refused, stated
 from personal_avatar.ranking.likeness import Scorer
 from personal_avatar.storage import plain_suffix, sha256_of
 from personal_avatar.studio.creating import Sitter
@@ -93,7 +93,7 @@ def _refuse(wish: CreateRequest, shown: Sequence[Path], has_avatar: bool) -> Non
             corners = {"begin": f"{box[0]:g}, {box[1]:g}", "end": f"{box[2]:g}, {box[3]:g}"}
             raise stated(InvalidSettings, "failure.empty_region", "remedy.region", **corners)
     if not 0.0 <= wish.strength <= 1.0:
-        raise InvalidSettings(f"strength must be in [0, 1], got {wish.strength!r}.")
+        raise refused("problem.range", name="strength", low=0, high=1, got=repr(wish.strength))
     if (shown or wish.neighbours) and not wish.consent.strip():
         raise stated(ConsentMissing, "failure.no_consent")
 

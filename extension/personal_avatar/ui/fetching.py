@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from personal_avatar.errors import Cancelled, WrongState
+from personal_avatar.problems import stated
 from personal_avatar.ui.markup import progress_bar, stored_error_box, tag
 from personal_avatar.ui.refusal import Refusal, failed_here
 from personal_avatar.ui.scene import Scene
@@ -64,7 +65,7 @@ class Fetching:
 
     def _note(self, name: str, done: int, total: int) -> None:
         if self._stop.is_set():
-            raise Cancelled("The download was stopped.")
+            raise stated(Cancelled, "ending.download")
         self.state = Fetched(running=True, name=name, done=done, total=total)
 
 

@@ -102,7 +102,7 @@ def _prepared(request: PictureRequest, seed: int) -> Iterator[Any]:
 
 
 def interrupted() -> Cancelled:
-    return Cancelled("The work was interrupted in the WebUI.", "The pictures made until then were saved.")
+    return stated(Cancelled, "ending.interrupted", "ending.hint.pictures")
 
 
 @contextmanager

@@ -27,12 +27,9 @@ from personal_avatar.jobs.sharing import LOOK_S, ON_PROCESSOR_S, TIMEOUT_S, Gues
 from personal_avatar.jobs.store import JobStore
 from personal_avatar.room import Peaks, Size
 from personal_avatar.webui.folders import data_folder
+from personal_avatar.wording import text
 
 WORK = Size("", 0)  # a restorer, an upscaler, an interrogator: reckoned, never measured
-KEPT = (
-    "The WebUI trains an embedding or a hypernetwork of its own, for which its checkpoint has to stay on the graphics "
-    "card; this training begins when that has ended."
-)
 WITHOUT_QUEUE = "interrogate"  # the button in img2img does not wait for its turn
 ATTRIBUTE = "personal_avatar_measured"
 log = logging.getLogger(__name__)
@@ -184,7 +181,7 @@ class Checkpoint:
         if room.card(devices.device) is None:
             return False
         while (went := self._gone(wanted)) is None:
-            waiting(KEPT)
+            waiting(text("log.webui_trains"))
             time.sleep(LOOK_S)
         return went
 

@@ -12,18 +12,12 @@ from personal_avatar.domain import Face
 from personal_avatar.errors import Cancelled, NoFace, RestorerMissing
 from personal_avatar.identities import IdentityRestoreSettings
 from personal_avatar.ranking.quality import sharpness
-from personal_avatar.restoration.everybody import (
-    GOOD_ALREADY,
-    KEPT,
-    OTHERS,
-    RestoredPicture,
-    needs_it,
-    restore_everybody,
-)
+from personal_avatar.restoration.everybody import RestoredPicture, needs_it, restore_everybody
 from personal_avatar.restoration.judge import KNOWN_FROM, Judge, Person, nearest, person_in
 from personal_avatar.restoration.paste import box_around, face_mask
-from personal_avatar.restoration.trial import NO_PICTURE, RestoreSettings
+from personal_avatar.restoration.trial import RestoreSettings
 from personal_avatar.vectors import unit
+from personal_avatar.wording import text
 from PIL import Image, ImageFilter
 
 from tests.unit.painted_faces import CELL_PX, GREY, PaintedFaces, face_at, person, picture
@@ -115,7 +109,7 @@ def test_a_stranger_stays_like_themselves_or_is_left_alone() -> None:
     both = restore(image, sharpen, *known(ME))
     assert [(face.known, face.restored) for face in both.faces] == [(True, True), (False, True)]
     alone = restore(image, sharpen, *known(ME), wanted=ALL.copy(update={"others": False}))
-    assert [face.reason for face in alone.faces] == ["", OTHERS]
+    assert [face.reason for face in alone.faces] == ["", text("unrestored.other")]
     assert np.array_equal(alone.image[:, 2 * CELL_PX :], image[:, 2 * CELL_PX :])
 
 
@@ -171,7 +165,7 @@ def test_large_and_sharp_faces_stay() -> None:
     image = two()
     wanted = IdentityRestoreSettings(below_px=CELL_PX, below_sharpness=0.0)
     found = restore(image, forbidden, wanted=wanted)
-    assert found.image is image and {face.reason for face in found.faces} == {GOOD_ALREADY}
+    assert found.image is image and {face.reason for face in found.faces} == {text("unrestored.good")}
     assert restore(image, sharpen, *known(ME, HER), wanted=wanted.copy(update={"below_px": CELL_PX + 1})).count == 2
 
 
@@ -184,7 +178,7 @@ def test_a_limit_of_zero_is_none(px: int, sharp: float, wanted: bool) -> None:
 def test_what_was_not_painted_is_the_users_own() -> None:
     image = two()
     found = restore(image, sharpen, *known(ME, HER), is_ours=lambda face: face.box_px[0] > CELL_PX)
-    assert [face.reason for face in found.faces] == [KEPT, ""]
+    assert [face.reason for face in found.faces] == [text("unrestored.not_ours"), ""]
     assert np.array_equal(found.image[:, : 2 * CELL_PX], image[:, : 2 * CELL_PX])
 
 
@@ -315,4 +309,4 @@ def test_whatever_a_restorer_does_nobody_becomes_less_like_themselves_and_all_el
         if not report.known and report.restored:
             assert min(report.after) >= 1 - ALL.self_drop - 1e-5
     if how in ("nothing", "empty", "grey"):
-        assert {face.reason for face in found.faces} == {NO_PICTURE}
+        assert {face.reason for face in found.faces} == {text("unrestored.no_picture")}
