@@ -1,14 +1,14 @@
-"""What the errors and the log of a job may say, found in the sources of the package."""
+"""What the errors and the log of a job are made of, found in the sources of the package."""
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from personal_avatar import errors, worker
 from personal_avatar.errors import AvatarError
-from personal_avatar.wording import has, table, text
+from personal_avatar.wording import table
 
 PACKAGE = Path(errors.__file__).parent
 KINDS = {kind.__name__: kind for kind in errors._all_errors(AvatarError)}
@@ -20,7 +20,7 @@ AROUND = ("worker/**/*.py", "jobs/endings.py", "jobs/mending.py", "jobs/process.
 PAINTING = (
     *(f"studio/{name}.py" for name in (
         "portraits", "retouching", "repairs", "restored", "restoring", "sortings", "rankings", "characters", "casting",
-        "judges", "best_of", "sitters", "second_pass", "oneshot", "trained", "datasets", "creating",
+        "judges", "best_of", "sitters", "second_pass", "oneshot", "trained", "datasets",
     )),
     *(f"standalone/{name}.py" for name in (
         "pipelines", "denoise", "networks", "embeddings", "deltas", "samplers", "upscalers", "restorers",
@@ -36,10 +36,13 @@ BEFORE = {
     "styles/library.py", "weights/registry.py",
 }
 # Families of keys of what rooms beside the page say, by the key.
-NAMED = ("problem", "remedy", "base", "content", "trainer", "stage", "large", "error", "report")
-# Families of what they write as sentences, whose keys are looked up only for a page in another language than English.
-WRITTEN = ("log", "idle", "fault", "unrestored")
-TELLERS = {"Log", "note", "say", "_tell", "Again"}
+NAMED = (
+    "problem", "remedy", "base", "content", "trainer", "stage", "large", "error", "report", "failure", "ending", "log",
+    "idle", "fault", "unrestored", "replaced",
+)
+TELLERS = {"Log", "note", "say", "waiting", "_tell", "Again"}
+# With words of their own: what libraries raise is named before there may be a table, as by install.py.
+BELOW = {"naming.py"}
 
 
 def imported(source: Path) -> Iterator[Path]:
@@ -64,24 +67,24 @@ def running() -> list[Path]:
 
 
 def keys_like(said: str) -> list[str]:
-    """Keys that the filled one stands for."""
-    return [key for key in table() if re.fullmatch(re.escape(said).replace("7", r"[\w.]+"), key)]
+    """Keys of the table that it names; "7" in it stands for whatever is filled in there."""
+    pattern = re.compile(re.escape(said).replace("7", r"[\w.]+"))
+    return [said] if said in table() else [key for key in table() if "7" in said and pattern.fullmatch(key)]
 
 
 class Module:
-    """What the errors say that a module makes: each a key of the table, or English words with "7" for every value."""
+    """What the errors and sentences that a module makes are made of: keys of the table, or else words of its own, with
+    "7" for what is filled in there."""
 
     def __init__(self, source: Path) -> None:
-        self.name = source.relative_to(PACKAGE).as_posix()
+        self.name = source.as_posix().rpartition(f"{PACKAGE.name}/")[2]
         self._tree = ast.parse(source.read_text(encoding="utf-8"))
         self._functions = {one.name: one for one in ast.walk(self._tree) if isinstance(one, ast.FunctionDef)}
 
     def told(self) -> Iterator[tuple[str, int, str, str]]:
         """(class, line, "message" or "hint", key or words)."""
-        scopes = [*self._functions.values(), self._tree]
-        for call in (node for node in ast.walk(self._tree) if isinstance(node, ast.Call)):
+        for scope, call in self._calls():
             name = getattr(call.func, "id", "")
-            scope = next((one for one in scopes if call in ast.walk(one)), self._tree)
             kind, *arguments = call.args if name == "stated" else [call.func, *call.args]
             name = getattr(kind, "id", "")
             if name in KINDS:
@@ -89,54 +92,52 @@ class Module:
                     yield from ((name, call.lineno, part, said) for said in self._said(node, scope, part))
 
     def logged(self) -> Iterator[tuple[int, str]]:
-        """(line, words) of what the module tells while it works; of a key, the words of the table."""
-        for scope in self._functions.values():
-            for call in (node for node in ast.walk(scope) if isinstance(node, ast.Call) and node.args):
-                if getattr(call.func, "id", getattr(call.func, "attr", "")) in TELLERS:
-                    said = self._said(call.args[0], scope, "message")
-                    yield from ((call.lineno, text(one) if has(one) else one) for one in said)
+        """(line, key or words) of what the module tells while it works."""
+        for scope, call in self._calls():
+            if call.args and getattr(call.func, "id", getattr(call.func, "attr", "")) in TELLERS:
+                yield from ((call.lineno, said) for said in self._said(call.args[0], scope, "message"))
 
-    def _said(self, node: ast.AST, scope: ast.AST, part: str) -> list[str]:
-        def again(other: ast.AST) -> list[str]:
-            return self._said(other, scope, part)
+    def _calls(self) -> Iterator[tuple[ast.AST, ast.Call]]:
+        """Each once, with the outermost function that it stands in."""
+        seen: set[ast.AST] = set()
+        for scope in (*self._functions.values(), self._tree):
+            for node in ast.walk(scope):
+                if isinstance(node, ast.Call) and node not in seen:
+                    seen.add(node)
+                    yield scope, node
 
-        if isinstance(node, ast.Constant):
-            return [str(node.value)] if node.value else []
-        if isinstance(node, ast.IfExp):
-            return [*again(node.body), *again(node.orelse)]
-        if isinstance(node, ast.Tuple):
-            return again(node.elts[part == "hint"])
-        if isinstance(node, ast.JoinedStr):
-            return self._filled(node, again)
-        if isinstance(node, ast.Starred):
-            return again(node.value)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "text":
-            return [key for said in again(node.args[0]) for key in (keys_like(said) or [said])]
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "format":
-            return [re.sub(r"{[^}]*}", "7", said) for said in again(node.func.value)]
-        if isinstance(node, ast.Call) and (called := self._functions.get(getattr(node.func, "id", ""))):
-            returned = [one.value for one in ast.walk(called) if isinstance(one, ast.Return) and one.value]
-            return [said for value in returned for said in self._said(value, called, part)]
-        if isinstance(node, ast.Name):
-            return self._assigned(node.id, scope, part)
-        return []  # what another error says, or other code decides
+    def _said(self, node: ast.AST, scope: ast.AST, part: str) -> Iterator[str]:
+        """Nothing where other code decides."""
+        inner: list[ast.AST] = []
+        if isinstance(node, (ast.Constant, ast.JoinedStr)):
+            said = "".join(str(getattr(one, "value", "")) if isinstance(one, ast.Constant) else "7"
+                           for one in getattr(node, "values", [node]))
+            yield from keys_like(said) or [said] * (said not in ("", "None"))
+        elif isinstance(node, ast.IfExp):
+            inner = [node.body, node.orelse]
+        elif isinstance(node, ast.Tuple):
+            inner = [node.elts[part == "hint"]]
+        elif isinstance(node, ast.Starred):
+            inner = [node.value]
+        elif isinstance(node, ast.Name):
+            inner = self._assigned(node.id, scope)
+        elif isinstance(node, ast.Call):
+            if getattr(node.func, "id", "") == "text":
+                inner = node.args[:1]
+            elif isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+                inner = [node.func.value]
+            elif called := self._functions.get(getattr(node.func, "id", "")):
+                scope = called
+                inner = [one.value for one in ast.walk(called) if isinstance(one, ast.Return) and one.value]
+        for one in inner:
+            yield from self._said(one, scope, part)
 
-    def _assigned(self, name: str, scope: ast.AST, part: str) -> list[str]:
+    def _assigned(self, name: str, scope: ast.AST) -> list[ast.AST]:
         for place in (scope, self._tree):
             found = [one for one in ast.walk(place) if isinstance(one, ast.Assign)]
-            values = [one.value for one in found if getattr(one.targets[0], "id", "") == name]
-            if values:
-                return [said for value in values for said in self._said(value, scope, part)]
+            if values := [one.value for one in found if getattr(one.targets[0], "id", "") == name]:
+                return list(values)
         return []
 
-    @staticmethod
-    def _filled(node: ast.JoinedStr, again: Callable[[ast.AST], list[str]]) -> list[str]:
-        said = [""]
-        for part in node.values:
-            value = part.value if isinstance(part, ast.FormattedValue) else part
-            words = again(value) if isinstance(value, (ast.Constant, ast.IfExp)) else []
-            said = [before + one for before in said for one in words or ["7"]]
-        return said
 
-
-MODULES = [one for one in map(Module, running()) if one.name not in BEFORE]
+MODULES = [one for one in map(Module, running()) if one.name not in {*BEFORE, *BELOW}]

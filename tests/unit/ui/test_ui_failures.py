@@ -4,6 +4,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from pathlib import Path
 
 import pytest
 from personal_avatar import errors
@@ -14,20 +15,12 @@ from personal_avatar.ui.markup import stored_error_box, words_of
 from personal_avatar.ui.remarks import told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
 
-from tests.unit.ui.sources import KINDS, MODULES, PACKAGE, Module
+from tests.unit.ui.sources import MODULES, Module
 
 VRAM = f"error.{errors.OutOfVram.code}"
 OTHERS = [one for one in LANGUAGES if one != DEFAULT]
 TOLD = ("failure.", "base.", "trainer.", "error.", "problem.", "ending.")  # what happened, and what to do:
 DONE = ("remedy.", "ending.hint.", "error.")
-
-
-def is_told(kind: str, part: str, said: str, language: str) -> bool:
-    if has(said):
-        return said.startswith(TOLD if part == "message" else DONE)
-    error = KINDS[kind](said) if part == "message" else KINDS[kind](text("failure.nobody"), said)
-    _, _, english = words_of(error, language)
-    return not english
 
 
 def test_the_errors_of_jobs_are_found_in_the_sources() -> None:
@@ -36,18 +29,35 @@ def test_the_errors_of_jobs_are_found_in_the_sources() -> None:
     assert {
         ("training/selftest.py", "NotAlike"), ("training/engines/kohya/child.py", "OutOfVram"),
         ("jobs/endings.py", "Crashed"), ("worker/cluster/ray_cluster.py", "ClusterUnreachable"),
-        ("webui/selftest_lora.py", "SelfTestFailed"), ("naming.py", "DiskFull"), ("identity/references.py", "NoFace"),
+        ("webui/selftest_lora.py", "SelfTestFailed"), ("identity/references.py", "NoFace"),
     } <= found
 
 
-@pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_every_error_of_a_job_is_told_in_the_language_of_the_page(module: Module, language: str) -> None:
-    silent = [
-        (kind, line, said) for kind, line, part, said in module.told()
-        if not is_told(kind, part, said, language)
-    ]
-    assert silent == []
+def test_every_error_of_a_job_is_made_of_texts_of_the_table(module: Module) -> None:
+    fitting = {"message": TOLD, "hint": DONE}
+    told = [(kind, line, part, said) for kind, line, part, said in module.told()]
+    assert [one for one in told if not (has(one[3]) and one[3].startswith(fitting[one[2]]))] == []
+
+
+def test_an_error_in_words_of_its_own_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "a.py"
+    source.write_text(
+        'WHY = "It blew up."\ndef work(step):\n    if step: raise NanLoss(WHY, f"Go back to {step}.")\n'
+        '    raise stated(Killed, "failure.no_such_key", "remedy.again" if step else "remedy.list_of_jobs")\n'
+    )
+    assert {said for *_, said in Module(source).told()} == {
+        "It blew up.", "Go back to 7.", "failure.no_such_key", "remedy.again", "remedy.list_of_jobs",
+    }
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("error", [
+    MemoryError(), RuntimeError("CUDA out of memory"), RuntimeError("CUDNN_STATUS_NOT_SUPPORTED"), OSError(28, "Full"),
+    OSError(28, "Full", "/d/a"), OSError(30, "Read-only", "/d/a"), RuntimeError("invalid device function"), KeyError(1),
+], ids=repr)
+def test_what_libraries_raise_is_told_in_the_language_of_the_page(error: Exception, language: str) -> None:
+    assert not words_of(named(error), language)[2]
 
 
 NUMBERS = dict.fromkeys(
@@ -145,10 +155,3 @@ def test_what_a_library_says_at_length_is_told_by_its_first_line_and_its_box_is_
     assert "UNet2DConditionModel" in box and "size mismatch" not in box
 
 
-# Said of what libraries raise, in words of `naming.py`, which stands below the table.
-OF_LIBRARIES = {f"failure.{name}" for name in ("disk", "disk_writing", "not_written", "unexpected")}
-
-
-def test_no_failure_of_the_table_is_left_over() -> None:
-    sources = "".join(source.read_text(encoding="utf-8") for source in PACKAGE.rglob("*.py"))
-    assert {key for key in known("failure") if f'"{key}"' not in sources} == OF_LIBRARIES
