@@ -115,7 +115,7 @@ def test_a_list_tells_who_stands_still(store: JobStore, say: Say) -> None:
     job, long_ago = create(store), time.time() - 1200
     run(store, job, taken_at=long_ago)
     EventWriter(store.folder(job.id)).tell(Stage("train"), long_ago)
-    assert "nothing heard for 20 min" in say("list")
+    assert "no progress for 20 min" in say("list")
 
 
 def test_an_index_is_made_anew_from_the_folders(store: JobStore, say: Say, tmp_path: Path) -> None:

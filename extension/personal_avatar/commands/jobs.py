@@ -108,9 +108,9 @@ def _whereabouts(view: JobView) -> Iterator[str]:
     if view.eta_s and view.status.state is not State.PAUSED:
         yield f"done in {span(view.eta_s)}"
     if view.stalled == HALTED:
-        yield "halted by another program"
+        yield "suspended by another program"
     elif view.stalled and view.silent_s is not None:
-        yield f"nothing heard for {span(view.silent_s)}"
+        yield f"no progress for {span(view.silent_s)}"
     if view.priority:
         yield f"priority {view.priority}"
     if view.status.restarts:

@@ -24,10 +24,9 @@ from personal_avatar.training.publish import Facts, publish, published_trigger
 from personal_avatar.training.result_numbers import LIKENESS, Numbers
 from personal_avatar.training.usual import usual_rate
 from personal_avatar.training.work import Point, Training, Work
-from personal_avatar.wording import megabytes, score
+from personal_avatar.wording import megabytes, score, text
 
 PRECISIONS = {"torch.float16": "fp16", "torch.bfloat16": "bf16"}  # in the words of kohya's programs
-TRAINED_ON = "Measured on the photos that were trained on, because they are few: the truth is lower."
 
 
 def facts_at(work: Work, training: Training, step: int, note: str = "") -> Facts:
@@ -216,7 +215,7 @@ def note_of(measured: Likeness | None, held_out: bool, kind: str = LIKENESS) -> 
         return f"The training was cancelled; {kind} was not measured."
     span = f"before {score(measured.floor)}, best possible {score(measured.ceiling)}"
     note = f"{kind.capitalize()} {score(measured.after)} ({span})."
-    return note if held_out else f"{note} {TRAINED_ON}"
+    return note if held_out else f"{note} {text('log.trained_on' if kind == LIKENESS else 'log.trained_on_style')}"
 
 
 def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:

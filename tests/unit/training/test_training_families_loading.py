@@ -234,10 +234,10 @@ def test_a_vae_of_values_that_are_no_numbers_is_refused_by_its_name(
         return weights
 
     base = make(Family.SD1, tmp_path)
-    with pytest.raises(BaseUnsupported, match=r"The VAE in changed\.safetensors holds values that are no numbers"):
+    with pytest.raises(BaseUnsupported, match=r"The VAE in changed\.safetensors holds NaN or infinite values"):
         load(with_change(base, damaged))
     beside = rewritten(base, damaged, "beside.safetensors")
-    with pytest.raises(BaseUnsupported, match=r"The VAE in beside\.safetensors .* no numbers"):
+    with pytest.raises(BaseUnsupported, match=r"The VAE in beside\.safetensors .* NaN or infinite"):
         load(replace(base, vae=beside))
 
 

@@ -121,7 +121,7 @@ def test_a_pause_before_anything_was_trained_ends_work_in_one_piece_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert last_word(tmp_path, PAUSE, monkeypatch=monkeypatch) == (Paused(0), 0)
-    assert told(tmp_path) == ["Nothing was trained yet: when the job is resumed, it begins anew."]
+    assert told(tmp_path) == [text("log.nothing_yet")]
 
 
 def test_when_the_piece_is_over_the_work_heeds_wishes_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,7 +222,7 @@ def test_the_sentence_on_the_card_has_no_zero_with_a_minus() -> None:
 
 
 CASES = [
-    (fine(likeness=None), "steps 150 takes half as long"),
+    (fine(likeness=None), "with steps set to 150 it takes half as long"),
     (fine(measured_on={"photos": 4, "held_out": False}, photos=4), "add photos, 8 or more in all"),
     (fine(measured_on={"photos": 12, "held_out": False}), "set held_out to 0.2"),
     (low(photos=6), "Only 6 photos were used"),

@@ -389,7 +389,7 @@ def test_a_pause_before_anything_was_trained_says_so(start: Start, tmp_path: Pat
     with pytest.raises(PauseTaken) as pause:
         start(after=lambda event, control: control.ask(PAUSE))
     assert pause.value.step == 0
-    assert "begins anew" in events(tmp_path, Log)[-1].message
+    assert "starts from the beginning" in events(tmp_path, Log)[-1].message
     assert not (tmp_path / "job" / "state").exists()
 
 

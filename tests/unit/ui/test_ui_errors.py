@@ -118,7 +118,7 @@ def test_how_a_job_ended_and_what_is_kept_is_looked_for_in_the_table() -> None:
      ["任务已取消。", "已保留的内容无法使用：it is torn."]),
     (NanLoss("The loss became infinite at step 12, also at 0.1 times the learning rate.", text("ending.hint.fp16")),
      ["第 12 步时损失变为无穷大，学习率乘以 0.1 后依然如此。",
-      "请降低学习率，或将数值精度设为 fp32：某些显卡（如 GTX 16 系列）在 fp16 下会算出非数值。"]),
+      "请降低学习率，或将数值精度设为 fp32：某些显卡（如 GTX 16 系列）在 fp16 下会算出 NaN 或无穷大的值。"]),
     (Killed("The program was closed while this job ran.", "Start the job again."),
      ["此任务运行时程序被关闭。", "请重新开始任务。"]),
     (Killed("sd-scripts was ended.", text("ending.hint.resume")),

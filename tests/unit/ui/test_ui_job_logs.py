@@ -17,9 +17,7 @@ from personal_avatar.restoration.everybody import RestoredPicture
 from personal_avatar.studio import characters
 from personal_avatar.studio.best_of import BestOf
 from personal_avatar.training.idle import idle
-from personal_avatar.training.outcome import TRAINED_ON
 from personal_avatar.training.plan import PLANS
-from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.ui.remarks import COUNTED, OF_PHOTO, told
 from personal_avatar.ui.texts import DEFAULT, LANGUAGES, has, text
 from safetensors.numpy import save_file
@@ -89,9 +87,7 @@ def test_every_sentence_of_the_log_is_found_again_by_its_english_words_and_by_no
 
 @pytest.mark.parametrize(("sentence", "chinese"), [
     (text("log.died", cause="The disk is full (/d/a).", number=2, total=3),
-     "磁盘已满（/d/a）。 任务从最近保存的状态重新接着运行（第 2 次，最多 3 次）。"),
-    (f"{RESEMBLANCE.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}", text("log.trained_on_style", "zh")),
-    (f"{LIKENESS.capitalize()}: {TRAINED_ON[0].lower()}{TRAINED_ON[1:]}", text("log.trained_on", "zh")),
+     "磁盘已满（/d/a）。 正从最近保存的状态重新开始（第 2 次，共 3 次）。"),
     ("a.jpg: " + text("remark.FACE_GONE"), "a.jpg：" + text("remark.FACE_GONE", "zh")),
     ("sd-scripts has no DoRA (dora).", text("problem.all", "zh", told=text("problem.kohya.dora", "zh", name="dora"))),
     ("Pictures of man: 9. Others were made and left out: 2 without a face, 1 like the person.",
