@@ -20,7 +20,7 @@ from personal_avatar.training.diversity import diversity
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.following import PromptJudge
 from personal_avatar.training.grid import CHOOSING_SEED, FINAL_SEED, Grid, grid_for, style_grid_for
-from personal_avatar.training.likeness import FaceReader, LikenessMeter, Measured
+from personal_avatar.training.likeness import LikenessMeter, Measured
 from personal_avatar.training.meters import Meter, meter_for
 from personal_avatar.training.plan import TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
@@ -200,9 +200,7 @@ class Bench:
         return self.meter.measure(self.pictures(shots))
 
 
-def set_up(
-    work: Work, model: DiffusionModel, dataset: Dataset, analyser: FaceReader, second: FaceAnalyser | None = None
-) -> Bench:
+def set_up(work: Work, model: DiffusionModel, dataset: Dataset, second: FaceAnalyser | None = None) -> Bench:
     """Where portraits are trained on, they tell the ceiling as those that are held out do. The user's wishes are heeded
     before each batch of pictures. `second`: asked in the end, too, where it finds faces in the photos. Raises `NoFace`,
     see `meter_for`."""
@@ -211,7 +209,7 @@ def set_up(
     shown = ceiling_samples(dataset, wanted.makes_portraits or plan.is_style)
     photos = square_images(dataset, shown, settings.resolution_px)
     references = photos[: len(dataset.held_out or dataset.samples)]
-    kind, meter = meter_for(references, analyser, plan.is_style, wanted.wants_faces)
+    kind, meter = meter_for(references, work.analyser.upright(), plan.is_style, wanted.wants_faces)
     choosing, final = (_grid(model.base, dataset, plan, seed) for seed in (CHOOSING_SEED, FINAL_SEED))
     proof, quick = choosing.subject[:PROOF_SHOTS], replace(settings, steps=PROOF_STEPS)
     return Bench(

@@ -130,7 +130,7 @@ def _cache(work: Work, photos: PhotoReport, dataset: Dataset) -> Training:
     dataset = with_word(dataset, plan, model)
     if dataset.trigger != work.task.avatar.trigger:
         work.emit(Log(text("log.word", word=dataset.trigger, who=work.task.avatar.name)))
-    scales = bench.set_up(work, model, dataset, work.analyser.upright(), _second(work))
+    scales = bench.set_up(work, model, dataset, _second(work))
     if not dataset.held_out:
         work.emit(Log(text("log.trained_on" if scales.kind == LIKENESS else "log.trained_on_style")))
     data = materials.collect(work, model, dataset)

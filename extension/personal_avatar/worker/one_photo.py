@@ -58,7 +58,7 @@ def measure(task: OnePhotoTask, folder: Path, emit: EventWriter, control: Contro
             text_apart=True,
         )
     work.wishes.parking.covers(model.tensors)
-    scales = in_class_words(bench.set_up(work, model, dataset, work.analyser))
+    scales = in_class_words(bench.set_up(work, model, dataset))
     unit = IdentityUnit(Shelf(task.identity_folders), task.identity_cache)
     with watch.running():
         ready = _ready(unit, model, references(task, dataset), work.resolution_px)
