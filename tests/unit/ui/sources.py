@@ -20,7 +20,7 @@ AROUND = ("worker/**/*.py", "jobs/endings.py", "jobs/mending.py", "jobs/process.
 PAINTING = (
     *(f"studio/{name}.py" for name in (
         "portraits", "retouching", "repairs", "restored", "restoring", "sortings", "rankings", "characters", "casting",
-        "judges", "best_of", "sitters", "second_pass", "oneshot", "trained", "datasets",
+        "judges", "best_of", "sitters", "second_pass", "oneshot", "trained", "datasets", "creating",
     )),
     *(f"standalone/{name}.py" for name in (
         "pipelines", "denoise", "networks", "embeddings", "deltas", "samplers", "upscalers", "restorers",

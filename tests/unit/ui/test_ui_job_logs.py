@@ -31,7 +31,8 @@ BASE = BaseModelFile(Path("a"), "a", Family.SDXL, prediction="epsilon")
 def test_what_jobs_tell_is_found_in_the_sources() -> None:
     found = {(module.name, said) for module in MODULES for _, said in module.logged()}
     assert found >= {
-        ("training/loop.py", "log.blew_up"), ("training/parking.py", "log.no_memory"),
+        ("training/engines/own.py", "log.compiles"), ("training/loop.py", "log.blew_up"),
+        ("training/parking.py", "log.no_memory"),
         ("training/resuming.py", "log.going_on"), ("worker/cluster/sending.py", "log.working"),
         ("jobs/running.py", "log.keeping"), ("studio/characters.py", "log.character"),
         ("webui/sharing.py", "log.webui_trains"),
