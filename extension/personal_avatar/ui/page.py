@@ -136,7 +136,8 @@ class Page:
     ) -> None:
         """Let `handler(scene, *inputs)` answer an event with the new values of `outputs`, then refresh the page.
 
-        A failure, named or not, becomes a box in `message` and changes nothing else.
+        A failure, named or not, becomes a box in `message` and changes nothing else. `script`: the function of our
+        script through which the inputs go.
         """
 
         def answer(language: str, key: str, *values: Any) -> Any:
@@ -148,20 +149,21 @@ class Page:
             told, made = all_legible(told), all_legible(made)
             return [told, *made] if outputs else told  # gradio takes a list for one output as that output's value
 
-        self._answered.append(
-            event(answer, [self.language, self.key, *inputs], [message, *outputs], _js=script, **QUIET)
-        )
+        sent = [self.language, self.key, *inputs]
+        through = _call(script, sent) if script else None
+        self._answered.append(event(answer, sent, [message, *outputs], _js=through, **QUIET))
 
     def refresh_on(self, event: Callable[..., Any]) -> None:
         """Refresh the page on an event; to be called when all panels are built."""
-        event(self._refresh, *self._refresh_io(), _js=_call("noted"), **QUIET)
+        inputs, outputs = self._refresh_io()
+        event(self._refresh, inputs, outputs, _js=_call("noted", inputs), **QUIET)
 
     def connect(self, blocks: gr.Blocks, refresh: gr.Button) -> None:
         """Wire opening, language and refresh, when all panels are built."""
         inputs = [self.language, self.key, self.seen, *self._reads.values()]
         outputs = [self.key, self.seen, *self._components]
-        blocks.load(self._arrive, inputs, outputs, _js=_call("arrive"), **QUIET)
-        self.language.input(self._arrive, inputs, outputs, _js=_call("speak"), **QUIET)
+        blocks.load(self._arrive, inputs, outputs, _js=_call("arrive", inputs), **QUIET)
+        self.language.input(self._arrive, inputs, outputs, _js=_call("speak", inputs), **QUIET)
         self.refresh_on(refresh.click)
         for component in self._reads.values():
             if component.visible:
@@ -313,6 +315,8 @@ def elem_id(name: str) -> str:
     return f"personal_avatar_{name}"
 
 
-def _call(function: str) -> str:
-    """JavaScript that asks our script, and goes on without it when it did not load."""
-    return f"(...all) => window.personalAvatar ? window.personalAvatar.{function}(...all) : all"
+def _call(function: str, inputs: Sequence[Any]) -> str:
+    """JavaScript that asks our script, and goes on without it when it did not load. Gradio hands it what the outputs
+    hold, too, and would send that."""
+    told = f"window.personalAvatar ? window.personalAvatar.{function}(...all) : all"
+    return f"(...all) => ({told}).slice(0, {len(inputs)})"

@@ -15,7 +15,7 @@ from personal_avatar.ui.page import Page, elem_id
 from personal_avatar.ui.refusal import Refusal
 from personal_avatar.ui.scene import Scene
 
-TAKE = "(...all) => window.personalAvatar ? window.personalAvatar.take(...all) : all"
+TAKE = "take"
 Pressed = dict[str, Any]
 
 

@@ -34,6 +34,14 @@ def test_a_refresh_without_news_changes_nothing(visit: Visit) -> None:
     assert visitor.refresh() == 0
 
 
+def test_only_what_an_event_asks_for_is_sent_to_the_server(client: TestClient) -> None:
+    """Gradio would send all that a script answers, and asks it with what the whole page holds."""
+    scripted = [one for one in client.get("/config").json()["dependencies"] if one["js"]]
+    assert len(scripted) > 10
+    for dependency in scripted:
+        assert dependency["js"].endswith(f").slice(0, {len(dependency['inputs'])})")
+
+
 def test_the_file_of_the_checkpoint_is_opened_once_while_it_stays_the_same(
     visit: Visit, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
