@@ -24,16 +24,19 @@ ONE_PHOTO = "one-photo"  # beside methods where they are compared: photos alone,
 
 
 CLASS_NOUNS = ("person", "woman", "man", "girl", "boy", "cat", "dog")  # offered for who is trained; others are possible
+PEOPLE = frozenset(("person", "woman", "man", "girl", "boy"))
 # Nouns of whom no detector of faces finds one, but now and then.
 ANIMALS = frozenset((
     "animal", "bird", "bunny", "cat", "chicken", "cow", "dog", "donkey", "duck", "fish", "goat", "hamster", "horse",
     "kitten", "lizard", "mouse", "parrot", "pet", "pig", "pony", "puppy", "rabbit", "rat", "sheep", "snake", "turtle",
+    "bear", "fox", "frog", "lion", "monkey", "tiger", "wolf",
 ))  # fmt: skip
 
 
 def means_animal(class_noun: str) -> bool:
-    """Whether a noun is of an animal, such as "old dog"."""
-    return bool(ANIMALS.intersection(class_noun.lower().split()[-1:]))
+    """Whether a noun is of an animal, such as "old dog", and not of a "woman with a cat"."""
+    words = class_noun.lower().split()
+    return bool(ANIMALS.intersection(words[-1:])) and PEOPLE.isdisjoint(words)
 
 
 class Engine(str, Enum):

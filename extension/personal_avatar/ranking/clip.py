@@ -101,9 +101,8 @@ def load(path: Path) -> Clip:
     try:
         _fill(network, tensors)
     except (KeyError, ValueError) as error:
-        raise stated(
-                WeightsCorrupt, "failure.lacks_part", "remedy.get_again", file=path.name, cause=error.args[0], path=path
-            ) from None
+        values = {"file": path.name, "cause": error.args[0], "path": path}
+        raise stated(WeightsCorrupt, "failure.lacks_part", "remedy.get_again", **values) from None
     for half in (network.text_model, network.vision_model):
         embeddings = half.embeddings
         embeddings.position_ids = torch.arange(embeddings.position_embedding.weight.shape[0])[None]

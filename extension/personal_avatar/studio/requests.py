@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from personal_avatar.domain import Avatar, Engine, Goal, Method, PhotoChoice, means_animal
+from personal_avatar.domain import Avatar, Engine, Goal, Look, Method, PhotoChoice, means_animal
 from personal_avatar.errors import TooFewPhotos
 from personal_avatar.params import shown
 from personal_avatar.photos.settings import IGNORED
@@ -47,8 +47,10 @@ def meant(class_noun: str, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def photos_meant(class_noun: str, photo_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the photos; of an animal or a style nobody's face is looked for, unless they say so."""
-    faceless = means_animal(class_noun) or means_style(class_noun)
+    """The settings of the photos; of a style or an animal nobody's face is looked for, unless they say so, or that the
+    animal is a drawn character."""
+    is_character = photo_settings.get("look") == Look.DRAWN.value
+    faceless = means_style(class_noun) or (means_animal(class_noun) and not is_character)
     return {"faces": IGNORED, **photo_settings} if faceless else dict(photo_settings)
 
 

@@ -62,7 +62,7 @@ def _note_faces(scene: Scene, value: str) -> list[Any]:
     """Keep it where it differs from what the noun proposes: the page may show what another noun proposed, so that it is
     the user's own only when he chose it."""
     others = {name: other for name, other in scene.draft.settings.items() if name != FACES}
-    proposed = photos_meant(scene.draft.class_noun, {}).get(FACES, DEFAULTS[FACES])
+    proposed = photos_meant(scene.draft.class_noun, others).get(FACES, DEFAULTS[FACES])
     judging.set_up(scene.desk, scene.key, others if value == proposed else {**others, FACES: value})
     return []
 
