@@ -29,39 +29,45 @@ def held_out(
 
     `faces`: embeddings (d,) by hash. Where every photo has one, those are kept out that look together as all of them
     do. A few photos drawn by lot may be much alike, or unlike the others, and would decide what a training reached.
-    `twins`: by hash of a photo that shows the same as others, what it has in common with them: they count as one and
-    share its lot.
+    `twins`: by hash of a photo that shows the same as others, what it has in common with them: they are kept out
+    together or not at all. There may be fewer kept out so, and none where all of them would show the same.
     """
     alike: dict[str, list[str]] = {}
     for sha256 in sorted(set(sha256s)):
         alike.setdefault((twins or {}).get(sha256, sha256), []).append(sha256)
-    found = _drawn([each[0] for each in alike.values()], share, seed, faces)
-    return frozenset(sha256 for each in alike.values() if each[0] in found for sha256 in each)
+    groups = sorted(alike.values(), key=lambda group: _lot(group[0], seed))
+    sizes = [len(group) for group in groups]
+    rows = _drawn(sizes, how_many(sum(sizes), share))
+    if rows and faces is not None and faces.keys() >= {group[0] for group in groups}:
+        rows = _like_all(np.stack([faces[group[0]] for group in groups]), np.array(sizes), rows)
+    return frozenset(sha256 for row in rows for sha256 in groups[row])
 
 
-def _drawn(
-    sha256s: Sequence[str], share: float, seed: int, faces: Mapping[str, np.ndarray] | None
-) -> frozenset[str]:
-    """`held_out` of photos of which no two show the same."""
-    drawn = sorted(sha256s, key=lambda sha256: _lot(sha256, seed))
-    count = how_many(len(drawn), share)
-    if count and faces is not None and faces.keys() >= set(drawn):
-        return frozenset(drawn[row] for row in _like_all(np.stack([faces[sha256] for sha256 in drawn]), count))
-    return frozenset(drawn[:count])
+def _drawn(sizes: Sequence[int], count: int) -> list[int]:
+    """The first groups of such sizes that have together at most `count` photos; none alone, which can be compared with
+    no other."""
+    rows: list[int] = []
+    left = count
+    for row, size in enumerate(sizes):
+        if size <= min(left, count - 1):
+            rows.append(row)
+            left -= size
+    return rows if len(rows) > 1 else []
 
 
-def _like_all(vectors: np.ndarray, count: int) -> list[int]:
-    """`count` rows of (n, d) whose mean is near that of all: from the first ones on, the one is exchanged for another
-    that brings it nearest, as long as that helps."""
+def _like_all(vectors: np.ndarray, sizes: np.ndarray, drawn: Sequence[int]) -> list[int]:
+    """As many rows of (n, d) whose mean is near that of all: from those `drawn` on, the one is exchanged for another of
+    its size that brings it nearest, as long as that helps."""
     away = vectors - vectors.mean(axis=0)
     products = away @ away.T
     lengths = np.diag(products)
-    chosen, others = list(range(count)), list(range(count, len(vectors)))
+    chosen, others = list(drawn), [row for row in range(len(vectors)) if row not in drawn]
     while True:
         along = products[chosen].sum(axis=0)  # of each row, along the sum of the chosen ones
         gained = 2 * (along[others][None] - along[chosen][:, None])
         moved = lengths[others][None] + lengths[chosen][:, None] - 2 * products[np.ix_(chosen, others)]
         longer = gained + moved  # the squared length of that sum becomes, by each exchange
+        longer[sizes[chosen][:, None] != sizes[others][None]] = np.inf
         row, column = np.unravel_index(np.argmin(longer), longer.shape)
         if longer[row, column] > -LEAST_GAIN:
             return chosen
