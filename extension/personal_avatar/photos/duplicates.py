@@ -24,6 +24,7 @@ ALIGNED_PX = 112
 DETAIL_PX = 5.0
 SAME_FACE_ABOVE = 0.3
 SAME_FACE_SIMILARITY = 0.94
+TWIN = "twin_sha256"  # among the values of a repeat: the photo that is kept
 
 
 @dataclass(frozen=True)

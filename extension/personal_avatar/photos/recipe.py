@@ -16,6 +16,7 @@ from personal_avatar.domain import Dataset, PhotoVerdict, Sample
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.photos import heldout
 from personal_avatar.photos.dataset import HELD_OUT, MASKS, image_folder
+from personal_avatar.photos.duplicates import TWIN
 from personal_avatar.photos.kohya import Origin, repeated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import stated
@@ -131,10 +132,8 @@ def _faces(verdicts: Sequence[PhotoVerdict]) -> dict[str, np.ndarray]:
 
 
 def _twins(verdicts: Sequence[PhotoVerdict]) -> dict[str, str]:
-    """Of photos that show the same, which a person may take in spite of it: the name of the one that was to be kept."""
-    kept = {sha256_of(one): str(one.values["twin"]) for one in verdicts if "twin" in one.values}
-    names = set(kept.values())
-    return kept | {sha256_of(one): one.path.name for one in verdicts if one.path.name in names}
+    """By SHA-256, of photos that a person took though they show the same as another: that of the one to be kept."""
+    return {sha256_of(one): str(one.values[TWIN]) for one in verdicts if TWIN in one.values}
 
 
 def sha256_of(verdict: PhotoVerdict) -> str:

@@ -14,11 +14,12 @@ from personal_avatar.photos import words
 from personal_avatar.photos.advice import advise
 from personal_avatar.photos.coverage import Shown, coverage, turn_spread_deg
 from personal_avatar.photos.document import to_document
-from personal_avatar.photos.duplicates import repeats
+from personal_avatar.photos.duplicates import TWIN, repeats
 from personal_avatar.photos.examine import Candidate, Examined, rejected, remarked
 from personal_avatar.photos.limits import Complaint, Remark
 from personal_avatar.photos.memory import Memory
 from personal_avatar.photos.persons import Persons, compare
+from personal_avatar.photos.recipe import sha256_of
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.together import each
 
@@ -101,9 +102,9 @@ def _without_repeats(found: Sequence[Judged]) -> list[Judged]:
     prints = [found[place].examined.fingerprint_of(found[place].meant) for place in fresh]
     sure = [at for at, place in enumerate(fresh) if found[place].vouched]
     for repeat, kept in repeats([one for one in prints if one is not None], sure).items():
-        place, twin = fresh[repeat], found[fresh[kept]].verdict.path.name
+        place, twin = fresh[repeat], found[fresh[kept]].verdict
         if Reason.DUPLICATE not in found[place].verdict.reasons:
-            judged[place] = found[place].rejected((Reason.DUPLICATE, {"twin": twin}))
+            judged[place] = found[place].rejected((Reason.DUPLICATE, {"twin": twin.path.name, TWIN: sha256_of(twin)}))
     return judged
 
 

@@ -196,6 +196,28 @@ def test_a_photo_and_the_same_one_smaller_both_taken_by_hand_are_on_one_side(
     assert together == {0, 2}
 
 
+def test_which_photos_show_the_same_does_not_hang_on_names(
+    samples: Path, report: PhotoReport, analyser: FaceAnalyser, tmp_path: Path
+) -> None:
+    """In two folders there may be two photos of one name, of which one was taken beside a smaller one of itself."""
+    def planned_as(names: tuple[str, str, str]) -> list[tuple[str, set[str]]]:
+        large, small, other = photos = [tmp_path / name for name in names]
+        for photo in photos:
+            photo.parent.mkdir(exist_ok=True)
+        shutil.copy(samples / "07.jpg", large)
+        shutil.copy(samples / "08.jpg", other)
+        with Image.open(large) as opened:
+            opened.resize((opened.width * 4 // 5, opened.height * 4 // 5)).save(small)
+        found = check(photos, analyser, choices={file_hash(one): PhotoChoice(take=True) for one in photos}).accepted
+        assert len(found) == 3
+        by_lot = [replace(verdict, face=None) for verdict in (*found, *report.photos)]
+        recipes = [Recipe(128, "sks woman", "woman", 0.3, seed, PhotoSettings()) for seed in range(12)]
+        plans = [planned(by_lot, tmp_path, recipe) for recipe in recipes]
+        return [(plan.fingerprint, {sample.source_sha256 for sample in plan.held_out}) for plan in plans]
+
+    assert planned_as(("a/1.jpg", "a/2.jpg", "b/1.jpg")) == planned_as(("x.jpg", "y.jpg", "z.jpg"))
+
+
 def test_few_photos_are_all_trained_on(report: PhotoReport, tmp_path: Path) -> None:
     dataset = prepare(PhotoReport(report.photos[:4]), tmp_path, **RECIPE)
     assert len(dataset.samples) == 4 and dataset.held_out == ()
