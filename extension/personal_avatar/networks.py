@@ -95,7 +95,8 @@ def header_of(path: Path) -> Header:
     try:
         found = path.stat()
         is_settled = found.st_mtime_ns < time.time_ns() - SETTLED_NS
-        kept = _remembered(path, found.st_size, found.st_mtime_ns) if is_settled else None
+        state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)  # a time can be set back, by rsync -t
+        kept = _remembered(path, state) if is_settled else None
         header = kept or _read(path, MAX_HEADER_BYTES)
     except _BROKEN as error:
         raise ValueError(text("content.header", detail=error)) from None
@@ -105,7 +106,7 @@ def header_of(path: Path) -> Header:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _remembered(path: Path, size: int, changed_ns: int) -> Header | None:
+def _remembered(path: Path, state: tuple[int, ...]) -> Header | None:
     return _read(path, REMEMBERED_BYTES)
 
 

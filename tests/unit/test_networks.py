@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,22 @@ def test_a_file_that_was_changed_just_now_is_read_anew(tmp_path: Path) -> None:
     assert header_of(path).shapes == {ATTENTION: (4, 768)}
     write(path, {ATTENTION: (768, 4)})
     os.utime(path, ns=(changed, changed))
+    assert header_of(path).shapes == {ATTENTION: (768, 4)}
+
+
+@pytest.mark.parametrize("by_replacing", [False, True])
+def test_a_file_of_the_same_size_whose_time_was_set_back_is_read_anew(tmp_path: Path, by_replacing: bool) -> None:
+    path = write(tmp_path / "one.safetensors", {ATTENTION: (4, 768)})
+    other = write(tmp_path / "other.safetensors", {ATTENTION: (768, 4)})
+    for one in (path, other):
+        os.utime(one, (1_000_000_000, 1_000_000_000))
+    assert header_of(path).shapes == {ATTENTION: (4, 768)}
+    time.sleep(0.05)  # more than the steps of a file system's clock
+    if by_replacing:
+        other.replace(path)
+    else:
+        path.write_bytes(other.read_bytes())
+        os.utime(path, (1_000_000_000, 1_000_000_000))
     assert header_of(path).shapes == {ATTENTION: (768, 4)}
 
 
