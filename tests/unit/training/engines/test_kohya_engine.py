@@ -161,6 +161,24 @@ def test_its_tokenizers_are_ours_and_fill_up_with_what_it_does_not_set_itself(
     assert [one("hello!", add_special_tokens=False).input_ids[-1] for one in known] == marked
 
 
+def test_tokenizers_of_an_install_that_is_read_only_can_be_written_to_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "install"
+    shutil.copytree(engine.TOKENIZER, source)
+    for path in (*source.iterdir(), source):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setattr(engine, "TOKENIZER", source)
+    order = order_of(base=base_of(Family.SD2), folder=tmp_path)
+    try:
+        engine.write_tokenizers(order)
+    finally:
+        source.chmod(0o755)
+    written = [order.tokenizers, *order.tokenizers.rglob("*")]
+    assert len(written) > len(engine.SETTINGS) and all(path.stat().st_mode & 0o200 for path in written)
+    shutil.rmtree(order.tokenizers)
+
+
 def test_the_persons_photos_do_not_stay_in_the_job(job: Callable[..., Job]) -> None:
     running = job()
     running.train()

@@ -151,7 +151,9 @@ def write_tokenizers(order: Order) -> None:
     SDXL it sets itself what OpenCLIP is filled up with; for SD2 it takes the tokenizer's own, and so reads any "!"."""
     for name in TOKENIZERS[order.base.family]:
         folder = order.tokenizers / name
-        shutil.copytree(TOKENIZER, folder)
+        folder.mkdir(parents=True)
+        for path in TOKENIZER.iterdir():
+            shutil.copyfile(path, folder / path.name)  # not who may write: an install may be read-only
         for settings in SETTINGS if order.base.family is Family.SD2 else ():
             said = json.loads((folder / settings).read_text(encoding="utf-8"))
             write_json(folder / settings, {**said, "pad_token": SD2_PAD})
