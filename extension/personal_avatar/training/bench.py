@@ -123,6 +123,12 @@ class Bench:
         """The best possible: the photos once through the VAE."""
         return self.meter.ceiling(self._reconstructed)
 
+    @property
+    def known_ceiling(self) -> float | None:
+        """None as long as it has not been measured."""
+        found: float | None = vars(self).get("ceiling")
+        return found
+
     @cached_property
     def _reconstructed(self) -> np.ndarray:
         """Made when it is first asked for, so that the training begins at once; the VAE must not be parked then."""

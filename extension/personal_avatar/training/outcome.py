@@ -145,14 +145,15 @@ def _reference(work: Work, training: Training) -> list[float]:
 
 
 def scores(training: Training) -> dict[str, Any]:
-    """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible."""
+    """All that checkpoints were chosen by, on the same seeds: each saved one, the untrained one, the best possible.
+    Nothing is measured for it, as the card may have no room."""
     before, kind = training.untrained, training.bench.kind
     return {
         "scores": [_row(kind, point) for point in training.points],
         "untrained": {
             **_measured(kind, before.likeness.mean, before.likeness.faces_found), "following": before.following
         } if before else None,
-        "ceiling": training.bench.ceiling if before else None,
+        "ceiling": training.bench.known_ceiling if before else None,
     }
 
 

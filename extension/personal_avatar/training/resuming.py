@@ -151,7 +151,7 @@ class Keeper:
         return {
             "points": [self._portable(point) for point in training.points],
             "untrained": self._untrained(training.untrained),
-            "ceiling": vars(training.bench).get("ceiling"),  # when it has been measured
+            "ceiling": training.bench.known_ceiling,
         }
 
     def _portable(self, point: Point) -> dict[str, Any]:

@@ -201,6 +201,18 @@ def test_what_could_be_judged_is_taken_before_what_could_not(
     assert 0 < len(known) < len(result["scores"]) and result["checkpoint"]["step"] in known
 
 
+@pytest.mark.slow
+def test_a_card_that_becomes_full_after_the_untrained_checkpoint_was_judged_costs_no_training(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for the photos once through the VAE, nor for anything behind that."""
+    full = raising(torch.cuda.OutOfMemoryError("CUDA out of memory."))
+    monkeypatch.setattr(Bench, "_reconstructed", property(full))
+    result = start(**WITHOUT_CLASS)
+    assert Path(result["checkpoint"]["path"]).is_file() and result["report"] is not None
+    assert result["untrained"] is not None and result["ceiling"] is None and result["likeness"] is None
+
+
 def raising(error: Exception) -> Callable[..., None]:
     def fails(*_: object) -> None:
         raise error
