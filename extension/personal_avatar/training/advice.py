@@ -86,7 +86,7 @@ def low_ceiling(numbers: Numbers) -> Advice | None:
 
 def more_checkpoints(numbers: Numbers) -> Advice | None:
     """Not where more were asked for and the training ended before them."""
-    if not numbers.is_low or len(numbers.points) != 1 or numbers.was_stopped or numbers.steps <= 1:
+    if not numbers.is_low or len(numbers.saved) != 1 or numbers.was_stopped or numbers.steps <= 1:
         return None
     return _said("ONE_CHECKPOINT", count=SAVED) if (finite(numbers.plan("save_count")) or 1) <= 1 else None
 
@@ -94,7 +94,7 @@ def more_checkpoints(numbers: Numbers) -> Advice | None:
 def stopped_early(numbers: Numbers) -> Advice | None:
     if not (numbers.is_low and numbers.was_stopped):
         return None
-    step, stop_at = numbers.points[-1].step, numbers.plan("stop_at")
+    step, stop_at = numbers.saved[-1].step, numbers.plan("stop_at")
     return _said("STOPPED_EARLY", step=step, steps=numbers.steps, stop_at=stop_at)
 
 
@@ -110,7 +110,9 @@ def train_longer(numbers: Numbers) -> Advice | None:
     if numbers.is_too_fast:
         return None
     best, points = numbers.best, numbers.points
-    if best is None or not numbers.is_low or len(points) < 2 or best.step < points[-1].step or numbers.was_stopped:
+    if best is None or not numbers.is_low or len(points) < 2 or numbers.was_stopped:
+        return None
+    if best.step < numbers.saved[-1].step:
         return None
     poor = (numbers.at("likeness", "recovered") or 0.0) < POOR_SHARE
     steps = min(MOST_STEPS, rounded(best.step * (2.0 if poor else 1.5)))

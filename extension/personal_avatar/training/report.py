@@ -17,7 +17,8 @@ from personal_avatar.wording import table
 
 CLEARLY = 0.005  # more alike
 CODES = (
-    "ONE", "STYLE", "LIKENESS", "NO_GAIN", "RECOVERED", "MORE_ALIKE", "MORE_ALIKE_STYLE", "NEXT_BEST",
+    "ONE", "ONE_JUDGED", "UNJUDGED", "STYLE", "LIKENESS", "NO_GAIN", "RECOVERED", "MORE_ALIKE", "MORE_ALIKE_STYLE",
+    "NEXT_BEST",
 )  # fmt: skip
 
 
@@ -42,8 +43,13 @@ def choice(document: Mapping[str, Any]) -> list[Advice]:
     points, best = numbers.points, numbers.best
     if best is None:
         return []
-    if len(points) == 1:
+    count = len(numbers.saved)
+    if count == 1:
         return [_said("ONE", step=best.step)]
+    if not points:
+        return [_said("UNJUDGED", step=best.step, count=count)]
+    if len(points) == 1:
+        return [_said("ONE_JUDGED", step=best.step, count=count)]
     return [_why(numbers, best), *_instead(points, best, numbers.kind)]
 
 

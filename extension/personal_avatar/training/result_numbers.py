@@ -27,7 +27,7 @@ TOLD_DIGITS = 2  # of scores in sentences; shares as per cent have as many
 @dataclass(frozen=True)
 class MeasuredStep:
     """A saved checkpoint as the result document has it, `likeness` of what has no face its resemblance; what is
-    missing or null there is 0, faces 1."""
+    missing or null there is 0, faces 1. `judged`: whether it has a merit; without one its numbers say nothing."""
 
     step: float
     likeness: float
@@ -35,6 +35,7 @@ class MeasuredStep:
     following: float
     merit: float
     leakage: float
+    judged: bool
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,27 @@ class Numbers:
         return self.at(self.kind, "after") is not None
 
     @property
-    def points(self) -> list[MeasuredStep]:
+    def saved(self) -> list[MeasuredStep]:
         """In the order of their steps."""
         return sorted((_measured(row, self.kind) for row in self._rows), key=lambda point: point.step)
+
+    @property
+    def points(self) -> list[MeasuredStep]:
+        """Those that were judged, between which there was a choice."""
+        return [point for point in self.saved if point.judged]
 
     @property
     def best(self) -> MeasuredStep | None:
         """The one that was published; where that is not told, the one with the highest merit."""
         published = self.at("checkpoint", "step")
-        told = [point for point in self.points if point.step == published]
+        told = [point for point in self.saved if point.step == published]
         return max(told or self.points, key=lambda point: point.merit, default=None)
 
     @property
     def recovered_in_choice(self) -> float | None:
-        """Share of the way that the best one went, on the seeds of the choice; None where the ends are unknown."""
+        """Share of the way that the best one went, on the seeds of the choice; None where that or an end is unknown."""
         best, floor, ceiling = self.best, self.at("untrained", "likeness"), self.at("ceiling")
-        if best is None or floor is None or ceiling is None:
+        if best is None or not best.judged or floor is None or ceiling is None:
             return None
         return Likeness(floor, best.likeness, ceiling).recovered
 
@@ -121,14 +127,14 @@ class Numbers:
     @property
     def was_stopped(self) -> bool:
         """By `stop_at`, before the steps were done."""
-        points = self.points
-        return bool(finite(self.plan("stop_at"))) and bool(points) and points[-1].step < self.steps
+        saved = self.saved
+        return bool(finite(self.plan("stop_at"))) and bool(saved) and saved[-1].step < self.steps
 
     @property
     def overshot(self) -> bool:
-        """The best checkpoint lies in the first half, and the last one is clearly worse."""
+        """The best checkpoint lies in the first half, and the last that was judged is clearly worse."""
         best, points = self.best, self.points
-        if best is None:
+        if best is None or not points:
             return False
         return best.step <= points[-1].step / 2 and best.merit - points[-1].merit > OVERSHOT_MERIT
 
@@ -158,13 +164,14 @@ class Numbers:
     def steps(self) -> float:
         """That were planned; those of the last checkpoint when that is not told."""
         planned = finite(self.plan("steps")) or 0.0
-        return planned or max((point.step for point in self.points), default=0.0)
+        return planned or max((point.step for point in self.saved), default=0.0)
 
 
 def _measured(row: Mapping[str, Any], kind: str) -> MeasuredStep:
     found = {name: finite(row.get(name)) or 0.0 for name in ("step", "following", "merit", "leakage")}
     faces, measured = finite(row.get("faces_found")), finite(row.get(kind))
-    return MeasuredStep(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, **found)
+    judged = finite(row.get("merit")) is not None
+    return MeasuredStep(likeness=measured or 0.0, faces_found=1.0 if faces is None else faces, judged=judged, **found)
 
 
 def finite(value: Any) -> float | None:

@@ -339,6 +339,31 @@ def test_without_anything_only_the_missing_measurement_is_told() -> None:
     assert len(advice({})) == 1 and "before its likeness was measured" in advice({})[0].text
 
 
+def unjudged(*steps: int) -> list[Document]:
+    return [{"step": step, **dict.fromkeys(("likeness", "faces_found", "following", "merit", "leakage"))}
+            for step in steps]
+
+
+FIRST = score(100, 0.5, 0.6)
+ALL_UNJUDGED = fine(scores=unjudged(100, 200), likeness=None, untrained=None, ceiling=None)
+
+
+def test_what_was_not_judged_is_no_measured_zero() -> None:
+    first = {"scores": [FIRST, *unjudged(200, 300)], "checkpoint": {"step": 100}}
+    assert advice(low(**first)) == []
+    assert chosen(low(**first)) == "Of 3 saved checkpoints only that of step 100 was judged: it was taken."
+    assert "step 200 was chosen of 2" in chosen(fine(scores=[FIRST, score(200, 0.5, 0.9), *unjudged(300)]))
+    assert advice(low(scores=[FIRST, score(200, 0.5, 0.9), *unjudged(300)])) == []
+
+
+def test_where_nothing_was_judged_no_numbers_are_told() -> None:
+    told = "None of the 2 saved checkpoints was judged: the last, that of step 200, was taken."
+    assert chosen(ALL_UNJUDGED) == told and chosen({**ALL_UNJUDGED, "checkpoint": None}) == ""
+    measured = low(scores=unjudged(100, 200), plan=plan(stop_at=0.5))
+    assert chosen(measured) == told and [one.code for one in advice(measured)] == ["STOPPED_EARLY"]
+    assert advice(low(scores=unjudged(100, 200))) == []
+
+
 def test_of_a_training_of_which_nothing_was_measured_only_that_is_told() -> None:
     for held_out in (True, False):
         found = advice(unmeasured(measured_on={"photos": 3, "held_out": held_out}))
@@ -366,6 +391,7 @@ STYLES = [
 CHOICES = [
     fine(), fine(scores=[score(100, 0.5, 0.6)]), fine(scores=[score(100, 0.2, -0.3), score(200, 0.3, 0.0)]),
     fine(untrained=None), style(), fine(checkpoint={"step": 100}), style(checkpoint={"step": 100}),
+    ALL_UNJUDGED, fine(scores=[FIRST, *unjudged(200)], checkpoint={"step": 100}),
 ]
 
 
