@@ -73,7 +73,8 @@ def _summary(facts: Facts) -> str:
     found = facts.get("likeness") or facts.get("resemblance")
     is_style = (facts.get("plan") or {}).get("goal") == Goal.STYLE.value
     is_style = is_style or any("resemblance" in row for row in _rows(facts))
-    unmeasured = f"<p>{parts.said('unmeasured.style' if is_style else 'unmeasured')}</p>"
+    why = "unmeasured.room" if facts.get("lacked_room") else "unmeasured.style" if is_style else "unmeasured"
+    unmeasured = f"<p>{parts.said(why)}</p>"
     cards = parts.likeness_cards(Likeness(found["floor"], found["after"], found["ceiling"])) if found else unmeasured
     chosen = next((row for row in _rows(facts) if row.get("step") == _chosen(facts)), {})
     best = "".join(parts.image(Path(one["file"]), BEST_PX, one["prompt"]) for one in chosen.get("pictures", ()))

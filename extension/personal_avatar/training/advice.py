@@ -12,6 +12,7 @@ from personal_avatar.domain import Advice, Engine, Goal, Method
 from personal_avatar.photos.heldout import FEWEST_PHOTOS, SHARE
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.words import told
+from personal_avatar.training.plan import SIDES_PX
 from personal_avatar.training.result_numbers import FEW_FACES, RESEMBLANCE, Numbers, finite, rounded, without_minus
 
 POOR_SHARE = 0.4  # of the way to real photos: half as many steps again would not do
@@ -23,14 +24,16 @@ SAVED, CLEANER_STEPS, LESS_AROUND = 4, 30, 0.2  # values that are advised
 ALONE_FIRST = 0.25  # of the steps
 SOME_AROUND = 0.3  # what the surroundings count: above it, less of them is advised
 SHORTENED_FROM = 100  # steps
+SMALLER_FROM_PX = 512
 MOST_STEPS, MOST_RANK, MOST_VECTORS, MOST_PRIOR = 20000, 128, 32, 4.0
 STYLE = "_STYLE"  # ends codes whose sentence names what was measured
 CODES = (
-    "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "ON_TRAINED", "ON_TRAINED_FEW",
-    "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE", "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY",
-    "TOO_FAST", "TRAIN_LONGER", "NEVER_ROSE", "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS",
-    "USE_LORA", "LESS_GUIDANCE", "LEAKAGE", "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING",
-    "FOLLOWING_OR_WEAKER", "FEW_FACES", "FEW_FACES_BEFORE", "DIVERSITY",
+    "UNMEASURED", "UNMEASURED_SHORTER", "UNMEASURED_STYLE", "UNMEASURED_SHORTER_STYLE", "UNMEASURED_ROOM",
+    "UNMEASURED_ROOM_SMALLER", "ON_TRAINED", "ON_TRAINED_FEW", "ON_TRAINED_STYLE", "ON_TRAINED_FEW_STYLE",
+    "FEW_PHOTOS", "LOW_CEILING", "ONE_CHECKPOINT", "STOPPED_EARLY", "TOO_FAST", "TRAIN_LONGER", "NEVER_ROSE",
+    "TRAIN_SHORTER", "TRAIN_SHORTER_OR_SLOWER", "LARGER_RANK", "MORE_VECTORS", "USE_LORA", "LESS_GUIDANCE", "LEAKAGE",
+    "LEAKAGE_BY_PICTURES", "LEAKAGE_QUICK", "LEAKAGE_STYLE", "FOLLOWING", "FOLLOWING_OR_WEAKER", "FEW_FACES",
+    "FEW_FACES_BEFORE", "DIVERSITY",
 )  # fmt: skip
 
 
@@ -57,9 +60,18 @@ def _of(numbers: Numbers) -> str:
 def unmeasured(numbers: Numbers) -> Advice | None:
     if numbers.is_measured:
         return None
+    if numbers.lacked_room:
+        return _without_room(numbers)
     if numbers.steps < SHORTENED_FROM:
         return _said(f"UNMEASURED{_of(numbers)}")
     return _said(f"UNMEASURED_SHORTER{_of(numbers)}", steps=rounded(numbers.steps / 2))
+
+
+def _without_room(numbers: Numbers) -> Advice:
+    side_px = finite(numbers.plan("resolution_px")) or 0.0
+    if side_px < SMALLER_FROM_PX:
+        return _said("UNMEASURED_ROOM")
+    return _said("UNMEASURED_ROOM_SMALLER", side=int(0.75 * side_px) // SIDES_PX * SIDES_PX)
 
 
 def measured_on_trained(numbers: Numbers) -> Advice | None:

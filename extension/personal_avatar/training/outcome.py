@@ -55,7 +55,8 @@ def finish(work: Work, training: Training) -> dict[str, Any]:
     kept whatever becomes of its report."""
     best = training.load_best()
     measured, held_out = training.likeness or training.resemblance, bool(training.dataset.held_out)
-    facts = facts_at(work, training, best.step, note_of(measured, held_out, training.bench.kind))
+    note = note_of(measured, held_out, training.bench.kind, training.lacked_room)
+    facts = facts_at(work, training, best.step, note)
     file, files = publish(training.method, work.task, work.plan, facts, best.preview, work.folder)
     document = caveats.told_in(_document(work, training, file, files), _of_base(training))
     try:
@@ -91,6 +92,7 @@ def _document(work: Work, training: Training, file: Path, files: list[Path]) -> 
         "prompt": subject_prompt(point, 1.0),
         "likeness": likeness_document(likeness),
         "resemblance": likeness_document(training.resemblance),
+        "lacked_room": training.lacked_room,
         "less_guidance": to_json(training.less_guided) if training.less_guided else None,
         "leakage": leakage_of(training.scores),
         "second_opinion": second_opinion(training.scores),
@@ -210,10 +212,10 @@ def measured_on(dataset: Dataset) -> dict[str, Any]:
     return {"photos": len(dataset.held_out or dataset.samples), "held_out": bool(dataset.held_out)}
 
 
-def note_of(measured: Likeness | None, held_out: bool, kind: str = LIKENESS) -> str:
+def note_of(measured: Likeness | None, held_out: bool, kind: str = LIKENESS, lacked_room: bool = False) -> str:
     """The sentence on the card."""
     if measured is None:
-        return f"The training was cancelled; {kind} was not measured."
+        return text("log.unmeasured") if lacked_room else f"The training was cancelled; {kind} was not measured."
     span = f"before {score(measured.floor)}, best possible {score(measured.ceiling)}"
     note = f"{kind.capitalize()} {score(measured.after)} ({span})."
     return note if held_out else f"{note} {text('log.trained_on' if kind == LIKENESS else 'log.trained_on_style')}"

@@ -79,6 +79,11 @@ class Numbers:
         return sorted((_measured(row, self.kind) for row in self._rows), key=lambda point: point.step)
 
     @property
+    def lacked_room(self) -> bool:
+        """The graphics card had none for measuring the best checkpoint."""
+        return self.document.get("lacked_room") is True
+
+    @property
     def points(self) -> list[MeasuredStep]:
         """Those that were judged, between which there was a choice."""
         return [point for point in self.saved if point.judged]

@@ -63,6 +63,7 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
         _train(work, training)
         with judging.unless_full(work, training, text("log.unmeasured")):
             judging.score_best(work, training)
+        training.lacked_room = training.scores is None
         with judging.unless_full(work, training, text("log.untried")):
             _selftest(work, training)
     except Cancelled as error:

@@ -98,7 +98,7 @@ def best_of(points: Sequence[Point]) -> Point:
 class Training:
     """A training under way. `scores` is None until the best checkpoint has been measured. `seconds_before`: spent by
     the processes that it was taken over from. `less_guided`: measured where the likeness is low. `memory`: that another
-    engine's process took, see memory.py."""
+    engine's process took, see memory.py. `lacked_room`: the card had none for measuring the best checkpoint."""
 
     photos: PhotoReport
     dataset: Dataset
@@ -111,6 +111,7 @@ class Training:
     untrained: Untrained | None = None
     scores: FinalScores | None = None
     less_guided: Guided | None = None
+    lacked_room: bool = False
     modules_matched: int | None = None
     seconds_before: float = 0.0
     memory: dict[str, Any] = field(default_factory=lambda: dict(memory.UNTOLD))

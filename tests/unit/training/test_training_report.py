@@ -125,6 +125,13 @@ def test_a_cancelled_training_has_a_report_too(complete: Document, tmp_path: Pat
     assert "was not measured" in html and "Leakage</dt><dd>0" not in html
 
 
+def test_a_card_without_room_is_not_told_as_a_cancel(tmp_path: Path) -> None:
+    html = write_report(tmp_path, unmeasured(lacked_room=True)).read_text(encoding="utf-8")
+    assert "the graphics card had no room for it" in html and "cancelled" not in html
+    assert note_of(None, True, lacked_room=True) == text("log.unmeasured", "en")
+    assert note_of(None, True) == "The training was cancelled; likeness was not measured."
+
+
 def test_what_was_never_measured_is_on_no_page(tmp_path: Path) -> None:
     html = write_report(tmp_path, unmeasured(plan={})).read_text(encoding="utf-8")
     assert "was not measured" in html and "Measured against" not in html
@@ -222,6 +229,9 @@ def test_the_sentence_on_the_card_has_no_zero_with_a_minus() -> None:
 
 
 CASES = [
+    (fine(likeness=None, lacked_room=True), "had no room for it. What was trained is whole: rank pictures made with it "
+     "in the WebUI; or close other programs that use the card, or set resolution_px to 384, and train again"),
+    (fine(likeness=None, lacked_room=True, plan=plan(resolution_px=448)), "use the card and train again"),
     (fine(likeness=None), "with steps set to 150 it takes half as long"),
     (fine(measured_on={"photos": 4, "held_out": False}, photos=4), "add photos, 8 or more in all"),
     (fine(measured_on={"photos": 12, "held_out": False}), "set held_out to 0.2"),

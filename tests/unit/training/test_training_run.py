@@ -176,9 +176,12 @@ def test_a_card_without_room_for_pictures_costs_no_training(
         monkeypatch.setattr(f"personal_avatar.training.{place}.make_pictures", raising(full))
     result = start(method=method, stop_at=0.5, **WITHOUT_CLASS)
     assert Path(result["checkpoint"]["path"]).is_file() and result["likeness"] is None
+    described = [Path(file).read_bytes() for file in result["files"]]
+    assert not any(b"cancelled" in one for one in described)
+    assert method is not Method.LORA or any(b"not measured: the graphics card" in one for one in described)
     last = events(tmp_path, Progress)[-1].total
     assert result["checkpoint"]["step"] == last and {row["likeness"] for row in result["scores"]} == {None}
-    assert [found["code"] for found in result["advice_codes"]] == ["UNMEASURED"]
+    assert [found["code"] for found in result["advice_codes"]] == ["UNMEASURED_ROOM"]
     told = [event.message for event in events(tmp_path, Log)]
     assert [told.index(sentence) for sentence in told if "no room for even one picture" in sentence]
     assert f"Step {last} was saved and not judged" in told[-3]
