@@ -15,6 +15,7 @@ PART = "MIG-"  # a slice of a card, of whose memory nvidia-smi tells nothing by 
 LIBRARIES = {"win32": "nvcuda.dll"}
 LIBRARY = "libcuda.so.1"
 LONGEST = 32  # bytes of a PCI address
+MAPS_MEMORY = 102  # the driver's CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED
 
 
 def named(index: int) -> str:
@@ -42,6 +43,28 @@ def _address(index: int, visible: str, order: str) -> str:
     except (OSError, AttributeError):
         return ""
     return "" if any(answers) else address.value.decode("ascii", errors="replace")
+
+
+def map_memory() -> bool:
+    """Whether the driver says of every visible card that its memory can be mapped where a program wants it, which some
+    virtual ones (vGPU) cannot; False without a card."""
+    try:
+        cuda = _library()
+        count = ctypes.c_int()
+        if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
+            return False
+        return count.value > 0 and all(_maps_memory(cuda, index) for index in range(count.value))
+    except (OSError, AttributeError):
+        return False
+
+
+def _maps_memory(cuda: ctypes.CDLL, index: int) -> bool:
+    card, found = ctypes.c_int(), ctypes.c_int()
+    answers = (
+        cuda.cuDeviceGet(ctypes.byref(card), index),
+        cuda.cuDeviceGetAttribute(ctypes.byref(found), MAPS_MEMORY, card),
+    )
+    return not any(answers) and found.value == 1
 
 
 def _library() -> ctypes.CDLL:

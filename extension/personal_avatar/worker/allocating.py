@@ -2,7 +2,7 @@
 between tensors of many sizes.
 
 Where a driver may lack what that needs, nothing is asked for: Windows Subsystem for Linux, whose driver failed at it
-(github.com/pytorch/pytorch/issues/192330 and 112957), and Jetson.
+(github.com/pytorch/pytorch/issues/192330 and 112957), Jetson, and cards that say that they lack it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import platform
 import sys
 from collections.abc import Mapping
 from importlib import metadata
+
+from personal_avatar.environment import cards
 
 GROWING = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 OWN = (*GROWING, "PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")  # with which a user says it
@@ -28,7 +30,9 @@ def settings(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def _can_grow() -> bool:
     kernel = platform.release().lower()
-    return sys.platform == "linux" and not any(name in kernel for name in UNFIT_KERNELS) and _version() >= SINCE
+    if sys.platform != "linux" or any(name in kernel for name in UNFIT_KERNELS) or _version() < SINCE:
+        return False
+    return cards.map_memory()
 
 
 def _version() -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ if "compute-apps" not in sys.argv[1]:
 class Cuda:
     """The driver: it heeds what is visible, and in which order."""
 
-    def __init__(self, fails: int = 0) -> None:
-        self.fails = fails
+    def __init__(self, fails: int = 0, maps: Sequence[int] = (1, 1, 1)) -> None:
+        self.fails, self.maps = fails, maps
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         return self.fails
@@ -52,6 +52,15 @@ class Cuda:
         found._obj.value = seen[index]
         return 0
 
+    def cuDeviceGetCount(self, found: Any) -> int:  # noqa: N802
+        found._obj.value = len(self.seen())
+        return self.fails
+
+    def cuDeviceGetAttribute(self, found: Any, attribute: int, asked: ctypes.c_int) -> int:  # noqa: N802
+        assert attribute == 102
+        found._obj.value = self.maps[asked.value]
+        return self.fails
+
     def cuDeviceGetPCIBusId(self, address: Any, length: int, found: ctypes.c_int) -> int:  # noqa: N802
         address.value = PLACES[found.value][4:].encode()
         return 0
@@ -61,6 +70,8 @@ class Cuda:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         if visible is None:
             return order
+        if not visible:
+            return []
         return [self.meant(entry.strip(), order) for entry in visible.split(",")]
 
     def meant(self, entry: str, order: list[int]) -> int:
@@ -127,3 +138,22 @@ def test_a_slice_of_a_card_is_not_taken_for_all_of_it(monkeypatch: pytest.Monkey
     monkeypatch.setenv(cards.VISIBLE, "MIG-bbbb2222")
     monkeypatch.setattr(cards, "_library", Cuda)
     assert free_mib() is None
+
+
+@pytest.mark.parametrize(("maps", "visible", "can"), [
+    ((1, 1, 1), None, True), ((1, 0, 1), None, False), ((0, 0, 0), None, False),
+    ((1, 0, 1), "1,2", True), ((1, 0, 1), "0", False), ((1, 1, 1), "", False),
+])
+def test_memory_is_mapped_only_where_every_visible_card_says_that_it_can(
+    maps: Sequence[int], visible: str | None, can: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv(cards.VISIBLE, visible)
+    monkeypatch.setattr(cards, "_library", lambda: Cuda(maps=maps))
+    assert cards.map_memory() is can
+
+
+@pytest.mark.parametrize("library", [no_library, lambda: Cuda(fails=100), object])
+def test_a_driver_that_does_not_answer_maps_no_memory(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "_library", library)
+    assert not cards.map_memory()

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from personal_avatar.environment import cards
 from personal_avatar.worker import allocating
 
 NAME, GROWING = "PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"
@@ -24,6 +25,7 @@ def linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(platform, "release", lambda: "6.8.0-generic")
     monkeypatch.setattr(metadata, "version", lambda name: "2.1.2+cu121")
+    monkeypatch.setattr(cards, "map_memory", lambda: True)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 
@@ -47,6 +49,7 @@ def test_older_torch_other_systems_and_processes_of_others_are_left_alone(monkey
         (metadata, "version", lambda name: "2.0.1+cu118"), (metadata, "version", missing), (sys, "platform", "win32"),
         (sys, "platform", "darwin"), (platform, "release", lambda: "5.15.90.1-microsoft-standard-WSL2"),
         (platform, "release", lambda: "5.15.148-tegra"),
+        (cards, "map_memory", lambda: False),
     ]
     for place, name, value in changes:
         with monkeypatch.context() as patch:
