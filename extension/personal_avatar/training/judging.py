@@ -29,13 +29,16 @@ def score_point(work: Work, training: Training, step: int, path: Path) -> Point:
 
 @contextmanager
 def unless_full(work: Work, training: Training, sentence: str) -> Iterator[None]:
-    """What is within is left out, and `sentence` told, where the graphics card has no room for it."""
+    """What is within is left out, and `sentence` told, where the graphics card has no room for it; both ways out, where
+    that is not certain, as the card may as well lack a format of numbers."""
     full: list[OutOfVram] = []
     with noticing(full):
         yield
     if full:
         training.bench.model.unpark()
         work.emit(Log(sentence))
+        if full[0].hint == OutOfVram.CUDNN:
+            work.emit(Log(text("log.or_format")))
 
 
 def _judged(work: Work, training: Training, step: int, path: Path) -> Point:

@@ -12,12 +12,13 @@ from personal_avatar.domain import BaseModelFile, Family, Method
 from personal_avatar.domain.merit import kept, merit_of, stayed
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.params import validated
-from personal_avatar.training.judging import is_enough, moved
+from personal_avatar.training.judging import is_enough, moved, unless_full
 from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.rates import refuse_endless_warmup
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
 from personal_avatar.training.work import Point, Training, unscored
+from personal_avatar.wording import text
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
 
@@ -174,3 +175,16 @@ def test_prodigy_takes_one_rate_and_the_plan_says_which(
     assert caught.value.hint == remedy
     same = {"text_encoder_learning_rate": 1.0, "words_factor": 1.0}
     assert plan_for(base, Method.LORA, {"optimiser": "prodigy", **same}).text_encoder_learning_rate == 1.0
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("CUDA out of memory. Tried to allocate 2.00 GiB.", ["left out"]),
+    ("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED", ["left out", text("log.or_format")]),
+])
+def test_where_it_may_be_a_format_that_the_card_lacks_both_ways_out_are_told(said: str, told: list[str]) -> None:
+    emitted: list[Any] = []
+    model = SimpleNamespace(unpark=lambda: None)
+    work, training = SimpleNamespace(emit=emitted.append), SimpleNamespace(bench=SimpleNamespace(model=model))
+    with unless_full(work, training, "left out"):  # type: ignore[arg-type]
+        raise RuntimeError(said)
+    assert [event.message for event in emitted] == told

@@ -62,7 +62,7 @@ class Process:
         dataset = Dataset("d", folder, (), (), 64, "sks man", "man", "f")
         self.training: Any = SimpleNamespace(
             dataset=dataset, data=data, method=attached, total_steps=TOTAL, points=[], untrained=None,
-            bench=SimpleNamespace(model=model), seconds_before=0.0,
+            bench=SimpleNamespace(model=model, known_ceiling=None), seconds_before=0.0,
         )
         self.keeper = Keeper(self.work, self.training, self.trainer)
         self.work.wishes.take_over(self.keeper.pause_at, self.trainer.tensors)
