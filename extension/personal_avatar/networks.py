@@ -95,7 +95,7 @@ def header_of(path: Path) -> Header:
     try:
         found = path.stat()
         is_settled = found.st_mtime_ns < time.time_ns() - SETTLED_NS
-        state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)  # a time can be set back, by rsync -t
+        state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)  # rsync -t sets times back
         kept = _remembered(path, state) if is_settled else None
         header = kept or _read(path, MAX_HEADER_BYTES)
     except _BROKEN as error:
