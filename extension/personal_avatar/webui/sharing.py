@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -186,16 +186,22 @@ class Checkpoint:
         return went
 
     def _gone(self, wanted: int) -> bool | None:
-        """None: it cannot go now. Work that keeps it may have the queue until its end."""
-        with nullcontext() if self._kept else queue_lock, self._moving:
-            found = room.card(devices.device)
-            lacks = found is not None and found.free < wanted
-            if lacks and self._kept:
-                return None
-            self.wanted, self.makes_room = wanted, lacks
-            if lacks:
-                self._leave()
-            return lacks
+        """None: it cannot go now. It goes in the WebUI's queue alone; work that keeps it may have that until its end,
+        and whoever finds room beside such work does not wait for it."""
+        has_turn = queue_lock.acquire(blocking=not self._kept)
+        try:
+            with self._moving:
+                found = room.card(devices.device)
+                lacks = found is not None and found.free < wanted
+                if (lacks and self._kept) or not (has_turn or self._kept):
+                    return None
+                self.wanted, self.makes_room = wanted, lacks
+                if lacks:
+                    self._leave()
+                return lacks
+        finally:
+            if has_turn:
+                queue_lock.release()
 
     def leave_again(self) -> bool:
         """After a picture, while a training runs for which it made room, whether or not that can be asked to park;

@@ -286,6 +286,25 @@ def test_whoever_waits_for_the_webuis_own_training_can_be_cancelled(
     assert webui.places == []
 
 
+def test_it_does_not_go_beside_a_picture_that_begins_where_what_kept_it_ends(sharing: Any, webui: Webui) -> None:
+    checkpoint, seen = sharing.Checkpoint(), []
+
+    def waiting(why: str) -> None:
+        seen.append(list(webui.places))
+        if len(seen) == 1:
+            sharing.queue_lock.release()  # the picture is there
+
+    asking = threading.Thread(target=checkpoint.make_room, args=(101, waiting))
+    sharing.queue_lock.acquire()
+    with checkpoint._moving:
+        checkpoint._kept = 1
+        asking.start()
+        time.sleep(0.2)
+        checkpoint._kept = 0
+    asking.join(10)
+    assert seen and not any(seen) and webui.places == ["memory"]
+
+
 @pytest.mark.parametrize(("device", "seen", "told"), [
     ("cuda:1", None, "1,0,2"), ("cuda:2", "3,0,GPU-ab", "GPU-ab,3,0"),
     ("cuda:0", None, None), ("cuda", None, None), ("cpu", None, None), ("xpu:1", None, None),
