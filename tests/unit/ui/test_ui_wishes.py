@@ -154,8 +154,8 @@ def test_who_waits_behind_others_can_be_next(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize(("language", "silent"), [
-    ("en", "nothing was heard of it for about 20 min"), ("vi", "đã khoảng 20 phút không có tín hiệu"),
-    ("zh", "已有约 20 分钟没有动静"),
+    ("en", "no progress for about 20 min"), ("vi", "đã khoảng 20 phút không có tiến triển"),
+    ("zh", "已有约 20 分钟没有进展"),
 ])
 def test_a_training_that_stands_still_says_so(studio: Studio, language: str, silent: str) -> None:
     long_ago = time.time() - 1200
