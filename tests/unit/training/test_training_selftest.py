@@ -134,7 +134,7 @@ def test_where_the_rate_was_many_times_the_usual_one_that_one_is_advised(tmp_pat
 def test_a_training_that_took_the_faces_away_is_advised_to_be_gentler(
     before: float | None, after: float, hint: str, tmp_path: Path
 ) -> None:
-    rows = {"scores": [{"step": 1, "faces_found": after}], "untrained": {"faces_found": before}}
+    rows = {"scores": [{"step": 1, "merit": 0.0, "faces_found": after}], "untrained": {"faces_found": before}}
     with pytest.raises(NotAlike) as caught:
         selftest.check_likeness(tmp_path / "a", 0.05, 0.04, Numbers({**TRAINED.document, **rows}))
     assert caught.value.hint == hint
