@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import sys
 from functools import lru_cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,35 +59,12 @@ def test_where_a_tokenizer_has_ftfy_chinese_letters_stay_together(monkeypatch: p
     """As in the WebUI, which brings it; here something stands for it that leaves texts as they are."""
     from personal_avatar.training.families.text import tokenizer
 
-    monkeypatch.setattr(tokens, "_ftfy", tokens._ftfy.__wrapped__)
-    monkeypatch.setitem(sys.modules, "ftfy", None)
-    plain = tokenizer(None)
-    assert count("日本語") == cut(plain, "日本語").length
     monkeypatch.setitem(sys.modules, "ftfy", SimpleNamespace(fix_text=str))
+    monkeypatch.setattr(tokens, "_ftfy", tokens._ftfy.__wrapped__)
     mending = tokenizer(None)
     for caption in ("日本語" * 50, "A  漢字\n b", "<|endoftext|>!", "x²"):
         assert count(caption) == cut(mending, caption).length
-    assert count("日本語") < cut(plain, "日本語").length
-
-
-@pytest.mark.parametrize("open_clip", [False, True])
-@pytest.mark.parametrize(("caption", "ids"), [
-    ("it’s “fine” ﬁne", [585, 568, 257, 3797, 257, 3797]),
-    ("tom &amp; jerry", [2435, 261, 9164]),
-    ("日本語の写真", [39121, 44353, 34002, 252, 21575, 44653, 33440, 509]),
-    ("ｆｕｌｌ ｗｉｄｔｈ", [1476, 23571]),
-])
-def test_with_ftfy_texts_are_read_as_in_the_webui(caption: str, ids: list[int], open_clip: bool) -> None:
-    from personal_avatar.training.families.text import tokenizer
-
-    pytest.importorskip("ftfy")
-    assert tokenizer(None, open_clip=open_clip)(caption, add_special_tokens=False).input_ids == ids
-    assert count(caption) == len(ids)
-
-
-def test_the_app_without_a_webui_has_its_ftfy() -> None:
-    listed = (Path(__file__).resolve().parents[3] / "requirements" / "standalone.txt").read_text(encoding="utf-8")
-    assert "ftfy==6.3.1" in listed.split()
+    assert count("日本語") < cut(reference(), "日本語").length
 
 
 def test_three_times_as_many_are_trained_on_as_clip_reads_at_once() -> None:
