@@ -1,68 +1,29 @@
 """How many tokens a caption has for CLIP: the byte pair encoding of its tokenizer, without transformers.
 
 Source: Sennrich et al. 2016 (arXiv 1508.07909) on bytes, as CLIP uses it (openai/CLIP, simple_tokenizer.py); what is
-taken apart before it, as transformers' CLIPTokenizer does (models/clip/tokenization_clip.py, 4.55), which lets ftfy
-mend a text where that is installed.
+mended and taken apart before it, as transformers' CLIPTokenizer does with ftfy (tokenization_clip.py, 4.55).
 """
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 
 MOST = 225  # of a caption that are trained on, here and by sd-scripts; CLIP reads 75 at once
 _MERGES = Path(__file__).resolve().parents[1] / "assets" / "avatar-tiny" / "diffusers" / "tokenizer" / "merges.txt"
 _MARK = re.compile(r"<\|startoftext\|>|<\|endoftext\|>")  # one token each
-_PIECE = re.compile(
-    rf"{_MARK.pattern}|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE
-)  # fmt: skip
-_CHINESE = re.compile(
-    "([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f])"
-)
+_PIECE = rf"(?i){_MARK.pattern}|'s|'t|'re|'ve|'m|'ll|'d|\p{{L}}+|\p{{N}}|[^\s\p{{L}}\p{{N}}]+"  # such as ² by itself
 _ENDS_A_WORD = "</w>"
 
 
 def count(caption: str) -> int:
     """Tokens of a caption, without the marks of beginning and end."""
-    return sum(_tokens_of(piece) for piece in _pieces(_clean(_MARK.sub(r" \g<0> ", caption))))
+    import regex
+    from ftfy import fix_text
 
-
-def _clean(text: str) -> str:
-    """In small letters, as the tokenizer reads it; where it has no ftfy, with every Chinese character by itself."""
-    mended = _ftfy()
-    if mended is not None:
-        return " ".join(mended(text).split()).lower()
-    seen = "".join(letter for letter in text if letter in "\t\n\r" or not _is_control(letter))
-    apart = unicodedata.normalize("NFC", _CHINESE.sub(r" \1 ", seen))
-    return " ".join(word.lower() for word in apart.split())
-
-
-def _is_control(letter: str) -> bool:
-    return letter == "\ufffd" or unicodedata.category(letter).startswith("C")
-
-
-@lru_cache(maxsize=1)
-def _ftfy() -> Callable[[str], str] | None:
-    try:
-        from ftfy import fix_text
-    except ImportError:
-        return None
-    found: Callable[[str], str] = fix_text
-    return found
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """What is encoded by itself: marks, letters, single numbers, also such as ², and runs of other signs."""
-    for piece in _PIECE.findall(text):
-        if piece.isascii():
-            yield piece
-            continue
-        for is_number, run in groupby(piece, lambda letter: unicodedata.category(letter).startswith("N")):
-            letters = "".join(run)
-            yield from letters if is_number else [letters]
+    parts = _MARK.split(caption)
+    pieces = (piece for part in parts for piece in regex.findall(_PIECE, fix_text(part).lower()))
+    return len(parts) - 1 + sum(_tokens_of(piece) for piece in pieces)
 
 
 @lru_cache(maxsize=1)

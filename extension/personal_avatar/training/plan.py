@@ -187,6 +187,13 @@ class TextualInversionPlan(TrainPlan):
     vectors: int = setting(4, "plan.vectors", ge=1, le=32, step=1)
     init_word: str = setting("", "plan.init_word", max_length=100)
 
+    @validator("init_word")
+    def _a_word(cls, word: str) -> str:  # noqa: N805
+        """CLIP's tokenizer has tokens for signs that nobody sees, too: they are nothing to begin with."""
+        if word.strip() and not any(letter.isalnum() for letter in word):
+            raise Broken(key="problem.begin")
+        return word
+
     @validator("prior_weight")
     def _no_prior(cls, weight: float) -> float:  # noqa: N805
         """The captions of the class do not hold the new words: there is nothing that a prior could hold."""

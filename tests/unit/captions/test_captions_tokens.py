@@ -1,15 +1,13 @@
 """Tokens are counted as CLIP's tokenizer counts them."""
 from __future__ import annotations
 
-import sys
 from functools import lru_cache
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from personal_avatar.captions import tokens
 from personal_avatar.captions.tokens import MOST, count
 from personal_avatar.training.families.windows import cut
 
@@ -55,16 +53,23 @@ def test_any_text_has_as_many_tokens_as_a_training_reads(text: str) -> None:
     assert count(text) == cut(reference(), text).length
 
 
-def test_where_a_tokenizer_has_ftfy_chinese_letters_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the WebUI, which brings it; here something stands for it that leaves texts as they are."""
+@pytest.mark.parametrize("open_clip", [False, True])
+@pytest.mark.parametrize(("caption", "ids"), [
+    ("it’s “fine” ﬁne", [585, 568, 257, 3797, 257, 3797]),
+    ("tom &amp; jerry", [2435, 261, 9164]),
+    ("日本語の写真", [39121, 44353, 34002, 252, 21575, 44653, 33440, 509]),
+    ("ｆｕｌｌ ｗｉｄｔｈ", [1476, 23571]),
+])
+def test_texts_are_read_as_in_the_webui(caption: str, ids: list[int], open_clip: bool) -> None:
     from personal_avatar.training.families.text import tokenizer
 
-    monkeypatch.setitem(sys.modules, "ftfy", SimpleNamespace(fix_text=str))
-    monkeypatch.setattr(tokens, "_ftfy", tokens._ftfy.__wrapped__)
-    mending = tokenizer(None)
-    for caption in ("日本語" * 50, "A  漢字\n b", "<|endoftext|>!", "x²"):
-        assert count(caption) == cut(mending, caption).length
-    assert count("日本語") < cut(reference(), "日本語").length
+    assert tokenizer(None, open_clip=open_clip)(caption, add_special_tokens=False).input_ids == ids
+    assert count(caption) == len(ids)
+
+
+def test_the_app_without_a_webui_mends_texts_with_the_same_ftfy() -> None:
+    listed = (Path(__file__).resolve().parents[3] / "requirements" / "standalone.txt").read_text(encoding="utf-8")
+    assert "ftfy==6.3.1" in listed.split()
 
 
 def test_three_times_as_many_are_trained_on_as_clip_reads_at_once() -> None:

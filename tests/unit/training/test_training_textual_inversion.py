@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from miniatures import make
 from personal_avatar.domain import BaseModelFile, Family
 from personal_avatar.errors import InvalidSettings, SelfTestFailed
+from personal_avatar.params import validated
 from personal_avatar.training import compute
 from personal_avatar.training.families import registry
 from personal_avatar.training.families.model import DiffusionModel
@@ -158,9 +159,10 @@ def test_an_empty_word_to_begin_with_is_the_class_noun(bases: dict[Family, BaseM
     assert not torch.equal(named["emb_params"], other["emb_params"])
 
 
-def test_a_word_without_letters_is_refused(bases: dict[Family, BaseModelFile]) -> None:
-    with pytest.raises(InvalidSettings, match="no word"):
-        TextualInversion(load(bases[Family.SD1]), TextualInversionPlan(init_word="\u200b"), SUBJECT)
+@pytest.mark.parametrize("word", ["\u200b", " \u200b \t", "\ufffd", "?!"])
+def test_a_word_without_letters_is_refused(word: str) -> None:
+    with pytest.raises(InvalidSettings, match="must be a word to begin with"):
+        validated(TextualInversionPlan, {"init_word": word})
 
 
 def test_a_saved_file_is_checked_against_the_text_encoders(bases: dict[Family, BaseModelFile], tmp_path: Path) -> None:

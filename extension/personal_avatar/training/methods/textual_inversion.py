@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.errors import SelfTestFailed
-from personal_avatar.problems import refused, stated
+from personal_avatar.problems import stated
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.files import refuse_infinite, write_tensors
 from personal_avatar.training.methods.base import State, Subject
@@ -43,7 +43,8 @@ class TextualInversion:
         self._words: dict[str, NewWords] = {}
         self._tokenizers: list[ExpandingTokenizer] = []
         for place, (prefix, encoder) in enumerate(model.text_encoders.items()):
-            began = _known_ids(model.tokenizers[place], plan.init_word.strip() or subject.class_noun)
+            word = plan.init_word.strip() or subject.class_noun
+            began = list(model.tokenizers[place](word, add_special_tokens=False).input_ids)
             tokenizer = ExpandingTokenizer(model.tokenizers[place], subject.token, plan.vectors)
             self._words[file_key(prefix)] = _new_words(encoder, began, tokenizer.new_ids[0], plan)
             self._tokenizers.append(tokenizer)
@@ -103,14 +104,6 @@ class TextualInversion:
         read = self.read(path)
         refuse_infinite(path, read)
         return sum(len(rows) for rows in read.values())
-
-
-def _known_ids(tokenizer: Any, text: str) -> list[int]:
-    """Ids of the tokens of `text`. Raises `InvalidSettings` when there are none."""
-    ids = list(tokenizer(text, add_special_tokens=False).input_ids)
-    if not ids:
-        raise refused("problem.begin", "remedy.begin", got=repr(text))
-    return ids
 
 
 def _new_words(encoder: Any, began: list[int], first_id: int, plan: TextualInversionPlan) -> NewWords:
