@@ -65,10 +65,15 @@ async def fetched(port: int, path: str) -> None:
         await reader.read()
 
 
-async def followed(port: int, job_id: str, *headers: str) -> list[tuple[str, dict[str, Any]]]:
-    """All messages of a stream until it ends."""
+async def followed(
+    port: int, job_id: str, *headers: str, begun: asyncio.Semaphore | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """All messages of a stream until it ends; `begun` is released with the first."""
     async with connected(port, f"/jobs/{job_id}/events", *headers) as reader:
-        text = (await reader.read()).decode()
+        first = await reader.readuntil(b"\ndata: ")
+        if begun is not None:
+            begun.release()
+        text = (first + await reader.read()).decode()
     found, event = [], ""
     for line in text.splitlines():
         if line.startswith("event: "):
@@ -89,11 +94,12 @@ def test_two_hundred_followers_and_the_rest_of_the_world(studio: Studio, port: i
     threads = threading.active_count()
 
     async def everybody() -> None:
-        following = [asyncio.create_task(followed(port, jobs[n % JOBS][0])) for n in range(FOLLOWERS)]
+        begun = asyncio.Semaphore(0)
+        following = [asyncio.create_task(followed(port, jobs[n % JOBS][0], begun=begun)) for n in range(FOLLOWERS)]
         silent = [connected(port, f"/jobs/{jobs[0][0]}/events") for _ in range(SILENT)]
         for one in silent:
             await one.__aenter__()  # asks and never reads
-        await asyncio.sleep(1.0)
+        await asyncio.wait_for(asyncio.gather(*(begun.acquire() for _ in range(FOLLOWERS))), 60)
         for _, emit in jobs:
             for step in range(1, 21):
                 emit(Progress(step, 20, 0.5))
