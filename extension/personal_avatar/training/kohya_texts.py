@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from personal_avatar.captions.wording import parts, renamed
 from personal_avatar.domain import Engine
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.plan import LoraPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule
 from personal_avatar.training.task import TrainTask
@@ -23,16 +24,6 @@ from personal_avatar.training.task import TrainTask
 if TYPE_CHECKING:
     from personal_avatar.training.publish import Facts
 
-# Classes of the optimisers (optimisers.py), with their modules.
-OPTIMISERS = {
-    "adamw": "torch.optim.adamw.AdamW",
-    "adamw8bit": "bitsandbytes.optim.adamw.AdamW8bit",
-    "prodigy": "prodigyopt.prodigy.Prodigy",
-    "adafactor": "transformers.optimization.Adafactor",
-    "lion": "lion_pytorch.lion_pytorch.Lion",
-    "schedulefree": "schedulefree.adamw_schedulefree.AdamWScheduleFree",
-    "muon": "personal_avatar.training.muon.Muon",
-}
 FOLDER = "{}_pictures"  # of those that are shown so often in an epoch; names of anybody's folders are nobody's business
 OLD_HASH_AT, OLD_HASH_BYTES, OLD_HASH_DIGITS = 0x100000, 0x10000, 8
 CHUNK_BYTES = 1 << 20
@@ -51,7 +42,7 @@ def texts_of_steps(task: TrainTask, plan: TrainPlan, facts: Facts) -> dict[str, 
     """When and how it was trained. By sd-scripts, batches are what it makes of the plan."""
     found = {
         "ss_training_finished_at": str(time.time()),
-        "ss_optimizer": OPTIMISERS[plan.optimiser],
+        "ss_optimizer": OPTIMISERS[plan.optimiser].called,
         "ss_mixed_precision": facts.mixed_precision,
         "ss_noise_offset": str(plan.noise_offset or None),
         "ss_min_snr_gamma": str(plan.min_snr_gamma or None),

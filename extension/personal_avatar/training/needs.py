@@ -1,29 +1,12 @@
 """What the optimisers need besides torch; torch itself is not loaded here."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from personal_avatar.errors import InvalidSettings
 from personal_avatar.problems import refused
+from personal_avatar.training.optimiser_facts import ADAMW, OPTIMISERS
 
-_REMEDY = {"name": "optimiser", "value": "adamw"}
-
-
-@dataclass(frozen=True)
-class Needs:
-    """`package`: as pip calls it; `module`: as Python does; `card`: whether it runs on graphics cards only."""
-
-    package: str
-    module: str
-    card: bool = False
-
-
-OF_OPTIMISERS = {
-    "adamw8bit": Needs("bitsandbytes", "bitsandbytes", card=True),
-    "prodigy": Needs("prodigyopt", "prodigyopt"),
-    "lion": Needs("lion-pytorch", "lion_pytorch"),
-    "schedulefree": Needs("schedulefree", "schedulefree"),
-}
+_REMEDY = {"name": "optimiser", "value": ADAMW}
+OF_OPTIMISERS = {name: known for name, known in OPTIMISERS.items() if known.package}
 
 
 def cardless(optimiser: str) -> InvalidSettings:

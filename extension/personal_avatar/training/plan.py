@@ -12,6 +12,7 @@ from personal_avatar.params import Broken, Settings, setting, validated
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import refused
 from personal_avatar.training.grid import taken_words
+from personal_avatar.training.optimiser_facts import ADAMW, OPTIMISERS
 from personal_avatar.training.presets import PHOTO_GOALS, STEPS_PER_PHOTO, preset_for
 from personal_avatar.training.rates import refuse_endless_warmup as refuse_endless_warmup
 from personal_avatar.training.rates import refuse_unsuited, suited
@@ -21,7 +22,6 @@ AUTO, ON = "auto", "on"
 SIDES_PX = 64  # sides of training pictures are multiples of it
 # In an avatar's folder: parts of photos that the host's upscaler made larger, and what a kohya dataset said of photos.
 ENLARGED, ORIGINS = "enlarged", "origins"
-OPTIMISERS = ("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree", "muon")
 PREDICTION, PICTURES, BOTH = "prediction", "pictures", "both"
 PRIORS = (PREDICTION, PICTURES, BOTH)
 
@@ -53,7 +53,7 @@ class TrainPlan(Settings):
     gpus: int = setting(1, "plan.gpus", ge=1, le=16, step=1, advanced=True)
     learning_rate: float = setting(1e-4, "plan.learning_rate", ge=1e-8, le=10.0, advanced=True)
     text_encoder_learning_rate: float = setting(0.0, "plan.te_learning_rate", ge=0.0, le=10.0, advanced=True)
-    optimiser: str = setting("adamw", "plan.optimiser", choices=OPTIMISERS, advanced=True)
+    optimiser: str = setting(ADAMW, "plan.optimiser", choices=tuple(OPTIMISERS), advanced=True)
     weight_decay: float = setting(0.01, "plan.weight_decay", ge=0.0, le=1.0, advanced=True)
     schedule: str = setting("cosine", "plan.schedule", choices=("cosine", "constant"), advanced=True)
     warmup_steps: int = setting(0, "plan.warmup", ge=0, le=2000, step=10, advanced=True, unit="steps")

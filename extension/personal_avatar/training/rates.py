@@ -6,32 +6,29 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from personal_avatar.problems import refused
+from personal_avatar.training.optimiser_facts import ADAMW, OPTIMISERS
 
 if TYPE_CHECKING:
     from personal_avatar.training.plan import TrainPlan
 
-ADAMW = "adamw"
-ONE_RATE = "prodigy"  # finds its own, near 1, and takes no other for a part of the weights
-MATRICES = "muon"  # moves nothing else
-# Of optimisers that want other rates than AdamW's: as their authors advise; of muon as measured (tools/avatar_tiny).
-TIMES_ADAMWS = {"schedulefree": 2.0, "lion": 0.2, MATRICES: 2.0}
-LEAST_FACTOR = 0.1  # of the rate that prodigy finds: with less it learns next to nothing in the steps of a training
+LEAST_FACTOR = 0.1  # of the rate that an optimiser finds: with less it learns next to nothing in a training
 MANY_PHOTOS = 10**6
 
 
 def has_own_schedule(plan: TrainPlan) -> bool:
     """Whether the learning rate is the optimiser's own business."""
-    return plan.optimiser == "schedulefree"
+    return OPTIMISERS[plan.optimiser].own_schedule
 
 
 def suited(plan: TrainPlan, chosen: Collection[str]) -> TrainPlan:
     """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too."""
-    if plan.optimiser == MATRICES and not _has_matrices_alone(plan) and "optimiser" not in chosen:
+    if _cannot_move(plan) and "optimiser" not in chosen:
         plan = plan.copy(update={"optimiser": ADAMW})
     rates: dict[str, Any] = {}
-    if plan.optimiser in TIMES_ADAMWS:
-        rates["learning_rate"] = TIMES_ADAMWS[plan.optimiser] * plan.learning_rate
-    elif plan.optimiser == ONE_RATE:
+    known = OPTIMISERS[plan.optimiser]
+    if known.times_adamws != 1.0:
+        rates["learning_rate"] = known.times_adamws * plan.learning_rate
+    elif known.one_rate:
         rates["learning_rate"] = 1.0
         if _words_factor(plan) != 1.0:
             rates["words_factor"] = 1.0
@@ -40,15 +37,15 @@ def suited(plan: TrainPlan, chosen: Collection[str]) -> TrainPlan:
 
 def refuse_unsuited(plan: TrainPlan) -> None:
     """Raise `InvalidSettings` for an optimiser that cannot do what is chosen beside it."""
-    if plan.optimiser == MATRICES and not _has_matrices_alone(plan):
-        raise refused("problem.matrices", "remedy.set", word=MATRICES, name="optimiser", value=ADAMW)
-    if plan.optimiser == ONE_RATE:
+    if _cannot_move(plan):
+        raise refused("problem.matrices", "remedy.set", word=plan.optimiser, name="optimiser", value=ADAMW)
+    if OPTIMISERS[plan.optimiser].one_rate:
         _refuse_rates(plan)
 
 
 def is_too_slow(plan: TrainPlan) -> bool:
     """Whether the learning rate, a factor of the one that the optimiser finds, leaves little of that."""
-    return plan.optimiser == ONE_RATE and plan.learning_rate < LEAST_FACTOR
+    return OPTIMISERS[plan.optimiser].one_rate and plan.learning_rate < LEAST_FACTOR
 
 
 def photos_for_warmup(plan: TrainPlan) -> int:
@@ -70,11 +67,13 @@ def refuse_endless_warmup(plan: TrainPlan, chosen: Collection[str]) -> None:
 
 def as_adamw(plan: TrainPlan) -> dict[str, Any]:
     """The learning rate with which AdamW stands for the plan's optimiser."""
-    return {"learning_rate": plan.learning_rate / TIMES_ADAMWS.get(plan.optimiser, 1.0)}
+    return {"learning_rate": plan.learning_rate / OPTIMISERS[plan.optimiser].times_adamws}
 
 
-def _has_matrices_alone(plan: TrainPlan) -> bool:
-    return getattr(plan, "rank", 0) > 0 and not getattr(plan, "dora", False)
+def _cannot_move(plan: TrainPlan) -> bool:
+    """Whether the optimiser takes matrices only, and the plan trains other weights, too."""
+    has_matrices_alone = getattr(plan, "rank", 0) > 0 and not getattr(plan, "dora", False)
+    return OPTIMISERS[plan.optimiser].matrices and not has_matrices_alone
 
 
 def _words_factor(plan: TrainPlan) -> float:
@@ -85,6 +84,6 @@ def _refuse_rates(plan: TrainPlan) -> None:
     """Raise `InvalidSettings` for several rates that an optimiser of one rate would have to take."""
     if plan.text_encoder_learning_rate not in (0.0, plan.learning_rate):
         own = {"name": "text_encoder_learning_rate", "other": "learning_rate", "value": f"{plan.learning_rate:g}"}
-        raise refused("problem.one_rate", "remedy.one_rate", word=ONE_RATE, **own)
+        raise refused("problem.one_rate", "remedy.one_rate", word=plan.optimiser, **own)
     if _words_factor(plan) != 1.0:
-        raise refused("problem.one_rate", "remedy.set", word=ONE_RATE, name="words_factor", value=1)
+        raise refused("problem.one_rate", "remedy.set", word=plan.optimiser, name="words_factor", value=1)

@@ -14,13 +14,10 @@ from personal_avatar.environment.free import GB
 from personal_avatar.training.compute import FUSED_ATTENTION_FROM_PX, HALF_ON_CPU_FROM_PX, processor_has_bf16
 from personal_avatar.training.counts import FP32, HALF, Extent, low_ranks, trained_numbers
 from personal_avatar.training.network import Network, network_in
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.plan import DreamboothPlan, LoraPlan, TrainPlan, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 
-# Bytes of optimiser state for each trained number.
-OPTIMISER_BYTES = {
-    "adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.1, "lion": 4, "schedulefree": 8, "muon": 4,
-}  # fmt: skip
 RUNTIME_GB = {False: 0.75, True: 0.6}  # interpreter, libraries and face models; on a card its context
 BESIDE_CARD_GB = 2.0  # the same and what CUDA keeps in main memory: thought, not measured
 WORTH_DROPPING = 200 * 10**6  # bytes; parts that are smaller stay in main memory
@@ -57,6 +54,11 @@ def is_half(plan: TrainPlan, native_px: int, on_card: bool) -> bool:
     if plan.precision != "auto":
         return plan.precision != "fp32"
     return on_card or (native_px >= HALF_ON_CPU_FROM_PX and processor_has_bf16())
+
+
+def kept_of_each(plan: TrainPlan) -> float:
+    """Bytes from step to step for each trained number: itself, its average, the optimiser's state."""
+    return FP32 + (FP32 if plan.ema_decay > 0 else 0) + OPTIMISERS[plan.optimiser].state_bytes
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,7 @@ class Reckoned:
     @property
     def weights(self) -> int:
         """What is there from the first step to the last: the UNet, trained weights, the optimiser, averages."""
-        averaged = FP32 if self.plan.ema_decay > 0 else 0
-        return self.frozen + round(self.trained * (FP32 + averaged + OPTIMISER_BYTES[self.plan.optimiser]))
+        return self.frozen + round(self.trained * kept_of_each(self.plan))
 
     @property
     def loading(self) -> int:

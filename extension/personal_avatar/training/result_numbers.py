@@ -9,7 +9,7 @@ from typing import Any
 
 from personal_avatar.domain import Goal, Likeness
 from personal_avatar.photos.settings import PhotoSettings
-from personal_avatar.training.rates import ONE_RATE
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.usual import FAR
 
 LIKENESS, RESEMBLANCE = "likeness", "resemblance"  # what is measured: of a person, of what has no face
@@ -161,7 +161,8 @@ class Numbers:
         rate, usual = finite(self.plan("learning_rate")), self.at("usual_learning_rate")
         if self.is_too_fast and usual:
             return "learning_rate", usual
-        if rate is None or self.plan("optimiser") == ONE_RATE:
+        known = OPTIMISERS.get(str(self.plan("optimiser")))
+        if rate is None or (known and known.one_rate):
             return "steps", rounded(0.6 * self.steps)
         return "learning_rate", rate / 2
 

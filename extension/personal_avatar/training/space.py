@@ -19,13 +19,13 @@ from personal_avatar.problems import stated
 from personal_avatar.storage import nearest_there
 from personal_avatar.training.bench import SHOWN
 from personal_avatar.training.captions import LEADS
-from personal_avatar.training.counts import FP32, file_bytes, text_width, trained_numbers
+from personal_avatar.training.counts import file_bytes, text_width, trained_numbers
 from personal_avatar.training.engines.kohya import copies
 from personal_avatar.training.families.detect import CHANNELS, LATENT_PX
 from personal_avatar.training.families.files import Shapes, read_shapes
 from personal_avatar.training.families.windows import MOST_WINDOWS, TOKENS
 from personal_avatar.training.plan import DreamboothPlan, TrainPlan, resolution_of
-from personal_avatar.training.reckoning import OPTIMISER_BYTES
+from personal_avatar.training.reckoning import kept_of_each
 from personal_avatar.training.task import TrainTask
 
 SPARE_BYTES = 200 * 10**6  # logs, report, and what else happens on the disk meanwhile
@@ -125,8 +125,7 @@ def needs(plan: TrainPlan, base: BaseModelFile, photos: int, engine: Engine = En
 
 def state_bytes(plan: TrainPlan, shapes: Shapes) -> int:
     """Of all that the next step depends on: trained weights, the optimiser's memory of them, their average."""
-    averaged = FP32 if plan.ema_decay > 0 else 0
-    return round(trained_numbers(plan, shapes) * (FP32 + averaged + OPTIMISER_BYTES[plan.optimiser]))
+    return round(trained_numbers(plan, shapes) * kept_of_each(plan))
 
 
 def _files(plan: TrainPlan, engine: Engine) -> int:

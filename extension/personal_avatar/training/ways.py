@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from personal_avatar.domain import BaseModelFile, Method
+from personal_avatar.training.optimiser_facts import ADAMW, EIGHT_BIT, SMALLEST
 from personal_avatar.training.plan import PLANS, TrainPlan, plan_for, resolution_of
 from personal_avatar.training.presets import TINY_UP_TO_PX
 
@@ -95,10 +96,10 @@ def _average(wish: Wish, plan: TrainPlan) -> Way:
 
 def _optimiser(wish: Wish, plan: TrainPlan) -> Way:
     """AdamW with a small memory, then none to speak of; optimisers with rates of their own stay what they are."""
-    if plan.optimiser not in ("adamw", "adamw8bit"):
+    if plan.optimiser not in (ADAMW, EIGHT_BIT):
         return []
-    eight = [(3.5, {"optimiser": "adamw8bit"})] if wish.eight_bit and plan.optimiser == "adamw" else []
-    return [*eight, (4.0, {"optimiser": "adafactor"})]
+    eight = [(3.5, {"optimiser": EIGHT_BIT})] if wish.eight_bit and plan.optimiser == ADAMW else []
+    return [*eight, (4.0, {"optimiser": SMALLEST})]
 
 
 def _text(wish: Wish, plan: TrainPlan) -> Way:

@@ -18,7 +18,8 @@ from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.loop import Hooks, Trainer
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.methods.lora import Lora
-from personal_avatar.training.plan import BOTH, OPTIMISERS, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
+from personal_avatar.training.optimiser_facts import OPTIMISERS
+from personal_avatar.training.plan import BOTH, PICTURES, PREDICTION, DreamboothPlan, LoraPlan
 from personal_avatar.training.reading import TEXTS_AT_ONCE
 from personal_avatar.training.training_set import ClassSet, Pictures, TrainingSet
 

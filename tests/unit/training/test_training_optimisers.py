@@ -7,9 +7,14 @@ import pytest
 import torch
 from personal_avatar.domain import Method
 from personal_avatar.training import optimisers
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.plan import PLANS
 
 OWN = ["adamw", "prodigy", "adafactor", "lion", "schedulefree", "muon"]  # what runs without a card
+
+
+def test_every_optimiser_of_the_table_has_a_builder_and_none_has_no_row() -> None:
+    assert set(OPTIMISERS) == set(optimisers._MAKERS)
 
 
 def weight() -> torch.nn.Parameter:

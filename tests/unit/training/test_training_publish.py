@@ -21,7 +21,8 @@ from personal_avatar.training.estimate import estimate
 from personal_avatar.training.files import free_stem, write_tensors
 from personal_avatar.training.kohya_texts import Shown
 from personal_avatar.training.methods.base import State
-from personal_avatar.training.plan import OPTIMISERS, PLANS, LoraPlan, TextualInversionPlan, plan_for
+from personal_avatar.training.optimiser_facts import OPTIMISERS
+from personal_avatar.training.plan import PLANS, LoraPlan, TextualInversionPlan, plan_for
 from personal_avatar.training.presets import preset_for
 from personal_avatar.training.publish import Facts, card, metadata, publish, published_trigger
 from personal_avatar.training.task import TrainTask

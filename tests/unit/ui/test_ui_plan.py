@@ -15,7 +15,8 @@ from personal_avatar.studio import Studio
 from personal_avatar.studio.plans import taken_by
 from personal_avatar.studio.trainings import Trainings
 from personal_avatar.training import plan as plans
-from personal_avatar.training.plan import OPTIMISERS, PLANS, TrainPlan, plan_for
+from personal_avatar.training.optimiser_facts import OPTIMISERS
+from personal_avatar.training.plan import PLANS, TrainPlan, plan_for
 from personal_avatar.training.presets import preset_for
 from personal_avatar.ui import plan as plan_panel
 from personal_avatar.ui.markup import duration

@@ -35,6 +35,7 @@ from personal_avatar.naming import SAID_OF_DISKS, SAID_OF_MEMORY, of_card, of_cu
 from personal_avatar.problems import stated
 from personal_avatar.training import memory, needs
 from personal_avatar.training.engines.kohya.progress import Lines, is_noise
+from personal_avatar.training.optimiser_facts import ADAMW, EIGHT_BIT
 
 WAIT_S = 0.5
 PATIENCE_S = 5.0
@@ -180,7 +181,7 @@ def failure(code: int, tail: Sequence[str], *, oom_killed: bool, data: Path | No
     if keys := next((keys for sign, keys in _NO_NUMBERS.items() if sign in ended), None):
         return stated(NanLoss, *keys)
     if _says(ended, _NO_EIGHT_BIT):
-        return needs.broken("adamw8bit", next(said for said in _NO_EIGHT_BIT if said in ended))
+        return needs.broken(EIGHT_BIT, next(said for said in _NO_EIGHT_BIT if said in ended))
     if found := _OTHER_PRECISION.search(ended):
         other = {"name": "precision", "value": "fp16" if found[1] == "bf16" else "fp32"}
         return stated(Crashed, "failure.kohya_precision", "remedy.set", format=found[1], **other)
@@ -203,7 +204,7 @@ def _lacking(module: str, data: Path | None) -> AvatarError:
     where = {"module": module, "folder": data / PACKAGES_NAME if data else PACKAGES_NAME}
     if module in _OF_OPTIMISERS:
         return stated(
-            EngineMissing, "trainer.module", "remedy.kohya_optimiser", name="optimiser", value="adamw", **where
+            EngineMissing, "trainer.module", "remedy.kohya_optimiser", name="optimiser", value=ADAMW, **where
         )
     return stated(EngineMissing, "trainer.module", "remedy.kohya_install", **where)
 

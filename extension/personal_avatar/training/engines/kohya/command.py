@@ -13,6 +13,7 @@ from personal_avatar.training.engines.kohya.outputs import OUTPUT_NAME, PICTURES
 from personal_avatar.training.engines.kohya.pictures import TOKEN
 from personal_avatar.training.families.windows import WINDOW
 from personal_avatar.training.losses import is_velocity
+from personal_avatar.training.optimiser_facts import OPTIMISERS
 from personal_avatar.training.optimisers import BETAS
 from personal_avatar.training.plan import LoraPlan, TextualInversionPlan, TrainPlan
 from personal_avatar.training.rates import has_own_schedule
@@ -27,14 +28,6 @@ SCRIPTS = {
     Method.TEXTUAL_INVERSION: "train_textual_inversion.py",
 }
 SDXL_SCRIPTS = {**{method: f"sdxl_{name}" for method, name in SCRIPTS.items()}, Method.DREAMBOOTH: "sdxl_train.py"}
-OPTIMISERS = {
-    "adamw": "AdamW",
-    "adamw8bit": "AdamW8bit",
-    "prodigy": "Prodigy",
-    "adafactor": "AdaFactor",
-    "lion": "Lion",
-    "schedulefree": "AdamWScheduleFree",
-}
 SAMPLER = "dpmsolver++"
 
 
@@ -173,7 +166,7 @@ def _same_captions_always(order: Order) -> bool:
 
 def _optimiser(order: Order) -> Arguments:
     plan = order.plan
-    chosen = {"optimizer_type": OPTIMISERS[plan.optimiser], "optimizer_args": _optimiser_settings(plan)}
+    chosen = {"optimizer_type": OPTIMISERS[plan.optimiser].sd_scripts, "optimizer_args": _optimiser_settings(plan)}
     schedule = {} if has_own_schedule(plan) else _schedule(plan)
     return {"learning_rate": plan.learning_rate, **chosen, **schedule}
 

@@ -12,8 +12,9 @@ from personal_avatar.problems import several
 from personal_avatar.training.engines.kohya.sizes import is_standard, sizes_of
 from personal_avatar.training.families.detect import CHANNELS, FIRST_LAYER, VAE
 from personal_avatar.training.families.files import Shapes, read_shapes
+from personal_avatar.training.optimiser_facts import ADAMW, OPTIMISERS
 from personal_avatar.training.plan import EVEN, PICTURES, LoraPlan, TrainPlan
-from personal_avatar.training.rates import ADAMW, MATRICES, as_adamw
+from personal_avatar.training.rates import as_adamw, has_own_schedule
 from personal_avatar.wording import FAMILIES, text
 
 FIRST_OF_VAE = VAE + "encoder.conv_in.weight"
@@ -101,9 +102,9 @@ def _training(plan: TrainPlan, base: BaseModelFile, method: Method) -> Iterator[
         yield _without("compile", "compile", "off")
     if plan.clip_skip > 1 and base.family is not Family.SD1:
         yield _without("clip_skip", "clip_skip", 1, family=FAMILIES[base.family])
-    if plan.optimiser == "schedulefree" and not method.is_lora:
+    if has_own_schedule(plan) and not method.is_lora:
         yield _without_optimiser("lora_only", plan)
-    if plan.optimiser == MATRICES:
+    if not OPTIMISERS[plan.optimiser].sd_scripts:
         yield _without_optimiser("optimiser", plan)
     if plan.caption_dropout > 0 and method is Method.TEXTUAL_INVERSION:
         yield _without("dropout", "caption_dropout", 0.0)
@@ -161,7 +162,7 @@ def _release(plan: TrainPlan, method: Method, version: str) -> Iterator[Limit]:
         return
     if plan.own_answers:
         yield _by_pictures(plan, "old_pictures", version)
-    if plan.optimiser == "schedulefree":
+    if has_own_schedule(plan):
         yield _without_optimiser("old_optimiser", plan, version=version)
 
 
