@@ -16,6 +16,7 @@ from personal_avatar.errors import (
     OutOfMemory,
     OutOfVram,
 )
+from personal_avatar.texts import text as sentence
 
 # What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
 # bitsandbytes; torch's allocators of main memory, NumPy, ONNX Runtime; safetensors, which is not written in Python.
@@ -101,8 +102,6 @@ def of_cudnn(text: str) -> bool:
 
 def of_card(text: str) -> OldDriver | OtherCard | None:
     """What is wrong, where a library says that torch cannot use the graphics card as it is."""
-    from personal_avatar.wording import text as sentence  # install.py has no pydantic yet
-
     if any(said in text for said in SAID_OF_DRIVERS):
         return OldDriver(sentence("failure.old_driver"))
     return OtherCard(sentence("failure.other_card")) if any(said in text for said in SAID_OF_BUILDS) else None

@@ -24,6 +24,7 @@ from personal_avatar.environment import trainer
 from personal_avatar.environment.finding import Finding, ok, warning
 from personal_avatar.environment.interpreter import Interpreter
 from personal_avatar.errors import AvatarError, EngineMissing, InstallError, NotFitting, PipFailed, TrainerMissing
+from personal_avatar.texts import text
 
 VARIABLE = "PERSONAL_AVATAR_SD_SCRIPTS"
 FOLDER_NAME = "sd-scripts"
@@ -76,8 +77,6 @@ def _how(data: Path) -> str:
 
 def _missing(data: Path, key: str, **values: Any) -> EngineMissing:
     """`key` of what is said, behind "trainer."."""
-    from personal_avatar.wording import text
-
     return EngineMissing(text(f"trainer.{key}", **values), _how(data))
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from personal_avatar.environment import places, record
 from personal_avatar.environment.interpreter import Interpreter
 from personal_avatar.errors import NotFitting, PipFailed, TrainerMissing
+from personal_avatar.texts import text
 
 if TYPE_CHECKING:
     from personal_avatar.host import TrainerPython
@@ -114,8 +115,6 @@ def _complete(packages: Path, interpreter: Interpreter, lock: Path) -> None:
 
 
 def _reason(data: Path, lock: Path) -> tuple[str, str | None]:
-    from personal_avatar.wording import text
-
     problem = record.read(data).problems.get(PART)
     if problem is not None:
         return text("trainer.not_yet", cause=problem["message"]), problem["hint"]
