@@ -115,7 +115,7 @@ def named(error: BaseException) -> AvatarError:
     if type(error).__name__ == "OutOfMemoryError" or of_vram(text):
         return OutOfVram("The graphics card ran out of memory.")
     if of_cudnn(text):
-        return OutOfVram("The graphics card ran out of memory.", OutOfVram.CUDNN)
+        return OutOfVram("The graphics card ran out of memory.", sentence("error.OUT_OF_VRAM.cudnn"))
     if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
         return OutOfMemory("The machine ran out of memory.")
     if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):

@@ -21,11 +21,12 @@ from personal_avatar.errors import (
     OutOfVram,
     PlanTooLarge,
     from_json,
+    usual_hint,
 )
 from personal_avatar.naming import SAID_OF_CUDNN, first_line, named
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.problems import stated
-from personal_avatar.wording import LANGUAGES, text
+from personal_avatar.wording import LANGUAGES
 
 KINDS = errors._all_errors(AvatarError)
 
@@ -57,7 +58,7 @@ def test_an_unknown_code_becomes_a_plain_error() -> None:
 
 def test_the_hint_about_faces_names_the_width_from_which_photos_are_taken() -> None:
     width_px = str(PhotoSettings().min_face_px)
-    told = [NoFace.default_hint, *(text("error.NO_FACE.hint", language) for language in LANGUAGES)]
+    told = [usual_hint(NoFace, language) for language in LANGUAGES]
     assert [re.findall(r"\d+", one) for one in told] == [[width_px]] * len(told)
 
 

@@ -31,12 +31,10 @@ NOT_JSON = "Send one JSON object in UTF-8 with content type application/json."
 
 class TooManyValues(BadInput):
     code, http_status = "TOO_MANY_VALUES", 413
-    default_hint = "Send what the address asks for and nothing else; pictures as base64 text, not as lists of numbers."
 
 
 class TooSlow(BadInput):
     code, http_status = "TOO_SLOW", 408
-    default_hint = "Look after the connection and send it again, or send fewer or smaller pictures."
 
 
 class Intake:

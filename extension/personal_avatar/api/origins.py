@@ -22,10 +22,6 @@ Allowed = Callable[[str], bool]
 
 class CrossSite(BadInput):
     code, http_status = "CROSS_SITE", 403
-    default_hint = (
-        "Use our own page, or a program that is no web page. The WebUI allows other pages by --cors-allow-origins; a"
-        " proxy in between has to pass on Host or X-Forwarded-Host as the browser sent them."
-    )
 
 
 def nobody(origin: str) -> bool:

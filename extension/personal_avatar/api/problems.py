@@ -72,17 +72,14 @@ class Problem(BaseModel):
 
 class Unauthorised(BadInput):
     code, http_status = "UNAUTHORISED", 401
-    default_hint = "Send the name and password that the server was started with."
 
 
 class Forbidden(BadInput):
     code, http_status = "FORBIDDEN", 403
-    default_hint = "Leave user_id out, or give the name with which you logged in."
 
 
 class KeyReused(BadInput):
     code, http_status = "IDEMPOTENCY_KEY_REUSED", 422
-    default_hint = "Send the same request again, or choose a new key."
 
 
 class WrongMethod(BadInput):

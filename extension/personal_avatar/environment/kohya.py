@@ -72,7 +72,7 @@ class SdScripts:
 
 def _how(data: Path) -> str:
     """To come by it, in this data folder."""
-    return EngineMissing.HOW.format(commandline.doctor("--install-kohya", data=data))
+    return commandline.named_here(EngineMissing.default_hint, data)
 
 
 def _missing(data: Path, key: str, **values: Any) -> EngineMissing:

@@ -46,7 +46,6 @@ FOREIGN = re.compile(r"<(link|script)\b[^>]*https://(fonts|cdnjs)\.[^>]*>(\s*</s
 
 class PortTaken(HostError):
     code = "PORT_TAKEN"
-    default_hint = "Choose another one with --port, or end the program that uses it."
 
 
 def build_app(studio: Studio, hosts: Sequence[str] = ("*",), accounts: Accounts = Accounts()) -> FastAPI:  # noqa: B008

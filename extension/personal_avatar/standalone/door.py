@@ -66,7 +66,6 @@ class OwnPages:
 
 class NotOurFile(BadInput):
     code, http_status = "NOT_OUR_FILE", 403
-    default_hint = "Open that address itself."
 
 
 class OwnFiles:

@@ -46,7 +46,6 @@ SPECIAL_V6 = tuple(map(ipaddress.IPv6Network, (
 
 class CallbackRefused(BadInput):
     code, http_status = "CALLBACK_REFUSED", 422
-    default_hint = "Give an http or https address that everybody on the internet can reach."
 
 
 @dataclass(frozen=True)

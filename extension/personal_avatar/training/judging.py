@@ -37,7 +37,7 @@ def unless_full(work: Work, training: Training, sentence: str) -> Iterator[None]
     if full:
         training.bench.model.unpark()
         work.emit(Log(sentence))
-        if full[0].hint == OutOfVram.CUDNN:
+        if full[0].hint == text("error.OUT_OF_VRAM.cudnn"):
             work.emit(Log(text("log.or_format")))
 
 

@@ -73,7 +73,7 @@ def _trained(task: TrainTask, folder: Path, emit: EventWriter, control: Control)
         kept = finish(work, training)
         raise Cancelled(error.message, text("ending.hint.best"), kept) from None
     except BaseNotFound as error:
-        error.hint = BaseNotFound.PUT_BACK
+        error.hint = text("error.BASE_NOT_FOUND.back")
         raise
     return resuming.remembered(work, finish(work, training))
 

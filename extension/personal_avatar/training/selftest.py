@@ -89,5 +89,5 @@ def _was_too_strong(lost: float, numbers: Numbers) -> bool:
 
 def _gentler(numbers: Numbers) -> str:
     setting, value = numbers.slower
-    return NotAlike.DAMAGED.format(setting=setting, value=f"{value:g}")
+    return text("error.NOT_ALIKE.damaged", setting=setting, value=f"{value:g}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings
+from personal_avatar.errors import AvatarError, Cancelled, InvalidSettings, usual_hint
 from personal_avatar.ui.failures import happened, remedied, waiting_or_training
 from personal_avatar.ui.labels import ONLY_NAMES, labelled, problems
 from personal_avatar.ui.refusal import Refusal
@@ -58,7 +58,8 @@ def error_box(error: AvatarError, language: str, instead: str = "") -> str:
 def title_of(error: AvatarError, language: str) -> str:
     """What kind of failure it is."""
     code = error.kind.code if isinstance(error, Refusal) else error.code
-    return _of_code(code, "title", language) or text("error.other", language)
+    key = f"error.{code}.title"
+    return text(key if has(key) else "error.other", language)
 
 
 def words_of(error: AvatarError, language: str, instead: str = "") -> tuple[str, str, str]:
@@ -90,10 +91,10 @@ def _hint(error: AvatarError, language: str) -> str:
 
 def _one_hint(hint: str, error: AvatarError, language: str) -> str:
     """The usual one, also with commands of its own, or one that the table has."""
-    usual = _of_code(error.code, "hint", DEFAULT)
-    if hint in ("", error.default_hint) or COMMAND.sub("", hint) == COMMAND.sub("", usual):
+    usual = error.default_hint
+    if not hint or COMMAND.sub("", hint) == COMMAND.sub("", usual):
         commands = iter(COMMAND.findall(hint or usual))
-        return COMMAND.sub(lambda found: next(commands), _of_code(error.code, "hint", language))
+        return COMMAND.sub(lambda found: next(commands), usual_hint(type(error), language))
     return _called(remedied(hint, language), language)
 
 
@@ -106,11 +107,6 @@ def stored_error_box(error: dict[str, str], language: str, instead: str = "") ->
     from personal_avatar.errors import from_json
 
     return error_box(from_json(dict(error)), language, instead)
-
-
-def _of_code(code: str, part: str, language: str) -> str:
-    key = f"error.{code}.{part}"
-    return text(key, language) if has(key) else ""
 
 
 def progress_bar(share: float, label: str, *, known: bool = True) -> str:

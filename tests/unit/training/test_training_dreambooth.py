@@ -18,6 +18,7 @@ from personal_avatar.training.families.files import read_weights
 from personal_avatar.training.families.model import DiffusionModel
 from personal_avatar.training.methods.dreambooth import Dreambooth
 from personal_avatar.training.plan import DreamboothPlan
+from personal_avatar.wording import text
 from safetensors.torch import load_file, save_file
 
 Load = Callable[[], DiffusionModel]
@@ -202,7 +203,7 @@ def test_nothing_is_saved_with_another_base_than_it_was_trained_on(tmp_path: Pat
         base.path.unlink()
     with pytest.raises(BaseNotFound, match="is another file now" if replaced else "is gone") as caught:
         method.save(tmp_path / "first.safetensors", {})
-    assert str(base.path) in caught.value.message and caught.value.hint == BaseNotFound.PUT_BACK
+    assert str(base.path) in caught.value.message and caught.value.hint == text("error.BASE_NOT_FOUND.back")
 
 
 @pytest.mark.slow

@@ -46,6 +46,7 @@ from personal_avatar.training.replaced import as_found
 from personal_avatar.training.result_numbers import GOOD_SHARE
 from personal_avatar.training.run import run
 from personal_avatar.training.task import TrainTask
+from personal_avatar.wording import text
 from safetensors.torch import load_file, save_file
 
 SAMPLES = Path(personal_avatar.__file__).parent / "assets" / "samples"
@@ -148,7 +149,7 @@ def test_a_dreambooth_whose_base_is_gone_goes_on_when_it_is_put_back(
     again = {"base": base, "method": Method.DREAMBOOTH, **WITHOUT_CLASS}
     with pytest.raises(BaseNotFound, match="is gone") as caught:
         start(after=meddle, **again)
-    assert caught.value.hint == BaseNotFound.PUT_BACK and endings.has_state(tmp_path / "job")
+    assert caught.value.hint == text("error.BASE_NOT_FOUND.back") and endings.has_state(tmp_path / "job")
     away.rename(base.path)
     assert Path(start(**again)["checkpoint"]["path"]).is_file()
     assert [event.message for event in events(tmp_path, Log)][-1] == "Going on from step 2 of 4."

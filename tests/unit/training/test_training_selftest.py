@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SHOTS = (Shot("sks man", 1), Shot("a photo of sks man", 2))
 SETTINGS = SampleSettings(64, steps=2)
 TRAINED = Numbers({"plan": {"learning_rate": 5.0, "steps": 2}})
-GENTLER = NotAlike.DAMAGED.format(setting="learning_rate", value="2.5")
+GENTLER = text("error.NOT_ALIKE.damaged", setting="learning_rate", value="2.5")
 LORA = LoraPlan(rank=2, conv_rank=2, text_encoder_learning_rate=1e-4)
 CASES: dict[str, tuple[Method, TrainPlan]] = {
     "lora": (Method.LORA, LORA),
@@ -125,7 +125,7 @@ def test_where_the_rate_was_many_times_the_usual_one_that_one_is_advised(tmp_pat
     fast = Numbers({**TRAINED.document, "usual_learning_rate": 0.25})
     with pytest.raises(NotAlike) as caught:
         selftest.check_likeness(tmp_path / "a", 0.30, 0.29, fast)
-    assert caught.value.hint == NotAlike.DAMAGED.format(setting="learning_rate", value="0.25")
+    assert caught.value.hint == text("error.NOT_ALIKE.damaged", setting="learning_rate", value="0.25")
 
 
 @pytest.mark.parametrize(("before", "after", "hint"), [
@@ -147,6 +147,6 @@ def test_an_optimiser_that_chooses_its_own_rate_is_given_fewer_steps(tmp_path: P
 
 
 def test_both_remedies_for_a_likeness_that_did_not_rise_are_said_in_every_language() -> None:
-    for part, hint in (("hint", NotAlike.default_hint), ("damaged", NotAlike.DAMAGED)):
+    for part in ("hint", "damaged"):
         said = [text(f"error.NOT_ALIKE.{part}", language) for language in LANGUAGES]
-        assert said[0] == hint and len(set(said)) == len(LANGUAGES)
+        assert len(set(said)) == len(LANGUAGES)

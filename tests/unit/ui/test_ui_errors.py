@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from personal_avatar import errors
+from personal_avatar.commandline import named_here
 from personal_avatar.errors import (
     AvatarError,
     BaseUnsupported,
@@ -87,7 +88,7 @@ def test_advice_that_fits_better_stands_in_place_of_the_usual() -> None:
 
 
 @pytest.mark.parametrize("error", [
-    EngineMissing("It is not here.", EngineMissing.HOW.format("personal-avatar doctor --install-kohya --data /d")),
+    EngineMissing("It is not here.", named_here(EngineMissing.default_hint, Path("/d"))),
     Shelf((Path("/d/models/identity"),)).missing(*SETS["faceid-sd15"]),
     WeightsMissing("It could not be fetched.", fetch._hint(YUNET, Path("/d/weights"))),
 ])
@@ -171,7 +172,8 @@ def test_a_training_without_likeness_is_no_broken_file() -> None:
 
 
 def test_the_remedy_for_a_training_that_was_too_strong_is_told_in_the_language_of_the_page() -> None:
-    error = NotAlike("No more like her (0, 0.5 before).", NotAlike.DAMAGED.format(setting="learning_rate", value="2.5"))
+    remedy = text("error.NOT_ALIKE.damaged", setting="learning_rate", value="2.5")
+    error = NotAlike("No more like her (0, 0.5 before).", remedy)
     for language in ("vi", "zh"):
         rate = text("plan.learning_rate", language)
         hint = text("error.NOT_ALIKE.damaged", language, setting=f"“{rate}”", value="2.5")

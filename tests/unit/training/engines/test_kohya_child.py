@@ -27,6 +27,7 @@ from personal_avatar.naming import SAID_OF_CUDNN
 from personal_avatar.training.engines.kohya.child import PATIENCE_S, Child, failure
 from personal_avatar.training.memory import UNTOLD, peak_gb
 from personal_avatar.ui.markup import words_of
+from personal_avatar.wording import text
 
 
 def child(program: str, folder: Path) -> Child:
@@ -210,7 +211,7 @@ def test_a_full_disk_is_not_answered_with_resume_which_its_jobs_cannot() -> None
 
 def test_where_cudnn_found_no_way_both_ways_out_are_told() -> None:
     error = failure(1, ["RuntimeError: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"], oom_killed=False)
-    assert error.hint == OutOfVram.CUDNN
+    assert error.hint == text("error.OUT_OF_VRAM.cudnn")
 
 
 CARDS = ["RuntimeError: CUDA driver version is insufficient for CUDA runtime version",
