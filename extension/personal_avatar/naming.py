@@ -107,22 +107,28 @@ def of_card(text: str) -> OldDriver | OtherCard | None:
     return OtherCard(sentence("failure.other_card")) if any(said in text for said in SAID_OF_BUILDS) else None
 
 
+def _title(kind: type[AvatarError]) -> str:
+    """All that is known of what happened."""
+    return f"{sentence(f'error.{kind.code}.title')}."
+
+
 def named(error: BaseException) -> AvatarError:
     """Name an exception of a library: memory, disk, writing and everything else; an `AvatarError` stays what it is."""
     if isinstance(error, AvatarError):
         return error
     text = f"{type(error).__name__}: {error}".strip()
     if type(error).__name__ == "OutOfMemoryError" or of_vram(text):
-        return OutOfVram("The graphics card ran out of memory.")
+        return OutOfVram(_title(OutOfVram))
     if of_cudnn(text):
-        return OutOfVram("The graphics card ran out of memory.", sentence("error.OUT_OF_VRAM.cudnn"))
+        return OutOfVram(_title(OutOfVram), sentence("error.OUT_OF_VRAM.cudnn"))
     if isinstance(error, MemoryError) or _errno(error) == errno.ENOMEM or any(said in text for said in SAID_OF_MEMORY):
-        return OutOfMemory("The machine ran out of memory.")
+        return OutOfMemory(_title(OutOfMemory))
     if _errno(error) in (errno.ENOSPC, errno.EDQUOT) or any(said in text for said in SAID_OF_DISKS):
-        return DiskFull(f"The disk is full ({getattr(error, 'filename', None) or 'while writing'}).")
+        where = getattr(error, "filename", None)
+        return DiskFull(sentence("failure.disk", where=where) if where else sentence("failure.disk_writing"))
     refused = SAID_OF_WRITING in text and any(said in text for said in SAID_OF_REFUSALS)
     if refused or _errno(error) == errno.EROFS:
-        return NotWritable(f"A file could not be written: {first_line(error)}.")
+        return NotWritable(sentence("failure.not_written", cause=first_line(error)))
     if unusable := of_card(text):
         return unusable
-    return Crashed(f"An unexpected error ended the work: {described(error)}.")
+    return Crashed(sentence("failure.unexpected", cause=described(error)))

@@ -41,8 +41,7 @@ NAMED = (
     "idle", "fault", "unrestored", "replaced",
 )
 TELLERS = {"Log", "note", "say", "waiting", "_tell", "Again"}
-# With words of their own: what libraries raise is named before there may be a table, as by install.py.
-BELOW = {"naming.py"}
+TITLED = {"naming.py"}  # which may say no more than the title of an error
 
 
 def imported(source: Path) -> Iterator[Path]:
@@ -140,4 +139,4 @@ class Module:
         return []
 
 
-MODULES = [one for one in map(Module, running()) if one.name not in {*BEFORE, *BELOW}]
+MODULES = [one for one in map(Module, running()) if one.name not in {*BEFORE, *TITLED}]

@@ -10,11 +10,7 @@ from personal_avatar.ui.texts import table
 
 from tests.unit.ui.sources import NAMED, PACKAGE
 
-# Words for pages in another language than English; what `naming.py`, which stands below the table, writes itself.
-UNNAMED = {
-    "content.main_memory", "error.other", "failure.disk", "failure.disk_writing", "failure.not_written",
-    "failure.unexpected", "log.of_photo",
-}
+UNNAMED = {"content.main_memory", "error.other", "log.of_photo"}  # words for pages in another language than English
 READERS = ("failures.py", "remarks.py")  # of the page: they look for what others have said
 LEAST = 3  # letters of its own: what is made of places alone could be any key
 
