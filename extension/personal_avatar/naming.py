@@ -16,6 +16,7 @@ from personal_avatar.errors import (
     OutOfMemory,
     OutOfVram,
 )
+from personal_avatar.texts import table
 from personal_avatar.texts import text as sentence
 
 # What libraries say when there is no room, some in errors of no type of their own: torch and its CUDA libraries,
@@ -56,6 +57,8 @@ SAID_OF_BUILDS = (
     "no kernel image is available for execution on the device", "device kernel image is invalid",
     "invalid device function", "Torch not compiled with CUDA enabled",
 )
+
+table()  # now: later there may be neither memory nor a file handle to read it with
 
 CHARACTERS = 300  # of what a library says, in a sentence: as long as a path may be
 
