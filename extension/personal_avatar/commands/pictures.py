@@ -64,7 +64,7 @@ def restore(args: Namespace, terminal: Terminal) -> int:
     judge = studio.restoring.judge(avatar, references)
     people = [studio.restoring.person(avatar, judge)] if avatar else []
     people = people or ([studio.restoring.person_from(references, judge)] if references else [])
-    painter = painter_of(studio, avatar, references) if people and settings.second_pass else None
+    painter = painter_of(studio, avatar, references, terminal.complain) if people and settings.second_pass else None
     args.out.mkdir(parents=True, exist_ok=True)
     with terminal.bar("restore") as bar:
         for done, image in enumerate(images, start=1):

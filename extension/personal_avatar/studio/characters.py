@@ -58,7 +58,7 @@ def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, c
     from personal_avatar.avatars import subject_prompt
     from personal_avatar.domain import Method
     from personal_avatar.names import TRIGGER_TOKEN
-    from personal_avatar.studio.sitters import usable_with
+    from personal_avatar.studio.sitters import in_its_place, usable_with
 
     casting = Casting(
         studio, studio.host.checkpoint(), validated(InventSettings, task.settings), task.description,
@@ -68,6 +68,8 @@ def _opened(studio: Studio, task: InventTask, folder: Path, emit: EventWriter, c
         return casting
     avatar = studio.avatars.load(task.avatar_id)
     point = usable_with(avatar, casting.base, studio.host.folders())
+    for sentence in in_its_place(avatar, point, casting.base):
+        emit(Log(sentence))
     words = ", ".join(part for part in (subject_prompt(point, 1.0), task.description) if part)
     own = point.path if point.method is Method.DREAMBOOTH else None
     return replace(casting, words=words, avatar=avatar, checkpoint=own, clip_skip=point.clip_skip)

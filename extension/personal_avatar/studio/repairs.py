@@ -65,7 +65,7 @@ def _repaired(
     photos = [folder / "photos" / name for name in task.references]
     avatar = studio.avatars.load(task.avatar_id) if task.avatar_id else None
     judge = studio.restoring.judge(avatar, photos)
-    people, painter = _people(studio, avatar, photos, judge), _painter(studio, avatar, photos, settings)
+    people, painter = _people(studio, avatar, photos, judge), _painter(studio, avatar, photos, settings, emit)
     emit(Progress(0, len(task.images)))
     done = Done(task, started)
     for number, (name, called) in enumerate(zip(task.images, task.called, strict=True)):
@@ -112,14 +112,14 @@ def _people(studio: Studio, avatar: Avatar | None, photos: list[Path], judge: Ju
 
 
 def _painter(
-    studio: Studio, avatar: Avatar | None, photos: list[Path], settings: PictureRestoreSettings
+    studio: Studio, avatar: Avatar | None, photos: list[Path], settings: PictureRestoreSettings, emit: EventWriter
 ) -> Painter | None:
     """For small faces; only when it is wanted, and known whose they are."""
     from personal_avatar.studio.second_pass import painter_of
 
     if not settings.second_pass or not (avatar or photos):
         return None
-    return painter_of(studio, avatar, photos)
+    return painter_of(studio, avatar, photos, lambda sentence: emit(Log(sentence)))
 
 
 def _portrait(image: Path, target: Path, found: RestoredPicture) -> Portrait:

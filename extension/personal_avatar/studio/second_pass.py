@@ -108,9 +108,12 @@ def repainted(
     return restore_everybody(picture, people, judge, paint, small, is_ours, on_face, LIMITS)
 
 
-def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]) -> Painter:
+def painter_of(
+    studio: Studio, avatar: Avatar | None, references: Sequence[Path], tell: Callable[[str], None]
+) -> Painter:
     """Paints one person through the host: by the avatar's training where it fits the loaded checkpoint, else without
-    training, from photos. Raises what keeps the person from being painted."""
+    training, from photos. `tell` is given sentences about what is not as it was asked for. Raises what keeps the person
+    from being painted."""
     from personal_avatar.host import PictureRequest
     from personal_avatar.studio.oneshot import OneShot, posed
     from personal_avatar.studio.sitters import seated
@@ -122,6 +125,8 @@ def painter_of(studio: Studio, avatar: Avatar | None, references: Sequence[Path]
     one_shot = OneShot(references=tuple(files), identity=None if trained else {})
     seat = seated(studio, avatar, one_shot, files, 1.0)
     sitter = seat.sitter
+    for sentence in seat.remarks:
+        tell(sentence)
 
     def paint(prompt: str, crop: np.ndarray, strength: float) -> np.ndarray:
         def again(fitted: np.ndarray) -> np.ndarray:

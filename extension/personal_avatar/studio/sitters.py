@@ -158,7 +158,7 @@ def seated(
     if sitter.identity is not None:
         refuse_faceless(studio.host.folders(), posed(sitter.identity, sitter.image), base)
     others = tuple(tuple(files[name] for name in other.references) for other in one_shot.neighbours)
-    told = _in_its_place(avatar, point, studio.host.checkpoint(), one_shot.file) if avatar and point else ()
+    told = in_its_place(avatar, point, studio.host.checkpoint(), one_shot.file) if avatar and point else ()
     return Seated(sitter, base, _scorer(studio, avatar, photos, 1 + len(others)), tuple(photos), others, told)
 
 
@@ -204,8 +204,8 @@ def _wanted(points: Sequence[Checkpoint], wanted: str) -> tuple[Checkpoint, ...]
     return tuple(one for one in points if not wanted or wanted in _names(one))
 
 
-def _in_its_place(avatar: Avatar, point: Checkpoint, base: BaseModelFile, wanted: str) -> tuple[str, ...]:
-    """Says that a better file than `point` is gone, where that is so."""
+def in_its_place(avatar: Avatar, point: Checkpoint, base: BaseModelFile, wanted: str = "") -> tuple[str, ...]:
+    """Says that a better file than `point`, which is used, is gone, where that is so. `base`: the loaded checkpoint."""
     best = best_of(_wanted(avatar.fitting(base.family), wanted))
     if best is None or best == point:
         return ()

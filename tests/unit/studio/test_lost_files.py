@@ -13,6 +13,7 @@ from personal_avatar.jobs.events import Log
 from personal_avatar.studio import CreateRequest, Studio, TrainRequest
 from personal_avatar.studio.inventing import InventRequest
 from personal_avatar.studio.oneshot import OneShot
+from personal_avatar.studio.restoring import RestoreRequest
 from personal_avatar.studio.sitters import _painted_with
 from personal_avatar.studio.trained import lies_here
 
@@ -20,6 +21,10 @@ from tests.unit.api.house import GOOD, build_studio
 
 pytestmark = pytest.mark.slow
 
+NEXT_BEST = (
+    "anna.safetensors, the best trained file of Anna, is no longer here: the next best is used, anna-2.safetensors "
+    "(lora, kohya)."
+)
 PAINT = CreateRequest(avatar_id="anna", prompt="a portrait", settings={"count": 1, "restore": False})
 
 
@@ -86,10 +91,33 @@ def test_where_the_best_file_is_gone_the_next_best_serves_and_that_is_told(studi
     assert [one["file"] for one in told["checkpoints"] if one["used"]] == [other.path.name]
     view = studio.queue.wait(studio.create(replace(PAINT, file=wanted)).id, 60)
     assert "<lora:anna-2:" in studio.host.requests[-1].prompt  # type: ignore[attr-defined]
-    said = [record.event.message for record in studio.events(view.job.id) if isinstance(record.event, Log)]
-    assert any(one.startswith("anna.safetensors, the best trained file of Anna, is no longer here") for one in said)
+    assert told_by(studio, view.job.id) == [NEXT_BEST]
     with pytest.raises(WrongState, match="anna.safetensors, the trained file of Anna, is not here"):
         studio.create(replace(PAINT, file="anna.safetensors"))
+
+
+def told_by(studio: Studio, job_id: str) -> list[str]:
+    """What a job says of a file that is gone."""
+    said = (record.event.message for record in studio.events(job_id) if isinstance(record.event, Log))
+    return [sentence for sentence in said if "is no longer here" in sentence]
+
+
+def test_inventing_tells_that_the_best_file_is_gone(studio: Studio) -> None:
+    ours, _ = with_another(studio)
+    wanted = InventRequest(avatar_id="anna", count=4, keep=3)
+    assert told_by(studio, studio.queue.wait(studio.invention.start(wanted).id, 60).job.id) == []
+    ours.path.unlink()
+    view = studio.queue.wait(studio.invention.start(wanted).id, 60)
+    assert "<lora:anna-2:" in studio.host.requests[-1].prompt  # type: ignore[attr-defined]
+    assert told_by(studio, view.job.id) == [NEXT_BEST]
+
+
+def test_a_second_pass_tells_that_the_best_file_is_gone(studio: Studio) -> None:
+    ours, _ = with_another(studio)
+    wanted = RestoreRequest(GOOD[:1], avatar_id="anna", settings={"second_pass": True})
+    assert told_by(studio, studio.queue.wait(studio.restoring.start(wanted).id, 60).job.id) == []
+    ours.path.unlink()
+    assert told_by(studio, studio.queue.wait(studio.restoring.start(wanted).id, 60).job.id) == [NEXT_BEST]
 
 
 @pytest.mark.parametrize(("method", "folder"), [
