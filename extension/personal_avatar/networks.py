@@ -287,7 +287,7 @@ def _lora_complaints(names: list[str], base: BaseModelFile, folders: Iterable[Pa
     files = {name: path for folder in folders for name, path in loras_in(folder).items()}
     for name in names:
         path = find_lora(name, files)
-        yield from [text("log.no_lora", who=name)] if path is None else _unfit("lora", name, path, base)
+        yield from [text("failure.lora_not_there", names=name)] if path is None else _unfit("lora", name, path, base)
 
 
 def _embedding_complaints(texts: list[str], base: BaseModelFile, folders: Folders) -> Iterator[str]:

@@ -37,7 +37,34 @@ def test_spans_of_time_are_told_in_the_language_of_the_page() -> None:
     assert (span(7, "vi"), span(5400, "zh")) == ("7 giây", "1.5 小时")
 
 
-@pytest.mark.parametrize(("language", "other_words"), [("vi", ["avatar"]), ("zh", ["形象", "标注", "avatar"])])
+LONG = 4  # words of a sentence; two keys may have the same few words, whose translations depend on where they stand
+# Keys that are made of codes of errors and reasons, or of names of settings: each has its own text beside it.
+MADE = [
+    {"reason.UNREADABLE.hint", "error.UNREADABLE.hint"}, {"error.JOB_FAILED.hint", "error.CRASHED.hint"},
+    {"error.other", "error.FAILED.title"}, {"plan.resolution.info", "create.width.info", "create.height.info"},
+    {"create.steps.info", "create.guidance.info"}, {"identity.start.info", "identity.end.info"},
+]
+
+
+def doubles() -> dict[str, set[str]]:
+    """Keys of each English sentence that stands under several, whatever its places are called."""
+    found: dict[str, set[str]] = {}
+    for key, texts in table().items():
+        found.setdefault(re.sub(r"{\w+}", "{}", texts[0]), set()).add(key)
+    return {said: keys for said, keys in found.items() if len(keys) > 1 and len(said.split()) >= LONG}
+
+
+def test_a_sentence_stands_under_one_key() -> None:
+    assert sorted(sorted(keys) for keys in doubles().values() if keys not in MADE) == []
+
+
+@pytest.mark.parametrize("keys", MADE, ids=min)
+def test_what_has_to_stand_under_several_keys_is_translated_once(keys: set[str]) -> None:
+    assert keys in doubles().values(), "it stands under one key now: leave it out here"
+    assert len({table()[key] for key in keys}) == 1
+
+
+@pytest.mark.parametrize(("language", "other_words"), [("vi", ["avatar"]), ("zh", ["形象", "化身", "标注", "avatar"])])
 def test_one_thing_has_one_name(language: str, other_words: list[str]) -> None:
     """An avatar and a caption; what is called Personal Avatar, avatar-tiny and the like keeps its name."""
     at = LANGUAGES.index(language)

@@ -48,7 +48,7 @@ class CreateSettings(Settings):
     good_from: float = setting(0.0, "create.good_from", ge=0.0, le=1.0, step=0.01, advanced=True)
     restore: bool = setting(True, "create.restore")
     restore_count: int = setting(4, "create.restore_count", ge=1, le=200, step=1, advanced=True)
-    max_likeness_drop: float = setting(0.0, "create.max_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
+    max_likeness_drop: float = setting(0.0, "identity.restore_drop", ge=0.0, le=0.2, step=0.01, advanced=True)
     steps: int = setting(0, "create.steps", ge=0, le=150, step=1, advanced=True)
     guidance: float = setting(0.0, "create.guidance", ge=0.0, le=30.0, step=0.5, advanced=True)
     width_px: int = setting(0, "create.width", ge=0, le=2048, step=64, advanced=True, unit="px")

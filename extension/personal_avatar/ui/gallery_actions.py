@@ -154,7 +154,7 @@ def build_deletion(page: Page, picked: Any, told: Any) -> None:
         if not found:
             raise Refusal(NotFound, "nochosen")
         if not is_sure:
-            raise Refusal(BadInput, "notsure")
+            raise Refusal(BadInput, "notsure", hint="refusal.unsure.hint")
         return [_deleted(scene, found, host_files), "", False, False]
 
     page.on(button.click, delete, [picked, sure, host], [told, picked, sure, host], message)

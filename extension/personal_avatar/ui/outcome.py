@@ -81,7 +81,7 @@ def _told(result: Result, scene: Scene, shelf: Shelf) -> str:
     """Why this checkpoint, what to change, and the whole report."""
     why, advice = _said(result, "choice", "choice", scene), _said(result, "advice", "train_advice", scene)
     parts = [
-        tag("h3", escape(scene.say("train.choice"))) + tag("p", " ".join(why)) if why else "",
+        tag("h3", escape(scene.say("report.why"))) + tag("p", " ".join(why)) if why else "",
         tag("h3", escape(scene.say("train.advice"))) + _list(advice) if advice else "",
         _report(result, scene, shelf),
     ]

@@ -22,7 +22,7 @@ def chosen(files: list[Path], folder: str) -> list[Path]:
     if folder.strip():
         path = Path(folder.strip().strip('"')).expanduser()
         if not path.is_dir():
-            raise Refusal(NotFound, "nofolder", folder=folder.strip())
+            raise Refusal(NotFound, "nofolder", said="failure.no_such_folder", folder=folder.strip())
         found += pictures_in([path])
     return found
 
@@ -42,7 +42,7 @@ def distinct(photos: list[Path]) -> list[Path]:
             raise Refusal(WrongState, "notarrived", name=photo.name)
         found.setdefault(sha256_of(photo), photo)
         if len(found) > MAX_PHOTOS:
-            raise Refusal(InvalidSettings, "toomany", n=len(photos), most=MAX_PHOTOS)
+            raise Refusal(InvalidSettings, "toomany", said="refusal.manyphotos", n=len(photos), most=MAX_PHOTOS)
     return list(found.values())
 
 

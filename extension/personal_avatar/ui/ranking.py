@@ -44,7 +44,7 @@ def _asked(page: Page) -> None:
     )
     page.say(page.read(view.AVATAR, avatar), label="rank.avatar", info="rank.avatar.info")
     page.show(avatar, _avatars, watched=("choices",))
-    references = upload(page, "rank_references", "rank.references", height=110)
+    references = upload(page, "rank_references", "identity.references", height=110)
     page.show(references, lambda scene: {"visible": chosen_avatar(scene, scene.values.get(view.AVATAR)) is None})
     folder = gr.Textbox(
         label=text("rank.folder"), info=text("rank.folder.info"), max_lines=1, visible=page.ask_folder,
@@ -87,7 +87,7 @@ def _request(
     avatar, references, images = chosen_avatar(scene, who), _paths(photos), _paths(files)
     folder = _folder(named) if page.ask_folder else None
     if avatar is None and not references:
-        raise Refusal(TooFewPhotos, "ranknobody")
+        raise Refusal(TooFewPhotos, "ranknobody", hint="remedy.avatar_or_photo")
     if len(references) > MAX_REFERENCES:
         raise Refusal(InvalidSettings, "manyphotos", n=len(references), most=MAX_REFERENCES)
     if folder is None and not images:
@@ -107,7 +107,7 @@ def _folder(named: str) -> Path | None:
         return None
     folder = Path(named.strip().strip('"')).expanduser()
     if not folder.is_dir():
-        raise Refusal(NotFound, "nofolder", folder=named.strip())
+        raise Refusal(NotFound, "nofolder", said="failure.no_such_folder", folder=named.strip())
     return folder
 
 

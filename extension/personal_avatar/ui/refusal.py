@@ -12,15 +12,19 @@ LOG = logging.getLogger(__name__)
 
 
 class Refusal(AvatarError):
-    """`kind`: the error of errors.py that it is; `key`: `refusal.<key>` says what happened, `.hint` what to do."""
+    """`kind`: the error of errors.py that it is; `key`: `refusal.<key>` says what happened, `.hint` what to do, unless
+    `said` and `hint` are the keys of other texts that do."""
 
-    def __init__(self, kind: type[AvatarError], key: str, **values: object) -> None:
-        self.kind, self._key, self._values = kind, f"refusal.{key}", values
+    def __init__(
+        self, kind: type[AvatarError], key: str, *, said: str = "", hint: str = "", **values: object
+    ) -> None:
+        self.kind, self._values, own = kind, values, f"refusal.{key}"
+        self._said, self._remedy = said or own, hint or f"{own}.hint"
         super().__init__(*self.words("en"))
 
     def words(self, language: str) -> tuple[str, str]:
         """(message, hint) in a language."""
-        return text(self._key, language, **self._values), text(f"{self._key}.hint", language)
+        return text(self._said, language, **self._values), text(self._remedy, language)
 
 
 def failed_here(error: Exception) -> AvatarError:

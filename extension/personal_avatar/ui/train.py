@@ -149,7 +149,7 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
     if not draft.accepted:
         raise Refusal(TooFewPhotos, "nochecked")
     if not draft.consent and not scene.studio.invention.statement(draft.accepted):
-        raise Refusal(ConsentMissing, "noconsent")
+        raise Refusal(ConsentMissing, "noconsent", said="failure.no_consent")
     return TrainRequest(
         name=draft.name,
         photos=draft.accepted,
