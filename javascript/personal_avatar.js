@@ -88,20 +88,30 @@
         return [language, key, taken, ...rest];
     }
 
-    // Ids of the parts that a value was put into since the server was told last.
-    const touched = new Set();
+    // Ids of the parts that a value was put into, and which touch it was, until the server has answered to that one.
+    const touched = new Map();
+    let touches = 0;
 
     function noted(names, ...rest) {
-        const found = Array.from(touched).join(" ");
-        touched.clear();
-        return [found, ...rest];
+        return [Array.from(touched, (touch) => touch.join(":")).join(" "), ...rest];
+    }
+
+    function forget() {
+        const holder = document.querySelector("#personal_avatar_heard [data-pa-heard]");
+        for (const one of holder ? holder.dataset.paHeard.split(" ") : []) {
+            const [id, touch] = one.split(":");
+            if (touched.get(id) === Number(touch)) {
+                touched.delete(id);
+            }
+        }
     }
 
     // Gradio tells of a value also when its field is only left: what counts is what the browser saw happen in it.
     function noteTouch(event) {
         const part = event.target.closest && event.target.closest("#personal_avatar_root [id^=personal_avatar_]");
         if (part && (event.type === "input" || event.key === "Enter" || event.target.closest("li"))) {
-            touched.add(part.id);
+            touches += 1;
+            touched.set(part.id, touches);
         }
     }
 
@@ -516,6 +526,7 @@
     document.addEventListener("visibilitychange", () => visible() && refresh());
 
     watch(() => {
+        forget();
         complete();
         announce();
         reopen();

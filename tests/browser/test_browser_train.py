@@ -131,6 +131,27 @@ def test_what_was_stepped_or_chosen_again_stays_although_it_is_what_was_proposed
     assert page.complaints() == []
 
 
+def test_what_was_put_in_while_the_server_was_away_stays_when_it_is_back(open_page: Open) -> None:
+    page = open_page()
+    page.go("train")
+    page.wait(lambda: page.part("plan_steps").is_displayed() and page.text("estimate"))
+    usual = str(page.part("plan_steps", RATE).get_property("value"))
+    page.network(away=True)
+    page.click("plan_steps", RATE)
+    page.keys(Keys.ARROW_UP, Keys.ARROW_DOWN, Keys.TAB)
+    page.wait(lambda: [said for said in page.complaints() if "/run/" in said])
+    page.network()
+    assert steps_for(page, Goal.FACE_QUICK) == usual
+    page.wait(lambda: "plan_steps:" in heard(page))
+    assert steps_for(page, Goal.FACE) == usual
+    page.wait(lambda: "goal:" in heard(page) and "plan_steps:" not in heard(page))  # it is not told again
+
+
+def heard(page: Page) -> str:
+    """What the server answered to last, of what was put into fields."""
+    return str(page.part("heard", "i").get_attribute("data-pa-heard"))
+
+
 WIDE = """
     const columns = [...Array(9).keys()], row = (cell, name) => `<tr><th>${name}</th>` +
         columns.map((column) => `<${cell}>number ${column}</${cell}>`).join("") + "</tr>";

@@ -17,7 +17,7 @@ import gradio as gr
 from personal_avatar.storage import legible
 from personal_avatar.studio import Studio
 from personal_avatar.ui.desk import Desk
-from personal_avatar.ui.markup import error_box
+from personal_avatar.ui.markup import error_box, tag
 from personal_avatar.ui.pictures import Held, Shelf, drop_copies_of_the_dead
 from personal_avatar.ui.refusal import failed_here
 from personal_avatar.ui.scene import JobWatch, Scene
@@ -56,6 +56,7 @@ class Page:
         drop_copies_of_the_dead()
         self.key = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("key"), render=False))
         self.touched = self.keep(gr.Textbox("", visible=False, elem_id=elem_id("touched"), render=False))
+        self.heard = self.keep(gr.HTML(elem_id=elem_id("heard"), elem_classes="pa-hidden", render=False))
         self.seen = gr.State({})
         self.language = gr.Dropdown(
             list(LANGUAGE_NAMES.values()),
@@ -173,7 +174,7 @@ class Page:
 
     def _refresh_io(self) -> tuple[list[Any], list[Any]]:
         live = [component for component in self._components if component._id in self._shows]
-        return [self.touched, self.language, self.key, self.seen, *self._reads.values()], [self.seen, *live]
+        return [self.touched, self.language, self.key, self.seen, *self._reads.values()], [self.seen, self.heard, *live]
 
     # -- answering
 
@@ -212,9 +213,10 @@ class Page:
             shelf.tidy()
 
     def _refresh(self, touched: str, language: str, key: str, seen: dict[str, Any], *values: Any) -> list[Any]:
-        """`touched`: DOM ids of what the user put a value into since the last time, also the one that stood there."""
+        """`touched`: DOM ids of what the user put a value into, also the one that stood there, each with a colon and
+        the number of that touch: all that no answer has told the browser yet to be `heard`."""
         self._tidy()
-        names = touched.split()
+        names = [one.partition(":")[0] for one in touched.split()]
         hands = [part for part in self._components if part._id in self._lasting and part.elem_id in names]
         seen = {**seen, **{str(component._id): {} for component in hands}}
         scene = self.scene(language, key, dict(zip(self._reads, values, strict=True)))
@@ -228,7 +230,8 @@ class Page:
             news = {} if fresh.get(name) == digest else proposed.get(component._id, shown)
             updates.append(gr.update(**news))
             fresh[name] = digest
-        return [fresh, *updates]
+        heard = gr.update(value=tag("i", data_pa_heard=touched)) if names else gr.update()
+        return [fresh, heard, *updates]
 
     def _proposed(self, scene: Scene, seen: dict[str, Any], opening: bool = False) -> dict[int, dict[str, Any]]:
         """What is proposed, by component, without a value where the user has put another in the place of the last one.

@@ -37,6 +37,7 @@ def build(
             page.language.render()
         page.key.render()
         page.touched.render()
+        page.heard.render()
         page.show(gr.HTML(elem_id=elem_id("status")), lambda scene: {"value": status_html(scene)})
         refresh = gr.Button(visible=False, elem_id=elem_id("refresh"))
         _panels(page)

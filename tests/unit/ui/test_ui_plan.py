@@ -157,6 +157,20 @@ def test_what_was_typed_stays_and_is_sent_although_the_same_is_proposed(
     assert found == {GOAL: Goal.FACE.value, "optimiser": usual, "learning_rate": typed}
 
 
+def test_the_browser_is_told_which_touches_were_heard(visit: Visit) -> None:
+    visitor = visit(key="e5" * 16)
+    usual = visitor.value("plan_steps")
+    visitor.refresh()
+    assert not visitor.value("heard"), "nothing was touched"
+    visitor.enter(touched='personal_avatar_plan_steps:7 "><b>:8')
+    visitor.refresh()
+    heard = visitor.value("heard")
+    assert 'data-pa-heard="personal_avatar_plan_steps:7 ' in heard and "<b>" not in heard
+    visitor.enter(touched="", goal=Goal.FACE_QUICK.value)
+    visitor.refresh()
+    assert visitor.value("plan_steps") == usual
+
+
 def test_a_number_that_was_only_passed_through_follows_the_goal(visit: Visit) -> None:
     visitor = visit(key="e4" * 16)
     usual = visitor.value("plan_steps")
