@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
 
 from pydantic import (
@@ -29,6 +30,7 @@ from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.storage import writable
 from personal_avatar.studio import MAX_PHOTOS, meant
 from personal_avatar.training.plan import PLANS
+from personal_avatar.wording import DEFAULT, LANGUAGES
 
 
 def told_by(check: Callable[[str], str], **limits: Any) -> type[str]:
@@ -54,6 +56,7 @@ Sha256 = constr(strict=True, regex=r"^[0-9a-f]{64}(?!\n)$")
 Statement = constr(strict=True, min_length=1, max_length=1000, regex=r"\S")
 CallbackUrl = constr(strict=True, max_length=2000, regex=r"^(https?://[!-~]+)?$")
 Priority = conint(strict=True, ge=PRIORITIES[0], le=PRIORITIES[-1])
+Language = Enum("Language", {code: code for code in LANGUAGES}, type=str)  # type: ignore[misc]
 CHOICES = "What was decided about photos; see POST /photos/check for their hashes and faces"
 DOOR = "api"  # where what is stated here was stated
 STATED_BY_CALLER = "The caller of the API stated that the person in the photos agreed."
@@ -152,6 +155,10 @@ class PhotosBody(JobBody):
     choices: Choices = Field((), description=CHOICES)
     consent: Statement = Field(
         STATED_BY_CALLER, description="Who stated that the person agreed; kept with the avatar"
+    )
+
+    language: Language = Field(
+        Language(DEFAULT), description="In which reports begin and the sheet of a comparison is written"
     )
 
     @validator("photo_settings")

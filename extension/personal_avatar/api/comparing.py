@@ -118,7 +118,7 @@ class ComparingApi:
             started = self.studio.comparing.start(TrainRequest(
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 plan=body.plan, photo_settings=body.photo_settings, choices=decided(body.choices),
-                consent=body.consent, door=DOOR,
+                consent=body.consent, door=DOOR, language=body.language.value,
             ), [way.value for way in body.methods])
         first = started.jobs[0]
         return CompareAccepted(

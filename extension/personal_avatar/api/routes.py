@@ -62,7 +62,7 @@ class Api:
                 name=body.instance_name, photos=tuple(photos), class_noun=body.class_type, user_id=body.user_id,
                 method=body.method, engine=body.engine, plan=body.plan, consent=body.consent, door=DOOR,
                 photo_settings=body.photo_settings, choices=bodies.decided(body.choices),
-                even_if_too_large=body.even_if_too_large,
+                even_if_too_large=body.even_if_too_large, language=body.language.value,
             ))
         told = answers.accepted(self.studio, job, estimate["seconds"])
         return schemas.TrainAccepted(training_job_id=job.id, differences=job.payload["otherwise"], **told)

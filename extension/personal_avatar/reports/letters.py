@@ -3,6 +3,7 @@ them, else the font inside Pillow."""
 from __future__ import annotations
 
 import importlib.util
+import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,11 @@ NO_SIGN = "\uffff"  # drawn as fonts draw what they lack
 SEEN = "LNPS"  # categories of Unicode whose signs leave ink
 LOOKED_AT_PX = 16
 MORE = "..."
+# What stays together in a line, with the space before it: a word, or a sign of a script without spaces between words.
+# Brackets stay with what they hold, stops with what they end.
+_WIDE = "\u2e80-\u312f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
+_OPENING, _CLOSING = "（《「『【“", "，。、；：！？）》」』】…”"
+PIECE = re.compile(rf"\s*(?:[{_OPENING}]*(?:(?![{_CLOSING}])[{_WIDE}]|[^\s{_WIDE}]+)[{_CLOSING}]*|\S)")
 
 
 def font(size_px: int, bold: bool = False, text: str = "") -> Any:
@@ -92,6 +98,13 @@ def _candidates(bold: bool, wide: bool) -> list[str]:
     return [*carried, *(f"{name}.ttf" for name in names), *others]
 
 
+def can_write(text: str) -> bool:
+    """Whether a font here has all signs of `text`: others are drawn as boxes."""
+    signs = _beyond_latin(text)
+    name = _file_for(signs, bold=False)
+    return not signs or (bool(name) and not _lacking(name, signs))
+
+
 def write(pen: Any, place: tuple[float, float], text: str, colour: Colour, size_px: int, bold: bool = False) -> None:
     """One line with its upper left corner at `place`; `pen`: an `ImageDraw`."""
     composed = unicodedata.normalize("NFC", text)
@@ -116,17 +129,21 @@ def shortened(text: str, size_px: int, room_px: float, bold: bool = False) -> st
 def wrapped(text: str, size_px: int, room_px: float, most: int) -> list[str]:
     """`text` in at most `most` lines, none wider than `room_px`; an ellipsis ends what does not fit."""
     lines: list[str] = []
-    rest = text.split()
+    rest = PIECE.findall(" ".join(text.split()))
     while rest and len(lines) < most - 1:
         taken = _taken(rest, size_px, room_px)
-        lines.append(" ".join(rest[:taken]) if taken else shortened(rest[0], size_px, room_px))
+        lines.append(_joined(rest[:taken]) if taken else shortened(rest[0].strip(), size_px, room_px))
         rest = rest[max(1, taken) :]
-    return [*lines, shortened(" ".join(rest), size_px, room_px)] if rest and most > 0 else lines
+    return [*lines, shortened(_joined(rest), size_px, room_px)] if rest and most > 0 else lines
 
 
-def _taken(words: list[str], size_px: int, room_px: float) -> int:
-    """How many of the words fit into a line."""
+def _taken(pieces: list[str], size_px: int, room_px: float) -> int:
+    """How many of the pieces fit into a line."""
     count = 0
-    while count < len(words) and width_of(" ".join(words[: count + 1]), size_px) <= room_px:
+    while count < len(pieces) and width_of(_joined(pieces[: count + 1]), size_px) <= room_px:
         count += 1
     return count
+
+
+def _joined(pieces: list[str]) -> str:
+    return "".join(pieces).strip()

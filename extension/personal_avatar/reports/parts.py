@@ -1,8 +1,8 @@
 """What the pages have in common: the document around them, sections, facts, cards of likeness, curves, pictures.
 
 Everything is inside: style sheet and pictures; no script, nothing is fetched. A page holds its texts in every language
-and shows those of the one that its address ends with, as `report.html#vi`, else English; see report.css. `said` makes
-them of keys of the table; names and values of others are HTML already.
+and shows those of the one that its address ends with, as `report.html#vi`, else of that which `document` is given; see
+report.css. `said` makes them of keys of the table; names and values of others are HTML already.
 """
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ def said(key: str, **values: object) -> str:
     return each(lambda language: html.escape(text(f"report.{key}", language, **values)))
 
 
-def document(title: str, subject: str, sections: Iterable[str]) -> str:
-    """The whole HTML file around `sections`; `subject` is HTML."""
+def document(title: str, subject: str, sections: Iterable[str], language: str = DEFAULT) -> str:
+    """The whole HTML file around `sections`; `subject` is HTML. `language`: in which it begins."""
+    begins = language if language in LANGUAGES else DEFAULT
     name = html.escape(title)
     others = "".join(f'<i id="{language}"></i>' for language in LANGUAGES)
     return (
-        f'<!doctype html><html lang="{DEFAULT}"><head><meta charset="utf-8"><title>{name}</title>'
+        f'<!doctype html><html lang="{begins}"><head><meta charset="utf-8"><title>{name}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{style_sheet()}</style></head><body>{others}<main>{_languages()}"
         f"<header><h1>{name}</h1><p>{subject}</p></header>{''.join(sections)}</main></body></html>"

@@ -30,7 +30,7 @@ def page(facts: Facts) -> str:
         parts.section("settings", _settings(facts)),
         parts.words(MEANINGS),
     )
-    return parts.document(str(facts.get("name", "")), _subject(facts), sections)
+    return parts.document(str(facts.get("name", "")), _subject(facts), sections, str(facts.get("language", "")))
 
 
 def _subject(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.jobs.states import State
 from personal_avatar.jobs.store import JobStore, JobView
 from personal_avatar.studio.works import COMPARED
+from personal_avatar.wording import DEFAULT, LANGUAGES
 
 if TYPE_CHECKING:
     from personal_avatar.reports.comparison import Row
@@ -46,6 +47,13 @@ def beside(view: JobView, views: Iterable[JobView]) -> list[Row]:
 def views_of(jobs: JobStore, avatar_id: str, states: Collection[State] | None = None) -> Iterator[JobView]:
     """Trainings of an avatar, and what is measured beside them."""
     return (view for kind in COMPARED for view in jobs.views(states=states, kind=kind, avatar_id=avatar_id))
+
+
+def language_of(views: Iterable[JobView]) -> str:
+    """That in which the newest of some jobs was asked for."""
+    newest = next(iter(newest_first(views)), None)
+    asked = _training(newest).get("language") if newest else DEFAULT
+    return str(asked) if asked in LANGUAGES else DEFAULT
 
 
 def newest_first(views: Iterable[JobView]) -> list[JobView]:

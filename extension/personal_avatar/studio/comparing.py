@@ -14,7 +14,7 @@ from personal_avatar.photos.enough import refuse_few
 from personal_avatar.photos.settings import IGNORED
 from personal_avatar.problems import refused
 from personal_avatar.studio import oneshot
-from personal_avatar.studio.compared import compared, views_of
+from personal_avatar.studio.compared import compared, language_of, views_of
 from personal_avatar.studio.plans import WAYS, Share, shared_out, taken_by, unknown_to
 from personal_avatar.studio.requests import PAGE, TrainRequest, labels, photos_meant
 from personal_avatar.studio.trainings import Ground, refuse_values
@@ -125,11 +125,12 @@ class Comparing:
         return compared(views_of(self._studio.jobs, avatar_id, ENDED))
 
     def sheet(self, avatar: Avatar) -> bytes:
-        """The same with pictures, as a PNG."""
+        """The same with pictures, as a PNG, in the language of the newest of these jobs."""
         from personal_avatar.pictures import EDITED, encoded, sealed
         from personal_avatar.reports.comparison_sheet import comparison_sheet
 
-        sheet = comparison_sheet(avatar.name, self.rows(avatar.id))
+        views = list(views_of(self._studio.jobs, avatar.id, ENDED))
+        sheet = comparison_sheet(avatar.name, compared(views), language_of(views))
         return sealed(encoded(sheet, "png", source=EDITED), "comparison.png", EDITED)
 
 

@@ -12,7 +12,7 @@ from personal_avatar.params import shown
 from personal_avatar.photos.settings import IGNORED
 from personal_avatar.problems import refused
 from personal_avatar.storage import sha256_of
-from personal_avatar.wording import text
+from personal_avatar.wording import DEFAULT, LANGUAGES, text
 
 if TYPE_CHECKING:
     from personal_avatar.studio.oneshot import Box, Neighbour
@@ -29,6 +29,12 @@ def refuse_count(photos: int) -> None:
         raise TooFewPhotos(text("refusal.nofiles"), GIVE_SOME)
     if photos > MAX_PHOTOS:
         raise refused("problem.many", "remedy.many", photos=photos, allowed=MAX_PHOTOS)
+
+
+def refuse_language(language: str) -> None:
+    """Raises `InvalidSettings` for one that the table of texts does not have."""
+    if language not in LANGUAGES:
+        raise refused("problem.choice", name="language", choices=", ".join(LANGUAGES), got=shown(language))
 
 
 def means_style(class_noun: str) -> bool:
@@ -60,7 +66,8 @@ class TrainRequest:
 
     `choices`: what the user decided about photos, by the SHA-256 of their files. `consent`: what was stated about the
     person's agreement, `stated_by`: by whom ("" the user), at which `door` ("page", "api", "command line").
-    `even_if_too_large`: start although the memory model says that it will not fit.
+    `even_if_too_large`: start although the memory model says that it will not fit. `language`: in which reports
+    begin and the sheet of a comparison is written.
     """
 
     name: str
@@ -77,6 +84,7 @@ class TrainRequest:
     stated_by: str = ""
     door: str = ""
     even_if_too_large: bool = False
+    language: str = DEFAULT
 
     def taken(self) -> TrainRequest:
         """The same without the photos that the user left out, and as `meant`. Raises `TooFewPhotos` when nothing is

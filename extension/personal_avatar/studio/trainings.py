@@ -19,7 +19,15 @@ from personal_avatar.storage import sha256_of
 from personal_avatar.studio.compared import newest_first, views_of
 from personal_avatar.studio.inventing import statement_of
 from personal_avatar.studio.lacking import refuse_lacking
-from personal_avatar.studio.requests import STYLE_NOUN, TrainRequest, labels, means_style, meant, refuse_count
+from personal_avatar.studio.requests import (
+    STYLE_NOUN,
+    TrainRequest,
+    labels,
+    means_style,
+    meant,
+    refuse_count,
+    refuse_language,
+)
 from personal_avatar.studio.works import TRAIN
 from personal_avatar.training.fitness import refuse_unfit
 from personal_avatar.training.plan import (
@@ -159,6 +167,7 @@ class Trainings:
             engine=request.engine, cache=self._studio.host.folders().data / "cache",
             sd_scripts=named_folder(self._studio.host.folders().sd_scripts), choices=dict(request.choices),
             otherwise=ground.otherwise, beside=self._studio.host.folders().looked_in(request.method)[1:],
+            language=request.language,
         )
 
     def _differences(
@@ -211,6 +220,7 @@ def refuse_values(request: TrainRequest, each: Sequence[TrainRequest], unknown: 
         lambda: checked_name(request.name), lambda: checked_noun(request.class_noun),
         lambda: refuse_together([(PLANS[one.method], one.plan) for one in each], unknown),
         lambda: validated(PhotoSettings, request.photo_settings), lambda: meant(request.class_noun, request.plan),
+        lambda: refuse_language(request.language),
     )
 
 

@@ -231,6 +231,7 @@ def _report(work: Work, training: Training, document: dict[str, Any]) -> Path:
         bare = keep_samples(before.images, shots, work.artifacts / "samples", 0)
         pictures[0] = _pictures(training, bare, before.likeness.each)
         facts["untrained"] = {**document["untrained"], "pictures": pictures[0]}
+    facts["language"] = work.task.language
     facts["losses"] = [round(loss, 5) if math.isfinite(loss) else None for loss in training.losses]
     return report.write_report(work.artifacts, facts)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from personal_avatar.domain import Avatar, BaseModelFile, Engine, Method, PhotoChoice
 from personal_avatar.training.plan import TrainPlan, plan_for, refuse_taken
+from personal_avatar.wording import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class TrainTask:
 
     `publish_to`: the host's folder for what the method makes; `beside`: where else it looks for such files; `cache`:
     what trainings share, such as class pictures; `sd_scripts`: its whole folder, if one was named; `choices`: what the
-    user decided about photos, by their SHA-256;
+    user decided about photos, by their SHA-256; `language`: in which the report begins;
     `otherwise`: a sentence for all that the engine does otherwise than preset and defaults say, on this checkpoint.
     """
 
@@ -35,6 +36,7 @@ class TrainTask:
     choices: dict[str, PhotoChoice] = field(default_factory=dict)
     otherwise: tuple[str, ...] = ()
     beside: tuple[Path, ...] = ()
+    language: str = DEFAULT
 
     def settings(self) -> TrainPlan:
         """The validated plan, what it leaves out taken from the preset; raises `InvalidSettings`."""

@@ -9,27 +9,15 @@ from textwrap import shorten
 from personal_avatar.domain import ONE_PHOTO
 from personal_avatar.errors import AvatarError
 from personal_avatar.jobs.store import JobView
-from personal_avatar.reports.comparison import Row, columns, span_of, spoken
+from personal_avatar.reports.comparison import HEADS, Row, columns, notes_in_words, spoken
 from personal_avatar.reports.comparison_sheet import picture_heads
 from personal_avatar.studio.compared import beside, compared
 from personal_avatar.studio.works import COMPARED
 from personal_avatar.ui.markup import box, error_box, tag, title_of, words_of
 from personal_avatar.ui.pictures import Shelf
 from personal_avatar.ui.scene import Scene
-from personal_avatar.wording import method_name, score
+from personal_avatar.wording import method_name
 
-HEADS = {
-    "likeness": "likeness.after",
-    "resemblance": "compare.resemblance",
-    "recovered": "likeness.recovered",
-    "prompt_following": "likeness.prompt_following",
-    "diversity": "likeness.diversity",
-    "leakage": "likeness.leakage",
-    "merit": "compare.merit",
-    "seconds": "estimate.time",
-    "peak_memory_gb": "estimate.memory_gb",
-    "file_mb": "estimate.file_mb",
-}
 PICTURES = 6
 HEAD_LETTERS = 56
 
@@ -63,7 +51,7 @@ def _table(rows: Sequence[Row], scene: Scene, shelf: Shelf) -> str:
     lines = "".join(_line(row, names, scene) for row in rows)
     table = tag("table", tag("thead", tag("tr", _heads(names, scene))), tag("tbody", lines), class_="pa-table")
     numbers = tag("div", table, class_="pa-wide", role="region", tabindex=0, aria_label=scene.say("compare.title"))
-    told = [tag("p", escape(said), class_="pa-note") for said in _notes(rows, scene)]
+    told = [tag("p", escape(said), class_="pa-note") for said in notes_in_words(rows, scene.language)]
     asked = picture_heads(rows)[:PICTURES]
     pictures = [_pictures(row, asked, scene, shelf) for row in rows]
     return "".join((numbers, *told, _picture_heads(asked), *pictures))
@@ -82,14 +70,6 @@ def left_out_html(left_out: Mapping[str, AvatarError], scene: Scene) -> str:
 def _failure(rows: Sequence[Row], scene: Scene) -> str:
     """Why nothing was made of the photos alone, when that is all there is to tell: of a training its own box does."""
     return "".join(error_box(row.error, scene.language) for row in rows if row.error and row.method == ONE_PHOTO)
-
-
-def _notes(rows: Sequence[Row], scene: Scene) -> list[str]:
-    """By what the rows are put in order, and how to read that of the photos alone."""
-    span = span_of(rows)
-    order = [scene.say("compare.order", **{name: score(value) for name, value in span.items()})] if span else []
-    alone = any(row.method == ONE_PHOTO and row.error is None for row in rows)
-    return [*order, *([scene.say("compare.note")] if alone else [])]
 
 
 def _heads(names: Sequence[str], scene: Scene) -> str:

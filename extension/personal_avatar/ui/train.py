@@ -161,6 +161,7 @@ def _request(scene: Scene, chosen: Chosen) -> TrainRequest:
         choices=draft.choices,
         consent=scene.say("photos.consent"),
         door=PAGE,
+        language=scene.language,
     )
 
 

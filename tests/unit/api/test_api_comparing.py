@@ -94,6 +94,14 @@ def test_a_time_that_cannot_be_guessed_keeps_nobody_from_a_comparison(
     ended(client, answer.json()["first_job_id"])
 
 
+def test_the_language_of_reports_goes_along_with_the_photos(client: TestClient, studio: Studio) -> None:
+    told = compare(client, methods=["lora"], language="vi").json()
+    assert studio.jobs.job(told["first_job_id"]).payload["language"] == "vi"
+    ended(client, told["first_job_id"])
+    refused = compare(client, methods=["lora"], language="fr")
+    assert refused.status_code == 422 and "language" in refused.json()["detail"] and "'zh'" in refused.json()["detail"]
+
+
 def test_too_few_photos_are_one_answer_and_no_job(client: TestClient) -> None:
     answer = compare(client, images=PHOTOS[:2])
     assert (answer.status_code, answer.json()["code"]) == (422, "TOO_FEW_PHOTOS")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from personal_avatar.pictures import load_picture, save_picture
 from personal_avatar.reports import comparison_sheet as sheets
-from personal_avatar.reports.comparison import comparable, notes, table, to_document
+from personal_avatar.reports.comparison import comparable, notes, notes_in_words, table, to_document
 from personal_avatar.reports.comparison_sheet import (
     ERROR_LINES,
     TILE_PX,
@@ -16,6 +16,7 @@ from personal_avatar.reports.comparison_sheet import (
     picture_heads,
     write_comparison_sheet,
 )
+from personal_avatar.wording import text
 
 
 def measured(after: float, floor: float = 0.4, ceiling: float = 0.9) -> dict[str, float]:
@@ -94,6 +95,16 @@ def test_trainings_of_a_style_stand_in_the_order_of_their_resemblance_and_say_so
     assert table(comparable([result("lora", 0.5)]))[0][1:3] == ("likeness", "recovered")
 
 
+@pytest.mark.parametrize(("measure", "whom"), [("likeness", "the person"), ("resemblance", "it")])
+def test_the_order_is_told_of_what_was_measured(measure: str, whom: str) -> None:
+    rows = comparable([result(way, None, **{measure: measured(0.5)}) for way in ("lora", "dreambooth")])
+    (said,), (page,) = notes(rows), notes_in_words(rows, "en")
+    other = ({"likeness", "resemblance"} - {measure}).pop()
+    for told in (said, page):
+        assert f"the share of the {measure} that was recovered" in told and other not in told
+        assert f"any of their words for {whom}, to 0.90" in told
+
+
 FAILURE = {"code": "OUT_OF_VRAM", "message": "8 GB were not enough.", "hint": "Try rank=8."}
 
 
@@ -129,6 +140,33 @@ def inked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(sheets, "write", write)
     return lines
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("en", ["Follows prompts", "Photos alone", "81 s", "Resemblance"]),
+    ("vi", ["Bám sát mô tả", "Chỉ dùng ảnh", "81 giây", "Độ gần với ảnh mẫu"]),
+    ("zh", ["遵循提示词", "仅用照片", "81 秒", "样图接近度"]),
+])
+def test_the_sheet_is_written_in_the_language_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, language: str, said: list[str]
+) -> None:
+    monkeypatch.setattr(sheets, "can_write", lambda text: True)
+    alone = result("one-photo", None, resemblance=measured(0.5))
+    rows = comparable([alone, result("lora", None, resemblance=measured(0.7)), failed("dreambooth")])
+    lines = inked(monkeypatch)
+    comparison_sheet("Ruby", rows, language)
+    assert set(said) <= set(lines)
+    order, note = notes_in_words(rows, language)
+    below = "".join(lines[lines.index(FAILURE["hint"]) + 1 :])
+    assert "".join(below.split()) == "".join((order + note).split())
+    assert (text("error.OUT_OF_VRAM.title", language) in lines) == (language != "en") and FAILURE["message"] in lines
+
+
+def test_without_a_font_for_the_language_the_sheet_is_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "can_write", str.isascii)
+    lines = inked(monkeypatch)
+    comparison_sheet("Ruby", comparable([result("lora", 0.5)]), "zh")
+    assert "Follows prompts" in lines and "遵循提示词" not in lines
 
 
 @pytest.mark.parametrize("pictures", [0, 4])

@@ -9,7 +9,7 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from personal_avatar.reports import letters
-from personal_avatar.reports.letters import NO_SIGN, font, shortened, width_of, wrapped, write
+from personal_avatar.reports.letters import NO_SIGN, can_write, font, shortened, width_of, wrapped, write
 from PIL import Image, ImageDraw
 
 CHINESE, KOREAN = "小红", "김민지"
@@ -119,3 +119,20 @@ def test_lines_fit_and_are_not_more_than_wanted(text: str, most: int) -> None:
     assert len(lines) <= most and all(width_of(line, 14) <= 90 for line in lines)
     if not any("..." in line for line in lines):
         assert " ".join(lines) == text
+
+
+def test_what_no_font_has_cannot_be_written(fonts: Path) -> None:
+    assert can_write("Ruby, Nguyễn Thị Ánh") and can_write("") and not can_write(CHINESE)
+    _forget()
+    make_font(fonts / "msyh.ttc", CHINESE)
+    assert can_write(CHINESE) and not can_write(CHINESE + KOREAN)
+
+
+def test_words_without_spaces_between_them_fill_lines_of_which_none_begins_with_a_stop(fonts: Path) -> None:
+    said = "时间从照片算到出图，包括加载底模和网络。“对他人的影响”（LoRA）是在 照片启用时测得：任何人都会换上这张脸。"
+    make_font(fonts / "msyh.ttc", "".join(sorted({sign for sign in said if sign > "~"})))
+    for room_px in range(140, 400, 17):
+        lines = wrapped(said, 14, room_px, 50)
+        assert "".join("".join(lines).split()) == "".join(said.split())
+        assert all(width_of(line, 14) <= room_px for line in lines)
+        assert not [line for line in lines if line[0] in "，。：）”" or line[-1] in "（“"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ldm_layout import usual
@@ -115,6 +116,33 @@ def test_new_words_have_no_prior_whatever_the_others_have(make: Make) -> None:
         replace(REQUEST, plan={"prior_weight": 0.5}), (Method.LORA, Method.TEXTUAL_INVERSION)
     )
     assert [job.payload["plan"] for job in started.jobs] == [{"prior_weight": 0.5}, {}]
+
+
+def test_the_sheet_is_in_the_language_of_whoever_compared_last(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from personal_avatar.reports import comparison_sheet as sheets
+
+    asked: list[str] = []
+    written = sheets.comparison_sheet
+
+    def sheet(title: str, rows: Any, language: str) -> Any:
+        asked.append(language)
+        return written(title, rows, language)
+
+    monkeypatch.setattr(sheets, "comparison_sheet", sheet)
+    studio = make()
+    for language in ("vi", "en", "zh"):
+        started = studio.comparing.start(replace(REQUEST, language=language), ("lora",))
+        studio.queue.wait(started.jobs[-1].id, 60)
+        assert studio.comparing.sheet(studio.avatars.load("anna")).startswith(b"\x89PNG")
+    assert asked == ["vi", "en", "zh"]
+
+
+def test_a_language_that_there_is_not_is_refused(make: Make) -> None:
+    studio, request = make(), replace(REQUEST, language="fr")
+    for start in (studio.trainings.start, studio.comparing.start):
+        with pytest.raises(InvalidSettings, match="language must be one of en, vi, zh, got 'fr'"):
+            start(request)
+    assert studio.jobs.ids() == []
 
 
 @pytest.mark.parametrize(("plan", "methods"), [

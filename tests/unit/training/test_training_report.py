@@ -114,6 +114,14 @@ def test_the_seed_of_a_picture_is_text_on_the_page(complete: Document, tmp_path:
     assert "seed &lt;b&gt;7&lt;/b&gt;" in html and "<b>7</b>" not in html
 
 
+@pytest.mark.parametrize(("asked", "begins"), [("vi", "vi"), ("zh", "zh"), ("en", "en"), ("xx", "en"), (None, "en")])
+def test_a_report_begins_in_the_language_of_whoever_trains(
+    complete: Document, tmp_path: Path, asked: str | None, begins: str
+) -> None:
+    html = write_report(tmp_path, {**complete, **({"language": asked} if asked else {})}).read_text(encoding="utf-8")
+    assert html.startswith(f'<!doctype html><html lang="{begins}">')
+
+
 def test_the_json_holds_what_the_page_shows(complete: Document, tmp_path: Path) -> None:
     write_report(tmp_path, complete)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == complete

@@ -138,6 +138,18 @@ def test_a_rate_that_was_typed_is_sent_also_where_it_is_what_others_would_have(v
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("language", "code"), [("Tiếng Việt", "vi"), ("English", "en")])
+def test_reports_are_asked_for_in_the_language_of_the_page(
+    visit: Visit, studio: Studio, language: str, code: str
+) -> None:
+    visitor = laid_out(visit, ("ea" if code == "vi" else "eb") * 16, f"Mai {code}")
+    visitor.speak(language)
+    planned(visitor, studio, f"Mai {code}")
+    (view,) = [view for view in studio.jobs.views() if view.job.title == f"Mai {code}"]
+    assert view.job.payload["language"] == code
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("as_it_stood", [False, True])
 def test_what_was_typed_stays_and_is_sent_although_the_same_is_proposed(
     visit: Visit, studio: Studio, as_it_stood: bool

@@ -51,7 +51,8 @@ from tests.unit.ui.sources import NAMED
 
 ROOM = Path(tab.__file__).parent
 PANELS_IN_TABS = (Path("identity") / "panel.py", Path("extras.py"), Path("copies.py"))  # of the WebUI
-SOURCES = [*sorted(ROOM.glob("*.py")), *(ROOM.parent / "webui" / panel for panel in PANELS_IN_TABS)]
+SOURCES = [*sorted(ROOM.glob("*.py")), *(ROOM.parent / "webui" / panel for panel in PANELS_IN_TABS),
+           ROOM.parent / "reports" / "comparison.py"]
 PROPS = {"label", "info", "value", "placeholder"}
 IDENTITIES = (IdentitySettings, PersonSettings, RegionSettings, IdentityRestoreSettings)
 # What a set of photos may show; see domain.Coverage.
