@@ -256,6 +256,19 @@ def test_an_interrupted_comparison_goes_on_and_ends_with_its_table(
     assert Path(done.document["files"][0]).is_file()
 
 
+def test_who_has_no_patience_with_a_long_step_is_told_how_the_job_is_seen_and_goes_on(
+    interrupt: Callable[..., None], run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HELD
+    monkeypatch.setattr(common, "PATIENCE_S", 0.5)
+    interrupt(deaf)
+    said = run("train", "--photos", GOOD[0], "--name", "Anna", "--json")
+    assert (said.status, said.document["state"]) == (130, "running")
+    job = said.document["job"]
+    assert f"jobs show {job[:8]}" in said.err and f"jobs resume {job[:8]}" in said.err
+    (data / "jobs" / job / "finish").touch()
+
+
 def test_of_nobody_and_of_nothing_there_is_no_table(run: Run, data: Path, tmp_path: Path) -> None:
     nobody = run("compare", "--name", "Nobody", "--out", tmp_path / "out")
     assert nobody.status == 1 and "There is no avatar 'Nobody'" in nobody.err

@@ -102,6 +102,12 @@ def _interrupted(studio: Studio, job: Job, terminal: Terminal, before_it_stops: 
         view = _cancelled(studio, job, terminal)
     if view.status.state is State.PAUSED:
         terminal.complain(f"It can go on from step {view.step}: {command_for(studio, 'resume', view)}")
+    elif view.status.state not in RESTING:
+        terminal.complain(
+            "Its present step takes long; it stops after that. To see whether it has:"
+            f" {command_for(studio, 'show', view)}. If it was not cancelled, it goes on then:"
+            f" {command_for(studio, 'resume', view)}"
+        )
     return view
 
 

@@ -83,7 +83,7 @@ def _training(stem: str, task: TrainTask, plan: TrainPlan, facts: Facts) -> dict
         "ss_v2": str(facts.family is Family.SD2),
         "ss_learning_rate": f"{plan.learning_rate:g}",
         "ss_resolution": f"({facts.resolution_px}, {facts.resolution_px})",
-        "ss_num_train_images": str(facts.pictures),
+        "ss_num_train_images": str(sum(one.repeats for one in facts.shown) or facts.pictures),
         "ss_steps": str(facts.steps),
         "ss_max_train_steps": str(facts.total_steps),
         "ss_clip_skip": str(plan.clip_skip if facts.family is Family.SD1 else 1),

@@ -21,7 +21,8 @@ def has_own_schedule(plan: TrainPlan) -> bool:
 
 
 def suited(plan: TrainPlan, chosen: Collection[str]) -> TrainPlan:
-    """With an optimiser that can do what else is `chosen`, and rates that suit it, where these are not chosen, too."""
+    """With an optimiser that can do what else is `chosen`, rates that suit it, and a warm-up that has an end, where
+    these are not chosen, too."""
     if _cannot_move(plan) and "optimiser" not in chosen:
         plan = plan.copy(update={"optimiser": ADAMW})
     rates: dict[str, Any] = {}
@@ -32,6 +33,8 @@ def suited(plan: TrainPlan, chosen: Collection[str]) -> TrainPlan:
         rates["learning_rate"] = 1.0
         if _words_factor(plan) != 1.0:
             rates["words_factor"] = 1.0
+    if plan.warmup_steps and not photos_for_warmup(plan):
+        rates["warmup_steps"] = plan.steps_for(MANY_PHOTOS) // 10
     return plan.copy(update={name: value for name, value in rates.items() if name not in chosen})
 
 

@@ -90,8 +90,9 @@ def unscored(step: int, path: Path) -> Point:
 
 
 def best_of(points: Sequence[Point]) -> Point:
-    """The one with the highest merit; where none was judged, the last."""
-    return max((point for point in points if point.judged), key=lambda point: point.merit, default=points[-1])
+    """The one with the highest merit, of equals the last, which learned the most; where none was judged, the last."""
+    judged = [point for point in points if point.judged]
+    return max(judged, key=lambda point: (point.merit, point.step), default=points[-1])
 
 
 @dataclass

@@ -17,7 +17,7 @@ from personal_avatar.training.outcome import scores
 from personal_avatar.training.plan import PLANS, TextualInversionPlan, plan_for
 from personal_avatar.training.rates import refuse_endless_warmup
 from personal_avatar.training.result_numbers import LIKENESS, RESEMBLANCE
-from personal_avatar.training.work import Point, Training, unscored
+from personal_avatar.training.work import Point, Training, best_of, unscored
 from personal_avatar.wording import text
 
 share = st.floats(0.0, 1.0, allow_subnormal=False)
@@ -78,6 +78,12 @@ def test_of_large_checkpoints_the_best_and_the_last_are_kept(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "2.safetensors", "2.yaml", "4.safetensors", "4.yaml"
     ]
+
+
+def test_of_equal_checkpoints_the_one_that_learned_longest_is_the_best(tmp_path: Path) -> None:
+    points = [Point(step, tmp_path, 0.0, 0.0, (), (), 1.0, merit) for step, merit in ((1, 0.0), (2, 0.3), (3, 0.3))]
+    assert best_of(points).step == 3 and best_of([*points, unscored(4, tmp_path)]).step == 3
+    assert best_of(points[:2]).step == 2
 
 
 @pytest.mark.parametrize("kind", [LIKENESS, RESEMBLANCE])
@@ -157,6 +163,15 @@ def test_a_warm_up_without_an_end_is_refused(values: dict[str, int], said: str, 
 def test_a_warm_up_of_a_preset_does_not_refuse_few_steps(tmp_path: Path) -> None:
     tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
     refuse_endless_warmup(plan_for(tiny, Method.LORA, {"steps": 3}), {"steps": 3})
+
+
+@pytest.mark.parametrize(("values", "warmup"), [
+    ({"steps": 4}, 0), ({"steps": 10}, 1), ({"steps": 11}, 10), ({"steps": 400}, 10),
+    ({"steps": 10, "warmup_steps": 9}, 9),
+])
+def test_the_warm_up_of_a_preset_ends_within_few_steps(values: dict[str, int], warmup: int, tmp_path: Path) -> None:
+    tiny = BaseModelFile(tmp_path / "a", "a", Family.SD1, native_px=192)
+    assert plan_for(tiny, Method.LORA, values).warmup_steps == warmup
 
 
 @pytest.mark.parametrize(("values", "remedy"), [

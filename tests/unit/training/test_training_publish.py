@@ -186,6 +186,7 @@ def test_the_tags_of_the_pictures_are_counted_and_nobodys_files_are_named(tmp_pa
     assert json.loads(metadata["ss_bucket_info"]) == {
         "buckets": {"0": {"resolution": [128, 64], "count": 1}, "1": {"resolution": [128, 128], "count": 4}}
     }
+    assert metadata["ss_num_train_images"] == "5"  # with repeats, as sd-scripts counts
     assert not any(str(tmp_path) in text for text in metadata.values())
     words = header(put(tmp_path, tiny, Method.TEXTUAL_INVERSION)[0])
     assert json.loads(words["ss_tag_frequency"])["3_pictures"] == {"pa-linh-dao woman": 1}
