@@ -153,6 +153,16 @@ def test_photos_are_prepared(run: Run, tmp_path: Path) -> None:
     assert run("photos", "prepare", SAMPLES / "no-face.jpg", "--out", out).status == 1
 
 
+@pytest.mark.parametrize("inside", ["images", "masks", "held_out/1_sks man"])
+def test_photos_that_a_dataset_would_replace_are_refused_and_stay(run: Run, tmp_path: Path, inside: str) -> None:
+    (tmp_path / "me" / inside).mkdir(parents=True)
+    own = [Path(shutil.copy(photo, tmp_path / "me" / inside)) for photo in GOOD[:2]]
+    said = run("photos", "prepare", tmp_path / "me" / inside, "--out", tmp_path / "me", "--json")
+    assert said.status == 2 and own[0].name in said.err
+    assert [photo.read_bytes() for photo in own] == [photo.read_bytes() for photo in GOOD[:2]]
+    assert sorted(path for path in (tmp_path / "me").rglob("*") if path.is_file()) == sorted(own)
+
+
 def test_a_training_says_what_it_made(run: Run) -> None:
     said = run("train", "--photos", GOOD[0], "--name", "Anna", "--class", "woman", "--set", "steps=9", "--json")
     assert (said.status, said.err) == (0, "")

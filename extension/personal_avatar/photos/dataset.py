@@ -27,12 +27,24 @@ from personal_avatar.problems import stated
 from personal_avatar.storage import write_json
 
 MANIFEST = "manifest.json"
+IMAGES = "images"
 HELD_OUT = "held_out"
 MASKS = "masks"
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read a manifest; `folder` of the answer is where it lies now. Raises `NotFound` without a complete dataset."""
+    """As `described`; raises `NotFound` where pictures are lacking, too."""
+    dataset = described(folder)
+    samples = (*dataset.samples, *dataset.held_out)
+    pictures = [folder / path for sample in samples for path in (sample.image, sample.mask) if path is not None]
+    missing = [picture for picture in pictures if not picture.is_file()]
+    if missing:
+        raise stated(NotFound, "failure.lacking_pictures", "remedy.prepare", count=len(missing), place=folder)
+    return dataset
+
+
+def described(folder: Path) -> Dataset:
+    """Read a manifest; `folder` of the answer is where it lies now. Raises `NotFound` without one that is known."""
     path = folder / MANIFEST
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -41,11 +53,6 @@ def load_dataset(folder: Path) -> Dataset:
         raise stated(NotFound, "failure.no_dataset", "remedy.prepare", place=folder, cause=error) from error
     if dataset.version > DATASET_VERSION:
         raise stated(NotFound, "failure.newer_dataset", "remedy.update_or_prepare", place=folder)
-    samples = (*dataset.samples, *dataset.held_out)
-    pictures = [folder / path for sample in samples for path in (sample.image, sample.mask) if path is not None]
-    missing = [picture for picture in pictures if not picture.is_file()]
-    if missing:
-        raise stated(NotFound, "failure.lacking_pictures", "remedy.prepare", count=len(missing), place=folder)
     return dataset
 
 
@@ -61,7 +68,7 @@ def sources_of(folder: Path) -> frozenset[str]:
 def image_folder(trigger: str, repeats: int) -> Path:
     """`images/<repeats>_<trigger>`, without characters that file systems refuse."""
     name = re.sub(r"[^\w .-]", "_", trigger).strip(" .") or "subject"
-    return Path("images") / f"{repeats}_{name}"
+    return Path(IMAGES) / f"{repeats}_{name}"
 
 
 def write_sample(folder: Path, sample: Sample, image: np.ndarray) -> None:
@@ -85,7 +92,7 @@ def write_manifest(dataset: Dataset, crops: Sequence[dict[str, Any]]) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Make room for another dataset; what is not of a dataset stays."""
+    """Make room for another dataset in a folder that is ours alone; see replacing.py for any other."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    for part in ("images", MASKS, HELD_OUT):
+    for part in (IMAGES, MASKS, HELD_OUT):
         shutil.rmtree(folder / part, ignore_errors=True)

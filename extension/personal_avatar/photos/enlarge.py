@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +51,11 @@ def enlarge(
     upscale: Upscale,
     on_progress: Callable[[int, int], None],
 ) -> int:
-    """Write to `folder`, in place of what is there, of each accepted photo that is too small what its picture shows;
-    returns how many there were. `on_progress(done, total)` may raise to stop."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Write to `folder`, in place of what this wrote there before, of each accepted photo that is too small what its
+    picture shows; returns how many there were. `on_progress(done, total)` may raise to stop."""
+    for earlier in _parts(folder):
+        earlier.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
     made = 0
     for number, verdict in enumerate(report.accepted):
         on_progress(number, len(report.accepted))
@@ -75,8 +75,11 @@ def enlarge(
 
 def enlarged(folder: Path | None) -> dict[str, Path]:
     """What `enlarge` wrote to `folder`, by the photo's SHA-256."""
-    files = sorted(folder.glob("*.png")) if folder is not None and folder.is_dir() else []
-    return {file.stem[:64]: file for file in files if _NAME.fullmatch(file.stem)}
+    return {file.stem[:64]: file for file in (_parts(folder) if folder is not None else ())}
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.png") if _NAME.fullmatch(file.stem))
 
 
 def part_in(file: Path) -> Part:

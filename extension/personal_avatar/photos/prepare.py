@@ -21,6 +21,7 @@ from personal_avatar.photos.matting import chosen
 from personal_avatar.photos.persons import centre
 from personal_avatar.photos.read import read_photo
 from personal_avatar.photos.recipe import Recipe, planned
+from personal_avatar.photos.replacing import begin, finish, refuse_what_is_not_ours
 from personal_avatar.photos.settings import PhotoSettings
 from personal_avatar.photos.together import each
 from personal_avatar.problems import refused, stated
@@ -48,17 +49,19 @@ def prepare(
     enlargements: Path | None = None,
     origins: Mapping[str, Origin] | None = None,
     at_once: int = 1,
+    ours: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Dataset:
     """Write the dataset of the accepted photos to `folder`, or answer the one that is there when nothing changed.
 
     `held_out`: share that is kept out of the training (see heldout.py). `analyser`: finds the face again in photos
     whose verdict came without one. `weights_folder`: where the matting network lies. `enlargements`: where `enlarge`
-    wrote to. `origins`: what a kohya dataset said of its pictures. `at_once`: how many are cut together. `say`: hears
-    of a download.
+    wrote to. `origins`: what a kohya dataset said of its pictures. `at_once`: how many are cut together. `ours`: the
+    folder is in our own data, so whatever is in the dataset's place may go. `say`: hears of a download.
 
     Raises `TooFewPhotos` without accepted photos, `InvalidSettings` for a resolution that is no multiple of 8, a
-    caption with unknown places or caption files that cannot be used, `BadInput` for a photo too small for the framing,
+    caption with unknown places, caption files that cannot be used or a folder where what is not ours lies in the way
+    (before anything is written), `BadInput` for a photo too small for the framing,
     `WeightsMissing` where the settings cannot do without the network and it is not to be had, `UnreadablePhoto` for a
     mask that is none.
     """
@@ -73,9 +76,14 @@ def prepare(
     wanted = planned(report.accepted, folder, recipe)
     found = _unchanged(folder, wanted)
     if found is None:
-        clear(folder)
+        if ours:
+            clear(folder)
+        else:
+            refuse_what_is_not_ours(folder, report, recipe.origins)
+            begin(wanted)
         cutter = Cutter(settings, resolution_px, matting, parts)
         write_manifest(wanted, list(_write(report.accepted, wanted, analyser, cutter, recipe, at_once)))
+        finish(wanted)
     return found or wanted
 
 

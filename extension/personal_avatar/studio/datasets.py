@@ -4,6 +4,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,17 +45,14 @@ class Datasets:
         from personal_avatar.photos.prepare import prepare
 
         wanted = validated(PhotoSettings, photos_meant(class_noun, settings or {}))
-        enlarged = out / ENLARGED
-        self._enlarge(report, wanted, resolution_px, enlarged, lambda done, total: None)
-        try:
+        with TemporaryDirectory(prefix="personal-avatar-") as enlarged:
+            self._enlarge(report, wanted, resolution_px, Path(enlarged), lambda done, total: None)
             return prepare(
                 report, out, resolution_px=resolution_px, trigger=f"{TRIGGER_TOKEN} {class_noun}",
                 class_noun=class_noun, held_out=0.0, seed=1, analyser=self._studio.analyser(), settings=wanted,
-                weights_folder=self._studio.weights_folder, enlargements=enlarged,
+                weights_folder=self._studio.weights_folder, enlargements=Path(enlarged),
                 origins=kohya.origins(verdict.path for verdict in report.accepted), say=say,
             )
-        finally:
-            shutil.rmtree(enlarged, ignore_errors=True)
 
     def upscalers(self) -> tuple[str, ...]:
         """Names that the setting `upscaler` may have on this machine."""

@@ -51,5 +51,6 @@ def prepared(work: Work, photos: PhotoReport) -> Dataset:
         enlargements=work.task.avatar_folder / ENLARGED,
         origins=kept(work.task.avatar_folder / ORIGINS),
         at_once=cores(),
+        ours=True,
         say=lambda sentence: work.emit(Log(sentence)),
     )

@@ -103,9 +103,11 @@ def test_likeness_is_measured_on_photos_that_nothing_was_added_to(tmp_path: Path
 def test_large_photos_are_left_alone_and_earlier_ones_forgotten(tmp_path: Path) -> None:
     (tmp_path / "large").mkdir()
     (tmp_path / "large" / ("0" * 64 + "_0_0_x2.png")).write_bytes(b"")
+    (tmp_path / "large" / "mine.png").write_bytes(b"mine")
     report, _ = reported(tmp_path, 900, 300)
     made = enlarge(report, tmp_path / "large", resolution_px=512, settings=ASKED, upscale=repeated,
                    on_progress=lambda *_: None)
+    assert [file.name for file in (tmp_path / "large").iterdir()] == ["mine.png"]
     assert made == 0 and enlarged(tmp_path / "large") == {} and enlarged(None) == {} and enlarged(tmp_path / "no") == {}
 
 

@@ -108,6 +108,18 @@ def test_a_dataset_has_pictures_of_enlarged_photos_and_no_trace_of_them(
     assert studio.prepare_photos(report, tmp_path / "large", 512, "woman", ASKED) == large
 
 
+def test_enlarging_leaves_photos_alone_that_lie_where_enlargements_did(
+    studio: Studio, small: tuple[Path, ...], tmp_path: Path
+) -> None:
+    own = tuple(Path(shutil.copy(photo, tmp_path / "small" / f"own-{photo.name}")) for photo in small)
+    (tmp_path / "out").mkdir()
+    shutil.move(tmp_path / "small", tmp_path / "out" / ENLARGED)
+    photos = [tmp_path / "out" / ENLARGED / photo.name for photo in own]
+    before = [photo.read_bytes() for photo in photos]
+    studio.prepare_photos(studio.check_photos(photos, ASKED), tmp_path / "out", 512, "woman", ASKED)
+    assert [photo.read_bytes() for photo in photos] == before
+
+
 def test_repeats_and_masks_of_a_kohya_dataset_reach_the_training(studio: Studio, tmp_path: Path) -> None:
     folder = tmp_path / "set" / "5_ohwx woman"
     folder.mkdir(parents=True)
